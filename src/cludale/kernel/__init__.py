@@ -1,0 +1,1 @@
+"""What every part speaks: money, ids, times, events, refusals, decisions. Pure: no I/O, no clock, no randomness."""

@@ -1,0 +1,63 @@
+"""Refusals: what a decision answers instead of a new state. Named for the domain, they carry values.
+
+How a refusal looks over HTTP is said in each service's `api.py`; what stands here knows no HTTP.
+"""
+
+import re
+from typing import Any
+
+
+class Refusal(Exception):
+    """Base of all refusals. A subclass gives its values as keyword arguments and a sentence in `detail`."""
+
+    def __init__(self, detail: str, **values: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.values = values
+
+    @classmethod
+    def name(cls) -> str:
+        """The stable name, in kebab-case: `seats-unavailable` for `SeatsUnavailable`."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+
+
+class NotFound(Refusal):
+    """No such thing, or not yours to see: the two look the same."""
+
+    def __init__(self, what: str, identity: str) -> None:
+        super().__init__(f"There is no {what} {identity!r}.", **{"what": what, "id": identity})
+
+
+class Invalid(Refusal):
+    """The input can't be valid, whatever the state. `errors` name each field."""
+
+    def __init__(self, *errors: tuple[str, str]) -> None:
+        listed = [{"field": field, "message": message} for field, message in errors]
+        super().__init__("; ".join(f"{field}: {message}" for field, message in errors), errors=listed)
+
+
+class IdempotencyKeyReused(Refusal):
+    """The same key came with another body before."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            "This Idempotency-Key was used with another body; use a new key for a new request.",
+            errors=[{"field": "Idempotency-Key", "message": "was used with another body"}],
+        )
+        self.key = key
+
+
+class IdempotencyKeyInFlight(Refusal):
+    """The first request with this key is still being worked on."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__("A request with this Idempotency-Key is still in flight; ask again in a moment.")
+        self.key = key
+
+
+class Busy(Refusal):
+    """More waits than can be served in time; come back after `retry_after_seconds`."""
+
+    def __init__(self, detail: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds

@@ -1,0 +1,71 @@
+"""The one wire codec: envelopes to bytes and back, checked against the catalogue."""
+
+from datetime import datetime
+
+import msgspec
+
+from cludale.kernel.events import Catalogue, Envelope, Event
+
+JSON = "application/cloudevents+json"
+_encoder = msgspec.json.Encoder()
+
+
+class Malformed(ValueError):
+    """These bytes are no event of ours; the message says why. It will not get better by a retry."""
+
+
+class _Raw(msgspec.Struct, frozen=True, gc=False):
+    specversion: str
+    id: str
+    type: str
+    source: str
+    subject: str
+    time: datetime
+    data: msgspec.Raw
+    datacontenttype: str = "application/json"
+    dataversion: str = "1"
+    correlationid: str | None = None
+    causationid: str | None = None
+    traceparent: str | None = None
+
+
+class Codec:
+    """Encodes and decodes the events of one catalogue."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self._raw = msgspec.json.Decoder(_Raw)
+        self._data: dict[str, msgspec.json.Decoder[Event]] = {
+            name: msgspec.json.Decoder(kind) for name, kind in catalogue.types.items()
+        }
+
+    def encode(self, envelope: Envelope) -> bytes:
+        """The envelope as structured CloudEvents JSON."""
+        return _encoder.encode(envelope)
+
+    def decode(self, body: bytes | str) -> Envelope:
+        """The envelope that `body` holds, its data typed. Raises Malformed, naming what is wrong."""
+        try:
+            raw = self._raw.decode(body)
+            decoder = self._data.get(raw.type)
+            if decoder is None:
+                raise Malformed(f"unknown event type {raw.type!r}")
+            data = decoder.decode(raw.data)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            raise Malformed(str(error)) from error
+        if raw.specversion != "1.0":
+            raise Malformed(f"unknown specversion {raw.specversion!r}")
+        return Envelope(
+            specversion=raw.specversion,
+            id=raw.id,
+            type=raw.type,
+            source=raw.source,
+            subject=raw.subject,
+            time=raw.time,
+            datacontenttype=raw.datacontenttype,
+            dataversion=raw.dataversion,
+            data=data,
+            correlationid=raw.correlationid,
+            causationid=raw.causationid,
+            traceparent=raw.traceparent,
+        )

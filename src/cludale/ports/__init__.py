@@ -1,0 +1,1 @@
+"""What the services need of the world, as Protocols. Each adapter package implements some of them."""

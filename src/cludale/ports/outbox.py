@@ -1,0 +1,31 @@
+"""Outbox: committed events that still have to be published. The store that commits them keeps it."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+
+class Outgoing(NamedTuple):
+    """A committed event, encoded. Positions rise in the order of commits."""
+
+    position: int
+    topic: str
+    body: bytes
+
+
+Listener = Callable[[Sequence[Outgoing]], None]
+
+
+class Outbox(Protocol):
+    """The events that no one has taken yet."""
+
+    def listen(self, listener: Listener) -> None:
+        """Have `listener` told of each group of events as soon as it is durable, in order, on the event loop."""
+        ...
+
+    async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
+        """Up to `limit` entries past position `after`, in order."""
+        ...
+
+    def delivered(self, positions: Sequence[int]) -> None:
+        """Forget these with one of the next commits; a crash before that publishes them again."""
+        ...

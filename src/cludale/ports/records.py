@@ -1,0 +1,143 @@
+"""Records: versioned documents that commit together with the events they caused and the deliveries they answer.
+
+A service keeps its state as records of a few kinds. `commit` takes any number of commits; each is
+atomic within its partition and succeeds or fails alone, and all that succeed are durable when it returns.
+An adapter is proven by the suite in `tests/contracts/`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from cludale.kernel.events import Envelope
+
+IndexValue = str | int | None
+
+
+class Kind(NamedTuple):
+    """A kind of record: `Kind("orders", "order", ("concertId", "status"))`. Only `indexed` fields can be searched.
+
+    A field whose value is None takes no room in its index, so an index on `dueAt` holds just what is due some day.
+    """
+
+    service: str
+    name: str
+    indexed: tuple[str, ...] = ()
+
+
+class Key(NamedTuple):
+    """Where a record is: its partition (what commits together) and its id, unique within the kind."""
+
+    partition: str
+    id: str
+
+
+class Stored(NamedTuple):
+    """A record as it was last committed. `version` counts its commits from 1."""
+
+    id: str
+    version: int
+    body: bytes
+
+
+class Put(NamedTuple):
+    """Write `body` if the record is still at version `expected`; 0 means that there must be none."""
+
+    kind: Kind
+    id: str
+    body: bytes
+    expected: int
+    index: tuple[IndexValue, ...] = ()
+    """The values of `kind.indexed`, in that order."""
+
+
+class Handled(NamedTuple):
+    """An inbox entry: `consumer` has handled this event. A second one with the same pair is refused."""
+
+    consumer: str
+    event_id: str
+
+
+class Commit(NamedTuple):
+    """What becomes true together, or not at all."""
+
+    partition: str
+    puts: Sequence[Put] = ()
+    events: Sequence[Envelope] = ()
+    handled: Sequence[Handled] = ()
+
+
+class Committed(NamedTuple):
+    """It is durable."""
+
+
+class VersionConflict(NamedTuple):
+    """Nothing was written: these records are not at the expected version any more."""
+
+    ids: frozenset[str]
+
+
+class AlreadyHandled(NamedTuple):
+    """Nothing was written: these events were handled before."""
+
+    event_ids: frozenset[str]
+
+
+Outcome = Committed | VersionConflict | AlreadyHandled
+COMMITTED = Committed()
+
+
+class Range(NamedTuple):
+    """`since <= field < until`; either end may be open."""
+
+    field: str
+    since: IndexValue = None
+    until: IndexValue = None
+
+
+class Query(NamedTuple):
+    """A question over indexed fields, answered a page at a time in a stable order."""
+
+    equal: Mapping[str, IndexValue] = {}
+    contains: Mapping[str, str] = {}
+    """Text within the field; the stored value is folded by the service, so fold the needle alike."""
+    within: Sequence[Range] = ()
+    order_by: str | None = None
+    """An indexed field; none means the order in which the records came."""
+    descending: bool = False
+    after: str | None = None
+    """The `next` of the page before."""
+    limit: int = 50
+
+
+class Page(NamedTuple):
+    """`next` continues; None at the end."""
+
+    items: Sequence[Stored]
+    next: str | None
+
+
+class UnusableCursor(ValueError):
+    """`Query.after` is not a cursor that this query gave."""
+
+
+class StoreUnavailable(Exception):
+    """The store can't be reached or is locked by another; nothing was written. Try again later."""
+
+
+class Records(Protocol):
+    """A store of records. Reads see everything committed before they began."""
+
+    async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
+        """Those of the records that exist, by id."""
+        ...
+
+    async def find(self, kind: Kind, query: Query) -> Page:
+        """A page of the records that match. Raises UnusableCursor."""
+        ...
+
+    async def commit(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        """Each commit's outcome, in order; durable where it is Committed. Raises StoreUnavailable.
+
+        Later commits of one call see earlier ones.
+        """
+        ...

@@ -1,0 +1,90 @@
+"""Seats: how orders asks concerts to hold seats. A call, not an event: the buyer is waiting for the answer."""
+
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from cludale.kernel.money import Money
+from cludale.kernel.refusals import Invalid, NotFound, Refusal
+from cludale.kernel.times import rfc3339
+
+
+class HoldWish(msgspec.Struct, frozen=True, gc=False):
+    """Hold `quantity` seats of `concert_id`, all or none; in `section`, or where there is room for all."""
+
+    concert_id: str
+    quantity: int
+    order_id: str
+    section: str | None = None
+    traceparent: str | None = None
+
+
+class SeatsHeld(msgspec.Struct, frozen=True, gc=False):
+    """The seats are held until `expires_at`. `event_id` is the SeatsReserved that says so."""
+
+    reservation_id: str
+    section: str
+    quantity: int
+    price: Money
+    """Of one seat."""
+    expires_at: datetime
+    event_id: str | None
+
+
+class SeatsUnreachable(Exception):
+    """Concerts gave no answer in time. The seats may be held or not: ask again with the same order."""
+
+
+class ConcertNotFound(NotFound):
+    """There is no such concert."""
+
+    def __init__(self, concert_id: str) -> None:
+        super().__init__("concert", concert_id)
+
+
+class SectionNotFound(Invalid):
+    """The concert has no such section."""
+
+    def __init__(self, concert_id: str, section: str) -> None:
+        super().__init__(("section", f"concert {concert_id!r} has no section {section!r}"))
+
+
+class OverTheLimit(Invalid):
+    """More seats than one order may have at this concert."""
+
+    def __init__(self, concert_id: str, *, wanted: int, limit: int) -> None:
+        super().__init__(("quantity", f"at most {limit} in one order for concert {concert_id!r}, {wanted} wanted"))
+
+
+class NotOnSale(Refusal):
+    """The on-sale has not begun."""
+
+    def __init__(self, concert_id: str, on_sale_at: datetime) -> None:
+        opening = rfc3339(on_sale_at)
+        super().__init__(f"Tickets for concert {concert_id!r} go on sale at {opening}.", onSaleAt=opening)
+
+
+class SeatsUnavailable(Refusal):
+    """Not enough seats; `left` is the most that one order could still have."""
+
+    def __init__(self, concert_id: str, *, wanted: int, left: int) -> None:
+        super().__init__(f"Concert {concert_id!r} has {left} seats left, {wanted} wanted.", wanted=wanted, left=left)
+
+
+class HoldEnded(Refusal):
+    """The seats that were held for this order were given back; they are not held a second time."""
+
+    def __init__(self, reservation_id: str) -> None:
+        super().__init__(f"Reservation {reservation_id!r} has ended.", reservationId=reservation_id)
+
+
+class Seats(Protocol):
+    """The concerts service, seen from orders."""
+
+    async def hold(self, wish: HoldWish) -> SeatsHeld:
+        """Hold seats; asked again for the same order, the same hold.
+
+        Raises SeatsUnreachable, and the refusals above.
+        """
+        ...

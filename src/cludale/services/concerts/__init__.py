@@ -1,0 +1,1 @@
+"""Concerts: what is on, how many seats each section has, and who holds them."""

@@ -1,0 +1,95 @@
+"""What concerts tells the others."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+import msgspec
+
+from cludale.kernel.events import Event, Topic
+from cludale.kernel.money import Money
+
+
+class SectionPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """A section as scheduled: so many seats at such a price each."""
+
+    id: str
+    name: str
+    total_seats: int
+    price: Money
+
+
+class ConcertScheduled(Event, frozen=True, kw_only=True):
+    """A concert can be found and, from `on_sale_at` on, ordered."""
+
+    subject_field: ClassVar[str] = "concert_id"
+
+    concert_id: str
+    artist: str
+    date: str
+    venue: str | None
+    sections: tuple[SectionPlan, ...]
+    on_sale_at: datetime | None
+    max_per_order: int
+
+
+class ReleaseReason(StrEnum):
+    """Why seats went back."""
+
+    EXPIRED = "hold-expired"
+    CANCELLED = "order-cancelled"
+    UNPAID = "payment-failed"
+
+
+class SeatsReserved(Event, frozen=True, kw_only=True):
+    """Seats are held until `expires_at`."""
+
+    subject_field: ClassVar[str] = "reservation_id"
+
+    reservation_id: str
+    concert_id: str
+    section: str
+    quantity: int
+    order_id: str | None
+    expires_at: datetime
+
+
+class SeatsSold(Event, frozen=True, kw_only=True):
+    """The held seats were paid for; they belong to the order."""
+
+    subject_field: ClassVar[str] = "reservation_id"
+
+    reservation_id: str
+    concert_id: str
+    section: str
+    quantity: int
+    order_id: str
+
+
+class SeatsReleased(Event, frozen=True, kw_only=True):
+    """The seats can be had again."""
+
+    subject_field: ClassVar[str] = "reservation_id"
+
+    reservation_id: str
+    concert_id: str
+    section: str
+    quantity: int
+    order_id: str | None
+    reason: ReleaseReason
+
+
+class SaleRefused(Event, frozen=True, kw_only=True):
+    """Money came for a hold that had ended, and there are no seats for it any more: it has to go back."""
+
+    subject_field: ClassVar[str] = "reservation_id"
+
+    reservation_id: str
+    concert_id: str
+    section: str
+    quantity: int
+    order_id: str
+    payment_round: int
+
+
+TOPIC = Topic("concert-events", "concerts", (ConcertScheduled, SeatsReserved, SeatsSold, SeatsReleased, SaleRefused))

@@ -1,0 +1,1 @@
+"""Orders: a buyer's wish and its life: Pending, Reserved, Paid, Cancelled."""

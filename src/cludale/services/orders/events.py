@@ -1,0 +1,79 @@
+"""What orders tells the others."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from cludale.kernel.events import Event, Topic
+from cludale.kernel.money import Money
+
+
+class CancelReason(StrEnum):
+    """Why an order was cancelled."""
+
+    BUYER = "cancelled-by-buyer"
+    ORGANIZER = "cancelled-by-organizer"
+    DECLINED = "payment-declined"
+    PAYMENT_FAILED = "payment-failed"
+    EXPIRED = "hold-expired"
+    SOLD_OUT = "seats-unavailable"
+
+    @property
+    def is_wish(self) -> bool:
+        """Somebody wanted it cancelled: final, whatever money or seats are still under way."""
+        return self in (CancelReason.BUYER, CancelReason.ORGANIZER)
+
+
+class OrderPlaced(Event, frozen=True, kw_only=True):
+    """A buyer wants seats."""
+
+    order_id: str
+    concert_id: str
+    user_id: str
+    quantity: int
+    section: str | None
+    """The section asked for; none leaves the choice to us."""
+
+
+class TicketReserved(Event, frozen=True, kw_only=True):
+    """The order has its seats until `expires_at`, and can be paid."""
+
+    order_id: str
+    concert_id: str
+    user_id: str
+    reservation_id: str
+    section: str
+    quantity: int
+    total: Money
+    payment_method: str
+    expires_at: datetime
+
+
+class OrderPaid(Event, frozen=True, kw_only=True):
+    """The order is paid and its seats are sold to it: it is a ticket."""
+
+    order_id: str
+    concert_id: str
+    reservation_id: str
+    section: str
+    quantity: int
+    total: Money
+    reachable: bool
+    """The buyer left an address. The address itself is in no event."""
+
+
+class OrderCancelled(Event, frozen=True, kw_only=True):
+    """The order is off: its seats go back and so does its money."""
+
+    order_id: str
+    concert_id: str
+    reservation_id: str | None
+    section: str | None
+    quantity: int
+    total: Money | None
+    """None while no seats were had."""
+    reason: CancelReason
+    was_paid: bool
+    reachable: bool
+
+
+TOPIC = Topic("order-events", "orders", (OrderPlaced, TicketReserved, OrderPaid, OrderCancelled))

@@ -1,0 +1,1 @@
+"""Payments: charges, attempts and refunds, through a payment provider."""

@@ -1,0 +1,55 @@
+"""What payments tells the others."""
+
+from enum import StrEnum
+
+from cludale.kernel.events import Event, Topic
+from cludale.kernel.money import Money
+
+
+class FailureReason(StrEnum):
+    """Why no money came."""
+
+    DECLINED = "payment-declined"
+    GAVE_UP = "payment-failed"
+    EXPIRED = "hold-expired"
+    CANCELLED = "order-cancelled"
+
+
+class PaymentCompleted(Event, frozen=True, kw_only=True):
+    """The money for an order was taken, once."""
+
+    payment_id: str
+    order_id: str
+    concert_id: str
+    reservation_id: str
+    section: str
+    quantity: int
+    amount: Money
+    round: int
+    """Counts the charges tried for this order: 2 and more after a failed one was tried anew."""
+    attempts: int
+
+
+class PaymentFailed(Event, frozen=True, kw_only=True):
+    """No money was taken, and none will be in this round."""
+
+    payment_id: str
+    order_id: str
+    concert_id: str
+    amount: Money
+    round: int
+    attempts: int
+    reason: FailureReason
+
+
+class PaymentRefunded(Event, frozen=True, kw_only=True):
+    """The money that was taken went back, once."""
+
+    payment_id: str
+    order_id: str
+    concert_id: str
+    amount: Money
+    round: int
+
+
+TOPIC = Topic("payment-events", "payments", (PaymentCompleted, PaymentFailed, PaymentRefunded))
