@@ -1,0 +1,371 @@
+"""Concert rules: scheduling, holding, selling and releasing seats. No I/O, clock or HTTP.
+
+Seats are held in sections. A section knows how many seats it has, how many are sold, and how many are
+held until which second; so what is available follows from the time, never from whether anyone swept.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from cludale.kernel.decision import Decision
+from cludale.kernel.events import Event
+from cludale.kernel.money import Money
+from cludale.kernel.refusals import Refusal
+from cludale.kernel.times import epoch_second, whole_second_after
+from cludale.ports.seats import HoldEnded, NotOnSale, OverTheLimit, SeatsUnavailable, SectionNotFound
+from cludale.services.concerts.events import (
+    ConcertScheduled,
+    ReleaseReason,
+    SaleRefused,
+    SeatsReleased,
+    SeatsReserved,
+    SeatsSold,
+    SectionPlan,
+)
+
+
+class ConcertExists(Refusal):
+    """The id is taken by another concert."""
+
+    def __init__(self, concert_id: str) -> None:
+        super().__init__(f"There is a concert {concert_id!r} already.", id=concert_id)
+
+
+class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """A scheduled concert. Its seats are elsewhere, one aggregate a section."""
+
+    id: str
+    artist: str
+    date: str
+    venue: str | None
+    sections: tuple[SectionPlan, ...]
+    on_sale_at: datetime | None
+    max_per_order: int
+
+    def plan(self, section: str) -> SectionPlan:
+        """The section's plan. Raises SectionNotFound."""
+        for plan in self.sections:
+            if plan.id == section:
+                return plan
+        raise SectionNotFound(self.id, section)
+
+
+def schedule(concert: Concert) -> Decision[Concert]:
+    """Put a concert on."""
+    return Decision(
+        concert,
+        (
+            ConcertScheduled(
+                concert_id=concert.id,
+                artist=concert.artist,
+                date=concert.date,
+                venue=concert.venue,
+                sections=concert.sections,
+                on_sale_at=concert.on_sale_at,
+                max_per_order=concert.max_per_order,
+            ),
+        ),
+    )
+
+
+def check_on_sale(concert: Concert, *, quantity: int, now: datetime) -> None:
+    """May this be ordered at all? Raises NotOnSale, OverTheLimit."""
+    if concert.on_sale_at is not None and now < concert.on_sale_at:
+        raise NotOnSale(concert.id, concert.on_sale_at)
+    if quantity > concert.max_per_order:
+        raise OverTheLimit(concert.id, wanted=quantity, limit=concert.max_per_order)
+
+
+class Status(StrEnum):
+    """Where a reservation is in its life."""
+
+    HELD = "Held"
+    SOLD = "Sold"
+    RELEASED = "Released"
+
+
+NEXT: Mapping[Status, frozenset[Status]] = {
+    Status.HELD: frozenset({Status.SOLD, Status.RELEASED}),
+    Status.SOLD: frozenset({Status.RELEASED}),
+    Status.RELEASED: frozenset(),
+}
+
+
+class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """Some seats of one section, held for somebody, sold to them, or given back."""
+
+    id: str
+    concert_id: str
+    section: str
+    quantity: int
+    order_id: str | None
+    expires_at: datetime
+    status: Status = Status.HELD
+    released_for: ReleaseReason | None = None
+    successor: str | None = None
+    """The reservation that money which came too late got instead of this one."""
+    closed: bool = False
+    """The order was cancelled by somebody's wish: money that still comes gets no seats."""
+
+    def is_live(self, now: datetime) -> bool:
+        """Does it keep its seats from others?"""
+        return self.status is Status.SOLD or (self.status is Status.HELD and now < self.expires_at)
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """The seats of one section. total = available + held + sold, at any time."""
+
+    concert_id: str
+    id: str
+    price: Money
+    total: int
+    sold: int = 0
+    held: Mapping[int, int] = msgspec.field(default_factory=dict)
+    """Seats held until which second since 1970; those whose second has come are held no more."""
+
+    def held_seats(self, now: datetime) -> int:
+        """Seats held at `now`."""
+        second = now.timestamp()
+        return sum(seats for until, seats in self.held.items() if second < until)
+
+    def available(self, now: datetime) -> int:
+        """Seats that can be had at `now`."""
+        return self.total - self.sold - self.held_seats(now)
+
+
+def empty_section(concert: Concert, section: str) -> Section:
+    """A section that nobody has touched yet."""
+    plan = concert.plan(section)
+    return Section(concert_id=concert.id, id=section, price=plan.price, total=plan.total_seats)
+
+
+class Seating(NamedTuple):
+    """A section and those of its reservations that a turn looks at."""
+
+    section: Section
+    reservations: Mapping[str, Reservation]
+
+    def after(self, events: Sequence[Event]) -> "Seating":
+        """As these facts leave it."""
+        section, reservations = self.section, dict(self.reservations)
+        for event in events:
+            section = _move(section, reservations, event)
+        return Seating(section, reservations)
+
+
+def _move(section: Section, reservations: dict[str, Reservation], event: Event) -> Section:
+    """Apply one fact to `section` and `reservations`: the only place where seats are counted."""
+    held = dict(section.held)
+    sold = section.sold
+    match event:
+        case SeatsReserved():
+            until = epoch_second(event.expires_at)
+            held[until] = held.get(until, 0) + event.quantity
+            reservations[event.reservation_id] = Reservation(
+                id=event.reservation_id,
+                concert_id=event.concert_id,
+                section=event.section,
+                quantity=event.quantity,
+                order_id=event.order_id,
+                expires_at=event.expires_at,
+            )
+            return msgspec.structs.replace(section, held=held)
+        case SeatsSold() | SeatsReleased():
+            reservation = reservations[event.reservation_id]
+            status = Status.SOLD if isinstance(event, SeatsSold) else Status.RELEASED
+            if status not in NEXT[reservation.status]:
+                raise ValueError(f"{reservation.id} can't go from {reservation.status} to {status}")
+            if reservation.status is Status.HELD:
+                until = epoch_second(reservation.expires_at)
+                held[until] -= reservation.quantity
+                if not held[until]:
+                    del held[until]
+            else:
+                sold -= reservation.quantity
+            if isinstance(event, SeatsSold):
+                sold += reservation.quantity
+                reservations[reservation.id] = msgspec.structs.replace(reservation, status=status)
+            else:
+                reservations[reservation.id] = msgspec.structs.replace(
+                    reservation, status=status, released_for=event.reason
+                )
+            return msgspec.structs.replace(section, held=held, sold=sold)
+        case _:
+            return section
+
+
+class Hold(NamedTuple):
+    """Command: hold seats for somebody."""
+
+    reservation_id: str
+    order_id: str | None
+    quantity: int
+    hold_seconds: float
+
+
+class Sell(NamedTuple):
+    """Command: money came for this reservation."""
+
+    reservation_id: str
+    order_id: str
+    payment_round: int
+
+
+class Cancel(NamedTuple):
+    """Command: the order of this reservation was cancelled; `by_wish` when somebody wanted that."""
+
+    reservation_id: str
+    reason: ReleaseReason
+    by_wish: bool
+
+
+class Expire(NamedTuple):
+    """Command: publish that this reservation's time is over, if it is."""
+
+    reservation_id: str
+
+
+Command = Hold | Sell | Cancel | Expire
+
+
+class UnknownReservation(Exception):
+    """The reservation that a command is about isn't there."""
+
+
+def decide(seating: Seating, command: Command, now: datetime) -> Decision[Seating]:
+    """What a command does to the seats, if anything. Raises refusals, UnknownReservation."""
+    match command:
+        case Hold():
+            return _hold(seating, command, now)
+        case Sell():
+            return _sell(seating, command, now)
+        case Cancel():
+            return _cancel(seating, command)
+        case Expire():
+            return _expire(seating, command, now)
+
+
+def _known(seating: Seating, reservation_id: str) -> Reservation:
+    try:
+        return seating.reservations[reservation_id]
+    except KeyError:
+        raise UnknownReservation(reservation_id) from None
+
+
+def _decided(seating: Seating, *events: Event) -> Decision[Seating]:
+    return Decision(seating.after(events), events)
+
+
+def _hold(seating: Seating, wish: Hold, now: datetime) -> Decision[Seating]:
+    before = seating.reservations.get(wish.reservation_id)
+    if before is not None:
+        if not before.is_live(now):
+            raise HoldEnded(before.id)
+        return Decision(seating)
+    section = seating.section
+    left = section.available(now)
+    if wish.quantity > left:
+        raise SeatsUnavailable(section.concert_id, wanted=wish.quantity, left=max(left, 0))
+    return _decided(
+        seating,
+        SeatsReserved(
+            reservation_id=wish.reservation_id,
+            concert_id=section.concert_id,
+            section=section.id,
+            quantity=wish.quantity,
+            order_id=wish.order_id,
+            expires_at=whole_second_after(now, wish.hold_seconds),
+        ),
+    )
+
+
+def _sold(reservation: Reservation, order_id: str) -> SeatsSold:
+    return SeatsSold(
+        reservation_id=reservation.id,
+        concert_id=reservation.concert_id,
+        section=reservation.section,
+        quantity=reservation.quantity,
+        order_id=order_id,
+    )
+
+
+def _released(reservation: Reservation, reason: ReleaseReason) -> SeatsReleased:
+    return SeatsReleased(
+        reservation_id=reservation.id,
+        concert_id=reservation.concert_id,
+        section=reservation.section,
+        quantity=reservation.quantity,
+        order_id=reservation.order_id,
+        reason=reason,
+    )
+
+
+def _sell(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
+    reservation = _known(seating, sale.reservation_id)
+    if reservation.status is Status.SOLD or reservation.successor is not None:
+        return Decision(seating)
+    if reservation.status is Status.HELD and reservation.is_live(now):
+        return _decided(seating, _sold(reservation, sale.order_id))
+    return _seat_late_money(seating, reservation, sale, now)
+
+
+def _seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
+    """The hold has ended and the money came all the same: other seats if there are any, else a refund."""
+    events: list[Event] = []
+    if ended.status is Status.HELD:
+        events.append(_released(ended, ReleaseReason.EXPIRED))
+    if ended.closed or seating.section.available(now) < ended.quantity:
+        events.append(
+            SaleRefused(
+                reservation_id=ended.id,
+                concert_id=ended.concert_id,
+                section=ended.section,
+                quantity=ended.quantity,
+                order_id=sale.order_id,
+                payment_round=sale.payment_round,
+            )
+        )
+        return _decided(seating, *events)
+    again = msgspec.structs.replace(ended, id=f"{ended.id}.{sale.payment_round}")
+    events.append(
+        SeatsReserved(
+            reservation_id=again.id,
+            concert_id=again.concert_id,
+            section=again.section,
+            quantity=again.quantity,
+            order_id=sale.order_id,
+            expires_at=whole_second_after(now, 1),
+        )
+    )
+    events.append(_sold(again, sale.order_id))
+    after = seating.after(events)
+    reservations = dict(after.reservations)
+    reservations[ended.id] = msgspec.structs.replace(reservations[ended.id], successor=again.id)
+    return Decision(Seating(after.section, reservations), events)
+
+
+def _cancel(seating: Seating, cancel: Cancel) -> Decision[Seating]:
+    """Give the seats back. Only somebody's wish takes back what is sold, and shuts the door on late money."""
+    reservation = _known(seating, cancel.reservation_id)
+    chain = [reservation]
+    if reservation.successor is not None:
+        chain.append(_known(seating, reservation.successor))
+    losing = (Status.HELD, Status.SOLD) if cancel.by_wish else (Status.HELD,)
+    events = [_released(each, cancel.reason) for each in chain if each.status in losing]
+    after = seating.after(events)
+    if not cancel.by_wish or reservation.closed:
+        return Decision(after, events)
+    reservations = dict(after.reservations)
+    reservations[reservation.id] = msgspec.structs.replace(reservations[reservation.id], closed=True)
+    return Decision(Seating(after.section, reservations), events)
+
+
+def _expire(seating: Seating, expire: Expire, now: datetime) -> Decision[Seating]:
+    reservation = _known(seating, expire.reservation_id)
+    if reservation.status is not Status.HELD or reservation.is_live(now):
+        return Decision(seating)
+    return _decided(seating, _released(reservation, ReleaseReason.EXPIRED))

@@ -1,0 +1,371 @@
+"""Concerts at work: schedules and finds concerts, and takes the sections' turns. Load → decide → commit."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from cludale.kernel.events import Cause, Envelope
+from cludale.kernel.ids import same_as
+from cludale.kernel.refusals import Busy, Refusal
+from cludale.kernel.times import rfc3339
+from cludale.ports.bus import Answer, Delivery
+from cludale.ports.clock import Clock, IdSource
+from cludale.ports.records import AlreadyHandled, Commit, Committed, Handled, Put, Query, Range, Records, VersionConflict
+from cludale.ports.seats import ConcertNotFound, HoldWish, SeatsHeld, SeatsUnavailable
+from cludale.runtime.aggregates import CONFLICT_RETRIES, Stamp, Versioned
+from cludale.runtime.idempotency import AnsweredBefore
+from cludale.runtime.turns import Turns
+from cludale.services.concerts import domain
+from cludale.services.concerts.domain import (
+    Cancel,
+    Command,
+    Concert,
+    ConcertExists,
+    Expire,
+    Hold,
+    Reservation,
+    Seating,
+    Section,
+    Sell,
+    UnknownReservation,
+)
+from cludale.services.concerts.events import ReleaseReason
+from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded
+from cludale.services.orders.events import CancelReason, OrderCancelled
+from cludale.services.payments.events import PaymentCompleted
+
+SWEEP_PAGE = 200
+SWEEP_PAGES = 100
+CONCERTS_REMEMBERED = 1_000
+
+
+class Asked(NamedTuple):
+    """A command waiting for its section's turn."""
+
+    command: Command
+    cause: Cause
+    handled: Handled | None = None
+    keep: Callable[[Reservation], Put] | None = None
+
+
+class Done(NamedTuple):
+    """The reservation as the turn left it, and the event that says so, if anything happened."""
+
+    reservation: Reservation
+    event_id: str | None
+
+
+Result = Done | Exception
+
+
+class Standing(NamedTuple):
+    """A concert and its sections as they stood at `at`."""
+
+    concert: Concert
+    sections: Sequence[Section]
+    at: datetime
+
+
+class Search(NamedTuple):
+    """What to look for: text within artist and venue, dates from and to (inclusive), the order, the page."""
+
+    artist: str | None = None
+    venue: str | None = None
+    since: str | None = None
+    until: str | None = None
+    order_by: str = "date"
+    descending: bool = False
+    after: str | None = None
+    limit: int = 50
+
+
+class Concerts:
+    """The concerts service."""
+
+    def __init__(
+        self, records: Records, *, clock: Clock, ids: IdSource, hold_seconds: float, max_per_order: int
+    ) -> None:
+        self._records = records
+        self._clock = clock
+        self._ids = ids
+        self._stamp = Stamp("concerts", ids)
+        self._hold_seconds = hold_seconds
+        self.max_per_order = max_per_order
+        """The limit of a concert that names none."""
+        self._remembered: dict[str, Concert] = {}
+        self.turns: Turns[SectionKey, Asked, Result] = Turns(self._take_turn)
+
+    async def schedule(self, concert: Concert, cause: Cause) -> Standing:
+        """Put a concert on. Raises ConcertExists."""
+        now = self._clock.now()
+        decision = domain.schedule(concert)
+        put = CONCERTS.put(decision.state, 0)
+        events = self._stamp.all(decision.events, cause, now)
+        (outcome,) = await self._records.commit([Commit(concert.id, (put,), events)])
+        if not isinstance(outcome, Committed):
+            raise ConcertExists(concert.id)
+        return Standing(concert, [domain.empty_section(concert, plan.id) for plan in concert.sections], now)
+
+    async def concert(self, concert_id: str) -> Concert:
+        """The concert; it does not change once scheduled. Raises ConcertNotFound."""
+        known = self._remembered.get(concert_id)
+        if known is None:
+            found = await CONCERTS.load(self._records, (concert_id,))
+            if concert_id not in found:
+                raise ConcertNotFound(concert_id)
+            known = found[concert_id].state
+            if len(self._remembered) >= CONCERTS_REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]
+            self._remembered[concert_id] = known
+        return known
+
+    async def standing(self, concert_id: str) -> Standing:
+        """The concert and how many seats are left now. Raises ConcertNotFound."""
+        (standing,) = await self._standings([await self.concert(concert_id)])
+        return standing
+
+    async def search(self, search: Search) -> tuple[Sequence[Standing], str | None]:
+        """A page of concerts and the cursor of the next one."""
+        sought = {"artist": search.artist, "venue": search.venue}
+        found, page = await CONCERTS.find(
+            self._records,
+            Query(
+                contains={field: folded(text) for field, text in sought.items() if text},
+                # a bare date as the end takes in every time of that day
+                within=[Range("date", search.since, search.until + "\x7f" if search.until else None)],
+                order_by=search.order_by,
+                descending=search.descending,
+                after=search.after,
+                limit=search.limit,
+            ),
+        )
+        return await self._standings([each.state for each in found]), page.next
+
+    async def _standings(self, concerts: Sequence[Concert]) -> list[Standing]:
+        keys = [SectionKey(concert.id, plan.id).partition for concert in concerts for plan in concert.sections]
+        stored = await SECTIONS.load(self._records, keys)
+        now = self._clock.now()
+        standings = []
+        for concert in concerts:
+            sections = []
+            for plan in concert.sections:
+                found = stored.get(SectionKey(concert.id, plan.id).partition)
+                sections.append(found.state if found else domain.empty_section(concert, plan.id))
+            standings.append(Standing(concert, sections, now))
+        return standings
+
+    async def hold(
+        self, wish: HoldWish, *, reservation_id: str | None = None, keep: Callable[[Reservation], Put] | None = None
+    ) -> SeatsHeld:
+        """Hold seats, in the section named or the first with room for all; asked again, the same hold.
+
+        The hold belongs to the order, unless `reservation_id` says what to call it. Raises ConcertNotFound,
+        SectionNotFound, NotOnSale, OverTheLimit, SeatsUnavailable, HoldEnded, Busy.
+        """
+        concert = await self.concert(wish.concert_id)
+        domain.check_on_sale(concert, quantity=wish.quantity, now=self._clock.now())
+        sections = [concert.plan(wish.section)] if wish.section is not None else concert.sections
+        reservation_id = reservation_id or same_as("reservation", wish.order_id)
+        command = Hold(reservation_id, wish.order_id or None, wish.quantity, self._hold_seconds)
+        asked = Asked(command, Cause(None, wish.traceparent), keep=keep)
+        refusal: SeatsUnavailable | None = None
+        for plan in sections:
+            (result,) = await self.turns.submit(SectionKey(concert.id, plan.id), (asked,))
+            match result:
+                case Done(reservation, event_id):
+                    return self._held(concert, reservation, event_id)
+                case SeatsUnavailable():
+                    if refusal is None or result.values["left"] > refusal.values["left"]:
+                        refusal = result
+                case _:
+                    raise result
+        return await self._held_before(concert, reservation_id, refusal)
+
+    async def _held_before(
+        self, concert: Concert, reservation_id: str, refusal: SeatsUnavailable | None
+    ) -> SeatsHeld:
+        """No seats are left: because this very order has them, perhaps?"""
+        for plan in concert.sections:
+            partition = SectionKey(concert.id, plan.id).partition
+            found = await RESERVATIONS.load(self._records, (reservation_id,), partition=partition)
+            if reservation_id in found and found[reservation_id].state.is_live(self._clock.now()):
+                return self._held(concert, found[reservation_id].state, None)
+        assert refusal is not None  # noqa: S101 - a concert has at least one section, and each refused
+        raise refusal
+
+    def _held(self, concert: Concert, reservation: Reservation, event_id: str | None) -> SeatsHeld:
+        price = concert.plan(reservation.section).price
+        return SeatsHeld(
+            reservation.id, reservation.section, reservation.quantity, price, reservation.expires_at, event_id
+        )
+
+    async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
+        """PaymentCompleted sells the held seats; OrderCancelled gives them back."""
+        answers = [Answer.SUCCESS] * len(deliveries)
+        by_section: dict[SectionKey, list[tuple[int, Asked]]] = {}
+        for i, delivery in enumerate(deliveries):
+            event = delivery.event
+            command = _command_for(event)
+            if command is not None:
+                asked = Asked(command, Cause.of(event), Handled("concerts", event.id))
+                by_section.setdefault(SectionKey(event.data.concert_id, event.data.section), []).append((i, asked))
+        for key, results in await self._submit_each(by_section):
+            for (i, _), result in zip(by_section[key], results, strict=True):
+                answers[i] = Answer.SUCCESS if isinstance(result, Done) else Answer.RETRY
+        return answers
+
+    async def _submit_each(
+        self, by_section: dict[SectionKey, list[tuple[int, Asked]]]
+    ) -> Iterable[tuple[SectionKey, Sequence[Result]]]:
+        keys = list(by_section)
+        waiting = (self.turns.submit(key, [asked for _, asked in by_section[key]]) for key in keys)
+        return zip(keys, await asyncio.gather(*waiting), strict=True)
+
+    async def sweep(self) -> int:
+        """Publish the holds whose time is over; returns how many there were. Availability does not wait for it."""
+        released = 0
+        for _ in range(SWEEP_PAGES):
+            due = Range("dueAt", None, rfc3339(self._clock.now()))
+            found, page = await RESERVATIONS.find(
+                self._records, Query(within=[due], order_by="dueAt", limit=SWEEP_PAGE)
+            )
+            by_section: dict[SectionKey, list[tuple[int, Asked]]] = {}
+            for i, each in enumerate(found):
+                key = SectionKey(each.state.concert_id, each.state.section)
+                by_section.setdefault(key, []).append((i, Asked(Expire(each.state.id), Cause())))
+            for _, results in await self._submit_each(by_section):
+                released += sum(isinstance(result, Done) for result in results)
+            if page.next is None:
+                break
+        return released
+
+    async def _take_turn(self, key: SectionKey, asked: Sequence[Asked]) -> Sequence[Result]:
+        """Load the section once, decide for everyone who waits, commit once; on a conflict, all of it again."""
+        turn = _Turn(key, asked, self._stamp)
+        for _ in range(CONFLICT_RETRIES):
+            section, reservations = await self._load(key, turn.needed)
+            turn.fold(section, reservations, self._clock.now())
+            if turn.commit is None:
+                return turn.results
+            (outcome,) = await self._records.commit((turn.commit,))
+            if isinstance(outcome, Committed):
+                return turn.results
+            turn.learn(outcome)
+        raise Busy(f"Section {key.partition} is being changed by too many at once.")
+
+    async def _load(
+        self, key: SectionKey, needed: Iterable[str]
+    ) -> tuple[Versioned[Section], dict[str, Versioned[Reservation]]]:
+        found = await SECTIONS.load(self._records, (key.partition,))
+        section = found.get(key.partition)
+        if section is None:
+            section = Versioned(domain.empty_section(await self.concert(key.concert_id), key.section), 0)
+        reservations: dict[str, Versioned[Reservation]] = {}
+        wanted = list(needed)
+        while wanted:
+            reservations |= await RESERVATIONS.load(self._records, wanted, partition=key.partition)
+            successors = {each.state.successor for each in reservations.values() if each.state.successor}
+            wanted = [] if successors <= reservations.keys() else list(successors - reservations.keys())
+        return section, reservations
+
+
+class _Turn:
+    """One turn's work: what waits, what it needs loaded, what is to be committed, what each is answered."""
+
+    def __init__(self, key: SectionKey, asked: Sequence[Asked], stamp: Stamp) -> None:
+        self._key = key
+        self._asked = asked
+        self._stamp = stamp
+        self._settled: dict[int, Result] = {}
+        # a hold is taken for new until its id turns out to be there: the common case costs no look
+        self.needed = {each.command.reservation_id for each in asked if not isinstance(each.command, Hold)}
+        self.results: list[Result] = []
+        self.commit: Commit | None = None
+
+    def fold(self, section: Versioned[Section], loaded: dict[str, Versioned[Reservation]], now: datetime) -> None:
+        """Decide every waiting command in order, each on what the ones before it left."""
+        current = section.state
+        reservations = {id: each.state for id, each in loaded.items()}
+        changed: set[str] = set()
+        events: list[Envelope] = []
+        handled: list[Handled] = []
+        kept: list[Put] = []
+        self.results = []
+        for i, asked in enumerate(self._asked):
+            if i in self._settled:
+                self.results.append(self._settled[i])
+                continue
+            id = asked.command.reservation_id
+            near = _near(reservations, id)
+            try:
+                decision = domain.decide(Seating(current, near), asked.command, now)
+            except (Refusal, UnknownReservation) as refusal:
+                self.results.append(refusal)
+                continue
+            current = decision.state.section
+            envelopes = self._stamp.all(decision.events, asked.cause, now)
+            for other, reservation in decision.state.reservations.items():
+                if reservation is not near.get(other):
+                    reservations[other] = reservation
+                    changed.add(other)
+                    if asked.handled is not None and asked.handled not in handled[-1:]:
+                        handled.append(asked.handled)
+            events.extend(envelopes)
+            if envelopes and asked.handled is not None and asked.handled not in handled[-1:]:
+                handled.append(asked.handled)  # a refused sale moves no seat, and still is said only once
+            done = decision.state.reservations[id]
+            if asked.keep is not None:
+                kept.append(asked.keep(done))
+            self.results.append(Done(done, envelopes[0].id if envelopes else None))
+        self.commit = None
+        if not (changed or events or kept):
+            return
+        puts = [RESERVATIONS.put(reservations[id], loaded[id].version if id in loaded else 0) for id in changed]
+        if current is not section.state:
+            puts.append(SECTIONS.put(current, section.version))
+        self.commit = Commit(self._key.partition, puts + kept, events, handled)
+
+    def learn(self, outcome: VersionConflict | AlreadyHandled) -> None:
+        """Take from a failed commit what to load, and what needs no deciding any more."""
+        for i, asked in enumerate(self._asked):
+            match outcome:
+                case AlreadyHandled(event_ids) if asked.handled and asked.handled.event_id in event_ids:
+                    result = self.results[i]
+                    self._settled[i] = result if isinstance(result, Done) else RuntimeError("handled, yet refused")
+                case VersionConflict(ids):
+                    if asked.command.reservation_id in ids:
+                        self.needed.add(asked.command.reservation_id)
+                    result = self.results[i]
+                    if asked.keep and isinstance(result, Done) and asked.keep(result.reservation).id in ids:
+                        self._settled[i] = AnsweredBefore()
+
+
+def _near(reservations: dict[str, Reservation], id: str) -> dict[str, Reservation]:
+    """The reservation and its successor, as far as they exist: all that a command about it looks at."""
+    reservation = reservations.get(id)
+    if reservation is None:
+        return {}
+    if reservation.successor is None:
+        return {id: reservation}
+    return {id: reservation, reservation.successor: reservations[reservation.successor]}
+
+
+_RELEASE = {
+    CancelReason.BUYER: ReleaseReason.CANCELLED,
+    CancelReason.ORGANIZER: ReleaseReason.CANCELLED,
+    CancelReason.DECLINED: ReleaseReason.UNPAID,
+    CancelReason.PAYMENT_FAILED: ReleaseReason.UNPAID,
+    CancelReason.EXPIRED: ReleaseReason.EXPIRED,
+    CancelReason.SOLD_OUT: ReleaseReason.UNPAID,
+}
+
+
+def _command_for(event: Envelope) -> Command | None:
+    match event.data:
+        case PaymentCompleted() as paid:
+            return Sell(paid.reservation_id, paid.order_id, paid.round)
+        case OrderCancelled(reservation_id=str(id)) as cancelled:
+            return Cancel(id, _RELEASE[cancelled.reason], by_wish=cancelled.reason.is_wish)
+        case _:
+            return None  # an order that was cancelled before it had seats

@@ -1,0 +1,50 @@
+"""How concerts are stored: concerts, sections and reservations as records. The only place that knows the form."""
+
+from typing import NamedTuple
+
+from cludale.kernel.times import rfc3339
+from cludale.ports.records import Kind
+from cludale.runtime.aggregates import AggregateStore
+from cludale.runtime.idempotency import IdempotencyKeys
+from cludale.services.concerts.domain import Concert, Reservation, Section, Status
+
+
+class SectionKey(NamedTuple):
+    """A section: what commits together with its reservations."""
+
+    concert_id: str
+    section: str
+
+    @property
+    def partition(self) -> str:
+        """The partition, and the section record's id."""
+        return f"{self.concert_id}/{self.section}"
+
+
+def folded(text: str) -> str:
+    """Text as it is searched: case does not matter."""
+    return text.casefold()
+
+
+CONCERTS = AggregateStore(
+    Kind("concerts", "concert", ("artist", "venue", "date")),
+    Concert,
+    identity=lambda concert: concert.id,
+    index=lambda concert: (folded(concert.artist), folded(concert.venue or ""), concert.date),
+)
+
+SECTIONS = AggregateStore(
+    Kind("concerts", "section"),
+    Section,
+    identity=lambda section: SectionKey(section.concert_id, section.id).partition,
+)
+
+RESERVATIONS = AggregateStore(
+    Kind("concerts", "reservation", ("dueAt",)),
+    Reservation,
+    identity=lambda reservation: reservation.id,
+    index=lambda r: (rfc3339(r.expires_at) if r.status is Status.HELD else None,),
+)
+"""`dueAt` is when a held one expires; nothing else is due."""
+
+KINDS = (CONCERTS.kind, SECTIONS.kind, RESERVATIONS.kind, IdempotencyKeys.kind_for("concerts"))
