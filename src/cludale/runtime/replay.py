@@ -1,0 +1,275 @@
+"""Replay: state from the log. Folds the public events into an empty store and compares that with the live one.
+
+Each service's `replay.py` makes a `Replay`: which events it folds, which records each of them touches, and what
+becomes of those. The driver here does the rest: pages, a bounded cache, commits and the comparison. It reads and
+writes records and does nothing else: no event is published, no money moves, nobody is told.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from cludale.kernel.events import Envelope
+from cludale.ports.records import Commit, Committed, Key, Kind, Put, Query, Records
+
+S = TypeVar("S")
+
+PAGE = 500
+"""Records in one page of the comparison."""
+
+
+class Table(NamedTuple, Generic[S]):
+    """One kind of record that a service's replay rebuilds. `kind`, `decode` and `put` are what its store.py has."""
+
+    kind: Kind
+    decode: Callable[[bytes], S]
+    put: Callable[[S, int], Put]
+    """Write the state over this version (0: none yet)."""
+    partition: Callable[[S], str]
+    comparable: Callable[[S], Mapping[str, object] | None]
+    """The fields that events tell of, by name: no personal data, no bookkeeping. None: no event tells of this one."""
+
+
+class Ref(NamedTuple):
+    """A record, by the name of its kind, its partition and its id."""
+
+    kind: str
+    partition: str
+    id: str
+
+
+class States:
+    """The states that the event in hand may look at and change: those that `touches` named."""
+
+    def __init__(self, entries: "Mapping[Ref, _Entry]") -> None:
+        self._entries = entries
+
+    def get(self, ref: Ref) -> Any:
+        """The state as folded so far, or None. KeyError if `touches` didn't name it."""
+        return self._entries[ref].state
+
+    def put(self, ref: Ref, state: object) -> None:
+        """The state after this event. KeyError if `touches` didn't name it."""
+        entry = self._entries[ref]
+        entry.state = state
+        entry.dirty = True
+
+
+class Replay(Protocol):
+    """How one service's state follows from events. Pure: what it does depends on the events alone."""
+
+    @property
+    def service(self) -> str:
+        """The service's name."""
+        ...
+
+    @property
+    def event_types(self) -> frozenset[str]:
+        """The events that it folds; the others are not shown to it."""
+        ...
+
+    @property
+    def tables(self) -> Sequence[Table[Any]]:
+        """The kinds of record that it rebuilds."""
+        ...
+
+    def touches(self, event: Envelope) -> Sequence[Ref]:
+        """Every record that folding `event` may look at or change."""
+        ...
+
+    def fold(self, event: Envelope, states: States) -> None:
+        """Apply one event. Events come as the audit has them: every cause before its effects."""
+        ...
+
+
+class Logged(NamedTuple):
+    """One entry of the audit log."""
+
+    sequence: int
+    event: Envelope
+
+
+Log = Callable[[int], AsyncIterator[Sequence[Logged]]]
+"""The entries past a sequence number, in pages, in order; ends at the end of the log."""
+
+
+class Difference(NamedTuple):
+    """Live and rebuilt disagree. `field` None: one of the two has no such record at all."""
+
+    service: str
+    kind: str
+    id: str
+    field: str | None
+    live: object
+    rebuilt: object
+
+
+class NotEmpty(Exception):
+    """The store to rebuild into has records already."""
+
+
+class _Entry:
+    __slots__ = ("dirty", "state", "version")
+
+    def __init__(self, state: Any, version: int) -> None:
+        self.state = state
+        self.version = version
+        self.dirty = False
+
+
+class Rebuild:
+    """Folds the log into `into`, an empty store, for some services. Memory is bounded by `cache_limit` states each."""
+
+    def __init__(self, log: Log, replays: Sequence[Replay], into: Records, *, cache_limit: int = 50_000) -> None:
+        self._log = log
+        self._into = into
+        self._folders = [_Folder(replay, into, cache_limit) for replay in replays]
+        self.sequence = 0
+        """The last entry folded."""
+        self.events = 0
+
+    async def run(self, progress: Callable[[int], None] | None = None) -> None:
+        """Fold what the log has past `sequence`; tells `progress` after each page how many events were folded."""
+        async for page in self._log(self.sequence):
+            events = [entry.event for entry in page]
+            for folder in self._folders:
+                await folder.fold(events)
+            self.sequence = page[-1].sequence
+            self.events += len(events)
+            if progress is not None:
+                progress(self.events)
+
+    async def compare(
+        self, live: Records, *, limit: int = 1_000, settle_rounds: int = 3, settle_seconds: float = 1.0
+    ) -> list[Difference]:
+        """Where `live` differs from what was rebuilt, at most `limit` differences.
+
+        A running service is ahead of its audit by what is on its way: while there are differences, the log's
+        new entries are folded and everything is compared again, up to `settle_rounds` times.
+        """
+        for _ in range(settle_rounds):
+            found = await self._differences(live, limit)
+            if not found:
+                return []
+            await asyncio.sleep(settle_seconds)
+            await self.run()
+        return await self._differences(live, limit)
+
+    async def _differences(self, live: Records, limit: int) -> list[Difference]:
+        found: list[Difference] = []
+        for folder in self._folders:
+            for table in folder.replay.tables:
+                async for difference in _compare_table(folder.replay.service, table, live, self._into):
+                    found.append(difference)
+                    if len(found) >= limit:
+                        return found
+        return found
+
+    async def counts(self) -> dict[str, int]:
+        """How many records of each kind were rebuilt, by `service/kind`."""
+        return {
+            f"{folder.replay.service}/{table.kind.name}": await _count(self._into, table.kind)
+            for folder in self._folders
+            for table in folder.replay.tables
+        }
+
+
+class _Folder:
+    """One service's fold: a cache of states over the store that they are written to."""
+
+    def __init__(self, replay: Replay, into: Records, cache_limit: int) -> None:
+        self.replay = replay
+        self._into = into
+        self._cache_limit = cache_limit
+        self._tables = {table.kind.name: table for table in replay.tables}
+        self._entries: OrderedDict[Ref, _Entry] = OrderedDict()
+        self._states = States(self._entries)
+
+    async def fold(self, events: Sequence[Envelope]) -> None:
+        """Apply a page of events and write what it changed."""
+        replay = self.replay
+        mine = [event for event in events if event.type in replay.event_types]
+        touched = dict.fromkeys(ref for event in mine for ref in replay.touches(event))
+        await self._load(touched)
+        for event in mine:
+            replay.fold(event, self._states)
+        await self._write(touched)
+        while len(self._entries) > self._cache_limit:
+            self._entries.popitem(last=False)
+
+    async def _load(self, refs: Mapping[Ref, None]) -> None:
+        entries = self._entries
+        missing: dict[str, list[Ref]] = {}
+        for ref in refs:
+            if ref in entries:
+                entries.move_to_end(ref)
+            else:
+                missing.setdefault(ref.kind, []).append(ref)
+        for name, wanted in missing.items():
+            table = self._tables[name]
+            stored = await self._into.get(table.kind, [Key(ref.partition, ref.id) for ref in wanted])
+            for ref in wanted:
+                found = stored.get(ref.id)
+                entries[ref] = _Entry(table.decode(found.body), found.version) if found else _Entry(None, 0)
+
+    async def _write(self, refs: Mapping[Ref, None]) -> None:
+        puts: dict[str, list[Put]] = {}
+        for ref in refs:
+            entry = self._entries[ref]
+            if entry.dirty:
+                puts.setdefault(ref.partition, []).append(self._tables[ref.kind].put(entry.state, entry.version))
+                entry.version += 1
+                entry.dirty = False
+        outcomes = await self._into.commit([Commit(partition, each) for partition, each in puts.items()])
+        for outcome in outcomes:
+            if not isinstance(outcome, Committed):
+                raise NotEmpty(f"rebuild into an empty store: {outcome}")
+
+
+async def _compare_table(service: str, table: Table[Any], live: Records, rebuilt: Records) -> AsyncIterator[Difference]:
+    name = table.kind.name
+    async for page in _pages(live, table):
+        others = await rebuilt.get(table.kind, [key for key, _ in page])
+        for key, mine in page:
+            other = others.get(key.id)
+            theirs = table.comparable(table.decode(other.body)) if other else None
+            if theirs is None:
+                yield Difference(service, name, key.id, None, mine, None)
+                continue
+            for field in mine.keys() | theirs.keys():
+                if mine.get(field) != theirs.get(field):
+                    yield Difference(service, name, key.id, field, mine.get(field), theirs.get(field))
+    async for page in _pages(rebuilt, table):
+        known = await live.get(table.kind, [key for key, _ in page])
+        for key, mine in page:
+            if key.id not in known:
+                yield Difference(service, name, key.id, None, None, mine)
+
+
+async def _pages(records: Records, table: Table[Any]) -> AsyncIterator[list[tuple[Key, Mapping[str, object]]]]:
+    """The comparable records of a table, a page at a time."""
+    after: str | None = None
+    while True:
+        page = await records.find(table.kind, Query(after=after, limit=PAGE))
+        comparables: list[tuple[Key, Mapping[str, object]]] = []
+        for stored in page.items:
+            state = table.decode(stored.body)
+            fields = table.comparable(state)
+            if fields is not None:
+                comparables.append((Key(table.partition(state), stored.id), fields))
+        yield comparables
+        if page.next is None:
+            return
+        after = page.next
+
+
+async def _count(records: Records, kind: Kind) -> int:
+    total = 0
+    after: str | None = None
+    while True:
+        page = await records.find(kind, Query(after=after, limit=PAGE))
+        total += len(page.items)
+        if page.next is None:
+            return total
+        after = page.next
