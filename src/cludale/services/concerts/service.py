@@ -305,15 +305,13 @@ class _Turn:
                 continue
             current = decision.state.section
             envelopes = self._stamp.all(decision.events, asked.cause, now)
-            for other, reservation in decision.state.reservations.items():
-                if reservation is not near.get(other):
-                    reservations[other] = reservation
-                    changed.add(other)
-                    if asked.handled is not None and asked.handled not in handled[-1:]:
-                        handled.append(asked.handled)
+            moved = [other for other, each in decision.state.reservations.items() if each is not near.get(other)]
+            for other in moved:
+                reservations[other] = decision.state.reservations[other]
+            changed.update(moved)
             events.extend(envelopes)
-            if envelopes and asked.handled is not None and asked.handled not in handled[-1:]:
-                handled.append(asked.handled)  # a refused sale moves no seat, and still is said only once
+            if asked.handled is not None and (moved or envelopes):
+                handled.append(asked.handled)
             done = decision.state.reservations[id]
             if asked.keep is not None:
                 kept.append(asked.keep(done))

@@ -1,0 +1,217 @@
+"""Orders at work: takes wishes, asks concerts for seats, follows payment and sale. Load → decide → commit."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from cludale.kernel.decision import Decision
+from cludale.kernel.events import Cause
+from cludale.kernel.refusals import Busy, Refusal
+from cludale.kernel.times import rfc3339
+from cludale.ports.bus import Answer, Delivery
+from cludale.ports.clock import Clock, IdSource
+from cludale.ports.contacts import Contact
+from cludale.ports.records import Commit, Committed, Put, Query, Range, Records
+from cludale.ports.seats import HoldWish, Seats, SeatsUnreachable
+from cludale.runtime.aggregates import CONFLICT_RETRIES, EachAlone, Stamp, TooEarly, Versioned
+from cludale.runtime.backoff import Backoff
+from cludale.runtime.idempotency import AnsweredBefore
+from cludale.services.concerts.events import SaleRefused, SeatsSold
+from cludale.services.orders import domain
+from cludale.services.orders.domain import Order, Status, Wish
+from cludale.services.orders.events import CancelReason
+from cludale.services.orders.store import ORDERS
+from cludale.services.payments.events import FailureReason, PaymentFailed
+
+SWEEP_PAGE = 100
+_log = logging.getLogger(__name__)
+
+_CANCEL = {
+    FailureReason.DECLINED: CancelReason.DECLINED,
+    FailureReason.GAVE_UP: CancelReason.PAYMENT_FAILED,
+    FailureReason.EXPIRED: CancelReason.EXPIRED,
+    FailureReason.CANCELLED: CancelReason.PAYMENT_FAILED,
+}
+
+
+class Orders:
+    """The orders service."""
+
+    def __init__(
+        self, records: Records, *, clock: Clock, ids: IdSource, seats: Seats, pending_backoff: Backoff
+    ) -> None:
+        self._records = records
+        self._clock = clock
+        self._ids = ids
+        self._seats = seats
+        self._backoff = pending_backoff
+        self._stamp = Stamp("orders", ids)
+        self._waiters: dict[str, list[asyncio.Future[None]]] = {}
+        self._each = EachAlone(
+            ORDERS,
+            records,
+            stamp=self._stamp,
+            clock=clock,
+            aggregate_of=lambda data: data.order_id,
+            decisions={SeatsSold: _on_sold, SaleRefused: _on_sale_refused, PaymentFailed: _on_payment_failed},
+        )
+
+    async def place(
+        self,
+        wish: Wish,
+        *,
+        cause: Cause,
+        order_id: str | None = None,
+        keep: Callable[[Order], Put] | None = None,
+    ) -> Order:
+        """Hold seats and take the order, Reserved; or Pending when concerts gives no answer in time.
+
+        Raises the refusals of `Seats.hold`, and AnsweredBefore if `keep`'s record is there already.
+        """
+        placed_at = self._clock.now()
+        placed = domain.place(wish, order_id=order_id or self._ids.new("order"), now=placed_at)
+        order, envelopes = placed.state, self._stamp.all(placed.events, cause, placed_at)
+        try:
+            held = await self._seats.hold(_hold_wish(order, cause))
+        except SeatsUnreachable:
+            order = domain.put_off(order, until=self._later(1))
+        else:
+            # Placed and reserved become durable together: until then nobody was told anything,
+            # and a hold without an order expires by itself.
+            reserved = domain.reserve(order, held)
+            order = reserved.state
+            envelopes += self._stamp.all(
+                reserved.events, Cause(held.event_id or cause.event_id, cause.traceparent), self._clock.now()
+            )
+        puts = [ORDERS.put(order, 0)]
+        if keep is not None:
+            puts.append(keep(order))
+        (outcome,) = await self._records.commit((Commit(order.id, puts, envelopes),))
+        if not isinstance(outcome, Committed):
+            raise AnsweredBefore
+        return order
+
+    async def order(self, order_id: str) -> Order:
+        """The order. Raises NotFound."""
+        return (await ORDERS.one(self._records, order_id)).state
+
+    async def settled(self, order_id: str, *, wait_seconds: float) -> Order:
+        """The order once it is Paid or Cancelled, or as it is after `wait_seconds`. Raises NotFound."""
+        order = await self.order(order_id)
+        deadline = asyncio.get_running_loop().time() + wait_seconds
+        while order.status in (Status.PENDING, Status.RESERVED):
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                break
+            await self._news_of(order_id, at_most=min(left, 0.25))  # another replica's news is found by looking
+            order = await self.order(order_id)
+        return order
+
+    async def _news_of(self, order_id: str, *, at_most: float) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiters = self._waiters.setdefault(order_id, [])
+        waiters.append(future)
+        try:
+            await asyncio.wait((future,), timeout=at_most)
+        finally:
+            waiters.remove(future)
+            if not waiters:
+                self._waiters.pop(order_id, None)
+
+    async def find(self, query: Query) -> tuple[list[Order], str | None]:
+        """A page of orders and the cursor of the next one."""
+        found, page = await ORDERS.find(self._records, query)
+        return [each.state for each in found], page.next
+
+    async def contacts(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
+        """Where the buyers of these orders want to be told; for notifications alone."""
+        found = await ORDERS.load(self._records, order_ids)
+        return {id: each.state.contact for id, each in found.items()}
+
+    async def cancel(self, order_id: str, reason: CancelReason, cause: Cause) -> Order:
+        """Cancel the order; again changes nothing. Raises NotFound, Busy."""
+        return await self._change(order_id, lambda order: domain.cancel(order, reason), cause)
+
+    async def _change(self, order_id: str, decide: Callable[[Order], Decision[Order]], cause: Cause) -> Order:
+        for _ in range(CONFLICT_RETRIES):
+            known = await ORDERS.one(self._records, order_id)
+            decision = decide(known.state)
+            if decision.state is known.state:
+                return known.state
+            events = self._stamp.all(decision.events, cause, self._clock.now())
+            put = ORDERS.put(decision.state, known.version)
+            (outcome,) = await self._records.commit((Commit(order_id, (put,), events),))
+            if isinstance(outcome, Committed):
+                self._tell(decision.state)
+                return decision.state
+        raise Busy(f"Order {order_id!r} is being changed by too many at once.")
+
+    async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
+        """SeatsSold pays the order; SaleRefused and PaymentFailed cancel it."""
+        answers, changed = await self._each.handle(deliveries)
+        if self._waiters:
+            for order in changed:
+                self._tell(order)
+        return answers
+
+    def _tell(self, order: Order) -> None:
+        for future in self._waiters.get(order.id, ()):
+            if not future.done():
+                future.set_result(None)
+
+    async def sweep(self) -> int:
+        """Ask again for the seats of Pending orders that are due; returns how many there were."""
+        due = Range("dueAt", None, rfc3339(self._clock.now()))
+        found, _ = await ORDERS.find(self._records, Query(within=[due], order_by="dueAt", limit=SWEEP_PAGE))
+        for known in found:
+            await self._finish(known)
+        return len(found)
+
+    async def _finish(self, known: Versioned[Order]) -> None:
+        """Get a Pending order its seats, or an end."""
+        order, cause = known.state, Cause()
+        decision: Decision[Order]
+        try:
+            held = await self._seats.hold(_hold_wish(order, cause))
+        except (SeatsUnreachable, Busy):
+            decision = Decision(domain.put_off(order, until=self._later(order.tries + 1)))
+        except Refusal as refusal:
+            _log.info("order %s gets no seats: %s", order.id, refusal)
+            decision = domain.fail(order, CancelReason.SOLD_OUT)
+        else:
+            cause = Cause(held.event_id)
+            decision = domain.reserve(order, held)
+        events = self._stamp.all(decision.events, cause, self._clock.now())
+        put = ORDERS.put(decision.state, known.version)
+        # A conflict means that it was cancelled or finished meanwhile; a hold without an order expires by itself.
+        (outcome,) = await self._records.commit((Commit(order.id, (put,), events),))
+        if isinstance(outcome, Committed):
+            self._tell(decision.state)
+
+    def _later(self, tries: int) -> datetime:
+        return self._clock.now() + timedelta(seconds=self._backoff.seconds(tries, self._ids.jitter()))
+
+
+def _hold_wish(order: Order, cause: Cause) -> HoldWish:
+    return HoldWish(order.concert_id, order.quantity, order.id, order.section, cause.traceparent)
+
+
+def _on_sold(order: Order | None, sold: SeatsSold, now: datetime) -> Decision[Order]:
+    return domain.pay(_known(order), reservation_id=sold.reservation_id)
+
+
+def _on_sale_refused(order: Order | None, refused: SaleRefused, now: datetime) -> Decision[Order]:
+    return domain.fail(_known(order), CancelReason.EXPIRED)
+
+
+def _on_payment_failed(order: Order | None, failed: PaymentFailed, now: datetime) -> Decision[Order]:
+    return domain.fail(_known(order), _CANCEL[failed.reason])
+
+
+def _known(order: Order | None) -> Order:
+    if order is None:
+        raise TooEarly
+    return order
+
+
