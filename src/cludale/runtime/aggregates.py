@@ -89,6 +89,10 @@ class AggregateStore(Generic[S]):
         """The state that a stored body holds."""
         return self._decoder.decode(body)
 
+    def id_of(self, state: S) -> str:
+        """The aggregate's id."""
+        return self._identity(state)
+
     def put(self, state: S, expected: int) -> Put:
         """Write `state` over version `expected`."""
         return Put(self.kind, self._identity(state), _encode(state), expected, self._index(state))
@@ -109,16 +113,12 @@ class Stamp(NamedTuple):
         return [self.one(event, cause, now) for event in events]
 
 
-class Ignored(Exception):
-    """The event changes nothing here, and never will."""
-
-
 class TooEarly(Exception):
     """What the event is about isn't here yet; deliver it again later."""
 
 
-Decide = Callable[[S | None, Any, datetime], Decision[S]]
-"""Decides on one event's data, given the state (None: none yet). May raise Ignored or TooEarly."""
+Decide = Callable[[S | None, Envelope, datetime], Decision[S] | None]
+"""Decides on one event, given the state (None: there is none yet). None: nothing to do. May raise TooEarly."""
 
 
 class EachAlone(Generic[S]):
@@ -141,10 +141,10 @@ class EachAlone(Generic[S]):
         self._aggregate_of = aggregate_of
         self._decisions = decisions
 
-    async def handle(self, deliveries: Sequence[Delivery]) -> tuple[list[Answer], list[S]]:
+    async def handle(self, deliveries: Sequence[Delivery]) -> tuple[list[Answer], list[Versioned[S]]]:
         """An answer for each delivery, and the new states that were committed."""
         answers = [Answer.RETRY] * len(deliveries)
-        changed: list[S] = []
+        changed: list[Versioned[S]] = []
         waiting = list(range(len(deliveries)))
         for _ in range(CONFLICT_RETRIES):
             waiting = await self._round(deliveries, waiting, answers, changed)
@@ -153,7 +153,7 @@ class EachAlone(Generic[S]):
         return answers, changed
 
     async def _round(
-        self, deliveries: Sequence[Delivery], waiting: list[int], answers: list[Answer], changed: list[S]
+        self, deliveries: Sequence[Delivery], waiting: list[int], answers: list[Answer], changed: list[Versioned[S]]
     ) -> list[int]:
         """Decide and commit the waiting ones; returns those that met a conflict and must be decided anew."""
         of = self._aggregate_of
@@ -161,17 +161,17 @@ class EachAlone(Generic[S]):
         now = self._clock.now()
         service = self._stamp.source
         commits: list[Commit] = []
-        tried: list[tuple[int, S]] = []
+        tried: list[tuple[int, Versioned[S]]] = []
         for i in waiting:
             event = deliveries[i].event
             id = of(event.data)
             known = current.get(id)
             try:
-                decision = self._decisions[type(event.data)](known.state if known else None, event.data, now)
-            except Ignored:
-                answers[i] = Answer.SUCCESS
-                continue
+                decision = self._decisions[type(event.data)](known.state if known else None, event, now)
             except TooEarly:
+                continue
+            if decision is None or (known is not None and decision.state is known.state):
+                answers[i] = Answer.SUCCESS  # nothing to change, now or when it comes again
                 continue
             version = known.version if known else 0
             commits.append(
@@ -182,8 +182,8 @@ class EachAlone(Generic[S]):
                     (Handled(service, event.id),),
                 )
             )
-            tried.append((i, decision.state))
-            current[id] = Versioned(decision.state, version + 1)
+            current[id] = next_ = Versioned(decision.state, version + 1)
+            tried.append((i, next_))
         again: list[int] = []
         outcomes = await self.records.commit(commits) if commits else ()
         for (i, state), outcome in zip(tried, outcomes, strict=True):
@@ -196,3 +196,50 @@ class EachAlone(Generic[S]):
                 case VersionConflict():
                     again.append(i)
         return again
+
+
+Step = Callable[[S], Decision[S]]
+"""What happened to an aggregate outside; applied to the state as it is by then."""
+
+
+async def apply_steps(
+    store: AggregateStore[S],
+    records: Records,
+    steps: Sequence[tuple[Versioned[S], Step[S]]],
+    *,
+    stamp: Stamp,
+    clock: Clock,
+    cause_of: Callable[[S], Cause],
+) -> list[Versioned[S]]:
+    """Apply each step to its aggregate, in one commit call; again on what another wrote meanwhile.
+
+    Returns the aggregates as they are then, those without a change included. One that meets conflicts over
+    and over is left out: whoever has it due takes it up later.
+    """
+    settled: list[Versioned[S]] = []
+    waiting = list(steps)
+    for _ in range(CONFLICT_RETRIES):
+        now = clock.now()
+        commits: list[Commit] = []
+        tried: list[tuple[Versioned[S], Step[S]]] = []
+        for known, step in waiting:
+            decision = step(known.state)
+            if decision.state is known.state:
+                settled.append(known)
+                continue
+            id = store.id_of(known.state)
+            events = stamp.all(decision.events, cause_of(known.state), now)
+            commits.append(Commit(store.partition(id), (store.put(decision.state, known.version),), events))
+            tried.append((Versioned(decision.state, known.version + 1), step))
+        outcomes = await records.commit(commits) if commits else ()
+        lost = []
+        for (next_, step), outcome in zip(tried, outcomes, strict=True):
+            if isinstance(outcome, Committed):
+                settled.append(next_)
+            else:
+                lost.append((store.id_of(next_.state), step))
+        if not lost:
+            break
+        current = await store.load(records, [id for id, _ in lost])
+        waiting = [(current[id], step) for id, step in lost if id in current]
+    return settled

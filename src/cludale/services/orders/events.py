@@ -16,6 +16,7 @@ class CancelReason(StrEnum):
     PAYMENT_FAILED = "payment-failed"
     EXPIRED = "hold-expired"
     SOLD_OUT = "seats-unavailable"
+    UNREACHABLE = "concerts-unreachable"
 
     @property
     def is_wish(self) -> bool:

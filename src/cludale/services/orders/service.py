@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from cludale.kernel.decision import Decision
-from cludale.kernel.events import Cause
+from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.kernel.times import rfc3339
 from cludale.ports.bus import Answer, Delivery
@@ -39,13 +39,14 @@ class Orders:
     """The orders service."""
 
     def __init__(
-        self, records: Records, *, clock: Clock, ids: IdSource, seats: Seats, pending_backoff: Backoff
+        self, records: Records, *, clock: Clock, ids: IdSource, seats: Seats, pending_backoff: Backoff, pending_seconds: float
     ) -> None:
         self._records = records
         self._clock = clock
         self._ids = ids
         self._seats = seats
         self._backoff = pending_backoff
+        self._pending_seconds = pending_seconds
         self._stamp = Stamp("orders", ids)
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._each = EachAlone(
@@ -151,8 +152,8 @@ class Orders:
         """SeatsSold pays the order; SaleRefused and PaymentFailed cancel it."""
         answers, changed = await self._each.handle(deliveries)
         if self._waiters:
-            for order in changed:
-                self._tell(order)
+            for each in changed:
+                self._tell(each.state)
         return answers
 
     def _tell(self, order: Order) -> None:
@@ -175,7 +176,10 @@ class Orders:
         try:
             held = await self._seats.hold(_hold_wish(order, cause))
         except (SeatsUnreachable, Busy):
-            decision = Decision(domain.put_off(order, until=self._later(order.tries + 1)))
+            if self._clock.now() - order.created_at > timedelta(seconds=self._pending_seconds):
+                decision = domain.fail(order, CancelReason.UNREACHABLE)
+            else:
+                decision = Decision(domain.put_off(order, until=self._later(order.tries + 1)))
         except Refusal as refusal:
             _log.info("order %s gets no seats: %s", order.id, refusal)
             decision = domain.fail(order, CancelReason.SOLD_OUT)
@@ -197,16 +201,16 @@ def _hold_wish(order: Order, cause: Cause) -> HoldWish:
     return HoldWish(order.concert_id, order.quantity, order.id, order.section, cause.traceparent)
 
 
-def _on_sold(order: Order | None, sold: SeatsSold, now: datetime) -> Decision[Order]:
-    return domain.pay(_known(order), reservation_id=sold.reservation_id)
+def _on_sold(order: Order | None, event: Envelope, now: datetime) -> Decision[Order]:
+    return domain.pay(_known(order), reservation_id=event.data.reservation_id)
 
 
-def _on_sale_refused(order: Order | None, refused: SaleRefused, now: datetime) -> Decision[Order]:
+def _on_sale_refused(order: Order | None, event: Envelope, now: datetime) -> Decision[Order]:
     return domain.fail(_known(order), CancelReason.EXPIRED)
 
 
-def _on_payment_failed(order: Order | None, failed: PaymentFailed, now: datetime) -> Decision[Order]:
-    return domain.fail(_known(order), _CANCEL[failed.reason])
+def _on_payment_failed(order: Order | None, event: Envelope, now: datetime) -> Decision[Order]:
+    return domain.fail(_known(order), _CANCEL[event.data.reason])
 
 
 def _known(order: Order | None) -> Order:

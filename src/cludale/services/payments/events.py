@@ -31,7 +31,7 @@ class PaymentCompleted(Event, frozen=True, kw_only=True):
 
 
 class PaymentFailed(Event, frozen=True, kw_only=True):
-    """No money was taken, and none will be in this round."""
+    """No money is held for this round, and none will be."""
 
     payment_id: str
     order_id: str
@@ -40,6 +40,8 @@ class PaymentFailed(Event, frozen=True, kw_only=True):
     round: int
     attempts: int
     reason: FailureReason
+    returned: bool
+    """An attempt that gave no answer had taken the money; it was given back."""
 
 
 class PaymentRefunded(Event, frozen=True, kw_only=True):

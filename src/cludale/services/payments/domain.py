@@ -1,0 +1,320 @@
+"""Payment rules: charging in rounds of attempts, giving up, refunding. No I/O, clock or HTTP.
+
+A payment that has something left to do says when (`due_at`): try the charge, make sure that nothing is
+held (`closing`), or give the money back (`refunding`). What it does outside, it does by a key of the
+provider's, so that doing it twice moves the money once.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from cludale.kernel.decision import Decision
+from cludale.kernel.events import Cause, Event
+from cludale.kernel.ids import same_as
+from cludale.kernel.money import Money
+from cludale.kernel.refusals import Refusal
+from cludale.services.orders.events import OrderCancelled, TicketReserved
+from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
+
+
+class Status(StrEnum):
+    """Where a payment is in its life."""
+
+    PENDING = "Pending"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    REFUNDED = "Refunded"
+
+
+NEXT: Mapping[Status, frozenset[Status]] = {
+    Status.PENDING: frozenset({Status.COMPLETED, Status.FAILED}),
+    Status.COMPLETED: frozenset({Status.REFUNDED}),
+    Status.FAILED: frozenset({Status.PENDING}),  # tried anew, in a new round
+    Status.REFUNDED: frozenset(),
+}
+
+ATTEMPTS_KEPT = 20
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    CHARGED = "charged"
+    DECLINED = "declined"
+    UNKNOWN = "no answer"
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """One try to charge."""
+
+    at: datetime
+    round: int
+    outcome: Outcome
+    detail: str | None = None
+
+
+class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
+    """The money side of one order."""
+
+    id: str
+    order_id: str
+    concert_id: str
+    reservation_id: str
+    section: str
+    quantity: int
+    amount: Money
+    method: str
+    status: Status
+    created_at: datetime
+    expires_at: datetime
+    round: int = 1
+    tries: int = 0
+    """Attempts in this round."""
+    attempts: tuple[Attempt, ...] = ()
+    due_at: datetime | None = None
+    closing: FailureReason | None = None
+    """The round is over without a known charge: to be Failed once the provider holds nothing."""
+    refunding: bool = False
+    closed: bool = False
+    """The order was cancelled by somebody's wish: no new round."""
+    cause: Cause = Cause()
+    """Of what is being done now."""
+
+    @property
+    def key(self) -> str:
+        """The provider's key of this round."""
+        return f"{self.id}.{self.round}"
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How often a charge is tried in a round, and how long one attempt may take at most (lease included)."""
+
+    attempts: int
+    lease_seconds: float
+
+
+class PaymentClosed(Refusal):
+    """This order can't be charged any more."""
+
+    def __init__(self, payment: Payment) -> None:
+        super().__init__(f"Order {payment.order_id!r} can't be charged any more.", status=payment.status)
+
+
+def payment_id(order_id: str) -> str:
+    """The id of an order's payment: there is one for each."""
+    return same_as("payment", order_id)
+
+
+def _become(payment: Payment, status: Status, **changes: object) -> Payment:
+    if status not in NEXT[payment.status]:
+        raise ValueError(f"{payment.id} can't go from {payment.status} to {status}")
+    return msgspec.structs.replace(payment, status=status, **changes)
+
+
+def begin(
+    payment: Payment | None, order: TicketReserved, *, cause: Cause, now: datetime, limits: Limits
+) -> Decision[Payment]:
+    """The order can be paid: its payment is Pending and its first attempt under way."""
+    if payment is not None:
+        return Decision(payment)  # cancelled before it began, or begun already
+    return Decision(
+        Payment(
+            id=payment_id(order.order_id),
+            order_id=order.order_id,
+            concert_id=order.concert_id,
+            reservation_id=order.reservation_id,
+            section=order.section,
+            quantity=order.quantity,
+            amount=order.total,
+            method=order.payment_method,
+            status=Status.PENDING,
+            created_at=now,
+            expires_at=order.expires_at,
+            due_at=_lease(now, limits),
+            cause=cause,
+        )
+    )
+
+
+def _lease(now: datetime, limits: Limits) -> datetime:
+    # Who began the attempt has until then; after that anyone may take it up, by the same key.
+    return now + timedelta(seconds=limits.lease_seconds)
+
+
+def retry(
+    payment: Payment, *, method: str | None, cause: Cause, now: datetime, limits: Limits, hold: timedelta
+) -> Payment:
+    """Charge a failed payment anew, perhaps with another method. Raises PaymentClosed."""
+    if payment.status is not Status.FAILED:
+        return payment
+    if payment.closed:
+        raise PaymentClosed(payment)
+    return _become(
+        payment,
+        Status.PENDING,
+        method=method or payment.method,
+        round=payment.round + 1,
+        tries=0,
+        expires_at=now + hold,
+        due_at=_lease(now, limits),
+        cause=cause,
+    )
+
+
+def take_up(payment: Payment, *, now: datetime, limits: Limits) -> Payment:
+    """Somebody works on this payment now: others leave it alone for the lease."""
+    return msgspec.structs.replace(payment, due_at=_lease(now, limits))
+
+
+def is_too_late(payment: Payment, now: datetime) -> bool:
+    """Has the hold ended, so that no attempt is worth beginning?"""
+    return payment.status is Status.PENDING and payment.closing is None and now >= payment.expires_at
+
+
+def attempted(
+    payment: Payment, outcome: Outcome, detail: str | None, *, now: datetime, retry_at: datetime, limits: Limits
+) -> Decision[Payment]:
+    """An attempt to charge has ended."""
+    if payment.status is not Status.PENDING:
+        return Decision(payment)
+    attempt = Attempt(at=now, round=payment.round, outcome=outcome, detail=detail)
+    tried = msgspec.structs.replace(
+        payment, tries=payment.tries + 1, attempts=(*payment.attempts, attempt)[-ATTEMPTS_KEPT:]
+    )
+    if tried.closing is not None:
+        return Decision(tried)  # whatever it took, the provider is being told to give it back
+    match outcome:
+        case Outcome.CHARGED:
+            done = _become(tried, Status.COMPLETED, due_at=None)
+            return Decision(done, (_completed(done),))
+        case Outcome.DECLINED:
+            return _failed(tried, FailureReason.DECLINED, returned=False)
+        case Outcome.UNKNOWN:
+            if tried.tries >= limits.attempts:
+                return Decision(close(tried, FailureReason.GAVE_UP, now=now))
+            return Decision(msgspec.structs.replace(tried, due_at=min(retry_at, tried.expires_at)))
+
+
+def close(payment: Payment, reason: FailureReason, *, now: datetime) -> Payment:
+    """End the round: the provider is to give back what an unanswered attempt may have taken."""
+    return msgspec.structs.replace(payment, closing=reason, due_at=now)
+
+
+def voided(payment: Payment, *, returned: bool) -> Decision[Payment]:
+    """The provider holds nothing for this round, and never will; `returned` if there was something to give back."""
+    if payment.status is not Status.PENDING or payment.closing is None:
+        return Decision(payment)
+    return _failed(payment, payment.closing, returned=returned)
+
+
+def _failed(payment: Payment, reason: FailureReason, *, returned: bool) -> Decision[Payment]:
+    failed = _become(payment, Status.FAILED, closing=None, due_at=None)
+    return Decision(
+        failed,
+        (
+            PaymentFailed(
+                payment_id=failed.id,
+                order_id=failed.order_id,
+                concert_id=failed.concert_id,
+                amount=failed.amount,
+                round=failed.round,
+                attempts=failed.tries,
+                reason=reason,
+                returned=returned,
+            ),
+        ),
+    )
+
+
+def _completed(payment: Payment) -> Event:
+    return PaymentCompleted(
+        payment_id=payment.id,
+        order_id=payment.order_id,
+        concert_id=payment.concert_id,
+        reservation_id=payment.reservation_id,
+        section=payment.section,
+        quantity=payment.quantity,
+        amount=payment.amount,
+        round=payment.round,
+        attempts=payment.tries,
+    )
+
+
+def order_cancelled(
+    payment: Payment | None, order: OrderCancelled, *, cause: Cause, now: datetime
+) -> Decision[Payment] | None:
+    """Somebody wished the order cancelled: charge no more, and give back what was taken.
+
+    An order that failed by itself asks for nothing: its payment has failed already, or SaleRefused says so.
+    None: there is nothing to pay, nor will there be.
+    """
+    if not order.reason.is_wish:
+        return Decision(payment) if payment is not None else None
+    if payment is None:
+        return _never(order, now=now)
+    if payment.closed:
+        return Decision(payment)
+    closed = msgspec.structs.replace(payment, closed=True, cause=cause)
+    match payment.status:
+        case Status.PENDING:
+            return Decision(close(closed, payment.closing or FailureReason.CANCELLED, now=now))
+        case Status.COMPLETED:
+            return refund(closed, cause=cause, now=now)
+        case _:
+            return Decision(closed)
+
+
+def _never(order: OrderCancelled, *, now: datetime) -> Decision[Payment] | None:
+    """The cancellation came before the order could be paid: remember it, so that it is never charged."""
+    if order.reservation_id is None or order.section is None or order.total is None:
+        return None
+    return Decision(
+        Payment(
+            id=payment_id(order.order_id),
+            order_id=order.order_id,
+            concert_id=order.concert_id,
+            reservation_id=order.reservation_id,
+            section=order.section,
+            quantity=order.quantity,
+            amount=order.total,
+            method="",
+            status=Status.FAILED,
+            created_at=now,
+            expires_at=now,
+            closed=True,
+        )
+    )
+
+
+def refund(payment: Payment, *, cause: Cause, now: datetime) -> Decision[Payment]:
+    """Give the money back, if it was taken and isn't on its way back."""
+    if payment.status is not Status.COMPLETED or payment.refunding:
+        return Decision(payment)
+    return Decision(msgspec.structs.replace(payment, refunding=True, due_at=now, cause=cause))
+
+
+def put_off(payment: Payment, *, until: datetime) -> Payment:
+    """The provider gave no answer: try to give back again at `until`."""
+    return msgspec.structs.replace(payment, tries=payment.tries + 1, due_at=until)
+
+
+def refunded(payment: Payment) -> Decision[Payment]:
+    """The money is back."""
+    if payment.status is not Status.COMPLETED or not payment.refunding:
+        return Decision(payment)
+    back = _become(payment, Status.REFUNDED, refunding=False, due_at=None)
+    return Decision(
+        back,
+        (
+            PaymentRefunded(
+                payment_id=back.id,
+                order_id=back.order_id,
+                concert_id=back.concert_id,
+                amount=back.amount,
+                round=back.round,
+            ),
+        ),
+    )

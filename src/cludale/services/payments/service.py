@@ -1,0 +1,231 @@
+"""Payments at work: charges, finds out, gives back, through the provider. Load → decide → commit.
+
+What has to be done outside is written down first (`due_at`), then done, then its outcome is written down.
+Whoever finds a payment due does it again, by the same key of the provider's.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from cludale.kernel.decision import Decision
+from cludale.kernel.events import Cause, Envelope
+from cludale.kernel.refusals import NotFound
+from cludale.kernel.times import rfc3339
+from cludale.ports.bus import Answer, Delivery
+from cludale.ports.clock import Clock, IdSource
+from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGateway
+from cludale.ports.records import Query, Range, Records
+from cludale.runtime.aggregates import EachAlone, Stamp, Step, TooEarly, Versioned, apply_steps
+from cludale.runtime.backoff import Backoff
+from cludale.services.concerts.events import SaleRefused
+from cludale.services.orders.events import OrderCancelled, TicketReserved
+from cludale.services.payments import domain
+from cludale.services.payments.domain import Limits, Outcome, Payment, Status
+from cludale.services.payments.store import PAYMENTS
+
+SWEEP_PAGE = 200
+WORK_LIMIT = 2_000
+"""Payments worked on at once; more of them wait, due, in the store."""
+
+_log = logging.getLogger(__name__)
+
+
+class Payments:
+    """The payments service."""
+
+    def __init__(
+        self,
+        records: Records,
+        *,
+        clock: Clock,
+        ids: IdSource,
+        gateway: PaymentGateway,
+        attempt_seconds: float,
+        attempts: int,
+        backoff: Backoff,
+        hold_seconds: float,
+    ) -> None:
+        self._records = records
+        self._clock = clock
+        self._ids = ids
+        self._gateway = gateway
+        self._attempt_seconds = attempt_seconds
+        self._limits = Limits(attempts=attempts, lease_seconds=attempt_seconds + 2)
+        self._backoff = backoff
+        self._hold = timedelta(seconds=hold_seconds)
+        self._stamp = Stamp("payments", ids)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._working = 0
+        self._each = EachAlone(
+            PAYMENTS,
+            records,
+            stamp=self._stamp,
+            clock=clock,
+            aggregate_of=lambda data: domain.payment_id(data.order_id),
+            decisions={
+                TicketReserved: self._on_ticket_reserved,
+                OrderCancelled: self._on_order_cancelled,
+                SaleRefused: self._on_sale_refused,
+            },
+        )
+
+    async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
+        """TicketReserved begins a payment; OrderCancelled and SaleRefused send money back."""
+        answers, changed = await self._each.handle(deliveries)
+        self._begin_work([each for each in changed if each.state.due_at is not None])
+        return answers
+
+    def _on_ticket_reserved(self, payment: Payment | None, event: Envelope, now: datetime) -> Decision[Payment]:
+        return domain.begin(payment, event.data, cause=Cause.of(event), now=now, limits=self._limits)
+
+    def _on_order_cancelled(
+        self, payment: Payment | None, event: Envelope, now: datetime
+    ) -> Decision[Payment] | None:
+        return domain.order_cancelled(payment, event.data, cause=Cause.of(event), now=now)
+
+    def _on_sale_refused(self, payment: Payment | None, event: Envelope, now: datetime) -> Decision[Payment]:
+        if payment is None:
+            raise TooEarly
+        return domain.refund(payment, cause=Cause.of(event), now=now)
+
+    async def charge_now(self, order_id: str, *, method: str | None, cause: Cause) -> Payment:
+        """Charge an order now: a first try anew, or a new round after a failed one. Never a second charge.
+
+        Returns the payment as it is when the attempt is over. Raises NotFound, PaymentClosed.
+        """
+        id = domain.payment_id(order_id)
+        found = await PAYMENTS.load(self._records, (id,))
+        if id not in found:
+            raise NotFound("payment for order", order_id)
+        now = self._clock.now()
+
+        def again(payment: Payment) -> Decision[Payment]:
+            return Decision(
+                domain.retry(payment, method=method, cause=cause, now=now, limits=self._limits, hold=self._hold)
+            )
+
+        current = await self._apply([(found[id], again)])
+        if current and current[0].state.status is Status.PENDING:
+            await self._work(current)
+        return (await PAYMENTS.one(self._records, id)).state
+
+    async def find(self, query: Query) -> tuple[list[Payment], str | None]:
+        """A page of payments and the cursor of the next one."""
+        found, page = await PAYMENTS.find(self._records, query)
+        return [each.state for each in found], page.next
+
+    async def sweep(self) -> int:
+        """Take up the payments that are due: retries, give-backs, and what a crash left; returns how many."""
+        if self._working >= WORK_LIMIT:
+            return 0
+        now = self._clock.now()
+        due = Range("dueAt", None, rfc3339(now))
+        found, _ = await PAYMENTS.find(self._records, Query(within=[due], order_by="dueAt", limit=SWEEP_PAGE))
+
+        def take_up(payment: Payment) -> Decision[Payment]:
+            if payment.due_at is None or payment.due_at > now:
+                return Decision(payment)
+            return Decision(domain.take_up(payment, now=now, limits=self._limits))
+
+        taken = await self._apply([(each, take_up) for each in found])
+        self._begin_work(taken)
+        return len(taken)
+
+    def _begin_work(self, payments: Sequence[Versioned[Payment]]) -> None:
+        room = max(0, WORK_LIMIT - self._working)
+        if payments and room:
+            task = asyncio.get_running_loop().create_task(self._work(payments[:room]))
+            self._tasks.add(task)
+            task.add_done_callback(self._worked)
+
+    def _worked(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # what was not settled is still due in the store, and the sweep takes it up
+            _log.error("payment work stopped: %s", error, exc_info=error)
+
+    async def stop(self) -> None:
+        """Leave what is under way to whoever finds it due."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _work(self, payments: Sequence[Versioned[Payment]]) -> None:
+        """Do what each payment has to do outside, and settle those that are through together."""
+        acts = {asyncio.ensure_future(self._act(each.state)): each for each in payments}
+        self._working += len(acts)
+        try:
+            while acts:
+                done, _ = await asyncio.wait(acts, return_when=asyncio.FIRST_COMPLETED)
+                settled = await self._apply([(acts[act], act.result()) for act in done])
+                for act in done:
+                    del acts[act]
+                self._working -= len(done)
+                now = self._clock.now()
+                self._begin_work([each for each in settled if each.state.due_at and each.state.due_at <= now])
+        finally:
+            self._working -= len(acts)
+            for act in acts:
+                act.cancel()
+
+    async def _apply(self, steps: Sequence[tuple[Versioned[Payment], Step[Payment]]]) -> list[Versioned[Payment]]:
+        return await apply_steps(
+            PAYMENTS,
+            self._records,
+            steps,
+            stamp=self._stamp,
+            clock=self._clock,
+            cause_of=lambda payment: payment.cause,
+        )
+
+    async def _act(self, payment: Payment) -> Step[Payment]:
+        """Do the one thing that this payment has to do outside; returns what came of it."""
+        if payment.refunding:
+            return await self._refund(payment)
+        if payment.closing is not None:
+            return await self._void(payment)
+        now = self._clock.now()
+        if domain.is_too_late(payment, now):
+            return lambda p: Decision(domain.close(p, domain.FailureReason.EXPIRED, now=now))
+        return await self._charge(payment)
+
+    async def _charge(self, payment: Payment) -> Step[Payment]:
+        detail: str | None = None
+        try:
+            async with asyncio.timeout(self._attempt_seconds):
+                await self._gateway.charge(payment.key, payment.amount, payment.method)
+            outcome = Outcome.CHARGED
+        except Declined as declined:
+            outcome, detail = Outcome.DECLINED, str(declined)
+        except (GatewayTrouble, TimeoutError) as trouble:
+            outcome, detail = Outcome.UNKNOWN, str(trouble) or "no answer in time"
+        now = self._clock.now()
+        retry_at = now + timedelta(seconds=self._backoff.seconds(payment.tries + 1, self._ids.jitter()))
+        return lambda p: domain.attempted(p, outcome, detail, now=now, retry_at=retry_at, limits=self._limits)
+
+    async def _refund(self, payment: Payment) -> Step[Payment]:
+        try:
+            async with asyncio.timeout(self._attempt_seconds):
+                await self._gateway.refund(payment.key)
+        except (GatewayTrouble, TimeoutError) as trouble:
+            return self._put_off(payment, trouble)
+        return domain.refunded
+
+    async def _void(self, payment: Payment) -> Step[Payment]:
+        try:
+            async with asyncio.timeout(self._attempt_seconds):
+                returned = await self._gateway.void(payment.key)
+        except (GatewayTrouble, TimeoutError) as trouble:
+            return self._put_off(payment, trouble)
+        return lambda p: domain.voided(p, returned=returned)
+
+    def _put_off(self, payment: Payment, trouble: Exception) -> Step[Payment]:
+        # Money that is owed is never given up on; the waits between the tries are what is bounded.
+        wait = self._backoff.seconds(payment.tries + 1, self._ids.jitter())
+        until = self._clock.now() + timedelta(seconds=wait)
+        _log.warning("%s: no answer to giving back (%s), again in %.1f s", payment.id, trouble, wait)
+        return lambda p: Decision(domain.put_off(p, until=until))
+
+
