@@ -46,7 +46,7 @@ class Put(NamedTuple):
     id: str
     body: bytes
     expected: int
-    index: tuple[IndexValue, ...] = ()
+    index: tuple[IndexValue, ...] = ()  # type: ignore[assignment] # hides tuple.index, which no one asks of a Put
     """The values of `kind.indexed`, in that order."""
 
 

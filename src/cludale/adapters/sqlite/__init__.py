@@ -1,0 +1,10 @@
+"""SQLite: `Records` and `Outbox` in one file, for the embedded shape. Every commit survives a power cut.
+
+`SqliteStore` is what a server opens, alone; `SqliteReader` is what tools open, beside it or without it.
+"""
+
+from cludale.adapters.sqlite.connection import StoreFailed, StoreInUse
+from cludale.adapters.sqlite.schema import SchemaRefused
+from cludale.adapters.sqlite.store import SqliteReader, SqliteStore, open_readonly
+
+__all__ = ["SchemaRefused", "SqliteReader", "SqliteStore", "StoreFailed", "StoreInUse", "open_readonly"]

@@ -1,0 +1,95 @@
+"""Connections to the file, the lock that keeps a second server out, and which errors mean what. No SQL of ours."""
+
+import fcntl
+import os
+from pathlib import Path
+
+import apsw
+
+from cludale.ports.records import StoreUnavailable
+
+PAGE_BYTES = 4096
+WRITER_CACHE_KIB = 65_536
+READER_CACHE_KIB = 16_384
+STATEMENTS = 1_000
+"""Prepared statements kept by a connection: one a table, operation and power of two (see schema.Table)."""
+
+_PASSING = (apsw.BusyError, apsw.LockedError, apsw.FullError)
+_FATAL = (
+    apsw.IOError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.PermissionsError,
+    apsw.ProtocolError,
+)
+_NO_ROOM_FOR_THE_WAL_INDEX = apsw.SQLITE_IOERR_SHMSIZE
+
+
+class StoreFailed(StoreUnavailable):
+    """The disk failed under a write, so what it holds is not known: only opening the store anew can tell.
+
+    Whether the batch that met the error was written is not known either; nothing of it was acknowledged.
+    """
+
+
+class StoreInUse(Exception):
+    """Another server has this store open."""
+
+
+def understood(error: apsw.Error) -> Exception:
+    """`error` in the words of the port: it passes (StoreUnavailable), it is the end (StoreFailed), or itself."""
+    if isinstance(error, _PASSING) or getattr(error, "extendedresult", 0) == _NO_ROOM_FOR_THE_WAL_INDEX:
+        return StoreUnavailable(f"SQLite: {error}")
+    if isinstance(error, _FATAL):
+        return StoreFailed(f"SQLite: {error}")
+    return error
+
+
+def connect_writer(path: Path, *, busy_seconds: float, vfs: str | None) -> apsw.Connection:
+    """The one connection that writes: WAL, and a sync of it with each commit."""
+    connection = apsw.Connection(str(path), vfs=vfs, statementcachesize=STATEMENTS)
+    connection.set_busy_timeout(int(busy_seconds * 1000))
+    connection.pragma("page_size", PAGE_BYTES)
+    mode = connection.pragma("journal_mode", "wal")
+    if mode != "wal":
+        raise StoreFailed(f"{path} can't be put into WAL mode (it stays in {mode!r})")
+    connection.pragma("synchronous", "full")
+    connection.pragma("cache_size", -WRITER_CACHE_KIB)
+    connection.pragma("temp_store", "memory")
+    # SQLite's own checkpoint within COMMIT ignores its errors, and an ignored failing sync loses data.
+    connection.wal_autocheckpoint(0)
+    return connection
+
+
+def connect_reader(path: Path, *, busy_seconds: float, vfs: str | None) -> apsw.Connection:
+    """A connection that only reads. The file must exist."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs, statementcachesize=STATEMENTS)
+    connection.set_busy_timeout(int(busy_seconds * 1000))
+    connection.pragma("cache_size", -READER_CACHE_KIB)
+    return connection
+
+
+class FileLock:
+    """`<store>.lock`, held (flock) for as long as a server has the store open; it goes with the process."""
+
+    def __init__(self, store: Path) -> None:
+        self._path = store.with_name(store.name + ".lock")
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._file, 20).decode(errors="replace").strip() or "unknown"
+            os.close(self._file)
+            raise StoreInUse(
+                f"{store} is open in another server (process {holder}); stop that one, or choose another data folder"
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let the next server in. The file stays: removing it would let two servers lock two files."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

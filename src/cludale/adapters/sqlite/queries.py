@@ -1,0 +1,210 @@
+"""Reading: records by id, pages of a query, the outbox. One step through SQLite a statement, however many rows.
+
+A step gives the GIL up and has to win it back from a busy thread, so rows come packed into one: a JSON list of
+what describes them, and their bodies end to end. No writing, no threads.
+"""
+# ruff: noqa: S608 - names of tables and columns were checked by schema.Table, values are always bound
+
+import base64
+import time
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+
+import apsw
+import msgspec
+
+from cludale.adapters.sqlite.schema import OUTBOX_PENDING, Table, chunks
+from cludale.ports.outbox import Outgoing
+from cludale.ports.records import IndexValue, Kind, Page, Query, Stored, UnusableCursor
+
+_OPERATIONS_BETWEEN_LOOKS_AT_THE_CLOCK = 100_000
+
+_Ranked = tuple[str, int, int, int, IndexValue]
+"""id, version, size of the body, n, value in the field that sorts."""
+
+_described = msgspec.json.Decoder(list[tuple[str, int, int]])
+_ranked = msgspec.json.Decoder(list[_Ranked])
+_encoder = msgspec.json.Encoder()
+
+
+class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    question: str
+    n: int
+    value: IndexValue = None
+
+
+_cursors = msgspec.json.Decoder(_Cursor)
+
+
+class Reader:
+    """Reads over one connection, from one thread at a time."""
+
+    def __init__(self, connection: apsw.Connection, tables: Mapping[Kind, Table]) -> None:
+        self._connection = connection
+        self._tables = tables
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def get(self, kind: Kind, ids: Sequence[str]) -> dict[str, Stored]:
+        """Those of the records that exist."""
+        found: dict[str, Stored] = {}
+        for sql, ids_of_chunk in chunks(self._tables[kind].read, ids, 1):
+            described, bodies = self._row(sql, ids_of_chunk)
+            at = 0
+            for identity, version, size in _described.decode(described):
+                found[identity] = Stored(identity, version, bodies[at : at + size])
+                at += size
+        return found
+
+    def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
+        """Up to `limit` entries of the outbox past position `after`."""
+        return [
+            Outgoing(position, topic, body)
+            for position, topic, body in self._connection.execute(OUTBOX_PENDING, (after, limit))
+        ]
+
+    def find(self, kind: Kind, query: Query, *, seconds: float) -> Page:
+        """A page. Raises UnusableCursor, ValueError for what is not indexed, apsw.InterruptError past `seconds`."""
+        deadline = time.monotonic() + seconds
+        self._connection.set_progress_handler(
+            lambda: time.monotonic() > deadline, _OPERATIONS_BETWEEN_LOOKS_AT_THE_CLOCK
+        )
+        try:
+            return self._find(kind, query)
+        finally:
+            self._connection.set_progress_handler(None)
+
+    def _find(self, kind: Kind, query: Query) -> Page:
+        question = _Question(self._tables[kind], query)
+        cursor = question.cursor()
+        wanted = query.limit + 1
+        ranked: list[_Ranked] = []
+        bodies = b""
+        if question.has_valued_part and (cursor is None or query.order_by is None or cursor.value is not None):
+            ranked, bodies = self._ranked(*question.valued_part(cursor, wanted))
+            cursor = None
+        if question.has_valueless_part and len(ranked) < wanted:
+            more, more_bodies = self._ranked(*question.valueless_part(cursor, wanted - len(ranked)))
+            ranked += more
+            bodies += more_bodies
+        items = []
+        at = 0
+        for identity, version, size, _, _ in ranked[: query.limit]:
+            items.append(Stored(identity, version, bodies[at : at + size]))
+            at += size
+        if len(ranked) < wanted:
+            return Page(items, None)
+        _, _, _, n, value = ranked[query.limit - 1]
+        return Page(items, question.next(n, value))
+
+    def _ranked(self, sql: str, bindings: Sequence[object]) -> tuple[list[_Ranked], bytes]:
+        described, bodies = self._row(sql, bindings)
+        return _ranked.decode(described), bodies
+
+    def _row(self, sql: str, bindings: Sequence[object]) -> tuple[str, bytes]:
+        described, bodies = self._connection.execute(sql, bindings).get
+        return described, bodies or b""
+
+
+class _Question:
+    """A query as SQL. Records without a value in `order_by` come after all others, in either direction."""
+
+    def __init__(self, table: Table, query: Query) -> None:
+        self._table = table
+        self._query = query
+        if query.limit < 1:
+            raise ValueError(f"a page of {query.limit}")
+        self._conditions: list[str] = []
+        self._bindings: list[IndexValue] = []
+        valued = set()
+        for field, value in query.equal.items():
+            if value is None:
+                self._where(field, "IS NULL")
+            else:
+                self._where(field, "= ?", value)
+                valued.add(field)
+        for field, needle in query.contains.items():
+            self._conditions.append(f"instr({self._column(field)}, ?) > 0")
+            self._bindings.append(needle)
+            valued.add(field)
+        for field, since, until in query.within:
+            valued.add(field)
+            self._where(field, "IS NOT NULL")
+            if since is not None:
+                self._where(field, ">= ?", since)
+            if until is not None:
+                self._where(field, "< ?", until)
+        order_by = query.order_by
+        self._order = None if order_by is None else self._column(order_by)
+        self.has_valued_part = order_by is None or order_by not in query.equal or order_by in valued
+        self.has_valueless_part = order_by is not None and order_by not in valued
+        asked = (
+            table.kind.service,
+            table.kind.name,
+            sorted(query.equal.items()),
+            sorted(query.contains.items()),
+            sorted(query.within),
+            order_by,
+            query.descending,
+        )
+        self._digest = blake2b(_encoder.encode(asked), digest_size=8).hexdigest()
+
+    def cursor(self) -> _Cursor | None:
+        """Where the page before ended. Raises UnusableCursor."""
+        after = self._query.after
+        if after is None:
+            return None
+        try:
+            cursor = _cursors.decode(base64.b64decode(after, altchars=b"-_", validate=True))
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise UnusableCursor(f"{after[:100]!r} is no cursor") from error
+        if cursor.question != self._digest:
+            raise UnusableCursor("the cursor belongs to another query")
+        return cursor
+
+    def next(self, n: int, value: IndexValue) -> str:
+        """The cursor past this record."""
+        return base64.urlsafe_b64encode(_encoder.encode(_Cursor(self._digest, n, value))).decode()
+
+    def valued_part(self, cursor: _Cursor | None, limit: int) -> tuple[str, Sequence[object]]:
+        """All matches, or with `order_by` those that have a value there."""
+        way, past = ("DESC", "<") if self._query.descending else ("ASC", ">")
+        if self._order is None:
+            start = [] if cursor is None else [(f"n {past} ?", (cursor.n,))]
+            return self._select("NULL", start, f"n {way}", limit)
+        more: list[tuple[str, Sequence[IndexValue]]] = [(f"{self._order} IS NOT NULL", ())]
+        if cursor is not None:
+            more.append((f"({self._order}, n) {past} (?, ?)", (cursor.value, cursor.n)))
+        return self._select(self._order, more, f"{self._order} {way}, n {way}", limit)
+
+    def valueless_part(self, cursor: _Cursor | None, limit: int) -> tuple[str, Sequence[object]]:
+        """Those that have no value in `order_by`."""
+        way, past = ("DESC", "<") if self._query.descending else ("ASC", ">")
+        more: list[tuple[str, Sequence[IndexValue]]] = [(f"{self._order} IS NULL", ())]
+        if cursor is not None:
+            more.append((f"n {past} ?", (cursor.n,)))
+        return self._select("NULL", more, f"n {way}", limit)
+
+    def _select(
+        self, value: str, more: Sequence[tuple[str, Sequence[IndexValue]]], order: str, limit: int
+    ) -> tuple[str, Sequence[object]]:
+        conditions = [*self._conditions, *(condition for condition, _ in more)]
+        bindings = [*self._bindings, *(value for _, values in more for value in values), limit]
+        where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+        return (
+            "SELECT json_group_array(json_array(id, version, octet_length(body), n, value)), "
+            "CAST(group_concat(CAST(body AS TEXT), '') AS BLOB) FROM "
+            f"(SELECT id, version, body, n, {value} AS value FROM {self._table.name} {where}ORDER BY {order} LIMIT ?)",
+            bindings,
+        )
+
+    def _where(self, field: str, condition: str, *bindings: IndexValue) -> None:
+        self._conditions.append(f"{self._column(field)} {condition}")
+        self._bindings += bindings
+
+    def _column(self, field: str) -> str:
+        if field not in self._table.kind.indexed:
+            raise ValueError(f"{field!r} is not an indexed field of {self._table.kind}")
+        return f'"{field}"'

@@ -1,0 +1,162 @@
+"""The tables and the text of every statement that writes or looks up. No connection handling, no planning.
+
+A kind is a table: `n` is the order in which records came, `body` a blob (a text would be checked and copied at
+each turn), an indexed field a column with an index that leaves NULL out. Statements exist for 1, 2, 4 … 128 rows:
+one step through SQLite for many rows, because each step gives the GIL up and has to win it back.
+"""
+# ruff: noqa: S608 - names of tables and columns are checked against _NAME, values are always bound
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import apsw
+
+from cludale.ports.records import Kind
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x436C7564  # "Clud"
+CHUNK_ROWS = 128
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+_OWN_COLUMNS = ("n", "id", "version", "body")
+
+Sized = tuple[str, ...]
+"""One statement's text for 1, 2, 4 … CHUNK_ROWS rows."""
+
+
+class SchemaRefused(Exception):
+    """The file is another program's, another version's, or does not fit the declared kinds."""
+
+
+def sized(text: Callable[[int], str]) -> Sized:
+    """The statement for each chunk size."""
+    return tuple(text(1 << power) for power in range(CHUNK_ROWS.bit_length()))
+
+
+def chunks(statements: Sized, values: Sequence[object], width: int) -> Iterator[tuple[str, Sequence[object]]]:
+    """Statements and their bindings that bring all rows of `values` (rows of `width`, flat) in, in order."""
+    end = len(values)
+    at = 0
+    while at < end:
+        power = min((end - at) // width, CHUNK_ROWS).bit_length() - 1
+        size = width << power
+        yield statements[power], values[at : at + size] if size != end else values
+        at += size
+
+
+def _rows(width: int, count: int) -> str:
+    row = f"({','.join('?' * width)})"
+    return ",".join([row] * count)
+
+
+class Table:
+    """Where a kind is kept."""
+
+    def __init__(self, kind: Kind) -> None:
+        for name in (kind.service, kind.name, *kind.indexed):
+            if not _NAME.match(name):
+                raise ValueError(f"{name!r} in {kind} can't name a table or column")
+        folded = [field.casefold() for field in kind.indexed]
+        if len(set(folded)) < len(folded) or set(folded) & set(_OWN_COLUMNS):
+            raise ValueError(f"{kind} declares an indexed field twice, or one named {', '.join(_OWN_COLUMNS)}")
+        self.kind = kind
+        self.name = f"{kind.service}_{kind.name}"
+        columns = ("id", "version", "body", *(f'"{field}"' for field in kind.indexed))
+        self.width = len(columns)
+        into = f"INSERT INTO {self.name}({','.join(columns)}) VALUES "
+        changed = ",".join(f"{column}=excluded.{column}" for column in columns[1:])
+        self.insert = sized(lambda count: into + _rows(self.width, count))
+        self.update = sized(lambda count: f"{into}{_rows(self.width, count)} ON CONFLICT(id) DO UPDATE SET {changed}")
+        self.differs = sized(
+            lambda count: (
+                f"SELECT 1 FROM (VALUES {_rows(2, count)}) AS wanted LEFT JOIN {self.name} AS held "
+                "ON held.id = wanted.column1 WHERE held.version IS NOT wanted.column2 LIMIT 1"
+            )
+        )
+        self.versions = sized(
+            lambda count: f"SELECT id, version FROM {self.name} WHERE id IN ({','.join('?' * count)})"
+        )
+        self.read = sized(
+            lambda count: (
+                "SELECT json_group_array(json_array(id, version, octet_length(body))), "
+                "CAST(group_concat(CAST(body AS TEXT), '') AS BLOB) "
+                f"FROM {self.name} WHERE id IN ({','.join('?' * count)})"
+            )
+        )
+
+    def create(self, connection: apsw.Connection) -> None:
+        """Create the table and its indexes. Raises SchemaRefused if it is there with other columns."""
+        there = tuple(row[1] for row in connection.execute(f"PRAGMA table_info({self.name})"))
+        if there:
+            if set(there) != {*_OWN_COLUMNS, *self.kind.indexed}:
+                raise SchemaRefused(
+                    f"{self.name} is stored with the fields {there[4:]}, and {self.kind.indexed} are wanted now"
+                )
+            return
+        fields = "".join(f', "{field}"' for field in self.kind.indexed)
+        connection.execute(
+            f"CREATE TABLE {self.name}"
+            f"(n INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, version INTEGER NOT NULL, body BLOB NOT NULL{fields})"
+        )
+        for field in self.kind.indexed:
+            connection.execute(
+                f'CREATE INDEX "{self.name}_{field}" ON {self.name}("{field}") WHERE "{field}" IS NOT NULL'
+            )
+
+
+INBOX_INSERT = sized(lambda count: f"INSERT INTO inbox(consumer, event_id) VALUES {_rows(2, count)}")
+INBOX_FIND = sized(
+    lambda count: f"SELECT consumer, event_id FROM inbox WHERE (consumer, event_id) IN (VALUES {_rows(2, count)})"
+)
+OUTBOX_INSERT = sized(lambda count: f"INSERT INTO outbox(position, topic, body) VALUES {_rows(3, count)}")
+OUTBOX_DELETE = "DELETE FROM outbox WHERE position BETWEEN ? AND ?"
+OUTBOX_PENDING = "SELECT position, topic, body FROM outbox WHERE position > ? ORDER BY position LIMIT ?"
+OUTBOX_LAST = "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'"
+
+
+def tables_of(kinds: Iterable[Kind]) -> Mapping[Kind, Table]:
+    """A table for each kind. Raises ValueError for names that can't be."""
+    tables = {kind: Table(kind) for kind in kinds}
+    if len({table.name.casefold() for table in tables.values()}) < len(tables):
+        raise ValueError("two kinds would share a table")
+    return tables
+
+
+def check(connection: apsw.Connection, path: Path) -> bool:
+    """Is this a store of ours (True), or new (False)? Raises SchemaRefused for anything else."""
+    version = connection.pragma("user_version")
+    if version == SCHEMA_VERSION and connection.pragma("application_id") == APPLICATION_ID:
+        return True
+    if version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get:
+        return False
+    raise SchemaRefused(
+        f"{path} has schema version {version}, this program knows version {SCHEMA_VERSION}; "
+        "it was written by a newer version, or is not a store of Cludale's"
+    )
+
+
+def prepare(connection: apsw.Connection, path: Path, tables: Iterable[Table]) -> None:
+    """Make the file a store with these tables, in one transaction. Raises SchemaRefused."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        _create(connection, new=not check(connection, path), tables=tables)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _create(connection: apsw.Connection, *, new: bool, tables: Iterable[Table]) -> None:
+    if new:
+        connection.pragma("user_version", SCHEMA_VERSION)
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.execute(
+            "CREATE TABLE inbox(consumer TEXT NOT NULL, event_id TEXT NOT NULL, PRIMARY KEY(consumer, event_id)) "
+            "WITHOUT ROWID"
+        )
+        # AUTOINCREMENT, because a position must not come back once the outbox has been emptied.
+        connection.execute(
+            "CREATE TABLE outbox(position INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, body BLOB NOT NULL)"
+        )
+    for table in tables:
+        table.create(connection)

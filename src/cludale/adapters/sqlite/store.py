@@ -1,0 +1,312 @@
+"""`SqliteStore`: Records and Outbox over one file, and `SqliteReader`, the part of it that only reads.
+
+Here are the threads, the order of things and what an error leads to; statements are in `schema` and `queries`,
+decisions in `planning`. One thread writes. `get` reads on the event loop's thread, because a few rows by id cost
+less than a change of threads; `find` may scan, so it has threads of its own.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+
+import apsw
+
+from cludale.adapters.sqlite import schema
+from cludale.adapters.sqlite.connection import FileLock, StoreFailed, connect_reader, understood
+from cludale.adapters.sqlite.queries import Reader
+from cludale.adapters.sqlite.schema import Table
+from cludale.adapters.sqlite.thread import JobThread
+from cludale.adapters.sqlite.writer import Writer
+from cludale.kernel.wire import Codec
+from cludale.ports.outbox import Listener, Outgoing
+from cludale.ports.records import (
+    Commit,
+    Key,
+    Kind,
+    Outcome,
+    Page,
+    Query,
+    Stored,
+    StoreUnavailable,
+)
+from cludale.runtime.group_commit import GroupCommit
+
+SWITCH_SECONDS = 5e-5
+"""How long a thread may keep the GIL from another. With Python's 5 ms the writer waits most of its time."""
+DELIVERED_SECONDS = 0.05
+"""How long delivered positions wait for a commit to ride along with."""
+DELIVERED_LIMIT = 10_000
+"""Delivered positions that wait; more are written at once."""
+GET_BUSY_SECONDS = 0.1
+"""How long a read on the event loop's thread may be held up by another process."""
+
+_NOTHING = Commit("")
+
+
+class _Finder:
+    """Threads that run queries, each with a connection."""
+
+    def __init__(self, readers: Sequence[Reader], *, waiting_limit: int, seconds: float) -> None:
+        self._readers = readers
+        self._idle: SimpleQueue[Reader] = SimpleQueue()
+        for reader in readers:
+            self._idle.put(reader)
+        self._pool = ThreadPoolExecutor(len(readers), thread_name_prefix="sqlite-find")
+        self._limit = len(readers) + waiting_limit
+        self._running = 0
+        self._seconds = seconds
+
+    async def run(self, job: Callable[[Reader, float], Page]) -> Page:
+        """Run a query. Raises StoreUnavailable when too many wait, or when it takes too long."""
+        if self._running >= self._limit:
+            raise StoreUnavailable(f"{self._running} queries are under way, {self._limit} may be")
+        self._running += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, job)
+        except apsw.InterruptError as error:
+            raise StoreUnavailable(f"a query took longer than {self._seconds} s") from error
+        except apsw.Error as error:
+            raise understood(error) from error
+        finally:
+            self._running -= 1
+
+    def _run(self, job: Callable[[Reader, float], Page]) -> Page:
+        reader = self._idle.get_nowait()  # there are as many as threads
+        try:
+            return job(reader, self._seconds)
+        finally:
+            self._idle.put(reader)
+
+    def close(self) -> None:
+        """Wait for what runs, then close the connections."""
+        self._pool.shutdown()
+        for reader in self._readers:
+            reader.close()
+
+
+class SqliteReader:
+    """What a store holds, for reading only: `get`, `find` and `pending`, as their ports say."""
+
+    def __init__(
+        self,
+        path: Path,
+        kinds: Iterable[Kind],
+        *,
+        find_threads: int = 2,
+        find_waiting: int = 100,
+        find_seconds: float = 10.0,
+        busy_seconds: float = 5.0,
+        vfs: str | None = None,
+    ) -> None:
+        """The file must be a store. `find_seconds` bounds a query, `find_waiting` how many may wait for a thread."""
+        self._tables: Mapping[Kind, Table] = schema.tables_of(kinds)
+        self._near = Reader(connect_reader(path, busy_seconds=GET_BUSY_SECONDS, vfs=vfs), self._tables)
+        self._finder = _Finder(
+            [
+                Reader(connect_reader(path, busy_seconds=busy_seconds, vfs=vfs), self._tables)
+                for _ in range(find_threads)
+            ],
+            waiting_limit=find_waiting,
+            seconds=find_seconds,
+        )
+
+    async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
+        """Those of the records that exist, by id."""
+        try:
+            return self._near.get(kind, [key.id for key in keys])
+        except apsw.Error as error:
+            raise understood(error) from error
+
+    async def find(self, kind: Kind, query: Query) -> Page:
+        """A page of the records that match. Raises UnusableCursor; ValueError for a field that is not indexed."""
+        return await self._finder.run(lambda reader, seconds: reader.find(kind, query, seconds=seconds))
+
+    async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
+        """Up to `limit` entries of the outbox past position `after`, in order."""
+        try:
+            return self._near.pending(after, limit)
+        except apsw.Error as error:
+            raise understood(error) from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._finder.close()
+        self._near.close()
+
+
+class SqliteStore(SqliteReader):
+    """Records and Outbox in the SQLite file `path`, which it creates if need be and holds alone.
+
+    Every commit is on the disk (`synchronous=FULL`) before it is answered. When an I/O error has made it unknown
+    what the disk holds, every later call raises StoreFailed, and `on_fatal` is called once, on the event loop:
+    the process should end, and recover by opening the store anew.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        kinds: Iterable[Kind],
+        codec: Codec,
+        *,
+        on_fatal: Callable[[StoreFailed], None] | None = None,
+        busy_seconds: float = 5.0,
+        batch_limit: int = 1_000,
+        queue_limit: int = 20_000,
+        find_threads: int = 2,
+        find_waiting: int = 100,
+        find_seconds: float = 10.0,
+        checkpoint_pages: int = 4_000,
+        vfs: str | None = None,
+    ) -> None:
+        """Open the store. Raises StoreInUse, SchemaRefused, StoreUnavailable.
+
+        `busy_seconds` is how long another process's lock is waited for, `queue_limit` how many commits may wait.
+        Shortens the interpreter's switch interval, for the whole process (see SWITCH_SECONDS).
+        """
+        kinds = tuple(kinds)
+        self._lock = FileLock(path)
+        try:
+            self._writer = Writer(
+                path,
+                schema.tables_of(kinds),
+                codec,
+                busy_seconds=busy_seconds,
+                checkpoint_pages=checkpoint_pages,
+                vfs=vfs,
+            )
+            super().__init__(
+                path,
+                kinds,
+                find_threads=find_threads,
+                find_waiting=find_waiting,
+                find_seconds=find_seconds,
+                busy_seconds=busy_seconds,
+                vfs=vfs,
+            )
+        except apsw.Error as error:
+            self._lock.release()
+            raise understood(error) from error
+        except BaseException:
+            self._lock.release()
+            raise
+        sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
+        self._group: GroupCommit[Commit, Outcome] = GroupCommit(
+            self._write, batch_limit=batch_limit, queue_limit=queue_limit
+        )
+        self._thread = JobThread("sqlite-writer", after_each=self._writer.tidy, on_error=self._tidying_failed)
+        self._listeners: list[Listener] = []
+        self._delivered: list[int] = []
+        self._flush: asyncio.Handle | None = None
+        self._flushing: asyncio.Task[None] | None = None
+        self._on_fatal = on_fatal
+        self._failed: StoreFailed | None = None
+
+    async def commit(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        """Each commit's outcome, in order; durable where it is Committed.
+
+        Raises StoreUnavailable (nothing of this call was written), StoreFailed, and ValueError or TypeError for
+        what can't be stored at all. Later commits of one call see earlier ones.
+        """
+        self._check()
+        return await self._group.submit(commits) if commits else ()
+
+    async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
+        """Those of the records that exist, by id."""
+        self._check()
+        return await super().get(kind, keys)
+
+    async def find(self, kind: Kind, query: Query) -> Page:
+        """A page of the records that match. Raises UnusableCursor; ValueError for a field that is not indexed."""
+        self._check()
+        return await super().find(kind, query)
+
+    def listen(self, listener: Listener) -> None:
+        """Have `listener` told of each group of events as soon as it is durable, in order, on the event loop."""
+        self._listeners.append(listener)
+
+    def delivered(self, positions: Sequence[int]) -> None:
+        """Forget these with one of the next commits; a crash before that publishes them again."""
+        self._delivered += positions
+        if self._flush is None and self._failed is None:
+            soon = 0.0 if len(self._delivered) > DELIVERED_LIMIT else DELIVERED_SECONDS
+            self._flush = asyncio.get_running_loop().call_later(soon, self._flush_delivered)
+
+    async def close(self) -> None:
+        """Write what waits, delivered positions too, then close the file and let the next server in."""
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush_delivered()
+        if self._flushing is not None:
+            await asyncio.wait([self._flushing])
+        await self._group.close()
+        await asyncio.to_thread(self._thread.stop)
+        await super().close()
+        self._writer.close()
+        self._lock.release()
+
+    async def _write(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        self._check()
+        delivered, self._delivered = self._delivered, []
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
+        try:
+            plan = await self._thread.run(lambda: self._writer.write(commits, delivered))
+        except apsw.Error as error:
+            self.delivered(delivered)
+            trouble = understood(error)
+            if isinstance(trouble, StoreFailed):
+                self._fail(trouble)
+            raise trouble from error
+        except Exception:
+            self.delivered(delivered)
+            raise
+        if plan.entries:
+            self._tell(plan.entries)
+        return plan.outcomes
+
+    def _tell(self, entries: Sequence[Outgoing]) -> None:
+        for listener in self._listeners:
+            try:
+                listener(entries)
+            except Exception as error:  # noqa: BLE001 - what is committed is committed, and stays in the outbox
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": "a listener of the outbox failed", "exception": error}
+                )
+
+    def _flush_delivered(self) -> None:
+        self._flush = None
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().create_task(self._write_delivered())
+
+    async def _write_delivered(self) -> None:
+        try:
+            with suppress(StoreUnavailable):  # then they wait for the next commit, or the next time
+                await self._group.submit([_NOTHING])
+        finally:
+            self._flushing = None
+
+    def _tidying_failed(self, error: Exception) -> None:
+        trouble = understood(error) if isinstance(error, apsw.Error) else error
+        self._fail(trouble if isinstance(trouble, StoreFailed) else StoreFailed(f"checkpoint: {trouble}"))
+
+    def _fail(self, failed: StoreFailed) -> None:
+        if self._failed is not None:
+            return
+        self._failed = failed
+        self._writer.abandon()
+        if self._on_fatal is not None:
+            self._on_fatal(failed)
+
+    def _check(self) -> None:
+        if self._failed is not None:
+            raise StoreFailed(*self._failed.args) from self._failed
+
+
+def open_readonly(path: Path, kinds: Iterable[Kind], *, vfs: str | None = None) -> SqliteReader:
+    """A store for tools, beside a running server or without one. Raises SchemaRefused, StoreUnavailable."""
+    return SqliteReader(path, kinds, vfs=vfs)

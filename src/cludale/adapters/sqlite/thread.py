@@ -1,0 +1,63 @@
+"""A dedicated thread that runs one job after another for an event loop. Knows nothing of SQLite."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+class JobThread:
+    """Cheaper than an executor (one queue, one wake-up of the loop a job), and it may tidy up after a job."""
+
+    def __init__(self, name: str, *, after_each: Callable[[], None], on_error: Callable[[Exception], None]) -> None:
+        """`after_each` runs in the thread once a job's result is on its way; `on_error` on the loop, if that raises."""
+        self._jobs: SimpleQueue[tuple[asyncio.AbstractEventLoop, asyncio.Future[Any], Callable[[], Any]] | None]
+        self._jobs = SimpleQueue()
+        self._after_each = after_each
+        self._on_error = on_error
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def run(self, job: Callable[[], Result]) -> "asyncio.Future[Result]":
+        """Run `job` when those before it are done; the future has what it returns or raises."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        self._jobs.put((loop, future, job))
+        return future
+
+    def stop(self) -> None:
+        """End the thread once all jobs are done, and wait for that."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (entry := self._jobs.get()) is not None:
+            loop, future, job = entry
+            try:
+                result = job()
+            except Exception as error:  # noqa: BLE001 - not swallowed: it is handed to whoever waits
+                _tell(loop, _reject, future, error)
+            else:
+                _tell(loop, _resolve, future, result)
+            try:
+                self._after_each()
+            except Exception as error:  # noqa: BLE001 - not swallowed: the loop's side decides
+                _tell(loop, self._on_error, error)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *arguments: object) -> None:
+    if not loop.is_closed():  # if it is, no one waits any more
+        loop.call_soon_threadsafe(what, *arguments)
+
+
+def _resolve(future: "asyncio.Future[Any]", result: Any) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _reject(future: "asyncio.Future[Any]", error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

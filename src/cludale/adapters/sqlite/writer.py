@@ -1,0 +1,155 @@
+"""The connection that writes, used from one thread: a batch a transaction, then checkpoints. No event loop here."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import apsw
+
+from cludale.adapters.sqlite import planning, schema
+from cludale.adapters.sqlite.connection import connect_writer, understood
+from cludale.adapters.sqlite.planning import Plan
+from cludale.adapters.sqlite.schema import Sized, Table, chunks
+from cludale.kernel.wire import Codec
+from cludale.ports.records import Commit, Handled, Kind, StoreUnavailable
+
+
+class Writer:
+    """Writes batches. Every apsw.Error that leaves it has been rolled back, or is one that ends the store."""
+
+    def __init__(
+        self,
+        path: Path,
+        tables: Mapping[Kind, Table],
+        codec: Codec,
+        *,
+        busy_seconds: float,
+        checkpoint_pages: int,
+        vfs: str | None,
+    ) -> None:
+        """Open the file and recover it. `checkpoint_pages` is how much log gathers before it is worked in."""
+        self._tables = tables
+        self._codec = codec
+        self._checkpoint_pages = checkpoint_pages
+        self._log_pages = 0
+        self._connection = connect_writer(path, busy_seconds=busy_seconds, vfs=vfs)
+        try:
+            schema.prepare(self._connection, path, tables.values())
+            # What a killed process wrote may be in the log without having been synced. From here on it is on the disk.
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._position: int = self._connection.execute(schema.OUTBOX_LAST).get or 0
+        except BaseException:
+            self._connection.close()
+            raise
+        self._connection.set_wal_hook(self._logged)
+
+    def write(self, commits: Sequence[Commit], delivered: Sequence[int]) -> Plan:
+        """Write what can be written of `commits`, and take `delivered` from the outbox, in one transaction."""
+        plan = planning.hopeful(commits, self._tables, self._codec, self._position)
+        if plan is None or not self._write(plan, delivered):
+            plan = self._write_exactly(commits, delivered)
+        if plan.entries:
+            self._position = plan.entries[-1].position
+        return plan
+
+    def tidy(self) -> None:
+        """Work the log into the file if it has grown enough. Raises apsw.Error when that ends the store."""
+        if self._log_pages < self._checkpoint_pages:
+            return
+        self._log_pages = 0
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error as error:
+            if type(understood(error)) is not StoreUnavailable:
+                raise
+
+    def abandon(self) -> None:
+        """The file is not to be touched any more, not even when it is closed."""
+        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+
+    def close(self) -> None:
+        """Close the connection; as the last one it leaves no log behind."""
+        self._connection.close()
+
+    def _logged(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _write(self, plan: Plan, delivered: Sequence[int]) -> bool:
+        if not (plan.rows or plan.handled or plan.entries or delivered):
+            return True
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            for table, rows in plan.rows.items():
+                if rows.bases and self._differs(table, rows.bases):
+                    execute("ROLLBACK")
+                    return False
+            for table, rows in plan.rows.items():
+                self._bring_in(table.insert, rows.inserts, table.width)
+                self._bring_in(table.update, rows.updates, table.width)
+            self._bring_in(schema.INBOX_INSERT, [value for entry in plan.handled for value in entry], 2)
+            self._bring_in(schema.OUTBOX_INSERT, [value for entry in plan.entries for value in entry], 3)
+            for first, last in _ranges(delivered):
+                execute(schema.OUTBOX_DELETE, (first, last))
+            execute("COMMIT")
+        except apsw.ConstraintError:
+            execute("ROLLBACK")
+            return False
+        except BaseException:
+            if self._connection.in_transaction:  # some errors have ended it already
+                execute("ROLLBACK")
+            raise
+        return True
+
+    def _write_exactly(self, commits: Sequence[Commit], delivered: Sequence[int]) -> Plan:
+        # Only this connection writes, so what is read here still holds in the transaction that follows.
+        plan = planning.exact(
+            commits,
+            self._tables,
+            self._codec,
+            self._position,
+            versions=self._versions(commits),
+            handled=self._handled(commits),
+        )
+        if not self._write(plan, delivered):
+            raise AssertionError("another program wrote to the store while it was locked")
+        return plan
+
+    def _differs(self, table: Table, bases: Sequence[object]) -> bool:
+        return any(self._connection.execute(sql, values).get for sql, values in chunks(table.differs, bases, 2))
+
+    def _bring_in(self, statements: Sized, values: Sequence[object], width: int) -> None:
+        for sql, bindings in chunks(statements, values, width):
+            self._connection.execute(sql, bindings)
+
+    def _versions(self, commits: Sequence[Commit]) -> Mapping[tuple[Kind, str], int]:
+        ids: dict[Kind, dict[str, None]] = {}
+        for commit in commits:
+            for put in commit.puts:
+                ids.setdefault(put.kind, {})[put.id] = None
+        return {
+            (kind, identity): version
+            for kind, of_kind in ids.items()
+            for sql, some in chunks(self._tables[kind].versions, list(of_kind), 1)
+            for identity, version in self._connection.execute(sql, some)
+        }
+
+    def _handled(self, commits: Sequence[Commit]) -> set[Handled]:
+        asked = [value for commit in commits for entry in commit.handled for value in entry]
+        return {
+            Handled(*row)
+            for sql, some in chunks(schema.INBOX_FIND, asked, 2)
+            for row in self._connection.execute(sql, some)
+        }
+
+
+def _ranges(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The runs in `positions`: (3, 5), (9, 9) for 3, 4, 5, 9."""
+    ordered = sorted(positions)
+    at = 0
+    while at < len(ordered):
+        first = last = ordered[at]
+        while at < len(ordered) and ordered[at] <= last + 1:
+            last = ordered[at]
+            at += 1
+        yield first, last
