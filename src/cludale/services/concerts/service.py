@@ -356,6 +356,7 @@ _RELEASE = {
     CancelReason.PAYMENT_FAILED: ReleaseReason.UNPAID,
     CancelReason.EXPIRED: ReleaseReason.EXPIRED,
     CancelReason.SOLD_OUT: ReleaseReason.UNPAID,
+    CancelReason.UNREACHABLE: ReleaseReason.UNPAID,
 }
 
 

@@ -1,0 +1,195 @@
+"""EmbeddedBus: hands events to the services of this process, a queue and a worker for each.
+
+It keeps nothing: the outbox does, until every service that hears an event has answered for it. A service
+that answers RETRY gets the event again, later each time, and the others go on; past the delivery limit it
+goes to the dead letters.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from cludale.kernel.wire import Codec, Malformed
+from cludale.ports.bus import Answer, Delivery, Subscription
+from cludale.ports.clock import IdSource
+from cludale.ports.outbox import Outgoing
+from cludale.runtime.backoff import Backoff
+from cludale.runtime.dead_letters import DeadLetters
+
+_log = logging.getLogger(__name__)
+
+
+class _Batch:
+    """Counts the answers that a published batch still waits for."""
+
+    __slots__ = ("done", "open")
+
+    def __init__(self) -> None:
+        self.open = 1
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def close(self) -> None:
+        self.open -= 1
+        if not self.open and not self.done.done():
+            self.done.set_result(None)
+
+
+class _Queue:
+    """The events on their way to one service, and the worker that hands them over in batches."""
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        *,
+        ids: IdSource,
+        backoff: Backoff,
+        attempts: int,
+        batch_limit: int,
+        bury: Callable[[Delivery, str, str], Awaitable[None]],
+    ) -> None:
+        self.subscription = subscription
+        self._ids = ids
+        self._backoff = backoff
+        self._attempts = attempts
+        self._batch_limit = batch_limit
+        self._bury = bury
+        self._waiting: deque[tuple[Delivery, _Batch]] = deque()
+        self._news = asyncio.Event()
+        self.retrying = 0
+
+    def put(self, delivery: Delivery, batch: _Batch) -> None:
+        batch.open += 1
+        self._waiting.append((delivery, batch))
+        self._news.set()
+
+    async def run(self) -> None:
+        while True:
+            if not self._waiting:
+                self._news.clear()
+                await self._news.wait()
+            taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._batch_limit))]
+            try:
+                await self._hand_over(taken)
+            except Exception as error:  # noqa: BLE001 - a worker that ends is a service that hears nothing any more
+                _log.error("%s: %s", self.subscription.service, error, exc_info=error)
+                for delivery, batch in taken:
+                    self._again(delivery, batch)
+
+    async def _hand_over(self, taken: Sequence[tuple[Delivery, _Batch]]) -> None:
+        deliveries = [delivery for delivery, _ in taken]
+        answers = await self._answers(deliveries)
+        for (delivery, batch), answer in zip(taken, answers, strict=True):
+            if answer is Answer.SUCCESS:
+                batch.close()
+            elif answer is Answer.RETRY and delivery.attempt < self._attempts:
+                self._again(delivery, batch)
+            else:
+                why = "refused by its handler" if answer is Answer.DROP else "still not handled at the delivery limit"
+                await self._bury(delivery, self.subscription.service, why)
+                batch.close()
+
+    async def _answers(self, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+        """The handler's answers. When a batch breaks it, each is tried alone, so that one can't hold up the rest."""
+        try:
+            return await self.subscription.handler(deliveries)
+        except Exception as error:  # noqa: BLE001 - a handler's failure is an answer: RETRY, up to the limit
+            if len(deliveries) == 1:
+                event = deliveries[0].event
+                _log.warning("%s: %s %s: %r", self.subscription.service, event.type, event.id, error, exc_info=error)
+                return [Answer.RETRY]
+        return [(await self._answers([delivery]))[0] for delivery in deliveries]
+
+    def _again(self, delivery: Delivery, batch: _Batch) -> None:
+        wait = self._backoff.seconds(delivery.attempt, self._ids.jitter())
+        self.retrying += 1
+        asyncio.get_running_loop().call_later(wait, self._requeue, delivery, batch)
+
+    def _requeue(self, delivery: Delivery, batch: _Batch) -> None:
+        self.retrying -= 1
+        self._waiting.append((delivery._replace(attempt=delivery.attempt + 1), batch))
+        self._news.set()
+
+    @property
+    def depth(self) -> int:
+        return len(self._waiting) + self.retrying
+
+
+class EmbeddedBus:
+    """Delivers what is published to the subscriptions of this process."""
+
+    def __init__(
+        self,
+        codec: Codec,
+        *,
+        ids: IdSource,
+        backoff: Backoff,
+        attempts: int,
+        dead_letters: DeadLetters,
+        batch_limit: int = 256,
+    ) -> None:
+        self._codec = codec
+        self._ids = ids
+        self._backoff = backoff
+        self._attempts = attempts
+        self._dead_letters = dead_letters
+        self._batch_limit = batch_limit
+        self._queues: dict[str, _Queue] = {}
+        self._by_type: dict[str, list[_Queue]] = {}
+        self._workers: list[asyncio.Task[None]] = []
+
+    def start(self, subscriptions: Sequence[Subscription]) -> None:
+        """Begin to deliver to these."""
+        for subscription in subscriptions:
+            queue = _Queue(
+                subscription,
+                ids=self._ids,
+                backoff=self._backoff,
+                attempts=self._attempts,
+                batch_limit=self._batch_limit,
+                bury=self._bury,
+            )
+            self._queues[subscription.service] = queue
+            for name in subscription.event_types:
+                self._by_type.setdefault(name, []).append(queue)
+            self._workers.append(asyncio.get_running_loop().create_task(queue.run()))
+
+    async def stop(self) -> None:
+        """Deliver no more; what has no answer yet stays in the outbox."""
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    async def publish(self, batch: Sequence[Outgoing]) -> Sequence[bool]:
+        """Deliver each entry to every service that hears it; returns when all have answered, or given up."""
+        pending = _Batch()
+        for entry in batch:
+            try:
+                event = self._codec.decode(entry.body)
+            except Malformed as malformed:
+                await self._dead_letters.bury(
+                    "bus", entry.body, event_type="?", event_id=f"{entry.topic}.{entry.position}",
+                    reason=str(malformed), attempts=1,
+                )
+                continue
+            delivery = Delivery(event, entry.body)
+            for queue in self._by_type.get(event.type, ()):
+                queue.put(delivery, pending)
+        pending.close()
+        await pending.done
+        return [True] * len(batch)
+
+    async def deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+        """Hand these to one service once more, now. KeyError for a service that hears nothing here."""
+        return await self._queues[service].subscription.handler(deliveries)
+
+    async def _bury(self, delivery: Delivery, service: str, why: str) -> None:
+        event = delivery.event
+        await self._dead_letters.bury(
+            service, delivery.body, event_type=event.type, event_id=event.id, reason=why, attempts=delivery.attempt
+        )
+
+    @property
+    def depths(self) -> dict[str, int]:
+        """Events waiting for each service."""
+        return {name: queue.depth for name, queue in self._queues.items()}

@@ -1,0 +1,1 @@
+"""Calls between services of one process: no HTTP, no codec, the same refusals."""

@@ -1,0 +1,28 @@
+"""Seats and Contacts by a plain call. Bound when the platform is put together: the callee may be built later."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from cludale.ports.contacts import Contact
+from cludale.ports.seats import HoldWish, SeatsHeld
+
+
+class InProcessSeats:
+    """The concerts service of this process."""
+
+    def __init__(self, hold: Callable[[HoldWish], Awaitable[SeatsHeld]]) -> None:
+        self._hold = hold
+
+    async def hold(self, wish: HoldWish) -> SeatsHeld:
+        """Hold seats; the refusals are those of the service itself."""
+        return await self._hold(wish)
+
+
+class InProcessContacts:
+    """The orders service of this process."""
+
+    def __init__(self, of: Callable[[Sequence[str]], Awaitable[Mapping[str, Contact]]]) -> None:
+        self._of = of
+
+    async def of(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
+        """The contacts of these orders."""
+        return await self._of(order_ids)

@@ -1,0 +1,122 @@
+"""Relay: takes committed events from the outbox to the bus. The only way by which events leave a service.
+
+Events come from memory as soon as they are durable; after a restart, or when more wait than memory should
+hold, they are read from the outbox in pages. One that the bus does not take is published again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+
+from cludale.ports.bus import EventBus
+from cludale.ports.clock import Clock, IdSource
+from cludale.ports.outbox import Outbox, Outgoing
+from cludale.runtime.backoff import Backoff
+
+_log = logging.getLogger(__name__)
+
+
+class Relay:
+    """Publishes everything in the outbox, in order where nothing fails, with at most `limit` events under way."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        bus: EventBus,
+        *,
+        clock: Clock,
+        ids: IdSource,
+        backoff: Backoff,
+        limit: int = 20_000,
+        page: int = 500,
+    ) -> None:
+        self._outbox = outbox
+        self._bus = bus
+        self._clock = clock
+        self._ids = ids
+        self._backoff = backoff
+        self._limit = limit
+        self._page = page
+        self._behind = True
+        self._cursor = 0
+        self._newest = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Event()
+        self.under_way = 0
+        """Events handed to the bus and not yet taken."""
+        self.published = 0
+
+    def start(self) -> None:
+        """Begin with what an earlier run left."""
+        self._outbox.listen(self._fresh)
+        self._spawn(self._catch_up())
+
+    async def stop(self) -> None:
+        """Leave the rest in the outbox for the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def lag(self) -> int:
+        """Events committed and not yet taken by the bus, as far as this process knows."""
+        return self.under_way + max(0, self._newest - self._cursor)
+
+    def _fresh(self, entries: Sequence[Outgoing]) -> None:
+        self._newest = entries[-1].position
+        if self._behind:
+            return
+        if self.under_way + len(entries) > self._limit:
+            self._behind = True
+            self._spawn(self._catch_up())
+            return
+        self._send(entries)
+
+    async def _catch_up(self) -> None:
+        while True:
+            while self.under_way >= self._limit // 2:
+                self._room.clear()
+                await self._room.wait()
+            newest = self._newest
+            entries = await self._outbox.pending(self._cursor, self._page)
+            if entries:
+                self._send(entries)
+            elif newest == self._newest:  # nothing was committed while we looked: from here on, memory tells
+                break
+        self._behind = False
+
+    def _send(self, entries: Sequence[Outgoing]) -> None:
+        self._cursor = entries[-1].position
+        self.under_way += len(entries)
+        self._spawn(self._publish(entries))
+
+    async def _publish(self, entries: Sequence[Outgoing]) -> None:
+        attempt = 0
+        while entries:
+            attempt += 1
+            taken = await self._try(entries)
+            done = [entry.position for entry, ok in zip(entries, taken, strict=True) if ok]
+            entries = [entry for entry, ok in zip(entries, taken, strict=True) if not ok]
+            self._outbox.delivered(done)
+            self.published += len(done)
+            self.under_way -= len(done)
+            self._room.set()
+            if entries:
+                await self._clock.sleep(self._backoff.seconds(attempt, self._ids.jitter()))
+
+    async def _try(self, entries: Sequence[Outgoing]) -> Sequence[bool]:
+        try:
+            return await self._bus.publish(entries)
+        except Exception as error:  # noqa: BLE001 - whatever stopped the bus, the events stay in the outbox
+            _log.warning("the bus took none of %d events: %s", len(entries), error, exc_info=error)
+            return [False] * len(entries)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.critical("the relay stopped: %s", error, exc_info=error)

@@ -1,0 +1,41 @@
+"""Sweeper: does, every so often, what has come due. What it does late is late, never wrong."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from cludale.ports.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+Sweep = Callable[[], Awaitable[int]]
+"""Does what is due; returns how much that was."""
+
+
+class Sweeper:
+    """Runs each service's sweep every `every_seconds`, one after another."""
+
+    def __init__(self, sweeps: Mapping[str, Sweep], *, every_seconds: float, clock: Clock) -> None:
+        self._sweeps = sweeps
+        self._every_seconds = every_seconds
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Sweep now, for what an earlier run left, and then every so often."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Stop where it is; what is due stays due."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            for name, sweep in self._sweeps.items():
+                try:
+                    await sweep()
+                except Exception as error:  # noqa: BLE001 - one service's trouble must not keep the others' from being swept
+                    _log.warning("sweep of %s: %s; again in %s s", name, error, self._every_seconds, exc_info=error)
+            await self._clock.sleep(self._every_seconds)
