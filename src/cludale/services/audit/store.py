@@ -1,0 +1,185 @@
+"""How the audit log is stored: one record an entry, one for the head of the chain, and what is shown of an entry."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from cludale.kernel.events import Envelope
+from cludale.kernel.times import rfc3339
+from cludale.ports.records import IndexValue, Kind, Put, Query, Range, Stored
+from cludale.services.audit.domain import Head, Link, Told
+
+ENTRY = Kind("audit", "event", ("sequence", "type", "orderId", "concertId", "time"))
+HEAD = Kind("audit", "head")
+KINDS = (ENTRY, HEAD)
+PARTITION = "log"
+"""One chain, so one partition."""
+HEAD_ID = "head"
+
+
+class Entry(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+    """An entry as stored. The hash covers `event`, byte for byte, and all entries before it."""
+
+    sequence: int
+    received_at: datetime
+    hash: str
+    event: msgspec.Raw
+    """The CloudEvent as it was on the wire."""
+    cause_missing: bool = False
+    """Its cause had not come when waiting any longer would have put the event itself at risk."""
+
+
+class _Header(msgspec.Struct, frozen=True, gc=False):
+    """What is read of a stored event, without knowing its type."""
+
+    id: str
+    type: str
+    source: str
+    subject: str
+    time: datetime
+    data: msgspec.Raw
+    correlationid: str | None = None
+    causationid: str | None = None
+
+
+class Listed(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """An entry as it is shown: the shape of the answers of `GET /audit/events` and `GET /audit/orders/{id}`."""
+
+    sequence: int
+    event_id: str
+    event_type: str
+    timestamp: datetime
+    source: str
+    subject: str
+    correlation_id: str | None
+    causation_id: str | None
+    payload: msgspec.Raw
+    """The event's data, as it was on the wire."""
+    hash: str
+    received_at: datetime
+    cause_missing: bool
+
+
+_encode = msgspec.json.Encoder().encode
+_entries = msgspec.json.Decoder(Entry)
+_headers = msgspec.json.Decoder(_Header)
+_heads = msgspec.json.Decoder(Head)
+
+
+class StoredHead(NamedTuple):
+    """The head and the version of its record; 0 for none yet."""
+
+    head: Head
+    version: int
+
+
+NO_HEAD = StoredHead(Head(), 0)
+
+
+def put_entry(entry: Entry, event: Envelope) -> Put:
+    """Write a new entry for `event`."""
+    index: tuple[IndexValue, ...] = (
+        entry.sequence,
+        event.type,
+        event.correlationid,
+        getattr(event.data, "concert_id", None),
+        rfc3339(event.time),
+    )
+    return Put(ENTRY, event.id, _encode(entry), 0, index)
+
+
+def put_head(head: Head, expected: int) -> Put:
+    """Write the head over version `expected`."""
+    return Put(HEAD, HEAD_ID, _encode(head), expected)
+
+
+def head_of(stored: Stored) -> StoredHead:
+    """The head that a record holds."""
+    return StoredHead(_heads.decode(stored.body), stored.version)
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which entries are wanted; what is None doesn't matter. `since <= time < until`."""
+
+    type: str | None = None
+    order_id: str | None = None
+    concert_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def query(self, *, after: str | None, limit: int) -> Query:
+        """A page of these entries, by sequence."""
+        wanted = {"type": self.type, "orderId": self.order_id, "concertId": self.concert_id}
+        since = None if self.since is None else rfc3339(self.since)
+        until = None if self.until is None else rfc3339(self.until)
+        return Query(
+            equal={field: value for field, value in wanted.items() if value is not None},
+            within=() if since is None and until is None else (Range("time", since, until),),
+            order_by="sequence",
+            after=after,
+            limit=limit,
+        )
+
+
+def past(sequence: int, limit: int) -> Query:
+    """A page of the entries past this one, by sequence; past 0 it begins with whatever comes first."""
+    within = (Range("sequence", since=sequence + 1),) if sequence else ()
+    return Query(within=within, order_by="sequence", limit=limit)
+
+
+LAST = Query(order_by="sequence", descending=True, limit=1)
+"""The entry with the highest sequence number."""
+
+UNNUMBERED = Query(equal={"sequence": None}, limit=1)
+"""An entry that nobody following the numbers would come by."""
+
+
+def numbered_event(stored: Stored) -> tuple[int, bytes]:
+    """Sequence number and event of an entry, as it was on the wire. Raises msgspec.MsgspecError."""
+    entry = _entries.decode(stored.body)
+    return entry.sequence, bytes(entry.event)
+
+
+def listed(stored: Stored) -> Listed:
+    """An entry as it is shown. Raises msgspec.MsgspecError if somebody has been at it."""
+    entry = _entries.decode(stored.body)
+    event = _headers.decode(entry.event)
+    return Listed(
+        sequence=entry.sequence,
+        event_id=event.id,
+        event_type=event.type,
+        timestamp=event.time,
+        source=event.source,
+        subject=event.subject,
+        correlation_id=event.correlationid,
+        causation_id=event.causationid,
+        payload=event.data,
+        hash=entry.hash,
+        received_at=entry.received_at,
+        cause_missing=entry.cause_missing,
+    )
+
+
+def told(entry: Listed) -> Told:
+    """Its place in a story."""
+    return Told(entry.sequence, entry.event_id, entry.causation_id, entry.timestamp)
+
+
+def link_of(stored: Stored) -> Link:
+    """An entry to be verified. Raises msgspec.MsgspecError."""
+    entry = _entries.decode(stored.body)
+    event = bytes(entry.event)
+    return Link(entry.sequence, stored.id, _headers.decode(event).id, event, entry.hash)
+
+
+def links_of(items: Sequence[Stored]) -> tuple[list[Link], Exception | None]:
+    """The entries up to the first that can't be read, and what is wrong with that one."""
+    links: list[Link] = []
+    for stored in items:
+        try:
+            links.append(link_of(stored))
+        except msgspec.MsgspecError as error:
+            return links, error
+    return links, None
