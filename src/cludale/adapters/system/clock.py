@@ -1,0 +1,52 @@
+"""The machine's clock and ids made of it."""
+
+import asyncio
+import random
+import time
+from datetime import UTC, datetime
+
+from cludale.kernel.ids import time_ordered
+
+_RANDOM_BITS = 74
+_STEP_BITS = 32
+
+
+class SystemClock:
+    """The Clock of a running server."""
+
+    def now(self) -> datetime:
+        """The time, aware, in UTC."""
+        return datetime.now(UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`."""
+        await asyncio.sleep(seconds)
+
+
+class SystemIds:
+    """The IdSource of a running server: UUIDv7, rising also within one millisecond and when the clock goes back.
+
+    Each millisecond starts at 73 fresh random bits and each id in it steps on by up to 2^32 (RFC 9562, 6.2,
+    method 2), so replicas don't collide. Ids are no secrets, so the generator need not be a cryptographic one;
+    it is seeded by the operating system.
+    """
+
+    def __init__(self) -> None:
+        self._random = random.Random()  # noqa: S311 - ids name things, they don't protect them
+        self._bits = self._random.getrandbits
+        self._millisecond = 0
+        self._last = 0
+
+    def new(self, prefix: str) -> str:
+        """A fresh id, `prefix-…`, later ids sorting after earlier ones."""
+        now = time.time_ns() // 1_000_000
+        if now > self._millisecond:
+            self._millisecond = now
+            self._last = self._bits(_RANDOM_BITS - 1)  # the top bit stays free for stepping on
+        else:
+            self._last += 1 + self._bits(_STEP_BITS)
+        return time_ordered(prefix, milliseconds=self._millisecond, random_bits=self._last)
+
+    def jitter(self) -> float:
+        """A random share in [0, 1)."""
+        return self._random.random()

@@ -1,0 +1,46 @@
+"""Key files: made at first start, readable by their owner only."""
+
+import os
+import secrets
+from pathlib import Path
+
+KEY_BYTES = 32
+
+
+def kept_key(path: Path) -> str:
+    """The key in `path`; made there (43 characters, 256 random bits) if there is none yet.
+
+    The file appears whole or not at all, mode 0600, and of two processes that make it at once both get the
+    same key. Raises OSError; ValueError for an empty file.
+    """
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        pass
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)  # unlike a rename it never replaces what another has put there
+        except FileExistsError:
+            return _read(path)
+    finally:
+        draft.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return _read(path)
+
+
+def _read(path: Path) -> str:
+    key = path.read_text(encoding="ascii").strip()
+    if not key:
+        raise ValueError(f"{path} is empty; remove it to have a new key made")
+    return key

@@ -1,0 +1,178 @@
+"""Settings: the environment, read once into a frozen struct. The only place that names an environment variable.
+
+A field `hold_seconds` is the variable `CLUDALE_HOLD_SECONDS`. Compose and the command line read the struct;
+everything else is given plain values.
+"""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+PREFIX = "CLUDALE_"
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400 * 366)]
+Attempts = Annotated[int, Meta(ge=1, le=1_000)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Url = Annotated[str, Meta(pattern="^https?://[^/]+")]
+Token = Annotated[str, Meta(pattern="^[!-~]+$")]
+"""What fits into an Authorization header."""
+
+
+class LogLevel(StrEnum):
+    """How much the log says."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class UnusableSetting(ValueError):
+    """A variable holds something that can't be used; the message names it and says what would do."""
+
+    def __init__(self, variable: str, value: str, why: str) -> None:
+        super().__init__(f"{variable}={value!r} can't be used: {why}")
+        self.variable = variable
+
+
+class Explained(NamedTuple):
+    """One setting as `cludale settings` shows it."""
+
+    variable: str
+    value: str
+    default: str
+    meaning: str
+
+
+def _doc(text: str, *, secret: bool = False) -> Meta:
+    return Meta(description=text, extra={"secret": secret})
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings with their defaults: the embedded shape on a laptop."""
+
+    data_dir: Annotated[Path, _doc("where the store and the keys are kept")] = Path("data")
+    host: Annotated[str, _doc("the address to listen on")] = "127.0.0.1"
+    port: Annotated[Port, _doc("the port to listen on; 0 takes a free one")] = 8080
+    organizer_key: Annotated[
+        Token | None, _doc("the organizer's key; without it one is made in <data folder>/organizer.key", secret=True)
+    ] = None
+    demo: Annotated[bool, _doc("put three demo concerts into an empty store")] = False
+    log_level: Annotated[LogLevel, _doc("how much the log says: debug, info, warning or error")] = LogLevel.INFO
+
+    hold_seconds: Annotated[Seconds, _doc("how long seats are held for an order that is not paid yet")] = 600
+    max_per_order: Annotated[
+        int, Meta(ge=1, le=1_000), _doc("the most seats in one order, where the concert names no limit of its own")
+    ] = 8
+    sweep_seconds: Annotated[Seconds, _doc("how often ended holds and unfinished work are looked for")] = 1
+
+    reserve_timeout_seconds: Annotated[Seconds, _doc("how long an order waits for concerts before it is Pending")] = 2
+    pending_seconds: Annotated[Seconds, _doc("how long a Pending order goes on asking for its seats")] = 600
+    pending_backoff_seconds: Annotated[Seconds, _doc("the first wait before a Pending order asks again")] = 0.5
+    pending_backoff_max_seconds: Annotated[Seconds, _doc("the longest such wait")] = 30
+
+    payment_attempts: Annotated[Attempts, _doc("how often a charge or refund is tried")] = 5
+    payment_attempt_seconds: Annotated[Seconds, _doc("how long the payment provider may take for one answer")] = 5
+    payment_backoff_seconds: Annotated[Seconds, _doc("the wait after the first failed attempt; it doubles")] = 0.2
+    payment_backoff_max_seconds: Annotated[Seconds, _doc("the longest such wait")] = 10
+    payment_slow_seconds: Annotated[Seconds, _doc("how long the simulated provider takes for `card-slow`")] = 2
+
+    delivery_attempts: Annotated[Attempts, _doc("how often an event is delivered before it is a dead letter")] = 20
+    delivery_backoff_seconds: Annotated[Seconds, _doc("the wait after the first failed delivery; it doubles")] = 0.05
+    delivery_backoff_max_seconds: Annotated[Seconds, _doc("the longest such wait")] = 10
+
+    smtp_host: Annotated[str | None, _doc("the mail server; without it messages only go to the log")] = None
+    smtp_port: Annotated[Port, _doc("the mail server's port")] = 587
+    smtp_user: Annotated[str | None, _doc("the user at the mail server, if it wants one")] = None
+    smtp_password: Annotated[str | None, _doc("that user's password", secret=True)] = None
+    smtp_starttls: Annotated[bool, _doc("insist on encryption to the mail server")] = True
+    smtp_from: Annotated[str, _doc("the sender of e-mails")] = "tickets@localhost"
+    smtp_timeout_seconds: Annotated[Seconds, _doc("how long the mail server may take for one answer")] = 10
+
+    max_body_bytes: Annotated[int, Meta(ge=1_024, le=2**24), _doc("the largest request body")] = 65_536
+    max_connections: Annotated[int, Meta(ge=1, le=1_000_000), _doc("connections at once; more are turned away")] = 4_096
+    request_seconds: Annotated[Seconds, _doc("how long a client may take to send one request")] = 20
+    idle_seconds: Annotated[Seconds, _doc("how long an idle connection is kept")] = 65
+    shutdown_seconds: Annotated[Seconds, _doc("how long a stop waits for requests in flight")] = 20
+
+    concerts_url: Annotated[Url | None, _doc("where concerts is, for orders started alone")] = None
+    orders_url: Annotated[Url | None, _doc("where orders is, for notifications started alone")] = None
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """The settings that `environ` makes; an empty variable counts as unset. Raises UnusableSetting."""
+        values = {}
+        for field, kind in _kinds().items():
+            variable = PREFIX + field.upper()
+            text = environ.get(variable, "").strip()
+            if text:
+                values[field] = _converted(variable, text, kind)
+        return cls(**values)
+
+    @staticmethod
+    def unknown(environ: Mapping[str, str]) -> dict[str, str | None]:
+        """Variables with our prefix that mean nothing, each with the one that was probably meant."""
+        known = [PREFIX + field.upper() for field in _kinds()]
+        strangers = (name for name in environ if name.startswith(PREFIX) and name not in known)
+        return {name: next(iter(get_close_matches(name, known, n=1)), None) for name in sorted(strangers)}
+
+    def explained(self) -> Iterator[Explained]:
+        """Every setting with its value, default and meaning; secrets are masked."""
+        defaults = Settings()
+        for field, kind in _kinds().items():
+            meaning, secret = _documentation(kind)
+            value, default = getattr(self, field), getattr(defaults, field)
+            shown = "****" if secret and value is not None else _text(value)
+            yield Explained(PREFIX + field.upper(), shown, _text(default), meaning)
+
+
+def _kinds() -> dict[str, Any]:
+    return get_type_hints(Settings, include_extras=True)
+
+
+def _documentation(kind: Any) -> tuple[str, bool]:
+    for meta in kind.__metadata__:
+        if meta.description is not None:
+            return meta.description, bool(meta.extra["secret"])
+    raise TypeError(f"a setting without documentation: {kind}")
+
+
+def _converted(variable: str, text: str, kind: Any) -> Any:
+    try:
+        # as it stands first: `null` and `1` may be passwords
+        return msgspec.convert(text, kind, dec_hook=_construct)
+    except msgspec.ValidationError:
+        pass
+    try:
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError as error:
+        _, secret = _documentation(kind)
+        raise UnusableSetting(variable, "****" if secret else text, _wanted(str(error))) from error
+
+
+def _construct(type_: type[Any], value: str) -> Any:
+    return type_(value)
+
+
+_WORDS = {
+    "Expected `int`, got `str`": "a whole number is wanted",
+    "Expected `float`, got `str`": "a number is wanted",
+    "Expected `bool`, got `str`": "1 or 0 is wanted",
+}
+
+
+def _wanted(error: str) -> str:
+    return _WORDS.get(error) or error.replace("Expected `int`", "wanted is").replace("Expected `float`", "wanted is")
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return f"{value:g}" if isinstance(value, float) else str(value)
