@@ -14,6 +14,7 @@ from cludale.kernel.wire import Codec, Malformed
 from cludale.ports.bus import Answer, Delivery, Subscription
 from cludale.ports.clock import IdSource
 from cludale.ports.outbox import Outgoing
+from cludale.ports.records import StoreUnavailable
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 
@@ -69,12 +70,7 @@ class _Queue:
                 self._news.clear()
                 await self._news.wait()
             taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._batch_limit))]
-            try:
-                await self._hand_over(taken)
-            except Exception as error:  # noqa: BLE001 - a worker that ends is a service that hears nothing any more
-                _log.error("%s: %s", self.subscription.service, error, exc_info=error)
-                for delivery, batch in taken:
-                    self._again(delivery, batch)
+            await self._hand_over(taken)
 
     async def _hand_over(self, taken: Sequence[tuple[Delivery, _Batch]]) -> None:
         deliveries = [delivery for delivery, _ in taken]
@@ -86,13 +82,24 @@ class _Queue:
                 self._again(delivery, batch)
             else:
                 why = "refused by its handler" if answer is Answer.DROP else "still not handled at the delivery limit"
-                await self._bury(delivery, self.subscription.service, why)
-                batch.close()
+                await self._give_up(delivery, batch, why)
+
+    async def _give_up(self, delivery: Delivery, batch: _Batch, why: str) -> None:
+        try:
+            await self._bury(delivery, self.subscription.service, why)
+        except StoreUnavailable as unavailable:
+            _log.warning("%s can't be buried yet: %s", delivery.event.id, unavailable)
+            self._again(delivery, batch)
+        else:
+            batch.close()
 
     async def _answers(self, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
         """The handler's answers. When a batch breaks it, each is tried alone, so that one can't hold up the rest."""
         try:
-            return await self.subscription.handler(deliveries)
+            answers = await self.subscription.handler(deliveries)
+            if len(answers) != len(deliveries):
+                raise RuntimeError(f"{len(answers)} answers to {len(deliveries)} deliveries")
+            return answers
         except Exception as error:  # noqa: BLE001 - a handler's failure is an answer: RETRY, up to the limit
             if len(deliveries) == 1:
                 event = deliveries[0].event

@@ -23,6 +23,7 @@ from cludale.services.concerts.events import SaleRefused
 from cludale.services.orders.events import OrderCancelled, TicketReserved
 from cludale.services.payments import domain
 from cludale.services.payments.domain import Limits, Outcome, Payment, Status
+from cludale.services.payments.events import FailureReason
 from cludale.services.payments.store import PAYMENTS
 
 SWEEP_PAGE = 200
@@ -188,7 +189,7 @@ class Payments:
             return await self._void(payment)
         now = self._clock.now()
         if domain.is_too_late(payment, now):
-            return lambda p: Decision(domain.close(p, domain.FailureReason.EXPIRED, now=now))
+            return lambda p: Decision(domain.close(p, FailureReason.EXPIRED, now=now))
         return await self._charge(payment)
 
     async def _charge(self, payment: Payment) -> Step[Payment]:

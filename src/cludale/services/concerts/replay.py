@@ -1,0 +1,80 @@
+"""Concerts from the log: concerts, sections and reservations, as the events alone tell of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cludale.kernel.events import Envelope
+from cludale.runtime.replay import Ref, States, Table
+from cludale.services.concerts import domain
+from cludale.services.concerts.domain import Concert, Reservation, Seating, Section
+from cludale.services.concerts.events import ConcertScheduled, SeatsReleased, SeatsReserved, SeatsSold
+from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey
+
+
+def _concert(concert: Concert) -> Mapping[str, object]:
+    return {name: getattr(concert, name) for name in concert.__struct_fields__}
+
+
+def _section(section: Section) -> Mapping[str, object]:
+    return {"total": section.total, "sold": section.sold, "held": dict(section.held), "price": section.price}
+
+
+def _reservation(reservation: Reservation) -> Mapping[str, object]:
+    told = ("section", "quantity", "order_id", "expires_at", "status", "released_for")
+    return {name: getattr(reservation, name) for name in told}
+
+
+class ConcertsReplay:
+    """Folds what concerts published."""
+
+    service = "concerts"
+    event_types = frozenset(e.__name__ for e in (ConcertScheduled, SeatsReserved, SeatsSold, SeatsReleased))
+    tables: Sequence[Table[Any]] = (
+        Table(CONCERTS.kind, CONCERTS.decode, CONCERTS.put, lambda concert: concert.id, _concert),
+        Table(
+            SECTIONS.kind,
+            SECTIONS.decode,
+            SECTIONS.put,
+            lambda section: SectionKey(section.concert_id, section.id).partition,
+            _section,
+        ),
+        Table(
+            RESERVATIONS.kind,
+            RESERVATIONS.decode,
+            RESERVATIONS.put,
+            lambda r: SectionKey(r.concert_id, r.section).partition,
+            _reservation,
+        ),
+    )
+
+    def touches(self, event: Envelope) -> Sequence[Ref]:
+        """The concert; for seats, their section and reservation too."""
+        data = event.data
+        concert = Ref("concert", data.concert_id, data.concert_id)
+        if isinstance(data, ConcertScheduled):
+            return (concert,)
+        partition = SectionKey(data.concert_id, data.section).partition
+        return concert, Ref("section", partition, partition), Ref("reservation", partition, data.reservation_id)
+
+    def fold(self, event: Envelope, states: States) -> None:
+        """Schedule a concert, or move seats as the fact says."""
+        data = event.data
+        if isinstance(data, ConcertScheduled):
+            concert = Concert(
+                id=data.concert_id,
+                artist=data.artist,
+                date=data.date,
+                venue=data.venue,
+                sections=data.sections,
+                on_sale_at=data.on_sale_at,
+                max_per_order=data.max_per_order,
+            )
+            states.put(Ref("concert", concert.id, concert.id), concert)
+            return
+        concert_ref, section_ref, reservation_ref = self.touches(event)
+        section = states.get(section_ref) or domain.empty_section(states.get(concert_ref), data.section)
+        reservation = states.get(reservation_ref)
+        before = Seating(section, {reservation.id: reservation} if reservation else {})
+        after = before.after((data,))
+        states.put(section_ref, after.section)
+        states.put(reservation_ref, after.reservations[data.reservation_id])

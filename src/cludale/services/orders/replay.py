@@ -1,0 +1,70 @@
+"""Orders from the log, as the events alone tell of them: without addresses and payment methods' retries."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from cludale.kernel.events import Envelope
+from cludale.runtime.replay import Ref, States, Table
+from cludale.services.orders.domain import Order, Status
+from cludale.services.orders.events import OrderCancelled, OrderPaid, OrderPlaced, TicketReserved
+from cludale.services.orders.store import ORDERS
+
+
+def _told(order: Order) -> Mapping[str, object]:
+    names = ("concert_id", "user_id", "quantity", "status", "created_at", "section", "reservation_id", "total")
+    return {name: getattr(order, name) for name in (*names, "expires_at", "reason")}
+
+
+class OrdersReplay:
+    """Folds what orders published."""
+
+    service = "orders"
+    event_types = frozenset(e.__name__ for e in (OrderPlaced, TicketReserved, OrderPaid, OrderCancelled))
+    tables: Sequence[Table[Any]] = (Table(ORDERS.kind, ORDERS.decode, ORDERS.put, lambda order: order.id, _told),)
+
+    def touches(self, event: Envelope) -> Sequence[Ref]:
+        """The order."""
+        return (Ref("order", event.data.order_id, event.data.order_id),)
+
+    def fold(self, event: Envelope, states: States) -> None:
+        """Take the order one step on."""
+        (ref,) = self.touches(event)
+        states.put(ref, _after(states.get(ref), event))
+
+
+def _after(order: Order | None, event: Envelope) -> Order:
+    data = event.data
+    if isinstance(data, OrderPlaced):
+        return Order(
+            id=data.order_id,
+            concert_id=data.concert_id,
+            user_id=data.user_id,
+            quantity=data.quantity,
+            status=Status.PENDING,
+            payment_method="",
+            created_at=event.time,
+            section=data.section,
+        )
+    if order is None:
+        raise ValueError(f"{event.type} {event.id} comes before the order was placed")
+    match data:
+        case TicketReserved():
+            return msgspec.structs.replace(
+                order,
+                status=Status.RESERVED,
+                payment_method=data.payment_method,
+                section=data.section,
+                reservation_id=data.reservation_id,
+                total=data.total,
+                expires_at=data.expires_at,
+            )
+        case OrderPaid():
+            return msgspec.structs.replace(
+                order, status=Status.PAID, reservation_id=data.reservation_id, reason=None
+            )
+        case OrderCancelled():
+            return msgspec.structs.replace(order, status=Status.CANCELLED, reason=data.reason)
+        case _:
+            raise ValueError(f"orders does not fold {event.type}")

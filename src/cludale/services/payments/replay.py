@@ -1,0 +1,70 @@
+"""Payments from the log, as the events alone tell of them: how each ended, not each attempt."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from cludale.kernel.events import Envelope
+from cludale.runtime.replay import Ref, States, Table
+from cludale.services.orders.events import TicketReserved
+from cludale.services.payments.domain import Payment, Status, payment_id
+from cludale.services.payments.events import PaymentCompleted, PaymentFailed, PaymentRefunded
+from cludale.services.payments.store import PAYMENTS
+
+
+def _told(payment: Payment) -> Mapping[str, object] | None:
+    if payment.status is Status.PENDING or (payment.status is Status.FAILED and not payment.tries):
+        return None  # under way, or never begun: no event tells of it
+    names = ("order_id", "concert_id", "reservation_id", "section", "quantity", "amount", "status", "round")
+    return {name: getattr(payment, name) for name in names}
+
+
+class PaymentsReplay:
+    """Folds what payments published, over what could be paid."""
+
+    service = "payments"
+    event_types = frozenset(e.__name__ for e in (TicketReserved, PaymentCompleted, PaymentFailed, PaymentRefunded))
+    tables: Sequence[Table[Any]] = (
+        Table(PAYMENTS.kind, PAYMENTS.decode, PAYMENTS.put, lambda payment: payment.id, _told),
+    )
+
+    def touches(self, event: Envelope) -> Sequence[Ref]:
+        """The order's payment."""
+        id = payment_id(event.data.order_id)
+        return (Ref("payment", id, id),)
+
+    def fold(self, event: Envelope, states: States) -> None:
+        """Begin the payment, or end it as the fact says."""
+        (ref,) = self.touches(event)
+        payment: Payment | None = states.get(ref)
+        data = event.data
+        if isinstance(data, TicketReserved):
+            states.put(ref, _begun(data, event))
+            return
+        if payment is None:
+            raise ValueError(f"{event.type} {event.id} comes before the order could be paid")
+        match data:
+            case PaymentCompleted():
+                status, tries = Status.COMPLETED, data.attempts
+            case PaymentFailed():
+                status, tries = Status.FAILED, data.attempts
+            case _:
+                status, tries = Status.REFUNDED, payment.tries
+        states.put(ref, msgspec.structs.replace(payment, status=status, round=data.round, tries=tries))
+
+
+def _begun(order: TicketReserved, event: Envelope) -> Payment:
+    return Payment(
+        id=payment_id(order.order_id),
+        order_id=order.order_id,
+        concert_id=order.concert_id,
+        reservation_id=order.reservation_id,
+        section=order.section,
+        quantity=order.quantity,
+        amount=order.total,
+        method=order.payment_method,
+        status=Status.PENDING,
+        created_at=event.time,
+        expires_at=order.expires_at,
+    )
