@@ -102,7 +102,7 @@ class Query(NamedTuple):
     """Text within the field; the stored value is folded by the service, so fold the needle alike."""
     within: Sequence[Range] = ()
     order_by: str | None = None
-    """An indexed field; none means the order in which the records came."""
+    """An indexed field; none means the order in which the records came. Without a value there: last, either way."""
     descending: bool = False
     after: str | None = None
     """The `next` of the page before."""
