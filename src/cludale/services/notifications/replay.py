@@ -1,0 +1,49 @@
+"""Notifications from the log: what was sent, folded from the public facts. What was only tried is in no event."""
+
+from collections.abc import Mapping, Sequence
+
+from cludale.kernel.events import Envelope
+from cludale.runtime.replay import Ref, States, Table
+from cludale.services.notifications.domain import Notification, Status, evolve
+from cludale.services.notifications.events import NotificationSent
+from cludale.services.notifications.store import NOTIFICATIONS
+
+
+def _comparable(notification: Notification) -> Mapping[str, object] | None:
+    if notification.status is not Status.SENT:
+        return None
+    return {
+        "orderId": notification.order_id,
+        "concertId": notification.concert_id,
+        "kind": notification.kind.value,
+        "channel": notification.channel,
+        "status": notification.status.value,
+    }
+
+
+class NotificationsReplay:
+    """The notifications as the log tells of them."""
+
+    service = "notifications"
+    event_types = frozenset({NotificationSent.__name__})
+    tables: Sequence[Table[Notification]] = (
+        Table(
+            NOTIFICATIONS.kind,
+            NOTIFICATIONS.decode,
+            NOTIFICATIONS.put,
+            lambda notification: notification.id,
+            _comparable,
+        ),
+    )
+
+    def touches(self, event: Envelope) -> Sequence[Ref]:
+        """The one notification."""
+        return (self._ref(event.data),)
+
+    def fold(self, event: Envelope, states: States) -> None:
+        """It was sent."""
+        ref = self._ref(event.data)
+        states.put(ref, evolve(states.get(ref), event.data, at=event.time))
+
+    def _ref(self, sent: NotificationSent) -> Ref:
+        return Ref(NOTIFICATIONS.kind.name, sent.notification_id, sent.notification_id)

@@ -1,0 +1,16 @@
+"""How notifications are stored. The only place that knows the form."""
+
+from cludale.kernel.times import rfc3339
+from cludale.ports.records import Kind
+from cludale.runtime.aggregates import AggregateStore
+from cludale.services.notifications.domain import Notification
+
+NOTIFICATIONS = AggregateStore(
+    Kind("notifications", "notification", ("orderId", "dueAt")),
+    Notification,
+    identity=lambda notification: notification.id,
+    index=lambda n: (n.order_id, rfc3339(n.due_at) if n.due_at else None),
+)
+"""`dueAt` is when a notification is to be sent, or sent again."""
+
+KINDS = (NOTIFICATIONS.kind,)
