@@ -55,6 +55,7 @@ class OverTheLimit(Invalid):
 
     def __init__(self, concert_id: str, *, wanted: int, limit: int) -> None:
         super().__init__(("quantity", f"at most {limit} in one order for concert {concert_id!r}, {wanted} wanted"))
+        self.values["limit"] = limit
 
 
 class NotOnSale(Refusal):

@@ -1,0 +1,1 @@
+"""Calls between services that run in processes of their own: HTTP, with a timeout and the organizer's key."""

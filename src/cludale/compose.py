@@ -1,0 +1,247 @@
+"""The only wiring: which services, over which adapters, from Settings. Nothing else knows the whole."""
+
+import logging
+import os
+import signal
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from cludale.adapters.embedded.bus import EmbeddedBus
+from cludale.adapters.http_calls.calls import HttpContacts, HttpSeats
+from cludale.adapters.inprocess.calls import InProcessContacts, InProcessSeats
+from cludale.adapters.log_messages.messengers import LogMailer, LogTextMessenger
+from cludale.adapters.simulated_payments.provider import METHODS, SimulatedProvider
+from cludale.adapters.smtp.mailer import SmtpMailer
+from cludale.adapters.sqlite import SqliteStore, StoreFailed
+from cludale.adapters.system.clock import SystemClock, SystemIds
+from cludale.adapters.system.keys import kept_key
+from cludale.http.access import Access
+from cludale.kernel.wire import Codec
+from cludale.ports.bus import Subscription
+from cludale.ports.contacts import Contacts
+from cludale.ports.messengers import Mailer
+from cludale.ports.records import Kind
+from cludale.ports.seats import Seats
+from cludale.runtime import dead_letters
+from cludale.runtime.backoff import Backoff
+from cludale.runtime.dead_letters import DeadLetters
+from cludale.runtime.relay import Relay
+from cludale.runtime.service import Service
+from cludale.runtime.sweeper import Sweeper
+from cludale.services.audit import manifest as audit_manifest
+from cludale.services.audit import store as audit_store
+from cludale.services.audit.service import Audit
+from cludale.services.catalogue import CATALOGUE
+from cludale.services.concerts import manifest as concerts_manifest
+from cludale.services.concerts import store as concerts_store
+from cludale.services.concerts.service import Concerts
+from cludale.services.notifications import manifest as notifications_manifest
+from cludale.services.notifications import store as notifications_store
+from cludale.services.notifications.service import Notifications
+from cludale.services.orders import manifest as orders_manifest
+from cludale.services.orders import store as orders_store
+from cludale.services.orders.service import Orders
+from cludale.services.payments import manifest as payments_manifest
+from cludale.services.payments import store as payments_store
+from cludale.services.payments.service import Payments
+from cludale.settings import Settings
+
+SERVICES = ("concerts", "orders", "payments", "notifications", "audit")
+STORE = "cludale.db"
+LEDGER = "simulated-provider.db"
+
+KINDS: tuple[Kind, ...] = (
+    *concerts_store.KINDS,
+    *orders_store.KINDS,
+    *payments_store.KINDS,
+    *notifications_store.KINDS,
+    *audit_store.KINDS,
+    *dead_letters.KINDS,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class MissingSetting(Exception):
+    """A service started alone needs to be told where another one is."""
+
+
+class Platform:
+    """Some or all of the services, put together over one store, on one event loop."""
+
+    def __init__(self, settings: Settings, only: Collection[str] = SERVICES) -> None:
+        """Open the store and build the services. Call on the event loop. Raises what opening a store raises."""
+        self.settings = settings
+        self.whole = set(only) == set(SERVICES)
+        data: Path = settings.data_dir
+        data.mkdir(parents=True, exist_ok=True)
+        self.clock = SystemClock()
+        self.ids = SystemIds()
+        self.access = Access(
+            organizer_key=settings.organizer_key or kept_key(data / "organizer.key"),
+            token_key=kept_key(data / "token.key"),
+        )
+        self.store = SqliteStore(data / STORE, KINDS, Codec(CATALOGUE), on_fatal=_end_process)
+        self.dead_letters = DeadLetters(self.store, self.clock)
+        delivery = Backoff(settings.delivery_backoff_seconds, settings.delivery_backoff_max_seconds)
+        self.bus = EmbeddedBus(
+            Codec(CATALOGUE),
+            ids=self.ids,
+            backoff=delivery,
+            attempts=settings.delivery_attempts,
+            dead_letters=self.dead_letters,
+        )
+        self.relay = Relay(self.store, self.bus, clock=self.clock, ids=self.ids, backoff=delivery)
+        self._closing: list[HttpSeats | HttpContacts | SimulatedProvider] = []
+        self.services: Sequence[Service] = self._build(only)
+        sweeps = {service.name: service.sweep for service in self.services if service.sweep is not None}
+        self.sweeper = Sweeper(sweeps, every_seconds=settings.sweep_seconds, clock=self.clock)
+        self.ready = False
+
+    def _build(self, only: Collection[str]) -> list[Service]:
+        """Each service that is wanted here, in the order of `SERVICES`."""
+        settings, store, access = self.settings, self.store, self.access
+        services: list[Service] = []
+        concerts = Concerts(
+            store,
+            clock=self.clock,
+            ids=self.ids,
+            hold_seconds=settings.hold_seconds,
+            max_per_order=settings.max_per_order,
+        )
+        self.concerts = concerts
+        if "concerts" in only:
+            services.append(concerts_manifest.build(concerts, store, access))
+        if "orders" in only:
+            services.append(orders_manifest.build(self._orders(only), store, access))
+        if "payments" in only:
+            services.append(payments_manifest.build(self._payments(), store, access))
+        if "notifications" in only:
+            services.append(notifications_manifest.build(self._notifications(only), access))
+        if "audit" in only:
+            audit = Audit(store, self.clock)
+            services.append(audit_manifest.build(audit, self.bus.deliver, access))
+        return services
+
+    def _orders(self, only: Collection[str]) -> Orders:
+        settings = self.settings
+        self.orders = Orders(
+            self.store,
+            clock=self.clock,
+            ids=self.ids,
+            seats=self._seats(only),
+            pending_backoff=Backoff(settings.pending_backoff_seconds, settings.pending_backoff_max_seconds),
+            pending_seconds=settings.pending_seconds,
+        )
+        return self.orders
+
+    def _seats(self, only: Collection[str]) -> Seats:
+        if "concerts" in only:
+            return InProcessSeats(self.concerts.hold)
+        if self.settings.concerts_url is None:
+            raise MissingSetting("orders without concerts needs CLUDALE_CONCERTS_URL: where concerts is")
+        seats = HttpSeats(
+            self.settings.concerts_url,
+            self.access.organizer_key,
+            timeout_seconds=self.settings.reserve_timeout_seconds,
+        )
+        self._closing.append(seats)
+        return seats
+
+    def _payments(self) -> Payments:
+        settings = self.settings
+        provider = SimulatedProvider(
+            settings.data_dir / LEDGER, clock=self.clock, slow_seconds=settings.payment_slow_seconds
+        )
+        self._closing.append(provider)
+        return Payments(
+            self.store,
+            clock=self.clock,
+            ids=self.ids,
+            gateway=provider,
+            attempt_seconds=settings.payment_attempt_seconds,
+            attempts=settings.payment_attempts,
+            backoff=Backoff(settings.payment_backoff_seconds, settings.payment_backoff_max_seconds),
+            hold_seconds=settings.hold_seconds,
+        )
+
+    def _notifications(self, only: Collection[str]) -> Notifications:
+        settings = self.settings
+        contacts: Contacts
+        if "orders" in only:
+            contacts = InProcessContacts(self.orders.contacts)
+        elif settings.orders_url is None:
+            raise MissingSetting("notifications without orders needs CLUDALE_ORDERS_URL: where orders is")
+        else:
+            http = HttpContacts(
+                settings.orders_url, self.access.organizer_key, timeout_seconds=settings.reserve_timeout_seconds
+            )
+            self._closing.append(http)
+            contacts = http
+        return Notifications(
+            self.store,
+            clock=self.clock,
+            ids=self.ids,
+            contacts=contacts,
+            mailer=_mailer(settings),
+            texts=LogTextMessenger(),
+        )
+
+    async def start(self) -> None:
+        """Deliver and sweep. One service alone keeps its events in the outbox: here is no bus between processes."""
+        if self.whole:
+            self.bus.start(
+                [Subscription(s.name, s.hears, s.handle) for s in self.services if s.handle is not None]
+            )
+            self.relay.start()
+        else:
+            _log.warning(
+                "only %s here: events stay in the outbox, for there is no bus between processes",
+                ", ".join(service.name for service in self.services),
+            )
+        self.sweeper.start()
+        self.ready = True
+
+    async def stop(self) -> None:
+        """Finish nothing new, keep everything: what is under way goes on at the next start."""
+        self.ready = False
+        await self.sweeper.stop()
+        await self.relay.stop()
+        await self.bus.stop()
+        for service in self.services:
+            await service.stop()
+        for part in self._closing:
+            await part.close()
+        await self.store.close()
+
+    def gauges(self) -> Mapping[str, float]:
+        """What the operator watches, by metric name."""
+        return {
+            "cludale_events_under_way": self.relay.lag,
+            "cludale_events_published_total": self.relay.published,
+            "cludale_dead_letters_total": self.dead_letters.buried,
+            "cludale_holds_waiting": self.concerts.turns.waiting,
+            **{f'cludale_queue_depth{{service="{name}"}}': depth for name, depth in self.bus.depths.items()},
+        }
+
+
+def _mailer(settings: Settings) -> Mailer:
+    if settings.smtp_host is None:
+        return LogMailer()
+    return SmtpMailer(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        user=settings.smtp_user,
+        password=settings.smtp_password,
+        starttls=settings.smtp_starttls,
+        sender=settings.smtp_from,
+        timeout_seconds=settings.smtp_timeout_seconds,
+    )
+
+
+def _end_process(failed: StoreFailed) -> None:
+    _log.critical("the store failed: %s. Ending, so that the next start recovers from what is on the disk.", failed)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+__all__ = ["KINDS", "METHODS", "SERVICES", "MissingSetting", "Platform"]

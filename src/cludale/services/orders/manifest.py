@@ -1,0 +1,27 @@
+"""Orders, put together."""
+
+from cludale.http.access import Access
+from cludale.ports.records import Records
+from cludale.runtime.service import Service
+from cludale.services.concerts.events import SaleRefused, SeatsSold
+from cludale.services.orders import api
+from cludale.services.orders.replay import OrdersReplay
+from cludale.services.orders.service import Orders
+from cludale.services.payments.events import PaymentFailed
+
+
+HEARS = frozenset({SeatsSold.__name__, SaleRefused.__name__, PaymentFailed.__name__})
+
+
+def build(orders: Orders, records: Records, access: Access) -> Service:
+    """The service with its routes and subscriptions."""
+    return Service(
+        name="orders",
+        hears=HEARS,
+        handle=orders.handle,
+        routes=api.routes(orders, records, access),
+        express=api.express(orders, records, access),
+        statuses=api.STATUS,
+        replay=OrdersReplay(),
+        sweep=orders.sweep,
+    )

@@ -1,0 +1,27 @@
+"""Payments, put together."""
+
+from cludale.http.access import Access
+from cludale.ports.records import Records
+from cludale.runtime.service import Service
+from cludale.services.concerts.events import SaleRefused
+from cludale.services.orders.events import OrderCancelled, TicketReserved
+from cludale.services.payments import api
+from cludale.services.payments.replay import PaymentsReplay
+from cludale.services.payments.service import Payments
+
+
+HEARS = frozenset({TicketReserved.__name__, OrderCancelled.__name__, SaleRefused.__name__})
+
+
+def build(payments: Payments, records: Records, access: Access) -> Service:
+    """The service with its routes and subscriptions."""
+    return Service(
+        name="payments",
+        hears=HEARS,
+        handle=payments.handle,
+        routes=api.routes(payments, records, access),
+        statuses=api.STATUS,
+        replay=PaymentsReplay(),
+        sweep=payments.sweep,
+        stop=payments.stop,
+    )
