@@ -109,6 +109,10 @@ class NotEmpty(Exception):
     """The store to rebuild into has records already."""
 
 
+class CannotFold(Exception):
+    """An event does not follow from those before it: the log is not whole, or its order is broken."""
+
+
 class _Entry:
     __slots__ = ("dirty", "state", "version")
 
@@ -130,7 +134,10 @@ class Rebuild:
         self.events = 0
 
     async def run(self, progress: Callable[[int], None] | None = None) -> None:
-        """Fold what the log has past `sequence`; tells `progress` after each page how many events were folded."""
+        """Fold what the log has past `sequence`; tells `progress` after each page how many events were folded.
+
+        Raises NotEmpty, CannotFold, and what reading the log raises.
+        """
         async for page in self._log(self.sequence):
             events = [entry.event for entry in page]
             for folder in self._folders:
@@ -193,7 +200,10 @@ class _Folder:
         touched = dict.fromkeys(ref for event in mine for ref in replay.touches(event))
         await self._load(touched)
         for event in mine:
-            replay.fold(event, self._states)
+            try:
+                replay.fold(event, self._states)
+            except (LookupError, ValueError, AttributeError, TypeError) as error:
+                raise CannotFold(f"{replay.service}: {event.type} {event.id}: {error!r}") from error
         await self._write(touched)
         while len(self._entries) > self._cache_limit:
             self._entries.popitem(last=False)

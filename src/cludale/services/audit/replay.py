@@ -1,0 +1,143 @@
+"""Replay from the audit log: its events in order, to rebuild state from, and deliveries made again.
+
+Rebuilding is in runtime/replay.py; here is the log that it reads.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from cludale.kernel.refusals import Invalid, NotFound
+from cludale.kernel.wire import Codec, Malformed
+from cludale.ports.bus import Answer, Delivery
+from cludale.ports.records import Key, Records, Stored
+from cludale.runtime.replay import Log, Logged
+from cludale.services.audit import store
+from cludale.services.audit.store import ENTRY, PARTITION, Filter
+
+LOG_PAGE = 1_000
+REDELIVER_BATCH = 200
+REDELIVER_LIMIT = 1_000
+"""The most events that one request delivers again; `next` goes on."""
+
+
+class UnreadableEntry(Exception):
+    """An entry of the log is no event of ours any more; `cludale audit verify` says more."""
+
+
+def log_of(records: Records, codec: Codec, *, until: datetime | None = None) -> Log:
+    """The audit log in `records`, in order; with `until` only what happened before that time."""
+
+    async def log(after: int) -> AsyncIterator[Sequence[Logged]]:
+        while True:
+            page = await records.find(ENTRY, store.past(after, LOG_PAGE))
+            if not page.items:
+                return
+            logged = [_logged(stored, codec) for stored in page.items]
+            after = logged[-1].sequence
+            wanted = logged if until is None else [entry for entry in logged if entry.event.time < until]
+            if wanted:
+                yield wanted
+
+    return log
+
+
+def _logged(stored: Stored, codec: Codec) -> Logged:
+    sequence, delivery = _read(stored, codec)
+    return Logged(sequence, delivery.event)
+
+
+def _read(stored: Stored, codec: Codec) -> tuple[int, Delivery]:
+    """Sequence number and event of an entry, the event as it came."""
+    try:
+        sequence, body = store.numbered_event(stored)
+        return sequence, Delivery(codec.decode(body), body)
+    except (msgspec.MsgspecError, Malformed) as error:
+        raise UnreadableEntry(f"{stored.id}: {error}") from error
+
+
+class Deliver(Protocol):
+    """Hands deliveries to one service once more; its answers, in order. The bus has it."""
+
+    async def __call__(self, service: str, deliveries: Sequence[Delivery], /) -> Sequence[Answer]:
+        """Raises what the service's handler raises."""
+        ...
+
+
+class Delivered(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """One event delivered again to one service, and what the service said."""
+
+    event_id: str
+    event_type: str
+    service: str
+    answer: Answer
+
+
+class Redelivered(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """What was delivered again; `next` continues where REDELIVER_LIMIT ended it, None at the end."""
+
+    items: list[Delivered]
+    next: str | None
+
+
+class Redelivery:
+    """Delivers chosen events of the log again. Handlers know what they have handled, so that changes nothing twice.
+
+    `hears` are the event types that each service hears; no service is handed any other.
+    """
+
+    def __init__(
+        self, records: Records, codec: Codec, *, deliver: Deliver, hears: Mapping[str, frozenset[str]]
+    ) -> None:
+        self._records = records
+        self._codec = codec
+        self._deliver = deliver
+        self._hears = hears
+
+    async def by_ids(self, event_ids: Sequence[str], to: Sequence[str] | None) -> Redelivered:
+        """These events, to those services (None: all that hear them).
+
+        Raises Invalid for too many ids or an unknown service, NotFound for an unknown event.
+        """
+        if len(event_ids) > REDELIVER_LIMIT:
+            raise Invalid(("eventIds", f"at most {REDELIVER_LIMIT} events at a time, {len(event_ids)} given"))
+        services = self._services(to)
+        found = await self._records.get(ENTRY, [Key(PARTITION, each) for each in dict.fromkeys(event_ids)])
+        for each in event_ids:
+            if each not in found:
+                raise NotFound("event", each)
+        return Redelivered(await self._hand_over(list(found.values()), services), None)
+
+    async def by_filter(self, wanted: Filter, to: Sequence[str] | None, *, after: str | None = None) -> Redelivered:
+        """The events that `wanted` names, in the log's order, from `after` on.
+
+        Raises Invalid for an unknown service, UnusableCursor.
+        """
+        services = self._services(to)
+        page = await self._records.find(ENTRY, wanted.query(after=after, limit=REDELIVER_LIMIT))
+        return Redelivered(await self._hand_over(page.items, services), page.next)
+
+    def _services(self, to: Sequence[str] | None) -> Sequence[str]:
+        if to is None:
+            return list(self._hears)
+        for service in to:
+            if service not in self._hears:
+                known = ", ".join(sorted(self._hears))
+                raise Invalid(("to", f"{service!r} is no service that hears events; these do: {known}"))
+        return list(dict.fromkeys(to))
+
+    async def _hand_over(self, entries: Sequence[Stored], services: Sequence[str]) -> list[Delivered]:
+        by_sequence = sorted((_read(stored, self._codec) for stored in entries), key=lambda read: read[0])
+        delivered: list[Delivered] = []
+        for start in range(0, len(by_sequence), REDELIVER_BATCH):
+            batch = [delivery for _, delivery in by_sequence[start : start + REDELIVER_BATCH]]
+            for service in services:
+                mine = [delivery for delivery in batch if delivery.event.type in self._hears[service]]
+                answers = await self._deliver(service, mine) if mine else ()
+                delivered += [
+                    Delivered(event.id, event.type, service, answer)
+                    for (event, _, _), answer in zip(mine, answers, strict=True)
+                ]
+        return delivered
