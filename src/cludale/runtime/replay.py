@@ -83,15 +83,12 @@ class Replay(Protocol):
         ...
 
 
-class Logged(NamedTuple):
-    """One entry of the audit log."""
+class Log(Protocol):
+    """The audit log, read from its beginning."""
 
-    sequence: int
-    event: Envelope
-
-
-Log = Callable[[int], AsyncIterator[Sequence[Logged]]]
-"""The entries past a sequence number, in pages, in order; ends at the end of the log."""
+    def read(self) -> AsyncIterator[Sequence[Envelope]]:
+        """The events past those read before, in pages, every cause before its effects; ends at the end of the log."""
+        ...
 
 
 class Difference(NamedTuple):
@@ -129,20 +126,17 @@ class Rebuild:
         self._log = log
         self._into = into
         self._folders = [_Folder(replay, into, cache_limit) for replay in replays]
-        self.sequence = 0
-        """The last entry folded."""
         self.events = 0
+        """How many were folded."""
 
     async def run(self, progress: Callable[[int], None] | None = None) -> None:
-        """Fold what the log has past `sequence`; tells `progress` after each page how many events were folded.
+        """Fold what the log has by now; tells `progress` after each page how many events were folded in all.
 
         Raises NotEmpty, CannotFold, and what reading the log raises.
         """
-        async for page in self._log(self.sequence):
-            events = [entry.event for entry in page]
+        async for events in self._log.read():
             for folder in self._folders:
                 await folder.fold(events)
-            self.sequence = page[-1].sequence
             self.events += len(events)
             if progress is not None:
                 progress(self.events)

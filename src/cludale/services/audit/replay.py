@@ -9,11 +9,11 @@ from typing import Protocol
 
 import msgspec
 
+from cludale.kernel.events import Envelope
 from cludale.kernel.refusals import Invalid, NotFound
 from cludale.kernel.wire import Codec, Malformed
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.records import Key, Records, Stored
-from cludale.runtime.replay import Log, Logged
 from cludale.services.audit import store
 from cludale.services.audit.store import ENTRY, PARTITION, Filter
 
@@ -27,26 +27,33 @@ class UnreadableEntry(Exception):
     """An entry of the log is no event of ours any more; `cludale audit verify` says more."""
 
 
-def log_of(records: Records, codec: Codec, *, until: datetime | None = None) -> Log:
-    """The audit log in `records`, in order; with `until` only what happened before that time."""
+class AuditLog:
+    """The audit log in `records`, read from its beginning; with `until` only what happened before that time."""
 
-    async def log(after: int) -> AsyncIterator[Sequence[Logged]]:
+    def __init__(self, records: Records, codec: Codec, *, until: datetime | None = None) -> None:
+        self._records = records
+        self._codec = codec
+        self._until = until
+        self._page: str | None = None
+        """The cursor of the page that was the last one, and may have grown."""
+        self._read_up_to = 0
+
+    async def read(self) -> AsyncIterator[Sequence[Envelope]]:
+        """The entries past those read before, in pages, in order. Raises UnreadableEntry."""
         while True:
-            page = await records.find(ENTRY, store.past(after, LOG_PAGE))
-            if not page.items:
+            page = await self._records.find(ENTRY, store.walk(self._page, LOG_PAGE))
+            fresh = []
+            for stored in page.items:
+                sequence, delivery = _read(stored, self._codec)
+                if sequence > self._read_up_to:
+                    self._read_up_to = sequence
+                    if self._until is None or delivery.event.time < self._until:
+                        fresh.append(delivery.event)
+            if fresh:
+                yield fresh
+            if page.next is None:
                 return
-            logged = [_logged(stored, codec) for stored in page.items]
-            after = logged[-1].sequence
-            wanted = logged if until is None else [entry for entry in logged if entry.event.time < until]
-            if wanted:
-                yield wanted
-
-    return log
-
-
-def _logged(stored: Stored, codec: Codec) -> Logged:
-    sequence, delivery = _read(stored, codec)
-    return Logged(sequence, delivery.event)
+            self._page = page.next
 
 
 def _read(stored: Stored, codec: Codec) -> tuple[int, Delivery]:

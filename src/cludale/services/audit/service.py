@@ -9,7 +9,7 @@ import msgspec
 from cludale.kernel.refusals import NotFound
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock
-from cludale.ports.records import Commit, Key, Page, Put, Query, Records, Stored, VersionConflict
+from cludale.ports.records import Commit, Key, Page, Put, Records, VersionConflict
 from cludale.services.audit import store
 from cludale.services.audit.domain import Arrival, Broken, Head, Order, causes_first, follow, link, story
 from cludale.services.audit.store import ENTRY, HEAD, HEAD_ID, NO_HEAD, PARTITION, Entry, Filter, Listed, StoredHead
@@ -145,8 +145,7 @@ class Audit:
 
     async def story(self, order_id: str) -> list[Listed]:
         """All that happened to an order: causes before effects, then by time. Raises NotFound."""
-        query = Query(equal={"orderId": order_id}, order_by="sequence", limit=STORY_LIMIT)
-        page = await self._records.find(ENTRY, query)
+        page = await self._records.find(ENTRY, store.of_order(order_id, STORY_LIMIT))
         if not page.items:
             raise NotFound("order", order_id)
         entries = [store.listed(stored) for stored in page.items]
@@ -155,21 +154,19 @@ class Audit:
     async def verify(self, progress: Callable[[int, int], None] | None = None) -> Verdict:
         """Walk the chain as it is now, a page at a time; tells `progress` how many of how many entries are verified."""
         until = (await self._load_head()).head
-        head, broken = Head(), None
+        head, broken, after = Head(), None, None
         while broken is None and head.sequence < until.sequence:
-            page = await self._records.find(ENTRY, store.past(head.sequence, VERIFY_PAGE))
-            head, broken = await asyncio.to_thread(_follow, head, page.items, until)
+            page = await self._records.find(ENTRY, store.walk(after, VERIFY_PAGE))
+            after = page.next
+            head, broken = await asyncio.to_thread(_follow, head, page, until)
             if progress is not None:
                 progress(head.sequence, until.sequence)
         if broken is None:
-            broken = await self._beside_the_chain()
+            broken = await self._past_the_head()
         return Verdict(ok=broken is None, events=head.sequence, head=head.hash, broken=broken)
 
-    async def _beside_the_chain(self) -> Broken | None:
-        """Is there an entry that the chain doesn't lead to?"""
-        unnumbered = await self._records.find(ENTRY, store.UNNUMBERED)
-        if unnumbered.items:
-            return Broken(0, f"the entry {unnumbered.items[0].id} has no number")
+    async def _past_the_head(self) -> Broken | None:
+        """Is there an entry that the head does not know of?"""
         last = await self._records.find(ENTRY, store.LAST)
         head = (await self._load_head()).head  # read after `last`, so it can't be behind by what was just recorded
         if not last.items:
@@ -181,16 +178,16 @@ class Audit:
         return Broken(head.sequence + 1, f"past the head stands entry {sequence}") if sequence > head.sequence else None
 
 
-def _follow(head: Head, items: Sequence[Stored], until: Head) -> tuple[Head, Broken | None]:
+def _follow(head: Head, page: Page, until: Head) -> tuple[Head, Broken | None]:
     """Follow the chain over a page of entries, as far as `until`."""
-    links, unreadable = store.links_of(items)
+    links, unreadable = store.links_of(page.items)
     reached, broken = follow(head, [each for each in links if each.sequence <= until.sequence])
     if broken is not None:
         return reached, broken
     if unreadable is not None and reached.sequence < until.sequence:
         return reached, Broken(reached.sequence + 1, f"unreadable: {unreadable}")
-    if reached.sequence == head.sequence:
-        return reached, Broken(head.sequence + 1, f"missing: the head says that there are {until.sequence} entries")
+    if page.next is None and reached.sequence < until.sequence:
+        return reached, Broken(reached.sequence + 1, f"missing: the head says that there are {until.sequence} entries")
     if reached.sequence == until.sequence and reached.hash != until.hash:
         return reached, Broken(reached.sequence, "the head has another hash than the last entry")
     return reached, None

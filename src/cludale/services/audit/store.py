@@ -11,7 +11,9 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.records import IndexValue, Kind, Put, Query, Range, Stored
 from cludale.services.audit.domain import Head, Link, Told
 
-ENTRY = Kind("audit", "event", ("sequence", "type", "orderId", "concertId", "time"))
+ENTRY = Kind("audit", "event", ("type", "orderId", "concertId", "time"))
+"""Entries come in the order of the chain, so the order in which the records came is that of their numbers."""
+
 HEAD = Kind("audit", "head")
 KINDS = (ENTRY, HEAD)
 PARTITION = "log"
@@ -81,7 +83,6 @@ NO_HEAD = StoredHead(Head(), 0)
 def put_entry(entry: Entry, event: Envelope) -> Put:
     """Write a new entry for `event`."""
     index: tuple[IndexValue, ...] = (
-        entry.sequence,
         event.type,
         event.correlationid,
         getattr(event.data, "concert_id", None),
@@ -117,23 +118,23 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         return Query(
             equal={field: value for field, value in wanted.items() if value is not None},
             within=() if since is None and until is None else (Range("time", since, until),),
-            order_by="sequence",
             after=after,
             limit=limit,
         )
 
 
-def past(sequence: int, limit: int) -> Query:
-    """A page of the entries past this one, by sequence; past 0 it begins with whatever comes first."""
-    within = (Range("sequence", since=sequence + 1),) if sequence else ()
-    return Query(within=within, order_by="sequence", limit=limit)
+def of_order(order_id: str, limit: int) -> Query:
+    """The entries of one order, by sequence."""
+    return Filter(order_id=order_id).query(after=None, limit=limit)
 
 
-LAST = Query(order_by="sequence", descending=True, limit=1)
-"""The entry with the highest sequence number."""
+def walk(after: str | None, limit: int) -> Query:
+    """A page of all entries, by sequence."""
+    return Query(after=after, limit=limit)
 
-UNNUMBERED = Query(equal={"sequence": None}, limit=1)
-"""An entry that nobody following the numbers would come by."""
+
+LAST = Query(descending=True, limit=1)
+"""The entry that came last."""
 
 
 def numbered_event(stored: Stored) -> tuple[int, bytes]:
