@@ -190,9 +190,7 @@ class Platform:
     async def start(self) -> None:
         """Deliver and sweep. One service alone keeps its events in the outbox: here is no bus between processes."""
         if self.whole:
-            self.bus.start(
-                [Subscription(s.name, s.hears, s.handle) for s in self.services if s.handle is not None]
-            )
+            self.bus.start([Subscription(s.name, s.hears, s.handle) for s in self.services if s.handle is not None])
             self.relay.start()
         else:
             _log.warning(

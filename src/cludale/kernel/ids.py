@@ -20,7 +20,13 @@ _VARIANT = 0x2 << 62
 
 def time_ordered(prefix: str, *, milliseconds: int, random_bits: int) -> str:
     """`order-0199c0ffee…`: a UUIDv7 in hex. `random_bits` are 74 bits, fresh for each id."""
-    value = (milliseconds << 80) | _VERSION_7 | ((random_bits >> 62 & 0xFFF) << 64) | _VARIANT | (random_bits & (1 << 62) - 1)
+    value = (
+        (milliseconds << 80)
+        | _VERSION_7
+        | ((random_bits >> 62 & 0xFFF) << 64)
+        | _VARIANT
+        | (random_bits & (1 << 62) - 1)
+    )
     return f"{prefix}-{value:032x}"
 
 

@@ -25,7 +25,7 @@ class NotFound(Refusal):
     """No such thing, or not yours to see: the two look the same."""
 
     def __init__(self, what: str, identity: str) -> None:
-        super().__init__(f"There is no {what} {identity!r}.", **{"what": what, "id": identity})
+        super().__init__(f"There is no {what} {identity!r}.", what=what, id=identity)
 
 
 class Invalid(Refusal):

@@ -59,7 +59,7 @@ class Turns(Generic[K, C, R]):
             self.waiting -= len(commands)
             try:
                 answers = await self._take_turn(key, commands)
-            except Exception as error:  # handed on to everyone who waited, none is swallowed
+            except Exception as error:  # noqa: BLE001 - handed on to everyone who waited
                 for _, future in taken:
                     if not future.done():
                         future.set_exception(error)

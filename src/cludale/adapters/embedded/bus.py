@@ -97,14 +97,16 @@ class _Queue:
         """The handler's answers. When a batch breaks it, each is tried alone, so that one can't hold up the rest."""
         try:
             answers = await self.subscription.handler(deliveries)
-            if len(answers) != len(deliveries):
-                raise RuntimeError(f"{len(answers)} answers to {len(deliveries)} deliveries")
-            return answers
         except Exception as error:  # noqa: BLE001 - a handler's failure is an answer: RETRY, up to the limit
             if len(deliveries) == 1:
                 event = deliveries[0].event
                 _log.warning("%s: %s %s: %r", self.subscription.service, event.type, event.id, error, exc_info=error)
                 return [Answer.RETRY]
+        else:
+            if len(answers) == len(deliveries):
+                return answers
+            _log.error("%s: %d answers to %d deliveries", self.subscription.service, len(answers), len(deliveries))
+            return [Answer.RETRY] * len(deliveries)
         return [(await self._answers([delivery]))[0] for delivery in deliveries]
 
     def _again(self, delivery: Delivery, batch: _Batch) -> None:
@@ -175,8 +177,12 @@ class EmbeddedBus:
                 event = self._codec.decode(entry.body)
             except Malformed as malformed:
                 await self._dead_letters.bury(
-                    "bus", entry.body, event_type="?", event_id=f"{entry.topic}.{entry.position}",
-                    reason=str(malformed), attempts=1,
+                    "bus",
+                    entry.body,
+                    event_type="?",
+                    event_id=f"{entry.topic}.{entry.position}",
+                    reason=str(malformed),
+                    attempts=1,
                 )
                 continue
             delivery = Delivery(event, entry.body)

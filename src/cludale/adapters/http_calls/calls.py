@@ -1,7 +1,7 @@
 """Seats and Contacts over HTTP. A refusal that comes back as problem+json becomes the refusal that it was."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -69,23 +69,19 @@ def _refusal(wish: HoldWish, answer: httpx.Response) -> Refusal | SeatsUnreachab
         name = str(problem["type"]).rpartition("/")[2]
     except (msgspec.MsgspecError, KeyError):
         return SeatsUnreachable(f"concerts answered {answer.status_code} without a problem")
-    match name:
-        case "seats-unavailable":
-            return SeatsUnavailable(wish.concert_id, wanted=wish.quantity, left=problem["left"])
-        case "not-on-sale":
-            return NotOnSale(wish.concert_id, msgspec.convert(problem["onSaleAt"], datetime))
-        case "concert-not-found":
-            return ConcertNotFound(wish.concert_id)
-        case "section-not-found":
-            return SectionNotFound(wish.concert_id, wish.section or "")
-        case "over-the-limit":
-            return OverTheLimit(wish.concert_id, wanted=wish.quantity, limit=problem["limit"])
-        case "hold-ended":
-            return HoldEnded(problem["reservationId"])
-        case "busy":
-            return Busy(problem.get("detail", "concerts is busy"))
-        case _:
-            return SeatsUnreachable(f"concerts answered {answer.status_code} {name}")
+    make = _REFUSALS.get(name)
+    return make(wish, problem) if make else SeatsUnreachable(f"concerts answered {answer.status_code} {name}")
+
+
+_REFUSALS: Mapping[str, Callable[[HoldWish, dict[str, Any]], Refusal]] = {
+    "seats-unavailable": lambda w, p: SeatsUnavailable(w.concert_id, wanted=w.quantity, left=p["left"]),
+    "not-on-sale": lambda w, p: NotOnSale(w.concert_id, msgspec.convert(p["onSaleAt"], datetime)),
+    "concert-not-found": lambda w, _: ConcertNotFound(w.concert_id),
+    "section-not-found": lambda w, _: SectionNotFound(w.concert_id, w.section or ""),
+    "over-the-limit": lambda w, p: OverTheLimit(w.concert_id, wanted=w.quantity, limit=p["limit"]),
+    "hold-ended": lambda _, p: HoldEnded(p["reservationId"]),
+    "busy": lambda _, p: Busy(p.get("detail", "concerts is busy")),
+}
 
 
 class HttpContacts:

@@ -9,7 +9,6 @@ from cludale.services.concerts.service import Concerts
 from cludale.services.orders.events import OrderCancelled
 from cludale.services.payments.events import PaymentCompleted
 
-
 HEARS = frozenset({PaymentCompleted.__name__, OrderCancelled.__name__})
 
 

@@ -11,7 +11,17 @@ from cludale.kernel.refusals import Busy, Refusal
 from cludale.kernel.times import rfc3339
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock, IdSource
-from cludale.ports.records import AlreadyHandled, Commit, Committed, Handled, Put, Query, Range, Records, VersionConflict
+from cludale.ports.records import (
+    AlreadyHandled,
+    Commit,
+    Committed,
+    Handled,
+    Put,
+    Query,
+    Range,
+    Records,
+    VersionConflict,
+)
 from cludale.ports.seats import ConcertNotFound, HoldWish, SeatsHeld, SeatsUnavailable
 from cludale.runtime.aggregates import CONFLICT_RETRIES, Stamp, Versioned
 from cludale.runtime.idempotency import AnsweredBefore
@@ -182,9 +192,7 @@ class Concerts:
                     raise result
         return await self._held_before(concert, reservation_id, refusal)
 
-    async def _held_before(
-        self, concert: Concert, reservation_id: str, refusal: SeatsUnavailable | None
-    ) -> SeatsHeld:
+    async def _held_before(self, concert: Concert, reservation_id: str, refusal: SeatsUnavailable | None) -> SeatsHeld:
         """No seats are left: because this very order has them, perhaps?"""
         for plan in concert.sections:
             partition = SectionKey(concert.id, plan.id).partition

@@ -7,7 +7,6 @@ from cludale.services.notifications.replay import NotificationsReplay
 from cludale.services.notifications.service import Notifications
 from cludale.services.orders.events import OrderCancelled, OrderPaid
 
-
 HEARS = frozenset({OrderPaid.__name__, OrderCancelled.__name__})
 
 

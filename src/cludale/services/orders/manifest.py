@@ -9,7 +9,6 @@ from cludale.services.orders.replay import OrdersReplay
 from cludale.services.orders.service import Orders
 from cludale.services.payments.events import PaymentFailed
 
-
 HEARS = frozenset({SeatsSold.__name__, SaleRefused.__name__, PaymentFailed.__name__})
 
 

@@ -61,9 +61,7 @@ def _after(order: Order | None, event: Envelope) -> Order:
                 expires_at=data.expires_at,
             )
         case OrderPaid():
-            return msgspec.structs.replace(
-                order, status=Status.PAID, reservation_id=data.reservation_id, reason=None
-            )
+            return msgspec.structs.replace(order, status=Status.PAID, reservation_id=data.reservation_id, reason=None)
         case OrderCancelled():
             return msgspec.structs.replace(order, status=Status.CANCELLED, reason=data.reason)
         case _:

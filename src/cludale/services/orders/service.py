@@ -39,7 +39,14 @@ class Orders:
     """The orders service."""
 
     def __init__(
-        self, records: Records, *, clock: Clock, ids: IdSource, seats: Seats, pending_backoff: Backoff, pending_seconds: float
+        self,
+        records: Records,
+        *,
+        clock: Clock,
+        ids: IdSource,
+        seats: Seats,
+        pending_backoff: Backoff,
+        pending_seconds: float,
     ) -> None:
         self._records = records
         self._clock = clock
@@ -201,15 +208,15 @@ def _hold_wish(order: Order, cause: Cause) -> HoldWish:
     return HoldWish(order.concert_id, order.quantity, order.id, order.section, cause.traceparent)
 
 
-def _on_sold(order: Order | None, event: Envelope, now: datetime) -> Decision[Order]:
+def _on_sold(order: Order | None, event: Envelope, _: datetime) -> Decision[Order]:
     return domain.pay(_known(order), reservation_id=event.data.reservation_id)
 
 
-def _on_sale_refused(order: Order | None, event: Envelope, now: datetime) -> Decision[Order]:
+def _on_sale_refused(order: Order | None, _: Envelope, __: datetime) -> Decision[Order]:
     return domain.fail(_known(order), CancelReason.EXPIRED)
 
 
-def _on_payment_failed(order: Order | None, event: Envelope, now: datetime) -> Decision[Order]:
+def _on_payment_failed(order: Order | None, event: Envelope, _: datetime) -> Decision[Order]:
     return domain.fail(_known(order), _CANCEL[event.data.reason])
 
 
@@ -217,5 +224,3 @@ def _known(order: Order | None) -> Order:
     if order is None:
         raise TooEarly
     return order
-
-

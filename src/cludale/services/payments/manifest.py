@@ -9,7 +9,6 @@ from cludale.services.payments import api
 from cludale.services.payments.replay import PaymentsReplay
 from cludale.services.payments.service import Payments
 
-
 HEARS = frozenset({TicketReserved.__name__, OrderCancelled.__name__, SaleRefused.__name__})
 
 

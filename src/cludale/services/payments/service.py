@@ -81,9 +81,7 @@ class Payments:
     def _on_ticket_reserved(self, payment: Payment | None, event: Envelope, now: datetime) -> Decision[Payment]:
         return domain.begin(payment, event.data, cause=Cause.of(event), now=now, limits=self._limits)
 
-    def _on_order_cancelled(
-        self, payment: Payment | None, event: Envelope, now: datetime
-    ) -> Decision[Payment] | None:
+    def _on_order_cancelled(self, payment: Payment | None, event: Envelope, now: datetime) -> Decision[Payment] | None:
         return domain.order_cancelled(payment, event.data, cause=Cause.of(event), now=now)
 
     def _on_sale_refused(self, payment: Payment | None, event: Envelope, now: datetime) -> Decision[Payment]:
@@ -228,5 +226,3 @@ class Payments:
         until = self._clock.now() + timedelta(seconds=wait)
         _log.warning("%s: no answer to giving back (%s), again in %.1f s", payment.id, trouble, wait)
         return lambda p: Decision(domain.put_off(p, until=until))
-
-
