@@ -15,7 +15,9 @@ from cludale.adapters.smtp.mailer import SmtpMailer
 from cludale.adapters.sqlite import SqliteStore, StoreFailed
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.system.keys import kept_key
+from cludale.demo import demo_concerts
 from cludale.http.access import Access
+from cludale.kernel.events import Cause
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Subscription
 from cludale.ports.contacts import Contacts
@@ -34,7 +36,7 @@ from cludale.services.audit.service import Audit
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.concerts import manifest as concerts_manifest
 from cludale.services.concerts import store as concerts_store
-from cludale.services.concerts.service import Concerts
+from cludale.services.concerts.service import Concerts, Search
 from cludale.services.notifications import manifest as notifications_manifest
 from cludale.services.notifications import store as notifications_store
 from cludale.services.notifications.service import Notifications
@@ -185,10 +187,15 @@ class Platform:
             contacts=contacts,
             mailer=_mailer(settings),
             texts=LogTextMessenger(),
+            send_seconds=settings.smtp_timeout_seconds,
+            attempts=settings.message_attempts,
+            backoff=Backoff(settings.message_backoff_seconds, settings.message_backoff_max_seconds),
         )
 
     async def start(self) -> None:
         """Deliver and sweep. One service alone keeps its events in the outbox: here is no bus between processes."""
+        if self.settings.demo and "concerts" in {service.name for service in self.services}:
+            await self._put_on_demo()
         if self.whole:
             self.bus.start([Subscription(s.name, s.hears, s.handle) for s in self.services if s.handle is not None])
             self.relay.start()
@@ -199,6 +206,12 @@ class Platform:
             )
         self.sweeper.start()
         self.ready = True
+
+    async def _put_on_demo(self) -> None:
+        known, _ = await self.concerts.search(Search(limit=1))
+        if not known:
+            for concert in demo_concerts(self.clock.now(), max_per_order=self.settings.max_per_order):
+                await self.concerts.schedule(concert, Cause())
 
     async def stop(self) -> None:
         """Finish nothing new, keep everything: what is under way goes on at the next start."""

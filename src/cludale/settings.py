@@ -94,6 +94,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_from: Annotated[str, _doc("the sender of e-mails")] = "tickets@localhost"
     smtp_timeout_seconds: Annotated[Seconds, _doc("how long the mail server may take for one answer")] = 10
 
+    message_attempts: Annotated[Attempts, _doc("how often a message to a buyer is tried")] = 8
+    message_backoff_seconds: Annotated[Seconds, _doc("the wait after the first failed try; it doubles")] = 1
+    message_backoff_max_seconds: Annotated[Seconds, _doc("the longest such wait")] = 300
+
     max_body_bytes: Annotated[int, Meta(ge=1_024, le=2**24), _doc("the largest request body")] = 65_536
     max_connections: Annotated[int, Meta(ge=1, le=1_000_000), _doc("connections at once; more are turned away")] = 4_096
     request_seconds: Annotated[Seconds, _doc("how long a client may take to send one request")] = 20
