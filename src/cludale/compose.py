@@ -32,6 +32,7 @@ from cludale.runtime.service import Service
 from cludale.runtime.sweeper import Sweeper
 from cludale.services.audit import manifest as audit_manifest
 from cludale.services.audit import store as audit_store
+from cludale.services.audit.replay import Redelivery
 from cludale.services.audit.service import Audit
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.concerts import manifest as concerts_manifest
@@ -122,7 +123,10 @@ class Platform:
             services.append(notifications_manifest.build(self._notifications(only), access))
         if "audit" in only:
             audit = Audit(store, self.clock)
-            services.append(audit_manifest.build(audit, self.bus.deliver, access))
+            redelivery = Redelivery(
+                store, Codec(CATALOGUE), deliver=self.bus.deliver, hears={each.name: each.hears for each in services}
+            )
+            services.append(audit_manifest.build(audit, redelivery, access))
         return services
 
     def _orders(self, only: Collection[str]) -> Orders:

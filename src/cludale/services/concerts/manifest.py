@@ -14,12 +14,13 @@ HEARS = frozenset({PaymentCompleted.__name__, OrderCancelled.__name__})
 
 def build(concerts: Concerts, records: Records, access: Access) -> Service:
     """The service with its routes and subscriptions."""
+    http = api.ConcertsApi(concerts, records, access)
     return Service(
         name="concerts",
         hears=HEARS,
         handle=concerts.handle,
-        routes=api.routes(concerts, records, access),
-        express=api.express(concerts, records, access),
+        routes=http.handlers(),
+        express=http.express(),
         statuses=api.STATUS,
         replay=ConcertsReplay(),
         sweep=concerts.sweep,

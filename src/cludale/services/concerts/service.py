@@ -176,7 +176,8 @@ class Concerts:
         concert = await self.concert(wish.concert_id)
         domain.check_on_sale(concert, quantity=wish.quantity, now=self._clock.now())
         sections = [concert.plan(wish.section)] if wish.section is not None else concert.sections
-        reservation_id = reservation_id or same_as("reservation", wish.order_id)
+        if reservation_id is None:
+            reservation_id = same_as("reservation", wish.order_id) if wish.order_id else self._ids.new("reservation")
         command = Hold(reservation_id, wish.order_id or None, wish.quantity, self._hold_seconds)
         asked = Asked(command, Cause(None, wish.traceparent), keep=keep)
         refusal: SeatsUnavailable | None = None

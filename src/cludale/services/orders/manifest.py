@@ -14,12 +14,13 @@ HEARS = frozenset({SeatsSold.__name__, SaleRefused.__name__, PaymentFailed.__nam
 
 def build(orders: Orders, records: Records, access: Access) -> Service:
     """The service with its routes and subscriptions."""
+    http = api.OrdersApi(orders, records, access)
     return Service(
         name="orders",
         hears=HEARS,
         handle=orders.handle,
-        routes=api.routes(orders, records, access),
-        express=api.express(orders, records, access),
+        routes=http.handlers(),
+        express=http.express(),
         statuses=api.STATUS,
         replay=OrdersReplay(),
         sweep=orders.sweep,

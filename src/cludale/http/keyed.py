@@ -1,0 +1,47 @@
+"""Idempotency-Key over HTTP: the kept answer of a key, or the answer that is made now and kept."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from cludale.http.answers import JSON, PROBLEM, Answer
+from cludale.http.problems import Problems
+from cludale.kernel.refusals import Invalid, Refusal
+from cludale.runtime.idempotency import Answered, IdempotencyKeys, Keep
+
+_MAX_KEY = 255
+_encode = msgspec.json.Encoder().encode
+
+
+class Keyed:
+    """The keyed routes of one service."""
+
+    def __init__(self, keys: IdempotencyKeys, problems: Problems) -> None:
+        self._keys = keys
+        self._problems = problems
+
+    @staticmethod
+    def kept(answer: Answer) -> Answered:
+        """The answer as it is kept."""
+        return Answered(answer.status, answer.body.decode())
+
+    async def once(self, route: str, key: str, wish: Any, act: Callable[[Keep], Awaitable[Answer]]) -> Answer:
+        """What this key was answered before, or what `act` answers now; `act` keeps it with its effect.
+
+        Two bodies are the same if they say the same, however they are written. Raises Invalid for an unusable
+        key, IdempotencyKeyReused, IdempotencyKeyInFlight.
+        """
+        if not 1 <= len(key) <= _MAX_KEY or not key.isprintable():
+            raise Invalid(("Idempotency-Key", f"must have 1 to {_MAX_KEY} printable characters"))
+
+        async def answered(keep: Keep) -> Answered:
+            return self.kept(await act(keep))
+
+        kept = await self._keys.once(
+            route=route, key=key, request=_encode(wish), act=answered, refuse=self._refused
+        )
+        return Answer(kept.status, kept.body.encode(), JSON if kept.status < 400 else PROBLEM)
+
+    def _refused(self, refusal: Refusal) -> Answered:
+        return self.kept(self._problems.answer(refusal))

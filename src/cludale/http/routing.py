@@ -1,0 +1,182 @@
+"""How api.py files say their routes: Litestar handlers whose bodies, parameters and errors are ours.
+
+Bodies go through `bodies.Body` (strict, every fault named), and answers are sent as the bytes that they are, so that
+a route answers the same through Litestar as through the express lane.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar
+
+import msgspec
+from litestar import Response
+from litestar.connection import ASGIConnection, Request
+from litestar.dto import AbstractDTO
+from litestar.exceptions import ValidationException
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter, ParameterKwarg
+from litestar.typing import FieldDefinition
+
+from cludale.http.answers import Answer
+from cludale.http.bodies import Body, check_media_type, fault
+from cludale.http.problems import Problems, Statuses
+from cludale.kernel.refusals import Invalid
+
+T = TypeVar("T")
+
+Authorization = Annotated[str | None, Parameter(header="Authorization", include_in_schema=False)]
+"""Who asks. OpenAPI says it as a security requirement."""
+
+Traceparent = Annotated[
+    str | None, Parameter(header="traceparent", description="W3C trace context; goes along with every event it causes")
+]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Parameter(
+        header="Idempotency-Key",
+        description="The same key and body get the same answer, byte for byte, and nothing happens twice.",
+    ),
+]
+
+ORGANIZER: list[dict[str, list[str]]] = [{"organizer": []}]
+"""Security requirement: the organizer's key."""
+BUYER: list[dict[str, list[str]]] = [{"buyer": []}, {"organizer": []}]
+"""Security requirement: the order's access token, or the organizer's key."""
+ANYONE: list[dict[str, list[str]]] = [{}]
+
+_MAX_TRACEPARENT = 512
+
+
+class ExpressRequest(NamedTuple):
+    """A request below the framework. `segment` is what the path has in place of `{…}`; header names in lower case."""
+
+    segment: str
+    headers: Mapping[bytes, bytes]
+    body: bytes
+
+    def header(self, name: bytes) -> str | None:
+        """The header's value, as far as it is text."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+
+ExpressHandler = Callable[[ExpressRequest], Awaitable[Answer]]
+Express = Mapping[tuple[str, str], ExpressHandler]
+"""(method, path) → handler; the path may have one `{…}` segment."""
+
+
+class JsonBody(AbstractDTO[T], Generic[T]):
+    """`dto=JsonBody[PlaceOrder]`: the handler's `data` is decoded as the express lane decodes it."""
+
+    body: ClassVar[Body[Any]]
+
+    def __class_getitem__(cls, type_: Any) -> type["JsonBody[Any]"]:
+        if isinstance(type_, TypeVar):
+            return cls
+        return type(f"JsonBody[{type_.__name__}]", (cls,), {"body": Body(type_), "model_type": type_})
+
+    @classmethod
+    def create_for_field_definition(cls, *_: Any, **__: Any) -> None:
+        """Nothing to make: the type is decoded as it stands."""
+
+    @classmethod
+    def create_openapi_schema(cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any) -> Any:  # noqa: ARG003
+        """The type's own schema."""
+        return schema_creator.for_field_definition(field_definition)
+
+    def decode_bytes(self, value: bytes) -> Any:
+        """The body's value. Raises UnsupportedMediaType, Invalid."""
+        check_media_type(self.asgi_connection.headers.get("content-type"))
+        return self.body.decode(value)
+
+
+def respond(answer: Answer) -> Response[Any]:
+    """The answer as Litestar sends it: the same bytes."""
+    return Response(
+        content=answer.body, status_code=answer.status, media_type=answer.media_type, headers=dict(answer.headers)
+    )
+
+
+def usable_trace(traceparent: str | None) -> str | None:
+    """The trace context, unless nobody could use it; tracing is no reason to refuse a request."""
+    if traceparent is None or len(traceparent) > _MAX_TRACEPARENT or not traceparent.isascii():
+        return None
+    return traceparent
+
+
+class Problem(msgspec.Struct, rename="camel"):
+    """An error (RFC 9457). Refusals add their own values beside these, `left` for example."""
+
+    type: str
+    """A stable name: `/problems/seats-unavailable`."""
+    title: str
+    status: int
+    detail: str
+    errors: list["FieldError"] | None = None
+
+
+class FieldError(msgspec.Struct):
+    """What is wrong with which field of the request."""
+
+    field: str
+    message: str
+
+
+def refusals(statuses: Statuses, *kinds: type[Exception]) -> dict[int, ResponseSpec]:
+    """The `responses` of a handler: each refusal that it may answer, under its status."""
+    problems = Problems(statuses)
+    by_status: dict[int, list[str]] = {}
+    for kind in kinds:
+        page = problems.page_of(kind)
+        by_status.setdefault(page.status, []).append(f"`{page.name}`: {page.meaning.partition(chr(10))[0]}")
+    return {
+        status: ResponseSpec(
+            Problem,
+            description=" ".join(lines),
+            media_type="application/problem+json",  # type: ignore[arg-type] # any media type is sent as it stands
+            generate_examples=False,
+        )
+        for status, lines in sorted(by_status.items())
+    }
+
+
+def only_known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A guard: a query parameter that nobody reads would mislead whoever sent it. Raises Invalid."""
+    known = _query_names(handler)
+    strangers = [name for name in connection.query_params if name not in known]
+    if strangers:
+        listed = ", ".join(sorted(known)) or "none"
+        raise Invalid(*((name[:100], f"is not a parameter here (known: {listed})") for name in strangers[:50]))
+
+
+def _query_names(handler: BaseRouteHandler) -> frozenset[str]:
+    if not isinstance(handler, HTTPRouteHandler):
+        return frozenset()
+    names = (_external_name(field) for field in handler.parsed_fn_signature.parameters.values())
+    return frozenset(name for kind, name in names if kind == "query")
+
+
+def _external_name(field: FieldDefinition) -> tuple[str, str]:
+    """Where a handler's parameter comes from, and what the caller calls it."""
+    definition = field.kwarg_definition
+    if isinstance(definition, ParameterKwarg):
+        if definition.query:
+            return "query", definition.query
+        if definition.header:
+            return "header", definition.header
+    return "path", field.name
+
+
+def invalid_parameters(request: Request[Any, Any, Any], error: ValidationException) -> Invalid:
+    """Litestar's complaint about parameters, with the names that the caller used."""
+    fields = request.route_handler.parsed_fn_signature.parameters
+    names = {name: _external_name(field)[1] for name, field in fields.items()}
+    extra = error.extra if isinstance(error.extra, list) else []
+    faults = []
+    for each in extra:
+        key = str(each.get("key", "request")).partition(".")[0]
+        _, what = fault(msgspec.ValidationError(str(each["message"])))
+        faults.append((names.get(key, key), what))
+    return Invalid(*(faults or [("request", error.detail)]))
+

@@ -1,0 +1,137 @@
+"""Audit over HTTP: shapes, routes, refusal → status. Decides nothing."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+from msgspec import Meta
+
+from cludale.http.access import Access
+from cludale.http.answers import json_answer
+from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
+from cludale.http.problems import Statuses, Unauthorized
+from cludale.http.routing import ORGANIZER, Authorization, JsonBody, refusals, respond
+from cludale.kernel.refusals import Invalid, NotFound
+from cludale.ports.records import UnusableCursor
+from cludale.services.audit.replay import Redelivered, Redelivery
+from cludale.services.audit.service import Audit, Verdict
+from cludale.services.audit.store import Filter, Listed
+
+STATUS: Statuses = {}
+
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Which events to deliver again, by id or by filter, and to which services: without `to`, all that hear them."""
+
+    event_ids: Annotated[list[Name], Meta(min_length=1, max_length=10_000)] | None = None
+    type: Name | None = None
+    order_id: Name | None = None
+    concert_id: Name | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    after: Annotated[str, Meta(max_length=4_096)] | None = None
+    to: Annotated[list[Name], Meta(min_length=1, max_length=20)] | None = None
+
+
+class Story(msgspec.Struct, frozen=True):
+    """Everything that happened to an order, causes before effects."""
+
+    items: list[Listed]
+
+
+def routes(audit: Audit, redelivery: Redelivery, access: Access) -> list[HTTPRouteHandler]:
+    """The routes of audit."""
+
+    @get(
+        "/audit/events",
+        security=ORGANIZER,
+        tags=["audit"],
+        summary="List events",
+        description="In the order in which they were recorded. `since <= timestamp < until`.",
+        responses=refusals(STATUS, Unauthorized, Invalid, UnusableCursor),
+    )
+    async def list_events(
+        authorization: Authorization = None,
+        type: Annotated[str | None, Parameter(query="type", description="`OrderPaid`, for example")] = None,
+        order_id: Annotated[str | None, Parameter(query="orderId")] = None,
+        concert_id: Annotated[str | None, Parameter(query="concertId")] = None,
+        since: Annotated[datetime | None, Parameter(query="since")] = None,
+        until: Annotated[datetime | None, Parameter(query="until")] = None,
+        limit: Limit = DEFAULT_LIMIT,
+        after: After = None,
+    ) -> Response[Page[Listed]]:
+        access.check_organizer(authorization)
+        wanted = Filter(
+            type=type,
+            order_id=order_id,
+            concert_id=concert_id,
+            since=_with_offset("since", since),
+            until=_with_offset("until", until),
+        )
+        items, page = await audit.events(wanted, after=after, limit=limit)
+        return respond(json_answer(Page(items, page.next)))
+
+    @get(
+        "/audit/orders/{order_id:str}",
+        security=ORGANIZER,
+        tags=["audit"],
+        summary="Tell an order's story",
+        description="Every event of the order, causes before effects, then by time.",
+        responses=refusals(STATUS, Unauthorized, NotFound),
+    )
+    async def tell_story(order_id: str, authorization: Authorization = None) -> Response[Story]:
+        access.check_organizer(authorization)
+        return respond(json_answer(Story(await audit.story(order_id))))
+
+    @get(
+        "/audit/verify",
+        security=ORGANIZER,
+        tags=["audit"],
+        summary="Verify the chain of hashes",
+        responses=refusals(STATUS, Unauthorized),
+    )
+    async def verify_chain(authorization: Authorization = None) -> Response[Verdict]:
+        access.check_organizer(authorization)
+        return respond(json_answer(await audit.verify()))
+
+    @post(
+        "/audit/replay",
+        dto=JsonBody[Replay],
+        return_dto=None,
+        status_code=202,
+        security=ORGANIZER,
+        tags=["audit"],
+        summary="Deliver events again",
+        description="Services know what they have handled: what was applied is not applied twice.",
+        responses=refusals(STATUS, Unauthorized, NotFound, Invalid, UnusableCursor),
+    )
+    async def replay_events(data: Replay, authorization: Authorization = None) -> Response[Redelivered]:
+        access.check_organizer(authorization)
+        filters = (data.type, data.order_id, data.concert_id, data.since, data.until)
+        if data.event_ids is not None:
+            if any(each is not None for each in (*filters, data.after)):
+                raise Invalid(("eventIds", "goes without filters"))
+            return respond(json_answer(await redelivery.by_ids(data.event_ids, data.to), 202))
+        if all(each is None for each in filters):
+            raise Invalid(("eventIds", "is required where there is no filter"))
+        wanted = Filter(
+            type=data.type,
+            order_id=data.order_id,
+            concert_id=data.concert_id,
+            since=_with_offset("since", data.since),
+            until=_with_offset("until", data.until),
+        )
+        return respond(json_answer(await redelivery.by_filter(wanted, data.to, after=data.after), 202))
+
+    return [list_events, tell_story, verify_chain, replay_events]
+
+
+def _with_offset(field: str, moment: datetime | None) -> datetime | None:
+    if moment is not None and moment.tzinfo is None:
+        raise Invalid((field, "needs an offset, `Z` for UTC"))
+    return moment

@@ -1,0 +1,419 @@
+"""Concerts over HTTP: shapes, routes, refusal → status. Decides nothing."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Annotated, Self
+
+import msgspec
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+from msgspec import Meta
+
+from cludale.http.access import Access
+from cludale.http.answers import Answer, json_answer
+from cludale.http.fields import Quantity, Text
+from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
+from cludale.http.problems import Problems, Statuses, Unauthorized
+from cludale.http.bodies import Body, check_media_type
+from cludale.http.keyed import Keyed
+from cludale.http.routing import (
+    ANYONE,
+    ORGANIZER,
+    Authorization,
+    Express,
+    ExpressRequest,
+    IdempotencyKey,
+    JsonBody,
+    Traceparent,
+    refusals,
+    respond,
+    usable_trace,
+)
+from cludale.kernel.events import Cause
+from cludale.kernel.ids import Id, from_key
+from cludale.kernel.money import Money
+from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid
+from cludale.ports.records import Put, Records, UnusableCursor
+from cludale.ports.seats import (
+    ConcertNotFound,
+    HoldEnded,
+    HoldWish,
+    NotOnSale,
+    OverTheLimit,
+    SeatsUnavailable,
+    SectionNotFound,
+)
+from cludale.runtime.idempotency import IdempotencyKeys, Keep
+from cludale.services.concerts.domain import Concert, ConcertExists, Reservation
+from cludale.services.concerts.events import SectionPlan
+from cludale.services.concerts.service import Concerts, Search, Standing
+
+STATUS: Statuses = {
+    ConcertExists: 409,
+    ConcertNotFound: 404,
+    HoldEnded: 409,
+    NotOnSale: 409,
+    OverTheLimit: 422,
+    SeatsUnavailable: 409,
+    SectionNotFound: 422,
+}
+
+GENERAL = "general"
+"""The one section of a concert that names none."""
+
+_PROBLEMS = Problems(STATUS)
+
+Seats = Annotated[int, Meta(ge=1, le=1_000_000)]
+When = Annotated[
+    str, Meta(max_length=40, description="a date, or a time with its offset: 2027-06-05 or 2027-06-05T19:30:00Z")
+]
+
+
+class SectionWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A section of a concert to be."""
+
+    id: Id
+    name: Text | None = None
+    total_seats: Seats
+    price: Money
+
+
+class ScheduleConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A concert to be: with `totalSeats` and `price`, or with `sections`."""
+
+    id: Id | None = None
+    artist: Text
+    date: When
+    venue: Text | None = None
+    total_seats: Seats | None = None
+    price: Money | None = None
+    sections: Annotated[list[SectionWish], Meta(min_length=1, max_length=500)] | None = None
+    on_sale_at: datetime | None = None
+    max_per_order: Annotated[int, Meta(ge=1, le=1_000)] | None = None
+
+
+class Reserve(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Seats to be held."""
+
+    quantity: Quantity
+    section: Id | None = None
+    order_id: Id | None = None
+
+
+class SectionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A section as it stands now."""
+
+    id: str
+    name: str
+    total_seats: int
+    available_seats: int
+    price: Money
+
+
+class ConcertView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A concert as it stands now; its seat counts are the sums over its sections."""
+
+    id: str
+    artist: str
+    date: str
+    venue: str | None
+    total_seats: int
+    available_seats: int
+    held_seats: int
+    sold_seats: int
+    price: Annotated[Money, Meta(description="of the cheapest section")]
+    on_sale_at: datetime | None
+    max_per_order: int
+    sections: list[SectionView]
+
+    @classmethod
+    def of(cls, standing: Standing) -> Self:
+        """The view of a concert and its sections."""
+        concert, sections, now = standing
+        plans = {plan.id: plan for plan in concert.sections}
+        held = {section.id: section.held_seats(now) for section in sections}
+        views = [
+            SectionView(
+                id=section.id,
+                name=plans[section.id].name,
+                total_seats=section.total,
+                available_seats=section.total - section.sold - held[section.id],
+                price=section.price,
+            )
+            for section in sections
+        ]
+        return cls(
+            id=concert.id,
+            artist=concert.artist,
+            date=concert.date,
+            venue=concert.venue,
+            total_seats=sum(view.total_seats for view in views),
+            available_seats=sum(view.available_seats for view in views),
+            held_seats=sum(held.values()),
+            sold_seats=sum(section.sold for section in sections),
+            price=min((plan.price for plan in concert.sections), key=lambda price: price.amount),
+            on_sale_at=concert.on_sale_at,
+            max_per_order=concert.max_per_order,
+            sections=views,
+        )
+
+
+class ReservationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Seats that are held until `expiresAt`."""
+
+    id: str
+    concert_id: str
+    section: str
+    quantity: int
+    status: str
+    expires_at: datetime
+    price: Annotated[Money, Meta(description="of one seat")]
+    event_id: Annotated[str | None, Meta(description="the SeatsReserved that says so, if it is new")] = None
+
+
+class Sort(StrEnum):
+    """In what order concerts are listed."""
+
+    DATE = "date"
+    DATE_DESCENDING = "-date"
+    ARTIST = "artist"
+
+
+class ConcertsApi:
+    """The routes of concerts; both lanes call the same methods."""
+
+    def __init__(self, concerts: Concerts, records: Records, access: Access) -> None:
+        self._concerts = concerts
+        self._access = access
+        self._keyed = Keyed(IdempotencyKeys("concerts", records), _PROBLEMS)
+        self._reserve_body = Body(Reserve)
+
+    async def schedule(self, wish: ScheduleConcert, traceparent: str | None) -> Answer:
+        """201 the concert. An `id` makes it safe to repeat: 409 concert-exists."""
+        concert = _concert(wish, from_key("concert", secrets.token_hex(16)), self._concerts.max_per_order)
+        standing = await self._concerts.schedule(concert, Cause(None, usable_trace(traceparent)))
+        return json_answer(ConcertView.of(standing), 201)
+
+    async def reserve(
+        self, concert_id: str, wish: Reserve, key: str | None, traceparent: str | None
+    ) -> Answer:
+        """201 the reservation; with the same key or the same order again, the same one."""
+        hold = HoldWish(concert_id, wish.quantity, wish.order_id or "", wish.section, usable_trace(traceparent))
+        if key is None:
+            held = await self._concerts.hold(hold)
+            return json_answer(
+                ReservationView(
+                    id=held.reservation_id,
+                    concert_id=concert_id,
+                    section=held.section,
+                    quantity=held.quantity,
+                    status="Held",
+                    expires_at=held.expires_at,
+                    price=held.price,
+                    event_id=held.event_id,
+                ),
+                201,
+            )
+        return await self._reserve_once(hold, wish, key)
+
+    async def _reserve_once(self, hold: HoldWish, wish: Reserve, key: str) -> Answer:
+        route = f"reserve {hold.concert_id}"
+
+        async def act(keep: Keep) -> Answer:
+            concert = await self._concerts.concert(hold.concert_id)
+            given: list[Answer] = []
+
+            def keep_answer(reservation: Reservation) -> Put:
+                answer = json_answer(_reservation_view(concert, reservation), 201)
+                given[:] = [answer]
+                return keep(Keyed.kept(answer))
+
+            own_id = None if wish.order_id else from_key("reservation", hold.concert_id, key)
+            await self._concerts.hold(hold, reservation_id=own_id, keep=keep_answer)
+            return given[0]
+
+        return await self._keyed.once(route, key, wish, act)
+
+    async def reserve_express(self, request: ExpressRequest) -> Answer:
+        """`reserve` below the framework."""
+        self._access.check_organizer(request.header(b"authorization"))
+        check_media_type(request.header(b"content-type"))
+        wish = self._reserve_body.decode(request.body)
+        key = request.header(b"idempotency-key")
+        return await self.reserve(request.segment, wish, key, request.header(b"traceparent"))
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """The routes for Litestar."""
+        concerts, access = self._concerts, self._access
+
+        @post(
+            "/concerts",
+            dto=JsonBody[ScheduleConcert],
+            return_dto=None,
+            status_code=201,
+            security=ORGANIZER,
+            tags=["concerts"],
+            summary="Put a concert on",
+            responses=refusals(STATUS, Unauthorized, ConcertExists, Invalid),
+        )
+        async def schedule_concert(
+            data: ScheduleConcert, authorization: Authorization = None, traceparent: Traceparent = None
+        ) -> Response[ConcertView]:
+            access.check_organizer(authorization)
+            return respond(await self.schedule(data, traceparent))
+
+        @get(
+            "/concerts",
+            security=ANYONE,
+            tags=["concerts"],
+            summary="Find concerts",
+            responses=refusals(STATUS, Invalid, UnusableCursor),
+        )
+        async def find_concerts(
+            artist: Annotated[str | None, Parameter(query="artist", max_length=200, description="text within the name")] = None,
+            venue: Annotated[str | None, Parameter(query="venue", max_length=200, description="text within the name")] = None,
+            since: Annotated[str | None, Parameter(query="from", max_length=40, description="the first date or time")] = None,
+            until: Annotated[str | None, Parameter(query="to", max_length=40, description="the last date or time")] = None,
+            sort: Annotated[Sort, Parameter(query="sort")] = Sort.DATE,
+            limit: Limit = DEFAULT_LIMIT,
+            after: After = None,
+        ) -> Response[Page[ConcertView]]:
+            standings, following = await concerts.search(
+                Search(
+                    artist=artist,
+                    venue=venue,
+                    since=None if since is None else _when("from", since),
+                    until=None if until is None else _when("to", until),
+                    order_by=sort.lstrip("-"),
+                    descending=sort.startswith("-"),
+                    after=after,
+                    limit=limit,
+                )
+            )
+            return respond(json_answer(Page([ConcertView.of(each) for each in standings], following)))
+
+        @get(
+            "/concerts/{concert_id:str}",
+            security=ANYONE,
+            tags=["concerts"],
+            summary="Look at a concert and its seats",
+            responses=refusals(STATUS, ConcertNotFound),
+        )
+        async def show_concert(concert_id: str) -> Response[ConcertView]:
+            return respond(json_answer(ConcertView.of(await concerts.standing(concert_id))))
+
+        @post(
+            "/concerts/{concert_id:str}/reserve",
+            dto=JsonBody[Reserve],
+            return_dto=None,
+            status_code=201,
+            security=ORGANIZER,
+            tags=["concerts"],
+            summary="Hold seats",
+            description="Holds all of the seats or none. What is not sold in time can be had again by others.",
+            responses=refusals(
+                STATUS,
+                Unauthorized,
+                ConcertNotFound,
+                SeatsUnavailable,
+                NotOnSale,
+                HoldEnded,
+                IdempotencyKeyInFlight,
+                Invalid,
+                OverTheLimit,
+                SectionNotFound,
+                IdempotencyKeyReused,
+                Busy,
+            ),
+        )
+        async def reserve_seats(
+            concert_id: str,
+            data: Reserve,
+            authorization: Authorization = None,
+            idempotency_key: IdempotencyKey = None,
+            traceparent: Traceparent = None,
+        ) -> Response[ReservationView]:
+            access.check_organizer(authorization)
+            return respond(await self.reserve(concert_id, data, idempotency_key, traceparent))
+
+        return [schedule_concert, find_concerts, show_concert, reserve_seats]
+
+    def express(self) -> Express:
+        """The hot route, below the framework."""
+        return {("POST", "/concerts/{}/reserve"): self.reserve_express}
+
+
+def _reservation_view(concert: Concert, reservation: Reservation) -> ReservationView:
+    return ReservationView(
+        id=reservation.id,
+        concert_id=concert.id,
+        section=reservation.section,
+        quantity=reservation.quantity,
+        status=reservation.status.value,
+        expires_at=reservation.expires_at,
+        price=concert.plan(reservation.section).price,
+    )
+
+
+def _concert(wish: ScheduleConcert, new_id: str, max_per_order: int) -> Concert:
+    """The concert that is wished for. Raises Invalid."""
+    if wish.on_sale_at is not None and wish.on_sale_at.tzinfo is None:
+        raise Invalid(("onSaleAt", "needs an offset, `Z` for UTC"))
+    return Concert(
+        id=wish.id or new_id,
+        artist=wish.artist,
+        date=_when("date", wish.date),
+        venue=wish.venue,
+        sections=tuple(_plans(wish)),
+        on_sale_at=wish.on_sale_at and wish.on_sale_at.astimezone(UTC),
+        max_per_order=wish.max_per_order or max_per_order,
+    )
+
+
+def _plans(wish: ScheduleConcert) -> Sequence[SectionPlan]:
+    if wish.sections is None:
+        missing = [
+            (field, "is required where there are no sections")
+            for field, value in (("totalSeats", wish.total_seats), ("price", wish.price))
+            if value is None
+        ]
+        if wish.total_seats is None or wish.price is None:
+            raise Invalid(*missing)
+        return [SectionPlan(id=GENERAL, name="General", total_seats=wish.total_seats, price=wish.price)]
+    given = [("totalSeats", wish.total_seats), ("price", wish.price)]
+    wrong = [(field, "is said by the sections") for field, value in given if value is not None]
+    seen: set[str] = set()
+    for i, section in enumerate(wish.sections):
+        if section.id in seen:
+            wrong.append((f"sections[{i}].id", f"{section.id!r} is there already"))
+        if section.price.currency != wish.sections[0].price.currency:
+            wrong.append((f"sections[{i}].price.currency", "all sections have one currency"))
+        seen.add(section.id)
+    if wrong:
+        raise Invalid(*wrong)
+    return [
+        SectionPlan(id=each.id, name=each.name or each.id, total_seats=each.total_seats, price=each.price)
+        for each in wish.sections
+    ]
+
+
+def _when(field: str, text: str) -> str:
+    """A date as it stands, or a time in UTC to the second: text order is time order. Raises Invalid."""
+    try:
+        return msgspec.convert(text, date).isoformat()
+    except msgspec.ValidationError:
+        pass
+    try:
+        moment = msgspec.convert(text, datetime)
+    except msgspec.ValidationError as error:
+        raise Invalid((field, "must be a date, 2027-06-05, or a time, 2027-06-05T19:30:00Z")) from error
+    if moment.tzinfo is None:
+        raise Invalid((field, "needs an offset, `Z` for UTC"))
+    try:
+        utc = moment.astimezone(UTC)
+    except OverflowError as error:
+        raise Invalid((field, "is out of range")) from error
+    return utc.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,272 @@
+"""Orders over HTTP: shapes, routes, refusal → status. Decides nothing."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+from msgspec import Meta
+
+from cludale.http.access import Access, Who
+from cludale.http.answers import Answer, json_answer
+from cludale.http.bodies import Body, check_media_type
+from cludale.http.fields import Email, Phone, Quantity, Text
+from cludale.http.keyed import Keyed
+from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
+from cludale.http.problems import Problems, Statuses, Unauthorized
+from cludale.http.routing import (
+    ANYONE,
+    BUYER,
+    ORGANIZER,
+    Authorization,
+    Express,
+    ExpressRequest,
+    IdempotencyKey,
+    JsonBody,
+    Traceparent,
+    refusals,
+    respond,
+    usable_trace,
+)
+from cludale.kernel.events import Cause
+from cludale.kernel.ids import Id, from_key
+from cludale.kernel.money import Money
+from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound
+from cludale.ports.contacts import Contact
+from cludale.ports.records import Put, Query, Records, StoreUnavailable, UnusableCursor
+from cludale.ports.seats import (
+    ConcertNotFound,
+    HoldEnded,
+    NotOnSale,
+    OverTheLimit,
+    SeatsUnavailable,
+    SectionNotFound,
+)
+from cludale.runtime.idempotency import IdempotencyKeys, Keep
+from cludale.services.orders.domain import Order, Status, Wish
+from cludale.services.orders.events import CancelReason
+from cludale.services.orders.service import Orders
+
+STATUS: Statuses = {
+    ConcertNotFound: 404,
+    HoldEnded: 409,
+    NotOnSale: 409,
+    OverTheLimit: 422,
+    SeatsUnavailable: 409,
+    SectionNotFound: 422,
+}
+
+MAX_WAIT_SECONDS = 30
+
+_PROBLEMS = Problems(STATUS)
+
+Wait = Annotated[
+    float,
+    Parameter(query="wait", ge=0, le=MAX_WAIT_SECONDS, description="seconds to wait for Paid or Cancelled at most"),
+]
+
+
+class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A buyer's wish. `paymentMethod` is the payment provider's name for how it is paid."""
+
+    concert_id: Id
+    user_id: Text
+    quantity: Quantity
+    section: Id | None = None
+    payment_method: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$")] = "card-ok"
+    email: Email | None = None
+    phone: Phone | None = None
+
+
+class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An order as it stands now."""
+
+    id: str
+    concert_id: str
+    section: Annotated[str | None, Meta(description="the wished one until seats are had, then theirs")]
+    user_id: str
+    quantity: int
+    status: Status
+    reason: Annotated[CancelReason | None, Meta(description="why it was cancelled")]
+    total: Annotated[Money | None, Meta(description="known once seats are had")]
+    created_at: datetime
+    expires_at: Annotated[datetime | None, Meta(description="the seats are held until then")]
+
+
+class PlacedOrder(OrderView, frozen=True, kw_only=True, rename="camel"):
+    """A new order, with the bearer token that opens it."""
+
+    access_token: Annotated[str, Meta(description="the bearer token of this order's routes; shown only here")]
+
+
+class OrdersApi:
+    """The routes of orders; both lanes call the same methods."""
+
+    def __init__(self, orders: Orders, records: Records, access: Access) -> None:
+        self._orders = orders
+        self._access = access
+        self._keyed = Keyed(IdempotencyKeys("orders", records), _PROBLEMS)
+        self._place_body = Body(PlaceOrder)
+
+    async def place(self, wish: PlaceOrder, key: str | None, traceparent: str | None) -> Answer:
+        """201 the order, Reserved; 202 Pending, when concerts gave no answer in time."""
+        wanted = Wish(
+            concert_id=wish.concert_id,
+            user_id=wish.user_id,
+            quantity=wish.quantity,
+            section=wish.section,
+            payment_method=wish.payment_method,
+            email=wish.email,
+            phone=wish.phone,
+        )
+        cause = Cause(None, usable_trace(traceparent))
+        if key is None:
+            return self._placed(await self._orders.place(wanted, cause=cause))
+
+        async def act(keep: Keep) -> Answer:
+            def keep_answer(order: Order) -> Put:
+                return keep(Keyed.kept(self._placed(order)))
+
+            # The same key makes the same order: what a crash cut off is taken up where it was.
+            order_id = from_key("order", "POST /orders", key)
+            return self._placed(await self._orders.place(wanted, cause=cause, order_id=order_id, keep=keep_answer))
+
+        return await self._keyed.once("POST /orders", key, wish, act)
+
+    def _placed(self, order: Order) -> Answer:
+        view = PlacedOrder(
+            id=order.id,
+            concert_id=order.concert_id,
+            section=order.section,
+            user_id=order.user_id,
+            quantity=order.quantity,
+            status=order.status,
+            reason=order.reason,
+            total=order.total,
+            created_at=order.created_at,
+            expires_at=order.expires_at,
+            access_token=self._access.token_for(order.id),
+        )
+        return json_answer(view, 202 if order.status is Status.PENDING else 201)
+
+    async def place_express(self, request: ExpressRequest) -> Answer:
+        """`place` below the framework."""
+        check_media_type(request.header(b"content-type"))
+        wish = self._place_body.decode(request.body)
+        return await self.place(wish, request.header(b"idempotency-key"), request.header(b"traceparent"))
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """The routes for Litestar."""
+        orders, access = self._orders, self._access
+
+        @post(
+            "/orders",
+            dto=JsonBody[PlaceOrder],
+            return_dto=None,
+            status_code=201,
+            security=ANYONE,
+            tags=["orders"],
+            summary="Order tickets",
+            description=(
+                "Holds the seats and takes the order. Payment follows by itself; `GET /orders/{id}?wait=2` tells how "
+                "it went. 202 means that the seats could not be asked for in time: the order is Pending and is "
+                "finished in the background."
+            ),
+            responses=refusals(
+                STATUS,
+                ConcertNotFound,
+                SeatsUnavailable,
+                NotOnSale,
+                IdempotencyKeyInFlight,
+                Invalid,
+                OverTheLimit,
+                SectionNotFound,
+                IdempotencyKeyReused,
+                Busy,
+                StoreUnavailable,
+            ),
+        )
+        async def place_order(
+            data: PlaceOrder, idempotency_key: IdempotencyKey = None, traceparent: Traceparent = None
+        ) -> Response[PlacedOrder]:
+            return respond(await self.place(data, idempotency_key, traceparent))
+
+        @get(
+            "/orders/{order_id:str}",
+            security=BUYER,
+            tags=["orders"],
+            summary="Look at an order",
+            responses=refusals(STATUS, NotFound, Invalid),
+        )
+        async def show_order(order_id: str, authorization: Authorization = None, wait: Wait = 0) -> Response[OrderView]:
+            access.who_sees(order_id, authorization)
+            order = await (orders.settled(order_id, wait_seconds=wait) if wait else orders.order(order_id))
+            return respond(json_answer(_view(order)))
+
+        @post(
+            "/orders/{order_id:str}/cancel",
+            status_code=200,
+            security=BUYER,
+            tags=["orders"],
+            summary="Cancel an order",
+            description="Seats and money go back. Cancelled again, it stays as it is.",
+            responses=refusals(STATUS, NotFound, Busy),
+        )
+        async def cancel_order(
+            order_id: str, authorization: Authorization = None, traceparent: Traceparent = None
+        ) -> Response[OrderView]:
+            who = access.who_sees(order_id, authorization)
+            reason = CancelReason.BUYER if who is Who.BUYER else CancelReason.ORGANIZER
+            return respond(json_answer(_view(await orders.cancel(order_id, reason, Cause(None, usable_trace(traceparent))))))
+
+        @get(
+            "/orders",
+            security=ORGANIZER,
+            tags=["orders"],
+            summary="List orders",
+            responses=refusals(STATUS, Unauthorized, Invalid, UnusableCursor),
+        )
+        async def list_orders(
+            authorization: Authorization = None,
+            concert_id: Annotated[str | None, Parameter(query="concertId")] = None,
+            status: Annotated[Status | None, Parameter(query="status")] = None,
+            limit: Limit = DEFAULT_LIMIT,
+            after: After = None,
+        ) -> Response[Page[OrderView]]:
+            access.check_organizer(authorization)
+            wanted = {"concertId": concert_id, "status": None if status is None else status.value}
+            equal = {field: value for field, value in wanted.items() if value is not None}
+            found, following = await orders.find(Query(equal=equal, after=after, limit=limit))
+            return respond(json_answer(Page([_view(each) for each in found], following)))
+
+        @get("/orders/{order_id:str}/contact", security=ORGANIZER, include_in_schema=False)
+        async def show_contact(order_id: str, authorization: Authorization = None) -> Response[Contact]:
+            # For notifications in a process of its own: the address is in no event.
+            access.check_organizer(authorization)
+            found = await orders.contacts([order_id])
+            if order_id not in found:
+                raise NotFound("order", order_id)
+            return respond(json_answer(found[order_id]))
+
+        return [place_order, show_order, cancel_order, list_orders, show_contact]
+
+    def express(self) -> Express:
+        """The hot route, below the framework."""
+        return {("POST", "/orders"): self.place_express}
+
+
+def _view(order: Order) -> OrderView:
+    return OrderView(
+        id=order.id,
+        concert_id=order.concert_id,
+        section=order.section,
+        user_id=order.user_id,
+        quantity=order.quantity,
+        status=order.status,
+        reason=order.reason,
+        total=order.total,
+        created_at=order.created_at,
+        expires_at=order.expires_at,
+    )

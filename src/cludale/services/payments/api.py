@@ -1,0 +1,169 @@
+"""Payments over HTTP: shapes, routes, refusal → status. Decides nothing."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+import msgspec
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+from msgspec import Meta
+
+from cludale.http.access import Access
+from cludale.http.answers import Answer, json_answer
+from cludale.http.keyed import Keyed
+from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
+from cludale.http.problems import Problems, Statuses, Unauthorized
+from cludale.http.routing import (
+    ORGANIZER,
+    Authorization,
+    IdempotencyKey,
+    JsonBody,
+    Traceparent,
+    refusals,
+    respond,
+    usable_trace,
+)
+from cludale.kernel.events import Cause
+from cludale.kernel.ids import Id
+from cludale.kernel.money import Money
+from cludale.kernel.refusals import IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound
+from cludale.ports.records import Commit, Query, Records, UnusableCursor, VersionConflict
+from cludale.runtime.idempotency import AnsweredBefore, IdempotencyKeys, Keep
+from cludale.services.payments.domain import Attempt, Payment, PaymentClosed, Status
+from cludale.services.payments.service import Payments
+
+STATUS: Statuses = {PaymentClosed: 409}
+
+_PROBLEMS = Problems(STATUS)
+
+
+class ChargeOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Charge this order now, with another method if one is named."""
+
+    order_id: Id
+    method: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$")] | None = None
+
+
+class AttemptView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One try to charge."""
+
+    at: datetime
+    round: int
+    outcome: str
+    detail: str | None
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> Self:
+        """The view of an attempt."""
+        return cls(at=attempt.at, round=attempt.round, outcome=attempt.outcome.value, detail=attempt.detail)
+
+
+class PaymentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The money side of an order."""
+
+    id: str
+    order_id: str
+    amount: Money
+    method: str
+    status: Status
+    created_at: datetime
+    attempts: list[AttemptView]
+
+    @classmethod
+    def of(cls, payment: Payment) -> Self:
+        """The view of a payment."""
+        return cls(
+            id=payment.id,
+            order_id=payment.order_id,
+            amount=payment.amount,
+            method=payment.method,
+            status=payment.status,
+            created_at=payment.created_at,
+            attempts=[AttemptView.of(each) for each in payment.attempts],
+        )
+
+
+class PaymentsApi:
+    """The routes of payments."""
+
+    def __init__(self, payments: Payments, records: Records, access: Access) -> None:
+        self._payments = payments
+        self._records = records
+        self._access = access
+        self._keyed = Keyed(IdempotencyKeys("payments", records), _PROBLEMS)
+
+    async def charge(self, wish: ChargeOrder, key: str | None, traceparent: str | None) -> Answer:
+        """200 the payment as it is once the attempt is over."""
+
+        async def charged() -> Answer:
+            cause = Cause(None, usable_trace(traceparent))
+            return json_answer(
+                PaymentView.of(await self._payments.charge_now(wish.order_id, method=wish.method, cause=cause))
+            )
+
+        if key is None:
+            return await charged()
+
+        async def act(keep: Keep) -> Answer:
+            # Charging is safe to repeat by itself: an order has one payment, and a round one key at the provider's.
+            # So the answer is kept after the effect; a crash between the two repeats nothing.
+            answer = await charged()
+            put = keep(Keyed.kept(answer))
+            (outcome,) = await self._records.commit((Commit(put.id, (put,)),))
+            if isinstance(outcome, VersionConflict):
+                raise AnsweredBefore
+            return answer
+
+        return await self._keyed.once("POST /payments", key, wish, act)
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """The routes for Litestar."""
+        payments, access = self._payments, self._access
+
+        @post(
+            "/payments",
+            dto=JsonBody[ChargeOrder],
+            return_dto=None,
+            status_code=200,
+            security=ORGANIZER,
+            tags=["payments"],
+            summary="Charge an order now",
+            description="For a telephone sale, or again after a decline. An order that is paid is not charged twice.",
+            responses=refusals(
+                STATUS, Unauthorized, NotFound, PaymentClosed, IdempotencyKeyInFlight, Invalid, IdempotencyKeyReused
+            ),
+        )
+        async def charge_order(
+            data: ChargeOrder,
+            authorization: Authorization = None,
+            idempotency_key: IdempotencyKey = None,
+            traceparent: Traceparent = None,
+        ) -> Response[PaymentView]:
+            access.check_organizer(authorization)
+            return respond(await self.charge(data, idempotency_key, traceparent))
+
+        @get(
+            "/payments",
+            security=ORGANIZER,
+            tags=["payments"],
+            summary="List payments",
+            responses=refusals(STATUS, Unauthorized, Invalid, UnusableCursor),
+        )
+        async def list_payments(
+            authorization: Authorization = None,
+            order_id: Annotated[str | None, Parameter(query="orderId")] = None,
+            limit: Limit = DEFAULT_LIMIT,
+            after: After = None,
+        ) -> Response[Page[PaymentView]]:
+            access.check_organizer(authorization)
+            equal = {} if order_id is None else {"orderId": order_id}
+            found, following = await payments.find(Query(equal=equal, after=after, limit=limit))
+            return respond(json_answer(Page([PaymentView.of(each) for each in found], following)))
+
+        return [charge_order, list_payments]
+
+
+def routes(payments: Payments, records: Records, access: Access) -> list[HTTPRouteHandler]:
+    """The routes of payments."""
+    return PaymentsApi(payments, records, access).handlers()
