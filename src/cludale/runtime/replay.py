@@ -128,18 +128,28 @@ class Rebuild:
         self._folders = [_Folder(replay, into, cache_limit) for replay in replays]
         self.events = 0
         """How many were folded."""
+        self._is_begun = False
 
     async def run(self, progress: Callable[[int], None] | None = None) -> None:
         """Fold what the log has by now; tells `progress` after each page how many events were folded in all.
 
         Raises NotEmpty, CannotFold, and what reading the log raises.
         """
+        if not self._is_begun:
+            await self._check_empty()
+            self._is_begun = True
         async for events in self._log.read():
             for folder in self._folders:
                 await folder.fold(events)
             self.events += len(events)
             if progress is not None:
                 progress(self.events)
+
+    async def _check_empty(self) -> None:
+        for folder in self._folders:
+            for table in folder.replay.tables:
+                if (await self._into.find(table.kind, Query(limit=1))).items:
+                    raise NotEmpty(f"there are records of {folder.replay.service}/{table.kind.name}")
 
     async def compare(
         self, live: Records, *, limit: int = 1_000, settle_rounds: int = 3, settle_seconds: float = 1.0
@@ -228,7 +238,7 @@ class _Folder:
         outcomes = await self._into.commit([Commit(partition, each) for partition, each in puts.items()])
         for outcome in outcomes:
             if not isinstance(outcome, Committed):
-                raise NotEmpty(f"rebuild into an empty store: {outcome}")
+                raise NotEmpty(f"somebody else writes into the store to rebuild into: {outcome}")
 
 
 async def _compare_table(service: str, table: Table[Any], live: Records, rebuilt: Records) -> AsyncIterator[Difference]:
