@@ -1,0 +1,27 @@
+"""Messages that go to the log and nowhere else: for a laptop, and for text messages until there is a provider."""
+
+import logging
+
+from cludale.ports.messengers import Message
+
+_log = logging.getLogger(__name__)
+
+
+class LoggedMessages:
+    """A Mailer and a TextMessenger that writes each message to the log, at level INFO.
+
+    The log is no place for addresses, so it shows only as much of one as tells two of them apart.
+    """
+
+    def __init__(self, channel: str) -> None:
+        self._channel = channel
+
+    async def send(self, message: Message) -> None:
+        """Write the message to the log."""
+        _log.info("%s to %s: %s\n%s", self._channel, _masked(message.to), message.subject, message.text)
+
+
+def _masked(address: str) -> str:
+    """`a…@example.com` for an e-mail address, `…567` for a telephone number."""
+    name, at, domain = address.rpartition("@")
+    return f"{name[:1]}…@{domain}" if at else f"…{address[-3:]}"
