@@ -9,8 +9,11 @@ from typing import Annotated
 
 import msgspec
 
-ID_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-"""What a caller may choose as an id, and what a path segment must look like to be looked up at all."""
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)"
+"""What a caller may choose as an id, and what a path segment must look like to be looked up at all.
+
+Python's `$` also stands before a newline at the end: hence `(?!\\n)`, which every dialect of patterns reads alike.
+"""
 
 Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, description="letters, digits, `.`, `_`, `-`; at most 64")]
 

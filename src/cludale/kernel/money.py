@@ -4,8 +4,12 @@ from typing import Annotated
 
 import msgspec
 
-Amount = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
-Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+MAX_PRICE = 10**12
+"""What one thing may cost; a thousand of them still are an `Amount`."""
+
+Amount = Annotated[int, msgspec.Meta(ge=0, le=1_000 * MAX_PRICE)]
+"""Below 2^53, so that every reader of JSON takes it for the number that it is."""
+Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
 
 
 class Money(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):

@@ -34,7 +34,7 @@ from cludale.http.routing import (
 )
 from cludale.kernel.events import Cause
 from cludale.kernel.ids import Id, from_key
-from cludale.kernel.money import Money
+from cludale.kernel.money import MAX_PRICE, Money
 from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid
 from cludale.ports.records import Put, Records, UnusableCursor
 from cludale.ports.seats import (
@@ -65,6 +65,8 @@ GENERAL = "general"
 """The one section of a concert that names none."""
 
 _PROBLEMS = Problems(STATUS)
+
+_TOO_DEAR = f"must be at most {MAX_PRICE}"
 
 Seats = Annotated[int, Meta(ge=1, le=1_000_000)]
 When = Annotated[
@@ -382,6 +384,8 @@ def _plans(wish: ScheduleConcert) -> Sequence[SectionPlan]:
         ]
         if wish.total_seats is None or wish.price is None:
             raise Invalid(*missing)
+        if wish.price.amount > MAX_PRICE:
+            raise Invalid(("price.amount", _TOO_DEAR))
         return [SectionPlan(id=GENERAL, name="General", total_seats=wish.total_seats, price=wish.price)]
     given = [("totalSeats", wish.total_seats), ("price", wish.price)]
     wrong = [(field, "is said by the sections") for field, value in given if value is not None]
@@ -391,6 +395,8 @@ def _plans(wish: ScheduleConcert) -> Sequence[SectionPlan]:
             wrong.append((f"sections[{i}].id", f"{section.id!r} is there already"))
         if section.price.currency != wish.sections[0].price.currency:
             wrong.append((f"sections[{i}].price.currency", "all sections have one currency"))
+        if section.price.amount > MAX_PRICE:
+            wrong.append((f"sections[{i}].price.amount", _TOO_DEAR))
         seen.add(section.id)
     if wrong:
         raise Invalid(*wrong)

@@ -75,7 +75,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     user_id: Text
     quantity: Quantity
     section: Id | None = None
-    payment_method: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$")] = "card-ok"
+    payment_method: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$(?!\n)")] = "card-ok"
     email: Email | None = None
     phone: Phone | None = None
 

@@ -42,7 +42,7 @@ class ChargeOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     """Charge this order now, with another method if one is named."""
 
     order_id: Id
-    method: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$")] | None = None
+    method: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$(?!\n)")] | None = None
 
 
 class AttemptView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
