@@ -27,6 +27,7 @@ from cludale.ports.seats import Seats
 from cludale.runtime import dead_letters
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
+from cludale.runtime.gate import Gate
 from cludale.runtime.relay import Relay
 from cludale.runtime.service import Service
 from cludale.runtime.sweeper import Sweeper
@@ -94,7 +95,16 @@ class Platform:
             attempts=settings.delivery_attempts,
             dead_letters=self.dead_letters,
         )
-        self.relay = Relay(self.store, self.bus, clock=self.clock, ids=self.ids, backoff=delivery)
+        self.gate = Gate(
+            inside_limit=settings.gate_inside,
+            waiting_limit=settings.gate_waiting,
+            waiting_seconds=settings.gate_seconds,
+            backlog=lambda: self.relay.lag,
+            backlog_limit=settings.gate_backlog_events,
+        )
+        self.relay = Relay(
+            self.store, self.bus, clock=self.clock, ids=self.ids, backoff=delivery, on_progress=self.gate.let_in
+        )
         self._closing: list[HttpSeats | HttpContacts | SimulatedProvider] = []
         self.services: Sequence[Service] = self._build(only)
         sweeps = {service.name: service.sweep for service in self.services if service.sweep is not None}
@@ -111,6 +121,7 @@ class Platform:
             ids=self.ids,
             hold_seconds=settings.hold_seconds,
             max_per_order=settings.max_per_order,
+            gate=self.gate,
         )
         self.concerts = concerts
         if "concerts" in only:
@@ -138,6 +149,7 @@ class Platform:
             seats=self._seats(only),
             pending_backoff=Backoff(settings.pending_backoff_seconds, settings.pending_backoff_max_seconds),
             pending_seconds=settings.pending_seconds,
+            gate=self.gate,
         )
         return self.orders
 
@@ -236,6 +248,9 @@ class Platform:
             "cludale_events_published_total": self.relay.published,
             "cludale_dead_letters_total": self.dead_letters.buried,
             "cludale_holds_waiting": self.concerts.turns.waiting,
+            "cludale_gate_inside": self.gate.inside,
+            "cludale_gate_waiting": self.gate.waiting,
+            "cludale_gate_turned_away_total": self.gate.turned_away,
             **{f'cludale_queue_depth{{service="{name}"}}': depth for name, depth in self.bus.depths.items()},
         }
 

@@ -6,7 +6,7 @@ hold, they are read from the outbox in pages. One that the bus does not take is 
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 from cludale.ports.bus import EventBus
 from cludale.ports.clock import Clock, IdSource
@@ -29,6 +29,7 @@ class Relay:
         backoff: Backoff,
         limit: int = 20_000,
         page: int = 500,
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._outbox = outbox
         self._bus = bus
@@ -37,6 +38,7 @@ class Relay:
         self._backoff = backoff
         self._limit = limit
         self._page = page
+        self._on_progress = on_progress
         self._behind = True
         self._cursor = 0
         self._newest = 0
@@ -101,6 +103,7 @@ class Relay:
             self.published += len(done)
             self.under_way -= len(done)
             self._room.set()
+            self._on_progress()
             if entries:
                 await self._clock.sleep(self._backoff.seconds(attempt, self._ids.jitter()))
 

@@ -205,7 +205,7 @@ class ConcertsApi:
         """201 the reservation; with the same key or the same order again, the same one."""
         hold = HoldWish(concert_id, wish.quantity, wish.order_id or "", wish.section, usable_trace(traceparent))
         if key is None:
-            held = await self._concerts.hold(hold)
+            held = await self._concerts.reserve(hold)
             return json_answer(
                 ReservationView(
                     id=held.reservation_id,
@@ -234,7 +234,7 @@ class ConcertsApi:
                 return keep(Keyed.kept(answer))
 
             own_id = None if wish.order_id else from_key("reservation", hold.concert_id, key)
-            await self._concerts.hold(hold, reservation_id=own_id, keep=keep_answer)
+            await self._concerts.reserve(hold, reservation_id=own_id, keep=keep_answer)
             return given[0]
 
         return await self._keyed.once(route, key, wish, act)

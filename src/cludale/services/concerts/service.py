@@ -24,6 +24,7 @@ from cludale.ports.records import (
 )
 from cludale.ports.seats import ConcertNotFound, HoldWish, SeatsHeld, SeatsUnavailable
 from cludale.runtime.aggregates import CONFLICT_RETRIES, Stamp, Versioned
+from cludale.runtime.gate import Gate
 from cludale.runtime.idempotency import AnsweredBefore
 from cludale.runtime.turns import Turns
 from cludale.services.concerts import domain
@@ -94,7 +95,14 @@ class Concerts:
     """The concerts service."""
 
     def __init__(
-        self, records: Records, *, clock: Clock, ids: IdSource, hold_seconds: float, max_per_order: int
+        self,
+        records: Records,
+        *,
+        clock: Clock,
+        ids: IdSource,
+        hold_seconds: float,
+        max_per_order: int,
+        gate: Gate | None = None,
     ) -> None:
         self._records = records
         self._clock = clock
@@ -104,6 +112,7 @@ class Concerts:
         self.max_per_order = max_per_order
         """The limit of a concert that names none."""
         self._remembered: dict[str, Concert] = {}
+        self._gate = gate or Gate()
         self.turns: Turns[SectionKey, Asked, Result] = Turns(self._take_turn)
 
     async def schedule(self, concert: Concert, cause: Cause) -> Standing:
@@ -164,6 +173,16 @@ class Concerts:
                 sections.append(found.state if found else domain.empty_section(concert, plan.id))
             standings.append(Standing(concert, sections, now))
         return standings
+
+    async def reserve(
+        self, wish: HoldWish, *, reservation_id: str | None = None, keep: Callable[[Reservation], Put] | None = None
+    ) -> SeatsHeld:
+        """`hold`, for those who come from outside: through the gate."""
+        await self._gate.enter()
+        try:
+            return await self.hold(wish, reservation_id=reservation_id, keep=keep)
+        finally:
+            self._gate.leave()
 
     async def hold(
         self, wish: HoldWish, *, reservation_id: str | None = None, keep: Callable[[Reservation], Put] | None = None

@@ -16,6 +16,7 @@ from cludale.ports.records import Commit, Committed, Put, Query, Range, Records
 from cludale.ports.seats import HoldWish, Seats, SeatsUnreachable
 from cludale.runtime.aggregates import CONFLICT_RETRIES, EachAlone, Stamp, TooEarly, Versioned
 from cludale.runtime.backoff import Backoff
+from cludale.runtime.gate import Gate
 from cludale.runtime.idempotency import AnsweredBefore
 from cludale.services.concerts.events import SaleRefused, SeatsSold
 from cludale.services.orders import domain
@@ -47,6 +48,7 @@ class Orders:
         seats: Seats,
         pending_backoff: Backoff,
         pending_seconds: float,
+        gate: Gate | None = None,
     ) -> None:
         self._records = records
         self._clock = clock
@@ -54,6 +56,7 @@ class Orders:
         self._seats = seats
         self._backoff = pending_backoff
         self._pending_seconds = pending_seconds
+        self._gate = gate or Gate()
         self._stamp = Stamp("orders", ids)
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._each = EachAlone(
@@ -75,8 +78,17 @@ class Orders:
     ) -> Order:
         """Hold seats and take the order, Reserved; or Pending when concerts gives no answer in time.
 
-        Raises the refusals of `Seats.hold`, and AnsweredBefore if `keep`'s record is there already.
+        Raises Busy, the refusals of `Seats.hold`, and AnsweredBefore if `keep`'s record is there already.
         """
+        await self._gate.enter()
+        try:
+            return await self._place(wish, cause, order_id, keep)
+        finally:
+            self._gate.leave()
+
+    async def _place(
+        self, wish: Wish, cause: Cause, order_id: str | None, keep: Callable[[Order], Put] | None
+    ) -> Order:
         placed_at = self._clock.now()
         placed = domain.place(wish, order_id=order_id or self._ids.new("order"), now=placed_at)
         order, envelopes = placed.state, self._stamp.all(placed.events, cause, placed_at)

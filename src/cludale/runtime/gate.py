@@ -1,0 +1,95 @@
+"""Gate: how many buyers are served at once, so that those who are let in are served fast.
+
+Past that they wait outside, in order and not for long; when too many wait already, the next is turned away
+at once. What was let in makes work for later (events to deliver): while too much of that is left, nobody
+new is let in, so what is sold is what can be finished.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from cludale.kernel.refusals import Busy
+
+PATROL_SECONDS = 0.1
+
+
+class Gate:
+    """At most `inside_limit` inside and `waiting_limit` waiting, each for `waiting_seconds` at most.
+
+    `backlog` tells how much work is left over; nobody is let in while that is `backlog_limit` or more. Whoever
+    works it off calls `let_in`.
+    """
+
+    def __init__(
+        self,
+        *,
+        inside_limit: int = 512,
+        waiting_limit: int = 1_000,
+        waiting_seconds: float = 1.0,
+        backlog: Callable[[], int] = lambda: 0,
+        backlog_limit: int = 4_000,
+    ) -> None:
+        self._inside_limit = inside_limit
+        self._waiting_limit = waiting_limit
+        self._waiting_seconds = waiting_seconds
+        self._backlog = backlog
+        self._backlog_limit = backlog_limit
+        self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
+        self._patrol: asyncio.TimerHandle | None = None
+        self.inside = 0
+        self.turned_away = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many wait outside."""
+        return len(self._waiting)
+
+    async def enter(self) -> None:
+        """Be let in; call `leave` when done. Raises Busy."""
+        if not self._waiting and self._has_room():
+            self.inside += 1
+            return
+        if len(self._waiting) >= self._waiting_limit:
+            self.turned_away += 1
+            raise Busy("More buyers are waiting than can be served in time.")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((loop.time() + self._waiting_seconds, future))
+        if self._patrol is None:
+            self._patrol = loop.call_later(PATROL_SECONDS, self._turn_away_late)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self.leave()  # let in, and gone in the same moment
+            raise
+
+    def leave(self) -> None:
+        """Make room for the next one."""
+        self.inside -= 1
+        if self._waiting:
+            self.let_in()
+
+    def let_in(self) -> None:
+        """Let in as many of those who wait as there is room for."""
+        while self._waiting and self._has_room():
+            _, future = self._waiting.popleft()
+            if not future.done():
+                self.inside += 1
+                future.set_result(None)
+
+    def _has_room(self) -> bool:
+        return self.inside < self._inside_limit and self._backlog() < self._backlog_limit
+
+    def _turn_away_late(self) -> None:
+        self._patrol = None
+        loop = asyncio.get_running_loop()
+        self.let_in()
+        while self._waiting and self._waiting[0][0] <= loop.time():
+            _, future = self._waiting.popleft()
+            if not future.done():
+                self.turned_away += 1
+                future.set_exception(Busy("This could not be served in time."))
+        if self._waiting:
+            self._patrol = loop.call_later(PATROL_SECONDS, self._turn_away_late)
