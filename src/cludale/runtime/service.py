@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cludale.kernel.refusals import Refusal
 from cludale.ports.bus import Handler
 from cludale.runtime.replay import Replay
 from cludale.runtime.sweeper import Sweep
@@ -24,7 +23,7 @@ class Service(NamedTuple):
     """Route handlers of the HTTP framework."""
     express: Mapping[tuple[str, str], Any] = {}
     """(method, path) → a handler below the framework, for the hot routes."""
-    statuses: Mapping[type[Refusal], int] = {}
+    statuses: Mapping[type[Exception], int] = {}
     """The HTTP status of each of its refusals."""
     replay: Replay | None = None
     sweep: Sweep | None = None
