@@ -9,9 +9,9 @@ from pathlib import Path
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.http_calls.calls import HttpContacts, HttpSeats
 from cludale.adapters.inprocess.calls import InProcessContacts, InProcessSeats
-from cludale.adapters.log_messages.messengers import LogMailer, LogTextMessenger
-from cludale.adapters.simulated_payments.provider import METHODS, SimulatedProvider
-from cludale.adapters.smtp.mailer import SmtpMailer
+from cludale.adapters.log_messages import LoggedMessages
+from cludale.adapters.simulated_payments import METHODS, SimulatedProvider
+from cludale.adapters.smtp import Encryption, SmtpMailer
 from cludale.adapters.sqlite import SqliteStore, StoreFailed
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.system.keys import kept_key
@@ -201,11 +201,26 @@ class Platform:
             clock=self.clock,
             ids=self.ids,
             contacts=contacts,
-            mailer=_mailer(settings),
-            texts=LogTextMessenger(),
+            mailer=self._mailer(),
+            texts=LoggedMessages("text message"),
             send_seconds=settings.smtp_timeout_seconds,
             attempts=settings.message_attempts,
             backoff=Backoff(settings.message_backoff_seconds, settings.message_backoff_max_seconds),
+        )
+
+    def _mailer(self) -> Mailer:
+        settings = self.settings
+        if settings.smtp_host is None:
+            return LoggedMessages("e-mail")
+        return SmtpMailer(
+            settings.smtp_host,
+            settings.smtp_port,
+            sender=settings.smtp_from,
+            encryption=Encryption.STARTTLS if settings.smtp_starttls else Encryption.NONE,
+            timeout_seconds=settings.smtp_timeout_seconds,
+            clock=self.clock,
+            user=settings.smtp_user,
+            password=settings.smtp_password,
         )
 
     async def start(self) -> None:
@@ -253,20 +268,6 @@ class Platform:
             "cludale_gate_turned_away_total": self.gate.turned_away,
             **{f'cludale_queue_depth{{service="{name}"}}': depth for name, depth in self.bus.depths.items()},
         }
-
-
-def _mailer(settings: Settings) -> Mailer:
-    if settings.smtp_host is None:
-        return LogMailer()
-    return SmtpMailer(
-        host=settings.smtp_host,
-        port=settings.smtp_port,
-        user=settings.smtp_user,
-        password=settings.smtp_password,
-        starttls=settings.smtp_starttls,
-        sender=settings.smtp_from,
-        timeout_seconds=settings.smtp_timeout_seconds,
-    )
 
 
 def _end_process(failed: StoreFailed) -> None:
