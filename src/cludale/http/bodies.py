@@ -14,7 +14,9 @@ _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<key>key in )?\$(?P<path>[^`]*)`)?
 _MISSING = re.compile(r"^Object missing required field `(.*)`$")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$")
 
-_NOT_JSON = re.compile(r"^(multipart/|image/|audio/|video/|text/(html|xml|csv)|application/(.*\+)?(xml|yaml|pdf|msgpack))")
+_NOT_JSON = re.compile(
+    r"^(multipart/|image/|audio/|video/|text/(html|xml|csv)|application/(.*\+)?(xml|yaml|pdf|msgpack))"
+)
 """Media types that are clearly something else. The form type is not among them: it is what `curl -d` says of JSON."""
 
 

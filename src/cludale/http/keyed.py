@@ -38,9 +38,7 @@ class Keyed:
         async def answered(keep: Keep) -> Answered:
             return self.kept(await act(keep))
 
-        kept = await self._keys.once(
-            route=route, key=key, request=_encode(wish), act=answered, refuse=self._refused
-        )
+        kept = await self._keys.once(route=route, key=key, request=_encode(wish), act=answered, refuse=self._refused)
         return Answer(kept.status, kept.body.encode(), JSON if kept.status < 400 else PROBLEM)
 
     def _refused(self, refusal: Refusal) -> Answered:

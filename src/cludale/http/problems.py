@@ -52,6 +52,13 @@ class BodyTooLarge(Refusal):
         super().__init__(f"The body is larger than {limit} bytes.", limit=limit)
 
 
+class HeadTooLarge(Refusal):
+    """The request's path and headers are larger than the server takes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"Path and headers are larger than {limit} bytes.", limit=limit)
+
+
 class UnsupportedMediaType(Refusal):
     """The body is something else than JSON."""
 
@@ -98,6 +105,7 @@ BASE_STATUSES: Statuses = {
     Invalid: 422,
     IdempotencyKeyReused: 422,
     UnusableCursor: 422,
+    HeadTooLarge: 431,
     InternalError: 500,
     Busy: 503,
     StoreUnavailable: 503,
@@ -185,8 +193,8 @@ def headers_of(error: Exception) -> Headers:
 
 
 def _problem(name: str, status: int, detail: str, values: Mapping[str, Any], headers: Headers = ()) -> Answer:
-    body = {"type": TYPE_PREFIX + name, "title": _title(name), "status": status, "detail": detail}
-    return Answer(status, _encode(body | values), PROBLEM, headers)
+    body: dict[str, Any] = {"type": TYPE_PREFIX + name, "title": _title(name), "status": status, "detail": detail}
+    return Answer(status, _encode({**body, **values}), PROBLEM, headers)
 
 
 def _name(kind: type[Exception]) -> str:

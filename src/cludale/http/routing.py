@@ -134,7 +134,7 @@ def refusals(statuses: Statuses, *kinds: type[Exception]) -> dict[int, ResponseS
         status: ResponseSpec(
             Problem,
             description=" ".join(lines),
-            media_type="application/problem+json",  # type: ignore[arg-type] # any media type is sent as it stands
+            media_type="application/problem+json",
             generate_examples=False,
         )
         for status, lines in sorted(by_status.items())
@@ -179,4 +179,3 @@ def invalid_parameters(request: Request[Any, Any, Any], error: ValidationExcepti
         _, what = fault(msgspec.ValidationError(str(each["message"])))
         faults.append((names.get(key, key), what))
     return Invalid(*(faults or [("request", error.detail)]))
-

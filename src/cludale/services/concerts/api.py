@@ -14,11 +14,11 @@ from msgspec import Meta
 
 from cludale.http.access import Access
 from cludale.http.answers import Answer, json_answer
+from cludale.http.bodies import Body, check_media_type
 from cludale.http.fields import Quantity, Text
+from cludale.http.keyed import Keyed
 from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
 from cludale.http.problems import Problems, Statuses, Unauthorized
-from cludale.http.bodies import Body, check_media_type
-from cludale.http.keyed import Keyed
 from cludale.http.routing import (
     ANYONE,
     ORGANIZER,
@@ -199,9 +199,7 @@ class ConcertsApi:
         standing = await self._concerts.schedule(concert, Cause(None, usable_trace(traceparent)))
         return json_answer(ConcertView.of(standing), 201)
 
-    async def reserve(
-        self, concert_id: str, wish: Reserve, key: str | None, traceparent: str | None
-    ) -> Answer:
+    async def reserve(self, concert_id: str, wish: Reserve, key: str | None, traceparent: str | None) -> Answer:
         """201 the reservation; with the same key or the same order again, the same one."""
         hold = HoldWish(concert_id, wish.quantity, wish.order_id or "", wish.section, usable_trace(traceparent))
         if key is None:
@@ -275,10 +273,18 @@ class ConcertsApi:
             responses=refusals(STATUS, Invalid, UnusableCursor),
         )
         async def find_concerts(
-            artist: Annotated[str | None, Parameter(query="artist", max_length=200, description="text within the name")] = None,
-            venue: Annotated[str | None, Parameter(query="venue", max_length=200, description="text within the name")] = None,
-            since: Annotated[str | None, Parameter(query="from", max_length=40, description="the first date or time")] = None,
-            until: Annotated[str | None, Parameter(query="to", max_length=40, description="the last date or time")] = None,
+            artist: Annotated[
+                str | None, Parameter(query="artist", max_length=200, description="text within the name")
+            ] = None,
+            venue: Annotated[
+                str | None, Parameter(query="venue", max_length=200, description="text within the name")
+            ] = None,
+            since: Annotated[
+                str | None, Parameter(query="from", max_length=40, description="the first date or time")
+            ] = None,
+            until: Annotated[
+                str | None, Parameter(query="to", max_length=40, description="the last date or time")
+            ] = None,
             sort: Annotated[Sort, Parameter(query="sort")] = Sort.DATE,
             limit: Limit = DEFAULT_LIMIT,
             after: After = None,

@@ -219,7 +219,9 @@ class OrdersApi:
         ) -> Response[OrderView]:
             who = access.who_sees(order_id, authorization)
             reason = CancelReason.BUYER if who is Who.BUYER else CancelReason.ORGANIZER
-            return respond(json_answer(_view(await orders.cancel(order_id, reason, Cause(None, usable_trace(traceparent))))))
+            return respond(
+                json_answer(_view(await orders.cancel(order_id, reason, Cause(None, usable_trace(traceparent)))))
+            )
 
         @get(
             "/orders",

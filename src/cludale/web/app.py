@@ -1,0 +1,256 @@
+"""The app: the services' routes in one Litestar application, and what every server has beside them.
+
+The same errors everywhere: whatever goes wrong, in a route, in the framework or before it, is a problem+json.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from litestar import Litestar, MediaType, Request, Response, Router, get
+from litestar.exceptions import (
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, License, SecurityScheme, Server, Tag
+from litestar.types import ASGIApp
+
+from cludale.http.answers import JSON, Answer, json_answer
+from cludale.http.problems import (
+    BadRequest,
+    BodyTooLarge,
+    MethodNotAllowed,
+    NoSuchRoute,
+    Problems,
+    UnsupportedMediaType,
+)
+from cludale.http.routing import (
+    Express,
+    ExpressHandler,
+    ExpressRequest,
+    invalid_parameters,
+    only_known_parameters,
+    respond,
+)
+from cludale.kernel.refusals import Busy, NotFound
+from cludale.runtime.service import Service
+from cludale.web import pages
+from cludale.web.metrics import Gauges, Metrics, RequestCounts
+from cludale.web.openapi import finished
+
+DESCRIPTION = """\
+Concert tickets: never oversold, nothing acknowledged is lost, fast at the on-sale.
+
+Anyone may place an order; the answer has an `accessToken`, the bearer for that order's routes.
+The organizer's routes need the organizer's key. Money is in minor units, times are RFC 3339 in UTC.
+Errors are `application/problem+json` with a stable `type`; `/problems` lists them all.
+"""
+
+_TAGS = {
+    "concerts": "Concerts, their seats, and holds on them",
+    "orders": "Orders and their life: Pending, Reserved, Paid, Cancelled",
+    "payments": "Money taken and given back",
+    "notifications": "What buyers were told",
+    "audit": "Every event, chained by hashes",
+}
+
+
+class NotReady(Busy):
+    """The server is starting or stopping."""
+
+    def __init__(self) -> None:
+        super().__init__("Starting or stopping.")
+
+
+class WebApp:
+    """Everything that is served: the ASGI app, and the express routes for the door."""
+
+    def __init__(
+        self,
+        services: Sequence[Service],
+        *,
+        is_ready: Callable[[], bool],
+        gauges: Gauges,
+        max_body_bytes: int,
+        version: str,
+    ) -> None:
+        self.problems = Problems(*(service.statuses for service in services))
+        self.requests = RequestCounts()
+        self._is_ready = is_ready
+        self._version = version
+        self._names = [service.name for service in services]
+        self._metrics = Metrics(self.requests, gauges, version=version)
+        self._max_body_bytes = max_body_bytes
+        self.litestar = self._litestar(services)
+        self.asgi: ASGIApp = _Counted(self.litestar, self.requests)
+        self.express: Express = {
+            way: self._counted(way, handler)
+            for service in services
+            for way, handler in {**service.express, ("GET", "/livez"): _live}.items()
+        }
+
+    def _litestar(self, services: Sequence[Service]) -> Litestar:
+        api = Router(
+            "/",
+            route_handlers=[route for service in services for route in service.routes],
+            guards=[only_known_parameters],
+        )
+        return Litestar(
+            [api, *self._own_routes()],
+            debug=False,
+            exception_handlers={Exception: self._refuse},
+            openapi_config=OpenAPIConfig(
+                title="Cludale Tickets",
+                version=self._version,
+                description=DESCRIPTION,
+                license=License(name="MIT", identifier="MIT"),
+                servers=[Server(url="/")],
+                tags=[Tag(name, _TAGS.get(name)) for name in self._names],
+                components=Components(
+                    security_schemes={
+                        "organizer": SecurityScheme(type="http", scheme="bearer", description="The organizer's key."),
+                        "buyer": SecurityScheme(
+                            type="http", scheme="bearer", description="The `accessToken` of the order."
+                        ),
+                    }
+                ),
+                create_examples=False,
+                operation_id_creator=lambda handler, *_: handler.handler_name,
+            ),
+            logging_config=None,
+            request_max_body_size=self._max_body_bytes,
+        )
+
+    def _own_routes(self) -> list[Any]:
+        @get("/livez", tags=None, include_in_schema=False)
+        async def livez() -> Response[Any]:
+            return respond(LIVE)
+
+        @get("/readyz", include_in_schema=False)
+        async def readyz() -> Response[Any]:
+            if not self._is_ready():
+                raise NotReady
+            return respond(json_answer({"status": "ready"}))
+
+        @get("/metrics", include_in_schema=False)
+        async def metrics() -> Response[bytes]:
+            return Response(self._metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+        @get("/openapi.json", include_in_schema=False)
+        async def openapi() -> Response[bytes]:
+            return Response(self.openapi_document(), media_type=JSON)
+
+        @get("/", include_in_schema=False)
+        async def front() -> Response[bytes]:
+            return _html(pages.front_page(self._version, self._names))
+
+        @get("/docs", include_in_schema=False)
+        async def docs() -> Response[bytes]:
+            return _html(pages.docs_page())
+
+        @get("/docs/{name:str}", include_in_schema=False)
+        async def docs_asset(name: str) -> Response[bytes]:
+            if name == "start.js":
+                return Response(pages.DOCS_SCRIPT, media_type="text/javascript; charset=utf-8")
+            if name not in pages.ASSETS:
+                raise NoSuchRoute(f"/docs/{name}")
+            content = await asyncio.to_thread(pages.asset, name)
+            return Response(content, media_type=pages.ASSETS[name], headers={"cache-control": "max-age=86400"})
+
+        @get("/problems", include_in_schema=False)
+        async def problem_list() -> Response[bytes]:
+            return _html(pages.problem_list(self.problems.pages()))
+
+        @get("/problems/{name:str}", include_in_schema=False)
+        async def problem(name: str) -> Response[bytes]:
+            page = self.problems.page(name)
+            if page is None:
+                raise NotFound("problem", name)
+            return _html(pages.problem_page(page))
+
+        return [livez, readyz, metrics, openapi, front, docs, docs_asset, problem_list, problem]
+
+    def openapi_document(self) -> bytes:
+        """The OpenAPI 3.1 document, as JSON."""
+        return msgspec.json.encode(finished(self.litestar.openapi_schema.to_schema()))
+
+    def _refuse(self, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        """Any exception of a route or of the framework as a problem."""
+        return respond(self.problems.answer(self._translated(request, error)))
+
+    def _translated(self, request: Request[Any, Any, Any], error: Exception) -> Exception:
+        """The framework's own exceptions in our words."""
+        ours = error
+        match error:
+            case ValidationException():
+                ours = invalid_parameters(request, error)
+            case NotFoundException():
+                ours = NoSuchRoute(request.url.path)
+            case MethodNotAllowedException():
+                allowed = (error.headers or {}).get("allow", "")
+                ours = MethodNotAllowed(request.method, [each.strip() for each in allowed.split(",")])
+            case HTTPException(status_code=413):
+                ours = BodyTooLarge(self._max_body_bytes)
+            case HTTPException(status_code=415):
+                ours = UnsupportedMediaType(request.headers.get("content-type", ""))
+            case HTTPException(status_code=status) if status < 500:
+                ours = BadRequest(error.detail)
+        return ours
+
+    def _counted(self, way: tuple[str, str], handler: ExpressHandler) -> ExpressHandler:
+        """The handler, its answers counted, its exceptions answered."""
+        method, route = way
+        count, problems, clock = self.requests.add, self.problems, time.perf_counter
+
+        async def counted(request: ExpressRequest) -> Answer:
+            began = clock()
+            try:
+                answer = await handler(request)
+            except Exception as error:  # noqa: BLE001 - each becomes a problem; those nobody foresaw are logged there
+                answer = problems.answer(error)
+            count(method, route, answer.status, clock() - began)
+            return answer
+
+        return counted
+
+
+LIVE = json_answer({"status": "ok"})
+
+
+async def _live(_: ExpressRequest) -> Answer:
+    return LIVE
+
+
+def _html(page: bytes) -> Response[bytes]:
+    return Response(
+        page,
+        media_type=MediaType.HTML,
+        headers={"content-security-policy": pages.CONTENT_SECURITY_POLICY, "x-content-type-options": "nosniff"},
+    )
+
+
+class _Counted:
+    """Counts what goes through the framework, by the route's pattern."""
+
+    def __init__(self, app: Litestar, requests: RequestCounts) -> None:
+        self._app = app
+        self._requests = requests
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+
+        async def counting(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                route = str(scope.get("path_template") or "(none)")
+                self._requests.add(scope["method"], route, message["status"], time.perf_counter() - began)
+            await send(message)
+
+        await self._app(scope, receive, counting)

@@ -1,0 +1,342 @@
+"""The door: where connections come in. Puts limits on them and answers the hot routes before any framework sees them.
+
+It stands on uvicorn's HTTP protocol and takes over two things: what a client may take in time and size, which
+uvicorn does not limit, and the express lane, which costs a third of the framework's way. All other requests go
+uvicorn's usual way into the ASGI app.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from cludale.http.answers import Answer
+from cludale.http.problems import (
+    BadRequest,
+    BodyTooLarge,
+    HeadTooLarge,
+    Problems,
+    RequestTimeout,
+    TooManyConnections,
+)
+from cludale.http.routing import Express, ExpressHandler, ExpressRequest
+
+HEAD_LIMIT_BYTES = 32_768
+PATROL_SECONDS = 1.0
+
+_SEGMENT = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Like kernel.ids.ID_PATTERN; whatever else is in a path goes the framework's way."""
+
+
+class Limits(NamedTuple):
+    """What one connection may take, and how many there may be."""
+
+    body_bytes: int = 65_536
+    connections: int = 4_096
+    request_seconds: float = 20
+    idle_seconds: float = 65
+
+
+class _Pattern(NamedTuple):
+    """A path with one `{}` segment."""
+
+    prefix: bytes
+    suffix: bytes
+    handler: ExpressHandler
+
+
+class _Table(NamedTuple):
+    """The express routes of one method."""
+
+    exact: dict[bytes, ExpressHandler]
+    patterns: list[_Pattern]
+
+
+class Doorkeeper:
+    """What all connections share: the express routes, the limits, and the patrol that enforces the times."""
+
+    def __init__(self, express: Express, problems: Problems, limits: Limits) -> None:
+        self.problems = problems
+        self.limits = limits
+        self.tables = _tables(express)
+        self.express_requests = 0
+        self.refused = 0
+        self.tick = 0
+        """Patrols so far: the clock of connections. Reading it costs nothing."""
+        self.request_ticks = max(1, round(limits.request_seconds / PATROL_SECONDS))
+        self.idle_ticks = max(1, round(limits.idle_seconds / PATROL_SECONDS))
+        self._doors: set[Door] = set()
+        self._heads: dict[tuple[int, str], bytes] = {}
+        self._headers: list[tuple[bytes, bytes]] | None = None
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open now."""
+        return len(self._doors)
+
+    def protocol(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> "Door":
+        """What uvicorn makes for each connection."""
+        return Door(self, config, server_state, app_state, _loop)
+
+    def came(self, door: "Door") -> None:
+        """A connection was made."""
+        self._doors.add(door)
+
+    def went(self, door: "Door") -> None:
+        """A connection was lost."""
+        self._doors.discard(door)
+
+    async def patrol(self) -> None:
+        """Close, every second, the connections that take too long. Runs until it is cancelled."""
+        while True:
+            await asyncio.sleep(PATROL_SECONDS)
+            self.tick += 1
+            for door in list(self._doors):
+                door.check_times(self.tick)
+
+    def head(self, status: int, media_type: str, server_headers: list[tuple[bytes, bytes]]) -> bytes:
+        """Status line and headers as far as `content-length: `; uvicorn's own headers (date) change once a second."""
+        if server_headers is not self._headers:
+            self._headers = server_headers
+            self._heads.clear()
+        head = self._heads.get((status, media_type))
+        if head is None:
+            lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()]
+            lines += [b"%s: %s\r\n" % header for header in server_headers]
+            lines.append(f"content-type: {media_type}\r\ncontent-length: ".encode())
+            head = self._heads[status, media_type] = b"".join(lines)
+        return head
+
+
+def _tables(express: Express) -> Mapping[bytes, _Table]:
+    tables: dict[bytes, _Table] = {}
+    for (method, path), handler in express.items():
+        table = tables.setdefault(method.encode(), _Table({}, []))
+        prefix, gap, suffix = path.encode().partition(b"{}")
+        if gap:
+            table.patterns.append(_Pattern(prefix, suffix, handler))
+        else:
+            table.exact[prefix] = handler
+    return tables
+
+
+class _InExpress:
+    """Stands where uvicorn keeps the request it is answering, while the express lane answers one."""
+
+    __slots__ = ("disconnected", "keep_alive", "message_event", "response_complete")
+
+    def __init__(self) -> None:
+        self.response_complete = True
+        self.keep_alive = True
+        self.disconnected = False
+        self.message_event = asyncio.Event()
+
+
+class Door(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(
+        self,
+        keeper: Doorkeeper,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._keeper = keeper
+        self._express = _InExpress()
+        self._handler: ExpressHandler | None = None
+        self._segment = ""
+        self._body = b""
+        self._received = 0
+        self._in_head = False
+        self._is_reading = False
+        self._is_refused = False
+        self._since = keeper.tick
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is there; one too many is turned away."""
+        super().connection_made(transport)
+        self._keeper.came(self)
+        if self._keeper.connections > self._keeper.limits.connections:
+            self._refuse(TooManyConnections())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone; what it asked for is finished all the same."""
+        self._keeper.went(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if self._is_refused:
+            return
+        super().data_received(data)
+        if self._in_head:
+            self._received += len(data)
+            if self._received > HEAD_LIMIT_BYTES:
+                self._refuse(HeadTooLarge(HEAD_LIMIT_BYTES))
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is not HTTP."""
+        self._refuse(BadRequest(msg))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """An upgrade that nobody offers is no news; the request is answered as HTTP/1.1."""
+
+    # Parser callbacks, in the order in which they come
+
+    def on_message_begin(self) -> None:
+        """A request begins. What uvicorn prepares here is prepared later, and only for those that go its way."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._received = 0
+        self._in_head = True
+        self._is_reading = True
+        self._since = self._keeper.tick
+
+    def on_headers_complete(self) -> None:
+        """The head of a request is here: which way does it go?"""
+        self._in_head = False
+        self._received = 0
+        if self._is_refused:
+            return
+        cycle: Any = self.cycle  # None at first, whatever uvicorn declares
+        if cycle is None or cycle.response_complete:
+            self._handler = self._find_express()
+            if self._handler is not None:
+                self._body = b""
+                express = self._express
+                express.response_complete = False
+                express.keep_alive = self.parser.should_keep_alive()
+                self.cycle = express  # type: ignore[assignment] # as much of a cycle as uvicorn looks at
+                return
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = url, headers, expects
+        self.scope["headers"] = headers
+        super().on_headers_complete()
+
+    def _find_express(self) -> ExpressHandler | None:
+        table = self._keeper.tables.get(self.parser.get_method())
+        if table is None or self.expect_100_continue or self.parser.should_upgrade():
+            return None
+        url = self.url
+        handler = table.exact.get(url)
+        if handler is not None:
+            return handler
+        for prefix, suffix, each in table.patterns:
+            if url.startswith(prefix) and url.endswith(suffix):
+                segment = url[len(prefix) : -len(suffix)]
+                if _SEGMENT.fullmatch(segment):
+                    self._segment = segment.decode()
+                    return each
+        return None
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body."""
+        if self._is_refused:
+            return
+        self._received += len(body)
+        if self._received > self._keeper.limits.body_bytes:
+            self._refuse(BodyTooLarge(self._keeper.limits.body_bytes))
+        elif self._handler is not None:
+            self._body = self._body + body if self._body else body
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A request is here, whole."""
+        self._is_reading = False
+        if self._is_refused:
+            return
+        handler = self._handler
+        if handler is None:
+            super().on_message_complete()
+            return
+        self._handler = None
+        request = ExpressRequest(self._segment, dict(self.headers), self._body)
+        self._task = self.loop.create_task(self._answer(handler, request))
+
+    # Answers
+
+    async def _answer(self, handler: ExpressHandler, request: ExpressRequest) -> None:
+        try:
+            answer = await handler(request)
+        except Exception as error:  # noqa: BLE001 - each becomes a problem; those nobody foresaw are logged there
+            answer = self._keeper.problems.answer(error)
+        keeper, express = self._keeper, self._express
+        keeper.express_requests += 1
+        express.response_complete = True
+        if express.disconnected or self.transport.is_closing():
+            return
+        self._write(answer, close=not express.keep_alive)
+        if express.keep_alive:
+            self.on_response_complete()
+        else:
+            self.transport.close()
+
+    def _write(self, answer: Answer, *, close: bool) -> None:
+        status, body, media_type, headers = answer
+        head = self._keeper.head(status, media_type, self.server_state.default_headers)
+        if not headers and not close:
+            self.transport.write(b"%s%d\r\n\r\n%s" % (head, len(body), body))
+            return
+        lines = [b"%s: %s\r\n" % (name.encode(), value.encode()) for name, value in headers]
+        if close:
+            lines.append(b"connection: close\r\n")
+        self.transport.write(b"%s%d\r\n%s\r\n%s" % (head, len(body), b"".join(lines), body))
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request of the pipeline, if there is one. The patrol takes care of idle connections."""
+        self.server_state.total_requests += 1
+        self._since = self._keeper.tick
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+
+    def _refuse(self, error: Exception) -> None:
+        """Answer with a problem, if nothing else is being answered, and close."""
+        self._is_refused = True
+        self._in_head = self._is_reading = False
+        self._handler = None
+        self._keeper.refused += 1
+        cycle: Any = self.cycle
+        answering = False
+        if not (cycle is None or cycle.response_complete):
+            answering = bool(self.pipeline) or (self._task is not None and not self._task.done())
+            answering = answering or getattr(cycle, "response_started", False)
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if not answering:
+            self._write(self._keeper.problems.answer(error), close=True)
+        self.transport.close()
+
+    def check_times(self, tick: int) -> None:
+        """Has the client taken too long to send its request, or nothing come for too long?"""
+        waited = tick - self._since
+        cycle: Any = self.cycle
+        if self._is_reading:
+            if waited > self._keeper.request_ticks:
+                self._refuse(RequestTimeout())
+        elif waited > self._keeper.idle_ticks and (cycle is None or cycle.response_complete):
+            if self.transport.get_write_buffer_size():
+                self.transport.abort()  # nobody reads the answer; close() would wait for that
+            else:
+                self.transport.close()

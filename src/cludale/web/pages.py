@@ -1,0 +1,98 @@
+"""The few pages for people: the front page, the API's documentation, what a problem means. All served from here."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.util import find_spec
+from pathlib import Path
+
+from cludale.http.problems import ProblemPage
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+)
+
+ASSETS: Mapping[str, str] = {
+    "swagger-ui.css": "text/css; charset=utf-8",
+    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "favicon-32x32.png": "image/png",
+}
+"""Swagger UI's files and their media types."""
+
+DOCS_SCRIPT = b"""\
+window.onload = () => {
+  window.ui = SwaggerUIBundle({
+    url: "/openapi.json",
+    dom_id: "#docs",
+    deepLinking: true,
+    displayRequestDuration: true,
+    persistAuthorization: false,
+    validatorUrl: null,
+  });
+};
+"""
+
+_STYLE = """
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem; color: #1a1a2e }
+h1 { line-height: 1.2 } a { color: #3d348b } code, pre { background: #f1f1f6; border-radius: .25rem }
+code { padding: .1rem .3rem } pre { padding: .8rem; overflow-x: auto }
+td, th { text-align: left; vertical-align: top; padding: .2rem 1rem .2rem 0 }
+"""
+
+
+def asset(name: str) -> bytes:
+    """A file of Swagger UI, from the package that ships it (which is not imported: it would want a web framework)."""
+    spec = find_spec("flask_swagger_ui")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("flask-swagger-ui is not installed, so there is no Swagger UI")
+    return (Path(spec.origin).parent / "dist" / name).read_bytes()
+
+
+def _page(title: str, body: str, head: str = "") -> bytes:
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="icon" href="/docs/favicon-32x32.png">{head}</head><body>{body}</body></html>'
+    ).encode()
+
+
+def docs_page() -> bytes:
+    """The API's documentation."""
+    head = '<link rel="stylesheet" href="/docs/swagger-ui.css">'
+    scripts = '<script src="/docs/swagger-ui-bundle.js"></script><script src="/docs/start.js"></script>'
+    return _page("Cludale Tickets: API", f'<div id="docs"></div>{scripts}', head)
+
+
+def front_page(version: str, services: Sequence[str]) -> bytes:
+    """What is served here, and where to go next."""
+    listed = ", ".join(escape(each) for each in services)
+    body = f"""<h1>Cludale Tickets</h1>
+<p>Concert tickets that are never oversold. Version {escape(version)}, serving {listed}.</p>
+<table>
+<tr><td><a href="/docs">/docs</a></td><td>the API, to read and to try</td></tr>
+<tr><td><a href="/openapi.json">/openapi.json</a></td><td>the API for machines (OpenAPI 3.1)</td></tr>
+<tr><td><a href="/concerts">/concerts</a></td><td>the concerts and their seats</td></tr>
+<tr><td><a href="/problems">/problems</a></td><td>every error that may be answered, and what it means</td></tr>
+<tr><td><a href="/metrics">/metrics</a></td><td>for Prometheus</td></tr>
+<tr><td><a href="/readyz">/readyz</a>, <a href="/livez">/livez</a></td><td>for whoever watches the process</td></tr>
+</table>"""
+    return _page("Cludale Tickets", body, f"<style>{_STYLE}</style>")
+
+
+def problem_page(problem: ProblemPage) -> bytes:
+    """What one problem means."""
+    meaning = "".join(f"<p>{escape(part)}</p>" for part in problem.meaning.split("\n\n"))
+    body = (
+        f"<h1>{escape(problem.title)}</h1><p><code>/problems/{escape(problem.name)}</code>, status {problem.status}</p>"
+        f'{meaning}<p><a href="/problems">All problems</a></p>'
+    )
+    return _page(problem.title, body, f"<style>{_STYLE}</style>")
+
+
+def problem_list(problems: Sequence[ProblemPage]) -> bytes:
+    """Every problem."""
+    rows = "".join(
+        f'<tr><td><a href="/problems/{escape(each.name)}">{escape(each.name)}</a></td><td>{each.status}</td>'
+        f"<td>{escape(each.meaning.partition(chr(10))[0])}</td></tr>"
+        for each in problems
+    )
+    return _page("Problems", f"<h1>Problems</h1><table>{rows}</table>", f"<style>{_STYLE}</style>")

@@ -1,0 +1,104 @@
+"""The server: one socket, the door before the app, and an orderly end."""
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+
+import uvicorn
+
+from cludale.web.app import WebApp
+from cludale.web.door import Doorkeeper, Limits
+
+_log = logging.getLogger(__name__)
+
+BACKLOG = 2_048
+
+
+class CannotListen(Exception):
+    """The address can't be had; the message says why, for people."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises CannotListen."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (socket.gaierror, UnicodeError) as error:
+        raise CannotListen(f"{host!r} is no address of this machine: {error}") from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise CannotListen(f"port {port} is in use: stop what uses it, or take another port") from error
+        raise CannotListen(f"{host} port {port} can't be had: {error.strerror}") from error
+    listener.setblocking(False)  # noqa: FBT003 - the standard library's own flag
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """The URL that the socket is reached by on this machine."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - a name for people, nothing is bound here
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, ending on SIGTERM and SIGINT with status 0 instead of being killed by the signal in the end."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals for as long as the server runs."""
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGTERM, signal.SIGINT)
+        for each in signals:
+            loop.add_signal_handler(each, self.handle_exit, each, None)
+        try:
+            yield
+        finally:
+            for each in signals:
+                loop.remove_signal_handler(each)
+
+
+async def serve(
+    app: WebApp,
+    listener: socket.socket,
+    *,
+    limits: Limits,
+    shutdown_seconds: float,
+    started: Callable[[], Awaitable[None]],
+) -> None:
+    """Serve until SIGTERM or SIGINT; requests in flight are finished, for `shutdown_seconds` at most."""
+    keeper = Doorkeeper(app.express, app.problems, limits)
+    config = uvicorn.Config(
+        app.asgi,
+        http=keeper.protocol,  # type: ignore[arg-type] # a factory does what uvicorn does with a class
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(shutdown_seconds)),
+    )
+    server = _Server(config)
+    patrol = asyncio.create_task(keeper.patrol())
+    await started()
+    # What is loaded by now stays: no collection need look at it again.
+    gc.collect()
+    gc.freeze()
+    try:
+        await server.serve([listener])
+    finally:
+        patrol.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await patrol
+        listener.close()
+    _log.info("stopped")
