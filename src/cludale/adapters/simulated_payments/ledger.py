@@ -1,0 +1,109 @@
+"""The provider's ledger: a SQLite file of its own, as it would be another company's. No rules, no waiting.
+
+It stands for something outside, so it need not survive a power cut (`synchronous=OFF`), which keeps it from
+taking part in what is measured; it survives the end of the process that writes it, however that comes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from cludale.adapters.simulated_payments.rules import LedgerRow
+
+_COLUMNS = ",".join(LedgerRow._fields)
+_VALUES = ",".join("?" * len(LedgerRow._fields))
+_INSERT = f"INSERT OR IGNORE INTO charge({_COLUMNS}) VALUES ({_VALUES})"  # noqa: S608 - names of our own columns
+_REPLACE = f"INSERT OR REPLACE INTO charge({_COLUMNS}) VALUES ({_VALUES})"  # noqa: S608
+_SELECT = f"SELECT {_COLUMNS} FROM charge"  # noqa: S608
+
+
+class LedgerBroken(Exception):
+    """The file can't be read or written; nothing of this transaction was."""
+
+
+class Ledger:
+    """The rows, by key. Nothing is kept in memory."""
+
+    def __init__(self, path: Path, *, busy_seconds: float = 2.0) -> None:
+        """Open the file, made if need be. Raises LedgerBroken."""
+        try:
+            self._connection = apsw.Connection(str(path))
+            self._connection.set_busy_timeout(int(busy_seconds * 1000))
+            self._connection.pragma("journal_mode", "wal")
+            self._connection.pragma("synchronous", "off")
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS charge(key TEXT PRIMARY KEY, amount INTEGER, currency TEXT, method TEXT,"
+                " captured INTEGER, refunded INTEGER, charges INTEGER, asked INTEGER, declined INTEGER, voided INTEGER)"
+                " WITHOUT ROWID"
+            )
+        except apsw.Error as error:
+            raise LedgerBroken(str(error)) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def insert_all(self, rows: Sequence[LedgerRow]) -> bool:
+        """Write rows under keys that are all new, in one transaction. False if one isn't; then none is written."""
+        connection = self._connection
+
+        def insert() -> bool:
+            before = connection.total_changes()
+            connection.executemany(_INSERT, rows)
+            return connection.total_changes() - before == len(rows)
+
+        return self._transaction(insert)
+
+    def change_all(self, changes: Sequence[tuple[str, Callable[[LedgerRow | None], LedgerRow | None]]]) -> None:
+        """Put what each change makes of the row under its key, in order, in one transaction.
+
+        A change that makes None of it leaves it as it is.
+        """
+
+        def change_each() -> bool:
+            for key, change in changes:
+                after = change(self._row(key))
+                if after is not None:
+                    self._connection.execute(_REPLACE, after)
+            return True
+
+        self._transaction(change_each)
+
+    def _transaction(self, write: Callable[[], bool]) -> bool:
+        """Keep what `write` wrote if it says so."""
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                keep = write()
+                connection.execute("COMMIT" if keep else "ROLLBACK")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        except apsw.Error as error:
+            raise LedgerBroken(str(error)) from error
+        return keep
+
+    def _row(self, key: str) -> LedgerRow | None:
+        values = self._connection.execute(f"{_SELECT} WHERE key = ?", (key,)).fetchone()
+        return None if values is None else _row_of(values)
+
+
+def _row_of(values: tuple[Any, ...]) -> LedgerRow:
+    row = LedgerRow(*values)
+    return row._replace(declined=bool(row.declined), voided=bool(row.voided))
+
+
+def read_ledger(path: Path) -> Iterator[LedgerRow]:
+    """Every row, by key, beside the provider that writes them. Raises LedgerBroken."""
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            for values in connection.execute(f"{_SELECT} ORDER BY key"):
+                yield _row_of(values)
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise LedgerBroken(str(error)) from error

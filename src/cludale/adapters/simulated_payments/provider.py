@@ -1,0 +1,124 @@
+"""SimulatedProvider: a PaymentGateway over a ledger. When it answers and when it doesn't; what it does is in rules.py.
+
+Whoever asks within one turn of the event loop shares a transaction of the ledger, and is answered after it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from cludale.adapters.simulated_payments import rules
+from cludale.adapters.simulated_payments.ledger import Ledger, LedgerBroken
+from cludale.adapters.simulated_payments.rules import CARD_OK, CARD_SLOW, METHODS, LedgerRow, Reply
+from cludale.kernel.money import Money
+from cludale.ports.clock import Clock
+from cludale.ports.payment_gateway import Declined, GatewayTrouble
+
+WAITING_LIMIT = 10_000
+"""Requests in one turn of the event loop; more get no answer, as from a provider that is overrun."""
+
+_FOR_GOOD = (Reply.VOIDED, Reply.DECLINED, Reply.OTHER_AMOUNT)
+
+Rule = Callable[[LedgerRow | None], tuple[LedgerRow | None, Reply]]
+
+
+class _Request(NamedTuple):
+    key: str
+    rule: Rule
+    fresh: LedgerRow | None
+    """What is written if the key is new; None if that has to be decided first."""
+    answer: asyncio.Future[Reply]
+
+
+class SimulatedProvider:
+    """Charges by these methods (METHODS):
+
+    `card-ok` works; `card-declined` is declined for good; `card-slow` works after `slow_seconds`; `card-flaky`
+    fails twice, then works; `card-timeout-after-charge` takes the money and, `lost_reply_seconds` later, breaks the
+    connection: asked again with the same key it says that the money was taken.
+    """
+
+    def __init__(self, path: Path, *, clock: Clock, slow_seconds: float = 2.0, lost_reply_seconds: float = 1.0) -> None:
+        """The ledger is in `path`, made if need be. Raises LedgerBroken."""
+        self._ledger = Ledger(path)
+        self._clock = clock
+        self._slow_seconds = slow_seconds
+        self._lost_reply_seconds = lost_reply_seconds
+        self._waiting: list[_Request] = []
+
+    async def charge(self, key: str, amount: Money, method: str) -> None:
+        """Take the money, once for each key. Raises Declined, GatewayTrouble; ValueError for an unknown method."""
+        if method not in METHODS:
+            raise ValueError(f"there is no payment method {method!r}")
+        if method == CARD_SLOW:
+            await self._clock.sleep(self._slow_seconds)
+        fresh = rules.fresh_charge(key, amount, method) if method in (CARD_OK, CARD_SLOW) else None
+        reply = await self._ask(key, lambda row: rules.charge(row, key, amount, method), fresh)
+        if reply is Reply.GONE:
+            await self._clock.sleep(self._lost_reply_seconds)
+        if reply in _FOR_GOOD:
+            raise Declined(reply.value)
+        if reply is not Reply.DONE:
+            raise GatewayTrouble(reply.value)
+
+    async def refund(self, key: str) -> None:
+        """Give back what was taken under `key`, once. Raises GatewayTrouble, also while nothing was taken."""
+        reply = await self._ask(key, rules.refund)
+        if reply is not Reply.DONE:
+            raise GatewayTrouble(reply.value)
+
+    async def void(self, key: str) -> bool:
+        """Give back what was taken under `key`; no later charge under it succeeds. True if anything was taken.
+
+        Asked again it says the same. Raises GatewayTrouble.
+        """
+        return await self._ask(key, lambda row: rules.void(row, key)) is Reply.DONE
+
+    async def close(self) -> None:
+        """Write what waits and close the ledger."""
+        self._write()
+        self._ledger.close()
+
+    def _ask(self, key: str, rule: Rule, fresh: LedgerRow | None = None) -> asyncio.Future[Reply]:
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._write)
+        elif len(self._waiting) >= WAITING_LIMIT:
+            raise GatewayTrouble("too many requests")
+        answer: asyncio.Future[Reply] = loop.create_future()
+        self._waiting.append(_Request(key, rule, fresh, answer))
+        return answer
+
+    def _write(self) -> None:
+        """One transaction for all that wait, then their answers. Who is gone by then has no answer: the money moved."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        try:
+            replies = self._replies(waiting)
+        except LedgerBroken as broken:
+            for request in waiting:
+                if not request.answer.done():
+                    request.answer.set_exception(GatewayTrouble(str(broken)))
+            return
+        for request, reply in zip(waiting, replies, strict=True):
+            if not request.answer.done():
+                request.answer.set_result(reply)
+
+    def _replies(self, waiting: list[_Request]) -> list[Reply]:
+        fresh = [request.fresh for request in waiting if request.fresh is not None]
+        if len(fresh) == len(waiting) and self._ledger.insert_all(fresh):
+            return [Reply.DONE] * len(waiting)
+        replies: list[Reply] = []
+
+        def changed(rule: Rule) -> Callable[[LedgerRow | None], LedgerRow | None]:
+            def change(row: LedgerRow | None) -> LedgerRow | None:
+                after, reply = rule(row)
+                replies.append(reply)
+                return after
+
+            return change
+
+        self._ledger.change_all([(request.key, changed(request.rule)) for request in waiting])
+        return replies
