@@ -165,13 +165,20 @@ def retry(
 
 
 def take_up(payment: Payment, *, now: datetime, limits: Limits) -> Payment:
-    """Somebody works on this payment now: others leave it alone for the lease."""
+    """Somebody works on this payment now, if it is due: others leave it alone for the lease."""
+    if payment.due_at is None or payment.due_at > now:
+        return payment
     return msgspec.structs.replace(payment, due_at=_lease(now, limits))
 
 
 def is_too_late(payment: Payment, now: datetime) -> bool:
     """Has the hold ended, so that no attempt is worth beginning?"""
     return payment.status is Status.PENDING and payment.closing is None and now >= payment.expires_at
+
+
+def expire(payment: Payment, *, now: datetime) -> Payment:
+    """Close the round if the hold has ended; not if the payment got its end, or a new round, meanwhile."""
+    return close(payment, FailureReason.EXPIRED, now=now) if is_too_late(payment, now) else payment
 
 
 def attempted(
@@ -297,7 +304,9 @@ def refund(payment: Payment, *, cause: Cause, now: datetime) -> Decision[Payment
 
 
 def put_off(payment: Payment, *, until: datetime) -> Payment:
-    """The provider gave no answer: try to give back again at `until`."""
+    """The provider gave no answer: try to give back again at `until`, if that is still to be done."""
+    if not payment.refunding and payment.closing is None:
+        return payment
     return msgspec.structs.replace(payment, tries=payment.tries + 1, due_at=until)
 
 

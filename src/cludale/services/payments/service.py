@@ -23,7 +23,6 @@ from cludale.services.concerts.events import SaleRefused
 from cludale.services.orders.events import OrderCancelled, TicketReserved
 from cludale.services.payments import domain
 from cludale.services.payments.domain import Limits, Outcome, Payment, Status
-from cludale.services.payments.events import FailureReason
 from cludale.services.payments.store import PAYMENTS
 
 SWEEP_PAGE = 200
@@ -124,11 +123,11 @@ class Payments:
         found, _ = await PAYMENTS.find(self._records, Query(within=[due], order_by="dueAt", limit=SWEEP_PAGE))
 
         def take_up(payment: Payment) -> Decision[Payment]:
-            if payment.due_at is None or payment.due_at > now:
-                return Decision(payment)
             return Decision(domain.take_up(payment, now=now, limits=self._limits))
 
-        taken = await self._apply([(each, take_up) for each in found])
+        settled = await self._apply([(each, take_up) for each in found])
+        lease = now + timedelta(seconds=self._limits.lease_seconds)
+        taken = [each for each in settled if each.state.due_at == lease]  # the others found their end meanwhile
         self._begin_work(taken)
         return len(taken)
 
@@ -158,7 +157,7 @@ class Payments:
         try:
             while acts:
                 done, _ = await asyncio.wait(acts, return_when=asyncio.FIRST_COMPLETED)
-                settled = await self._apply([(acts[act], act.result()) for act in done])
+                settled = await self._apply([(acts[act], act.result()) for act in done if _came_to_an_end(act)])
                 for act in done:
                     del acts[act]
                 self._working -= len(done)
@@ -180,14 +179,18 @@ class Payments:
         )
 
     async def _act(self, payment: Payment) -> Step[Payment]:
-        """Do the one thing that this payment has to do outside; returns what came of it."""
+        """Do the one thing that this payment has to do outside; returns what came of it, for this round alone."""
+        step = await self._done_outside(payment)
+        return lambda p: step(p) if p.round == payment.round else Decision(p)
+
+    async def _done_outside(self, payment: Payment) -> Step[Payment]:
         if payment.refunding:
             return await self._refund(payment)
         if payment.closing is not None:
             return await self._void(payment)
         now = self._clock.now()
         if domain.is_too_late(payment, now):
-            return lambda p: Decision(domain.close(p, FailureReason.EXPIRED, now=now))
+            return lambda p: Decision(domain.expire(p, now=now))
         return await self._charge(payment)
 
     async def _charge(self, payment: Payment) -> Step[Payment]:
@@ -226,3 +229,11 @@ class Payments:
         until = self._clock.now() + timedelta(seconds=wait)
         _log.warning("%s: no answer to giving back (%s), again in %.1f s", payment.id, trouble, wait)
         return lambda p: Decision(domain.put_off(p, until=until))
+
+
+def _came_to_an_end(act: asyncio.Future[Step[Payment]]) -> bool:
+    """Is it known what came of it? If not, the payment is still due in the store, and the sweep takes it up."""
+    error = act.exception()
+    if error is not None:
+        _log.error("a payment provider's adapter broke: %r", error, exc_info=error)
+    return error is None

@@ -1,0 +1,388 @@
+"""Concert rules: who gets seats, who loses them, and what money that came late buys."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from tests.fakes import NOON
+
+from cludale.kernel.money import Money
+from cludale.ports.seats import HoldEnded, NotOnSale, OverTheLimit, SeatsUnavailable, SectionNotFound
+from cludale.services.concerts import domain
+from cludale.services.concerts.domain import (
+    NEXT,
+    Cancel,
+    Command,
+    Concert,
+    Expire,
+    Hold,
+    Reservation,
+    Seating,
+    Section,
+    Sell,
+    Status,
+    UnknownReservation,
+    decide,
+)
+from cludale.services.concerts.events import (
+    ConcertScheduled,
+    ReleaseReason,
+    SaleRefused,
+    SeatsReleased,
+    SeatsReserved,
+    SeatsSold,
+    SectionPlan,
+)
+
+PRICE = Money(4500, "EUR")
+STALLS = SectionPlan(id="stalls", name="Stalls", total_seats=10, price=PRICE)
+BALCONY = SectionPlan(id="balcony", name="Balcony", total_seats=5, price=Money(2500, "EUR"))
+CONCERT = Concert(
+    id="concert-1",
+    artist="The Larks",
+    date="2027-06-05",
+    venue="The Barn",
+    sections=(STALLS, BALCONY),
+    on_sale_at=None,
+    max_per_order=8,
+)
+EMPTY = Seating(domain.empty_section(CONCERT, "stalls"), {})
+HOLD_SECONDS = 600
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def hold(name: str, quantity: int = 2) -> Hold:
+    return Hold(f"reservation-{name}", f"order-{name}", quantity, HOLD_SECONDS)
+
+
+def sell(name: str, payment_round: int = 1) -> Sell:
+    return Sell(f"reservation-{name}", f"order-{name}", payment_round)
+
+
+def cancel(name: str, *, by_wish: bool) -> Cancel:
+    reason = ReleaseReason.CANCELLED if by_wish else ReleaseReason.UNPAID
+    return Cancel(f"reservation-{name}", reason, by_wish)
+
+
+def expire(name: str) -> Expire:
+    return Expire(f"reservation-{name}")
+
+
+def after(*steps: tuple[Command, float]) -> Seating:
+    """The empty section after these commands, each at so many seconds past noon."""
+    seating = EMPTY
+    for command, seconds in steps:
+        seating = decide(seating, command, at(seconds)).state
+    return seating
+
+
+def counts(section: Section, seconds: float) -> tuple[int, int, int]:
+    return section.available(at(seconds)), section.held_seats(at(seconds)), section.sold
+
+
+class TestScheduling:
+    def test_a_scheduled_concert_is_told_of_whole(self) -> None:
+        decision = domain.schedule(CONCERT)
+        assert decision.state is CONCERT
+        assert decision.events == (
+            ConcertScheduled(
+                concert_id="concert-1",
+                artist="The Larks",
+                date="2027-06-05",
+                venue="The Barn",
+                sections=(STALLS, BALCONY),
+                on_sale_at=None,
+                max_per_order=8,
+            ),
+        )
+
+    def test_a_section_begins_empty(self) -> None:
+        assert counts(domain.empty_section(CONCERT, "balcony"), 0) == (5, 0, 0)
+
+    def test_a_section_that_is_not_there_is_named(self) -> None:
+        with pytest.raises(SectionNotFound, match="'concert-1' has no section 'pit'"):
+            CONCERT.plan("pit")
+
+
+class TestTheOnSale:
+    CONCERT = Concert(
+        id="concert-2",
+        artist="The Larks",
+        date="2027-06-05",
+        venue=None,
+        sections=(STALLS,),
+        on_sale_at=at(60),
+        max_per_order=4,
+    )
+
+    def test_before_it_nothing_is_sold(self) -> None:
+        with pytest.raises(NotOnSale) as refusal:
+            domain.check_on_sale(self.CONCERT, quantity=1, now=at(59.999))
+        assert refusal.value.values == {"onSaleAt": "2026-11-22T12:01:00.000000Z"}
+
+    def test_it_begins_on_the_second(self) -> None:
+        domain.check_on_sale(self.CONCERT, quantity=4, now=at(60))
+
+    def test_one_order_may_not_have_more_than_the_limit(self) -> None:
+        with pytest.raises(OverTheLimit) as refusal:
+            domain.check_on_sale(self.CONCERT, quantity=5, now=at(60))
+        assert refusal.value.values["limit"] == 4
+        assert refusal.value.values["errors"][0]["field"] == "quantity"
+
+
+class TestHolding:
+    def test_held_seats_can_not_be_had_by_others(self) -> None:
+        decision = decide(EMPTY, hold("a", 4), NOON)
+        assert decision.events == (
+            SeatsReserved(
+                reservation_id="reservation-a",
+                concert_id="concert-1",
+                section="stalls",
+                quantity=4,
+                order_id="order-a",
+                expires_at=at(600),
+            ),
+        )
+        assert counts(decision.state.section, 0) == (6, 4, 0)
+
+    def test_a_hold_is_all_or_nothing(self) -> None:
+        seating = after((hold("a", 8), 0))
+        with pytest.raises(SeatsUnavailable) as refusal:
+            decide(seating, hold("b", 3), NOON)
+        assert refusal.value.values == {"wanted": 3, "left": 2}
+        assert decide(seating, hold("b", 2), NOON).state.section.available(NOON) == 0
+
+    def test_the_last_seat_is_held_once(self) -> None:
+        seating = after((hold("a", 10), 0))
+        with pytest.raises(SeatsUnavailable) as refusal:
+            decide(seating, hold("b", 1), NOON)
+        assert refusal.value.values["left"] == 0
+
+    def test_the_same_hold_again_is_the_same_hold(self) -> None:
+        seating = after((hold("a"), 0))
+        assert decide(seating, hold("a"), at(1)) == (seating, ())
+
+    def test_the_same_hold_is_found_again_when_nothing_is_left(self) -> None:
+        seating = after((hold("a", 10), 0))
+        assert decide(seating, hold("a", 10), at(1)) == (seating, ())
+
+    def test_a_sold_hold_is_still_there_when_asked_for_again(self) -> None:
+        seating = after((hold("a"), 0), (sell("a"), 1))
+        assert decide(seating, hold("a"), at(9999)) == (seating, ())
+
+    @pytest.mark.parametrize("swept", [True, False])
+    def test_a_hold_that_ended_is_not_held_a_second_time(self, swept: bool) -> None:
+        seating = after((hold("a"), 0), (expire("a"), 600)) if swept else after((hold("a"), 0))
+        with pytest.raises(HoldEnded) as refusal:
+            decide(seating, hold("a"), at(600))
+        assert refusal.value.values == {"reservationId": "reservation-a"}
+
+    def test_a_hold_without_an_order_belongs_to_nobody(self) -> None:
+        (reserved,) = decide(EMPTY, Hold("reservation-x", None, 1, 600), NOON).events
+        assert isinstance(reserved, SeatsReserved)
+        assert reserved.order_id is None
+        assert reserved.correlation is None
+
+
+class TestExpiry:
+    def test_a_hold_ends_with_its_last_second_swept_or_not(self) -> None:
+        section = after((hold("a", 4), 0)).section
+        assert counts(section, 599.999) == (6, 4, 0)
+        assert counts(section, 600) == (10, 0, 0)
+
+    def test_seats_of_a_hold_that_ended_can_be_had_before_anyone_swept(self) -> None:
+        seating = after((hold("a", 10), 0), (hold("b", 10), 600))
+        assert counts(seating.section, 600) == (0, 10, 0)
+
+    def test_the_sweeper_says_what_is_true_already(self) -> None:
+        seating = after((hold("a", 4), 0))
+        decision = decide(seating, expire("a"), at(600))
+        assert decision.events == (
+            SeatsReleased(
+                reservation_id="reservation-a",
+                concert_id="concert-1",
+                section="stalls",
+                quantity=4,
+                order_id="order-a",
+                reason=ReleaseReason.EXPIRED,
+            ),
+        )
+        assert counts(decision.state.section, 600) == counts(seating.section, 600) == (10, 0, 0)
+        assert decision.state.section.held == {}
+
+    def test_a_hold_that_goes_on_does_not_expire(self) -> None:
+        seating = after((hold("a"), 0))
+        assert decide(seating, expire("a"), at(599.999)) == (seating, ())
+
+    @pytest.mark.parametrize("end", [sell("a"), cancel("a", by_wish=True)])
+    def test_what_was_sold_or_given_back_does_not_expire(self, end: Command) -> None:
+        seating = after((hold("a"), 0), (end, 1))
+        assert decide(seating, expire("a"), at(9999)) == (seating, ())
+
+    def test_expiring_twice_is_expiring_once(self) -> None:
+        seating = after((hold("a"), 0), (expire("a"), 600))
+        assert decide(seating, expire("a"), at(601)) == (seating, ())
+
+    def test_holds_that_end_in_the_same_second_end_one_by_one(self) -> None:
+        seating = after((hold("a", 3), 0), (hold("b", 4), 0), (sell("a"), 1))
+        assert counts(seating.section, 1) == (3, 4, 3)
+        assert counts(decide(seating, expire("b"), at(600)).state.section, 600) == (7, 0, 3)
+
+
+class TestSelling:
+    def test_held_seats_are_sold(self) -> None:
+        decision = decide(after((hold("a", 4), 0)), sell("a"), at(599.9))
+        assert decision.events == (
+            SeatsSold(
+                reservation_id="reservation-a",
+                concert_id="concert-1",
+                section="stalls",
+                quantity=4,
+                order_id="order-a",
+            ),
+        )
+        assert counts(decision.state.section, 9999) == (6, 0, 4)
+
+    def test_money_that_comes_twice_sells_once(self) -> None:
+        seating = after((hold("a"), 0), (sell("a"), 1))
+        assert decide(seating, sell("a"), at(2)) == (seating, ())
+
+    def test_money_for_no_reservation_waits_for_it(self) -> None:
+        with pytest.raises(UnknownReservation):
+            decide(EMPTY, sell("a"), NOON)
+
+
+class TestLateMoney:
+    """The hold has ended, and the money comes all the same."""
+
+    @pytest.mark.parametrize("swept", [True, False])
+    def test_it_gets_seats_again_while_there_are_any(self, swept: bool) -> None:
+        seating = after((hold("a", 4), 0), (expire("a"), 600)) if swept else after((hold("a", 4), 0))
+        decision = decide(seating, sell("a"), at(601.5))
+        kinds = [type(event) for event in decision.events]
+        assert kinds == [SeatsReserved, SeatsSold] if swept else [SeatsReleased, SeatsReserved, SeatsSold]
+        assert counts(decision.state.section, 601.5) == (6, 0, 4)
+        old, new = (decision.state.reservations[id] for id in ("reservation-a", "reservation-a.1"))
+        assert old.status is Status.RELEASED
+        assert old.successor == "reservation-a.1"
+        assert new.status is Status.SOLD
+        assert new.order_id == "order-a"
+
+    def test_it_is_refused_when_others_have_the_seats(self) -> None:
+        seating = after((hold("a", 4), 0), (hold("b", 7), 600))
+        decision = decide(seating, sell("a", payment_round=3), at(600))
+        assert [type(event) for event in decision.events] == [SeatsReleased, SaleRefused]
+        assert decision.events[1] == SaleRefused(
+            reservation_id="reservation-a",
+            concert_id="concert-1",
+            section="stalls",
+            quantity=4,
+            order_id="order-a",
+            payment_round=3,
+        )
+        assert counts(decision.state.section, 600) == (3, 7, 0)
+
+    def test_its_own_seats_count_among_those_left(self) -> None:
+        seating = after((hold("a", 10), 0))
+        assert counts(decide(seating, sell("a"), at(600)).state.section, 600) == (0, 0, 10)
+
+    def test_it_gets_seats_once_however_often_it_comes(self) -> None:
+        seating = after((hold("a", 4), 0), (sell("a"), 601))
+        assert decide(seating, sell("a"), at(602)) == (seating, ())
+
+    def test_after_a_decline_a_new_round_of_payment_gets_seats_again(self) -> None:
+        seating = after((hold("a", 4), 0), (cancel("a", by_wish=False), 1))
+        decision = decide(seating, sell("a", payment_round=2), at(60))
+        assert [type(event) for event in decision.events] == [SeatsReserved, SeatsSold]
+        assert decision.state.reservations["reservation-a.2"].status is Status.SOLD
+
+    def test_it_gets_nothing_once_somebody_wished_the_order_cancelled(self) -> None:
+        seating = after((hold("a", 4), 0), (cancel("a", by_wish=True), 1))
+        decision = decide(seating, sell("a"), at(2))
+        assert [type(event) for event in decision.events] == [SaleRefused]
+        assert decision.state.section is seating.section
+
+
+class TestCancelling:
+    @pytest.mark.parametrize("by_wish", [True, False])
+    def test_held_seats_go_back(self, by_wish: bool) -> None:
+        decision = decide(after((hold("a", 4), 0)), cancel("a", by_wish=by_wish), at(1))
+        (released,) = decision.events
+        assert isinstance(released, SeatsReleased)
+        assert released.reason is (ReleaseReason.CANCELLED if by_wish else ReleaseReason.UNPAID)
+        assert counts(decision.state.section, 1) == (10, 0, 0)
+        assert decision.state.reservations["reservation-a"].released_for is released.reason
+
+    def test_sold_seats_go_back_by_wish(self) -> None:
+        seating = after((hold("a", 4), 0), (sell("a"), 1), (cancel("a", by_wish=True), 2))
+        assert counts(seating.section, 2) == (10, 0, 0)
+
+    def test_sold_seats_stay_sold_when_only_an_earlier_payment_had_failed(self) -> None:
+        seating = after((hold("a", 4), 0), (sell("a"), 1))
+        assert decide(seating, cancel("a", by_wish=False), at(2)).events == []
+        assert counts(decide(seating, cancel("a", by_wish=False), at(2)).state.section, 2) == (6, 0, 4)
+
+    def test_the_seats_that_late_money_got_go_back_by_wish(self) -> None:
+        seating = after((hold("a", 4), 0), (sell("a"), 601))
+        decision = decide(seating, cancel("a", by_wish=True), at(602))
+        assert [event.subject for event in decision.events] == ["reservation-a.1"]
+        assert counts(decision.state.section, 602) == (10, 0, 0)
+
+    def test_cancelling_twice_is_cancelling_once(self) -> None:
+        seating = after((hold("a"), 0), (cancel("a", by_wish=True), 1))
+        again = decide(seating, cancel("a", by_wish=True), at(2))
+        assert again.events == []
+        assert again.state == seating
+
+    def test_a_wish_after_a_decline_shuts_the_door_on_late_money(self) -> None:
+        seating = after((hold("a"), 0), (cancel("a", by_wish=False), 1), (cancel("a", by_wish=True), 2))
+        assert [type(event) for event in decide(seating, sell("a", 2), at(3)).events] == [SaleRefused]
+
+    def test_a_cancellation_of_no_reservation_waits_for_it(self) -> None:
+        with pytest.raises(UnknownReservation):
+            decide(EMPTY, cancel("a", by_wish=True), NOON)
+
+
+class TestTheTable:
+    """Every pair of states: taken if and only if the table has it."""
+
+    @pytest.mark.parametrize("wanted", [Status.SOLD, Status.RELEASED])
+    @pytest.mark.parametrize("status", list(Status))
+    def test_a_reservation_moves_only_as_the_table_says(self, status: Status, wanted: Status) -> None:
+        reservation = Reservation(
+            id="reservation-a",
+            concert_id="concert-1",
+            section="stalls",
+            quantity=2,
+            order_id="order-a",
+            expires_at=at(600),
+            status=status,
+        )
+        held = {int(at(600).timestamp()): 2} if status is Status.HELD else {}
+        section = Section(
+            concert_id="concert-1",
+            id="stalls",
+            price=PRICE,
+            total=10,
+            sold=2 if status is Status.SOLD else 0,
+            held=held,
+        )
+        facts = {"reservation_id": "reservation-a", "concert_id": "concert-1", "section": "stalls", "quantity": 2}
+        fact = (
+            SeatsSold(order_id="order-a", **facts)  # type: ignore[arg-type] # the facts are of the right types
+            if wanted is Status.SOLD
+            else SeatsReleased(order_id="order-a", reason=ReleaseReason.CANCELLED, **facts)  # type: ignore[arg-type]
+        )
+        seating = Seating(section, {reservation.id: reservation})
+        if wanted in NEXT[status]:
+            moved = seating.after([fact])
+            assert moved.reservations[reservation.id].status is wanted
+            assert counts(moved.section, 0) == ((8, 0, 2) if wanted is Status.SOLD else (10, 0, 0))
+        else:
+            with pytest.raises(ValueError, match=f"can't go from {status} to {wanted}"):
+                seating.after([fact])
+
+    def test_what_is_given_back_stays_so(self) -> None:
+        assert NEXT[Status.RELEASED] == frozenset()

@@ -1,0 +1,287 @@
+"""Payment rules: rounds of attempts, giving up, giving back. Whatever happens, the money moves once."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+import pytest
+from tests.fakes import NOON
+
+from cludale.kernel.events import Cause
+from cludale.kernel.money import Money
+from cludale.services.orders.events import CancelReason, OrderCancelled, TicketReserved
+from cludale.services.payments import domain
+from cludale.services.payments.domain import NEXT, Limits, Outcome, Payment, PaymentClosed, Status
+from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
+
+TOTAL = Money(9000, "EUR")
+LIMITS = Limits(attempts=3, lease_seconds=7)
+HOLD = timedelta(seconds=600)
+TICKET = TicketReserved(
+    order_id="order-1",
+    concert_id="concert-1",
+    user_id="user-1",
+    reservation_id="reservation-1",
+    section="stalls",
+    quantity=2,
+    total=TOTAL,
+    payment_method="card-ok",
+    expires_at=NOON + HOLD,
+)
+CAUSE = Cause("event-1")
+WISH = Cause("event-9")
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def begun() -> Payment:
+    return domain.begin(None, TICKET, cause=CAUSE, now=NOON, limits=LIMITS).state
+
+
+def tried(payment: Payment, *outcomes: Outcome) -> Payment:
+    for outcome in outcomes:
+        payment = domain.attempted(payment, outcome, None, now=at(1), retry_at=at(2), limits=LIMITS).state
+    return payment
+
+
+def off(reason: CancelReason = CancelReason.BUYER, *, had_seats: bool = True) -> OrderCancelled:
+    return OrderCancelled(
+        order_id="order-1",
+        concert_id="concert-1",
+        reservation_id="reservation-1" if had_seats else None,
+        section="stalls" if had_seats else None,
+        quantity=2,
+        total=TOTAL if had_seats else None,
+        reason=reason,
+        was_paid=False,
+        reachable=False,
+    )
+
+
+COMPLETED = tried(begun(), Outcome.CHARGED)
+DECLINED = tried(begun(), Outcome.DECLINED)
+REFUNDING = domain.refund(COMPLETED, cause=WISH, now=NOON).state
+REFUNDED = domain.refunded(REFUNDING).state
+CLOSING = domain.close(begun(), FailureReason.EXPIRED, now=at(600))
+IN_STATE = {Status.PENDING: begun(), Status.COMPLETED: COMPLETED, Status.FAILED: DECLINED, Status.REFUNDED: REFUNDED}
+
+
+class TestBeginning:
+    def test_a_reserved_order_begins_one_payment(self) -> None:
+        payment = begun()
+        assert payment.id == "payment-1"
+        assert (payment.status, payment.amount, payment.round) == (Status.PENDING, TOTAL, 1)
+        assert payment.key == "payment-1.1"
+        assert payment.cause == CAUSE
+
+    def test_who_began_the_attempt_has_a_lease_on_it(self) -> None:
+        assert begun().due_at == at(7)
+
+    @pytest.mark.parametrize("payment", IN_STATE.values(), ids=list(IN_STATE))
+    def test_a_payment_begins_once(self, payment: Payment) -> None:
+        assert domain.begin(payment, TICKET, cause=CAUSE, now=at(9), limits=LIMITS) == (payment, ())
+
+
+class TestCharging:
+    def test_a_charge_completes_the_payment(self) -> None:
+        decision = domain.attempted(begun(), Outcome.CHARGED, None, now=at(1), retry_at=at(2), limits=LIMITS)
+        assert decision.state.status is Status.COMPLETED
+        assert decision.state.due_at is None
+        assert decision.events == (
+            PaymentCompleted(
+                payment_id="payment-1",
+                order_id="order-1",
+                concert_id="concert-1",
+                reservation_id="reservation-1",
+                section="stalls",
+                quantity=2,
+                amount=TOTAL,
+                round=1,
+                attempts=1,
+            ),
+        )
+
+    def test_a_decline_is_final_for_the_round(self) -> None:
+        decision = domain.attempted(begun(), Outcome.DECLINED, "no funds", now=at(1), retry_at=at(2), limits=LIMITS)
+        assert decision.state.status is Status.FAILED
+        assert decision.state.attempts[-1].detail == "no funds"
+        assert decision.events == (
+            PaymentFailed(
+                payment_id="payment-1",
+                order_id="order-1",
+                concert_id="concert-1",
+                amount=TOTAL,
+                round=1,
+                attempts=1,
+                reason=FailureReason.DECLINED,
+                returned=False,
+            ),
+        )
+
+    def test_no_answer_is_tried_again_by_the_same_key(self) -> None:
+        again = tried(begun(), Outcome.UNKNOWN)
+        assert (again.status, again.due_at, again.tries) == (Status.PENDING, at(2), 1)
+        assert again.key == begun().key
+
+    def test_a_retry_waits_no_longer_than_the_hold(self) -> None:
+        decision = domain.attempted(begun(), Outcome.UNKNOWN, None, now=at(599), retry_at=at(650), limits=LIMITS)
+        assert decision.state.due_at == at(600)
+
+    def test_after_the_last_attempt_the_provider_is_told_to_give_back(self) -> None:
+        given_up = tried(begun(), *[Outcome.UNKNOWN] * 3)
+        assert given_up.status is Status.PENDING
+        assert given_up.closing is FailureReason.GAVE_UP
+        assert given_up.due_at == at(1)
+
+    def test_the_attempts_are_told_and_bounded(self) -> None:
+        limits = Limits(attempts=100, lease_seconds=7)
+        payment = begun()
+        for i in range(30):
+            payment = domain.attempted(
+                payment, Outcome.UNKNOWN, str(i), now=at(i), retry_at=at(i + 1), limits=limits
+            ).state
+        assert [each.detail for each in payment.attempts] == [str(i) for i in range(10, 30)]
+        assert payment.tries == 30
+
+    @pytest.mark.parametrize("outcome", list(Outcome))
+    @pytest.mark.parametrize("payment", [COMPLETED, DECLINED, REFUNDING, REFUNDED])
+    def test_an_attempt_that_ends_after_the_payment_changes_nothing(self, payment: Payment, outcome: Outcome) -> None:
+        decision = domain.attempted(payment, outcome, None, now=at(9), retry_at=at(10), limits=LIMITS)
+        assert decision.state is payment
+        assert decision.events == ()
+
+    @pytest.mark.parametrize("outcome", list(Outcome))
+    def test_an_attempt_that_ends_while_the_round_is_being_closed_decides_nothing(self, outcome: Outcome) -> None:
+        decision = domain.attempted(CLOSING, outcome, None, now=at(601), retry_at=at(602), limits=LIMITS)
+        assert decision.events == ()
+        assert (decision.state.status, decision.state.closing) == (Status.PENDING, FailureReason.EXPIRED)
+        assert decision.state.due_at == CLOSING.due_at
+
+
+class TestTheEndOfTheHold:
+    def test_no_attempt_begins_after_it(self) -> None:
+        assert not domain.is_too_late(begun(), at(599.999))
+        assert domain.is_too_late(begun(), at(600))
+
+    def test_the_round_is_closed_and_the_provider_told(self) -> None:
+        late = domain.expire(begun(), now=at(600))
+        assert (late.closing, late.due_at) == (FailureReason.EXPIRED, at(600))
+
+    @pytest.mark.parametrize("payment", [COMPLETED, DECLINED, REFUNDING, REFUNDED, CLOSING])
+    def test_it_says_nothing_of_a_payment_that_has_its_end(self, payment: Payment) -> None:
+        assert domain.expire(payment, now=at(601)) is payment
+
+    def test_it_says_nothing_of_a_new_round(self) -> None:
+        anew = domain.retry(DECLINED, method=None, cause=CAUSE, now=at(601), limits=LIMITS, hold=HOLD)
+        assert domain.expire(anew, now=at(602)) is anew
+
+    @pytest.mark.parametrize("returned", [True, False])
+    def test_the_payment_fails_once_nothing_is_held(self, returned: bool) -> None:
+        decision = domain.voided(CLOSING, returned=returned)
+        assert decision.state.status is Status.FAILED
+        assert (decision.state.closing, decision.state.due_at) == (None, None)
+        (failed,) = decision.events
+        assert isinstance(failed, PaymentFailed)
+        assert (failed.reason, failed.returned) == (FailureReason.EXPIRED, returned)
+
+    def test_voiding_twice_fails_it_once(self) -> None:
+        failed = domain.voided(CLOSING, returned=True).state
+        assert domain.voided(failed, returned=False) == (failed, ())
+
+
+class TestANewRound:
+    def test_a_failed_payment_can_be_tried_anew_with_another_card(self) -> None:
+        anew = domain.retry(DECLINED, method="card-slow", cause=WISH, now=at(60), limits=LIMITS, hold=HOLD)
+        assert (anew.status, anew.round, anew.tries, anew.method) == (Status.PENDING, 2, 0, "card-slow")
+        assert anew.key == "payment-1.2"
+        assert anew.expires_at == at(660)
+        assert anew.cause == WISH
+        assert anew.attempts == DECLINED.attempts
+
+    def test_without_another_method_the_same_is_tried(self) -> None:
+        assert domain.retry(DECLINED, method=None, cause=WISH, now=at(60), limits=LIMITS, hold=HOLD).method == "card-ok"
+
+    @pytest.mark.parametrize("payment", [begun(), COMPLETED, REFUNDING, REFUNDED])
+    def test_what_is_under_way_or_was_paid_is_not_charged_anew(self, payment: Payment) -> None:
+        assert domain.retry(payment, method="card-slow", cause=WISH, now=at(60), limits=LIMITS, hold=HOLD) is payment
+
+    def test_an_order_that_was_cancelled_by_wish_can_not_be_charged(self) -> None:
+        closed = msgspec.structs.replace(DECLINED, closed=True)
+        with pytest.raises(PaymentClosed) as refusal:
+            domain.retry(closed, method=None, cause=WISH, now=at(60), limits=LIMITS, hold=HOLD)
+        assert refusal.value.values == {"status": "Failed"}
+
+
+class TestCancelling:
+    def test_a_pending_payment_is_closed(self) -> None:
+        decision = domain.order_cancelled(begun(), off(), cause=WISH, now=at(1))
+        assert decision is not None
+        assert (decision.state.closing, decision.state.due_at) == (FailureReason.CANCELLED, at(1))
+        assert decision.state.closed
+
+    def test_money_that_was_taken_goes_back_once(self) -> None:
+        decision = domain.order_cancelled(COMPLETED, off(), cause=WISH, now=at(1))
+        assert decision is not None
+        assert decision.state.refunding
+        back = domain.refunded(decision.state)
+        assert back.events == (
+            PaymentRefunded(
+                payment_id="payment-1", order_id="order-1", concert_id="concert-1", amount=TOTAL, round=1
+            ),
+        )
+        assert domain.refunded(back.state) == (back.state, ())
+        assert domain.order_cancelled(back.state, off(), cause=WISH, now=at(2)) == (back.state, ())
+
+    def test_a_failed_payment_is_not_tried_anew(self) -> None:
+        decision = domain.order_cancelled(DECLINED, off(), cause=WISH, now=at(1))
+        assert decision is not None
+        assert decision.state.closed
+        assert decision.state.due_at is None
+
+    def test_a_cancellation_that_comes_before_the_payment_forbids_it(self) -> None:
+        decision = domain.order_cancelled(None, off(), cause=WISH, now=at(1))
+        assert decision is not None
+        assert domain.begin(decision.state, TICKET, cause=CAUSE, now=at(2), limits=LIMITS) == (decision.state, ())
+        with pytest.raises(PaymentClosed):
+            domain.retry(decision.state, method=None, cause=WISH, now=at(3), limits=LIMITS, hold=HOLD)
+
+    def test_an_order_that_never_had_seats_has_nothing_to_pay(self) -> None:
+        assert domain.order_cancelled(None, off(had_seats=False), cause=WISH, now=at(1)) is None
+
+    @pytest.mark.parametrize("reason", [reason for reason in CancelReason if not reason.is_wish])
+    def test_an_order_that_failed_by_itself_asks_nothing_of_its_payment(self, reason: CancelReason) -> None:
+        assert domain.order_cancelled(DECLINED, off(reason), cause=WISH, now=at(1)) == (DECLINED, ())
+        assert domain.order_cancelled(None, off(reason), cause=WISH, now=at(1)) is None
+
+
+class TestRefunding:
+    @pytest.mark.parametrize("payment", [begun(), DECLINED, REFUNDING, REFUNDED])
+    def test_only_money_that_was_taken_goes_back(self, payment: Payment) -> None:
+        assert domain.refund(payment, cause=WISH, now=at(1)) == (payment, ())
+
+    @pytest.mark.parametrize("payment", [REFUNDING, CLOSING])
+    def test_a_give_back_without_an_answer_is_tried_later(self, payment: Payment) -> None:
+        later = domain.put_off(payment, until=at(700))
+        assert (later.due_at, later.tries) == (at(700), payment.tries + 1)
+
+    @pytest.mark.parametrize("payment", [begun(), COMPLETED, DECLINED, REFUNDED])
+    def test_what_has_nothing_to_give_back_is_not_put_off(self, payment: Payment) -> None:
+        assert domain.put_off(payment, until=at(700)) is payment
+
+
+@pytest.mark.parametrize("payment", [COMPLETED, DECLINED, REFUNDED])
+def test_a_payment_that_has_its_end_is_never_due(payment: Payment) -> None:
+    assert payment.due_at is None
+    assert domain.take_up(payment, now=at(1), limits=LIMITS) is payment
+
+
+@pytest.mark.parametrize("wanted", list(Status))
+@pytest.mark.parametrize("status", list(Status))
+def test_a_payment_moves_only_as_the_table_says(status: Status, wanted: Status) -> None:
+    payment = IN_STATE[status]
+    if wanted in NEXT[status]:
+        assert domain._become(payment, wanted).status is wanted
+    else:
+        with pytest.raises(ValueError, match=f"can't go from {status} to {wanted}"):
+            domain._become(payment, wanted)
