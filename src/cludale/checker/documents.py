@@ -1,0 +1,307 @@
+"""What stands in the stores and in the log, read from outside: the stored JSON and CloudEvents as they are written.
+
+These shapes are written down a second time on purpose: a checker that read with the services' own code would share
+their mistakes. Only what a rule looks at is read; what else a document holds is of no concern here.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+Body = bytes | Mapping[str, Any]
+"""A document or an event: its JSON, or that JSON parsed."""
+
+
+class Kind(StrEnum):
+    """The kinds of record that are looked at: the service that keeps them, and their name there."""
+
+    CONCERT = "concerts/concert"
+    SECTION = "concerts/section"
+    RESERVATION = "concerts/reservation"
+    ORDER = "orders/order"
+    PAYMENT = "payments/payment"
+    NOTIFICATION = "notifications/notification"
+    AUDIT_ENTRY = "audit/event"
+    AUDIT_HEAD = "audit/head"
+    DEAD_LETTER = "delivery/dead_letter"
+    CONCERTS_ANSWER = "concerts/answer"
+    ORDERS_ANSWER = "orders/answer"
+    PAYMENTS_ANSWER = "payments/answer"
+
+
+ANSWERS = (Kind.CONCERTS_ANSWER, Kind.ORDERS_ANSWER, Kind.PAYMENTS_ANSWER)
+
+
+class Unreadable(ValueError):
+    """A document isn't what it has to be; the message says where."""
+
+
+class Money(msgspec.Struct, frozen=True, gc=False):
+    """Minor units of a currency."""
+
+    amount: int
+    currency: str
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"
+
+
+class _Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, tag_field="_", gc=False):
+    version: int = 0
+    """How often it was committed; the store says so, beside the document. 0: not known."""
+
+
+class PlannedSection(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """A section as scheduled."""
+
+    id: str
+    total_seats: int
+    price: Money
+
+
+class Concert(_Document, frozen=True, tag="concert"):
+    """A concert: what was put on sale, at what price."""
+
+    id: str
+    sections: tuple[PlannedSection, ...]
+
+
+class Section(_Document, frozen=True, tag="section"):
+    """A section's count of its seats."""
+
+    concert_id: str
+    id: str
+    total: int
+    sold: int = 0
+    held: Mapping[int, int] = {}
+    """Seats held until which second since 1970."""
+
+
+class Reservation(_Document, frozen=True, tag="reservation"):
+    """Seats of one section, held for somebody, sold to them, or given back."""
+
+    id: str
+    concert_id: str
+    section: str
+    quantity: int
+    status: str
+    expires_at: datetime
+    order_id: str | None = None
+    released_for: str | None = None
+    successor: str | None = None
+    closed: bool = False
+
+
+class Order(_Document, frozen=True, tag="order"):
+    """An order."""
+
+    id: str
+    concert_id: str
+    user_id: str
+    quantity: int
+    status: str
+    section: str | None = None
+    reservation_id: str | None = None
+    total: Money | None = None
+    expires_at: datetime | None = None
+    reason: str | None = None
+    tries: int = 0
+
+
+class Payment(_Document, frozen=True, tag="payment"):
+    """The money side of one order."""
+
+    id: str
+    order_id: str
+    concert_id: str
+    reservation_id: str
+    quantity: int
+    amount: Money
+    status: str
+    round: int = 1
+    tries: int = 0
+    closing: str | None = None
+    refunding: bool = False
+    closed: bool = False
+
+
+class Notification(_Document, frozen=True, tag="notification"):
+    """One thing that one buyer is told."""
+
+    id: str
+    order_id: str
+    kind: str
+    status: str
+    detail: str | None = None
+
+
+class Given(msgspec.Struct, frozen=True, gc=False):
+    """An HTTP answer as it was given."""
+
+    status: int
+    body: str
+
+
+class KeptAnswer(_Document, frozen=True, tag="answer"):
+    """The first answer to an idempotency key, kept to be given again."""
+
+    fingerprint: str
+    answer: Given
+
+
+class DeadLetter(_Document, frozen=True, tag="letter"):
+    """A delivery that was given up."""
+
+    id: str
+    consumer: str
+    event_type: str
+    event_id: str
+    reason: str
+    attempts: int
+    state: str
+    body: str
+
+
+class Head(_Document, frozen=True, tag="head"):
+    """What the audit log says of its own end."""
+
+    sequence: int = 0
+    hash: str = ""
+
+
+class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="_", tag="ledger", gc=False):
+    """What the payment provider itself knows of one key: what it took and what it gave back, in minor units."""
+
+    key: str
+    captured: int
+    refunded: int
+    charges: int = 1
+    """How often it took the money, if it took any."""
+
+    @property
+    def net(self) -> int:
+        """What the provider still has."""
+        return self.captured - self.refunded
+
+    @property
+    def payment_id(self) -> str:
+        """The payment whose round this key is: keys are `<payment id>.<round>`."""
+        return self.key.rpartition(".")[0]
+
+    @property
+    def round(self) -> int:
+        """The round; 0 if the key has none."""
+        text = self.key.rpartition(".")[2]
+        return int(text) if text.isdecimal() else 0
+
+
+class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """The data of any of the platform's events: each has some of these."""
+
+    order_id: str | None = None
+    concert_id: str | None = None
+    reservation_id: str | None = None
+    payment_id: str | None = None
+    notification_id: str | None = None
+    user_id: str | None = None
+    section: str | None = None
+    quantity: int | None = None
+    expires_at: datetime | None = None
+    reason: str | None = None
+    was_paid: bool | None = None
+    total: Money | None = None
+    amount: Money | None = None
+    round: int | None = None
+    payment_round: int | None = None
+    returned: bool | None = None
+    kind: str | None = None
+    channel: str | None = None
+    sections: tuple[PlannedSection, ...] | None = None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A CloudEvent of the platform."""
+
+    id: str
+    type: str
+    source: str
+    subject: str
+    time: datetime
+    data: EventData
+    specversion: str = "1.0"
+    correlationid: str | None = None
+    causationid: str | None = None
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="_", tag="fact", omit_defaults=True, gc=False):
+    """An event and where it was found: in the audit log, at `sequence`, or (0) still on its way there."""
+
+    event: Event
+    sequence: int = 0
+    cause_missing: bool = False
+    """The log marks that it took this event in without having its cause."""
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """An entry of the audit log as stored. The hash covers `event` byte for byte."""
+
+    sequence: int
+    hash: str
+    event: msgspec.Raw
+    cause_missing: bool = False
+
+
+Document = Concert | Section | Reservation | Order | Payment | Notification | KeptAnswer | DeadLetter | Head
+
+_TYPES: Mapping[Kind, type[Any]] = {
+    Kind.CONCERT: Concert,
+    Kind.SECTION: Section,
+    Kind.RESERVATION: Reservation,
+    Kind.ORDER: Order,
+    Kind.PAYMENT: Payment,
+    Kind.NOTIFICATION: Notification,
+    Kind.AUDIT_HEAD: Head,
+    Kind.DEAD_LETTER: DeadLetter,
+    Kind.CONCERTS_ANSWER: KeptAnswer,
+    Kind.ORDERS_ANSWER: KeptAnswer,
+    Kind.PAYMENTS_ANSWER: KeptAnswer,
+}
+_documents: Mapping[Kind, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(each) for kind, each in _TYPES.items()
+}
+_entries = msgspec.json.Decoder(AuditEntry)
+_events = msgspec.json.Decoder(Event)
+_encode = msgspec.json.Encoder().encode
+
+
+def as_bytes(body: Body) -> bytes:
+    """The JSON of `body`."""
+    return body if isinstance(body, bytes) else _encode(body)
+
+
+def document(kind: Kind, version: int, body: Body) -> Any:
+    """The record's document. Raises Unreadable."""
+    try:
+        read = _documents[kind].decode(as_bytes(body))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(str(error)) from error
+    return msgspec.structs.replace(read, version=version)
+
+
+def entry(body: Body) -> AuditEntry:
+    """An entry of the audit log. Raises Unreadable."""
+    try:
+        return _entries.decode(as_bytes(body))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(str(error)) from error
+
+
+def event(body: Body) -> Event:
+    """An event from the wire. Raises Unreadable."""
+    try:
+        return _events.decode(as_bytes(body))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(str(error)) from error
