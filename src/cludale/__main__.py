@@ -1,0 +1,5 @@
+"""`python -m cludale` is `cludale`."""
+
+from cludale.cli import main
+
+main()

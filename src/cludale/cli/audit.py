@@ -1,0 +1,185 @@
+"""`cludale audit`: the log of all events. Questions go to a running server; verify and replay read the data folder."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from cludale.cli.client import Client, Json, Url
+from cludale.cli.screen import NO, fail, print_json, say, table
+from cludale.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Every event, chained by hashes: look, verify, rebuild, deliver again.",
+)
+
+_EVENTS = ("sequence", "timestamp", "eventType", "subject", "payload")
+Time = Annotated[str | None, typer.Option(help="A time: 2027-06-05T19:30:00Z.")]
+
+
+@app.command()
+def events(
+    *,
+    type: Annotated[str | None, typer.Option(help="Only these: OrderPaid, SeatsReserved, …")] = None,
+    order: Annotated[str | None, typer.Option(help="Only of this order.")] = None,
+    concert: Annotated[str | None, typer.Option(help="Only of this concert.")] = None,
+    since: Time = None,
+    until: Time = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many at most.")] = 50,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """List events in the order in which they were recorded."""
+    wanted = {"type": type, "orderId": order, "concertId": concert, "since": since, "until": until}
+    with Client(url) as client:
+        found = client.items("/audit/events", wanted, limit=limit)
+        if json:  # one a line, as they come: there may be millions
+            for each in found:
+                say(msgspec.json.encode(each).decode())
+            return
+        table(list(found), columns=_EVENTS, as_json=False)
+
+
+@app.command()
+def order(
+    id: Annotated[str, typer.Argument(help="The order's id.")],
+    *,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Tell an order's story: causes before effects."""
+    with Client(url) as client:
+        story = client.get(f"/audit/orders/{id}")["items"]
+    table(story, columns=("timestamp", "source", "eventType", "payload"), as_json=json)
+
+
+@app.command()
+def verify(
+    *,
+    data: Annotated[Path | None, typer.Option(help="The data folder. Without it, the one in the settings.")] = None,
+    url: Annotated[str | None, typer.Option(help="Ask this server instead of reading a data folder.")] = None,
+    json: Json = False,
+) -> None:
+    """Check the chain of hashes, beside a running server or without one.
+
+    Exit status 1 if it is broken.
+    """
+    if url is not None:
+        with Client(url) as client:
+            verdict: dict[str, Any] = client.get("/audit/verify")
+    else:
+        from cludale.cli import offline
+
+        with _progress() as progress:
+            task = progress.add_task("verifying", total=None)
+            verdict = offline.verify(_folder(data), lambda done, of: progress.update(task, completed=done, total=of))
+    if json:
+        print_json(verdict)
+    elif verdict["ok"]:
+        say(f"The chain holds: {verdict['events']} events, head {verdict['head']}")
+    else:
+        broken = verdict["broken"]
+        say(f"BROKEN at entry {broken['sequence']}: {broken['what']}")
+    if not verdict["ok"]:
+        raise typer.Exit(NO)
+
+
+@app.command()
+def replay(
+    services: Annotated[
+        list[str] | None, typer.Argument(help="concerts, orders, payments, notifications; without any, all of them.")
+    ] = None,
+    *,
+    until: Annotated[
+        str | None, typer.Option(help="Rebuild the state as it was at this time, without comparing.")
+    ] = None,
+    into: Annotated[Path | None, typer.Option(help="Keep what is rebuilt in this new file.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The data folder. Without it, the one in the settings.")] = None,
+    json: Json = False,
+) -> None:
+    """Rebuild state from the log into an empty store, and compare it with the live one.
+
+    Nothing is published, paid or sent. Exit status 1 if there is a difference.
+    """
+    from cludale.cli import offline
+
+    moment = None if until is None else _time(until)
+    with _progress() as progress:
+        task = progress.add_task("folding events", total=None)
+        outcome = offline.replay(
+            _folder(data),
+            services or None,
+            until=moment,
+            into=into,
+            progress=lambda done, of: progress.update(task, completed=done, total=of),
+        )
+    differences = [difference._asdict() for difference in outcome.differences]
+    if json:
+        print_json(
+            {
+                "events": outcome.events,
+                "rebuilt": outcome.rebuilt,
+                "compared": outcome.compared,
+                "differences": differences,
+            }
+        )
+    else:
+        say(f"{outcome.events} events folded.")
+        table(
+            [{"kind": kind, "records": count} for kind, count in outcome.rebuilt.items()],
+            columns=("kind", "records"),
+            as_json=False,
+        )
+        if not outcome.compared:
+            say(f"\nThat is how it stood at {until}." + ("" if into else " Keep it with --into FILE."))
+        elif differences:
+            say("\nDIFFERENT from the live store:")
+            table(differences, columns=("service", "kind", "id", "field", "live", "rebuilt"), as_json=False)
+        else:
+            say("\nThe same as the live store.")
+    if differences:
+        raise typer.Exit(NO)
+
+
+@app.command()
+def redeliver(
+    event_ids: Annotated[list[str], typer.Argument(help="Ids of events.")],
+    *,
+    to: Annotated[list[str] | None, typer.Option(help="To this service; without it, to all that hear them.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Deliver events again. Services know what they have handled, so nothing is applied twice."""
+    with Client(url) as client:
+        answer = client.post("/audit/replay", {"eventIds": event_ids, "to": to or None})
+    table(answer["items"], columns=("eventType", "eventId", "service", "answer"), as_json=json)
+
+
+def _folder(data: Path | None) -> Path:
+    return data or Settings.from_env(os.environ).data_dir
+
+
+def _time(text: str) -> datetime:
+    try:
+        moment = msgspec.convert(text, datetime)
+    except msgspec.ValidationError as error:
+        fail(f"{text!r} is no time; write 2027-06-05T19:30:00Z ({error})")
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

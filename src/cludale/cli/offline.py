@@ -1,0 +1,112 @@
+"""`audit verify` and `audit replay` on a data folder: beside a running server, or without one. Writes nothing there."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import msgspec
+
+from cludale.adapters.sqlite import SchemaRefused, SqliteReader, SqliteStore, StoreInUse, open_readonly
+from cludale.adapters.system.clock import SystemClock
+from cludale.cli.screen import NO, fail
+from cludale.compose import KINDS, STORE
+from cludale.kernel.wire import Codec
+from cludale.ports.records import Records, StoreUnavailable
+from cludale.runtime.replay import CannotFold, Difference, NotEmpty, Rebuild, Replay
+from cludale.services.audit.replay import AuditLog, UnreadableEntry
+from cludale.services.audit.service import Audit
+from cludale.services.catalogue import CATALOGUE
+from cludale.services.concerts.replay import ConcertsReplay
+from cludale.services.notifications.replay import NotificationsReplay
+from cludale.services.orders.replay import OrdersReplay
+from cludale.services.payments.replay import PaymentsReplay
+
+REPLAYS: tuple[Callable[[], Replay], ...] = (ConcertsReplay, OrdersReplay, PaymentsReplay, NotificationsReplay)
+
+Tell = Callable[[int, int | None], None]
+"""How many of how many are done."""
+
+
+class Outcome(NamedTuple):
+    """What came of a replay."""
+
+    events: int
+    rebuilt: dict[str, int]
+    compared: bool
+    differences: Sequence[Difference]
+
+
+def verify(folder: Path, progress: Tell) -> dict[str, Any]:
+    """Follow the chain in the folder's store. Ends the program with one line if there is none."""
+
+    async def run() -> dict[str, Any]:
+        live = _open(folder)
+        try:
+            verdict = await Audit(cast("Records", live), SystemClock()).verify(progress)
+        finally:
+            await live.close()
+        found: dict[str, Any] = msgspec.to_builtins(verdict)
+        return found
+
+    try:
+        return asyncio.run(run())
+    except StoreUnavailable as error:
+        fail(f"{folder}: {error}")
+
+
+def replay(
+    folder: Path,
+    services: Sequence[str] | None,
+    *,
+    until: datetime | None,
+    into: Path | None,
+    progress: Tell,
+) -> Outcome:
+    """Rebuild from the folder's log, and compare unless it is the state of another time."""
+    replays = [each() for each in REPLAYS]
+    known = [each.service for each in replays]
+    for service in services or ():
+        if service not in known:
+            fail(f"{service!r} can't be rebuilt; these can: {', '.join(known)}")
+    chosen = [each for each in replays if services is None or each.service in services]
+    if into is not None and into.exists():
+        fail(f"{into} is there already; name a new file")
+    try:
+        return asyncio.run(_replay(folder, chosen, until=until, into=into, progress=progress))
+    except (StoreUnavailable, StoreInUse, NotEmpty) as error:
+        fail(str(error))
+    except (UnreadableEntry, CannotFold) as error:
+        fail(f"the log can't be folded: {error}", NO)
+
+
+async def _replay(
+    folder: Path, replays: Sequence[Replay], *, until: datetime | None, into: Path | None, progress: Tell
+) -> Outcome:
+    codec = Codec(CATALOGUE)
+    live = _open(folder)
+    try:
+        with tempfile.TemporaryDirectory(prefix="cludale-replay-") as scratch:
+            rebuilt = SqliteStore(into or Path(scratch) / STORE, KINDS, codec)
+            try:
+                records = cast("Records", live)
+                rebuild = Rebuild(AuditLog(records, codec, until=until), replays, rebuilt)
+                await rebuild.run(lambda done: progress(done, None))
+                differences = [] if until is not None else await rebuild.compare(records)
+                return Outcome(rebuild.events, await rebuild.counts(), until is None, differences)
+            finally:
+                await rebuilt.close()
+    finally:
+        await live.close()
+
+
+def _open(folder: Path) -> SqliteReader:
+    path = folder / STORE
+    if not path.exists():
+        fail(f"there is no store in {folder}: name the data folder with --data or CLUDALE_DATA_DIR")
+    try:
+        return open_readonly(path, KINDS)
+    except (SchemaRefused, StoreUnavailable) as error:
+        fail(f"{path}: {error}")

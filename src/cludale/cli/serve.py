@@ -1,0 +1,122 @@
+"""`cludale serve`: all of the platform, or some of its services, in the foreground."""
+
+import asyncio
+import logging
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cludale import __version__
+from cludale.cli.screen import fail, say
+from cludale.settings import LogLevel, Settings
+
+if TYPE_CHECKING:
+    import socket
+
+    from cludale.compose import Platform
+
+_log = logging.getLogger("cludale")
+
+
+def serve(
+    services: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="concerts, orders, payments, notifications, audit; without any, all of them.", metavar="[SERVICE]…"
+        ),
+    ] = None,
+) -> None:
+    """Start the server, in the foreground, until Ctrl+C or SIGTERM.
+
+    What it serves goes on where the last start stopped. `cludale settings` shows what can be set.
+    """
+    # Litestar and the services take a third of a second to load, which `cludale --help` need not wait for.
+    import uvloop
+
+    from cludale.adapters.sqlite import SchemaRefused, StoreInUse
+    from cludale.compose import SERVICES, MissingSetting
+    from cludale.ports.records import StoreUnavailable
+    from cludale.web.server import CannotListen, listen
+
+    settings = Settings.from_env(os.environ)
+    chosen = [each for each in services or ["all"] if each != "all"] or list(SERVICES)
+    for each in chosen:
+        if each not in SERVICES:
+            fail(f"there is no service {each!r}; these are: all, {', '.join(SERVICES)}")
+    _log_to_stderr(settings.log_level)
+    for variable, meant in Settings.unknown(os.environ).items():
+        if variable != "CLUDALE_URL":
+            _log.warning("%s means nothing here%s", variable, f"; {meant} does" if meant else "")
+    try:
+        listener = listen(settings.host, settings.port)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, chosen, listener))
+    except CannotListen as error:
+        fail(f"{error} (CLUDALE_HOST, CLUDALE_PORT)")
+    except StoreInUse as error:
+        fail(f"{error}: stop the server that has {settings.data_dir} open, or take another folder (CLUDALE_DATA_DIR)")
+    except (SchemaRefused, MissingSetting, StoreUnavailable) as error:
+        fail(str(error))
+    except PermissionError as error:
+        fail(f"{error.filename or settings.data_dir}: {error.strerror} (CLUDALE_DATA_DIR names the data folder)")
+
+
+async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket") -> None:
+    from cludale.compose import Platform
+    from cludale.web.app import WebApp
+    from cludale.web.door import Limits
+    from cludale.web.server import serve as serve_app
+
+    platform = Platform(settings, chosen)
+    app = WebApp(
+        platform.services,
+        is_ready=lambda: platform.ready,
+        gauges=platform.gauges,
+        max_body_bytes=settings.max_body_bytes,
+        version=__version__,
+    )
+
+    async def started() -> None:
+        await platform.start()
+        await _greet(platform, listener)
+
+    limits = Limits(
+        body_bytes=settings.max_body_bytes,
+        connections=settings.max_connections,
+        request_seconds=settings.request_seconds,
+        idle_seconds=settings.idle_seconds,
+    )
+    try:
+        await serve_app(app, listener, limits=limits, shutdown_seconds=settings.shutdown_seconds, started=started)
+    finally:
+        await platform.stop()
+
+
+async def _greet(platform: "Platform", listener: "socket.socket") -> None:
+    """Tell whoever started it what runs where, and how to buy a ticket."""
+    from cludale.services.concerts.service import Search
+    from cludale.web.server import address_of
+
+    settings, address = platform.settings, address_of(listener)
+    names = ", ".join(service.name for service in platform.services)
+    key = "in CLUDALE_ORGANIZER_KEY" if settings.organizer_key else settings.data_dir / "organizer.key"
+    say(f"Cludale Tickets {__version__} on {address} ({names})")
+    say(f"  data           {settings.data_dir}")
+    say(f"  organizer key  {key}")
+    say(f"  documentation  {address}/docs")
+    if platform.whole:
+        found, _ = await platform.concerts.search(Search(limit=10))
+        open_now = [standing for standing in found if standing.concert.on_sale_at is None]
+        if open_now:
+            body = f'{{"concertId": "{open_now[0].concert.id}", "userId": "me", "quantity": 2}}'
+            say(f"Buy two tickets:\n  curl -s {address}/orders -H 'content-type: application/json' -d '{body}'")
+        else:
+            say("Put a concert on:")
+            say("  cludale concerts add 'The Paper Lanterns' 2027-06-05 --seats 1000 --price 45.00EUR")
+
+
+def _log_to_stderr(level: LogLevel) -> None:
+    logging.basicConfig(level=level.value.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    for noisy in ("httpx", "httpcore", "uvicorn.error"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
