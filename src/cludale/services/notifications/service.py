@@ -157,6 +157,11 @@ class Notifications:
             # what was not written down is due again when its lease ends
             _log.error("sending stopped: %s", error, exc_info=error)
 
+    @property
+    def busy(self) -> bool:
+        """Is anything being sent, or looked for to be sent?"""
+        return bool(self._tasks)
+
     async def stop(self) -> None:
         """Leave what is under way to whoever finds it due."""
         tasks = list(self._tasks)

@@ -1,0 +1,142 @@
+"""Notifications over a real store in a temporary file, with messengers that a test decides."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from tests.fakes import CountingIds, ManualClock
+
+from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.wire import Codec
+from cludale.ports.contacts import Contact, ContactsUnreachable
+from cludale.ports.messengers import Message, NotSent
+from cludale.ports.records import Query, Records
+from cludale.runtime.backoff import Backoff
+from cludale.services.catalogue import CATALOGUE
+from cludale.services.notifications.domain import Notification
+from cludale.services.notifications.events import NotificationSent
+from cludale.services.notifications.service import Notifications
+from cludale.services.notifications.store import KINDS
+
+CODEC = Codec(CATALOGUE)
+
+
+class AddressBook:
+    """Contacts that a test knows."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Contact] = {}
+        self.away = False
+        self.asked: list[Sequence[str]] = []
+
+    async def of(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
+        self.asked.append(order_ids)
+        if self.away:
+            raise ContactsUnreachable("orders is away")
+        return {order: self.known[order] for order in order_ids if order in self.known}
+
+
+class Messenger:
+    """A Mailer and TextMessenger that keeps what it sends, or does what `then` says first."""
+
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+        self.tried: list[str] = []
+        self.then: Callable[[Message], Awaitable[None]] | None = None
+        self.at_once = self.most_at_once = 0
+
+    async def send(self, message: Message) -> None:
+        self.tried.append(message.id)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            if self.then is not None:
+                await self.then(message)
+            self.sent.append(message)
+        finally:
+            self.at_once -= 1
+
+    async def has_sent(self, count: int) -> None:
+        """Return when so many messages were sent; they have two seconds for that."""
+        for _ in range(400):
+            if len(self.sent) >= count:
+                return
+            await asyncio.sleep(0.005)
+        raise AssertionError(f"{len(self.sent)} of {count} messages were sent")
+
+    def refuses(self, *, permanent: bool) -> None:
+        async def refuse(message: Message) -> None:
+            raise NotSent("550 no" if permanent else "451 not now", permanent=permanent)
+
+        self.then = refuse
+
+    def takes_seconds(self, seconds: float) -> None:
+        async def wait(message: Message) -> None:
+            await asyncio.sleep(seconds)
+
+        self.then = wait
+
+
+class World:
+    """A notifications service and what is around it. A restart is a second `notifications` over the same store."""
+
+    def __init__(self, records: SqliteStore) -> None:
+        self.records = records
+        self.clock = ManualClock()
+        self.ids = CountingIds()
+        self.contacts = AddressBook()
+        self.mailer = Messenger()
+        self.texts = Messenger()
+        self.services: list[Notifications] = []
+
+    def notifications(
+        self,
+        *,
+        records: Records | None = None,
+        attempts: int = 3,
+        concurrency: int = 8,
+        send_seconds: float = 1,
+    ) -> Notifications:
+        self.services.append(
+            Notifications(
+                records or self.records,
+                clock=self.clock,
+                ids=self.ids,
+                contacts=self.contacts,
+                mailer=self.mailer,
+                texts=self.texts,
+                send_seconds=send_seconds,
+                attempts=attempts,
+                backoff=Backoff(first_seconds=10, max_seconds=60),
+                concurrency=concurrency,
+            )
+        )
+        return self.services[-1]
+
+    async def stored(self) -> dict[str, Notification]:
+        found, _ = await self.services[-1].find(Query(limit=1000))
+        return {each.id: each for each in found}
+
+    async def published(self) -> list[NotificationSent]:
+        events = [CODEC.decode(entry.body).data for entry in await self.records.pending(0, 1000)]
+        assert all(isinstance(event, NotificationSent) for event in events)
+        return events
+
+    async def settled(self) -> dict[str, Notification]:
+        """The notifications, once nothing is being sent and nothing known to be due is left."""
+        for _ in range(500):
+            if not any(service.busy for service in self.services):
+                return await self.stored()
+            await asyncio.sleep(0.005)
+        raise AssertionError("still sending")
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    store = SqliteStore(tmp_path / "cludale.db", KINDS, CODEC)
+    world = World(store)
+    yield world
+    for service in world.services:
+        await service.stop()
+    await store.close()
