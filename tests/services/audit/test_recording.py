@@ -144,7 +144,7 @@ async def test_while_the_store_is_away_events_are_delivered_later(path: Path, cl
 
 
 def test_events_that_cause_each_other_wait_until_their_patience_ends() -> None:
-    circle = [Arrival("a", "b"), Arrival("b", "a")]
+    circle: list[Arrival] = [("a", "b", True), ("b", "a", True)]
     assert causes_first(circle, lambda _: False).waiting == [0, 1]
-    order = causes_first([Arrival("a", "b", waits=False), Arrival("b", "a")], lambda _: False)
+    order = causes_first([("a", "b", False), ("b", "a", True)], lambda _: False)
     assert (order.ready, order.orphans, order.waiting) == ([0, 1], frozenset({0}), [])

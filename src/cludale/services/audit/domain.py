@@ -28,13 +28,9 @@ def link(previous: str, event: bytes) -> str:
     return sha256(previous.encode() + event).hexdigest()
 
 
-class Arrival(NamedTuple):
-    """An event on its way into the log, and the event that must be there before it."""
-
-    event_id: str
-    causation_id: str | None
-    waits: bool = True
-    """False: it has waited long enough, and is recorded whether its cause is there or not."""
+Arrival = tuple[str, str | None, bool]
+"""An event on its way into the log: its id, the id of the event that must be there before it, and whether it still
+waits for that; False when it has waited long enough. A plain tuple, because there is one for each event there is."""
 
 
 class Order(NamedTuple):
@@ -61,7 +57,7 @@ def causes_first(batch: Sequence[Arrival], is_recorded: Callable[[str], bool]) -
         stack = [position]
         while stack:
             at = stack.pop()
-            own = batch[at].event_id
+            own = batch[at][0]
             if own not in placed and not is_recorded(own):
                 placed.add(own)
                 ready.append(at)
@@ -78,10 +74,10 @@ def causes_first(batch: Sequence[Arrival], is_recorded: Callable[[str], bool]) -
     if not blocked:
         return Order(ready, frozenset(), [])
     left = sorted(position for positions in blocked.values() for position in positions)
-    orphans = [at for at in left if not batch[at].waits]
+    orphans = [at for at in left if not batch[at][2]]
     for position in orphans:
         place(position)
-    waiting = [at for at in left if batch[at].event_id not in placed and not is_recorded(batch[at].event_id)]
+    waiting = [at for at in left if batch[at][0] not in placed and not is_recorded(batch[at][0])]
     return Order(ready, frozenset(orphans), waiting)
 
 

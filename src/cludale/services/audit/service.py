@@ -34,21 +34,22 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Recent:
-    """The ids recorded last: at least `limit` of them, at most twice as many."""
+    """The ids recorded last: at least `limit` of them, at most twice as many and a batch."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._new: set[str] = set()
-        self._old: set[str] = set()
+        self._old: list[str] = []
+        self._new: list[str] = []
+        self.ids: set[str] = set()
 
-    def __contains__(self, id: str) -> bool:
-        return id in self._new or id in self._old
-
-    def update(self, ids: Sequence[str]) -> None:
-        self._new.update(ids)
+    def add(self, ids: Sequence[str]) -> None:
+        """Remember these, and forget the oldest when there are too many."""
+        self._new += ids
+        self.ids.update(ids)
         if len(self._new) >= self._limit:
-            self._old = self._new
-            self._new = set()
+            self.ids.difference_update(self._old)
+            self.ids.update(self._new)  # one that was remembered a second time stays
+            self._old, self._new = self._new, []
 
 
 class Audit:
@@ -81,11 +82,8 @@ class Audit:
 
     async def _record(self, deliveries: Sequence[Delivery]) -> list[Answer]:
         patience = self._patience
-        batch = [
-            Arrival(delivery.event.id, delivery.event.causationid, delivery.attempt < patience)
-            for delivery in deliveries
-        ]
-        order = causes_first(batch, self._recent.__contains__)
+        batch: list[Arrival] = [(event.id, event.causationid, attempt < patience) for event, _, attempt in deliveries]
+        order = causes_first(batch, self._recent.ids.__contains__)
         for _ in range(CONFLICT_RETRIES):
             if order.waiting or order.orphans:
                 order = await self._look_up_causes(batch)
@@ -93,10 +91,10 @@ class Audit:
                 break
             conflict = await self._commit([(deliveries[at], at in order.orphans) for at in order.ready])
             if conflict is None:
-                self._recent.update([batch[at].event_id for at in order.ready])
+                self._recent.add([batch[at][0] for at in order.ready])
                 break
-            await self._know([batch[at].event_id for at in order.ready])
-            order = causes_first(batch, self._recent.__contains__)
+            await self._know([batch[at][0] for at in order.ready])
+            order = causes_first(batch, self._recent.ids.__contains__)
         else:
             return [Answer.RETRY] * len(deliveries)
         answers = [Answer.SUCCESS] * len(deliveries)
@@ -106,13 +104,13 @@ class Audit:
 
     async def _look_up_causes(self, batch: Sequence[Arrival]) -> Order:
         """The order of the batch, knowing what the store has and we had forgotten."""
-        await self._know([each.causation_id for each in batch if each.causation_id is not None])
-        return causes_first(batch, self._recent.__contains__)
+        await self._know([cause for _, cause, _ in batch if cause is not None])
+        return causes_first(batch, self._recent.ids.__contains__)
 
     async def _know(self, ids: Sequence[str]) -> None:
-        unknown = [Key(PARTITION, event) for event in dict.fromkeys(ids) if event not in self._recent]
+        unknown = [Key(PARTITION, event) for event in dict.fromkeys(ids) if event not in self._recent.ids]
         if unknown:
-            self._recent.update(list(await self._records.get(ENTRY, unknown)))
+            self._recent.add(list(await self._records.get(ENTRY, unknown)))
 
     async def _commit(self, entries: Sequence[tuple[Delivery, bool]]) -> VersionConflict | None:
         """Put the entries at the end of the chain; a conflict wrote nothing."""
