@@ -42,7 +42,7 @@ class MethodNotAllowed(Refusal):
 
     def __init__(self, method: str, allowed: Iterable[str]) -> None:
         self.allowed = ", ".join(sorted(allowed))
-        super().__init__(f"{method} does not go here; {self.allowed} does.")
+        super().__init__(f"{method} does not go here; these do: {self.allowed}.")
 
 
 class BodyTooLarge(Refusal):

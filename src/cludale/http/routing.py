@@ -15,8 +15,10 @@ from litestar.exceptions import ValidationException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter, ParameterKwarg
+from litestar.types import Guard
 from litestar.typing import FieldDefinition
 
+from cludale.http.access import Access
 from cludale.http.answers import Answer
 from cludale.http.bodies import Body, check_media_type, fault
 from cludale.http.problems import Problems, Statuses
@@ -139,6 +141,15 @@ def refusals(statuses: Statuses, *kinds: type[Exception]) -> dict[int, ResponseS
         )
         for status, lines in sorted(by_status.items())
     }
+
+
+def organizer_only(access: Access) -> Guard:
+    """A guard: raises Unauthorized, before anything else is looked at."""
+
+    def check(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        access.check_organizer(connection.headers.get("authorization"))
+
+    return check
 
 
 def only_known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -13,7 +13,7 @@ from cludale.http.access import Access
 from cludale.http.answers import json_answer
 from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
 from cludale.http.problems import Statuses, Unauthorized
-from cludale.http.routing import ORGANIZER, Authorization, JsonBody, refusals, respond
+from cludale.http.routing import ORGANIZER, JsonBody, organizer_only, refusals, respond
 from cludale.kernel.refusals import Invalid, NotFound
 from cludale.ports.records import UnusableCursor
 from cludale.services.audit.replay import Redelivered, Redelivery
@@ -46,9 +46,11 @@ class Story(msgspec.Struct, frozen=True):
 
 def routes(audit: Audit, redelivery: Redelivery, access: Access) -> list[HTTPRouteHandler]:
     """The routes of audit."""
+    organizer = organizer_only(access)
 
     @get(
         "/audit/events",
+        guards=[organizer],
         security=ORGANIZER,
         tags=["audit"],
         summary="List events",
@@ -56,7 +58,6 @@ def routes(audit: Audit, redelivery: Redelivery, access: Access) -> list[HTTPRou
         responses=refusals(STATUS, Unauthorized, Invalid, UnusableCursor),
     )
     async def list_events(
-        authorization: Authorization = None,
         type: Annotated[str | None, Parameter(query="type", description="`OrderPaid`, for example")] = None,
         order_id: Annotated[str | None, Parameter(query="orderId")] = None,
         concert_id: Annotated[str | None, Parameter(query="concertId")] = None,
@@ -65,7 +66,6 @@ def routes(audit: Audit, redelivery: Redelivery, access: Access) -> list[HTTPRou
         limit: Limit = DEFAULT_LIMIT,
         after: After = None,
     ) -> Response[Page[Listed]]:
-        access.check_organizer(authorization)
         wanted = Filter(
             type=type,
             order_id=order_id,
@@ -78,25 +78,25 @@ def routes(audit: Audit, redelivery: Redelivery, access: Access) -> list[HTTPRou
 
     @get(
         "/audit/orders/{order_id:str}",
+        guards=[organizer],
         security=ORGANIZER,
         tags=["audit"],
         summary="Tell an order's story",
         description="Every event of the order, causes before effects, then by time.",
         responses=refusals(STATUS, Unauthorized, NotFound),
     )
-    async def tell_story(order_id: str, authorization: Authorization = None) -> Response[Story]:
-        access.check_organizer(authorization)
+    async def tell_story(order_id: str) -> Response[Story]:
         return respond(json_answer(Story(await audit.story(order_id))))
 
     @get(
         "/audit/verify",
+        guards=[organizer],
         security=ORGANIZER,
         tags=["audit"],
         summary="Verify the chain of hashes",
         responses=refusals(STATUS, Unauthorized),
     )
-    async def verify_chain(authorization: Authorization = None) -> Response[Verdict]:
-        access.check_organizer(authorization)
+    async def verify_chain() -> Response[Verdict]:
         return respond(json_answer(await audit.verify()))
 
     @post(
@@ -104,14 +104,14 @@ def routes(audit: Audit, redelivery: Redelivery, access: Access) -> list[HTTPRou
         dto=JsonBody[Replay],
         return_dto=None,
         status_code=202,
+        guards=[organizer],
         security=ORGANIZER,
         tags=["audit"],
         summary="Deliver events again",
         description="Services know what they have handled: what was applied is not applied twice.",
         responses=refusals(STATUS, Unauthorized, NotFound, Invalid, UnusableCursor),
     )
-    async def replay_events(data: Replay, authorization: Authorization = None) -> Response[Redelivered]:
-        access.check_organizer(authorization)
+    async def replay_events(data: Replay) -> Response[Redelivered]:
         filters = (data.type, data.order_id, data.concert_id, data.since, data.until)
         if data.event_ids is not None:
             if any(each is not None for each in (*filters, data.after)):

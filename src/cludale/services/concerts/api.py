@@ -22,12 +22,12 @@ from cludale.http.problems import Problems, Statuses, Unauthorized
 from cludale.http.routing import (
     ANYONE,
     ORGANIZER,
-    Authorization,
     Express,
     ExpressRequest,
     IdempotencyKey,
     JsonBody,
     Traceparent,
+    organizer_only,
     refusals,
     respond,
     usable_trace,
@@ -247,22 +247,20 @@ class ConcertsApi:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """The routes for Litestar."""
-        concerts, access = self._concerts, self._access
+        concerts, organizer = self._concerts, organizer_only(self._access)
 
         @post(
             "/concerts",
             dto=JsonBody[ScheduleConcert],
             return_dto=None,
             status_code=201,
+            guards=[organizer],
             security=ORGANIZER,
             tags=["concerts"],
             summary="Put a concert on",
             responses=refusals(STATUS, Unauthorized, ConcertExists, Invalid),
         )
-        async def schedule_concert(
-            data: ScheduleConcert, authorization: Authorization = None, traceparent: Traceparent = None
-        ) -> Response[ConcertView]:
-            access.check_organizer(authorization)
+        async def schedule_concert(data: ScheduleConcert, traceparent: Traceparent = None) -> Response[ConcertView]:
             return respond(await self.schedule(data, traceparent))
 
         @get(
@@ -318,6 +316,7 @@ class ConcertsApi:
             dto=JsonBody[Reserve],
             return_dto=None,
             status_code=201,
+            guards=[organizer],
             security=ORGANIZER,
             tags=["concerts"],
             summary="Hold seats",
@@ -340,11 +339,9 @@ class ConcertsApi:
         async def reserve_seats(
             concert_id: str,
             data: Reserve,
-            authorization: Authorization = None,
             idempotency_key: IdempotencyKey = None,
             traceparent: Traceparent = None,
         ) -> Response[ReservationView]:
-            access.check_organizer(authorization)
             return respond(await self.reserve(concert_id, data, idempotency_key, traceparent))
 
         return [schedule_concert, find_concerts, show_concert, reserve_seats]

@@ -13,7 +13,7 @@ from cludale.http.access import Access
 from cludale.http.answers import json_answer
 from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
 from cludale.http.problems import Statuses, Unauthorized
-from cludale.http.routing import ORGANIZER, Authorization, refusals, respond
+from cludale.http.routing import ORGANIZER, organizer_only, refusals, respond
 from cludale.kernel.refusals import Invalid
 from cludale.ports.records import Query, UnusableCursor
 from cludale.services.notifications.domain import Notification, Status
@@ -52,21 +52,21 @@ class NotificationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
 def routes(notifications: Notifications, access: Access) -> list[HTTPRouteHandler]:
     """The routes of notifications."""
+    organizer = organizer_only(access)
 
     @get(
         "/notifications",
+        guards=[organizer],
         security=ORGANIZER,
         tags=["notifications"],
         summary="List what buyers were told",
         responses=refusals(STATUS, Unauthorized, Invalid, UnusableCursor),
     )
     async def list_notifications(
-        authorization: Authorization = None,
         order_id: Annotated[str | None, Parameter(query="orderId")] = None,
         limit: Limit = DEFAULT_LIMIT,
         after: After = None,
     ) -> Response[Page[NotificationView]]:
-        access.check_organizer(authorization)
         equal = {} if order_id is None else {"orderId": order_id}
         found, following = await notifications.find(Query(equal=equal, after=after, limit=limit))
         return respond(json_answer(Page([NotificationView.of(each) for each in found], following)))

@@ -26,6 +26,7 @@ from cludale.http.routing import (
     IdempotencyKey,
     JsonBody,
     Traceparent,
+    organizer_only,
     refusals,
     respond,
     usable_trace,
@@ -159,7 +160,7 @@ class OrdersApi:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """The routes for Litestar."""
-        orders, access = self._orders, self._access
+        orders, access, organizer = self._orders, self._access, organizer_only(self._access)
 
         @post(
             "/orders",
@@ -225,28 +226,26 @@ class OrdersApi:
 
         @get(
             "/orders",
+            guards=[organizer],
             security=ORGANIZER,
             tags=["orders"],
             summary="List orders",
             responses=refusals(STATUS, Unauthorized, Invalid, UnusableCursor),
         )
         async def list_orders(
-            authorization: Authorization = None,
             concert_id: Annotated[str | None, Parameter(query="concertId")] = None,
             status: Annotated[Status | None, Parameter(query="status")] = None,
             limit: Limit = DEFAULT_LIMIT,
             after: After = None,
         ) -> Response[Page[OrderView]]:
-            access.check_organizer(authorization)
             wanted = {"concertId": concert_id, "status": None if status is None else status.value}
             equal = {field: value for field, value in wanted.items() if value is not None}
             found, following = await orders.find(Query(equal=equal, after=after, limit=limit))
             return respond(json_answer(Page([_view(each) for each in found], following)))
 
-        @get("/orders/{order_id:str}/contact", security=ORGANIZER, include_in_schema=False)
-        async def show_contact(order_id: str, authorization: Authorization = None) -> Response[Contact]:
+        @get("/orders/{order_id:str}/contact", guards=[organizer], security=ORGANIZER, include_in_schema=False)
+        async def show_contact(order_id: str) -> Response[Contact]:
             # For notifications in a process of its own: the address is in no event.
-            access.check_organizer(authorization)
             found = await orders.contacts([order_id])
             if order_id not in found:
                 raise NotFound("order", order_id)

@@ -16,10 +16,10 @@ from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
 from cludale.http.problems import Problems, Statuses, Unauthorized
 from cludale.http.routing import (
     ORGANIZER,
-    Authorization,
     IdempotencyKey,
     JsonBody,
     Traceparent,
+    organizer_only,
     refusals,
     respond,
     usable_trace,
@@ -119,13 +119,14 @@ class PaymentsApi:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """The routes for Litestar."""
-        payments, access = self._payments, self._access
+        payments, organizer = self._payments, organizer_only(self._access)
 
         @post(
             "/payments",
             dto=JsonBody[ChargeOrder],
             return_dto=None,
             status_code=200,
+            guards=[organizer],
             security=ORGANIZER,
             tags=["payments"],
             summary="Charge an order now",
@@ -136,27 +137,24 @@ class PaymentsApi:
         )
         async def charge_order(
             data: ChargeOrder,
-            authorization: Authorization = None,
             idempotency_key: IdempotencyKey = None,
             traceparent: Traceparent = None,
         ) -> Response[PaymentView]:
-            access.check_organizer(authorization)
             return respond(await self.charge(data, idempotency_key, traceparent))
 
         @get(
             "/payments",
+            guards=[organizer],
             security=ORGANIZER,
             tags=["payments"],
             summary="List payments",
             responses=refusals(STATUS, Unauthorized, Invalid, UnusableCursor),
         )
         async def list_payments(
-            authorization: Authorization = None,
             order_id: Annotated[str | None, Parameter(query="orderId")] = None,
             limit: Limit = DEFAULT_LIMIT,
             after: After = None,
         ) -> Response[Page[PaymentView]]:
-            access.check_organizer(authorization)
             equal = {} if order_id is None else {"orderId": order_id}
             found, following = await payments.find(Query(equal=equal, after=after, limit=limit))
             return respond(json_answer(Page([PaymentView.of(each) for each in found], following)))
