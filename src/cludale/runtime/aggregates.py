@@ -146,25 +146,35 @@ class EachAlone(Generic[S]):
         answers = [Answer.RETRY] * len(deliveries)
         changed: list[Versioned[S]] = []
         waiting = list(range(len(deliveries)))
-        for _ in range(CONFLICT_RETRIES):
-            waiting = await self._round(deliveries, waiting, answers, changed)
-            if not waiting:
-                break
+        tries = 0
+        while waiting and tries < CONFLICT_RETRIES:
+            left = await self._round(deliveries, waiting, answers, changed)
+            tries = tries + 1 if len(left) == len(waiting) else 0
+            waiting = left
         return answers, changed
 
     async def _round(
         self, deliveries: Sequence[Delivery], waiting: list[int], answers: list[Answer], changed: list[Versioned[S]]
     ) -> list[int]:
-        """Decide and commit the waiting ones; returns those that met a conflict and must be decided anew."""
+        """Decide and commit the waiting ones, one an aggregate; returns those that must be decided anew.
+
+        A second event of an aggregate waits for the next round: decided on the first one's outcome and committed
+        beside it, it would stand though the first one fails, and overwrite what another wrote.
+        """
         of = self._aggregate_of
         current = await self.store.load(self.records, dict.fromkeys(of(deliveries[i].event.data) for i in waiting))
         now = self._clock.now()
         service = self._stamp.source
         commits: list[Commit] = []
         tried: list[tuple[int, Versioned[S]]] = []
+        again: list[int] = []
+        taken: set[str] = set()
         for i in waiting:
             event = deliveries[i].event
             id = of(event.data)
+            if id in taken:
+                again.append(i)
+                continue
             known = current.get(id)
             try:
                 decision = self._decisions[type(event.data)](known.state if known else None, event, now)
@@ -182,9 +192,8 @@ class EachAlone(Generic[S]):
                     (Handled(service, event.id),),
                 )
             )
-            current[id] = next_ = Versioned(decision.state, version + 1)
-            tried.append((i, next_))
-        again: list[int] = []
+            taken.add(id)
+            tried.append((i, Versioned(decision.state, version + 1)))
         outcomes = await self.records.commit(commits) if commits else ()
         for (i, state), outcome in zip(tried, outcomes, strict=True):
             match outcome:
@@ -195,6 +204,7 @@ class EachAlone(Generic[S]):
                     answers[i] = Answer.SUCCESS
                 case VersionConflict():
                     again.append(i)
+        again.sort()
         return again
 
 

@@ -1,0 +1,34 @@
+"""What most tests stand on: a clock and ids that they decide, and the real store in a temporary file."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.fakes import CountingIds, ManualClock
+
+from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.wire import Codec
+from cludale.runtime import dead_letters
+from cludale.services.catalogue import CATALOGUE
+from cludale.services.concerts import store as concerts
+from cludale.services.orders import store as orders
+from cludale.services.payments import store as payments
+
+KINDS = (*concerts.KINDS, *orders.KINDS, *payments.KINDS, *dead_letters.KINDS)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def ids() -> CountingIds:
+    return CountingIds()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    opened = SqliteStore(tmp_path / "cludale.db", KINDS, Codec(CATALOGUE))
+    yield opened
+    await opened.close()

@@ -1,0 +1,72 @@
+"""The sweeper comes round, whatever one of the services does."""
+
+import asyncio
+from datetime import datetime
+
+import pytest
+from tests.fakes import NOON
+
+from cludale.runtime.sweeper import Sweeper
+
+
+class StepClock:
+    """A clock whose sleepers wait until the test lets them go on."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self._steps = asyncio.Semaphore(0)
+
+    def now(self) -> datetime:
+        return NOON
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await self._steps.acquire()
+
+    async def step(self) -> None:
+        self._steps.release()
+        await asyncio.sleep(0.001)
+
+
+class Broom:
+    """A sweep that counts, and fails when it is told to."""
+
+    def __init__(self, fails: Exception | None = None) -> None:
+        self.swept = 0
+        self.fails = fails
+
+    async def sweep(self) -> int:
+        self.swept += 1
+        if self.fails is not None:
+            raise self.fails
+        return 1
+
+
+async def test_it_sweeps_at_once_and_then_every_so_often() -> None:
+    clock, broom = StepClock(), Broom()
+    sweeper = Sweeper({"concerts": broom.sweep}, every_seconds=2.5, clock=clock)
+    sweeper.start()
+    await asyncio.sleep(0.001)
+    assert broom.swept == 1
+    await clock.step()
+    await clock.step()
+    assert broom.swept == 3
+    assert set(clock.slept) == {2.5}
+    await sweeper.stop()
+    await clock.step()
+    assert broom.swept == 3
+
+
+async def test_one_services_trouble_keeps_no_other_from_being_swept(caplog: pytest.LogCaptureFixture) -> None:
+    clock, broken, sound = StepClock(), Broom(OSError("disk")), Broom()
+    sweeper = Sweeper({"payments": broken.sweep, "concerts": sound.sweep}, every_seconds=1, clock=clock)
+    sweeper.start()
+    await clock.step()
+    await clock.step()
+    assert broken.swept == sound.swept == 3
+    assert "sweep of payments" in caplog.text
+    await sweeper.stop()
+
+
+async def test_it_can_be_stopped_before_it_began() -> None:
+    await Sweeper({}, every_seconds=1, clock=StepClock()).stop()
