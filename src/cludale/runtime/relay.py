@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from cludale.ports.bus import EventBus
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.outbox import Outbox, Outgoing
+from cludale.ports.records import StoreUnavailable
 from cludale.runtime.backoff import Backoff
 
 _log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Relay:
         self._behind = True
         self._cursor = 0
         self._newest = 0
+        self._stopped = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
         self.under_way = 0
@@ -55,6 +57,7 @@ class Relay:
 
     async def stop(self) -> None:
         """Leave the rest in the outbox for the next start."""
+        self._stopped = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -66,8 +69,12 @@ class Relay:
 
     def _fresh(self, entries: Sequence[Outgoing]) -> None:
         self._newest = entries[-1].position
-        if self._behind:
+        if self._behind or self._stopped:
             return
+        if entries[0].position <= self._cursor:  # read from the outbox, durable, before we were told of it
+            entries = [entry for entry in entries if entry.position > self._cursor]
+            if not entries:
+                return
         if self.under_way + len(entries) > self._limit:
             self._behind = True
             self._spawn(self._catch_up())
@@ -75,12 +82,21 @@ class Relay:
         self._send(entries)
 
     async def _catch_up(self) -> None:
+        failed = 0
         while True:
             while self.under_way >= self._limit // 2:
                 self._room.clear()
                 await self._room.wait()
             newest = self._newest
-            entries = await self._outbox.pending(self._cursor, self._page)
+            try:
+                entries = await self._outbox.pending(self._cursor, self._page)
+            except StoreUnavailable as away:
+                failed += 1
+                wait = self._backoff.seconds(failed, self._ids.jitter())
+                _log.warning("the outbox can't be read: %s; again in %.1f s", away, wait)
+                await self._clock.sleep(wait)
+                continue
+            failed = 0
             if entries:
                 self._send(entries)
             elif newest == self._newest:  # nothing was committed while we looked: from here on, memory tells
