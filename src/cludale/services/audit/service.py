@@ -140,7 +140,7 @@ class Audit:
         return store.head_of(found[HEAD_ID]) if found else NO_HEAD
 
     async def events(self, wanted: Filter, *, after: str | None = None, limit: int = 50) -> tuple[list[Listed], Page]:
-        """A page of entries by sequence, as shown, and the page itself. Raises UnusableCursor."""
+        """A page of entries, as shown, and the page itself. Raises UnusableCursor."""
         page = await self._records.find(ENTRY, wanted.query(after=after, limit=limit))
         return [store.listed(stored) for stored in page.items], page
 

@@ -111,13 +111,15 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
 
     def query(self, *, after: str | None, limit: int) -> Query:
-        """A page of these entries, by sequence."""
+        """A page of these entries: by sequence, or by time where times are asked for."""
         wanted = {"type": self.type, "orderId": self.order_id, "concertId": self.concert_id}
         since = None if self.since is None else rfc3339(self.since)
         until = None if self.until is None else rfc3339(self.until)
+        is_timed = since is not None or until is not None
         return Query(
             equal={field: value for field, value in wanted.items() if value is not None},
-            within=() if since is None and until is None else (Range("time", since, until),),
+            within=(Range("time", since, until),) if is_timed else (),
+            order_by="time" if is_timed else None,
             after=after,
             limit=limit,
         )
