@@ -7,8 +7,9 @@ import pytest
 from tests.contracts.samples import CODEC, KINDS, Place, Store
 
 from cludale.adapters.sqlite import SqliteStore
+from cludale.simulator.memory import Disk, MemoryStore
 
-STORES = ["sqlite_place"]
+STORES = ["sqlite_place", "memory_place"]
 
 
 class SqlitePlace:
@@ -22,6 +23,19 @@ class SqlitePlace:
 @pytest.fixture
 def sqlite_place(tmp_path: Path) -> Place:
     return SqlitePlace(tmp_path)
+
+
+class MemoryPlace:
+    def __init__(self) -> None:
+        self._disk = Disk(KINDS, CODEC)
+
+    async def open(self) -> Store:
+        return MemoryStore(self._disk)
+
+
+@pytest.fixture
+def memory_place() -> Place:
+    return MemoryPlace()
 
 
 @pytest.fixture(params=STORES)

@@ -1,0 +1,324 @@
+"""Records and Outbox in memory. `Disk` is what lasts; a `MemoryStore` is one process's connection to it.
+
+No faults and no delays here: the faults are in `storage.py`, over this. It passes the contract suite of the ports.
+"""
+
+import asyncio
+import base64
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from cludale.kernel.wire import Codec
+from cludale.ports.outbox import Listener, Outgoing
+from cludale.ports.records import (
+    COMMITTED,
+    AlreadyHandled,
+    Commit,
+    Handled,
+    IndexValue,
+    Key,
+    Kind,
+    Outcome,
+    Page,
+    Query,
+    Stored,
+    UnusableCursor,
+    VersionConflict,
+)
+
+DELIVERED_SECONDS = 0.05
+"""How long delivered positions wait for a commit to ride along with."""
+
+
+class Row(NamedTuple):
+    """A record and its place in the order of coming."""
+
+    n: int
+    stored: Stored
+    values: tuple[IndexValue, ...]
+    """Of the kind's indexed fields."""
+
+
+class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    question: str
+    n: int
+    value: IndexValue = None
+
+
+_encoder = msgspec.json.Encoder()
+_cursors = msgspec.json.Decoder(_Cursor)
+
+Observer = Callable[[Commit, Sequence[Outgoing]], None]
+
+
+class Disk:
+    """Everything that was committed. Whoever holds a connection may die; this stays."""
+
+    def __init__(self, kinds: Iterable[Kind], codec: Codec, *, name: str = "store") -> None:
+        self.name = name
+        self.codec = codec
+        self.tables: dict[Kind, dict[str, Row]] = {kind: {} for kind in kinds}
+        self.inbox: set[Handled] = set()
+        self.outbox: dict[int, Outgoing] = {}
+        self.observer: Observer | None = None
+        """Told of every commit at the moment in which it becomes true."""
+        self._position = 0
+        self._n = 0
+
+    def get(self, kind: Kind, keys: Sequence[Key]) -> dict[str, Stored]:
+        """Those of the records that exist."""
+        table = self.tables[kind]
+        return {id: table[id].stored for id in sorted({key.id for key in keys}) if id in table}
+
+    def apply(self, commits: Sequence[Commit]) -> tuple[list[Outcome], list[Outgoing]]:
+        """Make true what can be; the outcomes, and what joined the outbox. ValueError, OverflowError: nothing did."""
+        encoded = [self._encoded(commit) for commit in commits]
+        outcomes: list[Outcome] = []
+        fresh: list[Outgoing] = []
+        for commit, events in zip(commits, encoded, strict=True):
+            outcome = self._judged(commit)
+            outcomes.append(outcome)
+            if outcome is COMMITTED:
+                entries = self._written(commit, events)
+                fresh += entries
+                if self.observer is not None:
+                    self.observer(commit, entries)
+        return outcomes, fresh
+
+    def _encoded(self, commit: Commit) -> list[tuple[str, bytes]]:
+        for put in commit.puts:
+            if len(put.index) != len(put.kind.indexed):
+                raise ValueError(f"{put.id!r}: {len(put.index)} index values for {put.kind}")
+            if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in put.index):
+                raise OverflowError(f"{put.id!r}: an index value beyond 64 bits")
+        topic_of, encode = self.codec.catalogue.topic_of, self.codec.encode
+        return [(topic_of(event.type).name, encode(event)) for event in commit.events]
+
+    def _judged(self, commit: Commit) -> Outcome:
+        repeated = [entry.event_id for entry in commit.handled if entry in self.inbox]
+        if repeated:
+            return AlreadyHandled(frozenset(repeated))
+        within: dict[tuple[Kind, str], int] = {}
+        conflicts = set()
+        for put in commit.puts:
+            key = (put.kind, put.id)
+            held = within.get(key)
+            if held is None:
+                row = self.tables[put.kind].get(put.id)
+                held = row.stored.version if row else 0
+            if held != put.expected:
+                conflicts.add(put.id)
+            within[key] = put.expected + 1
+        return VersionConflict(frozenset(conflicts)) if conflicts else COMMITTED
+
+    def _written(self, commit: Commit, events: Sequence[tuple[str, bytes]]) -> list[Outgoing]:
+        # Sorted, so that the order of coming does not hang on the order of a set in whoever commits.
+        for put in sorted(commit.puts, key=lambda put: (put.kind.name, put.id)):
+            table = self.tables[put.kind]
+            before = table.get(put.id)
+            if before is None:
+                self._n += 1
+            n = before.n if before else self._n
+            table[put.id] = Row(n, Stored(put.id, put.expected + 1, bytes(put.body)), put.index)
+        self.inbox.update(commit.handled)
+        entries = []
+        for topic, body in events:
+            self._position += 1
+            entries.append(Outgoing(self._position, topic, body))
+        self.outbox.update((entry.position, entry) for entry in entries)
+        return entries
+
+    def find(self, kind: Kind, query: Query) -> Page:
+        """A page. Raises UnusableCursor; ValueError for a field that is not indexed."""
+        if query.limit < 1:
+            raise ValueError(f"a page of {query.limit}")
+        matches = _matcher(kind, query)
+        rows = [row for row in self.tables[kind].values() if matches(row)]
+        question = _digest(kind, query)
+        past = _past(query.after, question)
+        by = None if query.order_by is None else _column(kind, query.order_by)
+        ranked = sorted(((_rank(row, by), row) for row in rows), key=lambda each: each[0], reverse=query.descending)
+        if by is not None:  # without a value: last, either way
+            ranked = [e for e in ranked if e[1].values[by] is not None] + [e for e in ranked if e[1].values[by] is None]
+        if past is not None:
+            ranked = [each for each in ranked if _follows(each[1], past, by, descending=query.descending)]
+        page = [row for _, row in ranked[: query.limit]]
+        if len(ranked) <= query.limit:
+            return Page([row.stored for row in page], None)
+        last = page[-1]
+        cursor = _Cursor(question, last.n, None if by is None else last.values[by])
+        return Page([row.stored for row in page], base64.urlsafe_b64encode(_encoder.encode(cursor)).decode())
+
+    def pending(self, after: int, limit: int) -> list[Outgoing]:
+        """Up to `limit` entries of the outbox past `after`."""
+        found: list[Outgoing] = []
+        for position, entry in self.outbox.items():
+            if position > after:
+                found.append(entry)
+                if len(found) == limit:
+                    break
+        return found
+
+    def forget(self, positions: Sequence[int]) -> None:
+        """Take these from the outbox."""
+        for position in positions:
+            self.outbox.pop(position, None)
+
+
+def _comparable(value: IndexValue) -> tuple[bool, IndexValue]:
+    """Numbers come before text."""
+    return (isinstance(value, str), value)
+
+
+def _rank(row: Row, by: int | None) -> tuple[object, ...]:
+    if by is None or row.values[by] is None:
+        return ((False, 0), row.n)
+    return (_comparable(row.values[by]), row.n)
+
+
+def _follows(row: Row, past: _Cursor, by: int | None, *, descending: bool) -> bool:
+    def beyond(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
+        return one < other if descending else one > other
+
+    if by is None:
+        return beyond((row.n,), (past.n,))
+    value = row.values[by]
+    if past.value is None:
+        return value is None and beyond((row.n,), (past.n,))
+    if value is None:
+        return True
+    return beyond((_comparable(value), row.n), (_comparable(past.value), past.n))
+
+
+def _column(kind: Kind, field: str) -> int:
+    if field not in kind.indexed:
+        raise ValueError(f"{field!r} is not an indexed field of {kind}")
+    return kind.indexed.index(field)
+
+
+def _matcher(kind: Kind, query: Query) -> Callable[[Row], bool]:
+    conditions: list[Callable[[tuple[IndexValue, ...]], bool]] = []
+    for field, wanted in query.equal.items():
+        conditions.append(_equal(_column(kind, field), wanted))
+    for field, needle in query.contains.items():
+        conditions.append(_contains(_column(kind, field), needle))
+    for field, since, until in query.within:
+        conditions.append(_within(_column(kind, field), since, until))
+    if len(conditions) == 1:
+        (only,) = conditions
+        return lambda row: only(row.values)
+    return lambda row: all(condition(row.values) for condition in conditions)
+
+
+def _equal(at: int, wanted: IndexValue) -> Callable[[tuple[IndexValue, ...]], bool]:
+    return lambda index: index[at] == wanted
+
+
+def _contains(at: int, needle: str) -> Callable[[tuple[IndexValue, ...]], bool]:
+    return lambda index: index[at] is not None and needle in str(index[at])
+
+
+def _within(at: int, since: IndexValue, until: IndexValue) -> Callable[[tuple[IndexValue, ...]], bool]:
+    def within(index: tuple[IndexValue, ...]) -> bool:
+        value = index[at]
+        if value is None:
+            return False
+        if since is not None and _comparable(value) < _comparable(since):
+            return False
+        return until is None or _comparable(value) < _comparable(until)
+
+    return within
+
+
+def _digest(kind: Kind, query: Query) -> str:
+    asked = (
+        kind.service,
+        kind.name,
+        sorted(query.equal.items()),
+        sorted(query.contains.items()),
+        sorted(query.within),
+        query.order_by,
+        query.descending,
+    )
+    return blake2b(_encoder.encode(asked), digest_size=8).hexdigest()
+
+
+def _past(after: str | None, question: str) -> _Cursor | None:
+    if after is None:
+        return None
+    try:
+        cursor = _cursors.decode(base64.b64decode(after, altchars=b"-_", validate=True))
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise UnusableCursor(f"{after[:100]!r} is no cursor") from error
+    if cursor.question != question:
+        raise UnusableCursor("the cursor belongs to another query")
+    return cursor
+
+
+class MemoryStore:
+    """A connection to a disk: what it knows by itself (listeners, what was delivered) dies with its process."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        self._listeners: list[Listener] = []
+        self._delivered: list[int] = []
+        self._flush: asyncio.TimerHandle | None = None
+
+    async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
+        """Those of the records that exist, by id."""
+        return self.disk.get(kind, keys)
+
+    async def find(self, kind: Kind, query: Query) -> Page:
+        """A page of the records that match. Raises UnusableCursor; ValueError for a field that is not indexed."""
+        return self.disk.find(kind, query)
+
+    async def commit(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        """Each commit's outcome, in order."""
+        return self.write(commits)
+
+    def write(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        """Commit now, and tell the listeners."""
+        outcomes, fresh = self.disk.apply(commits)
+        self._flush_delivered()
+        if fresh:
+            self._tell(fresh)
+        return outcomes
+
+    def _tell(self, fresh: Sequence[Outgoing]) -> None:
+        for listener in self._listeners:
+            try:
+                listener(fresh)
+            except Exception as error:  # noqa: BLE001 - what is committed is committed, and stays in the outbox
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": "a listener of the outbox failed", "exception": error}
+                )
+
+    def listen(self, listener: Listener) -> None:
+        """Have `listener` told of each group of events that is committed over this connection."""
+        self._listeners.append(listener)
+
+    async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
+        """Up to `limit` entries past position `after`, in order."""
+        return self.disk.pending(after, limit)
+
+    def delivered(self, positions: Sequence[int]) -> None:
+        """Forget these with the next commit, or soon."""
+        self._delivered += positions
+        if self._delivered and self._flush is None:
+            self._flush = asyncio.get_running_loop().call_later(DELIVERED_SECONDS, self._flush_delivered)
+
+    def _flush_delivered(self) -> None:
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
+        if self._delivered:
+            self.disk.forget(self._delivered)
+            self._delivered.clear()
+
+    async def close(self) -> None:
+        """Write what waits and let go."""
+        self._flush_delivered()
+        self._listeners.clear()

@@ -1,0 +1,129 @@
+"""What lies between the processes: calls from service to service, messages to buyers, requests from outside.
+
+A call is made in the process that is called, and dies with it; whoever called then waits in vain, up to a timeout.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from cludale.ports.contacts import Contact, Contacts, ContactsUnreachable
+from cludale.ports.messengers import Message, NotSent
+from cludale.ports.records import StoreUnavailable
+from cludale.ports.seats import HoldWish, Seats, SeatsHeld, SeatsUnreachable
+from cludale.simulator.faults import Chaos, Fault
+from cludale.simulator.loop import Owner, inside
+
+T = TypeVar("T")
+
+SEATS = "network between orders and concerts"
+
+
+class NobodyThere(Exception):
+    """No process listens at that address."""
+
+
+async def call(target: Owner, act: Callable[[], Awaitable[T]]) -> T:
+    """Run `act` in `target` and return its result or raise its exception; waits for ever if `target` dies."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    async def serve() -> None:
+        try:
+            result = await act()
+        except Exception as error:  # noqa: BLE001 - it is the answer
+            if not answer.done():
+                answer.set_exception(error)
+        else:
+            if not answer.done():
+                answer.set_result(result)
+
+    inside(target, loop.create_task, serve())
+    return await answer
+
+
+class RemoteSeats:
+    """Concerts, seen from orders, in the same process or in another."""
+
+    def __init__(
+        self,
+        chaos: Chaos,
+        who: str,
+        *,
+        find: Callable[[], tuple[Owner, Seats]],
+        kill: Callable[[], None],
+        timeout_seconds: float,
+    ) -> None:
+        self._chaos = chaos
+        self._who = who
+        self._find = find
+        self._kill = kill
+        self._timeout_seconds = timeout_seconds
+
+    async def hold(self, wish: HoldWish) -> SeatsHeld:
+        """Hold seats. Raises SeatsUnreachable when there is no answer in time, and the refusals of the port."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._hold(wish)
+        except TimeoutError as error:
+            raise SeatsUnreachable("no answer in time") from error
+
+    async def _hold(self, wish: HoldWish) -> SeatsHeld:
+        chaos, who = self._chaos, self._who
+        await chaos.lag()
+        if chaos.is_out(SEATS) or chaos.strikes(Fault.HOLD_UNASKED, who, wish.order_id):
+            raise SeatsUnreachable("no connection")
+        if chaos.strikes(Fault.CRASH_WHILE_HOLDING, who, wish.order_id):
+            asyncio.get_running_loop().call_later(chaos.some(0.02), self._kill)
+        if chaos.strikes(Fault.HOLD_SLOW, who, wish.order_id):
+            await chaos.long_lag()
+        try:
+            target, seats = self._find()
+            held = await call(target, lambda: seats.hold(wish))
+        except (NobodyThere, StoreUnavailable) as error:
+            raise SeatsUnreachable(repr(error)) from error
+        if chaos.strikes(Fault.HOLD_UNANSWERED, who, wish.order_id):
+            raise SeatsUnreachable("the connection was closed")
+        await chaos.lag()
+        return held
+
+
+class RemoteContacts:
+    """Orders, seen from notifications."""
+
+    def __init__(self, chaos: Chaos, who: str, *, find: Callable[[], tuple[Owner, Contacts]]) -> None:
+        self._chaos = chaos
+        self._who = who
+        self._find = find
+
+    async def of(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
+        """The contacts of these orders. Raises ContactsUnreachable."""
+        if self._chaos.strikes(Fault.CONTACTS_AWAY, self._who):
+            raise ContactsUnreachable("no connection")
+        try:
+            target, contacts = self._find()
+            return await call(target, lambda: contacts.of(order_ids))
+        except (NobodyThere, StoreUnavailable) as error:
+            raise ContactsUnreachable(repr(error)) from error
+
+
+class Postman:
+    """E-mail and text messages. What was handed over is in `sent`, by the message's id."""
+
+    def __init__(self, chaos: Chaos, sent: dict[str, int]) -> None:
+        self._chaos = chaos
+        self._sent = sent
+
+    async def send(self, message: Message) -> None:
+        """Hand the message over. Raises NotSent."""
+        chaos, id = self._chaos, message.id
+        await chaos.lag()
+        if chaos.strikes(Fault.MESSAGE_TROUBLE, "post", id):
+            raise NotSent("the server is away", permanent=False)
+        if chaos.strikes(Fault.MESSAGE_REFUSED, "post", id):
+            raise NotSent("no such address", permanent=True)
+        if chaos.strikes(Fault.MESSAGE_SLOW, "post", id):
+            await chaos.long_lag()
+        self._sent[id] = self._sent.get(id, 0) + 1
+        if chaos.strikes(Fault.MESSAGE_UNANSWERED, "post", id):
+            raise NotSent("the connection was closed", permanent=False)

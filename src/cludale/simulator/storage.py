@@ -1,0 +1,121 @@
+"""A process's connection to its store, with faults: slow, away, commits whose answer is lost, crashes around them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from cludale.ports.outbox import Outgoing
+from cludale.ports.records import (
+    AlreadyHandled,
+    Commit,
+    Committed,
+    Key,
+    Kind,
+    Outcome,
+    Page,
+    Query,
+    Stored,
+    StoreUnavailable,
+    VersionConflict,
+)
+from cludale.simulator.faults import Chaos, Fault, Situation
+from cludale.simulator.memory import Disk, MemoryStore
+
+
+class Mortal(Protocol):
+    """A process that can be killed in the middle of what it does."""
+
+    @property
+    def name(self) -> str:
+        """What the trace calls it."""
+        ...
+
+    async def crash(self) -> None:
+        """Die here. Never returns."""
+        ...
+
+    def lose_store(self) -> None:
+        """The store's file failed under a write; only a restart can tell what it holds."""
+        ...
+
+
+class FaultyStore(MemoryStore):
+    """`is_file` says that nothing but this process has the store open, as with SQLite: an unknown outcome ends it."""
+
+    def __init__(self, disk: Disk, process: Mortal, chaos: Chaos, *, is_file: bool) -> None:
+        super().__init__(disk)
+        self._process = process
+        self._who = process.name
+        self._chaos = chaos
+        self._is_file = is_file
+        self._failed = False
+
+    async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
+        """Those of the records that exist, by id."""
+        await self._read_begins()
+        found = await super().get(kind, keys)
+        await self._chaos.lag()
+        return found
+
+    async def find(self, kind: Kind, query: Query) -> Page:
+        """A page of the records that match."""
+        await self._read_begins()
+        page = await super().find(kind, query)
+        await self._chaos.lag()
+        return page
+
+    async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
+        """Up to `limit` entries past position `after`, in order."""
+        await self._read_begins()
+        return await super().pending(after, limit)
+
+    async def commit(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        """Each commit's outcome, in order."""
+        chaos, who = self._chaos, self._who
+        await chaos.lag()
+        if chaos.strikes(Fault.STORE_SLOW, who):
+            await chaos.long_lag()
+        self._check_reachable()
+        if chaos.strikes(Fault.CRASH_BEFORE_COMMIT, who):
+            await self._process.crash()
+        if chaos.strikes(Fault.COMMIT_AWAY, who):
+            raise StoreUnavailable("the store is away")
+        if len(commits) > 1 and not self._is_file and chaos.strikes(Fault.COMMIT_IN_PART, who):
+            cut = 1 + int(chaos.between(0, len(commits) - 1))
+            return await self._written_unknown(commits[:cut])
+        if chaos.strikes(Fault.COMMIT_UNKNOWN, who):
+            return await self._written_unknown(commits)
+        outcomes = self.write(commits)
+        self._count(outcomes)
+        if chaos.strikes(Fault.CRASH_AFTER_COMMIT, who):
+            await self._process.crash()
+        await chaos.lag()
+        return outcomes
+
+    async def _written_unknown(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        """Written, but nobody is told: neither the caller nor the listeners."""
+        self.disk.apply(commits)
+        await self._chaos.lag()
+        if self._is_file:
+            self._failed = True
+            self._process.lose_store()
+        raise StoreUnavailable("no answer to a commit")
+
+    async def _read_begins(self) -> None:
+        await self._chaos.lag()
+        self._check_reachable()
+        if self._chaos.strikes(Fault.READ_AWAY, self._who):
+            raise StoreUnavailable("the store is away")
+
+    def _check_reachable(self) -> None:
+        if self._failed or self._chaos.is_out(self.disk.name):
+            raise StoreUnavailable("the store is away")
+
+    def _count(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            match outcome:
+                case Committed():
+                    pass
+                case VersionConflict():
+                    self._chaos.meets(Situation.CONFLICT)
+                case AlreadyHandled():
+                    self._chaos.meets(Situation.HANDLED_BEFORE)

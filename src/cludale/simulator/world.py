@@ -1,0 +1,346 @@
+"""One run: a world made from a seed, its faults, its end, and what the checker says of it."""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+from cludale.checker import LedgerLine, SafetyChecker, Violation, Write
+from cludale.checker.observations import Observation
+from cludale.kernel.events import Envelope
+from cludale.kernel.money import Money
+from cludale.kernel.refusals import Busy
+from cludale.ports.bus import Handler
+from cludale.ports.outbox import Outgoing
+from cludale.ports.records import Commit, StoreUnavailable
+from cludale.simulator.clock import MORNING
+from cludale.simulator.delivery import AnswerLost, Broker, BusDown
+from cludale.simulator.faults import Chaos, Fault, Situation, Weather
+from cludale.simulator.logs import heard
+from cludale.simulator.loop import OUTSIDE_CONTEXT, OWNER, Deadlock, Livelock, Owner, SimulatedLoop
+from cludale.simulator.memory import Disk
+from cludale.simulator.network import NobodyThere
+from cludale.simulator.people import Door, People
+from cludale.simulator.plan import Scene, scene_of
+from cludale.simulator.processes import HEARS, KINDS, SERVICES, Machine, Process, Surroundings, codec, find_running
+from cludale.simulator.provider import Movement, Provider
+from cludale.simulator.storms import Storms
+from cludale.simulator.trace import Trace
+
+SETTLING_SECONDS = 400.0
+"""How long after the last fault everything may take to come to its end."""
+LOOK_SECONDS = 1.0
+QUIET_LOOKS = 3
+EXPECTED = (StoreUnavailable, Busy, BusDown, AnswerLost)
+"""What faults make parts raise; anything else nobody should see."""
+
+
+class Broken(Exception):
+    """The run broke an invariant, or did something that nobody should see."""
+
+    def __init__(self, findings: Sequence[str]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = list(findings)
+
+
+class Outcome(NamedTuple):
+    """What came of a run. `findings` is empty if nothing was broken."""
+
+    seed: int
+    findings: list[str]
+    fired: Mapping[Fault, int]
+    met: Mapping[Situation, int]
+    orders: int
+    events: int
+    steps: int
+    virtual_seconds: float
+
+
+def run(seed: int, trace: Trace | None = None) -> Outcome:
+    """The run of this seed, the same each time."""
+    world = World(seed, trace or Trace())
+    with heard(world.trace, world.surprised, EXPECTED):
+        try:
+            return world.run()
+        finally:
+            world.close()
+
+
+class World:
+    """Everything of one run."""
+
+    def __init__(self, seed: int, trace: Trace) -> None:
+        self.seed = seed
+        self.trace = trace
+        choices = random.Random(seed)  # noqa: S311 - reproducible is what it has to be
+        self.scene: Scene = scene_of(choices)
+        # What it leaves abstract is I/O, and there is none.
+        self.loop = SimulatedLoop(choices, shuffle=self.scene.shuffle)  # type: ignore[abstract]
+        self.loop.on_exception = self._unheard
+        trace.follow(self.loop.time)
+        self.chaos = Chaos(choices, self.scene.weather, trace)
+        self.checker = SafetyChecker(skew=self.scene.skew)
+        self.events = 0
+        self._pick = choices.randrange
+        self._codec = codec()
+        self._ledger: dict[str, tuple[int, int, int]] = {}
+        self.provider = Provider(
+            self.chaos, self._booked, attempt_seconds=self.scene.limits.payment_attempt_seconds
+        )
+        around = Surroundings(
+            loop=self.loop,
+            chaos=self.chaos,
+            codec=self._codec,
+            limits=self.scene.limits,
+            provider=self.provider,
+            posted={},
+            surprised=self.surprised,
+            ended=self._ended,
+            published=self._published,
+        )
+        self.broker = Broker(self._codec, self.chaos, HEARS, self._hearer, self._published) if self.scene.is_distributed else None
+        self.disks = self._disks()
+        self.machines = [
+            Machine(name, services, disk, around, broker=self.broker, find=self._find)
+            for name, services, disk in self._places()
+        ]
+        self.door = Door(self.chaos, self._find, self._noted, self.surprised)
+        self.people = People(self.door, self.chaos, hold_seconds=self.scene.limits.hold_seconds)
+
+    def _disks(self) -> list[Disk]:
+        if self.scene.is_distributed:
+            disks = [Disk(KINDS[service], self._codec, name=f"store of {service}") for service in SERVICES]
+        else:
+            disks = [Disk([kind for kinds in KINDS.values() for kind in kinds], self._codec)]
+        for disk in disks:
+            disk.observer = self._committed
+        return disks
+
+    def _places(self) -> list[tuple[str, Sequence[str], Disk]]:
+        if not self.scene.is_distributed:
+            return [("all", SERVICES, self.disks[0])]
+        return [
+            (f"{service}-{number}", (service,), disk)
+            for service, disk in zip(SERVICES, self.disks, strict=True)
+            for number in range(1, self.scene.replicas[service] + 1)
+        ]
+
+    # -- finding one another --------------------------------------------------------------------------------------
+
+    def _find(self, service: str) -> Process:
+        return find_running(self.machines, service, self._pick)
+
+    def _hearer(self, service: str) -> tuple[Owner, Handler] | None:
+        try:
+            process = self._find(service)
+        except NobodyThere:
+            return None
+        return process, process.handlers[service]
+
+    # -- watching -------------------------------------------------------------------------------------------------
+
+    def _committed(self, commit: Commit, entries: Sequence[Outgoing]) -> None:
+        if self.trace.on:
+            self._tell(commit)
+        self.events += len(entries)
+        found = self.checker.commit(
+            [
+                Write(f"{put.kind.service}/{put.kind.name}", put.id, put.expected + 1, put.body, commit.partition)
+                for put in commit.puts
+            ],
+            [entry.body for entry in entries],
+            commit.handled,
+        )
+        self._judge(found)
+        for event in commit.events:
+            self._situation(event)
+            self.people.happened(event)
+
+    def _tell(self, commit: Commit) -> None:
+        puts = ", ".join(f"{put.id} v{put.expected + 1}{_status_in(put.body)}" for put in commit.puts)
+        events = ", ".join(
+            f"{event.type} {event.id}{f' <- {event.causationid}' if event.causationid else ''}"
+            for event in commit.events
+        )
+        self.trace.say(OWNER.get().name, f"commits {puts}{f' | {events}' if events else ''}")
+
+    def _published(self, entries: Sequence[Outgoing]) -> None:
+        for entry in entries:
+            self._judge(self.checker.published(entry.body))
+
+    def _booked(self, key: str, movement: Movement, amount: Money) -> None:
+        captured, refunded, charges = self._ledger.get(key, (0, 0, 0))
+        if movement is Movement.CAPTURE:
+            captured, charges = captured + amount.amount, charges + 1
+        else:
+            refunded += amount.amount
+        self._ledger[key] = captured, refunded, charges
+        if self.trace.on:
+            self.trace.say("provider", f"$$ {movement} {amount} under {key}")
+        line = LedgerLine(key=key, captured=captured, refunded=refunded, charges=charges)
+        self._judge(
+            self.checker.money(line.key, captured=line.captured, refunded=line.refunded, charges=line.charges)
+        )
+
+    def _noted(self, seen: Observation) -> None:
+        if seen.status == 500:
+            self._fail([f"{seen.method} {seen.path} was answered 500: {seen.body}"])
+        if seen.status == 409 and "seats-unavailable" in seen.body:
+            self.chaos.meets(Situation.SOLD_OUT)
+        self._judge(self.checker.answered(seen))
+
+    def _judge(self, found: Sequence[Violation]) -> None:
+        if found:
+            self._fail([_described(violation) for violation in found])
+
+    def surprised(self, where: str, error: BaseException) -> None:
+        """An exception that nobody should see."""
+        if not isinstance(error, EXPECTED):
+            self._fail([f"surprise: {where}: {error!r}"])
+
+    def _unheard(self, context: Mapping[str, object]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, EXPECTED):
+            self._fail([f"surprise: {context.get('message')}: {error!r}"])
+
+    def _fail(self, findings: Sequence[str]) -> None:
+        for finding in findings:
+            self.trace.say("checker", f"## {finding}")
+        self.loop.fail(Broken([self.trace.short(finding) for finding in findings]))
+
+    def _ended(self, process: Process) -> None:
+        """A process is dead; its machine begins another one after a while."""
+        self.trace.say(process.name, "is dead")
+        wait = self.chaos.some(1.0) if self.chaos.active else 0.2
+        self.loop.call_later(wait, process.machine.begin, context=OUTSIDE_CONTEXT)
+
+    def _situation(self, event: Envelope) -> None:
+        meets, data = self.chaos.meets, event.data
+        match event.type:
+            case "SeatsReleased" if data.reason == "hold-expired":
+                meets(Situation.HOLD_EXPIRED)
+            case "SeatsReserved" if "." in data.reservation_id:
+                meets(Situation.RESEATED)
+            case "SaleRefused":
+                meets(Situation.SALE_REFUSED)
+            case "PaymentRefunded":
+                meets(Situation.REFUNDED)
+            case "PaymentFailed" if data.returned:
+                meets(Situation.RETURNED)
+            case "PaymentCompleted" if data.round > 1:
+                meets(Situation.SECOND_ROUND)
+            case "OrderCancelled":
+                meets(Situation.CANCELLED_PAID if data.was_paid else Situation.CANCELLED_UNPAID)
+
+    # -- running --------------------------------------------------------------------------------------------------
+
+    def run(self) -> Outcome:
+        """From the beginning to the end, or to the first thing that is broken."""
+        findings: list[str] = []
+        try:
+            self.loop.run_until_complete(self._run())
+        except Broken as broken:
+            findings = broken.findings
+        except (Deadlock, Livelock) as stuck:
+            findings = [repr(stuck)]
+        for finding in findings:
+            self.trace.say("end", finding.splitlines()[0])
+        return Outcome(
+            self.seed,
+            findings,
+            self.chaos.fired,
+            self.chaos.met,
+            len(self.scene.plans),
+            self.events,
+            self.loop.steps,
+            self.loop.time(),
+        )
+
+    async def _run(self) -> None:
+        scene = self.scene
+        if self.trace.on:
+            for line in scene.lines():
+                self.trace.say("scene", line)
+        self.chaos.active = False
+        for machine in self.machines:
+            machine.begin()
+        for concert in scene.concerts:
+            told = await self.door.schedule("organizer", concert)
+            if told.status != 201:
+                raise Broken([f"a concert could not be scheduled: {told}"])
+        self.chaos.active = True
+        storms = Storms(self.loop, self.chaos, scene, self.machines, self.people)
+        storms.gather()
+        self.people.come(list(scene.plans))
+        await asyncio.sleep(scene.fault_seconds)
+        self.trace.say("scene", "the faults stop")
+        self.chaos.active = False
+        storms.end()
+        await self._settle()
+        self._check_end()
+
+    async def _settle(self) -> None:
+        """Wait until nothing is under way any more; SETTLING_SECONDS at most."""
+        quiet = 0
+        deadline = self.loop.time() + SETTLING_SECONDS
+        while self.loop.time() < deadline:
+            await asyncio.sleep(LOOK_SECONDS)
+            quiet = quiet + 1 if not self._under_way() else 0
+            if quiet >= QUIET_LOOKS:
+                return
+        self.trace.say("scene", f"not settled: {', '.join(self._under_way())}")
+
+    def _under_way(self) -> list[str]:
+        """What is still to come to its end."""
+        left = []
+        if self.people.busy:
+            left.append(f"{self.people.busy} people")
+        for disk in self.disks:
+            if disk.outbox:
+                left.append(f"{len(disk.outbox)} events in the outbox of {disk.name}")
+            for kind, rows in disk.tables.items():
+                if "dueAt" in kind.indexed:
+                    at = kind.indexed.index("dueAt")
+                    due = sum(row.values[at] is not None for row in rows.values())
+                    if due:
+                        left.append(f"{due} of {kind.name} are due some time")
+        if self.broker is not None and self.broker.under_way:
+            left.append(f"{self.broker.under_way} deliveries")
+        return left
+
+    def _check_end(self) -> None:
+        now = MORNING + timedelta(seconds=self.loop.time())
+        outbox = [entry.body for disk in self.disks for entry in disk.outbox.values()]
+        findings = [_described(found) for found in self.checker.settled(now, outbox=outbox, grace=timedelta(seconds=2))]
+        left = self._under_way()
+        if left:
+            findings.append(f"not settled after {SETTLING_SECONDS:.0f} s: {', '.join(left)}")
+        if findings:
+            for finding in findings:
+                self.trace.say("checker", f"## {finding}")
+            raise Broken([self.trace.short(finding) for finding in findings])
+
+    def close(self) -> None:
+        """Throw it all away."""
+        self.loop.close()
+
+
+def _described(violation: Violation) -> str:
+    lines = [str(violation)]
+    lines += [
+        f"    {fact.event.time:%H:%M:%S.%f} {fact.event.type} {fact.event.id}"
+        f"{f' <- {fact.event.causationid}' if fact.event.causationid else ''}"
+        for fact in violation.story
+    ]
+    return "\n".join(lines)
+
+
+def _status_in(body: bytes) -> str:
+    """The status in a record's JSON, for the trace."""
+    marker = b'"status":"'
+    at = body.find(marker)
+    if at < 0:
+        return ""
+    end = body.find(b'"', at + len(marker))
+    return f" {body[at + len(marker) : end].decode()}"
