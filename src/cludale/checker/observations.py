@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from cludale.checker.documents import Unreadable
+from cludale.checker.documents import KeptAnswer, Kind, Unreadable
 from cludale.checker.findings import Invariant, Violation
 
 
@@ -132,6 +132,34 @@ def claim_of(seen: Observation) -> Claimed | None:
                 case,
                 Claim(by=by, thing="reservation", id=said.id, quantity=said.quantity, concert_id=concert_id),
             )
+        case _:
+            return None
+
+
+def kept_claim(kind: Kind, kept: KeptAnswer) -> Claimed | None:
+    """What an answer kept for an idempotency key promised."""
+    said = _said(kept.answer.body)
+    if not 200 <= kept.answer.status < 300 or said.id is None:
+        return None
+    by = f"a request with an idempotency key ({kind})"
+    status = said.status if isinstance(said.status, str) else None
+    match kind:
+        case Kind.ORDERS_ANSWER:
+            claim = Claim(
+                by=by,
+                thing="order",
+                id=said.id,
+                status=status,
+                quantity=said.quantity,
+                concert_id=said.concert_id,
+                user_id=said.user_id,
+            )
+            return Claimed(said.id, claim)
+        case Kind.PAYMENTS_ANSWER if said.order_id is not None:
+            return Claimed(said.order_id, Claim(by=by, thing="payment", id=said.id, status=status))
+        case Kind.CONCERTS_ANSWER:
+            claim = Claim(by=by, thing="reservation", id=said.id, quantity=said.quantity)
+            return Claimed(f"reservation {said.id}", claim)
         case _:
             return None
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from cludale.checker.documents import DeadLetter, Fact, LedgerLine, Money, Notification, Order, Payment, Reservation
 from cludale.checker.findings import Invariant, Violation, in_story_order
-from cludale.checker.lifecycle import ENDS, WISHES, PaymentTold, ReservationTold, Seats, Told, fold
+from cludale.checker.lifecycle import ENDS, WISHES, PaymentTold, ReservationTold, Seats, Told
 from cludale.checker.observations import Claim
 
 Prices = Mapping[tuple[str, str], Money]
@@ -69,16 +69,14 @@ def key_of_event(fact: Fact) -> str | None:
     return f"reservation {data.reservation_id}" if data.reservation_id else None
 
 
-def always(case: Case, terms: Terms, prices: Prices) -> list[Violation]:
-    """What is broken about this case at any instant."""
-    check = _Check(case, terms, prices)
-    return list(check.always())
+def always(case: Case, told: Told, terms: Terms, prices: Prices) -> list[Violation]:
+    """What is broken about this case at any instant. `told` is the fold of its facts."""
+    return list(_Check(case, told, terms, prices).always())
 
 
-def once_quiet(case: Case, terms: Terms) -> list[Violation]:
+def once_quiet(case: Case, told: Told, terms: Terms) -> list[Violation]:
     """What is left undone about this case when nothing is under way any more."""
-    check = _Check(case, terms, {})
-    return list(check.once_quiet())
+    return list(_Check(case, told, terms, {}).once_quiet())
 
 
 def missing_causes(case: Case) -> Iterator[tuple[Fact, str]]:
@@ -91,11 +89,11 @@ def missing_causes(case: Case) -> Iterator[tuple[Fact, str]]:
 
 
 class _Check:
-    def __init__(self, case: Case, terms: Terms, prices: Prices) -> None:
+    def __init__(self, case: Case, told: Told, terms: Terms, prices: Prices) -> None:
         self.case = case
+        self.told = told
         self.terms = terms
         self.prices = prices
-        self.told: Told = fold(case.facts)
 
     def broken(self, invariant: Invariant, rule: str, detail: str, *evidence: Fact) -> Violation:
         return Violation(

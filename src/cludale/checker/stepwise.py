@@ -35,6 +35,7 @@ from cludale.checker.lifecycle import (
     PAYMENT_STEPS,
     RESERVATION_STEPS,
     WISHES,
+    fold,
 )
 from cludale.checker.log_rules import Chain
 from cludale.checker.observations import Desk, Observation, claim_of, concert_claimed
@@ -185,8 +186,9 @@ class SafetyChecker:
             found += order_rules.explained(letter)
         terms = self._terms()._replace(now=now, grace=grace)
         for case in self._cases.values():
-            found += order_rules.always(case, terms, self._prices)
-            found += order_rules.once_quiet(case, terms)
+            told = fold(case.facts)
+            found += order_rules.always(case, told, terms, self._prices)
+            found += order_rules.once_quiet(case, told, terms)
         for key, section in self._sections.items():
             found += counts(key, section, self._tallies.setdefault(key, Tally()), self._plans.get(key), now)
         return self._keep(found)
@@ -208,7 +210,7 @@ class SafetyChecker:
         found: list[Violation] = []
         for key in touched:
             case = self._case(key)
-            found += order_rules.always(case, terms, self._prices)
+            found += order_rules.always(case, fold(case.facts), terms, self._prices)
             for fact, cause in order_rules.missing_causes(case):
                 if cause not in self._committed:
                     detail = f"{fact.event.type} {fact.event.id} was caused by {cause}, which was never committed"
