@@ -1,0 +1,5 @@
+"""`python -m benchmarks`: the on-sale."""
+
+from benchmarks.onsale import main
+
+main()

@@ -1,0 +1,184 @@
+"""The server that is measured: the real one, a process of its own with an empty data folder, watched from outside."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter, sleep
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import httpx
+import msgspec
+
+from benchmarks.machine import PROJECT, SCRATCH
+
+_START_SECONDS = 60
+_STOP_SECONDS = 60
+TICK = 1 / os.sysconf("SC_CLK_TCK")
+
+
+class Cpu(NamedTuple):
+    """CPU seconds, user and system: of the whole process, and of its main thread alone."""
+
+    process: float
+    main_thread: float
+
+    def since(self, earlier: "Cpu") -> "Cpu":
+        """What was used between the two."""
+        return Cpu(self.process - earlier.process, self.main_thread - earlier.main_thread)
+
+
+class Server:
+    """`cludale serve` with its data in a temporary folder that goes with it. A context manager."""
+
+    def __init__(self) -> None:
+        SCRATCH.mkdir(parents=True, exist_ok=True)
+        self.data = Path(tempfile.mkdtemp(prefix="data-", dir=SCRATCH))
+        self.key = secrets.token_urlsafe(24)
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.http = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=60)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self._clean_up()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._process is not None:
+                self.stop()
+        finally:
+            self._clean_up()
+
+    def start(self) -> float:
+        """Start it and wait until it is ready; the seconds that took."""
+        environment = {
+            **os.environ,
+            "CLUDALE_DATA_DIR": str(self.data),
+            "CLUDALE_PORT": str(self.port),
+            "CLUDALE_ORGANIZER_KEY": self.key,
+            "CLUDALE_DEMO": "0",
+            "CLUDALE_LOG_LEVEL": os.environ.get("CLUDALE_LOG_LEVEL", "warning"),
+        }
+        began = perf_counter()
+        with (self.data / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "cludale", "serve"],
+                cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        while not self._is_ready():
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the server ended with status {self._process.returncode}:\n{self.log()}")
+            if perf_counter() - began > _START_SECONDS:
+                raise RuntimeError(f"the server was not ready after {_START_SECONDS} s:\n{self.log()}")
+            sleep(0.01)
+        return perf_counter() - began
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> float:
+        """End it by a signal and wait for that; the seconds that took."""
+        process, self._process = self._process, None
+        if process is None:
+            raise RuntimeError("it is not running")
+        began = perf_counter()
+        process.send_signal(how)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise RuntimeError(f"the server did not stop within {_STOP_SECONDS} s:\n{self.log()}") from None
+        return perf_counter() - began
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        if self._process is None:
+            raise RuntimeError("it is not running")
+        return self._process.pid
+
+    def log(self) -> str:
+        """The end of what it said."""
+        return (self.data / "server.log").read_text(errors="replace")[-4000:]
+
+    def cpu(self) -> Cpu:
+        """The CPU it has used so far."""
+        return Cpu(_cpu_seconds(f"/proc/{self.pid}/stat"), _cpu_seconds(f"/proc/{self.pid}/task/{self.pid}/stat"))
+
+    def memory_mib(self) -> tuple[float, float]:
+        """Its resident memory now, and the most it ever had, in MiB."""
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
+        now, most = (int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
+        return now, most
+
+    def data_mib(self) -> float:
+        """The size of all its files, in MiB."""
+        return sum(path.stat().st_size for path in self.data.iterdir() if path.is_file()) / 2**20
+
+    def metrics(self) -> dict[str, float]:
+        """`/metrics`, by name with labels."""
+        found = {}
+        for line in self.http.get("/metrics").raise_for_status().text.splitlines():
+            if not line.startswith("#"):
+                name, _, value = line.rpartition(" ")
+                found[name] = float(value)
+        return found
+
+    def get(self, path: str, **asked: str | int) -> Any:
+        """The JSON at `path`."""
+        return msgspec.json.decode(self.get_bytes(path, **asked))
+
+    def get_bytes(self, path: str, **asked: str | int) -> bytes:
+        """What is at `path`."""
+        return self.http.get(path, params=asked).raise_for_status().content
+
+    def post(self, path: str, body: Mapping[str, object]) -> Any:
+        """The JSON that posting `body` gives."""
+        answer = self.http.post(path, json=body)
+        if not answer.is_success:
+            raise RuntimeError(f"POST {path}: {answer.status_code} {answer.text[:300]}")
+        return answer.json()
+
+    def put_on_concert(self, seats: int) -> str:
+        """A concert with so many seats, all in one section; its id."""
+        price = {"amount": 4500, "currency": "EUR"}
+        wish = {"artist": "Benchmark", "date": "2099-12-31", "totalSeats": seats, "price": price}
+        return str(self.post("/concerts", wish)["id"])
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.http.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def _clean_up(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self.http.close()
+        shutil.rmtree(self.data)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _cpu_seconds(path: str) -> float:
+    # The name in brackets may hold anything, so count from its end: user and system time are fields 14 and 15.
+    fields = Path(path).read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * TICK
