@@ -179,6 +179,7 @@ _WHY: Mapping[CancelReason | None, str] = {
     CancelReason.PAYMENT_FAILED: "because the payment did not go through",
     CancelReason.EXPIRED: "because it was not paid in time",
     CancelReason.SOLD_OUT: "because there are not enough seats left",
+    CancelReason.UNREACHABLE: "because no seats could be had in time",
     None: "",
 }
 
