@@ -317,12 +317,15 @@ class _Turn:
         reservations = {id: each.state for id, each in loaded.items()}
         changed: set[str] = set()
         events: list[Envelope] = []
-        handled: list[Handled] = []
+        handled: dict[Handled, Done] = {}
         kept: list[Put] = []
         self.results = []
         for i, asked in enumerate(self._asked):
             if i in self._settled:
                 self.results.append(self._settled[i])
+                continue
+            if asked.handled is not None and asked.handled in handled:
+                self.results.append(handled[asked.handled])  # delivered twice, and both wait for this turn
                 continue
             id = asked.command.reservation_id
             near = _near(reservations, id)
@@ -338,19 +341,20 @@ class _Turn:
                 reservations[other] = decision.state.reservations[other]
             changed.update(moved)
             events.extend(envelopes)
-            if asked.handled is not None and (moved or envelopes):
-                handled.append(asked.handled)
-            done = decision.state.reservations[id]
+            reservation = decision.state.reservations[id]
             if asked.keep is not None:
-                kept.append(asked.keep(done))
-            self.results.append(Done(done, envelopes[0].id if envelopes else None))
+                kept.append(asked.keep(reservation))
+            done = Done(reservation, envelopes[0].id if envelopes else None)
+            if asked.handled is not None and (moved or envelopes):
+                handled[asked.handled] = done
+            self.results.append(done)
         self.commit = None
         if not (changed or events or kept):
             return
         puts = [RESERVATIONS.put(reservations[id], loaded[id].version if id in loaded else 0) for id in changed]
         if current is not section.state:
             puts.append(SECTIONS.put(current, section.version))
-        self.commit = Commit(self._key.partition, puts + kept, events, handled)
+        self.commit = Commit(self._key.partition, puts + kept, events, tuple(handled))
 
     def learn(self, outcome: VersionConflict | AlreadyHandled) -> None:
         """Take from a failed commit what to load, and what needs no deciding any more."""
