@@ -99,8 +99,17 @@ Start = Callable[..., Relay]
 async def start(outbox: Outbox, bus: Ear, clock: ManualClock, ids: CountingIds) -> AsyncIterator[Start]:
     relays: list[Relay] = []
 
-    def started(*, limit: int = 20_000, page: int = 500) -> Relay:
-        relay = Relay(outbox, bus, clock=clock, ids=ids, backoff=BACKOFF, limit=limit, page=page)
+    def started(*, limit: int = 20_000, page: int = 500, look_again_seconds: float = 60.0) -> Relay:
+        relay = Relay(
+            outbox,
+            bus,
+            clock=clock,
+            ids=ids,
+            backoff=BACKOFF,
+            limit=limit,
+            page=page,
+            look_again_seconds=look_again_seconds,
+        )
         relay.start()
         relays.append(relay)
         return relay
@@ -279,3 +288,28 @@ async def test_after_it_was_stopped_it_publishes_nothing_more(start: Start, stor
     await asyncio.sleep(0.05)
     assert bus.heard == ["a"]
     assert [CODEC.decode(entry.body).data.note for entry in await store.pending(0, 10)][-1] == "b"
+
+
+async def test_an_event_that_nobody_told_of_is_published_all_the_same(
+    start: Start, store: SqliteStore, outbox: Outbox, bus: Ear
+) -> None:
+    outbox.listen = lambda listener: None  # type: ignore[method-assign] # as if every commit's answer were lost
+    start(look_again_seconds=0.2)
+    await asyncio.sleep(0.05)  # it has caught up, and listens
+    await say(store, "1", "2")
+    await until(lambda: bus.heard == ["1", "2"])
+    await asyncio.sleep(0.5)
+    assert bus.heard == ["1", "2"]
+
+
+async def test_what_is_under_way_for_long_is_not_taken_for_overlooked(
+    start: Start, store: SqliteStore, bus: Ear
+) -> None:
+    start(look_again_seconds=0.2)
+    bus.gate.clear()
+    await say(store, "1", "2")
+    await asyncio.sleep(0.7)
+    bus.gate.set()
+    await until(lambda: len(bus.heard) >= 2)
+    await asyncio.sleep(0.5)
+    assert bus.heard == ["1", "2"]

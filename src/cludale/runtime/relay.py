@@ -1,7 +1,8 @@
 """Relay: takes committed events from the outbox to the bus. The only way by which events leave a service.
 
 Events come from memory as soon as they are durable; after a restart, or when more wait than memory should
-hold, they are read from the outbox in pages. One that the bus does not take is published again.
+hold, they are read from the outbox in pages. One that the bus does not take is published again. Every so often
+the outbox is looked through for what nobody told of: commits whose answer was lost, what a dead replica left.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ class Relay:
         backoff: Backoff,
         limit: int = 20_000,
         page: int = 500,
+        look_again_seconds: float = 5.0,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._outbox = outbox
@@ -39,6 +41,7 @@ class Relay:
         self._backoff = backoff
         self._limit = limit
         self._page = page
+        self._look_again_seconds = look_again_seconds
         self._on_progress = on_progress
         self._behind = True
         self._cursor = 0
@@ -46,6 +49,8 @@ class Relay:
         self._stopped = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
+        self._publishing: dict[int, Sequence[Outgoing]] = {}
+        self._batches = 0
         self.under_way = 0
         """Events handed to the bus and not yet taken."""
         self.published = 0
@@ -54,6 +59,7 @@ class Relay:
         """Begin with what an earlier run left."""
         self._outbox.listen(self._fresh)
         self._spawn(self._catch_up())
+        self._spawn(self._look_again())
 
     async def stop(self) -> None:
         """Leave the rest in the outbox for the next start."""
@@ -103,15 +109,37 @@ class Relay:
                 break
         self._behind = False
 
-    def _send(self, entries: Sequence[Outgoing]) -> None:
-        self._cursor = entries[-1].position
-        self.under_way += len(entries)
-        self._spawn(self._publish(entries))
+    async def _look_again(self) -> None:
+        """Publish what is in the outbox at two looks, and at neither of them under way."""
+        idle: set[int] = set()
+        while True:
+            await asyncio.sleep(self._look_again_seconds)
+            try:
+                entries = await self._outbox.pending(0, self._page)
+            except StoreUnavailable as away:
+                _log.warning("the outbox can't be looked through: %s", away)
+                continue
+            under_way = {entry.position for batch in self._publishing.values() for entry in batch}
+            end = self._cursor if self._behind else entries[-1].position if entries else 0
+            # What catching up is about to read is not overlooked.
+            resting = [entry for entry in entries if entry.position not in under_way and entry.position <= end]
+            overlooked = [entry for entry in resting if entry.position in idle]
+            idle = {entry.position for entry in resting}
+            if overlooked:
+                _log.warning("%d events lay in the outbox unseen and are published now", len(overlooked))
+                self._send(overlooked)
 
-    async def _publish(self, entries: Sequence[Outgoing]) -> None:
+    def _send(self, entries: Sequence[Outgoing]) -> None:
+        self._cursor = max(self._cursor, entries[-1].position)
+        self.under_way += len(entries)
+        self._batches += 1
+        self._spawn(self._publish(self._batches, entries))
+
+    async def _publish(self, batch: int, entries: Sequence[Outgoing]) -> None:
         attempt = 0
         while entries:
             attempt += 1
+            self._publishing[batch] = entries
             taken = await self._try(entries)
             done = [entry.position for entry, ok in zip(entries, taken, strict=True) if ok]
             entries = [entry for entry, ok in zip(entries, taken, strict=True) if not ok]
@@ -121,7 +149,10 @@ class Relay:
             self._room.set()
             self._on_progress()
             if entries:
+                self._publishing[batch] = entries
                 await self._clock.sleep(self._backoff.seconds(attempt, self._ids.jitter()))
+            else:
+                del self._publishing[batch]
 
     async def _try(self, entries: Sequence[Outgoing]) -> Sequence[bool]:
         try:
