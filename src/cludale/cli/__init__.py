@@ -50,6 +50,7 @@ def settings(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")
     table(
         [each._asdict() for each in explained],
         columns=("variable", "value", "default", "meaning"),
+        wide=("value", "meaning"),
         as_json=json,
         marked=lambda row: row["value"] != row["default"],
     )

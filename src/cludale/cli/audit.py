@@ -19,7 +19,7 @@ app = typer.Typer(
     help="Every event, chained by hashes: look, verify, rebuild, deliver again.",
 )
 
-_EVENTS = ("sequence", "timestamp", "eventType", "subject", "payload")
+_EVENTS = ("sequence", "timestamp", "eventType", "subject", "what")
 Time = Annotated[str | None, typer.Option(help="A time: 2027-06-05T19:30:00Z.")]
 
 
@@ -43,7 +43,7 @@ def events(
             for each in found:
                 say(msgspec.json.encode(each).decode())
             return
-        table(list(found), columns=_EVENTS, as_json=False)
+        table([_brief(each) for each in found], columns=_EVENTS, wide=("what",), as_json=False)
 
 
 @app.command()
@@ -56,7 +56,15 @@ def order(
     """Tell an order's story: causes before effects."""
     with Client(url) as client:
         story = client.get(f"/audit/orders/{id}")["items"]
-    table(story, columns=("timestamp", "source", "eventType", "payload"), as_json=json)
+    if json:
+        print_json(story)
+    else:
+        table(
+            [_brief(each) for each in story],
+            columns=("timestamp", "source", "eventType", "what"),
+            wide=("what",),
+            as_json=False,
+        )
 
 
 @app.command()
@@ -140,7 +148,12 @@ def replay(
             say(f"\nThat is how it stood at {until}." + ("" if into else " Keep it with --into FILE."))
         elif differences:
             say("\nDIFFERENT from the live store:")
-            table(differences, columns=("service", "kind", "id", "field", "live", "rebuilt"), as_json=False)
+            table(
+                differences,
+                columns=("service", "kind", "id", "field", "live", "rebuilt"),
+                wide=("live", "rebuilt"),
+                as_json=False,
+            )
         else:
             say("\nThe same as the live store.")
     if differences:
@@ -159,6 +172,16 @@ def redeliver(
     with Client(url) as client:
         answer = client.post("/audit/replay", {"eventIds": event_ids, "to": to or None})
     table(answer["items"], columns=("eventType", "eventId", "service", "answer"), as_json=json)
+
+
+_TOLD = frozenset({"orderId", "concertId", "reservationId", "paymentId", "notificationId", "sections"})
+"""Fields of payloads that say no more than the subject does, or too much for a table; --json has them."""
+
+
+def _brief(event: dict[str, Any]) -> dict[str, Any]:
+    """An event for a table: what happened, without the ids that are all alike."""
+    what = {name: value for name, value in event["payload"].items() if name not in _TOLD}
+    return {**event, "what": what}
 
 
 def _folder(data: Path | None) -> Path:

@@ -89,6 +89,7 @@ def list_concerts(
         concerts,
         columns=("id", "artist", "date", "venue", "availableSeats", "heldSeats", "soldSeats", "totalSeats", "price"),
         titles={"availableSeats": "left", "heldSeats": "held", "soldSeats": "sold", "totalSeats": "of"},
+        wide=("artist", "venue"),
         as_json=json,
     )
     if not concerts and not json:

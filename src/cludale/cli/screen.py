@@ -1,5 +1,6 @@
 """What the command line prints: tables for people, JSON for machines, one clear line for what went wrong."""
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -14,12 +15,18 @@ NO = 1
 CANNOT = 2
 """Exit status: it could not be asked."""
 
+PIPED_COLUMNS = 240
+"""How wide a table is that no terminal limits."""
+
 Row = Mapping[str, Any]
+
+_TIME = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d(?:\.\d{1,3})?)\d*Z$")
 
 
 def say(text: str) -> None:
-    """One line, as it is."""
+    """One line, as it is, at once."""
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def print_json(value: Any) -> None:
@@ -39,19 +46,26 @@ def table(
     columns: Sequence[str],
     as_json: bool,
     titles: Mapping[str, str] | None = None,
+    wide: Sequence[str] = (),
     marked: Callable[[Row], bool] = lambda _: False,
 ) -> None:
-    """The rows, as a table or as a JSON array; `marked` rows stand out."""
+    """The rows, as a table or as a JSON array. Only `wide` columns go over several lines; `marked` rows stand out."""
     if as_json:
         print_json(rows)
         return
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        shown.add_column((titles or {}).get(column, column), overflow="fold", no_wrap=column in ("sequence", "id"))
+        is_number = bool(rows) and all(isinstance(row.get(column), int) for row in rows)
+        shown.add_column(
+            (titles or {}).get(column, column),
+            justify="right" if is_number else "left",
+            no_wrap=column not in wide,
+            overflow="fold",
+        )
     for row in rows:
         cells = [escape(_text(row.get(column))) for column in columns]
         shown.add_row(*cells, style="bold cyan" if marked(row) else None)
-    Console().print(shown if rows else "none")
+    _console().print(shown if rows else "none")
 
 
 def record(row: Row, *, as_json: bool) -> None:
@@ -65,7 +79,12 @@ def record(row: Row, *, as_json: bool) -> None:
     for field, value in row.items():
         if value is not None:
             shown.add_row(escape(field), escape(_text(value)))
-    Console().print(shown)
+    _console().print(shown)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPED_COLUMNS)
 
 
 def _text(value: Any) -> str:
@@ -75,8 +94,10 @@ def _text(value: Any) -> str:
         case {"amount": int(amount), "currency": str(currency)}:
             return f"{amount / 100:.2f} {currency}"
         case dict():
-            return ", ".join(f"{key}: {_text(each)}" for key, each in value.items())
+            return ", ".join(f"{key} {_text(each)}" for key, each in value.items() if each is not None)
         case list():
             return "; ".join(_text(each) for each in value)
+        case str() if match := _TIME.match(value):
+            return f"{match[1]} {match[2]}"
         case _:
             return str(value)

@@ -35,6 +35,7 @@ def serve(
     import uvloop
 
     from cludale.adapters.sqlite import SchemaRefused, StoreInUse
+    from cludale.adapters.system.keys import UnusableKey
     from cludale.compose import SERVICES, MissingSetting
     from cludale.ports.records import StoreUnavailable
     from cludale.web.server import CannotListen, listen
@@ -55,10 +56,10 @@ def serve(
     except CannotListen as error:
         fail(f"{error} (CLUDALE_HOST, CLUDALE_PORT)")
     except StoreInUse as error:
-        fail(f"{error}: stop the server that has {settings.data_dir} open, or take another folder (CLUDALE_DATA_DIR)")
-    except (SchemaRefused, MissingSetting, StoreUnavailable) as error:
+        fail(f"{error} (CLUDALE_DATA_DIR)")
+    except (SchemaRefused, MissingSetting, StoreUnavailable, UnusableKey) as error:
         fail(str(error))
-    except PermissionError as error:
+    except OSError as error:
         fail(f"{error.filename or settings.data_dir}: {error.strerror} (CLUDALE_DATA_DIR names the data folder)")
 
 

@@ -19,6 +19,8 @@ _NOT_JSON = re.compile(
 )
 """Media types that are clearly something else. The form type is not among them: it is what `curl -d` says of JSON."""
 
+NOTHING_CAME = "a JSON object is wanted, nothing came"
+
 
 class Body(Generic[T]):
     """Decodes request bodies into `type_`."""
@@ -88,7 +90,7 @@ def _join(name: str, path: str) -> str:
 
 def _why_unreadable(body: bytes, error: Exception) -> str:
     if not body.strip():
-        return "a JSON object is wanted, nothing came"
+        return NOTHING_CAME
     match error:
         case RecursionError():
             return "is nested too deeply"

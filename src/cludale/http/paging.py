@@ -3,13 +3,13 @@
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 T = TypeVar("T")
 
-Limit = Annotated[int, Parameter(query="limit", ge=1, le=200, description="how many items at most")]
+Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=200, description="how many items at most")]
 After = Annotated[
-    str | None, Parameter(query="after", max_length=4_096, description="the `next` of the page before this one")
+    str | None, QueryParameter(name="after", max_length=4_096, description="the `next` of the page before this one")
 ]
 
 DEFAULT_LIMIT = 50

@@ -14,29 +14,30 @@ from litestar.dto import AbstractDTO
 from litestar.exceptions import ValidationException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter, ParameterKwarg
+from litestar.params import HeaderParameter, QueryParameter
 from litestar.types import Guard
 from litestar.typing import FieldDefinition
 
 from cludale.http.access import Access
 from cludale.http.answers import Answer
-from cludale.http.bodies import Body, check_media_type, fault
+from cludale.http.bodies import NOTHING_CAME, Body, check_media_type, fault
 from cludale.http.problems import Problems, Statuses
 from cludale.kernel.refusals import Invalid
 
 T = TypeVar("T")
 
-Authorization = Annotated[str | None, Parameter(header="Authorization", include_in_schema=False)]
+Authorization = Annotated[str | None, HeaderParameter(name="Authorization", include_in_schema=False)]
 """Who asks. OpenAPI says it as a security requirement."""
 
 Traceparent = Annotated[
-    str | None, Parameter(header="traceparent", description="W3C trace context; goes along with every event it causes")
+    str | None,
+    HeaderParameter(name="traceparent", description="W3C trace context; goes along with every event it causes"),
 ]
 
 IdempotencyKey = Annotated[
     str | None,
-    Parameter(
-        header="Idempotency-Key",
+    HeaderParameter(
+        name="Idempotency-Key",
         description="The same key and body get the same answer, byte for byte, and nothing happens twice.",
     ),
 ]
@@ -171,11 +172,8 @@ def _query_names(handler: BaseRouteHandler) -> frozenset[str]:
 def _external_name(field: FieldDefinition) -> tuple[str, str]:
     """Where a handler's parameter comes from, and what the caller calls it."""
     definition = field.kwarg_definition
-    if isinstance(definition, ParameterKwarg):
-        if definition.query:
-            return "query", definition.query
-        if definition.header:
-            return "header", definition.header
+    if isinstance(definition, QueryParameter | HeaderParameter):
+        return definition.param_type.value, definition.name or field.name
     return "path", field.name
 
 
@@ -187,6 +185,9 @@ def invalid_parameters(request: Request[Any, Any, Any], error: ValidationExcepti
     faults = []
     for each in extra:
         key = str(each.get("key", "request")).partition(".")[0]
+        if key == "data":  # a body that is there is decoded by JsonBody, so this one wasn't
+            faults.append(("body", NOTHING_CAME))
+            continue
         _, what = fault(msgspec.ValidationError(str(each["message"])))
         faults.append((names.get(key, key), what))
     return Invalid(*(faults or [("request", error.detail)]))

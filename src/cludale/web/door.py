@@ -28,6 +28,8 @@ from cludale.http.routing import Express, ExpressHandler, ExpressRequest
 
 HEAD_LIMIT_BYTES = 32_768
 PATROL_SECONDS = 1.0
+LINGER_TICKS = 2
+"""How many patrols a client that was refused may go on sending, to nobody."""
 
 _SEGMENT = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Like kernel.ids.ID_PATTERN; whatever else is in a path goes the framework's way."""
@@ -171,7 +173,9 @@ class Door(HttpToolsProtocol):
         """A client is there; one too many is turned away."""
         super().connection_made(transport)
         self._keeper.came(self)
-        if self._keeper.connections > self._keeper.limits.connections:
+        if self._keeper.connections > 2 * self._keeper.limits.connections:
+            transport.abort()
+        elif self._keeper.connections > self._keeper.limits.connections:
             self._refuse(TooManyConnections())
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -324,13 +328,21 @@ class Door(HttpToolsProtocol):
             answering = answering or getattr(cycle, "response_started", False)
             cycle.disconnected = True
             cycle.message_event.set()
-        if not answering:
-            self._write(self._keeper.problems.answer(error), close=True)
-        self.transport.close()
+        if answering or self.transport.is_closing():
+            self.transport.close()
+            return
+        self._write(self._keeper.problems.answer(error), close=True)
+        # Closed at once, a client that is still sending would be reset before it has read why. So the patrol closes.
+        self._since = self._keeper.tick
+        self.transport.write_eof()
 
     def check_times(self, tick: int) -> None:
         """Has the client taken too long to send its request, or nothing come for too long?"""
         waited = tick - self._since
+        if self._is_refused:
+            if waited >= LINGER_TICKS:
+                self.transport.abort()
+            return
         cycle: Any = self.cycle
         if self._is_reading:
             if waited > self._keeper.request_ticks:

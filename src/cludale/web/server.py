@@ -5,6 +5,7 @@ import contextlib
 import errno
 import gc
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,6 +18,8 @@ from cludale.web.door import Doorkeeper, Limits
 _log = logging.getLogger(__name__)
 
 BACKLOG = 2_048
+SPARE_FILES = 256
+"""Open files beside connections: the store, its readers, logs."""
 
 
 class CannotListen(Exception):
@@ -49,6 +52,14 @@ def address_of(listener: socket.socket) -> str:
     if host in ("0.0.0.0", "::"):  # noqa: S104 - a name for people, nothing is bound here
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise the limit of open files as far as the connections need it and the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        ceiling = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
 
 
 class _Server(uvicorn.Server):
@@ -90,6 +101,7 @@ async def serve(
     )
     server = _Server(config)
     patrol = asyncio.create_task(keeper.patrol())
+    _allow_files(limits.connections + SPARE_FILES)
     await started()
     # What is loaded by now stays: no collection need look at it again.
     gc.collect()

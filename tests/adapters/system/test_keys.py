@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cludale.adapters.system.keys import kept_key
+from cludale.adapters.system.keys import UnusableKey, kept_key
 
 
 def test_a_key_is_made_once_and_then_read(tmp_path: Path) -> None:
@@ -35,5 +35,11 @@ def test_a_key_that_the_organizer_wrote_is_used(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_no_key(tmp_path: Path) -> None:
     (tmp_path / "organizer.key").touch()
-    with pytest.raises(ValueError, match="is empty"):
+    with pytest.raises(UnusableKey, match="holds no key"):
+        kept_key(tmp_path / "organizer.key")
+
+
+def test_bytes_that_fit_in_no_header_are_no_key(tmp_path: Path) -> None:
+    (tmp_path / "organizer.key").write_bytes(b"\xff\x00")
+    with pytest.raises(UnusableKey, match="holds no key"):
         kept_key(tmp_path / "organizer.key")

@@ -7,11 +7,15 @@ from pathlib import Path
 KEY_BYTES = 32
 
 
+class UnusableKey(Exception):
+    """A key file holds no key."""
+
+
 def kept_key(path: Path) -> str:
     """The key in `path`; made there (43 characters, 256 random bits) if there is none yet.
 
     The file appears whole or not at all, mode 0600, and of two processes that make it at once both get the
-    same key. Raises OSError; ValueError for an empty file.
+    same key. Raises OSError, UnusableKey.
     """
     try:
         return _read(path)
@@ -40,7 +44,7 @@ def kept_key(path: Path) -> str:
 
 
 def _read(path: Path) -> str:
-    key = path.read_text(encoding="ascii").strip()
-    if not key:
-        raise ValueError(f"{path} is empty; remove it to have a new key made")
-    return key
+    key = path.read_bytes().strip()
+    if not key or not all(0x21 <= byte <= 0x7E for byte in key):
+        raise UnusableKey(f"{path} holds no key (printable characters, no spaces); remove it to have a new one made")
+    return key.decode()

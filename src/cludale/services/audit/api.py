@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from msgspec import Meta
 
 from cludale.http.access import Access
@@ -28,7 +28,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=128)]
 class Replay(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Which events to deliver again, by id or by filter, and to which services: without `to`, all that hear them."""
 
-    event_ids: Annotated[list[Name], Meta(min_length=1, max_length=10_000)] | None = None
+    event_ids: Annotated[list[Name], Meta(min_length=1, max_length=1_000)] | None = None
     type: Name | None = None
     order_id: Name | None = None
     concert_id: Name | None = None
@@ -54,15 +54,15 @@ def routes(audit: Audit, redelivery: Redelivery, access: Access) -> list[HTTPRou
         security=ORGANIZER,
         tags=["audit"],
         summary="List events",
-        description="In the order in which they were recorded. `since <= timestamp < until`.",
+        description="As they were recorded; with `since` or `until` (`since <= timestamp < until`) by time.",
         responses=refusals(STATUS, Unauthorized, Invalid, UnusableCursor),
     )
     async def list_events(
-        type: Annotated[str | None, Parameter(query="type", description="`OrderPaid`, for example")] = None,
-        order_id: Annotated[str | None, Parameter(query="orderId")] = None,
-        concert_id: Annotated[str | None, Parameter(query="concertId")] = None,
-        since: Annotated[datetime | None, Parameter(query="since")] = None,
-        until: Annotated[datetime | None, Parameter(query="until")] = None,
+        type: Annotated[str | None, QueryParameter(name="type", description="`OrderPaid`, for example")] = None,
+        order_id: Annotated[str | None, QueryParameter(name="orderId")] = None,
+        concert_id: Annotated[str | None, QueryParameter(name="concertId")] = None,
+        since: Annotated[datetime | None, QueryParameter(name="since")] = None,
+        until: Annotated[datetime | None, QueryParameter(name="until")] = None,
         limit: Limit = DEFAULT_LIMIT,
         after: After = None,
     ) -> Response[Page[Listed]]:

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 import msgspec
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from msgspec import Meta
 
 from cludale.http.access import Access
@@ -272,18 +272,18 @@ class ConcertsApi:
         )
         async def find_concerts(
             artist: Annotated[
-                str | None, Parameter(query="artist", max_length=200, description="text within the name")
+                str | None, QueryParameter(name="artist", max_length=200, description="text within the name")
             ] = None,
             venue: Annotated[
-                str | None, Parameter(query="venue", max_length=200, description="text within the name")
+                str | None, QueryParameter(name="venue", max_length=200, description="text within the name")
             ] = None,
             since: Annotated[
-                str | None, Parameter(query="from", max_length=40, description="the first date or time")
+                str | None, QueryParameter(name="from", max_length=40, description="the first date or time")
             ] = None,
             until: Annotated[
-                str | None, Parameter(query="to", max_length=40, description="the last date or time")
+                str | None, QueryParameter(name="to", max_length=40, description="the last date or time")
             ] = None,
-            sort: Annotated[Sort, Parameter(query="sort")] = Sort.DATE,
+            sort: Annotated[Sort, QueryParameter(name="sort")] = Sort.DATE,
             limit: Limit = DEFAULT_LIMIT,
             after: After = None,
         ) -> Response[Page[ConcertView]]:

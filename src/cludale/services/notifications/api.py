@@ -6,7 +6,7 @@ from typing import Annotated, Self
 import msgspec
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from msgspec import Meta
 
 from cludale.http.access import Access
@@ -63,7 +63,7 @@ def routes(notifications: Notifications, access: Access) -> list[HTTPRouteHandle
         responses=refusals(STATUS, Unauthorized, Invalid, UnusableCursor),
     )
     async def list_notifications(
-        order_id: Annotated[str | None, Parameter(query="orderId")] = None,
+        order_id: Annotated[str | None, QueryParameter(name="orderId")] = None,
         limit: Limit = DEFAULT_LIMIT,
         after: After = None,
     ) -> Response[Page[NotificationView]]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from msgspec import Meta
 
 from cludale.http.access import Access, Who
@@ -65,7 +65,7 @@ _PROBLEMS = Problems(STATUS)
 
 Wait = Annotated[
     float,
-    Parameter(query="wait", ge=0, le=MAX_WAIT_SECONDS, description="seconds to wait for Paid or Cancelled at most"),
+    QueryParameter(name="wait", ge=0, le=MAX_WAIT_SECONDS, description="seconds to wait for Paid or Cancelled at most"),
 ]
 
 
@@ -233,8 +233,8 @@ class OrdersApi:
             responses=refusals(STATUS, Unauthorized, Invalid, UnusableCursor),
         )
         async def list_orders(
-            concert_id: Annotated[str | None, Parameter(query="concertId")] = None,
-            status: Annotated[Status | None, Parameter(query="status")] = None,
+            concert_id: Annotated[str | None, QueryParameter(name="concertId")] = None,
+            status: Annotated[Status | None, QueryParameter(name="status")] = None,
             limit: Limit = DEFAULT_LIMIT,
             after: After = None,
         ) -> Response[Page[OrderView]]:

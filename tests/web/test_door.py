@@ -1,0 +1,268 @@
+"""The door keeps its limits whatever comes in, and answers in the order in which it was asked."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
+
+import pytest
+import uvicorn
+
+from cludale.http.answers import Answer, json_answer
+from cludale.http.problems import Problems
+from cludale.http.routing import ExpressRequest
+from cludale.kernel.refusals import Busy
+from cludale.web.door import Doorkeeper, Limits
+
+LIMITS = Limits(body_bytes=1_000, connections=5, request_seconds=1, idle_seconds=2)
+
+
+class Door(NamedTuple):
+    """An open door: where it is, and who keeps it."""
+
+    port: int
+    keeper: Doorkeeper
+
+    async def ask(self, *parts: bytes, pause_seconds: float = 0.0) -> bytes:
+        """Send the parts, then read until the server closes the connection or 3 s have gone by."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            for part in parts:
+                writer.write(part)
+                await asyncio.sleep(pause_seconds)
+            async with asyncio.timeout(4):
+                return await reader.read()
+        finally:
+            writer.close()
+
+
+async def _slow_app(scope: Any, receive: Any, send: Any) -> None:
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    answer = b"framework %s %d" % (scope["path"].encode(), len(body))
+    headers = [(b"content-length", b"%d" % len(answer))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": answer})
+
+
+async def _echo(request: ExpressRequest) -> Answer:
+    await asyncio.sleep(0.01)
+    return json_answer({"segment": request.segment, "bytes": len(request.body)}, 201)
+
+
+async def _broken(request: ExpressRequest) -> Answer:
+    raise ZeroDivisionError("a bug")
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("that never came true")
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[Door]:
+    problems = Problems()
+
+    async def busy(request: ExpressRequest) -> Answer:
+        return problems.answer(Busy("not now", retry_after_seconds=7))
+
+    keeper = Doorkeeper(
+        {
+            ("POST", "/orders"): _echo,
+            ("POST", "/concerts/{}/reserve"): _echo,
+            ("POST", "/busy"): busy,
+            ("POST", "/broken"): _broken,
+        },
+        problems,
+        LIMITS,
+    )
+    config = uvicorn.Config(
+        _slow_app,
+        http=keeper.protocol,  # type: ignore[arg-type] # a factory does what uvicorn does with a class
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+    )
+    server = uvicorn.Server(config)
+    listener = socket.create_server(("127.0.0.1", 0))
+    patrol = asyncio.create_task(keeper.patrol())
+    serving = asyncio.create_task(server._serve([listener]))
+    await _until(lambda: server.started)
+    yield Door(listener.getsockname()[1], keeper)
+    server.should_exit = server.force_exit = True
+    await serving
+    patrol.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await patrol
+    listener.close()
+
+
+def _request(path: str, body: bytes = b"{}", *headers: str, method: str = "POST") -> bytes:
+    head = [f"{method} {path} HTTP/1.1", "host: x", f"content-length: {len(body)}", *headers]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+CLOSE = "connection: close"
+
+
+async def test_the_express_lane_answers_and_closes_when_asked_to(door: Door) -> None:
+    answer = await door.ask(_request("/orders", b"{}", CLOSE))
+    assert answer.startswith(b"HTTP/1.1 201 Created\r\n")
+    assert b"connection: close\r\n" in answer
+    assert answer.endswith(b'{"segment":"","bytes":2}')
+
+
+async def test_a_segment_of_the_path_is_handed_over(door: Door) -> None:
+    answer = await door.ask(_request("/concerts/demo-club/reserve", b"{}", CLOSE))
+    assert b'"segment":"demo-club"' in answer
+
+
+@pytest.mark.parametrize("segment", ["", "a/b", "%2e%2e", "..", "-x", "x" * 65])
+async def test_a_segment_that_is_no_id_goes_the_frameworks_way(door: Door, segment: str) -> None:
+    assert b"framework" in await door.ask(_request(f"/concerts/{segment}/reserve", b"{}", CLOSE))
+
+
+@pytest.mark.parametrize("path", ["/orders?", "/orders/", "/orders/x", "/Orders", "/other"])
+async def test_other_paths_go_the_frameworks_way(door: Door, path: str) -> None:
+    assert b"framework" in await door.ask(_request(path, b"{}", CLOSE))
+
+
+async def test_other_methods_go_the_frameworks_way(door: Door) -> None:
+    assert b"framework" in await door.ask(_request("/orders", b"", CLOSE, method="PUT"))
+
+
+async def test_pipelined_requests_are_answered_in_order(door: Door) -> None:
+    many = [_request(path) for path in ("/orders", "/a", "/orders", "/b", "/c", "/orders")]
+    answer = await door.ask(b"".join(many) + _request("/last", b"{}", CLOSE))
+    order = [answer.find(each) for each in (b'"bytes":2', b"/a 2", b"/b 2", b"/c 2", b"/last 2")]
+    assert order == sorted(order)
+    assert -1 not in order
+    # what comes while another is answered goes the framework's way: the answers are alike, and this is rare
+    assert answer.count(b"HTTP/1.1 ") == 7
+
+
+async def test_a_request_in_many_pieces_is_one_request(door: Door) -> None:
+    pieces = [bytes([byte]) for byte in _request("/orders", b'{"a":1}', CLOSE)]
+    assert b'"bytes":7' in await door.ask(*pieces)
+
+
+async def test_a_chunked_body_is_put_together(door: Door) -> None:
+    head = b"POST /orders HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+    assert b'"bytes":5' in await door.ask(head, b"3\r\nabc\r\n", b"2\r\nde\r\n0\r\n\r\n", pause_seconds=0.02)
+
+
+@pytest.mark.parametrize("path", ["/orders", "/other"])
+async def test_an_oversized_body_is_refused(door: Door, path: str) -> None:
+    answer = await door.ask(_request(path, b"x" * 1_001))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b'"type":"/problems/body-too-large"' in answer
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("path", ["/orders", "/other"])
+async def test_an_oversized_chunked_body_is_refused_as_soon_as_it_is_too_large(door: Door, path: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+    answer = await door.ask(head, *[b"200\r\n" + b"x" * 512 + b"\r\n"] * 3, pause_seconds=0.01)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_an_oversized_head_is_refused(door: Door) -> None:
+    answer = await door.ask(b"GET /" + b"a" * 40_000)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_many_headers_are_an_oversized_head(door: Door) -> None:
+    answer = await door.ask(b"GET / HTTP/1.1\r\n", *[b"x-a: " + b"b" * 1_000 + b"\r\n"] * 40, pause_seconds=0.001)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"garbage\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST /orders HTTP/1.1\r\ncontent-length: -1\r\n\r\n",
+        b"POST /orders HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+        b"POST /orders HTTP/1.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)
+async def test_what_is_not_http_is_a_problem(door: Door, garbage: bytes) -> None:
+    answer = await door.ask(garbage)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in answer
+
+
+async def test_a_request_that_takes_too_long_to_come_is_ended(door: Door) -> None:
+    answer = await door.ask(b"POST /orders HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n{")
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_head_that_trickles_in_is_ended_all_the_same(door: Door) -> None:
+    answer = await door.ask(b"GET / HTTP/1.1\r\n", *[b"a: b\r\n"] * 10, pause_seconds=0.2)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_an_idle_connection_is_closed_without_a_word(door: Door) -> None:
+    assert await door.ask(b"") == b""
+
+
+async def test_one_connection_too_many_is_turned_away(door: Door) -> None:
+    held = [await asyncio.open_connection("127.0.0.1", door.port) for _ in range(LIMITS.connections)]
+    await _until(lambda: door.keeper.connections == LIMITS.connections)
+    answer = await door.ask(b"")
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 1\r\n" in answer
+    for _, writer in held:
+        writer.close()
+        await writer.wait_closed()
+    await _until(lambda: door.keeper.connections == 0)
+    assert b"201 Created" in await door.ask(_request("/orders", b"{}", CLOSE))
+
+
+async def test_a_refusals_headers_are_sent(door: Door) -> None:
+    answer = await door.ask(_request("/busy", b"{}", CLOSE))
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 7\r\n" in answer
+
+
+async def test_a_bug_is_a_500_with_an_incident_that_is_in_the_log(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    answer = await door.ask(_request("/broken", b"{}", CLOSE))
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"ZeroDivisionError" not in answer
+    incident = answer.rpartition(b'"id":"')[2][:16].decode()
+    assert incident in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_client_that_goes_away_harms_nobody(door: Door) -> None:
+    for _ in range(20):
+        _, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        writer.write(_request("/orders"))
+        writer.close()
+    await _until(lambda: door.keeper.connections == 0)
+    assert b"201 Created" in await door.ask(_request("/orders", b"{}", CLOSE))
+
+
+async def test_a_client_that_expects_to_be_told_to_go_on_is_told(door: Door) -> None:
+    answer = await door.ask(_request("/orders", b"{}", CLOSE, "expect: 100-continue"))
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n")
+    assert b"framework" in answer
+
+
+async def test_an_upgrade_that_nobody_offers_is_ignored(door: Door) -> None:
+    answer = await door.ask(_request("/other", b"", "connection: upgrade, close", "upgrade: websocket", method="GET"))
+    assert b"framework" in answer

@@ -1,0 +1,53 @@
+"""The pages for people and for watchers, all served from here."""
+
+import re
+
+import pytest
+from tests.served import Served
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/problems", "/problems/seats-unavailable"])
+def test_pages_need_nothing_from_elsewhere(served: Served, path: str) -> None:
+    page = served.http.get(path)
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert not re.search(r"""(src|href|url)\s*[=(:]\s*["']?(https?:)?//""", page.text)
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+
+
+def test_every_link_and_asset_of_the_pages_is_there(served: Served) -> None:
+    for path in ("/", "/docs", "/problems"):
+        for target in re.findall(r'(?:src|href)="([^"]+)"', served.http.get(path).text):
+            assert served.http.get(target).status_code == 200, target
+
+
+def test_no_other_file_is_served_as_an_asset(served: Served) -> None:
+    for name in ("index.html", "..%2f__init__.py", "swagger-ui.js"):
+        assert served.http.get(f"/docs/{name}").status_code == 404
+
+
+def test_every_problem_that_is_answered_has_a_page(served: Served) -> None:
+    answer = served.http.post("/orders", json={"concertId": "sold-out", "userId": "me", "quantity": 1})
+    assert answer.status_code == 409
+    page = served.http.get(answer.json()["type"])
+    assert "Not enough seats" in page.text
+
+
+def test_an_unknown_problem_is_not_found(served: Served) -> None:
+    assert served.http.get("/problems/none").status_code == 404
+
+
+def test_the_server_says_that_it_lives_and_is_ready(served: Served) -> None:
+    assert served.http.get("/livez").json() == {"status": "ok"}
+    assert served.http.get("/readyz").json() == {"status": "ready"}
+
+
+def test_metrics_count_requests_of_both_lanes(served: Served) -> None:
+    served.http.get("/livez")
+    served.http.get("/concerts")
+    text = served.http.get("/metrics").text
+    assert 'cludale_http_requests_total{method="GET",route="/livez",status="200"}' in text
+    assert 'cludale_http_requests_total{method="GET",route="/concerts",status="200"}' in text
+    assert 'cludale_http_request_seconds_bucket{le="+Inf",method="GET",route="/livez"}' in text
+    assert 'cludale_queue_depth{service="orders"}' in text
+    assert "process_resident_memory_bytes" in text

@@ -1,0 +1,232 @@
+"""Every route, what it refuses, and how."""
+
+from typing import Any
+
+import pytest
+from tests.served import Served
+
+ORGANIZERS = [
+    ("POST", "/concerts"),
+    ("POST", "/concerts/the-concert/reserve"),
+    ("GET", "/orders"),
+    ("POST", "/payments"),
+    ("GET", "/payments"),
+    ("GET", "/notifications"),
+    ("GET", "/audit/events"),
+    ("GET", "/audit/orders/x"),
+    ("GET", "/audit/verify"),
+    ("POST", "/audit/replay"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ORGANIZERS)
+@pytest.mark.parametrize("credential", [None, "Bearer wrong", "Basic dGhlLW9yZ2FuaXplcnMta2V5", "Bearer \xe9"])
+def test_the_organizers_routes_want_the_key_first(
+    served: Served, method: str, path: str, credential: str | None
+) -> None:
+    headers = [] if credential is None else [(b"authorization", credential.encode("latin-1"))]
+    answer = served.http.request(method, path, headers=headers, content=b"{" if method == "POST" else None)
+    assert answer.status_code == 401
+    assert answer.json()["type"] == "/problems/unauthorized"
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_an_order_is_seen_with_its_token_and_the_organizers_key_only(served: Served) -> None:
+    order, other = (_order(served) for _ in range(2))
+    path = f"/orders/{order['id']}"
+    for credential, status in (
+        (None, 404),
+        (other["accessToken"], 404),
+        (order["accessToken"], 200),
+        ("the-organizers-key", 200),
+    ):
+        headers = {} if credential is None else {"authorization": f"Bearer {credential}"}
+        assert served.http.get(path, headers=headers).status_code == status
+        assert served.http.post(f"{path}/cancel", headers=headers).status_code == status
+    unknown = served.http.get("/orders/order-none", headers={"authorization": "Bearer x"})
+    hidden = served.http.get(path, headers={"authorization": "Bearer x"})
+    assert unknown.json()["type"] == hidden.json()["type"] == "/problems/not-found"
+
+
+def test_the_token_is_in_the_answer_to_the_post_only(served: Served) -> None:
+    order = _order(served)
+    seen = served.http.get(f"/orders/{order['id']}", headers={"authorization": f"Bearer {order['accessToken']}"})
+    assert "accessToken" not in seen.json()
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=201", "limit"),
+        ("limit=many", "limit"),
+        ("after=nonsense", "after"),
+        ("sort=price", "sort"),
+        ("from=yesterday", "from"),
+        ("to=2027-06-05T19:30:00", "to"),
+        ("colour=red", "colour"),
+        ("artist=" + "x" * 201, "artist"),
+    ],
+)
+def test_a_bad_parameter_is_named(served: Served, query: str, field: str) -> None:
+    answer = served.http.get(f"/concerts?{query}")
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/orders?concert_id=x", "concert_id"),
+        ("/orders?status=Lost", "status"),
+        ("/audit/events?since=now", "since"),
+        ("/audit/events?since=2027-06-05T19:30:00", "since"),
+        ("/audit/events?order_id=x", "order_id"),
+        ("/payments?limit=1e3", "limit"),
+        ("/notifications?x=1", "x"),
+    ],
+)
+def test_a_bad_parameter_of_the_organizer_is_named(served: Served, path: str, field: str) -> None:
+    answer = served.http.get(path, headers=served.organizer)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == field
+
+
+GOOD: dict[str, Any] = {
+    "artist": "A",
+    "date": "2099-01-01",
+    "totalSeats": 1,
+    "price": {"amount": 1, "currency": "EUR"},
+}
+SECTION: dict[str, Any] = {"id": "a", "totalSeats": 1, "price": {"amount": 1, "currency": "EUR"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"artist": ""}, "artist"),
+        ({"artist": "a\nb"}, "artist"),
+        ({"artist": None}, "artist"),
+        ({"date": "soon"}, "date"),
+        ({"date": "2027-02-30"}, "date"),
+        ({"date": "2027-06-05T19:30:00"}, "date"),
+        ({"date": "0001-01-01T00:00:00+10:00"}, "date"),
+        ({"totalSeats": 0}, "totalSeats"),
+        ({"totalSeats": 10**9}, "totalSeats"),
+        ({"totalSeats": None}, "totalSeats"),
+        ({"price": {"amount": -1, "currency": "EUR"}}, "price.amount"),
+        ({"price": {"amount": 1, "currency": "euro"}}, "price.currency"),
+        ({"price": {"amount": 10**15, "currency": "EUR"}}, "price.amount"),
+        ({"price": 45}, "price"),
+        ({"id": "../x"}, "id"),
+        ({"id": "x" * 65}, "id"),
+        ({"id": "x\n"}, "id"),
+        ({"maxPerOrder": 0}, "maxPerOrder"),
+        ({"onSaleAt": "2027-01-01T00:00:00"}, "onSaleAt"),
+        ({"onSaleAt": "tomorrow"}, "onSaleAt"),
+        ({"colour": "red"}, "colour"),
+        ({"sections": [SECTION]}, "totalSeats"),
+        ({"totalSeats": None, "price": None, "sections": []}, "sections"),
+        ({"totalSeats": None, "price": None, "sections": [SECTION, SECTION]}, "sections[1].id"),
+        ({"totalSeats": None, "price": None, "sections": [{**SECTION, "id": "a/b"}]}, "sections[0].id"),
+        (
+            {
+                "totalSeats": None,
+                "price": None,
+                "sections": [SECTION, {**SECTION, "id": "b", "price": {"amount": 1, "currency": "USD"}}],
+            },
+            "sections[1].price.currency",
+        ),
+    ],
+)
+def test_a_bad_concert_is_refused_by_field(served: Served, change: dict[str, Any], field: str) -> None:
+    answer = served.http.post("/concerts", json={**GOOD, **change}, headers=served.organizer)
+    assert answer.status_code == 422, answer.text
+    assert field in [error["field"] for error in answer.json()["errors"]]
+
+
+def test_unicode_goes_in_and_comes_out(served: Served) -> None:
+    artist = "Björk \N{GUITAR} \N{RIGHT-TO-LEFT OVERRIDE} \N{ZERO WIDTH JOINER} 李"
+    made = served.http.post("/concerts", json={**GOOD, "id": "unicode", "artist": artist}, headers=served.organizer)
+    assert made.status_code == 201, made.text
+    assert served.http.get("/concerts/unicode").json()["artist"] == artist
+    assert [each["id"] for each in served.http.get("/concerts", params={"artist": "björk"}).json()["items"]] == [
+        "unicode"
+    ]
+
+
+def test_a_concert_twice_is_refused(served: Served) -> None:
+    answer = served.http.post("/concerts", json={**GOOD, "id": "the-concert"}, headers=served.organizer)
+    assert answer.status_code == 409
+    assert answer.json()["type"] == "/problems/concert-exists"
+
+
+def test_a_time_with_an_offset_is_answered_in_utc(served: Served) -> None:
+    body = {**GOOD, "date": "2099-06-05T20:30:00+02:00", "onSaleAt": "2027-01-01T10:00:00+01:00"}
+    concert = served.http.post("/concerts", json=body, headers=served.organizer).json()
+    assert concert["date"] == "2099-06-05T18:30:00Z"
+    assert concert["onSaleAt"] == "2027-01-01T09:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "path", ["/none", "/orders/a/b", "/concerts/the-concert/reserve/x", "/../../etc/passwd", "/%00"]
+)
+def test_an_unknown_path_is_a_problem(served: Served, path: str) -> None:
+    answer = served.http.get(path)
+    assert answer.status_code == 404
+    assert answer.json()["type"] in ("/problems/no-such-route", "/problems/not-found")
+
+
+def test_a_wrong_method_names_the_right_ones(served: Served) -> None:
+    answer = served.http.delete("/concerts")
+    assert answer.status_code == 405
+    assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
+    assert answer.json()["type"] == "/problems/method-not-allowed"
+
+
+def test_pages_follow_one_another_to_the_end(served: Served) -> None:
+    seen: list[str] = []
+    after: str | None = None
+    while True:
+        parameters = {"limit": "2"} | ({} if after is None else {"after": after})
+        page = served.http.get("/concerts", params=parameters).json()
+        seen += [each["id"] for each in page["items"]]
+        after = page["next"]
+        if after is None:
+            break
+    assert len(seen) == len(set(seen))
+    assert {"the-concert", "sold-out", "later"} <= set(seen)
+
+
+def test_events_can_be_delivered_again(served: Served) -> None:
+    order = _order(served)
+    seen = served.http.get(f"/orders/{order['id']}?wait=5", headers=served.organizer).json()
+    assert seen["status"] == "Paid"
+    body = {"orderId": order["id"], "type": "PaymentCompleted", "to": ["concerts"]}
+    answer = served.http.post("/audit/replay", json=body, headers=served.organizer)
+    assert answer.status_code == 202, answer.text
+    assert [each["answer"] for each in answer.json()["items"]] == ["SUCCESS"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "eventIds"),
+        ({"eventIds": ["x"], "type": "OrderPaid"}, "eventIds"),
+        ({"type": "OrderPaid", "to": ["nobody"]}, "to"),
+        ({"since": "2027-06-05T19:30:00"}, "since"),
+        ({"eventIds": []}, "eventIds"),
+    ],
+)
+def test_a_replay_of_nothing_in_particular_is_refused(served: Served, body: dict[str, Any], field: str) -> None:
+    answer = served.http.post("/audit/replay", json=body, headers=served.organizer)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == field
+
+
+def _order(served: Served) -> dict[str, Any]:
+    answer = served.http.post("/orders", json={"concertId": "the-concert", "userId": "me", "quantity": 1})
+    assert answer.status_code == 201, answer.text
+    order: dict[str, Any] = answer.json()
+    return order
