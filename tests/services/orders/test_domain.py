@@ -181,3 +181,11 @@ def test_an_order_moves_only_as_the_table_says(status: Status, wanted: Status) -
 def test_only_a_buyer_who_left_an_address_is_reachable() -> None:
     assert PENDING.reachable
     assert not domain.place(Wish(concert_id="c", user_id="u", quantity=1), order_id="o", now=NOON).state.reachable
+
+
+@pytest.mark.parametrize(("quantity", "section"), [(3, None), (1, "stalls"), (2, "balcony")])
+def test_an_order_takes_no_seats_that_were_held_for_another_wish(quantity: int, section: str | None) -> None:
+    wish = Wish(concert_id="concert-1", user_id="user-1", quantity=quantity, section=section)
+    order = domain.place(wish, order_id="order-1", now=NOON).state
+    with pytest.raises(domain.HeldOtherwise):
+        domain.reserve(order, HELD)

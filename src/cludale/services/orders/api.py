@@ -46,12 +46,13 @@ from cludale.ports.seats import (
     SectionNotFound,
 )
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
-from cludale.services.orders.domain import Order, Status, Wish
+from cludale.services.orders.domain import HeldOtherwise, Order, Status, Wish
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.service import Orders
 
 STATUS: Statuses = {
     ConcertNotFound: 404,
+    HeldOtherwise: 409,
     HoldEnded: 409,
     NotOnSale: 409,
     OverTheLimit: 422,

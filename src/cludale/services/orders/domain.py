@@ -8,6 +8,7 @@ import msgspec
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
+from cludale.kernel.refusals import Refusal
 from cludale.ports.contacts import Contact
 from cludale.ports.seats import SeatsHeld
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid, OrderPlaced, TicketReserved
@@ -75,6 +76,19 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
         return self.email is not None or self.phone is not None
 
 
+class HeldOtherwise(Refusal):
+    """This order holds other seats already than are asked for: its key was used before, for another wish."""
+
+    def __init__(self, order_id: str, *, wanted: int, held: int, section: str) -> None:
+        super().__init__(
+            f"Order {order_id!r} holds {held} seats in section {section!r}, which is not what is asked for now; "
+            "use a new Idempotency-Key for a new order.",
+            wanted=wanted,
+            held=held,
+            section=section,
+        )
+
+
 def _become(order: Order, status: Status, **changes: object) -> Order:
     if status not in NEXT[order.status]:
         raise ValueError(f"{order.id} can't go from {order.status} to {status}")
@@ -111,7 +125,9 @@ def put_off(order: Order, *, until: datetime) -> Order:
 
 
 def reserve(order: Order, held: SeatsHeld) -> Decision[Order]:
-    """The order has got its seats."""
+    """The order has got its seats. Raises HeldOtherwise."""
+    if held.quantity != order.quantity or order.section not in (None, held.section):
+        raise HeldOtherwise(order.id, wanted=order.quantity, held=held.quantity, section=held.section)
     total = held.price.times(held.quantity)
     reserved = _become(
         order,

@@ -78,7 +78,7 @@ class Orders:
     ) -> Order:
         """Hold seats and take the order, Reserved; or Pending when concerts gives no answer in time.
 
-        Raises Busy, the refusals of `Seats.hold`, and AnsweredBefore if `keep`'s record is there already.
+        Raises Busy, HeldOtherwise, the refusals of `Seats.hold`, and AnsweredBefore if `keep`'s record is there already.
         """
         await self._gate.enter()
         try:
@@ -194,6 +194,8 @@ class Orders:
         decision: Decision[Order]
         try:
             held = await self._seats.hold(_hold_wish(order, cause))
+            cause = Cause(held.event_id)
+            decision = domain.reserve(order, held)
         except (SeatsUnreachable, Busy):
             if self._clock.now() - order.created_at > timedelta(seconds=self._pending_seconds):
                 decision = domain.fail(order, CancelReason.UNREACHABLE)
@@ -202,9 +204,6 @@ class Orders:
         except Refusal as refusal:
             _log.info("order %s gets no seats: %s", order.id, refusal)
             decision = domain.fail(order, CancelReason.SOLD_OUT)
-        else:
-            cause = Cause(held.event_id)
-            decision = domain.reserve(order, held)
         events = self._stamp.all(decision.events, cause, self._clock.now())
         put = ORDERS.put(decision.state, known.version)
         # A conflict means that it was cancelled or finished meanwhile; a hold without an order expires by itself.
