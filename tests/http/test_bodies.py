@@ -1,0 +1,114 @@
+"""Bodies are decoded strictly, and every fault is named by the field that the caller wrote."""
+
+from typing import Annotated
+
+import msgspec
+import pytest
+from msgspec import Meta
+
+from cludale.http.bodies import Body, check_media_type
+from cludale.http.problems import UnsupportedMediaType
+from cludale.kernel.money import Money
+from cludale.kernel.refusals import Invalid
+
+
+class Part(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    id: str
+    price: Money
+
+
+class Whole(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    concert_id: Annotated[str, Meta(pattern="^[a-z]+$")]
+    quantity: Annotated[int, Meta(ge=1, le=8)]
+    parts: list[Part] = []
+
+
+BODY = Body(Whole)
+
+
+def _faults(body: bytes) -> dict[str, str]:
+    with pytest.raises(Invalid) as refusal:
+        BODY.decode(body)
+    return {each["field"]: each["message"] for each in refusal.value.values["errors"]}
+
+
+def test_a_good_body_is_decoded() -> None:
+    assert BODY.decode(b'{"concertId": "a", "quantity": 2}') == Whole("a", 2)
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    assert _faults(b'{"quantity": "2", "colour": "red"}') == {
+        "concertId": "is required",
+        "quantity": "expected `int`, got `str`",
+        "colour": "is not known here",
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"concertId": "a", "quantity": 1, "parts": [{"id": 1, "price": {}}]}', "parts[0].id"),
+        (b'{"concertId": "a", "quantity": 1, "parts": [{"id": "x", "price": {"amount": 1}}]}', "parts[0].price.currency"),
+        (b'{"concertId": "a", "quantity": 1, "parts": [{"id": "x", "price": {"x": 1}}]}', "parts[0].price.x"),
+        (b'{"concertId": "a", "quantity": 1, "parts": {}}', "parts"),
+        (b'{"concertId": "A", "quantity": 1}', "concertId"),
+        (b'{"concertId": "a", "quantity": 9}', "quantity"),
+        (b'{"concertId": "a", "quantity": 1e400}', "quantity"),
+        (b'{"concertId": "a", "quantity": null}', "quantity"),
+    ],
+)  # fmt: skip
+def test_the_field_is_named_as_the_caller_wrote_it(body: bytes, field: str) -> None:
+    assert list(_faults(body)) == [field]
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "nothing came"),
+        (b" \n", "nothing came"),
+        (b"{", "truncated"),
+        (b"[]", "expected `object`, got `array`"),
+        (b"null", "expected `object`, got `null`"),
+        (b'{"concertId": "\xff"}', "not UTF-8"),
+        (b'{"concertId": "a", "quantity": 1} x', "trailing"),
+    ],
+)
+def test_what_cannot_be_read_is_a_fault_of_the_body(body: bytes, why: str) -> None:
+    faults = _faults(body)
+    assert list(faults) == ["body"]
+    assert why in faults["body"]
+
+
+@pytest.mark.parametrize("start", [b"", b'{"concertId": ', b'{"parts": ', b'{"parts": [{"price": ', b'{"colour": '])
+@pytest.mark.parametrize("nest", [b"[", b'{"a": '])
+def test_what_is_nested_without_end_is_refused(start: bytes, nest: bytes) -> None:
+    assert _faults(start + nest * 50_000)
+
+
+def test_the_list_of_faults_has_an_end() -> None:
+    many = ",".join(f'"x{i}": 1' for i in range(1_000))
+    assert len(_faults(f"{{{many}}}".encode())) <= 50
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        None,
+        "",
+        "application/json",
+        "APPLICATION/JSON; charset=utf-8",
+        "application/x-www-form-urlencoded",
+        "text/plain",
+    ],
+)
+def test_what_may_be_json_is_read_as_json(media_type: str | None) -> None:
+    check_media_type(media_type)
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    ["multipart/form-data; boundary=x", "application/xml", "application/soap+xml", "text/html", "image/png"],
+)
+def test_what_is_clearly_no_json_is_refused(media_type: str) -> None:
+    with pytest.raises(UnsupportedMediaType):
+        check_media_type(media_type)

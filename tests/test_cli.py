@@ -1,0 +1,174 @@
+"""The command line: what it prints, and how it exits."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.served import KEY, Served, serve
+from typer.testing import CliRunner, Result
+
+from cludale import __version__
+from cludale.cli import app
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serve(tmp_path_factory.mktemp("cli")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _settings(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLUDALE_DATA_DIR", str(served.folder))
+    monkeypatch.setenv("CLUDALE_PORT", str(served.port))
+    monkeypatch.setenv("CLUDALE_ORGANIZER_KEY", KEY)
+
+
+def run(*arguments: str, status: int = 0) -> Result:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == status, result.output
+    return result
+
+
+def told(*arguments: str) -> Any:
+    return json.loads(run(*arguments, "--json").stdout)
+
+
+@pytest.fixture(scope="module")
+def paid(served: Served) -> dict[str, Any]:
+    served.concert("cli-demo", seats=50)
+    placed = served.http.post("/orders", json={"concertId": "cli-demo", "userId": "me", "quantity": 2}).json()
+    order: dict[str, Any] = served.http.get(f"/orders/{placed['id']}?wait=10", headers=served.organizer).json()
+    assert order["status"] == "Paid"
+    return order
+
+
+def test_help_lists_the_commands() -> None:
+    listed = run("--help").stdout
+    assert all(each in listed for each in ("serve", "concerts", "orders", "audit", "rehearse", "settings"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["serve", "settings", "rehearse", "concerts add", "concerts list", "orders show", "orders list", "audit events",
+     "audit order", "audit verify", "audit replay", "audit redeliver"],
+)  # fmt: skip
+def test_every_command_helps(command: str) -> None:
+    assert "Usage" in run(*command.split(), "--help").stdout
+
+
+def test_the_version_is_told() -> None:
+    assert __version__ in run("--version").stdout
+
+
+def test_settings_are_explained_and_secrets_masked() -> None:
+    by_name = {each["variable"]: each for each in told("settings")}
+    assert by_name["CLUDALE_ORGANIZER_KEY"]["value"] == "****"
+    assert by_name["CLUDALE_HOLD_SECONDS"]["meaning"]
+    assert KEY not in run("settings").stdout
+
+
+def test_a_concert_is_added_and_listed() -> None:
+    added = told("concerts", "add", "Ada", "2099-06-05", "--seats", "10", "--price", "45.00EUR", "--id", "cli-ada")
+    assert added["totalSeats"] == 10
+    assert added["price"] == {"amount": 4500, "currency": "EUR"}
+    assert "cli-ada" in [each["id"] for each in told("concerts", "list", "--artist", "ada")]
+    assert "cli-ada" in run("concerts", "list").stdout
+
+
+def test_a_concert_with_sections_is_added() -> None:
+    sections = ("--section", "floor:400:65.00EUR", "--section", "upper:Upper tier:100:30 EUR")
+    added = told("concerts", "add", "Bea", "2099-06-05T19:30:00Z", *sections)
+    assert [(each["id"], each["name"], each["totalSeats"]) for each in added["sections"]] == [
+        ("floor", "floor", 400),
+        ("upper", "Upper tier", 100),
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("concerts", "add", "Ada", "2099-06-05"),
+        ("concerts", "add", "Ada", "2099-06-05", "--seats", "1", "--price", "dear"),
+        ("concerts", "add", "Ada", "2099-06-05", "--section", "floor"),
+        ("concerts", "list", "--limit", "0"),
+        ("nothing",),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(arguments: tuple[str, ...]) -> None:
+    run(*arguments, status=2)
+
+
+def test_a_refusal_of_the_server_is_one_line() -> None:
+    result = run("concerts", "add", "Ada", "someday", "--seats", "1", "--price", "1EUR", status=1)
+    assert "invalid: date:" in result.stderr
+
+
+def test_an_order_is_shown_with_its_payment_and_what_was_told(paid: dict[str, Any]) -> None:
+    shown = told("orders", "show", paid["id"])
+    assert shown["status"] == "Paid"
+    assert [each["status"] for each in shown["payments"]] == ["Completed"]
+    assert "Paid" in run("orders", "show", paid["id"], "--wait", "1").stdout
+    assert paid["id"] in run("orders", "list", "--concert", "cli-demo").stdout
+
+
+def test_an_unknown_order_is_one_line() -> None:
+    assert "There is no order 'none'" in run("orders", "show", "none", status=1).stderr
+
+
+def test_an_orders_story_is_told_from_its_beginning(paid: dict[str, Any]) -> None:
+    story = [each["eventType"] for each in told("audit", "order", paid["id"])]
+    assert story[0] == "OrderPlaced"
+    assert story.index("PaymentCompleted") < story.index("SeatsSold") < story.index("OrderPaid")
+    assert "OrderPlaced" in run("audit", "order", paid["id"]).stdout
+
+
+def test_events_are_listed(paid: dict[str, Any]) -> None:
+    lines = run("audit", "events", "--order", paid["id"], "--limit", "3", "--json").stdout.splitlines()
+    assert len([json.loads(line) for line in lines]) == 3
+    assert "OrderPaid" in run("audit", "events", "--type", "OrderPaid").stdout
+
+
+def test_the_chain_is_verified_beside_the_running_server_and_through_it(served: Served, paid: dict[str, Any]) -> None:
+    beside = told("audit", "verify")
+    through = told("audit", "verify", "--url", served.url)
+    assert beside["ok"]
+    assert through["ok"]
+    assert beside["events"] <= through["events"]
+    assert "The chain holds" in run("audit", "verify").stdout
+
+
+def test_replay_gives_the_same_state(paid: dict[str, Any]) -> None:
+    outcome = told("audit", "replay")
+    assert outcome["differences"] == []
+    assert outcome["rebuilt"]["orders/order"] >= 1
+    assert "The same as the live store" in run("audit", "replay", "orders").stdout
+
+
+def test_replay_until_a_time_gives_the_state_of_then(paid: dict[str, Any]) -> None:
+    outcome = told("audit", "replay", "orders", "--until", "2000-01-01T00:00:00Z")
+    assert outcome["rebuilt"] == {"orders/order": 0}
+    assert not outcome["compared"]
+    assert "can't be rebuilt" in run("audit", "replay", "tickets", status=2).stderr
+    assert "no time" in run("audit", "replay", "--until", "then", status=2).stderr
+
+
+def test_an_event_is_delivered_again(paid: dict[str, Any]) -> None:
+    story = told("audit", "order", paid["id"])
+    sold = next(each["eventId"] for each in story if each["eventType"] == "SeatsSold")
+    assert "orders" in [each["service"] for each in told("audit", "redeliver", sold)]
+
+
+def test_without_a_server_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLUDALE_PORT", "9")
+    assert "cludale serve" in run("concerts", "list", status=2).stderr
+
+
+def test_a_wrong_key_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLUDALE_ORGANIZER_KEY", "guess")
+    assert "CLUDALE_ORGANIZER_KEY" in run("orders", "list", status=1).stderr
+
+
+def test_without_a_store_there_is_one_line(tmp_path: Any) -> None:
+    assert "there is no store" in run("audit", "verify", "--data", str(tmp_path), status=2).stderr
