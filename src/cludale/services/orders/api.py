@@ -62,6 +62,8 @@ STATUS: Statuses = {
 
 MAX_WAIT_SECONDS = 30
 
+_encode = msgspec.json.Encoder().encode
+
 _PROBLEMS = Problems(STATUS)
 
 Wait = Annotated[
@@ -131,8 +133,9 @@ class OrdersApi:
             def keep_answer(order: Order) -> Put:
                 return keep(Keyed.kept(self._placed(order)))
 
-            # The same key makes the same order: what a crash cut off is taken up where it was.
-            order_id = from_key("order", "POST /orders", key)
+            # The same request makes the same order: what a crash cut off is taken up where it was. Another wish under
+            # the same key makes another one, so that it never gets the seats that were held for the first.
+            order_id = from_key("order", "POST /orders", key, _encode(wish).decode())
             return self._placed(await self._orders.place(wanted, cause=cause, order_id=order_id, keep=keep_answer))
 
         return await self._keyed.once("POST /orders", key, wish, act)

@@ -1,0 +1,92 @@
+"""One key, one order: whatever was cut off, whatever else the key is used for."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import msgspec
+import pytest
+from tests.fakes import NOON, CountingIds, ManualClock
+
+from cludale.adapters.sqlite import SqliteStore
+from cludale.http.access import Access
+from cludale.kernel.ids import same_as
+from cludale.kernel.money import Money
+from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Stored, StoreUnavailable
+from cludale.ports.seats import HoldWish, SeatsHeld
+from cludale.runtime.backoff import Backoff
+from cludale.services.orders.api import OrdersApi, PlaceOrder
+from cludale.services.orders.service import Orders
+
+
+class Seats:
+    """Holds whatever is asked for; asked again for the same order, the same seats."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, SeatsHeld] = {}
+
+    async def hold(self, wish: HoldWish) -> SeatsHeld:
+        id = same_as("reservation", wish.order_id)
+        ends = NOON + timedelta(seconds=600)
+        fresh = SeatsHeld(id, wish.section or "main", wish.quantity, Money(4500, "EUR"), ends, f"event-{id}")
+        return self.held.setdefault(id, fresh)
+
+
+class Failing:
+    """A store whose next commit does not happen."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self.fails = False
+
+    async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
+        return await self._store.get(kind, keys)
+
+    async def find(self, kind: Kind, query: Query) -> Page:
+        return await self._store.find(kind, query)
+
+    async def commit(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        if self.fails:
+            self.fails = False
+            raise StoreUnavailable("away")
+        return await self._store.commit(commits)
+
+
+@pytest.fixture
+def seats() -> Seats:
+    return Seats()
+
+
+@pytest.fixture
+def records(store: SqliteStore) -> Failing:
+    return Failing(store)
+
+
+@pytest.fixture
+def api(records: Failing, clock: ManualClock, ids: CountingIds, seats: Seats) -> OrdersApi:
+    orders = Orders(records, clock=clock, ids=ids, seats=seats, pending_backoff=Backoff(1, 10), pending_seconds=60)
+    return OrdersApi(orders, records, Access(organizer_key="organizer", token_key="token"))
+
+
+def wish(quantity: int) -> PlaceOrder:
+    return PlaceOrder(concert_id="c1", user_id="u1", quantity=quantity)
+
+
+async def test_a_request_that_was_cut_off_is_taken_up_with_the_seats_that_it_held(
+    api: OrdersApi, records: Failing, seats: Seats
+) -> None:
+    records.fails = True
+    with pytest.raises(StoreUnavailable):
+        await api.place(wish(2), "key-1", None)
+    assert (await api.place(wish(2), "key-1", None)).status == 201
+    assert len(seats.held) == 1
+
+
+async def test_another_wish_under_a_key_that_was_cut_off_gets_seats_of_its_own(
+    api: OrdersApi, records: Failing, seats: Seats
+) -> None:
+    records.fails = True
+    with pytest.raises(StoreUnavailable):
+        await api.place(wish(2), "key-1", None)
+    answer = await api.place(wish(3), "key-1", None)
+    said = msgspec.json.decode(answer.body)
+    assert (said["quantity"], said["total"]["amount"]) == (3, 3 * 4500)
