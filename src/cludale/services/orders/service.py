@@ -78,7 +78,7 @@ class Orders:
     ) -> Order:
         """Hold seats and take the order, Reserved; or Pending when concerts gives no answer in time.
 
-        Raises Busy, HeldOtherwise, the refusals of `Seats.hold`, and AnsweredBefore if `keep`'s record is there already.
+        Raises Busy, HeldOtherwise, the refusals of `Seats.hold`; AnsweredBefore if `keep`'s record is there already.
         """
         await self._gate.enter()
         try:
