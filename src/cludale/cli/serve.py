@@ -119,5 +119,7 @@ async def _greet(platform: "Platform", listener: "socket.socket") -> None:
 
 def _log_to_stderr(level: LogLevel) -> None:
     logging.basicConfig(level=level.value.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    for noisy in ("httpx", "httpcore", "uvicorn.error"):
+    for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # whatever is sent to the port would be a warning; the metrics count it
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

@@ -10,7 +10,7 @@ from cludale.http.problems import Problems
 from cludale.kernel.refusals import Invalid, Refusal
 from cludale.runtime.idempotency import Answered, IdempotencyKeys, Keep
 
-_MAX_KEY = 255
+MAX_KEY = 255
 _encode = msgspec.json.Encoder().encode
 
 
@@ -32,8 +32,8 @@ class Keyed:
         Two bodies are the same if they say the same, however they are written. Raises Invalid for an unusable
         key, IdempotencyKeyReused, IdempotencyKeyInFlight.
         """
-        if not 1 <= len(key) <= _MAX_KEY or not key.isprintable():
-            raise Invalid(("Idempotency-Key", f"must have 1 to {_MAX_KEY} printable characters"))
+        if not 1 <= len(key) <= MAX_KEY or not (key.isascii() and key.isprintable()):
+            raise Invalid(("Idempotency-Key", f"must have 1 to {MAX_KEY} printable ASCII characters"))
 
         async def answered(keep: Keep) -> Answered:
             return self.kept(await act(keep))

@@ -21,6 +21,7 @@ from litestar.typing import FieldDefinition
 from cludale.http.access import Access
 from cludale.http.answers import Answer
 from cludale.http.bodies import NOTHING_CAME, Body, check_media_type, fault
+from cludale.http.keyed import MAX_KEY
 from cludale.http.problems import Problems, Statuses
 from cludale.kernel.refusals import Invalid
 
@@ -39,6 +40,7 @@ IdempotencyKey = Annotated[
     HeaderParameter(
         name="Idempotency-Key",
         description="The same key and body get the same answer, byte for byte, and nothing happens twice.",
+        schema_extra={"min_length": 1, "max_length": MAX_KEY, "pattern": "^[ -~]+$"},
     ),
 ]
 

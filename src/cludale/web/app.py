@@ -84,7 +84,7 @@ class WebApp:
         self._is_ready = is_ready
         self._version = version
         self._names = [service.name for service in services]
-        self._metrics = Metrics(self.requests, gauges, version=version)
+        self.metrics = Metrics(self.requests, gauges, version=version)
         self._max_body_bytes = max_body_bytes
         self.litestar = self._litestar(services)
         self.asgi: ASGIApp = _Counted(self.litestar, self.requests)
@@ -139,7 +139,7 @@ class WebApp:
 
         @get("/metrics", include_in_schema=False)
         async def metrics() -> Response[bytes]:
-            return Response(self._metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+            return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
         @get("/openapi.json", include_in_schema=False)
         async def openapi() -> Response[bytes]:

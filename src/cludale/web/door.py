@@ -81,6 +81,14 @@ class Doorkeeper:
         """Connections that are open now."""
         return len(self._doors)
 
+    def gauges(self) -> Mapping[str, float]:
+        """What the operator watches, by metric name."""
+        return {
+            "cludale_connections": self.connections,
+            "cludale_express_requests_total": self.express_requests,
+            "cludale_refused_at_the_door_total": self.refused,
+        }
+
     def protocol(
         self,
         config: Config,

@@ -66,13 +66,17 @@ class Metrics(Collector):
 
     def __init__(self, requests: RequestCounts, gauges: Gauges, *, version: str) -> None:
         self._requests = requests
-        self._gauges = gauges
+        self._gauges = [gauges]
         self._version = version
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
         self._registry.register(self)
+
+    def watch(self, gauges: Gauges) -> None:
+        """Show these as well."""
+        self._gauges.append(gauges)
 
     def describe(self) -> Iterator[Metric]:
         """Nothing beforehand: what there is may differ from one look to the next."""
@@ -83,7 +87,7 @@ class Metrics(Collector):
         yield InfoMetricFamily("cludale", "What runs here.", value={"version": self._version})
         yield from self._requests.collect()
         families: dict[str, Metric] = {}
-        for written, value in self._gauges().items():
+        for written, value in (item for gauges in self._gauges for item in gauges().items()):
             name, labels = _parsed(written)
             family = families.get(name)
             if family is None:

@@ -89,6 +89,7 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight are finished, for `shutdown_seconds` at most."""
     keeper = Doorkeeper(app.express, app.problems, limits)
+    app.metrics.watch(keeper.gauges)
     config = uvicorn.Config(
         app.asgi,
         http=keeper.protocol,  # type: ignore[arg-type] # a factory does what uvicorn does with a class

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from cludale.http.access import Access
 from cludale.http.answers import json_answer
+from cludale.http.fields import moment
 from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
 from cludale.http.problems import Statuses, Unauthorized
 from cludale.http.routing import ORGANIZER, JsonBody, organizer_only, refusals, respond
@@ -21,6 +22,8 @@ from cludale.services.audit.service import Audit, Verdict
 from cludale.services.audit.store import Filter, Listed
 
 STATUS: Statuses = {}
+
+_TIME = {"format": "date-time"}
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 
@@ -61,8 +64,8 @@ def routes(audit: Audit, redelivery: Redelivery, access: Access) -> list[HTTPRou
         type: Annotated[str | None, QueryParameter(name="type", description="`OrderPaid`, for example")] = None,
         order_id: Annotated[str | None, QueryParameter(name="orderId")] = None,
         concert_id: Annotated[str | None, QueryParameter(name="concertId")] = None,
-        since: Annotated[datetime | None, QueryParameter(name="since")] = None,
-        until: Annotated[datetime | None, QueryParameter(name="until")] = None,
+        since: Annotated[str | None, QueryParameter(name="since", max_length=40, schema_extra=_TIME)] = None,
+        until: Annotated[str | None, QueryParameter(name="until", max_length=40, schema_extra=_TIME)] = None,
         limit: Limit = DEFAULT_LIMIT,
         after: After = None,
     ) -> Response[Page[Listed]]:
@@ -70,8 +73,8 @@ def routes(audit: Audit, redelivery: Redelivery, access: Access) -> list[HTTPRou
             type=type,
             order_id=order_id,
             concert_id=concert_id,
-            since=_with_offset("since", since),
-            until=_with_offset("until", until),
+            since=None if since is None else moment("since", since),
+            until=None if until is None else moment("until", until),
         )
         items, page = await audit.events(wanted, after=after, limit=limit)
         return respond(json_answer(Page(items, page.next)))

@@ -15,7 +15,7 @@ from msgspec import Meta
 from cludale.http.access import Access
 from cludale.http.answers import Answer, json_answer
 from cludale.http.bodies import Body, check_media_type
-from cludale.http.fields import Quantity, Text
+from cludale.http.fields import Quantity, Text, moment
 from cludale.http.keyed import Keyed
 from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
 from cludale.http.problems import Problems, Statuses, Unauthorized
@@ -415,14 +415,6 @@ def _when(field: str, text: str) -> str:
         return msgspec.convert(text, date).isoformat()
     except msgspec.ValidationError:
         pass
-    try:
-        moment = msgspec.convert(text, datetime)
-    except msgspec.ValidationError as error:
-        raise Invalid((field, "must be a date, 2027-06-05, or a time, 2027-06-05T19:30:00Z")) from error
-    if moment.tzinfo is None:
-        raise Invalid((field, "needs an offset, `Z` for UTC"))
-    try:
-        utc = moment.astimezone(UTC)
-    except OverflowError as error:
-        raise Invalid((field, "is out of range")) from error
-    return utc.isoformat(timespec="seconds").replace("+00:00", "Z")
+    if "T" not in text.upper():
+        raise Invalid((field, "must be a date, 2027-06-05, or a time, 2027-06-05T19:30:00Z"))
+    return moment(field, text).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,45 @@
+"""The API keeps its own contract, whatever is sent: schemathesis reads /openapi.json and tries."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.served import Served
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "missing_required_header",
+    "unsupported_method",
+    "use_after_free",
+)
+
+
+def test_the_api_keeps_its_contract_whatever_is_sent(served: Served, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [
+            Path(sys.executable).with_name("schemathesis"),
+            *("run", f"{served.url}/openapi.json"),
+            *("--header", f"Authorization: {served.organizer['authorization']}"),
+            *("--checks", ",".join(CHECKS)),
+            *("--phases", "examples,coverage,fuzzing"),
+            *("--max-examples", "20", "--seed", "1", "--generation-database", "none", "--no-color"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout[-20_000:] + ended.stderr
+    operations = re.search(r"Tested: (\d+)", ended.stdout)
+    assert operations is not None
+    assert int(operations[1]) == 15
+    cases = re.search(r"(\d+) generated", ended.stdout)
+    assert cases is not None
+    assert int(cases[1]) > 300
