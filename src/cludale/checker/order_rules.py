@@ -453,6 +453,13 @@ class _Check:
     def _line(self, line: LedgerLine, payment: Payment) -> Iterator[Violation]:
         facts = self.told.payments.get(payment.id, PaymentTold()).facts
         amount = payment.amount.amount
+        if line.captured and line.charges != 1:
+            yield self.broken(
+                Invariant.ONE_CAPTURE,
+                "charged-twice",
+                f"under {line.key} the provider took the money {line.charges} times",
+                *facts,
+            )
         if line.captured not in {0, amount} or not 0 <= line.refunded <= line.captured:
             yield self.broken(
                 Invariant.ONE_CAPTURE,
@@ -461,13 +468,6 @@ class _Check:
                 *facts,
             )
             return
-        if line.captured and line.charges != 1:
-            yield self.broken(
-                Invariant.ONE_CAPTURE,
-                "charged-twice",
-                f"under {line.key} the provider took the money {line.charges} times",
-                *facts,
-            )
         wrong: str | None = None
         exact = self.terms.ledger_exact
         if line.round > payment.round or line.round < 1:
