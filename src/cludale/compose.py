@@ -133,7 +133,8 @@ class Platform:
         if "notifications" in only:
             services.append(notifications_manifest.build(self._notifications(only), access))
         if "audit" in only:
-            audit = Audit(store, self.clock)
+            # An event waits for its cause for half of its deliveries, then it is recorded without: never lost.
+            audit = Audit(store, self.clock, patience=max(1, settings.delivery_attempts // 2))
             redelivery = Redelivery(
                 store, Codec(CATALOGUE), deliver=self.bus.deliver, hears={each.name: each.hears for each in services}
             )

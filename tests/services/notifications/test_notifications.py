@@ -351,7 +351,8 @@ async def test_while_the_store_is_away_events_are_delivered_later(world: World) 
     records = Failing(world.records)
     service = world.notifications(records=records)
     records.away = True
-    assert await service.handle(delivered(paid())) == [Answer.RETRY]
+    with pytest.raises(StoreUnavailable):
+        await service.handle(delivered(paid()))
     records.away = False
     assert await service.handle(delivered(paid())) == [DONE]
     assert len(await world.published()) == 1

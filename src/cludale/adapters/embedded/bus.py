@@ -74,7 +74,14 @@ class _Queue:
 
     async def _hand_over(self, taken: Sequence[tuple[Delivery, _Batch]]) -> None:
         deliveries = [delivery for delivery, _ in taken]
-        answers = await self._answers(deliveries)
+        try:
+            answers = await self._answers(deliveries)
+        except StoreUnavailable as unavailable:
+            # No event is to blame for that, so it costs none of them a delivery.
+            _log.warning("%s: %d events wait for the store: %s", self.subscription.service, len(taken), unavailable)
+            for delivery, batch in taken:
+                self._later(delivery, batch)
+            return
         for (delivery, batch), answer in zip(taken, answers, strict=True):
             if answer is Answer.SUCCESS:
                 batch.close()
@@ -87,8 +94,8 @@ class _Queue:
     async def _give_up(self, delivery: Delivery, batch: _Batch, why: str) -> None:
         try:
             await self._bury(delivery, self.subscription.service, why)
-        except StoreUnavailable as unavailable:
-            _log.warning("%s can't be buried yet: %s", delivery.event.id, unavailable)
+        except Exception as error:  # noqa: BLE001 - whatever it was, this event and those behind it must not be lost
+            _log.warning("%s can't be buried yet: %r", delivery.event.id, error, exc_info=error)
             self._again(delivery, batch)
         else:
             batch.close()
@@ -97,6 +104,8 @@ class _Queue:
         """The handler's answers. When a batch breaks it, each is tried alone, so that one can't hold up the rest."""
         try:
             answers = await self.subscription.handler(deliveries)
+        except StoreUnavailable:
+            raise
         except Exception as error:  # noqa: BLE001 - a handler's failure is an answer: RETRY, up to the limit
             if len(deliveries) == 1:
                 event = deliveries[0].event
@@ -106,17 +115,21 @@ class _Queue:
             if len(answers) == len(deliveries):
                 return answers
             _log.error("%s: %d answers to %d deliveries", self.subscription.service, len(answers), len(deliveries))
-            return [Answer.RETRY] * len(deliveries)
+            if len(deliveries) == 1:
+                return [Answer.RETRY]
         return [(await self._answers([delivery]))[0] for delivery in deliveries]
 
     def _again(self, delivery: Delivery, batch: _Batch) -> None:
+        self._later(delivery._replace(attempt=delivery.attempt + 1), batch)
+
+    def _later(self, delivery: Delivery, batch: _Batch) -> None:
         wait = self._backoff.seconds(delivery.attempt, self._ids.jitter())
         self.retrying += 1
         asyncio.get_running_loop().call_later(wait, self._requeue, delivery, batch)
 
     def _requeue(self, delivery: Delivery, batch: _Batch) -> None:
         self.retrying -= 1
-        self._waiting.append((delivery._replace(attempt=delivery.attempt + 1), batch))
+        self._waiting.append((delivery, batch))
         self._news.set()
 
     @property
@@ -161,7 +174,9 @@ class EmbeddedBus:
             self._queues[subscription.service] = queue
             for name in subscription.event_types:
                 self._by_type.setdefault(name, []).append(queue)
-            self._workers.append(asyncio.get_running_loop().create_task(queue.run()))
+            worker = asyncio.get_running_loop().create_task(queue.run(), name=f"bus to {subscription.service}")
+            worker.add_done_callback(_ended)
+            self._workers.append(worker)
 
     async def stop(self) -> None:
         """Deliver no more; what has no answer yet stays in the outbox."""
@@ -206,3 +221,8 @@ class EmbeddedBus:
     def depths(self) -> dict[str, int]:
         """Events waiting for each service."""
         return {name: queue.depth for name, queue in self._queues.items()}
+
+
+def _ended(worker: asyncio.Task[None]) -> None:
+    if not worker.cancelled() and (error := worker.exception()) is not None:
+        _log.critical("%s stopped: %r", worker.get_name(), error, exc_info=error)

@@ -111,6 +111,7 @@ def routes(audit: Audit, redelivery: Redelivery, access: Access) -> list[HTTPRou
         security=ORGANIZER,
         tags=["audit"],
         summary="Deliver events again",
+        response_description="What was delivered, and what each service answered.",
         description="Services know what they have handled: what was applied is not applied twice.",
         responses=refusals(STATUS, Unauthorized, NotFound, Invalid, UnusableCursor),
     )

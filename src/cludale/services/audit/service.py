@@ -9,7 +9,7 @@ import msgspec
 from cludale.kernel.refusals import NotFound
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock
-from cludale.ports.records import Commit, Key, Page, Put, Records, StoreUnavailable, VersionConflict
+from cludale.ports.records import Commit, Key, Page, Put, Records, VersionConflict
 from cludale.services.audit import store
 from cludale.services.audit.domain import Arrival, Broken, Head, Order, causes_first, follow, link, story
 from cludale.services.audit.store import ENTRY, HEAD, HEAD_ID, NO_HEAD, PARTITION, Entry, Filter, Listed, StoredHead
@@ -73,9 +73,6 @@ class Audit:
         async with self._one_at_a_time:
             try:
                 return await self._record(deliveries)
-            except StoreUnavailable as away:
-                _log.warning("%d events can't be recorded now: %s", len(deliveries), away)
-                return [Answer.RETRY] * len(deliveries)
             except BaseException:
                 self._head = None  # whether it was written is for the store to say
                 raise

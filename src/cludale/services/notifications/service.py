@@ -76,11 +76,7 @@ class Notifications:
             put = NOTIFICATIONS.put(notification, 0)
             events = self._stamp.all(decision.events, cause, now)
             commits.append(Commit(notification.id, (put,), events, (Handled(_SERVICE, event.id),)))
-        try:
-            outcomes = await self._records.commit(commits)
-        except StoreUnavailable as away:
-            _log.warning("%d notifications can't be written down now: %s", len(commits), away)
-            return [Answer.RETRY] * len(deliveries)
+        outcomes = await self._records.commit(commits)
         # Handled before, or in the store already: then the buyer has been told or is going to be.
         fresh = [each for each, outcome in zip(told, outcomes, strict=True) if isinstance(outcome, Committed)]
         self._write_to_log([each for each in fresh if each.status is Status.SENT])
