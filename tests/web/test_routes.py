@@ -1,7 +1,9 @@
 """Every route, what it refuses, and how."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 from tests.served import Served
 
@@ -230,3 +232,38 @@ def _order(served: Served) -> dict[str, Any]:
     assert answer.status_code == 201, answer.text
     order: dict[str, Any] = answer.json()
     return order
+
+
+def test_one_key_used_by_many_at_once_makes_one_order(served: Served) -> None:
+    wish = {"concertId": "the-concert", "userId": "the-impatient", "quantity": 1}
+
+    def place(_: int) -> tuple[int, bytes]:
+        answer = httpx.post(f"{served.url}/orders", json=wish, headers={"idempotency-key": "impatient"}, timeout=20)
+        return answer.status_code, answer.content
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = set(pool.map(place, range(48)))
+    assert len({body for status, body in answers if status == 201}) == 1
+    assert {status for status, _ in answers} <= {201, 409}
+    orders = served.http.get("/orders", params={"concertId": "the-concert", "limit": 200}, headers=served.organizer)
+    assert len([each for each in orders.json()["items"] if each["userId"] == "the-impatient"]) == 1
+
+
+def test_a_refusal_is_kept_with_its_key(served: Served) -> None:
+    wish = {"concertId": "sold-out", "userId": "me", "quantity": 1}
+    first, second = (served.http.post("/orders", json=wish, headers={"idempotency-key": "refused"}) for _ in range(2))
+    assert first.status_code == second.status_code == 409
+    assert first.content == second.content
+    assert second.headers["content-type"] == "application/problem+json"
+
+
+def test_a_payment_under_a_key_is_answered_alike(served: Served) -> None:
+    order = _order(served)
+    served.http.get(f"/orders/{order['id']}?wait=5", headers=served.organizer)
+    headers = {**served.organizer, "idempotency-key": "telephone"}
+    first, second = (served.http.post("/payments", json={"orderId": order["id"]}, headers=headers) for _ in range(2))
+    assert first.status_code == second.status_code == 200, first.text
+    assert first.content == second.content
+    assert first.json()["status"] == "Completed"
+    other = served.http.post("/payments", json={"orderId": order["id"], "method": "card-ok"}, headers=headers)
+    assert other.status_code == 422

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import os
+import shutil
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -101,9 +103,10 @@ async def _greet(platform: "Platform", listener: "socket.socket") -> None:
 
     settings, address = platform.settings, address_of(listener)
     names = ", ".join(service.name for service in platform.services)
-    key = "in CLUDALE_ORGANIZER_KEY" if settings.organizer_key else settings.data_dir / "organizer.key"
+    folder = settings.data_dir.resolve()
+    key = "in CLUDALE_ORGANIZER_KEY" if settings.organizer_key else folder / "organizer.key"
     say(f"Cludale Tickets {__version__} on {address} ({names})")
-    say(f"  data           {settings.data_dir}")
+    say(f"  data           {folder}")
     say(f"  organizer key  {key}")
     say(f"  documentation  {address}/docs")
     if platform.whole:
@@ -114,7 +117,12 @@ async def _greet(platform: "Platform", listener: "socket.socket") -> None:
             say(f"Buy two tickets:\n  curl -s {address}/orders -H 'content-type: application/json' -d '{body}'")
         else:
             say("Put a concert on:")
-            say("  cludale concerts add 'The Paper Lanterns' 2027-06-05 --seats 1000 --price 45.00EUR")
+            say(f"  {_own_name()} concerts add 'The Paper Lanterns' 2027-06-05 --seats 1000 --price 45.00EUR")
+
+
+def _own_name() -> str:
+    """What to type to get here again: `cludale`, or the path to it where that is not enough."""
+    return "cludale" if shutil.which("cludale") else sys.argv[0]
 
 
 def _log_to_stderr(level: LogLevel) -> None:

@@ -258,6 +258,7 @@ class ConcertsApi:
             security=ORGANIZER,
             tags=["concerts"],
             summary="Put a concert on",
+            response_description="The concert.",
             responses=refusals(STATUS, Unauthorized, ConcertExists, Invalid),
         )
         async def schedule_concert(data: ScheduleConcert, traceparent: Traceparent = None) -> Response[ConcertView]:
@@ -320,6 +321,7 @@ class ConcertsApi:
             security=ORGANIZER,
             tags=["concerts"],
             summary="Hold seats",
+            response_description="The reservation, Held.",
             description="Holds all of the seats or none. What is not sold in time can be had again by others.",
             responses=refusals(
                 STATUS,

@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 from msgspec import Meta
 
@@ -174,24 +175,28 @@ class OrdersApi:
             security=ANYONE,
             tags=["orders"],
             summary="Order tickets",
+            response_description="The order, Reserved.",
             description=(
                 "Holds the seats and takes the order. Payment follows by itself; `GET /orders/{id}?wait=2` tells how "
                 "it went. 202 means that the seats could not be asked for in time: the order is Pending and is "
                 "finished in the background."
             ),
-            responses=refusals(
-                STATUS,
-                ConcertNotFound,
-                SeatsUnavailable,
-                NotOnSale,
-                IdempotencyKeyInFlight,
-                Invalid,
-                OverTheLimit,
-                SectionNotFound,
-                IdempotencyKeyReused,
-                Busy,
-                StoreUnavailable,
-            ),
+            responses={
+                202: ResponseSpec(PlacedOrder, description="The order, Pending.", generate_examples=False),
+                **refusals(
+                    STATUS,
+                    ConcertNotFound,
+                    SeatsUnavailable,
+                    NotOnSale,
+                    IdempotencyKeyInFlight,
+                    Invalid,
+                    OverTheLimit,
+                    SectionNotFound,
+                    IdempotencyKeyReused,
+                    Busy,
+                    StoreUnavailable,
+                ),
+            },
         )
         async def place_order(
             data: PlaceOrder, idempotency_key: IdempotencyKey = None, traceparent: Traceparent = None
@@ -203,6 +208,7 @@ class OrdersApi:
             security=BUYER,
             tags=["orders"],
             summary="Look at an order",
+            response_description="The order.",
             responses=refusals(STATUS, NotFound, Invalid),
         )
         async def show_order(order_id: str, authorization: Authorization = None, wait: Wait = 0) -> Response[OrderView]:

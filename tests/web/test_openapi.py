@@ -1,0 +1,74 @@
+"""The OpenAPI document says what is served: every route of the design, with its answers and its errors."""
+
+from typing import Any
+
+import pytest
+from tests.served import Served
+
+ROUTES = [
+    ("post", "/concerts", "organizer"),
+    ("get", "/concerts", None),
+    ("get", "/concerts/{concert_id}", None),
+    ("post", "/concerts/{concert_id}/reserve", "organizer"),
+    ("post", "/orders", None),
+    ("get", "/orders/{order_id}", "buyer"),
+    ("post", "/orders/{order_id}/cancel", "buyer"),
+    ("get", "/orders", "organizer"),
+    ("post", "/payments", "organizer"),
+    ("get", "/payments", "organizer"),
+    ("get", "/notifications", "organizer"),
+    ("get", "/audit/events", "organizer"),
+    ("get", "/audit/orders/{order_id}", "organizer"),
+    ("get", "/audit/verify", "organizer"),
+    ("post", "/audit/replay", "organizer"),
+]
+
+
+@pytest.fixture(scope="module")
+def document(served: Served) -> dict[str, Any]:
+    found: dict[str, Any] = served.http.get("/openapi.json").json()
+    return found
+
+
+def test_it_is_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    assert {"organizer", "buyer"} <= document["components"]["securitySchemes"].keys()
+
+
+def test_it_has_the_routes_and_no_others(document: dict[str, Any]) -> None:
+    there = {(method, path) for path, item in document["paths"].items() for method in item}
+    assert there == {(method, path) for method, path, _ in ROUTES}
+
+
+@pytest.mark.parametrize(("method", "path", "who"), ROUTES)
+def test_each_route_says_who_may_what_comes_back_and_how_it_fails(
+    document: dict[str, Any], method: str, path: str, who: str | None
+) -> None:
+    operation = document["paths"][path][method]
+    assert operation["summary"]
+    schemes = {scheme for requirement in operation["security"] for scheme in requirement}
+    assert (who in schemes) if who else not schemes
+    responses = operation["responses"]
+    good = [each for status, each in responses.items() if status.startswith("2")]
+    assert good
+    assert all("$ref" in each["content"]["application/json"]["schema"] for each in good)
+    bad = [each for status, each in responses.items() if not status.startswith("2")]
+    assert all(list(each["content"]) == ["application/problem+json"] for each in bad)
+    assert ("401" in responses) == (who == "organizer")
+
+
+def test_bodies_take_no_unknown_fields(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for name in ("PlaceOrder", "ScheduleConcert", "SectionWish", "Reserve", "ChargeOrder", "Replay", "Money"):
+        assert schemas[name]["additionalProperties"] is False, name
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    def references(node: Any) -> list[str]:
+        if isinstance(node, dict):
+            own = [node["$ref"]] if "$ref" in node else []
+            return own + [ref for each in node.values() for ref in references(each)]
+        return [ref for each in node for ref in references(each)] if isinstance(node, list) else []
+
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert set(references(document)) <= known
