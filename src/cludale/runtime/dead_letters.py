@@ -9,7 +9,7 @@ import msgspec
 from cludale.kernel.ids import from_key
 from cludale.kernel.times import rfc3339
 from cludale.ports.clock import Clock
-from cludale.ports.records import Commit, Kind, Query, Records
+from cludale.ports.records import Commit, Committed, Kind, Query, Records
 from cludale.runtime.aggregates import AggregateStore, Versioned
 
 _log = logging.getLogger(__name__)
@@ -68,7 +68,9 @@ class DeadLetters:
             buried_at=self._clock.now(),
             body=body.decode(errors="replace"),
         )
-        await self._records.commit((Commit(letter.id, (LETTERS.put(letter, 0),)),))
+        (outcome,) = await self._records.commit((Commit(letter.id, (LETTERS.put(letter, 0),)),))
+        if not isinstance(outcome, Committed):
+            return  # it lies there already
         self.buried += 1
         _log.error("dead letter: %s gave up %s %s after %d: %s", consumer, event_type, event_id, attempts, reason)
 
