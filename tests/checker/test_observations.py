@@ -113,6 +113,14 @@ def test_answers_that_crossed_on_their_way_prove_nothing() -> None:
     assert world.check(observations=[first, crossing]).ok
 
 
+def test_an_answer_that_was_kept_for_a_key_may_be_old_when_it_is_given_again() -> None:
+    world = busy_world()
+    reserved = view(world, "order-paid", status="Reserved")
+    first = seen("GET", "/orders/order-paid", 200, view(world, "order-paid"), sent_at=1.0, received_at=2.0)
+    again = seen("POST", "/orders", 201, reserved, key="k", sent_at=3.0, received_at=4.0)
+    assert world.check(observations=[first, again]).ok
+
+
 ORDER = '{"concertId": "c", "quantity": 2}'
 SAME_BUT_FOR_BLANKS = '{"quantity":2,"concertId":"c","section":null}'
 OTHER = '{"concertId": "c", "quantity": 3}'

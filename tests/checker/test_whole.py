@@ -420,6 +420,31 @@ def kept_hold_of_nothing(world: World) -> None:
     world.records["concerts/answer"] = {"answer-1": (1, kept)}
 
 
+def tell_of_a_cancellation(world: World) -> None:
+    world.notify("cancellation", world.found("order-paid", "OrderPaid"))
+
+
+def fail_after_the_charge(world: World) -> None:
+    world.again("order-paid")
+    world.decline("order-paid", world.found("order-paid", "TicketReserved"))
+
+
+def second_payment(world: World) -> None:
+    world.records["payments/payment"]["payment-second"] = (1, world.payment("order-paid") | {"id": "payment-second"})
+
+
+def second_sale(world: World) -> None:
+    world.hold("order-paid", id="reservation-second")
+    second = world.doc("concerts/reservation", "reservation-second") | {"status": "Sold"}
+    sold = world.seats_event("SeatsSold", second, world.found("order-paid", "PaymentCompleted"))
+    world.commit({("concerts/reservation", "reservation-second"): second}, [sold])
+
+
+def move_the_section(world: World) -> None:
+    world.doc("concerts/concert", CONCERT)["sections"][0]["price"] = euro(1)
+    world.logged[0]["data"]["sections"] = [{"id": STALLS, "totalSeats": 100, "price": euro(PRICE)}]
+
+
 def second_concert(world: World) -> None:
     event = world.logged[0]
     world.invent(event | {"id": "event-again"})
@@ -442,6 +467,7 @@ ALWAYS: list[tuple[Invariant, str, str, Break]] = [
     (Invariant.ONE_END, "never-held", "order-paid", forget("order-paid", "SeatsReserved")),
     (Invariant.ONE_END, "expired-before-its-time", "order-hasty", early_expiry),
     (Invariant.ONE_LIVE_RESERVATION, "two-live", "order-paid", second_reservation),
+    (Invariant.ONE_LIVE_RESERVATION, "two-sales", "order-paid", second_sale),
     (
         Invariant.ONE_LIVE_RESERVATION,
         "another-quantity",
@@ -470,6 +496,8 @@ ALWAYS: list[tuple[Invariant, str, str, Break]] = [
         "order-paid",
         take_nothing,
     ),
+    (Invariant.ONE_CAPTURE, "failed-after-charge", "order-paid", fail_after_the_charge),
+    (Invariant.ONE_CAPTURE, "two-payments", "order-paid", second_payment),
     (Invariant.ONE_CAPTURE, "completed-and-failed", "order-paid", complete_and_fail),
     (Invariant.ONE_CAPTURE, "refunded-twice", "order-returned", repeat("order-returned", "PaymentRefunded")),
     (Invariant.ONE_CAPTURE, "refunded-unasked", "order-paid", refund_unasked),
@@ -501,12 +529,16 @@ ALWAYS: list[tuple[Invariant, str, str, Break]] = [
     (Invariant.LEGAL_STEPS, "rounds-have-gaps", "order-second-try", skip_a_round),
     (Invariant.LEGAL_STEPS, "never-placed", "order-paid", forget("order-paid", "OrderPlaced")),
     (Invariant.LEGAL_STEPS, "paid-unreserved", "order-paid", forget("order-paid", "TicketReserved")),
+    (Invariant.LEGAL_STEPS, "placed-twice", "order-paid", repeat("order-paid", "OrderPlaced")),
+    (Invariant.LEGAL_STEPS, "reserved-twice", "order-paid", repeat("order-paid", "TicketReserved")),
+    (Invariant.LEGAL_STEPS, "failed-twice", "order-declined", repeat("order-declined", "PaymentFailed")),
     (Invariant.LEGAL_STEPS, "paid-twice", "order-paid", repeat("order-paid", "OrderPaid")),
     (Invariant.LEGAL_STEPS, "cancelled-twice", "order-declined", repeat("order-declined", "OrderCancelled")),
     (Invariant.LEGAL_STEPS, "unknown-reason", "order-declined", say("order-declined", "OrderCancelled", reason="mood")),
     (Invariant.LEGAL_STEPS, "scheduled-twice", CONCERT, second_concert),
     (Invariant.ONE_CONFIRMATION, "confirmation-twice", "order-paid", repeat("order-paid", "NotificationSent")),
     (Invariant.ONE_CONFIRMATION, "confirmed-unpaid", "order-declined", confirm_the_declined),
+    (Invariant.ONE_CONFIRMATION, "cancelled-untold", "order-paid", tell_of_a_cancellation),
     (Invariant.WHOLE_LOG, "effect-before-cause", "order-paid", effect_first),
     (Invariant.WHOLE_LOG, "unknown-cause", "order-paid", cause_from_nowhere),
     (Invariant.WHOLE_LOG, "events-lost", "the log", lose_an_event),
@@ -554,6 +586,7 @@ ALWAYS: list[tuple[Invariant, str, str, Break]] = [
         "order-paid",
         tamper("notifications/notification", "confirmation-paid", status="Pending"),
     ),
+    (Invariant.LOG_GIVES_STORES, "concert-differs", CONCERT, move_the_section),
     (Invariant.LOG_GIVES_STORES, "concert-lost", CONCERT, lose("concerts/concert", CONCERT)),
     (
         Invariant.LOG_GIVES_STORES,

@@ -58,7 +58,9 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, tag_field="_", tag="claim
     wished: bool = False
     """A cancellation by wish was confirmed."""
     sent_at: float | None = None
+    """It was true at some time after this…"""
     received_at: float | None = None
+    """… and before this."""
 
 
 class _Said(msgspec.Struct, frozen=True, rename="camel", gc=False):
@@ -108,6 +110,8 @@ def claim_of(seen: Observation) -> Claimed | None:
     segments = seen.path.partition("?")[0].strip("/").split("/")
     by = f"{seen.method} {seen.path}"
     status = said.status if isinstance(said.status, str) else None
+    # What was kept for a key is given again as it was: true when it was made, not necessarily when it was sent for.
+    sent_at = seen.sent_at if seen.key is None else None
     match seen.method, segments:
         case ("POST", ["orders"]) | ("GET", ["orders", _]) | ("POST", ["orders", _, "cancel"]):
             claim = Claim(
@@ -120,7 +124,7 @@ def claim_of(seen: Observation) -> Claimed | None:
                 concert_id=said.concert_id,
                 user_id=said.user_id,
                 wished=segments[-1] == "cancel",
-                sent_at=seen.sent_at,
+                sent_at=sent_at,
                 received_at=seen.received_at,
             )
             return Claimed(said.id, claim)

@@ -535,19 +535,16 @@ class _Check:
 
     def _seen_steps(self) -> Iterator[Violation]:
         """Answers that came after one another must be in the order of the order's life."""
-        timed = [
-            (each.sent_at, each.received_at, each)
-            for each in self.case.claims
-            if each.thing == "order" and each.sent_at is not None and each.received_at is not None
-        ]
-        arrivals = sorted(timed, key=lambda each: each[1])
-        waiting = 0
-        before: list[Claim] = []
-        for sent, _, claim in sorted(timed, key=lambda each: each[0]):
-            while waiting < len(arrivals) and arrivals[waiting][1] < sent:
-                before.append(arrivals[waiting][2])
-                waiting += 1
-            last = before[-1] if before else None
+        claims = [each for each in self.case.claims if each.thing == "order"]
+        departures = sorted((each.sent_at, at) for at, each in enumerate(claims) if each.sent_at is not None)
+        arrivals = sorted((each.received_at, at) for at, each in enumerate(claims) if each.received_at is not None)
+        arrived = 0
+        last: Claim | None = None
+        for sent, at in departures:
+            while arrived < len(arrivals) and arrivals[arrived][0] < sent:
+                last = claims[arrivals[arrived][1]]
+                arrived += 1
+            claim = claims[at]
             if last is not None and claim.status not in _seen_after(last):
                 yield self.broken(
                     Invariant.LEGAL_STEPS,
