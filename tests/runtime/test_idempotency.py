@@ -1,0 +1,156 @@
+"""Idempotency keys: the same key and body get the same bytes, and nothing happens twice."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, NotFound, Refusal
+from cludale.kernel.wire import Codec
+from cludale.ports.records import Commit, Committed, StoreUnavailable
+from cludale.runtime.idempotency import Answered, AnsweredBefore, IdempotencyKeys, Keep
+from cludale.services.catalogue import CATALOGUE
+
+Act = Callable[[Keep], Awaitable[Answered]]
+
+
+class Till:
+    """Sells one ticket a time, and keeps the answer with the sale."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.store = store
+        self.sold = 0
+
+    async def sell(self, keep: Keep) -> Answered:
+        answer = Answered(201, f'{{"ticket":{self.sold + 1}}}')
+        put = keep(answer)
+        (outcome,) = await self.store.commit([Commit(put.id, (put,))])
+        if not isinstance(outcome, Committed):
+            raise AnsweredBefore
+        self.sold += 1
+        return answer
+
+
+@pytest.fixture
+def keys(store: SqliteStore) -> IdempotencyKeys:
+    return IdempotencyKeys("orders", store)
+
+
+@pytest.fixture
+def till(store: SqliteStore) -> Till:
+    return Till(store)
+
+
+def refused(refusal: Refusal) -> Answered:
+    return Answered(409, refusal.detail)
+
+
+async def once(keys: IdempotencyKeys, act: Act, **changed: Any) -> Answered:
+    asked = {"route": "POST /orders", "key": "key-1", "request": b'{"quantity":1}'} | changed
+    return await keys.once(act=act, refuse=refused, **asked)
+
+
+async def raises(error: Exception, _: Keep) -> Answered:
+    raise error
+
+
+async def test_the_same_key_and_body_get_the_same_answer_and_one_effect(keys: IdempotencyKeys, till: Till) -> None:
+    first = await once(keys, till.sell)
+    assert [await once(keys, till.sell) for _ in range(3)] == [first] * 3
+    assert till.sold == 1
+
+
+async def test_the_answer_is_still_known_after_a_restart(tmp_path: Path) -> None:
+    kinds, codec = [IdempotencyKeys.kind_for("orders")], Codec(CATALOGUE)
+    store = SqliteStore(tmp_path / "keys.db", kinds, codec)
+    first = await once(IdempotencyKeys("orders", store), Till(store).sell)
+    await store.close()
+    store = SqliteStore(tmp_path / "keys.db", kinds, codec)
+    till = Till(store)
+    assert await once(IdempotencyKeys("orders", store), till.sell) == first
+    assert till.sold == 0
+    await store.close()
+
+
+@pytest.mark.parametrize("changed", [{"key": "key-2"}, {"route": "POST /payments"}])
+async def test_another_key_or_route_is_another_request(
+    keys: IdempotencyKeys, till: Till, changed: dict[str, str]
+) -> None:
+    await once(keys, till.sell)
+    assert (await once(keys, till.sell, **changed)).body == '{"ticket":2}'
+
+
+async def test_another_body_under_the_same_key_is_refused(keys: IdempotencyKeys, till: Till) -> None:
+    await once(keys, till.sell)
+    with pytest.raises(IdempotencyKeyReused):
+        await once(keys, till.sell, request=b'{"quantity":2}')
+    assert till.sold == 1
+
+
+async def test_while_the_first_is_in_flight_the_second_is_told_so(keys: IdempotencyKeys, till: Till) -> None:
+    gate = asyncio.Event()
+
+    async def slowly(keep: Keep) -> Answered:
+        await gate.wait()
+        return await till.sell(keep)
+
+    first = asyncio.create_task(once(keys, slowly))
+    await asyncio.sleep(0.01)
+    with pytest.raises(IdempotencyKeyInFlight):
+        await once(keys, till.sell)
+    gate.set()
+    assert (await once(keys, till.sell, key="key-2")).status == 201
+    assert await once(keys, till.sell) == await first
+
+
+async def test_a_refusal_is_an_answer_and_stays_one(keys: IdempotencyKeys, till: Till) -> None:
+    first = await once(keys, lambda keep: raises(NotFound("concert", "c"), keep))
+    assert first == Answered(409, "There is no concert 'c'.")
+    assert await once(keys, till.sell) == first
+    assert till.sold == 0
+
+
+@pytest.mark.parametrize("trouble", [Busy("later"), StoreUnavailable("locked"), OSError("disk")])
+async def test_trouble_is_no_answer_and_the_key_can_be_used_again(
+    keys: IdempotencyKeys, till: Till, trouble: Exception
+) -> None:
+    with pytest.raises(type(trouble)):
+        await once(keys, lambda keep: raises(trouble, keep))
+    assert (await once(keys, till.sell)).status == 201
+
+
+async def test_a_caller_who_gave_up_leaves_the_key_usable(keys: IdempotencyKeys, till: Till) -> None:
+    async def for_ever(_: Keep) -> Answered:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    gone = asyncio.create_task(once(keys, for_ever))
+    await asyncio.sleep(0.01)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    assert (await once(keys, till.sell)).status == 201
+
+
+async def test_of_two_replicas_one_does_it_and_both_give_its_answer(store: SqliteStore, till: Till) -> None:
+    one, other = IdempotencyKeys("orders", store), IdempotencyKeys("orders", store)
+
+    async def after_the_other(keep: Keep) -> Answered:
+        await once(other, till.sell)
+        return await till.sell(keep)
+
+    assert await once(one, after_the_other) == await once(other, till.sell)
+    assert till.sold == 1
+
+
+async def test_of_two_replicas_one_refuses_and_both_give_what_was_kept_first(store: SqliteStore, till: Till) -> None:
+    one, other = IdempotencyKeys("orders", store), IdempotencyKeys("orders", store)
+
+    async def refuse_after_the_other_sold(keep: Keep) -> Answered:
+        await once(other, till.sell)
+        raise NotFound("concert", "c")
+
+    assert (await once(one, refuse_after_the_other_sold)).status == 201
