@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cludale import __version__
+from cludale.checker.command import check
 from cludale.cli import audit, concerts, orders
 from cludale.cli.screen import fail, table
 from cludale.cli.serve import serve
@@ -61,6 +62,7 @@ app.add_typer(concerts.app, name="concerts")
 app.add_typer(orders.app, name="orders")
 app.add_typer(audit.app, name="audit")
 app.command()(rehearse)
+app.command()(check)
 
 
 def main() -> None:
