@@ -1,0 +1,73 @@
+"""The catalogue lists every event of the platform, and everybody hears only what is in it."""
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+import msgspec
+import pytest
+
+import cludale.services
+from cludale.kernel.events import Event
+from cludale.services.catalogue import CATALOGUE
+
+PERSONAL = ("email", "phone", "name", "address", "contact")
+
+
+def modules(name: str) -> list[ModuleType]:
+    """The module called `name` of each service that has one."""
+    services = [each.name for each in pkgutil.iter_modules(cludale.services.__path__) if each.ispkg]
+    assert len(services) == 5
+    found = []
+    for service in services:
+        package = importlib.import_module(f"cludale.services.{service}")
+        if name in [each.name for each in pkgutil.iter_modules(package.__path__)]:
+            found.append(importlib.import_module(f"cludale.services.{service}.{name}"))
+    return found
+
+
+def events() -> list[type[Event]]:
+    """Every event that some service defines."""
+    return [
+        each
+        for module in modules("events")
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, Event) and each.__module__ == module.__name__
+    ]
+
+
+def test_every_event_of_every_service_is_in_the_catalogue() -> None:
+    assert {each.__name__ for each in events()} == set(CATALOGUE.types)
+
+
+def test_every_service_has_one_topic_named_after_what_it_publishes() -> None:
+    assert {topic.source: topic.name for topic in CATALOGUE.topics} == {
+        "concerts": "concert-events",
+        "orders": "order-events",
+        "payments": "payment-events",
+        "notifications": "notification-events",
+    }
+    for topic in CATALOGUE.topics:
+        assert all(f".{topic.source}." in event.__module__ for event in topic.events)
+
+
+@pytest.mark.parametrize("event", events(), ids=lambda event: event.__name__)
+def test_an_event_says_what_it_is_about_and_nothing_of_the_person(event: type[Event]) -> None:
+    fields = [field.name for field in msgspec.structs.fields(event)]
+    assert event.subject_field in fields
+    assert not [field for field in fields if field in PERSONAL]
+
+
+@pytest.mark.parametrize("name", ["SeatsReserved", "SeatsReleased", "TicketReserved", "OrderCancelled"])
+def test_the_names_that_others_rely_on_are_there(name: str) -> None:
+    assert name in CATALOGUE.types
+
+
+def test_whoever_hears_something_hears_what_there_is() -> None:
+    for manifest in modules("manifest"):
+        assert manifest.HEARS <= set(CATALOGUE.types), manifest.__name__
+
+
+def test_every_event_is_heard_by_audit() -> None:
+    (audit,) = [manifest for manifest in modules("manifest") if ".audit." in manifest.__name__]
+    assert set(CATALOGUE.types) == audit.HEARS
