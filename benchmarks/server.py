@@ -35,6 +35,10 @@ class Cpu(NamedTuple):
         return Cpu(self.process - earlier.process, self.main_thread - earlier.main_thread)
 
 
+class ServerEnded(Exception):
+    """The server gives no answer any more; the message has its exit status and the end of its log."""
+
+
 class Server:
     """`cludale serve` with its data in a temporary folder that goes with it. A context manager."""
 
@@ -131,7 +135,7 @@ class Server:
     def metrics(self) -> dict[str, float]:
         """`/metrics`, by name with labels."""
         found = {}
-        for line in self.http.get("/metrics").raise_for_status().text.splitlines():
+        for line in self.get_bytes("/metrics").decode().splitlines():
             if not line.startswith("#"):
                 name, _, value = line.rpartition(" ")
                 found[name] = float(value)
@@ -142,8 +146,12 @@ class Server:
         return msgspec.json.decode(self.get_bytes(path, **asked))
 
     def get_bytes(self, path: str, **asked: str | int) -> bytes:
-        """What is at `path`."""
-        return self.http.get(path, params=asked).raise_for_status().content
+        """What is at `path`. Raises ServerEnded if nobody answers any more."""
+        try:
+            return self.http.get(path, params=asked).raise_for_status().content
+        except httpx.TransportError as error:
+            status = None if self._process is None else self._process.poll()
+            raise ServerEnded(f"GET {path}: {error}; the server's exit status is {status}\n{self.log()}") from error
 
     def post(self, path: str, body: Mapping[str, object]) -> Any:
         """The JSON that posting `body` gives."""
