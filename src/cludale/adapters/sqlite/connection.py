@@ -8,9 +8,11 @@ import apsw
 
 from cludale.ports.records import StoreUnavailable
 
-PAGE_BYTES = 4096
-WRITER_CACHE_KIB = 65_536
-READER_CACHE_KIB = 16_384
+PAGE_BYTES = 8192
+WRITER_CACHE_KIB = 32_768
+READER_CACHE_KIB = 8_192
+LOG_FILE_BYTES = 64 << 20
+"""A log file that had to grow beyond this is cut back to it."""
 STATEMENTS = 1_000
 """Prepared statements kept by a connection: one a table, operation and power of two (see schema.Table)."""
 
@@ -58,6 +60,7 @@ def connect_writer(path: Path, *, busy_seconds: float, vfs: str | None) -> apsw.
     connection.pragma("synchronous", "full")
     connection.pragma("cache_size", -WRITER_CACHE_KIB)
     connection.pragma("temp_store", "memory")
+    connection.pragma("journal_size_limit", LOG_FILE_BYTES)
     # SQLite's own checkpoint within COMMIT ignores its errors, and an ignored failing sync loses data.
     connection.wal_autocheckpoint(0)
     return connection

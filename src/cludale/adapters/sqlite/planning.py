@@ -5,92 +5,127 @@ was handled before. SQLite then says whether that is so. If not, `exact` decides
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
 
-from cludale.adapters.sqlite.schema import Table
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import COMMITTED, AlreadyHandled, Commit, Handled, Kind, Outcome, VersionConflict
 
+Row = tuple[object, ...]
+"""id, version, body, and the values of the kind's indexed fields."""
+
 
 class Rows:
-    """What is written to one table: flat values, one row of `table.width` a record, its last state only."""
+    """What is written of one kind: one row a record, its last state in the batch."""
 
-    __slots__ = ("_at", "_width", "bases", "inserts", "updates")
+    __slots__ = ("bases", "changed", "fresh")
 
-    def __init__(self, table: Table) -> None:
-        self._width: Final = table.width
-        self._at: dict[str, tuple[list[object], int]] = {}
-        self.inserts: list[object] = []
-        self.updates: list[object] = []
+    def __init__(self) -> None:
+        self.fresh: dict[str, Row] = {}
+        self.changed: dict[str, Row] = {}
         self.bases: list[object] = []
-        """(id, version) of what `updates` stands on, flat."""
-
-    def put(self, id: str, body: bytes, expected: int, index: tuple[object, ...]) -> bool:
-        """Add a write. False if it does not follow the one before it in this batch."""
-        held = self._at.get(id)
-        if held is None:
-            if expected:
-                rows = self.updates
-                self.bases += (id, expected)
-            else:
-                rows = self.inserts
-            self._at[id] = (rows, len(rows))
-            rows += (id, expected + 1, body, *index)
-            return True
-        rows, at = held
-        if rows[at + 1] != expected:
-            return False
-        rows[at : at + self._width] = (id, expected + 1, body, *index)
-        return True
+        """id and version, in turn, of what `changed` stands on."""
 
 
 class Plan:
     """What one transaction is to write, and what it means for each commit."""
 
-    __slots__ = ("entries", "handled", "outcomes", "rows")
+    __slots__ = ("entries", "failed", "handled", "outcomes", "rows", "size")
 
     def __init__(self) -> None:
-        self.rows: dict[Table, Rows] = {}
+        self.rows: dict[Kind, Rows] = {}
         self.handled: dict[Handled, None] = {}
         self.entries: list[Outgoing] = []
         self.outcomes: Sequence[Outcome] = ()
+        self.failed = False
+        """Is there a commit that nothing was written of?"""
+        self.size = 0
+        """Bytes of all bodies, about: a record that is written twice counts twice."""
 
 
-def hopeful(commits: Sequence[Commit], tables: Mapping[Kind, Table], codec: Codec, position: int) -> Plan | None:
-    """The plan if all goes well; None if it is plain already that a commit fails. Events go past `position`."""
-    plan = Plan()
-    for commit in commits:
-        if not _add(plan, commit, tables, codec, position):
-            return None
-    plan.outcomes = (COMMITTED,) * len(commits)
-    return plan
+class Planner:
+    """Plans batches for the kinds of one store. Each put and event of the platform goes through these loops."""
 
+    def __init__(self, kinds: Collection[Kind], codec: Codec) -> None:
+        self._widths: Mapping[Kind, int] = {kind: 3 + len(kind.indexed) for kind in kinds}
+        self._topics: Mapping[str, str] = {
+            event.__name__: topic.name for topic in codec.catalogue.topics for event in topic.events
+        }
+        self._encode = codec.encode
 
-def exact(
-    commits: Sequence[Commit],
-    tables: Mapping[Kind, Table],
-    codec: Codec,
-    position: int,
-    *,
-    versions: Mapping[tuple[Kind, str], int],
-    handled: Collection[Handled],
-) -> Plan:
-    """The plan for what is stored: `versions` of the records that exist, `handled` of the inbox."""
-    plan = Plan()
-    now = dict(versions)
-    done = set(handled)
-    outcomes: list[Outcome] = []
-    for commit in commits:
-        outcome = _judge(commit, now, done)
-        outcomes.append(outcome)
-        if outcome is COMMITTED:
-            now.update(((put.kind, put.id), put.expected + 1) for put in commit.puts)
-            done.update(commit.handled)
-            if not _add(plan, commit, tables, codec, position):
-                raise AssertionError(f"a commit was found good and then did not follow: {commit}")
-    plan.outcomes = outcomes
-    return plan
+    def hopeful(self, commits: Sequence[Commit], position: int) -> Plan | None:
+        """The plan if all goes well; None if it is plain already that a commit fails. Events go past `position`.
+
+        Raises KeyError for a kind or event that the store doesn't know, ValueError for a wrong number of index values.
+        """
+        plan = Plan()
+        for _, puts, events, handled in commits:
+            if puts and not self._add_puts(plan, puts):
+                return None
+            if handled:
+                size = len(plan.handled)
+                plan.handled.update(dict.fromkeys(handled))
+                if len(plan.handled) < size + len(handled):
+                    return None
+            for event in events:
+                position += 1
+                plan.entries.append(Outgoing(position, self._topics[event.type], self._encode(event)))
+        plan.outcomes = (COMMITTED,) * len(commits)
+        return plan
+
+    def exact(
+        self,
+        commits: Sequence[Commit],
+        position: int,
+        *,
+        versions: Mapping[tuple[Kind, str], int],
+        handled: Collection[Handled],
+    ) -> Plan:
+        """The plan for what is stored: `versions` of the records that exist, `handled` of the inbox."""
+        now = dict(versions)
+        done = set(handled)
+        outcomes: list[Outcome] = []
+        good = []
+        for commit in commits:
+            outcome = _judge(commit, now, done)
+            outcomes.append(outcome)
+            if outcome is COMMITTED:
+                now.update(((put.kind, put.id), put.expected + 1) for put in commit.puts)
+                done.update(commit.handled)
+                good.append(commit)
+        plan = self.hopeful(good, position)
+        if plan is None:
+            raise AssertionError("commits were found good and then did not follow one another")
+        plan.outcomes = outcomes
+        plan.failed = len(good) < len(commits)
+        return plan
+
+    def _add_puts(self, plan: Plan, puts: Sequence[tuple[Kind, str, bytes, int, Row]]) -> bool:
+        """False if one of them does not follow what the batch did before."""
+        kind = None
+        for put_kind, key, body, expected, index in puts:
+            if put_kind is not kind:
+                kind = put_kind
+                rows = plan.rows.get(kind)
+                if rows is None:
+                    rows = plan.rows[kind] = Rows()
+                fresh, changed, bases = rows.fresh, rows.changed, rows.bases
+                width = self._widths[kind]
+            plan.size += len(body)
+            row = (key, expected + 1, body, *index)
+            if len(row) != width:
+                raise ValueError(f"{key!r}: {len(index)} index values for the fields {put_kind.indexed}")
+            into = fresh if key in fresh else changed
+            held = into.get(key)
+            if held is not None:
+                if held[1] != expected:
+                    return False
+                into[key] = row
+            elif expected:
+                changed[key] = row
+                bases += (key, expected)
+            else:
+                fresh[key] = row
+        return True
 
 
 def _judge(commit: Commit, versions: Mapping[tuple[Kind, str], int], handled: Collection[Handled]) -> Outcome:
@@ -108,28 +143,3 @@ def _judge(commit: Commit, versions: Mapping[tuple[Kind, str], int], handled: Co
             conflicts.add(put.id)
         within[key] = put.expected + 1
     return VersionConflict(frozenset(conflicts)) if conflicts else COMMITTED
-
-
-def _add(plan: Plan, commit: Commit, tables: Mapping[Kind, Table], codec: Codec, position: int) -> bool:
-    rows = plan.rows
-    for kind, identity, body, expected, index in commit.puts:
-        table = tables[kind]
-        of_table = rows.get(table)
-        if of_table is None:
-            of_table = rows[table] = Rows(table)
-        if len(index) != len(kind.indexed):
-            raise ValueError(f"{identity!r}: {len(index)} index values for the fields {kind.indexed} of {kind.name}")
-        if not of_table.put(identity, body, expected, index):
-            return False
-    handled = plan.handled
-    for entry in commit.handled:
-        if entry in handled:
-            return False
-        handled[entry] = None
-    if commit.events:
-        entries = plan.entries
-        topic_of = codec.catalogue.topic_of
-        encode = codec.encode
-        for event in commit.events:
-            entries.append(Outgoing(position + len(entries) + 1, topic_of(event.type).name, encode(event)))
-    return True

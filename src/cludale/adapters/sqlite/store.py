@@ -18,6 +18,7 @@ import apsw
 from cludale.adapters.sqlite import schema
 from cludale.adapters.sqlite.connection import FileLock, StoreFailed, connect_reader, understood
 from cludale.adapters.sqlite.queries import Reader
+from cludale.adapters.sqlite.recent import Recent
 from cludale.adapters.sqlite.schema import Table
 from cludale.adapters.sqlite.thread import JobThread
 from cludale.adapters.sqlite.writer import Writer
@@ -32,6 +33,7 @@ from cludale.ports.records import (
     Query,
     Stored,
     StoreUnavailable,
+    VersionConflict,
 )
 from cludale.runtime.group_commit import GroupCommit
 
@@ -41,6 +43,8 @@ DELIVERED_SECONDS = 0.05
 """How long delivered positions wait for a commit to ride along with."""
 DELIVERED_LIMIT = 10_000
 """Delivered positions that wait; more are written at once."""
+RECENT_BYTES = 16 << 20
+"""Bodies of records, written last, that are kept in memory."""
 GET_BUSY_SECONDS = 0.1
 """How long a read on the event loop's thread may be held up by another process."""
 
@@ -159,7 +163,7 @@ class SqliteStore(SqliteReader):
         find_threads: int = 2,
         find_waiting: int = 100,
         find_seconds: float = 10.0,
-        checkpoint_pages: int = 4_000,
+        checkpoint_pages: int = 2_000,
         vfs: str | None = None,
     ) -> None:
         """Open the store. Raises StoreInUse, SchemaRefused, StoreUnavailable.
@@ -198,6 +202,7 @@ class SqliteStore(SqliteReader):
             self._write, batch_limit=batch_limit, queue_limit=queue_limit
         )
         self._thread = JobThread("sqlite-writer", after_each=self._writer.tidy, on_error=self._tidying_failed)
+        self._recent = Recent(RECENT_BYTES)
         self._listeners: list[Listener] = []
         self._delivered: list[int] = []
         self._flush: asyncio.Handle | None = None
@@ -217,7 +222,13 @@ class SqliteStore(SqliteReader):
     async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
         """Those of the records that exist, by id."""
         self._check()
-        return await super().get(kind, keys)
+        found, missing = self._recent.get(kind, keys)
+        if missing:
+            try:
+                found.update(self._near.get(kind, missing))
+            except apsw.Error as error:
+                raise understood(error) from error
+        return found
 
     async def find(self, kind: Kind, query: Query) -> Page:
         """A page of the records that match. Raises UnusableCursor; ValueError for a field that is not indexed."""
@@ -265,6 +276,11 @@ class SqliteStore(SqliteReader):
         except Exception:
             self.delivered(delivered)
             raise
+        self._recent.add(plan.rows, plan.size)
+        if plan.failed:
+            for outcome in plan.outcomes:
+                if isinstance(outcome, VersionConflict):
+                    self._recent.forget(outcome)
         if plan.entries:
             self._tell(plan.entries)
         return plan.outcomes

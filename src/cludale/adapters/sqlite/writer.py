@@ -1,16 +1,20 @@
 """The connection that writes, used from one thread: a batch a transaction, then checkpoints. No event loop here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import apsw
 
-from cludale.adapters.sqlite import planning, schema
-from cludale.adapters.sqlite.connection import connect_writer, understood
-from cludale.adapters.sqlite.planning import Plan
+from cludale.adapters.sqlite import schema
+from cludale.adapters.sqlite.connection import StoreFailed, connect_writer, understood
+from cludale.adapters.sqlite.planning import Plan, Planner, Row
 from cludale.adapters.sqlite.schema import Sized, Table, chunks
 from cludale.kernel.wire import Codec
-from cludale.ports.records import Commit, Handled, Kind, StoreUnavailable
+from cludale.ports.records import Commit, Handled, Kind
+
+LOG_GROWTH = 8
+"""How many times its usual size the log may have while queries read older states."""
 
 
 class Writer:
@@ -28,8 +32,9 @@ class Writer:
     ) -> None:
         """Open the file and recover it. `checkpoint_pages` is how much log gathers before it is worked in."""
         self._tables = tables
-        self._codec = codec
+        self._planner = Planner(tables.keys(), codec)
         self._checkpoint_pages = checkpoint_pages
+        self._next_checkpoint = checkpoint_pages
         self._log_pages = 0
         self._connection = connect_writer(path, busy_seconds=busy_seconds, vfs=vfs)
         try:
@@ -44,7 +49,7 @@ class Writer:
 
     def write(self, commits: Sequence[Commit], delivered: Sequence[int]) -> Plan:
         """Write what can be written of `commits`, and take `delivered` from the outbox, in one transaction."""
-        plan = planning.hopeful(commits, self._tables, self._codec, self._position)
+        plan = self._planner.hopeful(commits, self._position)
         if plan is None or not self._write(plan, delivered):
             plan = self._write_exactly(commits, delivered)
         if plan.entries:
@@ -52,15 +57,22 @@ class Writer:
         return plan
 
     def tidy(self) -> None:
-        """Work the log into the file if it has grown enough. Raises apsw.Error when that ends the store."""
-        if self._log_pages < self._checkpoint_pages:
+        """Work the log into the file if it has grown enough. Raises apsw.Error when that ends the store.
+
+        A log that is all worked in starts again at its beginning with the next commit. A query that reads an older
+        state keeps it from that; when it has grown to LOG_GROWTH times its size, writing waits for such queries.
+        """
+        if self._log_pages < self._next_checkpoint:
             return
-        self._log_pages = 0
+        grown = self._log_pages >= LOG_GROWTH * self._checkpoint_pages
+        mode = apsw.SQLITE_CHECKPOINT_RESTART if grown else apsw.SQLITE_CHECKPOINT_PASSIVE
         try:
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            size, done = self._connection.wal_checkpoint(mode=mode)
         except apsw.Error as error:
-            if type(understood(error)) is not StoreUnavailable:
+            if isinstance(understood(error), StoreFailed):
                 raise
+            size, done = self._log_pages, 0  # no room or no turn; there is another time
+        self._next_checkpoint = self._checkpoint_pages + (size if done < size else 0)
 
     def abandon(self) -> None:
         """The file is not to be touched any more, not even when it is closed."""
@@ -80,15 +92,16 @@ class Writer:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         try:
-            for table, rows in plan.rows.items():
-                if rows.bases and self._differs(table, rows.bases):
+            for kind, rows in plan.rows.items():
+                if rows.bases and self._differs(self._tables[kind], rows.bases):
                     execute("ROLLBACK")
                     return False
-            for table, rows in plan.rows.items():
-                self._bring_in(table.insert, rows.inserts, table.width)
-                self._bring_in(table.update, rows.updates, table.width)
-            self._bring_in(schema.INBOX_INSERT, [value for entry in plan.handled for value in entry], 2)
-            self._bring_in(schema.OUTBOX_INSERT, [value for entry in plan.entries for value in entry], 3)
+            for kind, rows in plan.rows.items():
+                table = self._tables[kind]
+                self._bring_in(table.insert, rows.fresh.values(), table.width)
+                self._bring_in(table.update, rows.changed.values(), table.width)
+            self._bring_in(schema.INBOX_INSERT, plan.handled, 2)
+            self._bring_in(schema.OUTBOX_INSERT, plan.entries, 3)
             for first, last in _ranges(delivered):
                 execute(schema.OUTBOX_DELETE, (first, last))
             execute("COMMIT")
@@ -103,13 +116,8 @@ class Writer:
 
     def _write_exactly(self, commits: Sequence[Commit], delivered: Sequence[int]) -> Plan:
         # Only this connection writes, so what is read here still holds in the transaction that follows.
-        plan = planning.exact(
-            commits,
-            self._tables,
-            self._codec,
-            self._position,
-            versions=self._versions(commits),
-            handled=self._handled(commits),
+        plan = self._planner.exact(
+            commits, self._position, versions=self._versions(commits), handled=self._handled(commits)
         )
         if not self._write(plan, delivered):
             raise AssertionError("another program wrote to the store while it was locked")
@@ -118,8 +126,8 @@ class Writer:
     def _differs(self, table: Table, bases: Sequence[object]) -> bool:
         return any(self._connection.execute(sql, values).get for sql, values in chunks(table.differs, bases, 2))
 
-    def _bring_in(self, statements: Sized, values: Sequence[object], width: int) -> None:
-        for sql, bindings in chunks(statements, values, width):
+    def _bring_in(self, statements: Sized, rows: Iterable[Row], width: int) -> None:
+        for sql, bindings in chunks(statements, list(chain.from_iterable(rows)), width):
             self._connection.execute(sql, bindings)
 
     def _versions(self, commits: Sequence[Commit]) -> Mapping[tuple[Kind, str], int]:

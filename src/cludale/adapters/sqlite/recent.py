@@ -1,0 +1,62 @@
+"""What was written last, kept in memory: a record is mostly read again a few milliseconds after it was written.
+
+Only what is durable comes in here, and only from this process, which is the only one that writes.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from cludale.adapters.sqlite.planning import Row, Rows
+from cludale.ports.records import Key, Kind, Stored, VersionConflict
+
+_NONE: Mapping[str, Row] = {}
+
+
+class Recent:
+    """Two generations of records: when the younger has grown to half of `limit_bytes`, the older is forgotten.
+
+    That is a dict update a batch, where keeping records in the order of their use would cost each of them.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes // 2
+        self._size = 0
+        self._young: dict[Kind, dict[str, Row]] = {}
+        self._old: dict[Kind, dict[str, Row]] = {}
+
+    def add(self, rows: Mapping[Kind, Rows], size: int) -> None:
+        """Remember what was committed; its bodies have `size` bytes."""
+        if self._size + size > self._limit:
+            self._old = self._young
+            self._young = {}
+            self._size = 0
+            if size > self._limit:  # not worth the room, and what is older must not be found in its place
+                self._old = {}
+                return
+        self._size += size
+        for kind, of_kind in rows.items():
+            held = self._young.get(kind)
+            if held is None:
+                held = self._young[kind] = {}
+            held.update(of_kind.fresh)
+            held.update(of_kind.changed)
+
+    def forget(self, conflict: VersionConflict) -> None:
+        """Have these read from the file the next time, in case that someone else wrote to it after all."""
+        for generation in (self._young, self._old):
+            for of_kind in generation.values():
+                for key in conflict.ids:
+                    of_kind.pop(key, None)
+
+    def get(self, kind: Kind, keys: Sequence[Key]) -> tuple[dict[str, Stored], list[str]]:
+        """The records that are here, by id, and the ids of those that are not."""
+        young = self._young.get(kind, _NONE)
+        old = self._old.get(kind, _NONE)
+        found: dict[str, Stored] = {}
+        missing: list[str] = []
+        for _, key in keys:
+            row = young.get(key) or old.get(key)
+            if row is None:
+                missing.append(key)
+            else:
+                found[key] = Stored(*row[:3])  # type: ignore[arg-type] # a row is id, version, body, index
+        return found, missing
