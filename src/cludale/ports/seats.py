@@ -80,6 +80,13 @@ class HoldEnded(Refusal):
         super().__init__(f"Reservation {reservation_id!r} has ended.", reservationId=reservation_id)
 
 
+class HeldElsewhere(Refusal):
+    """This order holds seats of another concert; an order is for one."""
+
+    def __init__(self, reservation_id: str, *, concert_id: str) -> None:
+        super().__init__(f"Reservation {reservation_id!r} is for concert {concert_id!r}.", concertId=concert_id)
+
+
 class Seats(Protocol):
     """The concerts service, seen from orders."""
 

@@ -73,7 +73,7 @@ async def types(store: SqliteStore) -> list[str]:
 async def test_money_too_late_that_is_told_twice_at_once_is_refused_once(
     concerts: Concerts, store: SqliteStore, clock: ManualClock
 ) -> None:
-    await concerts.hold(HoldWish("c1", 2, "1"))
+    await concerts.hold(HoldWish("c1", 2, "order-1"))
     assert await concerts.handle([delivery(cancelled("1", 2), "event-off", clock)]) == [Answer.SUCCESS]
     clock.at += timedelta(seconds=1)
     twice = [delivery(paid("1", 2), "event-paid", clock)] * 2

@@ -8,11 +8,13 @@ from typing import Any
 import httpx
 import msgspec
 
+from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.contacts import Contact, ContactsUnreachable
 from cludale.ports.seats import (
     ConcertNotFound,
+    HeldElsewhere,
     HoldEnded,
     HoldWish,
     NotOnSale,
@@ -35,13 +37,22 @@ class _Held(msgspec.Struct, rename="camel"):
     event_id: str | None = None
 
 
+def _client(url: str, organizer_key: str, timeout_seconds: float) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=url,
+        timeout=timeout_seconds,
+        headers={"authorization": f"Bearer {organizer_key}"},
+        trust_env=False,  # a proxy of the machine's is not meant for calls between services
+    )
+
+
 class HttpSeats:
     """The concerts service at `url`."""
 
     def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float) -> None:
-        self._client = httpx.AsyncClient(
-            base_url=url, timeout=timeout_seconds, headers={"authorization": f"Bearer {organizer_key}"}
-        )
+        """`timeout_seconds` is for the whole of a call, however slowly its answer comes."""
+        self._timeout_seconds = timeout_seconds
+        self._client = _client(url, organizer_key, timeout_seconds)
 
     async def hold(self, wish: HoldWish) -> SeatsHeld:
         """Hold seats. Raises SeatsUnreachable when there is no answer in time, and the refusals of the port."""
@@ -50,12 +61,16 @@ class HttpSeats:
             body["section"] = wish.section
         headers = {"traceparent": wish.traceparent} if wish.traceparent else {}
         try:
-            answer = await self._client.post(f"/concerts/{wish.concert_id}/reserve", json=body, headers=headers)
-        except httpx.HTTPError as error:
+            async with asyncio.timeout(self._timeout_seconds):
+                answer = await self._client.post(f"/concerts/{wish.concert_id}/reserve", json=body, headers=headers)
+        except (httpx.HTTPError, TimeoutError) as error:
             raise SeatsUnreachable(repr(error)) from error
         if answer.status_code != 201:
             raise _refusal(wish, answer)
-        held = msgspec.json.decode(answer.content, type=_Held)
+        try:
+            held = msgspec.json.decode(answer.content, type=_Held)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise SeatsUnreachable(f"concerts answered 201 with something else than a reservation: {error}") from error
         return SeatsHeld(held.id, held.section, held.quantity, held.price, held.expires_at, held.event_id)
 
     async def close(self) -> None:
@@ -67,10 +82,10 @@ def _refusal(wish: HoldWish, answer: httpx.Response) -> Refusal | SeatsUnreachab
     try:
         problem = msgspec.json.decode(answer.content, type=dict[str, Any])
         name = str(problem["type"]).rpartition("/")[2]
-    except (msgspec.MsgspecError, KeyError):
-        return SeatsUnreachable(f"concerts answered {answer.status_code} without a problem")
-    make = _REFUSALS.get(name)
-    return make(wish, problem) if make else SeatsUnreachable(f"concerts answered {answer.status_code} {name}")
+        make = _REFUSALS.get(name)
+        return make(wish, problem) if make else SeatsUnreachable(f"concerts answered {answer.status_code} {name}")
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError):
+        return SeatsUnreachable(f"concerts answered {answer.status_code} without a problem of ours")
 
 
 _REFUSALS: Mapping[str, Callable[[HoldWish, dict[str, Any]], Refusal]] = {
@@ -80,6 +95,7 @@ _REFUSALS: Mapping[str, Callable[[HoldWish, dict[str, Any]], Refusal]] = {
     "section-not-found": lambda w, _: SectionNotFound(w.concert_id, w.section or ""),
     "over-the-limit": lambda w, p: OverTheLimit(w.concert_id, wanted=w.quantity, limit=p["limit"]),
     "hold-ended": lambda _, p: HoldEnded(p["reservationId"]),
+    "held-elsewhere": lambda w, p: HeldElsewhere(same_as("reservation", w.order_id), concert_id=str(p["concertId"])),
     "busy": lambda _, p: Busy(p.get("detail", "concerts is busy")),
 }
 
@@ -88,9 +104,9 @@ class HttpContacts:
     """The orders service at `url`."""
 
     def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float) -> None:
-        self._client = httpx.AsyncClient(
-            base_url=url, timeout=timeout_seconds, headers={"authorization": f"Bearer {organizer_key}"}
-        )
+        """`timeout_seconds` is for the whole of a call, however slowly its answer comes."""
+        self._timeout_seconds = timeout_seconds
+        self._client = _client(url, organizer_key, timeout_seconds)
         self._at_once = asyncio.Semaphore(CONTACTS_AT_ONCE)
 
     async def of(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
@@ -101,14 +117,18 @@ class HttpContacts:
     async def _one(self, order_id: str) -> Contact | None:
         async with self._at_once:
             try:
-                answer = await self._client.get(f"/orders/{order_id}/contact")
-            except httpx.HTTPError as error:
+                async with asyncio.timeout(self._timeout_seconds):
+                    answer = await self._client.get(f"/orders/{order_id}/contact")
+            except (httpx.HTTPError, TimeoutError) as error:
                 raise ContactsUnreachable(repr(error)) from error
         if answer.status_code == 404:
             return None
         if answer.status_code != 200:
             raise ContactsUnreachable(f"orders answered {answer.status_code}")
-        return msgspec.json.decode(answer.content, type=Contact)
+        try:
+            return msgspec.json.decode(answer.content, type=Contact)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ContactsUnreachable(f"orders answered 200 with something else than a contact: {error}") from error
 
     async def close(self) -> None:
         """Close the connections."""

@@ -39,6 +39,7 @@ from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKey
 from cludale.ports.records import Put, Records, UnusableCursor
 from cludale.ports.seats import (
     ConcertNotFound,
+    HeldElsewhere,
     HoldEnded,
     HoldWish,
     NotOnSale,
@@ -54,6 +55,7 @@ from cludale.services.concerts.service import Concerts, Search, Standing
 STATUS: Statuses = {
     ConcertExists: 409,
     ConcertNotFound: 404,
+    HeldElsewhere: 409,
     HoldEnded: 409,
     NotOnSale: 409,
     OverTheLimit: 422,
@@ -329,6 +331,7 @@ class ConcertsApi:
                 ConcertNotFound,
                 SeatsUnavailable,
                 NotOnSale,
+                HeldElsewhere,
                 HoldEnded,
                 IdempotencyKeyInFlight,
                 Invalid,

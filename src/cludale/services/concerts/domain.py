@@ -16,7 +16,7 @@ from cludale.kernel.events import Event
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal
 from cludale.kernel.times import epoch_second, whole_second_after
-from cludale.ports.seats import HoldEnded, NotOnSale, OverTheLimit, SeatsUnavailable, SectionNotFound
+from cludale.ports.seats import HeldElsewhere, HoldEnded, NotOnSale, OverTheLimit, SeatsUnavailable, SectionNotFound
 from cludale.services.concerts.events import (
     ConcertScheduled,
     ReleaseReason,
@@ -263,6 +263,8 @@ def _decided(seating: Seating, *events: Event) -> Decision[Seating]:
 def _hold(seating: Seating, wish: Hold, now: datetime) -> Decision[Seating]:
     before = seating.reservations.get(wish.reservation_id)
     if before is not None:
+        if before.concert_id != seating.section.concert_id:
+            raise HeldElsewhere(before.id, concert_id=before.concert_id)
         if not before.is_live(now):
             raise HoldEnded(before.id)
         return Decision(seating)

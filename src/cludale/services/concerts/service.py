@@ -22,7 +22,7 @@ from cludale.ports.records import (
     Records,
     VersionConflict,
 )
-from cludale.ports.seats import ConcertNotFound, HoldWish, SeatsHeld, SeatsUnavailable
+from cludale.ports.seats import ConcertNotFound, HeldElsewhere, HoldWish, SeatsHeld, SeatsUnavailable
 from cludale.runtime.aggregates import CONFLICT_RETRIES, Stamp, Versioned
 from cludale.runtime.gate import Gate
 from cludale.runtime.idempotency import AnsweredBefore
@@ -190,13 +190,13 @@ class Concerts:
         """Hold seats, in the section named or the first with room for all; asked again, the same hold.
 
         The hold belongs to the order, unless `reservation_id` says what to call it. Raises ConcertNotFound,
-        SectionNotFound, NotOnSale, OverTheLimit, SeatsUnavailable, HoldEnded, Busy.
+        SectionNotFound, NotOnSale, OverTheLimit, SeatsUnavailable, HoldEnded, HeldElsewhere, Busy.
         """
         concert = await self.concert(wish.concert_id)
         domain.check_on_sale(concert, quantity=wish.quantity, now=self._clock.now())
         sections = [concert.plan(wish.section)] if wish.section is not None else concert.sections
         if reservation_id is None:
-            reservation_id = same_as("reservation", wish.order_id) if wish.order_id else self._ids.new("reservation")
+            reservation_id = self._reservation_id(wish)
         command = Hold(reservation_id, wish.order_id or None, wish.quantity, self._hold_seconds)
         asked = Asked(command, Cause(None, wish.traceparent), keep=keep)
         refusal: SeatsUnavailable | None = None
@@ -212,13 +212,24 @@ class Concerts:
                     raise result
         return await self._held_before(concert, reservation_id, refusal)
 
+    def _reservation_id(self, wish: HoldWish) -> str:
+        if not wish.order_id:
+            return self._ids.new("reservation")
+        if wish.order_id.startswith("order-"):
+            return same_as("reservation", wish.order_id)
+        # Somebody else's name for an order says nothing beyond this concert; no id that is made or given has a colon.
+        return f"reservation:{wish.concert_id}:{wish.order_id}"
+
     async def _held_before(self, concert: Concert, reservation_id: str, refusal: SeatsUnavailable | None) -> SeatsHeld:
         """No seats are left: because this very order has them, perhaps?"""
         for plan in concert.sections:
             partition = SectionKey(concert.id, plan.id).partition
             found = await RESERVATIONS.load(self._records, (reservation_id,), partition=partition)
-            if reservation_id in found and found[reservation_id].state.is_live(self._clock.now()):
-                return self._held(concert, found[reservation_id].state, None)
+            before = found[reservation_id].state if reservation_id in found else None
+            if before is not None and before.concert_id != concert.id:
+                raise HeldElsewhere(before.id, concert_id=before.concert_id)
+            if before is not None and before.is_live(self._clock.now()):
+                return self._held(concert, before, None)
         assert refusal is not None  # noqa: S101 - a concert has at least one section, and each refused
         raise refusal
 

@@ -40,6 +40,7 @@ from cludale.ports.contacts import Contact
 from cludale.ports.records import Put, Query, Records, StoreUnavailable, UnusableCursor
 from cludale.ports.seats import (
     ConcertNotFound,
+    HeldElsewhere,
     HoldEnded,
     NotOnSale,
     OverTheLimit,
@@ -54,6 +55,7 @@ from cludale.services.orders.service import Orders
 STATUS: Statuses = {
     ConcertNotFound: 404,
     HeldOtherwise: 409,
+    HeldElsewhere: 409,
     HoldEnded: 409,
     NotOnSale: 409,
     OverTheLimit: 422,

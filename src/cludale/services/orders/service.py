@@ -94,7 +94,8 @@ class Orders:
         order, envelopes = placed.state, self._stamp.all(placed.events, cause, placed_at)
         try:
             held = await self._seats.hold(_hold_wish(order, cause))
-        except SeatsUnreachable:
+        except SeatsUnreachable as unreachable:
+            _log.warning("order %s is Pending: %s", order.id, unreachable)
             order = domain.put_off(order, until=self._later(1))
         else:
             # Placed and reserved become durable together: until then nobody was told anything,
