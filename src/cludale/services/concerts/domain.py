@@ -126,10 +126,16 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     sold: int = 0
     held: Mapping[int, int] = msgspec.field(default_factory=dict)
     """Seats held until which second since 1970; those whose second has come are held no more."""
+    as_of: datetime | None = None
+    """The latest time at which seats were given to somebody."""
+
+    def moment(self, now: datetime) -> datetime:
+        """The time here: it never goes back. A clock that does must not bring holds to life whose seats others have."""
+        return now if self.as_of is None or now >= self.as_of else self.as_of
 
     def held_seats(self, now: datetime) -> int:
         """Seats held at `now`."""
-        second = now.timestamp()
+        second = self.moment(now).timestamp()
         return sum(seats for until, seats in self.held.items() if second < until)
 
     def available(self, now: datetime) -> int:
@@ -238,6 +244,7 @@ class UnknownReservation(Exception):
 
 def decide(seating: Seating, command: Command, now: datetime) -> Decision[Seating]:
     """What a command does to the seats, if anything. Raises refusals, UnknownReservation."""
+    now = seating.section.moment(now)
     match command:
         case Hold():
             return _hold(seating, command, now)
@@ -260,6 +267,11 @@ def _decided(seating: Seating, *events: Event) -> Decision[Seating]:
     return Decision(seating.after(events), events)
 
 
+def _given_at(now: datetime, seating: Seating) -> Seating:
+    """Seats were given to somebody at `now`, on which holds count as ended that had ended by then."""
+    return Seating(msgspec.structs.replace(seating.section, as_of=now), seating.reservations)
+
+
 def _hold(seating: Seating, wish: Hold, now: datetime) -> Decision[Seating]:
     before = seating.reservations.get(wish.reservation_id)
     if before is not None:
@@ -272,17 +284,15 @@ def _hold(seating: Seating, wish: Hold, now: datetime) -> Decision[Seating]:
     left = section.available(now)
     if wish.quantity > left:
         raise SeatsUnavailable(section.concert_id, wanted=wish.quantity, left=max(left, 0))
-    return _decided(
-        seating,
-        SeatsReserved(
-            reservation_id=wish.reservation_id,
-            concert_id=section.concert_id,
-            section=section.id,
-            quantity=wish.quantity,
-            order_id=wish.order_id,
-            expires_at=whole_second_after(now, wish.hold_seconds),
-        ),
+    reserved = SeatsReserved(
+        reservation_id=wish.reservation_id,
+        concert_id=section.concert_id,
+        section=section.id,
+        quantity=wish.quantity,
+        order_id=wish.order_id,
+        expires_at=whole_second_after(now, wish.hold_seconds),
     )
+    return Decision(_given_at(now, seating.after((reserved,))), (reserved,))
 
 
 def _sold(reservation: Reservation, order_id: str) -> SeatsSold:
@@ -344,7 +354,7 @@ def _seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: date
         )
     )
     events.append(_sold(again, sale.order_id))
-    after = seating.after(events)
+    after = _given_at(now, seating.after(events))
     reservations = dict(after.reservations)
     reservations[ended.id] = msgspec.structs.replace(reservations[ended.id], successor=again.id)
     return Decision(Seating(after.section, reservations), events)
