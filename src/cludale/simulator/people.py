@@ -36,6 +36,7 @@ PROBLEMS = Problems(concerts_api.STATUS, orders_api.STATUS, payments_api.STATUS)
 
 _encode = msgspec.json.encode
 _KEY_IN_FLIGHT = b"idempotency-key-in-flight"
+_SOLD_OUT = b"seats-unavailable"
 
 
 class Plan(NamedTuple):
@@ -45,6 +46,9 @@ class Plan(NamedTuple):
     wish: PlaceOrder
     key: str | None
     retries: int
+    """How often they ask again where there was no answer."""
+    visits: int
+    """How often they come anew, with a new key, where no seats were left."""
     cancel_on: str | None
     """Cancel in the very moment in which this event of the order becomes true."""
     cancel_after: float | None
@@ -258,8 +262,17 @@ class People:
         self._tasks.append(loop.create_task(until_done()))
 
     async def _buy(self, who: str, plan: Plan) -> None:
-        chaos, door = self._chaos, self._door
+        chaos = self._chaos
         await asyncio.sleep(plan.at)
+        for visit in range(plan.visits):
+            told = await self._order(who, plan if not visit or plan.key is None else plan._replace(key=f"{plan.key}-{visit}"))
+            if told.status != 409 or told.answer is None or _SOLD_OUT not in told.answer.body or not chaos.active:
+                break
+            await asyncio.sleep(chaos.between(0.2, self._hold_seconds))
+
+    async def _order(self, who: str, plan: Plan) -> Told:
+        chaos, door = self._chaos, self._door
+        told = Told(None)
         if plan.key is not None and chaos.strikes(Fault.KEY_RACED, who):
             self.begin(self._ask_once(who, plan))
         if plan.key is not None and chaos.strikes(Fault.KEY_REUSED, who):
@@ -275,7 +288,7 @@ class People:
                 break  # without a key, asking again could mean ordering twice
             await asyncio.sleep(chaos.some(0.5 * 2**attempt))
         if order_id is None:
-            return
+            return told
         if plan.cancel_on is not None:
             self._cancels_on[order_id, plan.cancel_on] = plan
         if plan.looks:
@@ -285,6 +298,7 @@ class People:
             await self._cancel(who, order_id, CancelReason.BUYER)
             if chaos.strikes(Fault.CANCELLED_TWICE, who, order_id):
                 await self._cancel(who, order_id, CancelReason.BUYER)
+        return told
 
     async def _ask_once(self, who: str, plan: Plan) -> None:
         await self._door.place(who, plan.wish, plan.key)

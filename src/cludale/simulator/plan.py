@@ -82,6 +82,56 @@ RATES: Mapping[Fault, float] = {
 }
 
 _FACTORS = (0.0, 0.0, 0.3, 1.0, 1.0, 2.5)
+
+THEMES: Mapping[str, Mapping[Fault, float]] = {
+    "clocks": {
+        Fault.CLOCK_FORWARD: 4.0,
+        Fault.CLOCK_BACK: 4.0,
+        Fault.CLOCK_SKEW: 1.0,
+        Fault.CHARGE_SLOW: 0.4,
+        Fault.CHARGE_TROUBLE: 0.4,
+    },
+    "slow payments": {
+        Fault.CHARGE_SLOW: 0.5,
+        Fault.CHARGE_LATE: 0.3,
+        Fault.CHARGE_UNANSWERED: 0.3,
+        Fault.PROVIDER_OUTAGE: 2.0,
+        Fault.PAID_AGAIN: 0.6,
+        Fault.PAID_AT_ONCE: 0.4,
+    },
+    "crashes": {
+        Fault.CRASH_AT_STEP: 12.0,
+        Fault.CRASH_BEFORE_COMMIT: 0.02,
+        Fault.CRASH_AFTER_COMMIT: 0.04,
+        Fault.CRASH_BEFORE_ACK: 0.04,
+        Fault.CRASH_WHILE_PAYING: 0.15,
+        Fault.CRASH_WHILE_HOLDING: 0.1,
+    },
+    "frozen": {Fault.PAUSED: 8.0, Fault.DELIVERY_AGAIN: 0.15, Fault.PAID_AGAIN: 0.6},
+    "bad delivery": {
+        Fault.DELIVERY_LATE: 0.4,
+        Fault.DELIVERY_TWICE: 0.3,
+        Fault.DELIVERY_AGAIN: 0.2,
+        Fault.DELIVERY_REORDERED: 0.8,
+        Fault.ACK_LOST: 0.2,
+    },
+    "bad store": {Fault.COMMIT_UNKNOWN: 0.08, Fault.COMMIT_AWAY: 0.08, Fault.COMMIT_IN_PART: 0.3, Fault.STORE_SLOW: 0.1},
+    "concerts far away": {
+        Fault.HOLD_UNASKED: 0.3,
+        Fault.HOLD_UNANSWERED: 0.3,
+        Fault.HOLD_SLOW: 0.3,
+        Fault.PARTITION: 3.0,
+    },
+    "changes of mind": {
+        Fault.CANCELLED_AT_ONCE: 0.2,
+        Fault.CANCELLED_AT_EXPIRY: 0.3,
+        Fault.CANCELLED_BY_ORGANIZER: 0.1,
+        Fault.PAID_AGAIN: 0.6,
+    },
+    "impatience": {Fault.KEY_RACED: 0.5, Fault.KEY_REPEATED: 0.5, Fault.KEY_REUSED: 0.4, Fault.REPLY_LOST: 0.3,
+                   Fault.HUNG_UP: 0.2},
+}
+"""Runs in which some faults come together and often: what one alone seldom does, they do to each other."""
 _CLOCK_FAULTS = (Fault.CLOCK_FORWARD, Fault.CLOCK_BACK, Fault.CLOCK_SKEW)
 _METHODS = ("card-ok",) * 9 + ("card-declined",)
 _WORTH_A_CANCEL = ("OrderPlaced", "TicketReserved", "PaymentCompleted", "SeatsSold", "OrderPaid", "PaymentFailed")
@@ -121,7 +171,9 @@ class Scene(NamedTuple):
 
 def _told(plan: Plan) -> str:
     wish = plan.wish
-    told = f"at {plan.at:.3f} wants {wish.quantity} of {wish.concert_id}/{wish.section or 'any'} by {wish.payment_method}"
+    told = (
+        f"at {plan.at:.3f} wants {wish.quantity} of {wish.concert_id}/{wish.section or 'any'} by {wish.payment_method}"
+    )
     if plan.key:
         told += f", key {plan.key}"
     if plan.cancel_on:
@@ -134,10 +186,12 @@ def _told(plan: Plan) -> str:
 def scene_of(choices: random.Random) -> Scene:
     """The scene that comes of these choices."""
     is_distributed = choices.random() < 0.6
+    themes = choices.sample(list(THEMES), choices.choice((0, 1, 1, 2)))
     limits = Limits(
         hold_seconds=choices.choice((2.0, 4.0, 8.0, 15.0)),
         max_per_order=4,
-        sweep_seconds=choices.choice((0.5, 1.0, 3.0)),
+        # Where clocks differ, a sweep that comes late leaves more to be judged by them.
+        sweep_seconds=choices.choice((6.0, 20.0) if "clocks" in themes else (0.5, 1.0, 3.0, 8.0)),
         reserve_timeout_seconds=choices.choice((0.5, 2.0)),
         pending_seconds=choices.choice((5.0, 20.0)),
         payment_attempt_seconds=choices.choice((0.5, 2.0)),
@@ -147,7 +201,7 @@ def scene_of(choices: random.Random) -> Scene:
     span = choices.choice((0.2, 3.0, 12.0))
     concerts = _concerts(choices)
     plans = _plans(choices, concerts, limits, span)
-    rates = _rates(choices)
+    rates = _rates(choices, themes)
     has_clock_faults = any(rates[fault] for fault in _CLOCK_FAULTS)
     skew = 2 * (CLOCK_JUMP_SECONDS + MACHINE_SKEW_SECONDS) if has_clock_faults else 0.0
     return Scene(
@@ -169,21 +223,24 @@ def _concerts(choices: random.Random) -> list[ScheduleConcert]:
         sections = [
             SectionWish(
                 id=f"s{section}",
-                total_seats=choices.choice((2, 5, 10, 30, 80)),
+                total_seats=choices.choice((2, 3, 4, 6, 6, 10, 20, 60)),
                 price=Money(1000 + 500 * section, "EUR"),
             )
             for section in range(1, choices.choice((1, 1, 2, 3)) + 1)
         ]
         concerts.append(
-            ScheduleConcert(id=f"concert-{number}", artist=f"Artist {number}", date="2027-06-05", sections=sections,
-                            max_per_order=choices.choice((2, 4)))
+            ScheduleConcert(
+                id=f"concert-{number}",
+                artist=f"Artist {number}",
+                date="2027-06-05",
+                sections=sections,
+                max_per_order=choices.choice((2, 4)),
+            )
         )
     return concerts
 
 
-def _plans(
-    choices: random.Random, concerts: Sequence[ScheduleConcert], limits: Limits, span: float
-) -> list[Plan]:
+def _plans(choices: random.Random, concerts: Sequence[ScheduleConcert], limits: Limits, span: float) -> list[Plan]:
     plans = []
     for number in range(1, choices.randint(6, 24) + 1):
         concert = choices.choice(concerts)
@@ -205,6 +262,7 @@ def _plans(
                 wish=wish,
                 key=f"key-{number}" if choices.random() < 0.6 else None,
                 retries=choices.choice((0, 2, 4)),
+                visits=choices.choice((1, 2, 5, 8)),
                 cancel_on=choices.choice(_WORTH_A_CANCEL) if mood < 0.12 else None,
                 cancel_after=choices.uniform(0, 1.5 * limits.hold_seconds) if 0.12 <= mood < 0.22 else None,
                 looks=choices.random() < 0.3,
@@ -213,12 +271,16 @@ def _plans(
     return plans
 
 
-def _rates(choices: random.Random) -> dict[Fault, float]:
+def _rates(choices: random.Random, themes: Sequence[str]) -> dict[Fault, float]:
     """Each run has its own mixture: some faults not at all, some often. One run in twenty has none."""
     if choices.random() < 0.05:
         return dict.fromkeys(RATES, 0.0)
-    rates = {fault: min(0.9, rate * choices.choice(_FACTORS)) if rate < 0.5 else rate * choices.choice(_FACTORS)
-             for fault, rate in RATES.items()}
+    rates = {
+        fault: min(0.9, rate * choices.choice(_FACTORS)) if rate < 0.5 else rate * choices.choice(_FACTORS)
+        for fault, rate in RATES.items()
+    }
     if choices.random() < 0.7:
         rates |= dict.fromkeys(_CLOCK_FAULTS, 0.0)
+    for theme in themes:
+        rates |= THEMES[theme]
     return rates

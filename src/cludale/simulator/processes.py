@@ -181,9 +181,7 @@ class Process(Owner):
             bus = ToldBus(self._bus, around.published)
         else:
             bus = BrokerClient(machine.broker, around.chaos, self.name)
-        self.relay = Relay(
-            self.store, bus, clock=self.clock, ids=self.ids, backoff=limits.delivery_backoff
-        )
+        self.relay = Relay(self.store, bus, clock=self.clock, ids=self.ids, backoff=limits.delivery_backoff)
         self.sweeper = Sweeper(self.sweeps, every_seconds=limits.sweep_seconds, clock=self.clock)
 
     def _hear(self, service: str, handle: Handler) -> None:
@@ -357,5 +355,3 @@ def find_running(machines: Sequence[Machine], service: str, pick: Callable[[int]
     if not living:
         raise NobodyThere(service)
     return living[pick(len(living))]
-
-

@@ -48,7 +48,9 @@ class Provider:
         self._attempt_seconds = attempt_seconds
         self.accounts: dict[str, Account] = {}
 
-    async def request(self, who: str, what: str, act: Callable[[], object], trouble: Fault, unanswered: Fault) -> object:
+    async def request(
+        self, who: str, what: str, act: Callable[[], object], trouble: Fault, unanswered: Fault
+    ) -> object:
         """Have `act` done at the provider's and return its result. Raises GatewayTrouble, and what it raises."""
         chaos = self._chaos
         loop = asyncio.get_running_loop()

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
+import msgspec
+
 from cludale.checker import LedgerLine, SafetyChecker, Violation, Write
 from cludale.checker.observations import Observation
 from cludale.kernel.events import Envelope
@@ -85,9 +87,7 @@ class World:
         self._pick = choices.randrange
         self._codec = codec()
         self._ledger: dict[str, tuple[int, int, int]] = {}
-        self.provider = Provider(
-            self.chaos, self._booked, attempt_seconds=self.scene.limits.payment_attempt_seconds
-        )
+        self.provider = Provider(self.chaos, self._booked, attempt_seconds=self.scene.limits.payment_attempt_seconds)
         around = Surroundings(
             loop=self.loop,
             chaos=self.chaos,
@@ -99,7 +99,9 @@ class World:
             ended=self._ended,
             published=self._published,
         )
-        self.broker = Broker(self._codec, self.chaos, HEARS, self._hearer, self._published) if self.scene.is_distributed else None
+        self.broker = (
+            Broker(self._codec, self.chaos, HEARS, self._hearer, self._published) if self.scene.is_distributed else None
+        )
         self.disks = self._disks()
         self.machines = [
             Machine(name, services, disk, around, broker=self.broker, find=self._find)
@@ -179,15 +181,16 @@ class World:
         if self.trace.on:
             self.trace.say("provider", f"$$ {movement} {amount} under {key}")
         line = LedgerLine(key=key, captured=captured, refunded=refunded, charges=charges)
-        self._judge(
-            self.checker.money(line.key, captured=line.captured, refunded=line.refunded, charges=line.charges)
-        )
+        self._judge(self.checker.money(line.key, captured=line.captured, refunded=line.refunded, charges=line.charges))
 
     def _noted(self, seen: Observation) -> None:
         if seen.status == 500:
             self._fail([f"{seen.method} {seen.path} was answered 500: {seen.body}"])
         if seen.status == 409 and "seats-unavailable" in seen.body:
             self.chaos.meets(Situation.SOLD_OUT)
+        if seen.key is not None:
+            # A kept answer is given again as it was: what it says was true when it was made, not when it was sent.
+            seen = msgspec.structs.replace(seen, sent_at=None)
         self._judge(self.checker.answered(seen))
 
     def _judge(self, found: Sequence[Violation]) -> None:
