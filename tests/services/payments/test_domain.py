@@ -226,9 +226,7 @@ class TestCancelling:
         assert decision.state.refunding
         back = domain.refunded(decision.state)
         assert back.events == (
-            PaymentRefunded(
-                payment_id="payment-1", order_id="order-1", concert_id="concert-1", amount=TOTAL, round=1
-            ),
+            PaymentRefunded(payment_id="payment-1", order_id="order-1", concert_id="concert-1", amount=TOTAL, round=1),
         )
         assert domain.refunded(back.state) == (back.state, ())
         assert domain.order_cancelled(back.state, off(), cause=WISH, now=at(2)) == (back.state, ())
