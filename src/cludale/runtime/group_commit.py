@@ -56,10 +56,13 @@ class GroupCommit(Generic[Item, Result]):
     async def submit(self, items: Sequence[Item]) -> Sequence[Result]:
         """The results of `items`, in order, once they are written.
 
-        Raises StoreUnavailable when too much waits already or after close(), and whatever `write` raised.
+        Raises StoreUnavailable when too much waits already or after close(), ValueError for more than can ever wait,
+        and whatever `write` raised.
         """
         if self._closed:
             raise StoreUnavailable("the store is closed")
+        if len(items) > self._queue_limit:
+            raise ValueError(f"{len(items)} commits in one call, {self._queue_limit} are the most")
         if self._queued + len(items) > self._queue_limit:
             raise StoreUnavailable(f"{self._queued} commits wait already, {self._queue_limit} may")
         loop = asyncio.get_running_loop()

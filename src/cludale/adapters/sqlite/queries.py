@@ -17,7 +17,7 @@ from cludale.adapters.sqlite.schema import OUTBOX_PENDING, Table, chunks
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import IndexValue, Kind, Page, Query, Stored, UnusableCursor
 
-_OPERATIONS_BETWEEN_LOOKS_AT_THE_CLOCK = 100_000
+_OPERATIONS_BETWEEN_LOOKS_AT_THE_CLOCK = 50_000
 
 _Ranked = tuple[str, int, int, int, IndexValue]
 """id, version, size of the body, n, value in the field that sorts."""

@@ -93,15 +93,19 @@ class Table:
             )
         )
 
-    def create(self, connection: apsw.Connection) -> None:
-        """Create the table and its indexes. Raises SchemaRefused if it is there with other columns."""
+    def exists(self, connection: apsw.Connection) -> bool:
+        """Is the table there? Raises SchemaRefused if it is there with other columns."""
         there = tuple(row[1] for row in connection.execute(f"PRAGMA table_info({self.name})"))
-        if there:
-            if set(there) != {*_OWN_COLUMNS, *self.kind.indexed}:
-                raise SchemaRefused(
-                    f"{self.name} is stored with the fields {there[4:]}, and {self.kind.indexed} are wanted now"
-                )
-            return
+        if there and set(there) != {*_OWN_COLUMNS, *self.kind.indexed}:
+            stored = ", ".join(there[len(_OWN_COLUMNS) :])
+            raise SchemaRefused(
+                f"{self.name} is stored with the indexed fields ({stored}), "
+                f"and this program wants ({', '.join(self.kind.indexed)})"
+            )
+        return bool(there)
+
+    def create(self, connection: apsw.Connection) -> None:
+        """Create the table and its indexes."""
         fields = "".join(f', "{field}"' for field in self.kind.indexed)
         connection.execute(
             f"CREATE TABLE {self.name}"
@@ -144,6 +148,15 @@ def check(connection: apsw.Connection, path: Path) -> bool:
     )
 
 
+def check_tables(connection: apsw.Connection, path: Path, tables: Iterable[Table]) -> None:
+    """Can these kinds be read from the file? Raises SchemaRefused."""
+    if not check(connection, path):
+        raise SchemaRefused(f"{path} is empty; a server makes a store of it")
+    missing = [table.name for table in tables if not table.exists(connection)]
+    if missing:
+        raise SchemaRefused(f"{path} lacks {', '.join(missing)}; a server of this version adds them when it starts")
+
+
 def prepare(connection: apsw.Connection, path: Path, tables: Iterable[Table]) -> None:
     """Make the file a store with these tables, in one transaction. Raises SchemaRefused."""
     connection.execute("BEGIN IMMEDIATE")
@@ -168,4 +181,5 @@ def _create(connection: apsw.Connection, *, new: bool, tables: Iterable[Table]) 
             "CREATE TABLE outbox(position INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, body BLOB NOT NULL)"
         )
     for table in tables:
-        table.create(connection)
+        if not table.exists(connection):
+            table.create(connection)

@@ -19,7 +19,6 @@ from cludale.adapters.sqlite import schema
 from cludale.adapters.sqlite.connection import FileLock, StoreFailed, connect_reader, understood
 from cludale.adapters.sqlite.queries import Reader
 from cludale.adapters.sqlite.recent import Recent
-from cludale.adapters.sqlite.schema import Table
 from cludale.adapters.sqlite.thread import JobThread
 from cludale.adapters.sqlite.writer import Writer
 from cludale.kernel.wire import Codec
@@ -106,16 +105,20 @@ class SqliteReader:
         busy_seconds: float = 5.0,
         vfs: str | None = None,
     ) -> None:
-        """The file must be a store. `find_seconds` bounds a query, `find_waiting` how many may wait for a thread."""
-        self._tables: Mapping[Kind, Table] = schema.tables_of(kinds)
-        self._near = Reader(connect_reader(path, busy_seconds=GET_BUSY_SECONDS, vfs=vfs), self._tables)
+        """The file must be a store of these kinds. Raises SchemaRefused, StoreUnavailable.
+
+        `find_seconds` bounds a query, `find_waiting` how many may wait for a thread.
+        """
+        tables = schema.tables_of(kinds)
+        try:
+            near = connect_reader(path, busy_seconds=GET_BUSY_SECONDS, vfs=vfs)
+            schema.check_tables(near, path, tables.values())
+            far = [connect_reader(path, busy_seconds=busy_seconds, vfs=vfs) for _ in range(find_threads)]
+        except apsw.Error as error:
+            raise understood(error) from error
+        self._near = Reader(near, tables)
         self._finder = _Finder(
-            [
-                Reader(connect_reader(path, busy_seconds=busy_seconds, vfs=vfs), self._tables)
-                for _ in range(find_threads)
-            ],
-            waiting_limit=find_waiting,
-            seconds=find_seconds,
+            [Reader(connection, tables) for connection in far], waiting_limit=find_waiting, seconds=find_seconds
         )
 
     async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
@@ -257,6 +260,8 @@ class SqliteStore(SqliteReader):
         await asyncio.to_thread(self._thread.stop)
         await super().close()
         self._writer.close()
+        if self._flush is not None:  # set anew, if the last ones could not be written
+            self._flush.cancel()
         self._lock.release()
 
     async def _write(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
@@ -267,13 +272,9 @@ class SqliteStore(SqliteReader):
             self._flush = None
         try:
             plan = await self._thread.run(lambda: self._writer.write(commits, delivered))
-        except apsw.Error as error:
-            self.delivered(delivered)
-            trouble = understood(error)
-            if isinstance(trouble, StoreFailed):
-                self._fail(trouble)
-            raise trouble from error
-        except Exception:
+        except Exception as error:
+            if isinstance(error, StoreFailed):
+                self._fail(error)
             self.delivered(delivered)
             raise
         self._recent.add(plan.rows, plan.size)
@@ -307,14 +308,12 @@ class SqliteStore(SqliteReader):
             self._flushing = None
 
     def _tidying_failed(self, error: Exception) -> None:
-        trouble = understood(error) if isinstance(error, apsw.Error) else error
-        self._fail(trouble if isinstance(trouble, StoreFailed) else StoreFailed(f"checkpoint: {trouble}"))
+        self._fail(error if isinstance(error, StoreFailed) else StoreFailed(f"a checkpoint failed: {error!r}"))
 
     def _fail(self, failed: StoreFailed) -> None:
         if self._failed is not None:
             return
         self._failed = failed
-        self._writer.abandon()
         if self._on_fatal is not None:
             self._on_fatal(failed)
 

@@ -11,14 +11,14 @@ from cludale.adapters.sqlite.connection import StoreFailed, connect_writer, unde
 from cludale.adapters.sqlite.planning import Plan, Planner, Row
 from cludale.adapters.sqlite.schema import Sized, Table, chunks
 from cludale.kernel.wire import Codec
-from cludale.ports.records import Commit, Handled, Kind
+from cludale.ports.records import Commit, Handled, Kind, StoreUnavailable
 
 LOG_GROWTH = 8
 """How many times its usual size the log may have while queries read older states."""
 
 
 class Writer:
-    """Writes batches. Every apsw.Error that leaves it has been rolled back, or is one that ends the store."""
+    """Writes batches. After an error that may have harmed the file it touches it no more."""
 
     def __init__(
         self,
@@ -36,6 +36,7 @@ class Writer:
         self._checkpoint_pages = checkpoint_pages
         self._next_checkpoint = checkpoint_pages
         self._log_pages = 0
+        self._failed: StoreFailed | None = None
         self._connection = connect_writer(path, busy_seconds=busy_seconds, vfs=vfs)
         try:
             schema.prepare(self._connection, path, tables.values())
@@ -48,39 +49,52 @@ class Writer:
         self._connection.set_wal_hook(self._logged)
 
     def write(self, commits: Sequence[Commit], delivered: Sequence[int]) -> Plan:
-        """Write what can be written of `commits`, and take `delivered` from the outbox, in one transaction."""
-        plan = self._planner.hopeful(commits, self._position)
-        if plan is None or not self._write(plan, delivered):
-            plan = self._write_exactly(commits, delivered)
+        """Write what can be written of `commits`, and take `delivered` from the outbox, in one transaction.
+
+        If it raises, nothing was written: StoreUnavailable; or, with StoreFailed, it is not known.
+        """
+        if self._failed is not None:
+            raise self._failed
+        try:
+            plan = self._planner.hopeful(commits, self._position)
+            if plan is None or not self._write(plan, delivered):
+                plan = self._write_exactly(commits, delivered)
+        except apsw.Error as error:
+            raise self._known(error) from error
         if plan.entries:
             self._position = plan.entries[-1].position
         return plan
 
     def tidy(self) -> None:
-        """Work the log into the file if it has grown enough. Raises apsw.Error when that ends the store.
+        """Work the log into the file if it has grown enough. Raises StoreFailed when that fails for good.
 
         A log that is all worked in starts again at its beginning with the next commit. A query that reads an older
         state keeps it from that; when it has grown to LOG_GROWTH times its size, writing waits for such queries.
         """
-        if self._log_pages < self._next_checkpoint:
+        if self._log_pages < self._next_checkpoint or self._failed is not None:
             return
         grown = self._log_pages >= LOG_GROWTH * self._checkpoint_pages
         mode = apsw.SQLITE_CHECKPOINT_RESTART if grown else apsw.SQLITE_CHECKPOINT_PASSIVE
         try:
             size, done = self._connection.wal_checkpoint(mode=mode)
         except apsw.Error as error:
-            if isinstance(understood(error), StoreFailed):
-                raise
+            known = self._known(error)
+            if not isinstance(known, StoreUnavailable) or isinstance(known, StoreFailed):
+                raise known from error
             size, done = self._log_pages, 0  # no room or no turn; there is another time
         self._next_checkpoint = self._checkpoint_pages + (size if done < size else 0)
 
-    def abandon(self) -> None:
-        """The file is not to be touched any more, not even when it is closed."""
-        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-
     def close(self) -> None:
-        """Close the connection; as the last one it leaves no log behind."""
+        """Close the connection; as the last one it leaves no log behind, unless the disk has failed."""
         self._connection.close()
+
+    def _known(self, error: apsw.Error) -> Exception:
+        known = understood(error)
+        if isinstance(known, StoreFailed):
+            self._failed = known
+            # The file is not to be touched any more, not even when it is closed.
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        return known
 
     def _logged(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
         self._log_pages = pages
@@ -110,7 +124,7 @@ class Writer:
             return False
         except BaseException:
             if self._connection.in_transaction:  # some errors have ended it already
-                execute("ROLLBACK")
+                execute("ROLLBACK")  # if this fails as well, its error is the one that counts
             raise
         return True
 
