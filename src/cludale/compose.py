@@ -74,7 +74,11 @@ class Platform:
     """Some or all of the services, put together over one store, on one event loop."""
 
     def __init__(self, settings: Settings, only: Collection[str] = SERVICES) -> None:
-        """Open the store and build the services. Call on the event loop. Raises what opening a store raises."""
+        """Open the store and build the services. Call on the event loop.
+
+        Raises MissingSetting, and what opening a store raises.
+        """
+        _check(settings, only)
         self.settings = settings
         self.whole = set(only) == set(SERVICES)
         data: Path = settings.data_dir
@@ -157,10 +161,8 @@ class Platform:
     def _seats(self, only: Collection[str]) -> Seats:
         if "concerts" in only:
             return InProcessSeats(self.concerts.hold)
-        if self.settings.concerts_url is None:
-            raise MissingSetting("orders without concerts needs CLUDALE_CONCERTS_URL: where concerts is")
         seats = HttpSeats(
-            self.settings.concerts_url,
+            _concerts_url(self.settings),
             self.access.organizer_key,
             timeout_seconds=self.settings.reserve_timeout_seconds,
         )
@@ -189,11 +191,9 @@ class Platform:
         contacts: Contacts
         if "orders" in only:
             contacts = InProcessContacts(self.orders.contacts)
-        elif settings.orders_url is None:
-            raise MissingSetting("notifications without orders needs CLUDALE_ORDERS_URL: where orders is")
         else:
             http = HttpContacts(
-                settings.orders_url, self.access.organizer_key, timeout_seconds=settings.reserve_timeout_seconds
+                _orders_url(settings), self.access.organizer_key, timeout_seconds=settings.reserve_timeout_seconds
             )
             self._closing.append(http)
             contacts = http
@@ -269,6 +269,26 @@ class Platform:
             "cludale_gate_turned_away_total": self.gate.turned_away,
             **{f'cludale_queue_depth{{service="{name}"}}': depth for name, depth in self.bus.depths.items()},
         }
+
+
+def _check(settings: Settings, only: Collection[str]) -> None:
+    """Is everything said that these services need? Before anything is opened."""
+    if "orders" in only and "concerts" not in only:
+        _concerts_url(settings)
+    if "notifications" in only and "orders" not in only:
+        _orders_url(settings)
+
+
+def _concerts_url(settings: Settings) -> str:
+    if settings.concerts_url is None:
+        raise MissingSetting("orders without concerts needs CLUDALE_CONCERTS_URL: where concerts is")
+    return settings.concerts_url
+
+
+def _orders_url(settings: Settings) -> str:
+    if settings.orders_url is None:
+        raise MissingSetting("notifications without orders needs CLUDALE_ORDERS_URL: where orders is")
+    return settings.orders_url
 
 
 def _end_process(failed: StoreFailed) -> None:

@@ -170,8 +170,8 @@ async def test_void_and_charge_at_once_leave_nothing_taken(provider: PaymentGate
     assert {each.key: each.captured - each.refunded for each in read_ledger(path)} == {"key-1": 0, "key-2": 0}
 
 
-async def test_an_unknown_method_is_a_mistake_of_the_caller(provider: PaymentGateway) -> None:
-    with pytest.raises(ValueError, match="card-lost"):
+async def test_an_unknown_method_is_declined(provider: PaymentGateway) -> None:
+    with pytest.raises(Declined, match="card-lost"):
         await provider.charge("key-1", PRICE, "card-lost")
     assert len(METHODS) == 5
 

@@ -48,9 +48,9 @@ class SimulatedProvider:
         self._waiting: list[_Request] = []
 
     async def charge(self, key: str, amount: Money, method: str) -> None:
-        """Take the money, once for each key. Raises Declined, GatewayTrouble; ValueError for an unknown method."""
+        """Take the money, once for each key. Raises Declined, also for an unknown method; GatewayTrouble."""
         if method not in METHODS:
-            raise ValueError(f"there is no payment method {method!r}")
+            raise Declined(f"there is no payment method {method!r}")
         if method == CARD_SLOW:
             await self._clock.sleep(self._slow_seconds)
         fresh = rules.fresh_charge(key, amount, method) if method in (CARD_OK, CARD_SLOW) else None

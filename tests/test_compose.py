@@ -1,0 +1,188 @@
+"""The wiring: all services over real adapters in one process, or one of them alone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from tests.patience import until
+
+from cludale.adapters.sqlite import StoreInUse
+from cludale.compose import KINDS, SERVICES, MissingSetting, Platform
+from cludale.kernel.events import Cause
+from cludale.kernel.money import Money
+from cludale.ports.records import Query
+from cludale.services.audit.service import Audit
+from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.events import SectionPlan
+from cludale.services.concerts.service import Search
+from cludale.services.orders.domain import Order, Status, Wish
+from cludale.settings import Settings
+
+REQUEST = Cause()
+ELSEWHERE = {"concerts_url": "http://127.0.0.1:9", "orders_url": "http://127.0.0.1:9"}
+HAPPY = [
+    "SeatsReserved",
+    "OrderPlaced",
+    "TicketReserved",
+    "PaymentCompleted",
+    "SeatsSold",
+    "OrderPaid",
+    "NotificationSent",
+]
+
+
+def settings(folder: Path, **changes: object) -> Settings:
+    known = {"data_dir": folder, "sweep_seconds": 0.05, "organizer_key": "organizer"} | changes
+    return Settings(**known)  # type: ignore[arg-type] # the caller's are of the right types
+
+
+@asynccontextmanager
+async def running(folder: Path, only: Collection[str] = SERVICES, **changes: object) -> AsyncIterator[Platform]:
+    platform = Platform(settings(folder, **changes), only)
+    try:
+        await platform.start()
+        yield platform
+    finally:
+        await platform.stop()
+
+
+async def put_on(platform: Platform, seats: int = 10) -> None:
+    plan = SectionPlan(id="stalls", name="Stalls", total_seats=seats, price=Money(4500, "EUR"))
+    concert = Concert(
+        id="concert-1",
+        artist="The Larks",
+        date="2027-06-05",
+        venue=None,
+        sections=(plan,),
+        on_sale_at=None,
+        max_per_order=8,
+    )
+    await platform.concerts.schedule(concert, REQUEST)
+
+
+async def buy(platform: Platform, quantity: int = 2, method: str = "card-ok") -> Order:
+    wish = Wish(concert_id="concert-1", user_id="user-1", quantity=quantity, payment_method=method)
+    return await platform.orders.place(wish, cause=REQUEST)
+
+
+async def story(platform: Platform, order: Order) -> list[str]:
+    entries = await Audit(platform.store, platform.clock).story(order.id)
+    return [entry.event_type for entry in entries]
+
+
+async def test_an_order_goes_from_wish_to_ticket_through_all_five_services(tmp_path: Path) -> None:
+    async with running(tmp_path) as platform:
+        await put_on(platform)
+        order = await buy(platform)
+        assert order.status is Status.RESERVED
+        assert (await platform.orders.settled(order.id, wait_seconds=5)).status is Status.PAID
+        await until(lambda: platform.relay.lag == 0)
+        told = await story(platform, order)
+        assert sorted(told) == sorted(HAPPY)
+        assert told.index("TicketReserved") < told.index("PaymentCompleted") < told.index("SeatsSold")
+        assert told[-2:] == ["OrderPaid", "NotificationSent"]
+
+
+async def test_what_was_under_way_when_it_stopped_is_finished_after_the_next_start(tmp_path: Path) -> None:
+    async with running(tmp_path) as platform:
+        await put_on(platform)
+        orders = await asyncio.gather(*(buy(platform, 1) for _ in range(8)))
+    async with running(tmp_path) as platform:
+        for order in orders:
+            assert (await platform.orders.settled(order.id, wait_seconds=10)).status is Status.PAID
+        await until(lambda: platform.relay.lag == 0)
+        for order in orders:
+            assert sorted(await story(platform, order)) == sorted(HAPPY)
+    async with running(tmp_path) as platform:
+        assert await platform.store.pending(0, 10) == []
+
+
+async def test_keys_are_kept_with_the_data(tmp_path: Path) -> None:
+    async with running(tmp_path, organizer_key=None) as platform:
+        key, token = platform.access.organizer_key, platform.access.token_for("order-1")
+        assert (tmp_path / "organizer.key").read_text().strip() == key
+    async with running(tmp_path, organizer_key=None) as platform:
+        assert (platform.access.organizer_key, platform.access.token_for("order-1")) == (key, token)
+
+
+async def test_two_servers_never_share_a_data_folder(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        with pytest.raises(StoreInUse):
+            Platform(settings(tmp_path))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_each_service_can_be_started_alone(tmp_path: Path, service: str) -> None:
+    async with running(tmp_path, [service], **ELSEWHERE) as platform:
+        assert [each.name for each in platform.services] == [service]
+        assert platform.ready
+        assert not platform.whole
+
+
+@pytest.mark.parametrize(
+    ("service", "variable"), [("orders", "CLUDALE_CONCERTS_URL"), ("notifications", "CLUDALE_ORDERS_URL")]
+)
+async def test_a_service_that_needs_another_says_which_and_leaves_the_folder_free(
+    tmp_path: Path, service: str, variable: str
+) -> None:
+    with pytest.raises(MissingSetting, match=variable):
+        Platform(settings(tmp_path), [service])
+    async with running(tmp_path, [service], **ELSEWHERE) as platform:
+        assert platform.ready
+
+
+async def test_an_order_alone_waits_for_concerts_that_is_away(tmp_path: Path) -> None:
+    async with running(tmp_path, ["orders"], **ELSEWHERE, reserve_timeout_seconds=0.2) as platform:
+        order = await buy(platform)
+        assert order.status is Status.PENDING
+        assert [each.status for each in (await platform.orders.find(Query()))[0]] == [Status.PENDING]
+
+
+async def test_a_service_alone_keeps_its_events_for_whoever_delivers_them(tmp_path: Path) -> None:
+    async with running(tmp_path, ["concerts"]) as platform:
+        await put_on(platform)
+    async with running(tmp_path) as platform:
+        await until(lambda: platform.relay.published == 1)
+
+
+async def test_the_demo_is_put_on_once_in_an_empty_store(tmp_path: Path) -> None:
+    for _ in range(2):
+        async with running(tmp_path, demo=True) as platform:
+            shown, _ = await platform.concerts.search(Search())
+            assert len(shown) == 3
+
+
+async def test_the_demo_leaves_a_store_with_concerts_alone(tmp_path: Path) -> None:
+    async with running(tmp_path) as platform:
+        await put_on(platform)
+    async with running(tmp_path, demo=True) as platform:
+        shown, _ = await platform.concerts.search(Search())
+        assert [standing.concert.id for standing in shown] == ["concert-1"]
+
+
+async def test_the_operator_sees_what_is_under_way(tmp_path: Path) -> None:
+    async with running(tmp_path) as platform:
+        await put_on(platform)
+        order = await buy(platform)
+        await platform.orders.settled(order.id, wait_seconds=5)
+        await until(lambda: platform.relay.lag == 0)
+        gauges = platform.gauges()
+        assert gauges["cludale_events_under_way"] == 0
+        assert gauges["cludale_events_published_total"] == 8
+        assert gauges["cludale_dead_letters_total"] == 0
+        assert {f'cludale_queue_depth{{service="{name}"}}' for name in SERVICES} <= set(gauges)
+
+
+async def test_an_unknown_payment_method_ends_the_order_soon(tmp_path: Path) -> None:
+    async with running(tmp_path) as platform:
+        await put_on(platform)
+        order = await buy(platform, method="pebbles")
+        off = await platform.orders.settled(order.id, wait_seconds=3)
+        assert (off.status, off.reason) == (Status.CANCELLED, "payment-declined")
+
+
+def test_no_two_kinds_of_record_share_a_name() -> None:
+    names = [(kind.service, kind.name) for kind in KINDS]
+    assert len(names) == len(set(names))
