@@ -326,7 +326,7 @@ class _Turn:
         """Decide every waiting command in order, each on what the ones before it left."""
         current = section.state
         reservations = {id: each.state for id, each in loaded.items()}
-        changed: set[str] = set()
+        changed: dict[str, None] = {}  # as they came: the order of a set differs from process to process
         events: list[Envelope] = []
         handled: dict[Handled, Done] = {}
         kept: list[Put] = []
@@ -350,7 +350,7 @@ class _Turn:
             moved = [other for other, each in decision.state.reservations.items() if each is not near.get(other)]
             for other in moved:
                 reservations[other] = decision.state.reservations[other]
-            changed.update(moved)
+            changed.update(dict.fromkeys(moved))
             events.extend(envelopes)
             reservation = decision.state.reservations[id]
             if asked.keep is not None:
