@@ -34,7 +34,12 @@ HAPPY = [
 
 
 def settings(folder: Path, **changes: object) -> Settings:
-    known = {"data_dir": folder, "sweep_seconds": 0.05, "organizer_key": "organizer"} | changes
+    known = {
+        "data_dir": folder,
+        "sweep_seconds": 0.05,
+        "payment_attempt_seconds": 0.3,
+        "organizer_key": "organizer",
+    } | changes
     return Settings(**known)  # type: ignore[arg-type] # the caller's are of the right types
 
 

@@ -1,0 +1,39 @@
+"""Calls within one process: what the service answers, and what it refuses, as it is."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from tests.fakes import NOON
+
+from cludale.adapters.inprocess.calls import InProcessContacts, InProcessSeats
+from cludale.kernel.money import Money
+from cludale.ports.contacts import Contact
+from cludale.ports.seats import HoldWish, SeatsHeld, SeatsUnavailable
+
+HELD = SeatsHeld("reservation-1", "stalls", 2, Money(4500, "EUR"), NOON, None)
+
+
+async def test_the_answer_is_the_services_own() -> None:
+    async def hold(wish: HoldWish) -> SeatsHeld:
+        assert wish.order_id == "order-1"
+        return HELD
+
+    assert await InProcessSeats(hold).hold(HoldWish("concert-1", 2, "order-1")) is HELD
+
+
+async def test_a_refusal_is_the_services_own() -> None:
+    refusal = SeatsUnavailable("concert-1", wanted=2, left=1)
+
+    async def hold(_: HoldWish) -> SeatsHeld:
+        raise refusal
+
+    with pytest.raises(SeatsUnavailable) as came:
+        await InProcessSeats(hold).hold(HoldWish("concert-1", 2, "order-1"))
+    assert came.value is refusal
+
+
+async def test_contacts_are_asked_of_orders() -> None:
+    async def of(order_ids: Sequence[str]) -> Mapping[str, Contact]:
+        return {id: Contact(f"{id}@example.org") for id in order_ids}
+
+    assert await InProcessContacts(of).of(["a"]) == {"a": Contact("a@example.org")}
