@@ -17,19 +17,21 @@ Row = tuple[object, ...]
 class Rows:
     """What is written of one kind: one row a record, its last state in the batch."""
 
-    __slots__ = ("bases", "changed", "fresh")
+    __slots__ = ("bases", "changed", "fresh", "size")
 
     def __init__(self) -> None:
         self.fresh: dict[str, Row] = {}
         self.changed: dict[str, Row] = {}
         self.bases: list[object] = []
         """id and version, in turn, of what `changed` stands on."""
+        self.size = 0
+        """Bytes of all bodies, about: a record that is written twice counts twice."""
 
 
 class Plan:
     """What one transaction is to write, and what it means for each commit."""
 
-    __slots__ = ("entries", "failed", "handled", "outcomes", "rows", "size")
+    __slots__ = ("entries", "failed", "handled", "outcomes", "rows")
 
     def __init__(self) -> None:
         self.rows: dict[Kind, Rows] = {}
@@ -38,8 +40,6 @@ class Plan:
         self.outcomes: Sequence[Outcome] = ()
         self.failed = False
         """Is there a commit that nothing was written of?"""
-        self.size = 0
-        """Bytes of all bodies, about: a record that is written twice counts twice."""
 
 
 class Planner:
@@ -101,16 +101,16 @@ class Planner:
 
     def _add_puts(self, plan: Plan, puts: Sequence[tuple[Kind, str, bytes, int, Row]]) -> bool:
         """False if one of them does not follow what the batch did before."""
-        kind = None
+        kind: Kind | None = None
+        rows: Rows
         for put_kind, key, body, expected, index in puts:
             if put_kind is not kind:
                 kind = put_kind
-                rows = plan.rows.get(kind)
-                if rows is None:
-                    rows = plan.rows[kind] = Rows()
+                found = plan.rows.get(kind)
+                rows = plan.rows[kind] = Rows() if found is None else found
                 fresh, changed, bases = rows.fresh, rows.changed, rows.bases
                 width = self._widths[kind]
-            plan.size += len(body)
+            rows.size += len(body)
             row = (key, expected + 1, body, *index)
             if len(row) != width:
                 raise ValueError(f"{key!r}: {len(index)} index values for the fields {put_kind.indexed}")

@@ -14,31 +14,33 @@ _NONE: Mapping[str, Row] = {}
 class Recent:
     """Two generations of records: when the younger has grown to half of `limit_bytes`, the older is forgotten.
 
-    That is a dict update a batch, where keeping records in the order of their use would cost each of them.
+    That is a dict update a batch, where keeping records in the order of their use would cost each of them. A kind
+    is kept from when it is asked for until a generation has passed without that: events, say, are hardly ever.
     """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes // 2
         self._size = 0
+        self._asked: set[Kind] = set()
         self._young: dict[Kind, dict[str, Row]] = {}
         self._old: dict[Kind, dict[str, Row]] = {}
 
-    def add(self, rows: Mapping[Kind, Rows], size: int) -> None:
-        """Remember what was committed; its bodies have `size` bytes."""
-        if self._size + size > self._limit:
-            self._old = self._young
+    def add(self, rows: Mapping[Kind, Rows]) -> None:
+        """Remember what was committed."""
+        if self._size > self._limit:
+            self._old = {kind: held for kind, held in self._young.items() if kind in self._asked}
             self._young = {}
+            self._asked = set()
             self._size = 0
-            if size > self._limit:  # not worth the room, and what is older must not be found in its place
-                self._old = {}
-                return
-        self._size += size
         for kind, of_kind in rows.items():
-            held = self._young.get(kind)
-            if held is None:
-                held = self._young[kind] = {}
-            held.update(of_kind.fresh)
-            held.update(of_kind.changed)
+            # A kind with an older generation goes on in the younger: what is older must not be found in its place.
+            if kind in self._asked or kind in self._old or kind in self._young:
+                held = self._young.get(kind)
+                if held is None:
+                    held = self._young[kind] = {}
+                held.update(of_kind.fresh)
+                held.update(of_kind.changed)
+                self._size += of_kind.size
 
     def forget(self, conflict: VersionConflict) -> None:
         """Have these read from the file the next time, in case that someone else wrote to it after all."""
@@ -49,6 +51,7 @@ class Recent:
 
     def get(self, kind: Kind, keys: Sequence[Key]) -> tuple[dict[str, Stored], list[str]]:
         """The records that are here, by id, and the ids of those that are not."""
+        self._asked.add(kind)
         young = self._young.get(kind, _NONE)
         old = self._old.get(kind, _NONE)
         found: dict[str, Stored] = {}

@@ -277,7 +277,7 @@ class SqliteStore(SqliteReader):
                 self._fail(error)
             self.delivered(delivered)
             raise
-        self._recent.add(plan.rows, plan.size)
+        self._recent.add(plan.rows)
         if plan.failed:
             for outcome in plan.outcomes:
                 if isinstance(outcome, VersionConflict):
