@@ -79,7 +79,11 @@ class Replay(Protocol):
         ...
 
     def fold(self, event: Envelope, states: States) -> None:
-        """Apply one event. Events come as the audit has them: every cause before its effects."""
+        """Apply one event. Raises NotYet, having changed nothing.
+
+        Events come as the audit has them: every cause before its effects, and nothing else is certain. Two facts
+        about one thing may come in either order, and the state must be the same.
+        """
         ...
 
 
@@ -100,6 +104,10 @@ class Difference(NamedTuple):
     field: str | None
     live: object
     rebuilt: object
+
+
+class NotYet(Exception):
+    """What this event is about comes later in the log: fold it then."""
 
 
 class NotEmpty(Exception):
@@ -154,18 +162,23 @@ class Rebuild:
     async def compare(
         self, live: Records, *, limit: int = 1_000, settle_rounds: int = 3, settle_seconds: float = 1.0
     ) -> list[Difference]:
-        """Where `live` differs from what was rebuilt, at most `limit` differences.
+        """Where `live` differs from what was rebuilt, at most `limit` differences. Raises CannotFold.
 
         A running service is ahead of its audit by what is on its way: while there are differences, the log's
         new entries are folded and everything is compared again, up to `settle_rounds` times.
         """
         for _ in range(settle_rounds):
             found = await self._differences(live, limit)
-            if not found:
+            if not found and not self._early():
                 return []
             await asyncio.sleep(settle_seconds)
             await self.run()
+        for service, event in self._early():
+            raise CannotFold(f"{service}: {event.type} {event.id} is about something that the log doesn't have")
         return await self._differences(live, limit)
+
+    def _early(self) -> list[tuple[str, Envelope]]:
+        return [(folder.replay.service, event) for folder in self._folders for event in folder.early]
 
     async def _differences(self, live: Records, limit: int) -> list[Difference]:
         found: list[Difference] = []
@@ -196,21 +209,36 @@ class _Folder:
         self._tables = {table.kind.name: table for table in replay.tables}
         self._entries: OrderedDict[Ref, _Entry] = OrderedDict()
         self._states = States(self._entries)
+        self.early: Sequence[Envelope] = ()
+        """Events whose turn has not come yet."""
 
     async def fold(self, events: Sequence[Envelope]) -> None:
         """Apply a page of events and write what it changed."""
         replay = self.replay
-        mine = [event for event in events if event.type in replay.event_types]
+        mine = [*self.early, *(event for event in events if event.type in replay.event_types)]
         touched = dict.fromkeys(ref for event in mine for ref in replay.touches(event))
         await self._load(touched)
-        for event in mine:
-            try:
-                replay.fold(event, self._states)
-            except (LookupError, ValueError, AttributeError, TypeError) as error:
-                raise CannotFold(f"{replay.service}: {event.type} {event.id}: {error!r}") from error
+        early = self._fold(mine)
+        tried = len(mine)
+        while early and len(early) < tried:  # what was folded may be what they waited for
+            tried = len(early)
+            early = self._fold(early)
+        self.early = early
         await self._write(touched)
         while len(self._entries) > self._cache_limit:
             self._entries.popitem(last=False)
+
+    def _fold(self, events: Sequence[Envelope]) -> list[Envelope]:
+        """Apply these events; returns those whose turn has not come yet."""
+        early: list[Envelope] = []
+        for event in events:
+            try:
+                self.replay.fold(event, self._states)
+            except NotYet:
+                early.append(event)
+            except (LookupError, ValueError, AttributeError, TypeError) as error:
+                raise CannotFold(f"{self.replay.service}: {event.type} {event.id}: {error!r}") from error
+        return early
 
     async def _load(self, refs: Mapping[Ref, None]) -> None:
         entries = self._entries

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cludale.kernel.events import Envelope
-from cludale.runtime.replay import Ref, States, Table
+from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.concerts import domain
-from cludale.services.concerts.domain import Concert, Reservation, Seating, Section
+from cludale.services.concerts.domain import Concert, Reservation, Seating, Section, Status
 from cludale.services.concerts.events import ConcertScheduled, SeatsReleased, SeatsReserved, SeatsSold
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey
 
@@ -72,8 +72,13 @@ class ConcertsReplay:
             states.put(Ref("concert", concert.id, concert.id), concert)
             return
         concert_ref, section_ref, reservation_ref = self.touches(event)
-        section = states.get(section_ref) or domain.empty_section(states.get(concert_ref), data.section)
+        concert = states.get(concert_ref)
         reservation = states.get(reservation_ref)
+        if concert is None or (reservation is None and not isinstance(data, SeatsReserved)):
+            raise NotYet
+        if isinstance(data, SeatsSold) and reservation.status is Status.RELEASED:
+            return  # it was sold, and then given back
+        section = states.get(section_ref) or domain.empty_section(concert, data.section)
         before = Seating(section, {reservation.id: reservation} if reservation else {})
         after = before.after((data,))
         states.put(section_ref, after.section)

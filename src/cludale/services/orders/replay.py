@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from cludale.kernel.events import Envelope
-from cludale.runtime.replay import Ref, States, Table
+from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.orders.domain import Order, Status
 from cludale.services.orders.events import OrderCancelled, OrderPaid, OrderPlaced, TicketReserved
 from cludale.services.orders.store import ORDERS
@@ -48,7 +48,7 @@ def _after(order: Order | None, event: Envelope) -> Order:
             section=data.section,
         )
     if order is None:
-        raise ValueError(f"{event.type} {event.id} comes before the order was placed")
+        raise NotYet
     match data:
         case TicketReserved():
             return msgspec.structs.replace(
@@ -61,8 +61,22 @@ def _after(order: Order | None, event: Envelope) -> Order:
                 expires_at=data.expires_at,
             )
         case OrderPaid():
+            if order.status is Status.PENDING:
+                raise NotYet
             return msgspec.structs.replace(order, status=Status.PAID, reservation_id=data.reservation_id, reason=None)
         case OrderCancelled():
-            return msgspec.structs.replace(order, status=Status.CANCELLED, reason=data.reason)
+            return _cancelled(order, data)
         case _:
             raise ValueError(f"orders does not fold {event.type}")
+
+
+def _cancelled(order: Order, off: OrderCancelled) -> Order:
+    if order.status is Status.PENDING and off.reservation_id is not None:
+        raise NotYet
+    if off.was_paid and order.status is not Status.PAID:
+        raise NotYet
+    if order.status is Status.PAID and not off.was_paid:
+        return order  # it had failed, and the money came after all
+    if order.reason is not None and order.reason.is_wish:
+        return order  # it had failed, and then somebody wished it cancelled
+    return msgspec.structs.replace(order, status=Status.CANCELLED, reason=off.reason)

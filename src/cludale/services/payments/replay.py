@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from cludale.kernel.events import Envelope
-from cludale.runtime.replay import Ref, States, Table
+from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.orders.events import TicketReserved
 from cludale.services.payments.domain import Payment, Status, payment_id
 from cludale.services.payments.events import PaymentCompleted, PaymentFailed, PaymentRefunded
@@ -18,6 +18,10 @@ def _told(payment: Payment) -> Mapping[str, object] | None:
         return None  # under way, or never begun: no event tells of it
     names = ("order_id", "concert_id", "reservation_id", "section", "quantity", "amount", "status", "round")
     return {name: getattr(payment, name) for name in names}
+
+
+_STAGE = {Status.PENDING: 0, Status.COMPLETED: 1, Status.FAILED: 1, Status.REFUNDED: 2}
+"""How far a round has come."""
 
 
 class PaymentsReplay:
@@ -43,7 +47,7 @@ class PaymentsReplay:
             states.put(ref, _begun(data, event))
             return
         if payment is None:
-            raise ValueError(f"{event.type} {event.id} comes before the order could be paid")
+            raise NotYet
         match data:
             case PaymentCompleted():
                 status, tries = Status.COMPLETED, data.attempts
@@ -51,6 +55,8 @@ class PaymentsReplay:
                 status, tries = Status.FAILED, data.attempts
             case _:
                 status, tries = Status.REFUNDED, payment.tries
+        if (data.round, _STAGE[status]) <= (payment.round, _STAGE[payment.status]):
+            return  # it has gone on from there
         states.put(ref, msgspec.structs.replace(payment, status=status, round=data.round, tries=tries))
 
 
