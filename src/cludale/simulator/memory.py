@@ -115,8 +115,7 @@ class Disk:
         return VersionConflict(frozenset(conflicts)) if conflicts else COMMITTED
 
     def _written(self, commit: Commit, events: Sequence[tuple[str, bytes]]) -> list[Outgoing]:
-        # Sorted, so that the order of coming does not hang on the order of a set in whoever commits.
-        for put in sorted(commit.puts, key=lambda put: (put.kind.name, put.id)):
+        for put in commit.puts:
             table = self.tables[put.kind]
             before = table.get(put.id)
             if before is None:

@@ -18,6 +18,7 @@ from cludale.runtime import dead_letters
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.runtime.relay import Relay
+from cludale.runtime.replay import Replay
 from cludale.runtime.sweeper import Sweep, Sweeper
 from cludale.services.audit import manifest as audit_manifest
 from cludale.services.audit import store as audit_store
@@ -26,17 +27,21 @@ from cludale.services.catalogue import CATALOGUE
 from cludale.services.concerts import manifest as concerts_manifest
 from cludale.services.concerts import store as concerts_store
 from cludale.services.concerts.api import ConcertsApi
+from cludale.services.concerts.replay import ConcertsReplay
 from cludale.services.concerts.service import Concerts
 from cludale.services.notifications import manifest as notifications_manifest
 from cludale.services.notifications import store as notifications_store
+from cludale.services.notifications.replay import NotificationsReplay
 from cludale.services.notifications.service import Notifications
 from cludale.services.orders import manifest as orders_manifest
 from cludale.services.orders import store as orders_store
 from cludale.services.orders.api import OrdersApi
+from cludale.services.orders.replay import OrdersReplay
 from cludale.services.orders.service import Orders
 from cludale.services.payments import manifest as payments_manifest
 from cludale.services.payments import store as payments_store
 from cludale.services.payments.api import PaymentsApi
+from cludale.services.payments.replay import PaymentsReplay
 from cludale.services.payments.service import Payments
 from cludale.simulator.clock import MachineClock, SimulatedIds
 from cludale.simulator.delivery import Broker, BrokerClient, FaultyHandler, ToldBus
@@ -54,6 +59,12 @@ HEARS: Mapping[str, frozenset[str]] = {
     "payments": payments_manifest.HEARS,
     "notifications": notifications_manifest.HEARS,
     "audit": audit_manifest.HEARS,
+}
+REPLAYS: Mapping[str, Replay] = {
+    "concerts": ConcertsReplay(),
+    "orders": OrdersReplay(),
+    "payments": PaymentsReplay(),
+    "notifications": NotificationsReplay(),
 }
 KINDS: Mapping[str, tuple[Kind, ...]] = {
     "concerts": concerts_store.KINDS,

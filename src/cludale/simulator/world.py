@@ -16,16 +16,18 @@ from cludale.kernel.refusals import Busy
 from cludale.ports.bus import Handler
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import Commit, StoreUnavailable
+from cludale.runtime.replay import CannotFold, Rebuild
+from cludale.services.audit.replay import AuditLog, UnreadableEntry
 from cludale.simulator.clock import MORNING
 from cludale.simulator.delivery import AnswerLost, Broker, BusDown
 from cludale.simulator.faults import Chaos, Fault, Situation, Weather
 from cludale.simulator.logs import heard
 from cludale.simulator.loop import OUTSIDE_CONTEXT, OWNER, Deadlock, Livelock, Owner, SimulatedLoop
-from cludale.simulator.memory import Disk
+from cludale.simulator.memory import Disk, MemoryStore
 from cludale.simulator.network import NobodyThere
 from cludale.simulator.people import Door, People
 from cludale.simulator.plan import Scene, scene_of
-from cludale.simulator.processes import HEARS, KINDS, SERVICES, Machine, Process, Surroundings, codec, find_running
+from cludale.simulator.processes import HEARS, KINDS, REPLAYS, SERVICES, Machine, Process, Surroundings, codec, find_running
 from cludale.simulator.provider import Movement, Provider
 from cludale.simulator.storms import Storms
 from cludale.simulator.trace import Trace
@@ -86,6 +88,8 @@ class World:
         self.events = 0
         self._pick = choices.randrange
         self._codec = codec()
+        self._pending: set[str] = set()
+        self._cancelled: set[str] = set()
         self._ledger: dict[str, tuple[int, int, int]] = {}
         self.provider = Provider(self.chaos, self._booked, attempt_seconds=self.scene.limits.payment_attempt_seconds)
         around = Surroundings(
@@ -142,6 +146,16 @@ class World:
 
     # -- watching -------------------------------------------------------------------------------------------------
 
+    def _order_put(self, order_id: str, body: bytes) -> None:
+        if b'"status":"Pending"' in body:
+            if order_id not in self._pending:
+                self._pending.add(order_id)
+                self.chaos.meets(Situation.PENDING)
+        elif order_id in self._pending:
+            self._pending.discard(order_id)
+            is_had = b'"status":"Reserved"' in body
+            self.chaos.meets(Situation.PENDING_FINISHED if is_had else Situation.PENDING_ENDED)
+
     def _committed(self, commit: Commit, entries: Sequence[Outgoing]) -> None:
         if self.trace.on:
             self._tell(commit)
@@ -155,6 +169,11 @@ class World:
             commit.handled,
         )
         self._judge(found)
+        for put in commit.puts:
+            if put.kind.name == "order":
+                self._order_put(put.id, put.body)
+            elif put.kind.name == "event" and b'"causeMissing":true' in put.body:
+                self.chaos.meets(Situation.ORPHAN)
         for event in commit.events:
             self._situation(event)
             self.people.happened(event)
@@ -233,7 +252,10 @@ class World:
                 meets(Situation.RETURNED)
             case "PaymentCompleted" if data.round > 1:
                 meets(Situation.SECOND_ROUND)
+            case "OrderPaid" if data.order_id in self._cancelled:
+                meets(Situation.REVIVED)
             case "OrderCancelled":
+                self._cancelled.add(data.order_id)
                 meets(Situation.CANCELLED_PAID if data.was_paid else Situation.CANCELLED_UNPAID)
 
     # -- running --------------------------------------------------------------------------------------------------
@@ -282,6 +304,7 @@ class World:
         storms.end()
         await self._settle()
         self._check_end()
+        await self._check_replay()
 
     async def _settle(self) -> None:
         """Wait until nothing is under way any more; SETTLING_SECONDS at most."""
@@ -323,6 +346,22 @@ class World:
             for finding in findings:
                 self.trace.say("checker", f"## {finding}")
             raise Broken([self.trace.short(finding) for finding in findings])
+
+    async def _check_replay(self) -> None:
+        """The log, folded by the services' own replays, gives what they have."""
+        disks = {service: disk for disk in self.disks for service in SERVICES if KINDS[service][0] in disk.tables}
+        log = MemoryStore(disks["audit"])
+        for service, replay in REPLAYS.items():
+            into = MemoryStore(Disk(KINDS[service], self._codec))
+            rebuild = Rebuild(AuditLog(log, self._codec), [replay], into)
+            try:
+                await rebuild.run()
+                found = [str(difference) for difference in await rebuild.compare(MemoryStore(disks[service]))]
+            except (CannotFold, UnreadableEntry) as error:
+                found = [repr(error)]
+            if found:
+                self._fail([f"replay of {service}: {each}" for each in found])
+                await asyncio.sleep(0)
 
     def close(self) -> None:
         """Throw it all away."""
