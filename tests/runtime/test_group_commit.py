@@ -101,6 +101,24 @@ async def test_an_unavailable_store_fails_the_whole_batch_and_the_next_is_tried(
     assert ledger.batches == [[3]]
 
 
+async def test_whoever_waits_for_an_unavailable_store_waits_for_one_timeout_not_for_each_before() -> None:
+    ledger = Ledger()
+    group = GroupCommit(ledger.write)
+    ledger.open.clear()
+    first = asyncio.create_task(group.submit([1]))
+    await turns()
+    later = asyncio.create_task(group.submit([2]))
+    await turns()
+    ledger.refusing = StoreUnavailable("locked")
+    ledger.open.set()
+    await asyncio.gather(first, later, return_exceptions=True)
+    assert [type(each.exception()) for each in (first, later)] == [StoreUnavailable, StoreUnavailable]
+    assert later.exception() is first.exception()
+    assert group.queued == 0
+    ledger.refusing = None
+    assert list(await group.submit([3])) == ["wrote 3"]
+
+
 async def test_a_call_that_can_not_be_written_fails_alone() -> None:
     ledger = Ledger()
     ledger.poison = {2}

@@ -110,7 +110,10 @@ class GroupCommit(Generic[Item, Result]):
                 call.answer.cancel()
             raise
         except StoreUnavailable as unavailable:
-            _fail(calls, unavailable)
+            # It is away for those who wait, too. Tried one batch after another, the last would wait for all the
+            # timeouts before it.
+            waiting, self._waiting, self._queued = self._waiting, deque(), 0
+            _fail([*calls, *waiting], unavailable)
         except Exception as error:  # noqa: BLE001 - not swallowed: whoever caused it gets it
             if len(calls) == 1:
                 _fail(calls, error)
