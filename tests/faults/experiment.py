@@ -1,0 +1,61 @@
+"""What an experiment stands on: how much of it to do, where its figures go, and a count of the faults it made."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+N = TypeVar("N", int, float)
+
+
+class Scale(StrEnum):
+    """How much is done."""
+
+    QUICK = "quick"
+    SLOW = "slow"
+    FULL = "full"
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> "Scale":
+        """RELIABILITY_SCALE, or QUICK. Raises ValueError."""
+        return cls(environ.get("RELIABILITY_SCALE") or cls.QUICK)
+
+    def of_three(self, quick: N, slow: N, full: N) -> N:
+        """The count for this scale."""
+        match self:
+            case Scale.QUICK:
+                return quick
+            case Scale.SLOW:
+                return slow
+            case Scale.FULL:
+                return full
+
+
+class Figures:
+    """Rows of named cells, by table; written down for the report, if someone asked for one."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def row(self, table: str, **cells: str | float | None) -> None:
+        """One row of a table of the report."""
+        if self._path is not None:
+            with self._path.open("ab") as file:
+                file.write(msgspec.json.encode({"table": table, "cells": cells}) + b"\n")
+
+
+class Faults:
+    """How often each fault really happened, by name. `expect` one before it can."""
+
+    def __init__(self) -> None:
+        self.fired: dict[str, int] = {}
+
+    def expect(self, name: str) -> None:
+        """This fault is meant to happen here."""
+        self.fired.setdefault(name, 0)
+
+    def fire(self, name: str, times: int = 1) -> None:
+        """It did."""
+        self.fired[name] += times

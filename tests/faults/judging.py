@@ -1,0 +1,53 @@
+"""After a fault: is all there that was promised? The checker says, and a look of our own at what was confirmed."""
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic, sleep
+
+from cludale.checker import DataFolder, Observation, Report, Violation, check
+
+SKEW = timedelta(seconds=1)
+GRACE = timedelta(seconds=5)
+SETTLED_SECONDS = 60
+
+
+class Unkept(AssertionError):
+    """A promise was not kept."""
+
+    def __init__(self, violations: Sequence[Violation], omitted: int) -> None:
+        described = [f"{each}\n    {each.story}" for each in violations]
+        super().__init__("\n".join([*described, f"and {omitted} more" if omitted else ""]))
+
+
+def safe(folder: Path, observations: Sequence[Observation] = ()) -> Report:
+    """What must hold at any moment holds, whether a server runs or lies dead. Raises Unkept."""
+    with DataFolder(folder) as found:
+        return _kept(check(found, skew=SKEW, observations=observations))
+
+
+def settled(folder: Path, observations: Sequence[Observation] = ()) -> Report:
+    """Everything comes to its end, and then all of the promises are kept. Raises Unkept."""
+    deadline = monotonic() + SETTLED_SECONDS
+    while True:
+        with DataFolder(folder) as found:
+            report = check(found, quiet=True, skew=SKEW, grace=GRACE, observations=observations)
+        if report.ok or monotonic() > deadline:
+            return _kept(report)
+        sleep(0.3)
+
+
+def lost(folder: Path, orders: Collection[str]) -> set[str]:
+    """Those of the orders that the store does not have."""
+    store = sqlite3.connect(f"{(folder / 'cludale.db').as_uri()}?mode=ro", uri=True)
+    try:
+        return set(orders) - {id for (id,) in store.execute("SELECT id FROM orders_order")}
+    finally:
+        store.close()
+
+
+def _kept(report: Report) -> Report:
+    if not report.ok:
+        raise Unkept(report.violations, report.omitted)
+    return report
