@@ -210,7 +210,7 @@ class TestANewRound:
         closed = msgspec.structs.replace(DECLINED, closed=True)
         with pytest.raises(PaymentClosed) as refusal:
             domain.retry(closed, method=None, cause=WISH, now=at(60), limits=LIMITS, hold=HOLD)
-        assert refusal.value.values == {"status": "Failed"}
+        assert refusal.value.values == {"paymentStatus": "Failed"}
 
 
 class TestCancelling:

@@ -100,7 +100,7 @@ class PaymentClosed(Refusal):
     """This order can't be charged any more."""
 
     def __init__(self, payment: Payment) -> None:
-        super().__init__(f"Order {payment.order_id!r} can't be charged any more.", status=payment.status)
+        super().__init__(f"Order {payment.order_id!r} can't be charged any more.", paymentStatus=payment.status)
 
 
 def payment_id(order_id: str) -> str:

@@ -1,0 +1,169 @@
+"""`BoxOffice`: what a buyer and an organizer do over HTTP. All that the journeys know of the platform they visit."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self, TypeVar
+from uuid import uuid4
+
+import httpx
+
+PATIENCE_SECONDS = 15
+PRICE = {"amount": 4500, "currency": "EUR"}
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+
+def fresh(what: str) -> str:
+    """An id that nothing has yet, wherever this runs."""
+    return f"{what}-{uuid4().hex[:12]}"
+
+
+class BoxOffice:
+    """The platform at `url`, however many processes it is made of there."""
+
+    def __init__(self, url: str, organizer_key: str) -> None:
+        self.url = url
+        self.http = httpx.Client(base_url=url, timeout=30)
+        self.organizer = {"authorization": f"Bearer {organizer_key}"}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
+    def put_on(self, *, seats: int = 100, id: str | None = None, **more: Any) -> Json:
+        """Put a concert on; with `sections`, these in place of `seats`."""
+        body: Json = {
+            "id": id or fresh("concert"),
+            "artist": "The Paper Lanterns",
+            "date": "2099-06-05",
+            "venue": "The Barn",
+        }
+        if "sections" not in more:
+            body |= {"totalSeats": seats, "price": PRICE}
+        return self._expect(201, self.http.post("/concerts", json=body | more, headers=self.organizer))
+
+    def concert(self, id: str) -> Json:
+        """The concert as anyone sees it."""
+        return self._expect(200, self.http.get(f"/concerts/{id}"))
+
+    def counts(self, id: str) -> tuple[int, int, int]:
+        """Seats available, held and sold; they add up."""
+        seen = self.concert(id)
+        counted = seen["availableSeats"], seen["heldSeats"], seen["soldSeats"]
+        assert sum(counted) == seen["totalSeats"]
+        return counted
+
+    def order(self, concert: str, *, quantity: int = 2, key: str | None = None, **more: Any) -> httpx.Response:
+        """Ask for tickets, and the answer as it came."""
+        headers = {} if key is None else {"idempotency-key": key}
+        body = {"concertId": concert, "userId": "user-1", "quantity": quantity} | more
+        return self.http.post("/orders", json=body, headers=headers)
+
+    def buy(self, concert: str, *, quantity: int = 2, **more: Any) -> Json:
+        """An order that gets its seats."""
+        return self._expect(201, self.order(concert, quantity=quantity, **more))
+
+    def look(self, order: Json, *, wait: float = 0) -> Json:
+        """The order as its buyer sees it."""
+        return self._expect(
+            200, self.http.get(f"/orders/{order['id']}", params={"wait": wait}, headers=self.buyer(order))
+        )
+
+    def end(self, order: Json, status: str) -> Json:
+        """The order once it is `status`."""
+        return self.until(lambda: self.look(order, wait=2), lambda seen: seen["status"] == status)
+
+    def cancel(self, order: Json, *, by: Mapping[str, str] | None = None) -> Json:
+        """Cancel the order, as its buyer if nobody else is said."""
+        return self._expect(200, self.http.post(f"/orders/{order['id']}/cancel", headers=by or self.buyer(order)))
+
+    def charge(self, order: Json, **more: Any) -> httpx.Response:
+        """The organizer charges the order now."""
+        return self.http.post("/payments", json={"orderId": order["id"]} | more, headers=self.organizer)
+
+    def payment(self, order: Json) -> Json:
+        """The order's one payment."""
+        (payment,) = self.listed("/payments", orderId=order["id"])
+        return payment
+
+    def told(self, order: Json, *kinds: str) -> list[Json]:
+        """What the buyer was told, once that is at least as much as `kinds` and sent, and no more."""
+        notes = self.until(
+            lambda: self.listed("/notifications", orderId=order["id"]),
+            lambda seen: len(seen) >= len(kinds) and all(note["status"] == "Sent" for note in seen),
+        )
+        assert sorted(note["kind"] for note in notes) == sorted(kinds)
+        return notes
+
+    def story(self, order: Json, *, ends_with: str) -> list[Json]:
+        """The order's story, once it has come to an event of this type."""
+
+        def tell() -> list[Json]:
+            answer = self.http.get(f"/audit/orders/{order['id']}", headers=self.organizer)
+            items: list[Json] = answer.json()["items"] if answer.status_code == 200 else []
+            return items
+
+        return self.until(tell, lambda items: ends_with in [item["eventType"] for item in items])
+
+    def listed(self, path: str, **filters: Any) -> list[Json]:
+        """All items of an organizer's collection, page after page."""
+        items: list[Json] = []
+        after: str | None = None
+        while True:
+            query = filters | ({} if after is None else {"after": after})
+            page = self._expect(200, self.http.get(path, params=query, headers=self.organizer))
+            items += page["items"]
+            after = page["next"]
+            if after is None:
+                return items
+
+    def get(self, path: str, **query: Any) -> Json:
+        """What an organizer gets there."""
+        return self._expect(200, self.http.get(path, params=query, headers=self.organizer))
+
+    def quiet(self) -> None:
+        """Return once audit has heard nothing new for a moment."""
+        heard = -1
+        while heard != (now := self.get("/audit/verify")["events"]):
+            heard = now
+            time.sleep(0.15)
+
+    @staticmethod
+    def buyer(order: Json) -> Json:
+        """The credential of whoever made the order."""
+        return {"authorization": f"Bearer {order['accessToken']}"}
+
+    @staticmethod
+    def until(look: Callable[[], T], enough: Callable[[T], bool]) -> T:
+        """What is seen once it is enough; an AssertionError with what was seen last if patience ends before."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not enough(seen := look()):
+            assert time.monotonic() < deadline, f"still {seen}"
+            time.sleep(0.02)
+        return seen
+
+    @staticmethod
+    def _expect(status: int, answer: httpx.Response) -> Json:
+        assert answer.status_code == status, answer.text
+        body: Json = answer.json()
+        return body
+
+
+def types(story: Sequence[Json]) -> list[str]:
+    """The types of a story's events."""
+    return [event["eventType"] for event in story]
+
+
+def problem(answer: httpx.Response, status: int, name: str) -> Json:
+    """The problem that an answer is; it is of the right kind in every respect."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    body: Json = answer.json()
+    assert body["type"].rpartition("/")[2] == name
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return body
