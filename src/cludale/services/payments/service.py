@@ -151,16 +151,23 @@ class Payments:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _work(self, payments: Sequence[Versioned[Payment]]) -> None:
-        """Do what each payment has to do outside, and settle those that are through together."""
+        """Do what each payment has to do outside, for one attempt's time at most; settle what is through together."""
         acts = {asyncio.ensure_future(self._act(each.state)): each for each in payments}
         self._working += len(acts)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._attempt_seconds
         try:
             while acts:
-                done, _ = await asyncio.wait(acts, return_when=asyncio.FIRST_COMPLETED)
-                settled = await self._apply([(acts[act], act.result()) for act in done if _came_to_an_end(act)])
-                for act in done:
+                left = max(0.0, deadline - clock())
+                done, late = await asyncio.wait(acts, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                steps = [(acts[act], act.result()) for act in done if _came_to_an_end(act)]
+                if not done:
+                    steps = [(acts[act], self._no_answer(acts[act].state, "no answer in time")) for act in late]
+                for act in done or late:
+                    act.cancel()
                     del acts[act]
-                self._working -= len(done)
+                settled = await self._apply(steps)
+                self._working -= len(done or late)
                 now = self._clock.now()
                 self._begin_work([each for each in settled if each.state.due_at and each.state.due_at <= now])
         finally:
@@ -179,56 +186,49 @@ class Payments:
         )
 
     async def _act(self, payment: Payment) -> Step[Payment]:
-        """Do the one thing that this payment has to do outside; returns what came of it, for this round alone."""
-        step = await self._done_outside(payment)
-        return lambda p: step(p) if p.round == payment.round else Decision(p)
-
-    async def _done_outside(self, payment: Payment) -> Step[Payment]:
-        if payment.refunding:
-            return await self._refund(payment)
-        if payment.closing is not None:
-            return await self._void(payment)
-        now = self._clock.now()
-        if domain.is_too_late(payment, now):
-            return lambda p: Decision(domain.expire(p, now=now))
-        return await self._charge(payment)
-
-    async def _charge(self, payment: Payment) -> Step[Payment]:
-        detail: str | None = None
+        """Do the one thing that this payment has to do outside; returns what came of it."""
         try:
-            async with asyncio.timeout(self._attempt_seconds):
-                await self._gateway.charge(payment.key, payment.amount, payment.method)
-            outcome = Outcome.CHARGED
-        except Declined as declined:
-            outcome, detail = Outcome.DECLINED, str(declined)
-        except (GatewayTrouble, TimeoutError) as trouble:
-            outcome, detail = Outcome.UNKNOWN, str(trouble) or "no answer in time"
-        now = self._clock.now()
-        retry_at = now + timedelta(seconds=self._backoff.seconds(payment.tries + 1, self._ids.jitter()))
-        return lambda p: domain.attempted(p, outcome, detail, now=now, retry_at=retry_at, limits=self._limits)
-
-    async def _refund(self, payment: Payment) -> Step[Payment]:
-        try:
-            async with asyncio.timeout(self._attempt_seconds):
+            if payment.refunding:
                 await self._gateway.refund(payment.key)
-        except (GatewayTrouble, TimeoutError) as trouble:
-            return self._put_off(payment, trouble)
-        return domain.refunded
-
-    async def _void(self, payment: Payment) -> Step[Payment]:
-        try:
-            async with asyncio.timeout(self._attempt_seconds):
+                return _for_its_round(payment, domain.refunded)
+            if payment.closing is not None:
                 returned = await self._gateway.void(payment.key)
-        except (GatewayTrouble, TimeoutError) as trouble:
-            return self._put_off(payment, trouble)
-        return lambda p: domain.voided(p, returned=returned)
+                return _for_its_round(payment, lambda p: domain.voided(p, returned=returned))
+            now = self._clock.now()
+            if domain.is_too_late(payment, now):
+                return _for_its_round(payment, lambda p: Decision(domain.expire(p, now=now)))
+            await self._gateway.charge(payment.key, payment.amount, payment.method)
+            return self._tried(payment, Outcome.CHARGED)
+        except Declined as declined:
+            return self._tried(payment, Outcome.DECLINED, str(declined))
+        except GatewayTrouble as trouble:
+            return self._no_answer(payment, str(trouble))
 
-    def _put_off(self, payment: Payment, trouble: Exception) -> Step[Payment]:
+    def _tried(self, payment: Payment, outcome: Outcome, detail: str | None = None) -> Step[Payment]:
+        now = self._clock.now()
+        wait = self._backoff.seconds(payment.tries + 1, self._ids.jitter()) if outcome is Outcome.UNKNOWN else 0.0
+        retry_at = now + timedelta(seconds=wait)
+        return _for_its_round(
+            payment,
+            lambda p: domain.attempted(p, outcome, detail, now=now, retry_at=retry_at, limits=self._limits),
+        )
+
+    def _no_answer(self, payment: Payment, why: str) -> Step[Payment]:
+        if payment.refunding or payment.closing is not None:
+            return self._put_off(payment, why)
+        return self._tried(payment, Outcome.UNKNOWN, why)
+
+    def _put_off(self, payment: Payment, why: str) -> Step[Payment]:
         # Money that is owed is never given up on; the waits between the tries are what is bounded.
         wait = self._backoff.seconds(payment.tries + 1, self._ids.jitter())
         until = self._clock.now() + timedelta(seconds=wait)
-        _log.warning("%s: no answer to giving back (%s), again in %.1f s", payment.id, trouble, wait)
-        return lambda p: Decision(domain.put_off(p, until=until))
+        _log.warning("%s: no answer to giving back (%s), again in %.1f s", payment.id, why, wait)
+        return _for_its_round(payment, lambda p: Decision(domain.put_off(p, until=until)))
+
+
+def _for_its_round(payment: Payment, step: Step[Payment]) -> Step[Payment]:
+    """What came of one round says nothing of a later one."""
+    return lambda p: step(p) if p.round == payment.round else Decision(p)
 
 
 def _came_to_an_end(act: asyncio.Future[Step[Payment]]) -> bool:
