@@ -325,6 +325,17 @@ class TestAKeptAnswer:
         kept = await store.get(ANSWER, [Key("concert-1/stalls", "answer-1")])
         assert kept["answer-1"].body.decode() == held.reservation_id
 
+    async def test_it_commits_also_where_the_order_holds_the_last_seats_already(
+        self, concerts: Concerts, store: SqliteStore
+    ) -> None:
+        await concerts.hold(wish("a", 8))
+        await concerts.hold(wish("b", 2))
+        held = await concerts.hold(wish("b", 2), keep=self.keep)
+        assert held.reservation_id == "reservation-b"
+        assert await store.get(ANSWER, [Key("concert-1/stalls", "answer-1")])
+        with pytest.raises(AnsweredBefore):
+            await concerts.hold(wish("b", 2), keep=self.keep)
+
     async def test_if_another_kept_it_first_nothing_is_held_and_the_neighbours_go_on(
         self, concerts: Concerts, store: SqliteStore
     ) -> None:

@@ -210,7 +210,16 @@ class Concerts:
                         refusal = result
                 case _:
                     raise result
-        return await self._held_before(concert, reservation_id, refusal)
+        before = await self._held_before(concert, reservation_id)
+        if before is None:
+            assert refusal is not None  # noqa: S101 - a concert has at least one section, and each refused
+            raise refusal
+        if keep is not None:
+            partition = SectionKey(concert.id, before.section).partition
+            (outcome,) = await self._records.commit([Commit(partition, (keep(before),))])
+            if not isinstance(outcome, Committed):
+                raise AnsweredBefore
+        return self._held(concert, before, None)
 
     def _reservation_id(self, wish: HoldWish) -> str:
         if not wish.order_id:
@@ -220,8 +229,8 @@ class Concerts:
         # Somebody else's name for an order says nothing beyond this concert; no id that is made or given has a colon.
         return f"reservation:{wish.concert_id}:{wish.order_id}"
 
-    async def _held_before(self, concert: Concert, reservation_id: str, refusal: SeatsUnavailable | None) -> SeatsHeld:
-        """No seats are left: because this very order has them, perhaps?"""
+    async def _held_before(self, concert: Concert, reservation_id: str) -> Reservation | None:
+        """No seats are left: because this very order has them, perhaps? Raises HeldElsewhere."""
         for plan in concert.sections:
             partition = SectionKey(concert.id, plan.id).partition
             found = await RESERVATIONS.load(self._records, (reservation_id,), partition=partition)
@@ -229,9 +238,8 @@ class Concerts:
             if before is not None and before.concert_id != concert.id:
                 raise HeldElsewhere(before.id, concert_id=before.concert_id)
             if before is not None and before.is_live(self._clock.now()):
-                return self._held(concert, before, None)
-        assert refusal is not None  # noqa: S101 - a concert has at least one section, and each refused
-        raise refusal
+                return before
+        return None
 
     def _held(self, concert: Concert, reservation: Reservation, event_id: str | None) -> SeatsHeld:
         price = concert.plan(reservation.section).price

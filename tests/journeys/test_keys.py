@@ -1,0 +1,93 @@
+"""Idempotency keys: however often a request is sent, it is one request."""
+
+import httpx
+import pytest
+from tests.journeys.box_office import BoxOffice, fresh, problem
+
+
+@pytest.fixture
+def concert(office: BoxOffice) -> str:
+    id: str = office.put_on(seats=20)["id"]
+    return id
+
+
+def same(answers: list[httpx.Response]) -> bool:
+    return len({(answer.status_code, answer.content, answer.headers["content-type"]) for answer in answers}) == 1
+
+
+def test_the_same_key_and_body_get_the_same_bytes_and_one_order(office: BoxOffice, concert: str) -> None:
+    key = fresh("key")
+    answers = [office.order(concert, quantity=2, key=key) for _ in range(3)]
+    assert same(answers)
+    assert answers[0].status_code == 201
+    office.end(answers[0].json(), "Paid")
+    assert same([answers[0], office.order(concert, quantity=2, key=key)]), "also once it is paid"
+    assert office.counts(concert) == (18, 0, 2)
+    assert len(office.listed("/orders", concertId=concert)) == 1
+
+
+def test_without_a_key_every_request_is_an_order(office: BoxOffice, concert: str) -> None:
+    one, other = office.buy(concert), office.buy(concert)
+    assert one["id"] != other["id"]
+    assert one["accessToken"] != other["accessToken"]
+
+
+def test_another_body_under_the_same_key_is_refused(office: BoxOffice, concert: str) -> None:
+    key = fresh("key")
+    office.order(concert, quantity=2, key=key)
+    refusal = problem(office.order(concert, quantity=3, key=key), 422, "idempotency-key-reused")
+    assert refusal["errors"][0]["field"] == "Idempotency-Key"
+    assert len(office.listed("/orders", concertId=concert)) == 1
+
+
+def test_a_refusal_stays_the_answer_to_its_key(office: BoxOffice) -> None:
+    concert = office.put_on(seats=1)["id"]
+    key = fresh("key")
+    first = office.order(concert, quantity=2, key=key)
+    problem(first, 409, "seats-unavailable")
+    office.cancel(office.buy(concert, quantity=1))
+    assert same([first, office.order(concert, quantity=2, key=key)])
+
+
+def test_seats_are_held_once_for_a_key(office: BoxOffice, concert: str) -> None:
+    headers = office.organizer | {"idempotency-key": fresh("key")}
+    answers = [
+        office.http.post(f"/concerts/{concert}/reserve", json={"quantity": 2}, headers=headers) for _ in range(3)
+    ]
+    assert same(answers)
+    assert answers[0].status_code == 201
+    assert office.counts(concert) == (18, 2, 0)
+    other = office.http.post(f"/concerts/{concert}/reserve", json={"quantity": 3}, headers=headers)
+    problem(other, 422, "idempotency-key-reused")
+    elsewhere = office.put_on()["id"]
+    there = office.http.post(f"/concerts/{elsewhere}/reserve", json={"quantity": 2}, headers=headers)
+    assert there.json()["concertId"] == elsewhere
+
+
+def test_seats_that_an_order_holds_already_are_its_answer_to_a_key(office: BoxOffice) -> None:
+    concert = office.put_on(seats=2)["id"]
+    body = {"quantity": 2, "orderId": "sale-1"}
+    first = office.http.post(f"/concerts/{concert}/reserve", json=body, headers=office.organizer)
+    keyed = office.organizer | {"idempotency-key": fresh("key")}
+    again = [office.http.post(f"/concerts/{concert}/reserve", json=body, headers=keyed) for _ in range(2)]
+    assert same(again)
+    assert again[0].status_code == 201
+    assert again[0].json()["id"] == first.json()["id"]
+    assert office.counts(concert) == (0, 2, 0)
+
+
+def test_an_order_is_charged_once_for_a_key(office: BoxOffice, concert: str) -> None:
+    order = office.buy(concert, paymentMethod="card-declined")
+    office.end(order, "Cancelled")
+    headers = office.organizer | {"idempotency-key": fresh("key")}
+    body = {"orderId": order["id"], "method": "card-declined"}
+    answers = [office.http.post("/payments", json=body, headers=headers) for _ in range(3)]
+    assert same(answers)
+    assert [each["round"] for each in office.payment(order)["attempts"]] == [1, 2]
+
+
+@pytest.mark.parametrize("key", ["x" * 256, "a\tb"])
+def test_a_key_that_can_not_be_one_is_named(office: BoxOffice, concert: str, key: str) -> None:
+    refusal = problem(office.order(concert, key=key), 422, "invalid")
+    assert refusal["errors"][0]["field"] == "Idempotency-Key"
+    assert office.counts(concert) == (20, 0, 0)
