@@ -172,8 +172,8 @@ class Chaos:
         return least + (most - least) * self._random()
 
     async def lag(self) -> None:
-        """An ordinary delay; every other time none at all."""
-        if self._random() < 0.5:
+        """An ordinary delay; more often than not none at all."""
+        if self._random() < 0.6:
             return
         await asyncio.sleep(self.some(self._lag_seconds))
 

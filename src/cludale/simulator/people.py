@@ -265,7 +265,9 @@ class People:
         chaos = self._chaos
         await asyncio.sleep(plan.at)
         for visit in range(plan.visits):
-            told = await self._order(who, plan if not visit or plan.key is None else plan._replace(key=f"{plan.key}-{visit}"))
+            told = await self._order(
+                who, plan if not visit or plan.key is None else plan._replace(key=f"{plan.key}-{visit}")
+            )
             if told.status != 409 or told.answer is None or _SOLD_OUT not in told.answer.body or not chaos.active:
                 break
             await asyncio.sleep(chaos.between(0.2, self._hold_seconds))

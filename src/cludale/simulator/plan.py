@@ -115,7 +115,12 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.DELIVERY_REORDERED: 0.8,
         Fault.ACK_LOST: 0.2,
     },
-    "bad store": {Fault.COMMIT_UNKNOWN: 0.08, Fault.COMMIT_AWAY: 0.08, Fault.COMMIT_IN_PART: 0.3, Fault.STORE_SLOW: 0.1},
+    "bad store": {
+        Fault.COMMIT_UNKNOWN: 0.08,
+        Fault.COMMIT_AWAY: 0.08,
+        Fault.COMMIT_IN_PART: 0.3,
+        Fault.STORE_SLOW: 0.1,
+    },
     "concerts far away": {
         Fault.HOLD_UNASKED: 0.3,
         Fault.HOLD_UNANSWERED: 0.3,
@@ -128,8 +133,13 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.CANCELLED_BY_ORGANIZER: 0.1,
         Fault.PAID_AGAIN: 0.6,
     },
-    "impatience": {Fault.KEY_RACED: 0.5, Fault.KEY_REPEATED: 0.5, Fault.KEY_REUSED: 0.4, Fault.REPLY_LOST: 0.3,
-                   Fault.HUNG_UP: 0.2},
+    "impatience": {
+        Fault.KEY_RACED: 0.5,
+        Fault.KEY_REPEATED: 0.5,
+        Fault.KEY_REUSED: 0.4,
+        Fault.REPLY_LOST: 0.3,
+        Fault.HUNG_UP: 0.2,
+    },
 }
 """Runs in which some faults come together and often: what one alone seldom does, they do to each other."""
 _CLOCK_FAULTS = (Fault.CLOCK_FORWARD, Fault.CLOCK_BACK, Fault.CLOCK_SKEW)

@@ -198,9 +198,9 @@ class Process(Owner):
     def _hear(self, service: str, handle: Handler) -> None:
         """Take events for `service`, over a bad way."""
         chaos = self._chaos
-        self.handlers[service] = FaultyHandler(self._watched(service, handle), chaos, self.name, self.crash)
+        self.handlers[service] = FaultyHandler(self._watched(handle), chaos, self.name, self.crash)
 
-    def _watched(self, service: str, handle: Handler) -> Handler:
+    def _watched(self, handle: Handler) -> Handler:
         async def watched(deliveries: Sequence[Delivery]) -> Sequence[Answer]:
             try:
                 return await handle(deliveries)

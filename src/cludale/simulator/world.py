@@ -20,14 +20,24 @@ from cludale.runtime.replay import CannotFold, Rebuild
 from cludale.services.audit.replay import AuditLog, UnreadableEntry
 from cludale.simulator.clock import MORNING
 from cludale.simulator.delivery import AnswerLost, Broker, BusDown
-from cludale.simulator.faults import Chaos, Fault, Situation, Weather
+from cludale.simulator.faults import Chaos, Fault, Situation
 from cludale.simulator.logs import heard
 from cludale.simulator.loop import OUTSIDE_CONTEXT, OWNER, Deadlock, Livelock, Owner, SimulatedLoop
 from cludale.simulator.memory import Disk, MemoryStore
 from cludale.simulator.network import NobodyThere
 from cludale.simulator.people import Door, People
 from cludale.simulator.plan import Scene, scene_of
-from cludale.simulator.processes import HEARS, KINDS, REPLAYS, SERVICES, Machine, Process, Surroundings, codec, find_running
+from cludale.simulator.processes import (
+    HEARS,
+    KINDS,
+    REPLAYS,
+    SERVICES,
+    Machine,
+    Process,
+    Surroundings,
+    codec,
+    find_running,
+)
 from cludale.simulator.provider import Movement, Provider
 from cludale.simulator.storms import Storms
 from cludale.simulator.trace import Trace
@@ -304,6 +314,7 @@ class World:
         storms.end()
         await self._settle()
         self._check_end()
+        await asyncio.sleep(0)  # if that failed, it ends here
         await self._check_replay()
 
     async def _settle(self) -> None:
@@ -343,9 +354,7 @@ class World:
         if left:
             findings.append(f"not settled after {SETTLING_SECONDS:.0f} s: {', '.join(left)}")
         if findings:
-            for finding in findings:
-                self.trace.say("checker", f"## {finding}")
-            raise Broken([self.trace.short(finding) for finding in findings])
+            self._fail(sorted(findings))
 
     async def _check_replay(self) -> None:
         """The log, folded by the services' own replays, gives what they have."""
