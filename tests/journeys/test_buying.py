@@ -198,6 +198,13 @@ def test_a_buyer_who_left_no_address_is_told_in_the_log(office: BoxOffice) -> No
     assert note["channel"] == "sms"
 
 
+def test_any_text_is_a_name(office: BoxOffice) -> None:
+    artist = "Zoë & the 🎫s — «ñ» \u202ertl"
+    concert = office.put_on(artist=artist, venue="x" * 200)["id"]
+    assert office.concert(concert)["artist"] == artist
+    assert office.buy(concert, userId="Zoë 🎫")["userId"] == "Zoë 🎫"
+
+
 class TestReserving:
     """The organizer holds seats without an order: for a telephone sale, for guests."""
 
