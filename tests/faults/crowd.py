@@ -1,6 +1,6 @@
 """Buyers at the door of a server, of every kind, and all that they were told: what a server is held to afterwards.
 
-What buyer number n wants follows from the seed and n alone, so that an answer tells which request it belongs to.
+What buyer number n wants follows from the seed and n, and each says who it is: so an answer tells what was asked.
 """
 
 import asyncio
@@ -58,21 +58,28 @@ class Crowd:
         self.statuses: Counter[int] = Counter()
         self.errors: Counter[str] = Counter()
         self.came = 0
-        self._concerts = list(concerts)
+        self.concerts = list(concerts)
+        """Where those who come from now on want to go."""
         self._seed = seed
         self._most_tickets = most_tickets
         self._methods = methods or METHODS
         self._keyed = keyed
         self._regretting = regretting
         self._regrets: deque[bytes] = deque()
+        self._wishes: dict[int, Wish] = {}
         self._decoder = msgspec.json.Decoder(_Answer)
 
     def wish(self, number: int) -> Wish:
         """What buyer `number` asks for, whenever asked."""
-        random = Random(f"{self._seed}/{number}")
+        known = self._wishes.get(number)
+        if known is None:
+            known = self._wishes[number] = self._wish(Random(f"{self._seed}/{number}"), number)
+        return known
+
+    def _wish(self, random: Random, number: int) -> Wish:
         body = msgspec.json.encode(
             {
-                "concertId": random.choice(self._concerts),
+                "concertId": random.choice(self.concerts),
                 "userId": f"buyer-{number}",
                 "quantity": random.randint(1, self._most_tickets),
                 "paymentMethod": random.choices(list(self._methods), list(self._methods.values()))[0],

@@ -1,10 +1,13 @@
 """After a fault: is all there that was promised? The checker says, and a look of our own at what was confirmed."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Sequence
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 from cludale.checker import DataFolder, Observation, Report, Violation, check
 
@@ -40,11 +43,23 @@ def settled(folder: Path, observations: Sequence[Observation] = ()) -> Report:
 
 def lost(folder: Path, orders: Collection[str]) -> set[str]:
     """Those of the orders that the store does not have."""
-    store = sqlite3.connect(f"{(folder / 'cludale.db').as_uri()}?mode=ro", uri=True)
-    try:
-        return set(orders) - {id for (id,) in store.execute("SELECT id FROM orders_order")}
-    finally:
-        store.close()
+    return set(orders) - {id for (id,) in rows(folder, "SELECT id FROM orders_order")}
+
+
+def rows(folder: Path, sql: str) -> list[tuple[Any, ...]]:
+    """What the store of a server that runs or lies dead answers."""
+    with closing(sqlite3.connect(f"{(folder / 'cludale.db').as_uri()}?mode=ro", uri=True)) as store:
+        return store.execute(sql).fetchall()
+
+
+def payments(folder: Path) -> Counter[str]:
+    """How many payments have each status."""
+    return Counter(status for (status,) in rows(folder, "SELECT body ->> 'status' FROM payments_payment"))
+
+
+def events(folder: Path) -> Counter[str]:
+    """How many events of each type the log has."""
+    return Counter(type for (type,) in rows(folder, "SELECT type FROM audit_event"))
 
 
 def _kept(report: Report) -> Report:

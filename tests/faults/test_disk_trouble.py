@@ -154,7 +154,7 @@ def locked(store: Path) -> Iterator[None]:
 def test_a_store_that_another_process_locks_turns_buyers_away_and_loses_nothing(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:
-    folder, crowd = tmp_path / "data", Crowd(["c-large"], seed=seed)
+    folder, crowd = tmp_path / "data", Crowd(["c-large"], seed=seed, regretting=0.0)
     fault = "locked by another process past the busy timeout"
     faults.expect(fault)
     with victim(folder) as served:
