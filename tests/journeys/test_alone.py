@@ -1,0 +1,63 @@
+"""Each service started alone, as it is in a container: it serves its own routes and nobody else's."""
+
+from pathlib import Path
+
+import pytest
+from tests.journeys.box_office import fresh, problem
+from tests.journeys.conftest import Start
+
+ROUTES = {
+    "concerts": ["/concerts"],
+    "orders": ["/orders"],
+    "payments": ["/payments"],
+    "notifications": ["/notifications"],
+    "audit": ["/audit/events", "/audit/verify"],
+}
+ELSEWHERE = {"concerts_url": "http://127.0.0.1:9", "orders_url": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize("service", ROUTES)
+def test_a_service_alone_serves_its_own_routes(start: Start, tmp_path: Path, service: str) -> None:
+    with start(tmp_path, service, **ELSEWHERE) as ours:
+        http, organizer = ours.office.http, ours.office.organizer
+        for name, paths in ROUTES.items():
+            for path in paths:
+                answer = http.get(path, headers=organizer)
+                if name == service:
+                    assert answer.status_code == 200, answer.text
+                else:
+                    problem(answer, 404, "no-such-route")
+        for path in ("/livez", "/readyz", "/metrics", "/openapi.json", "/docs"):
+            assert http.get(path).status_code == 200, path
+        described = http.get("/openapi.json").json()["paths"]
+        assert set(ROUTES[service]) <= set(described)
+        assert not {path for name, paths in ROUTES.items() for path in paths if name != service} & set(described)
+
+
+def test_orders_and_concerts_work_together_over_http(start: Start, tmp_path: Path) -> None:
+    with start(tmp_path / "concerts", "concerts") as concerts:
+        concert = concerts.office.put_on(seats=3)["id"]
+        with start(tmp_path / "orders", "orders", concerts_url=concerts.office.url) as orders:
+            order = orders.office.buy(concert, quantity=2)
+            assert (order["status"], order["total"]["amount"]) == ("Reserved", 9000)
+            assert concerts.office.counts(concert) == (1, 2, 0)
+            assert problem(orders.office.order(concert), 409, "seats-unavailable")["left"] == 1
+            problem(orders.office.order(fresh("concert")), 404, "concert-not-found")
+            problem(orders.office.order(concert, section="pit"), 422, "section-not-found")
+            assert problem(orders.office.order(concert, quantity=9), 422, "over-the-limit")["limit"] == 8
+
+
+def test_an_order_that_concerts_did_not_answer_is_finished_once_it_is_back(start: Start, tmp_path: Path) -> None:
+    with start(tmp_path / "concerts", "concerts") as concerts:
+        concert = concerts.office.put_on(seats=3)["id"]
+        address = concerts.office.url
+    settings = {"concerts_url": address, "pending_backoff_seconds": "0.1", "pending_backoff_max_seconds": "0.3"}
+    with start(tmp_path / "orders", "orders", **settings) as orders:
+        answer = orders.office.order(concert)
+        assert answer.status_code == 202, answer.text
+        pending = answer.json()
+        assert (pending["status"], pending["total"], pending["expiresAt"]) == ("Pending", None, None)
+        with start(tmp_path / "concerts", "concerts", port=address.rpartition(":")[2]) as concerts:
+            reserved = orders.office.end(pending, "Reserved")
+            assert reserved["total"] == {"amount": 9000, "currency": "EUR"}
+            assert concerts.office.counts(concert) == (1, 2, 0)
