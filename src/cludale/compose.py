@@ -12,7 +12,7 @@ from cludale.adapters.inprocess.calls import InProcessContacts, InProcessSeats
 from cludale.adapters.log_messages import LoggedMessages
 from cludale.adapters.simulated_payments import METHODS, SimulatedProvider
 from cludale.adapters.smtp import Encryption, SmtpMailer
-from cludale.adapters.sqlite import SqliteStore, StoreFailed
+from cludale.adapters.sqlite import SqliteReader, SqliteStore, StoreFailed, open_readonly
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.system.keys import kept_key
 from cludale.demo import demo_concerts
@@ -22,13 +22,14 @@ from cludale.kernel.wire import Codec
 from cludale.ports.bus import Subscription
 from cludale.ports.contacts import Contacts
 from cludale.ports.messengers import Mailer
-from cludale.ports.records import Kind
+from cludale.ports.records import Kind, Records
 from cludale.ports.seats import Seats
 from cludale.runtime import dead_letters
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.runtime.gate import Gate
 from cludale.runtime.relay import Relay
+from cludale.runtime.replay import Replay
 from cludale.runtime.service import Service
 from cludale.runtime.sweeper import Sweeper
 from cludale.services.audit import manifest as audit_manifest
@@ -38,21 +39,29 @@ from cludale.services.audit.service import Audit
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.concerts import manifest as concerts_manifest
 from cludale.services.concerts import store as concerts_store
+from cludale.services.concerts.replay import ConcertsReplay
 from cludale.services.concerts.service import Concerts, Search
 from cludale.services.notifications import manifest as notifications_manifest
 from cludale.services.notifications import store as notifications_store
+from cludale.services.notifications.replay import NotificationsReplay
 from cludale.services.notifications.service import Notifications
 from cludale.services.orders import manifest as orders_manifest
 from cludale.services.orders import store as orders_store
+from cludale.services.orders.replay import OrdersReplay
 from cludale.services.orders.service import Orders
 from cludale.services.payments import manifest as payments_manifest
 from cludale.services.payments import store as payments_store
+from cludale.services.payments.replay import PaymentsReplay
 from cludale.services.payments.service import Payments
 from cludale.settings import Settings
 
 SERVICES = ("concerts", "orders", "payments", "notifications", "audit")
 STORE = "cludale.db"
 LEDGER = "simulated-provider.db"
+
+LOOK_AGAIN_SECONDS = 0.25
+LOOK_AGAIN_ALONE_SECONDS = 5.0
+"""How often `GET /orders/{id}?wait=` looks by itself: where one process does everything, it is told."""
 
 KINDS: tuple[Kind, ...] = (
     *concerts_store.KINDS,
@@ -64,6 +73,26 @@ KINDS: tuple[Kind, ...] = (
 )
 
 _log = logging.getLogger(__name__)
+
+
+def new_store(path: Path) -> SqliteStore:
+    """A store of all kinds for a tool. Raises what opening a store raises."""
+    return SqliteStore(path, KINDS, Codec(CATALOGUE))
+
+
+def store_to_read(path: Path) -> SqliteReader:
+    """An existing store for a tool, beside a running server or without one."""
+    return open_readonly(path, KINDS)
+
+
+def audit_over(records: Records) -> Audit:
+    """The audit service over a store, to ask it."""
+    return Audit(records, SystemClock())
+
+
+def replays() -> list[Replay]:
+    """How each service that keeps state is rebuilt from the log."""
+    return [ConcertsReplay(), OrdersReplay(), PaymentsReplay(), NotificationsReplay()]
 
 
 class MissingSetting(Exception):
@@ -154,6 +183,7 @@ class Platform:
             seats=self._seats(only),
             pending_backoff=Backoff(settings.pending_backoff_seconds, settings.pending_backoff_max_seconds),
             pending_seconds=settings.pending_seconds,
+            look_again_seconds=LOOK_AGAIN_ALONE_SECONDS if self.whole else LOOK_AGAIN_SECONDS,
             gate=self.gate,
         )
         return self.orders

@@ -9,22 +9,14 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from cludale.adapters.sqlite import SchemaRefused, SqliteReader, SqliteStore, StoreInUse, open_readonly
-from cludale.adapters.system.clock import SystemClock
+from cludale.adapters.sqlite import SchemaRefused, SqliteReader, StoreInUse
 from cludale.cli.screen import NO, fail
-from cludale.compose import KINDS, STORE
+from cludale.compose import STORE, audit_over, new_store, replays, store_to_read
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Records, StoreUnavailable
 from cludale.runtime.replay import CannotFold, Difference, NotEmpty, Rebuild, Replay
 from cludale.services.audit.replay import AuditLog, UnreadableEntry
-from cludale.services.audit.service import Audit
 from cludale.services.catalogue import CATALOGUE
-from cludale.services.concerts.replay import ConcertsReplay
-from cludale.services.notifications.replay import NotificationsReplay
-from cludale.services.orders.replay import OrdersReplay
-from cludale.services.payments.replay import PaymentsReplay
-
-REPLAYS: tuple[Callable[[], Replay], ...] = (ConcertsReplay, OrdersReplay, PaymentsReplay, NotificationsReplay)
 
 Tell = Callable[[int, int | None], None]
 """How many of how many are done."""
@@ -45,7 +37,7 @@ def verify(folder: Path, progress: Tell) -> dict[str, Any]:
     async def run() -> dict[str, Any]:
         live = _open(folder)
         try:
-            verdict = await Audit(cast("Records", live), SystemClock()).verify(progress)
+            verdict = await audit_over(cast("Records", live)).verify(progress)
         finally:
             await live.close()
         found: dict[str, Any] = msgspec.to_builtins(verdict)
@@ -66,12 +58,12 @@ def replay(
     progress: Tell,
 ) -> Outcome:
     """Rebuild from the folder's log, and compare unless it is the state of another time."""
-    replays = [each() for each in REPLAYS]
-    known = [each.service for each in replays]
+    all_replays = replays()
+    known = [each.service for each in all_replays]
     for service in services or ():
         if service not in known:
             fail(f"{service!r} can't be rebuilt; these can: {', '.join(known)}")
-    chosen = [each for each in replays if services is None or each.service in services]
+    chosen = [each for each in all_replays if services is None or each.service in services]
     if into is not None and into.exists():
         fail(f"{into} is there already; name a new file")
     try:
@@ -83,16 +75,16 @@ def replay(
 
 
 async def _replay(
-    folder: Path, replays: Sequence[Replay], *, until: datetime | None, into: Path | None, progress: Tell
+    folder: Path, chosen: Sequence[Replay], *, until: datetime | None, into: Path | None, progress: Tell
 ) -> Outcome:
     codec = Codec(CATALOGUE)
     live = _open(folder)
     try:
         with tempfile.TemporaryDirectory(prefix="cludale-replay-") as scratch:
-            rebuilt = SqliteStore(into or Path(scratch) / STORE, KINDS, codec)
+            rebuilt = new_store(into or Path(scratch) / STORE)
             try:
                 records = cast("Records", live)
-                rebuild = Rebuild(AuditLog(records, codec, until=until), replays, rebuilt)
+                rebuild = Rebuild(AuditLog(records, codec, until=until), chosen, rebuilt)
                 await rebuild.run(lambda done: progress(done, None))
                 differences = [] if until is not None else await rebuild.compare(records)
                 return Outcome(rebuild.events, await rebuild.counts(), until is None, differences)
@@ -107,6 +99,6 @@ def _open(folder: Path) -> SqliteReader:
     if not path.exists():
         fail(f"there is no store in {folder}: name the data folder with --data or CLUDALE_DATA_DIR")
     try:
-        return open_readonly(path, KINDS)
+        return store_to_read(path)
     except (SchemaRefused, StoreUnavailable) as error:
         fail(f"{path}: {error}")
