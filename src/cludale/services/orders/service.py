@@ -48,6 +48,7 @@ class Orders:
         seats: Seats,
         pending_backoff: Backoff,
         pending_seconds: float,
+        look_again_seconds: float = 0.25,
         gate: Gate | None = None,
     ) -> None:
         self._records = records
@@ -56,6 +57,8 @@ class Orders:
         self._seats = seats
         self._backoff = pending_backoff
         self._pending_seconds = pending_seconds
+        self._look_again_seconds = look_again_seconds
+        """How often who waits for an order looks at it, for what another replica did; what is done here is told."""
         self._gate = gate or Gate()
         self._stamp = Stamp("orders", ids)
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
@@ -85,6 +88,10 @@ class Orders:
             return await self._place(wish, cause, order_id, keep)
         finally:
             self._gate.leave()
+
+    def turns_away(self) -> bool:
+        """Would `place` raise Busy at once? It is turned away with that, and counted."""
+        return self._gate.turns_away()
 
     async def _place(
         self, wish: Wish, cause: Cause, order_id: str | None, keep: Callable[[Order], Put] | None
@@ -125,7 +132,7 @@ class Orders:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 break
-            await self._news_of(order_id, at_most=min(left, 0.25))  # another replica's news is found by looking
+            await self._news_of(order_id, at_most=min(left, self._look_again_seconds))
             order = await self.order(order_id)
         return order
 
