@@ -30,6 +30,7 @@ class Fault(StrEnum):
     CRASH_WHILE_PAYING = "process: killed while the provider works"
     CRASH_WHILE_HOLDING = "process: killed while concerts holds seats for it"
     PAUSED = "process: frozen for a while"
+    PAUSED_WHILE_PAYING = "process: frozen while the provider works"
     STOPPED = "process: stopped in an orderly way"
 
     PUBLISH_REFUSED = "bus: takes nothing"

@@ -28,6 +28,7 @@ RATES: Mapping[Fault, float] = {
     Fault.CRASH_BEFORE_ACK: 0.006,
     Fault.CRASH_WHILE_PAYING: 0.03,
     Fault.CRASH_WHILE_HOLDING: 0.03,
+    Fault.PAUSED_WHILE_PAYING: 0.01,
     Fault.PUBLISH_REFUSED: 0.05,
     Fault.PUBLISH_IN_PART: 0.05,
     Fault.PUBLISH_UNANSWERED: 0.05,
@@ -85,11 +86,11 @@ _FACTORS = (0.0, 0.0, 0.3, 1.0, 1.0, 2.5)
 
 THEMES: Mapping[str, Mapping[Fault, float]] = {
     "clocks": {
-        Fault.CLOCK_FORWARD: 4.0,
-        Fault.CLOCK_BACK: 4.0,
+        Fault.CLOCK_FORWARD: 10.0,
+        Fault.CLOCK_BACK: 10.0,
         Fault.CLOCK_SKEW: 1.0,
-        Fault.CHARGE_SLOW: 0.4,
-        Fault.CHARGE_TROUBLE: 0.4,
+        Fault.CHARGE_SLOW: 0.6,
+        Fault.CHARGE_TROUBLE: 0.2,
     },
     "slow payments": {
         Fault.CHARGE_SLOW: 0.5,
@@ -107,7 +108,14 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.CRASH_WHILE_PAYING: 0.15,
         Fault.CRASH_WHILE_HOLDING: 0.1,
     },
-    "frozen": {Fault.PAUSED: 8.0, Fault.DELIVERY_AGAIN: 0.15, Fault.PAID_AGAIN: 0.6},
+    "frozen": {
+        Fault.PAUSED: 6.0,
+        Fault.PAUSED_WHILE_PAYING: 0.15,
+        Fault.DELIVERY_AGAIN: 0.15,
+        Fault.DECLINED: 0.4,
+        Fault.CHARGE_TROUBLE: 0.2,
+        Fault.PAID_AGAIN: 0.9,
+    },
     "bad delivery": {
         Fault.DELIVERY_LATE: 0.4,
         Fault.DELIVERY_TWICE: 0.3,
@@ -209,7 +217,8 @@ def scene_of(choices: random.Random) -> Scene:
         payment_backoff=Backoff(0.2, choices.choice((1.0, 4.0))),
     )
     span = choices.choice((0.2, 3.0, 12.0))
-    concerts = _concerts(choices)
+    # What clocks can do wrong shows where every seat is wanted.
+    concerts = _concerts(choices, (2, 3, 4) if "clocks" in themes else (2, 3, 4, 6, 6, 10, 20, 60))
     plans = _plans(choices, concerts, limits, span)
     rates = _rates(choices, themes)
     has_clock_faults = any(rates[fault] for fault in _CLOCK_FAULTS)
@@ -227,13 +236,13 @@ def scene_of(choices: random.Random) -> Scene:
     )
 
 
-def _concerts(choices: random.Random) -> list[ScheduleConcert]:
+def _concerts(choices: random.Random, sizes: Sequence[int]) -> list[ScheduleConcert]:
     concerts = []
     for number in range(1, choices.choice((1, 1, 2)) + 1):
         sections = [
             SectionWish(
                 id=f"s{section}",
-                total_seats=choices.choice((2, 3, 4, 6, 6, 10, 20, 60)),
+                total_seats=choices.choice(sizes),
                 price=Money(1000 + 500 * section, "EUR"),
             )
             for section in range(1, choices.choice((1, 1, 2, 3)) + 1)

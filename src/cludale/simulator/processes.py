@@ -272,7 +272,7 @@ class Process(Owner):
             self.store,
             clock=self.clock,
             ids=self.ids,
-            gateway=Gateway(around.provider, around.chaos, self.name, self.die),
+            gateway=Gateway(around.provider, around.chaos, self.name, kill=self.die, pause=self.pause),
             attempt_seconds=limits.payment_attempt_seconds,
             attempts=limits.payment_attempts,
             backoff=limits.payment_backoff,
@@ -321,6 +321,10 @@ class Process(Owner):
         """Be killed at some step."""
         self._chaos.count(Fault.CRASH_AT_STEP, self.name)
         self.die()
+
+    def pause(self, seconds: float) -> None:
+        """Run nothing for so long, and then go on as if nothing had been."""
+        self.paused_until = max(self.paused_until, self._loop.time() + seconds)
 
     async def crash(self) -> None:
         """Be killed here. Never returns."""

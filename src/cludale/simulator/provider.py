@@ -45,7 +45,7 @@ class Provider:
     def __init__(self, chaos: Chaos, booked: Booked, *, attempt_seconds: float) -> None:
         self._chaos = chaos
         self._booked = booked
-        self._attempt_seconds = attempt_seconds
+        self.attempt_seconds = attempt_seconds
         self.accounts: dict[str, Account] = {}
 
     async def request(
@@ -59,7 +59,7 @@ class Provider:
         if chaos.is_out(FACILITY) or chaos.strikes(trouble, who, what):
             raise GatewayTrouble("no connection")
         is_unanswered = chaos.strikes(unanswered, who, what)
-        patience = self._attempt_seconds
+        patience = self.attempt_seconds
         before, after = chaos.some(0.02), chaos.some(0.02)
         if what.startswith("charge"):
             if chaos.strikes(Fault.CHARGE_SLOW, who, what):
@@ -130,11 +130,15 @@ class Provider:
 class Gateway:
     """One process's connection to the provider."""
 
-    def __init__(self, provider: Provider, chaos: Chaos, who: str, kill: Callable[[], None]) -> None:
+    def __init__(
+        self, provider: Provider, chaos: Chaos, who: str, *, kill: Callable[[], None], pause: Callable[[float], None]
+    ) -> None:
         self._provider = provider
         self._chaos = chaos
         self._who = who
         self._kill = kill
+        self._pause = pause
+        self._attempt_seconds = provider.attempt_seconds
 
     async def charge(self, key: str, amount: Money, method: str) -> None:
         """Take the money. Raises Declined, GatewayTrouble."""
@@ -146,6 +150,8 @@ class Gateway:
 
         if chaos.strikes(Fault.CRASH_WHILE_PAYING, self._who, key):
             self._perish()
+        if chaos.strikes(Fault.PAUSED_WHILE_PAYING, self._who, key):
+            self._freeze()
         await provider.request(self._who, f"charge {key}", act, Fault.CHARGE_TROUBLE, Fault.CHARGE_UNANSWERED)
 
     async def refund(self, key: str) -> None:
@@ -170,6 +176,11 @@ class Gateway:
             self._who, f"void {key}", lambda: provider.void(key), Fault.VOID_TROUBLE, Fault.VOID_UNANSWERED
         )
         return bool(returned)
+
+    def _freeze(self) -> None:
+        """Stand still soon, for longer than others wait before they take the payment up."""
+        seconds = self._chaos.between(1.0, 4.0) * (self._attempt_seconds + 2.0)
+        asyncio.get_running_loop().call_later(self._chaos.some(0.05), self._pause, seconds)
 
     def _perish(self) -> None:
         """Be killed soon, with the provider still at work."""

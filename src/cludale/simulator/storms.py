@@ -81,7 +81,7 @@ class Storms:
         process = self._machine().running
         if process is not None and self._chaos.active:
             seconds = self._chaos.between(0.3, 8.0)
-            process.paused_until = self._loop.time() + seconds
+            process.pause(seconds)
             self._chaos.count(Fault.PAUSED, process.name, f"for {seconds:.2f} s")
 
     def _stop(self) -> None:
