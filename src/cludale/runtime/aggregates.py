@@ -156,10 +156,10 @@ class EachAlone(Generic[S]):
     async def _round(
         self, deliveries: Sequence[Delivery], waiting: list[int], answers: list[Answer], changed: list[Versioned[S]]
     ) -> list[int]:
-        """Decide and commit the waiting ones, one an aggregate; returns those that must be decided anew.
+        """Decide and commit the waiting ones; returns those that met a conflict and must be decided anew.
 
-        A second event of an aggregate waits for the next round: decided on the first one's outcome and committed
-        beside it, it would stand though the first one fails, and overwrite what another wrote.
+        Each is decided on what is stored, so of two about one aggregate the second meets the first. Decided on the
+        first one's outcome, it would stand though the first one fails, and overwrite what another wrote.
         """
         of = self._aggregate_of
         current = await self.store.load(self.records, dict.fromkeys(of(deliveries[i].event.data) for i in waiting))
@@ -167,14 +167,9 @@ class EachAlone(Generic[S]):
         service = self._stamp.source
         commits: list[Commit] = []
         tried: list[tuple[int, Versioned[S]]] = []
-        again: list[int] = []
-        taken: set[str] = set()
         for i in waiting:
             event = deliveries[i].event
             id = of(event.data)
-            if id in taken:
-                again.append(i)
-                continue
             known = current.get(id)
             try:
                 decision = self._decisions[type(event.data)](known.state if known else None, event, now)
@@ -192,8 +187,8 @@ class EachAlone(Generic[S]):
                     (Handled(service, event.id),),
                 )
             )
-            taken.add(id)
             tried.append((i, Versioned(decision.state, version + 1)))
+        again: list[int] = []
         outcomes = await self.records.commit(commits) if commits else ()
         for (i, state), outcome in zip(tried, outcomes, strict=True):
             match outcome:
@@ -204,7 +199,6 @@ class EachAlone(Generic[S]):
                     answers[i] = Answer.SUCCESS
                 case VersionConflict():
                     again.append(i)
-        again.sort()
         return again
 
 

@@ -410,6 +410,17 @@ class TestMoney:
         assert (await told(store, about="order-a")) == ["SeatsReserved", "SeatsReleased", "SaleRefused"]
         assert await seats(concerts) == (0, 10, 0)
 
+    async def test_an_order_that_failed_by_itself_gets_seats_for_a_new_payment_and_one_that_was_cancelled_does_not(
+        self, concerts: Concerts, store: SqliteStore
+    ) -> None:
+        for order, reason in (("a", CancelReason.DECLINED), ("b", CancelReason.BUYER)):
+            await concerts.hold(wish(order))
+            await concerts.handle([cancelled(order, reason)])
+            assert await concerts.handle([paid(order, payment_round=2)]) == [SUCCESS]
+        assert (await told(store, about="order-a"))[-1] == "SeatsSold"
+        assert (await told(store, about="order-b"))[-1] == "SaleRefused"
+        assert await seats(concerts) == (8, 0, 2)
+
     async def test_many_sections_are_sold_in_one_batch(self, concerts: Concerts) -> None:
         await concerts.hold(wish("a"))
         await concerts.hold(wish("b", 2, "balcony"))

@@ -328,14 +328,18 @@ class TestCancelling:
 
 
 class TestWaiting:
-    async def test_whoever_waits_is_told_at_once(self, orders: Orders) -> None:
+    @pytest.mark.parametrize("end", [Status.PAID, Status.CANCELLED])
+    async def test_whoever_waits_is_told_at_once(self, orders: Orders, end: Status) -> None:
         order = await place(orders)
         waiting = asyncio.create_task(orders.settled(order.id, wait_seconds=10))
         await asyncio.sleep(0.02)
         assert not waiting.done()
-        await orders.handle([sold(order)])
-        async with asyncio.timeout(0.2):
-            assert (await waiting).status is Status.PAID
+        if end is Status.PAID:
+            await orders.handle([sold(order)])
+        else:
+            await orders.cancel(order.id, CancelReason.BUYER, REQUEST)
+        async with asyncio.timeout(0.15):
+            assert (await waiting).status is end
         assert not orders._waiters
 
     async def test_nobody_waits_longer_than_asked(self, orders: Orders) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.events import delivered, published, told
 from tests.fakes import NOON, CountingIds, ManualClock
 from tests.patience import until
+from tests.runtime.ledgers import Meddled
 
 from cludale.adapters.simulated_payments import LedgerRow, SimulatedProvider, read_ledger
 from cludale.adapters.sqlite import SqliteStore
@@ -17,7 +18,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import NotFound
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGateway
-from cludale.ports.records import Query
+from cludale.ports.records import Query, Records
 from cludale.runtime.backoff import Backoff
 from cludale.services.concerts.events import SaleRefused
 from cludale.services.orders.events import CancelReason, OrderCancelled, TicketReserved
@@ -93,6 +94,19 @@ def script() -> Script:
     return Script()
 
 
+def new_payments(records: Records, clock: ManualClock, ids: CountingIds, gateway: PaymentGateway) -> Payments:
+    return Payments(
+        records,
+        clock=clock,
+        ids=ids,
+        gateway=gateway,
+        attempt_seconds=0.2,
+        attempts=ATTEMPTS,
+        backoff=Backoff(1, 8),
+        hold_seconds=HOLD_SECONDS,
+    )
+
+
 Build = Callable[[PaymentGateway], Payments]
 
 
@@ -101,18 +115,8 @@ async def build(store: SqliteStore, clock: ManualClock, ids: CountingIds) -> Asy
     built: list[Payments] = []
 
     def made(gateway: PaymentGateway) -> Payments:
-        payments = Payments(
-            store,
-            clock=clock,
-            ids=ids,
-            gateway=gateway,
-            attempt_seconds=0.2,
-            attempts=ATTEMPTS,
-            backoff=Backoff(1, 8),
-            hold_seconds=HOLD_SECONDS,
-        )
-        built.append(payments)
-        return payments
+        built.append(new_payments(store, clock, ids, gateway))
+        return built[-1]
 
     yield made
     for payments in built:
@@ -342,6 +346,27 @@ class TestTheEndOfTheHold:
         assert await payments.sweep() == 1
         await settles(payments, Status.COMPLETED)
         assert await told(store) == ["PaymentCompleted"]
+
+    async def test_what_got_its_end_while_it_was_being_taken_up_is_left_alone(
+        self, store: SqliteStore, clock: ManualClock, ids: CountingIds, build: Build, script: Script
+    ) -> None:
+        script.plays["charge"] = [fails]
+        other = build(script)
+        await other.handle([reserved()])
+        await idle(other)
+        clock.advance(3)
+
+        async def the_other_is_faster() -> None:
+            await other.sweep()
+            await settles(other, Status.COMPLETED)
+
+        records = Meddled(store)
+        records.meddle = the_other_is_faster
+        late = Script()
+        payments = new_payments(records, clock, ids, late)
+        assert await payments.sweep() == 0
+        await idle(payments)
+        assert late.asked == []
 
     async def test_two_who_take_it_up_at_once_charge_once(
         self,
