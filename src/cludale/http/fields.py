@@ -8,7 +8,10 @@ from msgspec import Meta
 
 from cludale.kernel.refusals import Invalid
 
-Text = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$(?!\n)")]
+_VISIBLE = r"[^\s\x00-\x1f\x7f]"
+_ON_ONE_LINE = r"[^\x00-\x1f\x7f]"
+
+Text = Annotated[str, Meta(min_length=1, max_length=200, pattern=rf"^{_ON_ONE_LINE}*{_VISIBLE}{_ON_ONE_LINE}*$(?!\n)")]
 """A name: something to see, on one line."""
 
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000, description="how many seats")]
