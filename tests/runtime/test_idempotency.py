@@ -8,13 +8,17 @@ from typing import Any
 import pytest
 
 from cludale.adapters.sqlite import SqliteStore
-from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, NotFound, Refusal
+from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound, Refusal
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Commit, Committed, StoreUnavailable
 from cludale.runtime.idempotency import Answered, AnsweredBefore, IdempotencyKeys, Keep
 from cludale.services.catalogue import CATALOGUE
 
 Act = Callable[[Keep], Awaitable[Answered]]
+
+
+class SoldOut(Refusal):
+    """A refusal that another moment would not give again."""
 
 
 class Till:
@@ -108,13 +112,22 @@ async def test_while_the_first_is_in_flight_the_second_is_told_so(keys: Idempote
 
 
 async def test_a_refusal_is_an_answer_and_stays_one(keys: IdempotencyKeys, till: Till) -> None:
-    first = await once(keys, lambda keep: raises(NotFound("concert", "c"), keep))
-    assert first == Answered(409, "There is no concert 'c'.")
+    first = await once(keys, lambda keep: raises(SoldOut("Nothing is left."), keep))
+    assert first == Answered(409, "Nothing is left.")
     assert await once(keys, till.sell) == first
     assert till.sold == 0
 
 
-@pytest.mark.parametrize("trouble", [Busy("later"), StoreUnavailable("locked"), OSError("disk")])
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Busy("later"),
+        NotFound("concert", "c"),
+        Invalid(("section", "none")),
+        StoreUnavailable("locked"),
+        OSError("disk"),
+    ],
+)
 async def test_trouble_is_no_answer_and_the_key_can_be_used_again(
     keys: IdempotencyKeys, till: Till, trouble: Exception
 ) -> None:
@@ -152,6 +165,6 @@ async def test_of_two_replicas_one_refuses_and_both_give_what_was_kept_first(sto
 
     async def refuse_after_the_other_sold(keep: Keep) -> Answered:
         await once(other, till.sell)
-        raise NotFound("concert", "c")
+        raise SoldOut("Nothing is left.")
 
     assert (await once(one, refuse_after_the_other_sold)).status == 201

@@ -194,7 +194,7 @@ def headers_of(error: Exception) -> Headers:
 
 def _problem(name: str, status: int, detail: str, values: Mapping[str, Any], headers: Headers = ()) -> Answer:
     body: dict[str, Any] = {"type": TYPE_PREFIX + name, "title": _title(name), "status": status, "detail": detail}
-    return Answer(status, _encode({**body, **values}), PROBLEM, headers)
+    return Answer(status, _encode({**values, **body}), PROBLEM, headers)
 
 
 def _name(kind: type[Exception]) -> str:

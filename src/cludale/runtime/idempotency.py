@@ -6,7 +6,7 @@ from hashlib import sha256
 import msgspec
 
 from cludale.kernel.ids import from_key
-from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Refusal
+from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound, Refusal
 from cludale.ports.records import Commit, Key, Kind, Put, Records, VersionConflict
 
 
@@ -56,8 +56,8 @@ class IdempotencyKeys:
         """What was answered to this key before, or what `act` answers now.
 
         `act` commits `keep(answer)` with its effect; raises AnsweredBefore if that conflicts. A refusal is
-        an answer too (rendered by `refuse`), save Busy, which is no answer yet. Raises IdempotencyKeyReused,
-        IdempotencyKeyInFlight.
+        an answer too (rendered by `refuse`), save Busy, NotFound and Invalid: those are raised, and not kept.
+        Raises IdempotencyKeyReused, IdempotencyKeyInFlight.
         """
         id = from_key("answer", route, key)
         fingerprint = sha256(request).hexdigest()
@@ -74,8 +74,8 @@ class IdempotencyKeys:
 
             try:
                 return await act(keep)
-            except Busy:
-                raise
+            except (Busy, NotFound, Invalid):
+                raise  # no answer yet, or one that is the same again by itself: nothing to keep
             except Refusal as refusal:
                 answer = refuse(refusal)
                 (outcome,) = await self._records.commit([Commit(id, (keep(answer),))])

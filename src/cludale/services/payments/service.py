@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope
@@ -56,8 +57,9 @@ class Payments:
         self._backoff = backoff
         self._hold = timedelta(seconds=hold_seconds)
         self._stamp = Stamp("payments", ids)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._working = 0
+        self._next_look: asyncio.TimerHandle | None = None
         self._each = EachAlone(
             PAYMENTS,
             records,
@@ -138,7 +140,20 @@ class Payments:
             self._tasks.add(task)
             task.add_done_callback(self._worked)
 
-    def _worked(self, task: asyncio.Task[None]) -> None:
+    def _look_again(self, due: Sequence[datetime]) -> None:
+        """Sweep when the first of these is due: a retry need not wait for the next regular sweep."""
+        if not due or self._next_look is not None:
+            return
+        wait = max(0.0, (min(due) - self._clock.now()).total_seconds())
+        self._next_look = asyncio.get_running_loop().call_later(wait, self._look)
+
+    def _look(self) -> None:
+        self._next_look = None
+        task = asyncio.get_running_loop().create_task(self.sweep())
+        self._tasks.add(task)
+        task.add_done_callback(self._worked)
+
+    def _worked(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             # what was not settled is still due in the store, and the sweep takes it up
@@ -146,6 +161,8 @@ class Payments:
 
     async def stop(self) -> None:
         """Leave what is under way to whoever finds it due."""
+        if self._next_look is not None:
+            self._next_look.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -170,6 +187,7 @@ class Payments:
                 self._working -= len(done or late)
                 now = self._clock.now()
                 self._begin_work([each for each in settled if each.state.due_at and each.state.due_at <= now])
+                self._look_again([each.state.due_at for each in settled if each.state.due_at])
         finally:
             self._working -= len(acts)
             for act in acts:
