@@ -234,6 +234,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         ready = self._ready
         at = self._head
         left = len(ready) - at
+        if at > STEPS_AT_ONE_MOMENT:
+            raise Livelock(f"{at} steps at {self._now:.6f} s")
         if not left:
             self._wait()
             return
@@ -264,8 +266,6 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def _wait(self) -> None:
         """Nothing is ready: go on to the next timer's time."""
-        if self._head > STEPS_AT_ONE_MOMENT:
-            raise Livelock(f"{self._head} steps at {self._now:.6f} s")
         self._ready.clear()
         self._head = 0
         timers = self._timers
