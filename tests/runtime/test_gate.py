@@ -7,7 +7,7 @@ import pytest
 from tests.patience import until
 
 from cludale.kernel.refusals import Busy
-from cludale.runtime.gate import Gate
+from cludale.runtime.gate import LEAST_PACE_SECONDS, LEAST_WAITING, PATROL_SECONDS, Gate
 
 
 class Queue:
@@ -74,6 +74,35 @@ async def test_when_too_many_wait_the_next_is_turned_away_at_once(left: list[Que
     with pytest.raises(Busy):
         await people.gate.enter()
     assert people.gate.turned_away == 1
+
+
+async def test_when_more_wait_than_the_pace_lets_in_in_time_the_next_is_turned_away_at_once(left: list[Queue]) -> None:
+    gate = Gate(inside_limit=1, waiting_limit=1_000, waiting_seconds=1.0)
+    people = queue(left, gate)
+    await people.come("inside", *(f"waiting {n}" for n in range(LEAST_WAITING)))
+    assert not gate.turns_away()
+    await asyncio.sleep(LEAST_PACE_SECONDS + 2 * PATROL_SECONDS)  # in which nobody left
+    assert gate.waiting == LEAST_WAITING
+    assert gate.turns_away()
+    with pytest.raises(Busy):
+        await gate.enter()
+    assert gate.turned_away == 2
+
+
+async def test_the_faster_it_goes_the_more_may_wait(left: list[Queue]) -> None:
+    gate = Gate(inside_limit=10, waiting_limit=1_000, waiting_seconds=1.0)
+
+    async def visit() -> None:
+        await gate.enter()
+        await asyncio.sleep(0.01)
+        gate.leave()
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as visitors:
+        for _ in range(60):
+            for _ in range(5):
+                visitors.create_task(visit())
+            await asyncio.sleep(0.005)
+    assert gate.turned_away == 0
 
 
 async def test_nobody_waits_longer_than_promised(left: list[Queue]) -> None:

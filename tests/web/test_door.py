@@ -76,8 +76,12 @@ async def door() -> AsyncIterator[Door]:
     async def busy(request: ExpressRequest) -> Answer:
         return problems.answer(Busy("not now", retry_after_seconds=7))
 
+    def full(request: ExpressRequest) -> Answer:
+        return problems.answer(Busy("full"))
+
     keeper = Doorkeeper(
         {
+            ("POST", "/full"): full,
             ("POST", "/orders"): _echo,
             ("POST", "/concerts/{}/reserve"): _echo,
             ("POST", "/busy"): busy,
@@ -121,6 +125,13 @@ async def test_the_express_lane_answers_and_closes_when_asked_to(door: Door) -> 
     assert answer.startswith(b"HTTP/1.1 201 Created\r\n")
     assert b"connection: close\r\n" in answer
     assert answer.endswith(b'{"segment":"","bytes":2}')
+
+
+async def test_an_answer_that_is_there_at_once_keeps_its_place_among_the_others(door: Door) -> None:
+    answer = await door.ask(_request("/full") + _request("/full") + _request("/orders", b"{}", CLOSE))
+    assert [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"503", b"503", b"201"]
+    assert answer.count(b"retry-after: 1\r\n") == 2
+    assert (await door.ask(_request("/full", b"{}", CLOSE))).count(b"connection: close\r\n") == 1
 
 
 async def test_a_segment_of_the_path_is_handed_over(door: Door) -> None:

@@ -5,7 +5,7 @@ The same errors everywhere: whatever goes wrong, in a route, in the framework or
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -207,10 +207,17 @@ class WebApp:
         method, route = way
         count, problems, clock = self.requests.add, self.problems, time.perf_counter
 
-        async def counted(request: ExpressRequest) -> Answer:
+        def counted(request: ExpressRequest) -> Answer | Awaitable[Answer]:
+            answer = handler(request)
+            if isinstance(answer, Answer):
+                count(method, route, answer.status, 0.0)
+                return answer
+            return later(answer)
+
+        async def later(awaited: Awaitable[Answer]) -> Answer:
             began = clock()
             try:
-                answer = await handler(request)
+                answer = await awaited
             except Exception as error:  # noqa: BLE001 - each becomes a problem; those nobody foresaw are logged there
                 answer = problems.answer(error)
             count(method, route, answer.status, clock() - began)

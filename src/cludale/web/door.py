@@ -7,7 +7,7 @@ uvicorn's usual way into the ASGI app.
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -280,16 +280,22 @@ class Door(HttpToolsProtocol):
             super().on_message_complete()
             return
         self._handler = None
-        request = ExpressRequest(self._segment, dict(self.headers), self._body)
-        self._task = self.loop.create_task(self._answer(handler, request))
+        answer = handler(ExpressRequest(self._segment, dict(self.headers), self._body))
+        if isinstance(answer, Answer):
+            self._answered(answer)
+        else:
+            self._task = self.loop.create_task(self._answer(answer))
 
     # Answers
 
-    async def _answer(self, handler: ExpressHandler, request: ExpressRequest) -> None:
+    async def _answer(self, awaited: Awaitable[Answer]) -> None:
         try:
-            answer = await handler(request)
+            answer = await awaited
         except Exception as error:  # noqa: BLE001 - each becomes a problem; those nobody foresaw are logged there
             answer = self._keeper.problems.answer(error)
+        self._answered(answer)
+
+    def _answered(self, answer: Answer) -> None:
         keeper, express = self._keeper, self._express
         keeper.express_requests += 1
         express.response_complete = True

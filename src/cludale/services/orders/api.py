@@ -1,5 +1,6 @@
 """Orders over HTTP: shapes, routes, refusal → status. Decides nothing."""
 
+from collections.abc import Awaitable
 from datetime import datetime
 from typing import Annotated
 
@@ -47,6 +48,7 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
 )
+from cludale.runtime.gate import TOO_MANY
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
 from cludale.services.orders.domain import HeldOtherwise, Order, Status, Wish
 from cludale.services.orders.events import CancelReason
@@ -116,6 +118,7 @@ class OrdersApi:
         self._access = access
         self._keyed = Keyed(IdempotencyKeys("orders", records), _PROBLEMS)
         self._place_body = Body(PlaceOrder)
+        self._turned_away = _PROBLEMS.answer(Busy(TOO_MANY))
 
     async def place(self, wish: PlaceOrder, key: str | None, traceparent: str | None) -> Answer:
         """201 the order, Reserved; 202 Pending, when concerts gave no answer in time."""
@@ -159,8 +162,11 @@ class OrdersApi:
         )
         return json_answer(view, 202 if order.status is Status.PENDING else 201)
 
-    async def place_express(self, request: ExpressRequest) -> Answer:
-        """`place` below the framework."""
+    def place_express(self, request: ExpressRequest) -> Answer | Awaitable[Answer]:
+        """`place` below the framework. Whoever is turned away is so before anything else was looked at."""
+        return self._turned_away if self._orders.turns_away() else self._place_express(request)
+
+    async def _place_express(self, request: ExpressRequest) -> Answer:
         check_media_type(request.header(b"content-type"))
         wish = self._place_body.decode(request.body)
         return await self.place(wish, request.header(b"idempotency-key"), request.header(b"traceparent"))
