@@ -242,7 +242,7 @@ def test_ten_thousand_requests_with_one_key_have_one_effect_and_one_answer(
         "races",
         race=f"one key for {what}",
         rounds=count,
-        outcome=f"one effect; {heard[201, effect]:,} answered alike and {faults.fired[in_flight]:,} told to wait (409), "
+        outcome=f"one effect; {heard[201, effect]:,} answered alike, {faults.fired[in_flight]:,} told to wait (409); "
         f"asked again {late[201, effect]:,} answered alike",
     )
 
