@@ -77,7 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 1_000
     gate_seconds: Annotated[
         Seconds, _doc("how long one may wait; who would have to wait longer is turned away at once")
-    ] = 0.2
+    ] = 0.3
     gate_backlog_events: Annotated[
         int, Meta(ge=1, le=10_000_000), _doc("events still to be delivered at which nobody new is let in")
     ] = 4_000

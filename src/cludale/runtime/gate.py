@@ -16,7 +16,7 @@ PACE_SECONDS = 1.0
 """The pace is that of so long: people are let in by the batch, so one moment says little."""
 LEAST_PACE_SECONDS = 0.25
 """Less than that says nothing."""
-LEAST_WAITING = 16
+LEAST_WAITING = 64
 """So many may wait however slow it goes: who knows how it goes on."""
 
 TOO_MANY = "More buyers are waiting than can be served in time."
