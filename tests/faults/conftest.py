@@ -47,7 +47,7 @@ def figures() -> Figures:
 @pytest.fixture
 def faults(figures: Figures) -> Iterator[Faults]:
     """Count the faults here: one that was meant and never came fails the test."""
-    counted = Faults()
+    counted = Faults(figures.say)
     yield counted
     for name, times in counted.fired.items():
         figures.row("faults", fault=name, fired=times)

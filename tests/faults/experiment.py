@@ -1,13 +1,15 @@
 """What an experiment stands on: how much of it to do, where its figures go, and a count of the faults it made."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
+from random import Random
 from typing import TypeVar
 
 import msgspec
 
 N = TypeVar("N", int, float)
+T = TypeVar("T")
 
 
 class Scale(StrEnum):
@@ -32,6 +34,10 @@ class Scale(StrEnum):
             case Scale.FULL:
                 return full
 
+    def some_of(self, random: Random, all_of_them: Sequence[T], *, quick: int) -> Sequence[T]:
+        """All of them, or a few for the quick scale."""
+        return random.sample(all_of_them, quick) if self is Scale.QUICK else all_of_them
+
 
 class Figures:
     """Rows of named cells, by table; written down for the report, if someone asked for one."""
@@ -41,16 +47,25 @@ class Figures:
 
     def row(self, table: str, **cells: str | float | None) -> None:
         """One row of a table of the report."""
+        self._write({"table": table, "cells": cells})
+
+    def say(self, what: str) -> None:
+        """How far it is, for whoever looks on."""
+        self._write({"said": what})
+
+    def _write(self, line: Mapping[str, object]) -> None:
         if self._path is not None:
             with self._path.open("ab") as file:
-                file.write(msgspec.json.encode({"table": table, "cells": cells}) + b"\n")
+                file.write(msgspec.json.encode(line) + b"\n")
 
 
 class Faults:
     """How often each fault really happened, by name. `expect` one before it can."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """`say` is told of each."""
         self.fired: dict[str, int] = {}
+        self._say = say
 
     def expect(self, name: str) -> None:
         """This fault is meant to happen here."""
@@ -59,3 +74,4 @@ class Faults:
     def fire(self, name: str, times: int = 1) -> None:
         """It did."""
         self.fired[name] += times
+        self._say(f"{self.fired[name]:,} x {name}")

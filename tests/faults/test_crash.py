@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 from random import Random
 
+import pytest
 from tests.faults.crashing import CHECKPOINT, POINTS, POWER_CUT, STORE
 from tests.faults.experiment import Faults, Figures, Scale
 from tests.faults.ordeal import Ordeal
@@ -18,10 +19,11 @@ def test_killed_at_every_named_point_it_goes_on_where_it_was(
 ) -> None:
     ordeal, random = Ordeal(tmp_path / "data", seed=seed), Random(seed)
     record = tmp_path / "record"
-    for point, (*_, meaning) in POINTS.items():
+    for point in scale.some_of(random, list(POINTS), quick=4):
+        meaning = POINTS[point].meaning
         fault = f"SIGKILL when {meaning}"
         faults.expect(fault)
-        for _ in range(scale.of_three(1, 2, 20)):
+        for _ in range(scale.of_three(1, 1, 20)):
             death = ordeal.die(program=doomed(point, random.randint(1, 40), record))
             assert death.status == KILLED
             faults.fire(fault, record.read_text().count(point))
@@ -30,6 +32,7 @@ def test_killed_at_every_named_point_it_goes_on_where_it_was(
     write_down(figures, "SIGKILL at named points", faults, confirmed=ordeal.end())
 
 
+@pytest.mark.slow
 def test_killed_in_mid_checkpoint_it_goes_on_where_it_was(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:
@@ -38,7 +41,7 @@ def test_killed_in_mid_checkpoint_it_goes_on_where_it_was(
     running, starting = "SIGKILL in mid checkpoint", "SIGKILL in the checkpoint that a start after a crash begins with"
     faults.expect(running)
     faults.expect(starting)
-    for _ in range(scale.of_three(1, 3, 20)):
+    for _ in range(scale.of_three(1, 2, 20)):
         for fault in (running, starting):
             # A store that was closed in order has no log to work in when it is opened, so this one dies later.
             death = ordeal.die(program=doomed(CHECKPOINT, random.randint(1, 60), record))
@@ -50,13 +53,14 @@ def test_killed_in_mid_checkpoint_it_goes_on_where_it_was(
     write_down(figures, "SIGKILL in mid checkpoint", faults, confirmed=ordeal.end())
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_goes_on_where_it_was(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:
     ordeal, random = Ordeal(tmp_path / "data", seed=seed), Random(seed)
     fault = "SIGKILL at a random moment, of starting or of an on-sale"
     faults.expect(fault)
-    for _ in range(scale.of_three(3, 12, 100)):
+    for _ in range(scale.of_three(3, 8, 100)):
         death = ordeal.die(life_seconds=random.uniform(0.3, 3))
         faults.fire(fault, death.status == KILLED)
         ordeal.look()
@@ -71,7 +75,7 @@ def test_when_the_power_goes_the_whole_platform_goes_on_where_it_was(
     faults.expect(fault)
     record = tmp_path / "record"
     left = Path(f"{record}.disk")
-    for _ in range(scale.of_three(3, 12, 100)):
+    for _ in range(scale.of_three(2, 8, 100)):
         death = ordeal.die(program=doomed(POWER_CUT, random.randint(1, 12_000), record))
         assert death.status == KILLED
         faults.fire(fault, record.read_text().count(POWER_CUT))
@@ -84,6 +88,7 @@ def test_when_the_power_goes_the_whole_platform_goes_on_where_it_was(
     write_down(figures, "power cut at random writes", faults, confirmed=ordeal.end())
 
 
+@pytest.mark.slow
 def test_killed_at_its_nth_write_it_goes_on_where_it_was(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:
@@ -91,7 +96,7 @@ def test_killed_at_its_nth_write_it_goes_on_where_it_was(
     fault = "SIGKILL at the Nth write to the store (strace)"
     faults.expect(fault)
     log = tmp_path / "strace.log"
-    for _ in range(scale.of_three(2, 8, 50)):
+    for _ in range(scale.of_three(2, 5, 50)):
         nth = random.randint(1, 4_000)
         under = strace(
             log,

@@ -25,7 +25,7 @@ CALLS = {"fdatasync": 60, "pwrite64": 3_000}
 """What a store's files are written with, and up to which call of it a failure comes."""
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", ["fdatasync", pytest.param("pwrite64", marks=pytest.mark.slow)])
 def test_a_failing_disk_ends_the_process_and_the_next_start_has_all_that_was_acknowledged(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures, call: str
 ) -> None:
@@ -65,6 +65,7 @@ def small_disk(at: Path, *, mebibytes: int) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(at)], timeout=30, check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_turns_buyers_away_and_with_room_again_it_goes_on_by_itself(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:
@@ -113,6 +114,7 @@ def readable(served: Served, crowd: Crowd) -> bool:
     return served.http.get(f"/orders/{order}", headers=served.organizer).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_file_that_may_not_grow_ends_the_process_and_the_next_start_has_all_that_was_acknowledged(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:
@@ -151,6 +153,7 @@ def locked(store: Path) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_a_store_that_another_process_locks_turns_buyers_away_and_loses_nothing(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:

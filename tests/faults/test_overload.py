@@ -13,6 +13,7 @@ from time import perf_counter, sleep
 from typing import NamedTuple
 
 import httpx
+import pytest
 import uvloop
 from tests.faults.experiment import Faults, Figures, Scale
 from tests.faults.judging import settled
@@ -78,6 +79,7 @@ class Box:
         return perf_counter()
 
 
+@pytest.mark.slow
 def test_at_twice_the_rate_that_can_be_served_those_who_are_let_in_are_served_fast(
     tmp_path: Path, scale: Scale, faults: Faults, figures: Figures
 ) -> None:

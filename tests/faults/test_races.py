@@ -125,6 +125,7 @@ def test_cancel_against_pay_has_one_winner(
     )
 
 
+@pytest.mark.slow
 def test_expiry_against_pay_has_one_winner(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:

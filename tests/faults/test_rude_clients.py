@@ -69,6 +69,7 @@ async def sale_beside_slow_clients(served: Served, seconds: float, names: Iterat
         await asyncio.wait(slow, timeout=3 * REQUEST_SECONDS)
 
 
+@pytest.mark.slow
 def test_five_hundred_slow_senders_do_not_hurt_the_others_and_are_sent_away(
     tmp_path: Path, scale: Scale, faults: Faults, figures: Figures
 ) -> None:
