@@ -56,13 +56,13 @@ class Tally:
         return not self.failed and not (self.seeds >= ENOUGH_SEEDS and self.never)
 
 
-def run_seeds(seeds: Sequence[int]) -> Tally:
+def run_seeds(seeds: Sequence[int], themes: Sequence[str] | None = None) -> Tally:
     """Run these in this process."""
     tally = Tally()
     gc.disable()  # a run leaves its garbage in one piece; looking for it all the time costs a tenth
     try:
         for seed in seeds:
-            outcome = run(seed)
+            outcome = run(seed, themes=themes)
             tally.seeds += 1
             tally.orders += outcome.orders
             tally.events += outcome.events
@@ -79,7 +79,12 @@ def run_seeds(seeds: Sequence[int]) -> Tally:
 
 
 def run_campaign(
-    seeds: range, *, workers: int, failures_wanted: int = 1, progress: Callable[[Tally], None] = lambda _: None
+    seeds: range,
+    *,
+    workers: int,
+    failures_wanted: int = 1,
+    themes: Sequence[str] | None = None,
+    progress: Callable[[Tally], None] = lambda _: None,
 ) -> Tally:
     """Run all of `seeds`, or until so many of them have failed; tells `progress` after each chunk."""
     tally = Tally()
@@ -93,25 +98,25 @@ def run_campaign(
 
     if workers == 1:
         for chunk in _chunks(seeds):
-            if not count(run_seeds(chunk)):
+            if not count(run_seeds(chunk, themes)):
                 break
     else:
-        _in_processes(seeds, workers, count)
+        _in_processes(seeds, workers, themes, count)
     tally.failed.sort()
     return tally
 
 
-def _in_processes(seeds: range, workers: int, count: Callable[[Tally], bool]) -> None:
+def _in_processes(seeds: range, workers: int, themes: Sequence[str] | None, count: Callable[[Tally], bool]) -> None:
     chunks = _chunks(seeds)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        under_way: set[Future[Tally]] = {pool.submit(run_seeds, chunk) for chunk in islice(chunks, 2 * workers)}
+        under_way: set[Future[Tally]] = {pool.submit(run_seeds, chunk, themes) for chunk in islice(chunks, 2 * workers)}
         while under_way:
             done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
             goes_on = [count(each.result()) for each in done]
             if not all(goes_on):
                 pool.shutdown(cancel_futures=True)
                 return
-            under_way |= {pool.submit(run_seeds, chunk) for chunk in islice(chunks, len(done))}
+            under_way |= {pool.submit(run_seeds, chunk, themes) for chunk in islice(chunks, len(done))}
 
 
 def _chunks(seeds: range) -> Iterator[range]:

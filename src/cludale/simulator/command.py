@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from cludale.simulator.campaign import ENOUGH_SEEDS, Tally, run_campaign
 from cludale.simulator.faults import Fault, Situation
+from cludale.simulator.plan import THEMES
 from cludale.simulator.trace import Digest, Trace
 from cludale.simulator.world import run
 
@@ -19,9 +21,10 @@ FINDINGS_SHOWN = 5
 LINES_SHOWN = 40
 
 
-def repeat(seed: int) -> str:
+def repeat(seed: int, themes: Sequence[str] | None) -> str:
     """The command that repeats this seed."""
-    return f"python -m cludale.simulator --seed {seed} --trace"
+    said = "".join(f" --theme {theme!r}" for theme in themes or ())
+    return f"python -m cludale.simulator --seed {seed}{said} --trace"
 
 
 def simulate(
@@ -32,23 +35,27 @@ def simulate(
     seeds: Annotated[int, typer.Option(min=1, help="how many seeds to run")] = 1_000,
     first: Annotated[int, typer.Option(min=0, help="the first of them")] = 1,
     workers: Annotated[int, typer.Option(min=1, max=64, help="processes at once")] = 2,
+    theme: Annotated[list[str] | None, typer.Option(help=f"these faults come together: {', '.join(THEMES)}")] = None,
     failures: Annotated[int, typer.Option(min=1, help="stop after so many failing seeds")] = 1,
     report: Annotated[Path | None, typer.Option(help="write the figures to this file, as JSON")] = None,
 ) -> None:
     """Run the platform in virtual time with faults of every kind; the checker looks on. The same seed, the same run."""
+    for each in theme or ():
+        if each not in THEMES:
+            raise typer.BadParameter(f"{each!r} is none of {', '.join(THEMES)}")
     if seed is not None:
-        raise typer.Exit(_run_one(seed, trace=trace, digest=digest))
+        raise typer.Exit(_run_one(seed, theme, trace=trace, digest=digest))
     console = Console(stderr=True)
-    tally = _run_many(range(first, first + seeds), workers, failures, console)
-    _show(tally, console)
+    tally = _run_many(range(first, first + seeds), workers, failures, theme, console)
+    _show(tally, theme, console)
     if report is not None:
         report.write_text(json.dumps(_figures(tally, first), indent=2, ensure_ascii=False) + "\n")
     raise typer.Exit(0 if tally.ok else 1)
 
 
-def _run_one(seed: int, *, trace: bool, digest: bool) -> int:
+def _run_one(seed: int, themes: Sequence[str] | None, *, trace: bool, digest: bool) -> int:
     sink = Digest()
-    outcome = run(seed, Trace(_print if trace else sink if digest else None))
+    outcome = run(seed, Trace(_print if trace else sink if digest else None), themes=themes)
     if digest:
         _print(f"{seed} {sink.hexdigest()} {sink.lines}")
     for finding in outcome.findings:
@@ -65,7 +72,7 @@ def _print(line: str) -> None:
     sys.stdout.write(line + "\n")
 
 
-def _run_many(seeds: range, workers: int, failures: int, console: Console) -> Tally:
+def _run_many(seeds: range, workers: int, failures: int, themes: Sequence[str] | None, console: Console) -> Tally:
     with Progress(
         TextColumn("seeds"),
         BarColumn(),
@@ -81,10 +88,10 @@ def _run_many(seeds: range, workers: int, failures: int, console: Console) -> Ta
             said = f"{rate:.1f} seeds/s · {sum(tally.fired.values()):,} faults · {len(tally.failed)} failed"
             bar.update(task, completed=tally.seeds, said=said)
 
-        return run_campaign(seeds, workers=workers, failures_wanted=failures, progress=progress)
+        return run_campaign(seeds, workers=workers, failures_wanted=failures, themes=themes, progress=progress)
 
 
-def _show(tally: Tally, console: Console) -> None:
+def _show(tally: Tally, themes: Sequence[str] | None, console: Console) -> None:
     table = Table("what was done", "times", "what it led to", "times", title=None)
     faults = [(fault.value, tally.fired[fault.value]) for fault in Fault]
     situations = [(situation.value, tally.met[situation.value]) for situation in Situation]
@@ -100,7 +107,7 @@ def _show(tally: Tally, console: Console) -> None:
     for seed, findings in tally.failed[:FINDINGS_SHOWN]:
         console.print(f"\n[bold red]seed {seed}[/]: {len(findings)} finding{'s' if len(findings) > 1 else ''}")
         console.print("\n".join(findings[0].splitlines()[:LINES_SHOWN]), markup=False, highlight=False)
-        console.print(f"again: [bold]{repeat(seed)}[/]")
+        console.print(f"again: [bold]{repeat(seed, themes)}[/]")
     if len(tally.failed) > FINDINGS_SHOWN:
         more = ", ".join(str(seed) for seed, _ in tally.failed[FINDINGS_SHOWN:])
         console.print(f"and seeds {more}")

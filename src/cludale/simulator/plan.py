@@ -110,7 +110,7 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
     },
     "frozen": {
         Fault.PAUSED: 6.0,
-        Fault.PAUSED_WHILE_PAYING: 0.15,
+        Fault.PAUSED_WHILE_PAYING: 0.3,
         Fault.DELIVERY_AGAIN: 0.15,
         Fault.DECLINED: 0.4,
         Fault.CHARGE_TROUBLE: 0.2,
@@ -122,6 +122,7 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.DELIVERY_AGAIN: 0.2,
         Fault.DELIVERY_REORDERED: 0.8,
         Fault.ACK_LOST: 0.2,
+        Fault.CANCELLED_AT_ONCE: 0.1,
     },
     "bad store": {
         Fault.COMMIT_UNKNOWN: 0.08,
@@ -136,10 +137,13 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.PARTITION: 3.0,
     },
     "changes of mind": {
-        Fault.CANCELLED_AT_ONCE: 0.2,
+        Fault.CANCELLED_AT_ONCE: 0.3,
         Fault.CANCELLED_AT_EXPIRY: 0.3,
         Fault.CANCELLED_BY_ORGANIZER: 0.1,
         Fault.PAID_AGAIN: 0.6,
+        Fault.DELIVERY_LATE: 0.3,
+        Fault.DELIVERY_TWICE: 0.2,
+        Fault.STORE_SLOW: 0.15,
     },
     "impatience": {
         Fault.KEY_RACED: 0.5,
@@ -201,10 +205,12 @@ def _told(plan: Plan) -> str:
     return told
 
 
-def scene_of(choices: random.Random) -> Scene:
-    """The scene that comes of these choices."""
+def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene:
+    """The scene that comes of these choices; `only` these themes, if it is said. KeyError for one that isn't."""
     is_distributed = choices.random() < 0.6
-    themes = choices.sample(list(THEMES), choices.choice((0, 1, 1, 2)))
+    themes: Sequence[str] = choices.sample(list(THEMES), choices.choice((0, 1, 1, 2, 2, 3)))
+    if only is not None:
+        themes = only
     limits = Limits(
         hold_seconds=choices.choice((2.0, 4.0, 8.0, 15.0)),
         max_per_order=4,
@@ -229,7 +235,10 @@ def scene_of(choices: random.Random) -> Scene:
         limits=limits,
         concerts=concerts,
         plans=plans,
-        weather=Weather(rates, lag_seconds=choices.choice((0.001, 0.005, 0.03))),
+        # Who changes their mind meets what is under way the more often, the longer that takes.
+        weather=Weather(
+            rates, lag_seconds=choices.choice((0.03, 0.1) if "changes of mind" in themes else (0.001, 0.005, 0.03, 0.1))
+        ),
         shuffle=choices.choice((0.0, 0.2, 1.0)),
         fault_seconds=span + choices.choice((4.0, 10.0, 20.0)),
         skew=timedelta(seconds=skew),

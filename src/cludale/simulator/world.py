@@ -71,9 +71,9 @@ class Outcome(NamedTuple):
     virtual_seconds: float
 
 
-def run(seed: int, trace: Trace | None = None) -> Outcome:
-    """The run of this seed, the same each time."""
-    world = World(seed, trace or Trace())
+def run(seed: int, trace: Trace | None = None, *, themes: Sequence[str] | None = None) -> Outcome:
+    """The run of this seed, the same each time; with these themes instead of the seed's own, another run."""
+    world = World(seed, trace or Trace(), themes)
     with heard(world.trace, world.surprised, EXPECTED):
         try:
             return world.run()
@@ -84,11 +84,11 @@ def run(seed: int, trace: Trace | None = None) -> Outcome:
 class World:
     """Everything of one run."""
 
-    def __init__(self, seed: int, trace: Trace) -> None:
+    def __init__(self, seed: int, trace: Trace, themes: Sequence[str] | None) -> None:
         self.seed = seed
         self.trace = trace
         choices = random.Random(seed)  # noqa: S311 - reproducible is what it has to be
-        self.scene: Scene = scene_of(choices)
+        self.scene: Scene = scene_of(choices, themes)
         # What it leaves abstract is I/O, and there is none.
         self.loop = SimulatedLoop(choices, shuffle=self.scene.shuffle)  # type: ignore[abstract]
         self.loop.on_exception = self._unheard

@@ -1,0 +1,82 @@
+"""`python -m tests.simulator.hunt`: within how many seeds the simulator finds each planted bug.
+
+Exit status 0 if it found all of them.
+"""
+
+import gc
+import json
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from tests.simulator.planted import BUGS, Bug
+
+from cludale.simulator.world import run
+
+
+class Found(NamedTuple):
+    """What came of the hunt for one bug; `seed` None: it got away."""
+
+    bug: int
+    seed: int | None
+    said: str
+    seconds: float
+
+
+def hunt(bug: int, first: int, seeds: int) -> Found:
+    """Run seeds with this bug planted until one of them shows it."""
+    began = time.monotonic()
+    for seed in range(first, first + seeds):
+        said = shows(BUGS[bug], seed)
+        if said is not None:
+            return Found(bug, seed, said, time.monotonic() - began)
+        if seed % 20 == 0:
+            gc.collect()
+    return Found(bug, None, "", time.monotonic() - began)
+
+
+def shows(bug: Bug, seed: int, themes: Sequence[str] | None = None) -> str | None:
+    """What the run of this seed (and with these themes) says of the bug, if anything."""
+    with bug.planted():
+        findings = run(seed, themes=themes).findings
+    return findings[0].splitlines()[0] if findings else None
+
+
+def main(
+    *,
+    seeds: Annotated[int, typer.Option(min=1, help="give up on a bug after so many seeds")] = 2_000,
+    first: Annotated[int, typer.Option(min=0, help="the first of them")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="processes at once")] = 2,
+    report: Annotated[Path | None, typer.Option(help="write the figures to this file, as JSON")] = None,
+) -> None:
+    """Plant each bug in turn and let the simulator look for it."""
+    console = Console()
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        hunts = [pool.submit(hunt, bug, first, seeds) for bug in range(len(BUGS))]
+        progress = Console(stderr=True)
+        found = [each.result() for each in track(as_completed(hunts), "hunting", len(hunts), console=progress)]
+    found.sort()
+    table = Table("planted bug", "seeds", "seconds", "what the checker said first")
+    for bug, seed, said, seconds in found:
+        table.add_row(BUGS[bug].name, "never" if seed is None else str(seed - first + 1), f"{seconds:.1f}", said)
+    console.print(table)
+    away = [BUGS[each.bug].name for each in found if each.seed is None]
+    console.print(f"{len(found) - len(away)} of {len(found)} found" + (f"; not: {', '.join(away)}" if away else ""))
+    if report is not None:
+        figures = [
+            {"bug": BUGS[bug].name, "seeds": None if seed is None else seed - first + 1, "seed": seed, "said": said}
+            for bug, seed, said, _ in found
+        ]
+        report.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+    raise typer.Exit(1 if away else 0)
+
+
+if __name__ == "__main__":
+    typer.run(main)

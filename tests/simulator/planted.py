@@ -1,0 +1,803 @@
+"""Bugs planted on purpose: each takes one piece of the real code and puts a wrong one in its place.
+
+Every one of them is a mistake that somebody could make and a review could let pass. The simulator must find each;
+`python -m tests.simulator.planted` shows within how many seeds. Nothing here is ever used outside of tests.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+import msgspec
+
+from cludale.adapters.embedded import bus as embedded_bus
+from cludale.kernel.decision import Decision
+from cludale.kernel.events import Cause, Envelope
+from cludale.kernel.ids import from_key
+from cludale.kernel.refusals import Busy, Refusal
+from cludale.ports.bus import Answer, Delivery
+from cludale.ports.outbox import Outgoing
+from cludale.ports.payment_gateway import GatewayTrouble
+from cludale.ports.records import Commit, Committed, Handled, Outcome, Put
+from cludale.ports.seats import SeatsHeld
+from cludale.runtime import aggregates, idempotency, relay
+from cludale.services.audit import domain as audit_domain
+from cludale.services.audit import service as audit_service
+from cludale.services.audit import store as audit_store
+from cludale.services.concerts import domain as concerts_domain
+from cludale.services.concerts import service as concerts_service
+from cludale.services.concerts.domain import Cancel, Reservation, Seating, Section, Sell
+from cludale.services.concerts.events import ReleaseReason
+from cludale.services.notifications import domain as notifications_domain
+from cludale.services.notifications import service as notifications_service
+from cludale.services.orders import api as orders_api
+from cludale.services.orders import domain as orders_domain
+from cludale.services.orders import service as orders_service
+from cludale.services.orders.domain import Order
+from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid
+from cludale.services.orders.store import ORDERS
+from cludale.services.payments import domain as payments_domain
+from cludale.services.payments import service as payments_service
+from cludale.services.payments.domain import Payment
+from cludale.services.payments.events import FailureReason, PaymentCompleted
+from cludale.simulator import processes, storms, world
+from cludale.simulator.provider import Gateway
+from cludale.simulator.storage import FaultyStore
+
+Plant = Callable[[ExitStack], None]
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A mistake. `plant` puts it in for as long as the stack is open."""
+
+    name: str
+    plant: Plant
+    theme: str | None
+    """Which faults bring it out soonest, if it hides well: what a test lets happen."""
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        """The code with the mistake in it."""
+        with ExitStack() as stack:
+            self.plant(stack)
+            yield
+
+
+BUGS: list[Bug] = []
+
+
+def bug(name: str, *, theme: str | None = None) -> Callable[[Plant], Plant]:
+    """Register the planting of a mistake under the words that say what it is."""
+
+    def register(plant: Plant) -> Plant:
+        BUGS.append(Bug(name, plant, theme))
+        return plant
+
+    return register
+
+
+def swap(stack: ExitStack, owner: Any, name: str, wrong: Any) -> None:
+    """Put `wrong` in the place of `owner.name` until the stack closes."""
+    right = vars(owner)[name]
+    setattr(owner, name, wrong)
+    stack.callback(setattr, owner, name, right)
+
+
+# -- seats --------------------------------------------------------------------------------------------------------
+
+
+@bug("seats: what is held counts as available")
+def _(stack: ExitStack) -> None:
+    swap(stack, Section, "available", lambda self, now: self.total - self.sold)
+
+
+@bug("seats: one hold more than there is room for")
+def _(stack: ExitStack) -> None:
+    right = Section.available
+    swap(stack, Section, "available", lambda self, now: right(self, now) + 1)
+
+
+@bug("seats: a hold is sold though its time is over", theme="slow payments")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain._sell
+
+    def wrong(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
+        reservation = seating.reservations.get(sale.reservation_id)
+        if reservation is not None and reservation.status is concerts_domain.Status.HELD:
+            return concerts_domain._decided(seating, concerts_domain._sold(reservation, sale.order_id))
+        return right(seating, sale, now)
+
+    swap(stack, concerts_domain, "_sell", wrong)
+
+
+@bug("seats: the sweeper decides when a hold has ended, not its time", theme="slow payments")
+def _(stack: ExitStack) -> None:
+    swap(stack, Reservation, "is_live", lambda self, now: self.status is not concerts_domain.Status.RELEASED)
+    swap(stack, concerts_domain, "_expire", _expire_by_time)
+
+
+def _expire_by_time(seating: Seating, expire: concerts_domain.Expire, now: datetime) -> Decision[Seating]:
+    reservation = seating.reservations[expire.reservation_id]
+    if reservation.status is not concerts_domain.Status.HELD or now < reservation.expires_at:
+        return Decision(seating)
+    return concerts_domain._decided(seating, concerts_domain._released(reservation, ReleaseReason.EXPIRED))
+
+
+@bug("seats: a clock that goes back brings ended holds to life", theme="clocks")
+def _(stack: ExitStack) -> None:
+    swap(stack, Section, "moment", lambda self, now: now)
+
+
+@bug("seats: late money gets seats whether there are any or not")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain._seat_late_money
+
+    def wrong(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
+        roomy = msgspec.structs.replace(seating.section, total=seating.section.total + 1_000)
+        decision = right(Seating(roomy, seating.reservations), ended, sale, now)
+        section = msgspec.structs.replace(decision.state.section, total=seating.section.total)
+        return Decision(Seating(section, decision.state.reservations), decision.events)
+
+    swap(stack, concerts_domain, "_seat_late_money", wrong)
+
+
+@bug("seats: late money gets seats though its order was cancelled")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain._seat_late_money
+
+    def wrong(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
+        return right(seating, msgspec.structs.replace(ended, closed=False), sale, now)
+
+    swap(stack, concerts_domain, "_seat_late_money", wrong)
+
+
+@bug("seats: late money gets seats each time that it is told of")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain._sell
+
+    def wrong(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
+        forgetful = {id: msgspec.structs.replace(each, successor=None) for id, each in seating.reservations.items()}
+        return right(Seating(seating.section, forgetful), sale, now)
+
+    swap(stack, concerts_domain, "_sell", wrong)
+    swap(stack, concerts_service, "Handled", _AnyEvent)
+
+
+class _AnyEvent(Handled):
+    """An inbox entry that is another one each time."""
+
+    __slots__ = ()
+    _made = 0
+
+    def __new__(cls, consumer: str, event_id: str) -> Self:
+        cls._made += 1
+        return super().__new__(cls, consumer, f"{event_id}.{cls._made}")
+
+
+@bug("seats: a cancelled order keeps the seats that were sold to it")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain._cancel
+
+    def wrong(seating: Seating, cancel: Cancel) -> Decision[Seating]:
+        reservation = seating.reservations.get(cancel.reservation_id)
+        if reservation is not None and reservation.status is concerts_domain.Status.SOLD:
+            return Decision(seating)
+        return right(seating, cancel)
+
+    swap(stack, concerts_domain, "_cancel", wrong)
+
+
+@bug("seats: a cancelled order gives back its hold, not the seats that its late money got")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain._cancel
+
+    def wrong(seating: Seating, cancel: Cancel) -> Decision[Seating]:
+        alone = {
+            id: msgspec.structs.replace(each, successor=None)
+            for id, each in seating.reservations.items()
+            if id == cancel.reservation_id
+        }
+        decision = right(Seating(seating.section, alone), cancel)
+        return Decision(
+            Seating(decision.state.section, {**seating.reservations, **decision.state.reservations}), decision.events
+        )
+
+    swap(stack, concerts_domain, "_cancel", wrong)
+
+
+@bug("seats: seats go back twice")
+def _(stack: ExitStack) -> None:
+    swap(stack, concerts_domain, "NEXT", dict.fromkeys(concerts_domain.Status, frozenset(concerts_domain.Status)))
+
+    def wrong(seating: Seating, cancel: Cancel) -> Decision[Seating]:
+        reservation = concerts_domain._known(seating, cancel.reservation_id)
+        return concerts_domain._decided(seating, concerts_domain._released(reservation, cancel.reason))
+
+    swap(stack, concerts_domain, "_cancel", wrong)
+
+
+@bug("seats: asked again for the same order, another hold")
+def _(stack: ExitStack) -> None:
+    asked = [0]
+
+    def wrong(prefix: str, other: str) -> str:
+        asked[0] += 1
+        return f"{prefix}-{other.partition('-')[2] or other}.again{asked[0]}"
+
+    swap(stack, concerts_service, "same_as", wrong)
+
+
+# -- turns and commits --------------------------------------------------------------------------------------------
+
+
+@bug("turn: after a conflict, what was decided before is written all the same")
+def _(stack: ExitStack) -> None:
+    async def wrong(self: Any, key: Any, asked: Any) -> Any:
+        turn = concerts_service._Turn(key, asked, self._stamp)
+        section, reservations = await self._load(key, turn.needed)
+        turn.fold(section, reservations, self._clock.now())
+        for _ in range(aggregates.CONFLICT_RETRIES):
+            if turn.commit is None:
+                return turn.results
+            (outcome,) = await self._records.commit((turn.commit,))
+            if isinstance(outcome, Committed):
+                return turn.results
+            section, reservations = await self._load(key, [put.id for put in turn.commit.puts])
+            versions = {key.partition: section.version} | {id: each.version for id, each in reservations.items()}
+            puts = [put._replace(expected=versions.get(put.id, 0)) for put in turn.commit.puts]
+            turn.commit = turn.commit._replace(puts=puts)
+        raise Busy("too many conflicts")
+
+    swap(stack, concerts_service.Concerts, "_take_turn", wrong)
+
+
+@bug("turn: a conflict is taken for success")
+def _(stack: ExitStack) -> None:
+    async def wrong(self: Any, key: Any, asked: Any) -> Any:
+        turn = concerts_service._Turn(key, asked, self._stamp)
+        section, reservations = await self._load(key, turn.needed)
+        turn.fold(section, reservations, self._clock.now())
+        if turn.commit is not None:
+            await self._records.commit((turn.commit,))
+        return turn.results
+
+    swap(stack, concerts_service.Concerts, "_take_turn", wrong)
+
+
+@bug("turn: answers before the commit is durable")
+def _(stack: ExitStack) -> None:
+    right = concerts_service.Concerts._take_turn
+
+    async def wrong(self: Any, key: Any, asked: Any) -> Any:
+        turn = concerts_service._Turn(key, asked, self._stamp)
+        section, reservations = await self._load(key, turn.needed)
+        turn.fold(section, reservations, self._clock.now())
+        task = asyncio.get_running_loop().create_task(right(self, key, asked))
+        task.add_done_callback(lambda done: done.exception())
+        return turn.results
+
+    swap(stack, concerts_service.Concerts, "_take_turn", wrong)
+
+
+@bug("turn: every command is decided on the section as it was loaded")
+def _(stack: ExitStack) -> None:
+    right = concerts_service._Turn.fold
+
+    def wrong(self: Any, section: Any, loaded: Any, now: datetime) -> None:
+        def stale(seating: Seating, command: Any, at: datetime) -> Decision[Seating]:
+            return decide(Seating(section.state, seating.reservations), command, at)
+
+        decide = concerts_domain.decide
+        with ExitStack() as meanwhile:
+            swap(meanwhile, concerts_domain, "decide", stale)
+            right(self, section, loaded, now)
+
+    swap(stack, concerts_service._Turn, "fold", wrong)
+
+
+@bug("turn: one event told twice in one turn counts twice")
+def _(stack: ExitStack) -> None:
+    class Unequal(Handled):
+        __slots__ = ()
+        __hash__ = object.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            return self is other
+
+    swap(stack, concerts_service, "Handled", Unequal)
+
+
+@bug("inbox: concerts does not write down what it has handled")
+def _(stack: ExitStack) -> None:
+    _forget_handled(stack, concerts_service)
+
+
+@bug("commit: an event that met a conflict is answered as handled", theme="changes of mind")
+def _(stack: ExitStack) -> None:
+    right = aggregates.EachAlone._round
+
+    async def wrong(self: Any, deliveries: Any, waiting: Any, answers: Any, changed: Any) -> list[int]:
+        for i in await right(self, deliveries, waiting, answers, changed):
+            answers[i] = Answer.SUCCESS
+        return []
+
+    swap(stack, aggregates.EachAlone, "_round", wrong)
+
+
+@bug("commit: the store does not look at versions")
+def _(stack: ExitStack) -> None:
+    right = FaultyStore.commit
+
+    async def wrong(self: Any, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        def current(put: Put) -> Put:
+            row = self.disk.tables[put.kind].get(put.id)
+            return put._replace(expected=row.stored.version if row else 0)
+
+        return await right(self, [each._replace(puts=[current(put) for put in each.puts]) for each in commits])
+
+    swap(stack, FaultyStore, "commit", wrong)
+
+
+@bug("commit: events are published before they are committed")
+def _(stack: ExitStack) -> None:
+    right = FaultyStore.commit
+
+    async def wrong(self: Any, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        codec = self.disk.codec
+        early = [
+            Outgoing(1 + position, codec.catalogue.topic_of(event.type).name, codec.encode(event))
+            for position, event in enumerate(event for commit in commits for event in commit.events)
+        ]
+        if early and self._listeners:
+            await _bus_of(self).publish(early)
+        return await right(self, commits)
+
+    def _bus_of(store: Any) -> Any:
+        return store._process.relay._bus
+
+    swap(stack, FaultyStore, "commit", wrong)
+
+
+@bug("commit: state and events are two commits")
+def _(stack: ExitStack) -> None:
+    right = FaultyStore.commit
+
+    async def wrong(self: Any, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        outcomes = await right(self, [commit._replace(events=()) for commit in commits])
+        told = [
+            Commit(commit.partition, events=commit.events)
+            for commit, outcome in zip(commits, outcomes, strict=True)
+            if isinstance(outcome, Committed) and commit.events
+        ]
+        if told:
+            await right(self, told)
+        return outcomes
+
+    swap(stack, FaultyStore, "commit", wrong)
+
+
+# -- orders -------------------------------------------------------------------------------------------------------
+
+
+@bug("orders: paid when the money is there, before the seats are sold")
+def _(stack: ExitStack) -> None:
+    right = orders_service.Orders.__init__
+
+    def wrong(self: Any, *args: Any, **kwargs: Any) -> None:
+        right(self, *args, **kwargs)
+        self._each._decisions = {**self._each._decisions, PaymentCompleted: orders_service._on_sold}
+
+    swap(stack, orders_service.Orders, "__init__", wrong)
+    hears = dict(processes.HEARS)
+    hears["orders"] |= {"PaymentCompleted"}
+    for module in (processes, storms, world):
+        swap(stack, module, "HEARS", hears)
+
+
+@bug("orders: seats that are sold revive an order that its buyer cancelled")
+def _(stack: ExitStack) -> None:
+    right = orders_domain.pay
+
+    def wrong(order: Order, *, reservation_id: str) -> Decision[Order]:
+        if order.status is orders_domain.Status.CANCELLED:
+            order = msgspec.structs.replace(order, reason=CancelReason.EXPIRED)
+        return right(order, reservation_id=reservation_id)
+
+    swap(stack, orders_domain, "pay", wrong)
+
+
+@bug("orders: a failed payment cancels an order that is paid", theme="slow payments")
+def _(stack: ExitStack) -> None:
+    def wrong(order: Order, reason: CancelReason) -> Decision[Order]:
+        if order.status is orders_domain.Status.CANCELLED:
+            return Decision(order)
+        return orders_domain._cancelled(order, reason)
+
+    swap(stack, orders_domain, "fail", wrong)
+
+
+@bug("orders: a cancellation that met a conflict is answered as done")
+def _(stack: ExitStack) -> None:
+    async def wrong(self: Any, order_id: str, decide: Any, cause: Cause) -> Order:
+        known = await ORDERS.one(self._records, order_id)
+        decision = decide(known.state)
+        if decision.state is not known.state:
+            events = self._stamp.all(decision.events, cause, self._clock.now())
+            await self._records.commit((Commit(order_id, (ORDERS.put(decision.state, known.version),), events),))
+        state: Order = decision.state
+        return state
+
+    swap(stack, orders_service.Orders, "_change", wrong)
+
+
+@bug("orders: answers before the order is durable")
+def _(stack: ExitStack) -> None:
+    right = orders_service.Orders._place
+
+    async def wrong(self: Any, wish: Any, cause: Any, order_id: Any, keep: Any) -> Order:
+        records = self._records
+
+        class Later:
+            async def commit(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+                task = asyncio.get_running_loop().create_task(records.commit(commits))
+                task.add_done_callback(lambda done: done.exception())
+                return [Committed() for _ in commits]
+
+        hurried = object.__new__(type(self))
+        hurried.__dict__.update(self.__dict__ | {"_records": Later()})
+        order: Order = await right(hurried, wish, cause, order_id, keep)
+        return order
+
+    swap(stack, orders_service.Orders, "_place", wrong)
+
+
+@bug("orders: the answer to an Idempotency-Key is not kept")
+def _(stack: ExitStack) -> None:
+    right = orders_service.Orders.place
+
+    async def wrong(self: Any, wish: Any, *, cause: Any, order_id: Any = None, keep: Any = None) -> Order:
+        return await right(self, wish, cause=cause, order_id=order_id, keep=None)
+
+    swap(stack, orders_service.Orders, "place", wrong)
+
+
+@bug("orders: the order of an Idempotency-Key gets a new id each time")
+def _(stack: ExitStack) -> None:
+    right = orders_service.Orders.place
+
+    async def wrong(self: Any, wish: Any, *, cause: Any, order_id: Any = None, keep: Any = None) -> Order:
+        return await right(self, wish, cause=cause, order_id=None, keep=None)
+
+    swap(stack, orders_service.Orders, "place", wrong)
+
+
+@bug("orders: another wish under the same key gets the first one's seats", theme="impatience")
+def _(stack: ExitStack) -> None:
+    swap(stack, orders_api, "from_key", lambda prefix, *parts: from_key(prefix, *parts[:2]))
+    reserve = orders_domain.reserve
+
+    def unchecked(order: Order, held: SeatsHeld) -> Decision[Order]:
+        as_held = msgspec.structs.replace(order, quantity=held.quantity, section=held.section)
+        decision = reserve(as_held, held)
+        return Decision(msgspec.structs.replace(decision.state, quantity=order.quantity), decision.events)
+
+    swap(stack, orders_domain, "reserve", unchecked)
+
+
+@bug("orders: what waits for its seats is forgotten")
+def _(stack: ExitStack) -> None:
+    async def wrong(self: Any) -> int:
+        return 0
+
+    swap(stack, orders_service.Orders, "sweep", wrong)
+
+
+# -- keys ---------------------------------------------------------------------------------------------------------
+
+
+@bug("keys: another body gets the first one's answer")
+def _(stack: ExitStack) -> None:
+    class Constant:
+        def hexdigest(self) -> str:
+            return "same"
+
+    swap(stack, idempotency, "sha256", lambda request: Constant())
+
+
+@bug("keys: a refusal is not kept")
+def _(stack: ExitStack) -> None:
+    right = idempotency.IdempotencyKeys.once
+
+    async def wrong(self: Any, *, route: str, key: str, request: bytes, act: Any, refuse: Any) -> Any:
+        refused: list[Any] = []
+
+        async def noted(keep: Any) -> Any:
+            try:
+                return await act(keep)
+            except Busy:
+                raise
+            except Refusal as refusal:
+                refused.append(refuse(refusal))
+                raise Busy("not kept") from refusal
+
+        try:
+            return await right(self, route=route, key=key, request=request, act=noted, refuse=refuse)
+        except Busy:
+            if refused:
+                return refused[0]
+            raise
+
+    swap(stack, idempotency.IdempotencyKeys, "once", wrong)
+
+
+# -- money --------------------------------------------------------------------------------------------------------
+
+
+@bug("payments: each attempt has a key of its own")
+def _(stack: ExitStack) -> None:
+    swap(stack, Payment, "key", property(lambda self: f"{self.id}.{self.round}{self.tries:02}"))
+
+
+@bug("payments: no answer in time is taken for a decline")
+def _(stack: ExitStack) -> None:
+    right = payments_domain.attempted
+
+    def wrong(payment: Payment, outcome: Any, detail: Any, **kwargs: Any) -> Decision[Payment]:
+        if outcome is payments_domain.Outcome.UNKNOWN:
+            outcome = payments_domain.Outcome.DECLINED
+        return right(payment, outcome, detail, **kwargs)
+
+    swap(stack, payments_domain, "attempted", wrong)
+
+
+@bug("payments: gives up without making sure that nothing was taken")
+def _(stack: ExitStack) -> None:
+    right = payments_domain.attempted
+
+    def wrong(payment: Payment, outcome: Any, detail: Any, **kwargs: Any) -> Decision[Payment]:
+        decision = right(payment, outcome, detail, **kwargs)
+        if decision.state.closing is FailureReason.GAVE_UP:
+            return payments_domain._failed(decision.state, FailureReason.GAVE_UP, returned=False)
+        return decision
+
+    swap(stack, payments_domain, "attempted", wrong)
+
+
+@bug("payments: a round that expired fails without making sure that nothing was taken")
+def _(stack: ExitStack) -> None:
+    async def nothing_held(self: Any, key: str) -> bool:
+        return False
+
+    swap(stack, Gateway, "void", nothing_held)
+
+
+@bug("payments: what came of one round is booked on the next", theme="frozen")
+def _(stack: ExitStack) -> None:
+    swap(stack, payments_service, "_for_its_round", lambda payment, step: step)
+
+
+@bug("payments: an order that is told of again is begun again")
+def _(stack: ExitStack) -> None:
+    right = payments_domain.begin
+
+    def wrong(payment: Payment | None, order: Any, **kwargs: Any) -> Decision[Payment]:
+        return right(None, order, **kwargs)
+
+    swap(stack, payments_domain, "begin", wrong)
+
+
+@bug("payments: a cancelled order is charged all the same")
+def _(stack: ExitStack) -> None:
+    swap(
+        stack,
+        payments_domain,
+        "order_cancelled",
+        lambda payment, order, *, cause, now: Decision(payment) if payment is not None else None,
+    )
+
+
+@bug("payments: a cancellation that comes before the order is forgotten", theme="changes of mind")
+def _(stack: ExitStack) -> None:
+    swap(stack, payments_domain, "_never", lambda order, *, now: None)
+
+
+@bug("payments: a refused sale is not refunded")
+def _(stack: ExitStack) -> None:
+    right = payments_service.Payments._on_sale_refused
+
+    def wrong(self: Any, payment: Payment | None, event: Envelope, now: datetime) -> Any:
+        right(self, payment, event, now)
+        return Decision(payment)
+
+    swap(stack, payments_service.Payments, "_on_sale_refused", wrong)
+
+
+@bug("payments: a refund without an answer is taken for done")
+def _(stack: ExitStack) -> None:
+    right = Gateway.refund
+
+    async def wrong(self: Any, key: str) -> None:
+        try:
+            await right(self, key)
+        except GatewayTrouble:
+            return
+
+    swap(stack, Gateway, "refund", wrong)
+
+
+@bug("payments: what a crash cut off is never taken up")
+def _(stack: ExitStack) -> None:
+    async def wrong(self: Any) -> int:
+        return 0
+
+    swap(stack, payments_service.Payments, "sweep", wrong)
+
+
+@bug("payments: a new round is begun while the last one is not over")
+def _(stack: ExitStack) -> None:
+    right = payments_domain.retry
+
+    def wrong(payment: Payment, **kwargs: Any) -> Payment:
+        if payment.status is payments_domain.Status.PENDING and not payment.closed:
+            return msgspec.structs.replace(payment, round=payment.round + 1)
+        return right(payment, **kwargs)
+
+    swap(stack, payments_domain, "retry", wrong)
+
+
+# -- delivery -----------------------------------------------------------------------------------------------------
+
+
+@bug("relay: what is in the outbox after a crash is not published")
+def _(stack: ExitStack) -> None:
+    async def wrong(self: Any) -> None:
+        self._behind = False
+
+    async def never(self: Any) -> None:
+        return
+
+    swap(stack, relay.Relay, "_catch_up", wrong)
+    swap(stack, relay.Relay, "_look_again", never)
+
+
+@bug("relay: nobody looks for events whose commit got no answer")
+def _(stack: ExitStack) -> None:
+    async def never(self: Any) -> None:
+        return
+
+    swap(stack, relay.Relay, "_look_again", never)
+
+
+@bug("relay: takes events from the outbox before the bus has them")
+def _(stack: ExitStack) -> None:
+    right = relay.Relay._publish
+
+    async def wrong(self: Any, batch: int, entries: Sequence[Outgoing]) -> None:
+        self._outbox.delivered([entry.position for entry in entries])
+        await right(self, batch, entries)
+
+    swap(stack, relay.Relay, "_publish", wrong)
+
+
+@bug("relay: what the bus refuses is dropped")
+def _(stack: ExitStack) -> None:
+    right = relay.Relay._try
+
+    async def wrong(self: Any, entries: Sequence[Outgoing]) -> Sequence[bool]:
+        await right(self, entries)
+        return [True] * len(entries)
+
+    swap(stack, relay.Relay, "_try", wrong)
+
+
+@bug("bus: an event that is to be delivered again is dropped")
+def _(stack: ExitStack) -> None:
+    swap(stack, embedded_bus._Queue, "_again", lambda self, delivery, batch: batch.close())
+
+
+# -- notifications and audit --------------------------------------------------------------------------------------
+
+
+@bug("notifications: a new notification for each delivery")
+def _(stack: ExitStack) -> None:
+    made = [0]
+
+    def wrong(kind: Any, order_id: str) -> str:
+        made[0] += 1
+        return f"{kind.value}-{order_id.partition('-')[2]}.{made[0]}"
+
+    swap(stack, notifications_domain, "notification_id", wrong)
+    _forget_handled(stack, notifications_service)
+
+
+@bug("notifications: the buyer is told of every cancellation that he was paid")
+def _(stack: ExitStack) -> None:
+    right = notifications_domain.tell
+
+    def wrong(fact: Any, **kwargs: Any) -> Any:
+        if isinstance(fact, OrderCancelled) and fact.was_paid and fact.total and fact.section and fact.reservation_id:
+            fact = OrderPaid(
+                order_id=fact.order_id,
+                concert_id=fact.concert_id,
+                reservation_id=fact.reservation_id,
+                section=fact.section,
+                quantity=fact.quantity,
+                total=fact.total,
+                reachable=fact.reachable,
+            )
+        return right(fact, **kwargs)
+
+    swap(stack, notifications_domain, "tell", wrong)
+
+
+@bug("notifications: a message whose sending a crash cut off is never sent")
+def _(stack: ExitStack) -> None:
+    right = notifications_domain.take_up
+
+    def wrong(notification: Any, **kwargs: Any) -> Any:
+        taken = right(notification, **kwargs)
+        return msgspec.structs.replace(taken, due_at=None)
+
+    swap(stack, notifications_domain, "take_up", wrong)
+
+
+@bug("audit: an event is recorded each time that it comes")
+def _(stack: ExitStack) -> None:
+    right = audit_store.put_entry
+
+    def wrong(entry: Any, event: Envelope) -> Put:
+        put = right(entry, event)
+        return put._replace(id=f"{put.id}.{entry.sequence}")
+
+    swap(stack, audit_store, "put_entry", wrong)
+    swap(stack, audit_service._Recent, "add", lambda self, ids: None)
+
+
+@bug("audit: effects are recorded before their causes")
+def _(stack: ExitStack) -> None:
+    right = audit_domain.causes_first
+
+    def wrong(batch: Any, is_recorded: Any) -> Any:
+        return right([(id, None, waits) for id, _, waits in batch], is_recorded)
+
+    swap(stack, audit_service, "causes_first", wrong)
+
+
+@bug("audit: an event that came before its cause is answered as recorded")
+def _(stack: ExitStack) -> None:
+    right = audit_service.Audit.handle
+
+    async def wrong(self: Any, deliveries: Sequence[Delivery]) -> list[Answer]:
+        await right(self, deliveries)
+        return [Answer.SUCCESS] * len(deliveries)
+
+    swap(stack, audit_service.Audit, "handle", wrong)
+
+
+@bug("audit: a batch that met a conflict is answered as recorded")
+def _(stack: ExitStack) -> None:
+    right = audit_service.Audit._commit
+
+    async def wrong(self: Any, entries: Any) -> None:
+        await right(self, entries)
+
+    swap(stack, audit_service.Audit, "_commit", wrong)
+
+
+@bug("audit: a hash does not cover all that came before")
+def _(stack: ExitStack) -> None:
+    swap(stack, audit_service, "link", lambda previous, event: audit_domain.link(previous[:1], event))
+
+
+def _forget_handled(stack: ExitStack, module: Any) -> None:
+    right = module.Commit
+
+    def wrong(partition: str, puts: Any = (), events: Any = (), handled: Any = ()) -> Commit:
+        commit: Commit = right(partition, puts, events, ())
+        return commit
+
+    swap(stack, module, "Commit", wrong)

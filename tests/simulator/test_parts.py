@@ -1,0 +1,172 @@
+"""The simulated surroundings behave like the real ones at their worst, and no worse."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+from tests.contracts.samples import CODEC, NOTE, key, noted, of
+
+from cludale.kernel.money import Money
+from cludale.ports.bus import Answer, Delivery
+from cludale.ports.outbox import Outgoing
+from cludale.ports.payment_gateway import Declined
+from cludale.ports.records import Put, StoreUnavailable
+from cludale.simulator.delivery import Broker
+from cludale.simulator.faults import Chaos, Fault, Weather
+from cludale.simulator.loop import OUTSIDE, SimulatedLoop
+from cludale.simulator.memory import Disk
+from cludale.simulator.provider import Movement, Provider
+from cludale.simulator.storage import FaultyStore
+from cludale.simulator.trace import Trace
+
+PRICE = Money(4500, "EUR")
+
+
+def chaos(**rates: float) -> Chaos:
+    weather = Weather({Fault[name]: rate for name, rate in rates.items()}, lag_seconds=0.01)
+    return Chaos(random.Random(1), weather, Trace())
+
+
+def simulated(work: Callable[[], Awaitable[None]]) -> None:
+    loop = SimulatedLoop(random.Random(1))  # type: ignore[abstract] # what is left out is I/O
+
+    async def main() -> None:
+        await work()
+
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+
+
+class Nobody:
+    """A process that a test kills."""
+
+    name = "nobody"
+    failed = False
+
+    async def crash(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    def lose_store(self) -> None:
+        self.failed = True
+
+
+NOTED = of(Put(NOTE, "a", b"{}", 0), events=(noted("e1"),))
+
+
+@pytest.mark.parametrize(("fault", "written"), [("COMMIT_AWAY", False), ("COMMIT_UNKNOWN", True)])
+def test_a_commit_that_fails_is_written_or_not_and_is_told_to_no_listener(fault: str, written: bool) -> None:
+    async def work() -> None:
+        disk, told = Disk([NOTE], CODEC), list[Outgoing]()
+        store = FaultyStore(disk, Nobody(), chaos(**{fault: 1.0}), is_file=False)
+        store.listen(told.extend)
+        with pytest.raises(StoreUnavailable):
+            await store.commit([NOTED])
+        assert (list(disk.get(NOTE, [key("a")])) == ["a"]) is written
+        assert bool(disk.outbox) is written
+        assert told == []
+
+    simulated(work)
+
+
+def test_a_file_that_fails_under_a_commit_is_lost_to_its_process() -> None:
+    async def work() -> None:
+        process = Nobody()
+        store = FaultyStore(Disk([NOTE], CODEC), process, chaos(COMMIT_UNKNOWN=1.0), is_file=True)
+        with pytest.raises(StoreUnavailable):
+            await store.commit([NOTED])
+        with pytest.raises(StoreUnavailable):
+            await store.get(NOTE, [key("a")])
+        assert process.failed
+
+    simulated(work)
+
+
+def test_when_the_faults_stop_nothing_fails_any_more() -> None:
+    async def work() -> None:
+        weather = chaos(COMMIT_AWAY=1.0, READ_AWAY=1.0)
+        weather.active = False
+        store = FaultyStore(Disk([NOTE], CODEC), Nobody(), weather, is_file=False)
+        await store.commit([NOTED])
+        assert list(await store.get(NOTE, [key("a")])) == ["a"]
+        assert not any(weather.fired.values())
+
+    simulated(work)
+
+
+class Ledger:
+    """What the provider booked."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, Movement, int]] = []
+
+    def __call__(self, key: str, movement: Movement, amount: Money) -> None:
+        self.lines.append((key, movement, amount.amount))
+
+
+def provider() -> tuple[Provider, Ledger]:
+    ledger = Ledger()
+    return Provider(chaos(), ledger, attempt_seconds=1.0), ledger
+
+
+def test_one_key_moves_money_once() -> None:
+    at_the_bank, ledger = provider()
+    for _ in range(3):
+        at_the_bank.charge("k", PRICE, declines=False)
+    for _ in range(3):
+        at_the_bank.refund("k")
+    assert ledger.lines == [("k", Movement.CAPTURE, 4500), ("k", Movement.REFUND, 4500)]
+
+
+def test_after_a_void_nothing_is_taken() -> None:
+    at_the_bank, ledger = provider()
+    assert at_the_bank.void("k") is False
+    with pytest.raises(Declined):
+        at_the_bank.charge("k", PRICE, declines=False)
+    assert ledger.lines == []
+
+
+def test_a_void_gives_back_what_was_taken_and_says_so_each_time() -> None:
+    at_the_bank, ledger = provider()
+    at_the_bank.charge("k", PRICE, declines=False)
+    assert at_the_bank.void("k") is True
+    assert at_the_bank.void("k") is True
+    assert len(ledger.lines) == 2
+
+
+def test_a_declined_key_stays_declined() -> None:
+    at_the_bank, ledger = provider()
+    for declines in (True, False):
+        with pytest.raises(Declined):
+            at_the_bank.charge("k", PRICE, declines=declines)
+    assert ledger.lines == []
+
+
+def test_the_broker_delivers_until_it_is_told_of_success() -> None:
+    async def work() -> None:
+        attempts: list[int] = []
+
+        async def handle(deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+            attempts.extend(delivery.attempt for delivery in deliveries)
+            return [Answer.SUCCESS if delivery.attempt > 3 else Answer.RETRY for delivery in deliveries]
+
+        broker = Broker(CODEC, chaos(), {"s": frozenset({"OrderNoted"})}, lambda _: (OUTSIDE, handle), lambda _: None)
+        broker.take(Outgoing(1, "order-events", CODEC.encode(noted("e1"))))
+        assert broker.under_way == 1
+        await asyncio.sleep(60)
+        assert attempts == [1, 2, 3, 4]
+        assert broker.under_way == 0
+
+    simulated(work)
+
+
+def test_the_broker_keeps_what_nobody_is_there_to_hear() -> None:
+    async def work() -> None:
+        broker = Broker(CODEC, chaos(), {"s": frozenset({"OrderNoted"})}, lambda _: None, lambda _: None)
+        broker.take(Outgoing(1, "order-events", CODEC.encode(noted("e1"))))
+        await asyncio.sleep(60)
+        assert broker.under_way == 1
+
+    simulated(work)
