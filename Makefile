@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 # No cache: what is installed is all that the disk has to hold.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-cache-dir --quiet
 
-.PHONY: help run test bench lock format clean
+.PHONY: help run test test-slow reliability bench lock format clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runs ## Start all of Cludale Tickets on http://127.0.0.1:8080, data in ./data
 	@CLUDALE_DEMO=$${CLUDALE_DEMO-1} exec $(BIN)/cludale serve
@@ -22,6 +22,12 @@ test: $(VENV)/.checks ## Check everything: ruff, mypy, import-linter, pytest
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-slow: $(VENV)/.checks ## Hurt the server in more ways, for some minutes: crashes, disks, races, overload
+	RELIABILITY_SCALE=slow $(BIN)/pytest tests/faults $(PYTEST_ARGS)
+
+reliability: $(VENV)/.checks ## All fault tests and the simulator, for hours; the figures go to docs/reliability.md
+	$(BIN)/python -m tools.reliability $(RELIABILITY_ARGS)
 
 bench: $(VENV)/.checks ## Run the benchmark; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
