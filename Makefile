@@ -5,10 +5,11 @@ SHELL := /bin/sh
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
+SEEDS ?= 10000
 # No cache: what is installed is all that the disk has to hold.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-cache-dir --quiet
 
-.PHONY: help run test test-slow reliability bench lock format clean
+.PHONY: help run test test-slow reliability bench simulate hunt lock format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +32,12 @@ reliability: $(VENV)/.checks ## All fault tests and the simulator, for hours; th
 
 bench: $(VENV)/.checks ## Run the benchmark; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+simulate: $(VENV)/.runs ## Run the platform in virtual time with faults of every kind, SEEDS=10000 times
+	$(BIN)/python -m cludale.simulator --seeds $(SEEDS) $(SIMULATE_ARGS)
+
+hunt: $(VENV)/.checks ## Plant bugs, and see within how many seeds the simulator finds each
+	$(BIN)/python -m tests.simulator.hunt $(HUNT_ARGS)
 
 format: $(VENV)/.checks ## Put the sources into the agreed form
 	$(BIN)/ruff check --fix .
