@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from cludale.simulator.campaign import ENOUGH_SEEDS, run_campaign
+from cludale.simulator.campaign import run_campaign
+from cludale.simulator.tally import ENOUGH_SEEDS
 from cludale.simulator.trace import Digest, Trace
 from cludale.simulator.world import run
 

@@ -16,6 +16,7 @@ from cludale.cli.screen import fail, table
 from cludale.cli.serve import serve
 from cludale.rehearsal.command import rehearse
 from cludale.settings import Settings, UnusableSetting
+from cludale.simulator.command import simulate
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -63,6 +64,7 @@ app.add_typer(orders.app, name="orders")
 app.add_typer(audit.app, name="audit")
 app.command()(rehearse)
 app.command()(check)
+app.command()(simulate)
 
 
 def main() -> None:

@@ -11,11 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cludale.simulator.campaign import ENOUGH_SEEDS, Tally, run_campaign
 from cludale.simulator.faults import Fault, Situation
-from cludale.simulator.plan import THEMES
+from cludale.simulator.tally import ENOUGH_SEEDS, Tally
+from cludale.simulator.themes import THEMES
 from cludale.simulator.trace import Digest, Trace
-from cludale.simulator.world import run
 
 FINDINGS_SHOWN = 5
 LINES_SHOWN = 40
@@ -54,6 +53,8 @@ def simulate(
 
 
 def _run_one(seed: int, themes: Sequence[str] | None, *, trace: bool, digest: bool) -> int:
+    from cludale.simulator.world import run  # noqa: PLC0415 - the whole platform: `cludale --help` goes without
+
     sink = Digest()
     outcome = run(seed, Trace(_print if trace else sink if digest else None), themes=themes)
     if digest:
@@ -73,6 +74,8 @@ def _print(line: str) -> None:
 
 
 def _run_many(seeds: range, workers: int, failures: int, themes: Sequence[str] | None, console: Console) -> Tally:
+    from cludale.simulator.campaign import run_campaign  # noqa: PLC0415 - as above
+
     with Progress(
         TextColumn("seeds"),
         BarColumn(),

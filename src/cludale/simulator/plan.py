@@ -12,6 +12,7 @@ from cludale.services.orders.api import PlaceOrder
 from cludale.simulator.faults import Fault, Weather
 from cludale.simulator.people import Plan
 from cludale.simulator.processes import SERVICES, Limits
+from cludale.simulator.themes import THEMES
 
 CLOCK_JUMP_SECONDS = 12.0
 """The furthest that a clock jumps."""
@@ -84,76 +85,6 @@ RATES: Mapping[Fault, float] = {
 
 _FACTORS = (0.0, 0.0, 0.3, 1.0, 1.0, 2.5)
 
-THEMES: Mapping[str, Mapping[Fault, float]] = {
-    "clocks": {
-        Fault.CLOCK_FORWARD: 10.0,
-        Fault.CLOCK_BACK: 10.0,
-        Fault.CLOCK_SKEW: 1.0,
-        Fault.CHARGE_SLOW: 0.6,
-        Fault.CHARGE_TROUBLE: 0.2,
-    },
-    "slow payments": {
-        Fault.CHARGE_SLOW: 0.5,
-        Fault.CHARGE_LATE: 0.3,
-        Fault.CHARGE_UNANSWERED: 0.3,
-        Fault.PROVIDER_OUTAGE: 2.0,
-        Fault.PAID_AGAIN: 0.6,
-        Fault.PAID_AT_ONCE: 0.4,
-    },
-    "crashes": {
-        Fault.CRASH_AT_STEP: 12.0,
-        Fault.CRASH_BEFORE_COMMIT: 0.02,
-        Fault.CRASH_AFTER_COMMIT: 0.04,
-        Fault.CRASH_BEFORE_ACK: 0.04,
-        Fault.CRASH_WHILE_PAYING: 0.15,
-        Fault.CRASH_WHILE_HOLDING: 0.1,
-    },
-    "frozen": {
-        Fault.PAUSED: 6.0,
-        Fault.PAUSED_WHILE_PAYING: 0.3,
-        Fault.DELIVERY_AGAIN: 0.15,
-        Fault.DECLINED: 0.4,
-        Fault.CHARGE_TROUBLE: 0.2,
-        Fault.PAID_AGAIN: 0.9,
-    },
-    "bad delivery": {
-        Fault.DELIVERY_LATE: 0.4,
-        Fault.DELIVERY_TWICE: 0.3,
-        Fault.DELIVERY_AGAIN: 0.2,
-        Fault.DELIVERY_REORDERED: 0.8,
-        Fault.ACK_LOST: 0.2,
-        Fault.CANCELLED_AT_ONCE: 0.1,
-    },
-    "bad store": {
-        Fault.COMMIT_UNKNOWN: 0.08,
-        Fault.COMMIT_AWAY: 0.08,
-        Fault.COMMIT_IN_PART: 0.3,
-        Fault.STORE_SLOW: 0.1,
-    },
-    "concerts far away": {
-        Fault.HOLD_UNASKED: 0.3,
-        Fault.HOLD_UNANSWERED: 0.3,
-        Fault.HOLD_SLOW: 0.3,
-        Fault.PARTITION: 3.0,
-    },
-    "changes of mind": {
-        Fault.CANCELLED_AT_ONCE: 0.3,
-        Fault.CANCELLED_AT_EXPIRY: 0.3,
-        Fault.CANCELLED_BY_ORGANIZER: 0.1,
-        Fault.PAID_AGAIN: 0.6,
-        Fault.DELIVERY_LATE: 0.3,
-        Fault.DELIVERY_TWICE: 0.2,
-        Fault.STORE_SLOW: 0.15,
-    },
-    "impatience": {
-        Fault.KEY_RACED: 0.5,
-        Fault.KEY_REPEATED: 0.5,
-        Fault.KEY_REUSED: 0.4,
-        Fault.REPLY_LOST: 0.3,
-        Fault.HUNG_UP: 0.2,
-    },
-}
-"""Runs in which some faults come together and often: what one alone seldom does, they do to each other."""
 _CLOCK_FAULTS = (Fault.CLOCK_FORWARD, Fault.CLOCK_BACK, Fault.CLOCK_SKEW)
 _METHODS = ("card-ok",) * 9 + ("card-declined",)
 _WORTH_A_CANCEL = ("OrderPlaced", "TicketReserved", "PaymentCompleted", "SeatsSold", "OrderPaid", "PaymentFailed")
