@@ -162,7 +162,7 @@ def test_a_store_that_another_process_locks_turns_buyers_away_and_loses_nothing(
     faults.expect(fault)
     with victim(folder) as served:
         served.concert("c-large", seats=1_000_000)
-        for _ in range(scale.of_three(1, 2, 10)):
+        for _ in range(scale.of_three(1, 1, 10)):
             crowd.rush(served, 100)
             with locked(folder / STORE):
                 began = monotonic()

@@ -84,7 +84,7 @@ def test_at_twice_the_rate_that_can_be_served_those_who_are_let_in_are_served_fa
     tmp_path: Path, scale: Scale, faults: Faults, figures: Figures
 ) -> None:
     faults.expect("buyer turned away at once (503)")
-    rounds, seconds = scale.of_three(1, 3, 9), scale.of_three(2.0, 3.0, 6.0)
+    rounds, seconds = scale.of_three(1, 2, 9), scale.of_three(2.0, 3.0, 6.0)
     folder = tmp_path / "data"
     ratios, peaks, under_load = [], [], []
     with victim(folder, settings={"CLUDALE_LOG_LEVEL": "error"}) as served:

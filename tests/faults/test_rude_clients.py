@@ -76,7 +76,7 @@ def test_five_hundred_slow_senders_do_not_hurt_the_others_and_are_sent_away(
     faults.expect("slow sender")
     names, ended = iter(range(10**9)), Counter[str]()
     alone, beside = [], []
-    rounds = scale.of_three(1, 3, 9)
+    rounds = scale.of_three(1, 1, 9)
     with victim(tmp_path / "data", settings={**HASTE, "CLUDALE_REQUEST_SECONDS": str(REQUEST_SECONDS)}) as served:
         served.concert("c", seats=1_000_000)
         uvloop.run(sale(served, 1, names))
