@@ -9,7 +9,7 @@ SEEDS ?= 10000
 # No cache: what is installed is all that the disk has to hold.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-cache-dir --quiet
 
-.PHONY: help run test test-slow reliability bench simulate hunt lock format clean
+.PHONY: help run test test-slow reliability bench soak simulate hunt lock format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ simulate: $(VENV)/.runs ## Run the platform in virtual time with faults of every
 
 hunt: $(VENV)/.checks ## Plant bugs, and see within how many seeds the simulator finds each
 	$(BIN)/python -m tests.simulator.hunt $(HUNT_ARGS)
+
+soak: $(VENV)/.checks ## Half a million orders in a row: memory, speed, restart
+	$(BIN)/python -m benchmarks.soak $(SOAK_ARGS)
 
 format: $(VENV)/.checks ## Put the sources into the agreed form
 	$(BIN)/ruff check --fix .
