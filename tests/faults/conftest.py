@@ -13,6 +13,8 @@ import pytest
 from tests.faults.experiment import Faults, Figures, Scale
 
 HERE = Path(__file__).parent
+FULL_SECONDS = 3 * 3600
+"""A test in full counts may take that long."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -20,12 +22,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if Scale.of(os.environ) is not Scale.QUICK:
-        return
-    late = [item for item in items if HERE in item.path.parents and item.get_closest_marker("slow")]
-    if late:
-        config.hook.pytest_deselected(items=late)
-        items[:] = [item for item in items if item not in late]
+    scale = Scale.of(os.environ)
+    ours = [item for item in items if HERE in item.path.parents]
+    if scale is Scale.FULL:
+        for item in ours:
+            item.add_marker(pytest.mark.timeout(FULL_SECONDS))
+    elif scale is Scale.QUICK:
+        late = [item for item in ours if item.get_closest_marker("slow")]
+        if late:
+            config.hook.pytest_deselected(items=late)
+            items[:] = [item for item in items if item not in late]
 
 
 @pytest.fixture(scope="session")
