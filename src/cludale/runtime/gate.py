@@ -115,8 +115,7 @@ class Gate:
         room = self._waiting_limit
         if now - since >= LEAST_PACE_SECONDS:
             pace = (self._entered - entered) / (now - since)
-            # Whoever comes now goes out after all who are here, so those inside count, too.
-            room = min(room, max(LEAST_WAITING, int(pace * self._waiting_seconds) - self.inside))
+            room = min(room, max(LEAST_WAITING, int(pace * self._waiting_seconds)))
         self._room_outside = room
 
     def _go_round(self) -> None:
