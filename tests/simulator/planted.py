@@ -23,7 +23,7 @@ from cludale.ports.outbox import Outgoing
 from cludale.ports.payment_gateway import GatewayTrouble
 from cludale.ports.records import Commit, Committed, Handled, Outcome, Put
 from cludale.ports.seats import SeatsHeld
-from cludale.runtime import aggregates, idempotency, relay
+from cludale.runtime import aggregates, gate, idempotency, relay
 from cludale.services.audit import domain as audit_domain
 from cludale.services.audit import service as audit_service
 from cludale.services.audit import store as audit_store
@@ -496,6 +496,36 @@ def _(stack: ExitStack) -> None:
     swap(stack, orders_service.Orders, "sweep", wrong)
 
 
+@bug("gate: an order that fails keeps its place inside")
+def _(stack: ExitStack) -> None:
+    async def wrong(self: Any, wish: Any, *, cause: Any, order_id: Any = None, keep: Any = None) -> Order:
+        await self._gate.enter()
+        order: Order = await self._place(wish, cause, order_id, keep)
+        self._gate.leave()
+        return order
+
+    swap(stack, orders_service.Orders, "place", wrong)
+
+
+@bug("gate: whoever hangs up in the moment of being let in keeps their place", theme="impatience")
+def _(stack: ExitStack) -> None:
+    async def wrong(self: Any) -> None:
+        if not self._waiting and self._has_room():
+            self.inside += 1
+            return
+        if self.turns_away():
+            raise Busy("too many")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((loop.time() + self._waiting_seconds, future))
+        if self._patrol is None:
+            self._patrol = loop.call_later(gate.PATROL_SECONDS, self._go_round)
+        await future
+
+    swap(stack, gate.Gate, "enter", wrong)
+    swap(stack, gate.Gate, "_look", lambda self, now: None)
+
+
 # -- keys ---------------------------------------------------------------------------------------------------------
 
 
@@ -655,6 +685,20 @@ def _(stack: ExitStack) -> None:
 @bug("relay: what is in the outbox after a crash is not published")
 def _(stack: ExitStack) -> None:
     async def wrong(self: Any) -> None:
+        self._behind = False
+
+    async def never(self: Any) -> None:
+        return
+
+    swap(stack, relay.Relay, "_catch_up", wrong)
+    swap(stack, relay.Relay, "_look_again", never)
+
+
+@bug("relay: an outbox that can't be read at the start is never read")
+def _(stack: ExitStack) -> None:
+    async def wrong(self: Any) -> None:
+        while entries := await self._outbox.pending(self._cursor, self._page):
+            self._send(entries)
         self._behind = False
 
     async def never(self: Any) -> None:

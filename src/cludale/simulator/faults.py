@@ -92,6 +92,7 @@ class Situation(StrEnum):
     CONFLICT = "a commit met another version"
     HANDLED_BEFORE = "an event was handled before"
     SOLD_OUT = "no seats were left"
+    NOT_ON_SALE = "the on-sale had not begun"
     HOLD_EXPIRED = "a hold expired"
     PENDING = "an order waited for its seats"
     PENDING_FINISHED = "a waiting order got its seats"

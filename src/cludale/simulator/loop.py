@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
+from math import ceil
 from typing import Any, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
@@ -113,11 +114,15 @@ class _Task(asyncio.Task[T]):
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
-    """`shuffle` is how often the next step is any of those that could run, not the one that has waited longest."""
+    """`shuffle` is how often the next step is any of those that could run, not the one that has waited longest.
 
-    def __init__(self, choices: random.Random, *, shuffle: float = 0.0) -> None:
+    With `tick_seconds`, time goes on in ticks of that length, so that much happens in the same moment.
+    """
+
+    def __init__(self, choices: random.Random, *, shuffle: float = 0.0, tick_seconds: float = 0.0) -> None:
         self._random = choices.random
         self.shuffle = shuffle
+        self._tick_seconds = tick_seconds
         self._now = 0.0
         self._ready: list[Step] = []
         self._head = 0
@@ -167,6 +172,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Step:
         """Run `callback` at this virtual time."""
+        if self._tick_seconds:
+            when = ceil(when / self._tick_seconds) * self._tick_seconds
         step = Step(callback, args, context if context is not None else copy_context(), when)
         if not self._closed:
             self._number += 1

@@ -36,7 +36,7 @@ PROBLEMS = Problems(concerts_api.STATUS, orders_api.STATUS, payments_api.STATUS)
 
 _encode = msgspec.json.encode
 _KEY_IN_FLIGHT = b"idempotency-key-in-flight"
-_SOLD_OUT = b"seats-unavailable"
+_PERHAPS_LATER = (b"seats-unavailable", b"not-on-sale")
 
 
 class Plan(NamedTuple):
@@ -48,7 +48,7 @@ class Plan(NamedTuple):
     retries: int
     """How often they ask again where there was no answer."""
     visits: int
-    """How often they come anew, with a new key, where no seats were left."""
+    """How often they come, with a new key each time, where no seats are left or none are on sale yet."""
     cancel_on: str | None
     """Cancel in the very moment in which this event of the order becomes true."""
     cancel_after: float | None
@@ -89,17 +89,23 @@ class Door:
         self._noted = noted
         self._surprised = surprised
 
+    def of(self, process: Process) -> "Door":
+        """The same door, and no process behind it but this one."""
+        return Door(self.chaos, lambda _: process, self._noted, self._surprised)
+
     async def place(self, who: str, wish: PlaceOrder, key: str | None) -> Told:
         """POST /orders."""
         return await self._ask(
             who, "orders", "POST", "/orders", _encode(wish), key, lambda p: p.orders_api.place(wish, key, None)
         )
 
-    async def show(self, who: str, order_id: str) -> Told:
-        """GET /orders/{id}."""
+    async def show(self, who: str, order_id: str, *, wait_seconds: float = 0.0) -> Told:
+        """GET /orders/{id}?wait=…"""
 
         async def act(process: Process) -> Answer:
-            return _order_answer(await process.orders.order(order_id))
+            if not wait_seconds:
+                return _order_answer(await process.orders.order(order_id))
+            return _order_answer(await process.orders.settled(order_id, wait_seconds=wait_seconds))
 
         return await self._ask(who, "orders", "GET", f"/orders/{order_id}", b"", None, act)
 
@@ -268,7 +274,8 @@ class People:
             told = await self._order(
                 who, plan if not visit or plan.key is None else plan._replace(key=f"{plan.key}-{visit}")
             )
-            if told.status != 409 or told.answer is None or _SOLD_OUT not in told.answer.body or not chaos.active:
+            said = told.answer.body if told.answer is not None else b""
+            if not chaos.active or not any(reason in said for reason in _PERHAPS_LATER):
                 break
             await asyncio.sleep(chaos.between(0.2, self._hold_seconds))
 
@@ -294,7 +301,7 @@ class People:
         if plan.cancel_on is not None:
             self._cancels_on[order_id, plan.cancel_on] = plan
         if plan.looks:
-            await door.show(who, order_id)
+            await door.show(who, order_id, wait_seconds=chaos.choices.choice((0.0, 2.0, 5.0)))
         if plan.cancel_after is not None:
             await asyncio.sleep(plan.cancel_after)
             await self._cancel(who, order_id, CancelReason.BUYER)

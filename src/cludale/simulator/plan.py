@@ -9,6 +9,7 @@ from cludale.kernel.money import Money
 from cludale.runtime.backoff import Backoff
 from cludale.services.concerts.api import ScheduleConcert, SectionWish
 from cludale.services.orders.api import PlaceOrder
+from cludale.simulator.clock import MORNING
 from cludale.simulator.faults import Fault, Weather
 from cludale.simulator.people import Plan
 from cludale.simulator.processes import SERVICES, Limits
@@ -100,6 +101,7 @@ class Scene(NamedTuple):
     plans: Sequence[Plan]
     weather: Weather
     shuffle: float
+    tick_seconds: float
     fault_seconds: float
     skew: timedelta
 
@@ -152,7 +154,10 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         payment_attempt_seconds=choices.choice((0.5, 2.0)),
         payment_attempts=choices.choice((2, 4)),
         payment_backoff=Backoff(0.2, choices.choice((1.0, 4.0))),
+        audit_patience=choices.choice((5, 30)),
     )
+    if choices.random() < 0.4:
+        limits = _narrow(choices, limits)
     span = choices.choice((0.2, 3.0, 12.0))
     # What clocks can do wrong shows where every seat is wanted.
     concerts = _concerts(choices, (2, 3, 4) if "clocks" in themes else (2, 3, 4, 6, 6, 10, 20, 60))
@@ -171,8 +176,23 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
             rates, lag_seconds=choices.choice((0.03, 0.1) if "changes of mind" in themes else (0.001, 0.005, 0.03, 0.1))
         ),
         shuffle=choices.choice((0.0, 0.2, 1.0)),
+        tick_seconds=choices.choice((0.0, 0.0, 0.001, 0.01)),
         fault_seconds=span + choices.choice((4.0, 10.0, 20.0)),
         skew=timedelta(seconds=skew),
+    )
+
+
+def _narrow(choices: random.Random, limits: Limits) -> Limits:
+    """As if there were a hundred times as many of everything: what is bounded comes to its bounds."""
+    return limits._replace(
+        messages_at_once=choices.choice((1, 2, 32)),
+        gate_inside=choices.choice((1, 3, 512)),
+        gate_waiting=choices.choice((1, 4, 1_000)),
+        gate_backlog=choices.choice((6, 20, 4_000)),
+        relay_limit=choices.choice((8, 40, 20_000)),
+        relay_page=choices.choice((1, 4, 500)),
+        bus_batch=choices.choice((1, 3, 256)),
+        audit_recent=choices.choice((300, 32_768)),  # no fewer than a batch has
     )
 
 
@@ -194,6 +214,7 @@ def _concerts(choices: random.Random, sizes: Sequence[int]) -> list[ScheduleConc
                 date="2027-06-05",
                 sections=sections,
                 max_per_order=choices.choice((2, 4)),
+                on_sale_at=MORNING + timedelta(seconds=choices.uniform(0.2, 3.0)) if choices.random() < 0.25 else None,
             )
         )
     return concerts

@@ -17,6 +17,7 @@ from cludale.ports.records import Kind, StoreUnavailable
 from cludale.runtime import dead_letters
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
+from cludale.runtime.gate import Gate
 from cludale.runtime.relay import Relay
 from cludale.runtime.replay import Replay
 from cludale.runtime.sweeper import Sweep, Sweeper
@@ -93,6 +94,15 @@ class Limits(NamedTuple):
     send_seconds: float = 2.0
     message_attempts: int = 6
     message_backoff: Backoff = Backoff(0.2, 4.0)
+    messages_at_once: int = 32
+    gate_inside: int = 512
+    gate_waiting: int = 1_000
+    gate_backlog: int = 4_000
+    relay_limit: int = 20_000
+    relay_page: int = 500
+    bus_batch: int = 256
+    audit_patience: int = 5
+    audit_recent: int = 32_768
 
 
 class Surroundings(NamedTuple):
@@ -170,6 +180,12 @@ class Process(Owner):
         machine, around = self.machine, self._around
         limits = around.limits
         self.store = FaultyStore(machine.disk, self, around.chaos, is_file=machine.broker is None)
+        self.gate = Gate(
+            inside_limit=limits.gate_inside,
+            waiting_limit=limits.gate_waiting,
+            backlog=lambda: self.relay.lag,
+            backlog_limit=limits.gate_backlog,
+        )
         build = {
             "concerts": self._concerts,
             "orders": self._orders,
@@ -188,11 +204,21 @@ class Process(Owner):
                 backoff=limits.delivery_backoff,
                 attempts=limits.delivery_attempts,
                 dead_letters=DeadLetters(self.store, self.clock),
+                batch_limit=limits.bus_batch,
             )
             bus = ToldBus(self._bus, around.published)
         else:
             bus = BrokerClient(machine.broker, around.chaos, self.name)
-        self.relay = Relay(self.store, bus, clock=self.clock, ids=self.ids, backoff=limits.delivery_backoff)
+        self.relay = Relay(
+            self.store,
+            bus,
+            clock=self.clock,
+            ids=self.ids,
+            backoff=limits.delivery_backoff,
+            limit=limits.relay_limit,
+            page=limits.relay_page,
+            on_progress=self.gate.let_in,
+        )
         self.sweeper = Sweeper(self.sweeps, every_seconds=limits.sweep_seconds, clock=self.clock)
 
     def _hear(self, service: str, handle: Handler) -> None:
@@ -232,6 +258,7 @@ class Process(Owner):
             ids=self.ids,
             hold_seconds=limits.hold_seconds,
             max_per_order=limits.max_per_order,
+            gate=self.gate,
         )
         self.concerts_api = ConcertsApi(self.concerts, self.store, self.access)
         self._hear("concerts", self.concerts.handle)
@@ -253,6 +280,7 @@ class Process(Owner):
             seats=seats,
             pending_backoff=limits.pending_backoff,
             pending_seconds=limits.pending_seconds,
+            gate=self.gate,
         )
         self.orders_api = OrdersApi(self.orders, self.store, self.access)
         self._hear("orders", self.orders.handle)
@@ -295,13 +323,15 @@ class Process(Owner):
             send_seconds=limits.send_seconds,
             attempts=limits.message_attempts,
             backoff=limits.message_backoff,
+            concurrency=limits.messages_at_once,
         )
         self._hear("notifications", self.notifications.handle)
         self._sweep("notifications", self.notifications.sweep)
         self._stops.append(self.notifications.stop)
 
     def _audit(self) -> None:
-        self.audit = Audit(self.store, self.clock)
+        limits = self._around.limits
+        self.audit = Audit(self.store, self.clock, patience=limits.audit_patience, recent_limit=limits.audit_recent)
         self._hear("audit", self.audit.handle)
 
     def begin(self) -> None:

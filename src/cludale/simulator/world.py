@@ -18,6 +18,9 @@ from cludale.ports.outbox import Outgoing
 from cludale.ports.records import Commit, StoreUnavailable
 from cludale.runtime.replay import CannotFold, Rebuild
 from cludale.services.audit.replay import AuditLog, UnreadableEntry
+from cludale.services.concerts.api import ScheduleConcert
+from cludale.services.notifications.store import NOTIFICATIONS
+from cludale.services.orders.api import PlaceOrder
 from cludale.simulator.clock import MORNING
 from cludale.simulator.delivery import AnswerLost, Broker, BusDown
 from cludale.simulator.faults import Chaos, Fault, Situation
@@ -25,7 +28,7 @@ from cludale.simulator.logs import heard
 from cludale.simulator.loop import OUTSIDE_CONTEXT, OWNER, Deadlock, Livelock, Owner, SimulatedLoop
 from cludale.simulator.memory import Disk, MemoryStore
 from cludale.simulator.network import NobodyThere
-from cludale.simulator.people import Door, People
+from cludale.simulator.people import PATIENCE_SECONDS, Door, People
 from cludale.simulator.plan import Scene, scene_of
 from cludale.simulator.processes import (
     HEARS,
@@ -46,6 +49,13 @@ SETTLING_SECONDS = 400.0
 """How long after the last fault everything may take to come to its end."""
 LOOK_SECONDS = 1.0
 QUIET_LOOKS = 3
+AFTERWARDS = ScheduleConcert(
+    id="concert-afterwards", artist="Late", date="2027-06-06", total_seats=100, price=Money(1000, "EUR")
+)
+LATE_WISH = PlaceOrder(concert_id="concert-afterwards", user_id="late", quantity=1)
+"""What is bought when all is over, to see whether that can still be done."""
+LATE_ORDERS = 2
+LATE_LOOKS = 8
 EXPECTED = (StoreUnavailable, Busy, BusDown, AnswerLost)
 """What faults make parts raise; anything else nobody should see."""
 
@@ -90,7 +100,7 @@ class World:
         choices = random.Random(seed)  # noqa: S311 - reproducible is what it has to be
         self.scene: Scene = scene_of(choices, themes)
         # What it leaves abstract is I/O, and there is none.
-        self.loop = SimulatedLoop(choices, shuffle=self.scene.shuffle)  # type: ignore[abstract]
+        self.loop = SimulatedLoop(choices, shuffle=self.scene.shuffle, tick_seconds=self.scene.tick_seconds)  # type: ignore[abstract]
         self.loop.on_exception = self._unheard
         trace.follow(self.loop.time)
         self.chaos = Chaos(choices, self.scene.weather, trace)
@@ -98,6 +108,7 @@ class World:
         self.events = 0
         self._pick = choices.randrange
         self._codec = codec()
+        self._posted: dict[str, int] = {}
         self._pending: set[str] = set()
         self._cancelled: set[str] = set()
         self._ledger: dict[str, tuple[int, int, int]] = {}
@@ -108,7 +119,7 @@ class World:
             codec=self._codec,
             limits=self.scene.limits,
             provider=self.provider,
-            posted={},
+            posted=self._posted,
             surprised=self.surprised,
             ended=self._ended,
             published=self._published,
@@ -217,6 +228,8 @@ class World:
             self._fail([f"{seen.method} {seen.path} was answered 500: {seen.body}"])
         if seen.status == 409 and "seats-unavailable" in seen.body:
             self.chaos.meets(Situation.SOLD_OUT)
+        if seen.status == 409 and "not-on-sale" in seen.body:
+            self.chaos.meets(Situation.NOT_ON_SALE)
         if seen.key is not None:
             # A kept answer is given again as it was: what it says was true when it was made, not when it was sent.
             seen = msgspec.structs.replace(seen, sent_at=None)
@@ -300,7 +313,7 @@ class World:
         self.chaos.active = False
         for machine in self.machines:
             machine.begin()
-        for concert in scene.concerts:
+        for concert in (*scene.concerts, AFTERWARDS):
             told = await self.door.schedule("organizer", concert)
             if told.status != 201:
                 raise Broken([f"a concert could not be scheduled: {told}"])
@@ -313,9 +326,37 @@ class World:
         self.chaos.active = False
         storms.end()
         await self._settle()
+        await self._check_alive()
+        await self._settle()
         self._check_end()
         await asyncio.sleep(0)  # if that failed, it ends here
         await self._check_replay()
+
+    async def _check_alive(self) -> None:
+        """Whatever it has been through, each process of orders sells a ticket."""
+        for machine in self.machines:
+            process = machine.running
+            if process is not None and "orders" in machine.services:
+                sold = [await self._buys(self.door.of(process)) for _ in range(LATE_ORDERS)]
+                if not any(sold):
+                    self._fail([f"{process.name} sells no ticket any more"])
+                    await asyncio.sleep(0)
+
+    async def _buys(self, door: Door) -> bool:
+        """Does one who orders now get a ticket?"""
+        told = await door.place("late buyer", LATE_WISH, None)
+        if told.status not in (201, 202) or told.answer is None:
+            return False
+        order_id = msgspec.json.decode(told.answer.body)["id"]
+        for _ in range(LATE_LOOKS):
+            told = await door.show("late buyer", order_id, wait_seconds=PATIENCE_SECONDS - 1)
+            if (
+                told.answer is not None
+                and b'"Pending"' not in told.answer.body
+                and b'"Reserved"' not in told.answer.body
+            ):
+                return b'"Paid"' in told.answer.body
+        return False
 
     async def _settle(self) -> None:
         """Wait until nothing is under way any more; SETTLING_SECONDS at most."""
@@ -350,11 +391,22 @@ class World:
         now = MORNING + timedelta(seconds=self.loop.time())
         outbox = [entry.body for disk in self.disks for entry in disk.outbox.values()]
         findings = [_described(found) for found in self.checker.settled(now, outbox=outbox, grace=timedelta(seconds=2))]
+        findings += self._unsent()
         left = self._under_way()
         if left:
             findings.append(f"not settled after {SETTLING_SECONDS:.0f} s: {', '.join(left)}")
         if findings:
             self._fail(sorted(findings))
+
+    def _unsent(self) -> list[str]:
+        """Messages that the platform says it sent, and that nobody got."""
+        table = next(disk.tables[NOTIFICATIONS.kind] for disk in self.disks if NOTIFICATIONS.kind in disk.tables)
+        notifications = [NOTIFICATIONS.decode(row.stored.body) for row in table.values()]
+        return [
+            f"{each.id} is {each.status} by {each.channel}, and it was never sent"
+            for each in notifications
+            if each.status == "Sent" and each.channel != "log" and each.id not in self._posted
+        ]
 
     async def _check_replay(self) -> None:
         """The log, folded by the services' own replays, gives what they have."""
