@@ -158,6 +158,8 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     )
     if choices.random() < 0.4:
         limits = _narrow(choices, limits)
+    if "impatience" in themes:  # a crowd at the door, and many leave it in the moment in which they are let in
+        limits = limits._replace(gate_inside=choices.choice((1, 2)))
     span = choices.choice((0.2, 3.0, 12.0))
     # What clocks can do wrong shows where every seat is wanted.
     concerts = _concerts(choices, (2, 3, 4) if "clocks" in themes else (2, 3, 4, 6, 6, 10, 20, 60))
@@ -176,7 +178,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
             rates, lag_seconds=choices.choice((0.03, 0.1) if "changes of mind" in themes else (0.001, 0.005, 0.03, 0.1))
         ),
         shuffle=choices.choice((0.0, 0.2, 1.0)),
-        tick_seconds=choices.choice((0.0, 0.0, 0.001, 0.01)),
+        tick_seconds=choices.choice((0.01, 0.05) if "impatience" in themes else (0.0, 0.0, 0.001, 0.01)),
         fault_seconds=span + choices.choice((4.0, 10.0, 20.0)),
         skew=timedelta(seconds=skew),
     )

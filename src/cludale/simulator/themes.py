@@ -70,7 +70,7 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.KEY_REPEATED: 0.5,
         Fault.KEY_REUSED: 0.4,
         Fault.REPLY_LOST: 0.3,
-        Fault.HUNG_UP: 0.2,
+        Fault.HUNG_UP: 0.4,
     },
 }
 """By name: how often each of its faults strikes while it reigns."""
