@@ -1,5 +1,6 @@
 #!/bin/sh
-# Resolve pyproject.toml into requirements.lock (what runs) and requirements-dev.lock (what checks it), with hashes.
+# Resolve pyproject.toml into locks with hashes: requirements.lock (what runs embedded), requirements-distributed.lock
+# (what runs distributed, in Azure too) and requirements-dev.lock (what checks all of it).
 # The files name packages, versions and hashes only: no index, no folder, so that any registry can serve them.
 set -eu
 cd "$(dirname "$0")/.."
@@ -11,4 +12,7 @@ compile() {
         --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options "$@"
 }
 compile --output-file requirements.lock --extra install pyproject.toml
-compile --output-file requirements-dev.lock --constraint requirements.lock --extra install --extra dev pyproject.toml
+compile --output-file requirements-distributed.lock --constraint requirements.lock \
+    --extra install --extra distributed --extra azure pyproject.toml
+compile --output-file requirements-dev.lock --constraint requirements-distributed.lock \
+    --extra install --extra distributed --extra azure --extra dev pyproject.toml
