@@ -13,7 +13,7 @@ import msgspec
 import uvloop
 
 from benchmarks.machine import PROJECT
-from cludale.rehearsal.http1 import Target
+from cludale.http.http1 import Target
 from cludale.rehearsal.latencies import Latencies
 from cludale.rehearsal.load import Load, Tally
 

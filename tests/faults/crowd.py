@@ -13,7 +13,7 @@ import msgspec
 from tests.served import Served
 
 from cludale.checker import Observation
-from cludale.rehearsal.http1 import Target
+from cludale.http.http1 import Target
 from cludale.rehearsal.load import Load, Tally
 
 METHODS = {"card-ok": 75, "card-declined": 8, "card-slow": 5, "card-flaky": 6, "card-timeout-after-charge": 6}

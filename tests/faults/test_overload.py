@@ -20,7 +20,7 @@ from tests.faults.judging import settled
 from tests.faults.victims import stopped, victim
 from tests.served import Served
 
-from cludale.rehearsal.http1 import Target
+from cludale.http.http1 import Target
 from cludale.rehearsal.load import Load, Tally, at_random
 
 AT_PEAK = (64, 256)

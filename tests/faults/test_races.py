@@ -16,8 +16,8 @@ from tests.faults.victims import HASTE, stopped, victim
 from tests.served import KEY
 
 from cludale.checker import Observation
-from cludale.rehearsal.connection import Connection, connect
-from cludale.rehearsal.http1 import Answer, Target
+from cludale.http.connection import Connection, connect
+from cludale.http.http1 import Answer, Target
 from cludale.rehearsal.load import Load
 
 BUYERS, SEATS = 10_000, 100

@@ -15,7 +15,7 @@ from tests.faults.judging import settled
 from tests.faults.victims import HASTE, stopped, victim
 from tests.served import Served
 
-from cludale.rehearsal.http1 import Target
+from cludale.http.http1 import Target
 from cludale.rehearsal.load import Load, Tally
 
 SLOW = 500

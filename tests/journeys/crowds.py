@@ -6,7 +6,7 @@ from random import Random
 
 import msgspec
 
-from cludale.rehearsal.http1 import Target
+from cludale.http.http1 import Target
 from cludale.rehearsal.load import Load, Tally
 
 METHODS = ("card-ok",) * 6 + ("card-declined", "card-flaky", "card-timeout-after-charge", "card-slow")

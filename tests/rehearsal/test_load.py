@@ -8,7 +8,7 @@ from time import perf_counter
 
 import pytest
 
-from cludale.rehearsal.http1 import Target
+from cludale.http.http1 import Target
 from cludale.rehearsal.load import Load, at_random, evenly
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"

@@ -13,8 +13,8 @@ from random import Random
 from time import perf_counter
 from typing import Final
 
-from cludale.rehearsal.connection import Connection, connect
-from cludale.rehearsal.http1 import Answer, Target
+from cludale.http.connection import Connection, connect
+from cludale.http.http1 import Answer, Target
 from cludale.rehearsal.latencies import Latencies
 
 _TICK_SECONDS: Final = 0.001

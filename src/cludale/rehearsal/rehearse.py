@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from cludale.http.http1 import Target
 from cludale.rehearsal import checks
-from cludale.rehearsal.http1 import Target
 from cludale.rehearsal.latencies import Latencies
 from cludale.rehearsal.load import Load, Tally, at_random
 from cludale.rehearsal.organizer import Organizer

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cludale.rehearsal.http1 import Answer, Malformed, Reader, Target, plain
+from cludale.http.http1 import Answer, Malformed, Reader, Target, plain
 
 PLAIN = b"HTTP/1.1 201 Created\r\nserver: x\r\ncontent-length: 2\r\n\r\n{}"
 SOME_WAYS_TO_ANSWER = {

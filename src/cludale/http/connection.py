@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from cludale.rehearsal.http1 import Answer, Malformed, Reader, Target, plain
+from cludale.http.http1 import Answer, Malformed, Reader, Target, plain
 
 
 class Connection(asyncio.Protocol):
