@@ -1,0 +1,1 @@
+"""Cosmos DB: `Records` and `Outbox` in one container a process, a logical partition an aggregate."""
