@@ -489,7 +489,6 @@ ALWAYS: list[tuple[Invariant, str, str, Break]] = [
     (Invariant.ONE_CAPTURE, "ledger-differs", "order-returned", ledger("payment-returned.1", 2 * PRICE)),
     (Invariant.ONE_CAPTURE, "ledger-differs", "order-declined", ledger("payment-declined.1", 2 * PRICE)),
     (Invariant.ONE_CAPTURE, "ledger-differs", "order-paid", ledger("payment-paid.1", 0)),
-    (Invariant.ONE_CAPTURE, "money-without-payment", "key payment-unknown.1", ledger("payment-unknown.1", 900)),
     (
         Invariant.ONE_CAPTURE,
         "completed-without-money",
@@ -598,6 +597,7 @@ ALWAYS: list[tuple[Invariant, str, str, Break]] = [
 
 ONCE_QUIET: list[tuple[Invariant, str, str, Break]] = [
     (Invariant.SETTLES, "stuck", "order-open", leave_reserved),
+    (Invariant.ONE_CAPTURE, "money-without-payment", "key payment-unknown.1", ledger("payment-unknown.1", 900)),
     (Invariant.SETTLES, "payment-stuck", "order-open", leave_reserved),
     (Invariant.SETTLES, "payment-stuck", "order-paid", stop_refunding),
     (Invariant.SETTLES, "held-past-its-time", "reservation reservation-for-ever", hold_for_ever),

@@ -24,18 +24,18 @@ class Unkept(AssertionError):
         super().__init__("\n".join([*described, f"and {omitted} more" if omitted else ""]))
 
 
-def safe(folder: Path, observations: Sequence[Observation] = ()) -> Report:
+def safe(folder: Path, observations: Sequence[Observation] = (), *, skew: timedelta = SKEW) -> Report:
     """What must hold at any moment holds, whether a server runs or lies dead. Raises Unkept."""
     with DataFolder(folder) as found:
-        return _kept(check(found, skew=SKEW, observations=observations))
+        return _kept(check(found, skew=skew, observations=observations))
 
 
-def settled(folder: Path, observations: Sequence[Observation] = ()) -> Report:
+def settled(folder: Path, observations: Sequence[Observation] = (), *, skew: timedelta = SKEW) -> Report:
     """Everything comes to its end, and then all of the promises are kept. Raises Unkept."""
     deadline = monotonic() + SETTLED_SECONDS
     while True:
         with DataFolder(folder) as found:
-            report = check(found, quiet=True, skew=SKEW, grace=GRACE, observations=observations)
+            report = check(found, quiet=True, skew=skew, grace=GRACE, observations=observations)
         if report.ok or monotonic() > deadline:
             return _kept(report)
         sleep(0.3)

@@ -1,5 +1,10 @@
 """The page of figures: tables between markers are made anew, what is written by hand stays."""
 
+import sys
+from pathlib import Path
+
+import pytest
+from tools.reliability.__main__ import LeftOut, Options, Section, run
 from tools.reliability.figures import Done, Kept, Row, Rows
 from tools.reliability.page import filled
 
@@ -42,3 +47,9 @@ def test_a_table_without_figures_says_so() -> None:
 def test_a_fault_that_several_tests_make_is_one_row() -> None:
     rows = [Row("faults", {"fault": "SIGKILL", "fired": times}) for times in (2, 3)]
     assert "| SIGKILL | 5 |" in filled("<!-- figures: faults -->\n<!-- end -->\n", kept(*rows))
+
+
+def test_a_section_that_has_no_tests_at_a_scale_is_left_out_and_has_not_failed(tmp_path: Path) -> None:
+    nothing = Section("nothing", lambda *_: (sys.executable, "-m", "pytest", "-q", str(tmp_path)), lambda _: [])
+    with pytest.raises(LeftOut, match="left out at this scale"):
+        run(nothing, Options("quick", 1, 1), lambda _: None, tmp_path / "log")

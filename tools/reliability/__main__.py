@@ -26,6 +26,8 @@ PROJECT = machine.PROJECT
 WATCH_SECONDS = 0.5
 SECTION_SECONDS = 3 * 3600
 SAID_COLUMNS = 70
+NO_TESTS = 5
+"""How pytest says that there was nothing to run."""
 
 
 class Options(NamedTuple):
@@ -82,10 +84,11 @@ def hunted(report: Path) -> list[Row]:
     return [Row("planted", {"bug": each["bug"], "seeds": each["seeds"], "said": each["said"]}) for each in found]
 
 
+SUITES = ("power_cut", "crash", "disk_trouble", "races", "clock", "rude_clients", "overload", "restart")
 SECTIONS = (
     Section("simulator", simulate, simulated),
     Section("planted-bugs", hunt, hunted),
-    *(tests(file) for file in ("power_cut", "crash", "disk_trouble", "races", "rude_clients", "overload", "restart")),
+    *(tests(file) for file in SUITES),
 )
 
 
@@ -99,7 +102,7 @@ def said(figures: Path) -> Iterator[Row | str]:
 
 
 def run(section: Section, options: Options, tell: Callable[[str], None], log: Path) -> Rows:
-    """Do one section; its figures. Raises Failed."""
+    """Do one section; its figures. Raises Failed, LeftOut."""
     commit = machine.provenance("tools.reliability", [])
     began = monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -127,6 +130,8 @@ def run(section: Section, options: Options, tell: Callable[[str], None], log: Pa
         finally:
             process.kill()
             process.wait()
+        if process.returncode == NO_TESTS and "pytest" in section.command(options, figures):
+            raise LeftOut(f"{section.name}: left out at this scale ({options.scale})")
         if process.returncode:
             raise Failed(f"{section.name} ended with status {process.returncode}; what it said is in {log}")
         done = Done(
@@ -141,6 +146,10 @@ def run(section: Section, options: Options, tell: Callable[[str], None], log: Pa
 
 class Failed(Exception):
     """A section did not pass: no figures are written for it."""
+
+
+class LeftOut(Exception):
+    """A section has nothing to do at this scale: the figures that it had stay."""
 
 
 def main() -> None:
@@ -177,6 +186,8 @@ def main() -> None:
             except Failed as failure:
                 failed.append(str(failure))
                 console.print(f"[bold red]{failure}[/]")
+            except LeftOut as left_out:
+                console.print(f"[yellow]{left_out}[/]")
             else:
                 page.keep(section.name, rows, machine.facts())
                 console.print(f"[green]{section.name}[/]: passed in {rows.done.minutes} min")
