@@ -14,6 +14,8 @@ from cludale.services.concerts import store as concerts
 from cludale.services.orders import store as orders
 from cludale.services.payments import store as payments
 
+pytest_plugins = ["tests.parts"]
+
 KINDS = (*concerts.KINDS, *orders.KINDS, *payments.KINDS, *dead_letters.KINDS)
 
 

@@ -115,6 +115,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idle_seconds: Annotated[Seconds, _doc("how long an idle connection is kept")] = 65
     shutdown_seconds: Annotated[Seconds, _doc("how long a stop waits for requests in flight")] = 20
 
+    cache: Annotated[
+        Path | None, _doc("where make puts the programs that it builds; else .cache beside the Makefile")
+    ] = None
+
     concerts_url: Annotated[Url | None, _doc("where concerts is, for orders started alone")] = None
     orders_url: Annotated[Url | None, _doc("where orders is, for notifications started alone")] = None
 

@@ -1,0 +1,87 @@
+"""Where the programs are that the distributed shape needs: on the PATH, where their installers put them, in the cache.
+
+Nothing is downloaded or built here; the message says which make target does.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from cludale.settings import Settings
+
+
+class _Source(NamedTuple):
+    """Where else than on the PATH a program may be, and what brings it here."""
+
+    target: str
+    installed: tuple[str, ...] = ()
+    cached: tuple[str, ...] = ("bin",)
+
+
+_POSTGRES = _Source(
+    "make postgres",
+    installed=("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin"),
+    cached=("postgres/*/pginstall/bin",),
+)
+_RABBITMQ = _Source("make rabbitmq (as root)", installed=("/usr/sbin", "/usr/lib/rabbitmq/bin"), cached=())
+_SOURCES = {
+    "postgres": _POSTGRES,
+    "initdb": _POSTGRES,
+    "nats-server": _Source("make nats"),
+    "daprd": _Source("make daprd", installed=("~/.dapr/bin",)),
+    "rabbitmq-server": _RABBITMQ,
+    "rabbitmqctl": _RABBITMQ,
+}
+
+
+class MissingProgram(Exception):
+    """A program that the distributed shape needs is not on this machine; the message says how it gets here."""
+
+    def __init__(self, program: str, searched: list[str], target: str) -> None:
+        super().__init__(f"there is no {program} in {', '.join(searched)}; `{target}` brings it here")
+        self.program = program
+        self.target = target
+
+
+def find(program: str) -> Path:
+    """The program's file, with links resolved. Raises MissingProgram; `program` is one that this module knows."""
+    source = _SOURCES[program]
+    on_path = shutil.which(program)
+    if on_path:
+        return Path(on_path).resolve()
+    for folder in _folders(source):
+        there = shutil.which(program, path=str(folder))
+        if there:
+            return Path(there).resolve()
+    cached = [str(cache_folder() / pattern) for pattern in source.cached]
+    raise MissingProgram(program, ["PATH", *source.installed, *cached], source.target)
+
+
+def cache_folder() -> Path:
+    """Where make puts what it builds: CLUDALE_CACHE, else `.cache` beside the Makefile, else in this folder."""
+    chosen = Settings.from_env(os.environ).cache
+    if chosen is not None:
+        return chosen
+    sources = Path(__file__).resolve().parents[3]
+    return (sources if (sources / "Makefile").is_file() else Path.cwd()) / ".cache"
+
+
+def _folders(source: _Source) -> Iterator[Path]:
+    for pattern in source.installed:
+        yield from _matches(Path(pattern).expanduser())
+    for pattern in source.cached:
+        yield from _matches(cache_folder() / pattern)
+
+
+def _matches(pattern: Path) -> list[Path]:
+    """The folders that a pattern stands for, the newest version first."""
+    root = Path(pattern.anchor) if pattern.is_absolute() else Path()
+    parts = pattern.relative_to(pattern.anchor) if pattern.is_absolute() else pattern
+    return sorted(root.glob(str(parts)), key=_versions, reverse=True)
+
+
+def _versions(folder: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", str(folder))]

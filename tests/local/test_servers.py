@@ -1,0 +1,130 @@
+"""PostgreSQL and NATS as we start them: ready when they say so, durable, gone when they are stopped."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+from tests.parts import need
+from tests.patience import until
+
+from cludale.local.jetstream import STREAM, BrokerRefused, Requests, ensure_stream
+from cludale.local.nats import Nats, running_nats
+from cludale.local.part import PartFailed
+from cludale.local.postgres import Postgres, running_postgres
+
+
+async def value(url: str, query: str) -> object:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
+async def test_a_database_of_its_own_syncs_what_it_commits(database_url: str) -> None:
+    assert await value(database_url, "SHOW fsync") == "on"
+    assert await value(database_url, "SHOW synchronous_commit") == "on"
+
+
+async def test_postgres_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    need("postgres")
+    async with running_postgres(tmp_path) as server:
+        await value(server.url, "CREATE TABLE kept (id int)")
+        await value(server.url, "INSERT INTO kept VALUES (7)")
+        pid = server.pid
+        await server.kill()
+        await server.start()
+        assert server.pid != pid
+        assert await value(server.url, "SELECT id FROM kept") == 7
+
+
+async def test_a_second_start_over_the_folder_finds_the_data_and_the_password(tmp_path: Path) -> None:
+    need("postgres")
+    async with running_postgres(tmp_path) as server:
+        await value(server.url, "CREATE TABLE kept (id int)")
+    async with running_postgres(tmp_path) as server:
+        assert await value(server.url, "SELECT count(*) FROM kept") == 0
+
+
+async def test_postgres_takes_nobody_without_the_password(postgres_server: Postgres) -> None:
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await value(f"postgresql://cludale:wrong@127.0.0.1:{postgres_server.port}/cludale", "SELECT 1")
+
+
+async def test_a_part_that_cannot_start_says_what_its_log_says(tmp_path: Path) -> None:
+    need("postgres")
+    async with running_postgres(tmp_path):
+        pass
+    (tmp_path / "cluster" / "PG_VERSION").write_text("8\n")
+    with pytest.raises(PartFailed, match=r"ended \(status 1\)[\s\S]*incompatible"):
+        await Postgres(tmp_path).start()
+
+
+async def test_nats_keeps_its_streams_when_it_is_killed(tmp_path: Path) -> None:
+    need("nats-server")
+    async with running_nats(tmp_path) as server:
+        await ensure_stream(server.url, ["orders"])
+        async with Requests.to(server.url) as requests:
+            published = await requests.request("order-events", {"hello": "there"})
+            assert published["stream"] == STREAM
+        await server.kill()
+        await server.start()
+        async with Requests.to(server.url) as requests:
+            info = await requests.request(f"$JS.API.STREAM.INFO.{STREAM}")
+        assert info["state"]["messages"] == 1
+        assert info["config"]["storage"] == "file"
+
+
+async def test_the_stream_can_be_made_twice_and_grows_with_the_services(nats: Nats) -> None:
+    await ensure_stream(nats.url, ["orders"])
+    await ensure_stream(nats.url, ["orders", "audit"])
+    async with Requests.to(nats.url) as requests:
+        info = await requests.request(f"$JS.API.STREAM.INFO.{STREAM}")
+    assert {"order-events", "audit-dead-letters"} <= set(info["config"]["subjects"])
+
+
+async def test_nats_takes_nobody_without_the_password(nats_server: Nats) -> None:
+    with pytest.raises(BrokerRefused, match="Authorization"):
+        async with Requests.to(f"nats://cludale:wrong@127.0.0.1:{nats_server.port}"):
+            pass
+
+
+async def test_a_request_that_nobody_answers_is_refused_at_once(nats_server: Nats) -> None:
+    async with Requests.to(nats_server.url) as requests:
+        with pytest.raises(BrokerRefused, match="nobody answers"):
+            await requests.request("no.such.service")
+
+
+@pytest.mark.parametrize("part", ["postgres", "nats"])
+async def test_no_server_outlives_whoever_started_it(part: str, tmp_path: Path) -> None:
+    need("postgres" if part == "postgres" else "nats-server")
+    program = (
+        "import asyncio, sys, time; from pathlib import Path\n"
+        "from cludale.local.nats import Nats; from cludale.local.postgres import Postgres\n"
+        f"part = {part.title()}(Path(sys.argv[1]))\n"
+        "asyncio.run(part.start()); print(part.pid, flush=True); time.sleep(60)"
+    )
+    starter = await asyncio.to_thread(_started, [sys.executable, "-c", program, str(tmp_path)])
+    assert starter.stdout is not None
+    with starter, starter.stdout:
+        pid = int(starter.stdout.readline())
+        starter.send_signal(signal.SIGKILL)
+    await until(lambda: not _lives(pid), seconds=10)
+
+
+def _started(argv: list[str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
