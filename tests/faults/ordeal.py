@@ -43,11 +43,17 @@ class Ordeal:
         under: Sequence[str] = (),
         program: Sequence[str] = ("-m", "cludale"),
         life_seconds: float | None = None,
+        grace_seconds: float = 0.0,
     ) -> Death:
-        """Start a server that will not live, let buyers come until it is dead, and look at what it left."""
+        """Start a server that will not live, let buyers come until it is dead, and look at what it left.
+
+        After `life_seconds` it is told to end, and killed if it has not within `grace_seconds`.
+        """
         before = len(self.crowd.accepted)
         try:
-            with victim(self.folder, under=under, program=program, life_seconds=life_seconds) as served:
+            with victim(
+                self.folder, under=under, program=program, life_seconds=life_seconds, grace_seconds=grace_seconds
+            ) as served:
                 self.crowd.rush(served, BUYERS)
                 assert eventually(lambda: served.process.poll() is not None, seconds=5), "it has outlived its buyers"
                 status = dead(served)

@@ -67,6 +67,22 @@ def test_killed_at_random_moments_it_goes_on_where_it_was(
     write_down(figures, "SIGKILL at random moments", faults, confirmed=ordeal.end())
 
 
+@pytest.mark.slow
+def test_told_to_end_under_load_and_killed_before_it_could_it_goes_on_where_it_was(
+    tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
+) -> None:
+    ordeal, random = Ordeal(tmp_path / "data", seed=seed), Random(seed)
+    cut_short, ended = "SIGTERM under load, SIGKILL before it was done", "SIGTERM under load, ended by itself in time"
+    faults.expect(cut_short)
+    faults.expect(ended)
+    for turn in range(scale.of_three(2, 6, 60)):
+        grace = random.uniform(0, 0.02) if turn % 2 else 30.0
+        death = ordeal.die(life_seconds=random.uniform(1, 2.5), grace_seconds=grace)
+        faults.fire(cut_short if death.status == KILLED else ended)
+        ordeal.look()
+    write_down(figures, "SIGTERM, then SIGKILL", faults, confirmed=ordeal.end())
+
+
 def test_when_the_power_goes_the_whole_platform_goes_on_where_it_was(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:

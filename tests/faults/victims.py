@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Timer
 from time import monotonic, sleep
@@ -48,10 +48,11 @@ def victim(
     program: Sequence[str] = ("-m", "cludale"),
     settings: Mapping[str, str] = HASTE,
     life_seconds: float | None = None,
+    grace_seconds: float = 0.0,
 ) -> Iterator[Served]:
     """The server over `folder`, on a free port; what it logs goes to `<folder>.log`. Raises Stillborn.
 
-    It is killed after `life_seconds`, whatever it does then.
+    It is killed after `life_seconds`, whatever it does then; with `grace_seconds` it is told to end before.
     """
     with Path(f"{folder}.log").open("ab") as log:
         process = subprocess.Popen(
@@ -63,7 +64,15 @@ def victim(
             stderr=log,
             text=True,
         )
-    impatience, death = Timer(STARTED_SECONDS, process.kill), Timer(life_seconds or 0, process.kill)
+
+    def end() -> None:
+        if grace_seconds:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(grace_seconds)
+        process.kill()
+
+    impatience, death = Timer(STARTED_SECONDS, process.kill), Timer(life_seconds or 0, end)
     impatience.start()
     if life_seconds is not None:
         death.start()
