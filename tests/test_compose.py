@@ -12,7 +12,7 @@ from cludale.adapters.sqlite import StoreInUse
 from cludale.compose import KINDS, SERVICES, MissingSetting, Platform
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
-from cludale.ports.records import Query
+from cludale.ports.records import Query, StoreUnavailable
 from cludale.services.audit.service import Audit
 from cludale.services.concerts.domain import Concert
 from cludale.services.concerts.events import SectionPlan
@@ -88,6 +88,36 @@ async def test_an_order_goes_from_wish_to_ticket_through_all_five_services(tmp_p
         assert sorted(told) == sorted(HAPPY)
         assert told.index("TicketReserved") < told.index("PaymentCompleted") < told.index("SeatsSold")
         assert told[-2:] == ["OrderPaid", "NotificationSent"]
+
+
+async def test_an_order_goes_all_the_way_over_postgresql(tmp_path: Path, database_url: str) -> None:
+    for round_ in range(2):
+        async with running(tmp_path, database_url=database_url) as platform:
+            if not round_:
+                await put_on(platform)
+            order = await buy(platform)
+            assert (await platform.orders.settled(order.id, wait_seconds=5)).status is Status.PAID
+            await until(lambda: platform.relay.lag == 0)
+            assert sorted(await story(platform, order)) == sorted(HAPPY)
+            assert not (tmp_path / "cludale.db").exists()
+
+
+async def test_services_apart_have_a_schema_each(tmp_path: Path, database_url: str) -> None:
+    async with (
+        running(tmp_path, ["concerts"], database_url=database_url) as concerts,
+        running(tmp_path, ["orders"], **ELSEWHERE, database_url=database_url, reserve_timeout_seconds=0.2) as orders,
+    ):
+        await put_on(concerts)
+        assert (await buy(orders)).status is Status.PENDING
+        assert len(await concerts.store.pending(0, 10)) == 1
+        assert len(await orders.store.pending(0, 10)) == 1
+
+
+async def test_a_database_that_is_not_there_is_said(tmp_path: Path) -> None:
+    platform = Platform(settings(tmp_path, database_url="postgresql://cludale@127.0.0.1:1/x?sslmode=perhaps"))
+    with pytest.raises(StoreUnavailable, match="sslmode"):
+        await platform.start()
+    await platform.stop()
 
 
 async def test_what_was_under_way_when_it_stopped_is_finished_after_the_next_start(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def test_a_password_is_taken_as_it_stands() -> None:
         ("CLUDALE_DEMO", "perhaps", "1 or 0 is wanted"),
         ("CLUDALE_LOG_LEVEL", "loud", "loud"),
         ("CLUDALE_ORDERS_URL", "localhost", "https?"),
+        ("CLUDALE_DATABASE_URL", "mysql://db/x", "postgresql://user:password@host:5432/name"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_by_name(variable: str, value: str, said: str) -> None:

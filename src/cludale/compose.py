@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.http_calls.calls import HttpContacts, HttpSeats
@@ -22,6 +23,7 @@ from cludale.kernel.wire import Codec
 from cludale.ports.bus import Subscription
 from cludale.ports.contacts import Contacts
 from cludale.ports.messengers import Mailer
+from cludale.ports.outbox import Outbox
 from cludale.ports.records import Kind, Records
 from cludale.ports.seats import Seats
 from cludale.runtime import dead_letters
@@ -96,7 +98,19 @@ def replays() -> list[Replay]:
 
 
 class MissingSetting(Exception):
-    """A service started alone needs to be told where another one is."""
+    """Something that these services need is not there; the message says what to set or install."""
+
+
+class Store(Records, Outbox, Protocol):
+    """What compose asks of a store besides its ports."""
+
+    async def start(self) -> None:
+        """Open what could not be opened at once."""
+        ...
+
+    async def close(self) -> None:
+        """Write what waits, and let go."""
+        ...
 
 
 class Platform:
@@ -118,7 +132,7 @@ class Platform:
             organizer_key=settings.organizer_key or kept_key(data / "organizer.key"),
             token_key=kept_key(data / "token.key"),
         )
-        self.store = SqliteStore(data / STORE, KINDS, Codec(CATALOGUE), on_fatal=_end_process)
+        self.store: Store = _store(settings, only)
         self.dead_letters = DeadLetters(self.store, self.clock)
         delivery = Backoff(settings.delivery_backoff_seconds, settings.delivery_backoff_max_seconds)
         self.bus = EmbeddedBus(
@@ -255,7 +269,11 @@ class Platform:
         )
 
     async def start(self) -> None:
-        """Deliver and sweep. One service alone keeps its events in the outbox: here is no bus between processes."""
+        """Open what lies elsewhere; then deliver and sweep. Raises what opening a store raises.
+
+        One service alone keeps its events in the outbox: here is no bus between processes.
+        """
+        await self.store.start()
         if self.settings.demo and "concerts" in {service.name for service in self.services}:
             await self._put_on_demo()
         if self.whole:
@@ -299,6 +317,27 @@ class Platform:
             "cludale_gate_turned_away_total": self.gate.turned_away,
             **{f'cludale_queue_depth{{service="{name}"}}': depth for name, depth in self.bus.depths.items()},
         }
+
+
+def _store(settings: Settings, only: Collection[str]) -> Store:
+    """PostgreSQL if it has an address, else SQLite in the data folder."""
+    if settings.database_url is not None:
+        return _postgres_store(settings.database_url, only)
+    return SqliteStore(settings.data_dir / STORE, KINDS, Codec(CATALOGUE), on_fatal=_end_process)
+
+
+def _postgres_store(url: str, only: Collection[str]) -> Store:
+    """One schema a process: the service's own, or one for several."""
+    try:
+        from cludale.adapters.postgres import PostgresStore  # noqa: PLC0415 - only this shape needs asyncpg
+    except ModuleNotFoundError as missing:
+        raise MissingSetting(
+            f"CLUDALE_DATABASE_URL is set, and the package {missing.name} is not there: "
+            "pip install 'cludale[distributed]'"
+        ) from missing
+    kinds = [kind for kind in KINDS if kind.service in only or kind in dead_letters.KINDS]
+    schema = next(iter(only)) if len(only) == 1 else "cludale"
+    return PostgresStore(url, kinds, Codec(CATALOGUE), schema=schema)
 
 
 def _check(settings: Settings, only: Collection[str]) -> None:

@@ -19,6 +19,7 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400 * 366)]
 Attempts = Annotated[int, Meta(ge=1, le=1_000)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Url = Annotated[str, Meta(pattern="^https?://[^/]+")]
+DatabaseUrl = Annotated[str, Meta(pattern="^postgres(ql)?://[^/?]*/?")]
 Token = Annotated[str, Meta(pattern="^[!-~]+$")]
 """What fits into an Authorization header."""
 
@@ -61,6 +62,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[Port, _doc("the port to listen on; 0 takes a free one")] = 8080
     organizer_key: Annotated[
         Token | None, _doc("the organizer's key; without it one is made in <data folder>/organizer.key", secret=True)
+    ] = None
+    database_url: Annotated[
+        DatabaseUrl | None,
+        _doc(
+            "the PostgreSQL database (postgresql://user:password@host:5432/name); without it a file in the data folder",
+            secret=True,
+        ),
     ] = None
     demo: Annotated[bool, _doc("put three demo concerts into an empty store")] = False
     log_level: Annotated[LogLevel, _doc("how much the log says: debug, info, warning or error")] = LogLevel.INFO
@@ -182,6 +190,9 @@ _WORDS = {
     "Expected `int`, got `str`": "a whole number is wanted",
     "Expected `float`, got `str`": "a number is wanted",
     "Expected `bool`, got `str`": "1 or 0 is wanted",
+    "Expected `str` matching regex '^postgres(ql)?://[^/?]*/?'": (
+        "the address of a PostgreSQL database is wanted: postgresql://user:password@host:5432/name"
+    ),
 }
 
 

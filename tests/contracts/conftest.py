@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from tests.contracts.samples import CODEC, KINDS, Place, Store
 
+from cludale.adapters.postgres import PostgresStore
 from cludale.adapters.sqlite import SqliteStore
 from cludale.simulator.memory import Disk, MemoryStore
 
-STORES = ["sqlite_place", "memory_place"]
+STORES = ["sqlite_place", "memory_place", "postgres_place"]
 
 
 class SqlitePlace:
@@ -36,6 +37,19 @@ class MemoryPlace:
 @pytest.fixture
 def memory_place() -> Place:
     return MemoryPlace()
+
+
+class PostgresPlace:
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def open(self) -> Store:
+        return await PostgresStore.open(self._url, KINDS, CODEC, schema="orders")
+
+
+@pytest.fixture
+def postgres_place(database_url: str) -> Place:
+    return PostgresPlace(database_url)
 
 
 @pytest.fixture(params=STORES)

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from cludale.adapters.sqlite import SchemaRefused, SqliteReader, StoreInUse
+from cludale.adapters.sqlite import SqliteReader, StoreInUse
 from cludale.cli.screen import NO, fail
 from cludale.compose import STORE, audit_over, new_store, replays, store_to_read
 from cludale.kernel.wire import Codec
-from cludale.ports.records import Records, StoreUnavailable
+from cludale.ports.records import Records, SchemaRefused, StoreUnavailable
 from cludale.runtime.replay import CannotFold, Difference, NotEmpty, Rebuild, Replay
 from cludale.services.audit.replay import AuditLog, UnreadableEntry
 from cludale.services.catalogue import CATALOGUE

@@ -36,10 +36,10 @@ def serve(
     # Litestar and the services take a third of a second to load, which `cludale --help` need not wait for.
     import uvloop
 
-    from cludale.adapters.sqlite import SchemaRefused, StoreInUse
+    from cludale.adapters.sqlite import StoreInUse
     from cludale.adapters.system.keys import UnusableKey
     from cludale.compose import SERVICES, MissingSetting
-    from cludale.ports.records import StoreUnavailable
+    from cludale.ports.records import SchemaRefused, StoreUnavailable
     from cludale.web.server import CannotListen, listen
 
     settings = Settings.from_env(os.environ)

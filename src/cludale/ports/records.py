@@ -124,6 +124,10 @@ class StoreUnavailable(Exception):
     """The store can't be reached or is locked by another; nothing was written. Try again later."""
 
 
+class SchemaRefused(Exception):
+    """What is there is another program's, another version's, or does not fit the declared kinds."""
+
+
 class Records(Protocol):
     """A store of records. Reads see everything committed before they began."""
 

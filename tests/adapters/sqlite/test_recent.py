@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.contracts.samples import NOTE, ORDER, key
 
-from cludale.adapters.sqlite.planning import Rows
 from cludale.adapters.sqlite.recent import Recent
 from cludale.ports.records import Kind, Stored, VersionConflict
+from cludale.runtime.planning import Rows
 
 
 def rows(version: int, *ids: str, kind: Kind = NOTE, size: int = 4) -> dict[Kind, Rows]:

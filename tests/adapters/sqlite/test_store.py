@@ -14,9 +14,18 @@ import pytest
 from tests.adapters.sqlite.faulty_disk import FaultyDisk, broken, faulty_disk, full
 from tests.contracts.samples import CODEC, KINDS, NOTE, ORDER, PARTITION, key, noted, of, order
 
-from cludale.adapters.sqlite import SchemaRefused, SqliteStore, StoreFailed, StoreInUse, open_readonly
+from cludale.adapters.sqlite import SqliteStore, StoreFailed, StoreInUse, open_readonly
 from cludale.adapters.sqlite.queries import _Question
-from cludale.ports.records import COMMITTED, Commit, Kind, Put, Query, StoreUnavailable, VersionConflict
+from cludale.ports.records import (
+    COMMITTED,
+    Commit,
+    Kind,
+    Put,
+    Query,
+    SchemaRefused,
+    StoreUnavailable,
+    VersionConflict,
+)
 
 
 @pytest.fixture

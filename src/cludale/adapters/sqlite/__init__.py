@@ -4,7 +4,6 @@
 """
 
 from cludale.adapters.sqlite.connection import StoreFailed, StoreInUse
-from cludale.adapters.sqlite.schema import SchemaRefused
 from cludale.adapters.sqlite.store import SqliteReader, SqliteStore, open_readonly
 
-__all__ = ["SchemaRefused", "SqliteReader", "SqliteStore", "StoreFailed", "StoreInUse", "open_readonly"]
+__all__ = ["SqliteReader", "SqliteStore", "StoreFailed", "StoreInUse", "open_readonly"]

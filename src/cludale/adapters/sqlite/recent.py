@@ -5,8 +5,8 @@ Only what is durable comes in here, and only from this process, which is the onl
 
 from collections.abc import Mapping, Sequence
 
-from cludale.adapters.sqlite.planning import Row, Rows
 from cludale.ports.records import Key, Kind, Stored, VersionConflict
+from cludale.runtime.planning import Row, Rows
 
 _NONE: Mapping[str, Row] = {}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import apsw
 
-from cludale.ports.records import Kind
+from cludale.ports.records import Kind, SchemaRefused
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x436C7564  # "Clud"
@@ -22,10 +22,6 @@ _OWN_COLUMNS = ("n", "id", "version", "body")
 
 Sized = tuple[str, ...]
 """One statement's text for 1, 2, 4 … CHUNK_ROWS rows."""
-
-
-class SchemaRefused(Exception):
-    """The file is another program's, another version's, or does not fit the declared kinds."""
 
 
 def sized(text: Callable[[int], str]) -> Sized:

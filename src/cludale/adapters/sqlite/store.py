@@ -238,6 +238,9 @@ class SqliteStore(SqliteReader):
         self._check()
         return await super().find(kind, query)
 
+    async def start(self) -> None:
+        """Nothing: the file is open."""
+
     def listen(self, listener: Listener) -> None:
         """Have `listener` told of each group of events as soon as it is durable, in order, on the event loop."""
         self._listeners.append(listener)

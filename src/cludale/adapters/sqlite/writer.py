@@ -8,10 +8,10 @@ import apsw
 
 from cludale.adapters.sqlite import schema
 from cludale.adapters.sqlite.connection import StoreFailed, connect_writer, understood
-from cludale.adapters.sqlite.planning import Plan, Planner, Row
 from cludale.adapters.sqlite.schema import Sized, Table, chunks
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Commit, Handled, Kind, StoreUnavailable
+from cludale.runtime.planning import Plan, Planner, Row
 
 LOG_GROWTH = 8
 """How many times its usual size the log may have while queries read older states."""

@@ -1,7 +1,7 @@
 """What a batch of commits comes to, before a transaction: which rows to write, and which commits fail. No I/O.
 
 `hopeful` assumes that every record is at the version that the first commit to touch it expects, and that nothing
-was handled before. SQLite then says whether that is so. If not, `exact` decides again knowing what is stored.
+was handled before. The database then says whether that is so. If not, `exact` decides again knowing what is stored.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,0 +1,183 @@
+"""Connections: with limits on everything, durable commits, and errors in the words of the port. No SQL of ours."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+import asyncpg
+from asyncpg import exceptions
+
+from cludale.ports.records import StoreUnavailable
+from cludale.runtime.backoff import Backoff
+
+_log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+Connection: TypeAlias = asyncpg.Connection
+RECONNECT: Final = Backoff(0.05, 1.0)
+
+_GONE = (
+    OSError,
+    TimeoutError,
+    exceptions.PostgresConnectionError,
+    exceptions.OperatorInterventionError,
+    exceptions.InternalClientError,
+)
+_PASSING = (
+    exceptions.QueryCanceledError,
+    exceptions.InsufficientResourcesError,
+    exceptions.PostgresSystemError,
+    exceptions.LockNotAvailableError,
+    exceptions.TransactionRollbackError,
+    exceptions.ReadOnlySQLTransactionError,
+    exceptions.InvalidAuthorizationSpecificationError,
+    exceptions.InvalidCatalogNameError,
+    exceptions.ObjectNotInPrerequisiteStateError,
+    exceptions.UndefinedTableError,
+    exceptions.UndefinedFunctionError,
+    exceptions.InvalidSchemaNameError,
+)
+_UNSTORABLE = (exceptions.DataError, exceptions.ProgramLimitExceededError)
+
+
+class NoAddress(StoreUnavailable):
+    """This is not the address of a PostgreSQL database; the message says why, and names no password."""
+
+
+class Limits(NamedTuple):
+    """How long anything may take, in seconds. A client's patience is a little longer than the server's."""
+
+    connect: float = 5.0
+    statement: float = 10.0
+    lock: float = 5.0
+    idle_in_transaction: float = 10.0
+    grace: float = 2.0
+    """How much longer than `statement` we wait for an answer before the connection counts as broken."""
+
+
+def is_gone(error: BaseException) -> bool:
+    """Is the connection no good any more, so that what was under way on it is not known?"""
+    if isinstance(error, exceptions.QueryCanceledError):
+        return False  # a timeout of the server's: the statement was undone
+    return isinstance(error, _GONE) or (
+        isinstance(error, asyncpg.InterfaceError) and not isinstance(error, exceptions.DataError | ValueError)
+    )
+
+
+def understood(error: Exception) -> Exception:
+    """`error` in the words of the port: StoreUnavailable if it passes, ValueError for the unstorable, or itself."""
+    if isinstance(error, _UNSTORABLE):
+        return ValueError(f"PostgreSQL: {error}")
+    if is_gone(error) or isinstance(error, _PASSING):
+        return StoreUnavailable(f"PostgreSQL: {str(error) or type(error).__name__}")
+    return error
+
+
+async def connect(url: str, limits: Limits, *, name: str, settings: dict[str, str] | None = None) -> Connection:
+    """A connection whose commits are durable when they are answered. Raises StoreUnavailable, NoAddress.
+
+    `name` is what `pg_stat_activity` shows, `settings` are more of the session's.
+    """
+    session = {
+        "statement_timeout": f"{int(limits.statement * 1000)}",
+        "lock_timeout": f"{int(limits.lock * 1000)}",
+        "idle_in_transaction_session_timeout": f"{int(limits.idle_in_transaction * 1000)}",
+        "tcp_user_timeout": f"{int((limits.statement + limits.grace) * 1000)}",
+        "jit": "off",
+        "timezone": "UTC",
+        **(settings or {}),
+    }
+    try:
+        connection = await asyncpg.connect(
+            url,
+            timeout=limits.connect,
+            command_timeout=limits.statement + limits.grace,
+            server_settings={"application_name": name[:63]},
+            statement_cache_size=200,
+            max_cached_statement_lifetime=0,
+        )
+    except (exceptions.ClientConfigurationError, ValueError) as error:
+        raise NoAddress(str(error)) from error
+    except Exception as error:
+        known = understood(error)
+        raise known from error
+    try:
+        # After the start, not with it: a proxy in between may drop what it does not know from the start message.
+        assignments = ", ".join(f"set_config('{setting}', '{value}', false)" for setting, value in session.items())
+        durable = await connection.fetchrow(
+            f"SELECT current_setting('synchronous_commit') AS was, current_setting('fsync') AS fsync, {assignments}"
+        )
+        if durable["was"] in ("off", "local", "remote_write"):
+            await connection.execute("SET synchronous_commit = on")
+        if durable["fsync"] != "on":
+            _log.warning("%s: the server runs with fsync = off; a power cut loses what was answered", described(url))
+    except BaseException as error:
+        connection.terminate()
+        if isinstance(error, Exception):
+            known = understood(error)
+            raise known from error
+        raise
+    return connection
+
+
+class Line:
+    """One connection, for one statement at a time, made anew when it breaks."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]]) -> None:
+        self._connect = connect
+        self._connection: Connection | None = None
+
+    async def read(self, job: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """What `job` reads; once more over a new connection if this one had gone. Raises what `understood` makes."""
+        for is_last in (False, True):
+            had_one = self._connection is not None and not self._connection.is_closed()
+            try:
+                if not had_one:
+                    self._connection = await self._connect()
+                return await job(self._connection)
+            except asyncio.CancelledError:
+                self.drop()
+                raise
+            except Exception as error:
+                if is_gone(error):
+                    self.drop()
+                    if had_one and not is_last and not isinstance(error, TimeoutError):
+                        continue
+                known = understood(error)
+                if known is error:
+                    raise
+                raise known from error
+        raise AssertionError("unreachable")
+
+    def drop(self) -> None:
+        """Let go of the connection at once."""
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.is_closed():
+            connection.terminate()
+
+    async def close(self, seconds: float = 2.0) -> None:
+        """Close the connection in order, if it lets us."""
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.is_closed():
+            await closed(connection, seconds)
+
+
+async def closed(connection: Connection, seconds: float = 2.0) -> None:
+    """Close in order, or else at once."""
+    try:
+        await connection.close(timeout=seconds)
+    except Exception as error:  # noqa: BLE001 - it was to be closed, and is
+        _log.debug("a connection was not closed in order: %s", error)
+        connection.terminate()
+
+
+def described(url: str) -> str:
+    """Where `url` leads, without its password. Raises NoAddress."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise NoAddress(str(error)) from error
+    return f"{parts.path.lstrip('/') or 'the default database'} at {host}{f':{port}' if port else ''}"

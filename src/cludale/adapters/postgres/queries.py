@@ -1,0 +1,168 @@
+"""Reading: a query over indexed fields as SQL, and the cursor that continues it. No connections, no writing."""
+# ruff: noqa: S608 - names of tables and columns were checked by schema.Table, values are always bound
+
+import base64
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from cludale.adapters.postgres.connection import Connection
+from cludale.adapters.postgres.schema import Table
+from cludale.adapters.postgres.values import FIRST_TEXT, decoded_text, encoded, encoded_text
+from cludale.ports.records import IndexValue, Page, Query, Stored, UnusableCursor
+
+_encoder = msgspec.json.Encoder()
+_Bound = str | int
+_FIRST_TEXT: Final = f"chr({ord(FIRST_TEXT[0])}) || '{FIRST_TEXT[1]}'"
+
+
+class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    question: str
+    n: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+    value: Annotated[str, Meta(pattern=r"^[^\x00]*$")] | None = None
+    """As it is stored."""
+
+
+_cursors = msgspec.json.Decoder(_Cursor)
+
+
+def stored(row: Sequence[Any]) -> Stored:
+    """A record from id, version and body."""
+    return Stored(decoded_text(row[0]), row[1], row[2])
+
+
+async def find(connection: Connection, question: "Question") -> Page:
+    """A page of what the question asks for."""
+    query, cursor = question.query, question.cursor
+    wanted = query.limit + 1
+    found: list[Any] = []
+    if question.has_valued_part and (cursor is None or query.order_by is None or cursor.value is not None):
+        sql, values = question.valued_part(cursor, wanted)
+        found = await connection.fetch(sql, *values)
+        cursor = None
+    if question.has_valueless_part and len(found) < wanted:
+        sql, values = question.valueless_part(cursor, wanted - len(found))
+        found += await connection.fetch(sql, *values)
+    items = [stored(row) for row in found[: query.limit]]
+    if len(found) < wanted:
+        return Page(items, None)
+    _, _, _, n, value = found[query.limit - 1]
+    return Page(items, question.next(n, value))
+
+
+class Question:
+    """A query as SQL. Records without a value in `order_by` come after all others, in either direction."""
+
+    def __init__(self, table: Table, query: Query) -> None:
+        """Raises UnusableCursor; ValueError for what is not indexed."""
+        self._table = table
+        self.query = query
+        if query.limit < 1:
+            raise ValueError(f"a page of {query.limit}")
+        self._conditions: list[str] = []
+        self._bound: list[_Bound] = []
+        valued = set()
+        for field, value in query.equal.items():
+            if value is None:
+                self._where(field, "IS NULL")
+            else:
+                self._where(field, "= {}", value)
+                valued.add(field)
+        for field, needle in query.contains.items():
+            column = self._column(field)
+            self._conditions.append(f"strpos({column}, {self._bind(encoded_text(needle))}) > 0")
+            self._conditions.append(f"{column} >= {_FIRST_TEXT}")
+            valued.add(field)
+        for field, since, until in query.within:
+            valued.add(field)
+            self._where(field, "IS NOT NULL")
+            if since is not None:
+                self._where(field, ">= {}", since)
+            if until is not None:
+                self._where(field, "< {}", until)
+        order_by = query.order_by
+        self._order = None if order_by is None else self._column(order_by)
+        self.has_valued_part = order_by is None or order_by not in query.equal or order_by in valued
+        self.has_valueless_part = order_by is not None and order_by not in valued
+        asked = (
+            table.kind.service,
+            table.kind.name,
+            sorted(query.equal.items()),
+            sorted(query.contains.items()),
+            sorted(query.within),
+            order_by,
+            query.descending,
+        )
+        self._digest = blake2b(_encoder.encode(asked), digest_size=8).hexdigest()
+        self.cursor = self._decoded(query.after)
+
+    def _decoded(self, after: str | None) -> _Cursor | None:
+        if after is None:
+            return None
+        try:
+            cursor = _cursors.decode(base64.b64decode(after, altchars=b"-_", validate=True))
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise UnusableCursor(f"{after[:100]!r} is no cursor") from error
+        if cursor.question != self._digest:
+            raise UnusableCursor("the cursor belongs to another query")
+        return cursor
+
+    def next(self, n: int, value: str | None) -> str:
+        """The cursor past this record."""
+        return base64.urlsafe_b64encode(_encoder.encode(_Cursor(self._digest, n, value))).decode()
+
+    def valued_part(self, cursor: _Cursor | None, limit: int) -> tuple[str, Sequence[_Bound]]:
+        """All matches, or with `order_by` those that have a value there."""
+        way, past = ("DESC", "<") if self.query.descending else ("ASC", ">")
+        bound = list(self._bound)
+        if self._order is None:
+            start = [] if cursor is None else [f"n {past} {_bind(bound, cursor.n)}"]
+            return self._select("NULL", start, f"n {way}", bound, limit)
+        more = [f"{self._order} IS NOT NULL"]
+        if cursor is not None:
+            if cursor.value is None:
+                raise UnusableCursor("the cursor belongs to another part of the query")
+            more.append(f"({self._order}, n) {past} ({_bind(bound, cursor.value)}, {_bind(bound, cursor.n)})")
+        return self._select(self._order, more, f"{self._order} {way}, n {way}", bound, limit)
+
+    def valueless_part(self, cursor: _Cursor | None, limit: int) -> tuple[str, Sequence[_Bound]]:
+        """Those that have no value in `order_by`."""
+        way, past = ("DESC", "<") if self.query.descending else ("ASC", ">")
+        bound = list(self._bound)
+        more = [f"{self._order} IS NULL"]
+        if cursor is not None:
+            more.append(f"n {past} {_bind(bound, cursor.n)}")
+        return self._select("NULL", more, f"n {way}", bound, limit)
+
+    def _select(
+        self, value: str, more: Sequence[str], order: str, bound: list[_Bound], limit: int
+    ) -> tuple[str, Sequence[_Bound]]:
+        conditions = [*self._conditions, *more]
+        where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+        return (
+            f"SELECT id, version, body, n, {value}::text FROM {self._table.name} {where}"
+            f"ORDER BY {order} LIMIT {_bind(bound, limit)}",
+            bound,
+        )
+
+    def _where(self, field: str, condition: str, value: IndexValue = None) -> None:
+        text = encoded(value)
+        bound = "" if text is None else self._bind(text)
+        self._conditions.append(f"{self._column(field)} {condition.format(bound)}")
+
+    def _bind(self, value: _Bound) -> str:
+        return _bind(self._bound, value)
+
+    def _column(self, field: str) -> str:
+        if field not in self._table.kind.indexed:
+            raise ValueError(f"{field!r} is not an indexed field of {self._table.kind}")
+        return f'"{field}"'
+
+
+def _bind(bound: list[_Bound], value: _Bound) -> str:
+    """The placeholder under which `value` is bound."""
+    bound.append(value)
+    return f"${len(bound)}"
