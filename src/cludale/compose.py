@@ -58,6 +58,14 @@ from cludale.services.payments.service import Payments
 from cludale.settings import Settings
 
 SERVICES = ("concerts", "orders", "payments", "notifications", "audit")
+HEARS: Mapping[str, frozenset[str]] = {
+    "concerts": concerts_manifest.HEARS,
+    "orders": orders_manifest.HEARS,
+    "payments": payments_manifest.HEARS,
+    "notifications": notifications_manifest.HEARS,
+    "audit": audit_manifest.HEARS,
+}
+"""Which events each service hears, for whoever sets up a broker."""
 STORE = "cludale.db"
 LEDGER = "simulated-provider.db"
 

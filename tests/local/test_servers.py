@@ -70,7 +70,7 @@ async def test_nats_keeps_its_streams_when_it_is_killed(tmp_path: Path) -> None:
     async with running_nats(tmp_path) as server:
         await ensure_stream(server.url, ["orders"])
         async with Requests.to(server.url) as requests:
-            published = await requests.request("order-events", {"hello": "there"})
+            published = await requests.request("payment-events", {"hello": "there"})
             assert published["stream"] == STREAM
         await server.kill()
         await server.start()

@@ -10,14 +10,16 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
+from cludale.compose import HEARS
 from cludale.services.catalogue import CATALOGUE
 
 STREAM = "cludale"
 DUPLICATE_WINDOW_SECONDS = 120
 """A second publish of one event within this time is dropped by the broker; after it, by the inbox."""
 MAX_BYTES = 8 * 2**30
-MAX_AGE_DAYS = 14
-"""What no service has taken by then is lost to the bus; the audit log of its publisher's outbox has it."""
+ACK_WAIT_SECONDS = 30
+MAX_ACK_PENDING = 500
+DEAD_LETTERS = "dead-letters"
 ANSWER_SECONDS = 5
 _NANOSECONDS = 1_000_000_000
 _NO_SUCH_STREAM = 10059
@@ -85,17 +87,31 @@ class Requests:
 
 
 async def ensure_stream(url: str, services: Collection[str]) -> None:
-    """Make the stream `cludale` of all topics and the services' dead letters, or bring it to what it should be.
+    """Make the stream `cludale` and the services' consumers, or bring them to what they should be.
 
+    `services` are app ids. Before any of them runs: what is published for a consumer that is not there yet is lost.
     Raises OSError, TimeoutError, BrokerRefused.
     """
-    wanted = stream_of(services)
+    stream = stream_of(services)
+    wanted = {str(each["durable_name"]): each for name in services for each in consumers_of(name)}
     async with Requests.to(url) as requests:
-        answer = await requests.request(f"$JS.API.STREAM.UPDATE.{STREAM}", wanted)
+        answer = await requests.request(f"$JS.API.STREAM.UPDATE.{STREAM}", stream)
         if answer.get("error", {}).get("err_code") == _NO_SUCH_STREAM:
-            answer = await requests.request(f"$JS.API.STREAM.CREATE.{STREAM}", wanted)
-        if "error" in answer:
-            raise BrokerRefused(f"the stream {STREAM} can't be made: {answer['error'].get('description')}")
+            answer = await requests.request(f"$JS.API.STREAM.CREATE.{STREAM}", stream)
+        _check(answer, f"the stream {STREAM} can't be made")
+        answer = await requests.request(f"$JS.API.CONSUMER.NAMES.{STREAM}", {})
+        _check(answer, "the stream's consumers can't be listed")
+        existing = set(answer["consumers"] or ())
+        for name, consumer in wanted.items():
+            if name not in existing:
+                made = await requests.request(
+                    f"$JS.API.CONSUMER.DURABLE.CREATE.{STREAM}.{name}", {"stream_name": STREAM, "config": consumer}
+                )
+                _check(made, f"the consumer {name} can't be made")
+        for name in existing - set(wanted):
+            # what nobody hears any more would be kept for it for ever
+            if any(name.startswith(f"{service}-") for service in services):
+                await requests.request(f"$JS.API.CONSUMER.DELETE.{STREAM}.{name}")
 
 
 def stream_of(services: Collection[str]) -> dict[str, Any]:
@@ -103,13 +119,49 @@ def stream_of(services: Collection[str]) -> dict[str, Any]:
     topics = sorted(topic.name for topic in CATALOGUE.topics)
     return {
         "name": STREAM,
-        "subjects": [*topics, *(f"{service}-dead-letters" for service in sorted(services))],
+        "subjects": [*topics, *(dead_letters_of(service) for service in sorted(services))],
         "storage": "file",
-        "retention": "limits",
+        # a message stays until each consumer of its subject has acknowledged it
+        "retention": "interest",
         # full is full: the outboxes wait, rather than that the oldest event is thrown away
         "discard": "new",
         "max_bytes": MAX_BYTES,
-        "max_age": MAX_AGE_DAYS * 86_400 * _NANOSECONDS,
         "duplicate_window": DUPLICATE_WINDOW_SECONDS * _NANOSECONDS,
         "num_replicas": 1,
     }
+
+
+def consumers_of(service: str) -> list[dict[str, Any]]:
+    """The durable consumers of a service, one a topic that it hears and one for its dead letters.
+
+    As the component file has them (docker/components/nats): Dapr takes a consumer that is there as it is.
+    """
+    heard = HEARS.get(service, frozenset())
+    topics = [topic.name for topic in CATALOGUE.topics if any(event.__name__ in heard for event in topic.events)]
+    subjects = {topic: topic for topic in topics}
+    if topics:
+        subjects[DEAD_LETTERS] = dead_letters_of(service)
+    return [
+        {
+            "durable_name": f"{service}-{name}",
+            "filter_subject": subject,
+            "deliver_subject": f"deliver.{service}.{name}",
+            "deliver_group": f"{service}-{name}",
+            "deliver_policy": "all",
+            "ack_policy": "explicit",
+            "ack_wait": ACK_WAIT_SECONDS * _NANOSECONDS,
+            "max_ack_pending": MAX_ACK_PENDING,
+            "replay_policy": "instant",
+        }
+        for name, subject in subjects.items()
+    ]
+
+
+def dead_letters_of(service: str) -> str:
+    """The topic of what a service could not take."""
+    return f"{service}-{DEAD_LETTERS}"
+
+
+def _check(answer: dict[str, Any], what: str) -> None:
+    if "error" in answer:
+        raise BrokerRefused(f"{what}: {answer['error'].get('description')}")

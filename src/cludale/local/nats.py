@@ -8,14 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar
 
-import httpx
-
 from cludale.local.find import find
 from cludale.local.free_ports import LOOPBACK, free_ports
-from cludale.local.part import Launch, Part
+from cludale.local.part import Launch, Part, answers
 
 USER = "cludale"
-_LOOK_SECONDS = 2
 
 
 class Nats(Part):
@@ -76,12 +73,7 @@ class Nats(Part):
 
     async def is_ready(self) -> bool:
         """JetStream has recovered its streams."""
-        try:
-            async with httpx.AsyncClient(timeout=_LOOK_SECONDS) as http:
-                answer = await http.get(f"{self.monitoring_url}/healthz")
-        except httpx.HTTPError:
-            return False
-        return answer.status_code == 200
+        return await answers(f"{self.monitoring_url}/healthz")
 
 
 @asynccontextmanager

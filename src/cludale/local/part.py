@@ -14,11 +14,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
 
+import httpx
+
 from cludale.local.tether import tethered
 
 LOG_LINES_SHOWN = 8
 _LOG_BYTES_READ = 8_192
 _LOOK_SECONDS = 0.03
+_ANSWER_SECONDS = 2
 
 
 class PartFailed(Exception):
@@ -168,3 +171,12 @@ class Part(ABC):
 def how(status: int) -> str:
     """An exit status in words: `signal 9` or `status 1`."""
     return f"signal {-status}" if status < 0 else f"status {status}"
+
+
+async def answers(url: str) -> bool:
+    """Does the address answer with a good status?"""
+    try:
+        async with httpx.AsyncClient(timeout=_ANSWER_SECONDS, trust_env=False) as http:
+            return (await http.get(url)).is_success
+    except httpx.HTTPError:
+        return False

@@ -36,6 +36,8 @@ def tethered(argv: Sequence[str | Path], *, when_orphaned: signal.Signals, user:
             f"--reuid={user}",
             f"--regid={pwd.getpwnam(user).pw_gid}",
             "--clear-groups",
+            # access(2), which initdb asks about its own files, must not forget the capability
+            "--securebits=+no_setuid_fixup",
             f"--inh-caps={capabilities}",
             f"--ambient-caps={capabilities}",
         ]
