@@ -126,6 +126,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache: Annotated[
         Path | None, _doc("where make puts the programs that it builds; else .cache beside the Makefile")
     ] = None
+    gateway_admin_port: Annotated[
+        Port, _doc("the port of the gateway's admin API, on loopback; 0 takes a free one")
+    ] = 8079
+    gateway_token: Annotated[
+        Token | None, _doc("that API's token; without it one is made in <data folder>/gateway.token", secret=True)
+    ] = None
 
     concerts_url: Annotated[Url | None, _doc("where concerts is, for orders started alone")] = None
     orders_url: Annotated[Url | None, _doc("where orders is, for notifications started alone")] = None

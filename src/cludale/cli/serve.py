@@ -47,7 +47,7 @@ def serve(
     for each in chosen:
         if each not in SERVICES:
             fail(f"there is no service {each!r}; these are: all, {', '.join(SERVICES)}")
-    _log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level)
     for variable, meant in Settings.unknown(os.environ).items():
         if variable != "CLUDALE_URL":
             _log.warning("%s means nothing here%s", variable, f"; {meant} does" if meant else "")
@@ -125,7 +125,8 @@ def _own_name() -> str:
     return "cludale" if shutil.which("cludale") else sys.argv[0]
 
 
-def _log_to_stderr(level: LogLevel) -> None:
+def log_to_stderr(level: LogLevel) -> None:
+    """The log, as far as `level`, to the standard error output."""
     logging.basicConfig(level=level.value.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

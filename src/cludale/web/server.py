@@ -56,7 +56,7 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _allow_files(wanted: int) -> None:
+def allow_files(wanted: int) -> None:
     """Raise the limit of open files as far as the connections need it and the system lets us."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -104,7 +104,7 @@ async def serve(
     )
     server = _Server(config)
     patrol = asyncio.create_task(keeper.patrol())
-    _allow_files(limits.connections + SPARE_FILES)
+    allow_files(limits.connections + SPARE_FILES)
     await started()
     # What is loaded by now stays: no collection need look at it again.
     gc.collect()
