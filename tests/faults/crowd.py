@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 from tests.served import Served
 
-from cludale.checker import Observation
+from cludale.checker import Credential, Observation
 from cludale.http.http1 import Target
 from cludale.rehearsal.load import Load, Tally
 
@@ -36,6 +36,8 @@ class Wish(NamedTuple):
     key: str | None
     regrets: bool
     """Cancels as soon as the order was confirmed."""
+    is_pried_on: bool
+    """Others try to see the order, with their own token and with none."""
 
 
 class Crowd:
@@ -50,8 +52,12 @@ class Crowd:
         methods: dict[str, int] | None = None,
         keyed: float = 0.4,
         regretting: float = 0.15,
+        pried_on: float = 0.0,
     ) -> None:
-        """`keyed` send an idempotency key, `regretting` cancel. `methods`: payment methods by weight."""
+        """`keyed` send an idempotency key, `regretting` cancel, `pried_on` are looked at by strangers.
+
+        `methods`: payment methods by weight.
+        """
         self.observations: list[Observation] = []
         self.accepted: dict[str, str] = {}
         """The orders that were confirmed to their buyers: the answer, by order id."""
@@ -65,7 +71,11 @@ class Crowd:
         self._methods = methods or METHODS
         self._keyed = keyed
         self._regretting = regretting
-        self._regrets: deque[bytes] = deque()
+        self._pried_on = pried_on
+        self._errands: deque[bytes] = deque()
+        self._private: set[str] = set()
+        """The orders that strangers asked for, and nobody else."""
+        self._strangers_token = ""
         self._wishes: dict[int, Wish] = {}
         self._decoder = msgspec.json.Decoder(_Answer)
 
@@ -86,7 +96,8 @@ class Crowd:
             }
         )
         key = f"key-{self._seed}-{number}" if random.random() < self._keyed else None
-        return Wish(body.decode(), key, random.random() < self._regretting)
+        regrets = random.random() < self._regretting
+        return Wish(body.decode(), key, regrets, not regrets and random.random() < self._pried_on)
 
     def rush(self, served: Served, count: int, *, connections: int = 32) -> Tally:
         """`count` more buyers at once, until all are answered or the server is dead."""
@@ -124,19 +135,25 @@ class Crowd:
 
     def _requests(self, target: Target, numbers: Iterator[int]) -> Iterator[bytes]:
         for number in numbers:
-            while self._regrets:
-                yield self._regrets.popleft()
+            while self._errands:
+                yield self._errands.popleft()
             wish = self.wish(number)
             headers = {} if wish.key is None else {"idempotency-key": wish.key}
             yield target.request("POST", "/orders", wish.body.encode(), headers)
-        while self._regrets:
-            yield self._regrets.popleft()
+        while self._errands:
+            yield self._errands.popleft()
 
     def _hear(self, target: Target, status: int, body: bytes) -> None:
         if not 200 <= status < 300:
             return
         answer, text = self._decoder.decode(body), body.decode()
         assert answer.id is not None, text
+        if answer.id in self._private and answer.access_token is None:
+            path = f"/orders/{answer.id}"
+            self.observations.append(
+                Observation(method="GET", path=path, status=status, body=text, credential=Credential.OTHER)
+            )
+            return
         if answer.access_token is None:
             self.observations.append(
                 Observation(method="POST", path=f"/orders/{answer.id}/cancel", status=status, body=text)
@@ -150,7 +167,12 @@ class Crowd:
             self.accepted[answer.id] = text
             if wish.regrets:
                 token = {"authorization": f"Bearer {answer.access_token}"}
-                self._regrets.append(target.request("POST", f"/orders/{answer.id}/cancel", b"", token))
+                self._errands.append(target.request("POST", f"/orders/{answer.id}/cancel", b"", token))
+            elif wish.is_pried_on:
+                self._private.add(answer.id)
+                for headers in ({}, {"authorization": f"Bearer {self._strangers_token}"}):
+                    self._errands.append(target.request("GET", f"/orders/{answer.id}", b"", headers))
+            self._strangers_token = answer.access_token
 
 
 async def _stop_when(load: Load, condition: Callable[[], bool]) -> None:

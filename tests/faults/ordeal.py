@@ -30,7 +30,7 @@ class Ordeal:
     def __init__(self, folder: Path, *, seed: int) -> None:
         """Put two concerts on, one of them soon sold out, and sell a little in peace."""
         self.folder = folder
-        self.crowd = Crowd(CONCERTS, seed=seed)
+        self.crowd = Crowd(CONCERTS, seed=seed, pried_on=0.1)
         with victim(folder) as served:
             served.concert("c-large", seats=1_000_000)
             served.concert("c-small", seats=500)

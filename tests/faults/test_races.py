@@ -104,7 +104,10 @@ def test_cancel_against_pay_has_one_winner(
     paid_first, cancelled_first = "cancelled after it was charged", "cancelled before it was charged"
     faults.expect(paid_first)
     faults.expect(cancelled_first)
-    crowd = Crowd(["c-1", "c-2"], seed=seed, methods={"card-ok": 80, "card-flaky": 20}, regretting=0.9)
+    pried = "stranger who asked for another's order, turned away"
+    faults.expect(pried)
+    methods = {"card-ok": 80, "card-flaky": 20}
+    crowd = Crowd(["c-1", "c-2"], seed=seed, methods=methods, regretting=0.9, pried_on=0.5)
     with victim(folder) as served:
         for concert in ("c-1", "c-2"):
             served.concert(concert, seats=100_000)
@@ -117,6 +120,7 @@ def test_cancel_against_pay_has_one_winner(
     ended = payments(folder)
     faults.fire(paid_first, ended["Refunded"])
     faults.fire(cancelled_first, ended["Failed"])
+    faults.fire(pried, crowd.statuses[404])
     figures.row(
         "races",
         race="cancel against pay",
