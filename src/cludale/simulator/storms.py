@@ -126,9 +126,10 @@ class Storms:
     def _redeliver(self) -> None:
         if self._chaos.active:
             self._chaos.count(Fault.REDELIVERED, "organizer")
-            self._people.begin(self._redelivered())
+            self._people.begin(self.redeliver_all())
 
-    async def _redelivered(self) -> None:
+    async def redeliver_all(self) -> None:
+        """The organizer has all of the audit log delivered again, to everyone who hears it."""
         try:
             audit = self._find("audit")
             redelivery = Redelivery(audit.store, self._codec, deliver=self._deliver, hears=HEARS)

@@ -332,6 +332,7 @@ class World:
         self._check_end()
         await asyncio.sleep(0)  # if that failed, it ends here
         await self._check_replay()
+        await self._check_redelivery(storms)
 
     async def _check_alive(self) -> None:
         """Whatever it has been through, each process of orders sells a ticket."""
@@ -427,6 +428,26 @@ class World:
             if found:
                 self._fail([f"replay of {service}: {each}" for each in found])
                 await asyncio.sleep(0)
+
+    async def _check_redelivery(self, storms: Storms) -> None:
+        """The log, delivered again to everyone, changes nothing and sends nothing out."""
+        before = self._standing()
+        await storms.redeliver_all()
+        await self._settle()
+        after = self._standing()
+        changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        if changed:
+            self._fail([f"delivering the log again changed {name}" for name in changed])
+            await asyncio.sleep(0)
+
+    def _standing(self) -> dict[str, object]:
+        """All that the stores, the provider and the buyers have, by name."""
+        standing: dict[str, object] = {f"what the provider has under {key}": it for key, it in self._ledger.items()}
+        standing |= {f"how often {id} was sent": times for id, times in self._posted.items()}
+        for disk in self.disks:
+            for kind, rows in disk.tables.items():
+                standing |= {f"{kind.service}/{kind.name} {id}": row.stored for id, row in rows.items()}
+        return standing
 
     def close(self) -> None:
         """Throw it all away."""
