@@ -17,6 +17,7 @@ import apsw
 
 from cludale.adapters.sqlite import schema
 from cludale.adapters.sqlite.connection import FileLock, StoreFailed, connect_reader, understood
+from cludale.adapters.sqlite.planning import Planner
 from cludale.adapters.sqlite.queries import Reader
 from cludale.adapters.sqlite.recent import Recent
 from cludale.adapters.sqlite.thread import JobThread
@@ -177,10 +178,12 @@ class SqliteStore(SqliteReader):
         kinds = tuple(kinds)
         self._lock = FileLock(path)
         try:
+            tables = schema.tables_of(kinds)
+            self._planner = Planner(tables.keys(), codec)
             self._writer = Writer(
                 path,
-                schema.tables_of(kinds),
-                codec,
+                tables,
+                self._planner,
                 busy_seconds=busy_seconds,
                 checkpoint_pages=checkpoint_pages,
                 vfs=vfs,
@@ -200,6 +203,7 @@ class SqliteStore(SqliteReader):
         except BaseException:
             self._lock.release()
             raise
+        self._position = self._writer.position
         sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
         self._group: GroupCommit[Commit, Outcome] = GroupCommit(
             self._write, batch_limit=batch_limit, queue_limit=queue_limit
@@ -269,17 +273,21 @@ class SqliteStore(SqliteReader):
 
     async def _write(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         self._check()
+        # Planned here and not in the writer's thread: two threads that both run Python take the GIL from each other.
+        plan = self._planner.hopeful(commits, self._position)
         delivered, self._delivered = self._delivered, []
         if self._flush is not None:
             self._flush.cancel()
             self._flush = None
         try:
-            plan = await self._thread.run(lambda: self._writer.write(commits, delivered))
+            plan = await self._thread.run(lambda: self._writer.write(plan, commits, self._position, delivered))
         except Exception as error:
             if isinstance(error, StoreFailed):
                 self._fail(error)
             self.delivered(delivered)
             raise
+        if plan.entries:
+            self._position = plan.entries[-1].position
         self._recent.add(plan.rows)
         if plan.failed:
             for outcome in plan.outcomes:

@@ -9,7 +9,6 @@ import apsw
 from cludale.adapters.sqlite import schema
 from cludale.adapters.sqlite.connection import StoreFailed, connect_writer, understood
 from cludale.adapters.sqlite.schema import Sized, Table, chunks
-from cludale.kernel.wire import Codec
 from cludale.ports.records import Commit, Handled, Kind, StoreUnavailable
 from cludale.runtime.planning import Plan, Planner, Row
 
@@ -24,7 +23,7 @@ class Writer:
         self,
         path: Path,
         tables: Mapping[Kind, Table],
-        codec: Codec,
+        planner: Planner,
         *,
         busy_seconds: float,
         checkpoint_pages: int,
@@ -32,7 +31,7 @@ class Writer:
     ) -> None:
         """Open the file and recover it. `checkpoint_pages` is how much log gathers before it is worked in."""
         self._tables = tables
-        self._planner = Planner(tables.keys(), codec)
+        self._planner = planner
         self._checkpoint_pages = checkpoint_pages
         self._next_checkpoint = checkpoint_pages
         self._log_pages = 0
@@ -42,27 +41,26 @@ class Writer:
             schema.prepare(self._connection, path, tables.values())
             # What a killed process wrote may be in the log without having been synced. From here on it is on the disk.
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            self._position: int = self._connection.execute(schema.OUTBOX_LAST).get or 0
+            self.position: int = self._connection.execute(schema.OUTBOX_LAST).get or 0
         except BaseException:
             self._connection.close()
             raise
         self._connection.set_wal_hook(self._logged)
 
-    def write(self, commits: Sequence[Commit], delivered: Sequence[int]) -> Plan:
+    def write(self, plan: Plan | None, commits: Sequence[Commit], position: int, delivered: Sequence[int]) -> Plan:
         """Write what can be written of `commits`, and take `delivered` from the outbox, in one transaction.
+
+        `plan` is the hopeful one, None if there is none; their events go past `position`.
 
         If it raises, nothing was written: StoreUnavailable; or, with StoreFailed, it is not known.
         """
         if self._failed is not None:
             raise self._failed
         try:
-            plan = self._planner.hopeful(commits, self._position)
             if plan is None or not self._write(plan, delivered):
-                plan = self._write_exactly(commits, delivered)
+                plan = self._write_exactly(commits, position, delivered)
         except apsw.Error as error:
             raise self._known(error) from error
-        if plan.entries:
-            self._position = plan.entries[-1].position
         return plan
 
     def tidy(self) -> None:
@@ -128,10 +126,10 @@ class Writer:
             raise
         return True
 
-    def _write_exactly(self, commits: Sequence[Commit], delivered: Sequence[int]) -> Plan:
+    def _write_exactly(self, commits: Sequence[Commit], position: int, delivered: Sequence[int]) -> Plan:
         # Only this connection writes, so what is read here still holds in the transaction that follows.
         plan = self._planner.exact(
-            commits, self._position, versions=self._versions(commits), handled=self._handled(commits)
+            commits, position, versions=self._versions(commits), handled=self._handled(commits)
         )
         if not self._write(plan, delivered):
             raise AssertionError("another program wrote to the store while it was locked")
