@@ -28,7 +28,7 @@ def facts() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memoryMiB": int(_field("/proc/meminfo", "MemTotal").split()[0]) // 1024,
         "kernel": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()}, {platform.python_build()[1]}",
         "sqlite": apsw.sqlite_lib_version(),
         **fsync_cost(),
     }
