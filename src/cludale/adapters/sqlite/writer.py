@@ -128,9 +128,7 @@ class Writer:
 
     def _write_exactly(self, commits: Sequence[Commit], position: int, delivered: Sequence[int]) -> Plan:
         # Only this connection writes, so what is read here still holds in the transaction that follows.
-        plan = self._planner.exact(
-            commits, position, versions=self._versions(commits), handled=self._handled(commits)
-        )
+        plan = self._planner.exact(commits, position, versions=self._versions(commits), handled=self._handled(commits))
         if not self._write(plan, delivered):
             raise AssertionError("another program wrote to the store while it was locked")
         return plan
