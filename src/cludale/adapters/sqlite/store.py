@@ -17,7 +17,6 @@ import apsw
 
 from cludale.adapters.sqlite import schema
 from cludale.adapters.sqlite.connection import FileLock, StoreFailed, connect_reader, understood
-from cludale.adapters.sqlite.planning import Planner
 from cludale.adapters.sqlite.queries import Reader
 from cludale.adapters.sqlite.recent import Recent
 from cludale.adapters.sqlite.thread import JobThread
@@ -36,6 +35,7 @@ from cludale.ports.records import (
     VersionConflict,
 )
 from cludale.runtime.group_commit import GroupCommit
+from cludale.runtime.planning import Planner
 
 SWITCH_SECONDS = 5e-5
 """How long a thread may keep the GIL from another. With Python's 5 ms the writer waits most of its time."""
