@@ -5,8 +5,9 @@ import os
 import signal
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from cludale import __version__
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.http_calls.calls import HttpContacts, HttpSeats
 from cludale.adapters.inprocess.calls import InProcessContacts, InProcessSeats
@@ -56,6 +57,10 @@ from cludale.services.payments import store as payments_store
 from cludale.services.payments.replay import PaymentsReplay
 from cludale.services.payments.service import Payments
 from cludale.settings import Settings
+from cludale.telemetry.trouble import NoTelemetry, not_installed
+
+if TYPE_CHECKING:
+    from cludale.telemetry.switch import Telemetry
 
 SERVICES = ("concerts", "orders", "payments", "notifications", "audit")
 HEARS: Mapping[str, frozenset[str]] = {
@@ -140,6 +145,7 @@ class Platform:
             organizer_key=settings.organizer_key or kept_key(data / "organizer.key"),
             token_key=kept_key(data / "token.key"),
         )
+        self.telemetry = _telemetry(settings, only)
         self.store: Store = _store(settings, only)
         self.dead_letters = DeadLetters(self.store, self.clock)
         delivery = Backoff(settings.delivery_backoff_seconds, settings.delivery_backoff_max_seconds)
@@ -158,20 +164,31 @@ class Platform:
             backlog_limit=settings.gate_backlog_events,
         )
         self.relay = Relay(
-            self.store, self.bus, clock=self.clock, ids=self.ids, backoff=delivery, on_progress=self.gate.let_in
+            self.store,
+            self.bus if self.telemetry is None else self.telemetry.bus(self.bus),
+            clock=self.clock,
+            ids=self.ids,
+            backoff=delivery,
+            on_progress=self.gate.let_in,
         )
         self._closing: list[HttpSeats | HttpContacts | SimulatedProvider] = []
         self.services: Sequence[Service] = self._build(only)
+        if self.telemetry is not None:
+            self.services = [self.telemetry.service(each) for each in self.services]
         sweeps = {service.name: service.sweep for service in self.services if service.sweep is not None}
         self.sweeper = Sweeper(sweeps, every_seconds=settings.sweep_seconds, clock=self.clock)
         self.ready = False
 
+    def _records(self, service: str) -> Records:
+        """The store, as `service` sees it."""
+        return self.store if self.telemetry is None else self.telemetry.records(service, self.store)
+
     def _build(self, only: Collection[str]) -> list[Service]:
         """Each service that is wanted here, in the order of `SERVICES`."""
-        settings, store, access = self.settings, self.store, self.access
+        settings, access = self.settings, self.access
         services: list[Service] = []
         concerts = Concerts(
-            store,
+            self._records("concerts"),
             clock=self.clock,
             ids=self.ids,
             hold_seconds=settings.hold_seconds,
@@ -179,19 +196,24 @@ class Platform:
             gate=self.gate,
         )
         self.concerts = concerts
+        if self.telemetry is not None:
+            self.telemetry.turns(concerts.turns)
         if "concerts" in only:
-            services.append(concerts_manifest.build(concerts, store, access))
+            services.append(concerts_manifest.build(concerts, self._records("concerts"), access))
         if "orders" in only:
-            services.append(orders_manifest.build(self._orders(only), store, access))
+            services.append(orders_manifest.build(self._orders(only), self._records("orders"), access))
         if "payments" in only:
-            services.append(payments_manifest.build(self._payments(), store, access))
+            services.append(payments_manifest.build(self._payments(), self._records("payments"), access))
         if "notifications" in only:
             services.append(notifications_manifest.build(self._notifications(only), access))
         if "audit" in only:
             # An event waits for its cause for half of its deliveries, then it is recorded without: never lost.
-            audit = Audit(store, self.clock, patience=max(1, settings.delivery_attempts // 2))
+            audit = Audit(self._records("audit"), self.clock, patience=max(1, settings.delivery_attempts // 2))
             redelivery = Redelivery(
-                store, Codec(CATALOGUE), deliver=self.bus.deliver, hears={each.name: each.hears for each in services}
+                self.store,
+                Codec(CATALOGUE),
+                deliver=self.bus.deliver,
+                hears={each.name: each.hears for each in services},
             )
             services.append(audit_manifest.build(audit, redelivery, access))
         return services
@@ -199,7 +221,7 @@ class Platform:
     def _orders(self, only: Collection[str]) -> Orders:
         settings = self.settings
         self.orders = Orders(
-            self.store,
+            self._records("orders"),
             clock=self.clock,
             ids=self.ids,
             seats=self._seats(only),
@@ -211,8 +233,14 @@ class Platform:
         return self.orders
 
     def _seats(self, only: Collection[str]) -> Seats:
+        if self.telemetry is None:
+            return self._concerts_called(only)
+        return self.telemetry.seats(self._concerts_called(only))
+
+    def _concerts_called(self, only: Collection[str]) -> Seats:
         if "concerts" in only:
-            return InProcessSeats(self.concerts.hold)
+            hold = self.concerts.hold
+            return InProcessSeats(hold if self.telemetry is None else self.telemetry.hold(hold))
         seats = HttpSeats(
             _concerts_url(self.settings),
             self.access.organizer_key,
@@ -228,10 +256,10 @@ class Platform:
         )
         self._closing.append(provider)
         return Payments(
-            self.store,
+            self._records("payments"),
             clock=self.clock,
             ids=self.ids,
-            gateway=provider,
+            gateway=provider if self.telemetry is None else self.telemetry.gateway(provider),
             attempt_seconds=settings.payment_attempt_seconds,
             attempts=settings.payment_attempts,
             backoff=Backoff(settings.payment_backoff_seconds, settings.payment_backoff_max_seconds),
@@ -249,13 +277,18 @@ class Platform:
             )
             self._closing.append(http)
             contacts = http
+        mailer: Mailer = self._mailer()
+        texts: Mailer = LoggedMessages("text message")
+        if self.telemetry is not None:
+            mailer = self.telemetry.messenger(mailer, "email")
+            texts = self.telemetry.messenger(texts, "text")
         return Notifications(
-            self.store,
+            self._records("notifications"),
             clock=self.clock,
             ids=self.ids,
             contacts=contacts,
-            mailer=self._mailer(),
-            texts=LoggedMessages("text message"),
+            mailer=mailer,
+            texts=texts,
             send_seconds=settings.smtp_timeout_seconds,
             attempts=settings.message_attempts,
             backoff=Backoff(settings.message_backoff_seconds, settings.message_backoff_max_seconds),
@@ -312,6 +345,8 @@ class Platform:
         for part in self._closing:
             await part.close()
         await self.store.close()
+        if self.telemetry is not None:
+            await self.telemetry.stop()
 
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches, by metric name."""
@@ -348,6 +383,27 @@ def _postgres_store(url: str, only: Collection[str]) -> Store:
     return PostgresStore(url, kinds, Codec(CATALOGUE), schema=schema)
 
 
+def _telemetry(settings: Settings, only: Collection[str]) -> "Telemetry | None":
+    """Telemetry, if there is anywhere to send it. Raises NoTelemetry."""
+    if settings.otlp_endpoint is None and settings.application_insights is None:
+        return None
+    try:
+        from cludale.telemetry.switch import Telemetry  # noqa: PLC0415 - an extra, and slow to load
+    except ImportError as missing:
+        variable, extra = (
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "distributed")
+            if settings.otlp_endpoint is not None
+            else ("APPLICATIONINSIGHTS_CONNECTION_STRING", "azure")
+        )
+        raise not_installed(variable, extra, missing) from missing
+    return Telemetry(
+        [each for each in SERVICES if each in only],
+        version=__version__,
+        otlp_endpoint=settings.otlp_endpoint,
+        connection_string=settings.application_insights,
+    )
+
+
 def _check(settings: Settings, only: Collection[str]) -> None:
     """Is everything said that these services need? Before anything is opened."""
     if "orders" in only and "concerts" not in only:
@@ -373,4 +429,4 @@ def _end_process(failed: StoreFailed) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-__all__ = ["KINDS", "METHODS", "SERVICES", "MissingSetting", "Platform"]
+__all__ = ["KINDS", "METHODS", "SERVICES", "MissingSetting", "NoTelemetry", "Platform"]

@@ -1,7 +1,7 @@
 """Settings: the environment, read once into a frozen struct. The only place that names an environment variable.
 
-A field `hold_seconds` is the variable `CLUDALE_HOLD_SECONDS`. Compose and the command line read the struct;
-everything else is given plain values.
+A field `hold_seconds` is the variable `CLUDALE_HOLD_SECONDS`, unless the world has a name for it already. Compose and
+the command line read the struct; everything else is given plain values.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,6 +33,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class LogFormat(StrEnum):
+    """What a line of the log looks like."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class UnusableSetting(ValueError):
     """A variable holds something that can't be used; the message names it and says what would do."""
 
@@ -50,8 +57,9 @@ class Explained(NamedTuple):
     meaning: str
 
 
-def _doc(text: str, *, secret: bool = False) -> Meta:
-    return Meta(description=text, extra={"secret": secret})
+def _doc(text: str, *, secret: bool = False, variable: str | None = None) -> Meta:
+    """`variable`: the name that everybody uses for this, in place of one of ours."""
+    return Meta(description=text, extra={"secret": secret, "variable": variable})
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +80,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     demo: Annotated[bool, _doc("put three demo concerts into an empty store")] = False
     log_level: Annotated[LogLevel, _doc("how much the log says: debug, info, warning or error")] = LogLevel.INFO
+
+    log_format: Annotated[
+        LogFormat, _doc("text for people, or json: an object a line, with the trace it belongs to")
+    ] = LogFormat.TEXT
+    otlp_endpoint: Annotated[
+        Url | None,
+        _doc("where traces, metrics and logs go by OTLP over HTTP", variable="OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ] = None
+    application_insights: Annotated[
+        str | None,
+        _doc(
+            "the Application Insights resource that they go to",
+            secret=True,
+            variable="APPLICATIONINSIGHTS_CONNECTION_STRING",
+        ),
+    ] = None
 
     hold_seconds: Annotated[Seconds, _doc("how long seats are held for an order that is not paid yet")] = 600
     max_per_order: Annotated[
@@ -141,7 +165,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The settings that `environ` makes; an empty variable counts as unset. Raises UnusableSetting."""
         values = {}
         for field, kind in _kinds().items():
-            variable = PREFIX + field.upper()
+            variable = _variable(field, kind)
             text = environ.get(variable, "").strip()
             if text:
                 values[field] = _converted(variable, text, kind)
@@ -150,7 +174,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def unknown(environ: Mapping[str, str]) -> dict[str, str | None]:
         """Variables with our prefix that mean nothing, each with the one that was probably meant."""
-        known = [PREFIX + field.upper() for field in _kinds()]
+        known = [_variable(field, kind) for field, kind in _kinds().items()]
         strangers = (name for name in environ if name.startswith(PREFIX) and name not in known)
         return {name: next(iter(get_close_matches(name, known, n=1)), None) for name in sorted(strangers)}
 
@@ -158,20 +182,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Every setting with its value, default and meaning; secrets are masked."""
         defaults = Settings()
         for field, kind in _kinds().items():
-            meaning, secret = _documentation(kind)
+            meaning, secret, _ = _documentation(kind)
             value, default = getattr(self, field), getattr(defaults, field)
             shown = "****" if secret and value is not None else _text(value)
-            yield Explained(PREFIX + field.upper(), shown, _text(default), meaning)
+            yield Explained(_variable(field, kind), shown, _text(default), meaning)
 
 
 def _kinds() -> dict[str, Any]:
     return get_type_hints(Settings, include_extras=True)
 
 
-def _documentation(kind: Any) -> tuple[str, bool]:
+def _variable(field: str, kind: Any) -> str:
+    _, _, variable = _documentation(kind)
+    return variable or PREFIX + field.upper()
+
+
+def _documentation(kind: Any) -> tuple[str, bool, str | None]:
     for meta in kind.__metadata__:
         if meta.description is not None:
-            return meta.description, bool(meta.extra["secret"])
+            return meta.description, bool(meta.extra["secret"]), meta.extra["variable"]
     raise TypeError(f"a setting without documentation: {kind}")
 
 
@@ -184,7 +213,7 @@ def _converted(variable: str, text: str, kind: Any) -> Any:
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:
-        _, secret = _documentation(kind)
+        _, secret, _ = _documentation(kind)
         raise UnusableSetting(variable, "****" if secret else text, _wanted(str(error))) from error
 
 

@@ -45,7 +45,7 @@ def gateway(
     from cludale.web.server import CannotListen, address_of, allow_files, listen
 
     settings = Settings.from_env(os.environ)
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     limits = Limits(
         body_bytes=settings.max_body_bytes,
         connections=settings.max_connections,

@@ -11,7 +11,7 @@ import typer
 
 from cludale import __version__
 from cludale.cli.screen import fail, say
-from cludale.settings import LogLevel, Settings
+from cludale.settings import LogFormat, LogLevel, Settings
 
 if TYPE_CHECKING:
     import socket
@@ -38,7 +38,7 @@ def serve(
 
     from cludale.adapters.sqlite import StoreInUse
     from cludale.adapters.system.keys import UnusableKey
-    from cludale.compose import SERVICES, MissingSetting
+    from cludale.compose import SERVICES, MissingSetting, NoTelemetry
     from cludale.ports.records import SchemaRefused, StoreUnavailable
     from cludale.web.server import CannotListen, listen
 
@@ -47,7 +47,7 @@ def serve(
     for each in chosen:
         if each not in SERVICES:
             fail(f"there is no service {each!r}; these are: all, {', '.join(SERVICES)}")
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     for variable, meant in Settings.unknown(os.environ).items():
         if variable != "CLUDALE_URL":
             _log.warning("%s means nothing here%s", variable, f"; {meant} does" if meant else "")
@@ -59,7 +59,7 @@ def serve(
         fail(f"{error} (CLUDALE_HOST, CLUDALE_PORT)")
     except StoreInUse as error:
         fail(f"{error} (CLUDALE_DATA_DIR)")
-    except (SchemaRefused, MissingSetting, StoreUnavailable, UnusableKey) as error:
+    except (SchemaRefused, MissingSetting, StoreUnavailable, NoTelemetry, UnusableKey) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or settings.data_dir}: {error.strerror} (CLUDALE_DATA_DIR names the data folder)")
@@ -78,9 +78,14 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
         gauges=platform.gauges,
         max_body_bytes=settings.max_body_bytes,
         version=__version__,
+        traced=None if platform.telemetry is None else platform.telemetry.requests,
     )
+    if platform.telemetry is not None:
+        app.metrics.watch_families(platform.telemetry.families)
 
     async def started() -> None:
+        if platform.telemetry is not None:
+            platform.telemetry.start(app.metrics.everything)
         await platform.start()
         await _greet(platform, listener)
 
@@ -125,9 +130,14 @@ def _own_name() -> str:
     return "cludale" if shutil.which("cludale") else sys.argv[0]
 
 
-def log_to_stderr(level: LogLevel) -> None:
+def log_to_stderr(level: LogLevel, format: LogFormat = LogFormat.TEXT) -> None:
     """The log, as far as `level`, to the standard error output."""
     logging.basicConfig(level=level.value.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    if format is LogFormat.JSON:
+        from cludale.telemetry.logs import JsonLines
+
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonLines())
     for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # whatever is sent to the port would be a warning; the metrics count it

@@ -30,6 +30,10 @@ class Turns(Generic[K, C, R]):
         self._tasks: set[asyncio.Task[None]] = set()
         self.waiting = 0
 
+    def around(self, wrap: Callable[[TakeTurn[K, C, R]], TakeTurn[K, C, R]]) -> None:
+        """Have each turn taken by what `wrap` makes of how it is taken now."""
+        self._take_turn = wrap(self._take_turn)
+
     async def submit(self, key: K, commands: Sequence[C]) -> Sequence[R]:
         """What the turn answers to `commands`, taken together in one turn. Raises Busy when too many wait.
 

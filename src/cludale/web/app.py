@@ -6,7 +6,7 @@ The same errors everywhere: whatever goes wrong, in a route, in the framework or
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from litestar import Litestar, MediaType, Request, Response, Router, get
@@ -67,6 +67,18 @@ class NotReady(Busy):
         super().__init__("Starting or stopping.")
 
 
+class Traced(Protocol):
+    """Puts a span around the requests of both lanes."""
+
+    def express(self, way: tuple[str, str], handler: ExpressHandler) -> ExpressHandler:
+        """The handler, traced."""
+        ...
+
+    def asgi(self, app: ASGIApp) -> ASGIApp:
+        """The app, traced."""
+        ...
+
+
 class WebApp:
     """Everything that is served: the ASGI app, and the express routes for the door."""
 
@@ -78,6 +90,7 @@ class WebApp:
         gauges: Gauges,
         max_body_bytes: int,
         version: str,
+        traced: Traced | None = None,
     ) -> None:
         self.problems = Problems(*(service.statuses for service in services))
         self.requests = RequestCounts()
@@ -93,6 +106,9 @@ class WebApp:
             for service in services
             for way, handler in {**service.express, ("GET", "/livez"): _live}.items()
         }
+        if traced is not None:
+            self.asgi = traced.asgi(self.asgi)
+            self.express = {way: traced.express(way, handler) for way, handler in self.express.items()}
 
     def _litestar(self, services: Sequence[Service]) -> Litestar:
         api = Router(

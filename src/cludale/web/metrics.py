@@ -1,7 +1,7 @@
 """What operators watch, for Prometheus. Counting costs the hot path about a microsecond; the rest waits to be asked."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 BUCKET_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
+Families = Callable[[], Iterable[Metric]]
 Gauges = Callable[[], Mapping[str, float]]
 """Values by name and labels: `cludale_queue_depth{service="orders"}`. A counter's name ends in `_total`."""
 
@@ -67,6 +68,7 @@ class Metrics(Collector):
     def __init__(self, requests: RequestCounts, gauges: Gauges, *, version: str) -> None:
         self._requests = requests
         self._gauges = [gauges]
+        self._families: list[Families] = []
         self._version = version
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
@@ -78,6 +80,14 @@ class Metrics(Collector):
         """Show these as well."""
         self._gauges.append(gauges)
 
+    def watch_families(self, families: Families) -> None:
+        """Show these as well."""
+        self._families.append(families)
+
+    def everything(self) -> Iterable[Metric]:
+        """All values of now, those of the process included, for whoever sends them elsewhere."""
+        return self._registry.collect()
+
     def describe(self) -> Iterator[Metric]:
         """Nothing beforehand: what there is may differ from one look to the next."""
         yield from ()
@@ -86,6 +96,8 @@ class Metrics(Collector):
         """All values of now."""
         yield InfoMetricFamily("cludale", "What runs here.", value={"version": self._version})
         yield from self._requests.collect()
+        for more in self._families:
+            yield from more()
         families: dict[str, Metric] = {}
         for written, value in (item for gauges in self._gauges for item in gauges().items()):
             name, labels = _parsed(written)

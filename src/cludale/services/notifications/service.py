@@ -16,6 +16,7 @@ from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contact, Contacts, ContactsUnreachable
 from cludale.ports.messengers import Mailer, NotSent, TextMessenger
 from cludale.ports.records import Commit, Committed, Handled, Query, Range, Records, StoreUnavailable
+from cludale.ports.tracing import TRACEPARENT
 from cludale.runtime.aggregates import Stamp, Step, Versioned, apply_steps
 from cludale.runtime.backoff import Backoff
 from cludale.services.notifications import domain
@@ -191,7 +192,8 @@ class Notifications:
                 each.cancel()
 
     async def _send(self, notification: Notification, contacts: Mapping[str, Contact]) -> Step[Notification]:
-        """Send one; returns what came of it."""
+        """Send one; returns what came of it. In a task of its own."""
+        TRACEPARENT.set(notification.cause.traceparent)
         channel, to = domain.way_to(contacts.get(notification.order_id))
         if channel is Channel.LOG:
             self._write_to_log([notification])

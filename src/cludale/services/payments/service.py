@@ -18,6 +18,7 @@ from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGateway
 from cludale.ports.records import Query, Range, Records
+from cludale.ports.tracing import TRACEPARENT
 from cludale.runtime.aggregates import EachAlone, Stamp, Step, TooEarly, Versioned, apply_steps
 from cludale.runtime.backoff import Backoff
 from cludale.services.concerts.events import SaleRefused
@@ -204,7 +205,8 @@ class Payments:
         )
 
     async def _act(self, payment: Payment) -> Step[Payment]:
-        """Do the one thing that this payment has to do outside; returns what came of it."""
+        """Do the one thing that this payment has to do outside; returns what came of it. In a task of its own."""
+        TRACEPARENT.set(payment.cause.traceparent)
         try:
             if payment.refunding:
                 await self._gateway.refund(payment.key)
