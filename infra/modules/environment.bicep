@@ -1,0 +1,148 @@
+// Where the container apps run, and what their Dapr sidecars know: the broker as `events`, and how deliveries are
+// retried.
+
+@description('Its name.')
+param name string
+
+@description('Where it is.')
+param location string
+
+@description('Tags of every resource.')
+param tags object
+
+@description('Where logs go.')
+param workspaceId string
+
+@description('The subnet for the apps; empty: no network of ours.')
+param infrastructureSubnetId string
+
+@description('Spread over availability zones; takes the subnet.')
+param zoneRedundant bool
+
+@description('The app ids that may use the components.')
+param serviceNames array
+
+@description('The broker\'s host.')
+param serviceBusHost string
+
+@description('How often and how soon an event is delivered again: {attempts, initialDelayMilliseconds, maxDelayMilliseconds}.')
+param delivery object
+
+resource appsEnvironment 'Microsoft.App/managedEnvironments@2026-07-01' = {
+  name: name
+  location: location
+  tags: tags
+  properties: {
+    zoneRedundant: zoneRedundant
+    vnetConfiguration: empty(infrastructureSubnetId) ? null : {
+      infrastructureSubnetId: infrastructureSubnetId
+      internal: false
+    }
+    workloadProfiles: [
+      {
+        name: 'Consumption'
+        workloadProfileType: 'Consumption'
+      }
+    ]
+    peerTrafficConfiguration: {
+      encryption: {
+        enabled: true
+      }
+    }
+    appLogsConfiguration: {
+      destination: 'azure-monitor'
+    }
+  }
+}
+
+resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'to-workspace'
+  scope: appsEnvironment
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        categoryGroup: 'allLogs'
+        enabled: true
+      }
+    ]
+  }
+}
+
+// Topics and subscriptions are there already (serviceBus.bicep) and the sidecar may not make any. The consumer id is
+// the app id, so each service has the subscription of its name. Without azureClientId the sidecar signs in as the
+// system-assigned identity of its own app: one component for all, and each may do only what its service does.
+resource events 'Microsoft.App/managedEnvironments/daprComponents@2026-07-01' = {
+  parent: appsEnvironment
+  name: 'events'
+  properties: {
+    componentType: 'pubsub.azure.servicebus.topics'
+    version: 'v1'
+    initTimeout: '60s'
+    ignoreErrors: false
+    metadata: [
+      {
+        name: 'namespaceName'
+        value: serviceBusHost
+      }
+      {
+        name: 'disableEntityManagement'
+        value: 'true'
+      }
+      {
+        // As long as all retries of one delivery may take; the lock is renewed meanwhile.
+        name: 'handlerTimeoutInSec'
+        value: '600'
+      }
+      {
+        name: 'lockRenewalInSec'
+        value: '20'
+      }
+      {
+        name: 'maxActiveMessages'
+        value: '400'
+      }
+      {
+        name: 'maxConcurrentHandlers'
+        value: '200'
+      }
+      {
+        name: 'publishMaxRetries'
+        value: '5'
+      }
+    ]
+    scopes: serviceNames
+  }
+}
+
+// Without it an event whose handler answers RETRY once is a dead letter: Dapr itself retries nothing.
+resource redelivery 'Microsoft.App/managedEnvironments/daprComponents/resiliencyPolicies@2026-07-01' = {
+  parent: events
+  name: 'redelivery'
+  properties: {
+    inboundPolicy: {
+      timeoutPolicy: {
+        responseTimeoutInSeconds: 30
+      }
+      httpRetryPolicy: {
+        maxRetries: delivery.attempts - 1
+        retryBackOff: {
+          initialDelayInMilliseconds: delivery.initialDelayMilliseconds
+          maxIntervalInMilliseconds: delivery.maxDelayMilliseconds
+        }
+      }
+    }
+    // Publishing is retried by the relay, which keeps what is not published.
+    outboundPolicy: {
+      timeoutPolicy: {
+        responseTimeoutInSeconds: 10
+      }
+    }
+  }
+}
+
+@description('The environment.')
+output environmentId string = appsEnvironment.id
+
+@description('Its name.')
+output environmentName string = appsEnvironment.name

@@ -1,0 +1,111 @@
+// The keys of the platform. They are put in by hand or by the pipeline, never by a deployment, so that none is in a
+// template's history; docs/azure.md has the commands.
+
+@description('Its name, unique in Azure: 3 to 24 characters.')
+@minLength(3)
+@maxLength(24)
+param name string
+
+@description('Where it is.')
+param location string
+
+@description('Tags of every resource.')
+param tags object
+
+@description('Where its logs go.')
+param workspaceId string
+
+@description('Who may read secrets.')
+param readerPrincipalIds array
+
+@description('Who may write them; empty for nobody.')
+param operatorPrincipalId string
+
+@description('What kind of principal that is.')
+param operatorPrincipalType string
+
+@description('The subnet of its private endpoint; empty: it is reached over the public address.')
+param privateEndpointsSubnetId string
+
+@description('The network of that subnet.')
+param networkId string
+
+var secretsUser = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '4633458b-17de-408a-b874-0445c86b69e6')
+var secretsOfficer = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7')
+var isPrivate = !empty(privateEndpointsSubnetId)
+
+resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
+  name: name
+  location: location
+  tags: tags
+  properties: {
+    tenantId: tenant().tenantId
+    sku: {
+      family: 'A'
+      name: 'standard'
+    }
+    enableRbacAuthorization: true
+    enableSoftDelete: true
+    softDeleteRetentionInDays: 90
+    enablePurgeProtection: true
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
+    networkAcls: {
+      bypass: 'AzureServices'
+      defaultAction: isPrivate ? 'Deny' : 'Allow'
+    }
+  }
+}
+
+resource readers 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for principalId in readerPrincipalIds: {
+  name: guid(vault.id, principalId, secretsUser)
+  scope: vault
+  properties: {
+    roleDefinitionId: secretsUser
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+  }
+}]
+
+resource operator 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(operatorPrincipalId)) {
+  name: guid(vault.id, operatorPrincipalId, secretsOfficer)
+  scope: vault
+  properties: {
+    roleDefinitionId: secretsOfficer
+    principalId: operatorPrincipalId
+    principalType: operatorPrincipalType
+  }
+}
+
+module endpoint 'privateEndpoint.bicep' = if (isPrivate) {
+  name: 'vault-endpoint'
+  params: {
+    name: '${name}-endpoint'
+    location: location
+    tags: tags
+    targetId: vault.id
+    groupId: 'vault'
+    zoneName: 'privatelink.vaultcore.azure.net'
+    subnetId: privateEndpointsSubnetId
+    networkId: networkId
+  }
+}
+
+resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'to-workspace'
+  scope: vault
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        categoryGroup: 'audit'
+        enabled: true
+      }
+    ]
+  }
+}
+
+@description('Its name.')
+output name string = vault.name
+
+@description('Where it answers, with a slash at its end.')
+output uri string = vault.properties.vaultUri
