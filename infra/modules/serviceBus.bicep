@@ -25,7 +25,7 @@ param workspaceId string
 @description('The names of the topics.')
 param topics array
 
-@description('The subscriptions: {name, topic, topicIndex, filter}.')
+@description('The subscriptions: {name, topic, topicIndex, sqlFilter}.')
 param subscriptions array
 
 @description('The names of the topics for dead letters.')
@@ -105,7 +105,7 @@ resource filters 'Microsoft.ServiceBus/namespaces/topics/subscriptions/rules@202
   properties: {
     filterType: 'SqlFilter'
     sqlFilter: {
-      sqlExpression: subscription.filter
+      sqlExpression: subscription.sqlFilter
     }
   }
 }]

@@ -47,7 +47,7 @@ def catalogue() -> Mapping[str, Any]:
                 "name": service.name,
                 "topic": topic,
                 "topicIndex": topics.index(topic),
-                "filter": event_filter(_heard(service, topic), _published(topic)),
+                "sqlFilter": event_filter(_heard(service, topic), _published(topic)),
             }
             for service in services
             for topic in _topics_heard(service)

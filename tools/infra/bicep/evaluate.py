@@ -1,10 +1,9 @@
 """Bicep computed as Azure would, as far as that goes without Azure: every resource that a deployment makes.
 
-What only Azure knows (an address, a principal) stands as a text that says where it comes from: `«registry.loginServer»`.
+What only Azure knows (an address, a principal) stands as a text that says where it comes from.
 """
 
 import hashlib
-import ipaddress
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +12,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tools.infra.bicep.syntax import (
-    Access, Array, Binary, Call, Choice, Document, Index, Literal, Loop, Name, Node, Object, Statement, Text, Unary,
+    Access,
+    Array,
+    Binary,
+    Call,
+    Choice,
+    Document,
+    Index,
+    Literal,
+    Loop,
+    Name,
+    Node,
+    Object,
+    Statement,
+    Text,
+    Unary,
     read,
 )  # fmt: skip
 
@@ -92,9 +105,7 @@ def with_parameters(file: Path, overrides: Mapping[str, Any]) -> Deployment:
     """What a .bicepparam file makes, some of its parameters replaced. Raises NotComputable, NotBicep, OSError."""
     document = read(file)
     empty = _File(Document(file), {}, Deployment())
-    given = {
-        name: empty.value(each.value, {}) for name, each in document.of("param").items() if each.value is not None
-    }
+    given = {name: empty.value(each.value, {}) for name, each in document.of("param").items() if each.value is not None}
     template = (file.parent / str(document.of("using")["using"].target)).resolve()
     return deployment(template, {**given, **overrides})
 
@@ -117,9 +128,7 @@ class _File:
         """Make everything; the outputs."""
         for name in self._declared:
             self._symbol(name, 0)
-        return {
-            name: self.value(each.value, {}) for name, each in self._document.of("output").items() if each.value
-        }
+        return {name: self.value(each.value, {}) for name, each in self._document.of("output").items() if each.value}
 
     def _fail(self, line: int, what: str) -> NotComputable:
         return NotComputable(f"{self._document.path}:{line}: {what}")
@@ -135,15 +144,15 @@ class _File:
         return value
 
     def _check(self, statement: Statement, value: Any) -> None:
-        kinds = {"string": str, "int": int, "bool": bool, "object": Mapping, "array": list}
+        kinds: Mapping[str, type] = {"string": str, "int": int, "bool": bool, "object": Mapping, "array": list}
         if not isinstance(value, kinds[str(statement.type)]) or (statement.type == "int" and isinstance(value, bool)):
             raise self._fail(statement.line, f"{statement.name} is {statement.type}, not {value!r}")
         for decorator in statement.decorators:
             limit = self.value(decorator.arguments[0], {}) if decorator.arguments else None
-            is_kept = {
+            is_kept: Callable[[], bool] = {
                 "allowed": lambda limit=limit: value in limit,
-                "minLength": lambda limit=limit: len(value) >= limit,
-                "maxLength": lambda limit=limit: len(value) <= limit,
+                "minLength": lambda limit=limit: len(str(value)) >= limit,
+                "maxLength": lambda limit=limit: len(str(value)) <= limit,
                 "minValue": lambda limit=limit: value >= limit,
                 "maxValue": lambda limit=limit: value <= limit,
             }.get(decorator.name, lambda: True)
@@ -216,7 +225,7 @@ class _File:
 
     # Expressions
 
-    def value(self, node: Node | None, scope: Mapping[str, Any]) -> Any:
+    def value(self, node: Node | None, scope: Mapping[str, Any]) -> Any:  # noqa: PLR0911, PLR0912 - a case a node
         """What an expression is. Raises NotComputable."""
         match node:
             case Literal():
@@ -252,8 +261,7 @@ class _File:
         for value in values:
             if not isinstance(value, str | int):
                 raise self._fail(node.line, f"{value!r} is no part of a text")
-        text = "".join(_shown(value) for value in values)
-        return text
+        return "".join(_shown(value) for value in values)
 
     def _loop(self, node: Loop, scope: Mapping[str, Any]) -> Iterator[Any]:
         for at, item in enumerate(self.value(node.over, scope)):
@@ -338,10 +346,6 @@ def _unique_string(*parts: str) -> str:
     return hashlib.sha256("/".join(parts).encode()).hexdigest()[:13]
 
 
-def _cidr_subnet(network: str, prefix: int, index: int) -> str:
-    return str(list(ipaddress.ip_network(network).subnets(new_prefix=prefix))[index])
-
-
 def _concat(*parts: Any) -> Any:
     if all(isinstance(part, str) for part in parts):
         return "".join(parts)
@@ -353,7 +357,6 @@ def _union(*parts: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "cidrSubnet": _cidr_subnet,
     "concat": _concat,
     "empty": lambda value: len(value) == 0,
     "guid": _guid,

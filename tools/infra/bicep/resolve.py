@@ -10,8 +10,23 @@ from typing import NamedTuple
 
 from tools.infra.bicep.evaluate import FUNCTIONS
 from tools.infra.bicep.syntax import (
-    Access, Array, Binary, Call, Choice, Document, Index, Literal, Loop, Name, Node, NotBicep, Object, Statement, Text,
-    Unary, read,
+    Access,
+    Array,
+    Binary,
+    Call,
+    Choice,
+    Document,
+    Index,
+    Literal,
+    Loop,
+    Name,
+    Node,
+    NotBicep,
+    Object,
+    Statement,
+    Text,
+    Unary,
+    read,
 )  # fmt: skip
 
 RESOURCE_TYPE = re.compile(r"^[A-Z]\w*(\.[A-Z]\w*)+(/\w+)+@\d{4}-\d{2}-\d{2}(-preview)?$")
@@ -189,7 +204,16 @@ class _File:
         given = {}
         if isinstance(params, Object):
             given = {str(key.value): (key.line, value) for key, value in params.entries if isinstance(key, Literal)}
-        yield from _arguments(self._document.path, statement.line, given, self._read(target))
+        wanted = self._target(target)
+        if wanted is not None:
+            yield from _arguments(self._document.path, statement.line, given, wanted)
+
+    def _target(self, path: Path) -> Document | None:
+        """A module's file; None if it can't be read, which is said where it is resolved itself."""
+        try:
+            return self._read(path)
+        except (NotBicep, OSError):
+            return None
 
     def _nodes(self, node: Node, scope: Mapping[str, str]) -> Iterator[Fault]:
         """The faults of an expression; `scope` has the variables of the loops around it."""
@@ -227,9 +251,8 @@ class _File:
             owner = self._declared.get(of.of.name)
         if owner is not None and owner.kind == "resource" and node.name not in OF_A_RESOURCE:
             yield self._fault(node.line, f"resource {owner.name} has no {node.name}")
-        if owner is not None and owner.kind in ("module", "resource") and owner.loop is not None and of is not None:
-            if isinstance(of, Name):
-                yield self._fault(node.line, f"{owner.name} is many: say which")
+        if owner is not None and owner.loop is not None and isinstance(of, Name):
+            yield self._fault(node.line, f"{owner.name} is many: say which")
         if isinstance(of, Access) and of.name == "outputs":
             yield from self._output(node, of)
 
@@ -240,7 +263,8 @@ class _File:
             yield self._fault(node.line, "only modules have outputs")
             return
         target = (self._document.path.parent / str(module.target)).resolve()
-        if target.exists() and node.name not in self._read(target).of("output"):
+        wanted = self._target(target)
+        if wanted is not None and node.name not in wanted.of("output"):
             yield self._fault(node.line, f"module {module.name} has no output {node.name}")
 
     def _call(self, node: Call, scope: Mapping[str, str]) -> Iterator[Fault]:
@@ -268,10 +292,7 @@ class _File:
             yield from self._nodes(value, scope)
 
 
-
-def _arguments(
-    path: Path, line: int, given: Mapping[str, tuple[int, Node]], target: Document
-) -> Iterator[Fault]:
+def _arguments(path: Path, line: int, given: Mapping[str, tuple[int, Node]], target: Document) -> Iterator[Fault]:
     """Are these the parameters that the target wants?"""
     wanted = target.of("param")
     for name, each in wanted.items():
@@ -312,7 +333,7 @@ def _wrong_type(value: Node | None, wanted: str) -> str | None:
     return None if found in (None, wanted) else found
 
 
-def _parts(node: Node) -> Sequence[Node]:
+def _parts(node: Node) -> Sequence[Node]:  # noqa: PLR0911 - a case a node
     match node:
         case Text(parts=parts):
             return [part for part in parts if isinstance(part, Node)]

@@ -423,7 +423,7 @@ class Parser:
             else:
                 return node
 
-    def _primary(self) -> Node:
+    def _primary(self) -> Node:  # noqa: PLR0911 - a case a token
         token = self._next()
         if token.kind == "text" and token.value is not None:
             return token.value

@@ -1,0 +1,36 @@
+"""The project's own templates, computed for each environment."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tools.infra.bicep.evaluate import Deployment, with_parameters
+
+INFRA = Path("infra")
+ENVIRONMENTS = ("dev", "prod")
+IMAGE = "registry.azurecr.io/cludale@sha256:" + "0" * 64
+
+RUNNING: Mapping[str, Any] = {
+    "image": IMAGE,
+    "revisionSuffix": "new",
+    "blueSuffix": "old",
+    "greenSuffix": "new",
+    "greenAddress": True,
+    "operatorPrincipalId": "11111111-1111-1111-1111-111111111111",
+    "smtpHost": "mail.example.com",
+    "smtpUser": "tickets",
+}
+"""A platform in the midst of a release, with all that can be switched on."""
+
+
+@cache
+def running(environment: str) -> Deployment:
+    """What is there when everything runs."""
+    return with_parameters(INFRA / "parameters" / f"{environment}.bicepparam", RUNNING)
+
+
+@cache
+def empty(environment: str) -> Deployment:
+    """What the first deployment makes, before there is an image."""
+    return with_parameters(INFRA / "parameters" / f"{environment}.bicepparam", {})

@@ -1,0 +1,382 @@
+"""The infrastructure is what the code says: topics, subscriptions, filters, app ids, ports, variables, secrets."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.infra.templates import ENVIRONMENTS, INFRA, RUNNING, empty, running
+from tools.infra import catalogue
+from tools.infra.bicep.evaluate import Resource, with_parameters
+from tools.infra.bicep.resolve import faults_of
+
+from cludale.adapters.cosmos import layout
+from cludale.compose import SERVICES
+from cludale.services.audit import manifest as audit
+from cludale.services.catalogue import CATALOGUE
+from cludale.services.concerts import manifest as concerts
+from cludale.services.notifications import manifest as notifications
+from cludale.services.orders import manifest as orders
+from cludale.services.payments import manifest as payments
+from cludale.settings import Settings
+
+HEARS = {
+    "concerts": concerts.HEARS,
+    "orders": orders.HEARS,
+    "payments": payments.HEARS,
+    "notifications": notifications.HEARS,
+    "audit": audit.HEARS,
+}
+SENDER, RECEIVER = "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39", "4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0"
+NOT_OURS = {"AZURE_CLIENT_ID", "OTEL_SERVICE_NAME", "APPLICATIONINSIGHTS_CONNECTION_STRING"}
+"""Variables that the Azure and OpenTelemetry libraries read."""
+
+GLOBAL_NAMES = {
+    "Microsoft.ContainerRegistry/registries": r"[a-z0-9]{5,50}",
+    "Microsoft.KeyVault/vaults": r"[a-z](?!.*--)[a-z0-9-]{1,22}[a-z0-9]",
+    "Microsoft.ServiceBus/namespaces": r"[a-z](?!.*--)[a-z0-9-]{4,48}[a-z0-9](?<!-sb)(?<!-mgmt)",
+    "Microsoft.DocumentDB/databaseAccounts": r"[a-z0-9][a-z0-9-]{1,42}[a-z0-9]",
+}
+NAMES = {
+    "Microsoft.App/containerApps": r"[a-z](?!.*--)[a-z0-9-]{0,30}[a-z0-9]",
+    "Microsoft.App/managedEnvironments": r"[a-z](?!.*--)[a-z0-9-]{0,30}[a-z0-9]",
+    "Microsoft.App/managedEnvironments/httpRouteConfigs": r"[a-z][a-z0-9]{2,62}",
+    "Microsoft.ManagedIdentity/userAssignedIdentities": r"[a-z0-9][a-z0-9_-]{2,127}",
+    "Microsoft.ServiceBus/namespaces/topics": r"[a-z0-9][a-z0-9._-]{0,258}[a-z0-9]",
+    "Microsoft.ServiceBus/namespaces/topics/subscriptions": r"[a-z0-9][a-z0-9._-]{0,48}[a-z0-9]",
+}
+
+
+@pytest.fixture(params=ENVIRONMENTS)
+def environment(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.parametrize("file", ["main.bicep", *(f"parameters/{each}.bicepparam" for each in ENVIRONMENTS)])
+def test_every_name_resolves(file: str) -> None:
+    assert faults_of(INFRA / file) == []
+
+
+def test_every_file_is_used() -> None:
+    used = {path.resolve() for path in INFRA.rglob("*.bicep") if path.name != "main.bicep"}
+    named = {
+        (file.parent / path).resolve()
+        for file in INFRA.rglob("*.bicep")
+        for path in re.findall(r"^module \w+ '(.+?)'", file.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert used == named
+
+
+def test_what_the_templates_load_is_what_the_code_says() -> None:
+    assert Path(catalogue.FILE).read_text(encoding="utf-8") == catalogue.text(), "stale: run `make infra`"
+
+
+def test_there_is_a_topic_for_each_service_that_publishes_and_one_for_each_service_s_dead_letters(
+    environment: str,
+) -> None:
+    topics = {each.name for each in running(environment).of("Microsoft.ServiceBus/namespaces/topics")}
+    assert topics == {topic.name for topic in CATALOGUE.topics} | {f"{name}-dead-letters" for name in SERVICES}
+
+
+def test_each_service_is_given_what_it_hears_and_no_more(environment: str) -> None:
+    rules = running(environment).of("Microsoft.ServiceBus/namespaces/topics/subscriptions/rules")
+    for service, heard in HEARS.items():
+        for topic in CATALOGUE.topics:
+            names = {event.__name__ for event in topic.events}
+            found = [rule for rule in rules if f"/topics/{topic.name}/subscriptions/{service}/" in rule.id]
+            assert len(found) == (1 if heard & names else 0), (service, topic.name)
+            for rule in found:
+                passed = {name for name in names if _passes(rule, name)}
+                assert passed == heard & names, (service, topic.name)
+                assert _passes(rule, None), "a message that does not say its type goes to everyone"
+
+
+def _passes(rule: Resource, event_type: str | None) -> bool:
+    """The filter as the broker evaluates it, for the two forms that are used."""
+    expression = str(rule.body["properties"]["sqlFilter"]["sqlExpression"])
+    if expression == "1=1":
+        return True
+    form = re.fullmatch(r"NOT EXISTS\(eventType\) OR eventType IN \(((?:'\w+'(?:, )?)+)\)", expression)
+    assert form is not None, expression
+    return event_type is None or event_type in re.findall(r"'(\w+)'", form[1])
+
+
+def test_the_rule_takes_the_place_of_the_one_that_lets_everything_through(environment: str) -> None:
+    rules = running(environment).of("Microsoft.ServiceBus/namespaces/topics/subscriptions/rules")
+    assert {rule.name for rule in rules} == {"$Default"}
+
+
+def test_what_a_subscription_gives_up_is_kept(environment: str) -> None:
+    subscriptions = running(environment).of("Microsoft.ServiceBus/namespaces/topics/subscriptions")
+    events = [each for each in subscriptions if each.name in SERVICES]
+    assert len(events) == len(subscriptions) - len(SERVICES)
+    for each in events:
+        assert each.body["properties"]["deadLetteringOnMessageExpiration"] is True
+        assert each.body["properties"]["deadLetteringOnFilterEvaluationExceptions"] is True
+        assert each.body["properties"]["maxDeliveryCount"] == Settings().delivery_attempts
+        assert each.body["properties"]["requiresSession"] is False
+
+
+def test_each_sidecar_sends_to_its_own_topics_and_receives_from_its_own_subscriptions(environment: str) -> None:
+    made = running(environment)
+    for service in SERVICES:
+        principal = f"«app {service}.identity.principalId»"
+        mine = [
+            each
+            for each in made.of("Microsoft.Authorization/roleAssignments")
+            if each.body["properties"]["principalId"] == principal
+        ]
+        sends = {_end(each.scope) for each in mine if each.body["properties"]["roleDefinitionId"].endswith(SENDER)}
+        hears = {each.scope for each in mine if each.body["properties"]["roleDefinitionId"].endswith(RECEIVER)}
+        published = {topic.name for topic in CATALOGUE.topics if topic.source == service}
+        assert sends == published | {f"{service}-dead-letters"}
+        assert len(sends) + len(hears) == len(mine)
+        assert hears == {
+            each.id
+            for each in made.of("Microsoft.ServiceBus/namespaces/topics/subscriptions")
+            if each.name == service
+        }  # fmt: skip
+
+
+def _end(scope: str | None) -> str:
+    return str(scope).rpartition("/")[2]
+
+
+def test_each_service_reaches_its_own_containers_only(environment: str) -> None:
+    made = running(environment)
+    owners = {container.name: container.name for container in layout.SERVICE_CONTAINERS} | {
+        layout.PROVIDER_CONTAINER.name: "payments"
+    }
+    found = {
+        _end(each.body["properties"]["scope"]): re.sub(
+            r"«identities cludale-\w+-(\w+)\.properties\.principalId»", r"\1", each.body["properties"]["principalId"]
+        )
+        for each in made.of("Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments")
+    }
+    assert found == owners
+
+
+def test_the_containers_are_laid_out_as_the_store_wants_them(environment: str) -> None:
+    made = running(environment)
+    containers = made.of("Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers")
+    assert [each.body["properties"]["resource"] for each in containers] == [
+        container.resource() for container in layout.CONTAINERS
+    ]
+    (account,) = made.of("Microsoft.DocumentDB/databaseAccounts")
+    assert account.body["properties"]["consistencyPolicy"]["defaultConsistencyLevel"] == layout.CONSISTENCY
+    (database,) = made.of("Microsoft.DocumentDB/databaseAccounts/sqlDatabases")
+    assert database.name == layout.DATABASE
+
+
+def test_each_container_s_throughput_is_named(environment: str) -> None:
+    made = with_parameters(INFRA / "parameters" / f"{environment}.bicepparam", {"cosmosServerless": False})
+    for each in made.of("Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers"):
+        assert each.body["properties"]["options"]["autoscaleSettings"]["maxThroughput"] % 1000 == 0
+
+
+def test_each_service_is_an_app_of_its_name_with_a_sidecar_of_its_name(environment: str) -> None:
+    apps = running(environment).of("Microsoft.App/containerApps")
+    assert [app.name for app in apps] == list(SERVICES)
+    for app in apps:
+        configuration = app.body["properties"]["configuration"]
+        (container,) = app.body["properties"]["template"]["containers"]
+        port = int(_variables(app)["CLUDALE_PORT"])
+        assert container["args"] == ["serve", app.name]
+        assert configuration["dapr"]["enabled"] is True
+        assert configuration["dapr"]["appId"] == app.name
+        assert {configuration["dapr"]["appPort"], configuration["ingress"]["targetPort"]} == {port}
+        assert {probe["httpGet"]["port"] for probe in container["probes"]} == {port}
+        assert configuration["activeRevisionsMode"] == "Multiple"
+        assert configuration["ingress"]["external"] is False
+        assert app.body["properties"]["template"]["scale"]["minReplicas"] >= 1, "each relays an outbox"
+
+
+def test_apps_scale_on_the_subscriptions_that_they_have(environment: str) -> None:
+    made = running(environment)
+    for app in made.of("Microsoft.App/containerApps"):
+        rules = [rule["custom"] for rule in app.body["properties"]["template"]["scale"]["rules"] if "custom" in rule]
+        (bus,) = made.of("Microsoft.ServiceBus/namespaces")
+        found = {
+            f"{bus.id}/topics/{rule['metadata']['topicName']}/subscriptions/{rule['metadata']['subscriptionName']}"
+            for rule in rules
+        }
+        assert found == {
+            each.id
+            for each in made.of("Microsoft.ServiceBus/namespaces/topics/subscriptions")
+            if each.name == app.name
+        }  # fmt: skip
+        assert {rule["metadata"]["namespace"] for rule in rules} == {bus.name}
+
+
+def _variables(app: Resource) -> Mapping[str, Any]:
+    (container,) = app.body["properties"]["template"]["containers"]
+    return {each["name"]: each.get("value", each.get("secretRef")) for each in container["env"]}
+
+
+def test_every_variable_means_something_and_its_value_can_be_used(environment: str) -> None:
+    for app in running(environment).of("Microsoft.App/containerApps"):
+        ours = {name: value for name, value in _variables(app).items() if name not in NOT_OURS}
+        assert Settings.unknown(ours) == {}
+        assert all(name.startswith("CLUDALE_") for name in ours)
+        Settings.from_env({name: value for name, value in ours.items() if "«" not in value})
+
+
+def test_secrets_are_secrets_and_come_from_the_vault(environment: str) -> None:
+    secret = {each.variable for each in Settings().explained() if _is_secret(each.variable)}
+    for app in running(environment).of("Microsoft.App/containerApps"):
+        (container,) = app.body["properties"]["template"]["containers"]
+        named = {each["name"]: each for each in app.body["properties"]["configuration"]["secrets"]}
+        referred = {each["name"]: each["secretRef"] for each in container["env"] if "secretRef" in each}
+        plain = {each["name"] for each in container["env"] if "value" in each}
+        assert not plain & secret
+        assert set(referred.values()) == set(named)
+        for name, each in named.items():
+            assert "keyVaultUrl" in each or name == "insights-connection"
+
+
+def _is_secret(variable: str) -> bool:
+    value = "x" * 40
+    try:
+        shown = {each.variable: each.value for each in Settings.from_env({variable: value}).explained()}
+    except ValueError:
+        return False
+    return shown[variable] == "****"
+
+
+def test_probes_ask_routes_that_there_are(environment: str) -> None:
+    for app in running(environment).of("Microsoft.App/containerApps"):
+        (container,) = app.body["properties"]["template"]["containers"]
+        paths = {probe["type"]: probe["httpGet"]["path"] for probe in container["probes"]}
+        assert paths == {"Startup": "/livez", "Liveness": "/livez", "Readiness": "/readyz"}
+
+
+def test_a_replica_is_given_longer_to_stop_than_it_takes(environment: str) -> None:
+    for app in running(environment).of("Microsoft.App/containerApps"):
+        grace = app.body["properties"]["template"]["terminationGracePeriodSeconds"]
+        assert grace > Settings().shutdown_seconds + 10
+
+
+def test_one_address_leads_to_every_route_and_to_nothing_else(environment: str) -> None:
+    routes = running(environment).of("Microsoft.App/managedEnvironments/httpRouteConfigs")
+    assert [each.name for each in routes] == ["api", "green"]
+    for each in routes:
+        targets = {
+            next(iter(route["match"].values())): rule["targets"][0]["containerApp"]
+            for rule in each.body["properties"]["rules"]
+            for route in rule["routes"]
+        }
+        assert {targets[f"/{service}"] for service in SERVICES} == set(SERVICES)
+        assert all(targets[f"/{service}"] == service for service in SERVICES)
+        assert not {"/dapr", "/metrics", "/livez", "/readyz"} & set(targets)
+
+
+def test_the_green_address_leads_to_the_green_label_and_the_other_follows_the_weights(environment: str) -> None:
+    api, green = running(environment).of("Microsoft.App/managedEnvironments/httpRouteConfigs")
+    assert all("label" not in rule["targets"][0] for rule in api.body["properties"]["rules"])
+    assert all(rule["targets"][0]["label"] == "green" for rule in green.body["properties"]["rules"])
+
+
+@pytest.mark.parametrize("live", ["blue", "green"])
+def test_the_live_label_has_all_of_the_traffic(live: str) -> None:
+    made = with_parameters(INFRA / "parameters/dev.bicepparam", {**RUNNING, "liveLabel": live})
+    for app in made.of("Microsoft.App/containerApps"):
+        traffic = app.body["properties"]["configuration"]["ingress"]["traffic"]
+        assert {each["label"]: each["weight"] for each in traffic} == {
+            "blue": 100 if live == "blue" else 0,
+            "green": 100 if live == "green" else 0,
+        }
+        assert {each["revisionName"] for each in traffic} == {f"{app.name}--old", f"{app.name}--new"}
+
+
+def test_the_first_deployment_makes_no_apps_and_needs_no_image(environment: str) -> None:
+    made = empty(environment)
+    assert made.of("Microsoft.App/containerApps") == []
+    assert made.outputs["apiUrl"] == ""
+    assert made.outputs["registryServer"]
+
+
+def test_components_are_for_named_apps_and_hold_no_key(environment: str) -> None:
+    for component in running(environment).of("Microsoft.App/managedEnvironments/daprComponents"):
+        properties = component.body["properties"]
+        assert set(properties["scopes"]) == set(SERVICES)
+        names = {each["name"] for each in properties["metadata"]}
+        assert "connectionString" not in names
+        assert not any("secretRef" in each for each in properties["metadata"])
+
+
+def test_deliveries_are_retried_as_often_as_the_settings_say(environment: str) -> None:
+    (policy,) = running(environment).of("Microsoft.App/managedEnvironments/daprComponents/resiliencyPolicies")
+    retry = policy.body["properties"]["inboundPolicy"]["httpRetryPolicy"]
+    settings = Settings()
+    assert retry["maxRetries"] + 1 == settings.delivery_attempts
+    assert retry["retryBackOff"] == {
+        "initialDelayInMilliseconds": settings.delivery_backoff_seconds * 1000,
+        "maxIntervalInMilliseconds": settings.delivery_backoff_max_seconds * 1000,
+    }
+
+
+def test_names_are_such_as_azure_takes(environment: str) -> None:
+    made = running(environment)
+    for type_, pattern in {**GLOBAL_NAMES, **NAMES}.items():
+        found = made.of(type_)
+        assert found, type_
+        for each in found:
+            assert re.fullmatch(pattern, each.name), (type_, each.name)
+
+
+def test_two_resource_groups_never_want_the_same_global_name() -> None:
+    for file in INFRA.rglob("*.bicep"):
+        for type_ in GLOBAL_NAMES:
+            if f"'{type_}@" in file.read_text(encoding="utf-8") and "existing" not in file.read_text(encoding="utf-8"):
+                main = (INFRA / "main.bicep").read_text(encoding="utf-8")
+                module = re.search(rf"'modules/{file.name}' = \{{.*?\n    name: (.+?)\n", main, re.DOTALL)
+                assert module is not None
+                assert "unique" in module[1], (file.name, module[1])
+
+
+def test_one_type_has_one_api_version() -> None:
+    versions: dict[str, set[str]] = {}
+    for file in INFRA.rglob("*.bicep"):
+        for provider, version in re.findall(
+            r"'(Microsoft\.\w+)/[\w/]+@([\d-]+(?:-preview)?)'", file.read_text("utf-8")
+        ):
+            versions.setdefault(provider, set()).add(version)
+    several = {provider for provider, found in versions.items() if len(found) > 1}
+    assert several <= {"Microsoft.Insights", "Microsoft.Network"}, "providers whose types have versions of their own"
+
+
+def test_nothing_can_be_signed_in_to_with_a_key(environment: str) -> None:
+    made = running(environment)
+    for type_ in ("Microsoft.ServiceBus/namespaces", "Microsoft.DocumentDB/databaseAccounts"):
+        (found,) = made.of(type_)
+        assert found.body["properties"]["disableLocalAuth"] is True
+    (registry,) = made.of("Microsoft.ContainerRegistry/registries")
+    assert registry.body["properties"]["adminUserEnabled"] is False
+    (vault,) = made.of("Microsoft.KeyVault/vaults")
+    assert vault.body["properties"]["enableRbacAuthorization"] is True
+    assert vault.body["properties"]["enablePurgeProtection"] is True
+
+
+def test_production_is_closed_to_the_outside_and_spread_over_zones() -> None:
+    made = running("prod")
+    for type_ in (
+        "Microsoft.ServiceBus/namespaces", "Microsoft.DocumentDB/databaseAccounts", "Microsoft.KeyVault/vaults",
+    ):  # fmt: skip
+        (found,) = made.of(type_)
+        assert found.body["properties"]["publicNetworkAccess"] == "Disabled", type_
+    (apps,) = made.of("Microsoft.App/managedEnvironments")
+    assert apps.body["properties"]["zoneRedundant"] is True
+    endpoints = made.of("Microsoft.Network/privateEndpoints")
+    assert len(endpoints) == 3
+
+
+def test_someone_is_told_of_each_thing_that_goes_wrong(environment: str) -> None:
+    made = running(environment)
+    alerts = made.of("Microsoft.Insights/metricAlerts") + made.of("Microsoft.Insights/scheduledQueryRules")
+    (group,) = made.of("Microsoft.Insights/actionGroups")
+    for alert in alerts:
+        assert group.id in str(alert.body["properties"]["actions"]), alert.name
+    endings = {alert.name.removeprefix(f"cludale-{environment}-") for alert in alerts}
+    of_all = {"away", "slow", "dead-letters", "buried", "behind", "throttled"}
+    assert endings == of_all | {f"{name}-{what}" for name in SERVICES for what in ("errors", "restarts", "gone")}
