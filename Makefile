@@ -17,8 +17,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-cache-dir --quiet
 CACHE := $(or $(CLUDALE_CACHE),.cache)
 found = $(shell PATH="$$PATH:$$HOME/.dapr/bin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')" command -v $(1))
 PARTS := $(if $(call found,initdb),,postgres) $(if $(call found,nats-server),,nats) $(if $(call found,daprd),,daprd)
+CHECKOV := $(CACHE)/checkov/bin/checkov
 
-.PHONY: help parts postgres nats daprd rabbitmq run test test-slow reliability bench soak simulate hunt lock format clean
+.PHONY: help parts infra checkov postgres nats daprd rabbitmq run test test-slow reliability bench soak simulate hunt lock format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +27,7 @@ help: ## List the targets
 run: $(VENV)/.runs ## Start all of Cludale Tickets on http://127.0.0.1:8080, data in ./data
 	@CLUDALE_DEMO=$${CLUDALE_DEMO-1} exec $(BIN)/cludale serve
 
-test: $(VENV)/.checks parts ## Check everything: ruff, mypy, import-linter, pytest
+test: $(VENV)/.checks parts $(CHECKOV) ## Check everything: ruff, mypy, import-linter, pytest
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -63,6 +64,12 @@ rabbitmq: ## Install RabbitMQ, the second broker, from Debian (as root)
 	@command -v rabbitmq-server >/dev/null || PATH="$$PATH:/usr/sbin" command -v rabbitmq-server >/dev/null || { \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends rabbitmq-server; }
 
+infra: $(VENV)/.checks ## Write what the code says for the infrastructure's files to load, and resolve them
+	$(BIN)/python -m tools.infra
+
+checkov: $(CHECKOV) ## Hold the infrastructure's files against checkov's policies
+	$(CHECKOV) -d infra --framework bicep --skip-download --compact --quiet
+
 format: $(VENV)/.checks ## Put the sources into the agreed form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -98,6 +105,14 @@ $(CACHE)/bin/nats-server: $(wildcard tools/nats/go.*)
 $(CACHE)/bin/daprd: $(wildcard tools/daprd/*.go tools/daprd/go.*)
 	@echo "Building $@, which takes some minutes the first time …"
 	@PYTHON=$(BIN)/python tools/go/build.sh tools/daprd $@ .
+
+$(CHECKOV): tools/checkov/requirements.lock | $(VENV)/bin/python
+	@echo "Installing checkov into $(CACHE)/checkov, which takes a minute …"
+	@rm -rf $(CACHE)/checkov
+	@$(BIN)/python -m venv $(CACHE)/checkov
+	@$(CACHE)/checkov/bin/python -m pip --disable-pip-version-check --no-cache-dir --quiet \
+		install --require-hashes --no-deps -r $<
+	@touch $@
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt install python3 python3-venv" >&2; exit 1; }
