@@ -1,5 +1,7 @@
 """The only wiring: which services, over which adapters, from Settings. Nothing else knows the whole."""
 
+import asyncio
+import hmac
 import logging
 import os
 import signal
@@ -8,6 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from cludale import __version__
+from cludale.adapters.dapr.bus import DaprBus
+from cludale.adapters.dapr.inbound import Inbound
+from cludale.adapters.dapr.publisher import Publisher
+from cludale.adapters.dapr.routes import AppToken, Consumption, sidecar_routes
+from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
+from cludale.adapters.dapr.sidecar import SecretMissing, Sidecar, SidecarAway
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.http_calls.calls import HttpContacts, HttpSeats
 from cludale.adapters.inprocess.calls import InProcessContacts, InProcessSeats
@@ -19,6 +27,7 @@ from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.system.keys import kept_key
 from cludale.demo import demo_concerts
 from cludale.http.access import Access
+from cludale.http.routing import Express
 from cludale.kernel.events import Cause
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Subscription
@@ -58,6 +67,8 @@ from cludale.services.payments.replay import PaymentsReplay
 from cludale.services.payments.service import Payments
 from cludale.settings import Settings
 from cludale.telemetry.trouble import NoTelemetry, not_installed
+from cludale.web import dead_letters as dead_letters_api
+from cludale.web.app import Admit
 
 if TYPE_CHECKING:
     from cludale.telemetry.switch import Telemetry
@@ -87,7 +98,32 @@ KINDS: tuple[Kind, ...] = (
     *dead_letters.KINDS,
 )
 
+SECRETS_SECONDS = 60.0
+"""How long a start waits for the secret store."""
+
 _log = logging.getLogger(__name__)
+
+
+async def with_secrets(settings: Settings) -> Settings:
+    """The settings with what the Dapr secret store has of those that are not set; as they are without a store.
+
+    A secret is called as its setting, with hyphens: `organizer-key`, `database-url`. Raises MissingSetting.
+    """
+    store = settings.secrets
+    if store is None:
+        return settings
+    sidecar = Sidecar(settings.dapr_http_port, settings.dapr_api_token)
+    try:
+        async with asyncio.timeout(SECRETS_SECONDS):
+            await sidecar.wait(settings.sidecar_seconds)
+            found = {field: await sidecar.secret(store, field.replace("_", "-")) for field in settings.absent_secrets()}
+    except (TimeoutError, SidecarAway, SecretMissing) as error:
+        raise MissingSetting(f"the secret store {store!r} (CLUDALE_SECRETS) can't be asked: {error!r}") from error
+    finally:
+        await sidecar.close()
+    values = {field: value for field, value in found.items() if value is not None}
+    _log.info("from the secret store %r: %s", store, ", ".join(values) or "nothing")
+    return settings.with_values(values)
 
 
 def new_store(path: Path) -> SqliteStore:
@@ -143,19 +179,15 @@ class Platform:
         self.ids = SystemIds()
         self.access = Access(
             organizer_key=settings.organizer_key or kept_key(data / "organizer.key"),
-            token_key=kept_key(data / "token.key"),
+            token_key=_token_key(settings),
         )
         self.telemetry = _telemetry(settings, only)
         self.store: Store = _store(settings, only)
         self.dead_letters = DeadLetters(self.store, self.clock)
         delivery = Backoff(settings.delivery_backoff_seconds, settings.delivery_backoff_max_seconds)
-        self.bus = EmbeddedBus(
-            Codec(CATALOGUE),
-            ids=self.ids,
-            backoff=delivery,
-            attempts=settings.delivery_attempts,
-            dead_letters=self.dead_letters,
-        )
+        self.sidecar = Sidecar(settings.dapr_http_port, settings.dapr_api_token) if settings.dapr else None
+        self._inbound: Inbound | None = None
+        self.bus = self._bus(delivery, only)
         self.gate = Gate(
             inside_limit=settings.gate_inside,
             waiting_limit=settings.gate_waiting,
@@ -172,12 +204,58 @@ class Platform:
             on_progress=self.gate.let_in,
         )
         self._closing: list[HttpSeats | HttpContacts | SimulatedProvider] = []
-        self.services: Sequence[Service] = self._build(only)
+        self.services: Sequence[Service] = [self._with_dead_letters(service) for service in self._build(only)]
         if self.telemetry is not None:
             self.services = [self.telemetry.service(each) for each in self.services]
         sweeps = {service.name: service.sweep for service in self.services if service.sweep is not None}
         self.sweeper = Sweeper(sweeps, every_seconds=settings.sweep_seconds, clock=self.clock)
         self.ready = False
+        self._joining: asyncio.Task[None] | None = None
+        self.internal: Express = {}
+        """Routes for the sidecar, below the framework."""
+        self.admit: Admit | None = None
+        """Looks at each request before anything else does."""
+        if self.sidecar is not None and self._inbound is not None:
+            token = AppToken(settings.app_api_token or "")
+            self.admit = token.check_call
+            self.internal = sidecar_routes(
+                CATALOGUE,
+                self._inbound,
+                self.sidecar,
+                token,
+                Consumption(wanted=settings.consume, is_ready=lambda: self.ready),
+                self.access,
+                heard=frozenset().union(*(service.hears for service in self.services)),
+                app_id=_app_id(settings, only),
+                pubsub=settings.pubsub,
+            )
+
+    def _bus(self, delivery: Backoff, only: Collection[str]) -> EmbeddedBus | DaprBus:
+        settings = self.settings
+        codec = Codec(CATALOGUE)
+        if self.sidecar is None:
+            return EmbeddedBus(
+                codec,
+                ids=self.ids,
+                backoff=delivery,
+                attempts=settings.delivery_attempts,
+                dead_letters=self.dead_letters,
+            )
+        self._inbound = Inbound(
+            codec,
+            app_id=_app_id(settings, only),
+            ids=self.ids,
+            backoff=delivery,
+            attempts=settings.delivery_attempts,
+            dead_letters=self.dead_letters,
+        )
+        return DaprBus(self.sidecar, Publisher(self.sidecar, settings.pubsub), self._inbound, CATALOGUE)
+
+    def _with_dead_letters(self, service: Service) -> Service:
+        routes = dead_letters_api.routes(
+            service.name, self.dead_letters, Codec(CATALOGUE), self.bus.deliver, self.access
+        )
+        return service._replace(routes=[*service.routes, *routes])
 
     def _records(self, service: str) -> Records:
         """The store, as `service` sees it."""
@@ -209,12 +287,9 @@ class Platform:
         if "audit" in only:
             # An event waits for its cause for half of its deliveries, then it is recorded without: never lost.
             audit = Audit(self._records("audit"), self.clock, patience=max(1, settings.delivery_attempts // 2))
-            redelivery = Redelivery(
-                self.store,
-                Codec(CATALOGUE),
-                deliver=self.bus.deliver,
-                hears={each.name: each.hears for each in services},
-            )
+            # Without a sidecar only those can be reached that are here, with one all of them.
+            hears = HEARS if self.sidecar is not None else {each.name: each.hears for each in services}
+            redelivery = Redelivery(self.store, Codec(CATALOGUE), deliver=self.bus.deliver, hears=hears)
             services.append(audit_manifest.build(audit, redelivery, access))
         return services
 
@@ -245,6 +320,7 @@ class Platform:
             _concerts_url(self.settings),
             self.access.organizer_key,
             timeout_seconds=self.settings.reserve_timeout_seconds,
+            headers=_through_sidecar(self.settings, "concerts"),
         )
         self._closing.append(seats)
         return seats
@@ -273,7 +349,10 @@ class Platform:
             contacts = InProcessContacts(self.orders.contacts)
         else:
             http = HttpContacts(
-                _orders_url(settings), self.access.organizer_key, timeout_seconds=settings.reserve_timeout_seconds
+                _orders_url(settings),
+                self.access.organizer_key,
+                timeout_seconds=settings.reserve_timeout_seconds,
+                headers=_through_sidecar(settings, "orders"),
             )
             self._closing.append(http)
             contacts = http
@@ -310,15 +389,20 @@ class Platform:
         )
 
     async def start(self) -> None:
-        """Open what lies elsewhere; then deliver and sweep. Raises what opening a store raises.
+        """Open what lies elsewhere; then deliver and sweep, once there is a bus. Raises what opening a store raises.
 
-        One service alone keeps its events in the outbox: here is no bus between processes.
+        Without a sidecar one service alone keeps its events in the outbox: there is no bus between processes.
         """
         await self.store.start()
         if self.settings.demo and "concerts" in {service.name for service in self.services}:
             await self._put_on_demo()
+        hearing = [Subscription(s.name, s.hears, s.handle) for s in self.services if s.handle is not None]
+        if self.sidecar is not None:
+            self.bus.start(hearing)
+            self._joining = asyncio.get_running_loop().create_task(self._join(self.sidecar))
+            return
         if self.whole:
-            self.bus.start([Subscription(s.name, s.hears, s.handle) for s in self.services if s.handle is not None])
+            self.bus.start(hearing)
             self.relay.start()
         else:
             _log.warning(
@@ -327,6 +411,14 @@ class Platform:
             )
         self.sweeper.start()
         self.ready = True
+
+    async def _join(self, sidecar: Sidecar) -> None:
+        """Begin once the sidecar is there; it waits for this process to listen, so this can't be waited for."""
+        await sidecar.wait(self.settings.sidecar_seconds)
+        self.relay.start()
+        self.sweeper.start()
+        self.ready = True
+        _log.info("the Dapr sidecar is there: %s", ", ".join(service.name for service in self.services))
 
     async def _put_on_demo(self) -> None:
         known, _ = await self.concerts.search(Search(limit=1))
@@ -337,6 +429,9 @@ class Platform:
     async def stop(self) -> None:
         """Finish nothing new, keep everything: what is under way goes on at the next start."""
         self.ready = False
+        if self._joining is not None:
+            self._joining.cancel()
+            await asyncio.gather(self._joining, return_exceptions=True)
         await self.sweeper.stop()
         await self.relay.stop()
         await self.bus.stop()
@@ -344,6 +439,8 @@ class Platform:
             await service.stop()
         for part in self._closing:
             await part.close()
+        if self.sidecar is not None:
+            await self.sidecar.close()
         await self.store.close()
         if self.telemetry is not None:
             await self.telemetry.stop()
@@ -359,6 +456,14 @@ class Platform:
             "cludale_gate_waiting": self.gate.waiting,
             "cludale_gate_turned_away_total": self.gate.turned_away,
             **{f'cludale_queue_depth{{service="{name}"}}': depth for name, depth in self.bus.depths.items()},
+            **(
+                {
+                    "cludale_events_delivered_total": self._inbound.delivered,
+                    "cludale_events_too_early_total": self._inbound.too_early,
+                }
+                if self._inbound is not None
+                else {}
+            ),
         }
 
 
@@ -406,19 +511,57 @@ def _telemetry(settings: Settings, only: Collection[str]) -> "Telemetry | None":
 
 def _check(settings: Settings, only: Collection[str]) -> None:
     """Is everything said that these services need? Before anything is opened."""
+    if settings.dapr:
+        if settings.app_api_token is None:
+            raise MissingSetting(
+                "CLUDALE_DAPR needs APP_API_TOKEN, the same for the sidecar and here: without it anyone who reaches "
+                "this port could deliver events"
+            )
+        _app_id(settings, only)
+        if set(only) != set(SERVICES) and settings.organizer_key is None:
+            raise MissingSetting("services behind sidecars call each other with one key: set CLUDALE_ORGANIZER_KEY")
     if "orders" in only and "concerts" not in only:
         _concerts_url(settings)
     if "notifications" in only and "orders" not in only:
         _orders_url(settings)
 
 
+def _app_id(settings: Settings, only: Collection[str]) -> str:
+    if settings.app_id is not None:
+        return settings.app_id
+    if len(set(only)) != 1:
+        raise MissingSetting("several services behind one sidecar need APP_ID, its app id")
+    return next(iter(only))
+
+
+def _token_key(settings: Settings) -> str:
+    """What orders' access tokens follow from: all replicas of orders need the same."""
+    if settings.token_key is not None:
+        return settings.token_key
+    if settings.dapr and settings.organizer_key is not None:
+        return hmac.digest(settings.organizer_key.encode(), b"cludale access tokens", "sha256").hex()
+    return kept_key(settings.data_dir / "token.key")
+
+
+def _through_sidecar(settings: Settings, app_id: str) -> dict[str, str]:
+    """The headers of a call that goes through the sidecar."""
+    if not settings.dapr:
+        return {}
+    token = {"dapr-api-token": settings.dapr_api_token} if settings.dapr_api_token else {}
+    return {"dapr-app-id": app_id, **token}
+
+
 def _concerts_url(settings: Settings) -> str:
+    if settings.dapr:
+        return f"http://{SIDECAR_HOST}:{settings.dapr_http_port}"
     if settings.concerts_url is None:
         raise MissingSetting("orders without concerts needs CLUDALE_CONCERTS_URL: where concerts is")
     return settings.concerts_url
 
 
 def _orders_url(settings: Settings) -> str:
+    if settings.dapr:
+        return f"http://{SIDECAR_HOST}:{settings.dapr_http_port}"
     if settings.orders_url is None:
         raise MissingSetting("notifications without orders needs CLUDALE_ORDERS_URL: where orders is")
     return settings.orders_url

@@ -20,6 +20,7 @@ Attempts = Annotated[int, Meta(ge=1, le=1_000)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Url = Annotated[str, Meta(pattern="^https?://[^/]+")]
 DatabaseUrl = Annotated[str, Meta(pattern="^postgres(ql)?://[^/?]*/?")]
+Name = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Token = Annotated[str, Meta(pattern="^[!-~]+$")]
 """What fits into an Authorization header."""
 
@@ -157,6 +158,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Token | None, _doc("that API's token; without it one is made in <data folder>/gateway.token", secret=True)
     ] = None
 
+    dapr: Annotated[bool, _doc("events and calls between services go through a Dapr sidecar")] = False
+    dapr_http_port: Annotated[Port, _doc("the sidecar's HTTP port", variable="DAPR_HTTP_PORT")] = 3500
+    dapr_api_token: Annotated[
+        Token | None, _doc("what the sidecar wants to be shown", secret=True, variable="DAPR_API_TOKEN")
+    ] = None
+    app_api_token: Annotated[
+        Token | None, _doc("what the sidecar shows us; nothing else may deliver", secret=True, variable="APP_API_TOKEN")
+    ] = None
+    app_id: Annotated[Name | None, _doc("the sidecar's app id; without it, the service's name", variable="APP_ID")] = (
+        None
+    )
+    pubsub: Annotated[Name, _doc("the Dapr component that carries events")] = "events"
+    secrets: Annotated[
+        Name | None, _doc("the Dapr secret store that has what is not set here: organizer-key, database-url, …")
+    ] = None
+    consume: Annotated[bool, _doc("take events; a release that is not promoted yet does not")] = True
+    sidecar_seconds: Annotated[Seconds, _doc("how long to wait for the sidecar before saying that it is away")] = 20
+    token_key: Annotated[
+        Token | None,
+        _doc(
+            "what access tokens of orders follow from; without it one is made in <data folder>/token.key", secret=True
+        ),
+    ] = None
+
     concerts_url: Annotated[Url | None, _doc("where concerts is, for orders started alone")] = None
     orders_url: Annotated[Url | None, _doc("where orders is, for notifications started alone")] = None
 
@@ -177,6 +202,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         known = [_variable(field, kind) for field, kind in _kinds().items()]
         strangers = (name for name in environ if name.startswith(PREFIX) and name not in known)
         return {name: next(iter(get_close_matches(name, known, n=1)), None) for name in sorted(strangers)}
+
+    def absent_secrets(self) -> list[str]:
+        """The fields that hold a secret when they are set, and aren't; without those that a sidecar needs first."""
+        return [
+            field
+            for field, kind in _kinds().items()
+            if _documentation(kind)[1] and getattr(self, field) is None and not field.endswith("_api_token")
+        ]
+
+    def with_values(self, values: Mapping[str, str]) -> "Settings":
+        """These settings with `values` by field, as if they had been in the environment. Raises UnusableSetting."""
+        kinds = _kinds()
+        converted = {
+            field: _converted(_variable(field, kinds[field]), text, kinds[field]) for field, text in values.items()
+        }
+        return msgspec.structs.replace(self, **converted)
 
     def explained(self) -> Iterator[Explained]:
         """Every setting with its value, default and meaning; secrets are masked."""

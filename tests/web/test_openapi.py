@@ -21,6 +21,11 @@ ROUTES = [
     ("get", "/audit/orders/{order_id}", "organizer"),
     ("get", "/audit/verify", "organizer"),
     ("post", "/audit/replay", "organizer"),
+    *(
+        (method, f"/{service}/-/dead-letters{rest}", "organizer")
+        for service in ("concerts", "orders", "payments", "notifications", "audit")
+        for method, rest in (("get", ""), ("get", "/{letter_id}"), ("post", "/retry"))
+    ),
 ]
 
 

@@ -66,11 +66,12 @@ def serve(
 
 
 async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket") -> None:
-    from cludale.compose import Platform
+    from cludale.compose import Platform, with_secrets
     from cludale.web.app import WebApp
     from cludale.web.door import Limits
     from cludale.web.server import serve as serve_app
 
+    settings = await with_secrets(settings)
     platform = Platform(settings, chosen)
     app = WebApp(
         platform.services,
@@ -79,6 +80,8 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
         max_body_bytes=settings.max_body_bytes,
         version=__version__,
         traced=None if platform.telemetry is None else platform.telemetry.requests,
+        internal=platform.internal,
+        admit=platform.admit,
     )
     if platform.telemetry is not None:
         app.metrics.watch_families(platform.telemetry.families)

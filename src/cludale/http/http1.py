@@ -48,11 +48,13 @@ class Target(NamedTuple):
         return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
 
     def request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
-        """A whole request. `path` with its query, percent-encoded; a body is taken to be JSON."""
+        """A whole request. `path` with its query, percent-encoded; a body is JSON unless `headers` say otherwise."""
         lines = [f"{method} {self.base_path}{path} HTTP/1.1", f"host: {self.authority}", "accept: application/json"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         if body or method not in ("GET", "DELETE"):
-            lines += ["content-type: application/json", f"content-length: {len(body)}"]
+            if not headers or "content-type" not in headers:
+                lines.append("content-type: application/json")
+            lines.append(f"content-length: {len(body)}")
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 

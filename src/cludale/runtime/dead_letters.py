@@ -7,9 +7,10 @@ from enum import StrEnum
 import msgspec
 
 from cludale.kernel.ids import from_key
+from cludale.kernel.refusals import NotFound
 from cludale.kernel.times import rfc3339
 from cludale.ports.clock import Clock
-from cludale.ports.records import Commit, Committed, Kind, Query, Records
+from cludale.ports.records import Commit, Committed, Kind, Query, Range, Records
 from cludale.runtime.aggregates import AggregateStore, Versioned
 
 _log = logging.getLogger(__name__)
@@ -81,3 +82,45 @@ class DeadLetters:
         equal = {"state": LetterState.WAITING.value} | ({"consumer": consumer} if consumer else {})
         found, page = await LETTERS.find(self._records, Query(equal=equal, after=after, limit=limit))
         return found, page.next
+
+    async def find(
+        self,
+        consumer: str,
+        *,
+        state: LetterState | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> tuple[list[DeadLetter], str | None]:
+        """A page of a consumer's letters, oldest first; `since <= buried_at < until`. Raises UnusableCursor."""
+        equal = {"consumer": consumer} | ({"state": state.value} if state else {})
+        times = Range(
+            "buriedAt",
+            None if since is None else rfc3339(since),
+            None if until is None else rfc3339(until),
+        )
+        found, page = await LETTERS.find(
+            self._records,
+            Query(
+                equal=equal,
+                within=(times,) if since or until else (),
+                order_by="buriedAt",
+                after=after,
+                limit=limit,
+            ),
+        )
+        return [each.state for each in found], page.next
+
+    async def letter(self, consumer: str, id: str) -> Versioned[DeadLetter]:
+        """One of a consumer's letters. Raises NotFound."""
+        found = await LETTERS.one(self._records, id)
+        if found.state.consumer != consumer:
+            raise NotFound(LETTERS.kind.name, id)
+        return found
+
+    async def delivered(self, letter: Versioned[DeadLetter]) -> DeadLetter:
+        """The letter, which its consumer has taken after all; another who says so at the same time says the same."""
+        state = msgspec.structs.replace(letter.state, state=LetterState.DELIVERED)
+        await self._records.commit((Commit(state.id, (LETTERS.put(state, letter.version),)),))
+        return state

@@ -5,20 +5,22 @@ The same errors everywhere: whatever goes wrong, in a route, in the framework or
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 from litestar import Litestar, MediaType, Request, Response, Router, get
+from litestar.connection import ASGIConnection
 from litestar.exceptions import (
     HTTPException,
     MethodNotAllowedException,
     NotFoundException,
     ValidationException,
 )
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, License, SecurityScheme, Server, Tag
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Guard
 
 from cludale.http.answers import JSON, Answer, json_answer
 from cludale.http.problems import (
@@ -37,9 +39,10 @@ from cludale.http.routing import (
     only_known_parameters,
     respond,
 )
-from cludale.kernel.refusals import Busy, NotFound
+from cludale.kernel.refusals import Busy, NotFound, Refusal
 from cludale.runtime.service import Service
 from cludale.web import pages
+from cludale.web.door import INTERNAL_BODY_BYTES
 from cludale.web.metrics import Gauges, Metrics, RequestCounts
 from cludale.web.openapi import finished
 
@@ -58,6 +61,10 @@ _TAGS = {
     "notifications": "What buyers were told",
     "audit": "Every event, chained by hashes",
 }
+
+
+Admit = Callable[[Mapping[bytes, bytes]], None]
+"""Looks at the headers of a request, names in lower case. Raises a Refusal for one that may not come in."""
 
 
 class NotReady(Busy):
@@ -91,7 +98,10 @@ class WebApp:
         max_body_bytes: int,
         version: str,
         traced: Traced | None = None,
+        internal: Express | None = None,
+        admit: Admit | None = None,
     ) -> None:
+        """`internal` are routes for parts of the platform, in no documentation; `admit` looks at every request."""
         self.problems = Problems(*(service.statuses for service in services))
         self.requests = RequestCounts()
         self._is_ready = is_ready
@@ -99,6 +109,8 @@ class WebApp:
         self._names = [service.name for service in services]
         self.metrics = Metrics(self.requests, gauges, version=version)
         self._max_body_bytes = max_body_bytes
+        self._admit = admit
+        self.internal: Express = {way: self._counted(way, handler) for way, handler in (internal or {}).items()}
         self.litestar = self._litestar(services)
         self.asgi: ASGIApp = _Counted(self.litestar, self.requests)
         self.express: Express = {
@@ -114,10 +126,10 @@ class WebApp:
         api = Router(
             "/",
             route_handlers=[route for service in services for route in service.routes],
-            guards=[only_known_parameters],
+            guards=[_let_in(self._admit), only_known_parameters],
         )
         return Litestar(
-            [api, *self._own_routes()],
+            [api, *self._own_routes(), *(_slowly(*way, handler) for way, handler in self.internal.items())],
             debug=False,
             exception_handlers={Exception: self._refuse},
             openapi_config=OpenAPIConfig(
@@ -136,7 +148,7 @@ class WebApp:
                     }
                 ),
                 create_examples=False,
-                operation_id_creator=lambda handler, *_: handler.handler_name,
+                operation_id_creator=lambda handler, *_: handler.name or handler.handler_name,
             ),
             logging_config=None,
             request_max_body_size=self._max_body_bytes,
@@ -221,9 +233,14 @@ class WebApp:
     def _counted(self, way: tuple[str, str], handler: ExpressHandler) -> ExpressHandler:
         """The handler, its answers counted, its exceptions answered."""
         method, route = way
-        count, problems, clock = self.requests.add, self.problems, time.perf_counter
+        count, problems, clock, admit = self.requests.add, self.problems, time.perf_counter, self._admit
 
         def counted(request: ExpressRequest) -> Answer | Awaitable[Answer]:
+            if admit is not None:
+                try:
+                    admit(request.headers)
+                except Refusal as refusal:
+                    return problems.answer(refusal)
             answer = handler(request)
             if isinstance(answer, Answer):
                 count(method, route, answer.status, 0.0)
@@ -240,6 +257,32 @@ class WebApp:
             return answer
 
         return counted
+
+
+def _let_in(admit: Admit | None) -> Guard:
+    """A guard; a function of its own, because the framework copies what a method is bound to."""
+
+    def check(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        if admit is not None:
+            admit(dict(connection.scope["headers"]))
+
+    return check
+
+
+def _slowly(method: str, path: str, handler: ExpressHandler) -> HTTPRouteHandler:
+    """The same route through the framework, for what the express lane leaves to it (a pipelined request, say)."""
+
+    async def answered(request: Request[Any, Any, Any]) -> Response[Any]:
+        answer = handler(ExpressRequest("", dict(request.scope["headers"]), await request.body()))
+        return respond(answer if isinstance(answer, Answer) else await answer)
+
+    return HTTPRouteHandler(
+        path,
+        http_method=method,  # type: ignore[arg-type] # one of the methods that there are
+        include_in_schema=False,
+        request_max_body_size=INTERNAL_BODY_BYTES,
+        status_code=200,
+    )(answered)
 
 
 LIVE = json_answer({"status": "ok"})

@@ -27,6 +27,8 @@ from cludale.http.problems import (
 from cludale.http.routing import Express, ExpressHandler, ExpressRequest
 
 HEAD_LIMIT_BYTES = 32_768
+INTERNAL_BODY_BYTES = 4 * 1024 * 1024
+"""As much as a Dapr sidecar sends at once."""
 PATROL_SECONDS = 1.0
 LINGER_TICKS = 2
 """How many patrols a client that was refused may go on sending, to nobody."""
@@ -62,10 +64,15 @@ class _Table(NamedTuple):
 class Doorkeeper:
     """What all connections share: the express routes, the limits, and the patrol that enforces the times."""
 
-    def __init__(self, express: Express, problems: Problems, limits: Limits) -> None:
+    def __init__(
+        self, express: Express, problems: Problems, limits: Limits, *, internal: Express | None = None
+    ) -> None:
+        """`internal` routes are for parts of the platform: their bodies may have INTERNAL_BODY_BYTES."""
         self.problems = problems
+        self.roomy = frozenset((internal or {}).values())
+        """The handlers that take a large body."""
         self.limits = limits
-        self.tables = _tables(express)
+        self.tables = _tables({**express, **(internal or {})})
         self.express_requests = 0
         self.refused = 0
         self.tick = 0
@@ -170,6 +177,7 @@ class Door(HttpToolsProtocol):
         self._handler: ExpressHandler | None = None
         self._segment = ""
         self._body = b""
+        self._body_limit = keeper.limits.body_bytes
         self._received = 0
         self._in_head = False
         self._is_reading = False
@@ -231,11 +239,15 @@ class Door(HttpToolsProtocol):
             self._handler = self._find_express()
             if self._handler is not None:
                 self._body = b""
+                if self._keeper.roomy:
+                    is_roomy = self._handler in self._keeper.roomy
+                    self._body_limit = INTERNAL_BODY_BYTES if is_roomy else self._keeper.limits.body_bytes
                 express = self._express
                 express.response_complete = False
                 express.keep_alive = self.parser.should_keep_alive()
                 self.cycle = express  # type: ignore[assignment] # as much of a cycle as uvicorn looks at
                 return
+        self._body_limit = self._keeper.limits.body_bytes
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.headers, self.expect_100_continue = url, headers, expects
@@ -263,8 +275,8 @@ class Door(HttpToolsProtocol):
         if self._is_refused:
             return
         self._received += len(body)
-        if self._received > self._keeper.limits.body_bytes:
-            self._refuse(BodyTooLarge(self._keeper.limits.body_bytes))
+        if self._received > self._body_limit:
+            self._refuse(BodyTooLarge(self._body_limit))
         elif self._handler is not None:
             self._body = self._body + body if self._body else body
         else:

@@ -90,7 +90,7 @@ async def serve(
     started: Callable[[], Awaitable[None]],
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight are finished, for `shutdown_seconds` at most."""
-    keeper = Doorkeeper(app.express, app.problems, limits)
+    keeper = Doorkeeper(app.express, app.problems, limits, internal=app.internal)
     app.metrics.watch(keeper.gauges)
     config = uvicorn.Config(
         app.asgi,

@@ -217,9 +217,9 @@ async def test_what_is_no_event_of_ours_is_kept_and_its_neighbours_go_on(start: 
     assert await start(service=service).publish([good, *broken, other]) == [True] * 5
     assert service.notes == ["a", "b"]
     assert [(letter.consumer, letter.event_id) for letter in await buried(letters)] == [
-        ("bus", "asks.7"),
-        ("bus", "asks.8"),
-        ("bus", "asks.9"),
+        ("askers", "asks.7"),
+        ("askers", "asks.8"),
+        ("askers", "asks.9"),
     ]
 
 

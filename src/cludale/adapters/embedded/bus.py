@@ -15,6 +15,7 @@ from cludale.ports.bus import Answer, Delivery, Subscription
 from cludale.ports.clock import IdSource
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import StoreUnavailable
+from cludale.runtime.answering import answers_of
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 
@@ -75,7 +76,7 @@ class _Queue:
     async def _hand_over(self, taken: Sequence[tuple[Delivery, _Batch]]) -> None:
         deliveries = [delivery for delivery, _ in taken]
         try:
-            answers = await self._answers(deliveries)
+            answers = await answers_of(self.subscription, deliveries)
         except StoreUnavailable as unavailable:
             # No event is to blame for that, so it costs none of them a delivery.
             _log.warning("%s: %d events wait for the store: %s", self.subscription.service, len(taken), unavailable)
@@ -99,25 +100,6 @@ class _Queue:
             self._again(delivery, batch)
         else:
             batch.close()
-
-    async def _answers(self, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
-        """The handler's answers. When a batch breaks it, each is tried alone, so that one can't hold up the rest."""
-        try:
-            answers = await self.subscription.handler(deliveries)
-        except StoreUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - a handler's failure is an answer: RETRY, up to the limit
-            if len(deliveries) == 1:
-                event = deliveries[0].event
-                _log.warning("%s: %s %s: %r", self.subscription.service, event.type, event.id, error, exc_info=error)
-                return [Answer.RETRY]
-        else:
-            if len(answers) == len(deliveries):
-                return answers
-            _log.error("%s: %d answers to %d deliveries", self.subscription.service, len(answers), len(deliveries))
-            if len(deliveries) == 1:
-                return [Answer.RETRY]
-        return [(await self._answers([delivery]))[0] for delivery in deliveries]
 
     def _again(self, delivery: Delivery, batch: _Batch) -> None:
         self._later(delivery._replace(attempt=delivery.attempt + 1), batch)
@@ -192,7 +174,7 @@ class EmbeddedBus:
                 event = self._codec.decode(entry.body)
             except Malformed as malformed:
                 await self._dead_letters.bury(
-                    "bus",
+                    self._publisher_of(entry.topic),
                     entry.body,
                     event_type="?",
                     event_id=f"{entry.topic}.{entry.position}",
@@ -210,6 +192,10 @@ class EmbeddedBus:
     async def deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
         """Hand these to one service once more, now. KeyError for a service that hears nothing here."""
         return await self._queues[service].subscription.handler(deliveries)
+
+    def _publisher_of(self, topic: str) -> str:
+        """Who wrote what can't be read: nobody hears it, and somebody has to look after it."""
+        return next((each.source for each in self._codec.catalogue.topics if each.name == topic), "bus")
 
     async def _bury(self, delivery: Delivery, service: str, why: str) -> None:
         event = delivery.event

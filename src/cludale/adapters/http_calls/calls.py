@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
-import httpx
 import msgspec
 
+from cludale.http.http1 import Answer, Target
+from cludale.http.pool import NoAnswer, Pool
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, Refusal
@@ -25,7 +27,11 @@ from cludale.ports.seats import (
     SectionNotFound,
 )
 
+CONNECTIONS = 64
 CONTACTS_AT_ONCE = 16
+
+Headers = Mapping[str, str]
+"""What goes with every call: to a Dapr sidecar, whom it is for, and its token."""
 
 
 class _Held(msgspec.Struct, rename="camel"):
@@ -37,55 +43,55 @@ class _Held(msgspec.Struct, rename="camel"):
     event_id: str | None = None
 
 
-def _client(url: str, organizer_key: str, timeout_seconds: float) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        base_url=url,
-        timeout=timeout_seconds,
-        headers={"authorization": f"Bearer {organizer_key}"},
-        trust_env=False,  # a proxy of the machine's is not meant for calls between services
-    )
-
-
 class HttpSeats:
     """The concerts service at `url`."""
 
-    def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float) -> None:
+    def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
         """`timeout_seconds` is for the whole of a call, however slowly its answer comes."""
         self._timeout_seconds = timeout_seconds
-        self._client = _client(url, organizer_key, timeout_seconds)
+        self._headers = {"authorization": f"Bearer {organizer_key}", **(headers or {})}
+        self._pool = Pool(Target.of(url), connections=CONNECTIONS)
 
     async def hold(self, wish: HoldWish) -> SeatsHeld:
         """Hold seats. Raises SeatsUnreachable when there is no answer in time, and the refusals of the port."""
         body: dict[str, Any] = {"quantity": wish.quantity, "orderId": wish.order_id}
         if wish.section is not None:
             body["section"] = wish.section
-        headers = {"traceparent": wish.traceparent} if wish.traceparent else {}
+        headers = self._headers
+        if wish.traceparent is not None and wish.traceparent.isascii() and wish.traceparent.isprintable():
+            headers = {**headers, "traceparent": wish.traceparent}
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                answer = await self._client.post(f"/concerts/{wish.concert_id}/reserve", json=body, headers=headers)
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise SeatsUnreachable(repr(error)) from error
-        if answer.status_code != 201:
+            answer = await self._pool.ask(
+                "POST",
+                f"/concerts/{quote(wish.concert_id, safe='')}/reserve",
+                msgspec.json.encode(body),
+                headers=headers,
+                timeout_seconds=self._timeout_seconds,
+                repeatable=True,  # the order's id names the hold: asked again, it is the same one
+            )
+        except NoAnswer as error:
+            raise SeatsUnreachable(str(error)) from error
+        if answer.status != 201:
             raise _refusal(wish, answer)
         try:
-            held = msgspec.json.decode(answer.content, type=_Held)
+            held = msgspec.json.decode(answer.body, type=_Held)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise SeatsUnreachable(f"concerts answered 201 with something else than a reservation: {error}") from error
         return SeatsHeld(held.id, held.section, held.quantity, held.price, held.expires_at, held.event_id)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._pool.close()
 
 
-def _refusal(wish: HoldWish, answer: httpx.Response) -> Refusal | SeatsUnreachable:
+def _refusal(wish: HoldWish, answer: Answer) -> Refusal | SeatsUnreachable:
     try:
-        problem = msgspec.json.decode(answer.content, type=dict[str, Any])
+        problem = msgspec.json.decode(answer.body, type=dict[str, Any])
         name = str(problem["type"]).rpartition("/")[2]
         make = _REFUSALS.get(name)
-        return make(wish, problem) if make else SeatsUnreachable(f"concerts answered {answer.status_code} {name}")
+        return make(wish, problem) if make else SeatsUnreachable(f"concerts answered {answer.status} {name}")
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError):
-        return SeatsUnreachable(f"concerts answered {answer.status_code} without a problem of ours")
+        return SeatsUnreachable(f"concerts answered {answer.status} without a problem of ours")
 
 
 _REFUSALS: Mapping[str, Callable[[HoldWish, dict[str, Any]], Refusal]] = {
@@ -103,10 +109,11 @@ _REFUSALS: Mapping[str, Callable[[HoldWish, dict[str, Any]], Refusal]] = {
 class HttpContacts:
     """The orders service at `url`."""
 
-    def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float) -> None:
+    def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
         """`timeout_seconds` is for the whole of a call, however slowly its answer comes."""
         self._timeout_seconds = timeout_seconds
-        self._client = _client(url, organizer_key, timeout_seconds)
+        self._headers = {"authorization": f"Bearer {organizer_key}", **(headers or {})}
+        self._pool = Pool(Target.of(url), connections=CONNECTIONS)
         self._at_once = asyncio.Semaphore(CONTACTS_AT_ONCE)
 
     async def of(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
@@ -117,19 +124,24 @@ class HttpContacts:
     async def _one(self, order_id: str) -> Contact | None:
         async with self._at_once:
             try:
-                async with asyncio.timeout(self._timeout_seconds):
-                    answer = await self._client.get(f"/orders/{order_id}/contact")
-            except (httpx.HTTPError, TimeoutError) as error:
-                raise ContactsUnreachable(repr(error)) from error
-        if answer.status_code == 404:
+                answer = await self._pool.ask(
+                    "GET",
+                    f"/orders/{quote(order_id, safe='')}/contact",
+                    headers=self._headers,
+                    timeout_seconds=self._timeout_seconds,
+                    repeatable=True,
+                )
+            except NoAnswer as error:
+                raise ContactsUnreachable(str(error)) from error
+        if answer.status == 404:
             return None
-        if answer.status_code != 200:
-            raise ContactsUnreachable(f"orders answered {answer.status_code}")
+        if answer.status != 200:
+            raise ContactsUnreachable(f"orders answered {answer.status}")
         try:
-            return msgspec.json.decode(answer.content, type=Contact)
+            return msgspec.json.decode(answer.body, type=Contact)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ContactsUnreachable(f"orders answered 200 with something else than a contact: {error}") from error
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._pool.close()

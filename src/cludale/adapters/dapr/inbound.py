@@ -1,0 +1,377 @@
+"""What comes in from the sidecar: bulks of events, and what went to the dead-letter topic.
+
+A bulk gets its answer soon, because the sidecar has one bulk of a topic under way at a time: an event that came too
+early is tried again for HOLD_SECONDS, then it is answered RETRY. Dapr puts that, and what is answered DROP, into this
+app's dead-letter topic. From there it comes one by one, so that it holds up no other, and there it is tried again
+with growing waits up to the delivery limit; then it is buried, with the reason, among the dead letters.
+What was tried here before is remembered as long as the process lives; another replica begins to count anew.
+"""
+
+import asyncio
+import base64
+import binascii
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+
+from cludale.kernel.wire import Codec, Malformed
+from cludale.ports.bus import Answer, Delivery, Subscription
+from cludale.ports.clock import IdSource
+from cludale.ports.records import StoreUnavailable
+from cludale.runtime.answering import answers_of
+from cludale.runtime.backoff import Backoff
+from cludale.runtime.dead_letters import DeadLetters
+
+HOLD_SECONDS = 0.15
+"""How long a bulk waits for those of its events that came too early."""
+LETTER_SECONDS = 6.0
+"""How long a dead letter is tried in one delivery; below the time after which a broker delivers again."""
+REMEMBERED = 20_000
+HANDLER_BATCH = 256
+
+_log = logging.getLogger(__name__)
+
+
+class _Entry(msgspec.Struct, rename="camel"):
+    entry_id: str
+    event: msgspec.Raw
+
+
+class _Bulk(msgspec.Struct):
+    entries: list[_Entry]
+
+
+class _Wrapped(msgspec.Struct):
+    data_base64: str | None = None
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    entry_id: str
+    status: Answer
+
+
+class _Statuses(msgspec.Struct):
+    statuses: list[_Status]
+
+
+class _One(msgspec.Struct):
+    status: Answer
+
+
+_read_bulk = msgspec.json.Decoder(_Bulk).decode
+_read_text = msgspec.json.Decoder(str).decode
+_read_wrapped = msgspec.json.Decoder(_Wrapped).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class _Round:
+    """Some deliveries that were handed over together: their answers, and who waits for them."""
+
+    __slots__ = ("_open", "answers", "done")
+
+    def __init__(self, size: int) -> None:
+        self.answers: list[Answer | None] = [None] * size
+        """None where the store was away."""
+        self._open = size
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def settle(self, at: int, answer: Answer | None) -> None:
+        self.answers[at] = answer
+        self._open -= 1
+        if not self._open and not self.done.done():
+            self.done.set_result(None)
+
+
+class Consumer:
+    """One service: its deliveries, whatever request they came in, folded into batches for its handler."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.subscription = subscription
+        self._waiting: deque[tuple[Delivery, _Round, int]] = deque()
+        self._worker: asyncio.Task[None] | None = None
+
+    def put(self, delivery: Delivery, round_: _Round, at: int) -> None:
+        """Into the next batch."""
+        self._waiting.append((delivery, round_, at))
+        if self._worker is None:
+            self._worker = asyncio.get_running_loop().create_task(self._work())
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), HANDLER_BATCH))]
+                await self._hand_over(taken)
+        finally:
+            self._worker = None
+
+    async def _hand_over(self, taken: Sequence[tuple[Delivery, _Round, int]]) -> None:
+        answers: Sequence[Answer | None] = [None] * len(taken)
+        try:
+            answers = await answers_of(self.subscription, [delivery for delivery, _, _ in taken])
+        except StoreUnavailable as away:
+            _log.warning("%s: %d events wait for the store: %s", self.subscription.service, len(taken), away)
+        finally:
+            for (_, round_, at), answer in zip(taken, answers, strict=True):
+                round_.settle(at, answer)
+
+    async def stop(self) -> None:
+        """Finish what is under way."""
+        if self._worker is not None:
+            await asyncio.gather(self._worker, return_exceptions=True)
+
+    @property
+    def depth(self) -> int:
+        """Deliveries that wait for the handler."""
+        return len(self._waiting)
+
+
+class _Tried(NamedTuple):
+    """What is known of an event that some service here has not taken at once."""
+
+    attempts: int
+    answer: Answer
+
+
+class _Case(NamedTuple):
+    """A delivery to one service, within a request."""
+
+    entry: int
+    consumer: Consumer
+    delivery: Delivery
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.consumer.subscription.service, self.delivery.event.id
+
+
+class Inbound:
+    """Takes what the sidecar delivers to the services of this process."""
+
+    def __init__(
+        self,
+        codec: Codec,
+        *,
+        app_id: str,
+        ids: IdSource,
+        backoff: Backoff,
+        attempts: int,
+        dead_letters: DeadLetters,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._codec = codec
+        self._app_id = app_id
+        self._ids = ids
+        self._backoff = backoff
+        self._attempts = attempts
+        self._dead_letters = dead_letters
+        self._sleep = sleep
+        self._by_type: dict[str, list[Consumer]] = {}
+        self.consumers: dict[str, Consumer] = {}
+        self._tried: dict[tuple[str, str], _Tried] = {}
+        self.delivered = 0
+        """Events that came, each as often as it came."""
+        self.too_early = 0
+        """Events that had to be tried once more."""
+
+    def start(self, subscriptions: Sequence[Subscription]) -> None:
+        """Deliver to these."""
+        for subscription in subscriptions:
+            consumer = self.consumers[subscription.service] = Consumer(subscription)
+            for name in subscription.event_types:
+                self._by_type.setdefault(name, []).append(consumer)
+
+    async def stop(self) -> None:
+        """Finish what the handlers have begun."""
+        for consumer in self.consumers.values():
+            await consumer.stop()
+
+    # Events
+
+    async def take(self, body: bytes) -> bytes:
+        """The answer to a delivery on an event topic: a status for each entry of a bulk, or the one status."""
+        try:
+            entries = _read_bulk(body).entries
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            (answer,) = await self.answers([_single(body)])
+            return _encode(_One(answer))
+        answers = await self.answers([_event(entry.event) for entry in entries])
+        return _encode(
+            _Statuses([_Status(entry.entry_id, answer) for entry, answer in zip(entries, answers, strict=True)])
+        )
+
+    async def answers(self, events: Sequence[bytes]) -> list[Answer]:
+        """For each: SUCCESS once all services here that hear it have taken it, DROP for what can't be, else RETRY."""
+        self.delivered += len(events)
+        answers = [Answer.SUCCESS] * len(events)
+        cases: list[_Case] = []
+        for at, body in enumerate(events):
+            try:
+                event = self._codec.decode(body)
+            except Malformed as malformed:
+                _log.warning("an event that is none of ours goes to the dead letters: %s", malformed)
+                answers[at] = Answer.DROP
+                continue
+            for consumer in self._by_type.get(event.type, ()):
+                case = _Case(at, consumer, Delivery(event, body))
+                before = self._tried.get(case.key) if self._tried else None
+                if before is None:
+                    cases.append(case)
+                elif before.answer is Answer.RETRY:
+                    cases.append(case._replace(delivery=Delivery(event, body, before.attempts + 1)))
+                else:
+                    answers[at] = _worse(answers[at], before.answer)
+        if cases:
+            for case, answer in await self._settle(cases):
+                answers[case.entry] = _worse(answers[case.entry], answer)
+        return answers
+
+    async def _settle(self, cases: Sequence[_Case]) -> list[tuple[_Case, Answer]]:
+        """Hand over, and again for a moment where it was too early; then what became of each."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + HOLD_SECONDS
+        settled: list[tuple[_Case, Answer]] = []
+        tries = 0
+        while True:
+            tries += 1
+            got = await self._hand_over(cases)
+            again = [
+                case if answer is None else case._replace(delivery=_next(case.delivery))
+                for case, answer in zip(cases, got, strict=True)
+                if answer is None or (answer is Answer.RETRY and case.delivery.attempt < self._attempts)
+            ]
+            settled += [
+                (case, answer)
+                for case, answer in zip(cases, got, strict=True)
+                if answer is not None and (answer is not Answer.RETRY or case.delivery.attempt >= self._attempts)
+            ]
+            if not again:
+                break
+            self.too_early += len(again)
+            wait = self._backoff.seconds(tries, self._ids.jitter())
+            if loop.time() + wait > until:
+                settled += [(case._replace(delivery=_before(case.delivery)), Answer.RETRY) for case in again]
+                break
+            await self._sleep(wait)
+            cases = again
+        self._remember(settled)
+        return settled
+
+    def _remember(self, settled: Sequence[tuple[_Case, Answer]]) -> None:
+        """What an event that comes again should find; nothing of those that went well, as nearly all do."""
+        failed = {case.entry for case, answer in settled if answer is not Answer.SUCCESS}
+        if not failed and not self._tried:
+            return
+        for case, answer in settled:
+            if case.entry in failed:
+                self._tried[case.key] = _Tried(case.delivery.attempt, answer)
+            else:
+                self._tried.pop(case.key, None)
+        while len(self._tried) > REMEMBERED:
+            del self._tried[next(iter(self._tried))]
+
+    async def _hand_over(self, cases: Sequence[_Case]) -> list[Answer | None]:
+        round_ = _Round(len(cases))
+        for at, case in enumerate(cases):
+            case.consumer.put(case.delivery, round_, at)
+        await round_.done
+        return round_.answers
+
+    # Dead letters
+
+    async def take_dead(self, body: bytes) -> bytes:
+        """The answer to what the sidecar delivers from the dead-letter topic: SUCCESS once handled or buried."""
+        return _encode(_One(await self._last_chance(_single(body))))
+
+    async def _last_chance(self, body: bytes) -> Answer:
+        try:
+            event = self._codec.decode(body)
+        except Malformed as malformed:
+            return await self._bury(self._app_id, body, "?", f"sha256-{sha256(body).hexdigest()}", str(malformed), 1)
+        answers = [
+            await self._try(_Case(0, consumer, Delivery(event, body))) for consumer in self._by_type.get(event.type, ())
+        ]
+        if Answer.RETRY in answers:
+            return Answer.RETRY
+        for consumer in self._by_type.get(event.type, ()):
+            self._tried.pop((consumer.subscription.service, event.id), None)
+        return Answer.SUCCESS
+
+    async def _try(self, case: _Case) -> Answer:
+        """One service's part in a dead letter: SUCCESS when it is handled or buried, RETRY for another delivery."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + LETTER_SECONDS
+        tried = self._tried.get(case.key, _Tried(0, Answer.RETRY))
+        tries = 0
+        while tried.answer is Answer.RETRY and tried.attempts < self._attempts:
+            if tries:
+                wait = self._backoff.seconds(max(tries, tried.attempts), self._ids.jitter())
+                if loop.time() + wait > until:
+                    # Too long for one delivery; the broker does the rest of the waiting.
+                    await self._sleep(max(0.0, until - loop.time()))
+                    return Answer.RETRY
+                await self._sleep(wait)
+            tries += 1
+            delivery = case.delivery._replace(attempt=tried.attempts + 1)
+            (answer,) = await self._hand_over([case._replace(delivery=delivery)])
+            if answer is not None:  # where the store is away, no event is to blame
+                tried = self._tried[case.key] = _Tried(tried.attempts + 1, answer)
+        if tried.answer is Answer.SUCCESS:
+            return Answer.SUCCESS
+        event = case.delivery.event
+        is_dropped = tried.answer is Answer.DROP
+        why = "refused by its handler" if is_dropped else "still not handled at the delivery limit"
+        service = case.consumer.subscription.service
+        return await self._bury(service, case.delivery.body, event.type, event.id, why, tried.attempts)
+
+    async def _bury(self, service: str, body: bytes, type_: str, id_: str, why: str, attempts: int) -> Answer:
+        try:
+            await self._dead_letters.bury(service, body, event_type=type_, event_id=id_, reason=why, attempts=attempts)
+        except StoreUnavailable as away:
+            _log.warning("%s can't be buried yet: %s", id_, away)
+            await self._sleep(1.0)
+            return Answer.RETRY
+        return Answer.SUCCESS
+
+    @property
+    def depths(self) -> dict[str, int]:
+        """Events waiting for each service."""
+        return {name: consumer.depth for name, consumer in self.consumers.items()}
+
+
+def _next(delivery: Delivery) -> Delivery:
+    return delivery._replace(attempt=delivery.attempt + 1)
+
+
+def _before(delivery: Delivery) -> Delivery:
+    return delivery._replace(attempt=delivery.attempt - 1)
+
+
+_BADNESS = {Answer.SUCCESS: 0, Answer.DROP: 1, Answer.RETRY: 2}
+
+
+def _worse(one: Answer, other: Answer) -> Answer:
+    return one if _BADNESS[one] >= _BADNESS[other] else other
+
+
+def _event(raw: msgspec.Raw) -> bytes:
+    """The event's bytes: base64 of what was published, or, from a subscription without rawPayload, JSON."""
+    content = bytes(raw)
+    if content[:1] != b'"':
+        return content
+    try:
+        return base64.b64decode(_read_text(content), validate=True)
+    except (msgspec.MsgspecError, binascii.Error, ValueError):
+        return content
+
+
+def _single(body: bytes) -> bytes:
+    """The event of a delivery that is no bulk: within a CloudEvent of the sidecar's own making, or as it is."""
+    try:
+        wrapped = _read_wrapped(body).data_base64
+        return body if wrapped is None else base64.b64decode(wrapped, validate=True)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, binascii.Error, ValueError):
+        return body

@@ -1,0 +1,261 @@
+"""Events to topics. What waits while the sidecar works on a request goes with the next one, so bulks grow with load.
+
+Events are published as they are (`rawPayload`): byte for byte what was committed, a CloudEvent of ours with its own
+id and trace. Dapr would otherwise take it apart, put it together in another order and add fields of its own.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
+from cludale.http.http1 import Answer
+from cludale.kernel.wire import JSON as CLOUDEVENT
+from cludale.ports.outbox import Outgoing
+
+BULK_EVENTS = 100
+BULK_BYTES = 512 * 1024
+"""Far below the sidecar's 4 MiB. Brokers that want less take their own bulks apart."""
+SERVICE_BUS_BYTES = 96 * 1024
+"""A bulk is one message batch there, at 128 KiB with what Azure adds to it, and goes or fails as one."""
+BULKS_AT_ONCE = 4
+"""A topic's requests at once; more of them only makes the bulks smaller."""
+SINGLES_AT_ONCE = 16
+PUBLISH_SECONDS = 15.0
+
+PLAIN = "text/plain"
+"""What the event is within a bulk request: the one kind of content that Dapr passes on without a look at it."""
+
+_BULKS = ("/v1.0/publish/bulk", "/v1.0-alpha1/publish/bulk")
+_UNKNOWN = frozenset({400, 403, 404, 405, 501})
+"""What a sidecar may answer that does not know the route; or the component, which the next way will tell."""
+
+_log = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+
+
+class _Entry(msgspec.Struct, rename="camel", omit_defaults=True):
+    entry_id: str
+    event: str
+    content_type: str
+    metadata: Mapping[str, str] | None = None
+
+
+class _Failed(msgspec.Struct, rename="camel"):
+    entry_id: str
+    error: str = ""
+
+
+class _Failures(msgspec.Struct, rename="camel"):
+    failed_entries: list[_Failed] = []
+
+
+class _Head(msgspec.Struct):
+    id: str
+    type: str
+    subject: str = ""
+    correlationid: str | None = None
+
+
+_read_failures = msgspec.json.Decoder(_Failures).decode
+_read_head = msgspec.json.Decoder(_Head).decode
+
+
+class _Ticket:
+    """A batch that was handed in: what became of each entry."""
+
+    __slots__ = ("_open", "done", "taken")
+
+    def __init__(self, size: int) -> None:
+        self.taken = [False] * size
+        self._open = size
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def settle(self, at: int, *, taken: bool) -> None:
+        self.taken[at] = taken
+        self._open -= 1
+        if not self._open and not self.done.done():
+            self.done.set_result(None)
+
+
+_Waiting = tuple[Outgoing, _Ticket, int]
+
+
+class _Lane:
+    """One topic's events on their way."""
+
+    def __init__(self, publisher: "Publisher", topic: str) -> None:
+        self._publisher = publisher
+        self._topic = topic
+        self._waiting: deque[_Waiting] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def put(self, entry: Outgoing, ticket: _Ticket, at: int) -> None:
+        self._waiting.append((entry, ticket, at))
+
+    def pump(self) -> None:
+        while self._waiting and len(self._tasks) < BULKS_AT_ONCE:
+            task = asyncio.get_running_loop().create_task(self._send(self._take()))
+            self._tasks.add(task)
+            task.add_done_callback(self._sent)
+
+    def _take(self) -> list[_Waiting]:
+        waiting, room = self._waiting, self._publisher.bulk_bytes
+        taken = [waiting.popleft()]
+        room -= len(taken[0][0].body)
+        while waiting and len(taken) < BULK_EVENTS and len(waiting[0][0].body) <= room:
+            taken.append(waiting.popleft())
+            room -= len(taken[-1][0].body)
+        return taken
+
+    async def _send(self, bulk: list[_Waiting]) -> None:
+        taken: Sequence[bool] = ()
+        try:
+            taken = await self._publisher.send(self._topic, [entry for entry, _, _ in bulk])
+        finally:
+            for i, (_, ticket, at) in enumerate(bulk):
+                ticket.settle(at, taken=i < len(taken) and taken[i])
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("publishing to %s failed: %r", self._topic, error, exc_info=error)
+        self.pump()
+
+
+class Publisher:
+    """Publishes through the sidecar to the topics of one pub/sub component."""
+
+    def __init__(self, sidecar: Sidecar, pubsub: str) -> None:
+        self._sidecar = sidecar
+        self._pubsub = pubsub
+        self._lanes: dict[str, _Lane] = {}
+        self._way: int | None = None
+        """Which of the ways works: an index of `_BULKS`, or one past it for single events. None until one has."""
+        self._is_service_bus: bool | None = None
+
+    @property
+    def bulk_bytes(self) -> int:
+        """How large a bulk may be."""
+        return SERVICE_BUS_BYTES if self._is_service_bus else BULK_BYTES
+
+    async def publish(self, batch: Sequence[Outgoing]) -> Sequence[bool]:
+        """For each entry: has the broker taken it?"""
+        if not batch:
+            return []
+        if self._is_service_bus is None:
+            try:
+                components = await self._sidecar.components()
+            except SidecarAway as away:
+                _log.warning("%d events wait: %s", len(batch), away)
+                return [False] * len(batch)
+            self._is_service_bus = "azure.servicebus" in components.get(self._pubsub, "")
+        ticket = _Ticket(len(batch))
+        touched = {}
+        for at, entry in enumerate(batch):
+            lane = self._lanes.get(entry.topic)
+            if lane is None:
+                lane = self._lanes[entry.topic] = _Lane(self, entry.topic)
+            lane.put(entry, ticket, at)
+            touched[entry.topic] = lane
+        for lane in touched.values():
+            lane.pump()
+        await ticket.done
+        return ticket.taken
+
+    async def send(self, topic: str, bulk: Sequence[Outgoing]) -> Sequence[bool]:
+        """One bulk, by the first way that works."""
+        ways = range(len(_BULKS) + 1) if self._way is None else [self._way]
+        try:
+            for way in ways:
+                taken = await (self._bulk(way, topic, bulk) if way < len(_BULKS) else self._singles(topic, bulk))
+                if taken is not None:
+                    if self._way is None and any(taken):
+                        self._way = way
+                        _log.info("events are published %s", "in bulk" if way < len(_BULKS) else "one by one")
+                    return taken
+        except SidecarAway as away:
+            _log.warning("%d events for %s wait: %s", len(bulk), topic, away)
+            return [False] * len(bulk)
+        self._way = None  # it worked once: perhaps the sidecar is another one now
+        return [False] * len(bulk)
+
+    async def _bulk(self, way: int, topic: str, bulk: Sequence[Outgoing]) -> Sequence[bool] | None:
+        """What became of each; None if the sidecar does not know this way."""
+        entries = [
+            _Entry(str(i), entry.body.decode(errors="replace"), PLAIN, self._metadata(entry.body))
+            for i, entry in enumerate(bulk)
+        ]
+        answer = await self._sidecar.ask(
+            "POST",
+            f"{_BULKS[way]}/{self._pubsub}/{topic}?metadata.rawPayload=true",
+            _encode(entries),
+            timeout_seconds=PUBLISH_SECONDS,
+            repeatable=True,  # whoever hears an event knows it by its id
+        )
+        if 200 <= answer.status < 300:
+            return [True] * len(bulk)
+        failed = _failed(answer)
+        if failed:
+            _log.warning("%d of %d events for %s were not taken: %s", len(failed), len(bulk), topic, _first(failed))
+            return [str(i) not in failed for i in range(len(bulk))]
+        if answer.status in _UNKNOWN:
+            if self._way is not None:
+                _log.warning("%s answered %d: %r", _BULKS[way], answer.status, answer.body[:300])
+            return None
+        _log.warning("%d events for %s were not taken: %d %r", len(bulk), topic, answer.status, answer.body[:300])
+        return [False] * len(bulk)
+
+    async def _singles(self, topic: str, bulk: Sequence[Outgoing]) -> Sequence[bool]:
+        at_once = asyncio.Semaphore(SINGLES_AT_ONCE)
+
+        async def one(entry: Outgoing) -> bool:
+            query = "&".join(
+                f"metadata.{name}={value}"
+                for name, value in {"rawPayload": "true", **(self._metadata(entry.body) or {})}.items()
+            )
+            async with at_once:
+                answer = await self._sidecar.ask(
+                    "POST",
+                    f"/v1.0/publish/{self._pubsub}/{topic}?{query}",
+                    entry.body,
+                    headers={"content-type": CLOUDEVENT},
+                    timeout_seconds=PUBLISH_SECONDS,
+                    repeatable=True,
+                )
+            if not 200 <= answer.status < 300:
+                _log.warning("an event for %s was not taken: %d %r", topic, answer.status, answer.body[:300])
+            return 200 <= answer.status < 300
+
+        return await asyncio.gather(*(one(entry) for entry in bulk))
+
+    def _metadata(self, body: bytes) -> Mapping[str, str] | None:
+        """What Azure Service Bus should know of the event: its id (or it makes one), what it belongs to, its type."""
+        if not self._is_service_bus:
+            return None
+        try:
+            head = _read_head(body)
+        except msgspec.MsgspecError:
+            return None  # no event of ours; who hears it will say so
+        belongs_to = head.correlationid or head.subject
+        return {
+            "MessageId": head.id,
+            "SessionId": belongs_to,
+            "CorrelationId": belongs_to,
+            "ContentType": CLOUDEVENT,
+            "eventtype": head.type,
+        }
+
+
+def _failed(answer: Answer) -> dict[str, str]:
+    try:
+        return {each.entry_id: each.error for each in _read_failures(answer.body).failed_entries}
+    except msgspec.MsgspecError:
+        return {}
+
+
+def _first(failed: Mapping[str, str]) -> str:
+    return next(iter(failed.values()), "")

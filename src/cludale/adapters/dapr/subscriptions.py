@@ -1,0 +1,69 @@
+"""What `/dapr/subscribe` answers: the topics that the services here hear, made from their manifests and the catalogue.
+
+One route a topic, and the type is looked at here: a rule in the sidecar (CEL) would need to take every event apart,
+and what matches none goes to the dead-letter topic. Events come as the bytes that were published (`rawPayload`), in
+bulk. Each app has its own dead-letter topic, and hears that too: see inbound.py.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from cludale.kernel.events import Catalogue
+
+EVENTS_PATH = "/dapr/events/"
+DEAD_LETTERS_PATH = "/dapr/dead-letters"
+BULK_EVENTS = 100
+BULK_WAIT_MILLISECONDS = 15
+"""The sidecar collects a bulk for so long. Each step of an order waits half of that when there is little to do."""
+
+_RAW = {"rawPayload": "true"}
+
+
+def dead_letter_topic(app_id: str) -> str:
+    """Where Dapr puts what this app could not take."""
+    return f"{app_id}-dead-letters"
+
+
+def topics_heard(catalogue: Catalogue, heard: Collection[str]) -> list[str]:
+    """The topics that carry any of these event types."""
+    return [topic.name for topic in catalogue.topics if any(event.__name__ in heard for event in topic.events)]
+
+
+def subscriptions(
+    catalogue: Catalogue,
+    heard: Collection[str],
+    *,
+    app_id: str,
+    pubsub: str,
+    components: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """The list for the sidecar. A topic that has a component of its own name is heard through that.
+
+    JetStream needs it so: its durable consumer is named by the component, and is for one topic.
+    """
+    dead = dead_letter_topic(app_id)
+    found: list[dict[str, Any]] = [
+        {
+            "pubsubname": topic if topic in components else pubsub,
+            "topic": topic,
+            "routes": {"default": EVENTS_PATH + topic},
+            "deadLetterTopic": dead,
+            "metadata": _RAW,
+            "bulkSubscribe": {
+                "enabled": True,
+                "maxMessagesCount": BULK_EVENTS,
+                "maxAwaitDurationMs": BULK_WAIT_MILLISECONDS,
+            },
+        }
+        for topic in topics_heard(catalogue, heard)
+    ]
+    if found:
+        found.append(
+            {
+                "pubsubname": "dead-letters" if "dead-letters" in components else pubsub,
+                "topic": dead,
+                "routes": {"default": DEAD_LETTERS_PATH},
+                "metadata": _RAW,
+            }
+        )
+    return found
