@@ -17,7 +17,7 @@ from cludale.simulator.faults import Chaos, Fault, Weather
 from cludale.simulator.loop import OUTSIDE, SimulatedLoop
 from cludale.simulator.memory import Disk
 from cludale.simulator.provider import Movement, Provider
-from cludale.simulator.storage import FaultyStore
+from cludale.simulator.storage import LEASE_SECONDS, FaultyStore
 from cludale.simulator.trace import Trace
 
 PRICE = Money(4500, "EUR")
@@ -92,6 +92,43 @@ def test_when_the_faults_stop_nothing_fails_any_more() -> None:
         await store.commit([NOTED])
         assert list(await store.get(NOTE, [key("a")])) == ["a"]
         assert not any(weather.fired.values())
+
+    simulated(work)
+
+
+def test_what_a_dead_replica_committed_is_taken_over_by_another_and_by_nobody_while_it_lives() -> None:
+    async def work() -> None:
+        disk, told = Disk([NOTE], CODEC), list[Outgoing]()
+        first, second = (FaultyStore(disk, Nobody(), chaos(), is_file=False) for _ in range(2))
+        first.start()
+        second.start()
+        second.listen(told.extend)
+        await first.commit([NOTED])
+        (entry,) = await first.pending(0, 10)
+        assert await second.pending(0, 10) == []
+        await asyncio.sleep(10 * LEASE_SECONDS)
+        assert told == []
+        assert first._tending is not None
+        first._tending.cancel()  # as if its process were killed
+        await asyncio.sleep(2 * LEASE_SECONDS)
+        assert [taken.body for taken in told] == [entry.body]
+        assert list(await second.pending(entry.position, 10)) == told
+        first.delivered([entry.position])  # it was only frozen, and comes too late
+        await asyncio.sleep(1.0)
+        assert list(disk.outbox.values()) == told
+
+    simulated(work)
+
+
+def test_what_a_replica_leaves_that_says_good_bye_is_the_next_ones_at_once() -> None:
+    async def work() -> None:
+        disk = Disk([NOTE], CODEC)
+        first, second = (FaultyStore(disk, Nobody(), chaos(), is_file=False) for _ in range(2))
+        first.start()
+        await first.commit([NOTED])
+        await first.close()
+        second.start()
+        assert len(await second.pending(0, 10)) == 1
 
     simulated(work)
 

@@ -107,6 +107,7 @@ class Situation(StrEnum):
     CANCELLED_UNPAID = "an order was cancelled before it was paid"
     ORPHAN = "the audit log took an event without its cause"
     TOO_EARLY = "a handler was too early"
+    TAKEN_OVER = "a replica took over the events of one that was gone"
 
 
 class Weather:

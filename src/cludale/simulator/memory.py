@@ -5,7 +5,7 @@ No faults and no delays here: the faults are in `storage.py`, over this. It pass
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -31,6 +31,8 @@ from cludale.ports.records import (
 
 DELIVERED_SECONDS = 0.05
 """How long delivered positions wait for a commit to ride along with."""
+NOBODY = 0
+"""Owner of what everyone sees: where only one process at a time has the store open."""
 
 
 class Row(NamedTuple):
@@ -65,6 +67,11 @@ class Disk:
         self.outbox: dict[int, Outgoing] = {}
         self.observer: Observer | None = None
         """Told of every commit at the moment in which it becomes true."""
+        self._owners: dict[int, int] = {}
+        """Who is to publish what lies at a position of the outbox."""
+        self._leases: dict[int, float] = {}
+        """Until when nobody else takes what a replica owns; in virtual seconds, by the database's own clock."""
+        self._last_owner = NOBODY
         self._position = 0
         self._n = 0
 
@@ -73,7 +80,7 @@ class Disk:
         table = self.tables[kind]
         return {id: table[id].stored for id in sorted({key.id for key in keys}) if id in table}
 
-    def apply(self, commits: Sequence[Commit]) -> tuple[list[Outcome], list[Outgoing]]:
+    def apply(self, commits: Sequence[Commit], owner: int = NOBODY) -> tuple[list[Outcome], list[Outgoing]]:
         """Make true what can be; the outcomes, and what joined the outbox. ValueError, OverflowError: nothing did."""
         encoded = [self._encoded(commit) for commit in commits]
         outcomes: list[Outcome] = []
@@ -83,6 +90,7 @@ class Disk:
             outcomes.append(outcome)
             if outcome is COMMITTED:
                 entries = self._written(commit, events)
+                self._owners.update((entry.position, owner) for entry in entries)
                 fresh += entries
                 if self.observer is not None:
                     self.observer(commit, entries)
@@ -151,11 +159,11 @@ class Disk:
         cursor = _Cursor(question, last.n, None if by is None else last.values[by])
         return Page([row.stored for row in page], base64.urlsafe_b64encode(_encoder.encode(cursor)).decode())
 
-    def pending(self, after: int, limit: int) -> list[Outgoing]:
-        """Up to `limit` entries of the outbox past `after`."""
+    def pending(self, after: int, limit: int, owner: int = NOBODY) -> list[Outgoing]:
+        """Up to `limit` of the owner's entries of the outbox past `after`."""
         found: list[Outgoing] = []
         for position, entry in self.outbox.items():
-            if position > after:
+            if position > after and self._owners[position] == owner:
                 found.append(entry)
                 if len(found) == limit:
                     break
@@ -165,6 +173,40 @@ class Disk:
         """Take these from the outbox."""
         for position in positions:
             self.outbox.pop(position, None)
+            self._owners.pop(position, None)
+
+    # What several replicas agree on where they share a store: who publishes what.
+
+    def enter(self, until: float) -> int:
+        """A new replica's number; what it commits is its own until then, and longer if it says so."""
+        self._last_owner += 1
+        self._leases[self._last_owner] = until
+        return self._last_owner
+
+    def renew(self, owner: int, until: float) -> None:
+        """This replica lives."""
+        self._leases[owner] = until
+
+    def leave(self, owner: int) -> None:
+        """It is gone, and says so: others may have what it leaves at once."""
+        self._leases[owner] = float("-inf")
+
+    def gone(self, now: float) -> dict[int, bool]:
+        """Replicas that are gone and left events, and whether they said good-bye."""
+        left = dict.fromkeys(self._owners.values())
+        return {owner: self._leases[owner] == float("-inf") for owner in left if self._leases[owner] < now}
+
+    def take_over(self, owner: int, gone: Container[int]) -> list[Outgoing]:
+        """Make the events of these replicas the owner's, under new positions; the events."""
+        taken = [entry for entry in self.outbox.values() if self._owners[entry.position] in gone]
+        entries = []
+        for entry in taken:
+            self.forget((entry.position,))
+            self._position += 1
+            entries.append(entry._replace(position=self._position))
+        self.outbox.update((entry.position, entry) for entry in entries)
+        self._owners.update((entry.position, owner) for entry in entries)
+        return entries
 
 
 def _comparable(value: IndexValue) -> tuple[bool, IndexValue]:
@@ -262,6 +304,7 @@ class MemoryStore:
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
+        self.owner = NOBODY
         self._listeners: list[Listener] = []
         self._delivered: list[int] = []
         self._flush: asyncio.TimerHandle | None = None
@@ -280,7 +323,7 @@ class MemoryStore:
 
     def write(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         """Commit now, and tell the listeners."""
-        outcomes, fresh = self.disk.apply(commits)
+        outcomes, fresh = self.disk.apply(commits, self.owner)
         self._flush_delivered()
         if fresh:
             self._tell(fresh)
@@ -301,7 +344,7 @@ class MemoryStore:
 
     async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
         """Up to `limit` entries past position `after`, in order."""
-        return self.disk.pending(after, limit)
+        return self.disk.pending(after, limit, self.owner)
 
     def delivered(self, positions: Sequence[int]) -> None:
         """Forget these with the next commit, or soon."""

@@ -338,6 +338,7 @@ class Process(Owner):
         """Deliver, publish and sweep."""
         if self._bus is not None:
             self._bus.start([Subscription(name, HEARS[name], handle) for name, handle in self.handlers.items()])
+        self.store.start()
         self.relay.start()
         self.sweeper.start()
 

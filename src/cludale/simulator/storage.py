@@ -1,5 +1,6 @@
 """A process's connection to its store, with faults: slow, away, commits whose answer is lost, crashes around them."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -20,6 +21,9 @@ from cludale.ports.records import (
 from cludale.simulator.faults import Chaos, Fault, Situation
 from cludale.simulator.memory import Disk, MemoryStore
 
+LEASE_SECONDS, RENEW_SECONDS = 3.0, 0.75
+"""How long a replica that says nothing keeps its place, and how often it says something."""
+
 
 class Mortal(Protocol):
     """A process that can be killed in the middle of what it does."""
@@ -39,7 +43,11 @@ class Mortal(Protocol):
 
 
 class FaultyStore(MemoryStore):
-    """`is_file` says that nothing but this process has the store open, as with SQLite: an unknown outcome ends it."""
+    """`is_file` says that nothing but this process has the store open, as with SQLite: an unknown outcome ends it.
+
+    Else replicas share it, as with PostgreSQL: each publishes what it committed itself, and what one that is gone
+    has left is taken over by another.
+    """
 
     def __init__(self, disk: Disk, process: Mortal, chaos: Chaos, *, is_file: bool) -> None:
         super().__init__(disk)
@@ -48,6 +56,42 @@ class FaultyStore(MemoryStore):
         self._chaos = chaos
         self._is_file = is_file
         self._failed = False
+        self._tending: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Take a place among the replicas, and with it what those left that said good-bye."""
+        if self._is_file:
+            return
+        loop = asyncio.get_running_loop()
+        self.owner = self.disk.enter(loop.time() + LEASE_SECONDS)
+        self.disk.take_over(self.owner, {owner for owner, left in self.disk.gone(loop.time()).items() if left})
+        self._tending = loop.create_task(self._tend())
+
+    async def _tend(self) -> None:
+        """Keep our place, and take over what replicas left that are gone at two looks."""
+        loop = asyncio.get_running_loop()
+        suspects: set[int] = set()
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            if self._chaos.is_out(self.disk.name):
+                continue
+            self.disk.renew(self.owner, loop.time() + LEASE_SECONDS)
+            found = self.disk.gone(loop.time())
+            gone = {owner for owner, left in found.items() if left or owner in suspects}
+            suspects = set(found)
+            entries = self.disk.take_over(self.owner, gone) if gone else []
+            if entries:
+                self._chaos.meets(Situation.TAKEN_OVER)
+                self._chaos.trace.say(self._who, f"takes over {len(entries)} events of replicas that are gone")
+                self._tell(entries)
+
+    async def close(self) -> None:
+        """Write what waits and let go."""
+        if self._tending is not None:
+            self._tending.cancel()
+        await super().close()
+        if not self._is_file:
+            self.disk.leave(self.owner)
 
     async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
         """Those of the records that exist, by id."""
@@ -93,7 +137,7 @@ class FaultyStore(MemoryStore):
 
     async def _written_unknown(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         """Written, but nobody is told: neither the caller nor the listeners."""
-        self.disk.apply(commits)
+        self.disk.apply(commits, self.owner)
         await self._chaos.lag()
         if self._is_file:
             self._failed = True
