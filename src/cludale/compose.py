@@ -20,7 +20,7 @@ from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.http_calls.calls import HttpContacts, HttpSeats
 from cludale.adapters.inprocess.calls import InProcessContacts, InProcessSeats
 from cludale.adapters.log_messages import LoggedMessages
-from cludale.adapters.simulated_payments import METHODS, SimulatedProvider
+from cludale.adapters.simulated_payments import METHODS, Ledger, SimulatedProvider
 from cludale.adapters.smtp import Encryption, SmtpMailer
 from cludale.adapters.sqlite import SqliteReader, SqliteStore, StoreFailed, open_readonly
 from cludale.adapters.system.clock import SystemClock, SystemIds
@@ -327,9 +327,7 @@ class Platform:
 
     def _payments(self) -> Payments:
         settings = self.settings
-        provider = SimulatedProvider(
-            settings.data_dir / LEDGER, clock=self.clock, slow_seconds=settings.payment_slow_seconds
-        )
+        provider = SimulatedProvider(_ledger(settings), clock=self.clock, slow_seconds=settings.payment_slow_seconds)
         self._closing.append(provider)
         return Payments(
             self._records("payments"),
@@ -507,6 +505,15 @@ def _telemetry(settings: Settings, only: Collection[str]) -> "Telemetry | None":
         otlp_endpoint=settings.otlp_endpoint,
         connection_string=settings.application_insights,
     )
+
+
+def _ledger(settings: Settings) -> Path | Ledger:
+    """The simulated provider's: where all replicas of payments find it."""
+    if settings.database_url is None:
+        return settings.data_dir / LEDGER
+    from cludale.adapters.simulated_payments.shared_ledger import SharedLedger  # noqa: PLC0415 - it needs asyncpg
+
+    return SharedLedger(settings.database_url)
 
 
 def _check(settings: Settings, only: Collection[str]) -> None:

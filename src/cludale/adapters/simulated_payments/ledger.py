@@ -1,12 +1,13 @@
-"""The provider's ledger: a SQLite file of its own, as it would be another company's. No rules, no waiting.
+"""The provider's ledger: what one has to do, and one in a SQLite file of its own, as it would be another company's.
 
-It stands for something outside, so it need not survive a power cut (`synchronous=OFF`), which keeps it from
-taking part in what is measured; it survives the end of the process that writes it, however that comes.
+No rules, no waiting. The file stands for something outside, so it need not survive a power cut (`synchronous=OFF`),
+which keeps it from taking part in what is measured; it survives the end of the process that writes it, however that
+comes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import apsw
 
@@ -19,12 +20,32 @@ _REPLACE = f"INSERT OR REPLACE INTO charge({_COLUMNS}) VALUES ({_VALUES})"  # no
 _SELECT = f"SELECT {_COLUMNS} FROM charge"  # noqa: S608
 
 
+Change = Callable[[LedgerRow | None], LedgerRow | None]
+"""What becomes of the row under a key; None leaves it as it is."""
+
+
 class LedgerBroken(Exception):
-    """The file can't be read or written; nothing of this transaction was."""
+    """The ledger can't be read or written. Unless it broke while it answered, nothing of this transaction was."""
 
 
-class Ledger:
+class Ledger(Protocol):
     """The rows, by key. Nothing is kept in memory."""
+
+    async def insert_all(self, rows: Sequence[LedgerRow]) -> bool:
+        """Write rows under keys that are all new, in one transaction. False if one isn't; then none is written."""
+        ...
+
+    async def change_all(self, changes: Sequence[tuple[str, Change]]) -> None:
+        """Put what each change makes of the row under its key, in order, in one transaction. Each is called once."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class SqliteLedger:
+    """A ledger in a file, for one process."""
 
     def __init__(self, path: Path, *, busy_seconds: float = 2.0) -> None:
         """Open the file, made if need be. Raises LedgerBroken."""
@@ -41,11 +62,11 @@ class Ledger:
         except apsw.Error as error:
             raise LedgerBroken(str(error)) from error
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the file."""
         self._connection.close()
 
-    def insert_all(self, rows: Sequence[LedgerRow]) -> bool:
+    async def insert_all(self, rows: Sequence[LedgerRow]) -> bool:
         """Write rows under keys that are all new, in one transaction. False if one isn't; then none is written."""
         connection = self._connection
 
@@ -56,11 +77,8 @@ class Ledger:
 
         return self._transaction(insert)
 
-    def change_all(self, changes: Sequence[tuple[str, Callable[[LedgerRow | None], LedgerRow | None]]]) -> None:
-        """Put what each change makes of the row under its key, in order, in one transaction.
-
-        A change that makes None of it leaves it as it is.
-        """
+    async def change_all(self, changes: Sequence[tuple[str, Change]]) -> None:
+        """Put what each change makes of the row under its key, in order, in one transaction."""
 
         def change_each() -> bool:
             for key, change in changes:

@@ -1,6 +1,6 @@
 """SimulatedProvider: a PaymentGateway over a ledger. When it answers and when it doesn't; what it does is in rules.py.
 
-Whoever asks within one turn of the event loop shares a transaction of the ledger, and is answered after it.
+Whoever asks while the ledger is being written shares the next transaction, and is answered after it.
 """
 
 import asyncio
@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cludale.adapters.simulated_payments import rules
-from cludale.adapters.simulated_payments.ledger import Ledger, LedgerBroken
+from cludale.adapters.simulated_payments.ledger import Change, Ledger, LedgerBroken, SqliteLedger
 from cludale.adapters.simulated_payments.rules import CARD_OK, CARD_SLOW, METHODS, LedgerRow, Reply
 from cludale.kernel.money import Money
 from cludale.ports.clock import Clock
 from cludale.ports.payment_gateway import Declined, GatewayTrouble
 
 WAITING_LIMIT = 10_000
-"""Requests in one turn of the event loop; more get no answer, as from a provider that is overrun."""
+"""Requests that wait for one transaction; more get no answer, as from a provider that is overrun."""
 
 _FOR_GOOD = (Reply.VOIDED, Reply.DECLINED, Reply.OTHER_AMOUNT)
 
@@ -39,13 +39,16 @@ class SimulatedProvider:
     connection: asked again with the same key it says that the money was taken.
     """
 
-    def __init__(self, path: Path, *, clock: Clock, slow_seconds: float = 2.0, lost_reply_seconds: float = 1.0) -> None:
-        """The ledger is in `path`, made if need be. Raises LedgerBroken."""
-        self._ledger = Ledger(path)
+    def __init__(
+        self, ledger: Path | Ledger, *, clock: Clock, slow_seconds: float = 2.0, lost_reply_seconds: float = 1.0
+    ) -> None:
+        """A path is that of a SQLite file, made if need be. Raises LedgerBroken."""
+        self._ledger: Ledger = SqliteLedger(ledger) if isinstance(ledger, Path) else ledger
         self._clock = clock
         self._slow_seconds = slow_seconds
         self._lost_reply_seconds = lost_reply_seconds
         self._waiting: list[_Request] = []
+        self._writing: asyncio.Task[None] | None = None
 
     async def charge(self, key: str, amount: Money, method: str) -> None:
         """Take the money, once for each key. Raises Declined, also for an unknown method; GatewayTrouble."""
@@ -77,26 +80,32 @@ class SimulatedProvider:
 
     async def close(self) -> None:
         """Write what waits and close the ledger."""
-        self._write()
-        self._ledger.close()
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+        await self._ledger.close()
 
     def _ask(self, key: str, rule: Rule, fresh: LedgerRow | None = None) -> asyncio.Future[Reply]:
         loop = asyncio.get_running_loop()
-        if not self._waiting:
-            loop.call_soon(self._write)
-        elif len(self._waiting) >= WAITING_LIMIT:
+        if len(self._waiting) >= WAITING_LIMIT:
             raise GatewayTrouble("too many requests")
         answer: asyncio.Future[Reply] = loop.create_future()
         self._waiting.append(_Request(key, rule, fresh, answer))
+        if self._writing is None:
+            self._writing = loop.create_task(self._write_all())
         return answer
 
-    def _write(self) -> None:
-        """One transaction for all that wait, then their answers. Who is gone by then has no answer: the money moved."""
-        waiting, self._waiting = self._waiting, []
-        if not waiting:
-            return
+    async def _write_all(self) -> None:
         try:
-            replies = self._replies(waiting)
+            while self._waiting:
+                waiting, self._waiting = self._waiting, []
+                await self._write(waiting)
+        finally:
+            self._writing = None
+
+    async def _write(self, waiting: list[_Request]) -> None:
+        """One transaction for all that wait, then their answers. Who is gone by then has no answer: the money moved."""
+        try:
+            replies = await self._replies(waiting)
         except LedgerBroken as broken:
             for request in waiting:
                 if not request.answer.done():
@@ -106,13 +115,13 @@ class SimulatedProvider:
             if not request.answer.done():
                 request.answer.set_result(reply)
 
-    def _replies(self, waiting: list[_Request]) -> list[Reply]:
+    async def _replies(self, waiting: list[_Request]) -> list[Reply]:
         fresh = [request.fresh for request in waiting if request.fresh is not None]
-        if len(fresh) == len(waiting) and self._ledger.insert_all(fresh):
+        if len(fresh) == len(waiting) and await self._ledger.insert_all(fresh):
             return [Reply.DONE] * len(waiting)
         replies: list[Reply] = []
 
-        def changed(rule: Rule) -> Callable[[LedgerRow | None], LedgerRow | None]:
+        def changed(rule: Rule) -> Change:
             def change(row: LedgerRow | None) -> LedgerRow | None:
                 after, reply = rule(row)
                 replies.append(reply)
@@ -120,5 +129,5 @@ class SimulatedProvider:
 
             return change
 
-        self._ledger.change_all([(request.key, changed(request.rule)) for request in waiting])
+        await self._ledger.change_all([(request.key, changed(request.rule)) for request in waiting])
         return replies
