@@ -223,7 +223,7 @@ resource app 'Microsoft.App/containerApps@2026-07-01' = {
   location: location
   tags: tags
   identity: {
-    type: 'SystemAssigned, UserAssigned'
+    type: 'SystemAssigned,UserAssigned'
     userAssignedIdentities: {
       '${identityId}': {}
     }
