@@ -222,7 +222,7 @@ module serviceBus 'modules/serviceBus.bicep' = {
     workspaceId: observability.outputs.workspaceId
     topics: catalogue.topics
     subscriptions: catalogue.subscriptions
-    deadLetterTopics: catalogue.deadLetterTopics
+    services: catalogue.services
     maxDeliveryCount: catalogue.delivery.attempts
     privateEndpointsSubnetId: privateNetwork && serviceBusSku == 'Premium' ? network.outputs.privateEndpointsSubnetId : ''
     networkId: privateNetwork && serviceBusSku == 'Premium' ? network.outputs.networkId : ''
@@ -304,7 +304,9 @@ module sidecarAccess 'modules/serviceBusAccess.bicep' = [for (service, i) in cat
     namespaceName: serviceBus.outputs.name
     principalId: apps[i].outputs.principalId
     sendsTo: service.sendsTo
-    hears: service.hears
+    hears: concat(service.hears, [
+      service.deadLetterTopic
+    ])
     subscriptionName: service.name
   }
 }]

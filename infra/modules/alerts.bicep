@@ -331,7 +331,7 @@ resource buried 'Microsoft.Insights/metricAlerts@2018-03-01' = {
   location: 'global'
   tags: tags
   properties: {
-    description: 'A service has given an event up: it is on the service\'s topic of dead letters.'
+    description: 'Events that could not be handled wait to be tried again, and are not.'
     severity: 1
     enabled: true
     scopes: [
@@ -355,7 +355,7 @@ resource buried 'Microsoft.Insights/metricAlerts@2018-03-01' = {
             }
           ]
           operator: 'GreaterThan'
-          threshold: 0
+          threshold: 50
           timeAggregation: 'Average'
         }
       ]

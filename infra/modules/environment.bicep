@@ -25,7 +25,7 @@ param serviceNames array
 @description('The broker\'s host.')
 param serviceBusHost string
 
-@description('How often and how soon an event is delivered again: {attempts, initialDelayMilliseconds, maxDelayMilliseconds}.')
+@description('How often and how soon an event is delivered again: {handlerRetries, handlerSeconds, …}.')
 param delivery object
 
 resource appsEnvironment 'Microsoft.App/managedEnvironments@2026-07-01' = {
@@ -122,20 +122,27 @@ resource redelivery 'Microsoft.App/managedEnvironments/daprComponents/resiliency
   properties: {
     inboundPolicy: {
       timeoutPolicy: {
-        responseTimeoutInSeconds: 30
+        responseTimeoutInSeconds: delivery.handlerSeconds
       }
       httpRetryPolicy: {
-        maxRetries: delivery.attempts - 1
+        maxRetries: delivery.handlerRetries
         retryBackOff: {
           initialDelayInMilliseconds: delivery.initialDelayMilliseconds
           maxIntervalInMilliseconds: delivery.maxDelayMilliseconds
         }
       }
     }
-    // Publishing is retried by the relay, which keeps what is not published.
+    // The outbox tries again by itself.
     outboundPolicy: {
       timeoutPolicy: {
-        responseTimeoutInSeconds: 10
+        responseTimeoutInSeconds: delivery.publishSeconds
+      }
+      httpRetryPolicy: {
+        maxRetries: delivery.publishRetries
+        retryBackOff: {
+          initialDelayInMilliseconds: delivery.publishDelayMilliseconds
+          maxIntervalInMilliseconds: delivery.publishDelayMilliseconds
+        }
       }
     }
   }

@@ -28,8 +28,8 @@ param topics array
 @description('The subscriptions: {name, topic, topicIndex, sqlFilter}.')
 param subscriptions array
 
-@description('The names of the topics for dead letters.')
-param deadLetterTopics array
+@description('The topics for dead letters: each service\'s own, {name, deadLetterTopic, …}.')
+param services array
 
 @description('How often the broker delivers a message before it puts it aside.')
 @minValue(1)
@@ -46,7 +46,7 @@ var isPrivate = !empty(privateEndpointsSubnetId)
 
 // An event waits this long for a service that is away; past it, it is a dead letter, not lost.
 var eventLife = 'P14D'
-// A dead letter waits this long for somebody to look at it.
+// A dead letter waits this long for its service.
 var deadLetterLife = 'P90D'
 
 resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' = {
@@ -110,9 +110,9 @@ resource filters 'Microsoft.ServiceBus/namespaces/topics/subscriptions/rules@202
   }
 }]
 
-resource buried 'Microsoft.ServiceBus/namespaces/topics@2026-01-01' = [for topic in deadLetterTopics: {
+resource buried 'Microsoft.ServiceBus/namespaces/topics@2026-01-01' = [for service in services: {
   parent: namespace
-  name: topic
+  name: service.deadLetterTopic
   properties: {
     defaultMessageTimeToLive: deadLetterLife
     requiresDuplicateDetection: false
@@ -121,13 +121,14 @@ resource buried 'Microsoft.ServiceBus/namespaces/topics@2026-01-01' = [for topic
   }
 }]
 
-// A topic keeps nothing by itself: this is where operators find the dead letters.
-resource kept 'Microsoft.ServiceBus/namespaces/topics/subscriptions@2026-01-01' = [for (topic, i) in deadLetterTopics: {
+// Each service hears its own dead letters: it tries them again with growing waits, then keeps them in its store with the
+// reason, where operators find them. What it can not even keep stays here, among the broker's own dead letters.
+resource kept 'Microsoft.ServiceBus/namespaces/topics/subscriptions@2026-01-01' = [for (service, i) in services: {
   parent: buried[i]
-  name: 'operators'
+  name: service.name
   properties: {
     maxDeliveryCount: 2000
-    lockDuration: 'PT5M'
+    lockDuration: 'PT1M'
     defaultMessageTimeToLive: deadLetterLife
     deadLetteringOnMessageExpiration: true
     requiresSession: false

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml  # type: ignore[import-untyped] # it has no types of its own
 from tests.infra.templates import ENVIRONMENTS, INFRA, RUNNING, empty, running
 from tools.infra import catalogue
 from tools.infra.bicep.evaluate import Resource, with_parameters
 from tools.infra.bicep.resolve import faults_of
 
 from cludale.adapters.cosmos import layout
+from cludale.adapters.dapr.publisher import Publisher
+from cludale.adapters.dapr.sidecar import Sidecar
+from cludale.adapters.dapr.subscriptions import dead_letter_topic
 from cludale.compose import SERVICES
 from cludale.services.audit import manifest as audit
 from cludale.services.catalogue import CATALOGUE
@@ -79,7 +83,7 @@ def test_there_is_a_topic_for_each_service_that_publishes_and_one_for_each_servi
     environment: str,
 ) -> None:
     topics = {each.name for each in running(environment).of("Microsoft.ServiceBus/namespaces/topics")}
-    assert topics == {topic.name for topic in CATALOGUE.topics} | {f"{name}-dead-letters" for name in SERVICES}
+    assert topics == {topic.name for topic in CATALOGUE.topics} | {dead_letter_topic(name) for name in SERVICES}
 
 
 def test_each_service_is_given_what_it_hears_and_no_more(environment: str) -> None:
@@ -100,7 +104,7 @@ def _passes(rule: Resource, event_type: str | None) -> bool:
     expression = str(rule.body["properties"]["sqlFilter"]["sqlExpression"])
     if expression == "1=1":
         return True
-    form = re.fullmatch(r"NOT EXISTS\(eventType\) OR eventType IN \(((?:'\w+'(?:, )?)+)\)", expression)
+    form = re.fullmatch(r"NOT EXISTS\(eventtype\) OR eventtype IN \(((?:'\w+'(?:, )?)+)\)", expression)
     assert form is not None, expression
     return event_type is None or event_type in re.findall(r"'(\w+)'", form[1])
 
@@ -112,7 +116,7 @@ def test_the_rule_takes_the_place_of_the_one_that_lets_everything_through(enviro
 
 def test_what_a_subscription_gives_up_is_kept(environment: str) -> None:
     subscriptions = running(environment).of("Microsoft.ServiceBus/namespaces/topics/subscriptions")
-    events = [each for each in subscriptions if each.name in SERVICES]
+    events = [each for each in subscriptions if "-dead-letters/" not in each.id]
     assert len(events) == len(subscriptions) - len(SERVICES)
     for each in events:
         assert each.body["properties"]["deadLetteringOnMessageExpiration"] is True
@@ -133,7 +137,7 @@ def test_each_sidecar_sends_to_its_own_topics_and_receives_from_its_own_subscrip
         sends = {_end(each.scope) for each in mine if each.body["properties"]["roleDefinitionId"].endswith(SENDER)}
         hears = {each.scope for each in mine if each.body["properties"]["roleDefinitionId"].endswith(RECEIVER)}
         published = {topic.name for topic in CATALOGUE.topics if topic.source == service}
-        assert sends == published | {f"{service}-dead-letters"}
+        assert sends == published | {dead_letter_topic(service)}
         assert len(sends) + len(hears) == len(mine)
         assert hears == {
             each.id
@@ -207,7 +211,7 @@ def test_apps_scale_on_the_subscriptions_that_they_have(environment: str) -> Non
         assert found == {
             each.id
             for each in made.of("Microsoft.ServiceBus/namespaces/topics/subscriptions")
-            if each.name == app.name
+            if each.name == app.name and "-dead-letters/" not in each.id
         }  # fmt: skip
         assert {rule["metadata"]["namespace"] for rule in rules} == {bus.name}
 
@@ -308,15 +312,36 @@ def test_components_are_for_named_apps_and_hold_no_key(environment: str) -> None
         assert not any("secretRef" in each for each in properties["metadata"])
 
 
-def test_deliveries_are_retried_as_often_as_the_settings_say(environment: str) -> None:
+def test_deliveries_are_retried_as_they_are_everywhere(environment: str) -> None:
+    (policy,) = running(environment).of("Microsoft.App/managedEnvironments/daprComponents/resiliencyPolicies")
+    inbound, outbound = (policy.body["properties"][f"{way}boundPolicy"] for way in ("in", "out"))
+    everywhere = yaml.safe_load(catalogue.RESILIENCY.read_text(encoding="utf-8"))["spec"]["policies"]
+    assert inbound["httpRetryPolicy"]["maxRetries"] == everywhere["retries"]["handler"]["maxRetries"]
+    assert f"{inbound['timeoutPolicy']['responseTimeoutInSeconds']}s" == everywhere["timeouts"]["handler"]
+    assert outbound["httpRetryPolicy"]["maxRetries"] == everywhere["retries"]["publish"]["maxRetries"]
+
+
+def test_the_sidecar_may_hold_an_event_for_as_long_as_all_its_tries_take(environment: str) -> None:
     (policy,) = running(environment).of("Microsoft.App/managedEnvironments/daprComponents/resiliencyPolicies")
     retry = policy.body["properties"]["inboundPolicy"]["httpRetryPolicy"]
-    settings = Settings()
-    assert retry["maxRetries"] + 1 == settings.delivery_attempts
-    assert retry["retryBackOff"] == {
-        "initialDelayInMilliseconds": settings.delivery_backoff_seconds * 1000,
-        "maxIntervalInMilliseconds": settings.delivery_backoff_max_seconds * 1000,
-    }
+    (component,) = running(environment).of("Microsoft.App/managedEnvironments/daprComponents")
+    metadata = {each["name"]: each["value"] for each in component.body["properties"]["metadata"]}
+    waits = retry["maxRetries"] * retry["retryBackOff"]["maxIntervalInMilliseconds"] / 1000
+    assert int(metadata["handlerTimeoutInSec"]) > waits
+
+
+def test_the_sidecar_asks_where_the_service_says_whether_it_takes_events(environment: str) -> None:
+    for app in running(environment).of("Microsoft.App/containerApps"):
+        path = app.body["properties"]["configuration"]["dapr"]["appHealth"]["path"]
+        assert f'("GET", "{path}")' in Path("src/cludale/adapters/dapr/routes.py").read_text(encoding="utf-8")
+
+
+def test_filters_look_at_what_events_are_published_with() -> None:
+    publisher = Publisher(Sidecar(3500, None), "events")
+    publisher._is_service_bus = True
+    metadata = publisher._metadata(b'{"id": "e-1", "type": "OrderPaid", "subject": "order-1"}')
+    assert metadata is not None
+    assert metadata[catalogue.EVENT_TYPE] == "OrderPaid"
 
 
 def test_names_are_such_as_azure_takes(environment: str) -> None:

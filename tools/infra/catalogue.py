@@ -5,12 +5,16 @@
 
 import asyncio
 import json
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml  # type: ignore[import-untyped] # it has no types of its own
+
 from cludale.adapters.cosmos import layout
+from cludale.adapters.dapr.subscriptions import dead_letter_topic, topics_heard
 from cludale.compose import SERVICES, Platform
 from cludale.runtime.service import Service
 from cludale.services.catalogue import CATALOGUE
@@ -18,8 +22,12 @@ from cludale.settings import Settings
 
 FILE = Path("infra/generated/catalogue.json")
 PORT = 8080
-EVENT_TYPE = "eventType"
-"""The application property that carries the CloudEvent's type; the relay publishes it as metadata."""
+EVENT_TYPE = "eventtype"
+"""The application property that carries the CloudEvent's type: the key of the metadata that it is published with."""
+RESILIENCY = Path("docker/components/common/resiliency.yaml")
+"""How often sidecars try, for every place where they run; Container Apps has a form of its own for it."""
+FIRST_RETRY_MILLISECONDS = 500
+"""Dapr's own first wait of an exponential policy; Container Apps wants it said."""
 PAGES = ("/docs", "/problems")
 FRONT = ("/", "/openapi.json")
 """What every service has beside its routes; from outside, the first service's are seen."""
@@ -29,16 +37,11 @@ def catalogue() -> Mapping[str, Any]:
     """Everything, in the order of the services."""
     services = asyncio.run(_services())
     topics = [topic.name for topic in CATALOGUE.topics]
-    settings = Settings()
     return {
         "note": "Made by `make infra` from the code. Changes made here are lost.",
         "port": PORT,
-        "probes": {"live": "/livez", "ready": "/readyz", "deliver": "/readyz"},
-        "delivery": {
-            "attempts": settings.delivery_attempts,
-            "initialDelayMilliseconds": round(settings.delivery_backoff_seconds * 1000),
-            "maxDelayMilliseconds": round(settings.delivery_backoff_max_seconds * 1000),
-        },
+        "probes": {"live": "/livez", "ready": "/readyz", "deliver": "/dapr/healthz"},
+        "delivery": {"attempts": Settings().delivery_attempts, **_resiliency()},
         "serviceNames": list(SERVICES),
         "services": [_described(service, is_first=service is services[0]) for service in services],
         "topics": topics,
@@ -50,7 +53,7 @@ def catalogue() -> Mapping[str, Any]:
                 "sqlFilter": event_filter(_heard(service, topic), _published(topic)),
             }
             for service in services
-            for topic in _topics_heard(service)
+            for topic in topics_heard(CATALOGUE, service.hears)
         ],
         "deadLetterTopics": [dead_letter_topic(service.name) for service in services],
         "cosmos": {
@@ -69,17 +72,36 @@ def text() -> str:
     return json.dumps(catalogue(), indent=2) + "\n"
 
 
-def dead_letter_topic(service: str) -> str:
-    """Where a service's sidecar puts the events that the service gave up."""
-    return f"{service}-dead-letters"
-
-
 def event_filter(heard: Sequence[str], published: Sequence[str]) -> str:
     """A filter that lets the heard types through; a message that does not say its type goes to everyone."""
     if set(heard) == set(published):
         return "1=1"
     names = ", ".join(f"'{name}'" for name in heard)
     return f"NOT EXISTS({EVENT_TYPE}) OR {EVENT_TYPE} IN ({names})"
+
+
+def _resiliency() -> Mapping[str, Any]:
+    """What the sidecars' policies for `events` say, in the words of Container Apps."""
+    spec = yaml.safe_load(RESILIENCY.read_text(encoding="utf-8"))["spec"]
+    inbound, outbound = (spec["targets"]["components"]["events"][way] for way in ("inbound", "outbound"))
+    policies = spec["policies"]
+    handler, publish = policies["retries"][inbound["retry"]], policies["retries"][outbound["retry"]]
+    return {
+        "handlerSeconds": _milliseconds(policies["timeouts"][inbound["timeout"]]) // 1000,
+        "handlerRetries": handler["maxRetries"],
+        "initialDelayMilliseconds": FIRST_RETRY_MILLISECONDS,
+        "maxDelayMilliseconds": _milliseconds(handler["maxInterval"]),
+        "publishSeconds": _milliseconds(policies["timeouts"][outbound["timeout"]]) // 1000,
+        "publishRetries": publish["maxRetries"],
+        "publishDelayMilliseconds": _milliseconds(publish["duration"]),
+    }
+
+
+def _milliseconds(duration: str) -> int:
+    form = re.fullmatch(r"(\d+)(ms|s)", duration)
+    if form is None:
+        raise ValueError(f"no duration: {duration}")
+    return int(form[1]) * (1000 if form[2] == "s" else 1)
 
 
 async def _services() -> Sequence[Service]:
@@ -96,7 +118,8 @@ def _described(service: Service, *, is_first: bool) -> Mapping[str, Any]:
     return {
         "name": service.name,
         "sendsTo": [*published, dead_letter_topic(service.name)],
-        "hears": _topics_heard(service),
+        "hears": topics_heard(CATALOGUE, service.hears),
+        "deadLetterTopic": dead_letter_topic(service.name),
         "routes": _routes(service, is_first=is_first),
     }
 
@@ -108,10 +131,6 @@ def _routes(service: Service, *, is_first: bool) -> Sequence[Mapping[str, Any]]:
         *({"match": {"pathSeparatedPrefix": prefix}} for prefix in prefixes),
         *({"match": {"path": path}} for path in (FRONT if is_first else ())),
     ]
-
-
-def _topics_heard(service: Service) -> list[str]:
-    return [topic.name for topic in CATALOGUE.topics if _heard(service, topic.name)]
 
 
 def _heard(service: Service, topic: str) -> list[str]:
