@@ -13,6 +13,7 @@ from cludale.services.catalogue import CATALOGUE
 from cludale.services.concerts import store as concerts
 from cludale.services.orders import store as orders
 from cludale.services.payments import store as payments
+from cludale.simulator.memory import Disk, MemoryStore
 
 pytest_plugins = ["tests.parts"]
 
@@ -34,3 +35,9 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     opened = SqliteStore(tmp_path / "cludale.db", KINDS, Codec(CATALOGUE))
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def apart() -> MemoryStore:
+    """A store in which partitions are apart: a record is found where it was committed, and nowhere else."""
+    return MemoryStore(Disk(KINDS, Codec(CATALOGUE), apart=True))

@@ -10,7 +10,7 @@ from cludale.adapters.postgres import PostgresStore
 from cludale.adapters.sqlite import SqliteStore
 from cludale.simulator.memory import Disk, MemoryStore
 
-STORES = ["sqlite_place", "memory_place", "postgres_place"]
+STORES = ["sqlite_place", "memory_place", "apart_place", "postgres_place"]
 
 
 class SqlitePlace:
@@ -27,8 +27,8 @@ def sqlite_place(tmp_path: Path) -> Place:
 
 
 class MemoryPlace:
-    def __init__(self) -> None:
-        self._disk = Disk(KINDS, CODEC)
+    def __init__(self, *, apart: bool = False) -> None:
+        self._disk = Disk(KINDS, CODEC, apart=apart)
 
     async def open(self) -> Store:
         return MemoryStore(self._disk)
@@ -37,6 +37,11 @@ class MemoryPlace:
 @pytest.fixture
 def memory_place() -> Place:
     return MemoryPlace()
+
+
+@pytest.fixture
+def apart_place() -> Place:
+    return MemoryPlace(apart=True)
 
 
 class PostgresPlace:

@@ -10,9 +10,13 @@ import pytest
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound, Refusal
 from cludale.kernel.wire import Codec
-from cludale.ports.records import Commit, Committed, StoreUnavailable
+from cludale.ports.records import Commit, Committed, Records, StoreUnavailable
 from cludale.runtime.idempotency import Answered, AnsweredBefore, IdempotencyKeys, Keep
 from cludale.services.catalogue import CATALOGUE
+from cludale.simulator.memory import MemoryStore
+
+HOME = "order-1"
+"""The partition of the effect and its answer."""
 
 Act = Callable[[Keep], Awaitable[Answered]]
 
@@ -24,14 +28,14 @@ class SoldOut(Refusal):
 class Till:
     """Sells one ticket a time, and keeps the answer with the sale."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Records) -> None:
         self.store = store
         self.sold = 0
 
     async def sell(self, keep: Keep) -> Answered:
         answer = Answered(201, f'{{"ticket":{self.sold + 1}}}')
         put = keep(answer)
-        (outcome,) = await self.store.commit([Commit(put.id, (put,))])
+        (outcome,) = await self.store.commit([Commit(HOME, (put,))])
         if not isinstance(outcome, Committed):
             raise AnsweredBefore
         self.sold += 1
@@ -39,12 +43,17 @@ class Till:
 
 
 @pytest.fixture
-def keys(store: SqliteStore) -> IdempotencyKeys:
+def store(apart: MemoryStore) -> MemoryStore:
+    return apart
+
+
+@pytest.fixture
+def keys(store: Records) -> IdempotencyKeys:
     return IdempotencyKeys("orders", store)
 
 
 @pytest.fixture
-def till(store: SqliteStore) -> Till:
+def till(store: Records) -> Till:
     return Till(store)
 
 
@@ -54,7 +63,7 @@ def refused(refusal: Refusal) -> Answered:
 
 async def once(keys: IdempotencyKeys, act: Act, **changed: Any) -> Answered:
     asked = {"route": "POST /orders", "key": "key-1", "request": b'{"quantity":1}'} | changed
-    return await keys.once(act=act, refuse=refused, **asked)
+    return await keys.once(act=act, refuse=refused, partition=HOME, **asked)
 
 
 async def raises(error: Exception, _: Keep) -> Answered:
@@ -149,7 +158,7 @@ async def test_a_caller_who_gave_up_leaves_the_key_usable(keys: IdempotencyKeys,
     assert (await once(keys, till.sell)).status == 201
 
 
-async def test_of_two_replicas_one_does_it_and_both_give_its_answer(store: SqliteStore, till: Till) -> None:
+async def test_of_two_replicas_one_does_it_and_both_give_its_answer(store: Records, till: Till) -> None:
     one, other = IdempotencyKeys("orders", store), IdempotencyKeys("orders", store)
 
     async def after_the_other(keep: Keep) -> Answered:
@@ -160,7 +169,7 @@ async def test_of_two_replicas_one_does_it_and_both_give_its_answer(store: Sqlit
     assert till.sold == 1
 
 
-async def test_of_two_replicas_one_refuses_and_both_give_what_was_kept_first(store: SqliteStore, till: Till) -> None:
+async def test_of_two_replicas_one_refuses_and_both_give_what_was_kept_first(store: Records, till: Till) -> None:
     one, other = IdempotencyKeys("orders", store), IdempotencyKeys("orders", store)
 
     async def refuse_after_the_other_sold(keep: Keep) -> Answered:
@@ -168,3 +177,76 @@ async def test_of_two_replicas_one_refuses_and_both_give_what_was_kept_first(sto
         raise SoldOut("Nothing is left.")
 
     assert (await once(one, refuse_after_the_other_sold)).status == 201
+
+
+class TestAnEffectElsewhere:
+    """The answer is not in the partition of the effect, which is safe to repeat."""
+
+    @staticmethod
+    async def apart(keys: IdempotencyKeys, act: Callable[[], Awaitable[Answered]], **changed: Any) -> Answered:
+        asked = {"route": "POST /payments", "key": "key-1", "request": b'{"orderId":1}'} | changed
+        return await keys.once_apart(act=act, refuse=refused, **asked)
+
+    @staticmethod
+    async def done() -> Answered:
+        return Answered(200, "done")
+
+    @staticmethod
+    async def never() -> Answered:
+        raise AssertionError("this must not be done")
+
+    async def test_the_same_request_gets_the_same_answer_and_is_done_once(self, keys: IdempotencyKeys) -> None:
+        assert await self.apart(keys, self.done) == await self.apart(keys, self.never) == Answered(200, "done")
+
+    async def test_another_body_under_the_same_key_is_refused(self, keys: IdempotencyKeys) -> None:
+        await self.apart(keys, self.done)
+        with pytest.raises(IdempotencyKeyReused):
+            await self.apart(keys, self.never, request=b"other")
+
+    async def test_no_other_body_acts_while_the_first_is_at_it_anywhere(self, store: Records) -> None:
+        one, other = IdempotencyKeys("payments", store), IdempotencyKeys("payments", store)
+
+        async def meanwhile() -> Answered:
+            with pytest.raises(IdempotencyKeyInFlight):
+                await self.apart(other, self.never, request=b"other")
+            return await self.done()
+
+        assert (await self.apart(one, meanwhile)).status == 200
+
+    async def test_what_died_in_the_middle_is_done_again_for_the_same_request(self, keys: IdempotencyKeys) -> None:
+        async def dies() -> Answered:
+            raise StoreUnavailable("away")
+
+        with pytest.raises(StoreUnavailable):
+            await self.apart(keys, dies)
+        with pytest.raises(IdempotencyKeyInFlight):
+            await self.apart(keys, self.never, request=b"other")
+        assert await self.apart(keys, self.done) == Answered(200, "done")
+
+    @pytest.mark.parametrize("trouble", [Busy("later"), NotFound("order", "o"), Invalid(("section", "none"))])
+    async def test_trouble_is_no_answer_and_the_key_is_free_again(
+        self, keys: IdempotencyKeys, trouble: Exception
+    ) -> None:
+        async def troubled() -> Answered:
+            raise trouble
+
+        with pytest.raises(type(trouble)):
+            await self.apart(keys, troubled)
+        assert await self.apart(keys, self.done, request=b"other") == Answered(200, "done")
+
+    async def test_a_refusal_is_an_answer_and_stays_one(self, keys: IdempotencyKeys) -> None:
+        async def sold_out() -> Answered:
+            raise SoldOut("Nothing is left.")
+
+        assert await self.apart(keys, sold_out) == Answered(409, "Nothing is left.")
+        assert await self.apart(keys, self.never) == Answered(409, "Nothing is left.")
+
+    async def test_of_two_replicas_both_give_the_answer_that_was_kept_first(self, store: Records) -> None:
+        one, other = IdempotencyKeys("payments", store), IdempotencyKeys("payments", store)
+
+        async def after_the_other() -> Answered:
+            await self.apart(other, self.done)
+            return Answered(200, "done again")
+
+        assert await self.apart(one, after_the_other) == Answered(200, "done")
+        assert await self.apart(one, self.never) == Answered(200, "done")

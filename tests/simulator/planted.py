@@ -21,7 +21,7 @@ from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.outbox import Outgoing
 from cludale.ports.payment_gateway import GatewayTrouble
-from cludale.ports.records import Commit, Committed, Handled, Outcome, Put
+from cludale.ports.records import Commit, Committed, Handled, Key, Outcome, Put
 from cludale.ports.seats import SeatsHeld
 from cludale.runtime import aggregates, gate, idempotency, relay
 from cludale.services.audit import domain as audit_domain
@@ -334,7 +334,7 @@ def _(stack: ExitStack) -> None:
 
     async def wrong(self: Any, commits: Sequence[Commit]) -> Sequence[Outcome]:
         def current(put: Put) -> Put:
-            row = self.disk.tables[put.kind].get(put.id)
+            row = self.disk.tables[put.kind].get(Key("", put.id))
             return put._replace(expected=row.stored.version if row else 0)
 
         return await right(self, [each._replace(puts=[current(put) for put in each.puts]) for each in commits])
@@ -542,7 +542,7 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     right = idempotency.IdempotencyKeys.once
 
-    async def wrong(self: Any, *, route: str, key: str, request: bytes, act: Any, refuse: Any) -> Any:
+    async def wrong(self: Any, *, route: str, key: str, request: bytes, act: Any, refuse: Any, partition: str) -> Any:
         refused: list[Any] = []
 
         async def noted(keep: Any) -> Any:
@@ -555,7 +555,9 @@ def _(stack: ExitStack) -> None:
                 raise Busy("not kept") from refusal
 
         try:
-            return await right(self, route=route, key=key, request=request, act=noted, refuse=refuse)
+            return await right(
+                self, route=route, key=key, request=request, act=noted, refuse=refuse, partition=partition
+            )
         except Busy:
             if refused:
                 return refused[0]

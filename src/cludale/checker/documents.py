@@ -148,8 +148,9 @@ class Given(msgspec.Struct, frozen=True, gc=False):
 class KeptAnswer(_Document, frozen=True, tag="answer"):
     """The first answer to an idempotency key, kept to be given again."""
 
-    fingerprint: str
-    answer: Given
+    fingerprint: str | None
+    answer: Given | None
+    """None while the key is claimed, and when the claim was given up."""
 
 
 class DeadLetter(_Document, frozen=True, tag="letter"):

@@ -142,6 +142,8 @@ def claim_of(seen: Observation) -> Claimed | None:
 
 def kept_claim(kind: Kind, kept: KeptAnswer) -> Claimed | None:
     """What an answer kept for an idempotency key promised."""
+    if kept.answer is None:
+        return None
     said = _said(kept.answer.body)
     if not 200 <= kept.answer.status < 300 or said.id is None:
         return None

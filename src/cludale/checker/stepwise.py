@@ -17,6 +17,7 @@ from cludale.checker.documents import (
     DeadLetter,
     Fact,
     Head,
+    KeptAnswer,
     Kind,
     LedgerLine,
     Money,
@@ -284,7 +285,7 @@ class SafetyChecker:
                 self._take_letter(read)
             case Head():
                 self._head = read
-            case _ if write.kind in ANSWERS and before is not None:
+            case _ if write.kind in ANSWERS and isinstance(before, KeptAnswer) and before.answer is not None:
                 detail = "the answer kept for a key was written over"
                 return [_broken(Invariant.SAME_ANSWER, "answer-changed", f"{write.kind} {write.id}", detail)]
         return _illegal_step(before, read)

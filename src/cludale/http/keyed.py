@@ -26,20 +26,44 @@ class Keyed:
         """The answer as it is kept."""
         return Answered(answer.status, answer.body.decode())
 
-    async def once(self, route: str, key: str, wish: Any, act: Callable[[Keep], Awaitable[Answer]]) -> Answer:
+    async def once(
+        self, route: str, key: str, wish: Any, act: Callable[[Keep], Awaitable[Answer]], *, partition: str
+    ) -> Answer:
         """What this key was answered before, or what `act` answers now; `act` keeps it with its effect.
 
-        Two bodies are the same if they say the same, however they are written. Raises Invalid for an unusable
-        key, IdempotencyKeyReused, IdempotencyKeyInFlight.
+        Both are in `partition`, which follows from the key. Two bodies are the same if they say the same, however
+        they are written. Raises Invalid for an unusable key, IdempotencyKeyReused, IdempotencyKeyInFlight.
         """
-        if not 1 <= len(key) <= MAX_KEY or not (key.isascii() and key.isprintable()):
-            raise Invalid(("Idempotency-Key", f"must have 1 to {MAX_KEY} printable ASCII characters"))
+        _check(key)
 
         async def answered(keep: Keep) -> Answered:
             return self.kept(await act(keep))
 
-        kept = await self._keys.once(route=route, key=key, request=_encode(wish), act=answered, refuse=self._refused)
-        return Answer(kept.status, kept.body.encode(), JSON if kept.status < 400 else PROBLEM)
+        return _given(
+            await self._keys.once(
+                route=route, key=key, request=_encode(wish), act=answered, refuse=self._refused, partition=partition
+            )
+        )
+
+    async def once_apart(self, route: str, key: str, wish: Any, act: Callable[[], Awaitable[Answer]]) -> Answer:
+        """`once` for an effect that is elsewhere than its answer, and safe to repeat."""
+        _check(key)
+
+        async def answered() -> Answered:
+            return self.kept(await act())
+
+        return _given(
+            await self._keys.once_apart(route=route, key=key, request=_encode(wish), act=answered, refuse=self._refused)
+        )
 
     def _refused(self, refusal: Refusal) -> Answered:
         return self.kept(self._problems.answer(refusal))
+
+
+def _check(key: str) -> None:
+    if not 1 <= len(key) <= MAX_KEY or not (key.isascii() and key.isprintable()):
+        raise Invalid(("Idempotency-Key", f"must have 1 to {MAX_KEY} printable ASCII characters"))
+
+
+def _given(kept: Answered) -> Answer:
+    return Answer(kept.status, kept.body.encode(), JSON if kept.status < 400 else PROBLEM)

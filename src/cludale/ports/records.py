@@ -25,7 +25,11 @@ class Kind(NamedTuple):
 
 
 class Key(NamedTuple):
-    """Where a record is: its partition (what commits together) and its id, unique within the kind."""
+    """Where a record is: its partition (what commits together) and its id, unique within kind and partition.
+
+    Some stores find a record by its id alone. None may be counted on for that, nor for keeping an id unique beyond
+    its partition.
+    """
 
     partition: str
     id: str
@@ -51,7 +55,7 @@ class Put(NamedTuple):
 
 
 class Handled(NamedTuple):
-    """An inbox entry: `consumer` has handled this event. A second one with the same pair is refused."""
+    """An inbox entry: `consumer` has handled this event. A second one in the same partition is refused."""
 
     consumer: str
     event_id: str
@@ -107,6 +111,8 @@ class Query(NamedTuple):
     after: str | None = None
     """The `next` of the page before."""
     limit: int = 50
+    partition: str | None = None
+    """Where all matches are, if whoever asks knows that: a store with partitions then looks nowhere else."""
 
 
 class Page(NamedTuple):
@@ -118,6 +124,10 @@ class Page(NamedTuple):
 
 class UnusableCursor(ValueError):
     """`Query.after` is not a cursor that this query gave."""
+
+
+class CommitTooLarge(ValueError):
+    """One commit has more in it than the store can make true at once; nothing was written."""
 
 
 class StoreUnavailable(Exception):
@@ -140,7 +150,7 @@ class Records(Protocol):
         ...
 
     async def commit(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
-        """Each commit's outcome, in order; durable where it is Committed. Raises StoreUnavailable.
+        """Each commit's outcome, in order; durable where it is Committed. Raises StoreUnavailable, CommitTooLarge.
 
         Later commits of one call see earlier ones.
         """

@@ -1,13 +1,19 @@
-"""Idempotency keys: the first answer to a key is kept with its effect, and given again byte for byte."""
+"""Idempotency keys: the first answer to a key is kept, and given again byte for byte.
 
-from collections.abc import Awaitable, Callable
+Where the effect is in the partition of the answer, both commit together (`once`). Where it is in another one, the key
+is claimed first and the answer is kept afterwards (`once_apart`): then the effect must be safe to repeat.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
+from typing import NamedTuple
 
 import msgspec
 
 from cludale.kernel.ids import from_key
 from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound, Refusal
-from cludale.ports.records import Commit, Key, Kind, Put, Records, VersionConflict
+from cludale.ports.records import Commit, Committed, Key, Kind, Put, Records, VersionConflict
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):
@@ -18,8 +24,18 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Kept(msgspec.Struct, frozen=True, gc=False):
-    fingerprint: str
-    answer: Answered
+    fingerprint: str | None
+    """Of the request; None: the claim was given up, the key is free."""
+    answer: Answered | None
+    """None: claimed, and not answered yet."""
+
+
+class _Found(NamedTuple):
+    kept: _Kept
+    version: int
+
+
+_NOTHING = _Found(_Kept(None, None), 0)
 
 
 class AnsweredBefore(Exception):
@@ -52,25 +68,23 @@ class IdempotencyKeys:
         request: bytes,
         act: Callable[[Keep], Awaitable[Answered]],
         refuse: Callable[[Refusal], Answered],
+        partition: str,
     ) -> Answered:
         """What was answered to this key before, or what `act` answers now.
 
-        `act` commits `keep(answer)` with its effect; raises AnsweredBefore if that conflicts. A refusal is
-        an answer too (rendered by `refuse`), save Busy, NotFound and Invalid: those are raised, and not kept.
-        Raises IdempotencyKeyReused, IdempotencyKeyInFlight.
+        `act` commits `keep(answer)` with its effect, in `partition`; raises AnsweredBefore if that conflicts. A
+        refusal is an answer too (rendered by `refuse`), save Busy, NotFound and Invalid: those are raised, and not
+        kept. Raises IdempotencyKeyReused, IdempotencyKeyInFlight.
         """
-        id = from_key("answer", route, key)
+        at = Key(partition, from_key("answer", route, key))
         fingerprint = sha256(request).hexdigest()
-        if id in self._in_flight:
-            raise IdempotencyKeyInFlight(key)
-        self._in_flight.add(id)
-        try:
-            before = await self._before(id, key, fingerprint)
+        with self._flight(at.id, key):
+            before = self._answer(await self._load(at), key, fingerprint)
             if before is not None:
                 return before
 
             def keep(answer: Answered) -> Put:
-                return Put(self.kind, id, msgspec.json.encode(_Kept(fingerprint, answer)), 0)
+                return self._put(at, _Kept(fingerprint, answer), 0)
 
             try:
                 return await act(keep)
@@ -78,23 +92,85 @@ class IdempotencyKeys:
                 raise  # no answer yet, or one that is the same again by itself: nothing to keep
             except Refusal as refusal:
                 answer = refuse(refusal)
-                (outcome,) = await self._records.commit([Commit(id, (keep(answer),))])
+                (outcome,) = await self._records.commit([Commit(partition, (keep(answer),))])
                 if not isinstance(outcome, VersionConflict):
                     return answer
             except AnsweredBefore:
                 pass  # answered below, with what the other one kept
-            after = await self._before(id, key, fingerprint)
+            after = self._answer(await self._load(at), key, fingerprint)
             if after is None:
                 raise IdempotencyKeyInFlight(key)
             return after
+
+    async def once_apart(
+        self,
+        *,
+        route: str,
+        key: str,
+        request: bytes,
+        act: Callable[[], Awaitable[Answered]],
+        refuse: Callable[[Refusal], Answered],
+    ) -> Answered:
+        """What was answered to this key before, or what `act` answers now; `act` may do its work again for the key.
+
+        The key is claimed for this request before `act` begins, so no other request acts under it. What dies in the
+        middle leaves the claim, and the same request goes on where it was. Raises as `once` does.
+        """
+        id = from_key("answer", route, key)
+        at = Key(id, id)
+        fingerprint = sha256(request).hexdigest()
+        with self._flight(id, key):
+            found = await self._load(at)
+            before = self._answer(found, key, fingerprint)
+            if before is not None:
+                return before
+            version = found.version
+            if found.kept.fingerprint != fingerprint:
+                if not await self._write(at, _Kept(fingerprint, None), version):
+                    raise IdempotencyKeyInFlight(key)
+                version += 1
+            try:
+                answer = await act()
+            except (Busy, NotFound, Invalid):
+                await self._write(at, _Kept(None, None), version)  # no answer to keep: whatever comes next may try
+                raise
+            except Refusal as refusal:
+                answer = refuse(refusal)
+            if await self._write(at, _Kept(fingerprint, answer), version):
+                return answer
+            after = self._answer(await self._load(at), key, fingerprint)
+            if after is None:
+                raise IdempotencyKeyInFlight(key)
+            return after
+
+    @contextmanager
+    def _flight(self, id: str, key: str) -> Iterator[None]:
+        if id in self._in_flight:
+            raise IdempotencyKeyInFlight(key)
+        self._in_flight.add(id)
+        try:
+            yield
         finally:
             self._in_flight.discard(id)
 
-    async def _before(self, id: str, key: str, fingerprint: str) -> Answered | None:
-        found = await self._records.get(self.kind, [Key(id, id)])
-        if id not in found:
-            return None
-        kept = self._decoder.decode(found[id].body)
-        if kept.fingerprint != fingerprint:
-            raise IdempotencyKeyReused(key)
+    async def _load(self, at: Key) -> _Found:
+        found = await self._records.get(self.kind, [at])
+        if at.id not in found:
+            return _NOTHING
+        _, version, body = found[at.id]
+        return _Found(self._decoder.decode(body), version)
+
+    @staticmethod
+    def _answer(found: _Found, key: str, fingerprint: str) -> Answered | None:
+        kept = found.kept
+        if kept.fingerprint is not None and kept.fingerprint != fingerprint:
+            # Claimed and not answered may still come to nothing; then the key is free for this request.
+            raise IdempotencyKeyInFlight(key) if kept.answer is None else IdempotencyKeyReused(key)
         return kept.answer
+
+    def _put(self, at: Key, kept: _Kept, expected: int) -> Put:
+        return Put(self.kind, at.id, msgspec.json.encode(kept), expected)
+
+    async def _write(self, at: Key, kept: _Kept, expected: int) -> bool:
+        (outcome,) = await self._records.commit([Commit(at.partition, (self._put(at, kept, expected),))])
+        return isinstance(outcome, Committed)

@@ -1,6 +1,8 @@
 """Records and Outbox in memory. `Disk` is what lasts; a `MemoryStore` is one process's connection to it.
 
-No faults and no delays here: the faults are in `storage.py`, over this. It passes the contract suite of the ports.
+With `apart`, partitions are as in the strictest of stores: what was committed in one is not seen from another, not even
+by its id. No faults and no delays here: the faults are in `storage.py`, over this. It passes the contract suite of the
+ports.
 """
 
 import asyncio
@@ -39,6 +41,7 @@ class Row(NamedTuple):
     """A record and its place in the order of coming."""
 
     n: int
+    partition: str
     stored: Stored
     values: tuple[IndexValue, ...]
     """Of the kind's indexed fields."""
@@ -59,11 +62,12 @@ Observer = Callable[[Commit, Sequence[Outgoing]], None]
 class Disk:
     """Everything that was committed. Whoever holds a connection may die; this stays."""
 
-    def __init__(self, kinds: Iterable[Kind], codec: Codec, *, name: str = "store") -> None:
+    def __init__(self, kinds: Iterable[Kind], codec: Codec, *, name: str = "store", apart: bool = False) -> None:
         self.name = name
+        self._apart = apart
         self.codec = codec
-        self.tables: dict[Kind, dict[str, Row]] = {kind: {} for kind in kinds}
-        self.inbox: set[Handled] = set()
+        self.tables: dict[Kind, dict[Key, Row]] = {kind: {} for kind in kinds}
+        self.inbox: set[tuple[str, Handled]] = set()
         self.outbox: dict[int, Outgoing] = {}
         self.observer: Observer | None = None
         """Told of every commit at the moment in which it becomes true."""
@@ -78,7 +82,11 @@ class Disk:
     def get(self, kind: Kind, keys: Sequence[Key]) -> dict[str, Stored]:
         """Those of the records that exist."""
         table = self.tables[kind]
-        return {id: table[id].stored for id in sorted({key.id for key in keys}) if id in table}
+        wanted = sorted({self._place(*key) for key in keys})
+        return {key.id: table[key].stored for key in wanted if key in table}
+
+    def _place(self, partition: str, id: str) -> Key:
+        return Key(partition if self._apart else "", id)
 
     def apply(self, commits: Sequence[Commit], owner: int = NOBODY) -> tuple[list[Outcome], list[Outgoing]]:
         """Make true what can be; the outcomes, and what joined the outbox. ValueError, OverflowError: nothing did."""
@@ -106,7 +114,7 @@ class Disk:
         return [(topic_of(event.type).name, encode(event)) for event in commit.events]
 
     def _judged(self, commit: Commit) -> Outcome:
-        repeated = [entry.event_id for entry in commit.handled if entry in self.inbox]
+        repeated = [entry.event_id for entry in commit.handled if self._entry(commit, entry) in self.inbox]
         if repeated:
             return AlreadyHandled(frozenset(repeated))
         within: dict[tuple[Kind, str], int] = {}
@@ -115,7 +123,7 @@ class Disk:
             key = (put.kind, put.id)
             held = within.get(key)
             if held is None:
-                row = self.tables[put.kind].get(put.id)
+                row = self.tables[put.kind].get(self._place(commit.partition, put.id))
                 held = row.stored.version if row else 0
             if held != put.expected:
                 conflicts.add(put.id)
@@ -125,12 +133,13 @@ class Disk:
     def _written(self, commit: Commit, events: Sequence[tuple[str, bytes]]) -> list[Outgoing]:
         for put in commit.puts:
             table = self.tables[put.kind]
-            before = table.get(put.id)
+            at = self._place(commit.partition, put.id)
+            before = table.get(at)
             if before is None:
                 self._n += 1
             n = before.n if before else self._n
-            table[put.id] = Row(n, Stored(put.id, put.expected + 1, bytes(put.body)), put.index)
-        self.inbox.update(commit.handled)
+            table[at] = Row(n, commit.partition, Stored(put.id, put.expected + 1, bytes(put.body)), put.index)
+        self.inbox.update(self._entry(commit, entry) for entry in commit.handled)
         entries = []
         for topic, body in events:
             self._position += 1
@@ -138,12 +147,17 @@ class Disk:
         self.outbox.update((entry.position, entry) for entry in entries)
         return entries
 
+    def _entry(self, commit: Commit, handled: Handled) -> tuple[str, Handled]:
+        return (commit.partition if self._apart else "", handled)
+
     def find(self, kind: Kind, query: Query) -> Page:
         """A page. Raises UnusableCursor; ValueError for a field that is not indexed."""
         if query.limit < 1:
             raise ValueError(f"a page of {query.limit}")
         matches = _matcher(kind, query)
         rows = [row for row in self.tables[kind].values() if matches(row)]
+        if self._apart and query.partition is not None:
+            rows = [row for row in rows if row.partition == query.partition]
         question = _digest(kind, query)
         past = _past(query.after, question)
         by = None if query.order_by is None else _column(kind, query.order_by)

@@ -14,7 +14,7 @@ from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy
 from cludale.ports.bus import Answer, Delivery
-from cludale.ports.records import Commit, Key, Kind, Put, StoreUnavailable
+from cludale.ports.records import StoreUnavailable
 from cludale.ports.seats import (
     ConcertNotFound,
     HeldElsewhere,
@@ -25,13 +25,13 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
 )
-from cludale.runtime.idempotency import AnsweredBefore
 from cludale.services.concerts.domain import Concert, ConcertExists, Reservation, Status
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.concerts.service import Concerts, Search
 from cludale.services.concerts.store import RESERVATIONS, SECTIONS
 from cludale.services.orders.events import CancelReason, OrderCancelled
 from cludale.services.payments.events import PaymentCompleted
+from cludale.simulator.memory import MemoryStore
 
 PRICE = Money(4500, "EUR")
 STALLS = SectionPlan(id="stalls", name="Stalls", total_seats=10, price=PRICE)
@@ -46,7 +46,6 @@ CONCERT = Concert(
     max_per_order=8,
 )
 SUCCESS, RETRY = Answer.SUCCESS, Answer.RETRY
-ANSWER = Kind("concerts", "answer")
 
 
 @pytest.fixture
@@ -315,37 +314,75 @@ class TestHolding:
         assert await seats(concerts) == (10, 0, 0)
 
 
-class TestAKeptAnswer:
-    @staticmethod
-    def keep(reservation: Reservation) -> Put:
-        return Put(ANSWER, "answer-1", reservation.id.encode(), 0)
+class TestPartitions:
+    """A section knows nothing of another: over a store that finds no record but in its partition."""
 
-    async def test_it_commits_with_the_hold(self, concerts: Concerts, store: SqliteStore) -> None:
-        held = await concerts.hold(wish("a"), keep=self.keep)
-        kept = await store.get(ANSWER, [Key("concert-1/stalls", "answer-1")])
-        assert kept["answer-1"].body.decode() == held.reservation_id
+    @pytest.fixture
+    def records(self, apart: MemoryStore) -> Meddled:
+        return Meddled(apart)
 
-    async def test_it_commits_also_where_the_order_holds_the_last_seats_already(
-        self, concerts: Concerts, store: SqliteStore
+    async def test_an_order_that_asks_again_gets_its_hold_and_not_another_in_the_next_section(
+        self, concerts: Concerts
     ) -> None:
-        await concerts.hold(wish("a", 8))
-        await concerts.hold(wish("b", 2))
-        held = await concerts.hold(wish("b", 2), keep=self.keep)
-        assert held.reservation_id == "reservation-b"
-        assert await store.get(ANSWER, [Key("concert-1/stalls", "answer-1")])
-        with pytest.raises(AnsweredBefore):
-            await concerts.hold(wish("b", 2), keep=self.keep)
+        held = await concerts.hold(wish("a", 8, None))
+        await concerts.hold(wish("b", 2, "stalls"))
+        again = await concerts.hold(wish("a", 8, None))
+        assert (again.reservation_id, again.section) == (held.reservation_id, "stalls")
+        assert (await concerts.hold(wish("b", 2, None))).section == "stalls"
+        standing = await concerts.standing("concert-1")
+        assert [section.held_seats(standing.at) for section in standing.sections] == [10, 0]
 
-    async def test_if_another_kept_it_first_nothing_is_held_and_the_neighbours_go_on(
-        self, concerts: Concerts, store: SqliteStore
+    async def test_a_hold_that_ended_is_not_held_a_second_time_in_the_next_section(
+        self, concerts: Concerts, clock: ManualClock
     ) -> None:
-        await store.commit([Commit("p", [Put(ANSWER, "answer-1", b"before", 0)])])
-        outcome, other = await asyncio.gather(
-            concerts.hold(wish("a"), keep=self.keep), concerts.hold(wish("b")), return_exceptions=True
-        )
-        assert isinstance(outcome, AnsweredBefore)
-        assert not isinstance(other, BaseException)
-        assert await seats(concerts) == (8, 2, 0)
+        await concerts.hold(wish("a", 2, None))
+        clock.advance(601)
+        await concerts.hold(wish("b", 8, "stalls"))
+        await concerts.hold(wish("c", 2, "stalls"))
+        with pytest.raises(HoldEnded):
+            await concerts.hold(wish("a", 2, None))
+
+    async def test_everything_that_happens_to_a_reservation_finds_it(
+        self, concerts: Concerts, clock: ManualClock
+    ) -> None:
+        for name in "abc":
+            await concerts.hold(wish(name))
+        assert await concerts.handle([paid("a"), cancelled("b"), paid("a")]) == [SUCCESS, SUCCESS, SUCCESS]
+        clock.advance(601)
+        assert await concerts.sweep() == 1
+        assert await concerts.handle([paid("c")]) == [SUCCESS]
+        assert await concerts.handle([paid("a"), cancelled("b"), paid("c")]) == [SUCCESS, SUCCESS, SUCCESS]
+        assert await seats(concerts) == (6, 0, 4)
+
+
+class TestACommitLimit:
+    @pytest.fixture
+    async def concerts(self, records: Meddled, clock: ManualClock, ids: CountingIds) -> Concerts:
+        service = Concerts(records, clock=clock, ids=ids, hold_seconds=600, max_per_order=8, commit_limit=4)
+        await service.schedule(CONCERT, Cause())
+        return service
+
+    async def test_a_turn_makes_as_many_commits_as_the_store_needs(self, concerts: Concerts, records: Meddled) -> None:
+        before = records.commits
+        held = await asyncio.gather(*(concerts.hold(wish(f"{i}", 1)) for i in range(8)))
+        assert len({each.reservation_id for each in held}) == 8
+        assert records.commits - before == 3  # three holds a commit: the fourth is the section
+        assert await concerts.handle([paid(f"{i}") for i in range(8)]) == [SUCCESS] * 8
+        assert await seats(concerts) == (2, 0, 8)
+
+    async def test_what_a_part_committed_stands_when_the_store_goes_away_before_the_next(
+        self, concerts: Concerts, records: Meddled
+    ) -> None:
+        async def away() -> None:
+            if records.commits > 1:
+                raise StoreUnavailable("away")
+
+        records.commits = 0
+        records.always = away
+        answers = await asyncio.gather(*(concerts.hold(wish(f"{i}", 1)) for i in range(8)), return_exceptions=True)
+        assert [isinstance(answer, StoreUnavailable) for answer in answers] == [False] * 6 + [True] * 2
+        records.always = None
+        assert await seats(concerts) == (4, 6, 0)
 
 
 class TestMoney:

@@ -59,20 +59,35 @@ class Audit:
     It must be below the bus's delivery limit, so that waiting never loses an event.
     """
 
-    def __init__(self, records: Records, clock: Clock, *, patience: int = 5, recent_limit: int = 32_768) -> None:
+    def __init__(
+        self,
+        records: Records,
+        clock: Clock,
+        *,
+        patience: int = 5,
+        recent_limit: int = 32_768,
+        commit_limit: int | None = None,
+    ) -> None:
+        """`commit_limit` is the most records that the store takes in one commit, if it has a limit."""
         self._records = records
         self._clock = clock
         self._patience = patience
+        self._batch_limit = None if commit_limit is None else commit_limit - 1  # one is the head
         self._recent = _Recent(recent_limit)
         self._head: StoredHead | None = None
         """As we committed it last; None when another may have moved it."""
         self._one_at_a_time = asyncio.Lock()
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
-        """Record them all in one commit: each once, causes first. RETRY for those whose cause isn't there yet."""
+        """Record each once, causes first; all in one commit, if the store takes that many at once.
+
+        RETRY for those whose cause isn't there yet.
+        """
         async with self._one_at_a_time:
             try:
-                return await self._record(deliveries)
+                step = self._batch_limit or max(1, len(deliveries))
+                parts = [deliveries[at : at + step] for at in range(0, len(deliveries), step)]
+                return [answer for part in parts for answer in await self._record(part)]
             except BaseException:
                 self._head = None  # whether it was written is for the store to say
                 raise

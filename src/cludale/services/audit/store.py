@@ -122,6 +122,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
             order_by="time" if is_timed else None,
             after=after,
             limit=limit,
+            partition=PARTITION,
         )
 
 
@@ -132,10 +133,10 @@ def of_order(order_id: str, limit: int) -> Query:
 
 def walk(after: str | None, limit: int) -> Query:
     """A page of all entries, by sequence."""
-    return Query(after=after, limit=limit)
+    return Query(after=after, limit=limit, partition=PARTITION)
 
 
-LAST = Query(descending=True, limit=1)
+LAST = Query(descending=True, limit=1, partition=PARTITION)
 """The entry that came last."""
 
 

@@ -36,7 +36,7 @@ from cludale.kernel.events import Cause
 from cludale.kernel.ids import Id, from_key
 from cludale.kernel.money import MAX_PRICE, Money
 from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid
-from cludale.ports.records import Put, Records, UnusableCursor
+from cludale.ports.records import Records, UnusableCursor
 from cludale.ports.seats import (
     ConcertNotFound,
     HeldElsewhere,
@@ -44,11 +44,12 @@ from cludale.ports.seats import (
     HoldWish,
     NotOnSale,
     OverTheLimit,
+    SeatsHeld,
     SeatsUnavailable,
     SectionNotFound,
 )
-from cludale.runtime.idempotency import IdempotencyKeys, Keep
-from cludale.services.concerts.domain import Concert, ConcertExists, Reservation
+from cludale.runtime.idempotency import IdempotencyKeys
+from cludale.services.concerts.domain import Concert, ConcertExists
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.concerts.service import Concerts, Search, Standing
 
@@ -67,6 +68,8 @@ GENERAL = "general"
 """The one section of a concert that names none."""
 
 _PROBLEMS = Problems(STATUS)
+
+_encode = msgspec.json.Encoder().encode
 
 _TOO_DEAR = f"must be at most {MAX_PRICE}"
 
@@ -206,38 +209,16 @@ class ConcertsApi:
         hold = HoldWish(concert_id, wish.quantity, wish.order_id or "", wish.section, usable_trace(traceparent))
         if key is None:
             held = await self._concerts.reserve(hold)
+            return json_answer(_reservation_view(concert_id, held, held.event_id), 201)
+
+        async def reserve() -> Answer:
+            # Safe to repeat: the key's reservation, or the order's, is the same one again.
+            own_id = None if wish.order_id else from_key("reservation", concert_id, key, _encode(wish).decode())
             return json_answer(
-                ReservationView(
-                    id=held.reservation_id,
-                    concert_id=concert_id,
-                    section=held.section,
-                    quantity=held.quantity,
-                    status="Held",
-                    expires_at=held.expires_at,
-                    price=held.price,
-                    event_id=held.event_id,
-                ),
-                201,
+                _reservation_view(concert_id, await self._concerts.reserve(hold, reservation_id=own_id)), 201
             )
-        return await self._reserve_once(hold, wish, key)
 
-    async def _reserve_once(self, hold: HoldWish, wish: Reserve, key: str) -> Answer:
-        route = f"reserve {hold.concert_id}"
-
-        async def act(keep: Keep) -> Answer:
-            concert = await self._concerts.concert(hold.concert_id)
-            given: list[Answer] = []
-
-            def keep_answer(reservation: Reservation) -> Put:
-                answer = json_answer(_reservation_view(concert, reservation), 201)
-                given[:] = [answer]
-                return keep(Keyed.kept(answer))
-
-            own_id = None if wish.order_id else from_key("reservation", hold.concert_id, key)
-            await self._concerts.reserve(hold, reservation_id=own_id, keep=keep_answer)
-            return given[0]
-
-        return await self._keyed.once(route, key, wish, act)
+        return await self._keyed.once_apart(f"reserve {concert_id}", key, wish, reserve)
 
     async def reserve_express(self, request: ExpressRequest) -> Answer:
         """`reserve` below the framework."""
@@ -356,15 +337,16 @@ class ConcertsApi:
         return {("POST", "/concerts/{}/reserve"): self.reserve_express}
 
 
-def _reservation_view(concert: Concert, reservation: Reservation) -> ReservationView:
+def _reservation_view(concert_id: str, held: SeatsHeld, event_id: str | None = None) -> ReservationView:
     return ReservationView(
-        id=reservation.id,
-        concert_id=concert.id,
-        section=reservation.section,
-        quantity=reservation.quantity,
-        status=reservation.status.value,
-        expires_at=reservation.expires_at,
-        price=concert.plan(reservation.section).price,
+        id=held.reservation_id,
+        concert_id=concert_id,
+        section=held.section,
+        quantity=held.quantity,
+        status="Held",
+        expires_at=held.expires_at,
+        price=held.price,
+        event_id=event_id,
     )
 
 

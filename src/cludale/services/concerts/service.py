@@ -1,7 +1,7 @@
 """Concerts at work: schedules and finds concerts, and takes the sections' turns. Load → decide → commit."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -16,16 +16,15 @@ from cludale.ports.records import (
     Commit,
     Committed,
     Handled,
-    Put,
     Query,
     Range,
     Records,
+    StoreUnavailable,
     VersionConflict,
 )
-from cludale.ports.seats import ConcertNotFound, HeldElsewhere, HoldWish, SeatsHeld, SeatsUnavailable
+from cludale.ports.seats import ConcertNotFound, HeldElsewhere, HoldEnded, HoldWish, SeatsHeld, SeatsUnavailable
 from cludale.runtime.aggregates import CONFLICT_RETRIES, Stamp, Versioned
 from cludale.runtime.gate import Gate
-from cludale.runtime.idempotency import AnsweredBefore
 from cludale.runtime.turns import Turns
 from cludale.services.concerts import domain
 from cludale.services.concerts.domain import (
@@ -57,7 +56,11 @@ class Asked(NamedTuple):
     command: Command
     cause: Cause
     handled: Handled | None = None
-    keep: Callable[[Reservation], Put] | None = None
+
+    @property
+    def writes(self) -> int:
+        """The most records and inbox entries that come of it, beside the section."""
+        return 1 if self.handled is None else 3
 
 
 class Done(NamedTuple):
@@ -103,7 +106,9 @@ class Concerts:
         hold_seconds: float,
         max_per_order: int,
         gate: Gate | None = None,
+        commit_limit: int | None = None,
     ) -> None:
+        """`commit_limit` is the most records and inbox entries that the store takes in one commit; None: any number."""
         self._records = records
         self._clock = clock
         self._ids = ids
@@ -113,6 +118,7 @@ class Concerts:
         """The limit of a concert that names none."""
         self._remembered: dict[str, Concert] = {}
         self._gate = gate or Gate()
+        self._commit_limit = commit_limit
         self.turns: Turns[SectionKey, Asked, Result] = Turns(self._take_turn)
 
     async def schedule(self, concert: Concert, cause: Cause) -> Standing:
@@ -174,19 +180,15 @@ class Concerts:
             standings.append(Standing(concert, sections, now))
         return standings
 
-    async def reserve(
-        self, wish: HoldWish, *, reservation_id: str | None = None, keep: Callable[[Reservation], Put] | None = None
-    ) -> SeatsHeld:
+    async def reserve(self, wish: HoldWish, *, reservation_id: str | None = None) -> SeatsHeld:
         """`hold`, for those who come from outside: through the gate."""
         await self._gate.enter()
         try:
-            return await self.hold(wish, reservation_id=reservation_id, keep=keep)
+            return await self.hold(wish, reservation_id=reservation_id)
         finally:
             self._gate.leave()
 
-    async def hold(
-        self, wish: HoldWish, *, reservation_id: str | None = None, keep: Callable[[Reservation], Put] | None = None
-    ) -> SeatsHeld:
+    async def hold(self, wish: HoldWish, *, reservation_id: str | None = None) -> SeatsHeld:
         """Hold seats, in the section named or the first with room for all; asked again, the same hold.
 
         The hold belongs to the order, unless `reservation_id` says what to call it. Raises ConcertNotFound,
@@ -198,7 +200,13 @@ class Concerts:
         if reservation_id is None:
             reservation_id = self._reservation_id(wish)
         command = Hold(reservation_id, wish.order_id or None, wish.quantity, self._hold_seconds)
-        asked = Asked(command, Cause(None, wish.traceparent), keep=keep)
+        asked = Asked(command, Cause(None, wish.traceparent))
+        if len(sections) > 1:
+            # Asked again, an order has its hold where there was room the first time.
+            for plan in sections[1:]:
+                before = await self._held_before(concert, plan.id, reservation_id)
+                if before is not None:
+                    return self._held(concert, before, None)
         refusal: SeatsUnavailable | None = None
         for plan in sections:
             (result,) = await self.turns.submit(SectionKey(concert.id, plan.id), (asked,))
@@ -206,20 +214,17 @@ class Concerts:
                 case Done(reservation, event_id):
                     return self._held(concert, reservation, event_id)
                 case SeatsUnavailable():
+                    # No seats are left: because this very order has them, perhaps? Asked before the next section is,
+                    # so that one order never holds seats in two.
+                    before = await self._held_before(concert, plan.id, reservation_id)
+                    if before is not None:
+                        return self._held(concert, before, None)
                     if refusal is None or result.values["left"] > refusal.values["left"]:
                         refusal = result
                 case _:
                     raise result
-        before = await self._held_before(concert, reservation_id)
-        if before is None:
-            assert refusal is not None  # noqa: S101 - a concert has at least one section, and each refused
-            raise refusal
-        if keep is not None:
-            partition = SectionKey(concert.id, before.section).partition
-            (outcome,) = await self._records.commit([Commit(partition, (keep(before),))])
-            if not isinstance(outcome, Committed):
-                raise AnsweredBefore
-        return self._held(concert, before, None)
+        assert refusal is not None  # noqa: S101 - a concert has at least one section, and each refused
+        raise refusal
 
     def _reservation_id(self, wish: HoldWish) -> str:
         if not wish.order_id:
@@ -229,17 +234,18 @@ class Concerts:
         # Somebody else's name for an order says nothing beyond this concert; no id that is made or given has a colon.
         return f"reservation:{wish.concert_id}:{wish.order_id}"
 
-    async def _held_before(self, concert: Concert, reservation_id: str) -> Reservation | None:
-        """No seats are left: because this very order has them, perhaps? Raises HeldElsewhere."""
-        for plan in concert.sections:
-            partition = SectionKey(concert.id, plan.id).partition
-            found = await RESERVATIONS.load(self._records, (reservation_id,), partition=partition)
-            before = found[reservation_id].state if reservation_id in found else None
-            if before is not None and before.concert_id != concert.id:
-                raise HeldElsewhere(before.id, concert_id=before.concert_id)
-            if before is not None and before.is_live(self._clock.now()):
-                return before
-        return None
+    async def _held_before(self, concert: Concert, section: str, reservation_id: str) -> Reservation | None:
+        """What this reservation has in the section. Raises HeldElsewhere, HoldEnded."""
+        partition = SectionKey(concert.id, section).partition
+        found = await RESERVATIONS.load(self._records, (reservation_id,), partition=partition)
+        if reservation_id not in found:
+            return None
+        before = found[reservation_id].state
+        if before.concert_id != concert.id:
+            raise HeldElsewhere(before.id, concert_id=before.concert_id)
+        if not before.is_live(self._clock.now()):
+            raise HoldEnded(before.id)
+        return before
 
     def _held(self, concert: Concert, reservation: Reservation, event_id: str | None) -> SeatsHeld:
         price = concert.plan(reservation.section).price
@@ -259,6 +265,8 @@ class Concerts:
                 by_section.setdefault(SectionKey(event.data.concert_id, event.data.section), []).append((i, asked))
         for key, results in await self._submit_each(by_section):
             for (i, _), result in zip(by_section[key], results, strict=True):
+                if isinstance(result, StoreUnavailable):
+                    raise result
                 answers[i] = Answer.SUCCESS if isinstance(result, Done) else Answer.RETRY
         return answers
 
@@ -288,7 +296,34 @@ class Concerts:
         return released
 
     async def _take_turn(self, key: SectionKey, asked: Sequence[Asked]) -> Sequence[Result]:
-        """Load the section once, decide for everyone who waits, commit once; on a conflict, all of it again."""
+        """Decide for everyone who waits, in as few commits as the store allows."""
+        results: list[Result] = []
+        for part in self._parts(asked):
+            try:
+                results += await self._take_part(key, part)
+            except (Busy, StoreUnavailable) as trouble:
+                if not results:
+                    raise
+                results += [trouble] * (len(asked) - len(results))  # what was committed before stands
+                break
+        return results
+
+    def _parts(self, asked: Sequence[Asked]) -> Iterable[Sequence[Asked]]:
+        """What is decided and committed at once: all, where the store sets no limit."""
+        if self._commit_limit is None:
+            return (asked,)
+        parts: list[list[Asked]] = [[]]
+        room = self._commit_limit - 1  # one is the section
+        for each in asked:
+            if each.writes > room and parts[-1]:
+                parts.append([])
+                room = self._commit_limit - 1
+            parts[-1].append(each)
+            room -= each.writes
+        return parts
+
+    async def _take_part(self, key: SectionKey, asked: Sequence[Asked]) -> Sequence[Result]:
+        """Load the section once, decide for all of these, commit once; on a conflict, all of it again."""
         turn = _Turn(key, asked, self._stamp)
         for _ in range(CONFLICT_RETRIES):
             section, reservations = await self._load(key, turn.needed)
@@ -337,7 +372,6 @@ class _Turn:
         changed: dict[str, None] = {}  # as they came: the order of a set differs from process to process
         events: list[Envelope] = []
         handled: dict[Handled, Done] = {}
-        kept: list[Put] = []
         self.results = []
         for i, asked in enumerate(self._asked):
             if i in self._settled:
@@ -361,19 +395,17 @@ class _Turn:
             changed.update(dict.fromkeys(moved))
             events.extend(envelopes)
             reservation = decision.state.reservations[id]
-            if asked.keep is not None:
-                kept.append(asked.keep(reservation))
             done = Done(reservation, envelopes[0].id if envelopes else None)
             if asked.handled is not None and (moved or envelopes):
                 handled[asked.handled] = done
             self.results.append(done)
         self.commit = None
-        if not (changed or events or kept):
+        if not (changed or events):
             return
         puts = [RESERVATIONS.put(reservations[id], loaded[id].version if id in loaded else 0) for id in changed]
         if current is not section.state:
             puts.append(SECTIONS.put(current, section.version))
-        self.commit = Commit(self._key.partition, puts + kept, events, tuple(handled))
+        self.commit = Commit(self._key.partition, puts, events, tuple(handled))
 
     def learn(self, outcome: VersionConflict | AlreadyHandled) -> None:
         """Take from a failed commit what to load, and what needs no deciding any more."""
@@ -385,9 +417,6 @@ class _Turn:
                 case VersionConflict(ids):
                     if asked.command.reservation_id in ids:
                         self.needed.add(asked.command.reservation_id)
-                    result = self.results[i]
-                    if asked.keep and isinstance(result, Done) and asked.keep(result.reservation).id in ids:
-                        self._settled[i] = AnsweredBefore()
 
 
 def _near(reservations: dict[str, Reservation], id: str) -> dict[str, Reservation]:

@@ -34,7 +34,7 @@ from cludale.http.routing import (
     usable_trace,
 )
 from cludale.kernel.events import Cause
-from cludale.kernel.ids import Id, from_key
+from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound
 from cludale.ports.contacts import Contact
@@ -53,6 +53,7 @@ from cludale.runtime.idempotency import IdempotencyKeys, Keep
 from cludale.services.orders.domain import HeldOtherwise, Order, Status, Wish
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.service import Orders
+from cludale.services.orders.store import home_of, keyed_id
 
 STATUS: Statuses = {
     ConcertNotFound: 404,
@@ -139,12 +140,10 @@ class OrdersApi:
             def keep_answer(order: Order) -> Put:
                 return keep(Keyed.kept(self._placed(order)))
 
-            # The same request makes the same order: what a crash cut off is taken up where it was. Another wish under
-            # the same key makes another one, so that it never gets the seats that were held for the first.
-            order_id = from_key("order", "POST /orders", key, _encode(wish).decode())
+            order_id = keyed_id(key, _encode(wish))
             return self._placed(await self._orders.place(wanted, cause=cause, order_id=order_id, keep=keep_answer))
 
-        return await self._keyed.once("POST /orders", key, wish, act)
+        return await self._keyed.once("POST /orders", key, wish, act, partition=home_of(key))
 
     def _placed(self, order: Order) -> Answer:
         view = PlacedOrder(

@@ -22,11 +22,13 @@ class OrdersReplay:
 
     service = "orders"
     event_types = frozenset(e.__name__ for e in (OrderPlaced, TicketReserved, OrderPaid, OrderCancelled))
-    tables: Sequence[Table[Any]] = (Table(ORDERS.kind, ORDERS.decode, ORDERS.put, lambda order: order.id, _told),)
+    tables: Sequence[Table[Any]] = (
+        Table(ORDERS.kind, ORDERS.decode, ORDERS.put, lambda order: ORDERS.partition(order.id), _told),
+    )
 
     def touches(self, event: Envelope) -> Sequence[Ref]:
         """The order."""
-        return (Ref("order", event.data.order_id, event.data.order_id),)
+        return (Ref("order", ORDERS.partition(event.data.order_id), event.data.order_id),)
 
     def fold(self, event: Envelope, states: States) -> None:
         """Take the order one step on."""

@@ -115,7 +115,7 @@ class Orders:
         puts = [ORDERS.put(order, 0)]
         if keep is not None:
             puts.append(keep(order))
-        (outcome,) = await self._records.commit((Commit(order.id, puts, envelopes),))
+        (outcome,) = await self._records.commit((Commit(ORDERS.partition(order.id), puts, envelopes),))
         if not isinstance(outcome, Committed):
             raise AnsweredBefore
         return order
@@ -169,7 +169,7 @@ class Orders:
                 return known.state
             events = self._stamp.all(decision.events, cause, self._clock.now())
             put = ORDERS.put(decision.state, known.version)
-            (outcome,) = await self._records.commit((Commit(order_id, (put,), events),))
+            (outcome,) = await self._records.commit((Commit(ORDERS.partition(order_id), (put,), events),))
             if isinstance(outcome, Committed):
                 self._tell(decision.state)
                 return decision.state
@@ -215,7 +215,7 @@ class Orders:
         events = self._stamp.all(decision.events, cause, self._clock.now())
         put = ORDERS.put(decision.state, known.version)
         # A conflict means that it was cancelled or finished meanwhile; a hold without an order expires by itself.
-        (outcome,) = await self._records.commit((Commit(order.id, (put,), events),))
+        (outcome,) = await self._records.commit((Commit(ORDERS.partition(order.id), (put,), events),))
         if isinstance(outcome, Committed):
             self._tell(decision.state)
 

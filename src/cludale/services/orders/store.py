@@ -1,5 +1,8 @@
 """How orders are stored. The only place that knows the form."""
 
+from hashlib import blake2b
+
+from cludale.kernel.ids import from_key
 from cludale.kernel.times import rfc3339
 from cludale.ports.records import Kind
 from cludale.runtime.aggregates import AggregateStore
@@ -11,7 +14,24 @@ ORDERS = AggregateStore(
     Order,
     identity=lambda order: order.id,
     index=lambda o: (o.concert_id, o.status.value, rfc3339(o.due_at) if o.due_at else None),
+    partition=lambda id: id.partition(".")[0],
 )
 """`dueAt` is when a Pending order asks for its seats again; nothing else is due."""
+
+
+def keyed_id(key: str, wish: bytes) -> str:
+    """The id of the order that this wish makes under this idempotency key.
+
+    The same request makes the same order: what a crash cut off is taken up where it was. Another wish under the same
+    key makes another one, so that it never gets the seats that were held for the first; both are in the partition of
+    the key, where the key's answer commits with the one that is placed.
+    """
+    return f"{home_of(key)}.{blake2b(wish, digest_size=6).hexdigest()}"
+
+
+def home_of(key: str) -> str:
+    """The partition of the orders placed under this idempotency key."""
+    return from_key("order", "POST /orders", key)
+
 
 KINDS = (ORDERS.kind, IdempotencyKeys.kind_for("orders"))

@@ -28,9 +28,9 @@ from cludale.kernel.events import Cause
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound
-from cludale.ports.records import Commit, Query, Records, UnusableCursor, VersionConflict
-from cludale.runtime.idempotency import AnsweredBefore, IdempotencyKeys, Keep
-from cludale.services.payments.domain import Attempt, Payment, PaymentClosed, Status
+from cludale.ports.records import Query, Records, UnusableCursor
+from cludale.runtime.idempotency import IdempotencyKeys
+from cludale.services.payments.domain import Attempt, Payment, PaymentClosed, Status, payment_id
 from cludale.services.payments.service import Payments
 
 STATUS: Statuses = {PaymentClosed: 409}
@@ -89,33 +89,22 @@ class PaymentsApi:
 
     def __init__(self, payments: Payments, records: Records, access: Access) -> None:
         self._payments = payments
-        self._records = records
         self._access = access
         self._keyed = Keyed(IdempotencyKeys("payments", records), _PROBLEMS)
 
     async def charge(self, wish: ChargeOrder, key: str | None, traceparent: str | None) -> Answer:
         """200 the payment as it is once the attempt is over."""
 
-        async def charged() -> Answer:
+        async def charge() -> Answer:
             cause = Cause(None, usable_trace(traceparent))
             return json_answer(
                 PaymentView.of(await self._payments.charge_now(wish.order_id, method=wish.method, cause=cause))
             )
 
         if key is None:
-            return await charged()
-
-        async def act(keep: Keep) -> Answer:
-            # Charging is safe to repeat by itself: an order has one payment, and a round one key at the provider's.
-            # So the answer is kept after the effect; a crash between the two repeats nothing.
-            answer = await charged()
-            put = keep(Keyed.kept(answer))
-            (outcome,) = await self._records.commit((Commit(put.id, (put,)),))
-            if isinstance(outcome, VersionConflict):
-                raise AnsweredBefore
-            return answer
-
-        return await self._keyed.once("POST /payments", key, wish, act)
+            return await charge()
+        # Charging is safe to repeat by itself: an order has one payment, and a round one key at the provider's.
+        return await self._keyed.once_apart("POST /payments", key, wish, charge)
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """The routes for Litestar."""
@@ -155,8 +144,10 @@ class PaymentsApi:
             limit: Limit = DEFAULT_LIMIT,
             after: After = None,
         ) -> Response[Page[PaymentView]]:
-            equal = {} if order_id is None else {"orderId": order_id}
-            found, following = await payments.find(Query(equal=equal, after=after, limit=limit))
+            wanted = Query(after=after, limit=limit)
+            if order_id is not None:
+                wanted = wanted._replace(equal={"orderId": order_id}, partition=payment_id(order_id))
+            found, following = await payments.find(wanted)
             return respond(json_answer(Page([PaymentView.of(each) for each in found], following)))
 
         return [charge_order, list_payments]
