@@ -4,13 +4,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.adapters.cosmos.double import KEY, running_double
 from tests.contracts.samples import CODEC, KINDS, Place, Store
 
+from cludale.adapters.cosmos.layout import Container
+from cludale.adapters.cosmos.store import CosmosStore
 from cludale.adapters.postgres import PostgresStore
 from cludale.adapters.sqlite import SqliteStore
 from cludale.simulator.memory import Disk, MemoryStore
 
-STORES = ["sqlite_place", "memory_place", "apart_place", "postgres_place"]
+STORES = ["sqlite_place", "memory_place", "apart_place", "postgres_place", "cosmos_place"]
 
 
 class SqlitePlace:
@@ -55,6 +58,31 @@ class PostgresPlace:
 @pytest.fixture
 def postgres_place(database_url: str) -> Place:
     return PostgresPlace(database_url)
+
+
+class CosmosPlace:
+    """A container of a database of its own, in an account that may be the double or a real one."""
+
+    def __init__(self, endpoint: str, key: str, database: str) -> None:
+        self._endpoint = endpoint
+        self._key = key
+        self._database = database
+
+    async def open(self) -> Store:
+        container = Container("contracts", [field for kind in KINDS for field in kind.indexed])
+        return await CosmosStore.open(self._endpoint, self._key, CODEC, container, database=self._database)
+
+
+@pytest.fixture
+async def cosmos_place() -> AsyncIterator[Place]:
+    async with running_double() as double:
+        yield CosmosPlace(double.endpoint, KEY, "contracts")
+
+
+@pytest.fixture
+def is_limited(request: pytest.FixtureRequest) -> bool:
+    """May the store refuse a commit for its size? One of a few records it takes from anyone."""
+    return str(request.node.callspec.params["place"]).startswith("cosmos")
 
 
 @pytest.fixture(params=STORES)

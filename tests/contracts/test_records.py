@@ -12,6 +12,7 @@ from cludale.ports.records import (
     AlreadyHandled,
     Commit,
     Committed,
+    CommitTooLarge,
     Handled,
     IndexValue,
     Key,
@@ -39,6 +40,12 @@ async def ids(store: Store, query: Query, kind: Kind = ORDER) -> list[str]:
 
 async def fill(store: Store, puts: Sequence[Put]) -> None:
     assert set(await store.commit([of(put) for put in puts])) == {COMMITTED}
+
+
+async def refused_for_its_size(store: Store, commit: Commit) -> None:
+    with pytest.raises(CommitTooLarge):
+        await store.commit([of(order("beside")), commit])
+    assert await store.get(ORDER, [key("a"), key("beside")]) == {}
 
 
 class TestCommit:
@@ -217,15 +224,20 @@ class TestHandled:
         outcome = await store.commit([of(handled=(("orders", "e1"), ("orders", "e2"), ("orders", "e3")))])
         assert list(outcome) == [AlreadyHandled(frozenset({"e1", "e2"}))]
 
-    async def test_thousands_of_events_are_handled_once(self, store: Store) -> None:
+    async def test_thousands_of_events_are_handled_once(self, store: Store, is_limited: bool) -> None:
         entries = tuple(Handled("audit", f"e{n}") for n in range(3_000))
+        if is_limited:
+            await refused_for_its_size(store, Commit(PARTITION, [order("a")], (), entries))
+            entries = entries[:90]
         assert list(await store.commit([Commit(PARTITION, (), (), entries)])) == [COMMITTED]
-        assert list(await store.commit([Commit(PARTITION, (), (), entries[1_500:])])) == [
-            AlreadyHandled(frozenset(entry.event_id for entry in entries[1_500:]))
+        half = entries[len(entries) // 2 :]
+        assert list(await store.commit([Commit(PARTITION, (), (), half)])) == [
+            AlreadyHandled(frozenset(entry.event_id for entry in half))
         ]
 
 
 class TestBodies:
+    @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # aiohttp's, of 1 MB at once
     @pytest.mark.parametrize(
         "body",
         [b"", b"{}", "„Ünïcödé“ 🎫 中文".encode(), b"\x00\xff\xfe\x00", b"x" * (1 << 20)],
@@ -246,8 +258,12 @@ class TestBodies:
             assert await ids(store, Query(equal={"concertId": text})) == [text]
         assert await ids(store, Query(order_by="concertId", limit=1)) == sorted(strange)
 
-    async def test_many_big_bodies_fit_in_a_commit(self, store: Store) -> None:
+    @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+    async def test_many_big_bodies_fit_in_a_commit(self, store: Store, is_limited: bool) -> None:
         body = b"y" * (1 << 20)
+        if is_limited:
+            await refused_for_its_size(store, of(order("a"), *(Put(NOTE, f"n{n}", body, 0) for n in range(8))))
+            body = body[: 1 << 17]
         assert list(await store.commit([of(*(Put(NOTE, f"n{n}", body, 0) for n in range(8)))])) == [COMMITTED]
         assert len(await store.get(NOTE, [key(f"n{n}") for n in range(8)])) == 8
 

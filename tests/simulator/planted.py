@@ -16,7 +16,6 @@ import msgspec
 from cludale.adapters.embedded import bus as embedded_bus
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope
-from cludale.kernel.ids import from_key
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.outbox import Outgoing
@@ -38,7 +37,7 @@ from cludale.services.orders import domain as orders_domain
 from cludale.services.orders import service as orders_service
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid
-from cludale.services.orders.store import ORDERS
+from cludale.services.orders.store import ORDERS, keyed_id
 from cludale.services.payments import domain as payments_domain
 from cludale.services.payments import service as payments_service
 from cludale.services.payments.domain import Payment
@@ -477,7 +476,7 @@ def _(stack: ExitStack) -> None:
 
 @bug("orders: another wish under the same key gets the first one's seats", theme="impatience")
 def _(stack: ExitStack) -> None:
-    swap(stack, orders_api, "from_key", lambda prefix, *parts: from_key(prefix, *parts[:2]))
+    swap(stack, orders_api, "keyed_id", lambda key, _: keyed_id(key, b"the same"))
     reserve = orders_domain.reserve
 
     def unchecked(order: Order, held: SeatsHeld) -> Decision[Order]:

@@ -1,0 +1,162 @@
+"""Queries over indexed fields, as SQL. A page continues where the one before ended, by value: no token but ours.
+
+Records without a value in the field that sorts come after all others, in either direction. So a page has up to two
+parts, and a cursor names the last record of the part that it ended in.
+"""
+
+import base64
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import msgspec
+
+from cludale.adapters.cosmos.documents import Document, kind_name
+from cludale.adapters.cosmos.layout import FIELDS
+from cludale.ports.records import IndexValue, Kind, Query, UnusableCursor
+
+_encoder = msgspec.json.Encoder()
+
+
+class Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    """Where a page ended."""
+
+    question: str
+    came: str
+    value: IndexValue = None
+
+
+_cursors = msgspec.json.Decoder(Cursor)
+
+
+class Sql(NamedTuple):
+    """A query and its parameters."""
+
+    text: str
+    parameters: dict[str, Any]
+
+
+class Question:
+    """A query of one kind of record. Raises ValueError for a field that is not indexed, UnusableCursor."""
+
+    def __init__(self, kind: Kind, query: Query) -> None:
+        if query.limit < 1:
+            raise ValueError(f"a page of {query.limit}")
+        self._kind = kind
+        self._query = query
+        self._conditions = ["c.kind = @kind"]
+        self._parameters: dict[str, Any] = {"kind": kind_name(kind)}
+        valued = self._condition()
+        by = query.order_by
+        self._by = None if by is None else self._field(by)
+        self.has_valued_part = by is None or by not in query.equal or by in valued
+        self.has_valueless_part = by is not None and by not in valued
+        asked = (
+            kind.service,
+            kind.name,
+            sorted(query.equal.items()),
+            sorted(query.contains.items()),
+            sorted(query.within),
+            by,
+            query.descending,
+        )
+        self._digest = blake2b(_encoder.encode(asked), digest_size=8).hexdigest()
+        self.cursor = self._decoded(query.after)
+        if by is not None and self.cursor is not None and self.cursor.value is None:
+            self.has_valued_part = False
+
+    def _condition(self) -> set[str]:
+        """Add what is asked to the conditions; the fields that must have a value for it."""
+        query, valued = self._query, set()
+        for field, value in query.equal.items():
+            column = self._field(field)
+            if value is None:
+                self._conditions.append(f"NOT IS_DEFINED({column})")
+            else:
+                self._conditions.append(f"{column} = {self._given(value)}")
+                valued.add(field)
+        for field, needle in query.contains.items():
+            self._conditions.append(f"CONTAINS({self._field(field)}, {self._given(needle)})")
+            valued.add(field)
+        for field, since, until in query.within:
+            column = self._field(field)
+            self._conditions.append(f"IS_DEFINED({column})")
+            if since is not None:
+                self._conditions.append(f"{column} >= {self._given(since)}")
+            if until is not None:
+                self._conditions.append(f"{column} < {self._given(until)}")
+            valued.add(field)
+        return valued
+
+    def _field(self, name: str) -> str:
+        if name not in self._kind.indexed:
+            raise ValueError(f"{name!r} is not an indexed field of {self._kind}")
+        return f'c.{FIELDS}["{name}"]'
+
+    def _given(self, value: IndexValue) -> str:
+        name = f"p{len(self._parameters)}"
+        self._parameters[name] = value
+        return f"@{name}"
+
+    def _decoded(self, after: str | None) -> Cursor | None:
+        if after is None:
+            return None
+        try:
+            cursor = _cursors.decode(base64.b64decode(after, altchars=b"-_", validate=True))
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise UnusableCursor(f"{after[:100]!r} is no cursor") from error
+        if cursor.question != self._digest:
+            raise UnusableCursor("the cursor belongs to another query")
+        return cursor
+
+    def valued_part(self, limit: int) -> Sql:
+        """All matches; with `order_by` those that have a value there."""
+        way, past = ("DESC", "<") if self._query.descending else ("ASC", ">")
+        conditions, parameters = list(self._conditions), dict(self._parameters)
+        if self._by is None:
+            order = f"c.kind {way}, c.came {way}"
+        else:
+            order = f"c.kind {way}, {self._by} {way}, c.came {way}"
+            conditions.append(f"IS_DEFINED({self._by})")
+        if self.cursor is not None:
+            parameters["came"] = self.cursor.came
+            if self._by is None:
+                conditions.append(f"c.came {past} @came")
+            else:
+                parameters["value"] = self.cursor.value
+                conditions.append(f"({self._by} {past} @value OR ({self._by} = @value AND c.came {past} @came))")
+        return self._sql(conditions, order, limit, parameters)
+
+    def valueless_part(self, limit: int) -> Sql:
+        """Those that have no value in `order_by`."""
+        way, past = ("DESC", "<") if self._query.descending else ("ASC", ">")
+        conditions = [*self._conditions, f"NOT IS_DEFINED({self._by})"]
+        parameters = dict(self._parameters)
+        if self.cursor is not None and self.cursor.value is None:
+            parameters["came"] = self.cursor.came
+            conditions.append(f"c.came {past} @came")
+        return self._sql(conditions, f"c.kind {way}, c.came {way}", limit, parameters)
+
+    def _sql(self, conditions: Sequence[str], order: str, limit: int, parameters: dict[str, Any]) -> Sql:
+        return Sql(
+            f"SELECT TOP {limit} * FROM c WHERE {' AND '.join(conditions)} ORDER BY {order}",  # noqa: S608 - field names are declared ones, values are parameters
+            parameters,
+        )
+
+    def in_order(self, found: Sequence[Document], limit: int) -> list[Document]:
+        """The first of what several partitions have answered to one part."""
+        return sorted(found, key=self._rank, reverse=self._query.descending)[:limit]
+
+    def _rank(self, document: Document) -> tuple[bool, Any, str]:
+        value = self._value(document)
+        return (isinstance(value, str), 0 if value is None else value, document["came"])
+
+    def _value(self, document: Document) -> IndexValue:
+        by = self._query.order_by
+        value: IndexValue = None if by is None else document[FIELDS].get(by)
+        return value
+
+    def past(self, document: Document) -> str:
+        """The cursor past this record."""
+        cursor = Cursor(self._digest, document["came"], self._value(document))
+        return base64.urlsafe_b64encode(_encoder.encode(cursor)).decode()

@@ -1,0 +1,425 @@
+"""`CosmosStore`: Records and Outbox over one container. Here is the order of things: lanes, batches, and what fails.
+
+Commits of one partition go one batch after another, in the order in which they came; all that wait become one batch
+if they fit. Partitions don't wait for each other. A batch that is refused is taken apart, so that each commit fails
+alone; one that got no answer is sent again, the same, and its documents tell whether it was written the first time.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.cosmos.aio import CosmosClient
+
+from cludale.adapters.cosmos import documents
+from cludale.adapters.cosmos.account import Account, Limits, NoAnswer, Refused
+from cludale.adapters.cosmos.documents import Document, Known
+from cludale.adapters.cosmos.layout import Container
+from cludale.adapters.cosmos.leases import LEASE_SECONDS, Leases
+from cludale.adapters.cosmos.outbox import OutboxItems
+from cludale.adapters.cosmos.planning import Batch, Create, Encoded, Prepared, Replace, Writing, prepare
+from cludale.adapters.cosmos.queries import Question, Sql
+from cludale.adapters.cosmos.stamps import Stamps, from_text
+from cludale.kernel.events import Envelope
+from cludale.kernel.wire import Codec
+from cludale.ports.outbox import Listener, Outgoing
+from cludale.ports.records import (
+    COMMITTED,
+    AlreadyHandled,
+    Commit,
+    Key,
+    Kind,
+    Outcome,
+    Page,
+    Query,
+    Stored,
+    StoreUnavailable,
+    VersionConflict,
+)
+
+_log = logging.getLogger(__name__)
+
+QUEUE_LIMIT = 20_000
+"""Commits that may wait; what comes on top is refused."""
+KNOWN_LIMIT = 50_000
+"""Records whose ETags are remembered."""
+POINT_READS = 3
+"""So many documents of one partition are read one by one; more, by a query."""
+IDS_A_QUERY = 100
+ALONE_TRIES = 5
+"""How often a commit that others keep getting in the way of is tried."""
+UNANSWERED_TRIES = 3
+"""How often a batch that gets no answer is sent."""
+UNANSWERED_WAIT_SECONDS = 0.2
+
+_BY_ID = "SELECT * FROM c WHERE c.pk = @pk AND ARRAY_CONTAINS(@ids, c.id)"
+
+
+class _Waiting(NamedTuple):
+    prepared: Prepared
+    answer: "asyncio.Future[Outcome]"
+
+
+class CosmosStore:
+    """Records and Outbox in one container. Open it with `open`."""
+
+    def __init__(self, account: Account, codec: Codec, *, replica: str, lease_seconds: float) -> None:
+        self._account = account
+        self._codec = codec
+        self._replica = replica
+        self._stamps = Stamps(secrets.randbits(16), lambda: time.time_ns() // 1_000)
+        self._leases = Leases(account, replica, lease_seconds=lease_seconds)
+        self._outbox = OutboxItems(account)
+        self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
+        self._lanes: dict[str, deque[_Waiting]] = {}
+        self._runners: set[asyncio.Task[None]] = set()
+        self._queued = 0
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls,
+        endpoint: str,
+        credential: str | AsyncTokenCredential,
+        codec: Codec,
+        container: Container,
+        *,
+        database: str,
+        limits: Limits | None = None,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> "CosmosStore":
+        """Open the store in `container`, which is made if the credential is the account's key and it isn't there.
+
+        Raises ContainerMissing, StoreUnavailable.
+        """
+        client = CosmosClient(
+            endpoint,
+            credential,
+            retry_throttle_total=0,
+            retry_total=1,
+            retry_backoff_max=1,
+            connection_timeout=5,
+            user_agent_suffix="cludale",
+        )
+        account = Account(client, database, container, limits or Limits())
+        try:
+            await account.prepare(may_create=isinstance(credential, str))
+            store = cls(account, codec, replica=secrets.token_hex(6), lease_seconds=lease_seconds)
+            await store._leases.start()
+        except BaseException:
+            await account.close()
+            raise
+        return store
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
+        """Those of the records that exist, by id."""
+        wanted: dict[str, list[str]] = {}
+        for partition, id in dict.fromkeys(keys):
+            wanted.setdefault(partition, []).append(documents.record_id(kind, id))
+        found = await asyncio.gather(*(self._read(partition, ids) for partition, ids in wanted.items()))
+        records: dict[str, Stored] = {}
+        for partition, there in zip(wanted, found, strict=True):
+            for document in there.values():
+                self._learn(partition, document)
+                stored = documents.stored(document)
+                records[stored.id] = stored
+        return records
+
+    async def _read(self, partition: str, ids: Sequence[str]) -> dict[str, Document]:
+        """Those of the documents that are there, by id."""
+        if len(ids) <= POINT_READS:
+            read = await asyncio.gather(*(self._account.read(partition, id) for id in ids))
+            return {document["id"]: document for document in read if document is not None}
+        chunks = [ids[at : at + IDS_A_QUERY] for at in range(0, len(ids), IDS_A_QUERY)]
+        pages = await asyncio.gather(
+            *(self._account.query(partition, _BY_ID, {"pk": partition, "ids": list(chunk)}) for chunk in chunks)
+        )
+        return {document["id"]: document for page in pages for document in page}
+
+    async def find(self, kind: Kind, query: Query) -> Page:
+        """A page of the records that match. Raises UnusableCursor; ValueError for a field that is not indexed."""
+        question = Question(kind, query)
+        wanted = query.limit + 1
+        found: list[Document] = []
+        if question.has_valued_part:
+            found = await self._part(question, question.valued_part(wanted), wanted, query.partition)
+        if question.has_valueless_part and len(found) < wanted:
+            room = wanted - len(found)
+            found += await self._part(question, question.valueless_part(room), room, query.partition)
+        page = found[: query.limit]
+        for document in page:
+            self._learn(document["pk"], document)
+        items = [documents.stored(document) for document in page]
+        return Page(items, question.past(page[-1]) if len(found) > query.limit else None)
+
+    async def _part(self, question: Question, sql: Sql, limit: int, partition: str | None) -> list[Document]:
+        if partition is not None:
+            found = await self._account.query(partition, *sql)
+        else:
+            found = await self._account.query_everywhere(*sql)
+        return question.in_order(found, limit)
+
+    def _learn(self, partition: str, document: Mapping[str, Any]) -> None:
+        self._remember((partition, document["id"]), documents.known(document))
+
+    def _remember(self, place: tuple[str, str], known: Known) -> None:
+        """Keep what is known of a record, unless something newer is."""
+        before = self._known.get(place)
+        if before is not None and before.version > known.version:
+            return
+        self._stamps.seen(from_text(known.tx))
+        self._known[place] = known
+        self._known.move_to_end(place)
+        if len(self._known) > KNOWN_LIMIT:
+            self._known.popitem(last=False)
+
+    # -- committing ---------------------------------------------------------------------------------------------
+
+    async def commit(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        """Each commit's outcome, in order; durable where it is Committed.
+
+        Raises StoreUnavailable (of what this call was to write, each commit was written or not), CommitTooLarge and
+        ValueError (nothing was). Later commits of one call to one partition see earlier ones.
+        """
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        prepared = [prepare(commit, self._encode) for commit in commits]
+        if self._queued + len(prepared) > QUEUE_LIMIT:
+            raise StoreUnavailable(f"{self._queued} commits wait already, {QUEUE_LIMIT} may")
+        answers = [self._enter(each) for each in prepared]
+        if not answers:
+            return ()
+        outcomes = await asyncio.gather(*answers, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return outcomes  # type: ignore[return-value] # no exceptions are left among them
+
+    def _encode(self, event: Envelope) -> Encoded:
+        return self._codec.catalogue.topic_of(event.type).name, self._codec.encode(event)
+
+    def _enter(self, prepared: Prepared) -> "asyncio.Future[Outcome]":
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        commit = prepared.commit
+        if not (commit.puts or commit.handled or prepared.events):
+            answer.set_result(COMMITTED)
+            return answer
+        lane = self._lanes.get(commit.partition)
+        if lane is None:
+            lane = self._lanes[commit.partition] = deque()
+            runner = asyncio.get_running_loop().create_task(self._run(commit.partition, lane))
+            self._runners.add(runner)
+            runner.add_done_callback(self._runners.discard)
+        lane.append(_Waiting(prepared, answer))
+        self._queued += 1
+        return answer
+
+    async def _run(self, partition: str, lane: deque[_Waiting]) -> None:
+        """Write what waits in this lane, until nothing does."""
+        most: int | None = None
+        while lane:
+            taken, batch = self._take(partition, lane, most)
+            most = None
+            try:
+                if batch is None:
+                    outcome = await self._alone(partition, taken[0].prepared, is_sure=True)
+                    _answer(taken, outcome)
+                else:
+                    refused_at = await self._write(batch)
+                    if refused_at is None:
+                        _answer(taken, COMMITTED)
+                    elif len(taken) == 1:
+                        _answer(taken, await self._alone(partition, taken[0].prepared, is_sure=False))
+                    else:
+                        # Those before the one that was refused are tried without it; then it comes first, alone.
+                        lane.extendleft(reversed(taken))
+                        self._queued += len(taken)
+                        most = max(1, refused_at)
+            except StoreUnavailable as away:
+                _fail(taken, away)
+                self._queued -= len(lane)
+                _fail(lane, away)  # they would only wait for the same
+                lane.clear()
+            except Exception as error:  # noqa: BLE001 - not swallowed: whoever commits this gets it
+                _fail(taken, error)
+        del self._lanes[partition]
+
+    def _take(self, partition: str, lane: deque[_Waiting], most: int | None) -> tuple[list[_Waiting], Batch | None]:
+        """What can be written together; None where the first one contradicts itself."""
+        batch = Batch(partition)
+        taken: list[_Waiting] = []
+        while lane and (most is None or len(taken) < most) and batch.add(lane[0].prepared):
+            taken.append(lane.popleft())
+        if not taken:
+            taken.append(lane.popleft())
+        self._queued -= len(taken)
+        return taken, batch if batch.commits else None
+
+    async def _write(self, batch: Batch) -> int | None:
+        """Write a batch; None: it is written. Else which of its commits was refused, or has to be looked at."""
+        known = await self._bases(batch)
+        for at, id in _in_order(batch):
+            version = batch.bases[id]
+            held = known.get(id)
+            if (held.version if held else 0) != version:
+                return at
+        writing = batch.write(known, self._stamps, self._replica)
+        return await self._send(writing)
+
+    async def _bases(self, batch: Batch) -> dict[str, Known]:
+        """What is known of the records that the batch writes over; what isn't known well enough is read."""
+        partition = batch.partition
+        known: dict[str, Known] = {}
+        unknown: list[str] = []
+        for id, version in batch.bases.items():
+            held = self._known.get((partition, id))
+            if held is not None:
+                known[id] = held
+            if version and (held is None or held.version < version):
+                unknown.append(id)
+        if unknown:
+            for id, document in (await self._read(partition, unknown)).items():
+                self._learn(partition, document)
+                known[id] = self._known[partition, id]
+        return known
+
+    async def _send(self, writing: Writing) -> int | None:
+        """Send a batch until it is answered. Raises StoreUnavailable when it isn't, or when it can't be told."""
+        partition = writing.partition
+        unanswered = 0
+        while True:
+            try:
+                etags = await self._account.write(partition, writing.operations)
+            except NoAnswer:
+                unanswered += 1
+                if unanswered >= UNANSWERED_TRIES:
+                    raise
+                await asyncio.sleep(UNANSWERED_WAIT_SECONDS * unanswered)
+                continue
+            except Refused as refused:
+                if unanswered:
+                    written = await self._was_written(writing)
+                    if written:
+                        break
+                    if written is None:
+                        raise StoreUnavailable("a commit got no answer, and what came of it can't be told") from refused
+                return writing.owners[refused.index]
+            self._learn_written(writing, etags)
+            break
+        if writing.entries:
+            self._outbox.tell(partition, writing.entries)
+        return None
+
+    async def _was_written(self, writing: Writing) -> bool | None:
+        ids = [operation.document["id"] for operation in writing.operations if isinstance(operation, (Create, Replace))]
+        there = await self._read(writing.partition, ids)
+        for document in there.values():
+            if "version" in document:
+                self._learn(writing.partition, document)
+        return writing.was_written(there)
+
+    def _learn_written(self, writing: Writing, etags: Sequence[str]) -> None:
+        for operation, etag in zip(writing.operations, etags, strict=True):
+            if isinstance(operation, (Create, Replace)) and "version" in operation.document:
+                self._learn(writing.partition, {**operation.document, "_etag": etag})
+
+    async def _alone(self, partition: str, prepared: Prepared, *, is_sure: bool) -> Outcome:
+        """The outcome of a commit that does not go through just so; `is_sure` if it never can."""
+        for _ in range(ALONE_TRIES):
+            outcome = await self._judge(partition, prepared.commit)
+            if outcome is not COMMITTED or is_sure:
+                return outcome
+            batch = Batch(partition)
+            if batch.add(prepared) and await self._write(batch) is None:
+                return COMMITTED
+        raise StoreUnavailable(f"{partition!r} is being written to by too many at once")
+
+    async def _judge(self, partition: str, commit: Commit) -> Outcome:
+        """What is there now, held against what the commit expects."""
+        inbox = {documents.inbox_id(entry): entry for entry in commit.handled}
+        puts = {documents.record_id(put.kind, put.id): put for put in commit.puts}
+        there = await self._read(partition, [*inbox, *puts])
+        repeated = [entry.event_id for id, entry in inbox.items() if id in there]
+        if len(inbox) < len(commit.handled):
+            repeated += [entry.event_id for entry in set(commit.handled) if commit.handled.count(entry) > 1]
+        if repeated:
+            return AlreadyHandled(frozenset(repeated))
+        for id in puts:
+            if id in there:
+                self._learn(partition, there[id])
+        within: dict[str, int] = {}
+        conflicts = set()
+        for put in commit.puts:
+            id = documents.record_id(put.kind, put.id)
+            held = within.get(id, there[id]["version"] if id in there else 0)
+            if held != put.expected:
+                conflicts.add(put.id)
+            within[id] = put.expected + 1
+        return VersionConflict(frozenset(conflicts)) if conflicts else COMMITTED
+
+    # -- the outbox ---------------------------------------------------------------------------------------------
+
+    def listen(self, listener: Listener) -> None:
+        """Have `listener` told of each group of events as soon as it is durable, on the event loop.
+
+        Those of one partition come in order.
+        """
+        self._outbox.listen(listener)
+
+    async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
+        """Up to `limit` entries past position `after`, in order: those that are this replica's to publish."""
+        return await self._outbox.pending(self._leases.held, after, limit)
+
+    def delivered(self, positions: Sequence[int]) -> None:
+        """Forget these soon; a crash before that publishes them again."""
+        self._outbox.delivered(positions)
+
+    # -- the rest -----------------------------------------------------------------------------------------------
+
+    def gauges(self) -> Mapping[str, float]:
+        """What the operator watches, by metric name."""
+        account = self._account
+        return {
+            **{f'cludale_cosmos_request_units_total{{operation="{name}"}}': n for name, n in account.charge.items()},
+            **{f'cludale_cosmos_requests_total{{operation="{name}"}}': n for name, n in account.requests.items()},
+            "cludale_cosmos_throttled_total": account.throttled,
+            "cludale_cosmos_commits_waiting": self._queued,
+            "cludale_cosmos_leases_held": len(self._leases.held),
+        }
+
+    async def close(self) -> None:
+        """Write what waits, hand over what is not published, and close the connections."""
+        self._closed = True
+        while self._runners:
+            await asyncio.wait(self._runners)
+        has_events = True
+        try:
+            has_events = await self._outbox.close() or bool(await self.pending(0, 1))
+        except StoreUnavailable as away:
+            _log.warning("what was published may be published again: %s", away)
+        await self._leases.stop(has_events=has_events)
+        await self._account.close()
+
+
+def _in_order(batch: Batch) -> list[tuple[int, str]]:
+    """The records of a batch, by the commit that first touches them."""
+    return sorted((batch.owner_of(id), id) for id in batch.bases)
+
+
+def _answer(waiting: Iterable[_Waiting], outcome: Outcome) -> None:
+    for _, answer in waiting:
+        if not answer.done():
+            answer.set_result(outcome)
+
+
+def _fail(waiting: Iterable[_Waiting], error: Exception) -> None:
+    for _, answer in waiting:
+        if not answer.done():
+            answer.set_exception(error)
