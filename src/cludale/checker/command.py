@@ -1,10 +1,10 @@
-"""`cludale check`: the checker over a data folder, beside a running server or without one."""
+"""`cludale check`: the checker over a data folder or a database, beside running services or without them."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from cludale.checker.findings import Report
 from cludale.checker.observations import Observation, observation
 from cludale.checker.rendering import as_json, show
 from cludale.checker.whole import check as check_snapshot
+
+if TYPE_CHECKING:
+    from cludale.checker.database import Database
 
 HOLDS, BROKEN, UNCHECKABLE = 0, 1, 2
 _PIPED_COLUMNS = 160
@@ -31,6 +34,15 @@ def check(
     data_dir: Annotated[
         Path, typer.Option("--data-dir", "--data", envvar="CLUDALE_DATA_DIR", help="The data folder.")
     ] = Path("data"),
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CLUDALE_DATABASE_URL",
+            show_envvar=False,
+            help="Check the stores in this PostgreSQL database (postgresql://…) in place of a folder's; "
+            "CLUDALE_DATABASE_URL may name it too.",
+        ),
+    ] = None,
     store: Annotated[Path | None, typer.Option(help="Check this store file in place of the folder's.")] = None,
     ledger: Annotated[Path | None, typer.Option(help="Read this provider's ledger in place of the folder's.")] = None,
     observations: Annotated[
@@ -57,9 +69,7 @@ def check(
     out = Console() if sys.stdout.isatty() else Console(width=_PIPED_COLUMNS)
     try:
         report = _check(
-            data_dir,
-            store=store,
-            ledger=ledger,
+            lambda: _opened(data_dir, database=database, store=store, ledger=ledger, quiet=quiet),
             observations=observations,
             quiet=quiet,
             now=None if at is None else _moment(at),
@@ -78,11 +88,21 @@ def check(
         raise typer.Exit(BROKEN)
 
 
+def _opened(
+    data_dir: Path, *, database: str | None, store: Path | None, ledger: Path | None, quiet: bool
+) -> "DataFolder | Database":
+    if database is None or store is not None:
+        return DataFolder(data_dir, store=store, ledger=ledger)
+    try:
+        from cludale.checker.database import Database  # noqa: PLC0415 - only this needs asyncpg, which is an extra
+    except ModuleNotFoundError as missing:
+        raise _Unusable(f"a database needs the package {missing.name}: pip install 'cludale[distributed]'") from missing
+    return Database(database, quiet=quiet)
+
+
 def _check(
-    data_dir: Path,
+    opened: Callable[[], "DataFolder | Database"],
     *,
-    store: Path | None,
-    ledger: Path | None,
     observations: Path | None,
     quiet: bool,
     now: datetime | None,
@@ -91,7 +111,7 @@ def _check(
     limit: int,
 ) -> Report:
     with (
-        DataFolder(data_dir, store=store, ledger=ledger) as folder,
+        opened() as snapshot,
         Progress(
             TextColumn("{task.description:<20}"),
             BarColumn(),
@@ -108,7 +128,7 @@ def _check(
             progress.update(task, description=stage, completed=done, total=total)
 
         return check_snapshot(
-            folder,
+            snapshot,
             now=now,
             quiet=quiet,
             skew=skew,
