@@ -1,0 +1,102 @@
+"""The on-sale workbook asks for nothing that the code does not emit."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.served import Served
+from tests.telemetry.receiver import Receiver
+from tests.telemetry.test_one_order import buy, wait_for
+
+from cludale.services.catalogue import CATALOGUE
+from cludale.telemetry.measures import Measures
+
+WORKBOOK = Path(__file__).parents[2] / "infra/workbooks/on-sale.workbook.json"
+QUERIES = {
+    item["name"]: item["content"]["query"]
+    for item in json.loads(WORKBOOK.read_text())["items"]
+    if "query" in item["content"]
+}
+BUILT_IN = {
+    "customMetrics": {"timestamp", "name", "value", "valueSum", "valueCount", "customDimensions", "cloud_RoleName"},
+    "requests": {
+        "timestamp", "name", "duration", "success", "resultCode", "itemCount", "customDimensions", "cloud_RoleName",
+        "operation_Id",
+    },
+}  # fmt: skip
+"""The columns of Application Insights' tables that the queries may use."""
+WORDS = {
+    "and", "asc", "avg", "bin", "by", "count", "countif", "desc", "extend", "false", "iff", "in", "matches", "max",
+    "null", "or", "order", "percentile", "project", "real", "regex", "round", "startswith", "strcat", "sum", "sumif",
+    "summarize", "toint", "top", "tostring", "where",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shown(watched: Served, receiver: Receiver) -> dict[str, set[str]]:
+    """What the server shows at /metrics: names and labels."""
+    wait_for(receiver, buy(watched))
+    families = {
+        family.name: {label for sample in family.samples for label in sample.labels}
+        for family in text_string_to_metric_families(watched.http.get("/metrics").text)
+    }
+    for measure in vars(Measures()).values():
+        assert measure.name in families
+        families[measure.name] |= set(measure.labels)
+    return families
+
+
+@pytest.mark.parametrize("title", QUERIES)
+def test_each_metric_and_label_is_one_that_is_emitted(title: str, shown: dict[str, set[str]]) -> None:
+    query = QUERIES[title]
+    if not query.startswith("customMetrics"):
+        return
+    names = re.findall(r'"(cludale_\w+)"', query)
+    assert names
+    for name in names:
+        assert name in shown, f"no such metric: {name}"
+        assert set(re.findall(r"customDimensions\.(\w+)", query)) <= shown[name]
+
+
+@pytest.mark.parametrize("title", QUERIES)
+def test_each_event_is_in_the_catalogue(title: str) -> None:
+    names = set(re.findall(r'"([A-Z][a-z]+[A-Z]\w+)"', QUERIES[title]))
+    assert names <= set(CATALOGUE.types)
+
+
+@pytest.mark.parametrize("title", QUERIES)
+def test_each_span_and_attribute_is_one_that_is_emitted(title: str, watched: Served, receiver: Receiver) -> None:
+    query = QUERIES[title]
+    if not query.startswith("requests"):
+        return
+    wait_for(receiver, buy(watched))
+    names = {span.name for span in receiver.spans}
+    attributes = {name for span in receiver.spans for name in span.attributes}
+    for exact in re.findall(r'name == "([^"]+)"', query):
+        assert exact in names
+    for start in re.findall(r'name startswith "([^"]+)"', query):
+        assert any(name.startswith(start) for name in names)
+    assert set(re.findall(r'customDimensions\["([^"]+)"\]', query)) <= attributes
+
+
+@pytest.mark.parametrize("title", QUERIES)
+def test_each_column_is_the_tables_own_or_made_in_the_query(title: str) -> None:
+    query = QUERIES[title]
+    table = query.partition("\n")[0]
+    bare = re.sub(r'"[^"]*"|customDimensions\.\w+', " ", query.partition("\n")[2])
+    made = set(re.findall(r"(\w+) =(?![=~])", bare))
+    used = set(re.findall(r"\b[A-Za-z_]\w*\b", re.sub(r"\b\d+\w*\b", " ", bare)))
+    assert used - made - WORDS - BUILT_IN[table] == set()
+
+
+def test_the_workbook_is_one_that_application_insights_reads() -> None:
+    workbook = json.loads(WORKBOOK.read_text())
+    assert workbook["version"] == "Notebook/1.0"
+    names = [item["name"] for item in workbook["items"]]
+    assert len(names) == len(set(names))
+    for item in workbook["items"]:
+        if item["type"] == 3:
+            assert item["content"]["version"] == "KqlItem/1.0"
+            assert item["content"]["timeContextFromParameter"] == "TimeRange"
