@@ -1,0 +1,52 @@
+"""What processes used, with all that they started: `/proc`, read from outside."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from benchmarks.server import TICK
+
+_PAGE_MIB = 4096 / 2**20
+
+
+def trees(roots: Iterable[int]) -> dict[int, list[int]]:
+    """Each root with its descendants that run now."""
+    children: dict[int, list[int]] = defaultdict(list)
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and (fields := _fields(int(entry.name))):
+            children[int(fields[1])].append(int(entry.name))
+    found = {}
+    for root in roots:
+        tree = [root]
+        for pid in tree:
+            tree += children[pid]
+        found[root] = tree
+    return found
+
+
+def cpu_by_kind(kinds: Mapping[int, str]) -> dict[str, float]:
+    """CPU seconds, user and system, of each kind of process, those of descendants that have ended included."""
+    used: dict[str, float] = defaultdict(float)
+    for root, tree in trees(kinds).items():
+        for pid in tree:
+            used[kinds[root]] += sum(int(each) for each in _fields(pid)[11:15]) * TICK
+    return dict(used)
+
+
+def memory_by_kind(kinds: Mapping[int, str]) -> dict[str, float]:
+    """Resident MiB of each kind; what processes share counts for each of them."""
+    resident: dict[str, float] = defaultdict(float)
+    for root, tree in trees(kinds).items():
+        for pid in tree:
+            fields = _fields(pid)
+            resident[kinds[root]] += int(fields[21]) * _PAGE_MIB if fields else 0.0
+    return dict(resident)
+
+
+def _fields(pid: int) -> list[str]:
+    """The fields of `stat` from the state on; none for a process that is gone."""
+    try:
+        # The name in brackets may hold anything, so what counts begins after its end.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
