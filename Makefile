@@ -87,6 +87,11 @@ $(VENV)/.runs: requirements.lock pyproject.toml | $(VENV)/bin/python
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(VENV)/.distributed: $(VENV)/.runs requirements-distributed.lock
+	@echo "Installing what it needs distributed into $(VENV) …"
+	@$(PIP) install --require-hashes --no-deps -r requirements-distributed.lock
+	@touch $@
+
 $(VENV)/.checks: $(VENV)/.runs requirements-dev.lock
 	@echo "Installing what checks it into $(VENV) …"
 	@$(PIP) install --require-hashes --no-deps -r requirements-dev.lock

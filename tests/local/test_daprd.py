@@ -23,9 +23,9 @@ EVENT = {"specversion": "1.0", "id": "e-1", "type": "OrderPlaced", "source": "or
 def start(nats: Nats, postgres_server: Postgres, tmp_path: Path) -> Start:
     need("daprd")
     secrets = {
-        "CLUDALE_BROKER_URL": nats.url,
-        "CLUDALE_STATE_URL": postgres_server.url,
-        "CLUDALE_ORGANIZER_KEY": "the key",
+        "broker-url": nats.url,
+        "state-url": postgres_server.url,
+        "organizer-key": "the key",
         "UNRELATED": "nobody's business",
     }
     return lambda app: running_daprd(
@@ -74,9 +74,9 @@ async def test_without_the_token_nothing_is_done(start: Start) -> None:
 
 async def test_an_app_reads_its_secrets_and_nothing_else_of_the_environment(start: Start) -> None:
     async with start("concerts") as sidecar, client(sidecar) as http:
-        key = await http.get("/v1.0/secrets/secrets/CLUDALE_ORGANIZER_KEY")
+        key = await http.get("/v1.0/secrets/secrets/organizer-key")
         other = await http.get("/v1.0/secrets/secrets/UNRELATED")
-    assert key.json() == {"CLUDALE_ORGANIZER_KEY": "the key"}
+    assert key.json() == {"organizer-key": "the key"}
     assert other.status_code == 403
 
 

@@ -15,7 +15,7 @@ from cludale.local.part import Launch, Part, answers
 SOURCES = Path(__file__).resolve().parents[3]
 COMPONENTS = SOURCES / "docker" / "components"
 GRACE_SECONDS = 5
-ALLOWED_SECRETS = ("CLUDALE_ORGANIZER_KEY", "CLUDALE_DATABASE_URL", "CLUDALE_BROKER_URL", "CLUDALE_STATE_URL")
+ALLOWED_SECRETS = ("organizer-key", "database-url", "token-key", "smtp-password")
 
 
 class Broker(StrEnum):
@@ -58,13 +58,18 @@ class Daprd(Part):
         self.folder = folder.resolve()
         self.app_port = app_port
         free, self.grpc_port, self.internal_port, self.metrics_port = free_ports(4)
-        self.http_port = http_port or free
+        self.port = self.http_port = http_port or free
         self.api_token = api_token
         self.app_token = app_token
         self._resources = list(resources)
         self._secrets = dict(secrets or {})
         self._neighbours = (neighbours or self.folder / "neighbours.db").resolve()
         self._otlp_endpoint = otlp_endpoint
+
+    @property
+    def http_url(self) -> str:
+        """The same as `url`."""
+        return self.url
 
     @property
     def url(self) -> str:

@@ -6,7 +6,7 @@ Nothing is downloaded or built here; the message says which make target does.
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ class _Source(NamedTuple):
     """Where else than on the PATH a program may be, and what brings it here."""
 
     target: str
+    before_path: tuple[str, ...] = ()
     installed: tuple[str, ...] = ()
     cached: tuple[str, ...] = ("bin",)
 
@@ -26,14 +27,17 @@ _POSTGRES = _Source(
     installed=("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin"),
     cached=("postgres/*/pginstall/bin",),
 )
-_RABBITMQ = _Source("make rabbitmq (as root)", installed=("/usr/sbin", "/usr/lib/rabbitmq/bin"), cached=())
+# what Debian puts on the PATH goes on as a user of its own, in a folder of its own
+_RABBITMQ = _Source(
+    "make rabbitmq (as root)", before_path=("/usr/lib/rabbitmq/bin",), installed=("/usr/sbin",), cached=()
+)
 _SOURCES = {
     "postgres": _POSTGRES,
     "initdb": _POSTGRES,
     "nats-server": _Source("make nats"),
     "daprd": _Source("make daprd", installed=("~/.dapr/bin",)),
     "rabbitmq-server": _RABBITMQ,
-    "rabbitmqctl": _RABBITMQ,
+    "epmd": _RABBITMQ,
 }
 
 
@@ -49,15 +53,13 @@ class MissingProgram(Exception):
 def find(program: str) -> Path:
     """The program's file, with links resolved. Raises MissingProgram; `program` is one that this module knows."""
     source = _SOURCES[program]
-    on_path = shutil.which(program)
-    if on_path:
-        return Path(on_path).resolve()
-    for folder in _folders(source):
-        there = shutil.which(program, path=str(folder))
+    folders = [*_expanded(source.before_path), None, *_expanded(source.installed), *_expanded(_cached(source))]
+    for folder in folders:
+        there = shutil.which(program, path=None if folder is None else str(folder))
         if there:
             return Path(there).resolve()
-    cached = [str(cache_folder() / pattern) for pattern in source.cached]
-    raise MissingProgram(program, ["PATH", *source.installed, *cached], source.target)
+    searched = [*source.before_path, "PATH", *source.installed, *_cached(source)]
+    raise MissingProgram(program, searched, source.target)
 
 
 def cache_folder() -> Path:
@@ -69,11 +71,13 @@ def cache_folder() -> Path:
     return (sources if (sources / "Makefile").is_file() else Path.cwd()) / ".cache"
 
 
-def _folders(source: _Source) -> Iterator[Path]:
-    for pattern in source.installed:
+def _cached(source: _Source) -> list[str]:
+    return [str(cache_folder() / pattern) for pattern in source.cached]
+
+
+def _expanded(patterns: Iterable[str]) -> Iterator[Path]:
+    for pattern in patterns:
         yield from _matches(Path(pattern).expanduser())
-    for pattern in source.cached:
-        yield from _matches(cache_folder() / pattern)
 
 
 def _matches(pattern: Path) -> list[Path]:

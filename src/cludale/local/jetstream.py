@@ -10,8 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
-from cludale.compose import HEARS
-from cludale.services.catalogue import CATALOGUE
+from cludale.local.topology import DEAD_LETTERS, TOPICS, dead_letters_of, topics_heard
 
 STREAM = "cludale"
 DUPLICATE_WINDOW_SECONDS = 120
@@ -19,7 +18,6 @@ DUPLICATE_WINDOW_SECONDS = 120
 MAX_BYTES = 8 * 2**30
 ACK_WAIT_SECONDS = 30
 MAX_ACK_PENDING = 500
-DEAD_LETTERS = "dead-letters"
 ANSWER_SECONDS = 5
 _NANOSECONDS = 1_000_000_000
 _NO_SUCH_STREAM = 10059
@@ -116,10 +114,9 @@ async def ensure_stream(url: str, services: Collection[str]) -> None:
 
 def stream_of(services: Collection[str]) -> dict[str, Any]:
     """The stream's configuration, as JetStream's API wants it."""
-    topics = sorted(topic.name for topic in CATALOGUE.topics)
     return {
         "name": STREAM,
-        "subjects": [*topics, *(dead_letters_of(service) for service in sorted(services))],
+        "subjects": [*TOPICS, *(dead_letters_of(service) for service in sorted(services))],
         "storage": "file",
         # a message stays until each consumer of its subject has acknowledged it
         "retention": "interest",
@@ -136,10 +133,9 @@ def consumers_of(service: str) -> list[dict[str, Any]]:
 
     As the component file has them (docker/components/nats): Dapr takes a consumer that is there as it is.
     """
-    heard = HEARS.get(service, frozenset())
-    topics = [topic.name for topic in CATALOGUE.topics if any(event.__name__ in heard for event in topic.events)]
-    subjects = {topic: topic for topic in topics}
-    if topics:
+    # by the component through which a topic is heard
+    subjects = {topic: topic for topic in topics_heard(service)}
+    if subjects:
         subjects[DEAD_LETTERS] = dead_letters_of(service)
     return [
         {
@@ -155,11 +151,6 @@ def consumers_of(service: str) -> list[dict[str, Any]]:
         }
         for name, subject in subjects.items()
     ]
-
-
-def dead_letters_of(service: str) -> str:
-    """The topic of what a service could not take."""
-    return f"{service}-{DEAD_LETTERS}"
 
 
 def _check(answer: dict[str, Any], what: str) -> None:

@@ -38,6 +38,11 @@ class Nats(Part):
         return f"http://{LOOPBACK}:{self.monitoring_port}"
 
     @property
+    def http_url(self) -> str:
+        """The same as `monitoring_url`."""
+        return self.monitoring_url
+
+    @property
     def _password_file(self) -> Path:
         return self.folder / "password"
 

@@ -13,8 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
-
-import httpx
+from urllib.parse import urlsplit
 
 from cludale.local.tether import tethered
 
@@ -47,6 +46,9 @@ class Part(ABC):
     orphan_signal: ClassVar[signal.Signals] = signal.SIGKILL
     """What it gets when we are gone."""
 
+    port: int = 0
+    """The one by which it is known, of those that it listens on."""
+
     def __init__(self, name: str, log: Path) -> None:
         self.name = name
         self.log = log
@@ -63,6 +65,11 @@ class Part(ABC):
     @abstractmethod
     async def is_ready(self) -> bool:
         """Does it do its work?"""
+
+    @property
+    def http_url(self) -> str | None:
+        """Where it answers HTTP, if it does."""
+        return None
 
     @property
     def pid(self) -> int | None:
@@ -174,9 +181,17 @@ def how(status: int) -> str:
 
 
 async def answers(url: str) -> bool:
-    """Does the address answer with a good status?"""
+    """Does the address (`http://host:port/path`) answer with a good status?"""
+    there = urlsplit(url)
+    request = f"GET {there.path or '/'} HTTP/1.1\r\nhost: {there.netloc}\r\nconnection: close\r\n\r\n"
     try:
-        async with httpx.AsyncClient(timeout=_ANSWER_SECONDS, trust_env=False) as http:
-            return (await http.get(url)).is_success
-    except httpx.HTTPError:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            reader, writer = await asyncio.open_connection(there.hostname, there.port)
+            try:
+                writer.write(request.encode())
+                status = await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, ValueError):
         return False
+    return status.startswith((b"HTTP/1.1 2", b"HTTP/1.0 2"))

@@ -1,0 +1,132 @@
+"""Everything that runs, laid out: which parts there are, with which ports, tokens, folders and environments."""
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from cludale.adapters.system.keys import kept_key
+from cludale.compose import SERVICES
+from cludale.local.daprd import Broker, Daprd, resources_for
+from cludale.local.nats import Nats
+from cludale.local.part import Part
+from cludale.local.postgres import Postgres
+from cludale.local.rabbitmq import RabbitMq
+from cludale.local.services import GatewayProcess, ServiceProcess
+from cludale.settings import Settings
+
+MAX_REPLICAS = 16
+
+
+class UnusableReplicas(ValueError):
+    """`--replicas` says something that can't be; the message says what would do."""
+
+
+class Replica(NamedTuple):
+    """One process of a service, and its sidecar."""
+
+    service: ServiceProcess
+    sidecar: Daprd
+
+
+class Deployment:
+    """The parts of one platform on this machine, over one data folder. Starts nothing."""
+
+    def __init__(self, settings: Settings, *, broker: Broker, replicas: Mapping[str, int]) -> None:
+        """`replicas`: how many processes of each service. Raises OSError, UnusableKey."""
+        self.settings = settings
+        self.broker_kind = broker
+        self.folder = settings.data_dir.resolve()
+        self.logs = self.folder / "logs"
+        self.organizer_key = settings.organizer_key or kept_key(self.folder / "organizer.key")
+        self._token_key = kept_key(self.folder / "token.key")
+        self.postgres = Postgres(self.folder / "postgres", log=self._log("postgres"))
+        kind = Nats if broker is Broker.NATS else RabbitMq
+        self.broker: Nats | RabbitMq = kind(self.folder / broker, log=self._log(broker))
+        self.replicas: list[Replica] = []
+        self._replica_counts = replicas
+        self.gateway: GatewayProcess | None = None
+
+    def add_services(self) -> None:
+        """Lay out the services, once database and broker run and have addresses."""
+        self.replicas = [
+            self._replica(service, number)
+            for service in SERVICES
+            for number in range(1, self._replica_counts.get(service, 1) + 1)
+        ]
+        self.gateway = GatewayProcess(
+            self.folder,
+            self._log("gateway"),
+            host=self.settings.host,
+            port=self.settings.port,
+            token=secrets.token_urlsafe(24),
+            backends={
+                service: [each.service.url for each in self.replicas if each.service.service == service]
+                for service in SERVICES
+            },
+            environment={"CLUDALE_DATA_DIR": str(self.folder)},
+        )
+
+    def parts(self) -> list[Part]:
+        """All of them, in the order in which they are started."""
+        return [
+            self.postgres,
+            self.broker,
+            *(each.sidecar for each in self.replicas),
+            *(each.service for each in self.replicas),
+            *([self.gateway] if self.gateway is not None else []),
+        ]
+
+    def _replica(self, service: str, number: int) -> Replica:
+        name = f"{service}-{number}"
+        sidecar = Daprd(
+            service,
+            self.folder / "dapr",
+            name=f"{name}-sidecar",
+            log=self._log(f"{name}-sidecar"),
+            resources=resources_for(self.broker_kind),
+            secrets={
+                "broker-url": self.broker.url,
+                "state-url": self.postgres.url,
+                "database-url": self.postgres.url,
+                "organizer-key": self.organizer_key,
+            },
+            api_token=secrets.token_urlsafe(24),
+            app_token=secrets.token_urlsafe(24),
+            otlp_endpoint=self.settings.otlp_endpoint,
+        )
+        process = ServiceProcess(service, name, self._log(name), self._environment(service, number, sidecar))
+        sidecar.app_port = process.port
+        return Replica(process, sidecar)
+
+    def _environment(self, service: str, number: int, sidecar: Daprd) -> dict[str, str]:
+        """What differs from our own environment, whose settings mean the same to a service as they do embedded."""
+        return {
+            **sidecar.environment,
+            "CLUDALE_DAPR": "1",
+            "CLUDALE_DATA_DIR": str(self.folder),
+            "CLUDALE_DATABASE_URL": self.postgres.url,
+            "CLUDALE_ORGANIZER_KEY": self.organizer_key,
+            "CLUDALE_TOKEN_KEY": self._token_key,
+            # the first start of one process puts the demo concerts on, not that of each
+            "CLUDALE_DEMO": "1" if self.settings.demo and (service, number) == ("concerts", 1) else "0",
+        }
+
+    def _log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+
+def replicas_from(wishes: list[str]) -> dict[str, int]:
+    """`["concerts=2", "all=1"]` as numbers by service; a service's own wish counts more than `all`'s.
+
+    Raises UnusableReplicas.
+    """
+    numbers: dict[str, int] = {}
+    for wish in wishes:
+        name, _, text = wish.partition("=")
+        if name != "all" and name not in SERVICES:
+            raise UnusableReplicas(f"there is no service {name!r}; these are: all, {', '.join(SERVICES)}")
+        if not text.isdecimal() or not 1 <= int(text) <= MAX_REPLICAS:
+            raise UnusableReplicas(f"--replicas {wish}: wanted is {name}=N, N from 1 to {MAX_REPLICAS}")
+        numbers[name] = int(text)
+    return {service: numbers.get(service, numbers.get("all", 1)) for service in SERVICES}

@@ -1,0 +1,117 @@
+"""The services and the gateway as processes: what `cludale serve` and `cludale gateway` start."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from cludale.local.free_ports import LOOPBACK, free_port, free_ports
+from cludale.local.part import Launch, Part, answers
+
+START_SECONDS = 60
+STOP_SECONDS = 30
+"""More than CLUDALE_SHUTDOWN_SECONDS by default: a service ends by itself before it is ended."""
+
+
+class ServiceProcess(Part):
+    """One replica of a service. Ready when it answers and its sidecar and store are there."""
+
+    ready_seconds: ClassVar[float] = START_SECONDS
+    stop_seconds: ClassVar[float] = STOP_SECONDS
+
+    def __init__(self, service: str, name: str, log: Path, environment: Mapping[str, str]) -> None:
+        super().__init__(name, log)
+        self.service = service
+        self.port = free_port()
+        self._environment = dict(environment)
+
+    @property
+    def http_url(self) -> str:
+        """The same as `url`."""
+        return self.url
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    async def prepare(self) -> None:
+        """Nothing: it makes what it needs."""
+
+    def launch(self) -> Launch:
+        """`cludale serve`, with this Python."""
+        own = {"CLUDALE_HOST": LOOPBACK, "CLUDALE_PORT": str(self.port)}
+        return Launch([sys.executable, "-m", "cludale", "serve", self.service], self._environment | own)
+
+    async def is_ready(self) -> bool:
+        """It says so itself."""
+        return await answers(f"{self.url}/readyz")
+
+
+class GatewayProcess(Part):
+    """The gateway before all replicas."""
+
+    ready_seconds: ClassVar[float] = START_SECONDS
+    stop_seconds: ClassVar[float] = STOP_SECONDS
+
+    def __init__(
+        self,
+        folder: Path,
+        log: Path,
+        *,
+        host: str,
+        port: int,
+        token: str,
+        backends: Mapping[str, list[str]],
+        environment: Mapping[str, str],
+    ) -> None:
+        """`backends`: the addresses of each service's replicas; port 0 takes a free one."""
+        super().__init__("gateway", log)
+        self.host = host
+        free, self.admin_port = free_ports(2)
+        self.port = port or free
+        self.token = token
+        self._routes = folder / "gateway.json"
+        self._backends = backends
+        self._environment = dict(environment)
+        self._written = False
+
+    @property
+    def http_url(self) -> str:
+        """The same as `url`."""
+        return self.url
+
+    @property
+    def url(self) -> str:
+        """The platform's address, as this machine reaches it."""
+        host = LOOPBACK if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def admin_url(self) -> str:
+        """Its admin API."""
+        return f"http://{LOOPBACK}:{self.admin_port}"
+
+    async def prepare(self) -> None:
+        """Write the routes, once: what the admin API changes outlives a restart of the gateway."""
+        if not self._written:
+            self._routes.parent.mkdir(parents=True, exist_ok=True)
+            services = {name: {"backends": [{"url": url} for url in urls]} for name, urls in self._backends.items()}
+            self._routes.write_text(json.dumps({"services": services}, indent=2))
+            self._written = True
+
+    def launch(self) -> Launch:
+        """`cludale gateway`, with this Python."""
+        own = {
+            "CLUDALE_HOST": self.host,
+            "CLUDALE_PORT": str(self.port),
+            "CLUDALE_GATEWAY_ADMIN_PORT": str(self.admin_port),
+            "CLUDALE_GATEWAY_TOKEN": self.token,
+        }
+        argv: list[str | Path] = [sys.executable, "-m", "cludale", "gateway", "--config", self._routes]
+        return Launch(argv, self._environment | own)
+
+    async def is_ready(self) -> bool:
+        """Every service has a replica that is ready."""
+        return await answers(f"{self.url}/readyz")
