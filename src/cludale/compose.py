@@ -22,7 +22,7 @@ from cludale.adapters.inprocess.calls import InProcessContacts, InProcessSeats
 from cludale.adapters.log_messages import LoggedMessages
 from cludale.adapters.simulated_payments import METHODS, Ledger, SimulatedProvider
 from cludale.adapters.smtp import Encryption, SmtpMailer
-from cludale.adapters.sqlite import SqliteReader, SqliteStore, StoreFailed, open_readonly
+from cludale.adapters.sqlite import SqliteStore, StoreFailed, open_readonly
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.system.keys import kept_key
 from cludale.demo import demo_concerts
@@ -34,7 +34,7 @@ from cludale.ports.bus import Subscription
 from cludale.ports.contacts import Contacts
 from cludale.ports.messengers import Mailer
 from cludale.ports.outbox import Outbox
-from cludale.ports.records import Kind, Records
+from cludale.ports.records import Key, Kind, Page, Query, Records, Stored
 from cludale.ports.seats import Seats
 from cludale.runtime import dead_letters
 from cludale.runtime.backoff import Backoff
@@ -131,9 +131,31 @@ def new_store(path: Path) -> SqliteStore:
     return SqliteStore(path, KINDS, Codec(CATALOGUE))
 
 
-def store_to_read(path: Path) -> SqliteReader:
-    """An existing store for a tool, beside a running server or without one."""
-    return open_readonly(path, KINDS)
+class Reader(Protocol):
+    """What a tool reads records from."""
+
+    async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
+        """As Records."""
+        ...
+
+    async def find(self, kind: Kind, query: Query) -> Page:
+        """As Records."""
+        ...
+
+    async def close(self) -> None:
+        """Let go."""
+        ...
+
+
+async def store_to_read(where: Path | str) -> Reader:
+    """The existing store in this file, or in the PostgreSQL database at this address: for a tool, beside servers."""
+    if isinstance(where, Path):
+        return open_readonly(where, KINDS)
+    try:
+        from cludale.adapters.postgres import PostgresReader  # noqa: PLC0415 - only this shape needs asyncpg
+    except ModuleNotFoundError as missing:
+        raise _without_asyncpg(missing) from missing
+    return await PostgresReader.open(where, KINDS)
 
 
 def audit_over(records: Records) -> Audit:
@@ -472,15 +494,16 @@ def _store(settings: Settings, only: Collection[str]) -> Store:
     return SqliteStore(settings.data_dir / STORE, KINDS, Codec(CATALOGUE), on_fatal=_end_process)
 
 
+def _without_asyncpg(missing: ModuleNotFoundError) -> MissingSetting:
+    return MissingSetting(f"CLUDALE_DATABASE_URL needs the package {missing.name}: pip install 'cludale[distributed]'")
+
+
 def _postgres_store(url: str, only: Collection[str]) -> Store:
     """One schema a process: the service's own, or one for several."""
     try:
         from cludale.adapters.postgres import PostgresStore  # noqa: PLC0415 - only this shape needs asyncpg
     except ModuleNotFoundError as missing:
-        raise MissingSetting(
-            f"CLUDALE_DATABASE_URL is set, and the package {missing.name} is not there: "
-            "pip install 'cludale[distributed]'"
-        ) from missing
+        raise _without_asyncpg(missing) from missing
     kinds = [kind for kind in KINDS if kind.service in only or kind in dead_letters.KINDS]
     schema = next(iter(only)) if len(only) == 1 else "cludale"
     return PostgresStore(url, kinds, Codec(CATALOGUE), schema=schema)

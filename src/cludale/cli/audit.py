@@ -70,8 +70,8 @@ def order(
 @app.command()
 def verify(
     *,
-    data: Annotated[Path | None, typer.Option(help="The data folder. Without it, the one in the settings.")] = None,
-    url: Annotated[str | None, typer.Option(help="Ask this server instead of reading a data folder.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The data folder. Without it, what the settings name.")] = None,
+    url: Annotated[str | None, typer.Option(help="Ask this server instead of reading its store.")] = None,
     json: Json = False,
 ) -> None:
     """Check the chain of hashes, beside a running server or without one.
@@ -86,7 +86,7 @@ def verify(
 
         with _progress() as progress:
             task = progress.add_task("verifying", total=None)
-            verdict = offline.verify(_folder(data), lambda done, of: progress.update(task, completed=done, total=of))
+            verdict = offline.verify(_place(data), lambda done, of: progress.update(task, completed=done, total=of))
     if json:
         print_json(verdict)
     elif verdict["ok"]:
@@ -108,7 +108,7 @@ def replay(
         str | None, typer.Option(help="Rebuild the state as it was at this time, without comparing.")
     ] = None,
     into: Annotated[Path | None, typer.Option(help="Keep what is rebuilt in this new file.")] = None,
-    data: Annotated[Path | None, typer.Option(help="The data folder. Without it, the one in the settings.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The data folder. Without it, what the settings name.")] = None,
     json: Json = False,
 ) -> None:
     """Rebuild state from the log into an empty store, and compare it with the live one.
@@ -121,7 +121,7 @@ def replay(
     with _progress() as progress:
         task = progress.add_task("folding events", total=None)
         outcome = offline.replay(
-            _folder(data),
+            _place(data),
             services or None,
             until=moment,
             into=into,
@@ -184,8 +184,12 @@ def _brief(event: dict[str, Any]) -> dict[str, Any]:
     return {**event, "what": what}
 
 
-def _folder(data: Path | None) -> Path:
-    return data or Settings.from_env(os.environ).data_dir
+def _place(data: Path | None) -> Path | str:
+    """The folder that was named, else the database in the settings, else the folder there."""
+    if data is not None:
+        return data
+    settings = Settings.from_env(os.environ)
+    return settings.database_url or settings.data_dir
 
 
 def _time(text: str) -> datetime:

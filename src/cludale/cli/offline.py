@@ -1,4 +1,4 @@
-"""`audit verify` and `audit replay` on a data folder: beside a running server, or without one. Writes nothing there."""
+"""`audit verify` and `audit replay` on a data folder or a database, beside running servers. Writes nothing there."""
 
 import asyncio
 import tempfile
@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from cludale.adapters.sqlite import SqliteReader, StoreInUse
+from cludale.adapters.sqlite import StoreInUse
 from cludale.cli.screen import NO, fail
-from cludale.compose import STORE, audit_over, new_store, replays, store_to_read
+from cludale.compose import STORE, MissingSetting, Reader, audit_over, new_store, replays, store_to_read
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Records, SchemaRefused, StoreUnavailable
 from cludale.runtime.replay import CannotFold, Difference, NotEmpty, Rebuild, Replay
@@ -31,11 +31,15 @@ class Outcome(NamedTuple):
     differences: Sequence[Difference]
 
 
-def verify(folder: Path, progress: Tell) -> dict[str, Any]:
-    """Follow the chain in the folder's store. Ends the program with one line if there is none."""
+Place = Path | str
+"""A data folder, or the address of a PostgreSQL database."""
+
+
+def verify(place: Place, progress: Tell) -> dict[str, Any]:
+    """Follow the chain in the store there. Ends the program with one line if there is none."""
 
     async def run() -> dict[str, Any]:
-        live = _open(folder)
+        live = await _open(place)
         try:
             verdict = await audit_over(cast("Records", live)).verify(progress)
         finally:
@@ -46,18 +50,18 @@ def verify(folder: Path, progress: Tell) -> dict[str, Any]:
     try:
         return asyncio.run(run())
     except StoreUnavailable as error:
-        fail(f"{folder}: {error}")
+        fail(f"{_name(place)}: {error}")
 
 
 def replay(
-    folder: Path,
+    place: Place,
     services: Sequence[str] | None,
     *,
     until: datetime | None,
     into: Path | None,
     progress: Tell,
 ) -> Outcome:
-    """Rebuild from the folder's log, and compare unless it is the state of another time."""
+    """Rebuild from the log there, and compare unless it is the state of another time."""
     all_replays = replays()
     known = [each.service for each in all_replays]
     for service in services or ():
@@ -67,7 +71,7 @@ def replay(
     if into is not None and into.exists():
         fail(f"{into} is there already; name a new file")
     try:
-        return asyncio.run(_replay(folder, chosen, until=until, into=into, progress=progress))
+        return asyncio.run(_replay(place, chosen, until=until, into=into, progress=progress))
     except (StoreUnavailable, StoreInUse, NotEmpty) as error:
         fail(str(error))
     except (UnreadableEntry, CannotFold) as error:
@@ -75,10 +79,10 @@ def replay(
 
 
 async def _replay(
-    folder: Path, chosen: Sequence[Replay], *, until: datetime | None, into: Path | None, progress: Tell
+    place: Place, chosen: Sequence[Replay], *, until: datetime | None, into: Path | None, progress: Tell
 ) -> Outcome:
     codec = Codec(CATALOGUE)
-    live = _open(folder)
+    live = await _open(place)
     try:
         with tempfile.TemporaryDirectory(prefix="cludale-replay-") as scratch:
             rebuilt = new_store(into or Path(scratch) / STORE)
@@ -94,11 +98,18 @@ async def _replay(
         await live.close()
 
 
-def _open(folder: Path) -> SqliteReader:
-    path = folder / STORE
-    if not path.exists():
-        fail(f"there is no store in {folder}: name the data folder with --data or CLUDALE_DATA_DIR")
+async def _open(place: Place) -> Reader:
+    if isinstance(place, Path):
+        path = place / STORE
+        if not path.exists():
+            fail(f"there is no store in {place}: name the data folder with --data or CLUDALE_DATA_DIR")
+        place = path
     try:
-        return store_to_read(path)
-    except (SchemaRefused, StoreUnavailable) as error:
-        fail(f"{path}: {error}")
+        return await store_to_read(place)
+    except (SchemaRefused, StoreUnavailable, MissingSetting) as error:
+        fail(f"{_name(place)}: {error}")
+
+
+def _name(place: Place) -> str:
+    """Without a password."""
+    return str(place) if isinstance(place, Path) else "CLUDALE_DATABASE_URL"
