@@ -38,6 +38,16 @@ class OnSale:
         self._buyers = buyers
 
     async def run(self) -> None:
+        """Until everyone has an answer to go home with."""
+        while self._waiting:
+            await self._ask()
+
+    @property
+    def _waiting(self) -> int:
+        """How many of the buyers have no such answer yet, of those who have come."""
+        return self._buyers - sum(self.statuses[status] for status in FINAL)
+
+    async def _ask(self) -> None:
         load = Load(
             self._target,
             self._requests(),
@@ -49,8 +59,9 @@ class OnSale:
         assert not tally.errors, tally.errors
 
     def _requests(self) -> Iterator[bytes]:
-        number = 0
-        while number - self.statuses[503] < self._buyers:
+        """One for each who waits; those who are turned away meanwhile come once more, if it goes on so long."""
+        waiting, away, number = self._waiting, self.statuses[503], 0
+        while number - (self.statuses[503] - away) < waiting:
             wish = b'{"concertId":"%s","userId":"buyer-%d","quantity":1}' % (self._concert.encode(), number)
             yield self._target.request("POST", "/orders", wish)
             number += 1

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import msgspec
 
+from cludale.adapters.dapr import inbound
 from cludale.adapters.embedded import bus as embedded_bus
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope
@@ -23,6 +24,7 @@ from cludale.ports.payment_gateway import GatewayTrouble
 from cludale.ports.records import Commit, Committed, Handled, Key, Outcome, Put
 from cludale.ports.seats import SeatsHeld
 from cludale.runtime import aggregates, gate, idempotency, relay
+from cludale.runtime.dead_letters import DeadLetters
 from cludale.services.audit import domain as audit_domain
 from cludale.services.audit import service as audit_service
 from cludale.services.audit import store as audit_store
@@ -742,6 +744,40 @@ def _(stack: ExitStack) -> None:
 @bug("bus: an event that is to be delivered again is dropped")
 def _(stack: ExitStack) -> None:
     swap(stack, embedded_bus._Queue, "_again", lambda self, delivery, batch: batch.close())
+
+
+@bug("dapr: an event that came too early is answered as taken")
+def _(stack: ExitStack) -> None:
+    swap(stack, inbound, "_worse", lambda one, other: Answer.SUCCESS)
+
+
+@bug("dapr: a dead letter that has to wait is answered as taken")
+def _(stack: ExitStack) -> None:
+    right = inbound.Inbound._try
+
+    async def wrong(self: inbound.Inbound, case: inbound._Case) -> Answer:
+        await right(self, case)
+        return Answer.SUCCESS
+
+    swap(stack, inbound.Inbound, "_try", wrong)
+
+
+@bug("dapr: a bulk gets the answers of its events in the wrong order")
+def _(stack: ExitStack) -> None:
+    right = inbound.Inbound.answers
+
+    async def wrong(self: inbound.Inbound, events: Sequence[bytes]) -> list[Answer]:
+        return (await right(self, events))[::-1]
+
+    swap(stack, inbound.Inbound, "answers", wrong)
+
+
+@bug("dead letters: what is given up is not kept")
+def _(stack: ExitStack) -> None:
+    async def wrong(self: DeadLetters, *_: Any, **__: Any) -> None:
+        pass
+
+    swap(stack, DeadLetters, "bury", wrong)
 
 
 # -- notifications and audit --------------------------------------------------------------------------------------

@@ -7,15 +7,20 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 from tests.contracts.samples import CODEC, NOTE, key, noted, of
 
+from cludale.adapters.dapr.inbound import Inbound
 from cludale.kernel.money import Money
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Answer, Delivery, Handler, Subscription
 from cludale.ports.outbox import Outgoing
 from cludale.ports.payment_gateway import Declined
 from cludale.ports.records import Put, StoreUnavailable
+from cludale.runtime.backoff import Backoff
+from cludale.runtime.dead_letters import KINDS as LETTER_KINDS
+from cludale.runtime.dead_letters import DeadLetters
+from cludale.simulator.clock import MachineClock, SimulatedIds
 from cludale.simulator.delivery import Broker
-from cludale.simulator.faults import Chaos, Fault, Weather
+from cludale.simulator.faults import Chaos, Fault, Situation, Weather
 from cludale.simulator.loop import OUTSIDE, SimulatedLoop
-from cludale.simulator.memory import Disk
+from cludale.simulator.memory import Disk, MemoryStore
 from cludale.simulator.provider import Movement, Provider
 from cludale.simulator.storage import LEASE_SECONDS, FaultyStore
 from cludale.simulator.trace import Trace
@@ -181,27 +186,42 @@ def test_a_declined_key_stays_declined() -> None:
     assert ledger.lines == []
 
 
+HEARS = {"s": frozenset({"OrderNoted"})}
+
+
+def inbound(handle: Handler) -> Inbound:
+    """What a process has for its sidecar."""
+    clock = MachineClock(asyncio.get_running_loop())
+    letters = DeadLetters(MemoryStore(Disk(LETTER_KINDS, CODEC)), clock)
+    ids = SimulatedIds(clock, random.Random(1))
+    taken = Inbound(CODEC, app_id="s", ids=ids, backoff=Backoff(0.05, 1.0), attempts=20, dead_letters=letters)
+    taken.start([Subscription("s", HEARS["s"], handle)])
+    return taken
+
+
 def test_the_broker_delivers_until_it_is_told_of_success() -> None:
     async def work() -> None:
         attempts: list[int] = []
 
         async def handle(deliveries: Sequence[Delivery]) -> Sequence[Answer]:
             attempts.extend(delivery.attempt for delivery in deliveries)
-            return [Answer.SUCCESS if delivery.attempt > 3 else Answer.RETRY for delivery in deliveries]
+            return [Answer.SUCCESS if delivery.attempt > 8 else Answer.RETRY for delivery in deliveries]
 
-        broker = Broker(CODEC, chaos(), {"s": frozenset({"OrderNoted"})}, lambda _: (OUTSIDE, handle), lambda _: None)
+        weather, ours = chaos(), inbound(handle)
+        broker = Broker(CODEC, weather, HEARS, lambda _: (OUTSIDE, ours), lambda _: None)
         broker.take(Outgoing(1, "order-events", CODEC.encode(noted("e1"))))
         assert broker.under_way == 1
         await asyncio.sleep(60)
-        assert attempts == [1, 2, 3, 4]
+        assert attempts == [1, 2, 3, 4, 5, 6, 7, 8, 9]
         assert broker.under_way == 0
+        assert weather.met[Situation.DEAD_LETTERED] == 1
 
     simulated(work)
 
 
 def test_the_broker_keeps_what_nobody_is_there_to_hear() -> None:
     async def work() -> None:
-        broker = Broker(CODEC, chaos(), {"s": frozenset({"OrderNoted"})}, lambda _: None, lambda _: None)
+        broker = Broker(CODEC, chaos(), HEARS, lambda _: None, lambda _: None)
         broker.take(Outgoing(1, "order-events", CODEC.encode(noted("e1"))))
         await asyncio.sleep(60)
         assert broker.under_way == 1

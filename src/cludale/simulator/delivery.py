@@ -6,6 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
+from cludale.adapters.dapr.inbound import Inbound
+from cludale.adapters.dapr.subscriptions import topics_heard
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Answer, Delivery, EventBus, Handler
 from cludale.ports.outbox import Outgoing
@@ -17,8 +21,6 @@ ANSWER_SECONDS = 8.0
 """How long the broker waits for an answer before it delivers again."""
 BATCH_LIMIT = 16
 RETRY_SECONDS = (0.05, 4.0)
-DELIVERY_LIMIT = 500
-"""So often without success means that somebody is stuck."""
 
 
 class BusDown(Exception):
@@ -96,35 +98,37 @@ class FaultyHandler:
 
 
 class Parcel(NamedTuple):
-    """An event on its way to one service."""
+    """An event on its way to one service. `dead`: by its dead-letter topic."""
 
     number: int
     body: bytes
     attempt: int = 1
+    dead: bool = False
 
 
 class Broker:
-    """Takes events and delivers each to every service that hears it, at least once, in any order."""
+    """Takes events and delivers them at least once, in any order; a sidecar before each process takes them there.
+
+    As with Dapr, events come in bulks, and what a process answers RETRY or DROP to, or can't be reached for, goes to
+    its service's dead-letter topic and comes from there one by one. What is not answered in time comes again.
+    """
 
     def __init__(
         self,
         codec: Codec,
         chaos: Chaos,
         hears: Mapping[str, frozenset[str]],
-        find: Callable[[str], tuple[Owner, Handler] | None],
+        find: Callable[[str], tuple[Owner, Inbound] | None],
         taken: Callable[[Sequence[Outgoing]], None],
     ) -> None:
-        self._codec = codec
         self._chaos = chaos
-        self._hears = hears
+        self._topics = {service: frozenset(topics_heard(codec.catalogue, types)) for service, types in hears.items()}
         self._find = find
         self._taken = taken
         self._waiting: dict[str, list[Parcel]] = {service: [] for service in hears}
         self._dispatching: set[str] = set()
         self._open: set[tuple[str, int]] = set()
         self._number = 0
-        self.stuck: list[tuple[str, Parcel]] = []
-        """What was not handled within the delivery limit."""
 
     @property
     def under_way(self) -> int:
@@ -134,12 +138,16 @@ class Broker:
     def take(self, entry: Outgoing) -> None:
         """Be responsible for this event from here on."""
         self._taken((entry,))
-        event = self._codec.decode(entry.body)
-        for service, types in self._hears.items():
-            if event.type in types:
-                self._number += 1
-                self._open.add((service, self._number))
-                self._send(service, Parcel(self._number, entry.body))
+        self.take_from_anybody(entry.topic, entry.body)
+
+    def take_from_anybody(self, topic: str, body: bytes) -> list[str]:
+        """A broker takes what it is given, by whoever has its address; the services that get it."""
+        services = [service for service, topics in self._topics.items() if topic in topics]
+        for service in services:
+            self._number += 1
+            self._open.add((service, self._number))
+            self._send(service, Parcel(self._number, body))
+        return services
 
     def _send(self, service: str, parcel: Parcel, *, after: float = 0.0) -> None:
         chaos = self._chaos
@@ -166,45 +174,77 @@ class Broker:
         if found is None or self._chaos.is_out(FACILITY):
             self._dispatch_soon(service, 0.5)
             return
-        process, handler = found
-        size = 1 + int(self._chaos.choices.random() * min(len(waiting), BATCH_LIMIT))
-        batch = [waiting.pop(int(self._chaos.choices.random() * len(waiting))) for _ in range(min(size, len(waiting)))]
+        process, inbound = found
+        bulk = self._bulk(waiting)
         if waiting:
             self._dispatch_soon(service, self._chaos.some(0.005))
+        if self._chaos.strikes(Fault.APP_UNREACHABLE, "broker", process.name):
+            self._answered(service, bulk, [Answer.RETRY] * len(bulk))
+            return
         loop = asyncio.get_running_loop()
-        unanswered = loop.call_later(ANSWER_SECONDS, self._again, service, batch, context=OUTSIDE_CONTEXT)
-        inside(process, loop.create_task, self._hand_over(service, handler, batch, unanswered))
+        unanswered = loop.call_later(ANSWER_SECONDS, self._again, service, bulk, context=OUTSIDE_CONTEXT)
+        inside(process, loop.create_task, self._hand_over(service, inbound, bulk, unanswered))
+
+    def _bulk(self, waiting: list[Parcel]) -> list[Parcel]:
+        """Some of what waits, in any order; a dead letter by itself."""
+        random = self._chaos.choices.random
+        size = 1 + int(random() * min(len(waiting), BATCH_LIMIT))
+        bulk: list[Parcel] = []
+        while waiting and len(bulk) < size:
+            at = int(random() * len(waiting))
+            if waiting[at].dead and bulk:
+                break
+            bulk.append(waiting.pop(at))
+            if bulk[-1].dead:
+                break
+        return bulk
 
     async def _hand_over(
-        self, service: str, handler: Handler, batch: Sequence[Parcel], unanswered: asyncio.TimerHandle
+        self, service: str, inbound: Inbound, bulk: Sequence[Parcel], unanswered: asyncio.TimerHandle
     ) -> None:
-        deliveries = [Delivery(self._codec.decode(parcel.body), parcel.body, parcel.attempt) for parcel in batch]
-        try:
-            answers = await handler(deliveries)
-        except Exception as error:  # noqa: BLE001 - a handler's failure is an answer: RETRY
-            self._chaos.trace.say("broker", f"{service} failed: {error!r}")
-            answers = [Answer.RETRY] * len(batch)
+        chaos = self._chaos
+        if chaos.trace.on:
+            dead = ", by the dead-letter topic" if bulk[0].dead else ""
+            chaos.trace.say("broker", f"-> {service}: {len(bulk)} events{dead}")
+        if bulk[0].dead:
+            answers = [_only(await inbound.take_dead(bulk[0].body))]
+        else:
+            answers = await inbound.answers([parcel.body for parcel in bulk])
         if unanswered.cancelled() or unanswered.when() <= asyncio.get_running_loop().time():
             return  # too late: it is being delivered again
+        if chaos.strikes(Fault.BULK_UNANSWERED, "broker", service):
+            return
         unanswered.cancel()
+        self._answered(service, bulk, answers)
+
+    def _answered(self, service: str, bulk: Sequence[Parcel], answers: Sequence[Answer]) -> None:
+        """What a sidecar does with the answers."""
         again = []
-        for parcel, answer in zip(batch, answers, strict=True):
+        for parcel, answer in zip(bulk, answers, strict=True):
             if answer is Answer.SUCCESS:
                 self._open.discard((service, parcel.number))
-            else:
+            elif parcel.dead:
                 again.append(parcel)
+            elif (service, parcel.number) in self._open:
+                self._chaos.meets(Situation.DEAD_LETTERED)
+                self._send(service, parcel._replace(dead=True))
         self._again(service, again)
 
-    def _again(self, service: str, batch: Sequence[Parcel]) -> None:
-        for parcel in batch:
+    def _again(self, service: str, bulk: Sequence[Parcel]) -> None:
+        for parcel in bulk:
             if (service, parcel.number) not in self._open:
-                continue
-            if parcel.attempt >= DELIVERY_LIMIT:
-                self.stuck.append((service, parcel))
                 continue
             first, most = RETRY_SECONDS
             wait = min(most, first * 2 ** min(parcel.attempt - 1, 16)) * self._chaos.between(0.5, 1.0)
             self._send(service, parcel._replace(attempt=parcel.attempt + 1), after=wait)
+
+
+class _Status(msgspec.Struct):
+    status: Answer
+
+
+def _only(answer: bytes) -> Answer:
+    return msgspec.json.decode(answer, type=_Status).status
 
 
 class BrokerClient:

@@ -37,12 +37,15 @@ class Fault(StrEnum):
     PUBLISH_IN_PART = "bus: takes some events"
     PUBLISH_UNANSWERED = "bus: takes events, answer lost"
     BUS_OUTAGE = "bus: away for a while"
+    POISON = "bus: an event that nobody can read"
     DELIVERY_LATE = "delivery: late"
     DELIVERY_LOST = "delivery: lost, made again"
     DELIVERY_TWICE = "delivery: twice at once"
     DELIVERY_AGAIN = "delivery: once more, long after"
     DELIVERY_REORDERED = "delivery: out of order"
     ACK_LOST = "delivery: handled, answer lost"
+    BULK_UNANSWERED = "delivery: no answer to a bulk, all of it again"
+    APP_UNREACHABLE = "delivery: a sidecar can't reach its process"
 
     HOLD_UNASKED = "network: reserve call lost"
     HOLD_UNANSWERED = "network: seats held, answer lost"
@@ -107,6 +110,7 @@ class Situation(StrEnum):
     CANCELLED_UNPAID = "an order was cancelled before it was paid"
     ORPHAN = "the audit log took an event without its cause"
     TOO_EARLY = "a handler was too early"
+    DEAD_LETTERED = "an event came by way of the dead-letter topic"
     TAKEN_OVER = "a replica took over the events of one that was gone"
 
 

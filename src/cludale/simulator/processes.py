@@ -7,6 +7,7 @@ anew from what the store holds.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.http.access import Access
 from cludale.kernel.wire import Codec
@@ -196,6 +197,15 @@ class Process(Owner):
         for service in machine.services:
             build[service]()
         self._bus: EmbeddedBus | None = None
+        self.inbound = Inbound(
+            around.codec,
+            app_id=machine.services[0],
+            ids=self.ids,
+            backoff=limits.delivery_backoff,
+            attempts=limits.delivery_attempts,
+            dead_letters=DeadLetters(self.store, self.clock),
+        )
+        """What a sidecar delivers to, where there is one."""
         bus: EventBus
         if machine.broker is None:
             self._bus = EmbeddedBus(
@@ -336,8 +346,9 @@ class Process(Owner):
 
     def begin(self) -> None:
         """Deliver, publish and sweep."""
-        if self._bus is not None:
-            self._bus.start([Subscription(name, HEARS[name], handle) for name, handle in self.handlers.items()])
+        (self._bus or self.inbound).start(
+            [Subscription(name, HEARS[name], handle) for name, handle in self.handlers.items()]
+        )
         self.store.start()
         self.relay.start()
         self.sweeper.start()
@@ -370,8 +381,7 @@ class Process(Owner):
         """End in an orderly way, as a platform does."""
         await self.sweeper.stop()
         await self.relay.stop()
-        if self._bus is not None:
-            await self._bus.stop()
+        await (self._bus or self.inbound).stop()
         for stop in self._stops:
             await stop()
         await self.store.close()

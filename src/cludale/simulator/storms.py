@@ -18,6 +18,15 @@ from cludale.simulator.plan import CLOCK_JUMP_SECONDS, MACHINE_SKEW_SECONDS, Sce
 from cludale.simulator.processes import HEARS, Machine, Process, find_running
 from cludale.simulator.provider import FACILITY as PROVIDER
 
+_POISONS = (
+    b"\xff\xfe no JSON at all %d",
+    b'{"specversion":"1.0","type":"SeatsTeleported","id":"poison-%d","source":"elsewhere","data":{}}',
+    b'{"specversion":"1.0","type":"OrderPaid","id":"poison-%d","source":"orders","data":{}}',
+    b'{"id":"poison-%d","data":' + 3_000 * b"[",
+    b'{"id":"poison-%d","data":"' + 300_000 * b"x" + b'"}',
+)
+"""What nobody can read: no JSON, no event of ours, one without its data, one without end, a very long one."""
+
 
 class Storms:
     """Sends what is due by the clock, as often as the scene's weather says."""
@@ -29,12 +38,15 @@ class Storms:
         scene: Scene,
         machines: Sequence[Machine],
         people: People,
+        poison: Callable[[bytes], None],
     ) -> None:
         self._loop = loop
         self._chaos = chaos
         self._scene = scene
         self._machines = machines
         self._people = people
+        self._poison = poison
+        self._poisoned = 0
         self._codec = machines[0].around.codec
 
     def gather(self) -> None:
@@ -45,6 +57,7 @@ class Storms:
             Fault.STOPPED: self._stop,
             Fault.STORE_OUTAGE: self._store_outage,
             Fault.BUS_OUTAGE: lambda: self._outage(Fault.BUS_OUTAGE, BUS),
+            Fault.POISON: self._poison_somebody,
             Fault.PARTITION: lambda: self._outage(Fault.PARTITION, SEATS),
             Fault.PROVIDER_OUTAGE: lambda: self._outage(Fault.PROVIDER_OUTAGE, PROVIDER),
             Fault.CLOCK_FORWARD: lambda: self._jump(Fault.CLOCK_FORWARD, 1),
@@ -98,6 +111,13 @@ class Storms:
             seconds = self._chaos.between(0.3, 6.0)
             self._chaos.begin_outage(facility, until=self._loop.time() + seconds)
             self._chaos.count(fault, facility, f"for {seconds:.2f} s")
+
+    def _poison_somebody(self) -> None:
+        if self._chaos.active:
+            self._poisoned += 1
+            body = self._chaos.choices.choice(_POISONS) % self._poisoned
+            self._chaos.count(Fault.POISON, "somebody", lambda: repr(body[:60]))
+            self._poison(body)
 
     def _jump(self, fault: Fault, direction: int) -> None:
         if not self._chaos.active:

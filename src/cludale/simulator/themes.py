@@ -42,6 +42,9 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.DELIVERY_AGAIN: 0.2,
         Fault.DELIVERY_REORDERED: 0.8,
         Fault.ACK_LOST: 0.2,
+        Fault.BULK_UNANSWERED: 0.1,
+        Fault.APP_UNREACHABLE: 0.15,
+        Fault.POISON: 2.0,
         Fault.CANCELLED_AT_ONCE: 0.1,
     },
     "bad store": {

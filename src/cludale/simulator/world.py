@@ -8,16 +8,18 @@ from typing import NamedTuple
 
 import msgspec
 
+from cludale.adapters.dapr.inbound import Inbound
 from cludale.checker import LedgerLine, SafetyChecker, Violation, Write
 from cludale.checker.observations import Observation
 from cludale.kernel.events import Envelope
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy
-from cludale.ports.bus import Handler
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import Commit, StoreUnavailable
+from cludale.runtime.dead_letters import LETTERS
 from cludale.runtime.replay import CannotFold, Rebuild
 from cludale.services.audit.replay import AuditLog, UnreadableEntry
+from cludale.services.catalogue import CATALOGUE
 from cludale.services.concerts.api import ScheduleConcert
 from cludale.services.notifications.store import NOTIFICATIONS
 from cludale.services.orders.api import PlaceOrder
@@ -113,6 +115,8 @@ class World:
         self._pending: set[str] = set()
         self._cancelled: set[str] = set()
         self._ledger: dict[str, tuple[int, int, int]] = {}
+        self._poison: dict[bytes, list[str]] = {}
+        """What nobody can read, and who has to bury it."""
         self.provider = Provider(self.chaos, self._booked, attempt_seconds=self.scene.limits.payment_attempt_seconds)
         around = Surroundings(
             loop=self.loop,
@@ -138,7 +142,10 @@ class World:
 
     def _disks(self) -> list[Disk]:
         if self.scene.is_distributed:
-            disks = [Disk(KINDS[service], self._codec, name=f"store of {service}") for service in SERVICES]
+            disks = [
+                Disk((*KINDS[service], *KINDS["delivery"]), self._codec, name=f"store of {service}")
+                for service in SERVICES
+            ]
         else:
             disks = [Disk([kind for kinds in KINDS.values() for kind in kinds], self._codec)]
         for disk in disks:
@@ -159,12 +166,12 @@ class World:
     def _find(self, service: str) -> Process:
         return find_running(self.machines, service, self._pick)
 
-    def _hearer(self, service: str) -> tuple[Owner, Handler] | None:
+    def _hearer(self, service: str) -> tuple[Owner, Inbound] | None:
         try:
             process = self._find(service)
         except NobodyThere:
             return None
-        return process, process.handlers[service]
+        return process, process.inbound
 
     # -- watching -------------------------------------------------------------------------------------------------
 
@@ -210,7 +217,17 @@ class World:
 
     def _published(self, entries: Sequence[Outgoing]) -> None:
         for entry in entries:
-            self._judge(self.checker.published(entry.body))
+            if entry.body not in self._poison:
+                self._judge(self.checker.published(entry.body))
+
+    def poison(self, body: bytes) -> None:
+        """Somebody has put this where events are."""
+        topic = CATALOGUE.topics[self._pick(len(CATALOGUE.topics))]
+        if self.broker is None:
+            self._poison[body] = [topic.source]
+            self.disks[0].spoil(topic.name, body)
+        else:
+            self._poison[body] = self.broker.take_from_anybody(topic.name, body)
 
     def _booked(self, key: str, movement: Movement, amount: Money) -> None:
         captured, refunded, charges = self._ledger.get(key, (0, 0, 0))
@@ -319,7 +336,7 @@ class World:
             if told.status != 201:
                 raise Broken([f"a concert could not be scheduled: {told}"])
         self.chaos.active = True
-        storms = Storms(self.loop, self.chaos, scene, self.machines, self.people)
+        storms = Storms(self.loop, self.chaos, scene, self.machines, self.people, self.poison)
         storms.gather()
         self.people.come(list(scene.plans))
         await asyncio.sleep(scene.fault_seconds)
@@ -397,6 +414,7 @@ class World:
         outbox = [entry.body for disk in self.disks for entry in disk.outbox.values()]
         findings = [_described(found) for found in self.checker.settled(now, outbox=outbox, grace=timedelta(seconds=2))]
         findings += self._unsent()
+        findings += self._unburied()
         left = self._under_way()
         if left:
             findings.append(f"not settled after {SETTLING_SECONDS:.0f} s: {', '.join(left)}")
@@ -411,6 +429,17 @@ class World:
             f"{each.id} is {each.status} by {each.channel}, and it was never sent"
             for each in notifications
             if each.status == "Sent" and each.channel != "log" and each.id not in self._posted
+        ]
+
+    def _unburied(self) -> list[str]:
+        """What nobody can read, and is not among the dead letters of those who got it."""
+        letters = [LETTERS.decode(row.stored.body) for disk in self.disks for row in disk.tables[LETTERS.kind].values()]
+        buried = {(letter.consumer, letter.body) for letter in letters}
+        return [
+            f"{consumer} got {body[:60]!r} and has not buried it"
+            for body, consumers in self._poison.items()
+            for consumer in consumers
+            if (consumer, body.decode(errors="replace")) not in buried
         ]
 
     async def _check_replay(self) -> None:
