@@ -334,11 +334,13 @@ def _(stack: ExitStack) -> None:
     right = FaultyStore.commit
 
     async def wrong(self: Any, commits: Sequence[Commit]) -> Sequence[Outcome]:
-        def current(put: Put) -> Put:
-            row = self.disk.tables[put.kind].get(Key("", put.id))
-            return put._replace(expected=row.stored.version if row else 0)
+        def current(put: Put, partition: str) -> Put:
+            stored = self.disk.get(put.kind, [Key(partition, put.id)]).get(put.id)
+            return put._replace(expected=stored.version if stored else 0)
 
-        return await right(self, [each._replace(puts=[current(put) for put in each.puts]) for each in commits])
+        return await right(
+            self, [each._replace(puts=[current(put, each.partition) for put in each.puts]) for each in commits]
+        )
 
     swap(stack, FaultyStore, "commit", wrong)
 

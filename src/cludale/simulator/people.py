@@ -348,8 +348,13 @@ class People:
     def _soon(self, doing: Callable[[], Coroutine[None, None, None]], *, after: float | None = None) -> None:
         """Do something outside, in a moment."""
         wait = self._chaos.some(0.03) if after is None else after
-        loop = asyncio.get_running_loop()
-        loop.call_later(wait, lambda: self.begin(doing()), context=OUTSIDE_CONTEXT)
+        self.busy += 1  # who means to do something is not done
+
+        def begin() -> None:
+            self.busy -= 1
+            self.begin(doing())
+
+        asyncio.get_running_loop().call_later(wait, begin, context=OUTSIDE_CONTEXT)
 
     async def _charge(self, order_id: str) -> None:
         self._charges += 1

@@ -98,6 +98,8 @@ class Scene(NamedTuple):
     """One run as its seed has it."""
 
     is_distributed: bool
+    is_apart: bool
+    """A record is found in the partition that it was committed in, and nowhere else, as with Cosmos DB."""
     replicas: Mapping[str, int]
     limits: Limits
     concerts: Sequence[ScheduleConcert]
@@ -113,6 +115,7 @@ class Scene(NamedTuple):
         shape = "embedded, one process"
         if self.is_distributed:
             shape = "distributed: " + ", ".join(f"{count} {name}" for name, count in self.replicas.items())
+            shape += "; partitions are apart" if self.is_apart else ""
         faults = ", ".join(f"{fault.value} {rate:.3f}" for fault, rate in self.weather.rates.items() if rate)
         limits = [f"{name} {value}" for name, value in zip(self.limits._fields, self.limits, strict=True)]
         lines = [
@@ -172,6 +175,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     skew = 2 * (CLOCK_JUMP_SECONDS + MACHINE_SKEW_SECONDS) if has_clock_faults else 0.0
     return Scene(
         is_distributed=is_distributed,
+        is_apart=choices.random() < 0.5,
         replicas={service: choices.choice((1, 2, 2)) for service in SERVICES},
         limits=limits,
         concerts=concerts,

@@ -143,7 +143,12 @@ class World:
     def _disks(self) -> list[Disk]:
         if self.scene.is_distributed:
             disks = [
-                Disk((*KINDS[service], *KINDS["delivery"]), self._codec, name=f"store of {service}")
+                Disk(
+                    (*KINDS[service], *KINDS["delivery"]),
+                    self._codec,
+                    name=f"store of {service}",
+                    apart=self.scene.is_apart,
+                )
                 for service in SERVICES
             ]
         else:
