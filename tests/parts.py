@@ -15,10 +15,11 @@ import pytest
 
 from cludale.compose import SERVICES
 from cludale.local.find import MissingProgram, find
-from cludale.local.jetstream import STREAM, Requests, ensure_stream
+from cludale.local.jetstream import Requests, ensure_streams
 from cludale.local.nats import Nats
 from cludale.local.part import Part
 from cludale.local.postgres import Postgres
+from cludale.local.rabbitmq import RabbitMq
 
 LEFT_OUT = "left out: "
 
@@ -101,12 +102,21 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
 
 @pytest.fixture
 def nats(nats_server: Nats) -> Nats:
-    """The server with the stream `cludale` as new, and no consumer."""
-    complete(_renew_stream(nats_server.url))
+    """The server with streams and consumers as new."""
+    complete(_renew_streams(nats_server.url))
     return nats_server
 
 
-async def _renew_stream(url: str) -> None:
+@pytest.fixture(scope="session")
+def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMq]:
+    """One broker for all tests that don't hurt it; all exchanges and queues are there."""
+    need("rabbitmq-server")
+    yield from started(RabbitMq(tmp_path_factory.mktemp("rabbitmq")))
+
+
+async def _renew_streams(url: str) -> None:
     async with Requests.to(url) as requests:
-        await requests.request(f"$JS.API.STREAM.DELETE.{STREAM}")
-    await ensure_stream(url, SERVICES)
+        names = (await requests.request("$JS.API.STREAM.NAMES", {}))["streams"] or ()
+        for name in names:
+            await requests.request(f"$JS.API.STREAM.DELETE.{name}")
+    await ensure_streams(url, SERVICES)

@@ -106,3 +106,15 @@ def _listening(*, everywhere: bool) -> set[int]:
         if row[3] == "0A":
             ports[set(address) == {"0"}].add(int(port, 16))
     return ports[everywhere]
+
+
+async def test_an_event_that_is_buried_soon_after_it_was_published_is_kept(start: Start, nats: Nats) -> None:
+    async with start("orders") as sidecar, client(sidecar) as http:
+        for topic in ("payment-events", "orders-dead-letters", "audit-dead-letters"):
+            await http.post(
+                f"/v1.0/publish/events/{topic}", json=EVENT, headers={"content-type": "application/cloudevents+json"}
+            )
+    async with Requests.to(nats.url) as requests:
+        for app in ("orders", "audit"):
+            stream = await requests.request(f"$JS.API.STREAM.INFO.{app}-dead-letters")
+            assert stream["state"]["messages"] == 1

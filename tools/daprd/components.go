@@ -5,7 +5,6 @@ import (
 	nrsqlite "github.com/dapr/components-contrib/nameresolution/sqlite"
 	"github.com/dapr/components-contrib/pubsub/azure/servicebus/topics"
 	psmemory "github.com/dapr/components-contrib/pubsub/in-memory"
-	"github.com/dapr/components-contrib/pubsub/jetstream"
 	"github.com/dapr/components-contrib/pubsub/rabbitmq"
 	"github.com/dapr/components-contrib/secretstores/local/env"
 	"github.com/dapr/components-contrib/secretstores/local/file"
@@ -18,10 +17,12 @@ import (
 	"github.com/dapr/dapr/pkg/components/pubsub"
 	"github.com/dapr/dapr/pkg/components/secretstores"
 	"github.com/dapr/dapr/pkg/components/state"
+
+	"cludale/tools/daprd/jetstream"
 )
 
 func init() {
-	pubsub.DefaultRegistry.RegisterComponent(jetstream.NewJetStream, "jetstream")
+	pubsub.DefaultRegistry.RegisterComponent(jetstream.New, "jetstream")
 	pubsub.DefaultRegistry.RegisterComponent(rabbitmq.NewRabbitMQ, "rabbitmq")
 	pubsub.DefaultRegistry.RegisterComponent(topics.NewAzureServiceBusTopics, "azure.servicebus.topics", "azure.servicebus")
 	pubsub.DefaultRegistry.RegisterComponent(psmemory.New, "in-memory")

@@ -5,18 +5,18 @@ Events go through the sidecars; this is for whoever sets a broker up.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
-from cludale.local.topology import DEAD_LETTERS, TOPICS, dead_letters_of, topics_heard
+from cludale.local.topology import TOPICS, dead_letters_of, topics_heard
 
 STREAM = "cludale"
 DUPLICATE_WINDOW_SECONDS = 120
 """A second publish of one event within this time is dropped by the broker; after it, by the inbox."""
-MAX_BYTES = 8 * 2**30
-ACK_WAIT_SECONDS = 30
+MAX_BYTES = 4 * 2**30
+ACK_WAIT_SECONDS = 15
 MAX_ACK_PENDING = 500
 ANSWER_SECONDS = 5
 _NANOSECONDS = 1_000_000_000
@@ -84,39 +84,63 @@ class Requests:
         raise BrokerRefused("the broker closed the connection")
 
 
-async def ensure_stream(url: str, services: Collection[str]) -> None:
-    """Make the stream `cludale` and the services' consumers, or bring them to what they should be.
+async def ensure_streams(url: str, services: Collection[str]) -> None:
+    """Make the streams and the services' consumers, or bring them to what they should be.
 
     `services` are app ids. Before any of them runs: what is published for a consumer that is not there yet is lost.
     Raises OSError, TimeoutError, BrokerRefused.
     """
-    stream = stream_of(services)
-    wanted = {str(each["durable_name"]): each for name in services for each in consumers_of(name)}
     async with Requests.to(url) as requests:
-        answer = await requests.request(f"$JS.API.STREAM.UPDATE.{STREAM}", stream)
-        if answer.get("error", {}).get("err_code") == _NO_SUCH_STREAM:
-            answer = await requests.request(f"$JS.API.STREAM.CREATE.{STREAM}", stream)
-        _check(answer, f"the stream {STREAM} can't be made")
-        answer = await requests.request(f"$JS.API.CONSUMER.NAMES.{STREAM}", {})
-        _check(answer, "the stream's consumers can't be listed")
-        existing = set(answer["consumers"] or ())
-        for name, consumer in wanted.items():
-            if name not in existing:
-                made = await requests.request(
-                    f"$JS.API.CONSUMER.DURABLE.CREATE.{STREAM}.{name}", {"stream_name": STREAM, "config": consumer}
-                )
-                _check(made, f"the consumer {name} can't be made")
-        for name in existing - set(wanted):
-            # what nobody hears any more would be kept for it for ever
-            if any(name.startswith(f"{service}-") for service in services):
-                await requests.request(f"$JS.API.CONSUMER.DELETE.{STREAM}.{name}")
+        for configuration in streams_of(services):
+            await _ensure_stream(requests, configuration)
+        consumers = [each for name in services for each in consumers_of(name)]
+        for stream in {each.stream for each in consumers}:
+            await _ensure_consumers(requests, stream, [each for each in consumers if each.stream == stream], services)
 
 
-def stream_of(services: Collection[str]) -> dict[str, Any]:
-    """The stream's configuration, as JetStream's API wants it."""
+async def _ensure_stream(requests: Requests, stream: dict[str, Any]) -> None:
+    name = stream["name"]
+    answer = await requests.request(f"$JS.API.STREAM.UPDATE.{name}", stream)
+    if answer.get("error", {}).get("err_code") == _NO_SUCH_STREAM:
+        answer = await requests.request(f"$JS.API.STREAM.CREATE.{name}", stream)
+    _check(answer, f"the stream {name} can't be made")
+
+
+async def _ensure_consumers(
+    requests: Requests, stream: str, wanted: "list[Consumer]", services: Collection[str]
+) -> None:
+    answer = await requests.request(f"$JS.API.CONSUMER.NAMES.{stream}", {})
+    _check(answer, f"the consumers of {stream} can't be listed")
+    existing = set(answer["consumers"] or ())
+    for consumer in wanted:
+        if consumer.name not in existing:
+            made = await requests.request(
+                f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.{consumer.name}",
+                {"stream_name": stream, "config": consumer.configuration()},
+            )
+            _check(made, f"the consumer {consumer.name} can't be made")
+    for name in existing - {each.name for each in wanted}:
+        # what nobody hears any more would be kept for it for ever
+        if any(name.startswith(f"{service}-") for service in services):
+            await requests.request(f"$JS.API.CONSUMER.DELETE.{stream}.{name}")
+
+
+def streams_of(services: Collection[str]) -> list[dict[str, Any]]:
+    """The streams' configurations, as JetStream's API wants them: one of all events, one of each app's dead letters.
+
+    Dead letters are apart because a stream takes a message of one id once: an event that is buried soon after it was
+    published would be dropped, as would one that two services bury.
+    """
+    return [
+        _stream(STREAM, TOPICS),
+        *(_stream(dead_letters_of(service), [dead_letters_of(service)]) for service in sorted(services)),
+    ]
+
+
+def _stream(name: str, subjects: Sequence[str]) -> dict[str, Any]:
     return {
-        "name": STREAM,
-        "subjects": [*TOPICS, *(dead_letters_of(service) for service in sorted(services))],
+        "name": name,
+        "subjects": list(subjects),
         "storage": "file",
         # a message stays until each consumer of its subject has acknowledged it
         "retention": "interest",
@@ -128,28 +152,35 @@ def stream_of(services: Collection[str]) -> dict[str, Any]:
     }
 
 
-def consumers_of(service: str) -> list[dict[str, Any]]:
-    """The durable consumers of a service, one a topic that it hears and one for its dead letters.
+class Consumer(NamedTuple):
+    """A durable consumer: one service's, of one topic, or of its dead letters."""
 
-    As the component file has them (docker/components/nats): Dapr takes a consumer that is there as it is.
-    """
-    # by the component through which a topic is heard
-    subjects = {topic: topic for topic in topics_heard(service)}
-    if subjects:
-        subjects[DEAD_LETTERS] = dead_letters_of(service)
-    return [
-        {
-            "durable_name": f"{service}-{name}",
-            "filter_subject": subject,
-            "deliver_subject": f"deliver.{service}.{name}",
-            "deliver_group": f"{service}-{name}",
+    stream: str
+    name: str
+    subject: str
+
+    def configuration(self) -> dict[str, Any]:
+        """As JetStream's API wants it; as in the component file, for Dapr takes a consumer that is there as it is."""
+        return {
+            "durable_name": self.name,
+            "filter_subject": self.subject,
+            "deliver_subject": f"deliver.{self.name}",
+            "deliver_group": self.name,
             "deliver_policy": "all",
             "ack_policy": "explicit",
             "ack_wait": ACK_WAIT_SECONDS * _NANOSECONDS,
             "max_ack_pending": MAX_ACK_PENDING,
             "replay_policy": "instant",
         }
-        for name, subject in subjects.items()
+
+
+def consumers_of(service: str) -> list[Consumer]:
+    """One for each topic that the service hears, and one for its dead letters."""
+    topics = topics_heard(service)
+    dead = dead_letters_of(service)
+    return [
+        *(Consumer(STREAM, f"{service}-{topic}", topic) for topic in topics),
+        *([Consumer(dead, dead, dead)] if topics else []),
     ]
 
 

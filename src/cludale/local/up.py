@@ -16,7 +16,7 @@ from cludale.gateway.control import Control, GatewayRefused
 from cludale.gateway.routes import BackendRoute, ServiceRoutes
 from cludale.local.deployment import Deployment, Replica
 from cludale.local.free_ports import LOOPBACK
-from cludale.local.jetstream import BrokerRefused, ensure_stream
+from cludale.local.jetstream import BrokerRefused, ensure_streams
 from cludale.local.nats import Nats
 from cludale.local.part import Part, PartFailed
 from cludale.local.watched import Say, Watched
@@ -80,7 +80,7 @@ class Up:
         broker = self.deployment.broker
         if isinstance(broker, Nats):
             try:
-                await ensure_stream(broker.url, SERVICES)
+                await ensure_streams(broker.url, SERVICES)
             except (OSError, TimeoutError, BrokerRefused) as error:
                 raise PartFailed(f"the stream could not be made: {error}") from error
 

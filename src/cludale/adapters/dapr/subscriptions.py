@@ -16,6 +16,11 @@ BULK_EVENTS = 100
 BULK_WAIT_MILLISECONDS = 15
 """The sidecar collects a bulk for so long. Each step of an order waits half of that when there is little to do."""
 
+_SINGLY = frozenset({"pubsub.rabbitmq"})
+"""Components that know no bulks of their own: Dapr makes bulks for them one after the other, so that an event that is
+tried again keeps all others of its topic waiting."""
+
+_BULK = {"enabled": True, "maxMessagesCount": BULK_EVENTS, "maxAwaitDurationMs": BULK_WAIT_MILLISECONDS}
 _RAW = {"rawPayload": "true"}
 
 
@@ -49,11 +54,7 @@ def subscriptions(
             "routes": {"default": EVENTS_PATH + topic},
             "deadLetterTopic": dead,
             "metadata": _RAW,
-            "bulkSubscribe": {
-                "enabled": True,
-                "maxMessagesCount": BULK_EVENTS,
-                "maxAwaitDurationMs": BULK_WAIT_MILLISECONDS,
-            },
+            **({} if components.get(pubsub) in _SINGLY else {"bulkSubscribe": _BULK}),
         }
         for topic in topics_heard(catalogue, heard)
     ]

@@ -1,0 +1,381 @@
+// Package jetstream is the pub/sub component pubsub.jetstream with the same metadata as Dapr's own, for a stream and
+// durable consumers that are there beforehand or are made as Dapr's own makes them. It differs where that one loses
+// messages or time:
+//
+//   - A message is acknowledged when the app has answered for it. Dapr's own acknowledges it when the callback returns,
+//     which with `concurrency: parallel` is before the app has seen it.
+//   - Bulks are made of what is there: alone a message waits for nobody, under load it travels with others. The
+//     wait that a subscription asks for (maxAwaitDurationMs) is not needed.
+//   - While the app is tried again the broker is told so, and does not deliver the message a second time.
+//   - A bulk is published as one flight of messages, and the connection is tried again for as long as it takes.
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/dapr/components-contrib/metadata"
+	"github.com/dapr/components-contrib/pubsub"
+	"github.com/dapr/kit/logger"
+	kitmd "github.com/dapr/kit/metadata"
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// How long the broker may take for an answer where nobody said anything shorter.
+	answerTime = 5 * time.Second
+	// Bulks of a subscription that are under way at once. One that takes longer than patience, because the app is being
+	// tried again, makes room for the next, up to bulksInAll.
+	bulksAtOnce = 2
+	patience    = 250 * time.Millisecond
+	bulksInAll  = 64
+	// How soon a message comes again that could not be handled nor buried.
+	againAfter  = time.Second
+	defaultBulk = 100
+)
+
+type settings struct {
+	NatsURL        string        `mapstructure:"natsURL"`
+	Token          string        `mapstructure:"token"`
+	Name           string        `mapstructure:"name"`
+	StreamName     string        `mapstructure:"streamName"`
+	DurableName    string        `mapstructure:"durableName"`
+	QueueGroupName string        `mapstructure:"queueGroupName"`
+	AckWait        time.Duration `mapstructure:"ackWait"`
+	MaxDeliver     int           `mapstructure:"maxDeliver"`
+	MaxAckPending  int           `mapstructure:"maxAckPending"`
+}
+
+type component struct {
+	log        logger.Logger
+	settings   settings
+	connection *nats.Conn
+	stream     nats.JetStreamContext
+	closing    chan struct{}
+	close      sync.Once
+	underWay   sync.WaitGroup
+}
+
+// New makes the component; Init connects it.
+func New(log logger.Logger) pubsub.PubSub {
+	return &component{log: log, closing: make(chan struct{})}
+}
+
+func (c *component) Init(_ context.Context, given pubsub.Metadata) error {
+	c.settings = settings{AckWait: 30 * time.Second, MaxAckPending: 1000, Name: "dapr"}
+	if err := kitmd.DecodeMetadata(given.Properties, &c.settings); err != nil {
+		return err
+	}
+	if c.settings.NatsURL == "" {
+		return errors.New("missing natsURL")
+	}
+	options := []nats.Option{
+		nats.Name(c.settings.Name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectJitter(250*time.Millisecond, time.Second),
+		// what can't be sent now is tried again by who sends it, rather than kept here
+		nats.ReconnectBufSize(-1),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.log.Warnf("the broker is away: %v", err) }),
+		nats.ReconnectHandler(func(*nats.Conn) { c.log.Info("the broker is back") }),
+	}
+	if c.settings.Token != "" {
+		options = append(options, nats.Token(c.settings.Token))
+	}
+	var err error
+	if c.connection, err = nats.Connect(c.settings.NatsURL, options...); err != nil {
+		return err
+	}
+	c.stream, err = c.connection.JetStream(nats.MaxWait(answerTime))
+	return err
+}
+
+func (c *component) Features() []pubsub.Feature { return nil }
+
+func (c *component) GetComponentMetadata() metadata.MetadataMap { return nil }
+
+// Ping says whether the broker can be reached.
+func (c *component) Ping(context.Context) error {
+	if !c.connection.IsConnected() {
+		return errors.New("not connected to NATS")
+	}
+	return nil
+}
+
+func (c *component) Publish(ctx context.Context, req *pubsub.PublishRequest) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	_, err := c.stream.PublishMsg(message(req.Topic, req.Data), nats.Context(ctx))
+	return err
+}
+
+// BulkPublish sends all entries, then waits for what the broker says to each.
+func (c *component) BulkPublish(ctx context.Context, req *pubsub.BulkPublishRequest) (pubsub.BulkPublishResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	answers := make([]nats.PubAckFuture, len(req.Entries))
+	failures := make([]error, len(req.Entries))
+	for i, entry := range req.Entries {
+		answers[i], failures[i] = c.stream.PublishMsgAsync(message(req.Topic, entry.Event))
+	}
+	var response pubsub.BulkPublishResponse
+	for i, entry := range req.Entries {
+		if failures[i] == nil {
+			select {
+			case <-answers[i].Ok():
+			case failures[i] = <-answers[i].Err():
+			case <-ctx.Done():
+				failures[i] = ctx.Err()
+			}
+		}
+		if failures[i] != nil {
+			response.FailedEntries = append(response.FailedEntries,
+				pubsub.BulkPublishResponseFailedEntry{EntryId: entry.EntryId, Error: failures[i]})
+		}
+	}
+	if failed := len(response.FailedEntries); failed > 0 {
+		return response, fmt.Errorf("%d of %d not published: %w", failed, len(req.Entries), response.FailedEntries[0].Error)
+	}
+	return response, nil
+}
+
+// The broker knows a second publish of one event by the event's id.
+func message(topic string, data []byte) *nats.Msg {
+	m := nats.NewMsg(topic)
+	m.Data = data
+	var event struct {
+		ID string `json:"id"`
+	}
+	if json.Unmarshal(data, &event) == nil && event.ID != "" {
+		m.Header.Set(nats.MsgIdHdr, event.ID)
+	}
+	return m
+}
+
+func (c *component) Subscribe(ctx context.Context, req pubsub.SubscribeRequest, handler pubsub.Handler) error {
+	return c.consume(ctx, req.Topic, 1, func(ctx context.Context, messages []*nats.Msg) []error {
+		err := handler(ctx, &pubsub.NewMessage{
+			Topic:    req.Topic,
+			Data:     messages[0].Data,
+			Metadata: map[string]string{"Topic": messages[0].Subject},
+		})
+		return []error{err}
+	})
+}
+
+func (c *component) BulkSubscribe(ctx context.Context, req pubsub.SubscribeRequest, handler pubsub.BulkHandler) error {
+	size := req.BulkSubscribeConfig.MaxMessagesCount
+	if size <= 0 {
+		size = defaultBulk
+	}
+	return c.consume(ctx, req.Topic, size, func(ctx context.Context, messages []*nats.Msg) []error {
+		entries := make([]pubsub.BulkMessageEntry, len(messages))
+		for i, m := range messages {
+			entries[i] = pubsub.BulkMessageEntry{EntryId: strconv.Itoa(i), Event: m.Data, Metadata: map[string]string{}}
+		}
+		outcomes := make([]error, len(messages))
+		answers, err := handler(ctx, &pubsub.BulkMessage{Topic: req.Topic, Entries: entries, Metadata: map[string]string{}})
+		switch {
+		case len(answers) == len(messages):
+			for i := range answers {
+				outcomes[i] = answers[i].Error
+			}
+			if err != nil && allNil(outcomes) {
+				fill(outcomes, err)
+			}
+		case err != nil:
+			fill(outcomes, err)
+		}
+		return outcomes
+	})
+}
+
+func allNil(outcomes []error) bool {
+	for _, outcome := range outcomes {
+		if outcome != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func fill(outcomes []error, err error) {
+	for i := range outcomes {
+		outcomes[i] = err
+	}
+}
+
+// consume subscribes, and hands what comes to handle in bulks of at most size, until ctx ends or the component closes.
+func (c *component) consume(
+	ctx context.Context, topic string, size int, handle func(context.Context, []*nats.Msg) []error,
+) error {
+	stream, consumer, err := c.consumer(topic)
+	if err != nil {
+		return err
+	}
+	// as many as the broker sends before it wants answers
+	arriving := make(chan *nats.Msg, c.settings.MaxAckPending+size)
+	bind := []nats.SubOpt{nats.Bind(stream, consumer), nats.ManualAck()}
+	var subscription *nats.Subscription
+	if group := c.settings.QueueGroupName; group != "" {
+		subscription, err = c.stream.ChanQueueSubscribe(topic, group, arriving, bind...)
+	} else {
+		subscription, err = c.stream.ChanSubscribe(topic, arriving, bind...)
+	}
+	if err != nil {
+		return err
+	}
+	c.underWay.Add(1)
+	go func() {
+		defer c.underWay.Done()
+		c.deliver(ctx, arriving, size, handle)
+		if err := subscription.Unsubscribe(); err != nil {
+			c.log.Warnf("unsubscribing from %s: %v", topic, err)
+		}
+		// another replica may have at once what nobody here will look at
+		for {
+			select {
+			case m := <-arriving:
+				c.settle(m, m.Nak())
+			default:
+				return
+			}
+		}
+	}()
+	return nil
+}
+
+// consumer finds the durable consumer, or makes it.
+func (c *component) consumer(topic string) (stream string, name string, err error) {
+	stream = c.settings.StreamName
+	if stream == "" {
+		if stream, err = c.stream.StreamNameBySubject(topic); err != nil {
+			return "", "", err
+		}
+	}
+	info, err := c.stream.AddConsumer(stream, &nats.ConsumerConfig{
+		Durable:        c.settings.DurableName,
+		DeliverGroup:   c.settings.QueueGroupName,
+		DeliverSubject: nats.NewInbox(),
+		FilterSubject:  topic,
+		AckPolicy:      nats.AckExplicitPolicy,
+		AckWait:        c.settings.AckWait,
+		MaxDeliver:     c.settings.MaxDeliver,
+		MaxAckPending:  c.settings.MaxAckPending,
+	})
+	if err != nil {
+		return "", "", err
+	}
+	if info.Config.FilterSubject != topic {
+		return "", "", fmt.Errorf("consumer %s hears %s, not %s", info.Name, info.Config.FilterSubject, topic)
+	}
+	return stream, info.Name, nil
+}
+
+func (c *component) deliver(
+	ctx context.Context, arriving <-chan *nats.Msg, size int, handle func(context.Context, []*nats.Msg) []error,
+) {
+	atOnce := make(chan struct{}, max(bulksAtOnce, bulksInAll/max(size, 1)))
+	inAll := make(chan struct{}, bulksInAll)
+	for {
+		// a place first, so that what arrives meanwhile goes together
+		if !c.place(ctx, inAll) || !c.place(ctx, atOnce) {
+			return
+		}
+		var first *nats.Msg
+		select {
+		case first = <-arriving:
+		case <-ctx.Done():
+			return
+		case <-c.closing:
+			return
+		}
+		bulk := []*nats.Msg{first}
+	gathering:
+		for len(bulk) < size {
+			select {
+			case m := <-arriving:
+				bulk = append(bulk, m)
+			default:
+				break gathering
+			}
+		}
+		c.underWay.Add(1)
+		go func() {
+			defer c.underWay.Done()
+			defer func() { <-inAll }()
+			var leave sync.Once
+			impatient := time.AfterFunc(patience, func() { leave.Do(func() { <-atOnce }) })
+			defer func() {
+				impatient.Stop()
+				leave.Do(func() { <-atOnce })
+			}()
+			c.handle(bulk, handle)
+		}()
+	}
+}
+
+func (c *component) place(ctx context.Context, places chan struct{}) bool {
+	select {
+	case places <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-c.closing:
+		return false
+	}
+}
+
+// handle tells the broker now and then that the bulk is being worked on, and in the end what became of each message.
+func (c *component) handle(bulk []*nats.Msg, handle func(context.Context, []*nats.Msg) []error) {
+	done := make(chan struct{})
+	var telling sync.WaitGroup
+	telling.Add(1)
+	go func() {
+		defer telling.Done()
+		ticker := time.NewTicker(c.settings.AckWait / 3)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				for _, m := range bulk {
+					c.settle(m, m.InProgress())
+				}
+			case <-done:
+				return
+			}
+		}
+	}()
+	// not the subscription's context: what is begun is finished, and its outcome told
+	outcomes := handle(context.Background(), bulk)
+	close(done)
+	telling.Wait()
+	for i, m := range bulk {
+		if outcomes[i] == nil {
+			c.settle(m, m.Ack())
+		} else {
+			c.log.Warnf("message on %s comes again: %v", m.Subject, outcomes[i])
+			c.settle(m, m.NakWithDelay(againAfter))
+		}
+	}
+}
+
+func (c *component) settle(m *nats.Msg, err error) {
+	if err != nil {
+		c.log.Warnf("telling the broker about a message on %s, which will come again: %v", m.Subject, err)
+	}
+}
+
+func (c *component) Close() error {
+	c.close.Do(func() { close(c.closing) })
+	c.underWay.Wait()
+	if c.connection != nil {
+		return c.connection.Drain()
+	}
+	return nil
+}
