@@ -7,9 +7,10 @@ import os
 import signal
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from cludale import __version__
+from cludale.adapters.cosmos import layout as cosmos_layout
 from cludale.adapters.dapr.bus import DaprBus
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.dapr.publisher import Publisher
@@ -21,6 +22,7 @@ from cludale.adapters.http_calls.calls import HttpContacts, HttpSeats
 from cludale.adapters.inprocess.calls import InProcessContacts, InProcessSeats
 from cludale.adapters.log_messages import LoggedMessages
 from cludale.adapters.simulated_payments import METHODS, Ledger, SimulatedProvider
+from cludale.adapters.simulated_payments.records_ledger import RecordsLedger
 from cludale.adapters.smtp import Encryption, SmtpMailer
 from cludale.adapters.sqlite import SqliteStore, StoreFailed, open_readonly
 from cludale.adapters.system.clock import SystemClock, SystemIds
@@ -71,6 +73,7 @@ from cludale.web import dead_letters as dead_letters_api
 from cludale.web.app import Admit
 
 if TYPE_CHECKING:
+    from cludale.adapters.cosmos.store import CosmosStore
     from cludale.telemetry.switch import Telemetry
 
 SERVICES = ("concerts", "orders", "payments", "notifications", "audit")
@@ -184,6 +187,15 @@ class Store(Records, Outbox, Protocol):
         ...
 
 
+@runtime_checkable
+class Watched(Protocol):
+    """A part with figures for the operator."""
+
+    def gauges(self) -> Mapping[str, float]:
+        """By metric name."""
+        ...
+
+
 class Platform:
     """Some or all of the services, put together over one store, on one event loop."""
 
@@ -294,6 +306,7 @@ class Platform:
             hold_seconds=settings.hold_seconds,
             max_per_order=settings.max_per_order,
             gate=self.gate,
+            commit_limit=_commit_limit(settings),
         )
         self.concerts = concerts
         if self.telemetry is not None:
@@ -308,7 +321,12 @@ class Platform:
             services.append(notifications_manifest.build(self._notifications(only), access))
         if "audit" in only:
             # An event waits for its cause for half of its deliveries, then it is recorded without: never lost.
-            audit = Audit(self._records("audit"), self.clock, patience=max(1, settings.delivery_attempts // 2))
+            audit = Audit(
+                self._records("audit"),
+                self.clock,
+                patience=max(1, settings.delivery_attempts // 2),
+                commit_limit=_commit_limit(settings),
+            )
             # Without a sidecar only those can be reached that are here, with one all of them.
             hears = HEARS if self.sidecar is not None else {each.name: each.hears for each in services}
             redelivery = Redelivery(self.store, Codec(CATALOGUE), deliver=self.bus.deliver, hears=hears)
@@ -484,13 +502,17 @@ class Platform:
                 if self._inbound is not None
                 else {}
             ),
+            **(self.store.gauges() if isinstance(self.store, Watched) else {}),
         }
 
 
 def _store(settings: Settings, only: Collection[str]) -> Store:
-    """PostgreSQL if it has an address, else SQLite in the data folder."""
+    """PostgreSQL or Cosmos DB if it has an address, else SQLite in the data folder."""
     if settings.database_url is not None:
         return _postgres_store(settings.database_url, only)
+    if settings.cosmos_endpoint is not None:
+        found = [each for each in cosmos_layout.SERVICE_CONTAINERS if {each.name} == set(only)]
+        return _cosmos_store(settings, found[0] if found else cosmos_layout.SHARED_CONTAINER)
     return SqliteStore(settings.data_dir / STORE, KINDS, Codec(CATALOGUE), on_fatal=_end_process)
 
 
@@ -507,6 +529,31 @@ def _postgres_store(url: str, only: Collection[str]) -> Store:
     kinds = [kind for kind in KINDS if kind.service in only or kind in dead_letters.KINDS]
     schema = next(iter(only)) if len(only) == 1 else "cludale"
     return PostgresStore(url, kinds, Codec(CATALOGUE), schema=schema)
+
+
+def _cosmos_store(settings: Settings, container: cosmos_layout.Container, *, has_outbox: bool = True) -> "CosmosStore":
+    """The store in one container, with the account's key or this machine's identity."""
+    try:
+        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - only this shape needs it
+
+        from cludale.adapters.cosmos.store import CosmosStore  # noqa: PLC0415 - only this shape needs azure-cosmos
+    except ModuleNotFoundError as missing:
+        raise MissingSetting(
+            f"CLUDALE_COSMOS_ENDPOINT is set, and the package {missing.name} is not there: pip install 'cludale[azure]'"
+        ) from missing
+    return CosmosStore(
+        settings.cosmos_endpoint or "",
+        settings.cosmos_key or DefaultAzureCredential(),
+        Codec(CATALOGUE),
+        container,
+        database=settings.cosmos_database,
+        has_outbox=has_outbox,
+    )
+
+
+def _commit_limit(settings: Settings) -> int | None:
+    """The most records and inbox entries in one commit, if the store has a limit."""
+    return None if settings.cosmos_endpoint is None else cosmos_layout.COMMIT_OPERATIONS
 
 
 def _telemetry(settings: Settings, only: Collection[str]) -> "Telemetry | None":
@@ -532,6 +579,8 @@ def _telemetry(settings: Settings, only: Collection[str]) -> "Telemetry | None":
 
 def _ledger(settings: Settings) -> Path | Ledger:
     """The simulated provider's: where all replicas of payments find it."""
+    if settings.cosmos_endpoint is not None:
+        return RecordsLedger(_cosmos_store(settings, cosmos_layout.PROVIDER_CONTAINER, has_outbox=False))
     if settings.database_url is None:
         return settings.data_dir / LEDGER
     from cludale.adapters.simulated_payments.shared_ledger import SharedLedger  # noqa: PLC0415 - it needs asyncpg
@@ -541,6 +590,8 @@ def _ledger(settings: Settings) -> Path | Ledger:
 
 def _check(settings: Settings, only: Collection[str]) -> None:
     """Is everything said that these services need? Before anything is opened."""
+    if settings.database_url is not None and settings.cosmos_endpoint is not None:
+        raise MissingSetting("there can be one store: unset CLUDALE_DATABASE_URL or CLUDALE_COSMOS_ENDPOINT")
     if settings.dapr:
         if settings.app_api_token is None:
             raise MissingSetting(

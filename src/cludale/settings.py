@@ -79,6 +79,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             secret=True,
         ),
     ] = None
+    cosmos_endpoint: Annotated[
+        Url | None, _doc("the Cosmos DB account that keeps everything (https://name.documents.azure.com)")
+    ] = None
+    cosmos_key: Annotated[
+        Token | None, _doc("that account's key; without it this machine's managed identity is used", secret=True)
+    ] = None
+    cosmos_database: Annotated[str, Meta(pattern="^[^/\\\\?#]{1,255}$"), _doc("the database in that account")] = (
+        "cludale"
+    )
     demo: Annotated[bool, _doc("put three demo concerts into an empty store")] = False
     log_level: Annotated[LogLevel, _doc("how much the log says: debug, info, warning or error")] = LogLevel.INFO
 

@@ -70,7 +70,9 @@ class CosmosPlace:
 
     async def open(self) -> Store:
         container = Container("contracts", [field for kind in KINDS for field in kind.indexed])
-        return await CosmosStore.open(self._endpoint, self._key, CODEC, container, database=self._database)
+        store = CosmosStore(self._endpoint, self._key, CODEC, container, database=self._database)
+        await store.start()
+        return store
 
 
 @pytest.fixture

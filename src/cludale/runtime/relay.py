@@ -7,7 +7,7 @@ the outbox is looked through for what nobody told of: commits whose answer was l
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 
 from cludale.ports.bus import EventBus
 from cludale.ports.clock import Clock, IdSource
@@ -16,6 +16,26 @@ from cludale.ports.records import StoreUnavailable
 from cludale.runtime.backoff import Backoff
 
 _log = logging.getLogger(__name__)
+
+READ_REMEMBERED = 20_000
+"""Events read from the outbox of which it is known that they were; told of one of them again, nothing is done."""
+
+
+class _Lately:
+    """The positions added last: at least `limit` of them, if there were as many."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._young: set[int] = set()
+        self._old: set[int] = set()
+
+    def add(self, positions: Iterable[int]) -> None:
+        self._young.update(positions)
+        if len(self._young) >= self._limit:
+            self._old, self._young = self._young, set()
+
+    def __contains__(self, position: int) -> bool:
+        return position in self._young or position in self._old
 
 
 class Relay:
@@ -46,6 +66,9 @@ class Relay:
         self._behind = True
         self._cursor = 0
         self._newest = 0
+        self._left = 0
+        """Events that were told of while memory held enough, and not read from the outbox yet."""
+        self._read = _Lately(READ_REMEMBERED)
         self._stopped = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
@@ -71,18 +94,26 @@ class Relay:
     @property
     def lag(self) -> int:
         """Events committed and not yet taken by the bus, as far as this process knows."""
-        return self.under_way + max(0, self._newest - self._cursor)
+        return self.under_way + self._left
 
     def _fresh(self, entries: Sequence[Outgoing]) -> None:
-        self._newest = entries[-1].position
-        if self._behind or self._stopped:
+        if self._stopped:
             return
-        if entries[0].position <= self._cursor:  # read from the outbox, durable, before we were told of it
+        self._newest = max(self._newest, entries[-1].position)
+        if entries[0].position <= self._cursor:
+            # Read from the outbox, durable, before we were told of it; or from a partition that was slower than others.
+            late = [e for e in entries if e.position <= self._cursor and e.position not in self._read]
             entries = [entry for entry in entries if entry.position > self._cursor]
+            if late:
+                self._send(late)
             if not entries:
                 return
+        if self._behind:
+            self._left += len(entries)
+            return
         if self.under_way + len(entries) > self._limit:
             self._behind = True
+            self._left = len(entries)
             self._spawn(self._catch_up())
             return
         self._send(entries)
@@ -104,10 +135,13 @@ class Relay:
                 continue
             failed = 0
             if entries:
+                self._left = max(0, self._left - len(entries))
+                self._read.add(entry.position for entry in entries)
                 self._send(entries)
             elif newest == self._newest:  # nothing was committed while we looked: from here on, memory tells
                 break
         self._behind = False
+        self._left = 0
 
     async def _look_again(self) -> None:
         """Publish what is in the outbox at two looks, and at neither of them under way."""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from azure.core import MatchConditions
+from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError
 from azure.cosmos import PartitionKey
 from azure.cosmos.aio import ContainerProxy, CosmosClient, DatabaseProxy
@@ -68,8 +69,24 @@ class Limits(NamedTuple):
 class Account:
     """A container in an account, over one client. Used from one event loop."""
 
-    def __init__(self, client: CosmosClient, database: str, container: Container, limits: Limits) -> None:
-        self._client = client
+    def __init__(
+        self,
+        endpoint: str,
+        credential: str | AsyncTokenCredential,
+        database: str,
+        container: Container,
+        limits: Limits,
+    ) -> None:
+        self._credential = credential
+        client = self._client = CosmosClient(
+            endpoint,
+            credential,
+            retry_throttle_total=0,
+            retry_total=1,
+            retry_backoff_max=1,
+            connection_timeout=limits.request_seconds,
+            user_agent_suffix="cludale",
+        )
         self._database: DatabaseProxy = client.get_database_client(database)
         self._container: ContainerProxy = self._database.get_container_client(container.name)
         self._layout = container
@@ -226,6 +243,8 @@ class Account:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+        if not isinstance(self._credential, str):
+            await self._credential.close()
 
 
 def _in_batch(operation: Operation) -> Any:

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.cosmos.aio import CosmosClient
 
 from cludale.adapters.cosmos import documents
 from cludale.adapters.cosmos.account import Account, Limits, NoAnswer, Refused
@@ -66,55 +65,47 @@ class _Waiting(NamedTuple):
 
 
 class CosmosStore:
-    """Records and Outbox in one container. Open it with `open`."""
+    """Records and Outbox in one container."""
 
-    def __init__(self, account: Account, codec: Codec, *, replica: str, lease_seconds: float) -> None:
-        self._account = account
-        self._codec = codec
-        self._replica = replica
-        self._stamps = Stamps(secrets.randbits(16), lambda: time.time_ns() // 1_000)
-        self._leases = Leases(account, replica, lease_seconds=lease_seconds)
-        self._outbox = OutboxItems(account)
-        self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
-        self._lanes: dict[str, deque[_Waiting]] = {}
-        self._runners: set[asyncio.Task[None]] = set()
-        self._queued = 0
-        self._closed = False
-
-    @classmethod
-    async def open(
-        cls,
+    def __init__(
+        self,
         endpoint: str,
         credential: str | AsyncTokenCredential,
         codec: Codec,
         container: Container,
         *,
         database: str,
+        has_outbox: bool = True,
         limits: Limits | None = None,
         lease_seconds: float = LEASE_SECONDS,
-    ) -> "CosmosStore":
-        """Open the store in `container`, which is made if the credential is the account's key and it isn't there.
+    ) -> None:
+        """The store in `container`; nothing is opened before `start`. Call on the event loop.
+
+        `credential` is the account's key or an identity, which is closed with the store. `has_outbox` says that
+        what is committed here has events.
+        """
+        self._is_key = isinstance(credential, str)
+        self._account = Account(endpoint, credential, database, container, limits or Limits())
+        self._codec = codec
+        self._replica = secrets.token_hex(6)
+        self._stamps = Stamps(secrets.randbits(16), lambda: time.time_ns() // 1_000)
+        self._leases = Leases(self._account, self._replica, lease_seconds=lease_seconds)
+        self._has_outbox = has_outbox
+        self._outbox = OutboxItems(self._account)
+        self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
+        self._lanes: dict[str, deque[_Waiting]] = {}
+        self._runners: set[asyncio.Task[None]] = set()
+        self._queued = 0
+        self._is_closed = False
+
+    async def start(self) -> None:
+        """Find the container, which is made if the credential is the account's key and it isn't there.
 
         Raises ContainerMissing, StoreUnavailable.
         """
-        client = CosmosClient(
-            endpoint,
-            credential,
-            retry_throttle_total=0,
-            retry_total=1,
-            retry_backoff_max=1,
-            connection_timeout=5,
-            user_agent_suffix="cludale",
-        )
-        account = Account(client, database, container, limits or Limits())
-        try:
-            await account.prepare(may_create=isinstance(credential, str))
-            store = cls(account, codec, replica=secrets.token_hex(6), lease_seconds=lease_seconds)
-            await store._leases.start()
-        except BaseException:
-            await account.close()
-            raise
-        return store
+        await self._account.prepare(may_create=self._is_key)
+        if self._has_outbox:
+            await self._leases.start()
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -188,7 +179,7 @@ class CosmosStore:
         Raises StoreUnavailable (of what this call was to write, each commit was written or not), CommitTooLarge and
         ValueError (nothing was). Later commits of one call to one partition see earlier ones.
         """
-        if self._closed:
+        if self._is_closed:
             raise StoreUnavailable("the store is closed")
         prepared = [prepare(commit, self._encode) for commit in commits]
         if self._queued + len(prepared) > QUEUE_LIMIT:
@@ -396,15 +387,16 @@ class CosmosStore:
 
     async def close(self) -> None:
         """Write what waits, hand over what is not published, and close the connections."""
-        self._closed = True
+        self._is_closed = True
         while self._runners:
             await asyncio.wait(self._runners)
-        has_events = True
-        try:
-            has_events = await self._outbox.close() or bool(await self.pending(0, 1))
-        except StoreUnavailable as away:
-            _log.warning("what was published may be published again: %s", away)
-        await self._leases.stop(has_events=has_events)
+        if self._has_outbox:
+            has_events = True
+            try:
+                has_events = await self._outbox.close() or bool(await self.pending(0, 1))
+            except StoreUnavailable as away:
+                _log.warning("what was published may be published again: %s", away)
+            await self._leases.stop(has_events=has_events)
         await self._account.close()
 
 
