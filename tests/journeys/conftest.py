@@ -1,7 +1,8 @@
 """The platform that the journeys visit: a server of their own, as `cludale serve` starts it.
 
 With JOURNEYS_URL and JOURNEYS_KEY they visit the platform there instead, whatever its shape; those journeys that
-need settings or a folder of their own are skipped then.
+need settings or a folder of their own are skipped then. JOURNEYS_STORE says where a server of theirs keeps everything
+(stores.py).
 """
 
 import os
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 from tests.journeys.box_office import BoxOffice
+from tests.journeys.stores import store_settings
 from tests.served import KEY, Served, serve
 
 HASTE = {
@@ -38,7 +40,7 @@ Start = Callable[..., AbstractContextManager[Running]]
 @contextmanager
 def running(folder: Path, *services: str, **settings: str) -> Iterator[Running]:
     """A server over `folder`; settings without their prefix, `hold_seconds="1"`. It has to end in order."""
-    variables = HASTE | {f"CLUDALE_{name.upper()}": value for name, value in settings.items()}
+    variables = HASTE | store_settings(folder) | {f"CLUDALE_{name.upper()}": value for name, value in settings.items()}
     with serve(folder, *services, settings=variables) as served, BoxOffice(served.url, KEY) as office:
         yield Running(office, served)
         if served.process.poll() is None:
