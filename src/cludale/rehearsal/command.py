@@ -38,6 +38,9 @@ def rehearse(
         typer.Option(help="card-ok, card-declined, card-slow, card-flaky, …; for a mix give several: card-ok=9."),
     ] = None,
     url: Annotated[str | None, typer.Option(help="The server; without it the one that the settings tell of.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="The version with this label, at a gateway that has several.")
+    ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, max=600, help="Seconds a buyer waits for an answer.")] = 10.0,
     settle: Annotated[
         float, typer.Option(min=1, max=86_400, help="Seconds that orders may take to their end.")
@@ -55,6 +58,7 @@ def rehearse(
         plan = Plan(
             url=url or f"http://{settings.host}:{settings.port}",
             organizer_key=settings.organizer_key or _kept_key(settings.data_dir / "organizer.key"),
+            headers={} if label is None else {"x-cludale-label": label},
             seats=seats,
             buyers=buyers,
             connections=connections,

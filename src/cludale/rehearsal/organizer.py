@@ -34,10 +34,12 @@ class Verdict(msgspec.Struct, frozen=True):
 class Organizer:
     """A client with the organizer's key. Reading is tried a few times; what can't be had raises CannotRehearse."""
 
-    def __init__(self, url: str, organizer_key: str) -> None:
+    def __init__(self, url: str, organizer_key: str, headers: Mapping[str, str]) -> None:
         self._url = url
         self._http = httpx.AsyncClient(
-            base_url=url, headers={"Authorization": f"Bearer {organizer_key}"}, timeout=_TIMEOUT_SECONDS
+            base_url=url,
+            headers={**headers, "Authorization": f"Bearer {organizer_key}"},
+            timeout=_TIMEOUT_SECONDS,
         )
 
     async def __aenter__(self) -> Self:

@@ -13,6 +13,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     organizer_key: str
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    """Said with every request: which version is meant, for example."""
     seats: int
     """Of the concert that is made for the rehearsal."""
     buyers: int

@@ -35,7 +35,7 @@ class _Refused(msgspec.Struct, frozen=True):
 
 async def rehearse(plan: Plan, report: Reporter) -> Outcome:
     """Hold the rehearsal. Raises CannotRehearse where there is nothing to judge."""
-    async with Organizer(plan.url, plan.organizer_key) as organizer:
+    async with Organizer(plan.url, plan.organizer_key, plan.headers) as organizer:
         concert = await _open(plan, organizer)
         report.opened(concert.id, plan)
         crowd = _Crowd()
@@ -114,7 +114,8 @@ def _requests(plan: Plan, concert_id: str) -> Iterator[bytes]:
         for quantity in range(1, plan.most_tickets + 1):
             wish: dict[str, object] = {"concertId": concert_id, "userId": mark, "quantity": quantity}
             wish |= {"paymentMethod": method} | ({"section": plan.section} if plan.section is not None else {})
-            before, _, after = target.request("POST", "/orders", msgspec.json.encode(wish)).partition(mark.encode())
+            request = target.request("POST", "/orders", msgspec.json.encode(wish), plan.headers)
+            before, _, after = request.partition(mark.encode())
             kinds[method, quantity] = before, after
     methods, weights = list(plan.payment_methods), list(plan.payment_methods.values())
     for buyer in range(plan.buyers):

@@ -1,0 +1,143 @@
+"""The command lines of azure-cli that a release uses, as lists of words. Pure; a test has the real one parse each."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+Words = list[str]
+
+INSIGHTS = "https://api.applicationinsights.io"
+
+
+class Names(NamedTuple):
+    """What the resources are called."""
+
+    resource_group: str
+    environment: str
+    """Of the container apps."""
+    service_bus: str
+    """The namespace."""
+    insights_app: str
+    """Application Insights' application id."""
+    subscription: str | None = None
+
+
+class Commands:
+    """Builds them for one resource group. A service's container app has the service's name."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+
+    def _app(self, *words: str, service: str) -> Words:
+        return self._json("containerapp", *words, "--name", service, "--resource-group", self._names.resource_group)
+
+    def _json(self, *words: str) -> Words:
+        subscription = ["--subscription", self._names.subscription] if self._names.subscription else []
+        return [*words, *subscription, "--only-show-errors", "--output", "json"]
+
+    def show(self, service: str) -> Words:
+        """The app: its traffic, its id."""
+        return self._app("show", service=service)
+
+    def revisions(self, service: str) -> Words:
+        """All of its revisions, those that are stopped too."""
+        return self._app("revision", "list", "--all", service=service)
+
+    def update(self, service: str, image: str, suffix: str) -> Words:
+        """A new revision of another image that takes no events."""
+        words = ("update", "--image", image, "--revision-suffix", suffix, "--set-env-vars", "CLUDALE_CONSUME=0")
+        return self._app(*words, service=service)
+
+    def copy(self, service: str, revision: str, suffix: str) -> Words:
+        """A new revision like this one that takes events."""
+        words = ("revision", "copy", "--from-revision", revision, "--revision-suffix", suffix)
+        return self._app(*words, "--set-env-vars", "CLUDALE_CONSUME=1", service=service)
+
+    def activate(self, service: str, revision: str) -> Words:
+        """Run it again."""
+        return self._app("revision", "activate", "--revision", revision, service=service)
+
+    def deactivate(self, service: str, revision: str) -> Words:
+        """Stop it."""
+        return self._app("revision", "deactivate", "--revision", revision, service=service)
+
+    def label(self, service: str, label: str, revision: str) -> Words:
+        """Give it the label."""
+        words = ("revision", "label", "add", "--label", label, "--revision", revision, "--yes")
+        return self._app(*words, service=service)
+
+    def swap(self, service: str, one: str, other: str) -> Words:
+        """Let two labels change places."""
+        return self._app("revision", "label", "swap", "--source", one, "--target", other, service=service)
+
+    def traffic(self, service: str, weights: Mapping[str, int]) -> Words:
+        """Split the traffic. All that has any has to be named: the others' shares would be scaled."""
+        split = [f"{revision}={weight}" for revision, weight in weights.items()]
+        return self._app("ingress", "traffic", "set", "--revision-weight", *split, service=service)
+
+    def routes(self) -> Words:
+        """The environment's addresses."""
+        return self._environment("list")
+
+    def set_route(self, verb: str, address: str, file: str) -> Words:
+        """An address of the environment by a file of rules; `verb` is create or update."""
+        return self._environment(verb, "--http-route-config-name", address, "--yaml", file)
+
+    def _environment(self, *words: str) -> Words:
+        names = self._names
+        where = ("--name", names.environment, "--resource-group", names.resource_group)
+        return self._json("containerapp", "env", "http-route-config", *words, *where)
+
+    def requests(self, app_id: str, since: datetime, until: datetime) -> Words:
+        """What the ingress counted of an app's requests, by revision and kind of status."""
+        times = ("--start-time", _time(since), "--end-time", _time(until), "--interval", "PT1M")
+        what = ("--metrics", "Requests", "--aggregation", "Total")
+        split = ("--filter", "revisionName eq '*' and statusCodeCategory eq '*'")
+        return self._json("monitor", "metrics", "list", "--resource", app_id, *what, *split, *times)
+
+    def query(self, kusto: str) -> Words:
+        """A query of Application Insights."""
+        url = f"{INSIGHTS}/v1/apps/{self._names.insights_app}/query"
+        sent = ("--headers", "Content-Type=application/json", "--body", json.dumps({"query": kusto}))
+        return self._json("rest", "--method", "post", "--url", url, "--resource", INSIGHTS, *sent)
+
+    def subscriptions(self, topic: str) -> Words:
+        """A topic's subscriptions, with what waits in each."""
+        names = self._names
+        where = ("--namespace-name", names.service_bus, "--resource-group", names.resource_group)
+        return self._json("servicebus", "topic", "subscription", "list", "--topic-name", topic, *where)
+
+
+def slowest_requests(since: datetime) -> str:
+    """How long requests took, by service and replica; a replica's name begins with its revision's."""
+    return (
+        f"requests | where timestamp > datetime({_time(since)}) "
+        "| extend revision = extract('^(.*--[a-z0-9-]+)-[a-z0-9]+-[a-z0-9]+-[0-9]+$', 1, cloud_RoleInstance) "
+        "| summarize p99 = percentilew(duration, itemCount, 99) by cloud_RoleName, revision"
+    )
+
+
+def dead_letters() -> str:
+    """How many events could not be delivered since yesterday, of all services."""
+    return (
+        "customMetrics | where timestamp > ago(1d) and name startswith 'cludale_dead_letters' "
+        "| summarize buried = max(valueMax) by cloud_RoleInstance | summarize buried = sum(buried)"
+    )
+
+
+def route_rules(paths: Mapping[str, Sequence[str]], label: str) -> bytes:
+    """The rules of an address where a label's revisions answer: JSON, which is YAML."""
+    rules = [
+        {
+            "description": service,
+            "routes": [{"match": {"pathSeparatedPrefix": path}} for path in of_service],
+            "targets": [{"containerApp": service, "label": label}],
+        }
+        for service, of_service in paths.items()
+    ]
+    return json.dumps({"rules": rules}).encode()
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,90 @@
+"""Is the new version good? From what was measured, against limits and against the old one. Pure."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+
+class Figures(NamedTuple):
+    """What a revision did in a while. `errors`: answers of 5xx, or none; `p99_seconds`: None if nobody knows."""
+
+    requests: int = 0
+    errors: int = 0
+    p99_seconds: float | None = None
+
+    @property
+    def error_share(self) -> float:
+        """Errors by requests."""
+        return self.errors / self.requests if self.requests else 0.0
+
+
+class Backlog(NamedTuple):
+    """Events: how many wait to be delivered, how many could not be so far."""
+
+    waiting: int = 0
+    dead_letters: int = 0
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What is still good."""
+
+    error_share: float = 0.01
+    """Of green's answers, in absolute terms …"""
+    more_than_blue: float = 0.005
+    """… and by how much more than of blue's."""
+    p99_seconds: float = 1.0
+    """Of green, in absolute terms …"""
+    times_blue: float = 1.5
+    """… and compared with blue's. What is over one of the two alone is no reason."""
+    enough_requests: int = 20
+    """Fewer tell nothing of a share or a percentile."""
+    errors_at_once: int = 5
+    """So many errors are enough, however few requests there were."""
+    waiting_events: int = 5_000
+    dead_letters: int = 0
+    """So many more than before."""
+
+
+Measured = Mapping[tuple[str, str], Figures]
+"""(service, "blue" or "green") → its figures."""
+
+
+def of_requests(service: str, green: Figures, blue: Figures, bounds: Bounds) -> list[str]:
+    """What is wrong with one service's answers; nothing if all is well."""
+    reasons = []
+    too_many = green.requests >= bounds.enough_requests or green.errors >= bounds.errors_at_once
+    if too_many and green.error_share > max(bounds.error_share, blue.error_share + bounds.more_than_blue):
+        reasons.append(f"{service}: {green.errors} of green's {green.requests} answers are errors")
+    if (
+        green.p99_seconds is not None
+        and green.requests >= bounds.enough_requests
+        and green.p99_seconds > bounds.p99_seconds
+        and (blue.p99_seconds is None or green.p99_seconds > bounds.times_blue * blue.p99_seconds)
+    ):
+        than = "" if blue.p99_seconds is None else f", blue's within {blue.p99_seconds:.3g} s"
+        reasons.append(f"{service}: 99 % of green's answers come only within {green.p99_seconds:.3g} s{than}")
+    return reasons
+
+
+def of_events(now: Backlog, before: Backlog, bounds: Bounds) -> list[str]:
+    """What is wrong with the events; nothing if all is well."""
+    reasons = []
+    if now.waiting > max(bounds.waiting_events, 2 * before.waiting):
+        reasons.append(f"{now.waiting} events wait to be delivered, {before.waiting} before")
+    buried = now.dead_letters - before.dead_letters
+    if buried > bounds.dead_letters:
+        reasons.append(f"{buried} more events could not be delivered at all")
+    return reasons
+
+
+def judged(services: list[str], measured: Measured, now: Backlog, before: Backlog, bounds: Bounds) -> list[str]:
+    """Everything that is wrong; nothing if all is well."""
+    reasons = [
+        reason
+        for service in services
+        for reason in of_requests(
+            service, measured.get((service, "green"), Figures()), measured.get((service, "blue"), Figures()), bounds
+        )
+    ]
+    return reasons + of_events(now, before, bounds)

@@ -1,0 +1,248 @@
+"""The gateway and processes behind it as a platform of releases: what Container Apps is in Azure.
+
+A revision is a set of backends. Its processes are started and stopped by a launcher; events are switched on and off
+in each of them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import httpx
+
+from cludale.gateway.control import Control, GatewayRefused, RoutesChangedMeanwhile
+from cludale.gateway.gateway import ServiceStatus
+from cludale.gateway.routes import BackendRoute, ServiceRoutes, Traffic
+from cludale.release.driver import Address, PlatformFailed
+from cludale.release.judgement import Backlog, Figures
+from cludale.release.prometheus import Samples, picked, quantile, samples, total
+from cludale.release.standing import BLUE, GREEN, Revision, ServiceStanding, Share, Standing
+
+TIMEOUT_SECONDS = 10.0
+TRIES = 20
+
+Change = Callable[[ServiceRoutes], ServiceRoutes]
+
+
+class Launcher(Protocol):
+    """Starts and stops the processes of revisions."""
+
+    def start(self, service: str, image: str, revision: str) -> list[str]:
+        """Start a revision that takes no events; the addresses of its processes. Raises PlatformFailed."""
+
+    def stop(self, service: str, revision: str) -> None:
+        """Stop a revision's processes; none there is as good."""
+
+    def image(self, service: str, revision: str) -> str:
+        """What the revision runs; empty if nobody knows."""
+
+
+class NoLauncher:
+    """For processes that somebody else starts and stops."""
+
+    def start(self, service: str, image: str, revision: str) -> list[str]:
+        """Not from here."""
+        raise PlatformFailed(
+            f"{revision} can't be started from here: start {image} yourself (CLUDALE_CONSUME=0), put it into the "
+            f"gateway's routes as a revision of {service} with the label green, then promote it"
+        )
+
+    def stop(self, service: str, revision: str) -> None:
+        """Left to whoever started it."""
+
+    def image(self, service: str, revision: str) -> str:  # noqa: ARG002 - the protocol's
+        """Nobody knows."""
+        return ""
+
+
+class LocalDriver:
+    """The gateway."""
+
+    def __init__(self, control: Control, url: str, organizer_key: str, launcher: Launcher) -> None:
+        self._control = control
+        self._url = url
+        self._organizer = {"authorization": f"Bearer {organizer_key}"}
+        self._launcher = launcher
+
+    def standing(self) -> Standing:
+        """What runs where, now."""
+        try:
+            status, routes = self._control.status(), self._control.routes()
+        except GatewayRefused as error:
+            raise PlatformFailed(str(error)) from error
+        return {
+            name: self._service(name, each, routes.services.get(name, ServiceRoutes())) for name, each in status.items()
+        }
+
+    def _service(self, name: str, status: ServiceStatus, routes: ServiceRoutes) -> ServiceStanding:
+        ready: dict[str, list[bool]] = {each.revision: [] for each in routes.traffic}
+        for backend in status.backends:
+            ready.setdefault(backend.revision, []).append(backend.ready)
+        return ServiceStanding(
+            revisions={
+                revision: Revision(
+                    name=revision,
+                    image=self._launcher.image(name, revision),
+                    created=f"{place:06}",  # what comes later is put at the end
+                    active=bool(of_it),
+                    ready=bool(of_it) and all(of_it),
+                )
+                for place, (revision, of_it) in enumerate(ready.items())
+            },
+            traffic=tuple(Share(each.revision, each.weight, each.label) for each in routes.traffic),
+        )
+
+    def deploy(self, service: str, image: str, suffix: str) -> str:
+        """Start a revision's processes and make them known to the gateway; the revision's name."""
+        name = f"{service}--{suffix}"
+        known = self.standing()[service].revisions.get(name)
+        if known is not None and known.active:
+            if known.image != image:
+                raise PlatformFailed(f"{name} is there with another image, {known.image}: take another suffix")
+            return name
+        backends = tuple(BackendRoute(url, name) for url in self._launcher.start(service, image, name))
+
+        def join(routes: ServiceRoutes) -> ServiceRoutes:
+            there = {each.revision for each in routes.backends}
+            others = tuple(
+                each
+                for each in routes.traffic
+                if each.revision != name and (each.revision in there or each.label is not None)
+            )
+            return ServiceRoutes((*routes.backends, *backends), (*others, Traffic(name)))
+
+        self._change(service, join)
+        return name
+
+    def label(self, service: str, label: str, revision: str) -> None:
+        """Give the label to the revision."""
+
+        def relabel(routes: ServiceRoutes) -> ServiceRoutes:
+            return _with_traffic(
+                routes,
+                lambda each: label if each.revision == revision else None if each.label == label else each.label,
+            )
+
+        self._change(service, relabel)
+
+    def swap(self, service: str) -> None:
+        """Blue becomes green, green becomes blue."""
+        places: Mapping[str | None, str] = {BLUE: GREEN, GREEN: BLUE}
+        self._change(service, lambda routes: _with_traffic(routes, lambda each: places.get(each.label, each.label)))
+
+    def weigh(self, service: str, weights: Mapping[str, int]) -> None:
+        """Split the traffic so; what is not named gets nothing."""
+
+        def reweigh(routes: ServiceRoutes) -> ServiceRoutes:
+            return ServiceRoutes(
+                routes.backends,
+                tuple(Traffic(each.revision, weights.get(each.revision, 0), each.label) for each in routes.traffic),
+            )
+
+        self._change(service, reweigh)
+
+    def consume(self, service: str, revision: str) -> None:
+        """Let its processes take events."""
+        self._switch(service, revision, wanted=True)
+
+    def stop_consuming(self, service: str, revision: str) -> None:
+        """Let them take none any more."""
+        self._switch(service, revision, wanted=False)
+
+    def _switch(self, service: str, revision: str, *, wanted: bool) -> None:
+        for url in self._backends(service, revision):
+            try:
+                answer = httpx.put(
+                    f"{url}/-/consume", json={"consume": wanted}, headers=self._organizer, timeout=TIMEOUT_SECONDS
+                )
+            except httpx.HTTPError as error:
+                if not wanted:
+                    continue  # what does not answer takes nothing
+                raise PlatformFailed(f"{revision} at {url}: {error}") from error
+            if answer.is_error:
+                raise PlatformFailed(f"{revision} at {url}/-/consume: {answer.status_code} {answer.text[:200]}")
+
+    def deactivate(self, service: str, revision: str) -> None:
+        """Take its processes out of the routes, then stop them."""
+        if self._backends(service, revision):
+
+            def leave(routes: ServiceRoutes) -> ServiceRoutes:
+                return ServiceRoutes(
+                    tuple(each for each in routes.backends if each.revision != revision), routes.traffic
+                )
+
+            self._change(service, leave)
+        self._launcher.stop(service, revision)
+
+    def _backends(self, service: str, revision: str) -> list[str]:
+        try:
+            routes, _ = self._control.service(service)
+        except GatewayRefused as error:
+            raise PlatformFailed(str(error)) from error
+        return [each.url for each in routes.backends if each.revision == revision]
+
+    def _change(self, service: str, change: Change) -> None:
+        """Change a service's routes; others may change them meanwhile."""
+        try:
+            for _ in range(TRIES):
+                routes, tag = self._control.service(service)
+                try:
+                    self._control.put_service(service, change(routes), tag)
+                except RoutesChangedMeanwhile:
+                    continue
+                return
+        except GatewayRefused as error:
+            raise PlatformFailed(str(error)) from error
+        raise PlatformFailed(f"{service}: the routes change all the time")
+
+    def try_address(self, label: str) -> Address:
+        """The gateway itself, asked for the label."""
+        return Address(self._url, {"x-cludale-label": label})
+
+    def mark(self) -> object:
+        """The gateway's metrics of now."""
+        return self._metrics("/metrics")
+
+    def figures(self, service: str, revision: str, since: object) -> Figures:
+        """What the gateway counted since then."""
+        before: Samples = since  # type: ignore[assignment] # our own mark
+        now = self._metrics("/metrics")
+        of_it = {"service": service, "revision": revision}
+        requests = errors = 0.0
+        for labels, value in picked(now, "cludale_gateway_requests_total", **of_it):
+            more = value - total(before, "cludale_gateway_requests_total", **labels)
+            requests += more
+            errors += more if labels["status"] >= "500" else 0
+        buckets = {
+            float(labels["le"]): value - total(before, "cludale_gateway_request_seconds_bucket", **labels)
+            for labels, value in picked(now, "cludale_gateway_request_seconds_bucket", **of_it)
+        }
+        return Figures(round(requests), round(errors), quantile(buckets, 0.99))
+
+    def backlog(self) -> Backlog:
+        """What all the processes say of their events."""
+        waiting = buried = 0.0
+        try:
+            status = self._control.status()
+        except GatewayRefused as error:
+            raise PlatformFailed(str(error)) from error
+        for service, each in status.items():
+            for backend in each.backends:
+                if backend.ready:
+                    said = self._metrics(f"/metrics/{service}/{backend.url.removeprefix('http://')}")
+                    waiting += total(said, "cludale_events_under_way")
+                    buried += total(said, "cludale_dead_letters_total")
+        return Backlog(round(waiting), round(buried))
+
+    def _metrics(self, path: str) -> Samples:
+        try:
+            answer = httpx.get(self._url + path, timeout=TIMEOUT_SECONDS)
+            answer.raise_for_status()
+            return samples(answer.text)
+        except (httpx.HTTPError, ValueError) as error:
+            raise PlatformFailed(f"{self._url}{path}: {error}") from error
+
+
+def _with_traffic(routes: ServiceRoutes, label: Callable[[Traffic], str | None]) -> ServiceRoutes:
+    return ServiceRoutes(
+        routes.backends, tuple(Traffic(each.revision, each.weight, label(each)) for each in routes.traffic)
+    )

@@ -1,0 +1,231 @@
+"""A release from beginning to end, over a driver: deploy, try, promote in steps, watch, and back if it is not good."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from cludale.release import actions
+from cludale.release.actions import Action, Consume, Deactivate, Deploy, Label, Swap, Weigh
+from cludale.release.driver import Driver, PlatformFailed
+from cludale.release.judgement import Backlog, Bounds, Figures, judged
+from cludale.release.standing import GREEN, NotNow
+
+Report = Callable[[str], None]
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How fast."""
+
+    steps: tuple[int, ...] = (5, 25, 50, 100)
+    """The hundredths of the traffic that green gets, one after the other; the last is 100."""
+    soak_seconds: float = 120
+    """How long each step lasts before the next."""
+    watch_seconds: float = 600
+    """How long green is watched once it has everything."""
+    keep_seconds: float = 1_800
+    """How long the version before is kept, to go back to."""
+    check_seconds: float = 10
+    """How often green is judged meanwhile."""
+    start_seconds: float = 300
+    """How long new revisions may take to be ready."""
+
+
+class Ended(NamedTuple):
+    """What came of it. `reasons`: why it was taken back; none if it was not."""
+
+    reasons: Sequence[str] = ()
+
+    @property
+    def is_good(self) -> bool:
+        """Does the new version serve?"""
+        return not self.reasons
+
+
+class Release:
+    """Takes the services through a release, in `order`."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        order: Sequence[str],
+        *,
+        pace: Pace,
+        bounds: Bounds,
+        report: Report,
+        sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if list(pace.steps) != sorted(set(pace.steps)) or not pace.steps or pace.steps[-1] != 100 or pace.steps[0] < 1:
+            raise NotNow(f"the steps have to rise to 100: {', '.join(map(str, pace.steps))}")
+        self._driver = driver
+        self._order = order
+        self._pace = pace
+        self._bounds = bounds
+        self._report = report
+        self._sleep = sleep
+        self._now = now
+
+    # The stages. Each starts from how things stand, so that it can be repeated.
+
+    def planned(self, image: str, suffix: str) -> list[str]:
+        """What would be done, if all goes well."""
+        standing = self._driver.standing()
+        lines = [str(each) for each in actions.to_adopt(standing)]
+        lines += [str(each) for each in actions.to_deploy(standing, self._order, image, suffix)]
+        lines.append("try green at its label: smoke test, short rehearsal")
+        lines += [f"{service}: green takes events" for service in self._order]
+        for step in self._pace.steps:
+            lines.append(f"{step} % of the traffic to green, {self._pace.soak_seconds:g} s, judged meanwhile")
+        lines.append(f"watch green for {self._pace.watch_seconds:g} s; then it is blue")
+        lines.append(f"keep the version before for {self._pace.keep_seconds:g} s, then stop it")
+        return lines
+
+    def deploy(self, image: str, suffix: str) -> None:
+        """Start green: no traffic, no events. What did not get ready is stopped. Raises NotNow, PlatformFailed."""
+        self._do(actions.to_adopt(self._driver.standing()))
+        started: list[tuple[str, str]] = []
+        try:
+            for action in actions.to_deploy(self._driver.standing(), self._order, image, suffix):
+                self._say(action)
+                if isinstance(action, Deploy):
+                    revision = self._driver.deploy(action.service, action.image, action.suffix)
+                    started.append((action.service, revision))
+                else:
+                    self._perform(action)
+            self._wait_ready(started)
+            self._do(Label(service, GREEN, revision) for service, revision in started)
+        except PlatformFailed:
+            self._do(Deactivate(service, revision) for service, revision in started)
+            raise
+
+    def promote(self) -> Ended:
+        """Give green events and more and more of the traffic, as long as it is good; else everything back to blue.
+
+        Raises NotNow, PlatformFailed; what had begun by then was taken back.
+        """
+        standing = self._driver.standing()
+        wanted = actions.to_consume(standing, self._order)
+        before = self._driver.backlog()
+        try:
+            for action in wanted:
+                self._do([action])
+            standing = self._driver.standing()
+            self._wait_ready([(service, standing[service].green or "") for service in self._order])
+            for step in self._pace.steps:
+                standing = self._driver.standing()
+                if all(standing[service].weight(standing[service].green) >= step for service in self._order):
+                    continue  # taken up again where it was left
+                self._do(actions.to_weigh(standing, self._order, step))
+                reasons = self._observe(self._pace.soak_seconds, before)
+                if reasons:
+                    return self._back(reasons)
+        except PlatformFailed as failed:
+            self._back([str(failed)])
+            raise
+        return Ended()
+
+    def watch(self) -> Ended:
+        """See for a while whether green stays good with everything on it; then it is blue, else back."""
+        standing = self._driver.standing()
+        finish = actions.to_finish(standing, self._order)
+        reasons = self._observe(self._pace.watch_seconds, self._driver.backlog())
+        if reasons:
+            return self._back(reasons)
+        self._do(finish)
+        return Ended()
+
+    def retire(self) -> None:
+        """Keep the version before for its time, then stop it."""
+        self._sleep(self._pace.keep_seconds)
+        self._do(actions.to_retire(self._driver.standing(), self._order))
+
+    def roll_back(self) -> None:
+        """Back to the version before, from wherever things are. Raises NotNow, PlatformFailed."""
+        self._do(actions.to_roll_back(self._driver.standing(), self._order))
+
+    # How
+
+    def _back(self, reasons: Sequence[str]) -> Ended:
+        for reason in reasons:
+            self._report(f"NOT GOOD: {reason}")
+        self.roll_back()
+        return Ended(tuple(reasons))
+
+    def _observe(self, seconds: float, before: Backlog) -> list[str]:
+        """Judge green again and again for so long; what is wrong, as soon as something is."""
+        driver, since, end = self._driver, self._driver.mark(), self._now() + seconds
+        while True:
+            self._sleep(min(self._pace.check_seconds, max(0.0, end - self._now())))
+            standing = driver.standing()
+            reasons = [
+                f"{service}: {standing[service].green} is not ready"
+                for service in self._order
+                if not standing[service].is_ready(standing[service].green)
+            ]
+            measured = {
+                (service, colour): driver.figures(service, revision, since)
+                for service in self._order
+                for colour, revision in (("green", standing[service].green), ("blue", standing[service].blue))
+                if revision is not None
+            }
+            reasons += judged(list(self._order), measured, driver.backlog(), before, self._bounds)
+            self._report(_told(measured))
+            if reasons or self._now() >= end:
+                return reasons
+
+    def _wait_ready(self, revisions: Sequence[tuple[str, str]]) -> None:
+        end = self._now() + self._pace.start_seconds
+        while True:
+            standing = self._driver.standing()
+            waiting = [name for service, name in revisions if not standing[service].is_ready(name)]
+            if not waiting:
+                return
+            if self._now() >= end:
+                raise PlatformFailed(f"not ready after {self._pace.start_seconds:g} s: {', '.join(waiting)}")
+            self._sleep(1.0)
+
+    def _do(self, wanted: Iterable[Action]) -> None:
+        for action in wanted:
+            self._say(action)
+            self._perform(action)
+
+    def _say(self, action: Action) -> None:
+        self._report(str(action))
+
+    def _perform(self, action: Action) -> None:
+        driver = self._driver
+        match action:
+            case Deploy(service, image, suffix):
+                driver.deploy(service, image, suffix)
+            case Label(service, label, revision):
+                driver.label(service, label, revision)
+            case Swap(service):
+                driver.swap(service)
+            case Weigh(service, weights):
+                driver.weigh(service, weights)
+            case Consume(service, revision, wanted=True):
+                driver.consume(service, revision)
+                self._wait_ready_to_take_over(service, revision)
+            case Consume(service, revision):
+                driver.stop_consuming(service, revision)
+            case Deactivate(service, revision):
+                driver.deactivate(service, revision)
+
+    def _wait_ready_to_take_over(self, service: str, revision: str) -> None:
+        """A revision that was stopped before needs a moment; one that another has taken the place of is gone."""
+        each = self._driver.standing()[service]
+        if each.is_active(revision):
+            self._wait_ready([(service, revision)])
+
+
+def _told(measured: dict[tuple[str, str], Figures]) -> str:
+    def colour(which: str) -> str:
+        of_it = [figures for (_, each), figures in measured.items() if each == which]
+        slowest = max((each.p99_seconds for each in of_it if each.p99_seconds is not None), default=None)
+        late = "" if slowest is None else f", p99 within {slowest:.3g} s"
+        requests, errors = sum(each.requests for each in of_it), sum(each.errors for each in of_it)
+        return f"{which} {requests} answers, {errors} errors{late}"
+
+    return f"  {colour('green')}; {colour('blue')}"

@@ -1,0 +1,15 @@
+"""What the services' manifests say."""
+
+import asyncio
+import warnings
+
+import pytest
+
+from cludale.gateway.site import Site, surveyed
+
+
+@pytest.fixture(scope="session")
+def site() -> Site:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the framework's, of its next version
+        return asyncio.run(surveyed())

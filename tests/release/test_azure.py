@@ -1,0 +1,204 @@
+"""Releases to Container Apps, decided for real, over a double of `az` that keeps state. See `az` for what it is not."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.release.azure import DOUBLE, NAMES, NEW, OLD, ORDER, Azure, azure
+
+from cludale.release.azure import Az
+from cludale.release.azure_commands import Commands
+from cludale.release.driver import PlatformFailed
+from cludale.release.standing import NotNow
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Azure]:
+    with azure(tmp_path) as there:
+        yield there
+
+
+def everywhere(**revisions: tuple[int, str | None]) -> dict[str, dict[str, tuple[int, str | None]]]:
+    return {
+        service: {f"{service}--{suffix.replace('_', '-')}": share for suffix, share in revisions.items()}
+        for service in ORDER
+    }
+
+
+def without_latest(cloud: Azure) -> dict[str, dict[str, tuple[int, str | None]]]:
+    """The double keeps the first deployment's "latest" at 0."""
+    return {
+        service: {name: share for name, share in each.items() if share != (0, None)}
+        for service, each in cloud.traffic().items()
+    }
+
+
+def test_a_good_version_gets_everything_step_by_step_and_the_old_one_is_kept_and_then_stopped(cloud: Azure) -> None:
+    cloud.release.deploy(NEW, "c1")
+    assert without_latest(cloud) == everywhere(c0=(100, "blue"), c1=(0, "green"))
+    green = cloud.state["apps"]["orders"]["revisions"][-1]
+    assert (green["image"], green["env"][-1]) == (NEW, {"name": "CLUDALE_CONSUME", "value": "0"})
+
+    assert cloud.release.promote().is_good
+    assert without_latest(cloud) == everywhere(c1_on=(100, "green"), c0=(0, "blue"))
+    consuming = cloud.state["apps"]["orders"]["revisions"][-1]
+    assert (consuming["image"], consuming["env"][-1]) == (NEW, {"name": "CLUDALE_CONSUME", "value": "1"})
+    assert cloud.running() == {f"{service}--{each}" for service in ORDER for each in ("c0", "c1-on")}
+
+    assert cloud.release.watch().is_good
+    assert cloud.running() == {f"{service}--c1-on" for service in ORDER}
+    cloud.release.retire()
+    assert without_latest(cloud) == everywhere(c1_on=(100, "blue"))
+    asked = [words[words.index("--revision-weight") + 1 :] for words in cloud.said if "traffic" in words]
+    orders = [[each for each in words if each.startswith("orders--")] for words in asked if "orders" in words]
+    assert orders[1:] == [
+        ["orders--c0=95", "orders--c1-on=5"],
+        ["orders--c0=50", "orders--c1-on=50"],
+        ["orders--c0=0", "orders--c1-on=100"],
+    ]
+
+
+def test_the_next_version_goes_the_same_way(cloud: Azure) -> None:
+    for image, suffix in ((NEW, "c1"), (OLD, "c2")):
+        cloud.release.deploy(image, suffix)
+        assert cloud.release.promote().is_good
+        assert cloud.release.watch().is_good
+        cloud.release.retire()
+    assert without_latest(cloud) == everywhere(c2_on=(100, "blue"))
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ({"errors": 0.2}, "answers are errors"),
+        ({"p99": 5_000.0}, "come only within 5 s, blue's within 0.04 s"),
+    ],
+)
+def test_a_bad_version_is_taken_back_by_itself(cloud: Azure, bad: dict[str, float], why: str) -> None:
+    cloud.release.deploy(NEW, "c1")
+    cloud.change(bad={NEW: bad})
+    ended = cloud.release.promote()
+    assert not ended.is_good
+    assert any(why in reason for reason in ended.reasons)
+    assert without_latest(cloud) == everywhere(c0=(100, "blue"))
+    assert cloud.running() == {f"{service}--c0" for service in ORDER}
+    assert all(share <= 5 or share >= 95 for share in _weights_of(cloud, "orders--c1-on"))
+
+
+def _weights_of(cloud: Azure, revision: str) -> list[int]:
+    return [int(word.partition("=")[2]) for words in cloud.said for word in words if word.startswith(f"{revision}=")]
+
+
+def test_events_that_cannot_be_delivered_take_it_back_too(cloud: Azure) -> None:
+    cloud.release.deploy(NEW, "c1")
+    cloud.at = lambda time: cloud.change(dead_letters=2 if time > 30 else 0)
+    ended = cloud.release.promote()
+    assert ended.reasons == ("2 more events could not be delivered at all",)
+    assert cloud.running() == {f"{service}--c0" for service in ORDER}
+
+
+def test_a_version_that_turns_bad_while_it_is_watched_is_taken_back(cloud: Azure) -> None:
+    cloud.release.deploy(NEW, "c1")
+    assert cloud.release.promote().is_good
+    cloud.change(bad={NEW: {"ready": False}})
+    ended = cloud.release.watch()
+    assert "orders: orders--c1-on is not ready" in ended.reasons
+    assert without_latest(cloud) == everywhere(c0=(100, "blue"))
+
+
+def test_a_version_that_does_not_start_gets_nothing_and_is_stopped(cloud: Azure) -> None:
+    cloud.change(bad={NEW: {"ready": False}})
+    with pytest.raises(PlatformFailed, match="not ready after 30 s"):
+        cloud.release.deploy(NEW, "c1")
+    assert cloud.running() == {f"{service}--c0" for service in ORDER}
+    assert without_latest(cloud) == everywhere(c0=(100, "blue"))
+
+
+def test_after_the_end_there_is_a_way_back_as_long_as_the_old_version_is_known(cloud: Azure) -> None:
+    cloud.release.deploy(NEW, "c1")
+    assert cloud.release.promote().is_good
+    assert cloud.release.watch().is_good
+    cloud.release.roll_back()
+    assert cloud.running() == {f"{service}--c0" for service in ORDER}
+    assert without_latest(cloud) == everywhere(c0=(100, "blue"))
+    cloud.release.deploy(NEW, "c3")
+    assert cloud.release.promote().is_good
+
+
+def test_what_fails_once_is_asked_again_and_what_fails_on_is_taken_back(cloud: Azure) -> None:
+    cloud.change(fail={"containerapp update --image": 1, "label add": 1})
+    cloud.release.deploy(NEW, "c1")
+    cloud.change(fail={"orders--c1-on=50": 99})
+    with pytest.raises(PlatformFailed, match="as the test wants"):
+        cloud.release.promote()
+    assert without_latest(cloud) == everywhere(c0=(100, "blue"))
+    assert cloud.running() == {f"{service}--c0" for service in ORDER}
+
+
+def test_a_promotion_that_was_cut_off_goes_on_where_it_was(cloud: Azure) -> None:
+    class Cut(Exception):
+        pass
+
+    def cut(time: float) -> None:
+        if time > 25:
+            raise Cut
+
+    cloud.release.deploy(NEW, "c1")
+    cloud.at = cut
+    with pytest.raises(Cut):
+        cloud.release.promote()
+    cloud.at = lambda _: None
+    with pytest.raises(NotNow, match="a release is under way"):
+        cloud.release.deploy(OLD, "c2")
+    assert cloud.release.promote().is_good
+    assert without_latest(cloud) == everywhere(c1_on=(100, "green"), c0=(0, "blue"))
+    weights = _weights_of(cloud, "orders--c1-on")
+    assert weights == sorted(weights)
+
+
+def test_deploying_twice_is_deploying_once(cloud: Azure) -> None:
+    cloud.release.deploy(NEW, "c1")
+    cloud.release.deploy(NEW, "c1")
+    assert [len(app["revisions"]) for app in cloud.state["apps"].values()] == [2] * 5
+    with pytest.raises(PlatformFailed, match="with another image"):
+        cloud.release.deploy(OLD, "c1")
+
+
+def test_there_is_nothing_to_promote_or_to_go_back_to_at_first(cloud: Azure) -> None:
+    for ask in (cloud.release.promote, cloud.release.watch):
+        with pytest.raises(NotNow, match="no green version"):
+            ask()
+    with pytest.raises(NotNow, match="nothing to go back to"):
+        cloud.release.roll_back()
+
+
+def test_green_is_tried_at_an_address_of_its_own(cloud: Azure) -> None:
+    for _ in range(2):
+        address = cloud.driver.try_address("green")
+        assert address.url == "https://green.env.region.azurecontainerapps.io"
+    (rules,) = cloud.state["routes"].values()
+    assert {(each["targets"][0]["containerApp"], each["targets"][0]["label"]) for each in rules["rules"]} == {
+        (service, "green") for service in ORDER
+    }
+    verbs = [words[3] for words in cloud.said if "http-route-config" in words]
+    assert verbs == ["list", "create", "list", "update"]
+
+
+def test_the_double_is_a_program_too(cloud: Azure) -> None:
+    shown = Az(str(DOUBLE), pause_seconds=0)(Commands(NAMES).show("orders"))
+    assert shown["properties"]["latestRevisionName"] == "orders--c0"
+    with pytest.raises(PlatformFailed, match="does not exist in group"):
+        Az(str(DOUBLE), pause_seconds=0)(Commands(NAMES).show("nothing"))
+
+
+def test_a_plan_does_nothing(cloud: Azure) -> None:
+    before = cloud.state
+    lines = cloud.release.planned(NEW, "c1")
+    assert f"orders: start {NEW} as …--c1, no traffic, no events" in lines
+    assert json.dumps(cloud.state["apps"]) == json.dumps(before["apps"])
+
+
+def test_az_that_is_not_there_is_said_to_be(cloud: Azure) -> None:
+    with pytest.raises(PlatformFailed, match="can't be run"):
+        Az("/nowhere/az")(["account", "show"])

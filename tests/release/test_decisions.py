@@ -1,0 +1,109 @@
+"""Order, judgement and steps: decided from values, without any platform."""
+
+import pytest
+
+from cludale.gateway.site import Site
+from cludale.release import actions
+from cludale.release.actions import Consume, Deactivate, Swap, Weigh
+from cludale.release.judgement import Backlog, Bounds, Figures, judged, of_events, of_requests
+from cludale.release.order import hearers_first, publishers
+from cludale.release.prometheus import quantile, samples, total
+from cludale.release.services import HEARS, PATHS
+from cludale.release.standing import NotNow, Revision, ServiceStanding, Share
+from cludale.services.catalogue import CATALOGUE
+
+BOUNDS = Bounds()
+
+
+def standing(blue: int, green: int, *, newer: str = "b") -> dict[str, ServiceStanding]:
+    """One service with `a` blue and `b` green."""
+    times = {"a": "1", "b": "1"} | {newer: "2"}
+    revisions = {each: Revision(each, "image", times[each], active=True, ready=True) for each in ("a", "b")}
+    return {"orders": ServiceStanding(revisions, (Share("a", blue, "blue"), Share("b", green, "green")))}
+
+
+def test_who_only_hears_goes_first_and_everyone_has_a_turn() -> None:
+    order = hearers_first(HEARS, publishers(CATALOGUE))
+    assert order[:2] == ["audit", "notifications"]
+    assert sorted(order) == sorted(HEARS)
+
+
+@pytest.mark.parametrize("changed", sorted(CATALOGUE.types))
+def test_whoever_hears_the_changed_event_goes_before_who_publishes_it(changed: str) -> None:
+    publishes = publishers(CATALOGUE)
+    order = hearers_first(HEARS, publishes, [changed])
+    (publisher,) = (service for service, events in publishes.items() if changed in events)
+    for service, heard in HEARS.items():
+        if changed in heard and service != publisher:
+            assert order.index(service) < order.index(publisher)
+
+
+def test_publishers_and_paths_are_those_of_the_manifests(site: Site) -> None:
+    assert set(publishers(CATALOGUE)) <= set(HEARS)
+    assert {name: {f"/{segment.decode()}"} for segment, name in site.owners.items()} == {
+        name: set(paths) for name, paths in PATHS.items()
+    }
+
+
+def test_few_requests_tell_nothing_but_many_errors_do() -> None:
+    assert of_requests("orders", Figures(3, 2), Figures(), BOUNDS) == []
+    assert of_requests("orders", Figures(6, 5), Figures(), BOUNDS) != []
+    assert of_requests("orders", Figures(1_000, 10), Figures(), BOUNDS) == []
+    assert of_requests("orders", Figures(1_000, 11), Figures(), BOUNDS) != []
+
+
+def test_green_is_not_blamed_for_what_blue_does_as_well() -> None:
+    assert of_requests("orders", Figures(1_000, 50), Figures(1_000, 48), BOUNDS) == []
+    assert of_requests("orders", Figures(1_000, 60), Figures(1_000, 48), BOUNDS) != []
+    assert of_requests("orders", Figures(100, 0, 2.5), Figures(100, 0, 2.5), BOUNDS) == []
+    assert of_requests("orders", Figures(100, 0, 5.0), Figures(100, 0, 2.5), BOUNDS) != []
+    assert of_requests("orders", Figures(100, 0, float("inf")), Figures(100, 0, None), BOUNDS) != []
+    assert of_requests("orders", Figures(100, 0, 0.5), Figures(100, 0, 0.01), BOUNDS) == []
+
+
+def test_events_that_pile_up_or_die_are_a_reason() -> None:
+    assert of_events(Backlog(5_000, 3), Backlog(0, 3), BOUNDS) == []
+    assert of_events(Backlog(5_001, 3), Backlog(0, 3), BOUNDS) != []
+    assert of_events(Backlog(9_000, 3), Backlog(6_000, 3), BOUNDS) == []
+    assert of_events(Backlog(0, 4), Backlog(0, 3), BOUNDS) == ["1 more events could not be delivered at all"]
+    assert judged(["orders"], {}, Backlog(), Backlog(), BOUNDS) == []
+
+
+def test_a_release_under_way_goes_back_to_blue_and_green_is_stopped() -> None:
+    assert actions.to_roll_back(standing(75, 25), ["orders"]) == [
+        Weigh("orders", {"a": 100, "b": 0}),
+        Consume("orders", "b", wanted=False),
+        Deactivate("orders", "b"),
+    ]
+
+
+def test_a_release_that_has_ended_goes_back_to_what_was_kept() -> None:
+    assert actions.to_roll_back(standing(100, 0, newer="a"), ["orders"]) == [
+        Consume("orders", "b", wanted=True),
+        Weigh("orders", {"b": 100, "a": 0}),
+        Swap("orders"),
+        Consume("orders", "a", wanted=False),
+        Deactivate("orders", "a"),
+    ]
+
+
+def test_an_older_green_is_not_promoted_and_a_newer_one_not_retired() -> None:
+    with pytest.raises(NotNow, match="older than what serves"):
+        actions.to_weigh(standing(100, 0, newer="a"), ["orders"], 5)
+    with pytest.raises(NotNow, match="newer than what serves"):
+        actions.to_retire(standing(100, 0), ["orders"])
+    with pytest.raises(NotNow, match="only 50 %"):
+        actions.to_finish(standing(50, 50), ["orders"])
+
+
+def test_a_quantile_is_the_bound_that_so_many_are_within() -> None:
+    infinite = float("inf")
+    assert quantile({0.1: 98, 0.5: 99, infinite: 100}, 0.99) == 0.5
+    assert quantile({0.1: 98, 0.5: 98, infinite: 100}, 0.99) == infinite
+    assert quantile({infinite: 0}, 0.99) is None
+
+
+def test_metrics_are_read_by_name_and_labels() -> None:
+    found = samples('# TYPE a_total counter\na_total{x="1",y="2"} 3\na_total{x="1",y="3"} 4\na_total{x="2",y="2"} 5\n')
+    assert total(found, "a_total", x="1") == 7
+    assert total(found, "a_total") == 12
