@@ -45,7 +45,7 @@ from cludale.services.payments import service as payments_service
 from cludale.services.payments.domain import Payment
 from cludale.services.payments.events import FailureReason, PaymentCompleted
 from cludale.simulator import processes, storms, world
-from cludale.simulator.provider import Gateway
+from cludale.simulator.provider import Gateway, Movement, Provider
 from cludale.simulator.storage import FaultyStore
 
 Plant = Callable[[ExitStack], None]
@@ -662,6 +662,29 @@ def _(stack: ExitStack) -> None:
             return
 
     swap(stack, Gateway, "refund", wrong)
+
+
+@bug("payments: a refund that is asked for again gives the money back again")
+def _(stack: ExitStack) -> None:
+    def wrong(self: Provider, key: str) -> None:
+        account = self.accounts[key]
+        if account.amount is not None:
+            account.given_back = True
+            self._booked(key, Movement.REFUND, account.amount)
+
+    swap(stack, Provider, "refund", wrong)
+
+
+@bug("payments: a refund that two replicas bring to its end is told of twice", theme="slow payments")
+def _(stack: ExitStack) -> None:
+    right = payments_domain.refunded
+
+    def wrong(payment: Payment) -> Decision[Payment]:
+        if payment.status is payments_domain.Status.REFUNDED:
+            payment = msgspec.structs.replace(payment, status=payments_domain.Status.COMPLETED, refunding=True)
+        return right(payment)
+
+    swap(stack, payments_domain, "refunded", wrong)
 
 
 @bug("payments: what a crash cut off is never taken up")
