@@ -137,9 +137,6 @@ param smtpUser string = ''
 @description('The sender of e-mails.')
 param smtpFrom string = 'tickets@localhost'
 
-@description('Give the green label an address of its own, for smoke tests. Only once there is a green revision.')
-param greenAddress bool = false
-
 // What the code says: topics, subscriptions, routes, ports. Made by `make infra`; a test fails when it is stale.
 var catalogue = loadJsonContent('generated/catalogue.json')
 
@@ -327,22 +324,7 @@ module address 'modules/address.bicep' = if (withApps) {
   name: 'address'
   params: {
     environmentName: appsEnvironment.outputs.environmentName
-    routeName: 'api'
     services: catalogue.services
-    label: ''
-  }
-  dependsOn: [
-    apps
-  ]
-}
-
-module greenRoute 'modules/address.bicep' = if (withApps && greenAddress) {
-  name: 'address-green'
-  params: {
-    environmentName: appsEnvironment.outputs.environmentName
-    routeName: 'green'
-    services: catalogue.services
-    label: 'green'
   }
   dependsOn: [
     apps
@@ -384,6 +366,3 @@ output environmentName string = appsEnvironment.outputs.environmentName
 
 @description('The one address of the API; empty before there are apps.')
 output apiUrl string = withApps ? 'https://${address.outputs.fqdn}' : ''
-
-@description('The address of the green label; empty when there is none.')
-output greenUrl string = withApps && greenAddress ? 'https://${greenRoute.outputs.fqdn}' : ''

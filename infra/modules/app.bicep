@@ -81,6 +81,10 @@ param liveLabel string
 var sendsMail = service.name == 'notifications' && !empty(smtpHost)
 var signsInToMail = sendsMail && !empty(smtpUser)
 
+// A revision that is beside the live one takes no events: a release says when it does.
+var liveSuffix = liveLabel == 'blue' ? blueSuffix : greenSuffix
+var consumes = empty(blueSuffix) && empty(greenSuffix) || revisionSuffix == liveSuffix
+
 // While no revision has a label, the latest has the traffic.
 var unlabelled = [
   {
@@ -139,6 +143,10 @@ var variables = [
   {
     name: 'CLUDALE_DAPR'
     value: '1'
+  }
+  {
+    name: 'CLUDALE_CONSUME'
+    value: consumes ? '1' : '0'
   }
   {
     name: 'CLUDALE_COSMOS_ENDPOINT'

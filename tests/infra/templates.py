@@ -16,7 +16,6 @@ RUNNING: Mapping[str, Any] = {
     "revisionSuffix": "new",
     "blueSuffix": "old",
     "greenSuffix": "new",
-    "greenAddress": True,
     "operatorPrincipalId": "11111111-1111-1111-1111-111111111111",
     "smtpHost": "mail.example.com",
     "smtpUser": "tickets",

@@ -265,23 +265,14 @@ def test_a_replica_is_given_longer_to_stop_than_it_takes(environment: str) -> No
 
 
 def test_one_address_leads_to_every_route_and_to_nothing_else(environment: str) -> None:
-    routes = running(environment).of("Microsoft.App/managedEnvironments/httpRouteConfigs")
-    assert [each.name for each in routes] == ["api", "green"]
-    for each in routes:
-        targets = {
-            next(iter(route["match"].values())): rule["targets"][0]["containerApp"]
-            for rule in each.body["properties"]["rules"]
-            for route in rule["routes"]
-        }
-        assert {targets[f"/{service}"] for service in SERVICES} == set(SERVICES)
-        assert all(targets[f"/{service}"] == service for service in SERVICES)
-        assert not {"/dapr", "/metrics", "/livez", "/readyz"} & set(targets)
-
-
-def test_the_green_address_leads_to_the_green_label_and_the_other_follows_the_weights(environment: str) -> None:
-    api, green = running(environment).of("Microsoft.App/managedEnvironments/httpRouteConfigs")
-    assert all("label" not in rule["targets"][0] for rule in api.body["properties"]["rules"])
-    assert all(rule["targets"][0]["label"] == "green" for rule in green.body["properties"]["rules"])
+    (address,) = running(environment).of("Microsoft.App/managedEnvironments/httpRouteConfigs")
+    targets = {
+        next(iter(route["match"].values())): rule["targets"]
+        for rule in address.body["properties"]["rules"]
+        for route in rule["routes"]
+    }
+    assert all(targets[f"/{service}"] == [{"containerApp": service}] for service in SERVICES)
+    assert not {"/dapr", "/metrics", "/livez", "/readyz"} & set(targets)
 
 
 @pytest.mark.parametrize("live", ["blue", "green"])
@@ -294,6 +285,17 @@ def test_the_live_label_has_all_of_the_traffic(live: str) -> None:
             "green": 100 if live == "green" else 0,
         }
         assert {each["revisionName"] for each in traffic} == {f"{app.name}--old", f"{app.name}--new"}
+
+
+@pytest.mark.parametrize(
+    ("blue", "green", "live", "consumes"),
+    [("", "", "blue", "1"), ("new", "", "blue", "1"), ("old", "new", "blue", "0"), ("old", "new", "green", "1")],
+)
+def test_a_revision_beside_the_live_one_takes_no_events(blue: str, green: str, live: str, consumes: str) -> None:
+    labels = {"blueSuffix": blue, "greenSuffix": green, "liveLabel": live, "revisionSuffix": "new"}
+    made = with_parameters(INFRA / "parameters/dev.bicepparam", {**RUNNING, **labels})
+    for app in made.of("Microsoft.App/containerApps"):
+        assert _variables(app)["CLUDALE_CONSUME"] == consumes
 
 
 def test_the_first_deployment_makes_no_apps_and_needs_no_image(environment: str) -> None:

@@ -1,0 +1,40 @@
+"""The tables of costs are what the tool computes, and the tool computes what the templates say."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tools.azure_costs.__main__ import tables
+from tools.azure_costs.model import OF_AN_ORDER, PRICES, Assumed, bill, messages_of_an_order
+
+from cludale.services.catalogue import CATALOGUE
+
+NOBODY = Assumed(orders=0, busy_hours=0, ru_an_order=100, kb_an_order=10, log_gb=0)
+
+
+def test_the_page_has_what_the_tool_prints() -> None:
+    page = Path("docs/azure.md").read_text(encoding="utf-8")
+    shown = page.partition("<!-- costs: from here -->\n")[2].partition("<!-- costs: to here -->")[0]
+    assert shown.strip() == tables({}).strip(), "stale: python -m tools.azure_costs"
+
+
+def test_every_price_says_when_and_where_it_was_found() -> None:
+    for name, price in json.loads(PRICES.read_text(encoding="utf-8"))["prices"].items():
+        assert price["date"].startswith("20"), name
+        assert len(price["source"]) > 5, name
+
+
+def test_the_events_of_an_order_are_events() -> None:
+    assert set(OF_AN_ORDER) <= set(CATALOGUE.types)
+    assert messages_of_an_order() >= 2 * len(OF_AN_ORDER), "each is sent once and audited once"
+
+
+def test_a_busier_month_costs_more() -> None:
+    quiet = sum(line.usd for line in bill("prod", NOBODY))
+    busy = sum(line.usd for line in bill("prod", NOBODY._replace(orders=1_000_000, busy_hours=10, log_gb=100)))
+    assert busy > quiet
+
+
+def test_a_price_that_is_not_in_the_table_is_not_made_up() -> None:
+    with pytest.raises(ValueError, match="lacks a price"):
+        bill("dev", NOBODY._replace(orders=10_000_000))

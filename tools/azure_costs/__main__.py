@@ -1,0 +1,51 @@
+"""The tables of costs in docs/azure.md: `python -m tools.azure_costs`, from the project's folder.
+
+`--orders`, `--busy-hours`, `--ru-an-order` and so on replace the assumptions; prices are in prices.json.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from tools.azure_costs.model import STANDARD_CREDITS, Assumed, bill, messages_of_an_order
+
+RU_AN_ORDER = 250.0
+KB_AN_ORDER = 25.0
+"""Assumed: some forty documents written an order, at 5 to 6 RU a kilobyte and with their indexes. Measure yours."""
+
+SCENES = {
+    ("dev", "nobody comes"): Assumed(0, 0, RU_AN_ORDER, KB_AN_ORDER, 3),
+    ("prod", "nobody comes"): Assumed(0, 0, RU_AN_ORDER, KB_AN_ORDER, 10),
+    ("prod", "one on-sale: 100,000 orders, two hours at the most of everything"): Assumed(
+        100_000, 2, RU_AN_ORDER, KB_AN_ORDER, 40
+    ),
+}
+
+
+def tables(given: Mapping[str, Any]) -> str:
+    """The tables, as Markdown, with some of the assumptions replaced."""
+    messages = messages_of_an_order()
+    text = [
+        f"A bought order is {messages} operations at the broker: Service Bus Standard, which allows "
+        f"{STANDARD_CREDITS:,} a second, throttles past {STANDARD_CREDITS / messages:.0f} orders a second.",
+    ]
+    for (environment, scene), assumed in SCENES.items():
+        lines = bill(environment, assumed._replace(**given))
+        text += ["", f"**{environment}, {scene}**", "", "| | USD a month | |", "| --- | ---: | --- |"]
+        text += [f"| {line.what} | {line.usd:,.2f} | {line.how} |" for line in lines]
+        text += [f"| **together** | **{sum(line.usd for line in lines):,.0f}** | |"]
+    return "\n".join(text) + "\n"
+
+
+def main() -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, kind in Assumed.__annotations__.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind)
+    print(tables({name: value for name, value in vars(parser.parse_args()).items() if value is not None}), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
