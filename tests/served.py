@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-STARTED_SECONDS = 20
+STOPPED_SECONDS = 60
 KEY = "the-organizers-key"
 
 
@@ -49,12 +49,13 @@ class Served:
         self.http.close()
         if self.process.poll() is None:
             self.process.send_signal(how)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=STOPPED_SECONDS)
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
     """The environment of a server whose data is in `folder`; nothing of our own settings leaks in."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("CLUDALE_")}
+    own = {name for name in os.environ if name.startswith("CLUDALE_")} - {"CLUDALE_CACHE"}
+    clean = {name: value for name, value in os.environ.items() if name not in own}
     return {
         **clean,
         "CLUDALE_DATA_DIR": str(folder),
@@ -65,12 +66,21 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
     }
 
 
-@contextmanager
-def serve(folder: Path, *services: str, settings: Mapping[str, str] | None = None) -> Iterator[Served]:
+def serve(folder: Path, *services: str, settings: Mapping[str, str] | None = None) -> AbstractContextManager[Served]:
     """`cludale serve` on a free port."""
+    return _running(["serve", *services], folder, settings or {})
+
+
+def up(folder: Path, *options: str, settings: Mapping[str, str] | None = None) -> AbstractContextManager[Served]:
+    """`cludale up --distributed` on free ports."""
+    return _running(["up", "--distributed", *options], folder, settings or {})
+
+
+@contextmanager
+def _running(command: list[str], folder: Path, settings: Mapping[str, str]) -> Iterator[Served]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "cludale", "serve", *services],
-        env=environment(folder, **(settings or {})),
+        [sys.executable, "-m", "cludale", *command],
+        env=environment(folder, **settings),
         stdout=subprocess.PIPE,
         text=True,
     )

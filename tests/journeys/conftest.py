@@ -1,8 +1,9 @@
 """The platform that the journeys visit: a server of their own, as `cludale serve` starts it.
 
-With JOURNEYS_URL and JOURNEYS_KEY they visit the platform there instead, whatever its shape; those journeys that
-need settings or a folder of their own are skipped then. JOURNEYS_STORE says where a server of theirs keeps everything
-(stores.py).
+With JOURNEYS_SHAPE=nats or =rabbitmq they visit the distributed shape over that broker, as `cludale up --distributed`
+starts it: the same journeys, unchanged, save those that start single services. With JOURNEYS_URL and JOURNEYS_KEY they
+visit the platform there, whatever its shape; those journeys that need settings or a folder of their own are skipped.
+JOURNEYS_STORE says where a server of theirs keeps everything (stores.py).
 """
 
 import os
@@ -14,7 +15,8 @@ from typing import NamedTuple
 import pytest
 from tests.journeys.box_office import BoxOffice
 from tests.journeys.stores import store_settings
-from tests.served import KEY, Served, serve
+from tests.parts import need
+from tests.served import KEY, Served, serve, up
 
 HASTE = {
     "CLUDALE_SWEEP_SECONDS": "0.1",
@@ -34,14 +36,25 @@ class Running(NamedTuple):
     served: Served
 
 
+PROGRAMS = {"nats": ("postgres", "nats-server", "daprd"), "rabbitmq": ("postgres", "rabbitmq-server", "daprd")}
+
 Start = Callable[..., AbstractContextManager[Running]]
 
 
 @contextmanager
 def running(folder: Path, *services: str, **settings: str) -> Iterator[Running]:
     """A server over `folder`; settings without their prefix, `hold_seconds="1"`. It has to end in order."""
+    shape = os.environ.get("JOURNEYS_SHAPE")
+    if shape and services:
+        pytest.skip("is about a service without the others, as `cludale serve` starts it")
     variables = HASTE | store_settings(folder) | {f"CLUDALE_{name.upper()}": value for name, value in settings.items()}
-    with serve(folder, *services, settings=variables) as served, BoxOffice(served.url, KEY) as office:
+    if shape:
+        for program in PROGRAMS[shape]:
+            need(program)
+        platform = up(folder, "--broker", shape, settings=variables)
+    else:
+        platform = serve(folder, *services, settings=variables)
+    with platform as served, BoxOffice(served.url, KEY) as office:
         yield Running(office, served)
         if served.process.poll() is None:
             assert served.stop() == 0, "it did not end in order"
