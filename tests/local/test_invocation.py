@@ -1,0 +1,91 @@
+"""Calls from one service to another through two real sidecars, with the timeouts and retries of the component files."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.parts import need
+
+from cludale.local.daprd import COMPONENTS, Daprd
+from cludale.local.free_ports import LOOPBACK, free_port
+
+
+class Concerts:
+    """Answers each call with the next of `statuses`, and with 200 once there are none."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.calls = 0
+        self.statuses: list[int] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                while await reader.readline() not in {b"\r\n", b""}:
+                    pass
+                status = 200
+                if line.split()[1].startswith(b"/concerts"):
+                    self.calls += 1
+                    status = self.statuses.pop(0) if self.statuses else 200
+                writer.write(b"HTTP/1.1 %d X\r\ncontent-length: 2\r\n\r\n[]" % status)
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+def resources(tmp_path: Path) -> Path:
+    """The retries and timeouts, without the components that need a broker."""
+    need("daprd")
+    folder = tmp_path / "resources"
+    folder.mkdir()
+    (folder / "resiliency.yaml").write_text((COMPONENTS / "common" / "resiliency.yaml").read_text())
+    return folder
+
+
+@pytest.fixture
+async def concerts() -> AsyncIterator[Concerts]:
+    app = Concerts()
+    async with await asyncio.start_server(app.serve, LOOPBACK, app.port):
+        yield app
+
+
+@pytest.fixture
+async def http(concerts: Concerts, resources: Path, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """As orders asks: its own sidecar, which finds that of concerts."""
+    neighbours = tmp_path / "neighbours.db"
+    called = Daprd("concerts", tmp_path, app_port=concerts.port, resources=[resources], neighbours=neighbours)
+    calling = Daprd("orders", tmp_path, resources=[resources], neighbours=neighbours)
+    async with (
+        called.running(),
+        calling.running(),
+        httpx.AsyncClient(base_url=calling.url, headers={"dapr-app-id": "concerts"}, timeout=20) as client,
+    ):
+        for _ in range(100):
+            if (await client.get("/concerts")).status_code == 200:
+                break
+            await asyncio.sleep(0.1)
+        concerts.calls = 0
+        yield client
+
+
+async def test_refusals_are_ordinary_answers_however_many_come(concerts: Concerts, http: httpx.AsyncClient) -> None:
+    concerts.statuses = [409] * 60
+    answers = [(await http.get("/concerts")).status_code for _ in range(61)]
+    assert answers == [409] * 60 + [200]
+    assert concerts.calls == 61
+
+
+async def test_an_error_is_not_asked_for_again(concerts: Concerts, http: httpx.AsyncClient) -> None:
+    concerts.statuses = [500]
+    assert (await http.get("/concerts")).status_code == 500
+    assert concerts.calls == 1
+
+
+async def test_who_was_turned_away_at_the_door_is_sent_again(concerts: Concerts, http: httpx.AsyncClient) -> None:
+    concerts.statuses = [503]
+    assert (await http.get("/concerts")).status_code == 200
+    assert concerts.calls == 2
