@@ -313,3 +313,35 @@ async def test_what_is_under_way_for_long_is_not_taken_for_overlooked(
     await until(lambda: len(bus.heard) >= 2)
     await asyncio.sleep(0.5)
     assert bus.heard == ["1", "2"]
+
+
+async def test_what_a_slower_partition_committed_first_is_published_when_it_is_told_of(
+    clock: ManualClock, ids: CountingIds, bus: Ear
+) -> None:
+    class Partitions:
+        """An outbox that tells of later positions before earlier ones."""
+
+        def listen(self, listener: Listener) -> None:
+            self.tell = listener
+
+        async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
+            return ()
+
+        def delivered(self, positions: Sequence[int]) -> None:
+            pass
+
+    def entry(position: int) -> Outgoing:
+        event = Written(order_id="o", note=f"{position}")
+        envelope = envelop(event, id=f"e{position}", source="ledgers", time=NOON, cause=Cause())
+        return Outgoing(position, "ledger-events", CODEC.encode(envelope))
+
+    outbox = Partitions()
+    relay = Relay(outbox, bus, clock=clock, ids=ids, backoff=BACKOFF)
+    relay.start()
+    await asyncio.sleep(0.01)
+    for positions in ((50, 51), (10,), (52,), (20, 53)):
+        outbox.tell([entry(position) for position in positions])
+    await until(lambda: len(bus.heard) == 6)
+    assert sorted(bus.heard) == ["10", "20", "50", "51", "52", "53"]
+    assert relay.lag == 0
+    await relay.stop()

@@ -14,12 +14,15 @@ from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError
 from azure.cosmos import PartitionKey
+from azure.cosmos._retry_options import RetryOptions
 from azure.cosmos.aio import ContainerProxy, CosmosClient, DatabaseProxy
+from azure.cosmos.documents import ConnectionPolicy
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 
 from cludale.adapters.cosmos import layout
 from cludale.adapters.cosmos.layout import Container
 from cludale.adapters.cosmos.planning import Create, Delete, Operation, Replace
+from cludale.adapters.cosmos.transport import NoAnswer, OneTry
 from cludale.ports.records import CommitTooLarge, StoreUnavailable
 
 T = TypeVar("T")
@@ -37,6 +40,11 @@ _DEFAULT_WAIT_SECONDS = 0.1
 """How long a throttled call waits if the service doesn't say."""
 
 
+READ_TRIES = 3
+"""How often a read is asked for while the connection breaks under it."""
+_READS = frozenset({"read", "query", "query_across", "read_container", "read_ranges"})
+
+
 class Refused(Exception):
     """A write was refused for what is there: nothing was written."""
 
@@ -45,10 +53,6 @@ class Refused(Exception):
         self.index = index
         """Of the operation."""
         self.status = status
-
-
-class NoAnswer(StoreUnavailable):
-    """A request was sent and not answered: it may have been done or not."""
 
 
 class ContainerMissing(StoreUnavailable):
@@ -78,14 +82,16 @@ class Account:
         limits: Limits,
     ) -> None:
         self._credential = credential
+        policy = ConnectionPolicy()
+        policy.RetryOptions = RetryOptions(max_retry_attempt_count=0)  # as an argument of the client's, 0 means 9
         client = self._client = CosmosClient(
             endpoint,
             credential,
-            retry_throttle_total=0,
-            retry_total=1,
-            retry_backoff_max=1,
+            connection_policy=policy,
+            retry_connect=1,
             connection_timeout=limits.request_seconds,
             user_agent_suffix="cludale",
+            transport=OneTry(),
         )
         self._database: DatabaseProxy = client.get_database_client(database)
         self._container: ContainerProxy = self._database.get_container_client(container.name)
@@ -212,7 +218,9 @@ class Account:
 
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._limits.throttled_seconds
+        tries = READ_TRIES if operation in _READS else 1
         while True:
+            tries -= 1
             try:
                 async with self._room, asyncio.timeout(self._limits.request_seconds):
                     return await ask(hook)
@@ -223,6 +231,7 @@ class Account:
                 if error.status_code != _THROTTLED:
                     raise _understood(error) from error
                 self.throttled += 1
+                tries += 1
                 wait = _wait_seconds(error.headers or {})
                 if clock() + wait > deadline:
                     raise StoreUnavailable(
@@ -232,6 +241,10 @@ class Account:
                 raise StoreUnavailable(f"Cosmos DB does not know this credential: {error.message}") from error
             except ServiceRequestError as error:
                 raise StoreUnavailable(f"Cosmos DB can't be reached: {error}") from error
+            except NoAnswer:
+                if not tries:
+                    raise
+                wait = 0.0  # nothing was to be done but to answer
             except AzureError as error:
                 raise NoAnswer(f"Cosmos DB broke off: {error}") from error
             await asyncio.sleep(wait)

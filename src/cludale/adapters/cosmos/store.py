@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from azure.core.credentials_async import AsyncTokenCredential
 
 from cludale.adapters.cosmos import documents
-from cludale.adapters.cosmos.account import Account, Limits, NoAnswer, Refused
+from cludale.adapters.cosmos.account import Account, Limits, Refused
 from cludale.adapters.cosmos.documents import Document, Known
 from cludale.adapters.cosmos.layout import Container
 from cludale.adapters.cosmos.leases import LEASE_SECONDS, Leases
@@ -24,6 +24,7 @@ from cludale.adapters.cosmos.outbox import OutboxItems
 from cludale.adapters.cosmos.planning import Batch, Create, Encoded, Prepared, Replace, Writing, prepare
 from cludale.adapters.cosmos.queries import Question, Sql
 from cludale.adapters.cosmos.stamps import Stamps, from_text
+from cludale.adapters.cosmos.transport import NoAnswer
 from cludale.kernel.events import Envelope
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Listener, Outgoing
@@ -387,6 +388,8 @@ class CosmosStore:
 
     async def close(self) -> None:
         """Write what waits, hand over what is not published, and close the connections."""
+        if self._is_closed:
+            return
         self._is_closed = True
         while self._runners:
             await asyncio.wait(self._runners)
