@@ -1,18 +1,21 @@
 """What storing complete orders costs, without HTTP, decisions or delivery: commits/s, and CPU of which thread.
 
     python -m benchmarks.records --orders 20000 --in-flight 128 --work 100
+    python -m benchmarks.records --orders 20000 --in-flight 128 --postgres
 
 An order is what the services store for one: 4 records made, 3 changed, 7 events into the outbox, out of it and
 into the audit, 4 inbox entries, in 7 steps; a section that all orders share is changed once a group and step.
 The first step is one call an order, as requests are; later ones a call a group, as deliveries are. `--work` keeps
 the main thread busy for so many microseconds an order besides, as everything else does in a server: a writer thread
-has to get the interpreter lock from it. A run against a store that does nothing is subtracted from the CPU figures.
+has to get the interpreter lock from it. With `--postgres` the store is a schema of a server that is started here; what
+its processes use is another figure. A run against a store that does nothing is subtracted from the CPU figures.
 """
 
 import argparse
 import asyncio
 import itertools
 import json
+import os
 import random
 import resource
 import sys
@@ -27,9 +30,11 @@ from typing import Any
 import uvloop
 
 from benchmarks.machine import SCRATCH, facts, provenance
+from cludale.adapters.postgres import PostgresStore
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.events import Catalogue, Cause, Envelope, Event, Topic, envelop
 from cludale.kernel.wire import Codec
+from cludale.local.postgres import running_postgres
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import COMMITTED, Commit, Handled, Key, Kind, Outcome, Put
 
@@ -112,6 +117,9 @@ class Nothing:
         if entries:
             self._listener(entries)
         return [COMMITTED] * len(commits)
+
+    async def start(self) -> None:
+        """As a store."""
 
     async def close(self) -> None:
         """As a store."""
@@ -253,6 +261,7 @@ async def measured(store: Any, arguments: argparse.Namespace) -> dict[str, float
     main = time.thread_time() - at[2]
     latencies = sorted(load.latencies)
     return {
+        "seconds": elapsed,
         "orders/s": orders / elapsed,
         "commits/s": load.commits / elapsed,
         "calls/s": load.calls / elapsed,
@@ -271,6 +280,7 @@ def run(make: Callable[[Path], Any], arguments: argparse.Namespace) -> dict[str,
 
     async def main(folder: Path) -> dict[str, float]:
         store = make(folder)
+        await store.start()
         try:
             return await measured(store, arguments)
         finally:
@@ -285,6 +295,45 @@ def run(make: Callable[[Path], Any], arguments: argparse.Namespace) -> dict[str,
         return figures | {"file MB": sum(file.stat().st_size for file in Path(name).iterdir()) / 1e6}
 
 
+def run_with_server(arguments: argparse.Namespace) -> dict[str, float]:
+    """One run over a new PostgreSQL server, and what its processes used meanwhile."""
+
+    async def main(folder: Path) -> dict[str, float]:
+        async with running_postgres(folder) as server:
+            store = await PostgresStore.open(server.url, KINDS, CODEC, schema="bench")
+            before = used_by_group(server.pid or 0)
+            try:
+                figures = await measured(store, arguments)
+            finally:
+                used = used_by_group(server.pid or 0) - before
+                await store.close()
+            orders = figures["orders/s"] * figures["seconds"]
+            return figures | {"server CPU us/order": used / orders * 1e6}
+
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=SCRATCH) as name,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        return runner.run(main(Path(name)))
+
+
+def used_by_group(leader: int) -> float:
+    """CPU seconds of the processes in a process's session, those that have ended included."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has just ended
+        if int(fields[3]) == leader:
+            ticks += sum(map(int, fields[11:13]))
+            ticks += sum(map(int, fields[13:15])) if int(stat.parent.name) == leader else 0
+        elif int(fields[1]) == leader:  # each serves a session of its own
+            ticks += sum(map(int, fields[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -293,12 +342,16 @@ def main() -> None:
     parser.add_argument("--group", type=int, default=16, help="orders that take a step together, on average")
     parser.add_argument("--work", type=float, default=0, help="other work of the main thread, us an order")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--postgres", action="store_true", help="PostgreSQL in place of SQLite")
     parser.add_argument("--no-reads", action="store_true", help="leave out reading what is changed")
     arguments = parser.parse_args()
     floor = run(lambda _: Nothing(), arguments)
-    runs = [
-        run(lambda folder: SqliteStore(folder / "bench.db", KINDS, CODEC), arguments) for _ in range(arguments.runs)
-    ]
+    if arguments.postgres:
+        runs = [run_with_server(arguments) for _ in range(arguments.runs)]
+    else:
+        runs = [
+            run(lambda folder: SqliteStore(folder / "bench.db", KINDS, CODEC), arguments) for _ in range(arguments.runs)
+        ]
     print(f"{'median of ' + str(len(runs)):28} {'':>10} {'net':>10}  runs")
     for name in runs[0]:
         value = median(each[name] for each in runs)

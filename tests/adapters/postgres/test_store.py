@@ -216,9 +216,12 @@ class TestTrouble:
         ended = asyncio.Event()
 
         async def cut() -> int:
-            count = 0
+            count = done = 0
             while not ended.is_set():
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.02)
+                if len(heard) < done + 10:  # something gets through in between
+                    continue
+                done = len(heard)
                 rows = await query(
                     database_url,
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

@@ -123,33 +123,50 @@ async def connect(url: str, limits: Limits, *, name: str, settings: dict[str, st
 
 
 class Line:
-    """One connection, for one statement at a time, made anew when it breaks."""
+    """One connection, for reading one thing at a time, made anew when it breaks.
 
-    def __init__(self, connect: Callable[[], Awaitable[Connection]]) -> None:
+    For `patience_seconds` a read waits for a server that has gone; once it has been away for so long, reads try once.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], *, patience_seconds: float = 3.0) -> None:
         self._connect = connect
+        self._patience = patience_seconds
         self._connection: Connection | None = None
+        self._gone_since: float | None = None
 
     async def read(self, job: Callable[[Connection], Awaitable[Result]]) -> Result:
-        """What `job` reads; once more over a new connection if this one had gone. Raises what `understood` makes."""
-        for is_last in (False, True):
-            had_one = self._connection is not None and not self._connection.is_closed()
+        """What `job` reads; again over a new connection if this one has gone. Raises what `understood` makes."""
+        tries = 0
+        while True:
             try:
-                if not had_one:
+                if self._connection is None or self._connection.is_closed():
                     self._connection = await self._connect()
-                return await job(self._connection)
+                found = await job(self._connection)
             except asyncio.CancelledError:
                 self.drop()
                 raise
             except Exception as error:
-                if is_gone(error):
-                    self.drop()
-                    if had_one and not is_last and not isinstance(error, TimeoutError):
-                        continue
                 known = understood(error)
-                if known is error:
-                    raise
-                raise known from error
-        raise AssertionError("unreachable")
+                if not self._is_worth_another_try(error):
+                    if known is error:
+                        raise
+                    raise known from error
+            else:
+                self._gone_since = None
+                return found
+            tries += 1
+            await asyncio.sleep(RECONNECT.seconds(tries, 0.5) if tries > 1 else 0)
+
+    def _is_worth_another_try(self, error: Exception) -> bool:
+        """Has the server gone, and not for long?"""
+        is_cause_gone = isinstance(error, StoreUnavailable) and not isinstance(error, NoAddress)
+        if not is_gone(error) and not is_cause_gone:
+            return False
+        self.drop()
+        now = asyncio.get_running_loop().time()
+        if self._gone_since is None:
+            self._gone_since = now
+        return not isinstance(error, TimeoutError) and now - self._gone_since < self._patience
 
     def drop(self) -> None:
         """Let go of the connection at once."""

@@ -73,9 +73,9 @@ MIGRATIONS: Final = (
           RETURN QUERY
             WITH found AS (
               SELECT o.owner, o.position FROM {{schema}}.outbox AS o WHERE o.owner = ANY(fenced)
-              ORDER BY o.position LIMIT p_limit FOR UPDATE SKIP LOCKED
+              ORDER BY o.owner, o.position LIMIT p_limit FOR UPDATE SKIP LOCKED
             ), numbered AS (
-              SELECT owner, position, coalesce(p_base + row_number() OVER (ORDER BY position), position) AS anew
+              SELECT owner, position, coalesce(p_base + row_number() OVER (ORDER BY owner, position), position) AS anew
               FROM found
             ), taken AS (
               UPDATE {{schema}}.outbox AS o SET owner = p_owner, position = n.anew FROM numbered AS n

@@ -97,10 +97,7 @@ class Function:
         name = f"{schema}.{self.plain}"
         count = _PARAMETERS.count(",") + 1 + self.width
         self.call = f"SELECT {name}({', '.join(f'${at}' for at in range(1, count + 1))})"
-        self.inbox = (
-            f"SELECT consumer, event_id FROM {schema}.inbox "
-            "JOIN unnest($1::text[], $2::text[]) AS asked(consumer, event_id) USING (consumer, event_id)"
-        )
+        self.inbox = f"SELECT event_id FROM {schema}.inbox WHERE consumer = $1 AND event_id = ANY($2)"
         self.create = (
             f"CREATE OR REPLACE FUNCTION {name}({parameters}) RETURNS int LANGUAGE plpgsql AS $body$\n{body}$body$;\n"
         )
@@ -132,10 +129,9 @@ BEGIN
       INSERT INTO {{schema}}.outbox (owner, position, topic, body)
       SELECT p_owner, * FROM unnest(p_positions, p_topics, p_events);
     END IF;
-    IF cardinality(p_since) > 0 THEN
-      DELETE FROM {{schema}}.outbox AS o USING unnest(p_since, p_until) AS gone(since, until)
-      WHERE o.owner = p_owner AND o.position BETWEEN gone.since AND gone.until;
-    END IF;
+    FOR i IN 1..cardinality(p_since) LOOP
+      DELETE FROM {{schema}}.outbox WHERE owner = p_owner AND position BETWEEN p_since[i] AND p_until[i];
+    END LOOP;
   EXCEPTION WHEN SQLSTATE '{_DIFFERS}' THEN
     RETURN {CONFLICT};
   END;
@@ -152,7 +148,7 @@ def _kind(k: int, table: Table, sequence: str) -> str:
         return ", ".join(f"{array}[{since} + 1:{until}]" for array in arrays)
 
     columns = "".join(f", {column}" for column in table.columns)
-    changed = "".join(f", {column} = u.{column}" for column in table.columns)
+    changed = "".join(f", {column} = p_f{n}[i]" for n, column in enumerate(table.columns, 1))
     return f"""
     IF {middle} > {first} THEN
       INSERT INTO {table.name} (n, id, version, body{columns})
@@ -164,10 +160,8 @@ def _kind(k: int, table: Table, sequence: str) -> str:
       GET DIAGNOSTICS written = ROW_COUNT;
       IF written < {middle} - {first} THEN RAISE SQLSTATE '{_DIFFERS}'; END IF;
     END IF;
-    IF {last} > {middle} THEN
-      UPDATE {table.name} AS t SET version = u.version, body = u.body{changed}
-      FROM unnest({part(middle, last)}) AS u(id, base, version, body{columns})
-      WHERE t.id = u.id AND t.version = u.base;
-      GET DIAGNOSTICS written = ROW_COUNT;
-      IF written < {last} - {middle} THEN RAISE SQLSTATE '{_DIFFERS}'; END IF;
-    END IF;"""
+    FOR i IN {middle} + 1..{last} LOOP
+      UPDATE {table.name} SET version = p_versions[i], body = p_bodies[i]{changed}
+      WHERE id = p_ids[i] AND version = p_bases[i];
+      IF NOT FOUND THEN RAISE SQLSTATE '{_DIFFERS}'; END IF;
+    END LOOP;"""

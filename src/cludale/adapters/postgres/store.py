@@ -84,7 +84,10 @@ class PostgresStore:
             settled_late=self._tell,
         )
         self._group = GroupCommit(self._write, batch_limit=batch_limit, queue_limit=queue_limit)
-        self._lines = [Line(lambda: self._connect("reader")) for _ in range(LOOKUP_LINES + QUERY_LINES)]
+        self._lines = [
+            Line(lambda: self._connect("reader"), patience_seconds=patience_seconds)
+            for _ in range(LOOKUP_LINES + QUERY_LINES)
+        ]
         self._lookups = Lookups(self._lines[:LOOKUP_LINES], self._tables)
         self._query_lines: asyncio.Queue[Line] = asyncio.Queue()
         for line in self._lines[LOOKUP_LINES:]:
