@@ -1,14 +1,19 @@
-"""The buses that the suite runs over. A new adapter adds its stand here: a class, and its name in BUSES."""
+"""The buses that the suite runs over. A new adapter adds its stand here: a class, and how it is made in BUSES."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import pytest
+from tests.adapters.dapr.apps import App
 from tests.contracts.samples import CODEC
 from tests.fakes import CountingIds, ManualClock
+from tests.parts import need
 
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.sqlite import SqliteStore
+from cludale.local.daprd import Broker
+from cludale.local.nats import Nats
 from cludale.ports.bus import EventBus, Subscription
 from cludale.runtime import dead_letters
 from cludale.runtime.backoff import Backoff
@@ -61,10 +66,36 @@ class EmbeddedStand:
         await self._store.close()
 
 
+class DaprStand:
+    """The Dapr bus behind a real sidecar, over a real broker that has nothing of other tests."""
+
+    def __init__(self, folder: Path, broker: Broker, url: str) -> None:
+        self._app = App(folder, broker, url, attempts=ATTEMPTS)
+
+    async def start(self, subscriptions: Sequence[Subscription]) -> EventBus:
+        await self._app.start(subscriptions)
+        return self._app.bus
+
+    async def dead(self) -> Sequence[tuple[str, bytes]]:
+        return await self._app.dead()
+
+    async def stop(self) -> None:
+        await self._app.stop()
+
+
 class Make(Protocol):
     """Makes a stand whose files are in `folder`. Called on the event loop."""
 
     def __call__(self, folder: Path, /) -> Stand: ...
 
 
-BUSES: Mapping[str, Make] = {"embedded": EmbeddedStand}
+def jetstream_bus(request: pytest.FixtureRequest) -> Make:
+    need("daprd")
+    server: Nats = request.getfixturevalue("nats")
+    return lambda folder: DaprStand(folder, Broker.NATS, server.url)
+
+
+BUSES: Mapping[str, Callable[[pytest.FixtureRequest], Make]] = {
+    "embedded": lambda _: EmbeddedStand,
+    "dapr over JetStream": jetstream_bus,
+}

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
-from tests.contracts.buses import ATTEMPTS, BUSES, Stand
+from tests.contracts.buses import ATTEMPTS, BUSES, Make, Stand
 from tests.contracts.samples import CODEC, NOON, PaymentNoted, noted
 from tests.patience import until
 
@@ -46,8 +46,13 @@ class Service:
 
 
 @pytest.fixture(params=BUSES)
-async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
-    opened = BUSES[request.param](tmp_path)
+def make(request: pytest.FixtureRequest) -> Make:
+    return BUSES[request.param](request)
+
+
+@pytest.fixture
+async def stand(make: Make, tmp_path: Path) -> AsyncIterator[Stand]:
+    opened = make(tmp_path)
     yield opened
     await opened.stop()
 

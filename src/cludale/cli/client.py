@@ -47,6 +47,10 @@ class Client:
         wanted = {name: value for name, value in (parameters or {}).items() if value is not None}
         return self._answer("GET", path, params=wanted)
 
+    def get_if_there(self, path: str) -> Any | None:
+        """The answer to GET, None for a 404; ends the program with one line if there is neither."""
+        return self._answer("GET", path, is_optional=True)
+
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """The answer to POST; ends the program with one line if there is none."""
         return self._answer("POST", path, json={name: value for name, value in body.items() if value is not None})
@@ -62,7 +66,7 @@ class Client:
             if after is None:
                 return
 
-    def _answer(self, method: str, path: str, **request: Any) -> Any:
+    def _answer(self, method: str, path: str, *, is_optional: bool = False, **request: Any) -> Any:
         try:
             answer = self._http.request(method, path, **request)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -77,6 +81,8 @@ class Client:
             content = answer.json()
         except ValueError:
             fail(f"{self.url} answered {answer.status_code}, and no JSON: is that a Cludale server?")
+        if answer.status_code == 404 and is_optional:
+            return None
         if answer.is_error:
             name = str(content.get("type", "")).rpartition("/")[2] or answer.status_code
             fail(f"{name}: {content.get('detail', answer.text)}", NO)

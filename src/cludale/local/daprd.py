@@ -146,7 +146,7 @@ class Daprd(Part):
         if self.app_port is not None:
             # an app that is not ready gets no events
             argv += ["--app-port", str(self.app_port), "--app-channel-address", LOOPBACK]
-            argv += ["--enable-app-health-check", "--app-health-check-path", "/readyz"]
+            argv += ["--enable-app-health-check", "--app-health-check-path", "/dapr/healthz"]
             argv += ["--app-health-probe-interval", "1", "--app-health-threshold", "3"]
         environment = {"DAPR_HOST_IP": LOOPBACK, **self._secrets}
         if self.api_token:

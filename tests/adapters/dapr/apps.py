@@ -3,12 +3,15 @@
 import asyncio
 import shutil
 import socket
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import uvicorn
+from litestar.exceptions import LitestarDeprecationWarning
 from tests.contracts.samples import CODEC
 from tests.fakes import CountingIds, ManualClock
+from tests.patience import until
 
 from cludale.adapters.dapr.bus import DaprBus
 from cludale.adapters.dapr.inbound import Inbound
@@ -92,15 +95,17 @@ class App:
             app_id="audit",
             pubsub="events",
         )
-        app = WebApp(
-            [],
-            is_ready=lambda: self.ready,
-            gauges=dict,
-            max_body_bytes=65_536,
-            version="0",
-            internal=routes,
-            admit=AppToken(APP_TOKEN).check_call,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LitestarDeprecationWarning)  # of path parameters, as everywhere else
+            app = WebApp(
+                [],
+                is_ready=lambda: self.ready,
+                gauges=dict,
+                max_body_bytes=65_536,
+                version="0",
+                internal=routes,
+                admit=AppToken(APP_TOKEN).check_call,
+            )
         keeper = Doorkeeper(app.express, app.problems, Limits(), internal=app.internal)
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -114,8 +119,7 @@ class App:
             )
         )
         self._serving = asyncio.create_task(self._server._serve([self._listener]))
-        while not self._server.started:
-            await asyncio.sleep(0.005)
+        await until(lambda: self._server is not None and self._server.started)
 
     async def dead(self) -> list[tuple[str, bytes]]:
         found, _ = await self.letters.waiting()

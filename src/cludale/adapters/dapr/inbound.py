@@ -220,13 +220,15 @@ class Inbound:
                 before = self._tried.get(case.key) if self._tried else None
                 if before is None:
                     cases.append(case)
-                elif before.answer is Answer.RETRY:
+                elif before.answer is Answer.RETRY and before.attempts < self._attempts:
                     cases.append(case._replace(delivery=Delivery(event, body, before.attempts + 1)))
                 else:
-                    answers[at] = _worse(answers[at], before.answer)
+                    given_up = before.answer is Answer.RETRY
+                    answers[at] = _worse(answers[at], Answer.DROP if given_up else before.answer)
         if cases:
             for case, answer in await self._settle(cases):
-                answers[case.entry] = _worse(answers[case.entry], answer)
+                is_given_up = answer is Answer.RETRY and case.delivery.attempt >= self._attempts
+                answers[case.entry] = _worse(answers[case.entry], Answer.DROP if is_given_up else answer)
         return answers
 
     async def _settle(self, cases: Sequence[_Case]) -> list[tuple[_Case, Answer]]:

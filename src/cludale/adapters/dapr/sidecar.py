@@ -112,10 +112,10 @@ class Sidecar:
         return self._components
 
     async def secret(self, store: str, name: str) -> str | None:
-        """The secret's value, None if the store has none of that name. Raises SidecarAway, SecretMissing."""
+        """The secret's value, None if there is none of that name for this app. Raises SidecarAway, SecretMissing."""
         path = f"/v1.0/secrets/{quote(store)}/{quote(name)}"
         answer = await self.ask("GET", path, timeout_seconds=SECRET_SECONDS, repeatable=True)
-        if answer.status == 204 or (answer.status != 200 and _says_not_found(answer)):
+        if answer.status in (204, 403) or (answer.status != 200 and _says_not_found(answer)):
             return None
         if answer.status != 200:
             raise SecretMissing(f"secret store {store!r} answered {answer.status}: {answer.body[:300]!r}")
