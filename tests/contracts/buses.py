@@ -14,6 +14,7 @@ from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.sqlite import SqliteStore
 from cludale.local.daprd import Broker
 from cludale.local.nats import Nats
+from cludale.local.rabbitmq import RabbitMq
 from cludale.ports.bus import EventBus, Subscription
 from cludale.runtime import dead_letters
 from cludale.runtime.backoff import Backoff
@@ -95,7 +96,14 @@ def jetstream_bus(request: pytest.FixtureRequest) -> Make:
     return lambda folder: DaprStand(folder, Broker.NATS, server.url)
 
 
+def rabbitmq_bus(request: pytest.FixtureRequest) -> Make:
+    need("daprd")
+    server: RabbitMq = request.getfixturevalue("rabbitmq_server")
+    return lambda folder: DaprStand(folder, Broker.RABBITMQ, server.url)
+
+
 BUSES: Mapping[str, Callable[[pytest.FixtureRequest], Make]] = {
     "embedded": lambda _: EmbeddedStand,
     "dapr over JetStream": jetstream_bus,
+    "dapr over RabbitMQ": rabbitmq_bus,
 }
