@@ -95,7 +95,8 @@ func (c *component) Init(_ context.Context, given pubsub.Metadata) error {
 	return err
 }
 
-func (c *component) Features() []pubsub.Feature { return nil }
+// Features tells the sidecar to publish bulks as such; without it, it publishes their entries one by one.
+func (c *component) Features() []pubsub.Feature { return []pubsub.Feature{pubsub.FeatureBulkPublish} }
 
 func (c *component) GetComponentMetadata() metadata.MetadataMap { return nil }
 
