@@ -52,7 +52,8 @@ def victim(
 ) -> Iterator[Served]:
     """The server over `folder`, on a free port; what it logs goes to `<folder>.log`. Raises Stillborn.
 
-    It is killed after `life_seconds`, whatever it does then; with `grace_seconds` it is told to end before.
+    It is killed `life_seconds` after its start, whatever it does then. With `grace_seconds` it is told to end so long
+    after it has begun to serve, and killed if that takes longer than the grace.
     """
     with Path(f"{folder}.log").open("ab") as log:
         process = subprocess.Popen(
@@ -74,7 +75,7 @@ def victim(
 
     impatience, death = Timer(STARTED_SECONDS, process.kill), Timer(life_seconds or 0, end)
     impatience.start()
-    if life_seconds is not None:
+    if life_seconds is not None and not grace_seconds:
         death.start()
     try:
         assert process.stdout is not None
@@ -83,6 +84,8 @@ def victim(
         if " on http://" not in greeting:
             raise Stillborn(process.wait(timeout=DEAD_SECONDS))
         served = Served(process, greeting.split(" on ")[1].split(" ")[0].strip(), folder)
+        if life_seconds is not None and grace_seconds:
+            death.start()
         try:
             yield served
         finally:

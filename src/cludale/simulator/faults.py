@@ -50,6 +50,7 @@ class Fault(StrEnum):
     HOLD_UNASKED = "network: reserve call lost"
     HOLD_UNANSWERED = "network: seats held, answer lost"
     HOLD_SLOW = "network: reserve call slow"
+    HOLD_TWICE = "network: reserve call made once more"
     PARTITION = "network: orders and concerts apart for a while"
     CONTACTS_AWAY = "network: no address to be had"
 

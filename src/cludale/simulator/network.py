@@ -5,14 +5,16 @@ A call is made in the process that is called, and dies with it; whoever called t
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
+from cludale.kernel.refusals import Refusal
 from cludale.ports.contacts import Contact, Contacts, ContactsUnreachable
 from cludale.ports.messengers import Message, NotSent
 from cludale.ports.records import StoreUnavailable
 from cludale.ports.seats import HoldWish, Seats, SeatsHeld, SeatsUnreachable
 from cludale.simulator.faults import Chaos, Fault
-from cludale.simulator.loop import Owner, inside
+from cludale.simulator.loop import OUTSIDE_CONTEXT, Owner, inside
 
 T = TypeVar("T")
 
@@ -77,6 +79,9 @@ class RemoteSeats:
             asyncio.get_running_loop().call_later(chaos.some(0.02), self._kill)
         if chaos.strikes(Fault.HOLD_SLOW, who, wish.order_id):
             await chaos.long_lag()
+        if chaos.strikes(Fault.HOLD_TWICE, who, wish.order_id):
+            after = chaos.some(0.02) if chaos.choices.random() < 0.5 else chaos.some(3.0)
+            asyncio.get_running_loop().call_later(after, self._once_more, wish, context=OUTSIDE_CONTEXT)
         try:
             target, seats = self._find()
             held = await call(target, lambda: seats.hold(wish))
@@ -86,6 +91,21 @@ class RemoteSeats:
             raise SeatsUnreachable("the connection was closed")
         await chaos.lag()
         return held
+
+    def _once_more(self, wish: HoldWish) -> None:
+        """What lies between makes the same call again, perhaps to another process; nobody waits for that answer."""
+        if not self._chaos.active:
+            return
+        try:
+            target, seats = self._find()
+        except NobodyThere:
+            return
+
+        async def serve() -> None:
+            with suppress(Refusal, StoreUnavailable):
+                await seats.hold(wish)
+
+        inside(target, asyncio.get_running_loop().create_task, serve())
 
 
 class RemoteContacts:

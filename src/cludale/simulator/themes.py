@@ -57,6 +57,7 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.HOLD_UNASKED: 0.3,
         Fault.HOLD_UNANSWERED: 0.3,
         Fault.HOLD_SLOW: 0.3,
+        Fault.HOLD_TWICE: 0.3,
         Fault.PARTITION: 3.0,
     },
     "changes of mind": {
