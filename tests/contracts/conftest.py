@@ -1,5 +1,6 @@
 """The stores that the suites run over. A new adapter adds its place here: a fixture, and its name in STORES."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from cludale.adapters.cosmos.layout import Container
 from cludale.adapters.cosmos.store import CosmosStore
 from cludale.adapters.postgres import PostgresStore
 from cludale.adapters.sqlite import SqliteStore
+from cludale.local.postgres import Postgres
 from cludale.simulator.memory import Disk, MemoryStore
 
 STORES = ["sqlite_place", "memory_place", "apart_place", "postgres_place", "cosmos_place"]
@@ -50,14 +52,15 @@ def apart_place() -> Place:
 class PostgresPlace:
     def __init__(self, url: str) -> None:
         self._url = url
+        self._schema = f"test_{os.urandom(6).hex()}"
 
     async def open(self) -> Store:
-        return await PostgresStore.open(self._url, KINDS, CODEC, schema="orders")
+        return await PostgresStore.open(self._url, KINDS, CODEC, schema=self._schema)
 
 
 @pytest.fixture
-def postgres_place(database_url: str) -> Place:
-    return PostgresPlace(database_url)
+def postgres_place(postgres_server: Postgres) -> Place:
+    return PostgresPlace(postgres_server.url)
 
 
 class CosmosPlace:

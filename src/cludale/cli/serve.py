@@ -114,7 +114,7 @@ async def _greet(platform: "Platform", listener: "socket.socket") -> None:
     folder = settings.data_dir.resolve()
     key = "in CLUDALE_ORGANIZER_KEY" if settings.organizer_key else folder / "organizer.key"
     say(f"Cludale Tickets {__version__} on {address} ({names})")
-    say(f"  data           {folder}")
+    say(f"  data           {folder if settings.database_url is None else 'PostgreSQL (CLUDALE_DATABASE_URL)'}")
     say(f"  organizer key  {key}")
     say(f"  documentation  {address}/docs")
     if platform.whole:

@@ -72,6 +72,7 @@ class PostgresStore:
         self._flush: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
         self._tending: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
         self._wrote_at = 0.0
         self._turn = asyncio.Lock()
         self._writer = Writer(
@@ -177,9 +178,9 @@ class PostgresStore:
 
     async def close(self) -> None:
         """Write what waits, delivered positions too; others take over what is left at once."""
+        self._closing.set()
         if self._tending is not None:
-            self._tending.cancel()
-            await asyncio.wait([self._tending])
+            await asyncio.wait([self._tending])  # not cancelled: the connection is needed for more
         if self._flush is not None:
             self._flush.cancel()
             self._flush_delivered()
@@ -243,8 +244,10 @@ class PostgresStore:
         """Keep our lease, and take over what replicas left that are gone."""
         loop = asyncio.get_running_loop()
         tidied_at = loop.time()
-        while True:
-            await asyncio.sleep(self._renew_seconds)
+        while not self._closing.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), self._renew_seconds)
+                return
             try:
                 if loop.time() - self._wrote_at >= self._renew_seconds:
                     await self._group.submit([_NOTHING])
@@ -253,7 +256,7 @@ class PostgresStore:
                         entries = await self._writer.take_over()
                         if entries:
                             self._tell(entries)
-                    if not entries:
+                    if not entries or self._closing.is_set():
                         break
                 if loop.time() - tidied_at >= STRUCK_OFF_SECONDS / 10:
                     tidied_at = loop.time()
