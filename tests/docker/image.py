@@ -138,6 +138,8 @@ def _files(source: Path) -> Iterator[Path]:
 
 def _run(root: Path, argv: Sequence[str], environment: Mapping[str, str], *, workdir: str = "/") -> None:
     passed = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+    if argv[0] == "python":  # as the base image calls it, and not every system does
+        argv = [f"{PYTHON}/bin/python{sys.version_info.major}.{sys.version_info.minor}", *argv[1:]]
     command = _inside(root, argv, {**passed, "HOME": "/tmp", **environment}, workdir=workdir)
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode != 0:

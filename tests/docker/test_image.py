@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -18,6 +19,7 @@ from tests.parts import LEFT_OUT
 from cludale.compose import SERVICES
 
 STARTED_SECONDS = 40
+PACKAGES = f"opt/cludale/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 
 pytestmark = pytest.mark.timeout(900)  # the first build brings everything that the image stands on
 
@@ -97,7 +99,7 @@ def test_the_root_can_not_be_written_to(image: Image) -> None:
 
 
 def test_what_only_the_build_needs_is_not_in_it(image: Image) -> None:
-    packages = image.root / "opt/cludale/lib/python3.11/site-packages"
+    packages = image.root / PACKAGES
     found = {each.name.partition("-")[0].lower() for each in packages.glob("*.dist-info")}
     assert "cludale" in found
     assert "azure_cosmos" in found
@@ -106,7 +108,7 @@ def test_what_only_the_build_needs_is_not_in_it(image: Image) -> None:
 
 
 def test_it_is_compiled_so_that_nothing_has_to_be_written(image: Image) -> None:
-    package = image.root / "opt/cludale/lib/python3.11/site-packages/cludale"
+    package = image.root / PACKAGES / "cludale"
     sources = [*package.rglob("*.py")]
     assert sources
     for source in sources:

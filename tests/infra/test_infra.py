@@ -36,8 +36,8 @@ SENDER, RECEIVER = "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39", "4f6d3b9b-027b-4f4c-9
 NOT_OURS = {"AZURE_CLIENT_ID", "OTEL_SERVICE_NAME", "APPLICATIONINSIGHTS_CONNECTION_STRING"}
 """Variables that the Azure and OpenTelemetry libraries read."""
 
-AGREED = {"CLUDALE_COSMOS_DATABASE", "CLUDALE_COSMOS_ENDPOINT", "CLUDALE_DAPR", "CLUDALE_TOKEN_KEY"}
-"""Settings of the distributed shape that this build may not have."""
+AGREED = {"CLUDALE_COSMOS_DATABASE", "CLUDALE_COSMOS_ENDPOINT"}
+"""Settings of the store in the cloud, which a build may be without."""
 
 GLOBAL_NAMES = {
     "Microsoft.ContainerRegistry/registries": r"[a-z0-9]{5,50}",
