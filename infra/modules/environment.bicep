@@ -127,8 +127,8 @@ resource redelivery 'Microsoft.App/managedEnvironments/daprComponents/resiliency
       httpRetryPolicy: {
         maxRetries: delivery.handlerRetries
         retryBackOff: {
-          initialDelayInMilliseconds: delivery.initialDelayMilliseconds
-          maxIntervalInMilliseconds: delivery.maxDelayMilliseconds
+          initialDelayInMilliseconds: delivery.handlerFirstWait
+          maxIntervalInMilliseconds: delivery.handlerLongestWait
         }
       }
     }
@@ -140,8 +140,8 @@ resource redelivery 'Microsoft.App/managedEnvironments/daprComponents/resiliency
       httpRetryPolicy: {
         maxRetries: delivery.publishRetries
         retryBackOff: {
-          initialDelayInMilliseconds: delivery.publishDelayMilliseconds
-          maxIntervalInMilliseconds: delivery.publishDelayMilliseconds
+          initialDelayInMilliseconds: delivery.publishFirstWait
+          maxIntervalInMilliseconds: delivery.publishLongestWait
         }
       }
     }

@@ -36,9 +36,6 @@ SENDER, RECEIVER = "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39", "4f6d3b9b-027b-4f4c-9
 NOT_OURS = {"AZURE_CLIENT_ID", "OTEL_SERVICE_NAME", "APPLICATIONINSIGHTS_CONNECTION_STRING"}
 """Variables that the Azure and OpenTelemetry libraries read."""
 
-AGREED = {"CLUDALE_COSMOS_DATABASE", "CLUDALE_COSMOS_ENDPOINT"}
-"""Settings of the store in the cloud, which a build may be without."""
-
 GLOBAL_NAMES = {
     "Microsoft.ContainerRegistry/registries": r"[a-z0-9]{5,50}",
     "Microsoft.KeyVault/vaults": r"[a-z](?!.*--)[a-z0-9-]{1,22}[a-z0-9]",
@@ -224,7 +221,7 @@ def _variables(app: Resource) -> Mapping[str, Any]:
 def test_every_variable_means_something_and_its_value_can_be_used(environment: str) -> None:
     for app in running(environment).of("Microsoft.App/containerApps"):
         ours = {name: value for name, value in _variables(app).items() if name not in NOT_OURS}
-        assert set(Settings.unknown(ours)) <= AGREED
+        assert Settings.unknown(ours) == {}
         assert all(name.startswith("CLUDALE_") for name in ours)
         Settings.from_env({name: value for name, value in ours.items() if "«" not in value})
 

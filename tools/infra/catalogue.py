@@ -88,13 +88,19 @@ def _resiliency() -> Mapping[str, Any]:
     handler, publish = policies["retries"][inbound["retry"]], policies["retries"][outbound["retry"]]
     return {
         "handlerSeconds": _milliseconds(policies["timeouts"][inbound["timeout"]]) // 1000,
-        "handlerRetries": handler["maxRetries"],
-        "initialDelayMilliseconds": FIRST_RETRY_MILLISECONDS,
-        "maxDelayMilliseconds": _milliseconds(handler["maxInterval"]),
+        **_retry("handler", handler),
         "publishSeconds": _milliseconds(policies["timeouts"][outbound["timeout"]]) // 1000,
-        "publishRetries": publish["maxRetries"],
-        "publishDelayMilliseconds": _milliseconds(publish["duration"]),
+        **_retry("publish", publish),
     }
+
+
+def _retry(way: str, policy: Mapping[str, Any]) -> Mapping[str, int]:
+    """A policy's number of retries, and its first and its longest wait."""
+    if policy["policy"] == "constant":
+        first = longest = _milliseconds(policy["duration"])
+    else:
+        first, longest = FIRST_RETRY_MILLISECONDS, _milliseconds(policy["maxInterval"])
+    return {f"{way}Retries": policy["maxRetries"], f"{way}FirstWait": first, f"{way}LongestWait": longest}
 
 
 def _milliseconds(duration: str) -> int:
