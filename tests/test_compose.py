@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.adapters.dapr.double import SidecarDouble
 from tests.patience import until
 
 from cludale.adapters.sqlite import StoreInUse
-from cludale.compose import KINDS, SERVICES, MissingSetting, Platform
+from cludale.compose import KINDS, SERVICES, MissingSetting, Platform, with_secrets
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.ports.records import Query, StoreUnavailable
@@ -221,3 +222,49 @@ async def test_an_unknown_payment_method_ends_the_order_soon(tmp_path: Path) -> 
 def test_no_two_kinds_of_record_share_a_name() -> None:
     names = [(kind.service, kind.name) for kind in KINDS]
     assert len(names) == len(set(names))
+
+
+BEHIND_A_SIDECAR = {"dapr": True, "app_api_token": "shown-to-the-app", "dapr_http_port": 9}
+
+
+async def test_behind_a_sidecar_nothing_starts_without_the_apps_token(tmp_path: Path) -> None:
+    with pytest.raises(MissingSetting, match="APP_API_TOKEN"):
+        Platform(settings(tmp_path, dapr=True), ["orders"])
+    with pytest.raises(MissingSetting, match="CLUDALE_ORGANIZER_KEY"):
+        Platform(settings(tmp_path, **BEHIND_A_SIDECAR, organizer_key=None), ["orders"])
+    with pytest.raises(MissingSetting, match="APP_ID"):
+        Platform(settings(tmp_path, **BEHIND_A_SIDECAR), ["orders", "concerts"])
+
+
+async def test_a_service_whose_sidecar_is_away_is_not_ready_and_keeps_its_events(tmp_path: Path) -> None:
+    async with running(tmp_path, ["concerts"], **BEHIND_A_SIDECAR) as platform:
+        await put_on(platform)
+        assert not platform.ready
+        assert len(await platform.store.pending(0, 10)) == 1
+
+
+async def test_replicas_of_orders_make_the_same_access_tokens(tmp_path: Path) -> None:
+    tokens = set()
+    for replica in ("one", "other"):
+        async with running(tmp_path / replica, ["orders"], **BEHIND_A_SIDECAR) as platform:
+            tokens.add(platform.access.token_for("order-1"))
+    assert len(tokens) == 1
+
+
+async def test_a_secret_store_that_cant_be_asked_ends_the_start(tmp_path: Path) -> None:
+    refusing = SidecarDouble(lambda path, _: (204, b"") if "healthz" in path else (500, b"ERR_SECRET_STORE_NOT_FOUND"))
+    async with refusing.listening():
+        wanted = settings(tmp_path, secrets="secrets", dapr_http_port=refusing.port)
+        with pytest.raises(MissingSetting, match="CLUDALE_SECRETS"):
+            await with_secrets(wanted)
+
+
+async def test_secrets_fill_what_is_not_set(tmp_path: Path) -> None:
+    def answer(path: str, _: bytes) -> tuple[int, bytes]:
+        return (200, b'{"token-key":"from-the-store"}') if path.endswith("/token-key") else (204, b"")
+
+    async with SidecarDouble(answer).listening() as store:
+        found = await with_secrets(settings(tmp_path, secrets="secrets", dapr_http_port=store.port))
+    assert found.token_key == "from-the-store"
+    assert found.organizer_key == "organizer"
+    assert not any(path.endswith("/organizer-key") for path, _ in store.requests)
