@@ -11,7 +11,7 @@ import typer
 
 from cludale import __version__
 from cludale.checker.command import check
-from cludale.cli import audit, concerts, dead_letters, gateway, orders, release, up
+from cludale.cli import audit, broker, concerts, dead_letters, gateway, orders, release, up
 from cludale.cli.screen import fail, table
 from cludale.cli.serve import serve
 from cludale.rehearsal.command import rehearse
@@ -60,6 +60,7 @@ def settings(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")
 
 app.command()(serve)
 app.add_typer(up.app, name="up")
+app.add_typer(broker.app, name="broker")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(release.app, name="release")
 app.add_typer(concerts.app, name="concerts")
