@@ -107,7 +107,7 @@ $(CACHE)/bin/nats-server: $(wildcard tools/nats/go.*)
 	@echo "Building $@ …"
 	@PYTHON=$(BIN)/python tools/go/build.sh tools/nats $@ github.com/nats-io/nats-server/v2
 
-$(CACHE)/bin/daprd: $(wildcard tools/daprd/*.go tools/daprd/go.*)
+$(CACHE)/bin/daprd: $(wildcard tools/daprd/*.go tools/daprd/*/*.go tools/daprd/go.*)
 	@echo "Building $@, which takes some minutes the first time …"
 	@PYTHON=$(BIN)/python tools/go/build.sh tools/daprd $@ .
 

@@ -7,7 +7,10 @@
 //   - Bulks are made of what is there: alone a message waits for nobody, under load it travels with others. The
 //     wait that a subscription asks for (maxAwaitDurationMs) is not needed.
 //   - While the app is tried again the broker is told so, and does not deliver the message a second time.
-//   - A bulk is published as one flight of messages, and the connection is tried again for as long as it takes.
+//   - A bulk of CloudEvents travels as one message, in CloudEvents' JSON batch format: the broker puts a message on the
+//     disk, and takes it off again, by itself, so that a bulk costs what one event costs. A batch is acknowledged when
+//     all of it was answered for; who hears events knows those that come a second time.
+//   - The connection is tried again for as long as it takes.
 package jetstream
 
 import (
@@ -115,17 +118,18 @@ func (c *component) Publish(ctx context.Context, req *pubsub.PublishRequest) err
 	return err
 }
 
-// BulkPublish sends all entries, then waits for what the broker says to each.
+// BulkPublish sends the entries in batches, then waits for what the broker says to each.
 func (c *component) BulkPublish(ctx context.Context, req *pubsub.BulkPublishRequest) (pubsub.BulkPublishResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	answers := make([]nats.PubAckFuture, len(req.Entries))
-	failures := make([]error, len(req.Entries))
-	for i, entry := range req.Entries {
-		answers[i], failures[i] = c.stream.PublishMsgAsync(message(req.Topic, entry.Event))
+	batches := batched(req.Topic, req.Entries)
+	answers := make([]nats.PubAckFuture, len(batches))
+	failures := make([]error, len(batches))
+	for i, each := range batches {
+		answers[i], failures[i] = c.stream.PublishMsgAsync(each.message)
 	}
 	var response pubsub.BulkPublishResponse
-	for i, entry := range req.Entries {
+	for i, each := range batches {
 		if failures[i] == nil {
 			select {
 			case <-answers[i].Ok():
@@ -135,8 +139,10 @@ func (c *component) BulkPublish(ctx context.Context, req *pubsub.BulkPublishRequ
 			}
 		}
 		if failures[i] != nil {
-			response.FailedEntries = append(response.FailedEntries,
-				pubsub.BulkPublishResponseFailedEntry{EntryId: entry.EntryId, Error: failures[i]})
+			for _, entry := range each.entries {
+				response.FailedEntries = append(response.FailedEntries,
+					pubsub.BulkPublishResponseFailedEntry{EntryId: entry.EntryId, Error: failures[i]})
+			}
 		}
 	}
 	if failed := len(response.FailedEntries); failed > 0 {
@@ -160,12 +166,17 @@ func message(topic string, data []byte) *nats.Msg {
 
 func (c *component) Subscribe(ctx context.Context, req pubsub.SubscribeRequest, handler pubsub.Handler) error {
 	return c.consume(ctx, req.Topic, 1, func(ctx context.Context, messages []*nats.Msg) []error {
-		err := handler(ctx, &pubsub.NewMessage{
-			Topic:    req.Topic,
-			Data:     messages[0].Data,
-			Metadata: map[string]string{"Topic": messages[0].Subject},
-		})
-		return []error{err}
+		outcomes := make([]error, len(messages))
+		for i, m := range messages {
+			for _, event := range events(m) {
+				outcomes[i] = errors.Join(outcomes[i], handler(ctx, &pubsub.NewMessage{
+					Topic:    req.Topic,
+					Data:     event,
+					Metadata: map[string]string{"Topic": m.Subject},
+				}))
+			}
+		}
+		return outcomes
 	})
 }
 
@@ -175,16 +186,21 @@ func (c *component) BulkSubscribe(ctx context.Context, req pubsub.SubscribeReque
 		size = defaultBulk
 	}
 	return c.consume(ctx, req.Topic, size, func(ctx context.Context, messages []*nats.Msg) []error {
-		entries := make([]pubsub.BulkMessageEntry, len(messages))
+		var entries []pubsub.BulkMessageEntry
+		var of []int // the message that an entry came in
 		for i, m := range messages {
-			entries[i] = pubsub.BulkMessageEntry{EntryId: strconv.Itoa(i), Event: m.Data, Metadata: map[string]string{}}
+			for _, event := range events(m) {
+				id := strconv.Itoa(len(entries))
+				entries = append(entries, pubsub.BulkMessageEntry{EntryId: id, Event: event, Metadata: map[string]string{}})
+				of = append(of, i)
+			}
 		}
 		outcomes := make([]error, len(messages))
 		answers, err := handler(ctx, &pubsub.BulkMessage{Topic: req.Topic, Entries: entries, Metadata: map[string]string{}})
 		switch {
-		case len(answers) == len(messages):
+		case len(answers) == len(entries):
 			for i := range answers {
-				outcomes[i] = answers[i].Error
+				outcomes[of[i]] = errors.Join(outcomes[of[i]], answers[i].Error)
 			}
 			if err != nil && allNil(outcomes) {
 				fill(outcomes, err)
@@ -298,10 +314,11 @@ func (c *component) deliver(
 		}
 		bulk := []*nats.Msg{first}
 	gathering:
-		for len(bulk) < size {
+		for gathered := count(first); gathered < size; {
 			select {
 			case m := <-arriving:
 				bulk = append(bulk, m)
+				gathered += count(m)
 			default:
 				break gathering
 			}
