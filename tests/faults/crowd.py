@@ -29,6 +29,11 @@ class _Answer(msgspec.Struct, frozen=True, rename="camel"):
     access_token: str | None = None
 
 
+class _Problem(msgspec.Struct):
+    type: str
+    detail: str = ""
+
+
 class Wish(NamedTuple):
     """What one buyer asks for."""
 
@@ -62,6 +67,8 @@ class Crowd:
         self.accepted: dict[str, str] = {}
         """The orders that were confirmed to their buyers: the answer, by order id."""
         self.statuses: Counter[int] = Counter()
+        self.refusals: Counter[str] = Counter()
+        """What those who got nothing were told."""
         self.errors: Counter[str] = Counter()
         self.came = 0
         self.concerts = list(concerts)
@@ -78,6 +85,7 @@ class Crowd:
         self._strangers_token = ""
         self._wishes: dict[int, Wish] = {}
         self._decoder = msgspec.json.Decoder(_Answer)
+        self._problems = msgspec.json.Decoder(_Problem)
 
     def wish(self, number: int) -> Wish:
         """What buyer `number` asks for, whenever asked."""
@@ -145,6 +153,8 @@ class Crowd:
 
     def _hear(self, target: Target, status: int, body: bytes) -> None:
         if not 200 <= status < 300:
+            problem = self._problems.decode(body)
+            self.refusals[f"{status} {problem.type.rpartition('/')[2]}: {problem.detail if status > 499 else '…'}"] += 1
             return
         answer, text = self._decoder.decode(body), body.decode()
         assert answer.id is not None, text

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +10,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from cludale.checker import DataFolder, Observation, Report, Violation, check
+from cludale.checker.database import Database
 
 SKEW = timedelta(seconds=1)
 GRACE = timedelta(seconds=5)
@@ -32,9 +33,24 @@ def safe(folder: Path, observations: Sequence[Observation] = (), *, skew: timede
 
 def settled(folder: Path, observations: Sequence[Observation] = (), *, skew: timedelta = SKEW) -> Report:
     """Everything comes to its end, and then all of the promises are kept. Raises Unkept."""
-    deadline = monotonic() + SETTLED_SECONDS
+    return _settled(lambda: DataFolder(folder), observations, skew=skew, seconds=SETTLED_SECONDS)
+
+
+def settled_database(url: str, observations: Sequence[Observation] = (), *, seconds: float) -> Report:
+    """`settled` for services that stand apart over a PostgreSQL database: in so many seconds at most."""
+    return _settled(lambda: Database(url, quiet=True), observations, skew=SKEW, seconds=seconds)
+
+
+def _settled(
+    opened: Callable[[], DataFolder | Database],
+    observations: Sequence[Observation],
+    *,
+    skew: timedelta,
+    seconds: float,
+) -> Report:
+    deadline = monotonic() + seconds
     while True:
-        with DataFolder(folder) as found:
+        with opened() as found:
             report = check(found, quiet=True, skew=skew, grace=GRACE, observations=observations)
         if report.ok or monotonic() > deadline:
             return _kept(report)

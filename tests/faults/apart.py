@@ -1,0 +1,138 @@
+"""The distributed shape as a victim: started as `cludale up --distributed`, its parts hurt one by one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from types import TracebackType
+from typing import Any, Self
+
+from tests.faults.crowd import Crowd
+from tests.faults.victims import HASTE, PROJECT, Stillborn, eventually
+from tests.parts import need
+from tests.served import Served, environment
+
+STARTED_SECONDS = 120
+STOPPED_SECONDS = 120
+BACK_SECONDS = 90
+"""How long a part that was killed may take until all of the platform is ready again."""
+
+
+class Apart(Served):
+    """A distributed platform that runs."""
+
+    def state(self) -> dict[str, Any]:
+        """What runs where, as `cludale up` wrote it down last."""
+        state: dict[str, Any] = json.loads((self.folder / "up.json").read_text())
+        return state
+
+    @property
+    def database_url(self) -> str:
+        return str(self.state()["databaseUrl"])
+
+    def part(self, name: str) -> dict[str, Any]:
+        """One part of `state`."""
+        return next(part for part in self.state()["parts"] if part["name"] == name)
+
+    def names(self) -> list[str]:
+        """All parts, in the order in which they were started."""
+        return [part["name"] for part in self.state()["parts"]]
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to a part, and wait until it was started again and all of them are ready."""
+        before = self.part(name)
+        os.kill(before["pid"], signal.SIGKILL)
+
+        def is_back() -> bool:
+            parts = self.state()["parts"]
+            again = next(part for part in parts if part["name"] == name)
+            return again["restarts"] > before["restarts"] and all(part["state"] == "ready" for part in parts)
+
+        assert eventually(is_back, seconds=BACK_SECONDS), f"{name} did not come back"
+
+    def restart(self, *names: str) -> None:
+        """`cludale up restart`."""
+        subprocess.run(
+            [sys.executable, "-m", "cludale", "up", "restart", *names],
+            cwd=PROJECT,
+            env=environment(self.folder),
+            check=True,
+            timeout=600,
+        )
+
+
+@contextmanager
+def apart(folder: Path, *, replicas: Sequence[str], settings: Mapping[str, str] = HASTE) -> Iterator[Apart]:
+    """The platform over `folder` on a free port; what it says goes to `<folder>.log`. Raises Stillborn."""
+    for program in ("daprd", "nats-server", "postgres"):
+        need(program)
+    wishes = [part for wish in replicas for part in ("--replicas", wish)]
+    with Path(f"{folder}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cludale", "up", "--distributed", *wishes],
+            cwd=PROJECT,
+            env=environment(folder, **settings),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            text=True,
+        )
+
+    def address() -> str | None:
+        try:
+            found = json.loads((folder / "up.json").read_text())["address"]
+        except (FileNotFoundError, KeyError):
+            return None
+        return None if found is None else str(found)
+
+    try:
+        eventually(lambda: address() is not None or process.poll() is not None, seconds=STARTED_SECONDS)
+        url = address()
+        if url is None:
+            process.terminate()
+            raise Stillborn(process.wait(STOPPED_SECONDS))
+        platform = Apart(process, url, folder)
+        try:
+            yield platform
+        finally:
+            platform.http.close()
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOPPED_SECONDS)
+        finally:
+            process.kill()
+
+
+class Stream:
+    """Buyers who keep coming while a block lasts."""
+
+    def __init__(self, crowd: Crowd, served: Served, *, connections: int) -> None:
+        self._crowd = crowd
+        self._served = served
+        self._connections = connections
+        self._over = Event()
+        self._thread = Thread(target=self._run, name="stream of buyers")
+        self._failed: BaseException | None = None
+
+    def _run(self) -> None:
+        try:
+            while not self._over.is_set():
+                self._crowd.rush(self._served, 100, connections=self._connections)
+        except BaseException as error:  # noqa: BLE001 - handed to who waits for the end of the stream
+            self._failed = error
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join()
+        if self._failed is not None and error is None:
+            raise self._failed

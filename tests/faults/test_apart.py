@@ -1,0 +1,131 @@
+"""The distributed shape, two processes of every service: parts die and are restarted while buyers keep coming."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+import uvloop
+from tests.faults.apart import Apart, Stream, apart
+from tests.faults.crowd import Crowd
+from tests.faults.experiment import Faults, Figures, Scale
+from tests.faults.judging import settled_database
+from tests.faults.test_races import OnSale
+from tests.faults.victims import HASTE
+
+from cludale.checker import Observation
+from cludale.http.http1 import Target
+
+SETTINGS = {
+    **HASTE,
+    "CLUDALE_HOLD_SECONDS": "20",
+    "CLUDALE_PAYMENT_ATTEMPT_SECONDS": "3",
+    # Nobody is turned away because it goes slowly: so whoever is turned away is because of what was done to a part.
+    "CLUDALE_GATE_SECONDS": "25",
+}
+SETTLED_SECONDS = 240
+"""Past leases, takeovers of what the dead left and the broker's own redelivery."""
+CONNECTIONS = 8
+EVERYONE, PLACES = 10_000, 1_000
+
+pytestmark = pytest.mark.slow
+
+
+def all_kept(platform: Apart, crowd: Crowd) -> None:
+    """All come to their end, every promise was kept, and no confirmed order is missing. Raises Unkept."""
+    crowd.ask_again(platform)
+    settled_database(platform.database_url, crowd.observations, seconds=SETTLED_SECONDS)
+    missing = [id for id in list(crowd.accepted)[:200] if not _is_there(platform, id)]
+    assert not missing, f"confirmed, and gone: {missing}"
+
+
+def _is_there(platform: Apart, order: str) -> bool:
+    return platform.http.get(f"/orders/{order}", headers=platform.organizer).status_code == 200
+
+
+def _victims(names: Sequence[str], *, everything: bool) -> Sequence[str]:
+    """One of each kind of part; a few of them if not everything is meant."""
+    once = [name for name in names if not name.endswith(("-2", "-2-sidecar"))]
+    few = ("concerts-1", "orders-1-sidecar", "payments-1", "nats", "postgres", "gateway")
+    return once if everything else [name for name in once if name in few]
+
+
+def test_each_part_is_killed_in_turn_and_every_promise_is_kept(
+    tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
+) -> None:
+    crowd = Crowd(["c-1", "c-2"], seed=seed)
+    began = perf_counter()
+    with apart(tmp_path / "data", replicas=["all=2"], settings=SETTINGS) as platform:
+        for concert, seats in (("c-1", 1_000_000), ("c-2", 300)):
+            platform.concert(concert, seats=seats)
+        crowd.rush(platform, 100, connections=CONNECTIONS)
+        victims = _victims(platform.names(), everything=scale is Scale.FULL)
+        for name in victims:
+            faults.expect(f"killed: {name}")
+        with Stream(crowd, platform, connections=CONNECTIONS):
+            for name in victims:
+                before = len(crowd.accepted)
+                platform.kill(name)
+                faults.fire(f"killed: {name}")
+                assert len(crowd.accepted) >= before
+        all_kept(platform, crowd)
+    figures.row(
+        "apart",
+        ordeal=f"{len(victims)} parts killed in turn, two processes of every service",
+        confirmed=len(crowd.accepted),
+        lost=0,
+        outcome=f"every promise kept, {perf_counter() - began:.0f} s",
+    )
+
+
+def test_a_rolling_restart_of_every_service_loses_no_request_and_no_event(
+    tmp_path: Path, seed: int, faults: Faults, figures: Figures
+) -> None:
+    restarted = "replica restarted in turn"
+    faults.expect(restarted)
+    crowd = Crowd(["c-1"], seed=seed)
+    with apart(tmp_path / "data", replicas=["all=2"], settings=SETTINGS) as platform:
+        platform.concert("c-1", seats=1_000_000)
+        crowd.rush(platform, 100, connections=CONNECTIONS)
+        with Stream(crowd, platform, connections=CONNECTIONS):
+            before = {part["name"]: part["pid"] for part in platform.state()["parts"]}
+            platform.restart("all")
+            after = {part["name"]: part["pid"] for part in platform.state()["parts"]}
+        faults.fire(restarted, sum(before[name] != after[name] for name in before))
+        assert not crowd.errors, crowd.errors
+        assert set(crowd.statuses) <= {200, 201, 202, 409}, crowd.refusals
+        all_kept(platform, crowd)
+    figures.row(
+        "apart",
+        ordeal="rolling restart of every service under load",
+        confirmed=len(crowd.accepted),
+        lost=0,
+        outcome=f"{sum(crowd.statuses.values()):,} requests, none failed",
+    )
+
+
+def test_ten_thousand_buyers_of_a_thousand_seats_over_two_replicas_get_exactly_those(
+    tmp_path: Path, faults: Faults, figures: Figures
+) -> None:
+    sold_out = "buyer who found a thousand seats taken"
+    faults.expect(sold_out)
+    seen: list[Observation] = []
+    began = perf_counter()
+    settings = {**SETTINGS, "CLUDALE_HOLD_SECONDS": "600"}
+    with apart(tmp_path / "data", replicas=["concerts=2"], settings=settings) as platform:
+        platform.concert("c-1", seats=PLACES)
+        sale = OnSale(Target.of(platform.url), "c-1", EVERYONE)
+        uvloop.run(sale.run())
+        seen += sale.observations
+        settled_database(platform.database_url, seen, seconds=SETTLED_SECONDS)
+        standing = platform.http.get("/concerts/c-1").json()
+        assert (standing["soldSeats"], standing["heldSeats"], standing["availableSeats"]) == (PLACES, 0, 0)
+        assert sale.statuses[201] + sale.statuses[202] >= PLACES
+        faults.fire(sold_out, sale.statuses[409])
+    figures.row(
+        "apart",
+        ordeal=f"{EVERYONE:,} buyers, {PLACES:,} seats, two replicas of concerts",
+        confirmed=PLACES,
+        lost=0,
+        outcome=f"{PLACES:,} sold, {sale.statuses[409]:,} refused, {perf_counter() - began:.0f} s",
+    )
