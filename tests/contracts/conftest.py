@@ -3,8 +3,10 @@
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from azure.cosmos.aio import CosmosClient
 from tests.adapters.cosmos.double import KEY, running_double
 from tests.contracts.samples import CODEC, KINDS, Place, Store
 
@@ -16,6 +18,8 @@ from cludale.local.postgres import Postgres
 from cludale.simulator.memory import Disk, MemoryStore
 
 STORES = ["sqlite_place", "memory_place", "apart_place", "postgres_place", "cosmos_place"]
+if os.environ.get("CLUDALE_TEST_COSMOS_ENDPOINT"):
+    STORES.append("cosmos_account_place")
 
 
 class SqlitePlace:
@@ -82,6 +86,16 @@ class CosmosPlace:
 async def cosmos_place() -> AsyncIterator[Place]:
     async with running_double() as double:
         yield CosmosPlace(double.endpoint, KEY, "contracts")
+
+
+@pytest.fixture
+async def cosmos_account_place() -> AsyncIterator[Place]:
+    """A container in a real account, emptied by being new: its database goes when the test has ended."""
+    endpoint, key = os.environ["CLUDALE_TEST_COSMOS_ENDPOINT"], os.environ["CLUDALE_TEST_COSMOS_KEY"]
+    database = f"{os.environ.get('CLUDALE_TEST_COSMOS_DATABASE', 'cludale-test')}-{uuid4().hex[:8]}"
+    yield CosmosPlace(endpoint, key, database)
+    async with CosmosClient(endpoint, key) as client:
+        await client.delete_database(database)
 
 
 @pytest.fixture

@@ -341,7 +341,7 @@ class CosmosDouble:
         if request.method == "GET":
             found = collection.live(key)
             charge = float(_kilobytes(found))
-            self._note("read", partition, 0, [], charge)
+            self._note("read", partition, 0 if found is None else len(json.dumps(found)), [], charge)
             if found is None:
                 raise Problem(
                     404, "Entity with the specified id does not exist in the system.", headers=_charge(charge)

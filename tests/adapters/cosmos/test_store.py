@@ -1,6 +1,7 @@
 """The Cosmos DB store beside others and in trouble, against the double: what the contract suite does not ask."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -322,3 +323,13 @@ class TestOpening:
         assert gauges['cludale_cosmos_request_units_total{operation="batch"}'] == 10
         assert gauges['cludale_cosmos_request_units_total{operation="read"}'] == 1
         assert gauges['cludale_cosmos_requests_total{operation="batch"}'] == 1
+
+
+@pytest.mark.skipif(
+    not os.environ.get("CLUDALE_TEST_COSMOS_ENDPOINT"),
+    reason="NOT CHECKED: no real Cosmos DB account (CLUDALE_TEST_COSMOS_ENDPOINT, _KEY, _DATABASE); the double stands in",
+)
+def test_the_contract_suite_runs_over_a_real_account_too() -> None:
+    from tests.contracts.conftest import STORES  # noqa: PLC0415 - it makes clients
+
+    assert "cosmos_account_place" in STORES
