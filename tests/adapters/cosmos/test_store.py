@@ -327,7 +327,7 @@ class TestOpening:
 
 @pytest.mark.skipif(
     not os.environ.get("CLUDALE_TEST_COSMOS_ENDPOINT"),
-    reason="NOT CHECKED: no real Cosmos DB account (CLUDALE_TEST_COSMOS_ENDPOINT, _KEY, _DATABASE); the double stands in",
+    reason="NOT CHECKED: no real Cosmos DB account (CLUDALE_TEST_COSMOS_ENDPOINT, _KEY, _DATABASE); a double stood in",
 )
 def test_the_contract_suite_runs_over_a_real_account_too() -> None:
     from tests.contracts.conftest import STORES  # noqa: PLC0415 - it makes clients
