@@ -144,6 +144,11 @@ var variables = [
     name: 'CLUDALE_DAPR'
     value: '1'
   }
+  // As in the revisions that a release makes: else a deployment of this would make another one.
+  {
+    name: 'CLUDALE_CONSUME'
+    value: '1'
+  }
   {
     name: 'CLUDALE_CONSUME'
     value: consumes ? '1' : '0'

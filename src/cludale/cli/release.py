@@ -242,10 +242,27 @@ def retire() -> None:
 
 
 @app.command()
-def rollback() -> None:
+def rollback(
+    *,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Only a release that has not ended; without one, do nothing.")
+    ] = False,
+) -> None:
     """Back to the version before: from any step, or after the end of the release as long as that is kept."""
-    with _release() as (release, _):
+    with _release() as (release, driver):
+        if unfinished and not any(each.has_newer_green for each in driver.standing().values()):
+            say("nothing is unfinished")
+            return
         release.roll_back()
+
+
+@app.command()
+def parameters() -> None:
+    """Print what runs, as parameters of infra/main.bicep: a deployment with them leaves the apps as they are."""
+    from cludale.release.standing import live_parameters
+
+    with _release() as (_, driver):
+        say(" ".join(f"{name}={value}" for name, value in live_parameters(driver.standing()).items()))
 
 
 @app.command()

@@ -95,3 +95,25 @@ Standing = Mapping[str, ServiceStanding]
 def under_way(standing: Standing) -> list[str]:
     """The services whose green is newer than their blue, and has traffic."""
     return [name for name, each in standing.items() if each.has_newer_green and each.weight(each.green) > 0]
+
+
+def live_parameters(standing: Standing) -> dict[str, str]:
+    """What runs, as infra/main.bicep takes it: image, suffixes and live label. Raises NotNow where services differ."""
+    found = set()
+    for service, each in standing.items():
+        blue = each.blue
+        if blue is None or blue not in each.revisions:
+            raise NotNow(f"{service} serves nothing yet: put it up first")
+        image, suffix = each.revisions[blue].image, blue.removeprefix(f"{service}--")
+        labelled = each.labelled(BLUE) is not None
+        found.add((image, suffix, suffix if labelled else ""))
+    if len(found) > 1 or under_way(standing):
+        raise NotNow("the services run different versions: end the release that is under way, or roll it back")
+    ((image, suffix, labelled_suffix),) = found
+    return {
+        "image": image,
+        "revisionSuffix": suffix,
+        "blueSuffix": labelled_suffix,
+        "greenSuffix": "",
+        "liveLabel": BLUE,
+    }

@@ -1,0 +1,91 @@
+"""azure-pipelines.yml: valid, in the right order, and it only calls what there is."""
+
+import os
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from tests.parts import LEFT_OUT
+from tests.release.pipeline import FILE, az_lines, document, release_lines, scripts
+
+from cludale.cli import app
+
+ROOT = FILE.parent
+
+
+def test_the_schema_of_azure_pipelines_holds() -> None:
+    cache = Path(os.environ.get("CLUDALE_CACHE") or ROOT / ".cache")
+    program = cache / "azure-cli/bin/check-jsonschema"
+    if not program.exists():
+        missing = "check-jsonschema is not installed: make azure-cli"
+        if os.environ.get("CI"):
+            pytest.fail(missing, pytrace=False)
+        pytest.skip(f"{LEFT_OUT}{missing}")
+    options = ["--builtin-schema", "vendor.azure-pipelines", "--data-transform", "azure-pipelines"]
+    done = subprocess.run(
+        [program, *options, "--regex-variant", "nonunicode", FILE],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_stage_waits_for_what_it_needs() -> None:
+    stages = document()["stages"]
+    assert [each["stage"] for each in stages] == [
+        "test", "image", "what_if", "infrastructure", "green", "promote", "retire",
+    ]  # fmt: skip
+    for before, stage in pairwise(stages):
+        needs = stage["dependsOn"]
+        assert before["stage"] in ([needs] if isinstance(needs, str) else needs)
+
+
+def test_what_changes_production_asks_for_an_approval_and_goes_back_when_it_fails() -> None:
+    jobs: dict[str, Any] = {each["stage"]: each["jobs"][0] for each in document()["stages"]}
+    assert jobs["infrastructure"]["environment"] == "cludale-infrastructure"
+    assert jobs["promote"]["environment"] == "cludale-production"
+    failure = jobs["promote"]["strategy"]["runOnce"][True]["failure"]["steps"]  # `on`, as YAML 1.1 reads it
+    assert "rollback --unfinished" in str(failure)
+
+
+def test_every_job_has_an_end() -> None:
+    for stage in document()["stages"]:
+        for job in stage["jobs"]:
+            assert 0 < int(job["timeoutInMinutes"]) <= 360
+
+
+def test_every_call_of_cludale_is_one_that_it_understands() -> None:
+    command = typer.main.get_command(app)
+    called = []
+    for words in release_lines():
+        group, options = words[0], words[1:]
+        assert group == "release"
+        release = command.commands["release"]  # type: ignore[attr-defined] # a group of commands
+        context = release.make_context("release", options)
+        name, subcommand, rest = release.resolve_command(context, [*context._protected_args, *context.args])
+        subcommand.make_context(name, rest)
+        called.append(name)
+    assert called == [
+        "parameters", "parameters", "plan", "deploy", "try", "promote", "watch", "rollback", "retire",
+    ]  # fmt: skip
+
+
+def test_nothing_is_decided_in_the_shell() -> None:
+    for script in scripts():
+        for word in (" if ", "then\n", "for ", "while ", "case ", "||", "jq "):
+            assert word not in script, script
+    assert sum(1 for script in scripts() for _ in az_lines(script)) == 4
+
+
+def test_the_image_is_deployed_by_the_digest_that_was_scanned() -> None:
+    scans = [script for script in scripts() if "$(trivy) image" in script]
+    assert len(scans) == 2
+    assert all('"$(pushed.image)"' in script for script in scans)
+    text = FILE.read_text()
+    assert "stageDependencies.image.image.outputs['pushed.image']" in text
+    assert ":latest" not in text
