@@ -16,7 +16,10 @@ Listener = Callable[[Sequence[Outgoing]], None]
 
 
 class Outbox(Protocol):
-    """The events that no one has taken yet."""
+    """The events that no one has taken yet.
+
+    Where replicas share a store each sees its own: those it committed, and those it took over from one that is gone.
+    """
 
     def listen(self, listener: Listener) -> None:
         """Have `listener` told of each group of events as soon as it is durable, in order, on the event loop."""

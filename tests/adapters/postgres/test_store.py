@@ -286,6 +286,16 @@ class TestTrouble:
             assert sorted(await store.get(ORDER, [key("the-lost-one"), key("b")])) == ["b", "the-lost-one"]
             await store.close()
 
+    async def test_a_connection_that_falls_silent_is_given_up(self, open_store: Open, database_url: str) -> None:
+        async with wire(database_url) as line:
+            store = await open_store(line.url, limits=Limits(statement=0.3, lock=0.2, grace=0.3))
+            line.keeps_silent = True
+            line.loses_next_answer_to = b"the-lost-one"
+            assert list(await store.commit([of(order("the-lost-one"))])) == [COMMITTED]
+            assert line.lost == 1
+            assert (await store.get(ORDER, [key("the-lost-one")]))["the-lost-one"].version == 1
+            await store.close()
+
     async def test_a_commit_that_never_got_there_is_sent_again(self, open_store: Open, database_url: str) -> None:
         async with wire(database_url) as line:
             store = await open_store(line.url)

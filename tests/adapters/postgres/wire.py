@@ -20,6 +20,8 @@ class Wire:
         self.is_down = False
         self.loses_next_answer_to: bytes | None = None
         """The request that holds this is passed on, its answer is not: the connection breaks in its place."""
+        self.keeps_silent = False
+        """In place of a broken connection there is none of it any more: nothing comes back."""
         self.lost = 0
 
     @property
@@ -71,6 +73,8 @@ class Wire:
         while data := await reader.read(65_536):
             if losing.is_set():
                 self.lost += 1
+                if self.keeps_silent:
+                    await asyncio.Event().wait()
                 return
             writer.write(data)
             await writer.drain()
