@@ -41,6 +41,11 @@ PROGRAMS = {"nats": ("postgres", "nats-server", "daprd"), "rabbitmq": ("postgres
 Start = Callable[..., AbstractContextManager[Running]]
 
 
+reads_the_embedded_store = pytest.mark.skipif(
+    "JOURNEYS_SHAPE" in os.environ, reason="lets the checker read the embedded store, at the speed of one process"
+)
+
+
 @contextmanager
 def running(folder: Path, *services: str, **settings: str) -> Iterator[Running]:
     """A server over `folder`; settings without their prefix, `hold_seconds="1"`. It has to end in order."""

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from tests.faults.judging import settled
 from tests.journeys.box_office import Json, types
-from tests.journeys.conftest import Start
+from tests.journeys.conftest import Start, reads_the_embedded_store
 from tests.journeys.crowds import rush, wishes
 from tests.served import environment
 
@@ -26,7 +26,7 @@ def rebuilt(folder: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "cludale", "audit", "replay"],
         cwd=PROJECT,
-        env=environment(folder),
+        env=environment(folder, **stores(folder)),
         capture_output=True,
         text=True,
         timeout=60,
@@ -34,6 +34,12 @@ def rebuilt(folder: Path) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def stores(folder: Path) -> dict[str, str]:
+    """Where the platform over the folder keeps what it knows: for the distributed shape, the database that runs."""
+    state = folder / "up.json"
+    return {"CLUDALE_DATABASE_URL": msgspec.json.decode(state.read_bytes())["databaseUrl"]} if state.exists() else {}
 
 
 def test_a_restart_goes_on_where_it_stopped(start: Start, tmp_path: Path) -> None:
@@ -55,9 +61,11 @@ def test_a_restart_goes_on_where_it_stopped(start: Start, tmp_path: Path) -> Non
         assert office.counts(concert) == (16, 0, 4)
         assert types(office.story(slow, ends_with="NotificationSent")).count("PaymentCompleted") == 1
         assert office.get("/audit/verify")["ok"] is True
-    rebuilt(tmp_path)
+        office.quiet()
+        rebuilt(tmp_path)
 
 
+@reads_the_embedded_store
 def test_killed_in_the_middle_of_a_load_it_keeps_what_it_answered_and_finishes_the_rest(
     start: Start, tmp_path: Path
 ) -> None:

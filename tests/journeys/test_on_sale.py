@@ -4,12 +4,13 @@ from pathlib import Path
 
 import msgspec
 from tests.faults.judging import settled
-from tests.journeys.conftest import Start
+from tests.journeys.conftest import Start, reads_the_embedded_store
 from tests.journeys.crowds import rush, wishes
 
 SEATS, BUYERS = 1_000, 10_000
 
 
+@reads_the_embedded_store
 def test_ten_thousand_buyers_for_a_thousand_seats(start: Start, tmp_path: Path) -> None:
     with start(tmp_path) as ours:
         office = ours.office
