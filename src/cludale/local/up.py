@@ -86,6 +86,8 @@ class Up:
 
     async def stop(self) -> None:
         """Services first, then sidecars, gateway, broker, database; each within its own time."""
+        if self._lock is None:
+            return  # nothing was started, and what is in the folder is another's
         layout = self.deployment
         gateway = [layout.gateway] if layout.gateway is not None else []
         for stage in (
@@ -99,8 +101,7 @@ class Up:
             await asyncio.gather(*stopping)
         with suppress(FileNotFoundError):
             (layout.folder / STATE_FILE).unlink()
-        if self._lock is not None:
-            self._lock.close()
+        self._lock.close()
 
     async def kill(self) -> None:
         """All at once, by force."""
