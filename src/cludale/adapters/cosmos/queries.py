@@ -46,6 +46,9 @@ class Question:
         self._query = query
         self._conditions = ["c.kind = @kind"]
         self._parameters: dict[str, Any] = {"kind": kind_name(kind)}
+        if query.partition is not None:
+            self._conditions.append("c.pk = @pk")
+            self._parameters["pk"] = query.partition
         valued = self._condition()
         by = query.order_by
         self._by = None if by is None else self._field(by)
