@@ -307,6 +307,7 @@ class Platform:
             max_per_order=settings.max_per_order,
             gate=self.gate,
             commit_limit=_commit_limit(settings),
+            partitions_apart=settings.cosmos_endpoint is not None,
         )
         self.concerts = concerts
         if self.telemetry is not None:

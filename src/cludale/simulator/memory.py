@@ -64,7 +64,7 @@ class Disk:
 
     def __init__(self, kinds: Iterable[Kind], codec: Codec, *, name: str = "store", apart: bool = False) -> None:
         self.name = name
-        self._apart = apart
+        self.apart = apart
         self.codec = codec
         self.tables: dict[Kind, dict[Key, Row]] = {kind: {} for kind in kinds}
         self.inbox: set[tuple[str, Handled]] = set()
@@ -86,7 +86,7 @@ class Disk:
         return {key.id: table[key].stored for key in wanted if key in table}
 
     def _place(self, partition: str, id: str) -> Key:
-        return Key(partition if self._apart else "", id)
+        return Key(partition if self.apart else "", id)
 
     def apply(self, commits: Sequence[Commit], owner: int = NOBODY) -> tuple[list[Outcome], list[Outgoing]]:
         """Make true what can be; the outcomes, and what joined the outbox. ValueError, OverflowError: nothing did."""
@@ -148,7 +148,7 @@ class Disk:
         return entries
 
     def _entry(self, commit: Commit, handled: Handled) -> tuple[str, Handled]:
-        return (commit.partition if self._apart else "", handled)
+        return (commit.partition if self.apart else "", handled)
 
     def spoil(self, topic: str, body: bytes) -> None:
         """Put into the outbox what no service would."""
@@ -162,7 +162,7 @@ class Disk:
             raise ValueError(f"a page of {query.limit}")
         matches = _matcher(kind, query)
         rows = [row for row in self.tables[kind].values() if matches(row)]
-        if self._apart and query.partition is not None:
+        if self.apart and query.partition is not None:
             rows = [row for row in rows if row.partition == query.partition]
         question = _digest(kind, query)
         past = _past(query.after, question)

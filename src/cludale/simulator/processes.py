@@ -269,6 +269,7 @@ class Process(Owner):
             hold_seconds=limits.hold_seconds,
             max_per_order=limits.max_per_order,
             gate=self.gate,
+            partitions_apart=self.machine.disk.apart,
         )
         self.concerts_api = ConcertsApi(self.concerts, self.store, self.access)
         self._hear("concerts", self.concerts.handle)

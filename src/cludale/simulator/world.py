@@ -17,7 +17,7 @@ from cludale.kernel.refusals import Busy
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import Commit, StoreUnavailable
 from cludale.runtime.dead_letters import LETTERS
-from cludale.runtime.replay import CannotFold, Rebuild
+from cludale.runtime.replay import CannotFold, NotEmpty, Rebuild
 from cludale.services.audit.replay import AuditLog, UnreadableEntry
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.concerts.api import ScheduleConcert
@@ -452,12 +452,12 @@ class World:
         disks = {service: disk for disk in self.disks for service in SERVICES if KINDS[service][0] in disk.tables}
         log = MemoryStore(disks["audit"])
         for service, replay in REPLAYS.items():
-            into = MemoryStore(Disk(KINDS[service], self._codec))
+            into = MemoryStore(Disk(KINDS[service], self._codec, apart=disks[service].apart))
             rebuild = Rebuild(AuditLog(log, self._codec), [replay], into)
             try:
                 await rebuild.run()
                 found = [str(difference) for difference in await rebuild.compare(MemoryStore(disks[service]))]
-            except (CannotFold, UnreadableEntry) as error:
+            except (CannotFold, NotEmpty, UnreadableEntry) as error:
                 found = [repr(error)]
             if found:
                 self._fail([f"replay of {service}: {each}" for each in found])

@@ -321,6 +321,28 @@ class TestPartitions:
     def records(self, apart: MemoryStore) -> Meddled:
         return Meddled(apart)
 
+    @pytest.fixture
+    async def concerts(self, records: Meddled, clock: ManualClock, ids: CountingIds) -> Concerts:
+        service = Concerts(records, clock=clock, ids=ids, hold_seconds=600, max_per_order=8, partitions_apart=True)
+        await service.schedule(CONCERT, Cause())
+        return service
+
+    async def test_two_who_ask_for_one_order_at_once_get_one_hold(
+        self, concerts: Concerts, records: Meddled, apart: MemoryStore, clock: ManualClock, ids: CountingIds
+    ) -> None:
+        replica = Concerts(apart, clock=clock, ids=ids, hold_seconds=600, max_per_order=8, partitions_apart=True)
+
+        async def meanwhile() -> None:
+            await replica.hold(wish("x", 8, "stalls"))
+            await replica.hold(wish("y", 2, "stalls"))
+            assert (await replica.hold(wish("a", 2, None))).section == "balcony"
+            await replica.handle([cancelled("x")])
+
+        records.meddle = meanwhile
+        assert (await concerts.hold(wish("a", 2, None))).section == "balcony"
+        standing = await concerts.standing("concert-1")
+        assert [section.held_seats(standing.at) for section in standing.sections] == [2, 2]
+
     async def test_an_order_that_asks_again_gets_its_hold_and_not_another_in_the_next_section(
         self, concerts: Concerts
     ) -> None:

@@ -149,6 +149,14 @@ def empty_section(concert: Concert, section: str) -> Section:
     return Section(concert_id=concert.id, id=section, price=plan.price, total=plan.total_seats)
 
 
+class Choice(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """The one section in which a reservation may have seats, where no store keeps it from having some in two."""
+
+    reservation_id: str
+    concert_id: str
+    section: str
+
+
 class Seating(NamedTuple):
     """A section and those of its reservations that a turn looks at."""
 

@@ -29,6 +29,7 @@ from cludale.runtime.turns import Turns
 from cludale.services.concerts import domain
 from cludale.services.concerts.domain import (
     Cancel,
+    Choice,
     Command,
     Concert,
     ConcertExists,
@@ -40,8 +41,8 @@ from cludale.services.concerts.domain import (
     Sell,
     UnknownReservation,
 )
-from cludale.services.concerts.events import ReleaseReason
-from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded
+from cludale.services.concerts.events import ReleaseReason, SectionPlan
+from cludale.services.concerts.store import CHOICES, CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded
 from cludale.services.orders.events import CancelReason, OrderCancelled
 from cludale.services.payments.events import PaymentCompleted
 
@@ -107,8 +108,12 @@ class Concerts:
         max_per_order: int,
         gate: Gate | None = None,
         commit_limit: int | None = None,
+        partitions_apart: bool = False,
     ) -> None:
-        """`commit_limit` is the most records and inbox entries that the store takes in one commit; None: any number."""
+        """`commit_limit` is the most records and inbox entries that the store takes in one commit; None: any number.
+
+        `partitions_apart`: the store may have records with one id in several partitions, so in several sections.
+        """
         self._records = records
         self._clock = clock
         self._ids = ids
@@ -119,6 +124,7 @@ class Concerts:
         self._remembered: dict[str, Concert] = {}
         self._gate = gate or Gate()
         self._commit_limit = commit_limit
+        self._partitions_apart = partitions_apart
         self.turns: Turns[SectionKey, Asked, Result] = Turns(self._take_turn)
 
     async def schedule(self, concert: Concert, cause: Cause) -> Standing:
@@ -197,10 +203,13 @@ class Concerts:
         concert = await self.concert(wish.concert_id)
         domain.check_on_sale(concert, quantity=wish.quantity, now=self._clock.now())
         sections = [concert.plan(wish.section)] if wish.section is not None else concert.sections
+        may_be_asked_again = reservation_id is not None or bool(wish.order_id)
         if reservation_id is None:
             reservation_id = self._reservation_id(wish)
         command = Hold(reservation_id, wish.order_id or None, wish.quantity, self._hold_seconds)
         asked = Asked(command, Cause(None, wish.traceparent))
+        if len(sections) > 1 and self._partitions_apart and may_be_asked_again:
+            sections = [await self._chosen(concert, reservation_id, wish.quantity)]
         if len(sections) > 1:
             # Asked again, an order has its hold where there was room the first time.
             for plan in sections[1:]:
@@ -225,6 +234,31 @@ class Concerts:
                     raise result
         assert refusal is not None  # noqa: S101 - a concert has at least one section, and each refused
         raise refusal
+
+    async def _chosen(self, concert: Concert, reservation_id: str, quantity: int) -> SectionPlan:
+        """The section for this reservation, the same each time: the first that had room when it was asked for first.
+
+        Two who ask for the same order at once could else hold seats in two. It is never another one later, though this
+        one fill up in the same moment. Raises SeatsUnavailable, HeldElsewhere, HoldEnded, Busy.
+        """
+        for _ in range(CONFLICT_RETRIES):
+            chosen = (await CHOICES.load(self._records, (reservation_id,))).get(reservation_id)
+            if chosen is not None:
+                if chosen.state.concert_id != concert.id:
+                    raise HeldElsewhere(reservation_id, concert_id=chosen.state.concert_id)
+                return concert.plan(chosen.state.section)
+            for plan in concert.sections:  # a wish for one section by name needs no choice
+                if await self._held_before(concert, plan.id, reservation_id) is not None:
+                    return plan
+            now = self._clock.now()
+            (standing,) = await self._standings([concert])
+            left = {section.id: section.available(now) for section in standing.sections}
+            roomy = next((id for id, seats in left.items() if seats >= quantity), None)
+            if roomy is None:
+                raise SeatsUnavailable(concert.id, wanted=quantity, left=max(0, *left.values()))
+            choice = Choice(reservation_id=reservation_id, concert_id=concert.id, section=roomy)
+            await self._records.commit((Commit(reservation_id, (CHOICES.put(choice, 0),)),))
+        raise Busy(f"Reservation {reservation_id!r} is being made by too many at once.")
 
     def _reservation_id(self, wish: HoldWish) -> str:
         if not wish.order_id:

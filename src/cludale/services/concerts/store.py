@@ -6,7 +6,7 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.records import Kind
 from cludale.runtime.aggregates import AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
-from cludale.services.concerts.domain import Concert, Reservation, Section, Status
+from cludale.services.concerts.domain import Choice, Concert, Reservation, Section, Status
 
 
 class SectionKey(NamedTuple):
@@ -47,4 +47,10 @@ RESERVATIONS = AggregateStore(
 )
 """`dueAt` is when a held one expires; nothing else is due."""
 
-KINDS = (CONCERTS.kind, SECTIONS.kind, RESERVATIONS.kind, IdempotencyKeys.kind_for("concerts"))
+CHOICES = AggregateStore(
+    Kind("concerts", "choice"),
+    Choice,
+    identity=lambda choice: choice.reservation_id,
+)
+
+KINDS = (CONCERTS.kind, SECTIONS.kind, RESERVATIONS.kind, CHOICES.kind, IdempotencyKeys.kind_for("concerts"))
