@@ -99,7 +99,8 @@ def machine(kept: Kept) -> Sequence[str]:
 def provenance(name: str, section: Rows) -> dict[str, Cell]:
     """Where a section's figures come from."""
     done = section.done
-    command = f"make reliability RELIABILITY_ARGS='--only {name} --seed {done.seed}'"
+    scale = "" if done.scale == "full" else f" --scale {done.scale}"
+    command = f"make reliability RELIABILITY_ARGS='--only {name} --seed {done.seed}{scale}'"
     return {
         "section": name,
         "commit": done.commit,
