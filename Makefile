@@ -20,13 +20,16 @@ PARTS := $(if $(call found,initdb),,postgres) $(if $(call found,nats-server),,na
 CHECKOV := $(CACHE)/checkov/bin/checkov
 AZURE_CLI := $(CACHE)/azure-cli/.installed
 
-.PHONY: help parts infra checkov azure-cli postgres nats daprd cosmos-emulator rabbitmq run test test-slow reliability bench soak simulate hunt lock format clean
+.PHONY: help parts infra checkov azure-cli postgres nats daprd cosmos-emulator rabbitmq run up test test-slow reliability bench soak simulate hunt lock format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runs ## Start all of Cludale Tickets on http://127.0.0.1:8080, data in ./data
 	@CLUDALE_DEMO=$${CLUDALE_DEMO-1} exec $(BIN)/cludale serve
+
+up: $(VENV)/.distributed parts ## Start it distributed: each service with a Dapr sidecar, over PostgreSQL and NATS
+	@CLUDALE_DEMO=$${CLUDALE_DEMO-1} exec $(BIN)/cludale up --distributed $(UP_ARGS)
 
 test: $(VENV)/.checks parts $(CHECKOV) $(AZURE_CLI) ## Check everything: ruff, mypy, import-linter, pytest
 	$(BIN)/ruff check .
