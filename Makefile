@@ -20,10 +20,10 @@ PARTS := $(if $(call found,initdb),,postgres) $(if $(call found,nats-server),,na
 CHECKOV := $(CACHE)/checkov/bin/checkov
 AZURE_CLI := $(CACHE)/azure-cli/.installed
 
-.PHONY: help parts infra checkov azure-cli postgres nats daprd cosmos-emulator rabbitmq run up test test-slow reliability bench soak simulate hunt lock format clean
+.PHONY: help parts infra checkov azure-cli postgres nats daprd cosmos-emulator rabbitmq run up test test-slow reliability bench bench-distributed soak simulate hunt lock format clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runs ## Start all of Cludale Tickets on http://127.0.0.1:8080, data in ./data
 	@CLUDALE_DEMO=$${CLUDALE_DEMO-1} exec $(BIN)/cludale serve
@@ -48,6 +48,9 @@ reliability: $(VENV)/.checks ## All fault tests and the simulator, for hours; th
 
 bench: $(VENV)/.checks ## Run the benchmark; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+bench-distributed: $(VENV)/.checks parts ## The same of the distributed shape, with a textbook peer beside it
+	$(BIN)/python -m benchmarks.distributed $(BENCH_ARGS)
 
 simulate: $(VENV)/.runs ## Run the platform in virtual time with faults of every kind, SEEDS=10000 times
 	$(BIN)/python -m cludale.simulator --seeds $(SEEDS) $(SIMULATE_ARGS)

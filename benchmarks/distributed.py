@@ -115,7 +115,8 @@ def reservations(server: Running, *, count: int, connections: int) -> Measured:
     what = "reservations" if isinstance(server, Distributed) else "the textbook's reservations"
     measured = _measured(server, what, task, answered)
     held = server.get(f"/concerts/{concert_id}")["heldSeats"]
-    if held != measured.succeeded:
+    unanswered = sum(count for what, count in measured.others.items() if not what.isdecimal())
+    if not measured.succeeded <= held <= measured.succeeded + unanswered:  # what had no answer may have been done
         raise Wrong(f"{held} seats held, {measured.succeeded} reserved")
     return measured
 
