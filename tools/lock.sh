@@ -25,3 +25,4 @@ mv tools/postgres/requirements.lock.new tools/postgres/requirements.lock
 # What is measured beside the project, each in an environment of its own.
 compile --output-file benchmarks/peers/textbook/requirements.lock benchmarks/peers/textbook/requirements.in
 compile --output-file tools/azure-cli/requirements.lock tools/azure-cli/requirements.in
+compile --output-file tools/checkov/requirements.lock tools/checkov/requirements.in
