@@ -36,6 +36,10 @@ class Control:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of its connections."""
         self._http.close()
 
     def routes(self) -> Routes:

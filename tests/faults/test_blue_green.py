@@ -1,0 +1,154 @@
+"""Two versions of every service side by side, and the traffic moved between them under load, by `cludale release`.
+
+The version after has a changed event. What is decided and done is what is decided and done in Azure; the gateway and
+processes stand where Container Apps stands there.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from tests.faults.apart import Apart, Stream, apart
+from tests.faults.crowd import Crowd
+from tests.faults.experiment import Figures
+from tests.faults.test_apart import SETTINGS, all_kept
+from tests.faults.versions import ANSWERS_500, CHANGED_EVENT, IS_SLOW, Beside, Patch, version
+from tests.parts import complete
+from tests.served import KEY
+
+from cludale.gateway.control import Control
+from cludale.release.judgement import Bounds
+from cludale.release.local import LocalDriver
+from cludale.release.order import hearers_first, publishers
+from cludale.release.release import Pace, Release
+from cludale.release.services import HEARS
+from cludale.release.trial import tried
+from cludale.services.catalogue import CATALOGUE
+
+PACE = Pace(steps=(5, 50, 100), soak_seconds=6, watch_seconds=6, keep_seconds=1, check_seconds=2, start_seconds=120)
+BOUNDS = Bounds(p99_seconds=3.5, times_blue=1.5, waiting_events=100_000)
+ORDER = hearers_first(HEARS, publishers(CATALOGUE), ["OrderPaid"])
+CONNECTIONS = 4
+
+pytestmark = pytest.mark.slow
+
+
+class BlueGreen:
+    """A platform that runs, and releases of it."""
+
+    def __init__(self, platform: Apart, folder: Path) -> None:
+        self.platform = platform
+        self.told: list[str] = []
+        gateway = platform.state()["gateway"]
+        self.control = Control(gateway["admin"], gateway["token"])
+        self.beside = Beside(platform, folder / "green", dict(SETTINGS))
+        self.driver = LocalDriver(self.control, platform.url, KEY, self.beside)
+        self.release = Release(self.driver, ORDER, pace=PACE, bounds=BOUNDS, report=self.told.append)
+
+    def weights(self) -> dict[str, dict[str, int]]:
+        return {
+            service: {share.revision: share.weight for share in each.traffic if share.weight}
+            for service, each in self.driver.standing().items()
+        }
+
+    def consuming(self, suffix: str) -> dict[str, bool]:
+        """Does each service's revision take events?"""
+        found = {}
+        for service, routes in self.control.routes().services.items():
+            for backend in routes.backends:
+                if backend.revision == (f"{service}--{suffix}" if suffix != "main" else "main"):
+                    answer = httpx.get(f"{backend.url}/-/consume", headers=self.platform.organizer, timeout=10)
+                    found[service] = bool(answer.json()["consume"])
+        return found
+
+
+@contextmanager
+def blue(folder: Path) -> Iterator[BlueGreen]:
+    with apart(folder / "data", replicas=["all=1"], settings=SETTINGS) as platform:
+        for concert in ("c-1", "c-2"):
+            platform.concert(concert, seats=1_000_000)
+        there = BlueGreen(platform, folder)
+        try:
+            yield there
+        finally:
+            there.beside.close()
+            there.control.close()
+
+
+def everywhere(suffix: str) -> dict[str, dict[str, int]]:
+    return {service: {f"{service}--{suffix}": 100} for service in ORDER}
+
+
+async def _paid_by_version(url: str) -> Counter[tuple[str, bool]]:
+    """How many OrderPaid audit has of each version, with and without what the version after says more."""
+    connection = await asyncpg.connect(url, timeout=10, command_timeout=60)
+    try:
+        rows = await connection.fetch("SELECT body FROM audit.audit_event WHERE type = 'OrderPaid'")
+    finally:
+        await connection.close()
+    events = [json.loads(row["body"])["event"] for row in rows]
+    return Counter((event["dataversion"], "channel" in event["data"]) for event in events)
+
+
+def test_a_changed_version_takes_over_under_load_and_nobody_notices(
+    tmp_path: Path, seed: int, figures: Figures
+) -> None:
+    crowd = Crowd(["c-1", "c-2"], seed=seed)
+    with blue(tmp_path) as it:
+        with Stream(crowd, it.platform, connections=CONNECTIONS):
+            it.release.deploy(str(version(tmp_path / "after", *CHANGED_EVENT)), "c1")
+            assert it.consuming("c1") == dict.fromkeys(ORDER, False)
+            assert it.weights() == {service: {"main": 100} for service in ORDER}
+            wrong = tried(it.driver.try_address("green"), KEY, buyers=20, seats=10, report=it.told.append)
+            assert wrong == []
+            ended = it.release.promote()
+            assert ended.is_good, ended.reasons
+            assert it.consuming("c1") == dict.fromkeys(ORDER, True)
+            assert it.weights() == everywhere("c1")
+            ended = it.release.watch()
+            assert ended.is_good, ended.reasons
+            assert it.consuming("main") == dict.fromkeys(ORDER, False)
+            it.release.retire()
+            assert it.weights() == everywhere("c1")
+        failed = {status: count for status, count in crowd.statuses.items() if status >= 500}
+        assert not failed, failed
+        assert not crowd.errors, crowd.errors
+        all_kept(it.platform, crowd)
+        paid = complete(_paid_by_version(it.platform.database_url))
+        assert paid["1", False] > 0
+        assert paid["2", True] > 0
+    figures.row(
+        "blue-green",
+        buyers=crowd.came,
+        accepted=len(crowd.accepted),
+        failed=0,
+        changed_events=paid["2", True] + paid["2", False],
+        changed_events_recorded_by_the_version_before=paid["2", False],
+    )
+
+
+@pytest.mark.parametrize(
+    ("patches", "why"),
+    [(ANSWERS_500, "answers are errors"), (IS_SLOW, "answers come only within")],
+    ids=["errors", "slow"],
+)
+def test_a_bad_version_is_taken_back_by_itself(
+    tmp_path: Path, seed: int, figures: Figures, patches: tuple[Patch, ...], why: str
+) -> None:
+    crowd = Crowd(["c-1", "c-2"], seed=seed)
+    with blue(tmp_path) as it:
+        with Stream(crowd, it.platform, connections=CONNECTIONS):
+            it.release.deploy(str(version(tmp_path / "bad", *patches)), "c1")
+            ended = it.release.promote()
+            assert any(why in reason for reason in ended.reasons), ended.reasons
+            assert it.weights() == {service: {"main": 100} for service in ORDER}
+            assert it.beside.running() == set()
+            assert it.consuming("main") == dict.fromkeys(ORDER, True)
+        failed = sum(count for status, count in crowd.statuses.items() if status >= 500)
+        all_kept(it.platform, crowd)
+    figures.row("blue-green", taken_back=why, buyers=crowd.came, failed=failed)
