@@ -387,6 +387,27 @@ class TestReading:
         assert list(await store.commit([of(order("a", 1))])) == [VersionConflict(frozenset({"a"}))]
         assert (await store.get(ORDER, [key("a")]))["a"].version == 7
 
+    async def test_what_a_query_has_shown_is_shown_by_id_from_then_on(
+        self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await store.get(NOTE, [key("n1")])  # what was asked for is kept in memory from then on
+        await store.commit([of(Put(NOTE, "n1", b"first", 0))])
+        on_the_disk, write = threading.Event(), store._writer.write
+
+        def write_and_take_long_to_say_so(*arguments: Any) -> Any:
+            plan = write(*arguments)
+            on_the_disk.set()
+            threading.Event().wait(1.5)
+            return plan
+
+        monkeypatch.setattr(store._writer, "write", write_and_take_long_to_say_so)
+        changing = asyncio.create_task(store.commit([of(Put(NOTE, "n1", b"second", 1))]))
+        await asyncio.to_thread(on_the_disk.wait)
+        (shown,) = (await store.find(NOTE, Query())).items
+        assert shown.body == b"second"
+        assert (await store.get(NOTE, [key("n1")]))["n1"] == shown
+        await changing
+
     async def test_more_records_than_memory_keeps_are_read_from_the_file(self, path: Path) -> None:
         store = SqliteStore(path, KINDS, CODEC)
         for start in range(48):

@@ -35,7 +35,7 @@ from cludale.ports.records import (
     VersionConflict,
 )
 from cludale.runtime.group_commit import GroupCommit
-from cludale.runtime.planning import Planner
+from cludale.runtime.planning import Plan, Planner
 
 SWITCH_SECONDS = 5e-5
 """How long a thread may keep the GIL from another. With Python's 5 ms the writer waits most of its time."""
@@ -212,6 +212,7 @@ class SqliteStore(SqliteReader):
         self._recent = Recent(RECENT_BYTES)
         self._listeners: list[Listener] = []
         self._delivered: list[int] = []
+        self._writing: asyncio.Future[Plan] | None = None
         self._flush: asyncio.Handle | None = None
         self._flushing: asyncio.Task[None] | None = None
         self._on_fatal = on_fatal
@@ -240,7 +241,11 @@ class SqliteStore(SqliteReader):
     async def find(self, kind: Kind, query: Query) -> Page:
         """A page of the records that match. Raises UnusableCursor; ValueError for a field that is not indexed."""
         self._check()
-        return await super().find(kind, query)
+        page = await super().find(kind, query)
+        if self._writing is not None:
+            # The query may have seen this batch on the disk. What it has shown, `get` must show from then on, too.
+            await asyncio.wait([self._writing])
+        return page
 
     async def start(self) -> None:
         """Nothing: the file is open."""
@@ -280,12 +285,15 @@ class SqliteStore(SqliteReader):
             self._flush.cancel()
             self._flush = None
         try:
-            plan = await self._thread.run(lambda: self._writer.write(plan, commits, self._position, delivered))
+            self._writing = self._thread.run(lambda: self._writer.write(plan, commits, self._position, delivered))
+            plan = await self._writing
         except Exception as error:
             if isinstance(error, StoreFailed):
                 self._fail(error)
             self.delivered(delivered)
             raise
+        finally:
+            self._writing = None
         if plan.entries:
             self._position = plan.entries[-1].position
         self._recent.add(plan.rows)
