@@ -136,6 +136,17 @@ async def test_work_that_was_done_unheard_is_noticed_all_the_same(left: list[Que
     await until(lambda: people.inside == ["a"], seconds=1)
 
 
+async def test_at_the_end_who_waits_is_served_whatever_is_left_over(left: list[Queue]) -> None:
+    people = queue(left, Gate(inside_limit=2, backlog=lambda: 10, backlog_limit=10))
+    await people.come("a", "b", "c")
+    assert people.inside == []
+    people.gate.close()
+    await asyncio.sleep(0.005)
+    assert people.inside == ["a", "b"]
+    await people.go("a")
+    assert people.inside == ["b", "c"]
+
+
 async def test_whoever_gives_up_waiting_takes_no_room(left: list[Queue]) -> None:
     people = queue(left, Gate(inside_limit=1))
     await people.come("a", "b", "c")

@@ -1,18 +1,24 @@
 """The server starts once, says where, and ends in order."""
 
+import asyncio
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.adapters.dapr.double import Reply, SidecarDouble
+from tests.faults.victims import eventually
 from tests.served import environment, serve
 
 from cludale.web.server import CannotListen, address_of, listen
+
+APP_TOKEN = "shown-to-the-app"
 
 
 def _cannot_start(folder: Path, *services: str, **settings: str) -> str:
@@ -50,6 +56,35 @@ def test_a_request_in_flight_is_answered_before_the_end(tmp_path: Path) -> None:
         assert served.stop() == 0
         waiting.join()
         assert answers[0].status_code == 200
+
+
+async def test_who_waits_because_the_broker_takes_no_events_is_served_before_the_end(tmp_path: Path) -> None:
+    def answer(path: str, _: bytes) -> Reply:
+        return (200, b"") if path.endswith("/healthz/outbound") else (500, b"")
+
+    async with SidecarDouble(answer).listening() as sidecar:
+        settings = {
+            "CLUDALE_DAPR": "1",
+            "DAPR_HTTP_PORT": str(sidecar.port),
+            "APP_API_TOKEN": APP_TOKEN,
+            "CLUDALE_GATE_BACKLOG_EVENTS": "1",
+            "CLUDALE_GATE_SECONDS": "30",
+            "CLUDALE_SHUTDOWN_SECONDS": "4",
+        }
+        assert await asyncio.to_thread(_order_twice_and_stop, tmp_path, settings) == [202, 202]
+
+
+def _order_twice_and_stop(folder: Path, settings: dict[str, str]) -> list[int]:
+    """Order, order again so that the second one has to wait, and stop the server: what the two were answered."""
+    order = {"concertId": "demo", "userId": "me", "quantity": 1}
+    with serve(folder, "orders", settings=settings) as served, ThreadPoolExecutor() as threads:
+        served.http.headers["dapr-api-token"] = APP_TOKEN
+        assert eventually(lambda: served.http.get("/readyz").status_code == 200, seconds=20)
+        first = served.http.post("/orders", json=order)
+        second = threads.submit(served.http.post, "/orders", json=order)
+        assert eventually(lambda: "cludale_gate_waiting 1" in served.http.get("/metrics").text, seconds=10)
+        served.process.send_signal(signal.SIGTERM)
+        return [first.status_code, second.result().status_code]
 
 
 def test_a_second_start_goes_on_where_the_first_stopped(tmp_path: Path) -> None:

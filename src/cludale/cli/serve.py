@@ -99,7 +99,14 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
         idle_seconds=settings.idle_seconds,
     )
     try:
-        await serve_app(app, listener, limits=limits, shutdown_seconds=settings.shutdown_seconds, started=started)
+        await serve_app(
+            app,
+            listener,
+            limits=limits,
+            shutdown_seconds=settings.shutdown_seconds,
+            started=started,
+            stopping=platform.gate.close,
+        )
     finally:
         await platform.stop()
 

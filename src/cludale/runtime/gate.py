@@ -49,6 +49,7 @@ class Gate:
         self._looks: deque[tuple[float, int]] = deque()
         """When we looked in the last second, and how many had entered by then."""
         self._room_outside = waiting_limit
+        self._is_closing = False
         self.inside = 0
         self.turned_away = 0
 
@@ -102,8 +103,16 @@ class Gate:
                 self._entered += 1
                 future.set_result(None)
 
+    def close(self) -> None:
+        """The process ends: serve who waits, whatever is left over. That is durable, and delivered by who goes on.
+
+        Nobody works it off here any more; who waits for that would wait until the connection is cut.
+        """
+        self._is_closing = True
+        self.let_in()
+
     def _has_room(self) -> bool:
-        return self.inside < self._inside_limit and self._backlog() < self._backlog_limit
+        return self.inside < self._inside_limit and (self._is_closing or self._backlog() < self._backlog_limit)
 
     def _look(self, now: float) -> None:
         """See how fast it goes, and so for how many it makes sense to wait."""

@@ -67,6 +67,15 @@ def allow_files(wanted: int) -> None:
 class _Server(uvicorn.Server):
     """uvicorn, ending on SIGTERM and SIGINT with status 0 instead of being killed by the signal in the end."""
 
+    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more, and finish what is in flight."""
+        self._stopping()
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take the signals for as long as the server runs."""
@@ -88,8 +97,12 @@ async def serve(
     limits: Limits,
     shutdown_seconds: float,
     started: Callable[[], Awaitable[None]],
+    stopping: Callable[[], None],
 ) -> None:
-    """Serve until SIGTERM or SIGINT; requests in flight are finished, for `shutdown_seconds` at most."""
+    """Serve until SIGTERM or SIGINT; requests in flight are finished, for `shutdown_seconds` at most.
+
+    `stopping` is called before that.
+    """
     keeper = Doorkeeper(app.express, app.problems, limits, internal=app.internal)
     app.metrics.watch(keeper.gauges)
     config = uvicorn.Config(
@@ -102,7 +115,7 @@ async def serve(
         server_header=False,
         timeout_graceful_shutdown=max(1, round(shutdown_seconds)),
     )
-    server = _Server(config)
+    server = _Server(config, stopping)
     patrol = asyncio.create_task(keeper.patrol())
     allow_files(limits.connections + SPARE_FILES)
     await started()

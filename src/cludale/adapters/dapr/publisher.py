@@ -24,7 +24,8 @@ SERVICE_BUS_BYTES = 96 * 1024
 BULKS_AT_ONCE = 4
 """A topic's requests at once; more of them only makes the bulks smaller."""
 SINGLES_AT_ONCE = 16
-PUBLISH_SECONDS = 15.0
+PUBLISH_SECONDS = 20.0
+"""Longer than the sidecar tries (resiliency.yaml); given up before, what it knows to be taken would be sent again."""
 
 PLAIN = "text/plain"
 """What the event is within a bulk request: the one kind of content that Dapr passes on without a look at it."""
