@@ -61,6 +61,10 @@ async def _broken(request: ExpressRequest) -> Answer:
     raise ZeroDivisionError("a bug")
 
 
+def _broken_at_once(request: ExpressRequest) -> Answer:
+    raise ZeroDivisionError("a bug")
+
+
 async def _until(condition: Callable[[], bool]) -> None:
     for _ in range(500):
         if condition():
@@ -86,6 +90,7 @@ async def door() -> AsyncIterator[Door]:
             ("POST", "/concerts/{}/reserve"): _echo,
             ("POST", "/busy"): busy,
             ("POST", "/broken"): _broken,
+            ("POST", "/broken-at-once"): _broken_at_once,
         },
         problems,
         LIMITS,
@@ -250,8 +255,11 @@ async def test_a_refusals_headers_are_sent(door: Door) -> None:
     assert b"retry-after: 7\r\n" in answer
 
 
-async def test_a_bug_is_a_500_with_an_incident_that_is_in_the_log(door: Door, caplog: pytest.LogCaptureFixture) -> None:
-    answer = await door.ask(_request("/broken", b"{}", CLOSE))
+@pytest.mark.parametrize("path", ["/broken", "/broken-at-once"])
+async def test_a_bug_is_a_500_with_an_incident_that_is_in_the_log(
+    door: Door, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    answer = await door.ask(_request(path, b"{}", CLOSE))
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert b"ZeroDivisionError" not in answer
     incident = answer.rpartition(b'"id":"')[2][:16].decode()

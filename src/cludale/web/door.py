@@ -292,7 +292,10 @@ class Door(HttpToolsProtocol):
             super().on_message_complete()
             return
         self._handler = None
-        answer = handler(ExpressRequest(self._segment, dict(self.headers), self._body))
+        try:
+            answer = handler(ExpressRequest(self._segment, dict(self.headers), self._body))
+        except Exception as error:  # noqa: BLE001 - raised through the parser it would pass for the client's mistake
+            answer = self._keeper.problems.answer(error)
         if isinstance(answer, Answer):
             self._answered(answer)
         else:
