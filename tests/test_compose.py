@@ -243,6 +243,16 @@ async def test_a_service_whose_sidecar_is_away_is_not_ready_and_keeps_its_events
         assert len(await platform.store.pending(0, 10)) == 1
 
 
+async def test_a_state_store_is_for_audit_alone_behind_a_sidecar(tmp_path: Path) -> None:
+    for only, changes in (
+        (["audit"], {}),
+        (["orders"], BEHIND_A_SIDECAR),
+        (["audit"], BEHIND_A_SIDECAR | {"database_url": "postgresql://cludale@127.0.0.1:1/x"}),
+    ):
+        with pytest.raises(MissingSetting, match="CLUDALE_AUDIT_STATE"):
+            Platform(settings(tmp_path, audit_state="state", **changes), only)
+
+
 async def test_replicas_of_orders_make_the_same_access_tokens(tmp_path: Path) -> None:
     tokens = set()
     for replica in ("one", "other"):

@@ -17,6 +17,7 @@ from cludale.adapters.dapr.publisher import Publisher
 from cludale.adapters.dapr.routes import AppToken, Consumption, sidecar_routes
 from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
 from cludale.adapters.dapr.sidecar import SecretMissing, Sidecar, SidecarAway
+from cludale.adapters.dapr.state import store as dapr_state
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.http_calls.calls import HttpContacts, HttpSeats
 from cludale.adapters.inprocess.calls import InProcessContacts, InProcessSeats
@@ -100,6 +101,9 @@ KINDS: tuple[Kind, ...] = (
     *audit_store.KINDS,
     *dead_letters.KINDS,
 )
+
+RANGED = ("time", "buriedAt")
+"""Fields that are asked for by range only, for a store that needs to know."""
 
 SECRETS_SECONDS = 60.0
 """How long a start waits for the secret store."""
@@ -508,7 +512,15 @@ class Platform:
 
 
 def _store(settings: Settings, only: Collection[str]) -> Store:
-    """PostgreSQL or Cosmos DB if it has an address, else SQLite in the data folder."""
+    """PostgreSQL, Cosmos DB or a Dapr state store if one is named, else SQLite in the data folder."""
+    if settings.audit_state is not None:
+        return dapr_state.StateStore(
+            Sidecar(settings.dapr_http_port, settings.dapr_api_token),
+            settings.audit_state,
+            [*audit_store.KINDS, *dead_letters.KINDS],
+            Codec(CATALOGUE),
+            ranged=RANGED,
+        )
     if settings.database_url is not None:
         return _postgres_store(settings.database_url, only)
     if settings.cosmos_endpoint is not None:
@@ -554,6 +566,8 @@ def _cosmos_store(settings: Settings, container: cosmos_layout.Container, *, has
 
 def _commit_limit(settings: Settings) -> int | None:
     """The most records and inbox entries in one commit, if the store has a limit."""
+    if settings.audit_state is not None:
+        return dapr_state.COMMIT_OPERATIONS
     return None if settings.cosmos_endpoint is None else cosmos_layout.COMMIT_OPERATIONS
 
 
@@ -593,6 +607,16 @@ def _check(settings: Settings, only: Collection[str]) -> None:
     """Is everything said that these services need? Before anything is opened."""
     if settings.database_url is not None and settings.cosmos_endpoint is not None:
         raise MissingSetting("there can be one store: unset CLUDALE_DATABASE_URL or CLUDALE_COSMOS_ENDPOINT")
+    if settings.audit_state is not None:
+        if not settings.dapr or set(only) != {"audit"}:
+            raise MissingSetting(
+                "CLUDALE_AUDIT_STATE is for `cludale serve audit` with CLUDALE_DAPR=1: a state store has no outbox, "
+                "so it keeps nothing for services that publish"
+            )
+        if settings.database_url is not None or settings.cosmos_endpoint is not None:
+            raise MissingSetting(
+                "there can be one store: unset CLUDALE_AUDIT_STATE, or CLUDALE_DATABASE_URL and CLUDALE_COSMOS_ENDPOINT"
+            )
     if settings.dapr:
         if settings.app_api_token is None:
             raise MissingSetting(

@@ -83,6 +83,7 @@ class TestCommit:
         outcome = await store.commit([of(order("a"), order("b", 1), order("c", 7), order("d", 2), order("e"))])
         assert list(outcome) == [VersionConflict(frozenset({"a", "c", "d"}))]
 
+    @pytest.mark.events
     async def test_a_commit_is_written_whole_or_not_at_all(self, store: Store) -> None:
         await fill(store, [order("taken")])
         outcome = await store.commit(
@@ -179,12 +180,14 @@ class TestSeveralCommitsAtOnce:
         assert list(outcomes) == [VersionConflict(frozenset({"a"})), COMMITTED, COMMITTED]
         assert await store.get(ORDER, [key("a")]) == {"a": Stored("a", 4, b"next")}
 
+    @pytest.mark.many_records
     async def test_10_000_commits_in_one_call(self, store: Store) -> None:
         outcomes = await store.commit([of(order(f"o{n}", concertId="c")) for n in range(10_000)])
         assert len(outcomes) == 10_000
         assert set(outcomes) == {COMMITTED}
         assert len(await ids(store, Query(equal={"concertId": "c"}, limit=200))) == 10_000
 
+    @pytest.mark.many_records
     async def test_10_000_calls_at_once(self, store: Store) -> None:
         outcomes = await asyncio.gather(*(store.commit([of(order(f"o{n}"))]) for n in range(10_000)))
         assert {outcome for each in outcomes for outcome in each} == {COMMITTED}
@@ -198,6 +201,7 @@ class TestSeveralCommitsAtOnce:
 
 
 class TestHandled:
+    @pytest.mark.events
     async def test_an_event_is_handled_once_by_a_consumer(self, store: Store) -> None:
         first = of(order("a"), handled=(("orders", "e1"),))
         assert list(await store.commit([first])) == [COMMITTED]

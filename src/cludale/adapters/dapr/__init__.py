@@ -5,5 +5,6 @@ publisher.py   events to a topic, in bulk where it can be
 subscriptions.py  what `/dapr/subscribe` answers
 inbound.py     what comes in: deliveries, and what goes to the dead-letter topic
 bus.py         the EventBus of all that
+state/         a state store as Records, for the audit log
 routes.py      the HTTP routes that the sidecar calls, and who may call them
 """

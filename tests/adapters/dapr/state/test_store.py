@@ -1,0 +1,230 @@
+"""The audit log in a state store, behind the real sidecar. What `Records` promises is shown in tests/contracts/."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.adapters.dapr.state.parts import IN_MEMORY, StateComponent, in_postgres, state_sidecar
+from tests.contracts.samples import CODEC, KINDS, ORDER, key, noted, of, order
+from tests.events import delivered
+from tests.fakes import NOON, ManualClock
+from tests.parts import need
+
+from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
+from cludale.adapters.dapr.state import NoOutbox, StateStore
+from cludale.http.http1 import Answer as HttpAnswer
+from cludale.kernel.wire import Codec
+from cludale.local.daprd import Broker, Daprd, resources_for
+from cludale.local.nats import Nats
+from cludale.local.services import ServiceProcess
+from cludale.ports.bus import Answer, Delivery
+from cludale.ports.records import COMMITTED, StoreUnavailable
+from cludale.services.audit import store as audit_store
+from cludale.services.audit.service import Audit
+from cludale.services.audit.store import Filter
+from cludale.services.catalogue import CATALOGUE
+from cludale.services.orders.events import OrderPlaced
+
+KEY = "organizer-key"
+
+
+@pytest.fixture(params=["in memory", "PostgreSQL"])
+def component(request: pytest.FixtureRequest) -> StateComponent:
+    return IN_MEMORY if request.param == "in memory" else in_postgres(request.getfixturevalue("database_url"))
+
+
+@pytest.fixture
+async def daprd(component: StateComponent, tmp_path: Path) -> AsyncIterator[Daprd]:
+    async with state_sidecar(tmp_path, component).running() as sidecar:
+        yield sidecar
+
+
+@pytest.fixture
+async def durable(tmp_path: Path, database_url: str) -> AsyncIterator[Daprd]:
+    async with state_sidecar(tmp_path, in_postgres(database_url)).running() as sidecar:
+        yield sidecar
+
+
+def log_in(daprd: Daprd) -> StateStore:
+    return StateStore(
+        Sidecar(daprd.http_port, None), "state", audit_store.KINDS, Codec(CATALOGUE), ranged=("time", "buriedAt")
+    )
+
+
+def placed(number: int) -> Delivery:
+    event = OrderPlaced(order_id=f"o{number % 7}", concert_id="c1", user_id="u", quantity=1, section=None)
+    return delivered(event, f"e{number}")
+
+
+async def recorded(audit: Audit) -> list[str]:
+    found: list[str] = []
+    after = None
+    while True:
+        entries, page = await audit.events(Filter(), after=after)
+        found += [entry.event_id for entry in entries]
+        if (after := page.next) is None:
+            return found
+
+
+async def test_a_commit_with_events_is_refused_whole(daprd: Daprd) -> None:
+    store = StateStore(Sidecar(daprd.http_port, None), "state", KINDS, CODEC)
+    with pytest.raises(NoOutbox, match="no outbox, and this commit has events: OrderNoted"):
+        await store.commit([of(order("a"), events=(noted("e"),))])
+    assert await store.get(ORDER, [key("a")]) == {}
+    assert list(await store.pending(0, 10)) == []
+    await store.close()
+
+
+async def test_two_replicas_record_everything_once_in_one_chain(daprd: Daprd) -> None:
+    stores = [log_in(daprd), log_in(daprd)]
+    audits = [Audit(store, ManualClock(), commit_limit=250) for store in stores]
+
+    async def record(audit: Audit, numbers: Sequence[int]) -> None:
+        for at in range(0, len(numbers), 8):
+            waiting = [placed(number) for number in numbers[at : at + 8]]
+            while waiting:
+                answers = await audit.handle(waiting)
+                waiting = [each for each, said in zip(waiting, answers, strict=True) if said is not Answer.SUCCESS]
+
+    # half of what each hears the other hears, too
+    await asyncio.gather(record(audits[0], range(80)), record(audits[1], range(40, 120)))
+    assert sorted(await recorded(audits[0])) == sorted(f"e{number}" for number in range(120))
+    verdict = await audits[1].verify()
+    assert (verdict.ok, verdict.events) == (True, 120)
+    for store in stores:
+        await store.close()
+
+
+async def test_the_log_is_asked_by_type_order_concert_and_time(daprd: Daprd) -> None:
+    store = log_in(daprd)
+    audit = Audit(store, ManualClock(), commit_limit=250)
+    await audit.handle([placed(number) for number in range(40)])
+    of_one, _ = await audit.events(Filter(type="OrderPlaced", order_id="o3", concert_id="c1"))
+    assert [each.event_id for each in of_one] == [f"e{number}" for number in range(3, 40, 7)]
+    first, page = await audit.events(Filter(since=NOON), limit=30)
+    rest, _ = await audit.events(Filter(since=NOON), after=page.next, limit=30)
+    assert len({each.event_id for each in [*first, *rest]}) == 40
+    assert (await audit.events(Filter(until=NOON)))[0] == []
+    assert len(await audit.story("o3")) == 6
+    await store.close()
+
+
+class Forgetful(Sidecar):
+    """Passes everything on, and loses the answers to the first transactions."""
+
+    def __init__(self, port: int, *, lost: int) -> None:
+        super().__init__(port, None)
+        self.lost = lost
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        timeout_seconds: float,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool = False,
+    ) -> HttpAnswer:
+        answer = await super().ask(
+            method, path, body, timeout_seconds=timeout_seconds, headers=headers, repeatable=repeatable
+        )
+        if path.endswith("/transaction") and self.lost:
+            self.lost -= 1
+            raise SidecarAway("lost")
+        return answer
+
+
+async def test_a_transaction_whose_answer_was_lost_is_known_again(daprd: Daprd) -> None:
+    store = StateStore(Forgetful(daprd.http_port, lost=1), "state", KINDS, CODEC)
+    assert list(await store.commit([of(order("a"), handled=(("audit", "e"),))])) == [COMMITTED]
+    assert (await store.get(ORDER, [key("a")]))["a"].version == 1
+    await store.close()
+
+
+async def test_a_state_store_that_is_not_there_is_said(daprd: Daprd) -> None:
+    store = StateStore(Sidecar(daprd.http_port, None), "stat", KINDS, CODEC)
+    with pytest.raises(StoreUnavailable, match="ERR_STATE_STORE_NOT_FOUND"):
+        await store.get(ORDER, [key("a")])
+    await store.close()
+
+
+async def test_a_sidecar_that_is_killed_loses_nothing_and_doubles_nothing(durable: Daprd) -> None:
+    store = log_in(durable)
+    audit = Audit(store, ManualClock(), commit_limit=250)
+    ended = asyncio.Event()
+
+    async def trouble() -> None:
+        for _ in range(2):
+            await asyncio.sleep(0.5)
+            await durable.kill()
+            await durable.start()
+        ended.set()
+
+    async def record() -> int:
+        number = 0
+        while not ended.is_set():
+            waiting = [placed(each) for each in range(number, number + 5)]
+            while waiting:
+                with contextlib.suppress(StoreUnavailable):  # the bus delivers again
+                    answers = await audit.handle(waiting)
+                    waiting = [each for each, said in zip(waiting, answers, strict=True) if said is not Answer.SUCCESS]
+            number += 5
+        return number
+
+    _, count = await asyncio.gather(trouble(), record())
+    assert count > 10
+    assert sorted(await recorded(audit)) == sorted(f"e{number}" for number in range(count))
+    verdict = await audit.verify()
+    assert (verdict.ok, verdict.events) == (True, count)
+    await store.close()
+
+
+async def test_audit_runs_on_it_behind_its_sidecar_and_answers_its_routes(
+    nats: Nats, database_url: str, tmp_path: Path
+) -> None:
+    need("daprd")
+    secrets = {"broker-url": nats.url, "state-url": database_url}
+    resources = resources_for(Broker.NATS)
+    audit_sidecar = Daprd(
+        "audit", tmp_path / "audit", resources=resources, secrets=secrets, api_token="asked", app_token="shown"
+    )
+    environment = audit_sidecar.environment | {
+        "CLUDALE_DAPR": "1",
+        "CLUDALE_AUDIT_STATE": "state",
+        "CLUDALE_DATA_DIR": str(tmp_path / "data"),
+        "CLUDALE_ORGANIZER_KEY": KEY,
+    }
+    service = ServiceProcess("audit", "audit", tmp_path / "audit.log", environment)
+    audit_sidecar.app_port = service.port
+    orders_sidecar = Daprd("orders", tmp_path / "orders", resources=resources, secrets=secrets)
+    async with orders_sidecar.running(), audit_sidecar.running(), service.running():
+        async with httpx.AsyncClient(base_url=orders_sidecar.url, timeout=20) as publisher:
+            for number in range(20):
+                answer = await publisher.post(
+                    "/v1.0/publish/events/order-events?metadata.rawPayload=true",
+                    content=placed(number).body,
+                    headers={"content-type": "application/cloudevents+json"},
+                )
+                assert answer.status_code == 204, answer.text
+        async with httpx.AsyncClient(
+            base_url=service.url, headers={"authorization": f"Bearer {KEY}"}, timeout=20
+        ) as http:
+            async with asyncio.timeout(30):
+                while (await http.get("/audit/verify")).json()["events"] < 20:  # noqa: ASYNC110 - it is elsewhere
+                    await asyncio.sleep(0.05)
+            assert (await http.get("/audit/verify")).json()["ok"] is True
+            page = (await http.get("/audit/events", params={"type": "OrderPlaced", "limit": 15})).json()
+            rest = (
+                await http.get("/audit/events", params={"type": "OrderPlaced", "limit": 15, "after": page["next"]})
+            ).json()
+            assert [each["sequence"] for each in [*page["items"], *rest["items"]]] == list(range(1, 21))
+            timed = await http.get("/audit/events", params={"since": NOON.isoformat()})
+            assert len(timed.json()["items"]) == 20, timed.text
+            story = (await http.get("/audit/orders/o3")).json()
+            assert [each["eventId"] for each in story["items"]] == ["e3", "e10", "e17"]
+            assert (await http.get("/audit/orders/nobody")).status_code == 404
+            assert (await http.get("/audit/-/dead-letters")).json()["items"] == []
