@@ -28,7 +28,7 @@ SETTLED_SECONDS = 240
 CONNECTIONS = 8
 EVERYONE, PLACES = 10_000, 1_000
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # ten restarts in turn, on whatever machine
 
 
 def all_kept(platform: Apart, crowd: Crowd) -> None:
