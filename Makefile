@@ -13,10 +13,11 @@ SEEDS ?= 10000
 # No cache: what is installed is all that the disk has to hold.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-cache-dir --quiet
 
-# What the distributed shape runs on; `cludale up` and the tests look here after the PATH.
+# What the distributed shape runs on; `cludale up` and the tests look here after the PATH. The emulator is the tests'.
 CACHE := $(or $(CLUDALE_CACHE),.cache)
 found = $(shell PATH="$$PATH:$$HOME/.dapr/bin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')" command -v $(1))
-PARTS := $(if $(call found,initdb),,postgres) $(if $(call found,nats-server),,nats) $(if $(call found,daprd),,daprd)
+PARTS := $(if $(call found,initdb),,postgres) $(if $(call found,nats-server),,nats) $(if $(call found,daprd),,daprd) \
+	$(if $(call found,npm),cosmos-emulator)
 CHECKOV := $(CACHE)/checkov/bin/checkov
 AZURE_CLI := $(CACHE)/azure-cli/.installed
 
@@ -61,7 +62,7 @@ hunt: $(VENV)/.checks ## Plant bugs, and see within how many seeds the simulator
 soak: $(VENV)/.checks ## Half a million orders in a row: memory, speed, restart
 	$(BIN)/python -m benchmarks.soak $(SOAK_ARGS)
 
-parts: $(VENV)/bin/python ## Get what the distributed shape runs on and is not here yet, all but RabbitMQ
+parts: $(VENV)/bin/python ## Get what the distributed shape and its tests run on and is not here yet, all but RabbitMQ
 	@for part in $(PARTS); do $(MAKE) --no-print-directory $$part || \
 		echo "!!! make $$part failed: whatever needs it is left out" >&2; done
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tools.azure_costs.__main__ import tables
+from tools.azure_costs.__main__ import RU_AN_ORDER, tables
 from tools.azure_costs.model import OF_AN_ORDER, PRICES, Assumed, bill, messages_of_an_order
 
 from cludale.services.catalogue import CATALOGUE
@@ -16,6 +16,11 @@ def test_the_page_has_what_the_tool_prints() -> None:
     page = Path("docs/azure.md").read_text(encoding="utf-8")
     shown = page.partition("<!-- costs: from here -->\n")[2].partition("<!-- costs: to here -->")[0]
     assert shown.strip() == tables({}).strip(), "stale: python -m tools.azure_costs"
+
+
+def test_the_units_of_an_order_are_those_that_the_page_of_the_store_has() -> None:
+    page = Path("docs/cosmos.md").read_text(encoding="utf-8")
+    assert f"| **all** | | | | **{RU_AN_ORDER:.0f}** |" in page
 
 
 def test_every_price_says_when_and_where_it_was_found() -> None:

@@ -42,7 +42,8 @@ Start = Callable[..., AbstractContextManager[Running]]
 
 
 reads_the_embedded_store = pytest.mark.skipif(
-    "JOURNEYS_SHAPE" in os.environ, reason="lets the checker read the embedded store, at the speed of one process"
+    "JOURNEYS_SHAPE" in os.environ or os.environ.get("JOURNEYS_STORE", "sqlite") != "sqlite",
+    reason="lets the checker read the embedded store, at the speed of one process",
 )
 
 

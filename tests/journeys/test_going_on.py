@@ -1,6 +1,7 @@
 """Stopped, killed, started again: it goes on where it was."""
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -62,7 +63,8 @@ def test_a_restart_goes_on_where_it_stopped(start: Start, tmp_path: Path) -> Non
         assert types(office.story(slow, ends_with="NotificationSent")).count("PaymentCompleted") == 1
         assert office.get("/audit/verify")["ok"] is True
         office.quiet()
-        rebuilt(tmp_path)
+        if os.environ.get("JOURNEYS_STORE", "sqlite") == "sqlite":  # `audit replay` reads no Cosmos DB
+            rebuilt(tmp_path)
 
 
 @reads_the_embedded_store

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.events import delivered, published, told
@@ -13,10 +14,12 @@ from tests.runtime.ledgers import Meddled
 
 from cludale.adapters.simulated_payments import LedgerRow, SimulatedProvider, read_ledger
 from cludale.adapters.sqlite import SqliteStore
+from cludale.adapters.system.clock import SystemClock
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import NotFound
 from cludale.ports.bus import Answer, Delivery
+from cludale.ports.clock import Clock
 from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGateway
 from cludale.ports.records import Query, Records
 from cludale.runtime.backoff import Backoff
@@ -94,7 +97,7 @@ def script() -> Script:
     return Script()
 
 
-def new_payments(records: Records, clock: ManualClock, ids: CountingIds, gateway: PaymentGateway) -> Payments:
+def new_payments(records: Records, clock: Clock, ids: CountingIds, gateway: PaymentGateway) -> Payments:
     return Payments(
         records,
         clock=clock,
@@ -253,6 +256,22 @@ class TestCharging:
         assert outcomes == [Outcome.UNKNOWN, Outcome.UNKNOWN, Outcome.CHARGED]
         assert await told(store) == ["PaymentCompleted"]
         assert rows(ledger)["payment-1.1"].charges == 1
+
+    async def test_each_retry_comes_in_its_time_and_waits_for_no_regular_sweep(
+        self, store: SqliteStore, ids: CountingIds, script: Script
+    ) -> None:
+        """The second is put off while the first one's retry is waited for, and the third until before that."""
+        waits = iter((0.4, 0.7, 0.1))
+        payments = new_payments(store, SystemClock(), ids, script)
+        payments._backoff = SimpleNamespace(seconds=lambda *_: next(waits))  # type: ignore[assignment]
+        script.plays["charge"] = [fails, fails, fails]
+        for order in ("1", "2", "3"):
+            await payments.handle([reserved(order, hold_seconds=1e9)])
+            await idle(payments)
+        for order in ("3", "1", "2"):
+            await reaches(payments, Status.COMPLETED, order)
+        assert len(script.asked) == 6
+        await payments.stop()
 
     async def test_money_that_moved_without_an_answer_is_found_again_and_taken_once(
         self, payments: Payments, clock: ManualClock, ledger: Path

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
 from typing import Any
 
 from cludale.kernel.decision import Decision
@@ -30,6 +31,8 @@ from cludale.services.payments.store import PAYMENTS
 SWEEP_PAGE = 200
 WORK_LIMIT = 2_000
 """Payments worked on at once; more of them wait, due, in the store."""
+LOOK_SECONDS = 0.001
+"""The least wait for a payment that is about to be due: clocks don't agree on the last moment."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +64,8 @@ class Payments:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._working = 0
         self._next_look: asyncio.TimerHandle | None = None
+        self._dues: list[datetime] = []
+        """A heap: when payments are due that were put off here."""
         self._each = EachAlone(
             PAYMENTS,
             records,
@@ -142,17 +147,37 @@ class Payments:
             task.add_done_callback(self._worked)
 
     def _look_again(self, due: Sequence[datetime]) -> None:
-        """Sweep when the first of these is due: a retry need not wait for the next regular sweep."""
-        if not due or self._next_look is not None:
-            return
-        wait = max(0.0, (min(due) - self._clock.now()).total_seconds())
-        self._next_look = asyncio.get_running_loop().call_later(wait, self._look)
+        """Sweep when each of these is due: a retry need not wait for the next regular sweep."""
+        for each in due:
+            if len(self._dues) < WORK_LIMIT:
+                heappush(self._dues, each)
+        self._look_at_the_next()
+
+    def _look_at_the_next(self) -> None:
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
+        if self._dues:
+            wait = max(LOOK_SECONDS, (self._dues[0] - self._clock.now()).total_seconds())
+            self._next_look = asyncio.get_running_loop().call_later(wait, self._look)
 
     def _look(self) -> None:
         self._next_look = None
-        task = asyncio.get_running_loop().create_task(self.sweep())
-        self._tasks.add(task)
-        task.add_done_callback(self._worked)
+        now = self._clock.now()
+        is_due = False
+        while self._dues and self._dues[0] < now:  # as the sweep asks: not the very moment
+            heappop(self._dues)
+            is_due = True
+        if is_due:
+            task = asyncio.get_running_loop().create_task(self._sweep_through())
+            self._tasks.add(task)
+            task.add_done_callback(self._worked)
+        self._look_at_the_next()
+
+    async def _sweep_through(self) -> None:
+        """Sweep page after page, as far as there is room for the work."""
+        while await self.sweep() == SWEEP_PAGE:
+            pass
 
     def _worked(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
