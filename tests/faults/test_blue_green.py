@@ -35,7 +35,7 @@ BOUNDS = Bounds(p99_seconds=3.5, times_blue=1.5, waiting_events=100_000)
 ORDER = hearers_first(HEARS, publishers(CATALOGUE), ["OrderPaid"])
 CONNECTIONS = 4
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # two versions of ten processes are started one after the other
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # two versions of everything are started
 
 
 class BlueGreen:
