@@ -3,11 +3,32 @@
 from pathlib import Path
 
 import msgspec
+import pytest
 from tests.faults.judging import settled
-from tests.journeys.conftest import Start, reads_the_embedded_store
+from tests.journeys.conftest import Start, is_over_cosmos, reads_the_embedded_store
 from tests.journeys.crowds import rush, wishes
 
 SEATS, BUYERS = 1_000, 10_000
+
+
+def test_over_cosmos_two_thousand_buyers_for_two_hundred_seats(start: Start, tmp_path: Path) -> None:
+    """A smaller crowd, for the double is a server in Python; and without the checker, which reads no Cosmos DB."""
+    if not is_over_cosmos():
+        pytest.skip("is about Cosmos DB: JOURNEYS_STORE=cosmos")
+    with start(tmp_path) as ours:
+        office = ours.office
+        concert = office.put_on(seats=200)["id"]
+        tally, heard = rush(office.url, wishes(office.url, concert, 2_000))
+        assert tally.errors == {}
+        assert tally.statuses == {201: 200, 409: 1_800}
+        bought = {msgspec.json.decode(body)["id"] for status, body in heard if status == 201}
+        office.until(lambda: office.counts(concert), lambda counted: counted == (0, 0, 200))
+        office.quiet()
+        orders = office.listed("/orders", concertId=concert, limit=200)
+        assert {order["id"] for order in orders} == bought
+        assert {order["status"] for order in orders} == {"Paid"}
+        assert len(office.listed("/audit/events", type="NotificationSent", concertId=concert, limit=200)) == 200
+        assert office.get("/audit/verify")["ok"] is True
 
 
 @reads_the_embedded_store
