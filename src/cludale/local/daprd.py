@@ -159,6 +159,11 @@ class Daprd(Part):
         """Its components are there, so that an app can start; whether the app is, is another matter."""
         return await answers(f"{self.url}/v1.0/healthz/outbound")
 
+    async def reaches_its_app(self) -> bool:
+        """Does it let calls through? Only once it has seen for itself that the app takes events."""
+        token = {"dapr-api-token": self.api_token} if self.api_token else {}
+        return await answers(f"{self.url}/v1.0/invoke/{self.app_id}/method/readyz", token)
+
 
 def resources_for(broker: Broker) -> list[Path]:
     """The folders of component files for a sidecar."""

@@ -180,10 +180,11 @@ def how(status: int) -> str:
     return f"signal {-status}" if status < 0 else f"status {status}"
 
 
-async def answers(url: str) -> bool:
+async def answers(url: str, headers: Mapping[str, str] | None = None) -> bool:
     """Does the address (`http://host:port/path`) answer with a good status?"""
     there = urlsplit(url)
-    request = f"GET {there.path or '/'} HTTP/1.1\r\nhost: {there.netloc}\r\nconnection: close\r\n\r\n"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+    request = f"GET {there.path or '/'} HTTP/1.1\r\nhost: {there.netloc}\r\nconnection: close\r\n{lines}\r\n"
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
             reader, writer = await asyncio.open_connection(there.hostname, there.port)

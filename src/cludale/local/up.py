@@ -24,6 +24,7 @@ from cludale.local.watched import Say, Watched
 STATE_FILE = "up.json"
 LOCK_FILE = "up.lock"
 LOOK_SECONDS = 2
+REACHED_SECONDS = 15
 LOG_BYTES = 32 * 2**20
 _SECRET_MODE = 0o600
 
@@ -62,6 +63,7 @@ class Up:
         assert layout.gateway is not None  # noqa: S101 - add_services has made it
         processes = [part for replica in layout.replicas for part in (replica.sidecar, replica.service)]
         await self._start_all([*processes, layout.gateway])
+        await asyncio.gather(*(self._reached(replica) for replica in layout.replicas))
         self.address = layout.gateway.url
         self.write_state()
 
@@ -75,6 +77,17 @@ class Up:
         except BaseExceptionGroup as errors:
             # the others were cancelled for the first one's sake
             raise errors.exceptions[0] from None
+
+    async def _reached(self, replica: Replica) -> None:
+        """Return when others can call it: its sidecar looks once a second, and turns calls away until it has looked."""
+        if not self.deployment.settings.consume:
+            return  # then its sidecar is to turn them away
+        until = time.monotonic() + REACHED_SECONDS
+        while not await replica.sidecar.reaches_its_app():
+            if time.monotonic() > until:
+                self._say(f"{replica.sidecar.name} lets no calls through to {replica.service.name} yet")
+                return
+            await asyncio.sleep(0.1)
 
     async def _set_up_broker(self) -> None:
         broker = self.deployment.broker
@@ -132,6 +145,7 @@ class Up:
         routes = await asyncio.to_thread(self._take_out, replica) if others else None
         try:
             await self.watched[replica.service.name].restart()
+            await self._reached(replica)
         finally:
             if routes is not None:
                 await asyncio.to_thread(self._put_back, replica, routes)
