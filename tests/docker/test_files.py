@@ -112,7 +112,8 @@ def test_compose_runs_each_service_with_its_sidecar(service: str) -> None:
     assert ours["command"] == ["serve", service]
     assert ours["environment"]["APP_ID"] == service
     assert sidecar["network_mode"] == f"service:{service}"
-    assert {f"--app-id={service}", "--app-port=8080", "--app-health-check-path=/dapr/healthz"} <= set(sidecar["command"])
+    health = "--app-health-check-path=/dapr/healthz"
+    assert {f"--app-id={service}", "--app-port=8080", health} <= set(sidecar["command"])
     for option in ("--resources-path=", "--config="):
         for path in (each.removeprefix(option) for each in sidecar["command"] if each.startswith(option)):
             assert (DOCKER / path.lstrip("/")).exists()
