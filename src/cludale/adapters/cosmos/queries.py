@@ -4,18 +4,15 @@ Records without a value in the field that sorts come after all others, in either
 parts, and a cursor names the last record of the part that it ended in.
 """
 
-import base64
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
 
 from cludale.adapters.cosmos.documents import Document, kind_name
 from cludale.adapters.cosmos.layout import FIELDS
-from cludale.ports.records import IndexValue, Kind, Query, UnusableCursor
-
-_encoder = msgspec.json.Encoder()
+from cludale.ports.records import IndexValue, Kind, Query
+from cludale.runtime.cursors import Cursors, question_of
 
 
 class Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
@@ -26,7 +23,7 @@ class Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen
     value: IndexValue = None
 
 
-_cursors = msgspec.json.Decoder(Cursor)
+_cursors = Cursors(Cursor)
 
 
 class Sql(NamedTuple):
@@ -54,17 +51,8 @@ class Question:
         self._by = None if by is None else self._field(by)
         self.has_valued_part = by is None or by not in query.equal or by in valued
         self.has_valueless_part = by is not None and by not in valued
-        asked = (
-            kind.service,
-            kind.name,
-            sorted(query.equal.items()),
-            sorted(query.contains.items()),
-            sorted(query.within),
-            by,
-            query.descending,
-        )
-        self._digest = blake2b(_encoder.encode(asked), digest_size=8).hexdigest()
-        self.cursor = self._decoded(query.after)
+        self._question = question_of(kind, query)
+        self.cursor = _cursors.read(query.after, self._question)
         if by is not None and self.cursor is not None and self.cursor.value is None:
             self.has_valued_part = False
 
@@ -100,17 +88,6 @@ class Question:
         name = f"p{len(self._parameters)}"
         self._parameters[name] = value
         return f"@{name}"
-
-    def _decoded(self, after: str | None) -> Cursor | None:
-        if after is None:
-            return None
-        try:
-            cursor = _cursors.decode(base64.b64decode(after, altchars=b"-_", validate=True))
-        except (ValueError, msgspec.MsgspecError) as error:
-            raise UnusableCursor(f"{after[:100]!r} is no cursor") from error
-        if cursor.question != self._digest:
-            raise UnusableCursor("the cursor belongs to another query")
-        return cursor
 
     def valued_part(self, limit: int) -> Sql:
         """All matches; with `order_by` those that have a value there."""
@@ -161,5 +138,4 @@ class Question:
 
     def past(self, document: Document) -> str:
         """The cursor past this record."""
-        cursor = Cursor(self._digest, document["came"], self._value(document))
-        return base64.urlsafe_b64encode(_encoder.encode(cursor)).decode()
+        return _cursors.write(Cursor(self._question, document["came"], self._value(document)))

@@ -1,9 +1,7 @@
 """Reading: a query over indexed fields as SQL, and the cursor that continues it. No connections, no writing."""
 # ruff: noqa: S608 - names of tables and columns were checked by schema.Table, values are always bound
 
-import base64
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -13,8 +11,8 @@ from cludale.adapters.postgres.connection import Connection
 from cludale.adapters.postgres.schema import Table
 from cludale.adapters.postgres.values import FIRST_TEXT, decoded_text, encoded, encoded_text
 from cludale.ports.records import IndexValue, Page, Query, Stored, UnusableCursor
+from cludale.runtime.cursors import Cursors, question_of
 
-_encoder = msgspec.json.Encoder()
 _Bound = str | int
 _FIRST_TEXT: Final = f"chr({ord(FIRST_TEXT[0])}) || '{FIRST_TEXT[1]}'"
 
@@ -26,7 +24,7 @@ class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, froze
     """As it is stored."""
 
 
-_cursors = msgspec.json.Decoder(_Cursor)
+_cursors = Cursors(_Cursor)
 
 
 def stored(row: Sequence[Any]) -> Stored:
@@ -87,32 +85,12 @@ class Question:
         self._order = None if order_by is None else self._column(order_by)
         self.has_valued_part = order_by is None or order_by not in query.equal or order_by in valued
         self.has_valueless_part = order_by is not None and order_by not in valued
-        asked = (
-            table.kind.service,
-            table.kind.name,
-            sorted(query.equal.items()),
-            sorted(query.contains.items()),
-            sorted(query.within),
-            order_by,
-            query.descending,
-        )
-        self._digest = blake2b(_encoder.encode(asked), digest_size=8).hexdigest()
-        self.cursor = self._decoded(query.after)
-
-    def _decoded(self, after: str | None) -> _Cursor | None:
-        if after is None:
-            return None
-        try:
-            cursor = _cursors.decode(base64.b64decode(after, altchars=b"-_", validate=True))
-        except (ValueError, msgspec.MsgspecError) as error:
-            raise UnusableCursor(f"{after[:100]!r} is no cursor") from error
-        if cursor.question != self._digest:
-            raise UnusableCursor("the cursor belongs to another query")
-        return cursor
+        self._question = question_of(table.kind, query)
+        self.cursor = _cursors.read(query.after, self._question)
 
     def next(self, n: int, value: str | None) -> str:
         """The cursor past this record."""
-        return base64.urlsafe_b64encode(_encoder.encode(_Cursor(self._digest, n, value))).decode()
+        return _cursors.write(_Cursor(self._question, n, value))
 
     def valued_part(self, cursor: _Cursor | None, limit: int) -> tuple[str, Sequence[_Bound]]:
         """All matches, or with `order_by` those that have a value there."""

@@ -5,17 +5,16 @@ what describes them, and their bodies end to end. No writing, no threads.
 """
 # ruff: noqa: S608 - names of tables and columns were checked by schema.Table, values are always bound
 
-import base64
 import time
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 
 import apsw
 import msgspec
 
 from cludale.adapters.sqlite.schema import OUTBOX_PENDING, Table, chunks
 from cludale.ports.outbox import Outgoing
-from cludale.ports.records import IndexValue, Kind, Page, Query, Stored, UnusableCursor
+from cludale.ports.records import IndexValue, Kind, Page, Query, Stored
+from cludale.runtime.cursors import Cursors, question_of
 
 _OPERATIONS_BETWEEN_LOOKS_AT_THE_CLOCK = 50_000
 
@@ -24,7 +23,6 @@ _Ranked = tuple[str, int, int, int, IndexValue]
 
 _described = msgspec.json.Decoder(list[tuple[str, int, int]])
 _ranked = msgspec.json.Decoder(list[_Ranked])
-_encoder = msgspec.json.Encoder()
 
 
 class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
@@ -33,7 +31,7 @@ class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, froze
     value: IndexValue = None
 
 
-_cursors = msgspec.json.Decoder(_Cursor)
+_cursors = Cursors(_Cursor)
 
 
 class Reader:
@@ -140,33 +138,15 @@ class _Question:
         self._order = None if order_by is None else self._column(order_by)
         self.has_valued_part = order_by is None or order_by not in query.equal or order_by in valued
         self.has_valueless_part = order_by is not None and order_by not in valued
-        asked = (
-            table.kind.service,
-            table.kind.name,
-            sorted(query.equal.items()),
-            sorted(query.contains.items()),
-            sorted(query.within),
-            order_by,
-            query.descending,
-        )
-        self._digest = blake2b(_encoder.encode(asked), digest_size=8).hexdigest()
+        self._asked = question_of(table.kind, query)
 
     def cursor(self) -> _Cursor | None:
         """Where the page before ended. Raises UnusableCursor."""
-        after = self._query.after
-        if after is None:
-            return None
-        try:
-            cursor = _cursors.decode(base64.b64decode(after, altchars=b"-_", validate=True))
-        except (ValueError, msgspec.MsgspecError) as error:
-            raise UnusableCursor(f"{after[:100]!r} is no cursor") from error
-        if cursor.question != self._digest:
-            raise UnusableCursor("the cursor belongs to another query")
-        return cursor
+        return _cursors.read(self._query.after, self._asked)
 
     def next(self, n: int, value: IndexValue) -> str:
         """The cursor past this record."""
-        return base64.urlsafe_b64encode(_encoder.encode(_Cursor(self._digest, n, value))).decode()
+        return _cursors.write(_Cursor(self._asked, n, value))
 
     def valued_part(self, cursor: _Cursor | None, limit: int) -> tuple[str, Sequence[object]]:
         """All matches, or with `order_by` those that have a value there."""
