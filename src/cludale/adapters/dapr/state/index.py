@@ -8,15 +8,14 @@ time, so a walk by coming or by time opens few nodes; by a field whose values co
 A record whose values change gets another entry; the old one stays, and whoever reads compares with the record.
 """
 
-import base64
 from bisect import insort
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
 
-from cludale.ports.records import IndexValue, Kind, Query, UnusableCursor
+from cludale.ports.records import IndexValue, Kind, Query
+from cludale.runtime.cursors import Cursors, question_of
 
 FANOUT = 32
 """Entries or zones a node. The open end of a tree has less than this of each level, and is written at each change."""
@@ -105,8 +104,7 @@ class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, froze
     value: IndexValue = None
 
 
-_encode = msgspec.json.Encoder().encode
-_cursors = msgspec.json.Decoder(_Cursor)
+_cursors = Cursors(_Cursor)
 
 
 class _Condition(NamedTuple):
@@ -157,36 +155,19 @@ class Question:
             *(_Condition(self._at(field), contains=needle) for field, needle in query.contains.items()),
             *(_Condition(self._at(field), since=since, until=until) for field, since, until in query.within),
         ]
-        asked = (
-            kind.service,
-            kind.name,
-            sorted(query.equal.items()),
-            sorted(query.contains.items()),
-            sorted(query.within, key=repr),
-            query.order_by,
-            query.descending,
-        )
-        self._digest = blake2b(_encode(asked), digest_size=8).hexdigest()
-        self._after = None if query.after is None else self._read(query.after)
+        self._question = question_of(kind, query)
+        cursor = _cursors.read(query.after, self._question)
+        self._after = None if cursor is None else self._position(cursor.came, cursor.value)
 
     def _at(self, field: str) -> int:
         if field not in self._kind.indexed:
             raise ValueError(f"{field!r} is not an indexed field of {self._kind}")
         return self._kind.indexed.index(field)
 
-    def _read(self, after: str) -> Position:
-        try:
-            cursor = _cursors.decode(base64.b64decode(after, altchars=b"-_", validate=True))
-        except (ValueError, msgspec.MsgspecError) as error:
-            raise UnusableCursor(f"{after[:100]!r} is no cursor") from error
-        if cursor.question != self._digest:
-            raise UnusableCursor("the cursor belongs to another query")
-        return self._position(cursor.came, cursor.value)
-
     def cursor(self, came: int, values: Sequence[IndexValue]) -> str:
         """Goes on past this record."""
         value = None if self._by is None else values[self._by]
-        return base64.urlsafe_b64encode(_encode(_Cursor(self._digest, came, value))).decode()
+        return _cursors.write(_Cursor(self._question, came, value))
 
     def position(self, came: int, values: Sequence[IndexValue]) -> Position:
         """The place of such a record."""
