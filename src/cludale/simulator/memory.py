@@ -6,9 +6,7 @@ ports.
 """
 
 import asyncio
-import base64
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
@@ -27,9 +25,9 @@ from cludale.ports.records import (
     Page,
     Query,
     Stored,
-    UnusableCursor,
     VersionConflict,
 )
+from cludale.runtime.cursors import Cursors, question_of
 
 DELIVERED_SECONDS = 0.05
 """How long delivered positions wait for a commit to ride along with."""
@@ -53,8 +51,7 @@ class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, froze
     value: IndexValue = None
 
 
-_encoder = msgspec.json.Encoder()
-_cursors = msgspec.json.Decoder(_Cursor)
+_cursors = Cursors(_Cursor)
 
 Observer = Callable[[Commit, Sequence[Outgoing]], None]
 
@@ -164,8 +161,8 @@ class Disk:
         rows = [row for row in self.tables[kind].values() if matches(row)]
         if self.apart and query.partition is not None:
             rows = [row for row in rows if row.partition == query.partition]
-        question = _digest(kind, query)
-        past = _past(query.after, question)
+        question = question_of(kind, query)
+        past = _cursors.read(query.after, question)
         by = None if query.order_by is None else _column(kind, query.order_by)
         ranked = sorted(((_rank(row, by), row) for row in rows), key=lambda each: each[0], reverse=query.descending)
         if by is not None:  # without a value: last, either way
@@ -177,7 +174,7 @@ class Disk:
             return Page([row.stored for row in page], None)
         last = page[-1]
         cursor = _Cursor(question, last.n, None if by is None else last.values[by])
-        return Page([row.stored for row in page], base64.urlsafe_b64encode(_encoder.encode(cursor)).decode())
+        return Page([row.stored for row in page], _cursors.write(cursor))
 
     def pending(self, after: int, limit: int, owner: int = NOBODY) -> list[Outgoing]:
         """Up to `limit` of the owner's entries of the outbox past `after`."""
@@ -292,31 +289,6 @@ def _within(at: int, since: IndexValue, until: IndexValue) -> Callable[[tuple[In
         return until is None or _comparable(value) < _comparable(until)
 
     return within
-
-
-def _digest(kind: Kind, query: Query) -> str:
-    asked = (
-        kind.service,
-        kind.name,
-        sorted(query.equal.items()),
-        sorted(query.contains.items()),
-        sorted(query.within),
-        query.order_by,
-        query.descending,
-    )
-    return blake2b(_encoder.encode(asked), digest_size=8).hexdigest()
-
-
-def _past(after: str | None, question: str) -> _Cursor | None:
-    if after is None:
-        return None
-    try:
-        cursor = _cursors.decode(base64.b64decode(after, altchars=b"-_", validate=True))
-    except (ValueError, msgspec.MsgspecError) as error:
-        raise UnusableCursor(f"{after[:100]!r} is no cursor") from error
-    if cursor.question != question:
-        raise UnusableCursor("the cursor belongs to another query")
-    return cursor
 
 
 class MemoryStore:
