@@ -36,6 +36,15 @@ def settled(folder: Path, observations: Sequence[Observation] = (), *, skew: tim
     return _settled(lambda: DataFolder(folder), observations, skew=skew, seconds=SETTLED_SECONDS)
 
 
+def at_rest(folder: Path, observations: Sequence[Observation] = ()) -> Report:
+    """`settled`, and no hold is left that could still end: a server that is stopped now leaves nothing half done."""
+    deadline = monotonic() + SETTLED_SECONDS
+    while rows(folder, "SELECT 1 FROM concerts_reservation WHERE body ->> 'status' = 'Held' LIMIT 1"):
+        assert monotonic() < deadline, "holds did not end"
+        sleep(0.3)
+    return settled(folder, observations)
+
+
 def settled_database(url: str, observations: Sequence[Observation] = (), *, seconds: float) -> Report:
     """`settled` for services that stand apart over a PostgreSQL database: in so many seconds at most."""
     return _settled(lambda: Database(url, quiet=True), observations, skew=SKEW, seconds=seconds)

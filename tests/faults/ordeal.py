@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.faults.crowd import Crowd
-from tests.faults.judging import lost, safe, settled
+from tests.faults.judging import at_rest, lost, safe
 from tests.faults.victims import Stillborn, dead, eventually, stopped, victim
 
 CONCERTS = ("c-large", "c-small")
@@ -70,8 +70,8 @@ class Ordeal:
         """A server that lives brings everything to its end, and all promises were kept; how many were confirmed."""
         with victim(self.folder) as served:
             self.crowd.ask_again(served)
-            settled(self.folder, self.crowd.observations)
+            at_rest(self.folder, self.crowd.observations)
             assert not lost(self.folder, self.crowd.accepted)
             stopped(served)
-        settled(self.folder, self.crowd.observations)
+        at_rest(self.folder, self.crowd.observations)
         return len(self.crowd.accepted)

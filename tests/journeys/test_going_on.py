@@ -9,7 +9,7 @@ from random import Random, SystemRandom
 
 import msgspec
 import pytest
-from tests.faults.judging import settled
+from tests.faults.judging import at_rest
 from tests.journeys.box_office import Json, types
 from tests.journeys.conftest import Start, is_over_cosmos, reads_the_embedded_store
 from tests.journeys.crowds import rush, wishes
@@ -97,13 +97,13 @@ def test_killed_in_the_middle_of_a_load_it_keeps_what_it_answered_and_finishes_t
             assert [kept[name] for name in ("quantity", "total", "userId", "createdAt")] == [
                 told[name] for name in ("quantity", "total", "userId", "createdAt")
             ]
-        assert settled(tmp_path).ok
+        assert at_rest(tmp_path).ok
         ends = {order["status"] for order in office.listed("/orders", concertId=concert, limit=200)}
         assert ends <= {"Paid", "Cancelled"}
         assert office.counts(concert)[1] == 0
         assert office.get("/audit/verify")["ok"] is True
         rebuilt(tmp_path)
-    assert settled(tmp_path).ok
+    assert at_rest(tmp_path).ok
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
