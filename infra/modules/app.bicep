@@ -147,10 +147,6 @@ var variables = [
   // As in the revisions that a release makes: else a deployment of this would make another one.
   {
     name: 'CLUDALE_CONSUME'
-    value: '1'
-  }
-  {
-    name: 'CLUDALE_CONSUME'
     value: consumes ? '1' : '0'
   }
   {

@@ -30,6 +30,12 @@ def running(environment: str) -> Deployment:
 
 
 @cache
+def deployed(environment: str) -> Deployment:
+    """What is there once the apps are, before any release."""
+    return with_parameters(INFRA / "parameters" / f"{environment}.bicepparam", {"image": IMAGE, "revisionSuffix": "c0"})
+
+
+@cache
 def empty(environment: str) -> Deployment:
     """What the first deployment makes, before there is an image."""
     return with_parameters(INFRA / "parameters" / f"{environment}.bicepparam", {})

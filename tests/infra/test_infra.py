@@ -215,7 +215,9 @@ def test_apps_scale_on_the_subscriptions_that_they_have(environment: str) -> Non
 
 def _variables(app: Resource) -> Mapping[str, Any]:
     (container,) = app.body["properties"]["template"]["containers"]
-    return {each["name"]: each.get("value", each.get("secretRef")) for each in container["env"]}
+    found = {each["name"]: each.get("value", each.get("secretRef")) for each in container["env"]}
+    assert len(found) == len(container["env"]), "each name once"
+    return found
 
 
 def test_every_variable_means_something_and_its_value_can_be_used(environment: str) -> None:

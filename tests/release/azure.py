@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tests.infra.templates import deployed
+
 from cludale.release.azure import Az, AzureDriver
 from cludale.release.azure_commands import Names
 from cludale.release.judgement import Bounds
@@ -103,8 +105,12 @@ class Azure:
 
 @contextmanager
 def azure(folder: Path) -> Iterator[Azure]:
-    """Five container apps as the first deployment leaves them: one revision each, no label, traffic to the latest."""
+    """Five container apps as the templates make them: one revision each, no label, traffic to the latest."""
     file = folder / "azure.json"
+    environments = {
+        app.name: app.body["properties"]["template"]["containers"][0]["env"]
+        for app in deployed("prod").of("Microsoft.App/containerApps")
+    }
     apps = {
         service: {
             "traffic": [{"latestRevision": True, "weight": 100}],
@@ -112,7 +118,7 @@ def azure(folder: Path) -> Iterator[Azure]:
                 {
                     "name": f"{service}--c0",
                     "image": OLD,
-                    "env": [{"name": "CLUDALE_HOST", "value": "0.0.0.0"}],
+                    "env": environments[service],
                     "active": True,
                     "starting": 0,
                     "created": "2026-01-01T00:00:00+00:00",
