@@ -7,6 +7,8 @@ import pytest
 from tests.gateway.backends import Received, answer, backend, polite
 from tests.gateway.conftest import QUICK, Start, to
 
+from cludale.release.prometheus import samples, total
+
 
 async def test_each_path_goes_to_the_service_whose_it_is(start: Start) -> None:
     async with backend() as orders, backend() as concerts:
@@ -207,6 +209,22 @@ async def test_metrics_are_the_gateways_or_those_of_a_service_or_of_one_backend(
         assert (await gateway.http.get(f"/metrics/orders/127.0.0.1:{green.port}")).text == "mine /metrics"
         assert (await gateway.http.get("/metrics/orders/127.0.0.1:1")).status_code == 404
         assert (await gateway.http.get("/metrics/nothing")).status_code == 404
+
+
+async def test_who_asks_to_be_kept_waiting_is_counted_but_not_timed(start: Start) -> None:
+    async def slow(received: Received, writer: asyncio.StreamWriter) -> None:
+        if "wait=" in received.target:
+            await asyncio.sleep(0.12)
+        writer.write(answer())
+
+    async with backend(slow) as orders, start(orders=to(orders, blue=100)) as gateway:
+        for path in ("/orders/o1", "/orders/o1?wait=2", "/orders/o1?a=b&wait=2"):
+            assert (await gateway.http.get(path)).status_code == 200
+        found = samples((await gateway.http.get("/metrics")).text)
+    of_it = {"service": "orders", "revision": "blue"}
+    assert total(found, "cludale_gateway_requests_total", status="200", **of_it) == 3
+    assert total(found, "cludale_gateway_request_seconds_bucket", le="0.1", **of_it) == 1
+    assert total(found, "cludale_gateway_request_seconds_count", **of_it) == 1
 
 
 async def test_many_clients_at_once_each_get_their_own_answer(start: Start) -> None:

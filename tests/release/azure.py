@@ -21,7 +21,7 @@ from cludale.release.azure_commands import Names
 from cludale.release.judgement import Bounds
 from cludale.release.order import hearers_first, publishers
 from cludale.release.release import Pace, Release
-from cludale.release.services import HEARS, PATHS
+from cludale.release.services import DEAD_LETTER_TOPICS, HEARS, PATHS
 from cludale.services.catalogue import CATALOGUE
 
 DOUBLE = Path(__file__).with_name("az")
@@ -46,7 +46,7 @@ class Azure:
         self.told: list[str] = []
         self._turn = threading.Lock()
         self.az = Az(str(DOUBLE), pause_seconds=0, run=self._run)
-        self.driver = AzureDriver(self.az, NAMES, list(HEARS), [each.name for each in CATALOGUE.topics], PATHS)
+        self.driver = AzureDriver(self.az, NAMES, PATHS, [each.name for each in CATALOGUE.topics], DEAD_LETTER_TOPICS)
         self.at: Callable[[float], None] = lambda _: None
         """Called whenever time passes."""
         self.release = self.of(ORDER)
@@ -131,7 +131,7 @@ def azure(folder: Path) -> Iterator[Azure]:
         json.dumps(
             {
                 "group": NAMES.resource_group, "apps": apps, "made": 0, "start": 1, "fail": {}, "bad": {}, "routes": {},
-                "waiting": 3, "dead_letters": 0,
+                "waiting": 3, "unread": 0, "buried": [["2026-01-01T00:00:00Z", 3]],
             }
         )
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Releases to Container Apps, decided for real, over a double of `az` that keeps state. See `az` for what it is not."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from tests.release.azure import DOUBLE, NAMES, NEW, OLD, ORDER, Azure, azure
 
 from cludale.release.azure import Az
-from cludale.release.azure_commands import Commands
+from cludale.release.azure_commands import REPLICA, Commands
 from cludale.release.driver import PlatformFailed
 from cludale.release.standing import NotNow
 
@@ -92,16 +93,44 @@ def test_a_bad_version_is_taken_back_by_itself(cloud: Azure, bad: dict[str, floa
     assert all(share <= 5 or share >= 95 for share in _weights_of(cloud, "orders--c1-on"))
 
 
+@pytest.mark.parametrize("service", ORDER)
+def test_a_replica_tells_its_revision(service: str) -> None:
+    for suffix in ("c0123456789", "c0123456789-on"):
+        found = re.match(REPLICA, f"{service}--{suffix}-6d4c9b7f85-x2k9p-1")
+        assert found is not None
+        assert found[1] == f"{service}--{suffix}"
+
+
+def test_what_was_slow_before_is_no_reason_to_go_back_even_when_green_has_it_all(cloud: Azure) -> None:
+    cloud.release.deploy(NEW, "c1")
+    cloud.change(bad={OLD: {"p99": 1_200.0}, NEW: {"p99": 1_300.0}})
+    assert cloud.release.promote().is_good
+    assert cloud.of(ORDER).watch().is_good, "by a process that has not seen blue with requests"
+
+
 def _weights_of(cloud: Azure, revision: str) -> list[int]:
     return [int(word.partition("=")[2]) for words in cloud.said for word in words if word.startswith(f"{revision}=")]
 
 
 def test_events_that_cannot_be_delivered_take_it_back_too(cloud: Azure) -> None:
+    """Counters are sent as what came to them: a second one is no larger than the first."""
+    before = cloud.state["buried"]
     cloud.release.deploy(NEW, "c1")
-    cloud.at = lambda time: cloud.change(dead_letters=2 if time > 30 else 0)
+    late = [["2100-01-01T00:00:00Z", 1], ["2100-01-01T00:00:15Z", 1]]
+    cloud.at = lambda time: cloud.change(buried=[*before, *(late if time > 30 else [])])
     ended = cloud.release.promote()
     assert ended.reasons == ("2 more events could not be delivered at all",)
     assert cloud.running() == {f"{service}--c0" for service in ORDER}
+    asked = {word for words in cloud.said for word in words if "cludale_dead_letters" in word}
+    assert len(asked) == 1, "always the same time: what slid out of it would hide what came"
+
+
+def test_events_that_wait_among_the_dead_letters_take_it_back_too(cloud: Azure) -> None:
+    """A service that fails at each event fails at those as well, and so counts none."""
+    cloud.release.deploy(NEW, "c1")
+    cloud.at = lambda time: cloud.change(unread=1 if time > 30 else 0)
+    ended = cloud.release.promote()
+    assert ended.reasons == ("5 more events could not be delivered at all",)
 
 
 def test_a_version_that_turns_bad_while_it_is_watched_is_taken_back(cloud: Azure) -> None:

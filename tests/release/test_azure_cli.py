@@ -97,7 +97,7 @@ def test_every_command_that_can_be_built_is_understood(python: Path, tmp_path: P
         commands.set_route("update", "green", str(rules)),
         commands.requests(app_id, now, now),
         commands.query(slowest_requests(now)),
-        commands.query(dead_letters()),
+        commands.query(dead_letters(now)),
         commands.subscriptions("order-events"),
     ]
     public = [name for name in vars(Commands) if not name.startswith("_")]

@@ -5,7 +5,7 @@ import pytest
 from cludale.gateway.site import Site
 from cludale.release import actions
 from cludale.release.actions import Consume, Deactivate, Swap, Weigh
-from cludale.release.judgement import Backlog, Bounds, Figures, judged, of_events, of_requests
+from cludale.release.judgement import Backlog, Bounds, Figures, as_it_was, judged, of_events, of_requests
 from cludale.release.order import hearers_first, publishers
 from cludale.release.prometheus import quantile, samples, total
 from cludale.release.services import HEARS, PATHS
@@ -59,6 +59,15 @@ def test_green_is_not_blamed_for_what_blue_does_as_well() -> None:
     assert of_requests("orders", Figures(100, 0, 5.0), Figures(100, 0, 2.5), BOUNDS) != []
     assert of_requests("orders", Figures(100, 0, float("inf")), Figures(100, 0, None), BOUNDS) != []
     assert of_requests("orders", Figures(100, 0, 0.5), Figures(100, 0, 0.01), BOUNDS) == []
+
+
+def test_green_with_everything_is_compared_with_what_blue_was() -> None:
+    green, blue = Figures(1_000, 0, 1.3), Figures(0, 0, None)
+    assert of_requests("orders", green, blue, BOUNDS) != []
+    assert of_requests("orders", green, as_it_was(blue, 1.2, BOUNDS), BOUNDS) == []
+    assert of_requests("orders", green, as_it_was(Figures(2, 0, 0.1), 1.2, BOUNDS), BOUNDS) == []
+    assert as_it_was(Figures(100, 0, 0.1), 1.2, BOUNDS) == Figures(100, 0, 0.1)
+    assert as_it_was(Figures(2, 0, 0.1), None, BOUNDS) == Figures(2, 0, 0.1)
 
 
 def test_events_that_pile_up_or_die_are_a_reason() -> None:

@@ -1,36 +1,47 @@
-"""The on-sale workbook asks for nothing that the code does not emit."""
+"""The on-sale workbook, releases and alerts ask for nothing that the code does not emit."""
 
 import json
 import re
+from datetime import UTC, datetime
+from inspect import cleandoc
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.infra.templates import deployed
 from tests.served import Served
 from tests.telemetry.receiver import Receiver
 from tests.telemetry.test_one_order import buy, wait_for
 
+from cludale.release.azure_commands import dead_letters, slowest_requests
 from cludale.services.catalogue import CATALOGUE
 from cludale.telemetry.measures import Measures
 
 WORKBOOK = Path(__file__).parents[2] / "infra/workbooks/on-sale.workbook.json"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 QUERIES = {
     item["name"]: item["content"]["query"]
     for item in json.loads(WORKBOOK.read_text())["items"]
     if "query" in item["content"]
+} | {"of a release: times": slowest_requests(NOW), "of a release: dead letters": dead_letters(NOW)}
+QUERIES |= {
+    f"of the alert {rule.name}": cleandoc(each["query"])
+    for rule in deployed("prod").of("Microsoft.Insights/scheduledQueryRules")
+    for each in rule.body["properties"]["criteria"]["allOf"]
 }
 BUILT_IN = {
     "customMetrics": {"timestamp", "name", "value", "valueSum", "valueCount", "customDimensions", "cloud_RoleName"},
     "requests": {
         "timestamp", "name", "duration", "success", "resultCode", "itemCount", "customDimensions", "cloud_RoleName",
-        "operation_Id",
+        "cloud_RoleInstance", "operation_Id",
     },
+    "AppRequests": {"Name", "DurationMs", "ItemCount", "AppRoleName"},
 }  # fmt: skip
 """The columns of Application Insights' tables that the queries may use."""
 WORDS = {
-    "and", "asc", "avg", "bin", "by", "count", "countif", "desc", "extend", "false", "iff", "in", "matches", "max",
-    "null", "or", "order", "percentile", "project", "real", "regex", "round", "startswith", "strcat", "sum", "sumif",
-    "summarize", "toint", "top", "tostring", "where",
+    "and", "asc", "avg", "bin", "by", "count", "countif", "desc", "extend", "extract", "false", "iff", "in",
+    "matches", "max", "null", "or", "order", "percentile", "percentilew", "project", "real", "regex", "round",
+    "startswith", "strcat", "sum", "sumif", "summarize", "toint", "top", "tostring", "where",
 }  # fmt: skip
 
 
@@ -69,15 +80,17 @@ def test_each_event_is_in_the_catalogue(title: str) -> None:
 @pytest.mark.parametrize("title", QUERIES)
 def test_each_span_and_attribute_is_one_that_is_emitted(title: str, watched: Served, receiver: Receiver) -> None:
     query = QUERIES[title]
-    if not query.startswith("requests"):
+    if not query.startswith(("requests", "AppRequests")):
         return
     wait_for(receiver, buy(watched))
     names = {span.name for span in receiver.spans}
     attributes = {name for span in receiver.spans for name in span.attributes}
-    for exact in re.findall(r'name == "([^"]+)"', query):
+    for exact in re.findall(r'[Nn]ame [!=]= "([^"]+)"', query):
         assert exact in names
-    for start in re.findall(r'name startswith "([^"]+)"', query):
+    for start in re.findall(r'[Nn]ame startswith "([^"]+)"', query):
         assert any(name.startswith(start) for name in names)
+    for form in re.findall(r'[Nn]ame matches regex "([^"]+)"', query):
+        assert {name for name in names if re.search(form, name)} == {name for name in names if " /" in name}
     assert set(re.findall(r'customDimensions\["([^"]+)"\]', query)) <= attributes
 
 
@@ -85,7 +98,7 @@ def test_each_span_and_attribute_is_one_that_is_emitted(title: str, watched: Ser
 def test_each_column_is_the_tables_own_or_made_in_the_query(title: str) -> None:
     query = QUERIES[title]
     table = query.partition("\n")[0]
-    bare = re.sub(r'"[^"]*"|customDimensions\.\w+', " ", query.partition("\n")[2])
+    bare = re.sub(r'"[^"]*"|customDimensions\.\w+|datetime\([^)]+\)', " ", query.partition("\n")[2])
     made = set(re.findall(r"(\w+) =(?![=~])", bare))
     used = set(re.findall(r"\b[A-Za-z_]\w*\b", re.sub(r"\b\d+\w*\b", " ", bare)))
     assert used - made - WORDS - BUILT_IN[table] == set()

@@ -128,7 +128,7 @@ def _gateway(url: str | None, admin: str | None) -> "Driver":
 def _azure(names: dict[str, str | None], subscription: str | None, az: str) -> "Driver":
     from cludale.release.azure import Az, AzureDriver
     from cludale.release.azure_commands import Names
-    from cludale.release.services import HEARS, PATHS
+    from cludale.release.services import DEAD_LETTER_TOPICS, PATHS
     from cludale.services.catalogue import CATALOGUE
 
     missing = [option for option, value in names.items() if not value]
@@ -138,9 +138,9 @@ def _azure(names: dict[str, str | None], subscription: str | None, az: str) -> "
     return AzureDriver(
         Az(az),
         Names(group, environment, service_bus, insights, subscription),
-        list(HEARS),
-        [topic.name for topic in CATALOGUE.topics],
         PATHS,
+        [topic.name for topic in CATALOGUE.topics],
+        DEAD_LETTER_TOPICS,
     )
 
 

@@ -63,11 +63,13 @@ class Counts(Collector):
         """Count a client whose request was refused before it was whole."""
         self._refused += 1
 
-    def add(self, service: str, revision: str, status: int, seconds: float) -> None:
-        """Count one request. Without a revision: none was chosen for it."""
+    def add(self, service: str, revision: str, status: int, seconds: float | None) -> None:
+        """Count one request. Without a revision: none was chosen for it. Without seconds: it was slow on purpose."""
         key = (service, revision, status)
         statuses = self._statuses
         statuses[key] = statuses.get(key, 0) + 1
+        if seconds is None:
+            return
         times = self._times.get((service, revision))
         if times is None:
             times = self._times[service, revision] = _Times()
@@ -92,7 +94,9 @@ class Counts(Collector):
             requests.add_metric((service, revision, str(status)), count)
         yield requests
         seconds = HistogramMetricFamily(
-            "cludale_gateway_request_seconds", "From a whole request to its answer.", labels=("service", "revision")
+            "cludale_gateway_request_seconds",
+            "From a whole request to its answer; without ?wait=.",
+            labels=("service", "revision"),
         )
         for key, times in self._times.items():
             running = 0

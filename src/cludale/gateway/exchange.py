@@ -46,7 +46,7 @@ class Exchange:
 
     __slots__ = (
         "_asker", "_backend", "_began", "_gateway", "_has_asked_again", "_is_full", "_is_late", "_is_pinned",
-        "_method", "_revision", "_since", "_to", "_tried", "destination", "to_head", "wire",
+        "_method", "_revision", "_since", "_to", "_tried", "_waits", "destination", "to_head", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +74,7 @@ class Exchange:
         self._backend: Backend | None = None
         self._tried: tuple[Backend, ...] = ()
         self._is_pinned = is_pinned
+        self._waits = request.waits
         self._is_late = False
         self._is_full = False
         self._has_asked_again = False
@@ -172,4 +173,5 @@ class Exchange:
     def _ended(self, status: int) -> None:
         gateway = self._gateway
         gateway.under_way.discard(self)
-        gateway.counts.add(self.destination.name, self._revision, status, perf_counter() - self._began)
+        seconds = None if self._waits else perf_counter() - self._began
+        gateway.counts.add(self.destination.name, self._revision, status, seconds)

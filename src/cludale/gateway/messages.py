@@ -68,6 +68,12 @@ class Request(NamedTuple):
         """The target without its query."""
         return self.target.partition(b"?")[0]
 
+    @property
+    def waits(self) -> bool:
+        """Does it ask to be kept waiting, `?wait=2`?"""
+        query = self.target.partition(b"?")[2]
+        return query.startswith(b"wait=") or b"&wait=" in query
+
     def to_backend(self) -> bytes:
         """The bytes for a backend."""
         passed = [b"%s: %s\r\n" % header for header in self.headers if header[0] not in _NOT_PASSED]

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ PAUSE_SECONDS = 2.0
 AT_ONCE = 5
 FRESH_SECONDS = 5.0
 """How long figures that were asked for are as good as new."""
+EARLIER = timedelta(hours=6)
+"""How far back the version before is looked for that has no requests any more."""
 ON = "-on"
 CONSUME = "CLUDALE_CONSUME"
 
@@ -86,19 +88,21 @@ class AzureDriver:
         self,
         az: Callable[[Words], Any],
         names: Names,
-        services: Sequence[str],
-        topics: Sequence[str],
         paths: Mapping[str, Sequence[str]],
+        topics: Sequence[str],
+        dead_letter_topics: Sequence[str],
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`paths`: each service → the first parts of its paths, from its manifest."""
         self._az = az
         self._commands = Commands(names)
-        self._services = services
+        self._services = list(paths)
         self._topics = topics
+        self._dead_letter_topics = dead_letter_topics
         self._paths = paths
         self._now = now
+        self._began = now()
         self._ids: dict[str, str] = {}
         self._measured: dict[tuple[str, str], Figures] = {}
         self._measured_since: object = None
@@ -197,6 +201,10 @@ class AzureDriver:
         """Now."""
         return self._now()
 
+    def earlier(self) -> object:
+        """Some hours ago."""
+        return self._now() - EARLIER
+
     def figures(self, service: str, revision: str, since: object) -> Figures:
         """What the revision did since then, as far as Azure knows by now."""
         assert isinstance(since, datetime)  # noqa: S101 - our own mark
@@ -207,8 +215,8 @@ class AzureDriver:
 
     def _measure(self, since: datetime) -> dict[tuple[str, str], Figures]:
         slowest = {
-            (service, revision): milliseconds / 1_000
-            for service, revision, milliseconds in _rows(self._az(self._commands.query(slowest_requests(since))))
+            revision: milliseconds / 1_000
+            for revision, milliseconds in _rows(self._az(self._commands.query(slowest_requests(since))))
             if milliseconds is not None
         }
         found: dict[tuple[str, str], Figures] = {}
@@ -220,21 +228,31 @@ class AzureDriver:
 
         for service, answer in zip(self._services, self._each(requests, self._services), strict=True):
             for revision, category, total in _totals(answer):
-                known = found.get((service, revision), Figures(0, 0, slowest.get((service, revision))))
+                known = found.get((service, revision), Figures(0, 0, slowest.get(revision)))
                 errors = total if category == "5xx" else 0
                 found[service, revision] = known._replace(requests=known.requests + total, errors=known.errors + errors)
         return found
 
     def backlog(self) -> Backlog:
-        """What waits in the subscriptions, and what is dead: in Service Bus, and in the services' own keeping."""
+        """What waits in the subscriptions, and what is dead: in Service Bus, and in the services' own keeping.
+
+        Of the latter it is what came since this driver is there. What waits among the dead letters has been given up
+        by its sidecar, and a service that can't keep it can't count it either.
+        """
+        asked = [*self._topics, *self._dead_letter_topics]
         waiting = dead = 0
-        for listed in self._each(lambda topic: self._az(self._commands.subscriptions(topic)), self._topics):
-            for subscription in listed:
-                counts = subscription["countDetails"]
-                waiting += counts["activeMessageCount"]
-                dead += counts["deadLetterMessageCount"]
-        kept = [row[0] or 0 for row in _rows(self._az(self._commands.query(dead_letters())))]
+        for topic, listed in zip(asked, self._each(self._subscriptions, asked), strict=True):
+            active = sum(each["countDetails"]["activeMessageCount"] for each in listed)
+            dead += sum(each["countDetails"]["deadLetterMessageCount"] for each in listed)
+            if topic in self._dead_letter_topics:
+                dead += active
+            else:
+                waiting += active
+        kept = [row[0] or 0 for row in _rows(self._az(self._commands.query(dead_letters(self._began))))]
         return Backlog(waiting, dead + round(sum(kept)))
+
+    def _subscriptions(self, topic: str) -> Any:
+        return self._az(self._commands.subscriptions(topic))
 
     def _known(self, service: str, revision: str) -> Any:
         listed = self._az(self._commands.revisions(service))

@@ -51,6 +51,9 @@ class Driver(Protocol):
     def mark(self) -> object:
         """Now, for `figures`."""
 
+    def earlier(self) -> object:
+        """Some hours ago, or as far back as is known, for `figures`."""
+
     def figures(self, service: str, revision: str, since: object) -> Figures:
         """What the revision did since then."""
 

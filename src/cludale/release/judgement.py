@@ -50,6 +50,13 @@ Measured = Mapping[tuple[str, str], Figures]
 """(service, "blue" or "green") → its figures."""
 
 
+def as_it_was(blue: Figures, p99_seconds: float | None, bounds: Bounds) -> Figures:
+    """Blue's figures for comparison: once it gets too few requests to tell, with the percentile that it had before."""
+    if p99_seconds is None or (blue.p99_seconds is not None and blue.requests >= bounds.enough_requests):
+        return blue
+    return blue._replace(p99_seconds=p99_seconds)
+
+
 def of_requests(service: str, green: Figures, blue: Figures, bounds: Bounds) -> list[str]:
     """What is wrong with one service's answers; nothing if all is well."""
     reasons = []

@@ -202,6 +202,10 @@ class LocalDriver:
         """The gateway's metrics of now."""
         return self._metrics("/metrics")
 
+    def earlier(self) -> object:
+        """When the gateway started."""
+        return {}
+
     def figures(self, service: str, revision: str, since: object) -> Figures:
         """What the gateway counted since then."""
         before: Samples = since  # type: ignore[assignment] # our own mark

@@ -9,7 +9,7 @@ import msgspec
 from cludale.release import actions
 from cludale.release.actions import Action, Consume, Deactivate, Deploy, Label, Swap, Weigh
 from cludale.release.driver import Driver, PlatformFailed
-from cludale.release.judgement import Backlog, Bounds, Figures, judged
+from cludale.release.judgement import Backlog, Bounds, Figures, Measured, as_it_was, judged
 from cludale.release.standing import GREEN, NotNow
 
 Report = Callable[[str], None]
@@ -66,6 +66,8 @@ class Release:
         self._report = report
         self._sleep = sleep
         self._now = now
+        self._blue_p99: dict[str, float | None] = {}
+        """What blue's percentile was when it still had requests."""
 
     # The stages. Each starts from how things stand, so that it can be repeated.
 
@@ -156,6 +158,7 @@ class Release:
     def _observe(self, seconds: float, before: Backlog) -> list[str]:
         """Judge green again and again for so long; what is wrong, as soon as something is."""
         driver, since, end = self._driver, self._driver.mark(), self._now() + seconds
+        earlier = driver.earlier()
         while True:
             self._sleep(min(self._pace.check_seconds, max(0.0, end - self._now())))
             standing = driver.standing()
@@ -170,10 +173,22 @@ class Release:
                 for colour, revision in (("green", standing[service].green), ("blue", standing[service].blue))
                 if revision is not None
             }
-            reasons += judged(list(self._order), measured, driver.backlog(), before, self._bounds)
             self._report(_told(measured))
+            for service in self._order:
+                measured[service, "blue"] = self._compared(service, standing[service].blue, measured, earlier)
+            reasons += judged(list(self._order), measured, driver.backlog(), before, self._bounds)
             if reasons or self._now() >= end:
                 return reasons
+
+    def _compared(self, service: str, revision: str | None, measured: Measured, earlier: object) -> Figures:
+        """Blue, as green is compared with it: what answers slowly anyhow is no reason when green has it all."""
+        blue = measured.get((service, "blue"), Figures())
+        if blue.p99_seconds is not None and blue.requests >= self._bounds.enough_requests:
+            self._blue_p99[service] = blue.p99_seconds
+        elif service not in self._blue_p99 and revision is not None:  # this process has not seen it with requests
+            known = self._driver.figures(service, revision, earlier)
+            self._blue_p99[service] = known.p99_seconds
+        return as_it_was(blue, self._blue_p99.get(service), self._bounds)
 
     def _wait_ready(self, revisions: Sequence[tuple[str, str]]) -> None:
         end = self._now() + self._pace.start_seconds

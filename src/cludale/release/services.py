@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from cludale.adapters.dapr.subscriptions import dead_letter_topic
 from cludale.services.audit import manifest as audit
 from cludale.services.concerts import manifest as concerts
 from cludale.services.notifications import manifest as notifications
@@ -18,3 +19,6 @@ HEARS: Mapping[str, Collection[str]] = {
 
 PATHS: Mapping[str, Sequence[str]] = {name: (f"/{name}",) for name in HEARS}
 """Each service's paths begin with its name; a test compares this with the routes."""
+
+DEAD_LETTER_TOPICS: Sequence[str] = [dead_letter_topic(name) for name in HEARS]
+"""Where a sidecar puts what its service could not take."""
