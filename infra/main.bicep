@@ -352,6 +352,12 @@ module alerts 'modules/alerts.bicep' = {
 @description('Where to push the image.')
 output registryServer string = registry.outputs.loginServer
 
+@description('Where to push the image, for the command line.')
+output registryName string = registry.outputs.name
+
+@description('The id that queries name Application Insights by.')
+output insightsAppId string = observability.outputs.applicationInsightsAppId
+
 @description('Where the keys are kept.')
 output keyVaultName string = keyVault.outputs.name
 

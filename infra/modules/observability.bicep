@@ -52,3 +52,6 @@ output applicationInsightsId string = insights.id
 
 @description('Its name: who needs the connection string looks it up.')
 output applicationInsightsName string = insights.name
+
+@description('The id that queries name it by.')
+output applicationInsightsAppId string = insights.properties.AppId

@@ -65,3 +65,6 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
 
 @description('Where to push and pull.')
 output loginServer string = registry.properties.loginServer
+
+@description('Its name, for the command line.')
+output name string = registry.name

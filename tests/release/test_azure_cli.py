@@ -5,6 +5,7 @@ It comes as far as "Please run 'az login'": names, flags and their forms are rig
 
 import json
 import os
+import re
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,7 +53,7 @@ def shapes(lines: list[list[str]]) -> list[list[str]]:
     """One of each form: the same words but for what follows the flags."""
     seen: dict[tuple[str, ...], list[str]] = {}
     for words in lines:
-        first = next(place for place, word in enumerate(words) if word.startswith("-"))
+        first = next((place for place, word in enumerate(words) if word.startswith("-")), len(words))
         seen.setdefault((*words[:first], *(word for word in words if word.startswith("--"))), words)
     return list(seen.values())
 
@@ -116,3 +117,38 @@ def test_every_command_line_of_the_pipeline_is_understood(python: Path) -> None:
     assert len(lines) == 4
     wrong = [(line, why) for line, ok, why in parsed(python, lines) if not ok]
     assert wrong == []
+
+
+NOT_PARSED = ("login", "devops", "pipelines")
+"""What would sign in, and what is of the extension azure-devops, which no package registry has."""
+
+
+def said_by_the_documentation(folder: Path) -> list[list[str]]:
+    """The command lines that a shell makes of what docs/azure.md says to type, with `az` and others stood in for."""
+    for program in ("az", "docker", "git", "openssl", "curl"):
+        stub = folder / program
+        stub.write_text(
+            "#!/usr/bin/env python3\nimport json, os, sys\n"
+            "words = [os.path.basename(sys.argv[0]), *sys.argv[1:]]\n"
+            "open(os.environ['SAID'], 'a').write(json.dumps(words) + '\\n')\n"
+            "print('cludale')\n"
+        )
+        stub.chmod(0o755)
+    text = (ROOT / "docs/azure.md").read_text()
+    script = "\n".join(re.findall(r"^```sh\n(.+?)^```", text, re.DOTALL | re.MULTILINE))
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}", "SAID": str(folder / "said")}
+    shell = ["bash", "-euo", "pipefail", "-c", script]
+    subprocess.run(shell, cwd=folder, env=environment, check=True, timeout=120, stdout=subprocess.DEVNULL)
+    lines = [json.loads(line) for line in (folder / "said").read_text().splitlines()]
+    return [words[1:] for words in lines if words[0] == "az"]
+
+
+def test_every_command_line_of_the_documentation_is_understood(python: Path, tmp_path: Path) -> None:
+    said = shapes(said_by_the_documentation(tmp_path))
+    assert len(said) > 20
+    lines = [words for words in said if words[0] not in NOT_PARSED]
+    wrong = [(line, why) for line, ok, why in parsed(python, lines) if not ok]
+    assert wrong == []
+    json.loads((tmp_path / "connection.json").read_text())
+    bodies = [words[words.index("--body") + 1] for words in said if "--body" in words]
+    assert {json.loads(body).get("name", "an approval") for body in bodies} >= {"cludale-infrastructure", "an approval"}

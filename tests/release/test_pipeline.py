@@ -1,6 +1,7 @@
 """azure-pipelines.yml: valid, in the right order, and it only calls what there is."""
 
 import os
+import re
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from tests.infra.templates import deployed
 from tests.parts import LEFT_OUT
 from tests.release.pipeline import FILE, az_lines, document, release_lines, scripts
 
@@ -80,6 +82,44 @@ def test_nothing_is_decided_in_the_shell() -> None:
         for word in (" if ", "then\n", "for ", "while ", "case ", "||", "jq "):
             assert word not in script, script
     assert sum(1 for script in scripts() for _ in az_lines(script)) == 4
+
+
+def test_every_variable_that_must_be_set_is_set_up_in_the_documentation() -> None:
+    found = document()
+    own = {each["name"] for each in found["variables"] if "name" in each}
+    own |= {name for stage in found["stages"] for name in stage.get("variables", {})}
+    used = set(re.findall(r"\$\((\w+)\)", FILE.read_text())) - own
+    section = (ROOT / "docs/azure.md").read_text().partition("\n## Azure DevOps\n")[2].partition("\n## ")[0]
+    assert used == {
+        "registryName", "resourceGroup", "environmentName", "serviceBusName", "insightsAppId", "alertEmail",
+        "organizerKey",
+    }  # fmt: skip
+    assert {name for name in used if not re.search(rf"\b{name}[ =]", section)} == set()
+    (group,) = (each["group"] for each in found["variables"] if "group" in each)
+    names = {group, *(each["value"] for each in found["variables"] if each.get("name") == "azureConnection")}
+    names |= {job["environment"] for stage in found["stages"] for job in stage["jobs"] if "environment" in job}
+    assert {name for name in names if name not in section} == set()
+
+
+def test_what_the_variables_hold_comes_out_of_the_templates() -> None:
+    outputs = deployed("prod").outputs
+    assert outputs.keys() >= {"registryName", "environmentName", "serviceBusName", "insightsAppId"}
+
+
+def test_a_deployment_of_the_pipeline_leaves_the_operators_address_alone() -> None:
+    lines = [line for script in scripts() for line in script.splitlines() if "az deployment group" in line]
+    assert len(lines) == 2
+    assert all(line.endswith('alertEmail="$(alertEmail)"') for line in lines)
+
+
+def test_the_image_is_built_over_a_base_by_digest_and_says_its_commit() -> None:
+    (script,) = (each for each in scripts() if "docker build" in each)
+    pull, inspect, build = (script.index(each) for each in ("docker pull", "docker image inspect", "docker build"))
+    assert pull < inspect < build
+    assert '--build-arg BASE="$(base)@${digest##*@}"' in script
+    assert '--build-arg REVISION="$(Build.SourceVersion)"' in script
+    (base,) = (each["value"] for each in document()["variables"] if each.get("name") == "base")
+    assert f"ARG BASE={base}\n" in (ROOT / "docker/Dockerfile").read_text()
 
 
 def test_the_image_is_deployed_by_the_digest_that_was_scanned() -> None:
