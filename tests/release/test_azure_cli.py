@@ -123,6 +123,9 @@ NOT_PARSED = ("login", "bicep", "extension", "devops", "pipelines")
 """What would sign in or download, and what is of the extension azure-devops, which no package registry has."""
 
 
+AN_ID = "/subscriptions/s/resourceGroups/g/providers/Microsoft.App/containerApps/orders"
+
+
 def said_by_the_documentation(folder: Path) -> list[list[str]]:
     """The command lines that a shell makes of what docs/azure.md says to type, with `az` and others stood in for."""
     for program in ("az", "docker", "git", "openssl", "curl", "pytest"):
@@ -132,7 +135,7 @@ def said_by_the_documentation(folder: Path) -> list[list[str]]:
             "words = [os.path.basename(sys.argv[0]), *sys.argv[1:]]\n"
             "open(os.environ['SAID'], 'a').write(json.dumps(words) + '\\n')\n"
             "is_id = {'id', '[0].id'} & set(words)\n"
-            "print('/subscriptions/s/resourceGroups/g/providers/Microsoft.App/containerApps/x' if is_id else 'cludale')\n"
+            f"print('{AN_ID}' if is_id else 'cludale')\n"
         )
         stub.chmod(0o755)
     text = (ROOT / "docs/azure.md").read_text()
