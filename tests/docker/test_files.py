@@ -1,5 +1,6 @@
 """The files of the distributed shape against the code: apps, topics, ports, scopes, secrets. No containers run here."""
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,12 @@ def components(folder: str) -> dict[str, dict[str, Any]]:
     return {each["metadata"]["name"]: each for each in found}
 
 
+def settings_of(component: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(component["spec"].get("metadata", []))
+
+
 def values(component: dict[str, Any]) -> dict[str, str]:
-    return {each["name"]: each["value"] for each in component["spec"]["metadata"] if "value" in each}
+    return {each["name"]: each["value"] for each in settings_of(component) if "value" in each}
 
 
 COMPOSE = documents(DOCKER / "compose.yaml")[0]
@@ -148,6 +153,18 @@ def test_the_dapr_cli_runs_every_service_on_a_port_of_its_own() -> None:
     ports = [port for each in run["apps"] for port in (each["appPort"], each["daprHTTPPort"])]
     assert len(set(ports)) == len(ports)
     assert all((ROOT / path).is_dir() for path in run["common"]["resourcesPaths"])
+
+
+def test_what_sidecars_need_is_not_left_to_the_dapr_clis_env_which_reaches_apps_alone() -> None:
+    (run,) = documents(ROOT / "dapr.yaml")
+    folders = [Path(path).name for path in run["common"]["resourcesPaths"]]
+    entries = [entry for name in folders for each in components(name).values() for entry in settings_of(each)]
+    needed = {entry["secretKeyRef"]["name"] for entry in entries if "secretKeyRef" in entry}
+    needed |= {"DAPR_API_TOKEN", "APP_API_TOKEN"}
+    given = set(run["common"]["env"]).union(*(each["env"] for each in run["apps"]))
+    assert not needed & given
+    (command,) = re.findall(r"^#   (env .*\\\n.*) dapr run -f \.$", (ROOT / "dapr.yaml").read_text(), re.MULTILINE)
+    assert {word.partition("=")[0] for word in command.split() if "=" in word} == needed
 
 
 def test_nats_takes_its_configuration() -> None:
