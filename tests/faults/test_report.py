@@ -1,13 +1,15 @@
 """The page of figures: tables between markers are made anew, what is written by hand stays."""
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
-from tools.reliability.__main__ import LeftOut, Options, Section, run
+from tools.reliability.__main__ import SUITES, LeftOut, Options, Section, run
 from tools.reliability.figures import Done, Kept, Row, Rows
 from tools.reliability.page import filled
 
+ROOT = Path(__file__).parents[2]
 DONE = Done(date="2026-11-22T12:00:00+00:00", commit="abc1234", scale="full", seed=7, minutes=1.5)
 
 
@@ -47,6 +49,14 @@ def test_a_table_without_figures_says_so() -> None:
 def test_a_fault_that_several_tests_make_is_one_row() -> None:
     rows = [Row("faults", {"fault": "SIGKILL", "fired": times}) for times in (2, 3)]
     assert "| SIGKILL | 5 |" in filled("<!-- figures: faults -->\n<!-- end -->\n", kept(*rows))
+
+
+def test_every_file_of_fault_tests_is_a_section_and_every_table_is_on_the_page() -> None:
+    page = (ROOT / "docs/reliability.md").read_text()
+    for file in sorted((ROOT / "tests/faults").glob("test_*.py")):
+        tables = set(re.findall(r'figures\.row\(\s*"([^"]+)"', file.read_text()))
+        assert not tables or file.stem.removeprefix("test_") in SUITES, file.name
+        assert {table for table in tables if f"<!-- figures: {table} -->" not in page} == set()
 
 
 def test_a_section_that_has_no_tests_at_a_scale_is_left_out_and_has_not_failed(tmp_path: Path) -> None:

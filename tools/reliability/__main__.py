@@ -84,7 +84,9 @@ def hunted(report: Path) -> list[Row]:
     return [Row("planted", {"bug": each["bug"], "seeds": each["seeds"], "said": each["said"]}) for each in found]
 
 
-SUITES = ("power_cut", "crash", "disk_trouble", "races", "clock", "rude_clients", "apart", "overload", "restart")
+SUITES = (
+    "power_cut", "crash", "disk_trouble", "races", "clock", "rude_clients", "apart", "blue_green", "overload", "restart",
+)  # fmt: skip
 SECTIONS = (
     Section("simulator", simulate, simulated),
     Section("planted-bugs", hunt, hunted),
