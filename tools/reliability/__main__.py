@@ -85,7 +85,8 @@ def hunted(report: Path) -> list[Row]:
 
 
 SUITES = (
-    "power_cut", "crash", "disk_trouble", "races", "clock", "rude_clients", "apart", "blue_green", "overload", "restart",
+    "power_cut", "crash", "disk_trouble", "races", "clock", "rude_clients", "apart", "blue_green", "overload",
+    "restart",
 )  # fmt: skip
 SECTIONS = (
     Section("simulator", simulate, simulated),
