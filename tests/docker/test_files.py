@@ -125,6 +125,16 @@ def test_compose_runs_each_service_with_its_sidecar(service: str) -> None:
     assert ours["environment"]["APP_API_TOKEN"] == sidecar["environment"]["APP_API_TOKEN"]
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_compose_gives_keys_and_passwords_to_the_sidecars_and_services_ask_for_them(service: str) -> None:
+    ours, sidecar = COMPOSE["services"][service], COMPOSE["services"][f"{service}-sidecar"]
+    assert ours["environment"]["CLUDALE_SECRETS"] in components("common")
+    held = yaml.safe_dump(ours["environment"])
+    assert "PASSWORD" not in held
+    assert "ORGANIZER_KEY" not in held
+    assert {"database-url", "organizer-key"} <= set(sidecar["environment"]) & set(ALLOWED_SECRETS)
+
+
 def test_compose_has_the_gateway_before_all_services_and_nothing_else_outside() -> None:
     services = COMPOSE["services"]
     assert [name for name, each in services.items() if "ports" in each] == ["gateway"]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from tests.parts import need
@@ -91,6 +92,15 @@ def test_it_says_what_runs_where(platform: Served) -> None:
     assert (platform.folder / "up.json").stat().st_mode & 0o077 == 0
     shown = command(platform, "up", "status", "--json")
     assert {row["part"] for row in json.loads(shown.stdout)} == names
+
+
+def test_services_get_keys_and_passwords_from_the_secret_store_alone(platform: Served) -> None:
+    password = urlsplit(state(platform)["databaseUrl"]).password
+    assert password is not None
+    for name in ("orders-1", "concerts-2", "gateway"):
+        held = Path(f"/proc/{part(platform, name)['pid']}/environ").read_text()
+        assert password not in held
+        assert name == "gateway" or state(platform)["organizerKey"] not in held
 
 
 def test_a_ticket_is_bought_through_all_of_it(platform: Served) -> None:

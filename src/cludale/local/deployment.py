@@ -39,7 +39,7 @@ class Deployment:
         self.folder = settings.data_dir.resolve()
         self.logs = self.folder / "logs"
         self.organizer_key = settings.organizer_key or kept_key(self.folder / "organizer.key")
-        self._token_key = kept_key(self.folder / "token.key")
+        self._token_key = settings.token_key or kept_key(self.folder / "token.key")
         self.postgres = Postgres(self.folder / "postgres", log=self._log("postgres"))
         kind = Nats if broker is Broker.NATS else RabbitMq
         self.broker: Nats | RabbitMq = kind(self.folder / broker, log=self._log(broker))
@@ -90,6 +90,7 @@ class Deployment:
                 "state-url": self.postgres.url,
                 "database-url": self.postgres.url,
                 "organizer-key": self.organizer_key,
+                "token-key": self._token_key,
             },
             api_token=secrets.token_urlsafe(24),
             app_token=secrets.token_urlsafe(24),
@@ -100,14 +101,18 @@ class Deployment:
         return Replica(process, sidecar)
 
     def _environment(self, service: str, number: int, sidecar: Daprd) -> dict[str, str]:
-        """What differs from our own environment, whose settings mean the same to a service as they do embedded."""
+        """What differs from our own environment, whose settings mean the same to a service as they do embedded.
+
+        Keys and the database's password are not in it, also not from our own: a service asks its sidecar for them.
+        """
         return {
             **sidecar.environment,
             "CLUDALE_DAPR": "1",
             "CLUDALE_DATA_DIR": str(self.folder),
-            "CLUDALE_DATABASE_URL": self.postgres.url,
-            "CLUDALE_ORGANIZER_KEY": self.organizer_key,
-            "CLUDALE_TOKEN_KEY": self._token_key,
+            "CLUDALE_SECRETS": "secrets",
+            "CLUDALE_DATABASE_URL": "",
+            "CLUDALE_ORGANIZER_KEY": "",
+            "CLUDALE_TOKEN_KEY": "",
             # the first start of one process puts the demo concerts on, not that of each
             "CLUDALE_DEMO": "1" if self.settings.demo and (service, number) == ("concerts", 1) else "0",
         }
