@@ -63,7 +63,7 @@ def up(
         return
     from cludale.adapters.system.keys import UnusableKey
     from cludale.local.daprd import Broker
-    from cludale.local.deployment import Deployment, UnusableReplicas, replicas_from
+    from cludale.local.deployment import Deployment, NotDistributed, UnusableReplicas, replicas_from
     from cludale.local.find import MissingProgram
     from cludale.local.part import PartFailed
     from cludale.local.tether import NoOtherUser
@@ -73,7 +73,7 @@ def up(
     try:
         deployment = Deployment(settings, broker=Broker(broker), replicas=replicas_from(replicas or []))
         status = asyncio.run(_run(deployment))
-    except (UnusableReplicas, UnusableKey, MissingProgram, PartFailed, AlreadyUp, NoOtherUser) as error:
+    except (NotDistributed, UnusableReplicas, UnusableKey, MissingProgram, PartFailed, AlreadyUp, NoOtherUser) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or settings.data_dir}: {error.strerror or error}")

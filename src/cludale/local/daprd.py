@@ -29,7 +29,7 @@ class Daprd(Part):
     """The sidecar of one process. Ready when its components are; it waits for the app by itself."""
 
     stop_signal: ClassVar = signal.SIGTERM
-    stop_seconds: ClassVar[float] = GRACE_SECONDS + 5
+    stop_seconds: float = GRACE_SECONDS + 5
 
     def __init__(
         self,

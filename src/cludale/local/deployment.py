@@ -10,16 +10,27 @@ from cludale.compose import SERVICES
 from cludale.local.daprd import Broker, Daprd, resources_for
 from cludale.local.nats import Nats
 from cludale.local.part import Part
-from cludale.local.postgres import Postgres
+from cludale.local.postgres import CONNECTIONS, Postgres
 from cludale.local.rabbitmq import RabbitMq
 from cludale.local.services import GatewayProcess, ServiceProcess
 from cludale.settings import Settings
 
 MAX_REPLICAS = 16
+CONNECTIONS_EACH = 10
+"""At the database, for a replica: the store's five, the provider's ledger, the sidecar's four."""
+CONNECTIONS_BESIDES = 20
+"""For tools, and what the database keeps for itself."""
+STOP_SECONDS_MORE = 10
+"""What a service gets beyond CLUDALE_SHUTDOWN_SECONDS to end by itself before it is ended."""
+_OWN_STORES = ("database_url", "cosmos_endpoint", "audit_state")
 
 
 class UnusableReplicas(ValueError):
     """`--replicas` says something that can't be; the message says what would do."""
+
+
+class NotDistributed(ValueError):
+    """A setting that can't be followed here; the message names it."""
 
 
 class Replica(NamedTuple):
@@ -33,14 +44,21 @@ class Deployment:
     """The parts of one platform on this machine, over one data folder. Starts nothing."""
 
     def __init__(self, settings: Settings, *, broker: Broker, replicas: Mapping[str, int]) -> None:
-        """`replicas`: how many processes of each service. Raises OSError, UnusableKey."""
+        """`replicas`: how many processes of each service. Raises NotDistributed, OSError, UnusableKey."""
+        _check(settings)
         self.settings = settings
         self.broker_kind = broker
         self.folder = settings.data_dir.resolve()
         self.logs = self.folder / "logs"
         self.organizer_key = settings.organizer_key or kept_key(self.folder / "organizer.key")
         self._token_key = settings.token_key or kept_key(self.folder / "token.key")
-        self.postgres = Postgres(self.folder / "postgres", log=self._log("postgres"))
+        self._stop_seconds = settings.shutdown_seconds + STOP_SECONDS_MORE
+        processes = sum(replicas.get(service, 1) for service in SERVICES)
+        self.postgres = Postgres(
+            self.folder / "postgres",
+            log=self._log("postgres"),
+            max_connections=max(CONNECTIONS, processes * CONNECTIONS_EACH + CONNECTIONS_BESIDES),
+        )
         kind = Nats if broker is Broker.NATS else RabbitMq
         self.broker: Nats | RabbitMq = kind(self.folder / broker, log=self._log(broker))
         self.replicas: list[Replica] = []
@@ -65,6 +83,7 @@ class Deployment:
                 for service in SERVICES
             },
             environment={"CLUDALE_DATA_DIR": str(self.folder)},
+            stop_seconds=self._stop_seconds,
         )
 
     def parts(self) -> list[Part]:
@@ -96,7 +115,8 @@ class Deployment:
             app_token=secrets.token_urlsafe(24),
             otlp_endpoint=self.settings.otlp_endpoint,
         )
-        process = ServiceProcess(service, name, self._log(name), self._environment(service, number, sidecar))
+        environment = self._environment(service, number, sidecar)
+        process = ServiceProcess(service, name, self._log(name), environment, stop_seconds=self._stop_seconds)
         sidecar.app_port = process.port
         return Replica(process, sidecar)
 
@@ -119,6 +139,16 @@ class Deployment:
 
     def _log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
+
+
+def _check(settings: Settings) -> None:
+    """Everything is kept in a PostgreSQL of this machine's own. Raises NotDistributed."""
+    for field in _OWN_STORES:
+        if getattr(settings, field) is not None:
+            raise NotDistributed(
+                f"CLUDALE_{field.upper()} is set, and `cludale up --distributed` keeps everything in a PostgreSQL that "
+                "it starts itself: unset it, or start the services one by one (`cludale serve SERVICE`)"
+            )
 
 
 def replicas_from(wishes: list[str]) -> dict[str, int]:

@@ -41,7 +41,7 @@ class Part(ABC):
     """One process. A subclass says what is run and when it is ready."""
 
     ready_seconds: ClassVar[float] = 30
-    stop_seconds: ClassVar[float] = 10
+    stop_seconds: float = 10
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     orphan_signal: ClassVar[signal.Signals] = signal.SIGKILL
     """What it gets when we are gone."""

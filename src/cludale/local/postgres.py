@@ -17,11 +17,11 @@ from cludale.local.tether import give, tethered, user_instead_of_root
 USER = "cludale"
 DATABASE = "cludale"
 INIT_SECONDS = 60
+CONNECTIONS = 200
+"""Enough for some replicas of five services, and whoever looks in."""
 SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
-    # five services, some replicas of each, their connections, and whoever looks in
-    "max_connections": "200",
     "shared_buffers": "128MB",
     "max_wal_size": "2GB",
     "fsync": "on",
@@ -36,15 +36,18 @@ class Postgres(Part):
 
     # fast shutdown: connections are closed, a checkpoint is written
     stop_signal: ClassVar = signal.SIGINT
-    stop_seconds: ClassVar[float] = 20
+    stop_seconds: float = 20
     # immediate shutdown: ends its children too, and the next start recovers
     orphan_signal: ClassVar = signal.SIGQUIT
 
-    def __init__(self, folder: Path, *, port: int = 0, log: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, port: int = 0, log: Path | None = None, max_connections: int = CONNECTIONS
+    ) -> None:
         """Data, password and (unless said otherwise) log go into `folder`; port 0 takes a free one, once."""
         super().__init__("postgres", log or folder / "postgres.log")
         self.folder = folder.resolve()
         self.port = port or free_port()
+        self.max_connections = max_connections
 
     @property
     def url(self) -> str:
@@ -99,7 +102,8 @@ class Postgres(Part):
 
     def launch(self) -> Launch:
         """The server in the foreground."""
-        settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        chosen = {**SETTINGS, "max_connections": str(self.max_connections)}
+        settings = [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
         argv: list[str | Path] = [find("postgres"), "-D", self._cluster, "-p", str(self.port), *settings]
         # the zone of the machine may be one that PostgreSQL does not know
         return Launch(argv, {"TZ": "UTC"}, user_instead_of_root(), self.folder)

@@ -31,7 +31,7 @@ class RabbitMq(Part):
     """The broker, with the Erlang port mapper that it needs. Durable queues outlive it."""
 
     ready_seconds: ClassVar[float] = 60
-    stop_seconds: ClassVar[float] = 20
+    stop_seconds: float = 20
     stop_signal: ClassVar = signal.SIGTERM
 
     def __init__(self, folder: Path, *, port: int = 0, log: Path | None = None) -> None:

@@ -10,19 +10,20 @@ from cludale.local.free_ports import LOOPBACK, free_port, free_ports
 from cludale.local.part import Launch, Part, answers
 
 START_SECONDS = 60
-STOP_SECONDS = 30
-"""More than CLUDALE_SHUTDOWN_SECONDS by default: a service ends by itself before it is ended."""
 
 
 class ServiceProcess(Part):
     """One replica of a service. Ready when it answers and its sidecar and store are there."""
 
     ready_seconds: ClassVar[float] = START_SECONDS
-    stop_seconds: ClassVar[float] = STOP_SECONDS
 
-    def __init__(self, service: str, name: str, log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, service: str, name: str, log: Path, environment: Mapping[str, str], *, stop_seconds: float
+    ) -> None:
+        """`stop_seconds`: how long it may take to end by itself before it is ended."""
         super().__init__(name, log)
         self.service = service
+        self.stop_seconds = stop_seconds
         self.port = free_port()
         self._environment = dict(environment)
 
@@ -53,7 +54,6 @@ class GatewayProcess(Part):
     """The gateway before all replicas."""
 
     ready_seconds: ClassVar[float] = START_SECONDS
-    stop_seconds: ClassVar[float] = STOP_SECONDS
 
     def __init__(
         self,
@@ -65,9 +65,11 @@ class GatewayProcess(Part):
         token: str,
         backends: Mapping[str, list[str]],
         environment: Mapping[str, str],
+        stop_seconds: float,
     ) -> None:
         """`backends`: the addresses of each service's replicas; port 0 takes a free one."""
         super().__init__("gateway", log)
+        self.stop_seconds = stop_seconds
         self.host = host
         free, self.admin_port = free_ports(2)
         self.port = port or free
