@@ -10,6 +10,8 @@ from cludale.local.free_ports import LOOPBACK, free_port, free_ports
 from cludale.local.part import Launch, Part, answers
 
 START_SECONDS = 60
+STOP_SECONDS = 30
+"""More than CLUDALE_SHUTDOWN_SECONDS by default."""
 
 
 class ServiceProcess(Part):
@@ -18,7 +20,13 @@ class ServiceProcess(Part):
     ready_seconds: ClassVar[float] = START_SECONDS
 
     def __init__(
-        self, service: str, name: str, log: Path, environment: Mapping[str, str], *, stop_seconds: float
+        self,
+        service: str,
+        name: str,
+        log: Path,
+        environment: Mapping[str, str],
+        *,
+        stop_seconds: float = STOP_SECONDS,
     ) -> None:
         """`stop_seconds`: how long it may take to end by itself before it is ended."""
         super().__init__(name, log)
