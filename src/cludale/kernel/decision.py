@@ -1,14 +1,16 @@
 """What a pure decision returns."""
 
 from collections.abc import Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
+
+import msgspec
 
 from cludale.kernel.events import Event
 
 State = TypeVar("State")
 
 
-class Decision(NamedTuple, Generic[State]):
+class Decision(msgspec.Struct, Generic[State], frozen=True, gc=False):
     """The next state and the facts that led to it, to be committed together. No events: nothing happened."""
 
     state: State

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from cludale.kernel.events import Envelope
 from cludale.ports.outbox import Outgoing
 
@@ -19,7 +21,7 @@ class Answer(Enum):
     """Never: it goes to the dead letters."""
 
 
-class Delivery(NamedTuple):
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """One event on its way to one service. `body` is the event as it was on the wire."""
 
     event: Envelope

@@ -1,15 +1,21 @@
 """Outbox: committed events that still have to be published. The store that commits them keeps it."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
+
+from cludale.kernel.events import Envelope
 
 
-class Outgoing(NamedTuple):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A committed event, encoded. Positions rise in the order of commits."""
 
     position: int
     topic: str
     body: bytes
+    event: Envelope | None = None
+    """What `body` says, where whoever encoded it tells of it; None for what was read from a store."""
 
 
 Listener = Callable[[Sequence[Outgoing]], None]

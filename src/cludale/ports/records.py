@@ -8,6 +8,8 @@ An adapter is proven by the suite in `tests/contracts/`.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from cludale.kernel.events import Envelope
 
 IndexValue = str | int | None
@@ -35,7 +37,7 @@ class Key(NamedTuple):
     id: str
 
 
-class Stored(NamedTuple):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """A record as it was last committed. `version` counts its commits from 1."""
 
     id: str
@@ -43,14 +45,14 @@ class Stored(NamedTuple):
     body: bytes
 
 
-class Put(NamedTuple):
+class Put(msgspec.Struct, frozen=True, gc=False):
     """Write `body` if the record is still at version `expected`; 0 means that there must be none."""
 
     kind: Kind
     id: str
     body: bytes
     expected: int
-    index: tuple[IndexValue, ...] = ()  # type: ignore[assignment] # hides tuple.index, which no one asks of a Put
+    index: tuple[IndexValue, ...] = ()
     """The values of `kind.indexed`, in that order."""
 
 
@@ -61,7 +63,7 @@ class Handled(NamedTuple):
     event_id: str
 
 
-class Commit(NamedTuple):
+class Commit(msgspec.Struct, frozen=True, gc=False):
     """What becomes true together, or not at all."""
 
     partition: str

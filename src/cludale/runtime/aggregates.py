@@ -38,7 +38,7 @@ CONFLICT_RETRIES = 8
 _encode = msgspec.json.Encoder().encode
 
 
-class Versioned(NamedTuple, Generic[S]):
+class Versioned(msgspec.Struct, Generic[S], frozen=True, gc=False):
     """A state and the version of the record that it came from; 0 for none yet."""
 
     state: S

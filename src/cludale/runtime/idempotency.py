@@ -157,8 +157,8 @@ class IdempotencyKeys:
         found = await self._records.get(self.kind, [at])
         if at.id not in found:
             return _NOTHING
-        _, version, body = found[at.id]
-        return _Found(self._decoder.decode(body), version)
+        stored = found[at.id]
+        return _Found(self._decoder.decode(stored.body), stored.version)
 
     @staticmethod
     def _answer(found: _Found, key: str, fingerprint: str) -> Answered | None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Outgoing
-from cludale.ports.records import COMMITTED, AlreadyHandled, Commit, Handled, Kind, Outcome, VersionConflict
+from cludale.ports.records import COMMITTED, AlreadyHandled, Commit, Handled, Kind, Outcome, Put, VersionConflict
 
 Row = tuple[object, ...]
 """id, version, body, and the values of the kind's indexed fields."""
@@ -31,12 +31,14 @@ class Rows:
 class Plan:
     """What one transaction is to write, and what it means for each commit."""
 
-    __slots__ = ("entries", "failed", "handled", "outcomes", "rows")
+    __slots__ = ("entries", "failed", "handled", "outbox", "outcomes", "rows")
 
     def __init__(self) -> None:
         self.rows: dict[Kind, Rows] = {}
         self.handled: dict[Handled, None] = {}
         self.entries: list[Outgoing] = []
+        self.outbox: list[object] = []
+        """position, topic and body, in turn, of `entries`."""
         self.outcomes: Sequence[Outcome] = ()
         self.failed = False
         """Is there a commit that nothing was written of?"""
@@ -58,17 +60,21 @@ class Planner:
         Raises KeyError for a kind or event that the store doesn't know, ValueError for a wrong number of index values.
         """
         plan = Plan()
-        for _, puts, events, handled in commits:
-            if puts and not self._add_puts(plan, puts):
+        topics, encode = self._topics, self._encode
+        for commit in commits:
+            if not self._add_puts(plan, commit.puts):
                 return None
+            handled = commit.handled
             if handled:
                 size = len(plan.handled)
                 plan.handled.update(dict.fromkeys(handled))
                 if len(plan.handled) < size + len(handled):
                     return None
-            for event in events:
+            for event in commit.events:
                 position += 1
-                plan.entries.append(Outgoing(position, self._topics[event.type], self._encode(event)))
+                topic, body = topics[event.type], encode(event)
+                plan.entries.append(Outgoing(position, topic, body, event))
+                plan.outbox += (position, topic, body)
         plan.outcomes = (COMMITTED,) * len(commits)
         return plan
 
@@ -99,21 +105,22 @@ class Planner:
         plan.failed = len(good) < len(commits)
         return plan
 
-    def _add_puts(self, plan: Plan, puts: Sequence[tuple[Kind, str, bytes, int, Row]]) -> bool:
+    def _add_puts(self, plan: Plan, puts: Sequence[Put]) -> bool:
         """False if one of them does not follow what the batch did before."""
         kind: Kind | None = None
         rows: Rows
-        for put_kind, key, body, expected, index in puts:
-            if put_kind is not kind:
-                kind = put_kind
+        for put in puts:
+            if put.kind is not kind:
+                kind = put.kind
                 found = plan.rows.get(kind)
                 rows = plan.rows[kind] = Rows() if found is None else found
                 fresh, changed, bases = rows.fresh, rows.changed, rows.bases
                 width = self._widths[kind]
+            key, body, expected = put.id, put.body, put.expected
             rows.size += len(body)
-            row = (key, expected + 1, body, *index)
+            row = (key, expected + 1, body, *put.index)
             if len(row) != width:
-                raise ValueError(f"{key!r}: {len(index)} index values for the fields {put_kind.indexed}")
+                raise ValueError(f"{key!r}: {len(put.index)} index values for the fields {kind.indexed}")
             into = fresh if key in fresh else changed
             held = into.get(key)
             if held is not None:

@@ -75,7 +75,7 @@ class FaultyHandler:
             if answer is Answer.RETRY:
                 self._chaos.meets(Situation.TOO_EARLY)
             if self._chaos.trace.on:
-                event, _, attempt = delivery
+                event, attempt = delivery.event, delivery.attempt
                 again = f", attempt {attempt}" if attempt > 1 else ""
                 self._chaos.trace.say(self._who, f"<- {event.type} {event.id}{again}: {answer.value}")
         return answers

@@ -220,7 +220,7 @@ class Disk:
         for entry in taken:
             self.forget((entry.position,))
             self._position += 1
-            entries.append(entry._replace(position=self._position))
+            entries.append(msgspec.structs.replace(entry, position=self._position))
         self.outbox.update((entry.position, entry) for entry in entries)
         self._owners.update((entry.position, owner) for entry in entries)
         return entries

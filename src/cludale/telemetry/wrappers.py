@@ -204,7 +204,7 @@ class _Consumption:
             span = self._span(service, delivery, tracer)
             self._spans.append(span)
             if span is not None:
-                delivery = delivery._replace(event=replace(delivery.event, traceparent=span.traceparent))  # noqa: PLW2901
+                delivery = replace(delivery, event=replace(delivery.event, traceparent=span.traceparent))  # noqa: PLW2901
             self.deliveries.append(delivery)
         within = [span.traceparent for span in self._spans if span is not None]
         if within:

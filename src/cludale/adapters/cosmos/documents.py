@@ -121,8 +121,8 @@ def outbox(partition: str, owner: str, entries: Sequence[Outgoing], *, tx: str) 
         "came": as_text(last),
         "tx": tx,
         "events": [
-            {"position": as_text(position), "topic": topic, "body": content.decode()}
-            for position, topic, content in entries
+            {"position": as_text(entry.position), "topic": entry.topic, "body": entry.body.decode()}
+            for entry in entries
         ],
     }
 

@@ -317,7 +317,7 @@ class Inbound:
                     return Answer.RETRY
                 await self._sleep(wait)
             tries += 1
-            delivery = case.delivery._replace(attempt=tried.attempts + 1)
+            delivery = msgspec.structs.replace(case.delivery, attempt=tried.attempts + 1)
             (answer,) = await self._hand_over([case._replace(delivery=delivery)])
             if answer is not None:  # where the store is away, no event is to blame
                 tried = self._tried[case.key] = _Tried(tried.attempts + 1, answer)
@@ -345,11 +345,11 @@ class Inbound:
 
 
 def _next(delivery: Delivery) -> Delivery:
-    return delivery._replace(attempt=delivery.attempt + 1)
+    return msgspec.structs.replace(delivery, attempt=delivery.attempt + 1)
 
 
 def _before(delivery: Delivery) -> Delivery:
-    return delivery._replace(attempt=delivery.attempt - 1)
+    return msgspec.structs.replace(delivery, attempt=delivery.attempt - 1)
 
 
 _BADNESS = {Answer.SUCCESS: 0, Answer.DROP: 1, Answer.RETRY: 2}

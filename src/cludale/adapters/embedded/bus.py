@@ -10,6 +10,8 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
+
 from cludale.kernel.wire import Codec, Malformed
 from cludale.ports.bus import Answer, Delivery, Subscription
 from cludale.ports.clock import IdSource
@@ -102,7 +104,7 @@ class _Queue:
             batch.close()
 
     def _again(self, delivery: Delivery, batch: _Batch) -> None:
-        self._later(delivery._replace(attempt=delivery.attempt + 1), batch)
+        self._later(msgspec.structs.replace(delivery, attempt=delivery.attempt + 1), batch)
 
     def _later(self, delivery: Delivery, batch: _Batch) -> None:
         wait = self._backoff.seconds(delivery.attempt, self._ids.jitter())
@@ -171,7 +173,7 @@ class EmbeddedBus:
         pending = _Batch()
         for entry in batch:
             try:
-                event = self._codec.decode(entry.body)
+                event = entry.event or self._codec.decode(entry.body)
             except Malformed as malformed:
                 await self._dead_letters.bury(
                     self._publisher_of(entry.topic),

@@ -61,5 +61,5 @@ class Recent:
             if row is None:
                 missing.append(key)
             else:
-                found[key] = Stored(*row[:3])  # type: ignore[arg-type] # a row is id, version, body, index
+                found[key] = Stored(row[0], row[1], row[2])  # type: ignore[arg-type] # id, version, body, index
         return found, missing

@@ -144,7 +144,7 @@ class Redelivery:
                 mine = [delivery for delivery in batch if delivery.event.type in self._hears[service]]
                 answers = await self._deliver(service, mine) if mine else ()
                 delivered += [
-                    Delivered(event.id, event.type, service, answer)
-                    for (event, _, _), answer in zip(mine, answers, strict=True)
+                    Delivered(each.event.id, each.event.type, service, answer)
+                    for each, answer in zip(mine, answers, strict=True)
                 ]
         return delivered

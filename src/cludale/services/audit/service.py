@@ -94,7 +94,7 @@ class Audit:
 
     async def _record(self, deliveries: Sequence[Delivery]) -> list[Answer]:
         patience = self._patience
-        batch: list[Arrival] = [(event.id, event.causationid, attempt < patience) for event, _, attempt in deliveries]
+        batch: list[Arrival] = [(each.event.id, each.event.causationid, each.attempt < patience) for each in deliveries]
         order = causes_first(batch, self._recent.ids.__contains__)
         for _ in range(CONFLICT_RETRIES):
             if order.waiting or order.orphans:
@@ -131,8 +131,7 @@ class Audit:
         now = self._clock.now()
         puts: list[Put] = []
         for delivery, is_orphan in entries:
-            event, body, _ = delivery
-            body = body.strip()
+            event, body = delivery.event, delivery.body.strip()
             sequence += 1
             end = link(end, body)
             puts.append(store.put_entry(Entry(sequence, now, end, msgspec.Raw(body), is_orphan), event))

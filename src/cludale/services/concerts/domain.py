@@ -7,7 +7,6 @@ held until which second; so what is available follows from the time, never from 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
 
 import msgspec
 
@@ -157,7 +156,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False
     section: str
 
 
-class Seating(NamedTuple):
+class Seating(msgspec.Struct, frozen=True, gc=False):
     """A section and those of its reservations that a turn looks at."""
 
     section: Section
@@ -212,7 +211,7 @@ def _move(section: Section, reservations: dict[str, Reservation], event: Event) 
             return section
 
 
-class Hold(NamedTuple):
+class Hold(msgspec.Struct, frozen=True, gc=False):
     """Command: hold seats for somebody."""
 
     reservation_id: str
@@ -221,7 +220,7 @@ class Hold(NamedTuple):
     hold_seconds: float
 
 
-class Sell(NamedTuple):
+class Sell(msgspec.Struct, frozen=True, gc=False):
     """Command: money came for this reservation."""
 
     reservation_id: str
@@ -229,7 +228,7 @@ class Sell(NamedTuple):
     payment_round: int
 
 
-class Cancel(NamedTuple):
+class Cancel(msgspec.Struct, frozen=True, gc=False):
     """Command: the order of this reservation was cancelled; `by_wish` when somebody wanted that."""
 
     reservation_id: str
@@ -237,7 +236,7 @@ class Cancel(NamedTuple):
     by_wish: bool
 
 
-class Expire(NamedTuple):
+class Expire(msgspec.Struct, frozen=True, gc=False):
     """Command: publish that this reservation's time is over, if it is."""
 
     reservation_id: str

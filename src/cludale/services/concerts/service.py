@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+import msgspec
+
 from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.ids import same_as
 from cludale.kernel.refusals import Busy, Refusal
@@ -51,7 +53,7 @@ SWEEP_PAGES = 100
 CONCERTS_REMEMBERED = 1_000
 
 
-class Asked(NamedTuple):
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """A command waiting for its section's turn."""
 
     command: Command
@@ -64,7 +66,7 @@ class Asked(NamedTuple):
         return 1 if self.handled is None else 3
 
 
-class Done(NamedTuple):
+class Done(msgspec.Struct, frozen=True, gc=False):
     """The reservation as the turn left it, and the event that says so, if anything happened."""
 
     reservation: Reservation

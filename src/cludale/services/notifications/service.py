@@ -69,7 +69,8 @@ class Notifications:
         now = self._clock.now()
         told: list[Notification] = []
         commits: list[Commit] = []
-        for event, _, _ in deliveries:
+        for delivery in deliveries:
+            event = delivery.event
             cause = Cause.of(event)
             decision = domain.tell(event.data, cause=cause, now=now)
             notification = decision.state
@@ -121,13 +122,13 @@ class Notifications:
         found, _ = await NOTIFICATIONS.find(self._records, Query(within=(due,), order_by="dueAt", limit=limit))
         if not found:
             return [], False
-        taken = [Versioned(domain.take_up(state, now=now, limits=self._limits), version) for state, version in found]
+        taken = [Versioned(domain.take_up(each.state, now=now, limits=self._limits), each.version) for each in found]
         outcomes = await self._records.commit(
-            [Commit(state.id, (NOTIFICATIONS.put(state, version),)) for state, version in taken]
+            [Commit(each.state.id, (NOTIFICATIONS.put(each.state, each.version),)) for each in taken]
         )
         ours = [
-            Versioned(state, version + 1)
-            for (state, version), outcome in zip(taken, outcomes, strict=True)
+            Versioned(each.state, each.version + 1)
+            for each, outcome in zip(taken, outcomes, strict=True)
             if isinstance(outcome, Committed)  # else another replica was faster
         ]
         self._tell_of_failures([each.state for each in ours])
