@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 from tests.contracts.samples import CODEC, NOON, ORDER, PaymentNoted, Place, Store, key, noted, of, order
 
 from cludale.kernel.events import Cause, envelop
@@ -64,7 +65,8 @@ async def test_a_listener_is_told_of_events_once_they_are_durable_before_the_com
     store.listen(told.extend)
     await store.commit([of(events=(noted("e1"), noted("e2")))])
     assert event_ids(told) == ["e1", "e2"]
-    assert told == list(await store.pending(0, 10))
+    assert [replace(each, event=None) for each in told] == list(await store.pending(0, 10))
+    assert all(each.event in (None, CODEC.decode(each.body)) for each in told)
 
 
 async def test_a_listener_is_told_in_the_order_of_commits(store: Store) -> None:

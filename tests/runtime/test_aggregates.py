@@ -162,7 +162,7 @@ class TestAConflict:
         records.always = lambda: write_beside(store, "a", "beside")
         answers, changed = await each.handle([asked("e1", "a", "x"), asked("e2", "b", "y")])
         assert answers == [RETRY, SUCCESS]
-        assert [state.id for state, _ in changed] == ["b"]
+        assert [each.state.id for each in changed] == ["b"]
         records.always = None
         assert (await each.handle([asked("e1", "a", "x")]))[0] == [SUCCESS]
 
@@ -182,7 +182,7 @@ class TestSteps:
             await write_beside(store, id, "x")
         found = await LEDGERS.load(store, ("a", "b"))
         settled = await self.apply(records, stamp, clock, (found["a"], Step("1")), (found["b"], Step("2")))
-        assert [state.notes for state, _ in settled] == [("x", "1"), ("x", "2")]
+        assert [each.state.notes for each in settled] == [("x", "1"), ("x", "2")]
         assert [event.causationid for event in await written(store)] == ["e0", "e0"]
 
     async def test_a_step_without_an_effect_is_not_committed_and_yet_settled(
@@ -199,9 +199,9 @@ class TestSteps:
         await write_beside(store, "a", "x")
         known = await LEDGERS.one(store, "a")
         records.meddle = lambda: write_beside(store, "a", "beside")
-        ((state, version),) = await self.apply(records, stamp, clock, (known, Step("1")))
-        assert state.notes == ("x", "beside", "1")
-        assert version == 3
+        (left,) = await self.apply(records, stamp, clock, (known, Step("1")))
+        assert left.state.notes == ("x", "beside", "1")
+        assert left.version == 3
 
     async def test_a_step_that_another_made_needless_changes_nothing(
         self, records: Meddled, stamp: Stamp, clock: ManualClock, store: SqliteStore
@@ -209,8 +209,8 @@ class TestSteps:
         await write_beside(store, "a", "x")
         known = await LEDGERS.one(store, "a")
         records.meddle = lambda: write_beside(store, "a", "1")
-        ((state, _),) = await self.apply(records, stamp, clock, (known, Step("1")))
-        assert state.notes == ("x", "1")
+        (left,) = await self.apply(records, stamp, clock, (known, Step("1")))
+        assert left.state.notes == ("x", "1")
         assert await written(store) == []
 
     async def test_one_that_meets_conflicts_without_an_end_is_left_out(
@@ -246,6 +246,6 @@ class TestAStore:
             for i in range(count):
                 await write_beside(store, id, str(i))
         found, page = await LEDGERS.find(store, Query(within=[Range("size", since=2)], order_by="size"))
-        assert [state.id for state, _ in found] == ["c", "b"]
-        assert [version for _, version in found] == [2, 3]
+        assert [each.state.id for each in found] == ["c", "b"]
+        assert [each.version for each in found] == [2, 3]
         assert page.next is None

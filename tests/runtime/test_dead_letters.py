@@ -23,7 +23,8 @@ async def test_a_letter_is_kept_whole_and_logged(
 ) -> None:
     clock.advance(60)
     await bury(letters, "notifications", "event-1", b'{"id":"event-1"}')
-    ((letter, _),), following = await letters.waiting()
+    (held,), following = await letters.waiting()
+    letter = held.state
     assert (letter.consumer, letter.event_type, letter.event_id) == ("notifications", "OrderPaid", "event-1")
     assert (letter.reason, letter.attempts, letter.body) == ("broken", 20, '{"id":"event-1"}')
     assert letter.buried_at == NOON + timedelta(seconds=60)
@@ -52,6 +53,7 @@ async def test_letters_are_looked_through_by_consumer_a_page_at_a_time(letters: 
 
 async def test_bytes_that_are_no_text_are_kept_as_far_as_they_are(letters: DeadLetters, store: SqliteStore) -> None:
     await bury(letters, "bus", "asks.7", b"\xff{")
-    ((letter, _),), _ = await letters.waiting()
+    (held,), _ = await letters.waiting()
+    letter = held.state
     assert letter.body == "\ufffd{"
     assert (await LETTERS.one(store, letter.id)).state == letter

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from cludale.adapters.dapr import inbound
 from cludale.adapters.embedded import bus as embedded_bus
@@ -249,8 +250,8 @@ def _(stack: ExitStack) -> None:
                 return turn.results
             section, reservations = await self._load(key, [put.id for put in turn.commit.puts])
             versions = {key.partition: section.version} | {id: each.version for id, each in reservations.items()}
-            puts = [put._replace(expected=versions.get(put.id, 0)) for put in turn.commit.puts]
-            turn.commit = turn.commit._replace(puts=puts)
+            puts = [replace(put, expected=versions.get(put.id, 0)) for put in turn.commit.puts]
+            turn.commit = replace(turn.commit, puts=puts)
         raise Busy("too many conflicts")
 
     swap(stack, concerts_service.Concerts, "_take_turn", wrong)
@@ -336,10 +337,10 @@ def _(stack: ExitStack) -> None:
     async def wrong(self: Any, commits: Sequence[Commit]) -> Sequence[Outcome]:
         def current(put: Put, partition: str) -> Put:
             stored = self.disk.get(put.kind, [Key(partition, put.id)]).get(put.id)
-            return put._replace(expected=stored.version if stored else 0)
+            return replace(put, expected=stored.version if stored else 0)
 
         return await right(
-            self, [each._replace(puts=[current(put, each.partition) for put in each.puts]) for each in commits]
+            self, [replace(each, puts=[current(put, each.partition) for put in each.puts]) for each in commits]
         )
 
     swap(stack, FaultyStore, "commit", wrong)
@@ -370,7 +371,7 @@ def _(stack: ExitStack) -> None:
     right = FaultyStore.commit
 
     async def wrong(self: Any, commits: Sequence[Commit]) -> Sequence[Outcome]:
-        outcomes = await right(self, [commit._replace(events=()) for commit in commits])
+        outcomes = await right(self, [replace(commit, events=()) for commit in commits])
         told = [
             Commit(commit.partition, events=commit.events)
             for commit, outcome in zip(commits, outcomes, strict=True)
@@ -857,7 +858,7 @@ def _(stack: ExitStack) -> None:
 
     def wrong(entry: Any, event: Envelope) -> Put:
         put = right(entry, event)
-        return put._replace(id=f"{put.id}.{entry.sequence}")
+        return replace(put, id=f"{put.id}.{entry.sequence}")
 
     swap(stack, audit_store, "put_entry", wrong)
     swap(stack, audit_service._Recent, "add", lambda self, ids: None)

@@ -13,7 +13,7 @@ from cludale.adapters.cosmos.account import ContainerMissing, Limits
 from cludale.adapters.cosmos.layout import Container
 from cludale.adapters.cosmos.store import CosmosStore
 from cludale.ports.outbox import Outgoing
-from cludale.ports.records import COMMITTED, AlreadyHandled, Commit, Query, StoreUnavailable, VersionConflict
+from cludale.ports.records import COMMITTED, AlreadyHandled, Commit, Query, Stored, StoreUnavailable, VersionConflict
 
 CONTAINER = Container("orders", [field for kind in KINDS for field in kind.indexed])
 QUICK = Limits(request_seconds=3, throttled_seconds=2)
@@ -149,7 +149,7 @@ class TestLostAnswers:
         await store.commit([of(order("a"))])
         double.lose_answer(kind="replace")
         assert list(await store.commit([of(order("a", 1, b"two"))])) == [COMMITTED]
-        assert (await store.get(ORDER, [key("a")]))["a"] == ("a", 2, b"two")
+        assert (await store.get(ORDER, [key("a")]))["a"] == Stored("a", 2, b"two")
 
     async def test_one_that_was_not_written_and_not_answered_is_sent_again(
         self, store: CosmosStore, double: CosmosDouble

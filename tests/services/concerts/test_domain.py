@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from tests.fakes import NOON
 
+from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
 from cludale.ports.seats import HoldEnded, NotOnSale, OverTheLimit, SeatsUnavailable, SectionNotFound
 from cludale.services.concerts import domain
@@ -162,15 +163,15 @@ class TestHolding:
 
     def test_the_same_hold_again_is_the_same_hold(self) -> None:
         seating = after((hold("a"), 0))
-        assert decide(seating, hold("a"), at(1)) == (seating, ())
+        assert decide(seating, hold("a"), at(1)) == Decision(seating)
 
     def test_the_same_hold_is_found_again_when_nothing_is_left(self) -> None:
         seating = after((hold("a", 10), 0))
-        assert decide(seating, hold("a", 10), at(1)) == (seating, ())
+        assert decide(seating, hold("a", 10), at(1)) == Decision(seating)
 
     def test_a_sold_hold_is_still_there_when_asked_for_again(self) -> None:
         seating = after((hold("a"), 0), (sell("a"), 1))
-        assert decide(seating, hold("a"), at(9999)) == (seating, ())
+        assert decide(seating, hold("a"), at(9999)) == Decision(seating)
 
     @pytest.mark.parametrize("swept", [True, False])
     def test_a_hold_that_ended_is_not_held_a_second_time(self, swept: bool) -> None:
@@ -214,16 +215,16 @@ class TestExpiry:
 
     def test_a_hold_that_goes_on_does_not_expire(self) -> None:
         seating = after((hold("a"), 0))
-        assert decide(seating, expire("a"), at(599.999)) == (seating, ())
+        assert decide(seating, expire("a"), at(599.999)) == Decision(seating)
 
     @pytest.mark.parametrize("end", [sell("a"), cancel("a", by_wish=True)])
     def test_what_was_sold_or_given_back_does_not_expire(self, end: Command) -> None:
         seating = after((hold("a"), 0), (end, 1))
-        assert decide(seating, expire("a"), at(9999)) == (seating, ())
+        assert decide(seating, expire("a"), at(9999)) == Decision(seating)
 
     def test_expiring_twice_is_expiring_once(self) -> None:
         seating = after((hold("a"), 0), (expire("a"), 600))
-        assert decide(seating, expire("a"), at(601)) == (seating, ())
+        assert decide(seating, expire("a"), at(601)) == Decision(seating)
 
     def test_holds_that_end_in_the_same_second_end_one_by_one(self) -> None:
         seating = after((hold("a", 3), 0), (hold("b", 4), 0), (sell("a"), 1))
@@ -247,7 +248,7 @@ class TestSelling:
 
     def test_money_that_comes_twice_sells_once(self) -> None:
         seating = after((hold("a"), 0), (sell("a"), 1))
-        assert decide(seating, sell("a"), at(2)) == (seating, ())
+        assert decide(seating, sell("a"), at(2)) == Decision(seating)
 
     def test_money_for_no_reservation_waits_for_it(self) -> None:
         with pytest.raises(UnknownReservation):
@@ -290,7 +291,7 @@ class TestLateMoney:
 
     def test_it_gets_seats_once_however_often_it_comes(self) -> None:
         seating = after((hold("a", 4), 0), (sell("a"), 601))
-        assert decide(seating, sell("a"), at(602)) == (seating, ())
+        assert decide(seating, sell("a"), at(602)) == Decision(seating)
 
     def test_after_a_decline_a_new_round_of_payment_gets_seats_again(self) -> None:
         seating = after((hold("a", 4), 0), (cancel("a", by_wish=False), 1))

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from tests.fakes import NOON
 
+from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
 from cludale.ports.contacts import Contact
 from cludale.ports.seats import SeatsHeld
@@ -97,7 +98,7 @@ def test_a_paid_order_is_a_ticket() -> None:
 
 
 def test_a_paid_order_is_paid_once() -> None:
-    assert domain.pay(PAID, reservation_id="reservation-1") == (PAID, ())
+    assert domain.pay(PAID, reservation_id="reservation-1") == Decision(PAID)
 
 
 def test_other_seats_that_late_money_got_are_the_orders_seats() -> None:
@@ -120,7 +121,7 @@ def test_an_order_that_failed_by_itself_can_still_be_paid(reason: CancelReason) 
 @pytest.mark.parametrize("reason", WISHES)
 def test_an_order_that_somebody_wished_cancelled_stays_cancelled(reason: CancelReason) -> None:
     off = domain.cancel(RESERVED, reason).state
-    assert domain.pay(off, reservation_id="reservation-1") == (off, ())
+    assert domain.pay(off, reservation_id="reservation-1") == Decision(off)
 
 
 @pytest.mark.parametrize("order", [PENDING, RESERVED])
@@ -138,7 +139,7 @@ def test_an_order_that_waits_for_money_or_seats_fails(order: Order, reason: Canc
 
 @pytest.mark.parametrize("order", [PAID, IN_STATE[Status.CANCELLED]])
 def test_an_order_that_is_settled_does_not_fail(order: Order) -> None:
-    assert domain.fail(order, CancelReason.PAYMENT_FAILED) == (order, ())
+    assert domain.fail(order, CancelReason.PAYMENT_FAILED) == Decision(order)
 
 
 @pytest.mark.parametrize("reason", WISHES)
@@ -157,7 +158,7 @@ def test_a_wish_cancels_any_order(order: Order, reason: CancelReason) -> None:
 @pytest.mark.parametrize("first", WISHES)
 def test_a_second_wish_changes_nothing(first: CancelReason, second: CancelReason) -> None:
     off = domain.cancel(PAID, first).state
-    assert domain.cancel(off, second) == (off, ())
+    assert domain.cancel(off, second) == Decision(off)
 
 
 def test_a_wish_closes_an_order_that_had_failed_by_itself() -> None:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from tests.fakes import NOON
 
+from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.services.orders.events import CancelReason, OrderCancelled, TicketReserved
@@ -80,7 +81,7 @@ class TestBeginning:
 
     @pytest.mark.parametrize("payment", IN_STATE.values(), ids=list(IN_STATE))
     def test_a_payment_begins_once(self, payment: Payment) -> None:
-        assert domain.begin(payment, TICKET, cause=CAUSE, now=at(9), limits=LIMITS) == (payment, ())
+        assert domain.begin(payment, TICKET, cause=CAUSE, now=at(9), limits=LIMITS) == Decision(payment)
 
 
 class TestCharging:
@@ -187,7 +188,7 @@ class TestTheEndOfTheHold:
 
     def test_voiding_twice_fails_it_once(self) -> None:
         failed = domain.voided(CLOSING, returned=True).state
-        assert domain.voided(failed, returned=False) == (failed, ())
+        assert domain.voided(failed, returned=False) == Decision(failed)
 
 
 class TestANewRound:
@@ -228,8 +229,8 @@ class TestCancelling:
         assert back.events == (
             PaymentRefunded(payment_id="payment-1", order_id="order-1", concert_id="concert-1", amount=TOTAL, round=1),
         )
-        assert domain.refunded(back.state) == (back.state, ())
-        assert domain.order_cancelled(back.state, off(), cause=WISH, now=at(2)) == (back.state, ())
+        assert domain.refunded(back.state) == Decision(back.state)
+        assert domain.order_cancelled(back.state, off(), cause=WISH, now=at(2)) == Decision(back.state)
 
     def test_a_failed_payment_is_not_tried_anew(self) -> None:
         decision = domain.order_cancelled(DECLINED, off(), cause=WISH, now=at(1))
@@ -240,7 +241,7 @@ class TestCancelling:
     def test_a_cancellation_that_comes_before_the_payment_forbids_it(self) -> None:
         decision = domain.order_cancelled(None, off(), cause=WISH, now=at(1))
         assert decision is not None
-        assert domain.begin(decision.state, TICKET, cause=CAUSE, now=at(2), limits=LIMITS) == (decision.state, ())
+        assert domain.begin(decision.state, TICKET, cause=CAUSE, now=at(2), limits=LIMITS) == Decision(decision.state)
         with pytest.raises(PaymentClosed):
             domain.retry(decision.state, method=None, cause=WISH, now=at(3), limits=LIMITS, hold=HOLD)
 
@@ -249,14 +250,14 @@ class TestCancelling:
 
     @pytest.mark.parametrize("reason", [reason for reason in CancelReason if not reason.is_wish])
     def test_an_order_that_failed_by_itself_asks_nothing_of_its_payment(self, reason: CancelReason) -> None:
-        assert domain.order_cancelled(DECLINED, off(reason), cause=WISH, now=at(1)) == (DECLINED, ())
+        assert domain.order_cancelled(DECLINED, off(reason), cause=WISH, now=at(1)) == Decision(DECLINED)
         assert domain.order_cancelled(None, off(reason), cause=WISH, now=at(1)) is None
 
 
 class TestRefunding:
     @pytest.mark.parametrize("payment", [begun(), DECLINED, REFUNDING, REFUNDED])
     def test_only_money_that_was_taken_goes_back(self, payment: Payment) -> None:
-        assert domain.refund(payment, cause=WISH, now=at(1)) == (payment, ())
+        assert domain.refund(payment, cause=WISH, now=at(1)) == Decision(payment)
 
     @pytest.mark.parametrize("payment", [REFUNDING, CLOSING])
     def test_a_give_back_without_an_answer_is_tried_later(self, payment: Payment) -> None:
