@@ -28,6 +28,8 @@ GATHER_SECONDS = 0.001
 threads), so under load fewer and larger ones are faster for everybody; an idle store never waits."""
 BUSY_ITEMS = 8
 """A store is busy when the last batch had this many items: a lone order makes batches of one or two."""
+ENOUGH_ITEMS = 64
+"""When so many wait, more would hardly make each of them cheaper, and the disk would be idle meanwhile."""
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -83,7 +85,7 @@ class GroupCommit(Generic[Item, Result]):
     async def _run(self) -> None:
         try:
             while self._waiting:
-                if self._last_size >= BUSY_ITEMS:
+                if self._last_size >= BUSY_ITEMS and self._queued < ENOUGH_ITEMS:
                     await asyncio.sleep(GATHER_SECONDS)
                 await self._write_calls(self._take())
         finally:
