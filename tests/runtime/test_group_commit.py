@@ -6,7 +6,11 @@ from collections.abc import Sequence
 import pytest
 
 from cludale.ports.records import StoreUnavailable
-from cludale.runtime.group_commit import GroupCommit
+from cludale.runtime import group_commit
+from cludale.runtime.group_commit import ENOUGH_ITEMS, GroupCommit
+
+LONG_SECONDS = 0.2
+"""Longer than a few turns of the loop take on a machine that is busy with other work."""
 
 
 class Ledger:
@@ -163,7 +167,8 @@ async def test_closing_writes_what_waits_and_refuses_what_comes() -> None:
     await group.close()
 
 
-async def test_a_busy_store_gathers_for_a_moment_and_an_idle_one_does_not() -> None:
+async def test_a_busy_store_gathers_for_a_moment_and_an_idle_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "GATHER_SECONDS", LONG_SECONDS)
     ledger = Ledger()
     group = GroupCommit(ledger.write)
     await group.submit(list(range(100)))
@@ -176,3 +181,12 @@ async def test_a_busy_store_gathers_for_a_moment_and_an_idle_one_does_not() -> N
     alone = asyncio.create_task(group.submit([4]))
     await turns(10)
     assert alone.done()
+
+
+async def test_a_busy_store_for_which_enough_waits_does_not_wait_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "GATHER_SECONDS", LONG_SECONDS)
+    group = GroupCommit(Ledger().write)
+    await group.submit(list(range(100)))
+    enough = asyncio.create_task(group.submit(list(range(ENOUGH_ITEMS))))
+    await turns(10)
+    assert enough.done()
