@@ -1,10 +1,21 @@
 """What /metrics shows and what is sent are one and the same."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, MetricsData, NumberDataPoint
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
+from cludale.kernel.events import Envelope
+from cludale.ports.bus import Answer, Delivery
+from cludale.services.concerts.events import SeatsReleased, SeatsSold
+from cludale.services.orders.events import OrderPaid
 from cludale.telemetry.measures import Measures
 from cludale.telemetry.metrics import Snapshots
+from cludale.telemetry.spans import Tracer
+from cludale.telemetry.wrappers import watched_handler
 
 
 def points(data: MetricsData, name: str) -> list[NumberDataPoint | HistogramDataPoint]:
@@ -40,3 +51,39 @@ def test_totals_go_on_and_deltas_begin_anew() -> None:
 def test_what_has_not_happened_yet_is_not_sent() -> None:
     data = Snapshots(Resource({}), deltas=False).of(Measures().families())
     assert data.resource_metrics[0].scope_metrics[0].metrics == []
+
+
+async def test_lag_is_that_of_each_subscription() -> None:
+    measures = Measures()
+    tracer = Tracer({"audit": Resource({})}, ALWAYS_OFF, lambda _: None)
+
+    async def handle(deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+        return [Answer.SUCCESS for _ in deliveries]
+
+    handler = watched_handler("audit", handle, tracer, measures)
+    now = datetime.now(UTC)
+    ages = [(SeatsSold, 3), (OrderPaid, 100), (SeatsReleased, 40)]
+    await handler([delivery(type_.__name__, now - timedelta(seconds=age)) for type_, age in ages])
+    found = {
+        sample.labels["topic"]: sample.value
+        for sample in measures.lag.family().samples
+        if sample.name.endswith("_sum") and sample.labels["service"] == "audit"
+    }
+    assert found == {"order-events": pytest.approx(100, abs=5), "concert-events": pytest.approx(40, abs=5)}
+
+
+def delivery(type_: str, time: datetime) -> Delivery:
+    return Delivery(
+        Envelope(
+            specversion="1.0",
+            id="e-1",
+            type=type_,
+            source="a-service",
+            subject="s-1",
+            time=time,
+            datacontenttype="application/json",
+            dataversion="1",
+            data=None,
+        ),
+        b"",
+    )

@@ -1,5 +1,6 @@
 """The on-sale workbook, releases and alerts ask for nothing that the code does not emit."""
 
+import asyncio
 import json
 import re
 from datetime import UTC, datetime
@@ -8,11 +9,15 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.adapters.cosmos.double import KEY, running_double
 from tests.infra.templates import deployed
 from tests.served import Served
 from tests.telemetry.receiver import Receiver
 from tests.telemetry.test_one_order import buy, wait_for
 
+from cludale.adapters.cosmos import layout
+from cludale.adapters.cosmos.store import CosmosStore
+from cludale.kernel.wire import Codec
 from cludale.release.azure_commands import dead_letters, slowest_requests
 from cludale.services.catalogue import CATALOGUE
 from cludale.telemetry.measures import Measures
@@ -56,7 +61,22 @@ def shown(watched: Served, receiver: Receiver) -> dict[str, set[str]]:
     for measure in vars(Measures()).values():
         assert measure.name in families
         families[measure.name] |= set(measure.labels)
+    for written in asyncio.run(_shown_of_cosmos()):
+        name, _, labels = written.partition("{")
+        families.setdefault(name.removesuffix("_total"), set()).update(re.findall(r"(\w+)=", labels))
     return families
+
+
+async def _shown_of_cosmos() -> list[str]:
+    """What a store in Cosmos DB shows; the server here is over SQLite."""
+    async with running_double() as double:
+        container = layout.SERVICE_CONTAINERS[0]
+        store = CosmosStore(double.endpoint, KEY, Codec(CATALOGUE), container, database=layout.DATABASE)
+        await store.start()
+        try:
+            return list(store.gauges())
+        finally:
+            await store.close()
 
 
 @pytest.mark.parametrize("title", QUERIES)
@@ -113,3 +133,15 @@ def test_the_workbook_is_one_that_application_insights_reads() -> None:
         if item["type"] == 3:
             assert item["content"]["version"] == "KqlItem/1.0"
             assert item["content"]["timeContextFromParameter"] == "TimeRange"
+
+
+def test_what_is_asked_of_the_broker_itself_is_what_alerts_ask_too() -> None:
+    items = json.loads(WORKBOOK.read_text())["items"]
+    asked = {each["metric"] for item in items if item["type"] == 10 for each in item["content"]["metrics"]}
+    known = {
+        f"{each['metricNamespace'].lower()}--{each['metricName']}"
+        for alert in deployed("prod").of("Microsoft.Insights/metricAlerts")
+        for each in alert.body["properties"]["criteria"].get("allOf", [])
+    }
+    assert asked == {"microsoft.servicebus/namespaces--ActiveMessages"}
+    assert asked <= known

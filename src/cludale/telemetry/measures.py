@@ -91,8 +91,8 @@ class Measures:
         )
         self.handled = Counter("cludale_events_handled", "Deliveries answered.", "service", "answer")
         self.lag = Histogram(
-            "cludale_delivery_lag_seconds", "The age of the oldest event in a batch when it was handled.",
-            SECONDS, "service",
+            "cludale_delivery_lag_seconds", "The age of the oldest event of a topic in a batch when it was handled.",
+            SECONDS, "service", "topic",
         )  # fmt: skip
         self.publish_seconds = Histogram(
             "cludale_publish_seconds", "What it took until the bus had taken a batch of events.", SECONDS

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from datetime import datetime
 from operator import attrgetter
 from time import perf_counter, time, time_ns
 from typing import Protocol, TypeVar
@@ -31,6 +32,7 @@ from cludale.ports.records import (
 )
 from cludale.ports.seats import HoldWish, Seats, SeatsHeld
 from cludale.ports.tracing import TRACEPARENT
+from cludale.services.catalogue import CATALOGUE
 from cludale.telemetry.measures import Measures
 from cludale.telemetry.spans import Span, Tracer
 
@@ -246,9 +248,9 @@ def watched_handler(service: str, handler: Handler, tracer: Tracer, measures: Me
 
     async def handle(deliveries: Sequence[Delivery]) -> Sequence[Answer]:
         begun = perf_counter()
-        oldest = min((delivery.event.time for delivery in deliveries), default=None)
-        if oldest is not None:
-            measures.lag.add(max(0.0, time() - oldest.timestamp()), service)
+        now = time()
+        for topic, oldest in _oldest(deliveries).items():
+            measures.lag.add(max(0.0, now - oldest.timestamp()), service, topic)
         consumption = _Consumption(service, deliveries, tracer)
         token = TRACEPARENT.set(consumption.traceparent)
         answers: Sequence[Answer] = ()
@@ -269,6 +271,16 @@ def watched_handler(service: str, handler: Handler, tracer: Tracer, measures: Me
                 measures.handled.add(service, answer.value, by=count)
 
     return handle
+
+
+def _oldest(deliveries: Sequence[Delivery]) -> Mapping[str, datetime]:
+    """When the oldest event of each topic was; the embedded bus mixes topics."""
+    oldest: dict[str, datetime] = {}
+    for delivery in deliveries:
+        topic, at = CATALOGUE.topic_of(delivery.event.type).name, delivery.event.time
+        if topic not in oldest or at < oldest[topic]:
+            oldest[topic] = at
+    return oldest
 
 
 class _Head(msgspec.Struct, gc=False):
