@@ -114,6 +114,9 @@ param logRetentionDays int = 30
 @description('The most gigabytes of logs a day; -1 for no limit.')
 param logDailyCapGb int = -1
 
+@description('The share of traces that is recorded, from 0 to 1. All of them cost more CPU than the orders.')
+param traceShare string = '1.0'
+
 @description('Who is told when something is wrong.')
 param alertEmail string
 
@@ -280,6 +283,7 @@ module apps 'modules/app.bicep' = [for (service, i) in catalogue.services: if (w
     serviceBusName: serviceBus.outputs.name
     keyVaultUri: keyVault.outputs.uri
     applicationInsightsName: observability.outputs.applicationInsightsName
+    traceShare: traceShare
     smtpHost: smtpHost
     smtpUser: smtpUser
     smtpFrom: smtpFrom

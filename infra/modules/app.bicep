@@ -45,6 +45,9 @@ param keyVaultUri string
 @description('Application Insights.')
 param applicationInsightsName string
 
+@description('The share of traces that is recorded, from 0 to 1.')
+param traceShare string
+
 @description('The mail server; empty for none.')
 param smtpHost string
 
@@ -172,6 +175,14 @@ var variables = [
   {
     name: 'OTEL_SERVICE_NAME'
     value: service.name
+  }
+  {
+    name: 'OTEL_TRACES_SAMPLER'
+    value: 'parentbased_traceidratio'
+  }
+  {
+    name: 'OTEL_TRACES_SAMPLER_ARG'
+    value: traceShare
   }
   {
     name: 'APPLICATIONINSIGHTS_CONNECTION_STRING'

@@ -21,3 +21,4 @@ param memory = '2Gi'
 param minReplicas = 2
 param maxReplicas = 20
 param logRetentionDays = 90
+param traceShare = '0.1'

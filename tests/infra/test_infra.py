@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped] # it has no types of its own
+from opentelemetry.sdk.trace import TracerProvider
 from tests.infra.templates import ENVIRONMENTS, INFRA, RUNNING, empty, running
 from tools.infra import catalogue
 from tools.infra.bicep.evaluate import Resource, with_parameters
@@ -33,7 +34,10 @@ HEARS = {
     "audit": audit.HEARS,
 }
 SENDER, RECEIVER = "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39", "4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0"
-NOT_OURS = {"AZURE_CLIENT_ID", "OTEL_SERVICE_NAME", "APPLICATIONINSIGHTS_CONNECTION_STRING"}
+NOT_OURS = {
+    "AZURE_CLIENT_ID", "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+}  # fmt: skip
 """Variables that the Azure and OpenTelemetry libraries read."""
 
 GLOBAL_NAMES = {
@@ -311,6 +315,25 @@ def test_components_are_for_named_apps_and_hold_no_key(environment: str) -> None
         names = {each["name"] for each in properties["metadata"]}
         assert "connectionString" not in names
         assert not any("secretRef" in each for each in properties["metadata"])
+
+
+def test_events_go_through_the_component_that_the_code_names(environment: str) -> None:
+    components = running(environment).of("Microsoft.App/managedEnvironments/daprComponents")
+    assert [each.name for each in components] == [Settings().pubsub]
+    for app in running(environment).of("Microsoft.App/containerApps"):
+        assert "CLUDALE_PUBSUB" not in _variables(app)
+
+
+def test_the_share_of_traces_that_is_recorded_is_one_that_the_library_understands(
+    environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for app in running(environment).of("Microsoft.App/containerApps"):
+        for name in ("OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"):
+            monkeypatch.setenv(name, _variables(app)[name])
+        share = float(_variables(app)["OTEL_TRACES_SAMPLER_ARG"])
+        assert 0 < share <= 1
+        sampler = TracerProvider(shutdown_on_exit=False).sampler
+        assert f"root:TraceIdRatioBased{{{share}}}" in sampler.get_description()
 
 
 def test_deliveries_are_retried_as_they_are_everywhere(environment: str) -> None:

@@ -4,11 +4,13 @@
 """
 
 import argparse
+import json
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from tools.azure_costs.model import STANDARD_CREDITS, Assumed, bill, messages_of_an_order
+from tools.azure_costs.model import PRICES, STANDARD_CREDITS, Assumed, bill, messages_of_an_order
 
 RU_AN_ORDER = 151.0
 """From docs/cosmos.md: computed from measured operations and sizes, 100 orders in flight; without indexing. One order
@@ -30,6 +32,8 @@ def tables(given: Mapping[str, Any]) -> str:
     """The tables, as Markdown, with some of the assumptions replaced."""
     messages = messages_of_an_order()
     text = [
+        f"Dates of the prices: {dates()}.",
+        "",
         f"A bought order is {messages} operations at the broker: Service Bus Standard, which allows "
         f"{STANDARD_CREDITS:,} a second, throttles past {STANDARD_CREDITS / messages:.0f} orders a second.",
     ]
@@ -39,6 +43,13 @@ def tables(given: Mapping[str, Any]) -> str:
         text += [f"| {line.what} | {line.usd:,.2f} | {line.how} |" for line in lines]
         text += [f"| **together** | **{sum(line.usd for line in lines):,.0f}** | |"]
     return "\n".join(text) + "\n"
+
+
+def dates() -> str:
+    """From when the prices are, and how many of them."""
+    prices = json.loads(PRICES.read_text(encoding="utf-8"))["prices"]
+    found = Counter(price["date"] for price in prices.values())
+    return "; ".join(f"{date} ({count} of {len(prices)})" for date, count in sorted(found.items(), reverse=True))
 
 
 def main() -> int:

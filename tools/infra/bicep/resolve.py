@@ -1,6 +1,7 @@
 """What the Bicep compiler would say of names: every symbol, module, parameter and output, without computing anything.
 
-Property names and API versions are looked at in `arm.py`, values in `evaluate.py`. The compiler itself says more.
+Property names and API versions are looked up by `tools.arm_types`, values computed in
+`evaluate.py`. The compiler itself says more.
 """
 
 import re
