@@ -19,6 +19,7 @@ from tests.served import Served, environment
 
 STARTED_SECONDS = 120
 STOPPED_SECONDS = 120
+GONE_SECONDS = 30
 BACK_SECONDS = 90
 """How long a part that was killed may take until all of the platform is ready again."""
 
@@ -55,6 +56,12 @@ class Apart(Served):
 
         assert eventually(is_back, seconds=BACK_SECONDS), f"{name} did not come back"
 
+    def kill_all(self) -> None:
+        """SIGKILL to `cludale up` itself, with which all of its parts end: wait until the last one is gone."""
+        pids = [part["pid"] for part in self.state()["parts"]]
+        self.process.kill()
+        assert eventually(lambda: not any(_lives(pid) for pid in pids), seconds=GONE_SECONDS), "something outlived it"
+
     def restart(self, *names: str) -> None:
         """`cludale up restart`."""
         subprocess.run(
@@ -66,11 +73,20 @@ class Apart(Served):
         )
 
 
+def _lives(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
 @contextmanager
 def apart(folder: Path, *, replicas: Sequence[str], settings: Mapping[str, str] = HASTE) -> Iterator[Apart]:
     """The platform over `folder` on a free port; what it says goes to `<folder>.log`. Raises Stillborn."""
     for program in ("daprd", "nats-server", "postgres"):
         need(program)
+    (folder / "up.json").unlink(missing_ok=True)  # of one that was killed
     wishes = [part for wish in replicas for part in ("--replicas", wish)]
     with Path(f"{folder}.log").open("ab") as log:
         process = subprocess.Popen(
