@@ -9,6 +9,7 @@ import pytest
 import yaml  # type: ignore[import-untyped] # it has no types of its own
 from tests.parts import need
 
+from cludale.adapters.dapr.publisher import PUBLISH_SECONDS
 from cludale.adapters.dapr.subscriptions import dead_letter_topic, topics_heard
 from cludale.cli import app as command_line
 from cludale.compose import HEARS, SERVICES
@@ -102,6 +103,23 @@ def test_every_component_that_is_heard_tries_again_and_gives_up_in_the_end() -> 
     for name in heard:
         retry = RESILIENCY["policies"]["retries"][targets[name]["inbound"]["retry"]]
         assert 1 <= retry["maxRetries"] <= 100
+
+
+@pytest.mark.parametrize("name", ["publish", "state"])
+def test_what_goes_to_broker_and_store_is_tried_again_after_waits_that_grow(name: str) -> None:
+    retry = RESILIENCY["policies"]["retries"][name]
+    assert retry["policy"] == "exponential"
+    assert seconds(retry["maxInterval"]) <= 5
+
+
+def test_a_sidecar_is_through_with_a_publish_before_the_app_gives_it_up() -> None:
+    retry, timeout = RESILIENCY["policies"]["retries"]["publish"], RESILIENCY["policies"]["timeouts"]["publish"]
+    tries = 1 + retry["maxRetries"]
+    assert tries * seconds(timeout) + retry["maxRetries"] * seconds(retry["maxInterval"]) < PUBLISH_SECONDS
+
+
+def seconds(duration: str) -> float:
+    return float(duration.removesuffix("s"))
 
 
 def test_an_app_may_read_its_own_secrets_only() -> None:
