@@ -40,6 +40,7 @@ test: $(VENV)/.checks parts $(CHECKOV) $(AZURE_CLI) ## Check everything: ruff, m
 	$(BIN)/pytest $(PYTEST_ARGS)
 	JOURNEYS_SHAPE=nats $(BIN)/pytest tests/journeys $(PYTEST_ARGS)
 	JOURNEYS_SHAPE=rabbitmq $(BIN)/pytest tests/journeys/test_buying.py $(PYTEST_ARGS)
+	JOURNEYS_STORE=cosmos $(BIN)/pytest $(foreach journey,buying cancelling paying keys,tests/journeys/test_$(journey).py) $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.checks parts ## Hurt the server in more ways, for some minutes: crashes, disks, races, overload
 	RELIABILITY_SCALE=slow $(BIN)/pytest tests/faults $(PYTEST_ARGS)
