@@ -1,16 +1,19 @@
 """The stores that the suites run over. A new adapter adds its place here: a fixture, and its name in STORES."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from azure.cosmos.aio import CosmosClient
 from tests.adapters.cosmos.double import KEY, running_double
+from tests.adapters.cosmos.emulator import EMULATOR_KEY, running_emulator
 from tests.adapters.dapr.state.parts import IN_MEMORY, in_postgres, state_sidecar
 from tests.contracts.samples import CODEC, KINDS, Place, Store
 
+from cludale.adapters.cosmos.account import Limits
 from cludale.adapters.cosmos.layout import Container
 from cludale.adapters.cosmos.store import CosmosStore
 from cludale.adapters.dapr.sidecar import Sidecar
@@ -29,6 +32,35 @@ if os.environ.get("CLUDALE_TEST_STATE_IN_POSTGRES"):  # minutes: a database and 
     WITHOUT_OUTBOX.append("state_in_postgres_place")
 if os.environ.get("CLUDALE_TEST_COSMOS_ENDPOINT"):
     STORES.append("cosmos_account_place")
+
+IN_THE_EMULATOR = {
+    "test_committed_events_are_pending_in_the_order_of_commits",
+    "test_an_entry_is_the_event_on_the_wire_and_its_topic",
+    "test_events_of_a_failed_commit_are_not_pending_and_leave_no_trace",
+    "test_pending_comes_in_pages",
+    "test_what_was_delivered_goes_with_the_next_commit",
+    "test_what_was_not_delivered_is_pending_after_reopening",
+    "test_a_position_is_never_used_again",
+    "test_a_committed_record_is_read_back_with_version_1",
+    "test_each_commit_raises_the_version_by_one",
+    "test_creating_what_exists_is_a_conflict_that_writes_nothing",
+    "test_a_change_from_another_version_is_a_conflict",
+    "test_kinds_with_the_same_id_do_not_meet",
+    "test_later_commits_of_a_call_build_on_earlier_ones",
+    "test_a_commit_that_fails_fails_alone",
+    "test_the_first_of_two_that_want_the_same_record_has_it",
+    "test_partitions_commit_in_one_call",
+    "test_another_consumer_handles_the_same_event",
+    "test_text_within_a_field",
+    "test_a_range_has_its_start_and_not_its_end",
+    "test_a_range_of_numbers",
+    "test_a_range_leaves_out_what_has_no_value",
+    "test_a_field_set_to_none_leaves_its_index",
+    "test_sorting_by_a_field_that_is_fixed",
+    "test_sorting_with_conditions_on_other_fields",
+    "test_closing_writes_what_waits",
+}
+"""What runs over the emulator of Cosmos DB as well: what it gets right. docs/cosmos.md says what it does not."""
 
 
 class SqlitePlace:
@@ -79,14 +111,15 @@ def postgres_place(postgres_server: Postgres) -> Place:
 class CosmosPlace:
     """A container of a database of its own, in an account that may be the double or a real one."""
 
-    def __init__(self, endpoint: str, key: str, database: str) -> None:
+    def __init__(self, endpoint: str, key: str, database: str, limits: Limits | None = None) -> None:
         self._endpoint = endpoint
         self._key = key
         self._database = database
+        self._limits = limits or Limits()
 
     async def open(self) -> Store:
         container = Container("contracts", [field for kind in KINDS for field in kind.indexed])
-        store = CosmosStore(self._endpoint, self._key, CODEC, container, database=self._database)
+        store = CosmosStore(self._endpoint, self._key, CODEC, container, database=self._database, limits=self._limits)
         await store.start()
         return store
 
@@ -95,6 +128,17 @@ class CosmosPlace:
 async def cosmos_place() -> AsyncIterator[Place]:
     async with running_double() as double:
         yield CosmosPlace(double.endpoint, KEY, "contracts")
+
+
+@pytest.fixture(scope="session")
+def cosmos_emulator() -> Iterator[str]:
+    with running_emulator() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def cosmos_emulator_place(cosmos_emulator: str) -> Place:
+    return CosmosPlace(cosmos_emulator, EMULATOR_KEY, f"d{uuid4().hex[:8]}", Limits(request_seconds=20))
 
 
 @pytest.fixture
@@ -140,7 +184,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "place" in metafunc.fixturenames:
         marked = {mark.name for mark in metafunc.definition.iter_markers()}
         needs_outbox = metafunc.module.__name__.endswith("test_outbox") or "events" in marked
-        places = STORES if needs_outbox or "many_records" in marked else STORES + WITHOUT_OUTBOX
+        places: list[Any] = STORES if needs_outbox or "many_records" in marked else STORES + WITHOUT_OUTBOX
+        if metafunc.definition.originalname in IN_THE_EMULATOR:
+            insecure = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+            places = [*places, pytest.param("cosmos_emulator_place", marks=insecure)]
         metafunc.parametrize("place", places, indirect=True)
 
 

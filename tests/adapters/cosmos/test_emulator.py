@@ -4,6 +4,7 @@ Not batches, misses, queries by physical partition, TTL or keys: there it differ
 """
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -15,6 +16,7 @@ from cludale.adapters.cosmos.layout import Container
 from cludale.adapters.cosmos.store import CosmosStore
 from cludale.ports.records import COMMITTED, Query, Range, Stored, VersionConflict
 
+CONTRACTS = Path(__file__).parents[2] / "contracts"
 CONTAINER = Container("contracts", [field for kind in KINDS for field in kind.indexed])
 
 
@@ -62,3 +64,10 @@ async def test_records_are_made_changed_and_found_and_one_of_two_replicas_meets_
     assert second.next is None
     due = Query(within=[Range("dueAt", "8", "9")], partition="concert-1", order_by="dueAt")
     assert [item.id for item in (await store.find(ORDER, due)).items] == ["o1"]
+
+
+def test_what_of_the_contract_runs_over_the_emulator_is_in_the_contract() -> None:
+    from tests.contracts.conftest import IN_THE_EMULATOR  # noqa: PLC0415 - it makes clients
+
+    contract = "".join(file.read_text() for file in CONTRACTS.glob("test_*.py"))
+    assert {name for name in IN_THE_EMULATOR if f"def {name}(" not in contract} == set()
