@@ -5,7 +5,7 @@ import hmac
 import logging
 import os
 import signal
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -241,6 +241,8 @@ class Platform:
             backoff=delivery,
             on_progress=self.gate.let_in,
         )
+        self._waited_for: list[Callable[[], None]] = [self.gate.close]
+        """Each lets those go who wait for something with a connection open."""
         self._closing: list[HttpSeats | HttpContacts | SimulatedProvider] = []
         self.services: Sequence[Service] = [self._with_dead_letters(service) for service in self._build(only)]
         if self.telemetry is not None:
@@ -350,6 +352,7 @@ class Platform:
             look_again_seconds=LOOK_AGAIN_ALONE_SECONDS if self.whole else LOOK_AGAIN_SECONDS,
             gate=self.gate,
         )
+        self._waited_for.append(self.orders.end_waiting)
         return self.orders
 
     def _seats(self, only: Collection[str]) -> Seats:
@@ -468,6 +471,11 @@ class Platform:
         if not known:
             for concert in demo_concerts(self.clock.now(), max_per_order=self.settings.max_per_order):
                 await self.concerts.schedule(concert, Cause())
+
+    def stopping(self) -> None:
+        """Keep nobody waiting who has a connection: what is in flight is answered before `stop`."""
+        for let_go in self._waited_for:
+            let_go()
 
     async def stop(self) -> None:
         """Finish nothing new, keep everything: what is under way goes on at the next start."""

@@ -4,8 +4,10 @@ import logging
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from random import Random, SystemRandom
+from time import monotonic
 
 import msgspec
 import pytest
@@ -104,6 +106,17 @@ def test_killed_in_the_middle_of_a_load_it_keeps_what_it_answered_and_finishes_t
         assert office.get("/audit/verify")["ok"] is True
         rebuilt(tmp_path)
     assert at_rest(tmp_path).ok
+
+
+def test_a_buyer_who_waits_when_it_ends_is_told_how_the_order_stands(start: Start, tmp_path: Path) -> None:
+    with start(tmp_path, payment_slow_seconds="60") as ours, ThreadPoolExecutor(1) as buyer:
+        order = ours.office.buy(ours.office.put_on()["id"], paymentMethod="card-slow")
+        waiting = buyer.submit(ours.office.look, order, wait=30)
+        assert not wait([waiting], timeout=0.5).done
+        asked = monotonic()
+        ours.served.stop(signal.SIGTERM)
+        assert waiting.result(timeout=5)["status"] == "Reserved"
+        assert monotonic() - asked < 10
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

@@ -105,7 +105,7 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
             limits=limits,
             shutdown_seconds=settings.shutdown_seconds,
             started=started,
-            stopping=platform.gate.close,
+            stopping=platform.stopping,
         )
     finally:
         await platform.stop()

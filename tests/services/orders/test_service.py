@@ -365,6 +365,15 @@ class TestWaiting:
         async with asyncio.timeout(2):
             assert (await waiting).status is Status.PAID
 
+    async def test_whoever_waits_when_the_process_ends_is_told_how_it_stands(self, orders: Orders) -> None:
+        order = await place(orders)
+        waiting = asyncio.create_task(orders.settled(order.id, wait_seconds=10))
+        await asyncio.sleep(0.02)
+        orders.end_waiting()
+        async with asyncio.timeout(1):
+            assert (await waiting).status is Status.RESERVED
+            assert (await orders.settled(order.id, wait_seconds=10)).status is Status.RESERVED
+
     async def test_whoever_gives_up_waiting_leaves_nothing_behind(self, orders: Orders) -> None:
         order = await place(orders)
         gone = asyncio.create_task(orders.settled(order.id, wait_seconds=10))

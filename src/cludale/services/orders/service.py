@@ -62,6 +62,7 @@ class Orders:
         self._gate = gate or Gate()
         self._stamp = Stamp("orders", ids)
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
+        self._is_ending = False
         self._each = EachAlone(
             ORDERS,
             records,
@@ -130,11 +131,19 @@ class Orders:
         deadline = asyncio.get_running_loop().time() + wait_seconds
         while order.status in (Status.PENDING, Status.RESERVED):
             left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
+            if left <= 0 or self._is_ending:
                 break
             await self._news_of(order_id, at_most=min(left, self._look_again_seconds))
             order = await self.order(order_id)
         return order
+
+    def end_waiting(self) -> None:
+        """The process ends: tell whoever waits for an order how it stands, now and from here on at once."""
+        self._is_ending = True
+        for waiters in self._waiters.values():
+            for future in waiters:
+                if not future.done():
+                    future.set_result(None)
 
     async def _news_of(self, order_id: str, *, at_most: float) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
