@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from tests.parts import need
 from tests.served import Served, environment, up
@@ -52,10 +53,10 @@ def lives(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def command(platform: Served, *words: str) -> "subprocess.CompletedProcess[str]":
+def command(platform: Served, *words: str, url: str = "") -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "cludale", *words],
-        env=environment(platform.folder),
+        env=environment(platform.folder, **({"CLUDALE_URL": url} if url else {})),
         capture_output=True,
         text=True,
         timeout=120,
@@ -105,6 +106,33 @@ def test_services_get_keys_and_passwords_from_the_secret_store_alone(platform: S
 
 def test_a_ticket_is_bought_through_all_of_it(platform: Served) -> None:
     assert buys(platform) == "Paid"
+
+
+def test_an_event_that_nobody_can_read_is_a_dead_letter_of_each_who_hears_it(platform: Served) -> None:
+    sidecar = part(platform, "orders-1-sidecar")
+    broken = {"specversion": "1.0", "id": "broken-1", "type": "OrderPaid", "source": "orders", "data": {}}
+    published = httpx.post(
+        f"{sidecar['url']}/v1.0/publish/events/order-events",
+        json=broken,
+        headers={"content-type": "application/cloudevents+json", "dapr-api-token": sidecar["apiToken"]},
+        timeout=20,
+    )
+    assert published.status_code == 204, published.text
+
+    def letters() -> dict[str, dict[str, Any]]:
+        listed = command(platform, "deadletters", "list", "--json", url=platform.url)
+        assert listed.returncode == 0, listed.stderr
+        return {each["consumer"]: each for each in json.loads(listed.stdout)}
+
+    hearers = {"concerts", "payments", "notifications", "audit"}
+    eventually(lambda: letters().keys() >= hearers, seconds=30)
+    letter = letters()["payments"]
+    shown = command(platform, "deadletters", "show", letter["id"], "--json", url=platform.url)
+    assert json.loads(json.loads(shown.stdout)["body"])["id"] == "broken-1"
+    retried = command(platform, "deadletters", "retry", letter["id"], url=platform.url)
+    assert retried.returncode == 1, "payments can't read it now either"
+    assert "0 of 1 were taken" in retried.stdout
+    assert letters().keys() >= hearers, "it waits on"
 
 
 @pytest.mark.parametrize("name", ["orders-1", "payments-1-sidecar", "nats", "postgres", "gateway"])
