@@ -68,7 +68,7 @@ from cludale.services.payments import manifest as payments_manifest
 from cludale.services.payments import store as payments_store
 from cludale.services.payments.replay import PaymentsReplay
 from cludale.services.payments.service import Payments
-from cludale.settings import Settings
+from cludale.settings import OTLP_PROTOCOL, Settings
 from cludale.telemetry.trouble import NoTelemetry, not_installed
 from cludale.web import dead_letters as dead_letters_api
 from cludale.web.app import Admit
@@ -583,6 +583,14 @@ def _telemetry(settings: Settings, only: Collection[str]) -> "Telemetry | None":
     """Telemetry, if there is anywhere to send it. Raises NoTelemetry."""
     if settings.otlp_endpoint is None and settings.application_insights is None:
         return None
+    if settings.otlp_endpoint is not None and settings.otlp_protocol != OTLP_PROTOCOL:
+        _log.warning(
+            "OTEL_EXPORTER_OTLP_PROTOCOL=%s is not spoken here: %s gets OTLP over HTTP (%s), which a collector usually "
+            "takes at port 4318",
+            settings.otlp_protocol,
+            settings.otlp_endpoint,
+            OTLP_PROTOCOL,
+        )
     try:
         from cludale.telemetry.switch import Telemetry  # noqa: PLC0415 - an extra, and slow to load
     except ImportError as missing:

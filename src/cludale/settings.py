@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 PREFIX = "CLUDALE_"
+OTLP_PROTOCOL = "http/protobuf"
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400 * 366)]
 Attempts = Annotated[int, Meta(ge=1, le=1_000)]
@@ -98,6 +99,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Url | None,
         _doc("where traces, metrics and logs go by OTLP over HTTP", variable="OTEL_EXPORTER_OTLP_ENDPOINT"),
     ] = None
+    otlp_protocol: Annotated[
+        str, _doc("said by others; only http/protobuf is spoken", variable="OTEL_EXPORTER_OTLP_PROTOCOL")
+    ] = OTLP_PROTOCOL
     application_insights: Annotated[
         str | None,
         _doc(

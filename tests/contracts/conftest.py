@@ -25,11 +25,9 @@ from cludale.local.postgres import Postgres
 from cludale.simulator.memory import Disk, MemoryStore
 
 STORES = ["sqlite_place", "memory_place", "apart_place", "postgres_place", "cosmos_place"]
-WITHOUT_OUTBOX = ["state_in_memory_place"]
+WITHOUT_OUTBOX = ["state_in_memory_place", "state_in_postgres_place"]
 """Stores that keep records and no outbox: they refuse events, which tests/adapters/dapr/state shows. Left out are the
 tests marked `events`, and those marked `many_records`, for each record is a statement of its own there."""
-if os.environ.get("CLUDALE_TEST_STATE_IN_POSTGRES"):  # minutes: a database and a sidecar for each test
-    WITHOUT_OUTBOX.append("state_in_postgres_place")
 if os.environ.get("CLUDALE_TEST_COSMOS_ENDPOINT"):
     STORES.append("cosmos_account_place")
 

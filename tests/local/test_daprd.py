@@ -1,5 +1,6 @@
 """The real sidecar over the component files of this project."""
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.parts import need
+from tests.parts import complete, need
 
 from cludale.compose import SERVICES
 from cludale.local.daprd import Broker, Daprd, resources_for, running_daprd
@@ -64,6 +65,27 @@ async def test_a_published_event_is_kept_for_each_service_that_hears_its_topic(s
             for name in ("payments-order-events", "audit-order-events", "orders-payment-events")
         }
     assert waiting == {"payments-order-events": 1, "audit-order-events": 1, "orders-payment-events": 0}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "address", "is_secure"),
+    [
+        ("http://127.0.0.1:4318", "127.0.0.1:4318", False),
+        ("http://collector:4318/", "collector:4318", False),
+        ("https://otlp.example/v1/otlp", "otlp.example:443", True),
+        ("https://user:word@otlp.example:8443", "otlp.example:8443", True),
+        ("http://[::1]:4318/otlp", "[::1]:4318", False),
+        ("http://collector", "collector:80", False),
+    ],
+)
+def test_a_sidecar_is_told_host_and_port_of_the_collector(
+    tmp_path: Path, endpoint: str, address: str, is_secure: bool
+) -> None:
+    sidecar = Daprd("orders", tmp_path, otlp_endpoint=endpoint)
+    complete(sidecar.prepare())
+    (written,) = tmp_path.glob("*.json")
+    otel = json.loads(written.read_text())["spec"]["tracing"]["otel"]
+    assert (otel["endpointAddress"], otel["isSecure"]) == (address, is_secure)
 
 
 async def test_without_the_token_nothing_is_done(start: Start) -> None:

@@ -30,6 +30,9 @@ import (
 	"github.com/dapr/kit/signals"
 )
 
+// builtFor is how `cludale up` knows this sidecar from others.
+const builtFor = "built for Cludale Tickets"
+
 var log = logger.NewLogger("dapr.runtime")
 
 func main() {
@@ -38,14 +41,14 @@ func main() {
 		log.Fatalf("Failed to parse flags: %v", err)
 	}
 	if opts.RuntimeVersion {
-		fmt.Println(buildinfo.Version())
+		fmt.Printf("%s, %s\n", buildinfo.Version(), builtFor)
 		return
 	}
 	opts.Logger.SetAppID(opts.AppID)
 	if err := logger.ApplyOptionsToLoggers(&opts.Logger); err != nil {
 		log.Fatal(err)
 	}
-	log.Infof("Starting Dapr Runtime -- version %s, built for Cludale Tickets", buildinfo.Version())
+	log.Infof("Starting Dapr Runtime -- version %s, %s", buildinfo.Version(), builtFor)
 	if err := run(signals.Context(), opts); err != nil {
 		log.Fatalf("Fatal error from runtime: %s", err)
 	}

@@ -2,19 +2,24 @@
 
 import json
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
-from cludale.local.find import find
+from cludale.local.find import MissingProgram, cache_folder, find
 from cludale.local.free_ports import LOOPBACK, free_ports
 from cludale.local.part import Launch, Part, answers
 
 SOURCES = Path(__file__).resolve().parents[3]
 COMPONENTS = SOURCES / "docker" / "components"
 GRACE_SECONDS = 5
+VERSION_SECONDS = 10
+BUILT_FOR = "built for Cludale Tickets"
+"""What our own says after its version."""
 ALLOWED_SECRETS = ("organizer-key", "database-url", "token-key", "smtp-password")
 
 
@@ -110,10 +115,14 @@ class Daprd(Part):
             },
         }
         if self._otlp_endpoint is not None:
-            endpoint = self._otlp_endpoint.removeprefix("http://").rstrip("/")
+            # host and port are all that it takes, and it sends to /v1/traces there
+            there = urlsplit(self._otlp_endpoint)
+            is_secure = there.scheme == "https"
+            port = there.port or (443 if is_secure else 80)
+            endpoint = f"{there.netloc.rpartition('@')[2].removesuffix(f':{port}')}:{port}"
             spec["tracing"] = {
                 "samplingRate": "1",
-                "otel": {"endpointAddress": endpoint, "protocol": "http", "isSecure": False},
+                "otel": {"endpointAddress": endpoint, "protocol": "http", "isSecure": is_secure},
             }
         return {
             "apiVersion": "dapr.io/v1alpha1",
@@ -163,6 +172,24 @@ class Daprd(Part):
         """Does it let calls through? Only once it has seen for itself that the app takes events."""
         token = {"dapr-api-token": self.api_token} if self.api_token else {}
         return await answers(f"{self.url}/v1.0/invoke/{self.app_id}/method/readyz", token)
+
+
+def stranger() -> str | None:
+    """What is to be said of a sidecar that is not the project's own; None if it is, or if there is none."""
+    try:
+        program = find("daprd")
+        version = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=VERSION_SECONDS, check=False
+        ).stdout.strip()
+    except (MissingProgram, OSError, subprocess.TimeoutExpired):
+        return None  # a start of it says more
+    if version.endswith(BUILT_FOR):
+        return None
+    return (
+        f"{program} ({version or 'of no version'}) is not the sidecar of tools/daprd: nothing here was tested with it, "
+        "and it can't read the bulks of events that ours has left in the broker. `make daprd` builds ours; put its "
+        f"folder first in the PATH: {cache_folder() / 'bin'}"
+    )
 
 
 def resources_for(broker: Broker) -> list[Path]:

@@ -34,7 +34,7 @@ _RABBITMQ = _Source(
 _SOURCES = {
     "postgres": _POSTGRES,
     "initdb": _POSTGRES,
-    "nats-server": _Source("make nats"),
+    "nats-server": _Source("make nats", installed=("~/.dapr/bin",)),
     "daprd": _Source("make daprd", installed=("~/.dapr/bin",)),
     "rabbitmq-server": _RABBITMQ,
     "epmd": _RABBITMQ,

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from cludale.compose import SERVICES
 from cludale.gateway.control import Control, GatewayRefused
 from cludale.gateway.routes import BackendRoute, ServiceRoutes
+from cludale.local.daprd import stranger
 from cludale.local.deployment import Deployment, Replica
 from cludale.local.free_ports import LOOPBACK
 from cludale.local.jetstream import BrokerRefused, ensure_streams
@@ -57,6 +58,8 @@ class Up:
         layout.logs.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(layout.folder / LOCK_FILE)
         _shorten(layout.logs)
+        if (warning := await asyncio.to_thread(stranger)) is not None:
+            self._say(f"WARNING: {warning}")
         await self._start_all([layout.postgres, layout.broker])
         await self._set_up_broker()
         layout.add_services()
