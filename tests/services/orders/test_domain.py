@@ -75,10 +75,10 @@ def test_a_reserved_order_can_be_paid_for_as_long_as_its_seats_are_held() -> Non
 
 def test_an_order_that_was_put_off_asks_again_later_until_it_has_its_seats() -> None:
     later = NOON + timedelta(seconds=1)
-    put_off = domain.put_off(PENDING, until=later)
-    assert (put_off.due_at, put_off.tries) == (later, 1)
-    assert domain.reserve(put_off, HELD).state.due_at is None
-    assert domain.fail(put_off, CancelReason.UNREACHABLE).state.due_at is None
+    put_off = domain.put_off(PENDING, until=later, traceparent="00-a-b-01")
+    assert (put_off.due_at, put_off.tries, put_off.traceparent) == (later, 1, "00-a-b-01")
+    for ended in (domain.reserve(put_off, HELD), domain.fail(put_off, CancelReason.UNREACHABLE)):
+        assert (ended.state.due_at, ended.state.traceparent) == (None, None)
 
 
 def test_a_paid_order_is_a_ticket() -> None:

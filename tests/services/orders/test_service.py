@@ -177,6 +177,19 @@ class TestPending:
         assert await orders.sweep() == 0
         assert {wish.order_id for wish in seats.wishes} == {order.id}
 
+    @pytest.mark.parametrize("end", [None, SeatsUnavailable("concert-1", wanted=2, left=0)])
+    async def test_what_comes_of_it_is_in_the_trace_of_the_buyers_request(
+        self, orders: Orders, store: SqliteStore, seats: Seats, clock: ManualClock, end: Exception | None
+    ) -> None:
+        await orders.place(WISH, cause=REQUEST)
+        clock.advance(1.5)
+        await orders.sweep()  # in vain
+        seats.trouble = end
+        clock.advance(10)
+        await orders.sweep()
+        assert [event.traceparent for event in await published(store)] == [REQUEST.traceparent] * 2
+        assert [wish.traceparent for wish in seats.wishes] == [REQUEST.traceparent] * 3
+
     async def test_it_asks_ever_more_seldom_and_at_last_gives_up(
         self, orders: Orders, store: SqliteStore, seats: Seats, clock: ManualClock
     ) -> None:

@@ -64,6 +64,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     due_at: datetime | None = None
     """When a Pending order asks for its seats again."""
     tries: int = 0
+    traceparent: str | None = None
+    """The trace of the buyer's request, kept for as long as the order is Pending."""
 
     @property
     def contact(self) -> Contact:
@@ -119,9 +121,9 @@ def place(wish: Wish, *, order_id: str, now: datetime) -> Decision[Order]:
     return Decision(order, (placed,))
 
 
-def put_off(order: Order, *, until: datetime) -> Order:
-    """Ask for the seats again at `until`."""
-    return msgspec.structs.replace(order, due_at=until, tries=order.tries + 1)
+def put_off(order: Order, *, until: datetime, traceparent: str | None) -> Order:
+    """Ask for the seats again at `until`, in the same trace."""
+    return msgspec.structs.replace(order, due_at=until, tries=order.tries + 1, traceparent=traceparent)
 
 
 def reserve(order: Order, held: SeatsHeld) -> Decision[Order]:
@@ -137,6 +139,7 @@ def reserve(order: Order, held: SeatsHeld) -> Decision[Order]:
         total=total,
         expires_at=held.expires_at,
         due_at=None,
+        traceparent=None,
     )
     return Decision(
         reserved,
@@ -201,7 +204,7 @@ def cancel(order: Order, reason: CancelReason) -> Decision[Order]:
 
 def _cancelled(order: Order, reason: CancelReason) -> Decision[Order]:
     was_paid = order.status is Status.PAID
-    off = _become(order, Status.CANCELLED, reason=reason, due_at=None)
+    off = _become(order, Status.CANCELLED, reason=reason, due_at=None, traceparent=None)
     return Decision(off, (_off(off, reason, was_paid=was_paid),))
 
 

@@ -104,7 +104,7 @@ class Orders:
             held = await self._seats.hold(_hold_wish(order, cause))
         except SeatsUnreachable as unreachable:
             _log.warning("order %s is Pending: %s", order.id, unreachable)
-            order = domain.put_off(order, until=self._later(1))
+            order = domain.put_off(order, until=self._later(1), traceparent=cause.traceparent)
         else:
             # Placed and reserved become durable together: until then nobody was told anything,
             # and a hold without an order expires by itself.
@@ -207,17 +207,19 @@ class Orders:
 
     async def _finish(self, known: Versioned[Order]) -> None:
         """Get a Pending order its seats, or an end."""
-        order, cause = known.state, Cause()
+        order = known.state
+        trace = order.traceparent
+        cause = Cause(None, trace)
         decision: Decision[Order]
         try:
             held = await self._seats.hold(_hold_wish(order, cause))
-            cause = Cause(held.event_id)
+            cause = Cause(held.event_id, trace)
             decision = domain.reserve(order, held)
         except (SeatsUnreachable, Busy):
             if self._clock.now() - order.created_at > timedelta(seconds=self._pending_seconds):
                 decision = domain.fail(order, CancelReason.UNREACHABLE)
             else:
-                decision = Decision(domain.put_off(order, until=self._later(order.tries + 1)))
+                decision = Decision(domain.put_off(order, until=self._later(order.tries + 1), traceparent=trace))
         except Refusal as refusal:
             _log.info("order %s gets no seats: %s", order.id, refusal)
             decision = domain.fail(order, CancelReason.SOLD_OUT)
