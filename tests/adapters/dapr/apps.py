@@ -29,6 +29,8 @@ from cludale.runtime.dead_letters import DeadLetters
 from cludale.web.app import WebApp
 from cludale.web.door import Doorkeeper, Limits
 
+ACKNOWLEDGED_SECONDS = 0.2
+"""In which a sidecar tells the broker what the app has answered; else that comes again, to the next test's app."""
 API_TOKEN, APP_TOKEN, ORGANIZER = "asked-of-the-app", "shown-to-the-app", "organizer-key"
 
 
@@ -126,10 +128,11 @@ class App:
         return [(each.state.consumer, each.state.body.encode()) for each in found]
 
     async def stop(self) -> None:
-        await self.daprd.kill()
         if self._server is not None and self._serving is not None:
             self._server.should_exit = True
             await self._serving
+        await asyncio.sleep(ACKNOWLEDGED_SECONDS)
+        await self.daprd.kill()
         await self.bus.stop()
         await self.sidecar.close()
         await self.store.close()
