@@ -31,14 +31,12 @@ class Rows:
 class Plan:
     """What one transaction is to write, and what it means for each commit."""
 
-    __slots__ = ("entries", "failed", "handled", "outbox", "outcomes", "rows")
+    __slots__ = ("entries", "failed", "handled", "outcomes", "rows")
 
     def __init__(self) -> None:
         self.rows: dict[Kind, Rows] = {}
         self.handled: dict[Handled, None] = {}
         self.entries: list[Outgoing] = []
-        self.outbox: list[object] = []
-        """position, topic and body, in turn, of `entries`."""
         self.outcomes: Sequence[Outcome] = ()
         self.failed = False
         """Is there a commit that nothing was written of?"""
@@ -72,9 +70,7 @@ class Planner:
                     return None
             for event in commit.events:
                 position += 1
-                topic, body = topics[event.type], encode(event)
-                plan.entries.append(Outgoing(position, topic, body, event))
-                plan.outbox += (position, topic, body)
+                plan.entries.append(Outgoing(position, topics[event.type], encode(event), event))
         plan.outcomes = (COMMITTED,) * len(commits)
         return plan
 

@@ -241,13 +241,12 @@ class Writer:
             rows += [_row(row, bases[id], padding) for id, row in sorted(of_kind.changed.items())]
         columns = list(map(list, zip(*rows, strict=True))) if rows else [[] for _ in range(4 + width)]
         handled = sorted(plan.handled)
-        positions, topics, bodies = plan.outbox[0::3], plan.outbox[1::3], plan.outbox[2::3]
         return [
             [encoded_text(consumer) for consumer, _ in handled],
             [encoded_text(event_id) for _, event_id in handled],
-            positions,
-            topics,
-            bodies,
+            [each.position for each in plan.entries],
+            [each.topic for each in plan.entries],
+            [each.body for each in plan.entries],
             *gone,
             bounds,
             *columns,

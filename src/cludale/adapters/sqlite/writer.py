@@ -113,7 +113,7 @@ class Writer:
                 self._bring_in(table.insert, rows.fresh.values(), table.width)
                 self._bring_in(table.update, rows.changed.values(), table.width)
             self._bring_in(schema.INBOX_INSERT, plan.handled, 2)
-            self._bring_in_flat(schema.OUTBOX_INSERT, plan.outbox, 3)
+            self._bring_in(schema.OUTBOX_INSERT, [(each.position, each.topic, each.body) for each in plan.entries], 3)
             for first, last in _ranges(delivered):
                 execute(schema.OUTBOX_DELETE, (first, last))
             execute("COMMIT")
@@ -137,10 +137,7 @@ class Writer:
         return any(self._connection.execute(sql, values).get for sql, values in chunks(table.differs, bases, 2))
 
     def _bring_in(self, statements: Sized, rows: Iterable[Row], width: int) -> None:
-        self._bring_in_flat(statements, list(chain.from_iterable(rows)), width)
-
-    def _bring_in_flat(self, statements: Sized, values: Sequence[object], width: int) -> None:
-        for sql, bindings in chunks(statements, values, width):
+        for sql, bindings in chunks(statements, list(chain.from_iterable(rows)), width):
             self._connection.execute(sql, bindings)
 
     def _versions(self, commits: Sequence[Commit]) -> Mapping[tuple[Kind, str], int]:
