@@ -50,9 +50,14 @@ Measured = Mapping[tuple[str, str], Figures]
 """(service, "blue" or "green") → its figures."""
 
 
+def is_timed(figures: Figures, bounds: Bounds) -> bool:
+    """Were there enough requests for the percentile to tell anything?"""
+    return figures.p99_seconds is not None and figures.requests >= bounds.enough_requests
+
+
 def as_it_was(blue: Figures, p99_seconds: float | None, bounds: Bounds) -> Figures:
     """Blue's figures for comparison: once it gets too few requests to tell, with the percentile that it had before."""
-    if p99_seconds is None or (blue.p99_seconds is not None and blue.requests >= bounds.enough_requests):
+    if p99_seconds is None or is_timed(blue, bounds):
         return blue
     return blue._replace(p99_seconds=p99_seconds)
 

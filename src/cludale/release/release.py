@@ -9,7 +9,7 @@ import msgspec
 from cludale.release import actions
 from cludale.release.actions import Action, Consume, Deactivate, Deploy, Label, Swap, Weigh
 from cludale.release.driver import Driver, PlatformFailed
-from cludale.release.judgement import Backlog, Bounds, Figures, Measured, as_it_was, judged
+from cludale.release.judgement import Backlog, Bounds, Figures, Measured, as_it_was, is_timed, judged
 from cludale.release.standing import GREEN, NotNow
 
 Report = Callable[[str], None]
@@ -183,7 +183,7 @@ class Release:
     def _compared(self, service: str, revision: str | None, measured: Measured, earlier: object) -> Figures:
         """Blue, as green is compared with it: what answers slowly anyhow is no reason when green has it all."""
         blue = measured.get((service, "blue"), Figures())
-        if blue.p99_seconds is not None and blue.requests >= self._bounds.enough_requests:
+        if is_timed(blue, self._bounds):
             self._blue_p99[service] = blue.p99_seconds
         elif service not in self._blue_p99 and revision is not None:  # this process has not seen it with requests
             known = self._driver.figures(service, revision, earlier)
