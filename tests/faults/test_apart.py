@@ -73,11 +73,10 @@ def test_each_part_is_killed_in_turn_and_every_promise_is_kept(
                 faults.fire(f"killed: {name}")
                 assert _sold_more(crowd), f"nobody was confirmed after {name} was killed and came back"
         all_kept(platform, crowd)
-    figures.row(
-        "apart",
-        ordeal=f"{len(victims)} parts killed in turn, two processes of every service",
+    write_down(
+        figures,
+        f"{len(victims)} parts killed in turn, two processes of every service",
         confirmed=len(crowd.accepted),
-        lost=0,
         outcome=f"every promise kept, {perf_counter() - began:.0f} s",
     )
 
@@ -101,11 +100,10 @@ def test_all_of_it_is_killed_at_once_and_goes_on_where_it_stopped(
             faults.fire(everything)
     with apart(tmp_path / "data", replicas=["concerts=2"], settings=SETTINGS) as platform:
         all_kept(platform, crowd)
-    figures.row(
-        "apart",
-        ordeal=f"everything killed at once under load, {turns} times",
+    write_down(
+        figures,
+        f"everything killed at once under load, {turns} times",
         confirmed=len(crowd.accepted),
-        lost=0,
         outcome=f"every promise kept, {perf_counter() - began:.0f} s",
     )
 
@@ -127,11 +125,10 @@ def test_a_rolling_restart_of_every_service_loses_no_request_and_no_event(
         assert not crowd.errors, crowd.errors
         assert set(crowd.statuses) <= {200, 201, 202, 409}, crowd.refusals
         all_kept(platform, crowd)
-    figures.row(
-        "apart",
-        ordeal="rolling restart of every service under load",
+    write_down(
+        figures,
+        "rolling restart of every service under load",
         confirmed=len(crowd.accepted),
-        lost=0,
         outcome=f"{sum(crowd.statuses.values()):,} requests, none failed",
     )
 
@@ -154,10 +151,13 @@ def test_ten_thousand_buyers_of_a_thousand_seats_over_two_replicas_get_exactly_t
         assert (standing["soldSeats"], standing["heldSeats"], standing["availableSeats"]) == (PLACES, 0, 0)
         assert sale.statuses[201] + sale.statuses[202] >= PLACES
         faults.fire(sold_out, sale.statuses[409])
-    figures.row(
-        "apart",
-        ordeal=f"{EVERYONE:,} buyers, {PLACES:,} seats, two replicas of concerts",
+    write_down(
+        figures,
+        f"{EVERYONE:,} buyers, {PLACES:,} seats, two replicas of concerts",
         confirmed=PLACES,
-        lost=0,
         outcome=f"{PLACES:,} sold, {sale.statuses[409]:,} refused, {perf_counter() - began:.0f} s",
     )
+
+
+def write_down(figures: Figures, ordeal: str, *, confirmed: int, outcome: str) -> None:
+    figures.row("apart", ordeal=ordeal, confirmed=confirmed, lost=0, outcome=outcome)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -66,18 +67,24 @@ async def until_reached(http: httpx.AsyncClient, path: str) -> None:
         await asyncio.sleep(0.1)
 
 
-@pytest.fixture
-async def http(concerts: App, resources: Path, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """As orders asks: its own sidecar, which finds that of concerts."""
-    neighbours = tmp_path / "neighbours.db"
-    called = Daprd("concerts", tmp_path, app_port=concerts.port, resources=[resources], neighbours=neighbours)
-    calling = Daprd("orders", tmp_path, resources=[resources], neighbours=neighbours)
+@asynccontextmanager
+async def through_sidecars(app_id: str, app: App, resources: Path, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """Asks the app as orders does: its own sidecar, which finds that of the app."""
+    neighbours = folder / "neighbours.db"
+    called = Daprd(app_id, folder, app_port=app.port, resources=[resources], neighbours=neighbours)
+    calling = Daprd("orders", folder, resources=[resources], neighbours=neighbours)
     async with (
         called.running(),
         calling.running(),
-        httpx.AsyncClient(base_url=calling.url, headers={"dapr-app-id": "concerts"}, timeout=20) as client,
+        httpx.AsyncClient(base_url=calling.url, headers={"dapr-app-id": app_id}, timeout=20) as client,
     ):
-        await until_reached(client, "/concerts")
+        await until_reached(client, f"/{app_id}")
+        yield client
+
+
+@pytest.fixture
+async def http(concerts: App, resources: Path, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with through_sidecars("concerts", concerts, resources, tmp_path) as client:
         concerts.calls = 0
         yield client
 
@@ -117,15 +124,7 @@ async def test_calls_stay_away_from_a_payments_that_fails_and_come_back(
     assert breaker["trip"] == "consecutiveFailures >= 10"
     breaker["timeout"] = f"{AWAY_SECONDS}s"  # 10 s in the file
     file.write_text(yaml.safe_dump(policies))
-    neighbours = tmp_path / "neighbours.db"
-    called = Daprd("payments", tmp_path, app_port=payments.port, resources=[resources], neighbours=neighbours)
-    calling = Daprd("orders", tmp_path, resources=[resources], neighbours=neighbours)
-    async with (
-        called.running(),
-        calling.running(),
-        httpx.AsyncClient(base_url=calling.url, headers={"dapr-app-id": "payments"}, timeout=20) as http,
-    ):
-        await until_reached(http, "/payments")
+    async with through_sidecars("payments", payments, resources, tmp_path) as http:
         payments.calls, payments.statuses = 0, [500] * 10
         answers = [(await http.get("/payments")).status_code for _ in range(10)]
         opened = time.monotonic()

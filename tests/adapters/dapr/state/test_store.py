@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -119,19 +120,8 @@ class Forgetful(Sidecar):
         super().__init__(port, None)
         self.lost = lost
 
-    async def ask(
-        self,
-        method: str,
-        path: str,
-        body: bytes = b"",
-        *,
-        timeout_seconds: float,
-        headers: Mapping[str, str] | None = None,
-        repeatable: bool = False,
-    ) -> HttpAnswer:
-        answer = await super().ask(
-            method, path, body, timeout_seconds=timeout_seconds, headers=headers, repeatable=repeatable
-        )
+    async def ask(self, method: str, path: str, body: bytes = b"", **how: Any) -> HttpAnswer:
+        answer = await super().ask(method, path, body, **how)
         if path.endswith("/transaction") and self.lost:
             self.lost -= 1
             raise SidecarAway("lost")
