@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
+from msgspec import structs
 from tests.faults.apart import Apart, Stream, apart
 from tests.faults.crowd import Crowd
 from tests.faults.experiment import Figures
@@ -42,14 +43,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # two versions of eve
 class BlueGreen:
     """A platform that runs, and releases of it."""
 
-    def __init__(self, platform: Apart, folder: Path) -> None:
+    def __init__(self, platform: Apart, folder: Path, pace: Pace) -> None:
         self.platform = platform
         self.told: list[str] = []
         gateway = platform.state()["gateway"]
         self.control = Control(gateway["admin"], gateway["token"])
         self.beside = Beside(platform, folder / "green", dict(SETTINGS))
         self.driver = LocalDriver(self.control, platform.url, KEY, self.beside)
-        self.release = Release(self.driver, ORDER, pace=PACE, bounds=BOUNDS, report=self.told.append)
+        self.release = Release(self.driver, ORDER, pace=pace, bounds=BOUNDS, report=self.told.append)
 
     def weights(self) -> dict[str, dict[str, int]]:
         return {
@@ -77,11 +78,11 @@ class BlueGreen:
 
 
 @contextmanager
-def blue(folder: Path) -> Iterator[BlueGreen]:
+def blue(folder: Path, pace: Pace = PACE) -> Iterator[BlueGreen]:
     with apart(folder / "data", replicas=["all=1"], settings=SETTINGS) as platform:
         for concert in ("c-1", "c-2"):
             platform.concert(concert, seats=1_000_000)
-        there = BlueGreen(platform, folder)
+        there = BlueGreen(platform, folder, pace)
         try:
             yield there
         finally:
@@ -146,23 +147,30 @@ def test_a_changed_version_takes_over_under_load_and_nobody_notices(
 
 
 @pytest.mark.parametrize(
-    ("after", "patches", "why", "connections"),
-    # So many buyers wait at the slow one that it has given enough answers to be judged by before a step is over.
+    ("after", "patches", "why", "connections", "pace"),
+    # So many buyers wait at the slow one for so long that it gives enough answers to be judged by.
     [
-        ("fails at every order", ANSWERS_500, "answers are errors", CONNECTIONS),
-        ("takes 4 s for every order", IS_SLOW, "answers come only within", 48),
+        ("fails at every order", ANSWERS_500, "answers are errors", CONNECTIONS, PACE),
+        ("takes 4 s for every order", IS_SLOW, "answers come only within", 24, structs.replace(PACE, soak_seconds=15)),
     ],
     ids=["errors", "slow"],
 )
 def test_a_bad_version_is_taken_back_by_itself(
-    tmp_path: Path, seed: int, figures: Figures, after: str, patches: tuple[Patch, ...], why: str, connections: int
+    tmp_path: Path,
+    seed: int,
+    figures: Figures,
+    after: str,
+    patches: tuple[Patch, ...],
+    why: str,
+    connections: int,
+    pace: Pace,
 ) -> None:
     crowd = Crowd(["c-1", "c-2"], seed=seed)
-    with blue(tmp_path) as it:
+    with blue(tmp_path, pace) as it:
         with Stream(crowd, it.platform, connections=connections):
             it.release.deploy(str(version(tmp_path / "bad", *patches)), "c1")
             ended = it.release.promote()
-            assert any(why in reason for reason in ended.reasons), ended.reasons
+            assert any(why in reason for reason in ended.reasons), "\n".join(it.told)
             assert it.weights() == {service: {"main": 100} for service in ORDER}
             assert it.beside.running() == set()
             assert it.consuming("main") == dict.fromkeys(ORDER, True)

@@ -11,6 +11,7 @@ from tests.release.azure import DOUBLE, NAMES, NEW, OLD, ORDER, Azure, azure
 from cludale.release.azure import Az
 from cludale.release.azure_commands import REPLICA, Commands
 from cludale.release.driver import PlatformFailed
+from cludale.release.judgement import Figures
 from cludale.release.standing import NotNow
 
 
@@ -106,6 +107,28 @@ def test_what_was_slow_before_is_no_reason_to_go_back_even_when_green_has_it_all
     cloud.change(bad={OLD: {"p99": 1_200.0}, NEW: {"p99": 1_300.0}})
     assert cloud.release.promote().is_good
     assert cloud.of(ORDER).watch().is_good, "by a process that has not seen blue with requests"
+
+
+def test_a_green_that_answers_little_is_judged_by_all_steps_together(
+    cloud: Azure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twelve answers a step are too few to tell anything; they are slow ones."""
+    marks: list[int] = []
+
+    def mark() -> int:
+        marks.append(len(marks))
+        return marks[-1]
+
+    def figures(_service: str, revision: str, since: int) -> Figures:
+        steps = max(1, marks[-1] - since)
+        return Figures(12 * steps, 0, 5.0) if revision.endswith("-on") else Figures(1_000, 0, 0.04)
+
+    cloud.release.deploy(NEW, "c1")
+    monkeypatch.setattr(cloud.driver, "mark", mark)
+    monkeypatch.setattr(cloud.driver, "figures", figures)
+    ended = cloud.release.promote()
+    assert any("come only within 5 s" in reason for reason in ended.reasons)
+    assert max(_weights_of(cloud, "orders--c1-on")) == 50
 
 
 def _weights_of(cloud: Azure, revision: str) -> list[int]:

@@ -109,7 +109,7 @@ class Release:
         """
         standing = self._driver.standing()
         wanted = actions.to_consume(standing, self._order)
-        before = self._driver.backlog()
+        before, began = self._driver.backlog(), self._driver.mark()
         try:
             for action in wanted:
                 self._do([action])
@@ -120,7 +120,7 @@ class Release:
                 if all(standing[service].weight(standing[service].green) >= step for service in self._order):
                     continue  # taken up again where it was left
                 self._do(actions.to_weigh(standing, self._order, step))
-                reasons = self._observe(self._pace.soak_seconds, before)
+                reasons = self._observe(self._pace.soak_seconds, before, began)
                 if reasons:
                     return self._back(reasons)
         except PlatformFailed as failed:
@@ -132,7 +132,7 @@ class Release:
         """See for a while whether green stays good with everything on it; then it is blue, else back."""
         standing = self._driver.standing()
         finish = actions.to_finish(standing, self._order)
-        reasons = self._observe(self._pace.watch_seconds, self._driver.backlog())
+        reasons = self._observe(self._pace.watch_seconds, self._driver.backlog(), self._driver.mark())
         if reasons:
             return self._back(reasons)
         self._do(finish)
@@ -155,8 +155,12 @@ class Release:
         self.roll_back()
         return Ended(tuple(reasons))
 
-    def _observe(self, seconds: float, before: Backlog) -> list[str]:
-        """Judge green again and again for so long; what is wrong, as soon as something is."""
+    def _observe(self, seconds: float, before: Backlog, began: object) -> list[str]:
+        """Judge green again and again for so long; what is wrong, as soon as something is.
+
+        What has answered too little in this while is judged by all that it answered since the release `began`: a slow
+        green answers little, and would get through step after step unjudged.
+        """
         driver, since, end = self._driver, self._driver.mark(), self._now() + seconds
         earlier = driver.earlier()
         while True:
@@ -175,6 +179,9 @@ class Release:
             }
             self._report(_told(measured))
             for service in self._order:
+                green = standing[service].green
+                if green is not None and measured[service, "green"].requests < self._bounds.enough_requests:
+                    measured[service, "green"] = driver.figures(service, green, began)
                 measured[service, "blue"] = self._compared(service, standing[service].blue, measured, earlier)
             reasons += judged(list(self._order), measured, driver.backlog(), before, self._bounds)
             if reasons or self._now() >= end:
