@@ -97,7 +97,10 @@ _BODY = "convert_from(body, 'UTF8')"
         ("version-gap", "UPDATE cludale.orders_order SET version = version + 1 WHERE status = 'Paid'"),
         ("reservation-lost", "DELETE FROM cludale.concerts_reservation"),
         ("payment-lost", "DELETE FROM cludale.payments_payment"),
-        ("gap", "DELETE FROM cludale.audit_event WHERE n = 10"),
+        (
+            "gap",  # numbers of rows have gaps of their own, where a batch was tried again
+            "DELETE FROM cludale.audit_event WHERE n = (SELECT n FROM cludale.audit_event ORDER BY n OFFSET 9 LIMIT 1)",
+        ),
         ("hash", f"UPDATE cludale.audit_event SET body = replace({_BODY}, 'card-flaky', 'card-oddly')::bytea"),
         ("events-lost", "UPDATE cludale.replica SET events = events + 1 WHERE id = 0"),
     ],
@@ -117,7 +120,8 @@ def test_the_command_checks_a_database(settled: tuple[str, Client], tmp_path: Pa
     assert result.exit_code == 0, result.output
 
 
-def test_services_apart_are_checked_at_rest_only(copy: str) -> None:
+def test_services_apart_are_checked_at_rest_only(settled: tuple[str, Client], copy: str) -> None:
+    _, client = settled
     execute(
         copy,
         "CREATE SCHEMA audit",
@@ -126,8 +130,7 @@ def test_services_apart_are_checked_at_rest_only(copy: str) -> None:
     )
     with pytest.raises(Unopenable, match=r"stand apart \(audit, cludale\)"):
         Database(copy, quiet=False)
-    with Database(copy, quiet=True) as snapshot:
-        assert check_snapshot(snapshot, quiet=True).ok
+    assert look(copy, client, quiet=True).violations == []
 
 
 def test_what_can_t_be_checked_is_said(database_url: str, copy: str) -> None:

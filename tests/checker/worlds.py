@@ -598,13 +598,12 @@ class World:
         snapshot = self.snapshot()
         with closing(sqlite3.connect(folder / "cludale.db")) as store, store:
             store.execute("PRAGMA application_id = 1131181412")
-            store.execute("PRAGMA user_version = 1")
-            store.execute("CREATE TABLE outbox(position INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, body BLOB)")
-            for position in range(1, self.committed + 1):
-                store.execute("INSERT INTO outbox VALUES (?, 'topic', '')", (position,))
-            store.execute("DELETE FROM outbox")
-            for position, event in enumerate(self.outbox, self.committed - len(self.outbox) + 1):
-                store.execute("INSERT INTO outbox VALUES (?, 'topic', ?)", (position, encoded(event)))
+            store.execute("PRAGMA user_version = 2")
+            store.execute("CREATE TABLE outbox(position INTEGER PRIMARY KEY AUTOINCREMENT, events INTEGER, body BLOB)")
+            batch = msgspec.msgpack.encode([("topic", encoded(event)) for event in self.outbox])
+            store.execute("INSERT INTO outbox VALUES (?, ?, ?)", (self.committed, len(self.outbox), batch))
+            if not self.outbox:
+                store.execute("DELETE FROM outbox")
             for kind, rows in snapshot.records.items():
                 table = kind.replace("/", "_")
                 store.execute(f"CREATE TABLE {table}(n INTEGER PRIMARY KEY, id TEXT, version INTEGER, body BLOB)")

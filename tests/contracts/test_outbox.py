@@ -144,7 +144,8 @@ async def test_delivering_nothing_or_twice_does_no_harm(store: Store) -> None:
 
 async def test_what_was_not_delivered_is_pending_after_reopening(place: Place) -> None:
     store = await place.open()
-    await store.commit([of(events=(noted("e1"), noted("e2"), noted("e3")))])
+    for name in ("e1", "e2", "e3"):
+        await store.commit([of(events=(noted(name),))])
     before = await store.pending(0, 10)
     store.delivered([before[1].position])
     await store.close()

@@ -40,7 +40,7 @@ class Point(NamedTuple):
 
 
 def _insert(table: str) -> str:
-    return f"INSERT INTO {table}("
+    return f"INSERT OR FAIL INTO {table}("
 
 
 POINTS = {

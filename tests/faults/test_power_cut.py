@@ -125,7 +125,7 @@ async def recovered(folder: Path, image: Image) -> AsyncIterator[Found]:
         with apsw.Connection(str(folder / STORE), flags=apsw.SQLITE_OPEN_READONLY) as connection:
             yield Found(
                 dict(connection.execute("SELECT id, version FROM orders_order")),
-                {CODEC.decode(bytes(text)).id for (text,) in connection.execute("SELECT body FROM outbox")},
+                {CODEC.decode(entry.body).id for entry in await store.pending(0, 1_000_000)},
                 {id for (id,) in connection.execute("SELECT event_id FROM inbox")},
                 connection.execute("PRAGMA integrity_check").get == "ok",
             )

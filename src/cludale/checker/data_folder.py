@@ -9,14 +9,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import msgspec
+
 from cludale.checker.documents import Body, Kind, LedgerLine
 from cludale.checker.snapshot import Row
 
 STORE: Final = "cludale.db"
 LEDGER: Final = "simulated-provider.db"
 _APPLICATION_ID: Final = 0x436C7564
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 _BUSY_SECONDS: Final = 10.0
+_events: Final = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
+"""A row of the outbox: topic and body of each event of a batch."""
 _TABLES: Final = {kind: kind.value.replace("/", "_") for kind in Kind}
 
 
@@ -68,8 +72,9 @@ class DataFolder:
 
     def outbox(self) -> Iterator[Body]:
         """The events that wait in the outbox."""
-        for (body,) in self._select("SELECT body FROM outbox ORDER BY position"):
-            yield body
+        for (batch,) in self._select("SELECT body FROM outbox ORDER BY position"):
+            for _, body in _events.decode(batch):
+                yield body
 
     def ledger(self) -> Iterable[LedgerLine] | None:
         """The simulated provider's ledger, as it is when this is read."""

@@ -36,5 +36,8 @@ class Outbox(Protocol):
         ...
 
     def delivered(self, positions: Sequence[int]) -> None:
-        """Forget these with one of the next commits; a crash before that publishes them again."""
+        """Forget these with one of the next commits; a crash before that publishes them again.
+
+        So may a restart do with what was written in one batch with something that nobody has taken yet.
+        """
         ...

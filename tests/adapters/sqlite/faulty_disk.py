@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import apsw
 
-Fault = Callable[[], Exception]
+Fault = Callable[[], Exception | None]
+"""What is to be raised; None, perhaps after a while, lets the operation pass."""
 
 
 class FaultyDisk(apsw.VFS):
@@ -31,10 +32,10 @@ class FaultyFile(apsw.VFSFile):
         super().__init__("", name, flags)
 
     def _fail(self, faults: dict[str, Fault]) -> None:
-        for ending, fault in faults.items():
-            if self._path.endswith(ending):
+        for ending, fault in tuple(faults.items()):
+            if self._path.endswith(ending) and (error := fault()) is not None:
                 self._disk.failed += 1
-                raise fault()
+                raise error
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - apsw's name
         self._fail(self._disk.on_write)

@@ -196,7 +196,7 @@ class TestSchema:
         connection = apsw.Connection(str(path))
         connection.pragma("user_version", 99)
         connection.close()
-        with pytest.raises(SchemaRefused, match="schema version 99, this program knows version 1"):
+        with pytest.raises(SchemaRefused, match="schema version 99, this program knows version 2"):
             SqliteStore(path, KINDS, CODEC)
         with pytest.raises(SchemaRefused, match="schema version 99"):
             open_readonly(path, KINDS)
@@ -319,6 +319,97 @@ class TestFailingDisk:
         again = SqliteStore(path, KINDS, CODEC)
         assert (await again.get(NOTE, [key("a")]))["a"].body == b"y" * 200_000
         await again.close()
+
+    async def test_commits_go_on_while_the_log_is_worked_in(self, path: Path, disk: FaultyDisk) -> None:
+        store = SqliteStore(path, KINDS, CODEC, vfs="faulty", checkpoint_pages=25)
+        working, go_on = threading.Event(), threading.Event()
+
+        def take_long() -> None:
+            working.set()
+            go_on.wait(10)
+
+        disk.on_write[".db"] = take_long
+        try:
+            await store.commit([of(Put(NOTE, "first", b"y" * 200_000, 0))])
+            assert await asyncio.to_thread(working.wait, 5)
+            for n in range(15):
+                await asyncio.wait_for(store.commit([of(Put(NOTE, f"x{n}", b"y" * 1_000, 0))]), 5)
+        finally:
+            disk.on_write.clear()
+            go_on.set()
+        await store.close()
+        again = SqliteStore(path, KINDS, CODEC)
+        assert len(await again.get(NOTE, [key("first"), *(key(f"x{n}") for n in range(15))])) == 16
+        await again.close()
+
+    async def test_a_checkpoint_that_fails_as_the_store_is_closed_leaves_the_log_to_the_next_start(
+        self, path: Path, disk: FaultyDisk
+    ) -> None:
+        store = SqliteStore(path, KINDS, CODEC, vfs="faulty", checkpoint_pages=10)
+        working, go_on = threading.Event(), threading.Event()
+
+        def fail_when_told() -> Exception:
+            working.set()
+            go_on.wait(10)
+            return broken()
+
+        disk.on_sync[".db"] = fail_when_told
+        await store.commit([of(Put(NOTE, "a", b"y" * 200_000, 0))])
+        assert await asyncio.to_thread(working.wait, 5)
+        closing = asyncio.create_task(store.close())
+        await asyncio.sleep(0.05)
+        go_on.set()
+        with pytest.raises(StoreFailed):
+            await closing
+        assert path.with_name("store.db-wal").stat().st_size > 200_000
+        disk.on_sync.clear()
+        again = SqliteStore(path, KINDS, CODEC)
+        assert (await again.get(NOTE, [key("a")]))["a"].body == b"y" * 200_000
+        await again.close()
+
+
+class TestOutbox:
+    async def test_what_was_taken_of_a_batch_is_pending_no_more_but_for_the_next_start(self, path: Path) -> None:
+        store = SqliteStore(path, KINDS, CODEC)
+        await store.commit([of(events=(noted("e1"), noted("e2"), noted("e3")))])
+        first, second, third = await store.pending(0, 10)
+        store.delivered([second.position])
+        assert list(await store.pending(0, 10)) == [first, third]
+        assert list(await store.pending(0, 1)) == [first]
+        await store.close()
+        again = SqliteStore(path, KINDS, CODEC)
+        assert list(await again.pending(0, 10)) == [first, second, third]
+        again.delivered([first.position, second.position, third.position])
+        await again.close()
+        assert list(await open_readonly(path, KINDS).pending(0, 10)) == []
+
+    async def test_a_store_of_version_1_is_brought_up_to_date(self, path: Path) -> None:
+        store = SqliteStore(path, KINDS, CODEC)
+        await store.commit([of(order("a"), events=(noted("e1"), noted("e2"), noted("e3")))])
+        waiting = await store.pending(0, 10)
+        await store.close()
+        old = apsw.Connection(str(path))
+        old.execute("DELETE FROM outbox")
+        old.execute("ALTER TABLE outbox DROP COLUMN events")
+        old.execute("ALTER TABLE outbox ADD COLUMN topic TEXT NOT NULL DEFAULT ''")
+        for entry in waiting[1:]:
+            old.execute(
+                "INSERT INTO outbox(position, topic, body) VALUES (?, ?, ?)", (entry.position, entry.topic, entry.body)
+            )
+        old.pragma("user_version", 1)
+        old.close()
+        with pytest.raises(SchemaRefused, match="a server of this version brings it up to date"):
+            open_readonly(path, KINDS)
+        store = SqliteStore(path, KINDS, CODEC)
+        assert list(await store.pending(0, 10)) == list(waiting[1:])
+        store.delivered([waiting[1].position])
+        assert list(await store.commit([of(order("a", 1), events=(noted("e4"),))])) == [COMMITTED]
+        await store.close()
+        store = SqliteStore(path, KINDS, CODEC)
+        left = await store.pending(0, 10)
+        assert [CODEC.decode(entry.body).id for entry in left] == ["e3", "e4"]
+        assert [entry.position for entry in left] == [waiting[2].position, waiting[2].position + 1]
+        await store.close()
 
 
 class TestLog:

@@ -6,11 +6,12 @@ what describes them, and their bodies end to end. No writing, no threads.
 # ruff: noqa: S608 - names of tables and columns were checked by schema.Table, values are always bound
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import apsw
 import msgspec
 
+from cludale.adapters.sqlite.outbox import unpacked
 from cludale.adapters.sqlite.schema import OUTBOX_PENDING, Table, chunks
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import IndexValue, Kind, Page, Query, Stored
@@ -56,12 +57,14 @@ class Reader:
                 at += size
         return found
 
-    def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
-        """Up to `limit` entries of the outbox past position `after`."""
-        return [
-            Outgoing(position, topic, body)
-            for position, topic, body in self._connection.execute(OUTBOX_PENDING, (after, limit))
-        ]
+    def pending(self, after: int, limit: int, waits: Callable[[int], bool] = lambda _: True) -> Sequence[Outgoing]:
+        """Up to `limit` entries of the outbox past position `after`, of those that wait."""
+        found: list[Outgoing] = []
+        for last, body in self._connection.execute(OUTBOX_PENDING, (after, limit)):
+            found += [entry for entry in unpacked(last, body) if entry.position > after and waits(entry.position)]
+            if len(found) >= limit:
+                break
+        return found[:limit]
 
     def find(self, kind: Kind, query: Query, *, seconds: float) -> Page:
         """A page. Raises UnusableCursor, ValueError for what is not indexed, apsw.InterruptError past `seconds`."""

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import apsw
 
+from cludale.adapters.sqlite import migrations
 from cludale.ports.records import Kind, SchemaRefused
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x436C7564  # "Clud"
 CHUNK_ROWS = 128
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
@@ -50,7 +51,9 @@ def _rows(width: int, count: int) -> str:
 
 def _insert(table: str, columns: Sequence[str], count: int) -> str:
     rows = _rows(len(columns), count)
-    return f"INSERT INTO {table}({','.join(columns)}) SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+    # A statement that fails has its transaction rolled back. ABORT, the default, would copy every page first, so as
+    # to take back that statement alone.
+    return f"INSERT OR FAIL INTO {table}({','.join(columns)}) SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
 
 
 class Table:
@@ -117,9 +120,10 @@ INBOX_INSERT = sized(lambda count: _insert("inbox", ("consumer", "event_id"), co
 INBOX_FIND = sized(
     lambda count: f"SELECT consumer, event_id FROM inbox WHERE (consumer, event_id) IN (VALUES {_rows(2, count)})"
 )
-OUTBOX_INSERT = sized(lambda count: _insert("outbox", ("position", "topic", "body"), count))
-OUTBOX_DELETE = "DELETE FROM outbox WHERE position BETWEEN ? AND ?"
-OUTBOX_PENDING = "SELECT position, topic, body FROM outbox WHERE position > ? ORDER BY position LIMIT ?"
+OUTBOX_INSERT = "INSERT INTO outbox(position, events, body) VALUES (?, ?, ?)"
+OUTBOX_DELETE = sized(lambda count: f"DELETE FROM outbox WHERE position IN ({','.join('?' * count)})")
+OUTBOX_ROWS = "SELECT position, events FROM outbox ORDER BY position"
+OUTBOX_PENDING = "SELECT position, body FROM outbox WHERE position > ? ORDER BY position LIMIT ?"
 OUTBOX_LAST = "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'"
 
 
@@ -138,6 +142,10 @@ def check(connection: apsw.Connection, path: Path) -> bool:
         return True
     if version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get:
         return False
+    if _is_of_version_1(connection):
+        raise SchemaRefused(
+            f"{path} has schema version 1; a server of this version brings it up to date when it starts"
+        )
     raise SchemaRefused(
         f"{path} has schema version {version}, this program knows version {SCHEMA_VERSION}; "
         "it was written by a newer version, or is not a store of Cludale's"
@@ -157,11 +165,17 @@ def prepare(connection: apsw.Connection, path: Path, tables: Iterable[Table]) ->
     """Make the file a store with these tables, in one transaction. Raises SchemaRefused."""
     connection.execute("BEGIN IMMEDIATE")
     try:
+        if _is_of_version_1(connection):
+            migrations.from_version_1(connection)
         _create(connection, new=not check(connection, path), tables=tables)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _is_of_version_1(connection: apsw.Connection) -> bool:
+    return (connection.pragma("user_version"), connection.pragma("application_id")) == (1, APPLICATION_ID)
 
 
 def _create(connection: apsw.Connection, *, new: bool, tables: Iterable[Table]) -> None:
@@ -172,9 +186,11 @@ def _create(connection: apsw.Connection, *, new: bool, tables: Iterable[Table]) 
             "CREATE TABLE inbox(consumer TEXT NOT NULL, event_id TEXT NOT NULL, PRIMARY KEY(consumer, event_id)) "
             "WITHOUT ROWID"
         )
-        # AUTOINCREMENT, because a position must not come back once the outbox has been emptied.
+        # A row is a batch's events (see `outbox`), `position` that of the last. AUTOINCREMENT, because a position must
+        # not come back once the outbox has been emptied.
         connection.execute(
-            "CREATE TABLE outbox(position INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, body BLOB NOT NULL)"
+            "CREATE TABLE outbox"
+            "(position INTEGER PRIMARY KEY AUTOINCREMENT, events INTEGER NOT NULL, body BLOB NOT NULL)"
         )
     for table in tables:
         if not table.exists(connection):

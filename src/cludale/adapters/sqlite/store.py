@@ -40,9 +40,9 @@ from cludale.runtime.planning import Plan, Planner
 SWITCH_SECONDS = 5e-5
 """How long a thread may keep the GIL from another. With Python's 5 ms the writer waits most of its time."""
 DELIVERED_SECONDS = 0.05
-"""How long delivered positions wait for a commit to ride along with."""
-DELIVERED_LIMIT = 10_000
-"""Delivered positions that wait; more are written at once."""
+"""How long rows of the outbox that were delivered wait for a commit to ride along with."""
+DELIVERED_LIMIT = 1_000
+"""Delivered rows that wait; more are written at once."""
 RECENT_BYTES = 16 << 20
 """Bodies of records, written last, that are kept in memory."""
 GET_BUSY_SECONDS = 0.1
@@ -187,6 +187,7 @@ class SqliteStore(SqliteReader):
                 busy_seconds=busy_seconds,
                 checkpoint_pages=checkpoint_pages,
                 vfs=vfs,
+                on_passed=self._passed,
             )
             super().__init__(
                 path,
@@ -204,6 +205,7 @@ class SqliteStore(SqliteReader):
             self._lock.release()
             raise
         self._position = self._writer.position
+        self._undelivered = self._writer.undelivered
         sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
         self._group: GroupCommit[Commit, Outcome] = GroupCommit(
             self._write, batch_limit=batch_limit, queue_limit=queue_limit
@@ -247,6 +249,13 @@ class SqliteStore(SqliteReader):
             await asyncio.wait([self._writing])
         return page
 
+    async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
+        """Up to `limit` entries of the outbox past position `after`, in order."""
+        try:
+            return self._near.pending(after, limit, self._undelivered.waits)
+        except apsw.Error as error:
+            raise understood(error) from error
+
     async def start(self) -> None:
         """Nothing: the file is open."""
 
@@ -256,13 +265,19 @@ class SqliteStore(SqliteReader):
 
     def delivered(self, positions: Sequence[int]) -> None:
         """Forget these with one of the next commits; a crash before that publishes them again."""
-        self._delivered += positions
-        if self._flush is None and self._failed is None:
+        self._take_out(self._undelivered.take(positions))
+
+    def _take_out(self, rows: Sequence[int]) -> None:
+        self._delivered += rows
+        if self._delivered and self._flush is None and self._failed is None:
             soon = 0.0 if len(self._delivered) > DELIVERED_LIMIT else DELIVERED_SECONDS
             self._flush = asyncio.get_running_loop().call_later(soon, self._flush_delivered)
 
     async def close(self) -> None:
-        """Write what waits, delivered positions too, then close the file and let the next server in."""
+        """Write what waits, delivered positions too, then close the file and let the next server in.
+
+        Raises StoreFailed when the disk fails meanwhile; nothing that was answered is lost by that.
+        """
         if self._flush is not None:
             self._flush.cancel()
             self._flush_delivered()
@@ -270,11 +285,15 @@ class SqliteStore(SqliteReader):
             await asyncio.wait([self._flushing])
         await self._group.close()
         await asyncio.to_thread(self._thread.stop)
-        await super().close()
-        self._writer.close()
         if self._flush is not None:  # set anew, if the last ones could not be written
             self._flush.cancel()
-        self._lock.release()
+        await super().close()
+        try:
+            await asyncio.to_thread(self._writer.close)
+        except apsw.Error as error:
+            raise understood(error) from error
+        finally:
+            self._lock.release()
 
     async def _write(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         self._check()
@@ -290,12 +309,13 @@ class SqliteStore(SqliteReader):
         except Exception as error:
             if isinstance(error, StoreFailed):
                 self._fail(error)
-            self.delivered(delivered)
+            self._take_out(delivered)
             raise
         finally:
             self._writing = None
         if plan.entries:
             self._position = plan.entries[-1].position
+            self._undelivered.add(self._position, len(plan.entries))
         self._recent.add(plan.rows)
         if plan.failed:
             for outcome in plan.outcomes:
@@ -325,6 +345,9 @@ class SqliteStore(SqliteReader):
                 await self._group.submit([_NOTHING])
         finally:
             self._flushing = None
+
+    def _passed(self) -> None:
+        self._thread.tidy()
 
     def _tidying_failed(self, error: Exception) -> None:
         self._fail(error if isinstance(error, StoreFailed) else StoreFailed(f"a checkpoint failed: {error!r}"))

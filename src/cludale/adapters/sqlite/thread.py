@@ -3,10 +3,16 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from enum import Enum
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+
+
+class _Word(Enum):
+    TIDY = "tidy up, there is no job"
+    STOP = "stop"
 
 
 class JobThread:
@@ -14,7 +20,7 @@ class JobThread:
 
     def __init__(self, name: str, *, after_each: Callable[[], None], on_error: Callable[[Exception], None]) -> None:
         """`after_each` runs in the thread once a job's result is on its way; `on_error` on the loop, if that raises."""
-        self._jobs: SimpleQueue[tuple[asyncio.AbstractEventLoop, asyncio.Future[Any], Callable[[], Any]] | None]
+        self._jobs: SimpleQueue[_Word | tuple[asyncio.AbstractEventLoop, asyncio.Future[Any], Callable[[], Any]]]
         self._jobs = SimpleQueue()
         self._after_each = after_each
         self._on_error = on_error
@@ -28,20 +34,25 @@ class JobThread:
         self._jobs.put((loop, future, job))
         return future
 
+    def tidy(self) -> None:
+        """Have `after_each` run once more after the jobs there are. Called from any thread; there was a job before."""
+        self._jobs.put(_Word.TIDY)
+
     def stop(self) -> None:
         """End the thread once all jobs are done, and wait for that."""
-        self._jobs.put(None)
+        self._jobs.put(_Word.STOP)
         self._thread.join()
 
     def _work(self) -> None:
-        while (entry := self._jobs.get()) is not None:
-            loop, future, job = entry
-            try:
-                result = job()
-            except Exception as error:  # noqa: BLE001 - not swallowed: it is handed to whoever waits
-                _tell(loop, _reject, future, error)
-            else:
-                _tell(loop, _resolve, future, result)
+        while (entry := self._jobs.get()) is not _Word.STOP:
+            if entry is not _Word.TIDY:
+                loop, future, job = entry
+                try:
+                    result = job()
+                except Exception as error:  # noqa: BLE001 - not swallowed: it is handed to whoever waits
+                    _tell(loop, _reject, future, error)
+                else:
+                    _tell(loop, _resolve, future, result)
             try:
                 self._after_each()
             except Exception as error:  # noqa: BLE001 - not swallowed: the loop's side decides

@@ -1,19 +1,17 @@
 """The connection that writes, used from one thread: a batch a transaction, then checkpoints. No event loop here."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
 import apsw
 
-from cludale.adapters.sqlite import schema
+from cludale.adapters.sqlite import outbox, schema
+from cludale.adapters.sqlite.checkpoints import Checkpoints
 from cludale.adapters.sqlite.connection import StoreFailed, connect_writer, understood
 from cludale.adapters.sqlite.schema import Sized, Table, chunks
 from cludale.ports.records import Commit, Handled, Kind, StoreUnavailable
 from cludale.runtime.planning import Plan, Planner, Row
-
-LOG_GROWTH = 8
-"""How many times its usual size the log may have while queries read older states."""
 
 
 class Writer:
@@ -28,13 +26,14 @@ class Writer:
         busy_seconds: float,
         checkpoint_pages: int,
         vfs: str | None,
+        on_passed: Callable[[], None],
     ) -> None:
-        """Open the file and recover it. `checkpoint_pages` is how much log gathers before it is worked in."""
+        """Open the file and recover it. `checkpoint_pages` is how much log gathers before it is worked in.
+
+        `on_passed` is called, in another thread, when `tidy` has something to do without any batch.
+        """
         self._tables = tables
         self._planner = planner
-        self._checkpoint_pages = checkpoint_pages
-        self._next_checkpoint = checkpoint_pages
-        self._log_pages = 0
         self._failed: StoreFailed | None = None
         self._connection = connect_writer(path, busy_seconds=busy_seconds, vfs=vfs)
         try:
@@ -42,13 +41,16 @@ class Writer:
             # What a killed process wrote may be in the log without having been synced. From here on it is on the disk.
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             self.position: int = self._connection.execute(schema.OUTBOX_LAST).get or 0
+            self.undelivered = outbox.Undelivered(self._connection.execute(schema.OUTBOX_ROWS))
+            self._checkpoints = Checkpoints(
+                path, self._connection, pages=checkpoint_pages, vfs=vfs, on_passed=on_passed
+            )
         except BaseException:
             self._connection.close()
             raise
-        self._connection.set_wal_hook(self._logged)
 
     def write(self, plan: Plan | None, commits: Sequence[Commit], position: int, delivered: Sequence[int]) -> Plan:
-        """Write what can be written of `commits`, and take `delivered` from the outbox, in one transaction.
+        """Write what can be written of `commits`, and take the rows `delivered` from the outbox, in one transaction.
 
         `plan` is the hopeful one, None if there is none; their events go past `position`.
 
@@ -64,27 +66,28 @@ class Writer:
         return plan
 
     def tidy(self) -> None:
-        """Work the log into the file if it has grown enough. Raises StoreFailed when that fails for good.
-
-        A log that is all worked in starts again at its beginning with the next commit. A query that reads an older
-        state keeps it from that; when it has grown to LOG_GROWTH times its size, writing waits for such queries.
-        """
-        if self._log_pages < self._next_checkpoint or self._failed is not None:
+        """Work the log into the file if it has grown enough. Raises StoreFailed when that fails for good."""
+        if self._failed is not None:
             return
-        grown = self._log_pages >= LOG_GROWTH * self._checkpoint_pages
-        mode = apsw.SQLITE_CHECKPOINT_RESTART if grown else apsw.SQLITE_CHECKPOINT_PASSIVE
         try:
-            size, done = self._connection.wal_checkpoint(mode=mode)
+            self._checkpoints.keep_up()
         except apsw.Error as error:
-            known = self._known(error)
-            if not isinstance(known, StoreUnavailable) or isinstance(known, StoreFailed):
-                raise known from error
-            size, done = self._log_pages, 0  # no room or no turn; there is another time
-        self._next_checkpoint = self._checkpoint_pages + (size if done < size else 0)
+            self._judge(error)
 
     def close(self) -> None:
-        """Close the connection; as the last one it leaves no log behind, unless the disk has failed."""
-        self._connection.close()
+        """Close the connections; the last one leaves no log behind, unless the disk has failed."""
+        try:
+            self._checkpoints.close()
+        except apsw.Error as error:
+            self._judge(error)
+        finally:
+            self._connection.close()
+
+    def _judge(self, error: apsw.Error) -> None:
+        """Raise what a checkpoint met, unless there was no room or no turn for it: there is another time."""
+        known = self._known(error)
+        if not isinstance(known, StoreUnavailable) or isinstance(known, StoreFailed):
+            raise known from error
 
     def _known(self, error: apsw.Error) -> Exception:
         known = understood(error)
@@ -93,10 +96,6 @@ class Writer:
             # The file is not to be touched any more, not even when it is closed.
             self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         return known
-
-    def _logged(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
-        self._log_pages = pages
-        return apsw.SQLITE_OK
 
     def _write(self, plan: Plan, delivered: Sequence[int]) -> bool:
         if not (plan.rows or plan.handled or plan.entries or delivered):
@@ -113,9 +112,10 @@ class Writer:
                 self._bring_in(table.insert, rows.fresh.values(), table.width)
                 self._bring_in(table.update, rows.changed.values(), table.width)
             self._bring_in(schema.INBOX_INSERT, plan.handled, 2)
-            self._bring_in(schema.OUTBOX_INSERT, [(each.position, each.topic, each.body) for each in plan.entries], 3)
-            for first, last in _ranges(delivered):
-                execute(schema.OUTBOX_DELETE, (first, last))
+            if plan.entries:
+                execute(schema.OUTBOX_INSERT, outbox.packed(plan.entries))
+            for sql, rows_of_chunk in chunks(schema.OUTBOX_DELETE, delivered, 1):
+                execute(sql, rows_of_chunk)
             execute("COMMIT")
         except apsw.ConstraintError:
             execute("ROLLBACK")
@@ -159,15 +159,3 @@ class Writer:
             for sql, some in chunks(schema.INBOX_FIND, asked, 2)
             for row in self._connection.execute(sql, some)
         }
-
-
-def _ranges(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """The runs in `positions`: (3, 5), (9, 9) for 3, 4, 5, 9."""
-    ordered = sorted(positions)
-    at = 0
-    while at < len(ordered):
-        first = last = ordered[at]
-        while at < len(ordered) and ordered[at] <= last + 1:
-            last = ordered[at]
-            at += 1
-        yield first, last
