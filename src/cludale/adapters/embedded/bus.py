@@ -132,7 +132,7 @@ class EmbeddedBus:
         backoff: Backoff,
         attempts: int,
         dead_letters: DeadLetters,
-        batch_limit: int = 256,
+        batch_limit: int = 512,
     ) -> None:
         self._codec = codec
         self._ids = ids
