@@ -2,7 +2,7 @@
 
 A row is what one batch published, packed: 170 rows for 170 events would be written to the log twice over, once when
 they come and once when they go. A row goes when all of its events were delivered. Which of them were is known in
-memory only, so a server that is killed between two events of a row publishes both again.
+memory only, so after a server that ended between two events of a row both are published again.
 """
 
 from bisect import bisect_left, bisect_right
