@@ -33,18 +33,14 @@ def safe(folder: Path, observations: Sequence[Observation] = (), *, skew: timede
 
 def settled(folder: Path, observations: Sequence[Observation] = (), *, skew: timedelta = SKEW) -> Report:
     """Everything comes to its end, and then all of the promises are kept. Raises Unkept."""
-    deadline = monotonic() + SETTLED_SECONDS
-    while rows(folder, "SELECT 1 FROM outbox LIMIT 1") and monotonic() < deadline:
-        sleep(0.3)
+    _becomes_empty(folder, "SELECT 1 FROM outbox LIMIT 1")  # what stays there for good, the checker names
     return _settled(lambda: DataFolder(folder), observations, skew=skew, seconds=SETTLED_SECONDS)
 
 
 def at_rest(folder: Path, observations: Sequence[Observation] = ()) -> Report:
     """`settled`, and no hold is left that could still end: a server that is stopped now leaves nothing half done."""
-    deadline = monotonic() + SETTLED_SECONDS
-    while rows(folder, "SELECT 1 FROM concerts_reservation WHERE body ->> 'status' = 'Held' LIMIT 1"):
-        assert monotonic() < deadline, "holds did not end"
-        sleep(0.3)
+    held = "SELECT 1 FROM concerts_reservation WHERE body ->> 'status' = 'Held' LIMIT 1"
+    assert _becomes_empty(folder, held), "holds did not end"
     return settled(folder, observations)
 
 
@@ -90,6 +86,16 @@ def payments(folder: Path) -> Counter[str]:
 def events(folder: Path) -> Counter[str]:
     """How many events of each type the log has."""
     return Counter(type for (type,) in rows(folder, "SELECT type FROM audit_event"))
+
+
+def _becomes_empty(folder: Path, sql: str) -> bool:
+    """Does the query find nothing any more within SETTLED_SECONDS? Returns as soon as that is so."""
+    deadline = monotonic() + SETTLED_SECONDS
+    while rows(folder, sql):
+        if monotonic() >= deadline:
+            return False
+        sleep(0.3)
+    return True
 
 
 def _kept(report: Report) -> Report:
