@@ -163,10 +163,12 @@ def test_expiry_against_pay_has_one_winner(
     crowd = Crowd([], seed=seed, methods={"card-slow": 1}, regretting=0.0)
     with victim(folder, settings=settings) as served:
         for turn in range(scale.of_three(2, 4, 40)):
-            crowd.concerts = [f"c-{turn}-{n}" for n in range(4)]
-            for concert in crowd.concerts:
-                served.concert(concert, seats=200)
-            # More buyers than seats, over and over: what one loses another takes at once.
+            # In the small halls there are more buyers than seats, over and over: what one loses another takes at
+            # once. In the large one whoever pays late finds seats again.
+            halls = {f"c-{turn}-small-{n}": 200 for n in range(3)} | {f"c-{turn}-large": 100_000}
+            crowd.concerts = list(halls)
+            for concert, seats in halls.items():
+                served.concert(concert, seats=seats)
             over = perf_counter() + 2.5
             while perf_counter() < over:
                 crowd.rush(served, 100)

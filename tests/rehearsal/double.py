@@ -40,6 +40,8 @@ class Double:
         self.orders: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
         self.audit_asked = 0
+        self.moves: list[str] = []
+        """What becomes of the first order: its next status each time that somebody asks for orders."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -82,6 +84,8 @@ class Double:
             found = 200, self.standing()
         elif path == "/orders":
             status = asked.get("status")
+            if self.orders and self.moves:
+                self.orders[0]["status"] = self.moves.pop(0)
             found = self.page([o for o in self.orders if status in (None, o["status"])], asked)
         elif path == "/audit/events":
             self.audit_asked += 1

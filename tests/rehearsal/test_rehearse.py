@@ -70,6 +70,21 @@ async def test_an_audit_that_is_late_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize(
+    "moves",
+    [
+        pytest.param(["Pending", "Reserved", "Reserved", "Paid"], id="reserved between two questions"),
+        pytest.param(["Cancelled", "Cancelled", "Cancelled", "Paid"], id="cancelled, and paid after all"),
+    ],
+)
+async def test_an_order_that_moves_on_while_it_is_looked_at_is_judged_by_its_end(moves: list[str]) -> None:
+    double = Double()
+    double.moves = moves
+    outcome = await rehearsed(double, settle_seconds=10.0)
+    assert broken(outcome) == set()
+    assert (outcome.orders, double.moves) == ({"Paid": 50}, [])
+
+
+@pytest.mark.parametrize(
     ("fault", "found"),
     [
         ("oversells", {"nothing oversold"}),

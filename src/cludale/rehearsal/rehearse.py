@@ -152,7 +152,7 @@ async def _settle(plan: Plan, organizer: Organizer, concert_id: str, accepted: i
 
 async def _look(plan: Plan, organizer: Organizer, concert_id: str, report: Reporter) -> _Found:
     """Read everything there is to judge; what the audit has not heard yet gets time to arrive."""
-    orders = await organizer.orders(concert_id)
+    orders: Sequence[Order] = ()
     events: list[Told] = []
     deadline = perf_counter() + plan.settle_seconds
     async with aclosing(organizer.events(concert_id)) as pages:
@@ -161,6 +161,8 @@ async def _look(plan: Plan, organizer: Organizer, concert_id: str, report: Repor
             report.auditing(len(events))
             if page:
                 continue
+            # Anew each time: even a Cancelled order moves on, if its money comes late and its seats are found again.
+            orders = await organizer.orders(concert_id)
             if checks.stories_whole(orders, events).ok or perf_counter() > deadline:
                 break
             await asyncio.sleep(_POLL_SECONDS)
