@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from tests.adapters.cosmos.double import KEY, CosmosDouble, Request, running_double
 
-from cludale.compose import Platform
+from cludale.compose.platform import Platform
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.services.concerts.domain import Concert

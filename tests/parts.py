@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import asyncpg
 import pytest
 
-from cludale.compose import SERVICES
+from cludale.compose.roster import SERVICES
 from cludale.local.find import MissingProgram, find
 from cludale.local.jetstream import Requests, ensure_streams
 from cludale.local.nats import Nats

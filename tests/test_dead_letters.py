@@ -12,7 +12,8 @@ from tests.served import KEY, Served, serve
 from typer.testing import CliRunner
 
 from cludale.cli import app
-from cludale.compose import STORE, new_store
+from cludale.compose.offline import new_store
+from cludale.compose.stores import STORE
 from cludale.kernel.events import Cause, envelop
 from cludale.kernel.money import Money
 from cludale.kernel.wire import Codec

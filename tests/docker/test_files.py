@@ -12,7 +12,7 @@ from tests.parts import need
 from cludale.adapters.dapr.publisher import PUBLISH_SECONDS
 from cludale.adapters.dapr.subscriptions import dead_letter_topic, topics_heard
 from cludale.cli import app as command_line
-from cludale.compose import HEARS, SERVICES
+from cludale.compose.roster import HEARS, SERVICES
 from cludale.gateway.routes import decoded
 from cludale.local.daprd import ALLOWED_SECRETS
 from cludale.local.jetstream import ACK_WAIT_SECONDS, MAX_ACK_PENDING, STREAM, Consumer, consumers_of

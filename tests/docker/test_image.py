@@ -16,7 +16,7 @@ import pytest
 from tests.docker.image import CannotBuild, Image, build, check_machine, started
 from tests.parts import LEFT_OUT
 
-from cludale.compose import SERVICES
+from cludale.compose.roster import SERVICES
 
 STARTED_SECONDS = 40
 PACKAGES = f"opt/cludale/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvloop
 
-from cludale.compose import Platform
+from cludale.compose.platform import Platform
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy

@@ -17,7 +17,7 @@ from cludale.adapters.cosmos import layout
 from cludale.adapters.dapr.publisher import Publisher
 from cludale.adapters.dapr.sidecar import Sidecar
 from cludale.adapters.dapr.subscriptions import dead_letter_topic
-from cludale.compose import SERVICES
+from cludale.compose.roster import SERVICES
 from cludale.services.audit import manifest as audit
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.concerts import manifest as concerts

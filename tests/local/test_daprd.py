@@ -10,7 +10,7 @@ import httpx
 import pytest
 from tests.parts import complete, need
 
-from cludale.compose import SERVICES
+from cludale.compose.roster import SERVICES
 from cludale.local.daprd import Broker, Daprd, resources_for, running_daprd
 from cludale.local.jetstream import STREAM, Requests
 from cludale.local.nats import Nats

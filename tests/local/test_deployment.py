@@ -7,7 +7,7 @@ import pytest
 from tests.parts import need
 
 from cludale.adapters.postgres.store import LOOKUP_LINES, QUERY_LINES
-from cludale.compose import SERVICES
+from cludale.compose.roster import SERVICES
 from cludale.local.daprd import Broker
 from cludale.local.deployment import (
     CONNECTIONS_BESIDES,

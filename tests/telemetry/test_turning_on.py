@@ -13,7 +13,7 @@ from tests.telemetry.receiver import receiving
 def test_off_nothing_of_opentelemetry_is_loaded(tmp_path: Path) -> None:
     code = (
         "import asyncio, sys, cludale.cli.serve, cludale.web.server\n"
-        "from cludale.compose import Platform\n"
+        "from cludale.compose.platform import Platform\n"
         "from cludale.settings import Settings\n"
         "async def main():\n"
         "    platform = Platform(Settings.from_env(__import__('os').environ))\n"

@@ -15,7 +15,8 @@ import yaml  # type: ignore[import-untyped] # it has no types of its own
 
 from cludale.adapters.cosmos import layout
 from cludale.adapters.dapr.subscriptions import dead_letter_topic, topics_heard
-from cludale.compose import SERVICES, Platform
+from cludale.compose.platform import Platform
+from cludale.compose.roster import SERVICES
 from cludale.runtime.service import Service
 from cludale.services.catalogue import CATALOGUE
 from cludale.settings import Settings

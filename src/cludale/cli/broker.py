@@ -17,7 +17,7 @@ def streams(
     ],
 ) -> None:
     """Make the JetStream streams and all consumers on a NATS server, or bring them to what they should be."""
-    from cludale.compose import SERVICES
+    from cludale.compose.roster import SERVICES
     from cludale.local.jetstream import BrokerRefused, ensure_streams, streams_of
 
     if not url.startswith("nats://"):
@@ -34,7 +34,7 @@ def definitions(
     password: Annotated[str, typer.Option(envvar="BROKER_PASSWORD", prompt=True, hide_input=True, help="Of its user.")],
 ) -> None:
     """Print RabbitMQ's definitions (`load_definitions`): the user `cludale`, all exchanges, queues and bindings."""
-    from cludale.compose import SERVICES
+    from cludale.compose.roster import SERVICES
     from cludale.local.rabbitmq import definitions_for
 
     print_json(definitions_for(SERVICES, password=password))

@@ -85,7 +85,7 @@ def retry(
 
 
 def _services(wanted: Sequence[str] | None) -> Sequence[str]:
-    from cludale.compose import SERVICES
+    from cludale.compose.roster import SERVICES
 
     for name in wanted or ():
         if name not in SERVICES:

@@ -11,7 +11,9 @@ import msgspec
 
 from cludale.adapters.sqlite import StoreInUse
 from cludale.cli.screen import NO, fail
-from cludale.compose import STORE, MissingSetting, Reader, audit_over, new_store, replays, store_to_read
+from cludale.compose.needs import MissingSetting
+from cludale.compose.offline import Reader, audit_over, new_store, replays, store_to_read
+from cludale.compose.stores import STORE
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Records, SchemaRefused, StoreUnavailable
 from cludale.runtime.replay import CannotFold, Difference, NotEmpty, Rebuild, Replay

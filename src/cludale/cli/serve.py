@@ -16,7 +16,7 @@ from cludale.settings import LogFormat, LogLevel, Settings
 if TYPE_CHECKING:
     import socket
 
-    from cludale.compose import Platform
+    from cludale.compose.platform import Platform
 
 _log = logging.getLogger("cludale")
 
@@ -38,8 +38,10 @@ def serve(
 
     from cludale.adapters.sqlite import StoreInUse
     from cludale.adapters.system.keys import UnusableKey
-    from cludale.compose import SERVICES, MissingSetting, NoTelemetry
+    from cludale.compose.needs import MissingSetting
+    from cludale.compose.roster import SERVICES
     from cludale.ports.records import SchemaRefused, StoreUnavailable
+    from cludale.telemetry.trouble import NoTelemetry
     from cludale.web.server import CannotListen, listen
 
     settings = Settings.from_env(os.environ)
@@ -66,7 +68,8 @@ def serve(
 
 
 async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket") -> None:
-    from cludale.compose import Platform, with_secrets
+    from cludale.compose.platform import Platform
+    from cludale.compose.secret_store import with_secrets
     from cludale.web.app import WebApp
     from cludale.web.door import Limits
     from cludale.web.server import serve as serve_app

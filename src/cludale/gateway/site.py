@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from cludale import __version__
-from cludale.compose import Platform
+from cludale.compose.platform import Platform
 from cludale.gateway.problems import STATUS
 from cludale.http.answers import Answer, json_answer
 from cludale.http.problems import Problems

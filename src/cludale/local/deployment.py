@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cludale.adapters.system.keys import kept_key
-from cludale.compose import SERVICES
+from cludale.compose.roster import SERVICES
 from cludale.local.daprd import Broker, Daprd, resources_for
 from cludale.local.nats import Nats
 from cludale.local.part import Part

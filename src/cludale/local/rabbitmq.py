@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from cludale.compose import SERVICES
+from cludale.compose.roster import SERVICES
 from cludale.local.find import find
 from cludale.local.free_ports import LOOPBACK, free_ports
 from cludale.local.part import Launch, Part

@@ -1,6 +1,6 @@
 """Which topics there are and which service hears which, from the catalogue and the manifests. No I/O."""
 
-from cludale.compose import HEARS
+from cludale.compose.roster import HEARS
 from cludale.services.catalogue import CATALOGUE
 
 TOPICS = sorted(topic.name for topic in CATALOGUE.topics)

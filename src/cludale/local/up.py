@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from cludale.compose import SERVICES
+from cludale.compose.roster import SERVICES
 from cludale.gateway.control import Control, GatewayRefused
 from cludale.gateway.routes import BackendRoute, ServiceRoutes
 from cludale.local.daprd import stranger

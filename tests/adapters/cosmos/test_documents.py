@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cludale.adapters.cosmos import documents, layout
 from cludale.adapters.cosmos.stamps import Stamps, as_text, from_text
-from cludale.compose import KINDS
+from cludale.compose.roster import KINDS
 from cludale.ports.records import Kind
 
 NOTE = Kind("orders", "note")

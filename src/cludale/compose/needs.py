@@ -1,0 +1,91 @@
+"""What the services need to be told: is it all there, and what follows from it."""
+
+import hmac
+from collections.abc import Collection
+
+from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
+from cludale.adapters.system.keys import kept_key
+from cludale.compose.roster import SERVICES
+from cludale.settings import Settings
+
+
+class MissingSetting(Exception):
+    """Something that these services need is not there; the message says what to set or install."""
+
+
+def check(settings: Settings, only: Collection[str]) -> None:
+    """Is everything said that these services need? Before anything is opened."""
+    if settings.database_url is not None and settings.cosmos_endpoint is not None:
+        raise MissingSetting("there can be one store: unset CLUDALE_DATABASE_URL or CLUDALE_COSMOS_ENDPOINT")
+    if settings.audit_state is not None:
+        if not settings.dapr or set(only) != {"audit"}:
+            raise MissingSetting(
+                "CLUDALE_AUDIT_STATE is for `cludale serve audit` with CLUDALE_DAPR=1: a state store has no outbox, "
+                "so it keeps nothing for services that publish"
+            )
+        if settings.database_url is not None or settings.cosmos_endpoint is not None:
+            raise MissingSetting(
+                "there can be one store: unset CLUDALE_AUDIT_STATE, or CLUDALE_DATABASE_URL and CLUDALE_COSMOS_ENDPOINT"
+            )
+    if settings.dapr:
+        if settings.app_api_token is None:
+            raise MissingSetting(
+                "CLUDALE_DAPR needs APP_API_TOKEN, the same for the sidecar and here: without it anyone who reaches "
+                "this port could deliver events"
+            )
+        app_id(settings, only)
+        if set(only) != set(SERVICES) and settings.organizer_key is None:
+            raise MissingSetting("services behind sidecars call each other with one key: set CLUDALE_ORGANIZER_KEY")
+    if "orders" in only and "concerts" not in only:
+        concerts_url(settings)
+    if "notifications" in only and "orders" not in only:
+        orders_url(settings)
+
+
+def app_id(settings: Settings, only: Collection[str]) -> str:
+    """What the sidecar is called. Raises MissingSetting."""
+    if settings.app_id is not None:
+        return settings.app_id
+    if len(set(only)) != 1:
+        raise MissingSetting("several services behind one sidecar need APP_ID, its app id")
+    return next(iter(only))
+
+
+def token_key(settings: Settings) -> str:
+    """What orders' access tokens follow from: all replicas of orders need the same."""
+    if settings.token_key is not None:
+        return settings.token_key
+    if settings.dapr and settings.organizer_key is not None:
+        return hmac.digest(settings.organizer_key.encode(), b"cludale access tokens", "sha256").hex()
+    return kept_key(settings.data_dir / "token.key")
+
+
+def through_sidecar(settings: Settings, service: str) -> dict[str, str]:
+    """The headers of a call that goes through the sidecar."""
+    if not settings.dapr:
+        return {}
+    token = {"dapr-api-token": settings.dapr_api_token} if settings.dapr_api_token else {}
+    return {"dapr-app-id": service, **token}
+
+
+def concerts_url(settings: Settings) -> str:
+    """Where orders asks for seats. Raises MissingSetting."""
+    if settings.dapr:
+        return f"http://{SIDECAR_HOST}:{settings.dapr_http_port}"
+    if settings.concerts_url is None:
+        raise MissingSetting("orders without concerts needs CLUDALE_CONCERTS_URL: where concerts is")
+    return settings.concerts_url
+
+
+def orders_url(settings: Settings) -> str:
+    """Where notifications asks for addresses. Raises MissingSetting."""
+    if settings.dapr:
+        return f"http://{SIDECAR_HOST}:{settings.dapr_http_port}"
+    if settings.orders_url is None:
+        raise MissingSetting("notifications without orders needs CLUDALE_ORDERS_URL: where orders is")
+    return settings.orders_url
+
+
+def without_asyncpg(missing: ModuleNotFoundError) -> MissingSetting:
+    """What to say where a database is named and its driver is not installed."""
+    return MissingSetting(f"CLUDALE_DATABASE_URL needs the package {missing.name}: pip install 'cludale[distributed]'")

@@ -1,0 +1,61 @@
+"""For tools that look at a store beside the servers, or make one of their own."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from cludale.adapters.sqlite import SqliteStore, open_readonly
+from cludale.adapters.system.clock import SystemClock
+from cludale.compose.needs import without_asyncpg
+from cludale.compose.roster import KINDS
+from cludale.kernel.wire import Codec
+from cludale.ports.records import Key, Kind, Page, Query, Records, Stored
+from cludale.runtime.replay import Replay
+from cludale.services.audit.service import Audit
+from cludale.services.catalogue import CATALOGUE
+from cludale.services.concerts.replay import ConcertsReplay
+from cludale.services.notifications.replay import NotificationsReplay
+from cludale.services.orders.replay import OrdersReplay
+from cludale.services.payments.replay import PaymentsReplay
+
+
+def new_store(path: Path) -> SqliteStore:
+    """A store of all kinds for a tool. Raises what opening a store raises."""
+    return SqliteStore(path, KINDS, Codec(CATALOGUE))
+
+
+class Reader(Protocol):
+    """What a tool reads records from."""
+
+    async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
+        """As Records."""
+        ...
+
+    async def find(self, kind: Kind, query: Query) -> Page:
+        """As Records."""
+        ...
+
+    async def close(self) -> None:
+        """Let go."""
+        ...
+
+
+async def store_to_read(where: Path | str) -> Reader:
+    """The existing store in this file, or in the PostgreSQL database at this address: for a tool, beside servers."""
+    if isinstance(where, Path):
+        return open_readonly(where, KINDS)
+    try:
+        from cludale.adapters.postgres import PostgresReader  # noqa: PLC0415 - only this shape needs asyncpg
+    except ModuleNotFoundError as missing:
+        raise without_asyncpg(missing) from missing
+    return await PostgresReader.open(where, KINDS)
+
+
+def audit_over(records: Records) -> Audit:
+    """The audit service over a store, to ask it."""
+    return Audit(records, SystemClock())
+
+
+def replays() -> list[Replay]:
+    """How each service that keeps state is rebuilt from the log."""
+    return [ConcertsReplay(), OrdersReplay(), PaymentsReplay(), NotificationsReplay()]

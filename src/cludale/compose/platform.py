@@ -1,0 +1,238 @@
+"""The platform: services, store and bus in one process, from start to stop."""
+
+import asyncio
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from cludale.adapters.dapr.bus import DaprBus
+from cludale.adapters.dapr.inbound import Inbound
+from cludale.adapters.dapr.publisher import Publisher
+from cludale.adapters.dapr.routes import AppToken, Consumption, sidecar_routes
+from cludale.adapters.dapr.sidecar import Sidecar
+from cludale.adapters.embedded.bus import EmbeddedBus
+from cludale.adapters.system.clock import SystemClock, SystemIds
+from cludale.adapters.system.keys import kept_key
+from cludale.compose.needs import app_id, check, token_key
+from cludale.compose.roster import SERVICES
+from cludale.compose.services import ServiceBuilder
+from cludale.compose.stores import Store, open_store
+from cludale.compose.watching import telemetry
+from cludale.demo import demo_concerts
+from cludale.http.access import Access
+from cludale.http.routing import Express
+from cludale.kernel.events import Cause
+from cludale.kernel.wire import Codec
+from cludale.ports.bus import Subscription
+from cludale.runtime.backoff import Backoff
+from cludale.runtime.dead_letters import DeadLetters
+from cludale.runtime.gate import Gate
+from cludale.runtime.relay import Relay
+from cludale.runtime.service import Service
+from cludale.runtime.sweeper import Sweeper
+from cludale.services.catalogue import CATALOGUE
+from cludale.services.concerts.service import Search
+from cludale.services.orders.service import Orders
+from cludale.settings import Settings
+from cludale.web.app import Admit
+
+_log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A part with figures for the operator."""
+
+    def gauges(self) -> Mapping[str, float]:
+        """By metric name."""
+        ...
+
+
+class Platform:
+    """Some or all of the services, put together over one store, on one event loop."""
+
+    def __init__(self, settings: Settings, only: Collection[str] = SERVICES) -> None:
+        """Open the store and build the services. Call on the event loop.
+
+        Raises MissingSetting, and what opening a store raises.
+        """
+        check(settings, only)
+        self.settings = settings
+        self.whole = set(only) == set(SERVICES)
+        data: Path = settings.data_dir
+        data.mkdir(parents=True, exist_ok=True)
+        self.clock = SystemClock()
+        self.ids = SystemIds()
+        self.access = Access(
+            organizer_key=settings.organizer_key or kept_key(data / "organizer.key"),
+            token_key=token_key(settings),
+        )
+        self.telemetry = telemetry(settings, only)
+        self.store: Store = open_store(settings, only)
+        self.dead_letters = DeadLetters(self.store, self.clock)
+        delivery = Backoff(settings.delivery_backoff_seconds, settings.delivery_backoff_max_seconds)
+        self.sidecar = Sidecar(settings.dapr_http_port, settings.dapr_api_token) if settings.dapr else None
+        self._inbound: Inbound | None = None
+        self.bus = self._bus(delivery, only)
+        self.gate = Gate(
+            inside_limit=settings.gate_inside,
+            waiting_limit=settings.gate_waiting,
+            waiting_seconds=settings.gate_seconds,
+            backlog=lambda: self.relay.lag,
+            backlog_limit=settings.gate_backlog_events,
+        )
+        self.relay = Relay(
+            self.store,
+            self.bus if self.telemetry is None else self.telemetry.bus(self.bus),
+            clock=self.clock,
+            ids=self.ids,
+            backoff=delivery,
+            on_progress=self.gate.let_in,
+        )
+        self._builder = ServiceBuilder(
+            settings,
+            only,
+            store=self.store,
+            bus=self.bus,
+            gate=self.gate,
+            dead_letters=self.dead_letters,
+            access=self.access,
+            clock=self.clock,
+            ids=self.ids,
+            telemetry=self.telemetry,
+        )
+        self.services: Sequence[Service] = self._builder.build()
+        self.concerts = self._builder.concerts
+        sweeps = {service.name: service.sweep for service in self.services if service.sweep is not None}
+        self.sweeper = Sweeper(sweeps, every_seconds=settings.sweep_seconds, clock=self.clock)
+        self.ready = False
+        self._joining: asyncio.Task[None] | None = None
+        self.internal: Express = {}
+        """Routes for the sidecar, below the framework."""
+        self.admit: Admit | None = None
+        """Looks at each request before anything else does."""
+        if self.sidecar is not None and self._inbound is not None:
+            token = AppToken(settings.app_api_token or "")
+            self.admit = token.check_call
+            self.internal = sidecar_routes(
+                CATALOGUE,
+                self._inbound,
+                self.sidecar,
+                token,
+                Consumption(wanted=settings.consume, is_ready=lambda: self.ready),
+                self.access,
+                heard=frozenset().union(*(service.hears for service in self.services)),
+                app_id=app_id(settings, only),
+                pubsub=settings.pubsub,
+            )
+
+    def _bus(self, delivery: Backoff, only: Collection[str]) -> EmbeddedBus | DaprBus:
+        settings = self.settings
+        codec = Codec(CATALOGUE)
+        if self.sidecar is None:
+            return EmbeddedBus(
+                codec,
+                ids=self.ids,
+                backoff=delivery,
+                attempts=settings.delivery_attempts,
+                dead_letters=self.dead_letters,
+            )
+        self._inbound = Inbound(
+            codec,
+            app_id=app_id(settings, only),
+            ids=self.ids,
+            backoff=delivery,
+            attempts=settings.delivery_attempts,
+            dead_letters=self.dead_letters,
+        )
+        return DaprBus(self.sidecar, Publisher(self.sidecar, settings.pubsub), self._inbound, CATALOGUE)
+
+    @property
+    def orders(self) -> Orders:
+        """Orders, if it is here. Raises AttributeError."""
+        return self._builder.orders
+
+    async def start(self) -> None:
+        """Open what lies elsewhere; then deliver and sweep, once there is a bus. Raises what opening a store raises.
+
+        Without a sidecar one service alone keeps its events in the outbox: there is no bus between processes.
+        """
+        await self.store.start()
+        if self.settings.demo and "concerts" in {service.name for service in self.services}:
+            await self._put_on_demo()
+        hearing = [Subscription(s.name, s.hears, s.handle) for s in self.services if s.handle is not None]
+        if self.sidecar is not None:
+            self.bus.start(hearing)
+            self._joining = asyncio.get_running_loop().create_task(self._join(self.sidecar))
+            return
+        if self.whole:
+            self.bus.start(hearing)
+            self.relay.start()
+        else:
+            _log.warning(
+                "only %s here: events stay in the outbox, for there is no bus between processes",
+                ", ".join(service.name for service in self.services),
+            )
+        self.sweeper.start()
+        self.ready = True
+
+    async def _join(self, sidecar: Sidecar) -> None:
+        """Begin once the sidecar is there; it waits for this process to listen, so this can't be waited for."""
+        await sidecar.wait(self.settings.sidecar_seconds)
+        self.relay.start()
+        self.sweeper.start()
+        self.ready = True
+        _log.info("the Dapr sidecar is there: %s", ", ".join(service.name for service in self.services))
+
+    async def _put_on_demo(self) -> None:
+        known, _ = await self.concerts.search(Search(limit=1))
+        if not known:
+            for concert in demo_concerts(self.clock.now(), max_per_order=self.settings.max_per_order):
+                await self.concerts.schedule(concert, Cause())
+
+    def stopping(self) -> None:
+        """Keep nobody waiting who has a connection: what is in flight is answered before `stop`."""
+        for let_go in self._builder.waited_for:
+            let_go()
+
+    async def stop(self) -> None:
+        """Finish nothing new, keep everything: what is under way goes on at the next start."""
+        self.ready = False
+        if self._joining is not None:
+            self._joining.cancel()
+            await asyncio.gather(self._joining, return_exceptions=True)
+        await self.sweeper.stop()
+        await self.relay.stop()
+        await self.bus.stop()
+        for service in self.services:
+            await service.stop()
+        for part in self._builder.closing:
+            await part.close()
+        if self.sidecar is not None:
+            await self.sidecar.close()
+        await self.store.close()
+        if self.telemetry is not None:
+            await self.telemetry.stop()
+
+    def gauges(self) -> Mapping[str, float]:
+        """What the operator watches, by metric name."""
+        return {
+            "cludale_events_under_way": self.relay.lag,
+            "cludale_events_published_total": self.relay.published,
+            "cludale_dead_letters_total": self.dead_letters.buried,
+            "cludale_holds_waiting": self.concerts.turns.waiting,
+            "cludale_gate_inside": self.gate.inside,
+            "cludale_gate_waiting": self.gate.waiting,
+            "cludale_gate_turned_away_total": self.gate.turned_away,
+            **{f'cludale_queue_depth{{service="{name}"}}': depth for name, depth in self.bus.depths.items()},
+            **(
+                {
+                    "cludale_events_delivered_total": self._inbound.delivered,
+                    "cludale_events_too_early_total": self._inbound.too_early,
+                }
+                if self._inbound is not None
+                else {}
+            ),
+            **(self.store.gauges() if isinstance(self.store, Watched) else {}),
+        }
