@@ -12,7 +12,17 @@ import msgspec
 from cludale.adapters.cosmos.documents import Document, kind_name
 from cludale.adapters.cosmos.layout import FIELDS
 from cludale.ports.records import IndexValue, Kind, Query
+from cludale.runtime.conditions import Condition, Test, conditions_of
 from cludale.runtime.cursors import Cursors, question_of
+
+_TESTS = {
+    Test.ABSENT: "NOT IS_DEFINED({column})",
+    Test.PRESENT: "IS_DEFINED({column})",
+    Test.EQUAL: "{column} = {value}",
+    Test.CONTAINS: "CONTAINS({column}, {value})",
+    Test.FROM: "{column} >= {value}",
+    Test.BEFORE: "{column} < {value}",
+}
 
 
 class Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
@@ -37,52 +47,26 @@ class Question:
     """A query of one kind of record. Raises ValueError for a field that is not indexed, UnusableCursor."""
 
     def __init__(self, kind: Kind, query: Query) -> None:
-        if query.limit < 1:
-            raise ValueError(f"a page of {query.limit}")
-        self._kind = kind
+        asked = conditions_of(kind, query)
         self._query = query
         self._conditions = ["c.kind = @kind"]
         self._parameters: dict[str, Any] = {"kind": kind_name(kind)}
         if query.partition is not None:
             self._conditions.append("c.pk = @pk")
             self._parameters["pk"] = query.partition
-        valued = self._condition()
+        self._conditions += [self._condition(condition) for condition in asked.all]
         by = query.order_by
-        self._by = None if by is None else self._field(by)
-        self.has_valued_part = by is None or by not in query.equal or by in valued
-        self.has_valueless_part = by is not None and by not in valued
+        self._by = None if by is None else _column(by)
+        self.has_valued_part = asked.has_valued_part
+        self.has_valueless_part = asked.has_valueless_part
         self._question = question_of(kind, query)
         self.cursor = _cursors.read(query.after, self._question)
         if by is not None and self.cursor is not None and self.cursor.value is None:
             self.has_valued_part = False
 
-    def _condition(self) -> set[str]:
-        """Add what is asked to the conditions; the fields that must have a value for it."""
-        query, valued = self._query, set()
-        for field, value in query.equal.items():
-            column = self._field(field)
-            if value is None:
-                self._conditions.append(f"NOT IS_DEFINED({column})")
-            else:
-                self._conditions.append(f"{column} = {self._given(value)}")
-                valued.add(field)
-        for field, needle in query.contains.items():
-            self._conditions.append(f"CONTAINS({self._field(field)}, {self._given(needle)})")
-            valued.add(field)
-        for field, since, until in query.within:
-            column = self._field(field)
-            self._conditions.append(f"IS_DEFINED({column})")
-            if since is not None:
-                self._conditions.append(f"{column} >= {self._given(since)}")
-            if until is not None:
-                self._conditions.append(f"{column} < {self._given(until)}")
-            valued.add(field)
-        return valued
-
-    def _field(self, name: str) -> str:
-        if name not in self._kind.indexed:
-            raise ValueError(f"{name!r} is not an indexed field of {self._kind}")
-        return f'c.{FIELDS}["{name}"]'
+    def _condition(self, condition: Condition) -> str:
+        value = "" if condition.value is None else self._given(condition.value)
+        return _TESTS[condition.test].format(column=_column(condition.field), value=value)
 
     def _given(self, value: IndexValue) -> str:
         name = f"p{len(self._parameters)}"
@@ -139,3 +123,7 @@ class Question:
     def past(self, document: Document) -> str:
         """The cursor past this record."""
         return _cursors.write(Cursor(self._question, document["came"], self._value(document)))
+
+
+def _column(field: str) -> str:
+    return f'c.{FIELDS}["{field}"]'

@@ -9,12 +9,22 @@ from msgspec import Meta
 
 from cludale.adapters.postgres.connection import Connection
 from cludale.adapters.postgres.schema import Table
-from cludale.adapters.postgres.values import FIRST_TEXT, decoded_text, encoded, encoded_text
-from cludale.ports.records import IndexValue, Page, Query, Stored, UnusableCursor
+from cludale.adapters.postgres.values import FIRST_TEXT, decoded_text, encoded
+from cludale.ports.records import Page, Query, Stored, UnusableCursor
+from cludale.runtime.conditions import Condition, Test, conditions_of
 from cludale.runtime.cursors import Cursors, question_of
 
 _Bound = str | int
 _FIRST_TEXT: Final = f"chr({ord(FIRST_TEXT[0])}) || '{FIRST_TEXT[1]}'"
+
+_TESTS = {
+    Test.ABSENT: "{column} IS NULL",
+    Test.PRESENT: "{column} IS NOT NULL",
+    Test.EQUAL: "{column} = {value}",
+    Test.CONTAINS: f"strpos({{column}}, {{value}}) > 0 AND {{column}} >= {_FIRST_TEXT}",
+    Test.FROM: "{column} >= {value}",
+    Test.BEFORE: "{column} < {value}",
+}
 
 
 class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
@@ -58,33 +68,12 @@ class Question:
         """Raises UnusableCursor; ValueError for what is not indexed."""
         self._table = table
         self.query = query
-        if query.limit < 1:
-            raise ValueError(f"a page of {query.limit}")
-        self._conditions: list[str] = []
+        asked = conditions_of(table.kind, query)
         self._bound: list[_Bound] = []
-        valued = set()
-        for field, value in query.equal.items():
-            if value is None:
-                self._where(field, "IS NULL")
-            else:
-                self._where(field, "= {}", value)
-                valued.add(field)
-        for field, needle in query.contains.items():
-            column = self._column(field)
-            self._conditions.append(f"strpos({column}, {self._bind(encoded_text(needle))}) > 0")
-            self._conditions.append(f"{column} >= {_FIRST_TEXT}")
-            valued.add(field)
-        for field, since, until in query.within:
-            valued.add(field)
-            self._where(field, "IS NOT NULL")
-            if since is not None:
-                self._where(field, ">= {}", since)
-            if until is not None:
-                self._where(field, "< {}", until)
-        order_by = query.order_by
-        self._order = None if order_by is None else self._column(order_by)
-        self.has_valued_part = order_by is None or order_by not in query.equal or order_by in valued
-        self.has_valueless_part = order_by is not None and order_by not in valued
+        self._conditions = [self._sql(condition) for condition in asked.all]
+        self._order = None if query.order_by is None else _column(query.order_by)
+        self.has_valued_part = asked.has_valued_part
+        self.has_valueless_part = asked.has_valueless_part
         self._question = question_of(table.kind, query)
         self.cursor = _cursors.read(query.after, self._question)
 
@@ -126,18 +115,14 @@ class Question:
             bound,
         )
 
-    def _where(self, field: str, condition: str, value: IndexValue = None) -> None:
-        text = encoded(value)
-        bound = "" if text is None else self._bind(text)
-        self._conditions.append(f"{self._column(field)} {condition.format(bound)}")
+    def _sql(self, condition: Condition) -> str:
+        value = encoded(condition.value)
+        placeholder = "" if value is None else _bind(self._bound, value)
+        return _TESTS[condition.test].format(column=_column(condition.field), value=placeholder)
 
-    def _bind(self, value: _Bound) -> str:
-        return _bind(self._bound, value)
 
-    def _column(self, field: str) -> str:
-        if field not in self._table.kind.indexed:
-            raise ValueError(f"{field!r} is not an indexed field of {self._table.kind}")
-        return f'"{field}"'
+def _column(field: str) -> str:
+    return f'"{field}"'
 
 
 def _bind(bound: list[_Bound], value: _Bound) -> str:

@@ -15,12 +15,22 @@ from cludale.adapters.sqlite.outbox import unpacked
 from cludale.adapters.sqlite.schema import OUTBOX_PENDING, Table, chunks
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import IndexValue, Kind, Page, Query, Stored
+from cludale.runtime.conditions import Test, conditions_of
 from cludale.runtime.cursors import Cursors, question_of
 
 _OPERATIONS_BETWEEN_LOOKS_AT_THE_CLOCK = 50_000
 
 _Ranked = tuple[str, int, int, int, IndexValue]
 """id, version, size of the body, n, value in the field that sorts."""
+
+_TESTS = {
+    Test.ABSENT: "{} IS NULL",
+    Test.PRESENT: "{} IS NOT NULL",
+    Test.EQUAL: "{} = ?",
+    Test.CONTAINS: "instr({}, ?) > 0",
+    Test.FROM: "{} >= ?",
+    Test.BEFORE: "{} < ?",
+}
 
 _described = msgspec.json.Decoder(list[tuple[str, int, int]])
 _ranked = msgspec.json.Decoder(list[_Ranked])
@@ -115,32 +125,12 @@ class _Question:
     def __init__(self, table: Table, query: Query) -> None:
         self._table = table
         self._query = query
-        if query.limit < 1:
-            raise ValueError(f"a page of {query.limit}")
-        self._conditions: list[str] = []
-        self._bindings: list[IndexValue] = []
-        valued = set()
-        for field, value in query.equal.items():
-            if value is None:
-                self._where(field, "IS NULL")
-            else:
-                self._where(field, "= ?", value)
-                valued.add(field)
-        for field, needle in query.contains.items():
-            self._conditions.append(f"instr({self._column(field)}, ?) > 0")
-            self._bindings.append(needle)
-            valued.add(field)
-        for field, since, until in query.within:
-            valued.add(field)
-            self._where(field, "IS NOT NULL")
-            if since is not None:
-                self._where(field, ">= ?", since)
-            if until is not None:
-                self._where(field, "< ?", until)
-        order_by = query.order_by
-        self._order = None if order_by is None else self._column(order_by)
-        self.has_valued_part = order_by is None or order_by not in query.equal or order_by in valued
-        self.has_valueless_part = order_by is not None and order_by not in valued
+        asked = conditions_of(table.kind, query)
+        self._conditions = [_TESTS[test].format(_column(field)) for field, test, _ in asked.all]
+        self._bindings = [value for _, _, value in asked.all if value is not None]
+        self._order = None if query.order_by is None else _column(query.order_by)
+        self.has_valued_part = asked.has_valued_part
+        self.has_valueless_part = asked.has_valueless_part
         self._asked = question_of(table.kind, query)
 
     def cursor(self) -> _Cursor | None:
@@ -183,11 +173,6 @@ class _Question:
             bindings,
         )
 
-    def _where(self, field: str, condition: str, *bindings: IndexValue) -> None:
-        self._conditions.append(f"{self._column(field)} {condition}")
-        self._bindings += bindings
 
-    def _column(self, field: str) -> str:
-        if field not in self._table.kind.indexed:
-            raise ValueError(f"{field!r} is not an indexed field of {self._table.kind}")
-        return f'"{field}"'
+def _column(field: str) -> str:
+    return f'"{field}"'
