@@ -356,7 +356,7 @@ def _(stack: ExitStack) -> None:
             Outgoing(1 + position, codec.catalogue.topic_of(event.type).name, codec.encode(event))
             for position, event in enumerate(event for commit in commits for event in commit.events)
         ]
-        if early and self._listeners:
+        if early and self._listeners._listeners:
             await _bus_of(self).publish(early)
         return await right(self, commits)
 

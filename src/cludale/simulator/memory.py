@@ -28,6 +28,7 @@ from cludale.ports.records import (
     VersionConflict,
 )
 from cludale.runtime.cursors import Cursors, question_of
+from cludale.runtime.outgoing import Listeners
 
 DELIVERED_SECONDS = 0.05
 """How long delivered positions wait for a commit to ride along with."""
@@ -297,7 +298,7 @@ class MemoryStore:
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
         self.owner = NOBODY
-        self._listeners: list[Listener] = []
+        self._listeners = Listeners()
         self._delivered: list[int] = []
         self._flush: asyncio.TimerHandle | None = None
 
@@ -318,21 +319,12 @@ class MemoryStore:
         outcomes, fresh = self.disk.apply(commits, self.owner)
         self._flush_delivered()
         if fresh:
-            self._tell(fresh)
+            self._listeners.tell(fresh)
         return outcomes
-
-    def _tell(self, fresh: Sequence[Outgoing]) -> None:
-        for listener in self._listeners:
-            try:
-                listener(fresh)
-            except Exception as error:  # noqa: BLE001 - what is committed is committed, and stays in the outbox
-                asyncio.get_running_loop().call_exception_handler(
-                    {"message": "a listener of the outbox failed", "exception": error}
-                )
 
     def listen(self, listener: Listener) -> None:
         """Have `listener` told of each group of events that is committed over this connection."""
-        self._listeners.append(listener)
+        self._listeners.add(listener)
 
     async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
         """Up to `limit` entries past position `after`, in order."""
@@ -355,4 +347,4 @@ class MemoryStore:
     async def close(self) -> None:
         """Write what waits and let go."""
         self._flush_delivered()
-        self._listeners.clear()
+        self._listeners = Listeners()

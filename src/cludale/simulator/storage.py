@@ -83,7 +83,7 @@ class FaultyStore(MemoryStore):
             if entries:
                 self._chaos.meets(Situation.TAKEN_OVER)
                 self._chaos.trace.say(self._who, f"takes over {len(entries)} events of replicas that are gone")
-                self._tell(entries)
+                self._listeners.tell(entries)
 
     async def close(self) -> None:
         """Write what waits and let go."""

@@ -15,6 +15,7 @@ from tests.adapters.sqlite.faulty_disk import FaultyDisk, broken, faulty_disk, f
 from tests.contracts.samples import CODEC, KINDS, NOTE, ORDER, PARTITION, key, noted, of, order
 
 from cludale.adapters.sqlite import SqliteStore, StoreFailed, StoreInUse, open_readonly
+from cludale.adapters.sqlite.checkpoints import LOG_GROWTH
 from cludale.adapters.sqlite.queries import _Question
 from cludale.ports.records import (
     COMMITTED,
@@ -413,14 +414,15 @@ class TestOutbox:
 
 
 class TestLog:
-    async def test_the_log_stays_small_under_load(self, path: Path) -> None:
-        store = SqliteStore(path, KINDS, CODEC, checkpoint_pages=100)
+    async def test_the_log_stays_bounded_under_load(self, path: Path) -> None:
+        store = SqliteStore(path, KINDS, CODEC, checkpoint_pages=50)
         log = path.with_name("store.db-wal")
         largest = 0
-        for n in range(300):
+        for n in range(400):
             await store.commit([of(Put(NOTE, f"x{n}", b"y" * 20_000, 0))])
             largest = max(largest, log.stat().st_size)
-        assert largest < 150 * 8192
+        # How far it grows beside the thread that works it in, the machine decides, up to LOG_GROWTH.
+        assert largest < (LOG_GROWTH + 1) * 50 * 8192 < path.stat().st_size
         await store.close()
         assert not log.exists()
 

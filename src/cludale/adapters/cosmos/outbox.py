@@ -17,6 +17,7 @@ from cludale.adapters.cosmos.planning import Delete, Replace
 from cludale.adapters.cosmos.stamps import as_text
 from cludale.ports.outbox import Listener, Outgoing
 from cludale.ports.records import StoreUnavailable
+from cludale.runtime.outgoing import Listeners
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class OutboxItems:
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._listeners: list[Listener] = []
+        self._listeners = Listeners()
         self._items: dict[int, _Item] = {}
         """By the position of each event that was handed out and is not published."""
         self._by_id: dict[tuple[str, str], _Item] = {}
@@ -61,18 +62,12 @@ class OutboxItems:
 
     def listen(self, listener: Listener) -> None:
         """Tell this one, too."""
-        self._listeners.append(listener)
+        self._listeners.add(listener)
 
     def tell(self, partition: str, entries: Sequence[Outgoing]) -> None:
         """These were committed, as one item."""
         self._keep(partition, documents.outbox_id(entries[-1].position), entries)
-        for listener in self._listeners:
-            try:
-                listener(entries)
-            except Exception as error:  # noqa: BLE001 - what is committed is committed, and stays in the outbox
-                asyncio.get_running_loop().call_exception_handler(
-                    {"message": "a listener of the outbox failed", "exception": error}
-                )
+        self._listeners.tell(entries)
 
     def _keep(self, partition: str, id: str, entries: Sequence[Outgoing]) -> _Item:
         item = self._by_id.get((partition, id))

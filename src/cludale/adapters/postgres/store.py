@@ -22,6 +22,7 @@ from cludale.ports.outbox import Listener, Outgoing
 from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Stored, StoreUnavailable
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.group_commit import GroupCommit
+from cludale.runtime.outgoing import Delivered, Listeners
 
 _log = logging.getLogger(__name__)
 
@@ -67,10 +68,8 @@ class PostgresStore:
         self._tables = tables_of(kinds, schema)
         self._opening_seconds = opening_seconds
         self._renew_seconds = renew_seconds
-        self._listeners: list[Listener] = []
-        self._delivered: list[int] = []
-        self._flush: asyncio.TimerHandle | None = None
-        self._flushing: asyncio.Task[None] | None = None
+        self._listeners = Listeners()
+        self._delivered = Delivered(self._write_nothing, seconds=DELIVERED_SECONDS, limit=DELIVERED_LIMIT)
         self._tending: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._wrote_at = 0.0
@@ -82,7 +81,7 @@ class PostgresStore:
             connect=lambda: self._connect("writer", SESSION),
             prepare=self._prepare,
             patience_seconds=patience_seconds,
-            settled_late=self._tell,
+            settled_late=self._listeners.tell,
         )
         self._group = GroupCommit(self._write, batch_limit=batch_limit, queue_limit=queue_limit)
         self._lines = [
@@ -157,7 +156,7 @@ class PostgresStore:
 
         It is told of events that were taken over from a replica that is gone, too.
         """
-        self._listeners.append(listener)
+        self._listeners.add(listener)
 
     async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
         """Up to `limit` entries of ours past position `after`, in order."""
@@ -171,24 +170,15 @@ class PostgresStore:
 
     def delivered(self, positions: Sequence[int]) -> None:
         """Forget these with one of the next commits; a crash before that publishes them again."""
-        self._delivered += positions
-        if self._flush is None and self._delivered:
-            soon = 0.0 if len(self._delivered) > DELIVERED_LIMIT else DELIVERED_SECONDS
-            self._flush = asyncio.get_running_loop().call_later(soon, self._flush_delivered)
+        self._delivered.add(positions)
 
     async def close(self) -> None:
         """Write what waits, delivered positions too; others take over what is left at once."""
         self._closing.set()
         if self._tending is not None:
             await asyncio.wait([self._tending])  # not cancelled: the connection is needed for more
-        if self._flush is not None:
-            self._flush.cancel()
-            self._flush_delivered()
-        if self._flushing is not None:
-            await asyncio.wait([self._flushing])
+        await self._delivered.close()
         await self._group.close()
-        if self._flush is not None:  # set anew, if the last ones could not be written
-            self._flush.cancel()
         await self._lookups.close()
         await self._writer.close()
         for line in self._lines:
@@ -203,42 +193,21 @@ class PostgresStore:
         await migrate(connection, self._schema, self._tables, self._writer.function)
 
     async def _write(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
-        delivered, self._delivered = self._delivered, []
-        if self._flush is not None:
-            self._flush.cancel()
-            self._flush = None
+        delivered = self._delivered.take()
         try:
             async with self._turn:
                 plan = await self._writer.write(commits, delivered)
         except BaseException:
-            self.delivered(delivered)
+            self._delivered.add(delivered)
             raise
         self._wrote_at = asyncio.get_running_loop().time()
         if plan.entries:
-            self._tell(plan.entries)
+            self._listeners.tell(plan.entries)
         return plan.outcomes
-
-    def _tell(self, entries: Sequence[Outgoing]) -> None:
-        for listener in self._listeners:
-            try:
-                listener(entries)
-            except Exception as error:  # noqa: BLE001 - what is committed is committed, and stays in the outbox
-                asyncio.get_running_loop().call_exception_handler(
-                    {"message": "a listener of the outbox failed", "exception": error}
-                )
-
-    def _flush_delivered(self) -> None:
-        self._flush = None
-        if self._flushing is None:
-            self._flushing = asyncio.get_running_loop().create_task(self._write_nothing())
 
     async def _write_nothing(self) -> None:
         """A batch for what rides along: delivered positions, and the lease."""
-        try:
-            with suppress(StoreUnavailable):  # then they wait for the next commit, or the next time
-                await self._group.submit([_NOTHING])
-        finally:
-            self._flushing = None
+        await self._group.submit([_NOTHING])
 
     async def _tend(self) -> None:
         """Keep our lease, and take over what replicas left that are gone."""
@@ -250,12 +219,12 @@ class PostgresStore:
                 return
             try:
                 if loop.time() - self._wrote_at >= self._renew_seconds:
-                    await self._group.submit([_NOTHING])
+                    await self._write_nothing()
                 while True:
                     async with self._turn:
                         entries = await self._writer.take_over()
                         if entries:
-                            self._tell(entries)
+                            self._listeners.tell(entries)
                     if not entries or self._closing.is_set():
                         break
                 if loop.time() - tidied_at >= STRUCK_OFF_SECONDS / 10:

@@ -9,7 +9,6 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -35,6 +34,7 @@ from cludale.ports.records import (
     VersionConflict,
 )
 from cludale.runtime.group_commit import GroupCommit
+from cludale.runtime.outgoing import Delivered, Listeners
 from cludale.runtime.planning import Plan, Planner
 
 SWITCH_SECONDS = 5e-5
@@ -212,11 +212,11 @@ class SqliteStore(SqliteReader):
         )
         self._thread = JobThread("sqlite-writer", after_each=self._writer.tidy, on_error=self._tidying_failed)
         self._recent = Recent(RECENT_BYTES)
-        self._listeners: list[Listener] = []
-        self._delivered: list[int] = []
+        self._listeners = Listeners()
+        self._delivered = Delivered(
+            lambda: self._group.submit([_NOTHING]), seconds=DELIVERED_SECONDS, limit=DELIVERED_LIMIT
+        )
         self._writing: asyncio.Future[Plan] | None = None
-        self._flush: asyncio.Handle | None = None
-        self._flushing: asyncio.Task[None] | None = None
         self._on_fatal = on_fatal
         self._failed: StoreFailed | None = None
 
@@ -261,32 +261,20 @@ class SqliteStore(SqliteReader):
 
     def listen(self, listener: Listener) -> None:
         """Have `listener` told of each group of events as soon as it is durable, in order, on the event loop."""
-        self._listeners.append(listener)
+        self._listeners.add(listener)
 
     def delivered(self, positions: Sequence[int]) -> None:
         """Forget these with one of the next commits; a crash before that publishes them again."""
-        self._take_out(self._undelivered.take(positions))
-
-    def _take_out(self, rows: Sequence[int]) -> None:
-        self._delivered += rows
-        if self._delivered and self._flush is None and self._failed is None:
-            soon = 0.0 if len(self._delivered) > DELIVERED_LIMIT else DELIVERED_SECONDS
-            self._flush = asyncio.get_running_loop().call_later(soon, self._flush_delivered)
+        self._delivered.add(self._undelivered.take(positions))
 
     async def close(self) -> None:
         """Write what waits, delivered positions too, then close the file and let the next server in.
 
         Raises StoreFailed when the disk fails meanwhile; nothing that was answered is lost by that.
         """
-        if self._flush is not None:
-            self._flush.cancel()
-            self._flush_delivered()
-        if self._flushing is not None:
-            await asyncio.wait([self._flushing])
+        await self._delivered.close()
         await self._group.close()
         await asyncio.to_thread(self._thread.stop)
-        if self._flush is not None:  # set anew, if the last ones could not be written
-            self._flush.cancel()
         await super().close()
         try:
             await asyncio.to_thread(self._writer.close)
@@ -299,17 +287,14 @@ class SqliteStore(SqliteReader):
         self._check()
         # Planned here and not in the writer's thread: two threads that both run Python take the GIL from each other.
         plan = self._planner.hopeful(commits, self._position)
-        delivered, self._delivered = self._delivered, []
-        if self._flush is not None:
-            self._flush.cancel()
-            self._flush = None
+        delivered = self._delivered.take()
         try:
             self._writing = self._thread.run(lambda: self._writer.write(plan, commits, self._position, delivered))
             plan = await self._writing
         except Exception as error:
             if isinstance(error, StoreFailed):
                 self._fail(error)
-            self._take_out(delivered)
+            self._delivered.add(delivered)
             raise
         finally:
             self._writing = None
@@ -322,29 +307,8 @@ class SqliteStore(SqliteReader):
                 if isinstance(outcome, VersionConflict):
                     self._recent.forget(outcome)
         if plan.entries:
-            self._tell(plan.entries)
+            self._listeners.tell(plan.entries)
         return plan.outcomes
-
-    def _tell(self, entries: Sequence[Outgoing]) -> None:
-        for listener in self._listeners:
-            try:
-                listener(entries)
-            except Exception as error:  # noqa: BLE001 - what is committed is committed, and stays in the outbox
-                asyncio.get_running_loop().call_exception_handler(
-                    {"message": "a listener of the outbox failed", "exception": error}
-                )
-
-    def _flush_delivered(self) -> None:
-        self._flush = None
-        if self._flushing is None:
-            self._flushing = asyncio.get_running_loop().create_task(self._write_delivered())
-
-    async def _write_delivered(self) -> None:
-        try:
-            with suppress(StoreUnavailable):  # then they wait for the next commit, or the next time
-                await self._group.submit([_NOTHING])
-        finally:
-            self._flushing = None
 
     def _passed(self) -> None:
         self._thread.tidy()
@@ -356,6 +320,7 @@ class SqliteStore(SqliteReader):
         if self._failed is not None:
             return
         self._failed = failed
+        self._delivered.end()
         if self._on_fatal is not None:
             self._on_fatal(failed)
 

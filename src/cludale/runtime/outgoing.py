@@ -1,0 +1,85 @@
+"""Both ends of an outbox, for stores: who is told of what was committed, and what was delivered and can go."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from cludale.ports.outbox import Listener, Outgoing
+from cludale.ports.records import StoreUnavailable
+
+
+class Listeners:
+    """Who is told of each group of events as soon as it is durable."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Listener] = []
+
+    def add(self, listener: Listener) -> None:
+        """Tell this one, too."""
+        self._listeners.append(listener)
+
+    def tell(self, entries: Sequence[Outgoing]) -> None:
+        """These are committed. Raises nothing: a listener's failure is reported to the event loop."""
+        for listener in self._listeners:
+            try:
+                listener(entries)
+            except Exception as error:  # noqa: BLE001 - what is committed is committed, and stays in the outbox
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": "a listener of the outbox failed", "exception": error}
+                )
+
+
+class Delivered:
+    """What was delivered, on its way into one of the next commits; into one of its own when none comes."""
+
+    def __init__(self, write: Callable[[], Awaitable[object]], *, seconds: float, limit: int) -> None:
+        """`write` makes an empty commit for it to ride along with, after `seconds` or when over `limit` wait."""
+        self._write = write
+        self._seconds = seconds
+        self._limit = limit
+        self._waiting: list[int] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._is_over = False
+
+    def add(self, positions: Sequence[int]) -> None:
+        """These can go; or, when the commit that was to take them failed, they still can."""
+        self._waiting += positions
+        if self._waiting and self._timer is None and not self._is_over:
+            soon = 0.0 if len(self._waiting) > self._limit else self._seconds
+            self._timer = asyncio.get_running_loop().call_later(soon, self._begin)
+
+    def take(self) -> list[int]:
+        """All that wait, for the commit that is being written."""
+        waiting, self._waiting = self._waiting, []
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        return waiting
+
+    async def close(self) -> None:
+        """Have what waits written, once more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._begin()
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+        self.end()
+
+    def end(self) -> None:
+        """Write nothing more by itself: what waits is published again by whoever opens the store next."""
+        self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _begin(self) -> None:
+        self._timer = None
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write_now())
+
+    async def _write_now(self) -> None:
+        try:
+            with suppress(StoreUnavailable):  # then they wait for the next commit, or the next time
+                await self._write()
+        finally:
+            self._writing = None
