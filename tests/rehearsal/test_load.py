@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, suppress
 from itertools import islice, repeat
 from time import perf_counter
+from typing import Any
 
 import pytest
 
+from cludale.http.connection import Connection, connect
 from cludale.http.http1 import Target
 from cludale.rehearsal.load import Load, at_random, evenly
 
@@ -163,6 +165,19 @@ async def test_an_open_loop_keeps_its_rate_whatever_the_server_does() -> None:
         tally = await Load(target, asking(target, 100), connections=20, arrivals=evenly(200)).run()
     assert tally.statuses == {200: 100}
     assert 0.49 <= tally.seconds < 2
+
+
+async def test_in_an_open_loop_the_first_comes_when_all_connections_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def late(*arguments: Any) -> Connection:
+        await asyncio.sleep(0.3)
+        return await connect(*arguments)
+
+    monkeypatch.setattr("cludale.rehearsal.load.connect", late)
+    async with served(answer_all) as target:
+        tally = await Load(target, asking(target, 10), connections=5, arrivals=evenly(1000)).run()
+    assert tally.statuses == {200: 10}
+    assert tally.latencies[200].largest_seconds < 0.3
+    assert tally.seconds < 0.3
 
 
 async def test_a_request_that_waited_for_a_connection_has_waited() -> None:

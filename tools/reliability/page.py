@@ -31,10 +31,10 @@ HEADINGS = {
     "outcome": "outcome",
     "client": "clients",
     "result": "what became of it",
-    "peak": "peak, orders/s",
     "offered": "offered, buyers/s",
     "goodput": "complete orders/s",
     "of_the_peak": "of the peak: median (least to most)",
+    "refused": "turned away (503)",
     "accepted_p99_ms": "p99 of the accepted, ms",
     "refused_p50_ms": "p50 of the 503s, ms",
     "refused_p99_ms": "p99 of the 503s, ms",
@@ -130,7 +130,8 @@ def table(rows: Sequence[dict[str, Cell]]) -> Sequence[str]:
         return ["Nothing yet."]
     columns = list(rows[0])
     lines = [[HEADINGS.get(column, column) for column in columns]]
-    lines += [["---:" if isinstance(rows[0][column], int | float) else "---" for column in columns]]
+    numbers = {column for column in columns if any(isinstance(row.get(column), int | float) for row in rows)}
+    lines += [["---:" if column in numbers else "---" for column in columns]]
     lines += [[text(row.get(column)) for column in columns] for row in rows]
     return [f"| {' | '.join(line)} |" for line in lines]
 

@@ -1,8 +1,8 @@
 """The load generator: many buyers at one server, for as little CPU as it takes.
 
-Closed loop: every connection asks again as soon as it has its answer. Open loop: requests are due at
-times of their own, whether the server keeps up or not. What is asked and what the answers mean is the
-caller's matter.
+Closed loop: every connection asks again as soon as it has its answer. Open loop: once the connections stand,
+requests are due at times of their own, whether the server keeps up or not. What is asked and what the answers
+mean is the caller's matter.
 """
 
 import asyncio
@@ -84,9 +84,9 @@ def at_random(rate: float, *, seed: int) -> Iterator[float]:
 class Load:
     """Sends each of `requests` once, over `connections` kept-alive connections, and counts what comes back.
 
-    With `arrivals` (seconds from the start, rising) it is an open loop, and a latency is counted from the
-    arrival, so a request that had to wait for a free connection has waited (the timer adds up to 1 ms).
-    A request without an answer after `timeout_seconds`, or whose connection broke or could not be had, is an
+    With `arrivals` (seconds, rising, from when all connections were tried) it is an open loop, and a latency is
+    counted from the arrival, so a request that had to wait for a free connection has waited (the timer adds up
+    to 1 ms). A request without an answer after `timeout_seconds`, or whose connection broke or could not be had, is an
     error; it is never sent again.
     """
 
@@ -112,6 +112,10 @@ class Load:
         self._lines: set[_Line] = set()
         self._outstanding = 0
         self._exhausted = False
+        self._untried = connections
+        """Connections that nobody has tried to make yet."""
+        self._at_the_door = asyncio.Event()
+        """All were tried: buyers may come."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._over: asyncio.Future[None] | None = None
 
@@ -238,8 +242,15 @@ class Load:
                 if line.is_open:
                     self._lines.add(line)
                     self._free(line, perf_counter())
+                    self._tried()
                     return
+            self._tried()
             pause_seconds = min(max(pause_seconds * 2, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+
+    def _tried(self) -> None:
+        self._untried -= 1
+        if self._untried == 0:
+            self._at_the_door.set()
 
     def _line(self) -> "_Line":
         return _Line(self._answered, self._failed, self._idled_out)
@@ -258,7 +269,8 @@ class Load:
 
     async def _let_arrive(self, arrivals: Iterator[float]) -> None:
         """Bring each request at its time to an idle connection, or have it wait for one."""
-        began = perf_counter()
+        await self._at_the_door.wait()
+        began = self.tally.began = perf_counter()
         for count, offset in enumerate(arrivals):
             if count % _ARRIVALS_AT_ONCE == 0:
                 await asyncio.sleep(0)
