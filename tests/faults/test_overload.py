@@ -109,7 +109,7 @@ def test_at_twice_the_rate_that_can_be_served_those_who_are_let_in_are_served_fa
         stopped(served)
     peak = max(median(each.goodput for each in of_rate) for of_rate in sold.values())
     for rate, of_rate in sold.items():
-        figures.row("overload", **cells(f"{rate:g} times", of_rate, peak))
+        figures.row("overload", **cells(f"{rate:.1f} times", of_rate, peak))
     figures.row(
         "overload", buyers=f"{ASKING_AGAIN} asking again", goodput=round(median(served_to)), **of_peak(served_to, peak)
     )
