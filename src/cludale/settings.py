@@ -122,7 +122,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=0, le=1_000_000), _doc("how many more may wait for that; the next is turned away with 503")
     ] = 1_000
     gate_seconds: Annotated[
-        Seconds, _doc("how long one may wait; who would have to wait longer is turned away at once")
+        Seconds,
+        _doc("how long one may wait; who would wait for over half of that is turned away at once"),
     ] = 0.3
     gate_backlog_events: Annotated[
         int, Meta(ge=1, le=10_000_000), _doc("events still to be delivered at which nobody new is let in")

@@ -105,6 +105,34 @@ async def test_the_faster_it_goes_the_more_may_wait(left: list[Queue]) -> None:
     assert gate.turned_away == 0
 
 
+async def test_of_twice_as_many_as_can_be_served_nobody_waits_in_vain(left: list[Queue]) -> None:
+    gate = Gate(inside_limit=8, waiting_limit=1_000, waiting_seconds=0.4)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    let_in: list[float] = []
+    in_vain: list[float] = []
+    at_once: list[float] = []
+
+    async def visit() -> None:
+        came = loop.time()
+        try:
+            await gate.enter()
+        except Busy:
+            (in_vain if loop.time() - came > PATROL_SECONDS else at_once).append(came - began)
+            return
+        let_in.append(came - began)
+        await asyncio.sleep(0.01)
+        gate.leave()
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as visitors:
+        while loop.time() - began < 2.5:
+            for _ in range(8):
+                visitors.create_task(visit())
+            await asyncio.sleep(0.005)
+    assert [came for came in in_vain if came > 1.0] == []  # by then it is known how fast it goes
+    assert len(let_in) > 0.3 * (len(let_in) + len(at_once))
+
+
 async def test_nobody_waits_longer_than_promised(left: list[Queue]) -> None:
     people = queue(left, Gate(inside_limit=1, waiting_seconds=0.05))
     await people.come("a", "b")

@@ -1,7 +1,7 @@
 """Gate: how many buyers are served at once, so that those who are let in are served fast.
 
-Past that they wait outside, in order and not for long; when more wait already than can be let in in time, at the
-pace of the last moments, the next is turned away at once. What was let in makes work for later (events to deliver):
+Past that they wait outside, in order and not for long; when more wait already than can surely be let in in time, at
+the pace of the last moments, the next is turned away at once. What was let in makes work for later (events to deliver):
 while too much of that is left, nobody new is let in, so what is sold is what can be finished.
 """
 
@@ -16,6 +16,8 @@ PACE_SECONDS = 1.0
 """The pace is that of so long: people are let in by the batch, so one moment says little."""
 LEAST_PACE_SECONDS = 0.25
 """Less than that says nothing."""
+EXPECTED_SHARE = 0.5
+"""As much of the longest wait is expected of the last in the queue: the pace swings, and who waits should get in."""
 LEAST_WAITING = 64
 """So many may wait however slow it goes: who knows how it goes on."""
 
@@ -124,7 +126,7 @@ class Gate:
         room = self._waiting_limit
         if now - since >= LEAST_PACE_SECONDS:
             pace = (self._entered - entered) / (now - since)
-            room = min(room, max(LEAST_WAITING, int(pace * self._waiting_seconds)))
+            room = min(room, max(LEAST_WAITING, int(pace * self._waiting_seconds * EXPECTED_SHARE)))
         self._room_outside = room
 
     def _go_round(self) -> None:
