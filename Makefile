@@ -43,7 +43,7 @@ test: $(VENV)/.checks parts $(CHECKOV) $(AZURE_CLI) ## Check everything: ruff, m
 	JOURNEYS_STORE=cosmos $(BIN)/pytest $(foreach journey,buying cancelling paying keys,tests/journeys/test_$(journey).py) $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.checks parts ## Hurt the server in more ways, for some minutes: crashes, disks, races, overload
-	RELIABILITY_SCALE=slow $(BIN)/pytest tests/faults $(PYTEST_ARGS)
+	RELIABILITY_SCALE=slow $(BIN)/pytest tests/faults --durations=12 $(PYTEST_ARGS)
 
 reliability: $(VENV)/.checks ## All fault tests and the simulator, for hours; the figures go to docs/reliability.md
 	$(BIN)/python -m tools.reliability $(RELIABILITY_ARGS)
