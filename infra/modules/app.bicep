@@ -314,9 +314,10 @@ resource app 'Microsoft.App/containerApps@2026-07-01' = {
                 path: probes.live
                 port: port
               }
-              periodSeconds: 2
+              // for two minutes at most; Azure has refused a higher threshold than 30
+              periodSeconds: 4
               timeoutSeconds: 2
-              failureThreshold: 60
+              failureThreshold: 30
             }
             {
               type: 'Liveness'

@@ -124,6 +124,8 @@ resource collections 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/contain
 }]
 
 // Cosmos DB Built-in Data Contributor, on one container. It is a role of the data plane, which RBAC does not know.
+// One after the other: an account takes one such change at a time, and answers 412 to a second.
+@batchSize(1)
 resource contributors 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2026-03-15' = [for (container, i) in containers: {
   parent: account
   name: guid(account.id, container.resource.id, principalIds[container.serviceIndex])
@@ -146,6 +148,9 @@ module endpoint 'privateEndpoint.bicep' = if (isPrivate) {
     subnetId: privateEndpointsSubnetId
     networkId: networkId
   }
+  dependsOn: [
+    contributors
+  ]
 }
 
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {

@@ -1,4 +1,4 @@
-"""The Dockerfile read, and .dockerignore: what is done in which order, with what."""
+"""The Dockerfiles read, and what is left out of their builds: what is done in which order, with what."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 DOCKERFILE = Path("docker/Dockerfile")
-IGNORE = Path(".dockerignore")
+SIDECAR = Path("docker/daprd.Dockerfile")
 
 
 class Instruction(NamedTuple):
@@ -52,9 +52,9 @@ class Stage(NamedTuple):
         }
 
 
-def read() -> tuple[dict[str, str], list[Stage]]:
+def read(dockerfile: Path = DOCKERFILE) -> tuple[dict[str, str], list[Stage]]:
     """The arguments before the first stage with their defaults, and the stages."""
-    text = re.sub(r"^\s*#.*\n", "", DOCKERFILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = re.sub(r"^\s*#.*\n", "", dockerfile.read_text(encoding="utf-8"), flags=re.MULTILINE)
     lines = [line.strip() for line in re.sub(r"\\\n\s*", " ", text).splitlines() if line.strip()]
     instructions = [Instruction(*line.split(maxsplit=1)) for line in lines]
     arguments: dict[str, str] = {}
@@ -71,10 +71,11 @@ def read() -> tuple[dict[str, str], list[Stage]]:
     return arguments, stages
 
 
-def is_sent(path: str) -> bool:
-    """Does .dockerignore let this file through? The last pattern that fits says."""
+def is_sent(path: str, dockerfile: Path = DOCKERFILE) -> bool:
+    """Does this file get to the build? The last pattern that fits says, of a Dockerfile's own list or .dockerignore."""
+    own = dockerfile.with_name(f"{dockerfile.name}.dockerignore")
     sent = True
-    for line in IGNORE.read_text(encoding="utf-8").splitlines():
+    for line in (own if own.exists() else Path(".dockerignore")).read_text(encoding="utf-8").splitlines():
         pattern = line.strip()
         if pattern and not pattern.startswith("#"):
             wanted = pattern.startswith("!")

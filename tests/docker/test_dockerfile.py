@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from tests.docker.dockerfile import is_sent, read
+from tests.docker.dockerfile import DOCKERFILE, SIDECAR, is_sent, read
 
 ARGUMENTS, STAGES = read()
 BUILD, FINAL = STAGES
@@ -44,12 +44,17 @@ def test_what_it_stands_on_comes_by_hash_and_the_lock_has_one_for_each() -> None
     assert len(pinned) == len(re.findall(r"^[\w.-]+==", lock, re.MULTILINE)) > 50
 
 
-def test_what_is_copied_is_there_and_is_sent() -> None:
-    for each in BUILD.of("COPY"):
+@pytest.mark.parametrize(("dockerfile", "sources"), [(DOCKERFILE, "*.py"), (SIDECAR, "*.go")])
+def test_what_is_copied_is_there_and_is_sent(dockerfile: Path, sources: str) -> None:
+    build, _ = read(dockerfile)[1]
+    for each in build.of("COPY"):
         for source in each.words[:-1]:
-            files = [Path(source)] if Path(source).is_file() else [*Path(source).rglob("*.py")]
+            files = [Path(source)] if Path(source).is_file() else [*Path(source).rglob(sources)]
             assert files, source
-            assert all(is_sent(file.as_posix()) for file in files)
+            assert all(is_sent(file.as_posix(), dockerfile) for file in files)
+
+
+def test_the_image_takes_from_its_build_alone() -> None:
     assert all(each.words[0].startswith("--from=") for each in FINAL.of("COPY"))
 
 

@@ -134,13 +134,22 @@ def test_compose_runs_each_service_with_its_sidecar(service: str) -> None:
     ours, sidecar = COMPOSE["services"][service], COMPOSE["services"][f"{service}-sidecar"]
     assert ours["command"] == ["serve", service]
     assert ours["environment"]["APP_ID"] == service
-    assert sidecar["network_mode"] == f"service:{service}"
     health = "--app-health-check-path=/dapr/healthz"
     assert {f"--app-id={service}", "--app-port=8080", health} <= set(sidecar["command"])
     for option in ("--resources-path=", "--config="):
         for path in (each.removeprefix(option) for each in sidecar["command"] if each.startswith(option)):
             assert (DOCKER / path.lstrip("/")).exists()
     assert ours["environment"]["APP_API_TOKEN"] == sidecar["environment"]["APP_API_TOKEN"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_of_compose_can_start_anew_under_its_sidecar(service: str) -> None:
+    services = COMPOSE["services"]
+    both = (services[service], services[f"{service}-sidecar"])
+    assert {each["network_mode"] for each in both} == {f"service:{service}-pod"}
+    assert all(f"{service}-pod" in each["depends_on"] for each in both)
+    assert services[f"{service}-pod"]["networks"]["default"]["aliases"] == [service]
+    assert set(services[service]["depends_on"]) == {"postgres", "streams", f"{service}-pod"}
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -261,6 +261,19 @@ def test_probes_ask_routes_that_there_are(environment: str) -> None:
         assert paths == {"Startup": "/livez", "Liveness": "/livez", "Readiness": "/readyz"}
 
 
+def test_no_probe_fails_more_often_than_azure_takes(environment: str) -> None:
+    for app in running(environment).of("Microsoft.App/containerApps"):
+        (container,) = app.body["properties"]["template"]["containers"]
+        assert max(probe["failureThreshold"] for probe in container["probes"]) <= 30
+
+
+def test_roles_in_the_store_are_given_one_after_the_other() -> None:
+    # Cosmos DB answers 412 to a second change of an account while one is under way.
+    template = (INFRA / "modules/cosmos.bicep").read_text()
+    roles = template[: template.index("sqlRoleAssignments@")].splitlines()
+    assert roles[-2] == "@batchSize(1)"
+
+
 def test_a_replica_is_given_longer_to_stop_than_it_takes(environment: str) -> None:
     for app in running(environment).of("Microsoft.App/containerApps"):
         grace = app.body["properties"]["template"]["terminationGracePeriodSeconds"]

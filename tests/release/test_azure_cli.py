@@ -119,7 +119,7 @@ def test_every_command_line_of_the_pipeline_is_understood(python: Path) -> None:
     assert wrong == []
 
 
-NOT_PARSED = ("login", "bicep", "extension", "devops", "pipelines")
+NOT_PARSED = ("login", "bicep", "extension", "devops", "pipelines", "repos")
 """What would sign in or download, and what is of the extension azure-devops, which no package registry has."""
 
 

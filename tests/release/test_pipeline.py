@@ -92,7 +92,7 @@ def test_every_variable_that_must_be_set_is_set_up_in_the_documentation() -> Non
     section = (ROOT / "docs/azure.md").read_text().partition("\n## Azure DevOps\n")[2].partition("\n## ")[0]
     assert used == {
         "registryName", "resourceGroup", "environmentName", "serviceBusName", "insightsAppId", "alertEmail",
-        "organizerKey",
+        "organizerKey", "parametersFile",
     }  # fmt: skip
     assert {name for name in used if not re.search(rf"\b{name}[ =]", section)} == set()
     (group,) = (each["group"] for each in found["variables"] if "group" in each)

@@ -31,7 +31,17 @@ from tools.infra.bicep.syntax import (
 )  # fmt: skip
 
 RESOURCE_TYPE = re.compile(r"^[A-Z]\w*(\.[A-Z]\w*)+(/\w+)+@\d{4}-\d{2}-\d{2}(-preview)?$")
-DECORATORS = {"description", "secure", "allowed", "minLength", "maxLength", "minValue", "maxValue", "metadata"}
+DECORATORS = {
+    "batchSize",
+    "description",
+    "secure",
+    "allowed",
+    "minLength",
+    "maxLength",
+    "minValue",
+    "maxValue",
+    "metadata",
+}
 RESOURCE_KEYS = {
     "name", "location", "tags", "kind", "sku", "identity", "properties", "parent", "scope", "dependsOn", "zones",
 }  # fmt: skip

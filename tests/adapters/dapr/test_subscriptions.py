@@ -1,0 +1,21 @@
+"""How large the bulks are that a sidecar is asked for: as its broker can take them."""
+
+import pytest
+
+from cludale.adapters.dapr.subscriptions import BULK_EVENTS, SERVICE_BUS_EVENTS, subscriptions
+from cludale.compose.roster import HEARS
+from cludale.services.catalogue import CATALOGUE
+
+
+@pytest.mark.parametrize(
+    ("component", "most"),
+    [
+        ("pubsub.jetstream", BULK_EVENTS),
+        ("pubsub.azure.servicebus.topics", SERVICE_BUS_EVENTS),
+        ("pubsub.rabbitmq", None),
+    ],
+)
+def test_a_bulk_is_as_large_as_its_dead_letters_may_be_at_this_broker(component: str, most: int | None) -> None:
+    asked = subscriptions(CATALOGUE, HEARS["audit"], app_id="audit", pubsub="events", components={"events": component})
+    told = [each.get("bulkSubscribe", {}).get("maxMessagesCount") for each in asked if "deadLetterTopic" in each]
+    assert told == [most] * len(CATALOGUE.topics)
