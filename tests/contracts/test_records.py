@@ -1,7 +1,10 @@
 """What every adapter of `Records` promises."""
 
 import asyncio
+import base64
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 
 import pytest
@@ -36,6 +39,13 @@ async def ids(store: Store, query: Query, kind: Kind = ORDER) -> list[str]:
         if page.next is None:
             return found
         query = query._replace(after=page.next)
+
+
+def forged(cursor: str, place: int, value: object) -> str:
+    """The cursor with something else in one place: 1 is the record's, 2 its value in the field that sorts."""
+    parts = json.loads(base64.urlsafe_b64decode(cursor))
+    parts[place] = value
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
 
 
 async def fill(store: Store, puts: Sequence[Put]) -> None:
@@ -394,6 +404,21 @@ class TestFind:
     async def test_rubbish_is_no_cursor(self, store: Store, after: str) -> None:
         with pytest.raises(UnusableCursor):
             await store.find(ORDER, Query(after=after))
+
+    @pytest.mark.parametrize("order_by", [None, "dueAt", "concertId"])
+    async def test_a_forged_cursor_is_refused(self, store: Store, order_by: str | None) -> None:
+        await fill(store, [order(f"{n}", concertId="c", dueAt=n) for n in range(3)])
+        query = Query(limit=1, order_by=order_by)
+        given = (await store.find(ORDER, query)).next
+        assert given is not None
+        never: list[object] = [1 << 63, -(1 << 63) - 1, 10**30, 1.5, True, [], {}]
+        for place in (1, 2):
+            for wrong in never:
+                with pytest.raises(UnusableCursor):
+                    await store.find(ORDER, query._replace(after=forged(given, place, wrong)))
+            for strange in ("", "\x00", "💥", -1):
+                with suppress(UnusableCursor):  # a value that could be one leads somewhere
+                    await store.find(ORDER, query._replace(after=forged(given, place, strange)))
 
     async def test_a_cursor_of_another_query_is_refused(self, store: Store) -> None:
         await fill(store, [order(f"{n}", status="Paid") for n in range(3)])

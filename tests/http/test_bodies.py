@@ -7,6 +7,7 @@ import pytest
 from msgspec import Meta
 
 from cludale.http.bodies import Body, check_media_type
+from cludale.http.fields import Email
 from cludale.http.problems import UnsupportedMediaType
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
@@ -21,6 +22,7 @@ class Whole(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     concert_id: Annotated[str, Meta(pattern="^[a-z]+$")]
     quantity: Annotated[int, Meta(ge=1, le=8)]
     parts: list[Part] = []
+    email: Email | None = None
 
 
 BODY = Body(Whole)
@@ -59,6 +61,15 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
 )  # fmt: skip
 def test_the_field_is_named_as_the_caller_wrote_it(body: bytes, field: str) -> None:
     assert list(_faults(body)) == [field]
+
+
+def test_a_text_of_another_form_is_told_the_form_in_words() -> None:
+    parts = b'[{"id": "a", "price": {"amount": 1, "currency": "euro"}}]'
+    assert _faults(b'{"concertId": "A", "quantity": 1, "email": "nobody", "parts": ' + parts + b"}") == {
+        "concertId": "has another form than this field takes",
+        "parts[0].price.currency": "must be an ISO 4217 code, like EUR",
+        "email": "must be an e-mail address",
+    }
 
 
 @pytest.mark.parametrize(

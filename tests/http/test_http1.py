@@ -2,7 +2,7 @@
 
 import pytest
 
-from cludale.http.http1 import Answer, Malformed, Reader, Target, plain
+from cludale.http.http1 import Answer, Malformed, Reader, Target, plain, url_of
 
 PLAIN = b"HTTP/1.1 201 Created\r\nserver: x\r\ncontent-length: 2\r\n\r\n{}"
 SOME_WAYS_TO_ANSWER = {
@@ -107,4 +107,24 @@ def test_an_address_names_its_target(url: str, target: Target, authority: str) -
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://x", "http://", "http://x:y"])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"address|Port"):
+        Target.of(url)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8080"),
+        ("::1", "http://[::1]:8080"),
+        ("0.0.0.0", "http://127.0.0.1:8080"),
+        ("::", "http://127.0.0.1:8080"),
+        ("tickets.example", "http://tickets.example:8080"),
+    ],
+)
+def test_what_listens_somewhere_has_a_url(host: str, url: str) -> None:
+    assert url_of(host, 8080) == url
+
+
+@pytest.mark.parametrize("url", ["http://x:y", "http://x:99999", "http://[::1", "ftp://x", "x", ""])
+def test_what_is_no_url_is_no_target(url: str) -> None:
+    with pytest.raises(ValueError, match="is not an http:// or https:// address"):
         Target.of(url)

@@ -173,6 +173,28 @@ def test_a_wrong_field_of_a_charge_is_named(office: BoxOffice, body: dict[str, A
     assert field in refused(office.http.post("/payments", json=body, headers=office.organizer))
 
 
+NO_TIMES: list[str | float] = [
+    "soon",
+    "2027-06-05",
+    "2027-06-05T19:30:00",
+    "2027-02-30T19:30:00Z",
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59-14:00",
+    1e300,
+]
+"""No time at all, one without its offset, and times whose year in UTC is 0 or 10,000."""
+
+
+@pytest.mark.parametrize("wrong", NO_TIMES, ids=str)
+def test_a_wrong_time_is_named(office: BoxOffice, wrong: str | float) -> None:
+    concert = {"artist": "A", "date": "2027-06-05", "totalSeats": 1, "price": {"amount": 1, "currency": "EUR"}}
+    answer = office.http.post("/concerts", json=concert | {"onSaleAt": wrong}, headers=office.organizer)
+    assert refused(answer) == ["onSaleAt"]
+    for field in ("since", "until"):
+        answer = office.http.post("/audit/replay", json={field: wrong}, headers=office.organizer)
+        assert refused(answer) == [field]
+
+
 STRANGE = [
     "..",
     "../concerts",

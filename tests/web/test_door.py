@@ -204,6 +204,25 @@ async def test_many_headers_are_an_oversized_head(door: Door) -> None:
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
+LARGE = "x-a: " + "b" * 40_000
+"""Comes in one read, most of the time."""
+
+
+@pytest.mark.parametrize("path", ["/orders", "/other"])
+async def test_an_oversized_head_that_comes_whole_is_refused(door: Door, path: str) -> None:
+    whole = _request(path, b"{}", LARGE)
+    for parts in ([whole], [whole[:30_000], whole[30_000:]]):
+        answer = await door.ask(*parts, pause_seconds=0.05)
+        assert answer.startswith(b"HTTP/1.1 431 ")
+        assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_a_small_head_may_come_with_much_after_it(door: Door) -> None:
+    many = 1_000
+    answer = await door.ask(_request("/full") * many + _request("/full", b"{}", CLOSE))
+    assert answer.count(b"HTTP/1.1 503 ") == many + 1
+
+
 @pytest.mark.parametrize(
     "garbage",
     [

@@ -21,6 +21,23 @@ def test_every_link_and_asset_of_the_pages_is_there(served: Served) -> None:
             assert served.http.get(target).status_code == 200, target
 
 
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/metrics", "text/plain; version=0.0.4; charset=utf-8"),
+        ("/docs/start.js", "text/javascript; charset=utf-8"),
+        ("/docs/swagger-ui.css", "text/css; charset=utf-8"),
+        ("/docs/favicon-32x32.png", "image/png"),
+        ("/openapi.json", "application/json"),
+        ("/problems/none", "application/problem+json"),
+    ],
+)
+def test_what_a_page_is_made_of_is_said_once(served: Served, path: str, media_type: str) -> None:
+    answer = served.http.get(path)
+    assert answer.headers.get_list("content-type") == [media_type]
+
+
 def test_no_other_file_is_served_as_an_asset(served: Served) -> None:
     for name in ("index.html", "..%2f__init__.py", "swagger-ui.js"):
         assert served.http.get(f"/docs/{name}").status_code == 404

@@ -1,5 +1,6 @@
 """Every route, what it refuses, and how."""
 
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -95,6 +96,26 @@ def test_a_bad_parameter_of_the_organizer_is_named(served: Served, path: str, fi
     assert answer.json()["errors"][0]["field"] == field
 
 
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/concerts?sort=price", "must be one of date, -date, artist"),
+        ("/orders?status=paid", "must be one of Pending, Reserved, Paid, Cancelled"),
+        ("/orders/-/dead-letters?state=none", "must be one of Waiting, Delivered"),
+    ],
+)
+def test_a_parameter_of_a_few_values_names_them(served: Served, path: str, message: str) -> None:
+    answer = served.http.get(path, headers=served.organizer)
+    assert [error["message"] for error in answer.json()["errors"]] == [message]
+
+
+def test_no_message_has_a_pattern_in_it(served: Served) -> None:
+    wrong = {"concertId": "../x", "userId": "a\nb", "section": "/", "paymentMethod": "-", "email": "x", "phone": "x"}
+    errors = served.http.post("/orders", json={"quantity": 1, **wrong}).json()["errors"]
+    assert {error["field"] for error in errors} == set(wrong)
+    assert all(error["message"].startswith("must be ") for error in errors), errors
+
+
 GOOD: dict[str, Any] = {
     "artist": "A",
     "date": "2099-01-01",
@@ -164,6 +185,18 @@ def test_a_concert_twice_is_refused(served: Served) -> None:
     assert answer.json()["type"] == "/problems/concert-exists"
 
 
+@pytest.mark.parametrize("lane", ["", "?"])
+def test_an_order_that_holds_seats_gets_no_others(served: Served, lane: str) -> None:
+    def reserve(**wish: Any) -> httpx.Response:
+        body = {"orderId": f"sale-{len(lane)}", "quantity": 2, **wish}
+        return served.http.post(f"/concerts/the-concert/reserve{lane}", json=body, headers=served.organizer)
+
+    first, again, other = reserve(), reserve(section="general"), reserve(quantity=3)
+    assert (first.status_code, again.status_code, again.json()["id"]) == (201, 201, first.json()["id"])
+    assert (other.status_code, other.json()["type"]) == (409, "/problems/held-otherwise")
+    assert (other.json()["held"], other.json()["wanted"]) == (2, 3)
+
+
 def test_a_time_with_an_offset_is_answered_in_utc(served: Served) -> None:
     body = {**GOOD, "date": "2099-06-05T20:30:00+02:00", "onSaleAt": "2027-01-01T10:00:00+01:00"}
     concert = served.http.post("/concerts", json=body, headers=served.organizer).json()
@@ -185,6 +218,70 @@ def test_a_wrong_method_names_the_right_ones(served: Served) -> None:
     assert answer.status_code == 405
     assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
     assert answer.json()["type"] == "/problems/method-not-allowed"
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/concerts", {"GET", "HEAD", "OPTIONS", "POST"}),
+        ("/orders", {"GET", "HEAD", "OPTIONS", "POST"}),
+        ("/orders/x", {"GET", "HEAD", "OPTIONS"}),
+        ("/orders/x/cancel", {"OPTIONS", "POST"}),
+        ("/docs", {"GET", "HEAD", "OPTIONS"}),
+        ("/livez", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+def test_the_methods_of_a_path_are_told(served: Served, path: str, methods: set[str]) -> None:
+    asked, wrong = served.http.options(path), served.http.delete(path)
+    assert (asked.status_code, wrong.status_code) == (204, 405)
+    assert set(asked.headers["allow"].split(", ")) == set(wrong.headers["allow"].split(", ")) == methods
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/concerts/the-concert",
+        "/concerts?sort=price",
+        "/concerts/none",
+        "/orders",
+        "/livez",
+        "/readyz",
+        "/docs",
+        "/docs/start.js",
+        "/docs/swagger-ui.css",
+        "/openapi.json",
+        "/problems",
+        "/none",
+    ],
+)
+def test_a_head_is_what_a_get_begins_with(served: Served, path: str) -> None:
+    whole, head = served.http.get(path), served.http.head(path)
+    assert head.status_code == whole.status_code
+    assert head.content == b""
+    assert int(head.headers["content-length"]) == len(whole.content) > 0
+    assert _lasting(head) == _lasting(whole)
+
+
+def _lasting(answer: httpx.Response) -> dict[str, str]:
+    return {name: value for name, value in answer.headers.items() if name != "date"}
+
+
+def test_a_connection_goes_on_after_a_head(served: Served) -> None:
+    asked = [f"{method} /concerts/the-concert HTTP/1.1\r\nhost: x\r\n" for method in ("HEAD", "GET", "HEAD")]
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+        connection.sendall(
+            "\r\n".join([*asked, "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"]).encode()
+        )
+        answers = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert answers.count(b"HTTP/1.1 200 OK") == 4
+    assert answers.count(b'"id":"the-concert"') == 1
+    assert answers.endswith(b'{"status":"ok"}')
+
+
+def test_a_head_is_counted_under_its_route(served: Served) -> None:
+    served.http.head("/concerts/the-concert")
+    counted = 'cludale_http_requests_total{method="HEAD",route="/concerts/{concert_id}",status="200"}'
+    assert counted in served.http.get("/metrics").text
 
 
 def test_pages_follow_one_another_to_the_end(served: Served) -> None:

@@ -25,10 +25,14 @@ class Control:
     """Reads and changes a gateway's routes."""
 
     def __init__(self, url: str, token: str) -> None:
+        """Raises GatewayRefused for what is no URL."""
         self.url = url.rstrip("/")
-        self._http = httpx.Client(
-            base_url=self.url, headers={"authorization": f"Bearer {token}"}, timeout=TIMEOUT_SECONDS
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=self.url, headers={"authorization": f"Bearer {token}"}, timeout=TIMEOUT_SECONDS
+            )
+        except httpx.InvalidURL as error:
+            raise GatewayRefused(f"{self.url!r} is no address of a gateway: {error}") from error
 
     def __enter__(self) -> Self:
         return self

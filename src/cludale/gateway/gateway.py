@@ -150,7 +150,7 @@ class Gateway:
     def _metrics_of(self, request: Request, asker: Asker) -> Exchange | Answer:
         """`/metrics/{service}` of one of its backends; `/metrics/{service}/{host:port}` of this one."""
         if request.method not in (b"GET", b"HEAD"):
-            return self.problems.answer(MethodNotAllowed(request.method.decode(), ["GET"]))
+            return self.problems.answer(MethodNotAllowed(request.method.decode(), ["GET", "HEAD"]))
         name, _, wanted = request.path.decode("latin-1").removeprefix("/metrics/").partition("/")
         destination = self._destinations.get(name)
         if destination is None:
@@ -173,7 +173,7 @@ class Gateway:
         if page is None:
             return self.problems.answer(NoSuchRoute(path.decode("latin-1")))
         if method not in (b"GET", b"HEAD"):
-            return self.problems.answer(MethodNotAllowed(method.decode(), ["GET"]))
+            return self.problems.answer(MethodNotAllowed(method.decode(), ["GET", "HEAD"]))
         return page
 
     def _readiness(self) -> Answer:

@@ -1,9 +1,11 @@
 """JSON bodies: bytes to typed values, strictly, and every fault named by its field."""
 
 import re
+from collections.abc import Iterator
 from typing import Any, Generic, NoReturn, TypeVar
 
 import msgspec
+from msgspec import inspect
 
 from cludale.http.problems import UnsupportedMediaType
 from cludale.kernel.refusals import Invalid
@@ -13,6 +15,7 @@ T = TypeVar("T")
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<key>key in )?\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(.*)`$")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$")
+_OF_ANOTHER_FORM = re.compile(r"^expected `str` matching regex (.*)$", re.DOTALL)
 
 _NOT_JSON = re.compile(
     r"^(multipart/|image/|audio/|video/|text/(html|xml|csv)|application/(.*\+)?(xml|yaml|pdf|msgpack))"
@@ -28,6 +31,7 @@ class Body(Generic[T]):
     def __init__(self, type_: type[T]) -> None:
         self.type = type_
         self._decode = msgspec.json.Decoder(type_).decode
+        self._forms = dict(_forms(inspect.type_info(type_)))
 
     def decode(self, body: bytes) -> T:
         """The value that `body` holds. Raises Invalid with an entry for every field that is wrong."""
@@ -43,7 +47,28 @@ class Body(Generic[T]):
             raw = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Invalid(fault(error)) from error  # a number beyond any type: the typed decoder knew the field
-        raise Invalid(*(faults_of(raw, self.type) or [fault(error)])) from error
+        faults = faults_of(raw, self.type) or [fault(error)]
+        raise Invalid(*((field, self._in_words(what)) for field, what in faults)) from error
+
+    def _in_words(self, what: str) -> str:
+        """A pattern is for machines: what it stands for, as the type describes it."""
+        pattern = _OF_ANOTHER_FORM.match(what)
+        return what if pattern is None else self._forms.get(pattern[1], "has another form than this field takes")
+
+
+def _forms(type_: inspect.Type) -> Iterator[tuple[str, str]]:
+    """Each pattern within a type, as msgspec's complaints write it, with what to say in its place."""
+    match type_:
+        case inspect.Metadata(type=inspect.StrType(pattern=str(pattern)), extra_json_schema={"description": words}):
+            yield repr(pattern), f"must be {words}"
+        case inspect.Metadata(type=within) | inspect.ListType(item_type=within):
+            yield from _forms(within)
+        case inspect.UnionType(types=types):
+            for each in types:
+                yield from _forms(each)
+        case inspect.StructType(fields=fields):
+            for field in fields:
+                yield from _forms(field.type)
 
 
 def check_media_type(content_type: str | None) -> None:

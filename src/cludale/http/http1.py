@@ -35,11 +35,16 @@ class Target(NamedTuple):
     @classmethod
     def of(cls, url: str) -> "Target":
         """The target of `http://host:port/base` or `https://…`. Raises ValueError."""
-        parts = urlsplit(url)
+        wrong = ValueError(f"{url!r} is not an http:// or https:// address")
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise wrong from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is not an http:// or https:// address")
+            raise wrong
         tls = parts.scheme == "https"
-        return cls(parts.hostname, parts.port or (443 if tls else 80), tls, parts.path.rstrip("/"))
+        return cls(parts.hostname, port or (443 if tls else 80), tls, parts.path.rstrip("/"))
 
     @property
     def authority(self) -> str:
@@ -56,6 +61,13 @@ class Target(NamedTuple):
                 lines.append("content-type: application/json")
             lines.append(f"content-length: {len(body)}")
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def url_of(host: str, port: int) -> str:
+    """The URL that what listens there is reached by on this machine."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def plain(data: bytes) -> Answer | None:

@@ -5,6 +5,7 @@ a route answers the same through Litestar as through the express lane.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -99,9 +100,9 @@ class JsonBody(AbstractDTO[T], Generic[T]):
 
 def respond(answer: Answer) -> Response[Any]:
     """The answer as Litestar sends it: the same bytes."""
-    return Response(
-        content=answer.body, status_code=answer.status, media_type=answer.media_type, headers=dict(answer.headers)
-    )
+    # As a header, for to a media type of text the framework adds a charset, whether it has one or not.
+    headers = {"content-type": answer.media_type, **dict(answer.headers)}
+    return Response(content=answer.body, status_code=answer.status, media_type=answer.media_type, headers=headers)
 
 
 def usable_trace(traceparent: str | None) -> str | None:
@@ -180,6 +181,12 @@ def _external_name(field: FieldDefinition) -> tuple[str, str]:
     return "path", field.name
 
 
+def _choices(field: FieldDefinition) -> list[str]:
+    """The values of a parameter that takes one of a few."""
+    types = (each.annotation for each in (field, *field.inner_types))
+    return [member.value for type_ in types if isinstance(type_, type) and issubclass(type_, Enum) for member in type_]
+
+
 def invalid_parameters(request: Request[Any, Any, Any], error: ValidationException) -> Invalid:
     """Litestar's complaint about parameters, with the names that the caller used."""
     fields = request.route_handler.parsed_fn_signature.parameters
@@ -192,5 +199,7 @@ def invalid_parameters(request: Request[Any, Any, Any], error: ValidationExcepti
             faults.append(("body", NOTHING_CAME))
             continue
         _, what = fault(msgspec.ValidationError(str(each["message"])))
+        if what.startswith("invalid enum value") and key in fields:
+            what = f"must be one of {', '.join(_choices(fields[key]))}"
         faults.append((names.get(key, key), what))
     return Invalid(*(faults or [("request", error.detail)]))

@@ -2,13 +2,21 @@
 
 import base64
 from hashlib import blake2b
-from typing import Generic, Protocol, TypeVar
+from typing import Annotated, Final, Generic, Protocol, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from cludale.ports.records import Kind, Query, UnusableCursor
 
 _encode = msgspec.json.Encoder().encode
+
+_MAX_NUMBER: Final = (1 << 63) - 1
+
+Place = Annotated[int, Meta(ge=0, le=_MAX_NUMBER)]
+"""A record's number in the order of coming. Anyone can forge a cursor, so it is held to what a store can look for."""
+Value = str | Annotated[int, Meta(ge=-_MAX_NUMBER - 1, le=_MAX_NUMBER)] | None
+"""An IndexValue, held to the same."""
 
 
 class PlaceInAPage(Protocol):

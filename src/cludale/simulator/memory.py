@@ -27,7 +27,7 @@ from cludale.ports.records import (
     Stored,
     VersionConflict,
 )
-from cludale.runtime.cursors import Cursors, question_of
+from cludale.runtime.cursors import Cursors, Place, Value, question_of
 from cludale.runtime.outgoing import Listeners
 
 DELIVERED_SECONDS = 0.05
@@ -48,8 +48,8 @@ class Row(NamedTuple):
 
 class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
     question: str
-    n: int
-    value: IndexValue = None
+    n: Place
+    value: Value = None
 
 
 _cursors = Cursors(_Cursor)

@@ -5,11 +5,11 @@ The same errors everywhere: whatever goes wrong, in a route, in the framework or
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
-from litestar import Litestar, MediaType, Request, Response, Router, get
+from litestar import HttpMethod, Litestar, MediaType, Request, Response, Router, get
 from litestar.connection import ASGIConnection
 from litestar.exceptions import (
     HTTPException,
@@ -123,13 +123,15 @@ class WebApp:
             self.express = {way: traced.express(way, handler) for way, handler in self.express.items()}
 
     def _litestar(self, services: Sequence[Service]) -> Litestar:
+        routes = [route for service in services for route in service.routes]
         api = Router(
             "/",
-            route_handlers=[route for service in services for route in service.routes],
+            route_handlers=[*_options(routes), *routes],
             guards=[_let_in(self._admit), only_known_parameters],
         )
+        own = [*self._own_routes(), *(_slowly(*way, handler) for way, handler in self.internal.items())]
         return Litestar(
-            [api, *self._own_routes(), *(_slowly(*way, handler) for way, handler in self.internal.items())],
+            [api, *_options(own), *own],
             debug=False,
             exception_handlers={Exception: self._refuse},
             openapi_config=OpenAPIConfig(
@@ -154,7 +156,7 @@ class WebApp:
             request_max_body_size=self._max_body_bytes,
         )
 
-    def _own_routes(self) -> list[Any]:
+    def _own_routes(self) -> list[HTTPRouteHandler]:
         @get("/livez", tags=None, include_in_schema=False)
         async def livez() -> Response[Any]:
             return respond(LIVE)
@@ -166,8 +168,8 @@ class WebApp:
             return respond(json_answer({"status": "ready"}))
 
         @get("/metrics", include_in_schema=False)
-        async def metrics() -> Response[bytes]:
-            return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        async def metrics() -> Response[Any]:
+            return respond(Answer(200, self.metrics.text(), "text/plain; version=0.0.4; charset=utf-8"))
 
         @get("/openapi.json", include_in_schema=False)
         async def openapi() -> Response[bytes]:
@@ -182,13 +184,13 @@ class WebApp:
             return _html(pages.docs_page())
 
         @get("/docs/{name:str}", include_in_schema=False)
-        async def docs_asset(name: str) -> Response[bytes]:
+        async def docs_asset(name: str) -> Response[Any]:
             if name == "start.js":
-                return Response(pages.DOCS_SCRIPT, media_type="text/javascript; charset=utf-8")
+                return respond(Answer(200, pages.DOCS_SCRIPT, "text/javascript; charset=utf-8"))
             if name not in pages.ASSETS:
                 raise NoSuchRoute(f"/docs/{name}")
             content = await asyncio.to_thread(pages.asset, name)
-            return Response(content, media_type=pages.ASSETS[name], headers={"cache-control": "max-age=86400"})
+            return respond(Answer(200, content, pages.ASSETS[name], (("cache-control", "max-age=86400"),)))
 
         @get("/problems", include_in_schema=False)
         async def problem_list() -> Response[bytes]:
@@ -221,7 +223,7 @@ class WebApp:
                 ours = NoSuchRoute(request.url.path)
             case MethodNotAllowedException():
                 allowed = (error.headers or {}).get("allow", "")
-                ours = MethodNotAllowed(request.method, [each.strip() for each in allowed.split(",")])
+                ours = MethodNotAllowed(request.method, _with_head(each.strip() for each in allowed.split(",")))
             case HTTPException(status_code=413):
                 ours = BodyTooLarge(self._max_body_bytes)
             case HTTPException(status_code=415):
@@ -269,6 +271,28 @@ def _let_in(admit: Admit | None) -> Guard:
     return check
 
 
+def _with_head(methods: Iterable[str]) -> set[str]:
+    """What may be read may be asked for its head."""
+    allowed = set(methods)
+    return allowed | {"HEAD"} if "GET" in allowed else allowed
+
+
+def _options(handlers: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """OPTIONS of each path. The framework's own names only the methods of whichever handler came first."""
+    methods: dict[str, set[str]] = {}
+    for handler in handlers:
+        for path in handler.paths:
+            methods.setdefault(path, {"OPTIONS"}).update(HttpMethod(each).value for each in handler.http_methods)
+    return [_option(path, ", ".join(sorted(_with_head(each)))) for path, each in methods.items()]
+
+
+def _option(path: str, allowed: str) -> HTTPRouteHandler:
+    async def options() -> Response[None]:
+        return Response(None, status_code=204, headers={"allow": allowed}, media_type=MediaType.TEXT)
+
+    return HTTPRouteHandler(path, http_method=HttpMethod.OPTIONS, include_in_schema=False, status_code=204)(options)
+
+
 def _slowly(method: str, path: str, handler: ExpressHandler) -> HTTPRouteHandler:
     """The same route through the framework, for what the express lane leaves to it (a pipelined request, say)."""
 
@@ -312,11 +336,26 @@ class _Counted:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
+        is_whole = False
+        # What is asked for its head is answered as if for all of it: the server leaves the body out.
+        asked: Any = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+
+        async def whole() -> Any:
+            nonlocal is_whole
+            message = await receive()
+            if message["type"] == "http.request":
+                is_whole = not message.get("more_body", False)
+            elif not is_whole:
+                # Left to the framework, this would be an error of the server's, counted and logged as one.
+                raise BadRequest("The connection ended before the request was whole.")
+            return message
 
         async def counting(message: Any) -> None:
             if message["type"] == "http.response.start":
-                route = str(scope.get("path_template") or "(none)")
-                self._requests.add(scope["method"], route, message["status"], time.perf_counter() - began)
+                route = scope["path_template"] = asked.get("path_template")
+                self._requests.add(
+                    scope["method"], str(route or "(none)"), message["status"], time.perf_counter() - began
+                )
             await send(message)
 
-        await self._app(scope, receive, counting)
+        await self._app(asked, whole, counting)

@@ -179,6 +179,8 @@ class Door(HttpToolsProtocol):
         self._body = b""
         self._body_limit = keeper.limits.body_bytes
         self._received = 0
+        self._read = 0
+        """How much the read at hand brought."""
         self._in_head = False
         self._is_reading = False
         self._is_refused = False
@@ -203,9 +205,10 @@ class Door(HttpToolsProtocol):
         """Bytes came."""
         if self._is_refused:
             return
+        self._read = len(data)
         super().data_received(data)
         if self._in_head:
-            self._received += len(data)
+            self._received += self._read
             if self._received > HEAD_LIMIT_BYTES:
                 self._refuse(HeadTooLarge(HEAD_LIMIT_BYTES))
 
@@ -230,9 +233,13 @@ class Door(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head of a request is here: which way does it go?"""
+        may_be_large = self._received + self._read > HEAD_LIMIT_BYTES
         self._in_head = False
         self._received = 0
         if self._is_refused:
+            return
+        if may_be_large and self._head_bytes() > HEAD_LIMIT_BYTES:
+            self._refuse(HeadTooLarge(HEAD_LIMIT_BYTES))
             return
         cycle: Any = self.cycle  # None at first, whatever uvicorn declares
         if cycle is None or cycle.response_complete:
@@ -253,6 +260,10 @@ class Door(HttpToolsProtocol):
         self.url, self.headers, self.expect_100_continue = url, headers, expects
         self.scope["headers"] = headers
         super().on_headers_complete()
+
+    def _head_bytes(self) -> int:
+        """The size of the head, without the little that is around its parts."""
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _find_express(self) -> ExpressHandler | None:
         table = self._keeper.tables.get(self.parser.get_method())

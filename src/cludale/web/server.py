@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
 
+from cludale.http.http1 import url_of
 from cludale.web.app import WebApp
 from cludale.web.door import Doorkeeper, Limits
 
@@ -51,9 +52,7 @@ def listen(host: str, port: int) -> socket.socket:
 def address_of(listener: socket.socket) -> str:
     """The URL that the socket is reached by on this machine."""
     host, port = listener.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - a name for people, nothing is bound here
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return url_of(host, port)
 
 
 def allow_files(wanted: int) -> None:

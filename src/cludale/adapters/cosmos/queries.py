@@ -13,7 +13,7 @@ from cludale.adapters.cosmos.documents import Document, kind_name
 from cludale.adapters.cosmos.layout import FIELDS
 from cludale.ports.records import IndexValue, Kind, Query
 from cludale.runtime.conditions import Condition, Test, conditions_of
-from cludale.runtime.cursors import Cursors, question_of
+from cludale.runtime.cursors import Cursors, Value, question_of
 
 _TESTS = {
     Test.ABSENT: "NOT IS_DEFINED({column})",
@@ -30,7 +30,7 @@ class Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen
 
     question: str
     came: str
-    value: IndexValue = None
+    value: Value = None
 
 
 _cursors = Cursors(Cursor)

@@ -12,7 +12,7 @@ from cludale.adapters.postgres.schema import Table
 from cludale.adapters.postgres.values import FIRST_TEXT, decoded_text, encoded
 from cludale.ports.records import Page, Query, Stored, UnusableCursor
 from cludale.runtime.conditions import Condition, Test, conditions_of
-from cludale.runtime.cursors import Cursors, question_of
+from cludale.runtime.cursors import Cursors, Place, question_of
 
 _Bound = str | int
 _FIRST_TEXT: Final = f"chr({ord(FIRST_TEXT[0])}) || '{FIRST_TEXT[1]}'"
@@ -29,7 +29,7 @@ _TESTS = {
 
 class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
     question: str
-    n: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+    n: Place
     value: Annotated[str, Meta(pattern=r"^[^\x00]*$")] | None = None
     """As it is stored."""
 

@@ -16,7 +16,7 @@ from cludale.adapters.sqlite.schema import OUTBOX_PENDING, Table, chunks
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import IndexValue, Kind, Page, Query, Stored
 from cludale.runtime.conditions import Test, conditions_of
-from cludale.runtime.cursors import Cursors, question_of
+from cludale.runtime.cursors import Cursors, Place, Value, question_of
 
 _OPERATIONS_BETWEEN_LOOKS_AT_THE_CLOCK = 50_000
 
@@ -38,8 +38,8 @@ _ranked = msgspec.json.Decoder(list[_Ranked])
 
 class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
     question: str
-    n: int
-    value: IndexValue = None
+    n: Place
+    value: Value = None
 
 
 _cursors = Cursors(_Cursor)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from cludale.ports.records import IndexValue, Kind, Query
-from cludale.runtime.cursors import Cursors, question_of
+from cludale.runtime.cursors import Cursors, Place, Value, question_of
 
 FANOUT = 32
 """Entries or zones a node. The open end of a tree has less than this of each level, and is written at each change."""
@@ -100,8 +100,8 @@ def zone_of_zones(zones: Sequence[Zone], number: int) -> Zone:
 
 class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
     question: str
-    came: int
-    value: IndexValue = None
+    came: Place
+    value: Value = None
 
 
 _cursors = Cursors(_Cursor)
