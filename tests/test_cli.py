@@ -1,7 +1,9 @@
 """The command line: what it prints, and how it exits."""
 
 import json
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,6 +119,18 @@ def test_an_unknown_order_is_one_line() -> None:
     assert "There is no order 'none'" in run("orders", "show", "none", status=1).stderr
 
 
+@pytest.mark.parametrize("id", ["", ".", ".."])
+def test_what_is_no_id_is_one_line(id: str) -> None:
+    for command in (("orders", "show"), ("audit", "order"), ("deadletters", "show")):
+        assert "is no id" in run(*command, id, status=2).stderr
+
+
+@pytest.mark.parametrize("id", ["#", "?limit=1", "../concerts", "../verify", "a/b", "%2e%2e/concerts", "a b", "ö"])
+def test_an_id_leads_nowhere_else(id: str) -> None:
+    for command in (("orders", "show"), ("audit", "order"), ("deadletters", "show")):
+        assert len(run(*command, id, status=1).stderr.splitlines()) == 1
+
+
 def test_an_orders_story_is_told_from_its_beginning(paid: dict[str, Any]) -> None:
     story = [each["eventType"] for each in told("audit", "order", paid["id"])]
     assert story[0] == "OrderPlaced"
@@ -154,6 +168,13 @@ def test_replay_until_a_time_gives_the_state_of_then(paid: dict[str, Any]) -> No
     assert "no time" in run("audit", "replay", "--until", "then", status=2).stderr
 
 
+def test_a_rebuilt_store_needs_a_folder_that_is_there(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    said = run("audit", "replay", "--into", str(nowhere / "x.db"), status=2).stderr
+    assert str(nowhere) in said
+    assert "No such file or directory" in said
+
+
 def test_an_event_is_delivered_again(paid: dict[str, Any]) -> None:
     story = told("audit", "order", paid["id"])
     sold = next(each["eventId"] for each in story if each["eventType"] == "SeatsSold")
@@ -163,6 +184,32 @@ def test_an_event_is_delivered_again(paid: dict[str, Any]) -> None:
 def test_without_a_server_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLUDALE_PORT", "9")
     assert "cludale serve" in run("concerts", "list", status=2).stderr
+
+
+@pytest.mark.parametrize("url", ["http://x:y", "http://[::1", "localhost:8080", "ftp://x"])
+def test_what_is_no_url_is_one_line(url: str) -> None:
+    for command in (("concerts", "list"), ("rehearse", "--buyers", "1")):
+        (line,) = run(*command, "--url", url, status=2).stderr.splitlines()
+        assert url in line
+
+
+def test_a_server_on_an_ipv6_address_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served: Served) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    with serve(tmp_path, settings={"CLUDALE_HOST": "::1"}) as there:
+        there.concert("six", date="2099-01-01")
+        monkeypatch.setenv("CLUDALE_HOST", "::1")
+        monkeypatch.setenv("CLUDALE_PORT", str(there.port))
+        assert [each["id"] for each in told("concerts", "list")] == ["six"]
+        assert told("rehearse", "--seats", "2", "--buyers", "3")["seatsSold"] == 2
+
+
+def test_a_rehearsal_goes_where_the_other_commands_go(monkeypatch: pytest.MonkeyPatch, served: Served) -> None:
+    monkeypatch.setenv("CLUDALE_PORT", "9")
+    monkeypatch.setenv("CLUDALE_URL", served.url)
+    assert told("rehearse", "--seats", "2", "--buyers", "3")["seatsSold"] == 2
 
 
 def test_a_wrong_key_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

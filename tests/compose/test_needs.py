@@ -7,6 +7,7 @@ from tests.compose.platforms import BEHIND_A_SIDECAR, ELSEWHERE, running, settin
 
 from cludale.compose.needs import MissingSetting
 from cludale.compose.platform import Platform
+from cludale.settings import UnusableSetting
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,20 @@ async def test_a_service_that_needs_another_says_which_and_leaves_the_folder_fre
     with pytest.raises(MissingSetting, match=variable):
         Platform(settings(tmp_path), [service])
     async with running(tmp_path, [service], **ELSEWHERE) as platform:
+        assert platform.ready
+
+
+@pytest.mark.parametrize(
+    "sender", ["tickets", "a@b.example, c@d.example", "Cludale <tickets>", "a@..", "a@b\nBcc: c@d"]
+)
+async def test_a_sender_that_is_no_address_is_refused_by_name(tmp_path: Path, sender: str) -> None:
+    with pytest.raises(UnusableSetting, match=r"CLUDALE_SMTP_FROM.*Cludale Tickets <tickets@example\.com>"):
+        Platform(settings(tmp_path, smtp_host="127.0.0.1", smtp_from=sender), ["notifications"])
+
+
+@pytest.mark.parametrize("sender", ["tickets@localhost", "Cludale Tickets <tickets@example.com>"])
+async def test_a_sender_may_have_a_name(tmp_path: Path, sender: str) -> None:
+    async with running(tmp_path, smtp_host="127.0.0.1", smtp_from=sender) as platform:
         assert platform.ready
 
 

@@ -1,6 +1,8 @@
 """The platform: all services over real adapters in one process, or one of them alone."""
 
 import asyncio
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,28 @@ async def test_an_order_goes_from_wish_to_ticket_through_all_five_services(tmp_p
         assert sorted(told) == sorted(HAPPY)
         assert told.index("TicketReserved") < told.index("PaymentCompleted") < told.index("SeatsSold")
         assert told[-2:] == ["OrderPaid", "NotificationSent"]
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
+
+
+async def test_the_data_folder_is_its_owners_only(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with running(data) as platform:
+        await put_on(platform)
+        await buy(platform)
+        assert modes(tmp_path) == {"data": 0o700}
+        found = modes(data)
+        assert {"cludale.db", "cludale.db-wal", "simulated-provider.db"} <= found.keys()
+        assert set(found.values()) == {0o600}
+
+
+async def test_the_mode_of_a_folder_that_is_there_stays(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    os.mkdir(data, 0o750)
+    async with running(data):
+        assert modes(tmp_path) == {"data": 0o750}
 
 
 async def test_an_order_goes_all_the_way_over_postgresql(tmp_path: Path, database_url: str) -> None:

@@ -91,6 +91,9 @@ def test_it_says_what_runs_where(platform: Served) -> None:
     assert names == {"postgres", "nats", "gateway", *replicas, *(f"{name}-sidecar" for name in replicas)}
     assert all(lives(each["pid"]) and each["state"] == "ready" for each in state(platform)["parts"])
     assert (platform.folder / "up.json").stat().st_mode & 0o077 == 0
+    for folder in ("postgres", "nats", "logs"):
+        assert (platform.folder / folder).stat().st_mode & 0o077 == 0
+    assert all(log.stat().st_mode & 0o077 == 0 for log in (platform.folder / "logs").iterdir())
     shown = command(platform, "up", "status", "--json")
     assert {row["part"] for row in json.loads(shown.stdout)} == names
 

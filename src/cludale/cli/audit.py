@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from cludale.cli.client import Client, Json, Url
+from cludale.cli.client import Client, Json, Url, segment
 from cludale.cli.screen import NO, fail, print_json, say, table
 from cludale.settings import Settings
 
@@ -55,7 +55,7 @@ def order(
 ) -> None:
     """Tell an order's story: causes before effects."""
     with Client(url) as client:
-        story = client.get(f"/audit/orders/{id}")["items"]
+        story = client.get(f"/audit/orders/{segment(id)}")["items"]
     if json:
         print_json(story)
     else:

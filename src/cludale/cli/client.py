@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Self
+from urllib.parse import quote
 
 import httpx
 import typer
 
 from cludale.cli.screen import NO, fail
+from cludale.http.http1 import url_of
 from cludale.settings import Settings
 
 Url = Annotated[
@@ -29,10 +31,13 @@ class Client:
 
     def __init__(self, url: str | None) -> None:
         settings = Settings.from_env(os.environ)
-        self.url = (url or f"http://{settings.host}:{settings.port}").rstrip("/")
+        self.url = (url or url_of(settings.host, settings.port)).rstrip("/")
         key = settings.organizer_key or _kept(settings.data_dir / "organizer.key")
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_SECONDS)
+        try:
+            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_SECONDS)
+        except httpx.InvalidURL as error:
+            fail(f"{self.url!r} is no address of a server: {error}. Write http://127.0.0.1:8080.")
 
     def __enter__(self) -> Self:
         return self
@@ -89,8 +94,15 @@ class Client:
         return content
 
 
+def segment(id: str) -> str:
+    """An id as a part of a path that can't lead elsewhere; ends the program with one line for what is no id."""
+    if id in ("", ".", ".."):
+        fail(f"{id!r} is no id")
+    return quote(id, safe="")
+
+
 def _kept(path: Path) -> str | None:
     try:
         return path.read_text(encoding="ascii").strip() or None
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None  # another user's or another machine's; what needs the key says so when it is refused

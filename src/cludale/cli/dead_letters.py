@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cludale.cli.client import Client, Json, Url
+from cludale.cli.client import Client, Json, Url, segment
 from cludale.cli.screen import NO, fail, print_json, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Events that a service could not handle: look, and deliver again.")
@@ -101,6 +101,6 @@ def _waiting(client: Client, services: Sequence[str] | None) -> Iterator[dict[st
 
 def _find(client: Client, id: str) -> dict[str, Any]:
     """The letter, whichever service's it is. Ends the program if there is none."""
-    found = (client.get_if_there(f"/{name}/-/dead-letters/{id}") for name in _services(None))
+    found = (client.get_if_there(f"/{name}/-/dead-letters/{segment(id)}") for name in _services(None))
     letter: dict[str, Any] | None = next((each for each in found if each is not None), None)
     return fail(f"there is no dead letter {id!r}", NO) if letter is None else letter

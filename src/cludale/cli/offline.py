@@ -76,6 +76,8 @@ def replay(
         return asyncio.run(_replay(place, chosen, until=until, into=into, progress=progress))
     except (StoreUnavailable, StoreInUse, NotEmpty) as error:
         fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename or into}: {error.strerror}")
     except (UnreadableEntry, CannotFold) as error:
         fail(f"the log can't be folded: {error}", NO)
 

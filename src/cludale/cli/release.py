@@ -16,6 +16,7 @@ import typer
 from cludale.cli.client import Json
 from cludale.cli.gateway import AdminUrl, control
 from cludale.cli.screen import NO, fail, say, table
+from cludale.http.http1 import url_of
 from cludale.settings import Settings
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _gateway(url: str | None, admin: str | None) -> "Driver":
     from cludale.release.local import LocalDriver, NoLauncher
 
     settings = Settings.from_env(os.environ)
-    return LocalDriver(control(admin), url or f"http://{settings.host}:{settings.port}", _organizer_key(), NoLauncher())
+    return LocalDriver(control(admin), url or url_of(settings.host, settings.port), _organizer_key(), NoLauncher())
 
 
 def _azure(names: dict[str, str | None], subscription: str | None, az: str) -> "Driver":
@@ -157,6 +158,7 @@ def _organizer_key() -> str:
 
 @contextmanager
 def _release() -> "Iterator[tuple[Release, Driver]]":
+    from cludale.gateway.control import GatewayRefused
     from cludale.release.driver import PlatformFailed
     from cludale.release.release import Release
     from cludale.release.standing import NotNow
@@ -165,7 +167,7 @@ def _release() -> "Iterator[tuple[Release, Driver]]":
     try:
         driver = chosen.driver()
         yield Release(driver, chosen.order, pace=chosen.pace, bounds=chosen.bounds, report=say), driver
-    except (PlatformFailed, NotNow) as error:
+    except (PlatformFailed, NotNow, GatewayRefused) as error:
         fail(str(error))
 
 

@@ -1,10 +1,13 @@
 """`cludale serve`: all of the platform, or some of its services, in the foreground."""
 
 import asyncio
+import json
 import logging
 import os
 import shutil
 import sys
+from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     import socket
 
     from cludale.compose.platform import Platform
+    from cludale.services.concerts.service import Standing
 
 _log = logging.getLogger("cludale")
 
@@ -114,6 +118,13 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
         await platform.stop()
 
 
+def home_of_data(settings: Settings) -> str:
+    """Where all that was sold is kept, for people."""
+    if settings.cosmos_endpoint is not None:
+        return f"Azure Cosmos DB, database {settings.cosmos_database} (CLUDALE_COSMOS_ENDPOINT)"
+    return str(settings.data_dir.resolve()) if settings.database_url is None else "PostgreSQL (CLUDALE_DATABASE_URL)"
+
+
 async def _greet(platform: "Platform", listener: "socket.socket") -> None:
     """Tell whoever started it what runs where, and how to buy a ticket."""
     from cludale.services.concerts.service import Search
@@ -121,21 +132,36 @@ async def _greet(platform: "Platform", listener: "socket.socket") -> None:
 
     settings, address = platform.settings, address_of(listener)
     names = ", ".join(service.name for service in platform.services)
-    folder = settings.data_dir.resolve()
-    key = "in CLUDALE_ORGANIZER_KEY" if settings.organizer_key else folder / "organizer.key"
+    key = "in CLUDALE_ORGANIZER_KEY" if settings.organizer_key else settings.data_dir.resolve() / "organizer.key"
     say(f"Cludale Tickets {__version__} on {address} ({names})")
-    say(f"  data           {folder if settings.database_url is None else 'PostgreSQL (CLUDALE_DATABASE_URL)'}")
+    say(f"  data           {home_of_data(settings)}")
     say(f"  organizer key  {key}")
     say(f"  documentation  {address}/docs")
     if platform.whole:
-        found, _ = await platform.concerts.search(Search(limit=10))
-        open_now = [standing for standing in found if standing.concert.on_sale_at is None]
-        if open_now:
-            body = f'{{"concertId": "{open_now[0].concert.id}", "userId": "me", "quantity": 2}}'
-            say(f"Buy two tickets:\n  curl -s {address}/orders -H 'content-type: application/json' -d '{body}'")
+        now = platform.clock.now()
+        found, _ = await platform.concerts.search(Search(since=now.date().isoformat(), limit=100))
+        wish = _to_buy(found, now)
+        if wish is not None:
+            concert_id, quantity = wish
+            body = json.dumps({"concertId": concert_id, "userId": "me", "quantity": quantity})
+            say(f"Buy {'a ticket' if quantity == 1 else 'two tickets'}:")
+            say(f"  curl -s {address}/orders -H 'content-type: application/json' -d '{body}'")
         else:
             say("Put a concert on:")
             say(f"  {_own_name()} concerts add 'The Paper Lanterns' 2027-06-05 --seats 1000 --price 45.00EUR")
+
+
+def _to_buy(found: "Iterable[Standing]", now: datetime) -> tuple[str, int] | None:
+    """The first concert that has tickets for somebody who asks at `now`, and how many to ask for: two, if it can be."""
+    for concert, sections, at in found:
+        # a bare date is the whole of that day
+        over = concert.date < now.isoformat()[: len(concert.date)]
+        on_sale = concert.on_sale_at is None or concert.on_sale_at <= now
+        # seats of one order are in one section
+        quantity = min(2, concert.max_per_order, max(section.available(at) for section in sections))
+        if on_sale and not over and quantity > 0:
+            return concert.id, quantity
+    return None
 
 
 def _own_name() -> str:

@@ -4,9 +4,10 @@ import hmac
 from collections.abc import Collection
 
 from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
+from cludale.adapters.smtp import sender_address
 from cludale.adapters.system.keys import kept_key
 from cludale.compose.roster import SERVICES
-from cludale.settings import Settings
+from cludale.settings import Settings, UnusableSetting
 
 
 class MissingSetting(Exception):
@@ -14,7 +15,7 @@ class MissingSetting(Exception):
 
 
 def check(settings: Settings, only: Collection[str]) -> None:
-    """Is everything said that these services need? Before anything is opened."""
+    """Is all said that these services need? Before anything is opened. Raises MissingSetting, UnusableSetting."""
     if settings.database_url is not None and settings.cosmos_endpoint is not None:
         raise MissingSetting("there can be one store: unset CLUDALE_DATABASE_URL or CLUDALE_COSMOS_ENDPOINT")
     if settings.audit_state is not None:
@@ -36,6 +37,12 @@ def check(settings: Settings, only: Collection[str]) -> None:
         app_id(settings, only)
         if set(only) != set(SERVICES) and settings.organizer_key is None:
             raise MissingSetting("services behind sidecars call each other with one key: set CLUDALE_ORGANIZER_KEY")
+    if "notifications" in only and settings.smtp_host is not None:
+        try:
+            sender_address(settings.smtp_from)
+        except ValueError as error:
+            wanted = "wanted is an e-mail address: tickets@example.com, or Cludale Tickets <tickets@example.com>"
+            raise UnusableSetting("CLUDALE_SMTP_FROM", settings.smtp_from, wanted) from error
     if "orders" in only and "concerts" not in only:
         concerts_url(settings)
     if "notifications" in only and "orders" not in only:

@@ -61,7 +61,7 @@ class Platform:
         self.settings = settings
         self.whole = set(only) == set(SERVICES)
         data: Path = settings.data_dir
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.clock = SystemClock()
         self.ids = SystemIds()
         self.access = Access(

@@ -97,7 +97,7 @@ class Daprd(Part):
 
     async def prepare(self) -> None:
         """Write the configuration."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # JSON is YAML
         self._configuration.write_text(json.dumps(self._configured(), indent=2))
 

@@ -51,7 +51,7 @@ class Nats(Part):
 
     async def prepare(self) -> None:
         """Write the configuration; the password is made once."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self._password_file.exists():
             self._password_file.touch(mode=0o600)
             self._password_file.write_text(secrets.token_urlsafe(24))

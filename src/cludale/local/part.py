@@ -94,10 +94,12 @@ class Part(ABC):
         """Start the process; `wait_until_ready` is the other half."""
         if self.pid is not None:
             raise RuntimeError(f"{self.name} runs already")
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self.prepare()
         launch = self.launch()
         command = tethered(launch.argv, when_orphaned=self.orphan_signal, user=launch.user)
+        # what a service says may tell of buyers
+        self.log.touch(mode=0o600)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,

@@ -67,7 +67,7 @@ class Postgres(Part):
 
     async def prepare(self) -> None:
         """Make the cluster if there is none yet. Raises PartFailed."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         user = user_instead_of_root()
         if not self._cluster.exists():
             await asyncio.to_thread(self._make_cluster, user)

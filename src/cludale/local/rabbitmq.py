@@ -51,12 +51,13 @@ class RabbitMq(Part):
 
     async def prepare(self) -> None:
         """Write the configuration; the password is made once."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         password = self.folder / "password"
         if not password.exists():
             password.touch(mode=0o600)
             password.write_text(secrets.token_urlsafe(24))
         definitions = self.folder / "definitions.json"
+        definitions.touch(mode=0o600)
         definitions.write_text(json.dumps(definitions_for(SERVICES, password=self._password()), indent=2))
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = {LOOPBACK}:{self.port}\n"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from cludale.http.http1 import url_of
 from cludale.local.free_ports import LOOPBACK, free_port, free_ports
 from cludale.local.part import Launch, Part, answers
 
@@ -95,8 +96,7 @@ class GatewayProcess(Part):
     @property
     def url(self) -> str:
         """The platform's address, as this machine reaches it."""
-        host = LOOPBACK if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not bound
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return url_of(self.host, self.port)
 
     @property
     def admin_url(self) -> str:

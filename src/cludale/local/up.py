@@ -28,6 +28,7 @@ LOOK_SECONDS = 2
 REACHED_SECONDS = 15
 LOG_BYTES = 32 * 2**20
 _SECRET_MODE = 0o600
+_FOLDER_MODE = 0o700
 
 
 class AlreadyUp(Exception):
@@ -55,7 +56,8 @@ class Up:
     async def start(self) -> None:
         """Everything, until all of it is ready. Raises AlreadyUp, PartFailed, MissingProgram, OSError."""
         layout = self.deployment
-        layout.logs.mkdir(parents=True, exist_ok=True)
+        for folder in (layout.folder, layout.logs):
+            folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
         self._lock = _locked(layout.folder / LOCK_FILE)
         _shorten(layout.logs)
         if (warning := await asyncio.to_thread(stranger)) is not None:

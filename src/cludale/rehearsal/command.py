@@ -10,6 +10,7 @@ import uvloop
 from rich.console import Console
 from rich.markup import escape
 
+from cludale.http.http1 import url_of
 from cludale.rehearsal.plan import CannotRehearse, Outcome, Plan, Silent
 from cludale.rehearsal.rehearse import rehearse as hold_rehearsal
 from cludale.rehearsal.screen import Screen, show
@@ -37,7 +38,10 @@ def rehearse(
         list[str] | None,
         typer.Option(help="card-ok, card-declined, card-slow, card-flaky, …; for a mix give several: card-ok=9."),
     ] = None,
-    url: Annotated[str | None, typer.Option(help="The server; without it the one that the settings tell of.")] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(envvar="CLUDALE_URL", help="The server; without it the one that the settings tell of."),
+    ] = None,
     label: Annotated[
         str | None, typer.Option(help="The version with this label, at a gateway that has several.")
     ] = None,
@@ -56,7 +60,7 @@ def rehearse(
     try:
         settings = Settings.from_env(os.environ)
         plan = Plan(
-            url=url or f"http://{settings.host}:{settings.port}",
+            url=url or url_of(settings.host, settings.port),
             organizer_key=settings.organizer_key or _kept_key(settings.data_dir / "organizer.key"),
             headers={} if label is None else {"x-cludale-label": label},
             seats=seats,

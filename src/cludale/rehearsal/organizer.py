@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -68,7 +69,7 @@ class Organizer:
 
     async def concert(self, concert_id: str) -> Concert:
         """The concert as it stands."""
-        return await self._get(f"/concerts/{concert_id}", {}, Concert)
+        return await self._get(f"/concerts/{quote(concert_id, safe='')}", {}, Concert)
 
     async def unsettled(self, concert_id: str) -> int:
         """How many of the concert's orders are not at an end state; a page's worth where there are more."""

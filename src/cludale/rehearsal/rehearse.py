@@ -35,13 +35,14 @@ class _Refused(msgspec.Struct, frozen=True):
 
 async def rehearse(plan: Plan, report: Reporter) -> Outcome:
     """Hold the rehearsal. Raises CannotRehearse where there is nothing to judge."""
+    target = _target(plan.url)
     async with Organizer(plan.url, plan.organizer_key, plan.headers) as organizer:
         concert = await _open(plan, organizer)
         report.opened(concert.id, plan)
         crowd = _Crowd()
         load = Load(
-            _target(plan.url),
-            _requests(plan, concert.id),
+            target,
+            _requests(plan, target, concert.id),
             connections=plan.connections,
             timeout_seconds=plan.timeout_seconds,
             arrivals=None if plan.rate is None else at_random(plan.rate, seed=plan.seed),
@@ -105,9 +106,9 @@ async def _open(plan: Plan, organizer: Organizer) -> Concert:
     return concert
 
 
-def _requests(plan: Plan, concert_id: str) -> Iterator[bytes]:
+def _requests(plan: Plan, target: Target, concert_id: str) -> Iterator[bytes]:
     """Each buyer's request. All that a wish can vary in is encoded once."""
-    target, random = Target.of(plan.url), Random(plan.seed)  # noqa: S311 - not for secrets
+    random = Random(plan.seed)  # noqa: S311 - not for secrets
     kinds: dict[tuple[str, int], tuple[bytes, bytes]] = {}
     mark = "buyer-########"
     for method in plan.payment_methods:

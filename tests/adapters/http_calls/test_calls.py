@@ -17,6 +17,7 @@ from cludale.ports.contacts import Contact, ContactsUnreachable
 from cludale.ports.seats import (
     ConcertNotFound,
     HeldElsewhere,
+    HeldOtherwise,
     HoldEnded,
     HoldWish,
     NotOnSale,
@@ -134,6 +135,7 @@ class TestSeats:
             OverTheLimit("concert-1", wanted=2, limit=1),
             HoldEnded("reservation-1"),
             HeldElsewhere("reservation-1", concert_id="concert-9"),
+            HeldOtherwise("order-1", wanted=2, held=3, section="balcony"),
             Busy("Too many requests wait for the same seats."),
         ],
         ids=lambda refusal: refusal.name(),

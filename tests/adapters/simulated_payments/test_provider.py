@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -39,6 +40,13 @@ async def provider(path: Path, clock: ManualClock) -> AsyncIterator[SimulatedPro
 
 def row(path: Path, key: str = "key-1") -> LedgerRow:
     return {each.key: each for each in read_ledger(path)}[key]
+
+
+async def test_the_ledger_is_its_owners_only(provider: PaymentGateway, path: Path) -> None:
+    await provider.charge("key-1", PRICE, "card-ok")
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
+    assert path.name in modes
+    assert set(modes.values()) == {0o600}
 
 
 async def test_a_charge_stands_in_the_ledger_when_it_is_answered(provider: PaymentGateway, path: Path) -> None:

@@ -22,6 +22,7 @@ class Server:
 
     def __init__(self) -> None:
         self.taken: list[EmailMessage] = []
+        self.senders: list[str] = []
         self.recipients: list[list[str]] = []
         self.to_sender = self.to_recipient = self.to_data = "250 OK"
         self.waits_seconds = 0.0
@@ -31,6 +32,7 @@ class Server:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         envelope.mail_from = address
+        self.senders.append(address)
         return self.to_sender
 
     async def handle_RCPT(  # noqa: N802
@@ -94,11 +96,17 @@ async def server() -> AsyncIterator[Server]:
         yield handler
 
 
-def mailer(port: int, *, timeout_seconds: float = 2.0, encryption: Encryption = Encryption.NONE) -> SmtpMailer:
+def mailer(
+    port: int,
+    *,
+    timeout_seconds: float = 2.0,
+    encryption: Encryption = Encryption.NONE,
+    sender: str = "tickets@cludale.example",
+) -> SmtpMailer:
     return SmtpMailer(
         "127.0.0.1",
         port,
-        sender="tickets@cludale.example",
+        sender=sender,
         encryption=encryption,
         timeout_seconds=timeout_seconds,
         clock=ManualClock(),
@@ -121,6 +129,14 @@ async def test_a_message_arrives_as_it_was_written(server: Server) -> None:
     assert mail["Subject"] == "Your tickets: two"
     assert mail["Date"] == "Sun, 22 Nov 2026 12:00:00 +0000"
     assert mail.get_content().replace("\r\n", "\n") == MESSAGE.text
+
+
+async def test_the_sender_may_have_a_name(server: Server) -> None:
+    await mailer(server.port, sender="Zoë's Tickets <tickets@münchen.example>").send(MESSAGE)
+    (mail,) = server.taken
+    assert mail["From"] == "Zoë's Tickets <tickets@xn--mnchen-3ya.example>"
+    assert mail["Message-ID"] == "<confirmation-1@xn--mnchen-3ya.example>"
+    assert server.senders == ["tickets@xn--mnchen-3ya.example"]
 
 
 async def test_a_message_sent_again_has_the_same_message_id(server: Server) -> None:

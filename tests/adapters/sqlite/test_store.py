@@ -1,6 +1,8 @@
 """What SQLite brings with it beyond the ports: locks, failing disks, other programs' files, the log's size."""
 
 import asyncio
+import os
+import stat
 import subprocess
 import sys
 import threading
@@ -39,6 +41,24 @@ async def store(path: Path) -> AsyncIterator[SqliteStore]:
     opened = SqliteStore(path, KINDS, CODEC, busy_seconds=0.1)
     yield opened
     await opened.close()
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
+
+
+async def test_what_it_writes_is_its_owners_only(store: SqliteStore, path: Path) -> None:
+    await written(store, 1)
+    found = modes(path.parent)
+    assert {path.name, f"{path.name}-wal", f"{path.name}-shm"} <= found.keys()
+    assert set(found.values()) == {0o600}
+
+
+async def test_the_mode_that_a_store_was_given_stays(path: Path) -> None:
+    await SqliteStore(path, KINDS, CODEC).close()
+    os.chmod(path, 0o640)
+    await SqliteStore(path, KINDS, CODEC).close()
+    assert modes(path.parent)[path.name] == 0o640
 
 
 async def written(store: SqliteStore, count: int, *, size: int = 10) -> None:

@@ -17,8 +17,9 @@ def test_a_key_is_made_once_and_then_read(tmp_path: Path) -> None:
 
 
 def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
-    kept_key(tmp_path / "token.key")
-    assert stat.S_IMODE((tmp_path / "token.key").stat().st_mode) == 0o600
+    path = tmp_path / "data" / "token.key"
+    kept_key(path)
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (path, path.parent)] == [0o600, 0o700]
 
 
 def test_all_who_make_it_at_once_get_the_same(tmp_path: Path) -> None:

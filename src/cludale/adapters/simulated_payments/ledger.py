@@ -48,8 +48,9 @@ class SqliteLedger:
     """A ledger in a file, for one process."""
 
     def __init__(self, path: Path, *, busy_seconds: float = 2.0) -> None:
-        """Open the file, made if need be. Raises LedgerBroken."""
+        """Open the file, made (for its owner only) if need be. Raises LedgerBroken."""
         try:
+            path.touch(mode=0o600)
             self._connection = apsw.Connection(str(path))
             self._connection.set_busy_timeout(int(busy_seconds * 1000))
             self._connection.pragma("journal_mode", "wal")
@@ -59,7 +60,7 @@ class SqliteLedger:
                 " captured INTEGER, refunded INTEGER, charges INTEGER, asked INTEGER, declined INTEGER, voided INTEGER)"
                 " WITHOUT ROWID"
             )
-        except apsw.Error as error:
+        except (apsw.Error, OSError) as error:
             raise LedgerBroken(str(error)) from error
 
     async def close(self) -> None:

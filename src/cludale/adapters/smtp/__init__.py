@@ -24,6 +24,19 @@ class Encryption(Enum):
     """From the first byte, usually on port 465."""
 
 
+def sender_address(text: str) -> Address:
+    """One address, with a name before it or without. Raises ValueError."""
+    try:
+        header = SMTP.header_factory("From", text)
+    except (IndexError, MessageError) as error:  # what the header parser raises for some texts
+        raise ValueError(f"{text[:100]!r}: {error}") from error
+    if header.defects or len(header.addresses) != 1:
+        raise ValueError(f"{text[:100]!r} is not one address")
+    named: Address = header.addresses[0]
+    address = _address(named.addr_spec)
+    return Address(named.display_name, address.username, address.domain)
+
+
 class SmtpMailer:
     """A Mailer that hands messages to a mail server.
 
@@ -44,16 +57,16 @@ class SmtpMailer:
         user: str | None = None,
         password: str | None = None,
     ) -> None:
-        """Raises ValueError for a sender that is no address."""
+        """`sender`: `tickets@example.com`, or `Cludale Tickets <tickets@example.com>`. Raises ValueError."""
         self._host = host
         self._port = port
-        self._sender = sender
+        self._sender = sender_address(sender)
         self._encryption = encryption
         self._timeout_seconds = timeout_seconds
         self._clock = clock
         self._user = user
         self._password = password
-        self._domain = _address(sender).domain or host
+        self._domain = self._sender.domain
 
     async def send(self, message: Message) -> None:
         """Hand the message over."""

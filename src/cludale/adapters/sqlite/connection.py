@@ -51,6 +51,8 @@ def understood(error: apsw.Error) -> Exception:
 
 def connect_writer(path: Path, *, busy_seconds: float, vfs: str | None) -> apsw.Connection:
     """The one connection that writes: WAL, and a sync of it with each commit."""
+    # made before SQLite makes it, as others on this machine need not read it; its log takes the file's mode
+    path.touch(mode=0o600)
     connection = apsw.Connection(str(path), vfs=vfs, statementcachesize=STATEMENTS)
     connection.set_busy_timeout(int(busy_seconds * 1000))
     connection.pragma("page_size", PAGE_BYTES)

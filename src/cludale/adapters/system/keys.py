@@ -14,14 +14,14 @@ class UnusableKey(Exception):
 def kept_key(path: Path) -> str:
     """The key in `path`; made there (43 characters, 256 random bits) if there is none yet.
 
-    The file appears whole or not at all, mode 0600, and of two processes that make it at once both get the
-    same key. Raises OSError, UnusableKey.
+    The file appears whole or not at all, mode 0600 (its folder 0700, if there is none), and of two processes that
+    make it at once both get the same key. Raises OSError, UnusableKey.
     """
     try:
         return _read(path)
     except FileNotFoundError:
         pass
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
