@@ -37,7 +37,7 @@ def test_a_good_folder_has_status_0(good: Path) -> None:
     result = run(good, "--quiet")
     assert result.exit_code == 0, result.output
     assert "OK: everything holds, and everything came to its end" in result.output
-    assert "7 orders" in result.output
+    assert "8 orders" in result.output
 
 
 def test_a_broken_folder_has_status_1_and_tells_the_story(broken: Path) -> None:
@@ -74,7 +74,7 @@ def test_programs_get_json_of_a_good_folder_too(good: Path) -> None:
     report = msgspec.json.decode(result.stdout)
     assert report["ok"] is True
     assert report["violations"] == []
-    assert report["counts"]["orders"] == 7
+    assert report["counts"]["orders"] == 8
 
 
 def test_observations_are_held_against_the_folder(good: Path) -> None:

@@ -30,7 +30,7 @@ def test_a_folder_is_read_as_it_is_at_one_instant_while_others_write(tmp_path: P
         with DataFolder(tmp_path) as folder:
             with server:
                 server.execute("DELETE FROM orders_order")
-            assert len(list(folder.rows(Kind.ORDER))) == 7
+            assert len(list(folder.rows(Kind.ORDER))) == 8
             assert check(folder).ok
         with DataFolder(tmp_path) as folder:
             assert list(folder.rows(Kind.ORDER)) == []

@@ -86,6 +86,8 @@ def live(client: Client) -> None:
         if number % 5 == 1:
             again = {"orderId": order["id"], "method": "card-ok"}
             client.call("POST", "/payments", again, token=organizer, credential=Credential.ORGANIZER)
+    client.served.concert("concert-free", price={"amount": 0, "currency": "EUR"})
+    client.call("POST", "/orders", {"concertId": "concert-free", "userId": "user-free", "quantity": 2})
     hold = {"quantity": 1}
     client.call("POST", "/concerts/concert-1/reserve", hold, token=organizer, credential=Credential.ORGANIZER)
     client.call("POST", "/concerts/concert-1/reserve", hold, token=organizer, key="k", credential=Credential.ORGANIZER)

@@ -13,8 +13,9 @@ Step = Callable[[World], list[Violation]]
 SECTION = f"{CONCERT}/{STALLS}"
 
 
-def test_every_life_of_an_order_passes_step_by_step() -> None:
-    world = busy_world(watched=True)
+@pytest.mark.parametrize("price", [PRICE, 0])
+def test_every_life_of_an_order_passes_step_by_step(price: int) -> None:
+    world = busy_world(watched=True, price=price)
     assert world.checker is not None
     assert world.checker.violations == []
     assert world.checker.settled(world.now) == []

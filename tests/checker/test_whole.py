@@ -18,11 +18,19 @@ def rules(report: Report) -> set[str]:
     return {violation.rule for violation in report.violations}
 
 
-def test_every_life_of_an_order_holds_at_its_end() -> None:
-    report = busy_world().check(quiet=True)
+@pytest.mark.parametrize("price", [PRICE, 0])
+def test_every_life_of_an_order_holds_at_its_end(price: int) -> None:
+    report = busy_world(price=price).check(quiet=True)
     assert report.violations == []
     assert report.ok
-    assert report.counts["orders"] == 7
+    assert report.counts["orders"] == 8
+
+
+def test_what_is_free_is_charged_too_and_once() -> None:
+    for charges, rule in ((0, "ledger-differs"), (2, "charged-twice")):
+        world = busy_world(price=0)
+        world.money("payment-paid.1", 0, charges=charges)
+        assert rules(world.check(quiet=True)) == {rule}
 
 
 def test_an_empty_store_holds() -> None:
@@ -345,6 +353,12 @@ def forget_to_confirm(world: World) -> None:
     del world.records["notifications/notification"]["confirmation-paid"]
 
 
+def forget_to_tell_of_the_second(world: World) -> None:
+    """Its buyer knows that the first payment was declined, not that the ticket was given back."""
+    world.forget("order-second-thoughts", "NotificationSent")
+    del world.records["notifications/notification"]["ticket-cancellation-second-thoughts"]
+
+
 def effect_first(world: World) -> None:
     sold = world.found("order-paid", "SeatsSold")
     world.logged.remove(sold)
@@ -536,6 +550,7 @@ ALWAYS: list[tuple[Invariant, str, str, Break]] = [
     (Invariant.LEGAL_STEPS, "unknown-reason", "order-declined", say("order-declined", "OrderCancelled", reason="mood")),
     (Invariant.LEGAL_STEPS, "scheduled-twice", CONCERT, second_concert),
     (Invariant.ONE_CONFIRMATION, "confirmation-twice", "order-paid", repeat("order-paid", "NotificationSent")),
+    (Invariant.ONE_CONFIRMATION, "cancellation-twice", "order-returned", repeat("order-returned", "NotificationSent")),
     (Invariant.ONE_CONFIRMATION, "confirmed-unpaid", "order-declined", confirm_the_declined),
     (Invariant.ONE_CONFIRMATION, "cancelled-untold", "order-paid", tell_of_a_cancellation),
     (Invariant.WHOLE_LOG, "effect-before-cause", "order-paid", effect_first),
@@ -609,6 +624,7 @@ ONCE_QUIET: list[tuple[Invariant, str, str, Break]] = [
     (Invariant.ONE_CAPTURE, "money-kept", "order-paid", keep_the_money),
     (Invariant.ONE_CAPTURE, "money-differs", "order-paid", keep_the_money),
     (Invariant.ONE_CONFIRMATION, "never-told", "order-paid", forget_to_confirm),
+    (Invariant.SETTLES, "never-told", "order-second-thoughts", forget_to_tell_of_the_second),
 ]
 
 

@@ -44,7 +44,8 @@ def suffix(order_id: str) -> str:
 class World:
     """What happened, what is stored, what the log has and what the provider knows."""
 
-    def __init__(self, *, watched: bool = False, seats: int = 10) -> None:
+    def __init__(self, *, watched: bool = False, seats: int = 10, price: int = PRICE) -> None:
+        self.price = price
         self.now = NOON
         self.records: dict[str, dict[str, tuple[int, Json]]] = {}
         self.logged: list[Json] = []
@@ -147,7 +148,7 @@ class World:
     # concerts
 
     def schedule(self, seats: int) -> None:
-        sections = [{"id": STALLS, "name": "Stalls", "totalSeats": seats, "price": euro(PRICE)}]
+        sections = [{"id": STALLS, "name": "Stalls", "totalSeats": seats, "price": euro(self.price)}]
         concert = {"id": CONCERT, "artist": "A", "date": "2027-01-01", "venue": None, "sections": sections}
         scheduled = self.event("ConcertScheduled", {"concertId": CONCERT, "artist": "A", "sections": sections})
         self.commit({("concerts/concert", CONCERT): concert}, [scheduled])
@@ -240,8 +241,9 @@ class World:
         return sold
 
     def release(self, order_id: str, reason: str, cause: Json | None = None, *, closed: bool = False) -> Json:
-        """Give the seats back; returns the SeatsReleased."""
-        id = f"reservation-{suffix(order_id)}"
+        """Give the seats back, the second ones if it had others; returns the SeatsReleased."""
+        first = f"reservation-{suffix(order_id)}"
+        id = self.doc("concerts/reservation", first).get("successor") or first
         before = self.doc("concerts/reservation", id)
         quantity = before["quantity"]
         if before["status"] == "Sold":
@@ -303,7 +305,7 @@ class World:
     def place(self, order_id: str, quantity: int = 2, *, seconds: float = HOLD_SECONDS) -> Json:
         """Hold seats and take the order; returns the TicketReserved."""
         held = self.hold(order_id, quantity, seconds=seconds)
-        total = euro(PRICE * quantity)
+        total = euro(self.price * quantity)
         order = {
             "id": order_id,
             "concertId": CONCERT,
@@ -447,7 +449,8 @@ class World:
     def notify(self, kind: str, cause: Json) -> Json:
         """Tell the buyer; returns the NotificationSent."""
         order_id = cause["data"]["orderId"]
-        id = f"{kind}-{suffix(order_id)}"
+        sent = self.notice(order_id, kind, cause)
+        id = sent["data"]["notificationId"]
         notification = {
             "id": id,
             "orderId": order_id,
@@ -457,14 +460,14 @@ class World:
             "createdAt": rfc3339(self.now),
             "channel": "log",
         }
-        sent = self.notice(order_id, kind, cause)
         self.commit({("notifications/notification", id): notification}, [sent], [("notifications", cause["id"])])
         self.tick()
         return sent
 
     def notice(self, order_id: str, kind: str, cause: Json) -> Json:
+        of_a_ticket = "ticket-" if cause["data"].get("wasPaid") else ""
         data = {
-            "notificationId": f"{kind}-{suffix(order_id)}",
+            "notificationId": f"{of_a_ticket}{kind}-{suffix(order_id)}",
             "orderId": order_id,
             "concertId": CONCERT,
             "kind": kind,
@@ -623,9 +626,9 @@ class World:
         return check(self.snapshot(), **how)
 
 
-def busy_world(*, watched: bool = False) -> World:
+def busy_world(*, watched: bool = False, price: int = PRICE) -> World:
     """One of each life that an order can have, all at their end."""
-    world = World(watched=watched, seats=100)
+    world = World(watched=watched, seats=100, price=price)
     world.buy("order-paid")
     world.buy("order-returned")
     world.give_back("order-returned")
@@ -633,6 +636,8 @@ def busy_world(*, watched: bool = False) -> World:
     world.pay_late("order-late")
     world.pay_too_late("order-too-late")
     world.pay_at_the_second_try("order-second-try")
+    world.pay_at_the_second_try("order-second-thoughts")
+    world.give_back("order-second-thoughts")
     world.regret("order-regretted")
     world.hold(None, id="reservation-nobody", seconds=1)
     world.tick(2)

@@ -490,6 +490,7 @@ def _(stack: ExitStack) -> None:
         return Decision(msgspec.structs.replace(decision.state, quantity=order.quantity), decision.events)
 
     swap(stack, orders_domain, "reserve", unchecked)
+    swap(stack, concerts_domain, "check_same_wish", lambda *_, **__: None)
 
 
 @bug("orders: what waits for its seats is forgotten")
@@ -813,12 +814,18 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     made = [0]
 
-    def wrong(kind: Any, order_id: str) -> str:
+    def wrong(kind: Any, order_id: str, **_: Any) -> str:
         made[0] += 1
         return f"{kind.value}-{order_id.partition('-')[2]}.{made[0]}"
 
     swap(stack, notifications_domain, "notification_id", wrong)
     _forget_handled(stack, notifications_service)
+
+
+@bug("notifications: whoever was told that the payment failed is told of no other cancellation")
+def _(stack: ExitStack) -> None:
+    right = notifications_domain.notification_id
+    swap(stack, notifications_domain, "notification_id", lambda kind, order_id, **_: right(kind, order_id))
 
 
 @bug("notifications: the buyer is told of every cancellation that he was paid")

@@ -14,7 +14,18 @@ from cludale.checker.findings import Invariant
 WISHES: Final = frozenset({"cancelled-by-buyer", "cancelled-by-organizer"})
 """Reasons that somebody wanted: final, whatever money comes."""
 FAILURES: Final = frozenset(
-    {"payment-declined", "payment-failed", "hold-expired", "seats-unavailable", "concerts-unreachable"}
+    {
+        "payment-declined",
+        "payment-failed",
+        "hold-expired",
+        "seats-unavailable",
+        "not-on-sale",
+        "concert-not-found",
+        "section-not-found",
+        "over-the-limit",
+        "held-otherwise",
+        "concerts-unreachable",
+    }
 )
 ENDS: Final = frozenset({"Paid", "Cancelled"})
 
@@ -78,6 +89,13 @@ class OrderTold(NamedTuple):
         if self.reserved is not None:
             return "Reserved"
         return "Pending" if self.placed is not None else None
+
+    @property
+    def cancellations(self) -> tuple[Fact, ...]:
+        """Those that its buyer is told of: who wishes off what has failed, and was not paid since, knows already."""
+        if self.failed is not None and self.wished is not None and not self.wished.event.data.was_paid:
+            return (self.failed,)
+        return tuple(fact for fact in (self.failed, self.wished) if fact is not None)
 
     @property
     def reason(self) -> str | None:

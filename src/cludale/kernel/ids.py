@@ -15,7 +15,12 @@ ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)"
 Python's `$` also stands before a newline at the end: hence `(?!\\n)`, which every dialect of patterns reads alike.
 """
 
-Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, description="letters, digits, `.`, `_`, `-`; at most 64")]
+Id = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=ID_PATTERN, description="1 to 64 letters, digits, `.`, `_`, `-`; the first is a letter or digit"
+    ),
+]
 
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62

@@ -9,7 +9,7 @@ MAX_PRICE = 10**12
 
 Amount = Annotated[int, msgspec.Meta(ge=0, le=1_000 * MAX_PRICE)]
 """Below 2^53, so that every reader of JSON takes it for the number that it is."""
-Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
+Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="an ISO 4217 code, like EUR")]
 
 
 class Money(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):

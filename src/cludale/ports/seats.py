@@ -87,11 +87,24 @@ class HeldElsewhere(Refusal):
         super().__init__(f"Reservation {reservation_id!r} is for concert {concert_id!r}.", concertId=concert_id)
 
 
+class HeldOtherwise(Refusal):
+    """This order holds other seats already than are asked for: its id or key was used before, for another wish."""
+
+    def __init__(self, order_id: str, *, wanted: int, held: int, section: str) -> None:
+        super().__init__(
+            f"Order {order_id!r} holds {held} seats in section {section!r}, which is not what is asked for now; "
+            "use a new Idempotency-Key, or a new orderId, for a new order.",
+            wanted=wanted,
+            held=held,
+            section=section,
+        )
+
+
 class Seats(Protocol):
     """The concerts service, seen from orders."""
 
     async def hold(self, wish: HoldWish) -> SeatsHeld:
-        """Hold seats; asked again for the same order, the same hold.
+        """Hold seats; asked again for the same order and the same wish, the same hold.
 
         Raises SeatsUnreachable, and the refusals above.
         """

@@ -18,6 +18,8 @@ from cludale.simulator.themes import THEMES
 CLOCK_JUMP_SECONDS = 12.0
 """The furthest that a clock jumps."""
 MACHINE_SKEW_SECONDS = 0.8
+FREE = 0.1
+"""How much of what there is to buy costs nothing: a charge of 0 is a charge, too."""
 
 RATES: Mapping[Fault, float] = {
     Fault.READ_AWAY: 0.01,
@@ -213,7 +215,7 @@ def _concerts(choices: random.Random, sizes: Sequence[int]) -> list[ScheduleConc
             SectionWish(
                 id=f"s{section}",
                 total_seats=choices.choice(sizes),
-                price=Money(1000 + 500 * section, "EUR"),
+                price=Money(0 if choices.random() < FREE else 1000 + 500 * section, "EUR"),
             )
             for section in range(1, choices.choice((1, 1, 2, 3)) + 1)
         ]

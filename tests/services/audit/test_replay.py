@@ -145,6 +145,24 @@ async def test_an_unknown_event_or_service_is_refused_before_anything_is_deliver
     assert services.handed == []
 
 
+@pytest.mark.parametrize(
+    ("hears", "known"),
+    [
+        ({"orders": HEARS["orders"], "notifications": HEARS["notifications"]}, "notifications, orders"),
+        ({}, "nobody here"),
+    ],
+)
+async def test_who_may_be_delivered_to_again_is_said_and_nothing_of_what_the_others_hear(
+    records: SqliteStore, services: Services, hears: dict[str, frozenset[str]], known: str
+) -> None:
+    """Where all runs in one process, audit hears everything and is delivered nothing again."""
+    redelivery = Redelivery(records, CODEC, deliver=services.deliver, hears=hears)
+    with pytest.raises(Invalid) as refusal:
+        await redelivery.by_filter(Filter(), ["audit"])
+    message = f"events are delivered again to {known}; not to 'audit'"
+    assert refusal.value.values["errors"] == [{"field": "to", "message": message}]
+
+
 async def test_what_the_audit_hears_again_changes_nothing(audit: Audit, records: SqliteStore) -> None:
     await audit.handle(LIFE)
     before = await audit.verify()

@@ -18,6 +18,7 @@ from cludale.ports.records import StoreUnavailable
 from cludale.ports.seats import (
     ConcertNotFound,
     HeldElsewhere,
+    HeldOtherwise,
     HoldEnded,
     HoldWish,
     NotOnSale,
@@ -157,6 +158,15 @@ class TestSearching:
         assert await self.found(concerts, Search(artist="æGIR")) == ["2"]
         assert await self.found(concerts, Search(artist="lark", venue="barn")) == ["1"]
 
+    async def test_however_it_is_written(self, concerts: Concerts) -> None:
+        """An accent may be a character of its own (NFD), as macOS has it in names of files."""
+        for id, artist in (("concert-5", "\u00c4therklang"), ("concert-6", " A\u0308therwind ")):
+            await concerts.schedule(msgspec.structs.replace(CONCERT, id=id, artist=artist), Cause())
+        for sought in ("\u00e4ther", "a\u0308ther", "  \u00c4THER "):
+            assert await self.found(concerts, Search(artist=sought)) == ["5", "6"]
+        assert await self.found(concerts, Search(artist=" ", venue="barn")) == ["1", "5", "6", "4"]
+        assert await self.found(concerts, Search(order_by="artist")) == ["1", "3", "4", "5", "6", "2"]
+
     async def test_a_last_date_takes_in_all_of_its_day(self, concerts: Concerts) -> None:
         assert await self.found(concerts, Search(since="2027-06-05", until="2027-06-05")) == ["1", "3"]
         assert await self.found(concerts, Search(since="2027-06-06")) == ["4"]
@@ -214,6 +224,26 @@ class TestHolding:
         both = await asyncio.gather(concerts.hold(wish("a")), concerts.hold(wish("a")))
         assert len({held.reservation_id for held in both}) == 1
         assert await seats(concerts) == (8, 2, 0)
+
+    @pytest.mark.parametrize("held_in", [None, "stalls"])
+    @pytest.mark.parametrize("other", [wish("a", 3), wish("a", 1, None), wish("a", 2, "balcony"), wish("a", 8)])
+    async def test_asked_again_for_something_else_it_is_refused_and_the_hold_stays(
+        self, concerts: Concerts, store: SqliteStore, held_in: str | None, other: HoldWish
+    ) -> None:
+        held = await concerts.hold(wish("a", 2, held_in))
+        with pytest.raises(HeldOtherwise) as refusal:
+            await concerts.hold(other)
+        assert refusal.value.values == {"wanted": other.quantity, "held": 2, "section": "stalls"}
+        assert (await told(store)).count("SeatsReserved") == 1
+        assert await seats(concerts) == (8, 2, 0)
+        for same in (wish("a", 2, None), wish("a", 2, "stalls")):
+            assert (await concerts.hold(same)).reservation_id == held.reservation_id
+
+    async def test_asked_for_more_than_is_left_it_says_what_is_held(self, concerts: Concerts) -> None:
+        await concerts.hold(wish("a", 2))
+        await concerts.hold(wish("b", 8))
+        with pytest.raises(HeldOtherwise):
+            await concerts.hold(wish("a", 3))
 
     async def test_a_hold_that_ended_is_not_held_again(self, concerts: Concerts, clock: ManualClock) -> None:
         await concerts.hold(wish("a"))

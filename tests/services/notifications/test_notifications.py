@@ -54,7 +54,7 @@ def cancelled(
         was_paid=was_paid,
         reachable=reachable,
     )
-    return envelop(event, id=f"cancelled-{order}", source="orders", time=NOON, cause=Cause())
+    return envelop(event, id=f"{reason}-{order}", source="orders", time=NOON, cause=Cause())
 
 
 def delivered(*events: Envelope) -> Sequence[Delivery]:
@@ -120,6 +120,18 @@ async def test_a_paid_order_that_is_cancelled_is_told_both_in_any_order(world: W
     kinds = {notification.kind for notification in (await world.stored()).values()}
     assert kinds == {NotificationKind.CONFIRMATION, NotificationKind.CANCELLATION}
     assert len(await world.published()) == 2
+
+
+async def test_an_order_that_failed_and_was_paid_after_all_tells_of_its_second_cancellation(world: World) -> None:
+    service = world.notifications()
+    declined, regretted = cancelled(reason=CancelReason.DECLINED), cancelled(was_paid=True)
+    for fact in (declined, paid(), regretted, declined, regretted):
+        await service.handle(delivered(fact))
+    assert [event.notification_id for event in await world.published()] == [
+        "cancellation-1",
+        "confirmation-1",
+        "ticket-cancellation-1",
+    ]
 
 
 async def test_an_order_that_was_never_paid_is_never_confirmed(world: World) -> None:
@@ -362,11 +374,12 @@ async def test_while_the_store_is_away_events_are_delivered_later(world: World) 
     ("reason", "was_paid", "says"),
     [
         (CancelReason.BUYER, True, "as you wished: 2 tickets for concert concert-1. The 90.00 EUR that you paid"),
-        (CancelReason.BUYER, False, "as you wished: 2 tickets for concert concert-1.\n"),
+        (CancelReason.BUYER, False, "as you wished: 2 tickets for concert concert-1. If money was taken for it"),
         (CancelReason.ORGANIZER, True, "by the organizer"),
         (CancelReason.DECLINED, False, "because the payment was declined"),
         (CancelReason.EXPIRED, False, "because it was not paid in time"),
-        (CancelReason.SOLD_OUT, False, "If you have paid already, you get it back."),
+        (CancelReason.SOLD_OUT, False, "because there are not enough seats left: 2 tickets for concert concert-1.\n"),
+        (CancelReason.NOT_ON_SALE, False, "because its tickets are not on sale yet: 2 tickets for concert concert-1.\n"),
         (CancelReason.PAYMENT_FAILED, False, "because the payment did not go through"),
     ],
 )
@@ -386,5 +399,5 @@ async def test_notifications_are_found_by_order(world: World) -> None:
     service = world.notifications()
     await service.handle(delivered(paid("order-1"), paid("order-2"), cancelled("order-1", was_paid=True)))
     found, next_ = await service.find(Query(equal={"orderId": "order-1"}))
-    assert [notification.id for notification in found] == ["confirmation-1", "cancellation-1"]
+    assert [notification.id for notification in found] == ["confirmation-1", "ticket-cancellation-1"]
     assert next_ is None

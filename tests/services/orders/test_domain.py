@@ -8,7 +8,7 @@ from tests.fakes import NOON
 from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
 from cludale.ports.contacts import Contact
-from cludale.ports.seats import SeatsHeld
+from cludale.ports.seats import HeldOtherwise, SeatsHeld
 from cludale.services.orders import domain
 from cludale.services.orders.domain import NEXT, Order, Status, Wish
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid, OrderPlaced, TicketReserved
@@ -188,5 +188,5 @@ def test_only_a_buyer_who_left_an_address_is_reachable() -> None:
 def test_an_order_takes_no_seats_that_were_held_for_another_wish(quantity: int, section: str | None) -> None:
     wish = Wish(concert_id="concert-1", user_id="user-1", quantity=quantity, section=section)
     order = domain.place(wish, order_id="order-1", now=NOON).state
-    with pytest.raises(domain.HeldOtherwise):
+    with pytest.raises(HeldOtherwise):
         domain.reserve(order, HELD)

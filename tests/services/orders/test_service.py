@@ -15,7 +15,18 @@ from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.contacts import Contact
 from cludale.ports.records import Commit, Key, Kind, Put, Query
-from cludale.ports.seats import HoldEnded, HoldWish, SeatsHeld, SeatsUnavailable, SeatsUnreachable
+from cludale.ports.seats import (
+    ConcertNotFound,
+    HeldElsewhere,
+    HoldEnded,
+    HoldWish,
+    NotOnSale,
+    OverTheLimit,
+    SeatsHeld,
+    SeatsUnavailable,
+    SeatsUnreachable,
+    SectionNotFound,
+)
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.idempotency import AnsweredBefore
 from cludale.services.concerts.events import SaleRefused, SeatsSold
@@ -204,16 +215,27 @@ class TestPending:
         assert (off.status, off.reason) == (Status.CANCELLED, CancelReason.UNREACHABLE)
         assert await told(store) == ["OrderPlaced", "OrderCancelled"]
 
-    @pytest.mark.parametrize("refusal", [SeatsUnavailable("concert-1", wanted=2, left=0), HoldEnded("reservation-1")])
-    async def test_it_is_cancelled_when_there_are_no_seats_for_it(
-        self, orders: Orders, seats: Seats, clock: ManualClock, refusal: Exception
+    @pytest.mark.parametrize(
+        ("refusal", "reason"),
+        [
+            (SeatsUnavailable("concert-1", wanted=2, left=0), CancelReason.SOLD_OUT),
+            (NotOnSale("concert-1", NOON + timedelta(days=1)), CancelReason.NOT_ON_SALE),
+            (ConcertNotFound("concert-1"), CancelReason.NO_SUCH_CONCERT),
+            (SectionNotFound("concert-1", "roof"), CancelReason.NO_SUCH_SECTION),
+            (OverTheLimit("concert-1", wanted=100, limit=8), CancelReason.OVER_THE_LIMIT),
+            (HoldEnded("reservation-1"), CancelReason.EXPIRED),
+            (HeldElsewhere("reservation-1", concert_id="concert-2"), CancelReason.HELD_OTHERWISE),
+        ],
+    )
+    async def test_it_is_cancelled_for_the_reason_that_concerts_gives(
+        self, orders: Orders, seats: Seats, clock: ManualClock, refusal: Exception, reason: CancelReason
     ) -> None:
         order = await place(orders)
         seats.trouble = refusal
         clock.advance(2)
         await orders.sweep()
         off = await orders.order(order.id)
-        assert (off.status, off.reason) == (Status.CANCELLED, CancelReason.SOLD_OUT)
+        assert (off.status, off.reason) == (Status.CANCELLED, reason)
 
     async def test_concerts_that_is_busy_is_asked_again(self, orders: Orders, seats: Seats, clock: ManualClock) -> None:
         order = await place(orders)

@@ -17,6 +17,7 @@ from cludale.ports.contacts import Contact, ContactsUnreachable
 from cludale.ports.seats import (
     ConcertNotFound,
     HeldElsewhere,
+    HeldOtherwise,
     HoldEnded,
     HoldWish,
     NotOnSale,
@@ -102,6 +103,7 @@ _REFUSALS: Mapping[str, Callable[[HoldWish, dict[str, Any]], Refusal]] = {
     "over-the-limit": lambda w, p: OverTheLimit(w.concert_id, wanted=w.quantity, limit=p["limit"]),
     "hold-ended": lambda _, p: HoldEnded(p["reservationId"]),
     "held-elsewhere": lambda w, p: HeldElsewhere(same_as("reservation", w.order_id), concert_id=str(p["concertId"])),
+    "held-otherwise": lambda w, p: HeldOtherwise(w.order_id, wanted=w.quantity, held=p["held"], section=p["section"]),
     "busy": lambda _, p: Busy(p.get("detail", "concerts is busy")),
 }
 

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from cludale.http.access import Access
 from cludale.http.answers import json_answer
-from cludale.http.fields import moment
+from cludale.http.fields import in_utc, moment
 from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
 from cludale.http.problems import Statuses, Unauthorized
 from cludale.http.routing import ORGANIZER, JsonBody, organizer_only, refusals, respond
@@ -127,15 +127,9 @@ def routes(audit: Audit, redelivery: Redelivery, access: Access) -> list[HTTPRou
             type=data.type,
             order_id=data.order_id,
             concert_id=data.concert_id,
-            since=_with_offset("since", data.since),
-            until=_with_offset("until", data.until),
+            since=None if data.since is None else in_utc("since", data.since),
+            until=None if data.until is None else in_utc("until", data.until),
         )
         return respond(json_answer(await redelivery.by_filter(wanted, data.to, after=data.after), 202))
 
     return [list_events, tell_story, verify_chain, replay_events]
-
-
-def _with_offset(field: str, moment: datetime | None) -> datetime | None:
-    if moment is not None and moment.tzinfo is None:
-        raise Invalid((field, "needs an offset, `Z` for UTC"))
-    return moment

@@ -131,8 +131,8 @@ class Redelivery:
             return list(self._hears)
         for service in to:
             if service not in self._hears:
-                known = ", ".join(sorted(self._hears))
-                raise Invalid(("to", f"{service!r} is no service that hears events; these do: {known}"))
+                known = ", ".join(sorted(self._hears)) or "nobody here"
+                raise Invalid(("to", f"events are delivered again to {known}; not to {service!r}"))
         return list(dict.fromkeys(to))
 
     async def _hand_over(self, entries: Sequence[Stored], services: Sequence[str]) -> list[Delivered]:

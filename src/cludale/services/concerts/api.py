@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -15,7 +15,7 @@ from msgspec import Meta
 from cludale.http.access import Access
 from cludale.http.answers import Answer, json_answer
 from cludale.http.bodies import Body, check_media_type
-from cludale.http.fields import Quantity, Text, moment
+from cludale.http.fields import Quantity, Text, in_utc, moment
 from cludale.http.keyed import Keyed
 from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
 from cludale.http.problems import Problems, Statuses, Unauthorized
@@ -40,6 +40,7 @@ from cludale.ports.records import Records, UnusableCursor
 from cludale.ports.seats import (
     ConcertNotFound,
     HeldElsewhere,
+    HeldOtherwise,
     HoldEnded,
     HoldWish,
     NotOnSale,
@@ -57,6 +58,7 @@ STATUS: Statuses = {
     ConcertExists: 409,
     ConcertNotFound: 404,
     HeldElsewhere: 409,
+    HeldOtherwise: 409,
     HoldEnded: 409,
     NotOnSale: 409,
     OverTheLimit: 422,
@@ -205,7 +207,7 @@ class ConcertsApi:
         return json_answer(ConcertView.of(standing), 201)
 
     async def reserve(self, concert_id: str, wish: Reserve, key: str | None, traceparent: str | None) -> Answer:
-        """201 the reservation; with the same key or the same order again, the same one."""
+        """201 the reservation; with the same key or the same order and wish again, the same one."""
         hold = HoldWish(concert_id, wish.quantity, wish.order_id or "", wish.section, usable_trace(traceparent))
         if key is None:
             held = await self._concerts.reserve(hold)
@@ -313,6 +315,7 @@ class ConcertsApi:
                 SeatsUnavailable,
                 NotOnSale,
                 HeldElsewhere,
+                HeldOtherwise,
                 HoldEnded,
                 IdempotencyKeyInFlight,
                 Invalid,
@@ -352,15 +355,13 @@ def _reservation_view(concert_id: str, held: SeatsHeld, event_id: str | None = N
 
 def _concert(wish: ScheduleConcert, new_id: str, max_per_order: int) -> Concert:
     """The concert that is wished for. Raises Invalid."""
-    if wish.on_sale_at is not None and wish.on_sale_at.tzinfo is None:
-        raise Invalid(("onSaleAt", "needs an offset, `Z` for UTC"))
     return Concert(
         id=wish.id or new_id,
         artist=wish.artist,
         date=_when("date", wish.date),
         venue=wish.venue,
         sections=tuple(_plans(wish)),
-        on_sale_at=wish.on_sale_at and wish.on_sale_at.astimezone(UTC),
+        on_sale_at=None if wish.on_sale_at is None else in_utc("onSaleAt", wish.on_sale_at),
         max_per_order=wish.max_per_order or max_per_order,
     )
 

@@ -15,7 +15,15 @@ from cludale.kernel.events import Event
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal
 from cludale.kernel.times import epoch_second, whole_second_after
-from cludale.ports.seats import HeldElsewhere, HoldEnded, NotOnSale, OverTheLimit, SeatsUnavailable, SectionNotFound
+from cludale.ports.seats import (
+    HeldElsewhere,
+    HeldOtherwise,
+    HoldEnded,
+    NotOnSale,
+    OverTheLimit,
+    SeatsUnavailable,
+    SectionNotFound,
+)
 from cludale.services.concerts.events import (
     ConcertScheduled,
     ReleaseReason,
@@ -113,6 +121,12 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     def is_live(self, now: datetime) -> bool:
         """Does it keep its seats from others?"""
         return self.status is Status.SOLD or (self.status is Status.HELD and now < self.expires_at)
+
+
+def check_same_wish(held: Reservation, *, quantity: int, section: str | None) -> None:
+    """Is it what is asked for, in the section named, if one is? Raises HeldOtherwise."""
+    if held.quantity != quantity or section not in (None, held.section):
+        raise HeldOtherwise(held.order_id or held.id, wanted=quantity, held=held.quantity, section=held.section)
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):

@@ -160,11 +160,11 @@ class Concerts:
 
     async def search(self, search: Search) -> tuple[Sequence[Standing], str | None]:
         """A page of concerts and the cursor of the next one."""
-        sought = {"artist": search.artist, "venue": search.venue}
+        sought = {"artist": folded(search.artist or ""), "venue": folded(search.venue or "")}
         found, page = await CONCERTS.find(
             self._records,
             Query(
-                contains={field: folded(text) for field, text in sought.items() if text},
+                contains={field: text for field, text in sought.items() if text},
                 # a bare date as the end takes in every time of that day
                 within=[Range("date", search.since, search.until + "\x7f" if search.until else None)],
                 order_by=search.order_by,
@@ -200,7 +200,7 @@ class Concerts:
         """Hold seats, in the section named or the first with room for all; asked again, the same hold.
 
         The hold belongs to the order, unless `reservation_id` says what to call it. Raises ConcertNotFound,
-        SectionNotFound, NotOnSale, OverTheLimit, SeatsUnavailable, HoldEnded, HeldElsewhere, Busy.
+        SectionNotFound, NotOnSale, OverTheLimit, SeatsUnavailable, HoldEnded, HeldElsewhere, HeldOtherwise, Busy.
         """
         concert = await self.concert(wish.concert_id)
         domain.check_on_sale(concert, quantity=wish.quantity, now=self._clock.now())
@@ -217,19 +217,19 @@ class Concerts:
             for plan in sections[1:]:
                 before = await self._held_before(concert, plan.id, reservation_id)
                 if before is not None:
-                    return self._held(concert, before, None)
+                    return self._held(concert, wish, before, None)
         refusal: SeatsUnavailable | None = None
         for plan in sections:
             (result,) = await self.turns.submit(SectionKey(concert.id, plan.id), (asked,))
             match result:
                 case Done(reservation, event_id):
-                    return self._held(concert, reservation, event_id)
+                    return self._held(concert, wish, reservation, event_id)
                 case SeatsUnavailable():
                     # No seats are left: because this very order has them, perhaps? Asked before the next section is,
                     # so that one order never holds seats in two.
                     before = await self._held_before(concert, plan.id, reservation_id)
                     if before is not None:
-                        return self._held(concert, before, None)
+                        return self._held(concert, wish, before, None)
                     if refusal is None or result.values["left"] > refusal.values["left"]:
                         refusal = result
                 case _:
@@ -283,7 +283,9 @@ class Concerts:
             raise HoldEnded(before.id)
         return before
 
-    def _held(self, concert: Concert, reservation: Reservation, event_id: str | None) -> SeatsHeld:
+    def _held(self, concert: Concert, wish: HoldWish, reservation: Reservation, event_id: str | None) -> SeatsHeld:
+        """The hold as an answer to this wish. Raises HeldOtherwise."""
+        domain.check_same_wish(reservation, quantity=wish.quantity, section=wish.section)
         price = concert.plan(reservation.section).price
         return SeatsHeld(
             reservation.id, reservation.section, reservation.quantity, price, reservation.expires_at, event_id
@@ -465,15 +467,10 @@ def _near(reservations: dict[str, Reservation], id: str) -> dict[str, Reservatio
     return {id: reservation, reservation.successor: reservations[reservation.successor]}
 
 
-_RELEASE = {
-    CancelReason.BUYER: ReleaseReason.CANCELLED,
-    CancelReason.ORGANIZER: ReleaseReason.CANCELLED,
-    CancelReason.DECLINED: ReleaseReason.UNPAID,
-    CancelReason.PAYMENT_FAILED: ReleaseReason.UNPAID,
-    CancelReason.EXPIRED: ReleaseReason.EXPIRED,
-    CancelReason.SOLD_OUT: ReleaseReason.UNPAID,
-    CancelReason.UNREACHABLE: ReleaseReason.UNPAID,
-}
+def _why_released(reason: CancelReason) -> ReleaseReason:
+    if reason.is_wish:
+        return ReleaseReason.CANCELLED
+    return ReleaseReason.EXPIRED if reason is CancelReason.EXPIRED else ReleaseReason.UNPAID
 
 
 def _command_for(event: Envelope) -> Command | None:
@@ -481,6 +478,6 @@ def _command_for(event: Envelope) -> Command | None:
         case PaymentCompleted() as paid:
             return Sell(paid.reservation_id, paid.order_id, paid.round)
         case OrderCancelled(reservation_id=str(id)) as cancelled:
-            return Cancel(id, _RELEASE[cancelled.reason], by_wish=cancelled.reason.is_wish)
+            return Cancel(id, _why_released(cancelled.reason), by_wish=cancelled.reason.is_wish)
         case _:
             return None  # an order that was cancelled before it had seats

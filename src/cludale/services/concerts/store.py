@@ -1,6 +1,7 @@
 """How concerts are stored: concerts, sections and reservations as records. The only place that knows the form."""
 
 from typing import NamedTuple
+from unicodedata import normalize
 
 from cludale.kernel.times import rfc3339
 from cludale.ports.records import Kind
@@ -22,8 +23,8 @@ class SectionKey(NamedTuple):
 
 
 def folded(text: str) -> str:
-    """Text as it is searched: case does not matter."""
-    return text.casefold()
+    """Text as it is searched: neither case matters, nor space around it, nor how its accents are put together."""
+    return normalize("NFC", text.strip().casefold())
 
 
 CONCERTS = AggregateStore(

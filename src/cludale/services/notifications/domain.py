@@ -1,8 +1,8 @@
 """What a buyer is told, when, and when we give up. No I/O, clock or HTTP, and no address either.
 
-There is one notification for each order and kind, and its id follows from both, so a fact that is heard twice
-tells the buyer once. A notification keeps what its text says, never where it goes: the address is asked for anew
-each time it is sent.
+A notification's id follows from the order and what it says, so a fact that is heard twice tells the buyer once. An
+order has at most three: it failed, it was paid after all, and then it was cancelled. A notification keeps what its
+text says, never where it goes: the address is asked for anew each time it is sent.
 """
 
 from collections.abc import Mapping
@@ -71,18 +71,23 @@ class Limits(NamedTuple):
     lease_seconds: float
 
 
-def notification_id(kind: NotificationKind, order_id: str) -> str:
-    """The id of the one notification of this kind for this order: `confirmation-0199…`."""
-    return same_as(kind.value, order_id)
+def notification_id(kind: NotificationKind, order_id: str, *, was_paid: bool = False) -> str:
+    """The id of the one notification that says this of this order: `confirmation-0199…`.
+
+    A ticket's cancellation is another one than that of an order which was never paid: who was told that the payment
+    failed, and paid after all, is told again.
+    """
+    return same_as(f"ticket-{kind.value}" if was_paid else kind.value, order_id)
 
 
 def tell(fact: OrderPaid | OrderCancelled, *, cause: Cause, now: datetime) -> Decision[Notification]:
     """What the buyer is told of `fact`: now, in the log, if they left no address; else as soon as it can be sent."""
     cancelled = fact if isinstance(fact, OrderCancelled) else None
     kind = NotificationKind.CANCELLATION if cancelled else NotificationKind.CONFIRMATION
+    was_paid = cancelled.was_paid if cancelled else False
     reachable = fact.reachable
     notification = Notification(
-        id=notification_id(kind, fact.order_id),
+        id=notification_id(kind, fact.order_id, was_paid=was_paid),
         order_id=fact.order_id,
         concert_id=fact.concert_id,
         kind=kind,
@@ -92,7 +97,7 @@ def tell(fact: OrderPaid | OrderCancelled, *, cause: Cause, now: datetime) -> De
         section=fact.section,
         total=fact.total,
         reason=cancelled.reason if cancelled else None,
-        was_paid=cancelled.was_paid if cancelled else False,
+        was_paid=was_paid,
         cause=cause,
         channel=None if reachable else Channel.LOG,
         sent_at=None if reachable else now,
@@ -179,9 +184,20 @@ _WHY: Mapping[CancelReason | None, str] = {
     CancelReason.PAYMENT_FAILED: "because the payment did not go through",
     CancelReason.EXPIRED: "because it was not paid in time",
     CancelReason.SOLD_OUT: "because there are not enough seats left",
+    CancelReason.NOT_ON_SALE: "because its tickets are not on sale yet",
+    CancelReason.NO_SUCH_CONCERT: "because there is no such concert",
+    CancelReason.NO_SUCH_SECTION: "because the concert has no such section",
+    CancelReason.OVER_THE_LIMIT: "because one order can't have so many tickets",
+    CancelReason.HELD_OTHERWISE: "because its key was used before, for another order",
     CancelReason.UNREACHABLE: "because no seats could be had in time",
     None: "",
 }
+
+
+_CHARGE_MAY_BE_UNDER_WAY = frozenset(
+    {CancelReason.BUYER, CancelReason.ORGANIZER, CancelReason.PAYMENT_FAILED, CancelReason.EXPIRED}
+)
+"""When an unpaid order is cancelled for one of these; then it is voided or given back."""
 
 
 def summary(notification: Notification) -> str:
@@ -200,8 +216,8 @@ def _seats(n: Notification) -> str:
 def _refund(n: Notification) -> str:
     if n.was_paid:
         return f" The {n.total} that you paid are refunded." if n.total else " What you paid is refunded."
-    if n.reason is CancelReason.SOLD_OUT:
-        return " If you have paid already, you get it back."
+    if n.reason in _CHARGE_MAY_BE_UNDER_WAY:
+        return " If money was taken for it all the same, you get it back."
     return ""
 
 

@@ -14,7 +14,7 @@ from msgspec import Meta
 from cludale.http.access import Access, Who
 from cludale.http.answers import Answer, json_answer
 from cludale.http.bodies import Body, check_media_type
-from cludale.http.fields import Email, Phone, Quantity, Text
+from cludale.http.fields import Email, PaymentMethod, Phone, Quantity, Text
 from cludale.http.keyed import Keyed
 from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
 from cludale.http.problems import Problems, Statuses, Unauthorized
@@ -42,6 +42,7 @@ from cludale.ports.records import Put, Query, Records, StoreUnavailable, Unusabl
 from cludale.ports.seats import (
     ConcertNotFound,
     HeldElsewhere,
+    HeldOtherwise,
     HoldEnded,
     NotOnSale,
     OverTheLimit,
@@ -50,7 +51,7 @@ from cludale.ports.seats import (
 )
 from cludale.runtime.gate import TOO_MANY
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
-from cludale.services.orders.domain import HeldOtherwise, Order, Status, Wish
+from cludale.services.orders.domain import Order, Status, Wish
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import home_of, keyed_id
@@ -85,7 +86,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     user_id: Text
     quantity: Quantity
     section: Id | None = None
-    payment_method: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$(?!\n)")] = "card-ok"
+    payment_method: PaymentMethod = "card-ok"
     email: Email | None = None
     phone: Phone | None = None
 

@@ -8,9 +8,8 @@ import msgspec
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
-from cludale.kernel.refusals import Refusal
 from cludale.ports.contacts import Contact
-from cludale.ports.seats import SeatsHeld
+from cludale.ports.seats import HeldOtherwise, SeatsHeld
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid, OrderPlaced, TicketReserved
 
 
@@ -76,19 +75,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     def reachable(self) -> bool:
         """Did the buyer leave an address?"""
         return self.email is not None or self.phone is not None
-
-
-class HeldOtherwise(Refusal):
-    """This order holds other seats already than are asked for: its key was used before, for another wish."""
-
-    def __init__(self, order_id: str, *, wanted: int, held: int, section: str) -> None:
-        super().__init__(
-            f"Order {order_id!r} holds {held} seats in section {section!r}, which is not what is asked for now; "
-            "use a new Idempotency-Key for a new order.",
-            wanted=wanted,
-            held=held,
-            section=section,
-        )
 
 
 def _become(order: Order, status: Status, **changes: object) -> Order:

@@ -16,6 +16,11 @@ class CancelReason(StrEnum):
     PAYMENT_FAILED = "payment-failed"
     EXPIRED = "hold-expired"
     SOLD_OUT = "seats-unavailable"
+    NOT_ON_SALE = "not-on-sale"
+    NO_SUCH_CONCERT = "concert-not-found"
+    NO_SUCH_SECTION = "section-not-found"
+    OVER_THE_LIMIT = "over-the-limit"
+    HELD_OTHERWISE = "held-otherwise"
     UNREACHABLE = "concerts-unreachable"
 
     @property

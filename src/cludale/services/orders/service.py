@@ -13,7 +13,17 @@ from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contact
 from cludale.ports.records import Commit, Committed, Put, Query, Range, Records
-from cludale.ports.seats import HoldWish, Seats, SeatsUnreachable
+from cludale.ports.seats import (
+    ConcertNotFound,
+    HoldEnded,
+    HoldWish,
+    NotOnSale,
+    OverTheLimit,
+    Seats,
+    SeatsUnavailable,
+    SeatsUnreachable,
+    SectionNotFound,
+)
 from cludale.runtime.aggregates import CONFLICT_RETRIES, EachAlone, Stamp, TooEarly, Versioned
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.gate import Gate
@@ -34,6 +44,16 @@ _CANCEL = {
     FailureReason.EXPIRED: CancelReason.EXPIRED,
     FailureReason.CANCELLED: CancelReason.PAYMENT_FAILED,
 }
+
+_NO_SEATS: Mapping[type[Refusal], CancelReason] = {
+    SeatsUnavailable: CancelReason.SOLD_OUT,
+    NotOnSale: CancelReason.NOT_ON_SALE,
+    ConcertNotFound: CancelReason.NO_SUCH_CONCERT,
+    SectionNotFound: CancelReason.NO_SUCH_SECTION,
+    OverTheLimit: CancelReason.OVER_THE_LIMIT,
+    HoldEnded: CancelReason.EXPIRED,
+}
+"""What a Pending order is told; whatever else is refused, its key has seats already that it did not ask for."""
 
 
 class Orders:
@@ -222,7 +242,7 @@ class Orders:
                 decision = Decision(domain.put_off(order, until=self._later(order.tries + 1), traceparent=trace))
         except Refusal as refusal:
             _log.info("order %s gets no seats: %s", order.id, refusal)
-            decision = domain.fail(order, CancelReason.SOLD_OUT)
+            decision = domain.fail(order, _NO_SEATS.get(type(refusal), CancelReason.HELD_OTHERWISE))
         events = self._stamp.all(decision.events, cause, self._clock.now())
         put = ORDERS.put(decision.state, known.version)
         # A conflict means that it was cancelled or finished meanwhile; a hold without an order expires by itself.

@@ -7,10 +7,10 @@ import msgspec
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
-from msgspec import Meta
 
 from cludale.http.access import Access
 from cludale.http.answers import Answer, json_answer
+from cludale.http.fields import PaymentMethod
 from cludale.http.keyed import Keyed
 from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
 from cludale.http.problems import Problems, Statuses, Unauthorized
@@ -42,7 +42,7 @@ class ChargeOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     """Charge this order now, with another method if one is named."""
 
     order_id: Id
-    method: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$(?!\n)")] | None = None
+    method: PaymentMethod | None = None
 
 
 class AttemptView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
