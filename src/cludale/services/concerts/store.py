@@ -1,5 +1,6 @@
 """How concerts are stored: concerts, sections and reservations as records. The only place that knows the form."""
 
+import re
 from typing import NamedTuple
 from unicodedata import normalize
 
@@ -8,6 +9,10 @@ from cludale.ports.records import Kind
 from cludale.runtime.aggregates import AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.domain import Choice, Concert, Reservation, Section, Status
+
+
+_ACCENTS = re.compile("[\u0300-\u036f]")
+"""Those that combine with the letter before. Marks of other scripts have blocks of their own: there they are letters."""
 
 
 class SectionKey(NamedTuple):
@@ -23,8 +28,8 @@ class SectionKey(NamedTuple):
 
 
 def folded(text: str) -> str:
-    """Text as it is searched: neither case matters, nor space around it, nor how its accents are put together."""
-    return normalize("NFC", text.strip().casefold())
+    """Text as it is searched and sorted: neither case matters, nor space around it, nor accents of Latin letters."""
+    return normalize("NFC", _ACCENTS.sub("", normalize("NFD", text.strip().casefold())))
 
 
 CONCERTS = AggregateStore(
