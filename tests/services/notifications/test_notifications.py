@@ -379,7 +379,7 @@ async def test_while_the_store_is_away_events_are_delivered_later(world: World) 
         (CancelReason.DECLINED, False, "because the payment was declined"),
         (CancelReason.EXPIRED, False, "because it was not paid in time"),
         (CancelReason.SOLD_OUT, False, "because there are not enough seats left: 2 tickets for concert concert-1.\n"),
-        (CancelReason.NOT_ON_SALE, False, "because its tickets are not on sale yet: 2 tickets for concert concert-1.\n"),
+        (CancelReason.NOT_ON_SALE, False, "because its tickets are not on sale yet: 2 tickets for concert"),
         (CancelReason.PAYMENT_FAILED, False, "because the payment did not go through"),
     ],
 )

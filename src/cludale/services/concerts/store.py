@@ -10,9 +10,8 @@ from cludale.runtime.aggregates import AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.domain import Choice, Concert, Reservation, Section, Status
 
-
 _ACCENTS = re.compile("[\u0300-\u036f]")
-"""Those that combine with the letter before. Marks of other scripts have blocks of their own: there they are letters."""
+"""Those that combine with the letter before. Other scripts have blocks of their own: there they are letters."""
 
 
 class SectionKey(NamedTuple):
