@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def log_in(daprd: Daprd) -> StateStore:
 
 def placed(number: int) -> Delivery:
     event = OrderPlaced(order_id=f"o{number % 7}", concert_id="c1", user_id="u", quantity=1, section=None)
-    return delivered(event, f"e{number}")
+    # A sidecar delivers in any order; a story goes by time.
+    return delivered(event, f"e{number}", at=NOON + timedelta(seconds=number))
 
 
 async def recorded(audit: Audit) -> list[str]:
