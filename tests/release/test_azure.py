@@ -151,9 +151,24 @@ def test_events_that_cannot_be_delivered_take_it_back_too(cloud: Azure) -> None:
 def test_events_that_wait_among_the_dead_letters_take_it_back_too(cloud: Azure) -> None:
     """A service that fails at each event fails at those as well, and so counts none."""
     cloud.release.deploy(NEW, "c1")
-    cloud.at = lambda time: cloud.change(unread=1 if time > 30 else 0)
+    cloud.at = lambda time: cloud.change(unread={"orders-dead-letters": 1 if time > 30 else 0})
     ended = cloud.release.promote()
-    assert ended.reasons == ("5 more events could not be delivered at all",)
+    assert ended.reasons == ("orders-dead-letters: 1 more events wait there",)
+
+
+def test_old_dead_letters_that_are_taken_up_meanwhile_do_not_hide_new_ones(cloud: Azure) -> None:
+    cloud.change(unread={"payments-dead-letters": 7})
+    cloud.release.deploy(NEW, "c1")
+    cloud.at = lambda time: cloud.change(unread={"orders-dead-letters": 2} if time > 30 else {})
+    ended = cloud.release.promote()
+    assert ended.reasons == ("orders-dead-letters: 2 more events wait there",)
+
+
+def test_dead_letters_from_before_the_release_are_no_reason(cloud: Azure) -> None:
+    cloud.change(unread={"payments-dead-letters": 7})
+    cloud.release.deploy(NEW, "c1")
+    assert cloud.release.promote().is_good
+    assert cloud.release.watch().is_good
 
 
 def test_a_version_that_turns_bad_while_it_is_watched_is_taken_back(cloud: Azure) -> None:

@@ -78,6 +78,15 @@ def test_events_that_pile_up_or_die_are_a_reason() -> None:
     assert judged(["orders"], {}, Backlog(), Backlog(), BOUNDS) == []
 
 
+def test_dead_letters_that_wait_have_a_bound_of_their_own_topic_by_topic() -> None:
+    before = Backlog(0, 0, {"orders-dead-letters": 4, "audit-dead-letters": 0})
+    assert of_events(before, before, BOUNDS) == []
+    assert of_events(Backlog(0, 0, {"orders-dead-letters": 3}), before, BOUNDS) == []
+    now = Backlog(0, 0, {"orders-dead-letters": 0, "audit-dead-letters": 1})
+    assert of_events(now, before, BOUNDS) == ["audit-dead-letters: 1 more events wait there"]
+    assert of_events(now, before, Bounds(given_up=1)) == []
+
+
 def test_a_release_under_way_goes_back_to_blue_and_green_is_stopped() -> None:
     assert actions.to_roll_back(standing(75, 25), ["orders"]) == [
         Weigh("orders", {"a": 100, "b": 0}),

@@ -240,16 +240,17 @@ class AzureDriver:
         by its sidecar, and a service that can't keep it can't count it either.
         """
         asked = [*self._topics, *self._dead_letter_topics]
+        given_up = {}
         waiting = dead = 0
         for topic, listed in zip(asked, self._each(self._subscriptions, asked), strict=True):
             active = sum(each["countDetails"]["activeMessageCount"] for each in listed)
             dead += sum(each["countDetails"]["deadLetterMessageCount"] for each in listed)
             if topic in self._dead_letter_topics:
-                dead += active
+                given_up[topic] = active
             else:
                 waiting += active
         kept = [row[0] or 0 for row in _rows(self._az(self._commands.query(dead_letters(self._began))))]
-        return Backlog(waiting, dead + round(sum(kept)))
+        return Backlog(waiting, dead + round(sum(kept)), given_up)
 
     def _subscriptions(self, topic: str) -> Any:
         return self._az(self._commands.subscriptions(topic))

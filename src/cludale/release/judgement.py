@@ -1,6 +1,7 @@
 """Is the new version good? From what was measured, against limits and against the old one. Pure."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -20,10 +21,15 @@ class Figures(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """Events: how many wait to be delivered, how many could not be so far."""
+    """Events: how many wait to be delivered, how many were put aside so far, and how many wait as dead letters.
+
+    `given_up`: topic of dead letters → its events that wait to be tried again or kept. A platform without such topics
+    names none.
+    """
 
     waiting: int = 0
     dead_letters: int = 0
+    given_up: Mapping[str, int] = MappingProxyType({})
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +50,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     waiting_events: int = 5_000
     dead_letters: int = 0
     """So many more than before."""
+    given_up: int = 0
+    """So many more than before, in each topic of dead letters."""
 
 
 Measured = Mapping[tuple[str, str], Figures]
@@ -87,6 +95,10 @@ def of_events(now: Backlog, before: Backlog, bounds: Bounds) -> list[str]:
     buried = now.dead_letters - before.dead_letters
     if buried > bounds.dead_letters:
         reasons.append(f"{buried} more events could not be delivered at all")
+    for topic, waiting in now.given_up.items():
+        more = waiting - before.given_up.get(topic, 0)
+        if more > bounds.given_up:
+            reasons.append(f"{topic}: {more} more events wait there")
     return reasons
 
 
