@@ -18,7 +18,7 @@ param location string = resourceGroup().location
 @description('The image of all services, by digest: <registry>/cludale@sha256:…. Empty: no container apps yet.')
 param image string = ''
 
-@description('The suffix of the revisions that this deployment makes, from the commit; unchanged, it makes none.')
+@description('The suffix of the revisions that this deployment makes, from commit and image; unchanged, it makes none.')
 @maxLength(20)
 param revisionSuffix string = ''
 

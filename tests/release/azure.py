@@ -29,6 +29,7 @@ NAMES = Names("cludale-test", "cludale-env", "cludale-bus", "00000000-0000-0000-
 ORDER = hearers_first(HEARS, publishers(CATALOGUE))
 OLD = "registry.azurecr.io/cludale@sha256:" + "0" * 64
 NEW = "registry.azurecr.io/cludale@sha256:" + "1" * 64
+BUILT_ANEW = "registry.azurecr.io/cludale@sha256:" + "2" * 64
 _loader = SourceFileLoader("az_double", str(DOUBLE))
 _double = ModuleType("az_double")
 sys.dont_write_bytecode, _kept = True, sys.dont_write_bytecode

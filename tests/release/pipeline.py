@@ -57,7 +57,9 @@ def release_lines() -> Iterator[list[str]]:
             if "$(release)" in line:
                 said = line.strip().removeprefix("live=$(").removesuffix(")" if "live=" in line else "")
                 whole = said.replace("$(release)", release.strip())
-                whole = whole.replace("$(image)", "a/b@sha256:0").replace("$(Build.SourceVersion)", "0123abcdef")
+                whole = whole.replace("$(image)", "a/b@sha256:" + "0" * 64).replace(
+                    "$(Build.SourceVersion)", "0123abcdef"
+                )
                 words = shlex.split(re.sub(r"\$\((\w|\.)+\)", "x", whole))
                 assert words[0] == ".venv/bin/cludale", words
                 yield words[1:]

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.release.azure import DOUBLE, NAMES, NEW, OLD, ORDER, Azure, azure
+from tests.release.azure import BUILT_ANEW, DOUBLE, NAMES, NEW, OLD, ORDER, Azure, azure
 
 from cludale.release.azure import Az
 from cludale.release.azure_commands import REPLICA, Commands
 from cludale.release.driver import PlatformFailed
 from cludale.release.judgement import Figures
+from cludale.release.naming import ON, suffix_of
 from cludale.release.standing import NotNow
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
@@ -96,7 +99,8 @@ def test_a_bad_version_is_taken_back_by_itself(cloud: Azure, bad: dict[str, floa
 
 @pytest.mark.parametrize("service", ORDER)
 def test_a_replica_tells_its_revision(service: str) -> None:
-    for suffix in ("c0123456789", "c0123456789-on"):
+    version = suffix_of(COMMIT, NEW)
+    for suffix in (version, version + ON):
         found = re.match(REPLICA, f"{service}--{suffix}-6d4c9b7f85-x2k9p-1")
         assert found is not None
         assert found[1] == f"{service}--{suffix}"
@@ -236,6 +240,14 @@ def test_deploying_twice_is_deploying_once(cloud: Azure) -> None:
     assert [len(app["revisions"]) for app in cloud.state["apps"].values()] == [2] * 5
     with pytest.raises(PlatformFailed, match="with another image"):
         cloud.release.deploy(OLD, "c1")
+
+
+def test_a_commit_that_is_built_anew_gets_revisions_of_its_own(cloud: Azure) -> None:
+    for image in (NEW, BUILT_ANEW):
+        cloud.release.deploy(image, suffix_of(COMMIT, image))
+    revisions = cloud.state["apps"]["orders"]["revisions"]
+    assert [each["image"] for each in revisions] == [OLD, NEW, BUILT_ANEW]
+    assert cloud.running() == {f"{service}--{each}" for service in ORDER for each in ("c0", "c01234567-2222222")}
 
 
 def test_there_is_nothing_to_promote_or_to_go_back_to_at_first(cloud: Azure) -> None:

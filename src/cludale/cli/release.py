@@ -177,30 +177,26 @@ def _conclude(ended: "Ended") -> None:
 
 
 Image = Annotated[str, typer.Option(help="The image, by digest: registry/cludale@sha256:…")]
-Commit = Annotated[str, typer.Option(help="The commit that it is of: names the revisions.")]
-
-
-def _suffix(commit: str, image: str) -> str:
-    if not commit.isalnum() or not commit.isascii():
-        fail(f"--commit {commit}: wanted is a commit's hash")
-    if "@sha256:" not in image:
-        fail(f"--image {image}: wanted is an image by its digest, registry/name@sha256:…; a tag may change meanwhile")
-    return "c" + commit.lower()[:10]
+Commit = Annotated[str, typer.Option(help="The commit that it is of: with the image it names the revisions.")]
 
 
 @app.command()
 def plan(*, image: Image, commit: Commit) -> None:
     """Say what would be done, and do nothing."""
+    from cludale.release.naming import suffix_of
+
     with _release() as (release, _):
-        for line in release.planned(image, _suffix(commit, image)):
+        for line in release.planned(image, suffix_of(commit, image)):
             say(line)
 
 
 @app.command()
 def deploy(*, image: Image, commit: Commit) -> None:
     """Start the new version of all services as green: no traffic, no events."""
+    from cludale.release.naming import suffix_of
+
     with _release() as (release, _):
-        release.deploy(image, _suffix(commit, image))
+        release.deploy(image, suffix_of(commit, image))
 
 
 @app.command(name="try")

@@ -18,6 +18,7 @@ from typing import Any
 from cludale.release.azure_commands import Commands, Names, Words, dead_letters, route_rules, slowest_requests
 from cludale.release.driver import Address, PlatformFailed
 from cludale.release.judgement import Backlog, Figures
+from cludale.release.naming import ON
 from cludale.release.standing import BLUE, GREEN, Revision, ServiceStanding, Share, Standing
 
 TIMEOUT_SECONDS = 300.0
@@ -28,7 +29,6 @@ FRESH_SECONDS = 5.0
 """How long figures that were asked for are as good as new."""
 EARLIER = timedelta(hours=6)
 """How far back the version before is looked for that has no requests any more."""
-ON = "-on"
 CONSUME = "CLUDALE_CONSUME"
 
 
