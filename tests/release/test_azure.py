@@ -97,6 +97,18 @@ def test_a_bad_version_is_taken_back_by_itself(cloud: Azure, bad: dict[str, floa
     assert all(share <= 5 or share >= 95 for share in _weights_of(cloud, "orders--c1-on"))
 
 
+def test_green_takes_events_with_its_own_image_whatever_was_deployed_to_the_app_meanwhile(cloud: Azure) -> None:
+    """As an infrastructure deployment does, which puts blue's image into the apps' template."""
+    cloud.release.deploy(NEW, "c1")
+    apps = cloud.state["apps"]
+    for app in apps.values():
+        app["template"] = {"image": OLD, "env": app["revisions"][0]["env"]}
+    cloud.change(apps=apps)
+    assert cloud.release.promote().is_good
+    for app in cloud.state["apps"].values():
+        assert [each["image"] for each in app["revisions"]] == [OLD, NEW, NEW]
+
+
 @pytest.mark.parametrize("service", ORDER)
 def test_a_replica_tells_its_revision(service: str) -> None:
     version = suffix_of(COMMIT, NEW)

@@ -87,7 +87,7 @@ def test_every_command_that_can_be_built_is_understood(python: Path, tmp_path: P
         commands.show("orders"),
         commands.revisions("orders"),
         commands.update("orders", NEW, "c1"),
-        commands.copy("orders", "orders--c1", "c1-on"),
+        commands.copy("orders", "orders--c1", NEW, "c1-on"),
         commands.activate("orders", "orders--c1"),
         commands.deactivate("orders", "orders--c1"),
         commands.label("orders", "green", "orders--c1"),

@@ -171,7 +171,7 @@ class AzureDriver:
         copy = revision + ON
         there = self._known(service, copy)
         if there is None:
-            self._az(self._commands.copy(service, revision, copy.partition("--")[2]))
+            self._az(self._commands.copy(service, revision, _image(known), copy.partition("--")[2]))
         elif not there["properties"]["active"]:
             self._az(self._commands.activate(service, copy))
         self._az(self._commands.label(service, GREEN, copy))

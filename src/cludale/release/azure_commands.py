@@ -55,9 +55,13 @@ class Commands:
         words = ("update", "--image", image, "--revision-suffix", suffix, "--set-env-vars", "CLUDALE_CONSUME=0")
         return self._app(*words, service=service)
 
-    def copy(self, service: str, revision: str, suffix: str) -> Words:
-        """A new revision like this one that takes events."""
-        words = ("revision", "copy", "--from-revision", revision, "--revision-suffix", suffix)
+    def copy(self, service: str, revision: str, image: str, suffix: str) -> Words:
+        """A new revision like this one that takes events.
+
+        The image has to be said: with variables to set, azure-cli takes the container of the app's present template,
+        which is what was deployed last, whoever did that, and not the revision's.
+        """
+        words = ("revision", "copy", "--from-revision", revision, "--image", image, "--revision-suffix", suffix)
         return self._app(*words, "--set-env-vars", "CLUDALE_CONSUME=1", service=service)
 
     def activate(self, service: str, revision: str) -> Words:
