@@ -204,13 +204,19 @@ def try_green(
     *,
     buyers: Annotated[int, typer.Option(min=0, max=1_000_000, help="Buyers of the short rehearsal; 0: none.")] = 200,
     seats: Annotated[int, typer.Option(min=1, max=1_000_000, help="Seats that they want.")] = 100,
+    answer_within: Annotated[
+        float, typer.Option(min=0, max=3_600, help="Seconds for green's address to answer at all.")
+    ] = 300,
 ) -> None:
     """Try green at its label: a smoke test, then a short rehearsal of an on-sale. If it fails, stop green."""
+    from cludale.release.reachable import wait_until_reachable
     from cludale.release.trial import tried
 
     with _release() as (release, driver):
+        key = _organizer_key()
         address = driver.try_address("green")
-        wrong = tried(address, _organizer_key(), buyers=buyers, seats=seats, report=say)
+        wait_until_reachable(address, within_seconds=answer_within)
+        wrong = tried(address, key, buyers=buyers, seats=seats, report=say)
         if wrong:
             for each in wrong:
                 say(f"NOT GOOD: {each}")
