@@ -137,7 +137,7 @@ def test_a_green_that_answers_little_is_judged_by_all_steps_together(
 
     def figures(_service: str, revision: str, since: int) -> Figures:
         steps = max(1, marks[-1] - since)
-        return Figures(12 * steps, 0, 5.0) if revision.endswith("-on") else Figures(1_000, 0, 0.04)
+        return Figures(12 * steps, 0, 5.0, 12 * steps) if revision.endswith("-on") else Figures(1_000, 0, 0.04, 1_000)
 
     cloud.release.deploy(NEW, "c1")
     monkeypatch.setattr(cloud.driver, "mark", mark)
@@ -149,6 +149,38 @@ def test_a_green_that_answers_little_is_judged_by_all_steps_together(
 
 def _weights_of(cloud: Azure, revision: str) -> list[int]:
     return [int(word.partition("=")[2]) for words in cloud.said for word in words if word.startswith(f"{revision}=")]
+
+
+def test_the_errors_of_green_are_found_among_the_counts_of_many_revisions(cloud: Azure) -> None:
+    cloud.release.deploy(NEW, "c1")
+    cloud.change(crowd=10, bad={NEW: {"errors": 0.2}})
+    ended = cloud.release.promote()
+    assert any("answers are errors" in reason for reason in ended.reasons)
+
+
+def test_a_percentile_of_a_few_recorded_times_is_no_reason(cloud: Azure) -> None:
+    cloud.release.deploy(NEW, "c1")
+    cloud.change(bad={NEW: {"p99": 5_000.0, "recorded": 6}})
+    assert cloud.release.promote().is_good
+
+
+@pytest.mark.parametrize("moment", [10, 20], ids=["in the middle", "at the end"])
+def test_a_green_that_is_unready_for_a_moment_is_looked_at_again(cloud: Azure, moment: float) -> None:
+    cloud.release.deploy(NEW, "c1")
+    assert cloud.release.promote().is_good
+    unready = cloud.time + moment
+    cloud.at = lambda time: cloud.change(bad={NEW: {"ready": False}} if time == unready else {})
+    assert cloud.release.watch().is_good
+
+
+def test_a_green_that_stays_unready_at_the_end_of_a_step_does_not_get_the_next(cloud: Azure) -> None:
+    cloud.release.deploy(NEW, "c1")
+    assert cloud.release.promote().is_good
+    ends = cloud.time + 20
+    cloud.at = lambda time: cloud.change(bad={NEW: {"ready": False}} if time >= ends else {})
+    ended = cloud.release.watch()
+    assert "orders: orders--c1-on is not ready" in ended.reasons
+    assert cloud.time == ends + 10
 
 
 def test_events_that_cannot_be_delivered_take_it_back_too(cloud: Azure) -> None:

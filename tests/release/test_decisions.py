@@ -5,7 +5,7 @@ import pytest
 from cludale.gateway.site import Site
 from cludale.release import actions
 from cludale.release.actions import Consume, Deactivate, Swap, Weigh
-from cludale.release.judgement import Backlog, Bounds, Figures, as_it_was, judged, of_events, of_requests
+from cludale.release.judgement import Backlog, Bounds, Figures, as_it_was, judged, of_events, of_requests, with_enough
 from cludale.release.order import hearers_first, publishers
 from cludale.release.prometheus import quantile, samples, total
 from cludale.release.services import HEARS, PATHS
@@ -55,19 +55,32 @@ def test_few_requests_tell_nothing_but_many_errors_do() -> None:
 def test_green_is_not_blamed_for_what_blue_does_as_well() -> None:
     assert of_requests("orders", Figures(1_000, 50), Figures(1_000, 48), BOUNDS) == []
     assert of_requests("orders", Figures(1_000, 60), Figures(1_000, 48), BOUNDS) != []
-    assert of_requests("orders", Figures(100, 0, 2.5), Figures(100, 0, 2.5), BOUNDS) == []
-    assert of_requests("orders", Figures(100, 0, 5.0), Figures(100, 0, 2.5), BOUNDS) != []
-    assert of_requests("orders", Figures(100, 0, float("inf")), Figures(100, 0, None), BOUNDS) != []
-    assert of_requests("orders", Figures(100, 0, 0.5), Figures(100, 0, 0.01), BOUNDS) == []
+    assert of_requests("orders", Figures(100, 0, 2.5, 100), Figures(100, 0, 2.5, 100), BOUNDS) == []
+    assert of_requests("orders", Figures(100, 0, 5.0, 100), Figures(100, 0, 2.5, 100), BOUNDS) != []
+    assert of_requests("orders", Figures(100, 0, float("inf"), 100), Figures(100, 0, None, 100), BOUNDS) != []
+    assert of_requests("orders", Figures(100, 0, 0.5, 100), Figures(100, 0, 0.01, 100), BOUNDS) == []
 
 
 def test_green_with_everything_is_compared_with_what_blue_was() -> None:
-    green, blue = Figures(1_000, 0, 1.3), Figures(0, 0, None)
+    green, blue = Figures(1_000, 0, 1.3, 1_000), Figures(0, 0, None, 0)
     assert of_requests("orders", green, blue, BOUNDS) != []
     assert of_requests("orders", green, as_it_was(blue, 1.2, BOUNDS), BOUNDS) == []
-    assert of_requests("orders", green, as_it_was(Figures(2, 0, 0.1), 1.2, BOUNDS), BOUNDS) == []
-    assert as_it_was(Figures(100, 0, 0.1), 1.2, BOUNDS) == Figures(100, 0, 0.1)
-    assert as_it_was(Figures(2, 0, 0.1), None, BOUNDS) == Figures(2, 0, 0.1)
+    assert of_requests("orders", green, as_it_was(Figures(2, 0, 0.1, 2), 1.2, BOUNDS), BOUNDS) == []
+    assert as_it_was(Figures(100, 0, 0.1, 100), 1.2, BOUNDS) == Figures(100, 0, 0.1, 100)
+    assert as_it_was(Figures(2, 0, 9.9, 2), None, BOUNDS) == Figures(2, 0, None, 2), "one slow answer forgives nothing"
+
+
+def test_a_percentile_of_few_times_tells_nothing_however_many_the_answers() -> None:
+    """One trace in ten may be recorded, and requests that wait on purpose are not timed."""
+    assert of_requests("orders", Figures(1_000, 0, 5.0, 19), Figures(), BOUNDS) == []
+    assert of_requests("orders", Figures(1_000, 0, 5.0, 20), Figures(), BOUNDS) != []
+
+
+def test_what_tells_too_little_is_judged_by_a_longer_while() -> None:
+    longer = Figures(200, 9, 0.7, 30)
+    assert with_enough(Figures(4, 2, 0.1, 1), longer, BOUNDS) == longer
+    assert with_enough(Figures(100, 2, 0.1, 1), longer, BOUNDS) == Figures(100, 2, 0.7, 30)
+    assert with_enough(Figures(100, 2, 0.1, 20), longer, BOUNDS) == Figures(100, 2, 0.1, 20)
 
 
 def test_events_that_pile_up_or_die_are_a_reason() -> None:

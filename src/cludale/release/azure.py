@@ -215,8 +215,8 @@ class AzureDriver:
 
     def _measure(self, since: datetime) -> dict[tuple[str, str], Figures]:
         slowest = {
-            revision: milliseconds / 1_000
-            for revision, milliseconds in _rows(self._az(self._commands.query(slowest_requests(since))))
+            revision: (milliseconds / 1_000, recorded)
+            for revision, milliseconds, recorded in _rows(self._az(self._commands.query(slowest_requests(since))))
             if milliseconds is not None
         }
         found: dict[tuple[str, str], Figures] = {}
@@ -228,7 +228,7 @@ class AzureDriver:
 
         for service, answer in zip(self._services, self._each(requests, self._services), strict=True):
             for revision, category, total in _totals(answer):
-                known = found.get((service, revision), Figures(0, 0, slowest.get(revision)))
+                known = found.get((service, revision), Figures(0, 0, *slowest.get(revision, (None, 0))))
                 errors = total if category == "5xx" else 0
                 found[service, revision] = known._replace(requests=known.requests + total, errors=known.errors + errors)
         return found

@@ -8,11 +8,16 @@ import msgspec
 
 
 class Figures(NamedTuple):
-    """What a revision did in a while. `errors`: answers of 5xx, or none; `p99_seconds`: None if nobody knows."""
+    """What a revision did in a while.
+
+    `errors`: answers of 5xx, or none; `p99_seconds`: None if nobody knows; `timed`: from how many times that comes,
+    which are fewer than the requests where some are not timed or recorded.
+    """
 
     requests: int = 0
     errors: int = 0
     p99_seconds: float | None = None
+    timed: int = 0
 
     @property
     def error_share(self) -> float:
@@ -44,7 +49,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     times_blue: float = 1.5
     """… and compared with blue's. What is over one of the two alone is no reason."""
     enough_requests: int = 20
-    """Fewer tell nothing of a share or a percentile."""
+    """Fewer tell nothing of a share, and fewer times nothing of a percentile."""
     errors_at_once: int = 5
     """So many errors are enough, however few requests there were."""
     waiting_events: int = 5_000
@@ -59,15 +64,29 @@ Measured = Mapping[tuple[str, str], Figures]
 
 
 def is_timed(figures: Figures, bounds: Bounds) -> bool:
-    """Were there enough requests for the percentile to tell anything?"""
-    return figures.p99_seconds is not None and figures.requests >= bounds.enough_requests
+    """Were enough requests timed for the percentile to tell anything?"""
+    return figures.p99_seconds is not None and figures.timed >= bounds.enough_requests
 
 
 def as_it_was(blue: Figures, p99_seconds: float | None, bounds: Bounds) -> Figures:
     """Blue's figures for comparison: once it gets too few requests to tell, with the percentile that it had before."""
-    if p99_seconds is None or is_timed(blue, bounds):
+    if is_timed(blue, bounds):
         return blue
     return blue._replace(p99_seconds=p99_seconds)
+
+
+def with_enough(figures: Figures, of_longer: Figures, bounds: Bounds) -> Figures:
+    """Where there is too little to tell anything, of answers or of times, that of a longer while."""
+    if figures.requests < bounds.enough_requests:
+        figures = figures._replace(requests=of_longer.requests, errors=of_longer.errors)
+    if figures.timed < bounds.enough_requests:
+        figures = figures._replace(p99_seconds=of_longer.p99_seconds, timed=of_longer.timed)
+    return figures
+
+
+def has_enough(figures: Figures, bounds: Bounds) -> bool:
+    """Is there enough of both to tell anything?"""
+    return min(figures.requests, figures.timed) >= bounds.enough_requests
 
 
 def of_requests(service: str, green: Figures, blue: Figures, bounds: Bounds) -> list[str]:
@@ -78,7 +97,7 @@ def of_requests(service: str, green: Figures, blue: Figures, bounds: Bounds) -> 
         reasons.append(f"{service}: {green.errors} of green's {green.requests} answers are errors")
     if (
         green.p99_seconds is not None
-        and green.requests >= bounds.enough_requests
+        and is_timed(green, bounds)
         and green.p99_seconds > bounds.p99_seconds
         and (blue.p99_seconds is None or green.p99_seconds > bounds.times_blue * blue.p99_seconds)
     ):

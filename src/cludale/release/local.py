@@ -220,7 +220,8 @@ class LocalDriver:
             float(labels["le"]): value - total(before, "cludale_gateway_request_seconds_bucket", **labels)
             for labels, value in picked(now, "cludale_gateway_request_seconds_bucket", **of_it)
         }
-        return Figures(round(requests), round(errors), quantile(buckets, 0.99))
+        timed = round(buckets.get(float("inf"), 0.0))
+        return Figures(round(requests), round(errors), quantile(buckets, 0.99), timed)
 
     def backlog(self) -> Backlog:
         """What all the processes say of their events."""

@@ -1,7 +1,7 @@
 """A release from beginning to end, over a driver: deploy, try, promote in steps, watch, and back if it is not good."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -9,7 +9,17 @@ import msgspec
 from cludale.release import actions
 from cludale.release.actions import Action, Consume, Deactivate, Deploy, Label, Swap, Weigh
 from cludale.release.driver import Driver, PlatformFailed
-from cludale.release.judgement import Backlog, Bounds, Figures, Measured, as_it_was, is_timed, judged
+from cludale.release.judgement import (
+    Backlog,
+    Bounds,
+    Figures,
+    Measured,
+    as_it_was,
+    has_enough,
+    is_timed,
+    judged,
+    with_enough,
+)
 from cludale.release.standing import GREEN, NotNow
 
 Report = Callable[[str], None]
@@ -159,17 +169,20 @@ class Release:
         """Judge green again and again for so long; what is wrong, as soon as something is.
 
         What has answered too little in this while is judged by all that it answered since the release `began`: a slow
-        green answers little, and would get through step after step unjudged.
+        green answers little, and would get through step after step unjudged. What is not ready is looked at once more,
+        past the end as well: a replica that comes or goes makes a revision unready for a moment.
         """
         driver, since, end = self._driver, self._driver.mark(), self._now() + seconds
         earlier = driver.earlier()
+        unready_before: Collection[str] = ()
         while True:
-            self._sleep(min(self._pace.check_seconds, max(0.0, end - self._now())))
+            left = end - self._now()
+            is_extra = bool(unready_before) and left <= 0
+            self._sleep(self._pace.check_seconds if is_extra else min(self._pace.check_seconds, max(0.0, left)))
             standing = driver.standing()
+            unready = [each for each in self._order if not standing[each].is_ready(standing[each].green)]
             reasons = [
-                f"{service}: {standing[service].green} is not ready"
-                for service in self._order
-                if not standing[service].is_ready(standing[service].green)
+                f"{each}: {standing[each].green} is not ready" for each in unready if is_extra or each in unready_before
             ]
             measured = {
                 (service, colour): driver.figures(service, revision, since)
@@ -180,12 +193,14 @@ class Release:
             self._report(_told(measured))
             for service in self._order:
                 green = standing[service].green
-                if green is not None and measured[service, "green"].requests < self._bounds.enough_requests:
-                    measured[service, "green"] = driver.figures(service, green, began)
+                if green is not None and not has_enough(measured[service, "green"], self._bounds):
+                    longer = driver.figures(service, green, began)
+                    measured[service, "green"] = with_enough(measured[service, "green"], longer, self._bounds)
                 measured[service, "blue"] = self._compared(service, standing[service].blue, measured, earlier)
             reasons += judged(list(self._order), measured, driver.backlog(), before, self._bounds)
-            if reasons or self._now() >= end:
+            if reasons or (self._now() >= end and not unready):
                 return reasons
+            unready_before = unready
 
     def _compared(self, service: str, revision: str | None, measured: Measured, earlier: object) -> Figures:
         """Blue, as green is compared with it: what answers slowly anyhow is no reason when green has it all."""
@@ -194,7 +209,7 @@ class Release:
             self._blue_p99[service] = blue.p99_seconds
         elif service not in self._blue_p99 and revision is not None:  # this process has not seen it with requests
             known = self._driver.figures(service, revision, earlier)
-            self._blue_p99[service] = known.p99_seconds
+            self._blue_p99[service] = known.p99_seconds if is_timed(known, self._bounds) else None
         return as_it_was(blue, self._blue_p99.get(service), self._bounds)
 
     def _wait_ready(self, revisions: Sequence[tuple[str, str]]) -> None:
