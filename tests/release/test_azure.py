@@ -13,7 +13,7 @@ from cludale.release.azure_commands import REPLICA, Commands
 from cludale.release.driver import PlatformFailed
 from cludale.release.judgement import Figures
 from cludale.release.naming import ON, suffix_of
-from cludale.release.standing import NotNow
+from cludale.release.standing import NotNow, live_parameters
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -319,6 +319,25 @@ def test_the_double_is_a_program_too(cloud: Azure) -> None:
     assert shown["properties"]["latestRevisionName"] == "orders--c0"
     with pytest.raises(PlatformFailed, match="does not exist in group"):
         Az(str(DOUBLE), pause_seconds=0)(Commands(NAMES).show("nothing"))
+
+
+def test_what_runs_is_told_to_the_templates_with_both_labels(cloud: Azure) -> None:
+    """Before a promotion and after the end of a release: in between, green has traffic."""
+    blue = {"image": OLD, "revisionSuffix": "c0", "liveLabel": "blue"}
+    assert live_parameters(cloud.driver.standing()) == {**blue, "blueSuffix": "", "greenSuffix": ""}
+    cloud.release.deploy(NEW, "c1")
+    assert live_parameters(cloud.driver.standing()) == {**blue, "blueSuffix": "c0", "greenSuffix": "c1"}
+    assert cloud.release.promote().is_good
+    with pytest.raises(NotNow, match="end the release that is under way"):
+        live_parameters(cloud.driver.standing())
+    assert cloud.release.watch().is_good
+    assert live_parameters(cloud.driver.standing()) == {
+        "image": NEW,
+        "revisionSuffix": "c1-on",
+        "blueSuffix": "c1-on",
+        "greenSuffix": "c0",
+        "liveLabel": "blue",
+    }
 
 
 def test_a_plan_does_nothing(cloud: Azure) -> None:

@@ -9,7 +9,7 @@ from cludale.release.judgement import Backlog, Bounds, Figures, as_it_was, judge
 from cludale.release.order import hearers_first, publishers
 from cludale.release.prometheus import quantile, samples, total
 from cludale.release.services import HEARS, PATHS
-from cludale.release.standing import NotNow, Revision, ServiceStanding, Share
+from cludale.release.standing import NotNow, Revision, ServiceStanding, Share, Standing, live_parameters
 from cludale.services.catalogue import CATALOGUE
 
 BOUNDS = Bounds()
@@ -116,6 +116,44 @@ def test_a_release_that_has_ended_goes_back_to_what_was_kept() -> None:
         Consume("orders", "a", wanted=False),
         Deactivate("orders", "a"),
     ]
+
+
+def labelled(**greens: str) -> Standing:
+    """Services whose blue is c1; `running` or `stopped`, a hyphen, and the suffix of its green; none without."""
+    found = {}
+    for service, said in greens.items():
+        state, _, suffix = said.partition("-")
+        names = [f"{service}--c1", *([f"{service}--{suffix}"] if suffix else [])]
+        revisions = {
+            name: Revision(name, "image", str(at), active=not at or state == "running", ready=True)
+            for at, name in enumerate(names)
+        }
+        shares = [Share(name, 0 if at else 100, ("blue", "green")[at]) for at, name in enumerate(names)]
+        found[service] = ServiceStanding(revisions, tuple(shares))
+    return found
+
+
+@pytest.mark.parametrize("state", ["running", "stopped"])
+def test_a_deployment_of_the_infrastructure_leaves_green_its_label(state: str) -> None:
+    assert live_parameters(labelled(orders=f"{state}-c2", audit=f"{state}-c2")) == {
+        "image": "image",
+        "revisionSuffix": "c1",
+        "blueSuffix": "c1",
+        "greenSuffix": "c2",
+        "liveLabel": "blue",
+    }
+
+
+def test_what_was_stopped_of_several_versions_holds_up_no_deployment() -> None:
+    assert live_parameters(labelled(orders="stopped-c2-on", audit="stopped-c2"))["greenSuffix"] == ""
+    assert live_parameters(labelled(orders="none", audit="none"))["greenSuffix"] == ""
+    with pytest.raises(NotNow, match="different versions as green"):
+        live_parameters(labelled(orders="running-c2-on", audit="running-c2"))
+
+
+def test_while_green_has_traffic_there_are_no_parameters_that_leave_it_so() -> None:
+    with pytest.raises(NotNow, match="different versions"):
+        live_parameters(standing(75, 25))
 
 
 def test_an_older_green_is_not_promoted_and_a_newer_one_not_retired() -> None:

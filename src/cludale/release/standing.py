@@ -98,7 +98,10 @@ def under_way(standing: Standing) -> list[str]:
 
 
 def live_parameters(standing: Standing) -> dict[str, str]:
-    """What runs, as infra/main.bicep takes it: image, suffixes and live label. Raises NotNow where services differ."""
+    """What runs, as infra/main.bicep takes it: image, suffixes and live label. Raises NotNow where services differ.
+
+    Green keeps its label, whether it runs or was stopped and is kept to go back to.
+    """
     found = set()
     for service, each in standing.items():
         blue = each.blue
@@ -114,6 +117,20 @@ def live_parameters(standing: Standing) -> dict[str, str]:
         "image": image,
         "revisionSuffix": suffix,
         "blueSuffix": labelled_suffix,
-        "greenSuffix": "",
+        "greenSuffix": _green_suffix(standing),
         "liveLabel": BLUE,
     }
+
+
+def _green_suffix(standing: Standing) -> str:
+    """Of all services' green; empty if there is none, or only what was stopped of several versions."""
+    greens = {}
+    for service, each in standing.items():
+        green = each.labelled(GREEN)
+        greens[service] = green if green in each.revisions and green != each.blue else None
+    suffixes = {"" if green is None else green.removeprefix(f"{name}--") for name, green in greens.items()}
+    if len(suffixes) == 1:
+        return suffixes.pop()
+    if any(green is not None and standing[name].is_active(green) for name, green in greens.items()):
+        raise NotNow("the services have different versions as green: deploy it again, or roll it back")
+    return ""
