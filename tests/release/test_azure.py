@@ -247,6 +247,15 @@ def test_after_the_end_there_is_a_way_back_as_long_as_the_old_version_is_known(c
     assert cloud.release.promote().is_good
 
 
+def test_there_is_no_way_back_to_a_version_that_was_taken_back(cloud: Azure) -> None:
+    cloud.release.deploy(NEW, "c1")
+    cloud.change(bad={NEW: {"errors": 0.2}})
+    assert not cloud.release.promote().is_good
+    with pytest.raises(NotNow, match="nothing to go back to"):
+        cloud.release.roll_back()
+    assert without_latest(cloud) == everywhere(c0=(100, "blue"))
+
+
 def test_what_fails_once_is_asked_again_and_what_fails_on_is_taken_back(cloud: Azure) -> None:
     cloud.change(fail={"containerapp update --image": 1, "label add": 1})
     cloud.release.deploy(NEW, "c1")

@@ -67,9 +67,11 @@ class ServiceStanding(msgspec.Struct, frozen=True):
 
     @property
     def before(self) -> str | None:
-        """What served before blue, running or not: where there is a way back to."""
-        green = self.labelled(GREEN)
-        return None if green == self.blue or green not in self.revisions or self.has_newer_green else green
+        """What served before blue, running or not: where there is a way back to. What is newer was taken back."""
+        green, blue = self.labelled(GREEN), self.blue
+        if green is None or blue is None or green == blue or green not in self.revisions:
+            return None
+        return green if self.revisions[green].created < self.revisions[blue].created else None
 
     @property
     def has_newer_green(self) -> bool:
