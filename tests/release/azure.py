@@ -62,13 +62,14 @@ class Azure:
             return subprocess.CompletedProcess(words, int(str(end.code)), "", said.getvalue())
         return subprocess.CompletedProcess(words, 0, json.dumps(found), "")
 
-    def of(self, order: list[str], pace: Pace = PACE) -> Release:
+    def of(self, order: list[str], pace: Pace = PACE, version: str | None = None) -> Release:
         return Release(
             self.driver,
             order,
             pace=pace,
             bounds=Bounds(),
             report=self.told.append,
+            version=version,
             sleep=self._sleep,
             now=lambda: self.time,
         )

@@ -287,6 +287,41 @@ def test_a_promotion_that_was_cut_off_goes_on_where_it_was(cloud: Azure) -> None
     assert weights == sorted(weights)
 
 
+def test_a_release_promotes_and_takes_back_its_own_version_only(cloud: Azure) -> None:
+    """Another run puts its green in the place of this one's, which waits for an approval."""
+    mine, others = (cloud.of(ORDER, version=suffix_of(COMMIT, image)) for image in (NEW, BUILT_ANEW))
+    mine.deploy(NEW, suffix_of(COMMIT, NEW))
+    mine.check()
+    others.deploy(BUILT_ANEW, suffix_of(COMMIT, BUILT_ANEW))
+    for ask in (mine.check, mine.promote, mine.watch, mine.roll_back):
+        with pytest.raises(NotNow, match="another release has taken its place"):
+            ask()
+    assert not mine.is_unfinished()
+    assert others.is_unfinished()
+    assert others.promote().is_good
+    assert others.watch().is_good
+    assert without_latest(cloud) == everywhere(c01234567_2222222_on=(100, "blue"))
+
+
+def test_a_green_that_is_replaced_during_its_promotion_is_not_promoted(cloud: Azure) -> None:
+    """As long as it has no traffic, another release may."""
+    mine = cloud.of(ORDER, version=suffix_of(COMMIT, NEW))
+    mine.deploy(NEW, suffix_of(COMMIT, NEW))
+    replaced: list[float] = []
+
+    def replace(time: float) -> None:
+        if not replaced:
+            replaced.append(time)
+            cloud.of(ORDER).deploy(BUILT_ANEW, suffix_of(COMMIT, BUILT_ANEW))
+
+    cloud.at = replace
+    cloud.change(start=12)
+    with pytest.raises(NotNow, match="another release has taken its place"):
+        mine.promote()
+    assert replaced
+    assert {share for name, share in cloud.traffic()["orders"].items() if "2222222" in name} == {(0, "green")}
+
+
 def test_deploying_twice_is_deploying_once(cloud: Azure) -> None:
     cloud.release.deploy(NEW, "c1")
     cloud.release.deploy(NEW, "c1")

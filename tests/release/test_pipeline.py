@@ -77,6 +77,14 @@ def test_every_call_of_cludale_is_one_that_it_understands() -> None:
     ]  # fmt: skip
 
 
+def test_every_step_of_a_release_is_about_the_commit_and_the_image_of_its_run() -> None:
+    said = [
+        words for words in release_lines() if {"plan", "deploy", "try", "promote", "watch", "rollback"} & set(words)
+    ]
+    assert len(said) == 6
+    assert all({"--image", "--commit"} <= set(words) for words in said)
+
+
 def test_nothing_is_decided_in_the_shell() -> None:
     for script in scripts():
         for word in (" if ", "then\n", "for ", "while ", "case ", "||", "jq "):

@@ -157,16 +157,22 @@ def _organizer_key() -> str:
 
 
 @contextmanager
-def _release() -> "Iterator[tuple[Release, Driver]]":
+def _release(image: str | None = None, commit: str | None = None) -> "Iterator[tuple[Release, Driver]]":
+    """A release; with an image and its commit, of no other version."""
     from cludale.gateway.control import GatewayRefused
     from cludale.release.driver import PlatformFailed
+    from cludale.release.naming import suffix_of
     from cludale.release.release import Release
     from cludale.release.standing import NotNow
 
+    if (image is None) != (commit is None):
+        fail("--image and --commit go together")
     (chosen,) = _chosen
     try:
+        version = None if image is None or commit is None else suffix_of(commit, image)
         driver = chosen.driver()
-        yield Release(driver, chosen.order, pace=chosen.pace, bounds=chosen.bounds, report=say), driver
+        release = Release(driver, chosen.order, pace=chosen.pace, bounds=chosen.bounds, report=say, version=version)
+        yield release, driver
     except (PlatformFailed, NotNow, GatewayRefused) as error:
         fail(str(error))
 
@@ -178,6 +184,8 @@ def _conclude(ended: "Ended") -> None:
 
 Image = Annotated[str, typer.Option(help="The image, by digest: registry/cludale@sha256:…")]
 Commit = Annotated[str, typer.Option(help="The commit that it is of: with the image it names the revisions.")]
+ItsImage = Annotated[str | None, typer.Option("--image", help="The image that green has to be of; with --commit.")]
+ItsCommit = Annotated[str | None, typer.Option("--commit", help="The commit that green has to be of; with --image.")]
 
 
 @app.command()
@@ -202,6 +210,8 @@ def deploy(*, image: Image, commit: Commit) -> None:
 @app.command(name="try")
 def try_green(
     *,
+    image: ItsImage = None,
+    commit: ItsCommit = None,
     buyers: Annotated[int, typer.Option(min=0, max=1_000_000, help="Buyers of the short rehearsal; 0: none.")] = 200,
     seats: Annotated[int, typer.Option(min=1, max=1_000_000, help="Seats that they want.")] = 100,
     answer_within: Annotated[
@@ -212,8 +222,9 @@ def try_green(
     from cludale.release.reachable import wait_until_reachable
     from cludale.release.trial import tried
 
-    with _release() as (release, driver):
+    with _release(image, commit) as (release, driver):
         key = _organizer_key()
+        release.check()
         address = driver.try_address("green")
         wait_until_reachable(address, within_seconds=answer_within)
         wrong = tried(address, key, buyers=buyers, seats=seats, report=say)
@@ -225,16 +236,16 @@ def try_green(
 
 
 @app.command()
-def promote() -> None:
+def promote(*, image: ItsImage = None, commit: ItsCommit = None) -> None:
     """Give green events, then more and more of the traffic, as long as it is good; else all of it back to blue."""
-    with _release() as (release, _):
+    with _release(image, commit) as (release, _):
         _conclude(release.promote())
 
 
 @app.command()
-def watch() -> None:
+def watch(*, image: ItsImage = None, commit: ItsCommit = None) -> None:
     """Watch green with everything on it. If it stays good it is blue from then on, else all of it goes back."""
-    with _release() as (release, _):
+    with _release(image, commit) as (release, _):
         _conclude(release.watch())
 
 
@@ -248,13 +259,15 @@ def retire() -> None:
 @app.command()
 def rollback(
     *,
+    image: ItsImage = None,
+    commit: ItsCommit = None,
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Only a release that has not ended; without one, do nothing.")
     ] = False,
 ) -> None:
     """Back to the version before: from any step, or after the end of the release as long as that is kept."""
-    with _release() as (release, driver):
-        if unfinished and not any(each.has_newer_green for each in driver.standing().values()):
+    with _release(image, commit) as (release, _):
+        if unfinished and not release.is_unfinished():
             say("nothing is unfinished")
             return
         release.roll_back()

@@ -25,3 +25,8 @@ def suffix_of(commit: str, image: str) -> str:
     if by_digest is None:
         raise NotNow(f"{image}: wanted is an image by its digest, registry/name@sha256:…; a tag may change meanwhile")
     return f"c{commit[:_OF_COMMIT].lower()}-{by_digest[1][:_OF_DIGEST]}"
+
+
+def is_of(revision: str, suffix: str) -> bool:
+    """Is it a revision of the version with this suffix, taking events or not?"""
+    return revision.partition("--")[2] in {suffix, suffix + ON}

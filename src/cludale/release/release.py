@@ -20,7 +20,8 @@ from cludale.release.judgement import (
     judged,
     with_enough,
 )
-from cludale.release.standing import GREEN, NotNow
+from cludale.release.naming import is_of
+from cludale.release.standing import GREEN, NotNow, ServiceStanding, Standing
 
 Report = Callable[[str], None]
 
@@ -64,9 +65,11 @@ class Release:
         pace: Pace,
         bounds: Bounds,
         report: Report,
+        version: str | None = None,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`version`: the suffix of the only version that may be promoted or taken back; None: whatever is green."""
         if list(pace.steps) != sorted(set(pace.steps)) or not pace.steps or pace.steps[-1] != 100 or pace.steps[0] < 1:
             raise NotNow(f"the steps have to rise to 100: {', '.join(map(str, pace.steps))}")
         self._driver = driver
@@ -74,6 +77,7 @@ class Release:
         self._pace = pace
         self._bounds = bounds
         self._report = report
+        self._version = version
         self._sleep = sleep
         self._now = now
         self._blue_p99: dict[str, float | None] = {}
@@ -117,16 +121,17 @@ class Release:
 
         Raises NotNow, PlatformFailed; what had begun by then was taken back.
         """
-        standing = self._driver.standing()
+        standing = self._checked()
         wanted = actions.to_consume(standing, self._order)
         before, began = self._driver.backlog(), self._driver.mark()
         try:
             for action in wanted:
+                self._checked()
                 self._do([action])
-            standing = self._driver.standing()
+            standing = self._checked()
             self._wait_ready([(service, standing[service].green or "") for service in self._order])
             for step in self._pace.steps:
-                standing = self._driver.standing()
+                standing = self._checked()
                 if all(standing[service].weight(standing[service].green) >= step for service in self._order):
                     continue  # taken up again where it was left
                 self._do(actions.to_weigh(standing, self._order, step))
@@ -140,7 +145,7 @@ class Release:
 
     def watch(self) -> Ended:
         """See for a while whether green stays good with everything on it; then it is blue, else back."""
-        standing = self._driver.standing()
+        standing = self._checked()
         finish = actions.to_finish(standing, self._order)
         reasons = self._observe(self._pace.watch_seconds, self._driver.backlog(), self._driver.mark())
         if reasons:
@@ -155,9 +160,27 @@ class Release:
 
     def roll_back(self) -> None:
         """Back to the version before, from wherever things are. Raises NotNow, PlatformFailed."""
-        self._do(actions.to_roll_back(self._driver.standing(), self._order))
+        self._do(actions.to_roll_back(self._checked(), self._order))
+
+    def is_unfinished(self) -> bool:
+        """Is there a green on its way up, of the version that is meant?"""
+        return any(each.has_newer_green and self._is_meant(each) for each in self._driver.standing().values())
+
+    def check(self) -> None:
+        """Is what is green the version that is meant? Raises NotNow, for another release may have taken its place."""
+        self._checked()
 
     # How
+
+    def _checked(self) -> Standing:
+        standing = self._driver.standing()
+        others = [str(each.green) for each in standing.values() if each.has_newer_green and not self._is_meant(each)]
+        if others:
+            raise NotNow(f"green is not {self._version} but {', '.join(others)}: another release has taken its place")
+        return standing
+
+    def _is_meant(self, each: ServiceStanding) -> bool:
+        return self._version is None or (each.green is not None and is_of(each.green, self._version))
 
     def _back(self, reasons: Sequence[str]) -> Ended:
         for reason in reasons:
