@@ -79,6 +79,11 @@ def test_a_concert_is_added_and_listed() -> None:
     assert "cli-ada" in run("concerts", "list").stdout
 
 
+def test_a_concert_may_be_kept_off_the_list() -> None:
+    told("concerts", "add", "Cleo", "2099-06-05", "--seats", "1", "--price", "1EUR", "--id", "cli-cleo", "--unlisted")
+    assert told("concerts", "list", "--artist", "cleo") == []
+
+
 def test_a_concert_with_sections_is_added() -> None:
     sections = ("--section", "floor:400:65.00EUR", "--section", "upper:Upper tier:100:30 EUR")
     added = told("concerts", "add", "Bea", "2099-06-05T19:30:00Z", *sections)

@@ -104,6 +104,7 @@ def test_a_concert_is_shown_with_every_seat_counted(office: BoxOffice) -> None:
         "price": PRICE,
         "onSaleAt": None,
         "maxPerOrder": 8,
+        "listed": True,
         "sections": [{"id": "general", "name": "General", "totalSeats": 10, "availableSeats": 10, "price": PRICE}],
     }
     assert concert["date"].replace(".000000", "") == shown["date"]

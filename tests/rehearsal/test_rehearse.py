@@ -33,6 +33,7 @@ async def test_a_platform_that_keeps_its_promises_passes() -> None:
     assert outcome.settled_seconds is not None
     assert outcome.settled_seconds >= outcome.seconds > 0
     assert len({wish["userId"] for wish in double.wishes}) == 120
+    assert double.concert["listed"] is False, "nobody who looks for concerts is offered it"
 
 
 async def test_buyers_want_as_many_tickets_and_pay_as_the_plan_says() -> None:

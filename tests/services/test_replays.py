@@ -1,10 +1,12 @@
 """Every service's replay: the same state, in whatever order the log has what has no cause in common."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
 
+import msgspec
 import pytest
 from tests.fakes import NOON
 
@@ -24,8 +26,8 @@ from cludale.services.concerts.events import (
     SectionPlan,
 )
 from cludale.services.concerts.replay import ConcertsReplay
+from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS
 from cludale.services.concerts.store import KINDS as CONCERTS_KINDS
-from cludale.services.concerts.store import RESERVATIONS, SECTIONS
 from cludale.services.orders import domain as orders
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid, OrderPlaced, TicketReserved
 from cludale.services.orders.replay import OrdersReplay
@@ -196,6 +198,20 @@ async def test_seats_end_alike_in_whatever_order_it_is_logged(
         (reservation,) = (await RESERVATIONS.load(store, ["reservation-1"], partition="c1/s1")).values()
         assert reservation.state.status is status
         assert (section.state.sold, section.state.held) == (sold, {})
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_concert_of_the_log_is_listed_as_it_was(listed: bool) -> None:
+    scheduled = msgspec.structs.replace(SCHEDULED, listed=listed)
+    store = await rebuilt(ConcertsReplay(), [scheduled], 1)
+    assert (await CONCERTS.one(store, "c1")).state.listed is listed
+
+
+def test_a_concert_that_an_older_version_tells_of_is_listed() -> None:
+    envelope = envelop(SCHEDULED, id="event-1", source="concerts", time=NOON, cause=Cause())
+    older = json.loads(CODEC.encode(envelope))
+    del older["data"]["listed"]
+    assert CODEC.decode(json.dumps(older)) == envelope
 
 
 @pytest.mark.parametrize(

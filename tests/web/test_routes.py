@@ -197,6 +197,14 @@ def test_an_order_that_holds_seats_gets_no_others(served: Served, lane: str) -> 
     assert (other.json()["held"], other.json()["wanted"]) == (2, 3)
 
 
+def test_a_concert_that_is_not_listed_is_shown_to_who_knows_its_id(served: Served) -> None:
+    body = {**GOOD, "id": "unlisted", "artist": "Nobody Asked", "listed": False}
+    made = served.http.post("/concerts", json=body, headers=served.organizer)
+    assert (made.status_code, made.json()["listed"]) == (201, False)
+    assert served.http.get("/concerts/unlisted").json()["listed"] is False
+    assert served.http.get("/concerts", params={"artist": "nobody asked"}).json()["items"] == []
+
+
 def test_a_time_with_an_offset_is_answered_in_utc(served: Served) -> None:
     body = {**GOOD, "date": "2099-06-05T20:30:00+02:00", "onSaleAt": "2027-01-01T10:00:00+01:00"}
     concert = served.http.post("/concerts", json=body, headers=served.organizer).json()

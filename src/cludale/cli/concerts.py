@@ -42,6 +42,7 @@ def add(
     id: Annotated[str | None, typer.Option(help="The concert's id; without it one is made.")] = None,
     on_sale_at: Annotated[str | None, typer.Option(help="When the on-sale begins: 2027-01-10T09:00:00Z.")] = None,
     max_per_order: Annotated[int | None, typer.Option(min=1, help="The most seats in one order.")] = None,
+    unlisted: Annotated[bool, typer.Option("--unlisted", help="To be found by its id only, not by a search.")] = False,
     url: Url = None,
     json: Json = False,
 ) -> None:
@@ -64,6 +65,7 @@ def add(
                 "sections": [_section(each) for each in section] if section else None,
                 "onSaleAt": on_sale_at,
                 "maxPerOrder": max_per_order,
+                "listed": False if unlisted else None,
             },
         )
     record(concert, as_json=json)

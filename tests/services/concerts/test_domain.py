@@ -96,6 +96,7 @@ class TestScheduling:
                 sections=(STALLS, BALCONY),
                 on_sale_at=None,
                 max_per_order=8,
+                listed=True,
             ),
         )
 

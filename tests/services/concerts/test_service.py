@@ -173,6 +173,14 @@ class TestSearching:
         assert await self.found(concerts, Search(since="2027-06-06")) == ["4"]
         assert await self.found(concerts, Search(until="2027-06-04")) == ["2"]
 
+    async def test_what_is_not_listed_is_found_by_its_id_only(self, concerts: Concerts) -> None:
+        unlisted = msgspec.structs.replace(CONCERT, id="concert-5", listed=False)
+        await concerts.schedule(unlisted, Cause())
+        for search in (Search(), Search(artist="lark"), Search(since="2027-06-05"), Search(order_by="artist")):
+            assert "5" not in await self.found(concerts, search)
+        assert (await concerts.standing("concert-5")).concert == unlisted
+        assert (await concerts.hold(HoldWish("concert-5", 1, "order-a"))).quantity == 1
+
     async def test_what_is_sought_is_no_pattern(self, concerts: Concerts) -> None:
         assert await self.found(concerts, Search(artist="%")) == []
         assert await self.found(concerts, Search(artist="_arks")) == []

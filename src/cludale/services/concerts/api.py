@@ -102,6 +102,7 @@ class ScheduleConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     sections: Annotated[list[SectionWish], Meta(min_length=1, max_length=500)] | None = None
     on_sale_at: datetime | None = None
     max_per_order: Annotated[int, Meta(ge=1, le=1_000)] | None = None
+    listed: Annotated[bool, Meta(description="false: found by its id only")] = True
 
 
 class Reserve(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -136,6 +137,7 @@ class ConcertView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     price: Annotated[Money, Meta(description="of the cheapest section")]
     on_sale_at: datetime | None
     max_per_order: int
+    listed: Annotated[bool, Meta(description="false: found by its id only")]
     sections: list[SectionView]
 
     @classmethod
@@ -166,6 +168,7 @@ class ConcertView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             price=min((plan.price for plan in concert.sections), key=lambda price: price.amount),
             on_sale_at=concert.on_sale_at,
             max_per_order=concert.max_per_order,
+            listed=concert.listed,
             sections=views,
         )
 
@@ -363,6 +366,7 @@ def _concert(wish: ScheduleConcert, new_id: str, max_per_order: int) -> Concert:
         sections=tuple(_plans(wish)),
         on_sale_at=None if wish.on_sale_at is None else in_utc("onSaleAt", wish.on_sale_at),
         max_per_order=wish.max_per_order or max_per_order,
+        listed=wish.listed,
     )
 
 

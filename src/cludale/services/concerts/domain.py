@@ -52,6 +52,8 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     sections: tuple[SectionPlan, ...]
     on_sale_at: datetime | None
     max_per_order: int
+    listed: bool = True
+    """Is it among those that can be found? Who knows the id of another can look at it and buy."""
 
     def plan(self, section: str) -> SectionPlan:
         """The section's plan. Raises SectionNotFound."""
@@ -74,6 +76,7 @@ def schedule(concert: Concert) -> Decision[Concert]:
                 sections=concert.sections,
                 on_sale_at=concert.on_sale_at,
                 max_per_order=concert.max_per_order,
+                listed=concert.listed,
             ),
         ),
     )

@@ -20,7 +20,7 @@ class SectionPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
 
 
 class ConcertScheduled(Event, frozen=True, kw_only=True):
-    """A concert can be found and, from `on_sale_at` on, ordered."""
+    """A concert can be found, if it is listed, and, from `on_sale_at` on, ordered."""
 
     subject_field: ClassVar[str] = "concert_id"
 
@@ -31,6 +31,8 @@ class ConcertScheduled(Event, frozen=True, kw_only=True):
     sections: tuple[SectionPlan, ...]
     on_sale_at: datetime | None
     max_per_order: int
+    listed: bool = True
+    """As all were that older versions tell of."""
 
 
 class ReleaseReason(StrEnum):

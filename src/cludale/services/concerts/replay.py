@@ -68,6 +68,7 @@ class ConcertsReplay:
                 sections=data.sections,
                 on_sale_at=data.on_sale_at,
                 max_per_order=data.max_per_order,
+                listed=data.listed,
             )
             states.put(Ref("concert", concert.id, concert.id), concert)
             return

@@ -159,7 +159,7 @@ class Concerts:
         return standing
 
     async def search(self, search: Search) -> tuple[Sequence[Standing], str | None]:
-        """A page of concerts and the cursor of the next one."""
+        """A page of concerts that are listed, and the cursor of the next one."""
         sought = {"artist": folded(search.artist or ""), "venue": folded(search.venue or "")}
         found, page = await CONCERTS.find(
             self._records,

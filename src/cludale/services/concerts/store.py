@@ -31,11 +31,18 @@ def folded(text: str) -> str:
     return normalize("NFC", _ACCENTS.sub("", normalize("NFD", text.strip().casefold())))
 
 
+def _index(concert: Concert) -> tuple[str | None, ...]:
+    """What it is searched by; nothing if it is not listed, and so no search, which is always by date, finds it."""
+    if not concert.listed:
+        return (None, None, None)
+    return (folded(concert.artist), folded(concert.venue or ""), concert.date)
+
+
 CONCERTS = AggregateStore(
     Kind("concerts", "concert", ("artist", "venue", "date")),
     Concert,
     identity=lambda concert: concert.id,
-    index=lambda concert: (folded(concert.artist), folded(concert.venue or ""), concert.date),
+    index=_index,
 )
 
 SECTIONS = AggregateStore(
