@@ -70,6 +70,16 @@ def test_a_good_version_gets_everything_step_by_step_and_the_old_one_is_kept_and
     ]
 
 
+def test_nobody_waits_for_a_version_that_was_stopped_when_it_was_to_take_no_more_events(cloud: Azure) -> None:
+    cloud.release.deploy(NEW, "c1")
+    assert cloud.release.promote().is_good
+    assert cloud.release.watch().is_good
+    before = cloud.time
+    cloud.release.retire()
+    assert cloud.time == before
+    assert cloud.told[-1] == "nothing of the version before runs any more"
+
+
 def test_the_next_version_goes_the_same_way(cloud: Azure) -> None:
     for image, suffix in ((NEW, "c1"), (OLD, "c2")):
         cloud.release.deploy(image, suffix)

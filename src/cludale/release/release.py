@@ -154,7 +154,10 @@ class Release:
         return Ended()
 
     def retire(self) -> None:
-        """Keep the version before for its time, then stop it."""
+        """Keep the version before for its time, then stop it; at once done where nothing of it runs any more."""
+        if not actions.to_retire(self._driver.standing(), self._order):
+            self._report("nothing of the version before runs any more")
+            return
         self._sleep(self._pace.keep_seconds)
         self._do(actions.to_retire(self._driver.standing(), self._order))
 
