@@ -428,6 +428,12 @@ def kept_answer_of_nothing(world: World) -> None:
     world.records["orders/answer"] = {"answer-1": (1, kept)}
 
 
+def kept_answer_of_another_price(world: World) -> None:
+    body = encoded({"id": "order-paid", "status": "Reserved", "quantity": 2, "total": euro(1)}).decode()
+    kept = {"fingerprint": "f", "answer": {"status": 201, "body": body}}
+    world.records["orders/answer"] = {"answer-1": (1, kept)}
+
+
 def kept_hold_of_nothing(world: World) -> None:
     body = encoded({"id": "reservation-gone", "status": "Held", "quantity": 2}).decode()
     kept = {"fingerprint": "f", "answer": {"status": 201, "body": body}}
@@ -601,6 +607,53 @@ ALWAYS: list[tuple[Invariant, str, str, Break]] = [
         tamper("notifications/notification", "confirmation-paid", status="Pending"),
     ),
     (Invariant.LOG_GIVES_STORES, "concert-differs", CONCERT, move_the_section),
+    (Invariant.LOG_GIVES_STORES, "concert-differs", CONCERT, tamper("concerts/concert", CONCERT, artist="B")),
+    (Invariant.LOG_GIVES_STORES, "concert-differs", CONCERT, tamper("concerts/concert", CONCERT, maxPerOrder=99)),
+    (
+        Invariant.LOG_GIVES_STORES,
+        "concert-differs",
+        CONCERT,
+        tamper("concerts/concert", CONCERT, onSaleAt="2027-01-01T00:00:00Z"),
+    ),
+    (
+        Invariant.ONE_LIVE_RESERVATION,
+        "price-differs",
+        SECTION,
+        tamper("concerts/section", SECTION, price=euro(1)),
+    ),
+    (
+        Invariant.LOG_GIVES_STORES,
+        "order-differs",
+        "order-paid",
+        tamper("orders/order", "order-paid", paymentMethod="card-other"),
+    ),
+    (Invariant.LOG_GIVES_STORES, "total-differs", "order-paid", say("order-paid", "OrderPaid", total=euro(1))),
+    (
+        Invariant.LOG_GIVES_STORES,
+        "total-differs",
+        "order-returned",
+        say("order-returned", "OrderCancelled", total=euro(1)),
+    ),
+    (Invariant.LOG_GIVES_STORES, "user_id-differs", "order-paid", say("order-paid", "TicketReserved", userId="user-2")),
+    (
+        Invariant.LOG_GIVES_STORES,
+        "payment-differs",
+        "order-paid",
+        tamper("payments/payment", "payment-paid", section="gallery"),
+    ),
+    (
+        Invariant.LOG_GIVES_STORES,
+        "payment-differs",
+        "order-paid",
+        say("order-paid", "PaymentCompleted", reservationId="reservation-other"),
+    ),
+    (
+        Invariant.LOG_GIVES_STORES,
+        "notification-differs",
+        "order-paid",
+        tamper("notifications/notification", "confirmation-paid", channel="sms"),
+    ),
+    (Invariant.ACKNOWLEDGED_STAYS, "order-changed", "order-paid", kept_answer_of_another_price),
     (Invariant.LOG_GIVES_STORES, "concert-lost", CONCERT, lose("concerts/concert", CONCERT)),
     (
         Invariant.LOG_GIVES_STORES,

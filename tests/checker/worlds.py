@@ -149,8 +149,9 @@ class World:
 
     def schedule(self, seats: int) -> None:
         sections = [{"id": STALLS, "name": "Stalls", "totalSeats": seats, "price": euro(self.price)}]
-        concert = {"id": CONCERT, "artist": "A", "date": "2027-01-01", "venue": None, "sections": sections}
-        scheduled = self.event("ConcertScheduled", {"concertId": CONCERT, "artist": "A", "sections": sections})
+        told = {"artist": "A", "date": "2027-01-01", "venue": None, "sections": sections, "maxPerOrder": 8}
+        concert = {"id": CONCERT, "onSaleAt": None, **told}
+        scheduled = self.event("ConcertScheduled", {"concertId": CONCERT, "onSaleAt": None, **told})
         self.commit({("concerts/concert", CONCERT): concert}, [scheduled])
 
     def section(self) -> Json:

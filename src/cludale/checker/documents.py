@@ -60,6 +60,7 @@ class PlannedSection(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     id: str
     total_seats: int
     price: Money
+    name: str | None = None
 
 
 class Concert(_Document, frozen=True, tag="concert"):
@@ -67,6 +68,11 @@ class Concert(_Document, frozen=True, tag="concert"):
 
     id: str
     sections: tuple[PlannedSection, ...]
+    artist: str | None = None
+    date: str | None = None
+    venue: str | None = None
+    on_sale_at: datetime | None = None
+    max_per_order: int | None = None
 
 
 class Section(_Document, frozen=True, tag="section"):
@@ -75,6 +81,8 @@ class Section(_Document, frozen=True, tag="section"):
     concert_id: str
     id: str
     total: int
+    price: Money
+    """Of a seat: what the next order pays."""
     sold: int = 0
     held: Mapping[int, int] = {}
     """Seats held until which second since 1970."""
@@ -103,6 +111,7 @@ class Order(_Document, frozen=True, tag="order"):
     user_id: str
     quantity: int
     status: str
+    payment_method: str | None = None
     section: str | None = None
     reservation_id: str | None = None
     total: Money | None = None
@@ -118,6 +127,7 @@ class Payment(_Document, frozen=True, tag="payment"):
     order_id: str
     concert_id: str
     reservation_id: str
+    section: str
     quantity: int
     amount: Money
     status: str
@@ -135,6 +145,7 @@ class Notification(_Document, frozen=True, tag="notification"):
     order_id: str
     kind: str
     status: str
+    channel: str | None = None
     detail: str | None = None
 
 
@@ -219,8 +230,14 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     payment_round: int | None = None
     returned: bool | None = None
     kind: str | None = None
+    payment_method: str | None = None
     channel: str | None = None
     sections: tuple[PlannedSection, ...] | None = None
+    artist: str | None = None
+    date: str | None = None
+    venue: str | None = None
+    on_sale_at: datetime | None = None
+    max_per_order: int | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

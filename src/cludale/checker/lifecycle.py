@@ -309,8 +309,9 @@ def _impossible_order(order: OrderTold) -> Iterator[Wrong]:
         yield Wrong(
             Invariant.ONE_WINNER, "cancel-and-pay", f"it {claim} when it was cancelled by wish, and {truth}", there
         )
-    for field in ("concert_id", "quantity"):
-        if len({getattr(fact.event.data, field) for fact in there}) > 1:
+    for field in ("concert_id", "quantity", "user_id", "total"):
+        # What an event doesn't tell, or not yet, is None there.
+        if len({getattr(fact.event.data, field) for fact in there} - {None}) > 1:
             yield Wrong(Invariant.LOG_GIVES_STORES, f"{field}-differs", f"its events differ in {field}", there)
 
 

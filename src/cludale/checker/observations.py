@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from cludale.checker.documents import KeptAnswer, Kind, Unreadable
+from cludale.checker.documents import KeptAnswer, Kind, Money, Unreadable
 from cludale.checker.findings import Invariant, Violation
 
 
@@ -55,6 +55,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, tag_field="_", tag="claim
     quantity: int | None = None
     concert_id: str | None = None
     user_id: str | None = None
+    total: Money | None = None
     wished: bool = False
     """A cancellation by wish was confirmed."""
     sent_at: float | None = None
@@ -71,6 +72,7 @@ class _Said(msgspec.Struct, frozen=True, rename="camel", gc=False):
     quantity: int | None = None
     concert_id: str | None = None
     user_id: str | None = None
+    total: Money | None = None
     type: str | None = None
 
 
@@ -123,6 +125,7 @@ def claim_of(seen: Observation) -> Claimed | None:
                 quantity=said.quantity,
                 concert_id=said.concert_id,
                 user_id=said.user_id,
+                total=said.total,
                 wished=segments[-1] == "cancel",
                 sent_at=sent_at,
                 received_at=seen.received_at,
@@ -159,6 +162,7 @@ def kept_claim(kind: Kind, kept: KeptAnswer) -> Claimed | None:
                 quantity=said.quantity,
                 concert_id=said.concert_id,
                 user_id=said.user_id,
+                total=said.total,
             )
             return Claimed(said.id, claim)
         case Kind.PAYMENTS_ANSWER if said.order_id is not None:

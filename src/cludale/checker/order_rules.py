@@ -205,6 +205,9 @@ class _Check:
             placed = told.placed.event.data
             wanted |= {"quantity": placed.quantity, "concertId": placed.concert_id, "userId": placed.user_id}
             found |= {"quantity": order.quantity, "concertId": order.concert_id, "userId": order.user_id}
+        if told.reserved is not None:
+            wanted["paymentMethod"] = told.reserved.event.data.payment_method
+            found["paymentMethod"] = order.payment_method
         yield from self._differing("order", wanted, found, there)
         if order.version and order.version != told.commits(order.tries):
             yield self.broken(
@@ -311,8 +314,20 @@ class _Check:
         data = reserved.event.data
         yield from self._differing(
             f"payment {payment.id}",
-            {"amount": data.total, "quantity": data.quantity, "reservationId": data.reservation_id},
-            {"amount": payment.amount, "quantity": payment.quantity, "reservationId": payment.reservation_id},
+            {
+                "amount": data.total,
+                "quantity": data.quantity,
+                "reservationId": data.reservation_id,
+                "section": data.section,
+                "concertId": data.concert_id,
+            },
+            {
+                "amount": payment.amount,
+                "quantity": payment.quantity,
+                "reservationId": payment.reservation_id,
+                "section": payment.section,
+                "concertId": payment.concert_id,
+            },
             (reserved,),
         )
         for fact in told.facts:
@@ -323,6 +338,14 @@ class _Check:
                     f"{fact.event.type} says {fact.event.data.amount}, the payment {payment.amount}",
                     fact,
                 )
+        for fact in told.completed.values():
+            said = fact.event.data
+            yield from self._differing(
+                f"payment {payment.id}",
+                {"quantity": said.quantity, "reservationId": said.reservation_id, "section": said.section},
+                {"quantity": payment.quantity, "reservationId": payment.reservation_id, "section": payment.section},
+                (fact,),
+            )
 
     def _notifications_as_told(self) -> Iterator[Violation]:
         for notification in self.case.notifications:
@@ -334,6 +357,13 @@ class _Check:
                     "notification-differs",
                     f"the {notification.kind} {notification.id} is {notification.status}, and it is {state}",
                     *sent,
+                )
+            for fact in sent:
+                yield from self._differing(
+                    f"notification {notification.id}",
+                    {"channel": fact.event.data.channel},
+                    {"channel": notification.channel},
+                    sent,
                 )
         stored = {notification.id for notification in self.case.notifications}
         for kind, facts in self.told.notifications.items():
@@ -513,7 +543,7 @@ class _Check:
         if order is None:
             yield self._unkept(claim, "order-gone", f"order {claim.id} {claim.status}; there is no such order")
             return
-        for name in ("quantity", "concert_id", "user_id"):
+        for name in ("quantity", "concert_id", "user_id", "total"):
             said = getattr(claim, name)
             if said is not None and said != getattr(order, name):
                 yield self._unkept(claim, "order-changed", f"{name} {said}; it is {getattr(order, name)}")

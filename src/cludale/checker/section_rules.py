@@ -45,9 +45,9 @@ def plans_of(concerts: Iterable[Concert]) -> dict[SectionKey, PlannedSection]:
     return {(concert.id, plan.id): plan for concert in concerts for plan in concert.sections}
 
 
-def broken(key: SectionKey, rule: str, detail: str) -> Violation:
-    """A section that doesn't add up."""
-    return Violation(invariant=Invariant.SEATS_ADD_UP, rule=rule, subject=f"section {'/'.join(key)}", detail=detail)
+def broken(key: SectionKey, rule: str, detail: str, *, invariant: Invariant = Invariant.SEATS_ADD_UP) -> Violation:
+    """A section that isn't what it has to be."""
+    return Violation(invariant=invariant, rule=rule, subject=f"section {'/'.join(key)}", detail=detail)
 
 
 def counts(
@@ -63,6 +63,9 @@ def counts(
         yield broken(key, "unplanned", "no concert has this section")
     elif plan.total_seats != section.total:
         yield broken(key, "total-differs", f"it has {section.total} seats, and {plan.total_seats} were scheduled")
+    if plan is not None and plan.price != section.price:
+        detail = f"a seat is {section.price}, and {plan.price} was scheduled"
+        yield broken(key, "price-differs", detail, invariant=Invariant.ONE_LIVE_RESERVATION)
     if section.sold != tally.sold:
         yield broken(key, "sold-differs", f"it counts {section.sold} sold, its reservations are {tally.sold}")
     if section.held != tally.held:
