@@ -1,15 +1,18 @@
 """The command line: a failing seed is named, with the command that repeats it."""
 
+import io
 import json
 import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tests.simulator.planted import BUGS
 from typer import Typer
 from typer.testing import CliRunner
 
-from cludale.simulator.command import simulate
+from cludale.simulator.command import repeat, show, simulate
+from cludale.simulator.tally import Tally
 
 APP = Typer()
 APP.command()(simulate)
@@ -50,3 +53,10 @@ def test_a_seed_that_breaks_something_is_named_with_the_command_that_repeats_it(
         again = CliRunner().invoke(APP, ["--seed", named[1]])
         assert again.exit_code == 1
         assert "oversold" in again.output
+
+
+def test_the_command_that_repeats_a_seed_is_one_line_on_a_narrow_screen() -> None:
+    screen = io.StringIO()
+    themes = ["concerts far away", "changes of mind"]
+    show(Tally(seeds=1, failed=[(50_123, ["oversold"])]), themes, Console(file=screen, width=80))
+    assert f"again: {repeat(50_123, themes)}" in screen.getvalue().splitlines()

@@ -46,7 +46,7 @@ def simulate(
         raise typer.Exit(_run_one(seed, theme, trace=trace, digest=digest))
     console = Console(stderr=True)
     tally = _run_many(range(first, first + seeds), workers, failures, theme, console)
-    _show(tally, theme, console)
+    show(tally, theme, console)
     if report is not None:
         report.write_text(json.dumps(_figures(tally, first), indent=2, ensure_ascii=False) + "\n")
     raise typer.Exit(0 if tally.ok else 1)
@@ -94,7 +94,8 @@ def _run_many(seeds: range, workers: int, failures: int, themes: Sequence[str] |
         return run_campaign(seeds, workers=workers, failures_wanted=failures, themes=themes, progress=progress)
 
 
-def _show(tally: Tally, themes: Sequence[str] | None, console: Console) -> None:
+def show(tally: Tally, themes: Sequence[str] | None, console: Console) -> None:
+    """Say what came of the runs, and how to repeat those that failed."""
     table = Table("what was done", "times", "what it led to", "times", title=None)
     faults = [(fault.value, tally.fired[fault.value]) for fault in Fault]
     situations = [(situation.value, tally.met[situation.value]) for situation in Situation]
@@ -110,7 +111,7 @@ def _show(tally: Tally, themes: Sequence[str] | None, console: Console) -> None:
     for seed, findings in tally.failed[:FINDINGS_SHOWN]:
         console.print(f"\n[bold red]seed {seed}[/]: {len(findings)} finding{'s' if len(findings) > 1 else ''}")
         console.print("\n".join(findings[0].splitlines()[:LINES_SHOWN]), markup=False, highlight=False)
-        console.print(f"again: [bold]{repeat(seed, themes)}[/]")
+        console.print(f"again: [bold]{repeat(seed, themes)}[/]", soft_wrap=True)  # to be copied: one line
     if len(tally.failed) > FINDINGS_SHOWN:
         more = ", ".join(str(seed) for seed, _ in tally.failed[FINDINGS_SHOWN:])
         console.print(f"and seeds {more}")
