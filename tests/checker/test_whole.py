@@ -418,6 +418,13 @@ def stop_refunding(world: World) -> None:
     world.commit({("payments/payment", payment["id"]): payment})
 
 
+def leave_a_message_unsent(world: World) -> None:
+    """A confirmation that waits, of an order that will never be Paid."""
+    message = world.doc("notifications/notification", "confirmation-paid")
+    for_nobody = {**message, "id": "confirmation-declined", "orderId": "order-declined", "status": "Pending"}
+    world.commit({("notifications/notification", "confirmation-declined"): for_nobody})
+
+
 def spoil(world: World) -> None:
     del world.doc("orders/order", "order-paid")["quantity"]
 
@@ -668,6 +675,7 @@ ONCE_QUIET: list[tuple[Invariant, str, str, Break]] = [
     (Invariant.ONE_CAPTURE, "money-without-payment", "key payment-unknown.1", ledger("payment-unknown.1", 900)),
     (Invariant.SETTLES, "payment-stuck", "order-open", leave_reserved),
     (Invariant.SETTLES, "payment-stuck", "order-paid", stop_refunding),
+    (Invariant.SETTLES, "message-stuck", "order-declined", leave_a_message_unsent),
     (Invariant.SETTLES, "held-past-its-time", "reservation reservation-for-ever", hold_for_ever),
     (Invariant.SETTLES, "held-for-nobody", "order-left", hold_for_the_declined),
     (Invariant.SETTLES, "outbox", "the outbox", leave_in_the_outbox),

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,12 @@ def test_a_seed_that_breaks_something_is_named_with_the_command_that_repeats_it(
         ran = CliRunner().invoke(APP, ["--seeds", "50", "--workers", "1"])
         assert ran.exit_code == 1
         assert "oversold" in ran.output
-        named = re.search(r"python -m cludale.simulator --seed (\d+) --trace", ran.output)
+        named = re.search(r"(\S+) -m cludale.simulator --seed (\d+) --trace", ran.output)
         assert named is not None
-        again = CliRunner().invoke(APP, ["--seed", named[1]])
+        python, seed = named.groups()
+        helps = subprocess.run([python, "-m", "cludale.simulator", "--help"], check=False, capture_output=True)
+        assert helps.returncode == 0, helps.stderr
+        again = CliRunner().invoke(APP, ["--seed", seed])
         assert again.exit_code == 1
         assert "oversold" in again.output
 

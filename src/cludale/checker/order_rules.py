@@ -655,6 +655,11 @@ class _Check:
 
     def _told_once_quiet(self, excuse: str) -> Iterator[Violation]:
         order = self.told.order
+        for message in self.case.notifications:
+            if message.status == "Pending":
+                yield self.broken(
+                    Invariant.SETTLES, "message-stuck", f"the {message.kind} {message.id} is Pending still{excuse}"
+                )
         given_up = [each.kind for each in self.case.notifications if each.status == "Failed" and each.detail]
         for kind, due in (("confirmation", _present(order.paid)), ("cancellation", order.cancellations)):
             sent = {fact.event.data.notification_id for fact in self.told.notifications.get(kind, ())}

@@ -1,9 +1,11 @@
 """The command line of the simulator."""
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import which
 from typing import Annotated
 
 import typer
@@ -22,8 +24,16 @@ LINES_SHOWN = 40
 
 def repeat(seed: int, themes: Sequence[str] | None) -> str:
     """The command that repeats this seed."""
-    said = "".join(f" --theme {theme!r}" for theme in themes or ())
-    return f"python -m cludale.simulator --seed {seed}{said} --trace"
+    said = "".join(f" --theme {shlex.quote(theme)}" for theme in themes or ())
+    return f"{_interpreter()} -m cludale.simulator --seed {seed}{said} --trace"
+
+
+def _interpreter() -> str:
+    """This Python as one types it: short if that means this one, or where it lies below here."""
+    if which("python") == sys.executable:
+        return "python"
+    here = Path(sys.executable)
+    return shlex.quote(str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here))
 
 
 def simulate(
@@ -127,7 +137,7 @@ def _cell(value: str | int) -> str:
 
 def _figures(tally: Tally, first: int) -> dict[str, object]:
     return {
-        "command": " ".join(["python -m cludale.simulator", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "cludale.simulator", *sys.argv[1:]]),
         "firstSeed": first,
         "seeds": tally.seeds,
         "buyers": tally.orders,
