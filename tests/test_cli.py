@@ -79,9 +79,20 @@ def test_a_concert_is_added_and_listed() -> None:
     assert "cli-ada" in run("concerts", "list").stdout
 
 
+@pytest.mark.parametrize(
+    ("price", "amount", "shown"),
+    [("4500JPY", 4500, "4500 JPY"), ("1.250 kwd", 1250, "1.250 KWD"), ("7 EUR", 700, "7.00 EUR")],
+)
+def test_a_price_has_the_digits_of_its_currency(price: str, amount: int, shown: str) -> None:
+    added = told("concerts", "add", "Dora", "2099-06-05", "--seats", "1", "--price", price)
+    assert added["price"]["amount"] == amount
+    assert shown in run("concerts", "show", added["id"]).stdout
+
+
 def test_a_concert_may_be_kept_off_the_list() -> None:
     told("concerts", "add", "Cleo", "2099-06-05", "--seats", "1", "--price", "1EUR", "--id", "cli-cleo", "--unlisted")
     assert told("concerts", "list", "--artist", "cleo") == []
+    assert told("concerts", "show", "cli-cleo")["artist"] == "Cleo"
 
 
 def test_a_concert_with_sections_is_added() -> None:
@@ -98,6 +109,8 @@ def test_a_concert_with_sections_is_added() -> None:
     [
         ("concerts", "add", "Ada", "2099-06-05"),
         ("concerts", "add", "Ada", "2099-06-05", "--seats", "1", "--price", "dear"),
+        ("concerts", "add", "Ada", "2099-06-05", "--seats", "1", "--price", "12.345EUR"),
+        ("concerts", "add", "Ada", "2099-06-05", "--seats", "1", "--price", "12.50JPY"),
         ("concerts", "add", "Ada", "2099-06-05", "--section", "floor"),
         ("concerts", "list", "--limit", "0"),
         ("nothing",),

@@ -10,8 +10,18 @@ def test_many_cost_as_much_as_one_and_one_and_one() -> None:
     assert Money(4500, "EUR").times(3) == Money(13500, "EUR")
 
 
-def test_money_is_read_aloud_in_major_units() -> None:
-    assert str(Money(4505, "EUR")) == "45.05 EUR"
+@pytest.mark.parametrize(
+    ("money", "said"),
+    [
+        (Money(4505, "EUR"), "45.05 EUR"),
+        (Money(0, "EUR"), "0.00 EUR"),
+        (Money(4500, "JPY"), "4500 JPY"),
+        (Money(12_045, "KWD"), "12.045 KWD"),
+        (Money(1_000 * MAX_PRICE - 1, "EUR"), "9999999999999.99 EUR"),
+    ],
+)
+def test_money_is_read_aloud_in_major_units_as_the_currency_has_them(money: Money, said: str) -> None:
+    assert str(money) == said
 
 
 def test_a_thousand_of_the_dearest_are_still_money() -> None:

@@ -83,6 +83,12 @@ def test_no_key_is_status_two_and_says_where_it_is_looked_for(tmp_path: pytest.T
     assert "organizer.key" in result.output
 
 
+def test_a_way_to_pay_that_there_is_not_is_refused_before_anything_is_sold() -> None:
+    result = command("--payment-method", "card-okay=2")
+    assert result.exit_code == 2
+    assert "there is no card-okay, there are card-ok, card-declined" in result.output
+
+
 @pytest.mark.parametrize("method", ["card-ok=0", "card-ok=x", "=3", "card-ok=-1"])
 def test_a_mix_of_payments_that_is_none_is_refused(method: str) -> None:
     result = command("--payment-method", method)

@@ -5,19 +5,24 @@ from typing import Annotated, Any
 
 import typer
 
-from cludale.cli.client import Client, Json, Url
+from cludale.cli.client import Client, Json, Url, segment
 from cludale.cli.screen import record, say, table
+from cludale.kernel.money import minor_digits
 
 app = typer.Typer(no_args_is_help=True, help="Put concerts on, and find them.")
 
-_PRICE = re.compile(r"^(\d+)(?:\.(\d{2}))? ?([A-Za-z]{3})$")
+_PRICE = re.compile(r"^(\d+)(?:\.(\d+))? ?([A-Za-z]{3})$", re.ASCII)
 
 
 def _price(text: str) -> dict[str, Any]:
     match = _PRICE.match(text.strip())
     if match is None:
         raise typer.BadParameter(f"{text!r} is no price; write 45.00EUR")
-    return {"amount": int(match[1]) * 100 + int(match[2] or 0), "currency": match[3].upper()}
+    whole, part, currency = match[1], match[2] or "", match[3].upper()
+    digits = minor_digits(currency)
+    if part and len(part) != digits:
+        raise typer.BadParameter(f"{text!r}: {currency} has {digits or 'no'} digits after the point")
+    return {"amount": int(whole + part.ljust(digits, "0")), "currency": currency}
 
 
 def _section(text: str) -> dict[str, Any]:
@@ -69,6 +74,13 @@ def add(
             },
         )
     record(concert, as_json=json)
+
+
+@app.command()
+def show(id: Annotated[str, typer.Argument(help="The concert's id.")], *, url: Url = None, json: Json = False) -> None:
+    """Show a concert: its sections, its prices, how many seats are left."""
+    with Client(url) as client:
+        record(client.get(f"/concerts/{segment(id)}"), as_json=json)
 
 
 @app.command("list")

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cludale.kernel.money import Money
+
 NO = 1
 """Exit status: the answer is no."""
 CANNOT = 2
@@ -92,7 +94,7 @@ def _text(value: Any) -> str:
         case None:
             return ""
         case {"amount": int(amount), "currency": str(currency)}:
-            return f"{amount / 100:.2f} {currency}"
+            return str(Money(amount, currency))
         case dict():
             return ", ".join(f"{key} {_text(each)}" for key, each in value.items() if each is not None)
         case list():

@@ -10,6 +10,7 @@ import uvloop
 from rich.console import Console
 from rich.markup import escape
 
+from cludale.adapters.simulated_payments import METHODS
 from cludale.http.http1 import url_of
 from cludale.rehearsal.plan import CannotRehearse, Outcome, Plan, Silent
 from cludale.rehearsal.rehearse import rehearse as hold_rehearsal
@@ -113,5 +114,7 @@ def _methods(given: list[str]) -> dict[str, int]:
         name, equals, weight = each.partition("=")
         if not name or (equals and not (weight.isdigit() and int(weight) > 0)):
             raise CannotRehearse(f"--payment-method {each}: wanted is METHOD or METHOD=WEIGHT, as in card-ok=9")
+        if name not in METHODS:
+            raise CannotRehearse(f"--payment-method {each}: there is no {name}, there are {', '.join(METHODS)}")
         methods[name] = int(weight) if equals else 1
     return methods

@@ -6,11 +6,10 @@ mean is the caller's matter.
 """
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from random import Random
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Final
 
 from cludale.http.connection import Connection, connect
@@ -126,7 +125,7 @@ class Load:
         """
         loop = asyncio.get_running_loop()
         self._over = loop.create_future()
-        before, self.tally.began = os.times(), perf_counter()
+        before, self.tally.began = process_time(), perf_counter()
         self._start(self._look_for_timeouts())
         if self._arrivals is not None:
             self._start(self._let_arrive(self._arrivals))
@@ -140,8 +139,7 @@ class Load:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             for line in self._lines:
                 line.close()
-        after = os.times()
-        self.tally.cpu_seconds = after.user + after.system - before.user - before.system
+        self.tally.cpu_seconds = process_time() - before
         return self.tally
 
     def stop(self) -> None:
