@@ -21,7 +21,7 @@ def test_every_kind_of_value_is_read() -> None:
             "CLUDALE_DATA_DIR": "/srv/cludale",
             "CLUDALE_PORT": "9090",
             "CLUDALE_DEMO": "1",
-            "CLUDALE_SMTP_STARTTLS": "false",
+            "CLUDALE_SMTP_ENCRYPTION": "tls",
             "CLUDALE_HOLD_SECONDS": "1.5",
             "CLUDALE_LOG_LEVEL": "debug",
             "CLUDALE_CONCERTS_URL": "http://localhost:8081",
@@ -30,7 +30,7 @@ def test_every_kind_of_value_is_read() -> None:
     assert settings.data_dir == Path("/srv/cludale")
     assert settings.port == 9090
     assert settings.demo is True
-    assert settings.smtp_starttls is False
+    assert settings.smtp_encryption == "tls"
     assert settings.hold_seconds == 1.5
     assert settings.log_level is LogLevel.DEBUG
     assert settings.concerts_url == "http://localhost:8081"
@@ -51,7 +51,8 @@ def test_a_password_is_taken_as_it_stands() -> None:
         ("CLUDALE_HOLD_SECONDS", "inf", "<="),
         ("CLUDALE_HOLD_SECONDS", "soon", "a number is wanted"),
         ("CLUDALE_DEMO", "perhaps", "1 or 0 is wanted"),
-        ("CLUDALE_LOG_LEVEL", "loud", "loud"),
+        ("CLUDALE_LOG_LEVEL", "loud", "wanted is one of debug, info, warning, error"),
+        ("CLUDALE_SMTP_ENCRYPTION", "ssl", "wanted is one of none, starttls, tls"),
         ("CLUDALE_ORDERS_URL", "localhost", "https?"),
         ("CLUDALE_DATABASE_URL", "mysql://db/x", "postgresql://user:password@host:5432/name"),
     ],

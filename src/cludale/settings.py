@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -148,7 +148,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_port: Annotated[Port, _doc("the mail server's port")] = 587
     smtp_user: Annotated[str | None, _doc("the user at the mail server, if it wants one")] = None
     smtp_password: Annotated[str | None, _doc("that user's password", secret=True)] = None
-    smtp_starttls: Annotated[bool, _doc("insist on encryption to the mail server")] = True
+    smtp_encryption: Annotated[
+        Literal["none", "starttls", "tls"],
+        _doc("of the connection to the mail server: starttls, which is insisted on; tls from the first byte; or none"),
+    ] = "starttls"
     smtp_from: Annotated[str, _doc("the sender of e-mails")] = "tickets@localhost"
     smtp_timeout_seconds: Annotated[Seconds, _doc("how long the mail server may take for one answer")] = 10
 
@@ -272,7 +275,7 @@ def _converted(variable: str, text: str, kind: Any) -> Any:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:
         _, secret, _ = _documentation(kind)
-        raise UnusableSetting(variable, "****" if secret else text, _wanted(str(error))) from error
+        raise UnusableSetting(variable, "****" if secret else text, _wanted(str(error), kind)) from error
 
 
 def _construct(type_: type[Any], value: str) -> Any:
@@ -289,7 +292,10 @@ _WORDS = {
 }
 
 
-def _wanted(error: str) -> str:
+def _wanted(error: str, kind: Any) -> str:
+    if "enum value" in error:
+        type_ = get_args(kind)[0]
+        return f"wanted is one of {', '.join(get_args(type_) or type_)}"  # a Literal, or an Enum
     return _WORDS.get(error) or error.replace("Expected `int`", "wanted is").replace("Expected `float`", "wanted is")
 
 

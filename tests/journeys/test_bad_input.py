@@ -60,6 +60,19 @@ WRONG_ORDERS: list[tuple[dict[str, Any], str]] = [
         ({"email": wrong}, "email")
         for wrong in ("", "nobody", "a@b\n", "a@b\r\nBcc: c@d", "@", "a@", ["a@b"], "a" * 250 + "@b.org", "a b@c")
     ],
+    *[
+        ({"email": wrong}, "email")
+        for wrong in (
+            "a@b..c",
+            ".a@b.c",
+            "a@b.c.",
+            "zo\u00eb@b.c",
+            "a@" + "b" * 64,
+            "a@" + "\u00fc" * 60,
+            "a@\u2003",
+            "a@b\uff0fc",
+        )
+    ],
     *[({"phone": wrong}, "phone") for wrong in ("", "call me", 49301234, "+", "1", "+49 30 1234\n", "0" * 40)],
     *[
         ({wrong: 1}, wrong)

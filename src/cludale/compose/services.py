@@ -224,7 +224,7 @@ class ServiceBuilder:
             settings.smtp_host,
             settings.smtp_port,
             sender=settings.smtp_from,
-            encryption=Encryption.STARTTLS if settings.smtp_starttls else Encryption.NONE,
+            encryption=Encryption(settings.smtp_encryption),
             timeout_seconds=settings.smtp_timeout_seconds,
             clock=self._clock,
             user=settings.smtp_user,
