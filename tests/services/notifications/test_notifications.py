@@ -228,6 +228,15 @@ async def test_a_message_refused_for_good_is_not_tried_again(world: World) -> No
     assert world.mailer.tried == ["confirmation-1"]
 
 
+async def test_who_cannot_be_reached_by_e_mail_gets_a_text_message(world: World) -> None:
+    world.contacts.known["order-1"] = Contact(email="zoe@example.org", phone="+3161234567")
+    world.mailer.refuses(permanent=True)
+    await world.notifications().handle(delivered(paid(reachable=True)))
+    told = (await world.settled())["confirmation-1"]
+    assert (told.status, told.channel, told.attempts) == (Status.SENT, Channel.SMS, 1)
+    assert [message.to for message in world.texts.sent] == ["+3161234567"]
+
+
 async def test_a_mailer_that_never_answers_is_waited_for_only_so_long(world: World) -> None:
     world.contacts.known["order-1"] = Contact(email="zoe@example.org")
     world.mailer.takes_seconds(60)
@@ -309,7 +318,7 @@ async def test_what_a_crash_left_is_sent_after_the_restart_under_the_same_id(wor
     world.mailer.then = None
     after = world.notifications(send_seconds=30)
     assert await after.sweep() == 0  # somebody else may still be at it
-    world.clock.advance(66)
+    world.clock.advance(96)
     assert await after.sweep() == 1
     assert (await world.settled())["confirmation-1"].attempts == 2
     assert [message.id for message in world.mailer.sent] == ["confirmation-1"] * 2

@@ -6,7 +6,7 @@ then it is sent, and then what came of that is written down. Whoever finds it du
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from cludale.kernel.events import Cause
@@ -27,7 +27,7 @@ from cludale.services.notifications.store import NOTIFICATIONS
 _log = logging.getLogger(__name__)
 _SERVICE = "notifications"
 _LEASE_EXTRA_SECONDS = 5.0
-"""What a try may take beside asking for the address and sending: being scheduled, being written down."""
+"""What a try may take beside asking for the address and sending twice: being scheduled, being written down."""
 
 
 class Notifications:
@@ -54,7 +54,7 @@ class Notifications:
         self._mailer = mailer
         self._texts = texts
         self._send_seconds = send_seconds
-        self._limits = Limits(attempts, lease_seconds=2 * send_seconds + _LEASE_EXTRA_SECONDS)
+        self._limits = Limits(attempts, lease_seconds=3 * send_seconds + _LEASE_EXTRA_SECONDS)
         self._backoff = backoff
         self._concurrency = concurrency
         self._stamp = Stamp(_SERVICE, ids)
@@ -180,7 +180,9 @@ class Notifications:
                 await self._settle([(each, self._try_again(each.state, None, why)) for each in taken])
                 return
             loop = asyncio.get_running_loop()
-            tries = {loop.create_task(self._send(each.state, contacts)): each for each in taken}
+            tries = {
+                loop.create_task(self._send(each.state, contacts.get(each.state.order_id))): each for each in taken
+            }
             while tries:
                 done, _ = await asyncio.wait(tries, return_when=asyncio.FIRST_COMPLETED)
                 await self._settle([(tries.pop(each), each.result()) for each in done])
@@ -192,10 +194,10 @@ class Notifications:
             for each in tries:
                 each.cancel()
 
-    async def _send(self, notification: Notification, contacts: Mapping[str, Contact]) -> Step[Notification]:
+    async def _send(self, notification: Notification, contact: Contact | None) -> Step[Notification]:
         """Send one; returns what came of it. In a task of its own."""
         TRACEPARENT.set(notification.cause.traceparent)
-        channel, to = domain.way_to(contacts.get(notification.order_id))
+        channel, to = domain.way_to(contact)
         if channel is Channel.LOG:
             self._write_to_log([notification])
             return self._sent(channel)
@@ -206,7 +208,7 @@ class Notifications:
         except NotSent as not_sent:
             why = str(not_sent)
             if not_sent.permanent:
-                return lambda n: domain.not_sent(n, channel, why, retry_at=None, limits=self._limits)
+                return await self._refused(notification, contact, channel, why)
             return self._try_again(notification, channel, why)
         except TimeoutError:
             return self._try_again(notification, channel, "no answer in time")
@@ -214,6 +216,15 @@ class Notifications:
             _log.error("%s by %s: %r", notification.id, channel, error, exc_info=error)
             return self._try_again(notification, channel, repr(error))
         return self._sent(channel)
+
+    async def _refused(
+        self, notification: Notification, contact: Contact | None, channel: Channel, why: str
+    ) -> Step[Notification]:
+        """For good. A buyer who left a phone, too, gets a text message instead of the e-mail."""
+        if channel is Channel.EMAIL and contact is not None and contact.phone is not None:
+            _log.warning("%s by %s: %s; by text message instead", notification.id, channel, why)
+            return await self._send(notification, Contact(phone=contact.phone))
+        return lambda n: domain.not_sent(n, channel, why, retry_at=None, limits=self._limits)
 
     def _sent(self, channel: Channel) -> Step[Notification]:
         now = self._clock.now()
