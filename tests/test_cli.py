@@ -186,6 +186,18 @@ def test_replay_until_a_time_gives_the_state_of_then(paid: dict[str, Any]) -> No
     assert "no time" in run("audit", "replay", "--until", "then", status=2).stderr
 
 
+def test_replay_shows_how_an_order_and_its_concert_stood(paid: dict[str, Any]) -> None:
+    before, after = paid["createdAt"], "2999-01-01T00:00:00Z"
+    then = {each["kind"]: each for each in told("audit", "replay", "--until", after, "--show", paid["id"])["shown"]}
+    assert then["order"]["fields"]["status"] == "Paid"
+    assert set(then) == {"order", "reservation", "payment", "notification"}
+    asked = ("audit", "replay", "--until", after, "--show", paid["id"], "--show", "cli-demo")
+    said = run(*asked).stdout
+    assert f"orders/order {paid['id']}" in said
+    assert "concerts/section cli-demo/general" in said
+    assert f"There was no {paid['id']}." in run("audit", "replay", "--until", before, "--show", paid["id"]).stdout
+
+
 def test_a_rebuilt_store_needs_a_folder_that_is_there(tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     said = run("audit", "replay", "--into", str(nowhere / "x.db"), status=2).stderr

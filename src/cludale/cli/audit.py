@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from cludale.cli.client import Client, Json, Url, segment
-from cludale.cli.screen import NO, fail, print_json, say, table
+from cludale.cli.screen import NO, fail, print_json, record, say, table
 from cludale.settings import Settings
 
 app = typer.Typer(
@@ -107,6 +107,9 @@ def replay(
     until: Annotated[
         str | None, typer.Option(help="Rebuild the state as it was at this time, without comparing.")
     ] = None,
+    show: Annotated[
+        list[str] | None, typer.Option(help="Show what is rebuilt of this order, concert, payment … by its id.")
+    ] = None,
     into: Annotated[Path | None, typer.Option(help="Keep what is rebuilt in this new file.")] = None,
     data: Annotated[Path | None, typer.Option(help="The data folder. Without it, what the settings name.")] = None,
     json: Json = False,
@@ -125,6 +128,7 @@ def replay(
             services or None,
             until=moment,
             into=into,
+            show=show or (),
             progress=lambda done, of: progress.update(task, completed=done, total=of),
         )
     differences = [difference._asdict() for difference in outcome.differences]
@@ -135,6 +139,7 @@ def replay(
                 "rebuilt": outcome.rebuilt,
                 "compared": outcome.compared,
                 "differences": differences,
+                "shown": [each._asdict() for each in outcome.shown],
             }
         )
     else:
@@ -144,8 +149,14 @@ def replay(
             columns=("kind", "records"),
             as_json=False,
         )
+        for each in outcome.shown:
+            say(f"\n{each.service}/{each.kind} {each.id}")
+            record(msgspec.to_builtins(each.fields), as_json=False)
+        if show and not outcome.shown:
+            say(f"\nThere was no {' and no '.join(show)}.")
         if not outcome.compared:
-            say(f"\nThat is how it stood at {until}." + ("" if into else " Keep it with --into FILE."))
+            hint = "" if into or show else " Look at one with --show ID, or keep it with --into FILE."
+            say(f"\nThat is how it stood at {until}.{hint}")
         elif differences:
             say("\nDIFFERENT from the live store:")
             table(

@@ -16,7 +16,7 @@ from cludale.compose.offline import Reader, audit_over, new_store, replays, stor
 from cludale.compose.stores import STORE
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Records, SchemaRefused, StoreUnavailable
-from cludale.runtime.replay import CannotFold, Difference, NotEmpty, Rebuild, Replay
+from cludale.runtime.replay import CannotFold, Difference, NotEmpty, Rebuild, Rebuilt, Replay
 from cludale.services.audit.replay import AuditLog, UnreadableEntry
 from cludale.services.catalogue import CATALOGUE
 
@@ -31,6 +31,7 @@ class Outcome(NamedTuple):
     rebuilt: dict[str, int]
     compared: bool
     differences: Sequence[Difference]
+    shown: Sequence[Rebuilt]
 
 
 Place = Path | str
@@ -61,6 +62,7 @@ def replay(
     *,
     until: datetime | None,
     into: Path | None,
+    show: Sequence[str],
     progress: Tell,
 ) -> Outcome:
     """Rebuild from the log there, and compare unless it is the state of another time."""
@@ -73,7 +75,7 @@ def replay(
     if into is not None and into.exists():
         fail(f"{into} is there already; name a new file")
     try:
-        return asyncio.run(_replay(place, chosen, until=until, into=into, progress=progress))
+        return asyncio.run(_replay(place, chosen, until=until, into=into, show=show, progress=progress))
     except (StoreUnavailable, StoreInUse, NotEmpty) as error:
         fail(str(error))
     except OSError as error:
@@ -83,7 +85,13 @@ def replay(
 
 
 async def _replay(
-    place: Place, chosen: Sequence[Replay], *, until: datetime | None, into: Path | None, progress: Tell
+    place: Place,
+    chosen: Sequence[Replay],
+    *,
+    until: datetime | None,
+    into: Path | None,
+    show: Sequence[str],
+    progress: Tell,
 ) -> Outcome:
     codec = Codec(CATALOGUE)
     live = await _open(place)
@@ -95,7 +103,8 @@ async def _replay(
                 rebuild = Rebuild(AuditLog(records, codec, until=until), chosen, rebuilt)
                 await rebuild.run(lambda done: progress(done, None))
                 differences = [] if until is not None else await rebuild.compare(records)
-                return Outcome(rebuild.events, await rebuild.counts(), until is None, differences)
+                shown = [each for id in show for each in await rebuild.about(id)]
+                return Outcome(rebuild.events, await rebuild.counts(), until is None, differences, shown)
             finally:
                 await rebuilt.close()
     finally:

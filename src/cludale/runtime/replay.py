@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from cludale.kernel.events import Envelope
-from cludale.ports.records import Commit, Committed, Key, Kind, Put, Query, Records
+from cludale.ports.records import Commit, Committed, Key, Kind, Put, Query, Records, Stored
 
 S = TypeVar("S")
 
@@ -106,6 +106,15 @@ class Difference(NamedTuple):
     rebuilt: object
 
 
+class Rebuilt(NamedTuple):
+    """A record as the log gives it: what events tell of it, by name."""
+
+    service: str
+    kind: str
+    id: str
+    fields: Mapping[str, object]
+
+
 class NotYet(Exception):
     """What this event is about comes later in the log: fold it then."""
 
@@ -188,6 +197,22 @@ class Rebuild:
                     found.append(difference)
                     if len(found) >= limit:
                         return found
+        return found
+
+    async def about(self, id: str, *, limit: int = 1_000) -> list[Rebuilt]:
+        """What was rebuilt with this id, as a part of it (`id/…`), or for the order with it; at most `limit`."""
+        found: list[Rebuilt] = []
+        for folder in self._folders:
+            for table in folder.replay.tables:
+                async for page in _stored(self._into, table.kind):
+                    for stored in page:
+                        state = table.decode(stored.body)
+                        is_its = stored.id == id or stored.id.startswith(f"{id}/")
+                        if is_its or getattr(state, "order_id", None) == id:
+                            fields = table.comparable(state) or {}
+                            found.append(Rebuilt(folder.replay.service, table.kind.name, stored.id, fields))
+                            if len(found) >= limit:
+                                return found
         return found
 
     async def counts(self) -> dict[str, int]:
@@ -291,27 +316,26 @@ async def _compare_table(service: str, table: Table[Any], live: Records, rebuilt
 
 async def _pages(records: Records, table: Table[Any]) -> AsyncIterator[list[tuple[Key, Mapping[str, object]]]]:
     """The comparable records of a table, a page at a time."""
-    after: str | None = None
-    while True:
-        page = await records.find(table.kind, Query(after=after, limit=PAGE))
+    async for page in _stored(records, table.kind):
         comparables: list[tuple[Key, Mapping[str, object]]] = []
-        for stored in page.items:
+        for stored in page:
             state = table.decode(stored.body)
             fields = table.comparable(state)
             if fields is not None:
                 comparables.append((Key(table.partition(state), stored.id), fields))
         yield comparables
-        if page.next is None:
-            return
-        after = page.next
 
 
 async def _count(records: Records, kind: Kind) -> int:
-    total = 0
+    return sum([len(page) async for page in _stored(records, kind)])
+
+
+async def _stored(records: Records, kind: Kind) -> AsyncIterator[Sequence[Stored]]:
+    """All records of a kind, a page at a time."""
     after: str | None = None
     while True:
         page = await records.find(kind, Query(after=after, limit=PAGE))
-        total += len(page.items)
+        yield page.items
         if page.next is None:
-            return total
+            return
         after = page.next
