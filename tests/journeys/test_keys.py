@@ -49,6 +49,31 @@ def test_a_refusal_stays_the_answer_to_its_key(office: BoxOffice) -> None:
     assert same([first, office.order(concert, quantity=2, key=key)])
 
 
+@pytest.mark.parametrize("is_named", [False, True])
+def test_a_concert_is_put_on_once_for_a_key(office: BoxOffice, is_named: bool) -> None:
+    headers = office.organizer | {"idempotency-key": fresh("key")}
+    price = {"amount": 4500, "currency": "EUR"}
+    wish = {"artist": fresh("Once"), "date": "2099-06-05", "totalSeats": 5, "price": price}
+    wish |= {"id": fresh("named")} if is_named else {}
+    answers = [office.http.post("/concerts", json=wish, headers=headers) for _ in range(3)]
+    assert same(answers)
+    assert answers[0].status_code == 201
+    assert len(office.get("/concerts", artist=wish["artist"])["items"]) == 1
+    other = office.http.post("/concerts", json=wish | {"totalSeats": 6}, headers=headers)
+    problem(other, 422, "idempotency-key-reused")
+
+
+def test_a_key_whose_answer_was_lost_is_answered_by_the_concert_that_is_there(office: BoxOffice) -> None:
+    price = {"amount": 4500, "currency": "EUR"}
+    wish = {"id": fresh("there"), "artist": "There", "date": "2099-06-05", "totalSeats": 5, "price": price}
+    made = office.http.post("/concerts", json=wish, headers=office.organizer)
+    again = office.http.post("/concerts", json=wish, headers=office.organizer | {"idempotency-key": fresh("key")})
+    assert same([made, again])
+    other = wish | {"totalSeats": 6}
+    refused = office.http.post("/concerts", json=other, headers=office.organizer | {"idempotency-key": fresh("key")})
+    problem(refused, 409, "concert-exists")
+
+
 def test_seats_are_held_once_for_a_key(office: BoxOffice, concert: str) -> None:
     headers = office.organizer | {"idempotency-key": fresh("key")}
     answers = [

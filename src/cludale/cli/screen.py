@@ -97,7 +97,7 @@ def _text(value: Any) -> str:
             return str(Money(amount, currency))
         case dict():
             return ", ".join(f"{key} {_text(each)}" for key, each in value.items() if each is not None)
-        case list():
+        case list() | tuple():
             return "; ".join(_text(each) for each in value)
         case str() if match := _TIME.match(value):
             return f"{match[1]} {match[2]}"

@@ -138,7 +138,13 @@ class Door:
     async def schedule(self, who: str, wish: ScheduleConcert) -> Told:
         """POST /concerts."""
         return await self._ask(
-            who, "concerts", "POST", "/concerts", _encode(wish), None, lambda p: p.concerts_api.schedule(wish, None)
+            who,
+            "concerts",
+            "POST",
+            "/concerts",
+            _encode(wish),
+            None,
+            lambda p: p.concerts_api.schedule(wish, None, None),
         )
 
     async def _ask(

@@ -203,11 +203,25 @@ class ConcertsApi:
         self._keyed = Keyed(IdempotencyKeys("concerts", records), _PROBLEMS)
         self._reserve_body = Body(Reserve)
 
-    async def schedule(self, wish: ScheduleConcert, traceparent: str | None) -> Answer:
-        """201 the concert. An `id` makes it safe to repeat: 409 concert-exists."""
-        concert = _concert(wish, from_key("concert", secrets.token_hex(16)), self._concerts.max_per_order)
-        standing = await self._concerts.schedule(concert, Cause(None, usable_trace(traceparent)))
-        return json_answer(ConcertView.of(standing), 201)
+    async def schedule(self, wish: ScheduleConcert, key: str | None, traceparent: str | None) -> Answer:
+        """201 the concert; with the same key again, the same answer. With an `id` alone: 409 concert-exists."""
+        cause = Cause(None, usable_trace(traceparent))
+        if key is None:
+            concert = _concert(wish, from_key("concert", secrets.token_hex(16)), self._concerts.max_per_order)
+            return json_answer(ConcertView.of(await self._concerts.schedule(concert, cause)), 201)
+
+        async def schedule() -> Answer:
+            concert = _concert(wish, from_key("concert", key, _encode(wish).decode()), self._concerts.max_per_order)
+            try:
+                standing = await self._concerts.schedule(concert, cause)
+            except ConcertExists:
+                # Safe to repeat: a crash may have come between the concert and its answer.
+                if await self._concerts.concert(concert.id) != concert:
+                    raise
+                standing = await self._concerts.standing(concert.id)
+            return json_answer(ConcertView.of(standing), 201)
+
+        return await self._keyed.once_apart("schedule", key, wish, schedule)
 
     async def reserve(self, concert_id: str, wish: Reserve, key: str | None, traceparent: str | None) -> Answer:
         """201 the reservation; with the same key or the same order and wish again, the same one."""
@@ -247,10 +261,14 @@ class ConcertsApi:
             tags=["concerts"],
             summary="Put a concert on",
             response_description="The concert.",
-            responses=refusals(STATUS, Unauthorized, ConcertExists, Invalid),
+            responses=refusals(
+                STATUS, Unauthorized, ConcertExists, IdempotencyKeyInFlight, Invalid, IdempotencyKeyReused
+            ),
         )
-        async def schedule_concert(data: ScheduleConcert, traceparent: Traceparent = None) -> Response[ConcertView]:
-            return respond(await self.schedule(data, traceparent))
+        async def schedule_concert(
+            data: ScheduleConcert, idempotency_key: IdempotencyKey = None, traceparent: Traceparent = None
+        ) -> Response[ConcertView]:
+            return respond(await self.schedule(data, idempotency_key, traceparent))
 
         @get(
             "/concerts",
