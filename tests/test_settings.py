@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cludale.settings import LogLevel, Settings, UnusableSetting
+from cludale.settings import LogLevel, Settings, SmtpEncryption, UnusableSetting
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -30,10 +30,14 @@ def test_every_kind_of_value_is_read() -> None:
     assert settings.data_dir == Path("/srv/cludale")
     assert settings.port == 9090
     assert settings.demo is True
-    assert settings.smtp_encryption == "tls"
+    assert settings.smtp_encryption is SmtpEncryption.TLS
     assert settings.hold_seconds == 1.5
     assert settings.log_level is LogLevel.DEBUG
     assert settings.concerts_url == "http://localhost:8081"
+
+
+def test_encryption_to_the_mail_server_is_insisted_on_unless_something_else_is_said() -> None:
+    assert Settings().smtp_encryption is SmtpEncryption.STARTTLS
 
 
 def test_a_password_is_taken_as_it_stands() -> None:
@@ -51,8 +55,9 @@ def test_a_password_is_taken_as_it_stands() -> None:
         ("CLUDALE_HOLD_SECONDS", "inf", "<="),
         ("CLUDALE_HOLD_SECONDS", "soon", "a number is wanted"),
         ("CLUDALE_DEMO", "perhaps", "1 or 0 is wanted"),
-        ("CLUDALE_LOG_LEVEL", "loud", "wanted is one of debug, info, warning, error"),
-        ("CLUDALE_SMTP_ENCRYPTION", "ssl", "wanted is one of none, starttls, tls"),
+        ("CLUDALE_LOG_LEVEL", "loud", "debug, info, warning or error is wanted"),
+        ("CLUDALE_SMTP_ENCRYPTION", "ssl", "none, starttls or tls is wanted"),
+        ("CLUDALE_SMTP_ENCRYPTION", "TLS", "none, starttls or tls is wanted"),
         ("CLUDALE_ORDERS_URL", "localhost", "https?"),
         ("CLUDALE_DATABASE_URL", "mysql://db/x", "postgresql://user:password@host:5432/name"),
     ],

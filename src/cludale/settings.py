@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -40,6 +40,14 @@ class LogFormat(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+class SmtpEncryption(StrEnum):
+    """How the connection to the mail server is kept private."""
+
+    NONE = "none"
+    STARTTLS = "starttls"
+    TLS = "tls"
 
 
 class UnusableSetting(ValueError):
@@ -149,9 +157,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_user: Annotated[str | None, _doc("the user at the mail server, if it wants one")] = None
     smtp_password: Annotated[str | None, _doc("that user's password", secret=True)] = None
     smtp_encryption: Annotated[
-        Literal["none", "starttls", "tls"],
-        _doc("of the connection to the mail server: starttls, which is insisted on; tls from the first byte; or none"),
-    ] = "starttls"
+        SmtpEncryption,
+        _doc("to the mail server: starttls (insisted on), tls (from the first byte, mostly port 465) or none"),
+    ] = SmtpEncryption.STARTTLS
     smtp_from: Annotated[str, _doc("the sender of e-mails")] = "tickets@localhost"
     smtp_timeout_seconds: Annotated[Seconds, _doc("how long the mail server may take for one answer")] = 10
 
@@ -275,11 +283,21 @@ def _converted(variable: str, text: str, kind: Any) -> Any:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:
         _, secret, _ = _documentation(kind)
-        raise UnusableSetting(variable, "****" if secret else text, _wanted(str(error), kind)) from error
+        wanted = _one_of(kind) or _wanted(str(error))
+        raise UnusableSetting(variable, "****" if secret else text, wanted) from error
 
 
 def _construct(type_: type[Any], value: str) -> Any:
     return type_(value)
+
+
+def _one_of(kind: Any) -> str | None:
+    """What is wanted of a setting that has a choice of words; None for the others."""
+    choice = kind.__origin__
+    if not (isinstance(choice, type) and issubclass(choice, StrEnum)):
+        return None
+    *others, last = choice
+    return f"{', '.join(others)} or {last} is wanted"
 
 
 _WORDS = {
@@ -292,10 +310,7 @@ _WORDS = {
 }
 
 
-def _wanted(error: str, kind: Any) -> str:
-    if "enum value" in error:
-        type_ = get_args(kind)[0]
-        return f"wanted is one of {', '.join(get_args(type_) or type_)}"  # a Literal, or an Enum
+def _wanted(error: str) -> str:
     return _WORDS.get(error) or error.replace("Expected `int`", "wanted is").replace("Expected `float`", "wanted is")
 
 

@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.compose.platforms import BEHIND_A_SIDECAR, ELSEWHERE, buy, put_on, running, settings, story
+from tests.compose.platforms import BEHIND_A_SIDECAR, ELSEWHERE, REQUEST, buy, put_on, running, settings, story
 from tests.patience import until
 
 from cludale.adapters.sqlite import StoreInUse
@@ -14,7 +14,8 @@ from cludale.compose.platform import Platform
 from cludale.compose.roster import SERVICES
 from cludale.ports.records import Query, StoreUnavailable
 from cludale.services.concerts.service import Search
-from cludale.services.orders.domain import Status
+from cludale.services.orders.domain import Status, Wish
+from cludale.settings import SmtpEncryption
 
 HAPPY = [
     "SeatsReserved",
@@ -183,3 +184,27 @@ async def test_a_service_whose_sidecar_is_away_is_not_ready_and_keeps_its_events
         await put_on(platform)
         assert not platform.ready
         assert len(await platform.store.pending(0, 10)) == 1
+
+
+@pytest.mark.parametrize(("encryption", "first"), [("none", b"EHLO"), ("starttls", b"EHLO"), ("tls", b"\x16\x03")])
+async def test_e_mails_go_by_the_encryption_of_the_settings(tmp_path: Path, encryption: str, first: bytes) -> None:
+    heard: list[bytes] = []
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if encryption != "tls":
+            writer.write(b"220 mail.test\r\n")
+        heard.append(await reader.read(100))
+        writer.write(b"250 mail.test\r\n")
+        heard.append(await reader.read(100))
+        writer.close()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    mail = {"smtp_host": "127.0.0.1", "smtp_port": port, "smtp_encryption": SmtpEncryption(encryption)}
+    async with server, running(tmp_path, **mail) as platform:
+        await put_on(platform)
+        wish = Wish(concert_id="concert-1", user_id="user-1", quantity=1, email="zoe@example.org")
+        await platform.orders.place(wish, cause=REQUEST)
+        await until(lambda: len(heard) >= 2)
+    assert heard[0].startswith(first)
+    assert heard[1].startswith(b"MAIL FROM") == (encryption == "none")

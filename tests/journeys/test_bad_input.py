@@ -66,11 +66,11 @@ WRONG_ORDERS: list[tuple[dict[str, Any], str]] = [
             "a@b..c",
             ".a@b.c",
             "a@b.c.",
-            "zo\u00eb@b.c",
             "a@" + "b" * 64,
             "a@" + "\u00fc" * 60,
             "a@\u2003",
             "a@b\uff0fc",
+            "a@\u00df.c",
         )
     ],
     *[({"phone": wrong}, "phone") for wrong in ("", "call me", 49301234, "+", "1", "+49 30 1234\n", "0" * 40)],

@@ -63,6 +63,12 @@ async def test_every_request_is_sent_once_and_counted_once() -> None:
     assert tally.seconds > 0
 
 
+async def test_the_cpu_of_a_short_load_is_little_but_never_less_than_nothing() -> None:
+    async with served(answer_all) as target:
+        for _ in range(20):
+            assert 0 < (await Load(target, asking(target, 1), connections=1).run()).cpu_seconds < 1
+
+
 async def test_no_more_connections_are_open_than_asked_for() -> None:
     now, most = 0, 0
 

@@ -224,7 +224,7 @@ class ServiceBuilder:
             settings.smtp_host,
             settings.smtp_port,
             sender=settings.smtp_from,
-            encryption=Encryption(settings.smtp_encryption),
+            encryption=Encryption(settings.smtp_encryption.value),
             timeout_seconds=settings.smtp_timeout_seconds,
             clock=self._clock,
             user=settings.smtp_user,

@@ -1,12 +1,12 @@
 """Types of fields that several services share, and times as callers write them."""
 
-import re
 from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from cludale.kernel import mailbox
 from cludale.kernel.refusals import Invalid
 
 _VISIBLE = r"[^\s\x00-\x1f\x7f]"
@@ -24,16 +24,8 @@ Text = Annotated[
 
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000, description="how many seats")]
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LABEL = r"[^\x00-\x2c\x2e\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]{1,63}"
-"""Letters, digits and hyphens, and whatever is not ASCII."""
-_EMAIL = rf"^{_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})*$(?!\n)"
-
-Email = Annotated[
-    str,
-    Meta(max_length=254, pattern=_EMAIL, description="an e-mail address, before its @ in ASCII"),
-]
-"""What a message can be sent to by any mail server; see `check_mailable`."""
+Email = Annotated[str, Meta(max_length=mailbox.LONGEST, pattern=mailbox.PATTERN, description="an e-mail address")]
+"""Checked in full by its pattern where it is ASCII; for the others there is `check_email`."""
 
 Phone = Annotated[str, Meta(pattern=r"^\+?[0-9][0-9 ()./-]{4,30}$(?!\n)", description="a phone number")]
 
@@ -46,17 +38,14 @@ PaymentMethod = Annotated[
 """The payment provider's name for how something is paid."""
 
 
-def check_mailable(field: str, email: str) -> None:
-    """Can a mail server know the domain, which may be in any script? Raises Invalid."""
-    if email.isascii():
+def check_email(field: str, address: str | None) -> None:
+    """Raises Invalid for an `Email` in another script that no mail can be sent to."""
+    if address is None or address.isascii():
         return
-    name, _, domain = email.partition("@")
     try:
-        known = f"{name}@{domain.encode('idna').decode('ascii')}"
-    except UnicodeError as error:
-        raise Invalid((field, f"must be an e-mail address: {error}")) from error
-    if re.match(_EMAIL, known) is None:
-        raise Invalid((field, "must be an e-mail address"))
+        mailbox.mailbox(address)
+    except ValueError as error:
+        raise Invalid((field, "must be an e-mail address")) from error
 
 
 def moment(field: str, text: str) -> datetime:

@@ -37,7 +37,7 @@ def rehearse(
     most_tickets: Annotated[int, typer.Option(min=1, max=1_000, help="Each wants 1 to so many tickets.")] = 1,
     payment_method: Annotated[
         list[str] | None,
-        typer.Option(help="card-ok, card-declined, card-slow, card-flaky, …; for a mix give several: card-ok=9."),
+        typer.Option(help=f"{', '.join(METHODS)}; for a mix give several: card-ok=9."),
     ] = None,
     url: Annotated[
         str | None,

@@ -54,7 +54,7 @@ class Screen:
         others = done - accepted - refused
         rate = done / max(perf_counter() - tally.began, 1e-9)
         colour = "red" if others else "dim"
-        details = f"[green]{accepted} sold[/]  {refused} refused  [{colour}]{others} errors[/]  {rate:.0f}/s"
+        details = f"[green]{accepted} accepted[/]  {refused} refused  [{colour}]{others} errors[/]  {rate:.0f}/s"
         self._buyers = self._move(self._buyers, "buyers", done, None, details)
 
     def settling(self, settled: int, accepted: int) -> None:

@@ -3,12 +3,21 @@
 import asyncio
 import email
 import email.policy
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from tests.fakes import ManualClock
 
 from cludale.adapters.smtp import Encryption, SmtpMailer
@@ -68,14 +77,16 @@ class HangsUp(Silent):
 
 
 @asynccontextmanager
-async def listening(make: Callable[[], SMTP | Silent]) -> AsyncIterator[int]:
+async def listening(
+    make: Callable[[], SMTP | Silent], *, encrypted: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     made: list[SMTP | Silent] = []
 
     def protocol() -> SMTP | Silent:
         made.append(make())
         return made[-1]
 
-    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0, ssl=encrypted)
     try:
         port: int = server.sockets[0].getsockname()[1]
         yield port
@@ -199,7 +210,7 @@ async def test_without_the_encryption_that_was_asked_for_nothing_is_sent(server:
 
 @pytest.mark.parametrize(
     "address",
-    ["", "nobody", "a@b.example, c@d.example", "a@b.example\r\nBcc: c@d.example", "@", "a@..", "zoë@b.example"],
+    ["", "nobody", "a@b.example, c@d.example", "a@b.example\r\nBcc: c@d.example", "@", "a@..", "a@b..c", ".a@b"],
 )
 async def test_what_is_no_address_is_refused_before_any_server_is_asked(server: Server, address: str) -> None:
     refused = await not_sent(mailer(server.port).send(MESSAGE._replace(to=address)))
@@ -210,6 +221,76 @@ async def test_what_is_no_address_is_refused_before_any_server_is_asked(server: 
 async def test_an_address_in_another_script_is_sent_to_in_ascii(server: Server) -> None:
     await mailer(server.port).send(MESSAGE._replace(to="zoe@münchen.example"))
     assert server.recipients == [["zoe@xn--mnchen-3ya.example"]]
+
+
+@pytest.fixture
+def certified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """What a mail server on 127.0.0.1 is known by, and this process trusts."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail")])
+    now, address = datetime.now(UTC), x509.IPAddress(ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path / "certificate.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(private + certificate.public_bytes(Encoding.PEM))
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
+async def test_with_starttls_a_message_goes_over_tls(certified: ssl.SSLContext) -> None:
+    handler = Server()
+
+    def protocol() -> SMTP:
+        return SMTP(handler, tls_context=certified, require_starttls=True, loop=asyncio.get_running_loop())
+
+    async with listening(protocol) as port:
+        await mailer(port, encryption=Encryption.STARTTLS).send(MESSAGE)
+    assert len(handler.taken) == 1
+
+
+async def test_with_tls_a_message_goes_over_tls_from_the_first_byte(certified: ssl.SSLContext) -> None:
+    handler = Server()
+    async with listening(lambda: SMTP(handler, loop=asyncio.get_running_loop()), encrypted=certified) as port:
+        await mailer(port, encryption=Encryption.TLS).send(MESSAGE)
+        assert not (await not_sent(mailer(port, timeout_seconds=0.5).send(MESSAGE))).permanent
+    assert len(handler.taken) == 1
+
+
+async def test_a_server_that_nobody_vouches_for_gets_no_message(
+    certified: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    handler = Server()
+    async with listening(lambda: SMTP(handler, loop=asyncio.get_running_loop()), encrypted=certified) as port:
+        refused = await not_sent(mailer(port, encryption=Encryption.TLS).send(MESSAGE))
+    assert not refused.permanent
+    assert handler.taken == []
+
+
+async def test_a_name_in_another_script_is_sent_to_where_the_server_takes_it() -> None:
+    handler = Server()
+    async with listening(lambda: SMTP(handler, enable_SMTPUTF8=True, loop=asyncio.get_running_loop())) as port:
+        await mailer(port).send(MESSAGE._replace(to="zoë@münchen.example"))
+    assert handler.recipients == [["zoë@xn--mnchen-3ya.example"]]
+    (mail,) = handler.taken
+    assert str(mail["To"]).encode(errors="surrogateescape").decode() == "zoë@xn--mnchen-3ya.example"
+    assert mail["Subject"] == "Your tickets: two"
+
+
+async def test_a_name_in_another_script_that_the_server_does_not_take_is_not_worth_trying_again(server: Server) -> None:
+    refused = await not_sent(mailer(server.port).send(MESSAGE._replace(to="zoë@example.org")))
+    assert refused.permanent
+    assert "SMTPUTF8" in str(refused)
+    assert server.recipients == []
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # on loopback that is all right

@@ -1,5 +1,6 @@
 """One key, one order: whatever was cut off, whatever else the key is used for."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
@@ -9,8 +10,10 @@ from tests.fakes import NOON, CountingIds, ManualClock
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.http.access import Access
+from cludale.http.bodies import Body
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
+from cludale.kernel.refusals import Invalid
 from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Stored, StoreUnavailable
 from cludale.ports.seats import HoldWish, SeatsHeld
 from cludale.runtime.backoff import Backoff
@@ -90,3 +93,23 @@ async def test_another_wish_under_a_key_that_was_cut_off_gets_seats_of_its_own(
     answer = await api.place(wish(3), "key-1", None)
     said = msgspec.json.decode(answer.body)
     assert (said["quantity"], said["total"]["amount"]) == (3, 3 * 4500)
+
+
+@pytest.mark.parametrize("address", ["zoe@example.org", "zoë@example.org", "zoe@münchen.example"])
+async def test_an_order_has_any_address_that_mail_can_be_sent_to(api: OrdersApi, address: str) -> None:
+    body = msgspec.json.encode({"concertId": "c1", "userId": "u1", "quantity": 1, "email": address})
+    assert (await api.place(Body(PlaceOrder).decode(body), None, None)).status == 201
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["a@b..c", ".a@x", "a@", "a b@x", unicodedata.normalize("NFD", "zoë@example.org"), "a\u200b@x", "a@ß.example"],
+)
+async def test_an_address_that_no_mail_can_be_sent_to_is_refused_by_its_field(
+    api: OrdersApi, seats: Seats, address: str
+) -> None:
+    body = msgspec.json.encode({"concertId": "c1", "userId": "u1", "quantity": 1, "email": address})
+    with pytest.raises(Invalid) as refusal:
+        await api.place(Body(PlaceOrder).decode(body), None, None)
+    assert refusal.value.values["errors"] == [{"field": "email", "message": "must be an e-mail address"}]
+    assert seats.held == {}

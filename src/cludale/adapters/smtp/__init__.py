@@ -10,6 +10,7 @@ from enum import Enum
 
 import aiosmtplib
 
+from cludale.kernel.mailbox import mailbox
 from cludale.ports.clock import Clock
 from cludale.ports.messengers import Message, NotSent
 
@@ -34,6 +35,8 @@ def sender_address(text: str) -> Address:
         raise ValueError(f"{text[:100]!r} is not one address")
     named: Address = header.addresses[0]
     address = _address(named.addr_spec)
+    if not address.username.isascii():
+        raise ValueError(f"{text[:100]!r}: not every mail server takes a sender in another script")
     return Address(named.display_name, address.username, address.domain)
 
 
@@ -42,7 +45,8 @@ class SmtpMailer:
 
     `timeout_seconds` bounds each step and the whole of a sending. A message's id becomes its Message-ID, so a
     mailbox that gets it twice can tell. Raises NotSent: permanent where the server refuses this message for good
-    (5xx to its sender, recipient or content); not where someone can put it right meanwhile, as a refused log-in.
+    (5xx to its sender, recipient or content) or has no SMTPUTF8 for an address that needs it; not where someone can
+    put it right meanwhile, as a refused log-in.
     """
 
     def __init__(
@@ -82,6 +86,8 @@ class SmtpMailer:
             raise NotSent(why, permanent=bool(codes) and all(code >= 500 for code in codes)) from error
         except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError) as error:
             raise NotSent(f"{error.code} {error.message}", permanent=error.code >= 500) from error
+        except aiosmtplib.SMTPNotSupported as error:
+            raise NotSent(f"{self._host} takes no address in another script (SMTPUTF8)", permanent=True) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             raise NotSent(f"{type(error).__name__}: {error}", permanent=False) from error
 
@@ -114,8 +120,5 @@ class SmtpMailer:
 
 def _address(text: str) -> Address:
     """One address and nothing else, its domain in ASCII (IDNA) as every mail server knows it. Raises ValueError."""
-    try:
-        address = Address(addr_spec=text)
-        return Address(username=address.username, domain=address.domain.encode("idna").decode("ascii"))
-    except (IndexError, MessageError) as error:  # what the header parser raises for some texts
-        raise ValueError(f"{text[:100]!r}: {error}") from error
+    local, domain = mailbox(text)
+    return Address(username=local, domain=domain)

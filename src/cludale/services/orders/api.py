@@ -14,7 +14,7 @@ from msgspec import Meta
 from cludale.http.access import Access, Who
 from cludale.http.answers import Answer, json_answer
 from cludale.http.bodies import Body, check_media_type
-from cludale.http.fields import Email, PaymentMethod, Phone, Quantity, Text, check_mailable
+from cludale.http.fields import Email, PaymentMethod, Phone, Quantity, Text, check_email
 from cludale.http.keyed import Keyed
 from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
 from cludale.http.problems import Problems, Statuses, Unauthorized
@@ -124,8 +124,7 @@ class OrdersApi:
 
     async def place(self, wish: PlaceOrder, key: str | None, traceparent: str | None) -> Answer:
         """201 the order, Reserved; 202 Pending, when concerts gave no answer in time."""
-        if wish.email is not None:
-            check_mailable("email", wish.email)
+        check_email("email", wish.email)
         wanted = Wish(
             concert_id=wish.concert_id,
             user_id=wish.user_id,
