@@ -134,6 +134,14 @@ def check_orders(server: Server, concert_id: str, count: int) -> None:
         raise Wrong(f"{count} accepted, but {concert['soldSeats']} sold and {concert['heldSeats']} held")
 
 
+def sent(server: Server, task: Orders, *, events_each: int) -> Report:
+    """The report of a load, when all that follows from it is done."""
+    before = server.metrics()["cludale_events_published_total"]
+    report = generator.run(task)
+    quiet(server, published=before + events_each * report.succeeded)
+    return report
+
+
 def _measure(server: Server, what: str, task: Orders | Reservations | Signs, *, events_each: int) -> Measured:
     before = server.metrics()["cludale_events_published_total"]
     cpu_before, usage_before = server.cpu(), Usage.now(server)

@@ -166,6 +166,14 @@ class Server:
         wish = {"artist": "Benchmark", "date": "2099-12-31", "totalSeats": seats, "price": price}
         return str(self.post("/concerts", wish)["id"])
 
+    def put_on_sections(self, sections: int, seats: int) -> str:
+        """A concert with so many sections of so many seats, each dearer than the one before; its id."""
+        plans = [
+            {"id": f"s{n}", "totalSeats": seats, "price": {"amount": 4500 + 100 * n, "currency": "EUR"}}
+            for n in range(sections)
+        ]
+        return str(self.post("/concerts", {"artist": "Benchmark", "date": "2099-12-31", "sections": plans})["id"])
+
     def _is_ready(self) -> bool:
         try:
             return self.http.get("/readyz").status_code == 200

@@ -99,10 +99,11 @@ def list_concerts(
     wanted = {"artist": artist, "venue": venue, "from": since, "to": until, "sort": sort}
     with Client(url) as client:
         concerts = list(client.items("/concerts", wanted, limit=limit))
+    counts = {"availableSeats": "left", "heldSeats": "held", "soldSeats": "sold", "totalSeats": "of"}
     table(
         concerts,
-        columns=("id", "artist", "date", "venue", "availableSeats", "heldSeats", "soldSeats", "totalSeats", "price"),
-        titles={"availableSeats": "left", "heldSeats": "held", "soldSeats": "sold", "totalSeats": "of"},
+        columns=("id", "artist", "date", "venue", *counts, "priceFrom"),
+        titles={**counts, "priceFrom": "from"},
         wide=("artist", "venue"),
         as_json=json,
     )

@@ -11,13 +11,15 @@ from cludale.kernel.times import rfc3339
 
 
 class HoldWish(msgspec.Struct, frozen=True, gc=False):
-    """Hold `quantity` seats of `concert_id`, all or none; in `section`, or where there is room for all."""
+    """Hold `quantity` seats of `concert_id`, all or none; in `section`, or in the cheapest with room for all."""
 
     concert_id: str
     quantity: int
     order_id: str
     section: str | None = None
     traceparent: str | None = None
+    max_price: Money | None = None
+    """The most that one seat may cost."""
 
 
 class SeatsHeld(msgspec.Struct, frozen=True, gc=False):
@@ -67,10 +69,56 @@ class NotOnSale(Refusal):
 
 
 class SeatsUnavailable(Refusal):
-    """Not enough seats; `left` is the most that one order could still have."""
+    """Not enough seats; `left` is the most that one order could still have, in `section`.
 
-    def __init__(self, concert_id: str, *, wanted: int, left: int) -> None:
-        super().__init__(f"Concert {concert_id!r} has {left} seats left, {wanted} wanted.", wanted=wanted, left=left)
+    `held` seats are not sold yet, and may come back: the next of them at `held_until`, if nobody pays for them.
+    """
+
+    def __init__(
+        self,
+        concert_id: str,
+        *,
+        wanted: int,
+        left: int,
+        section: str | None = None,
+        held: int = 0,
+        held_until: datetime | None = None,
+    ) -> None:
+        where = "" if section is None else f" in section {section!r}"
+        more: dict[str, object] = {"held": held}
+        waiting = ""
+        if section is not None:
+            more["section"] = section
+        if held and held_until is not None:
+            more["heldUntil"] = rfc3339(held_until)
+            waiting = (
+                f" {held} more are held by others; the next come back at {more['heldUntil']} if they are not paid."
+            )
+        super().__init__(
+            f"Concert {concert_id!r} has {left} seats left{where}, {wanted} wanted.{waiting}",
+            wanted=wanted,
+            left=left,
+            **more,
+        )
+
+
+class PriceTooHigh(Refusal):
+    """Seats are left, but none for `max_price`; the cheapest cost `price_from` each."""
+
+    def __init__(self, concert_id: str, *, max_price: Money, price_from: Money) -> None:
+        super().__init__(
+            f"A seat at concert {concert_id!r} costs at least {price_from} now, and at most {max_price} is wanted.",
+            maxPrice=max_price,
+            priceFrom=price_from,
+        )
+
+
+class OtherCurrency(Invalid):
+    """The most that a seat may cost is said in another currency than the concert's prices."""
+
+    def __init__(self, concert_id: str, currency: str) -> None:
+        super().__init__(("maxPrice.currency", f"the prices of concert {concert_id!r} are in {currency}"))
+        self.values["currency"] = currency
 
 
 class HoldEnded(Refusal):

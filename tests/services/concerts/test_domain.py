@@ -153,7 +153,8 @@ class TestHolding:
         seating = after((hold("a", 8), 0))
         with pytest.raises(SeatsUnavailable) as refusal:
             decide(seating, hold("b", 3), NOON)
-        assert refusal.value.values == {"wanted": 3, "left": 2}
+        until = "2026-11-22T12:10:00.000000Z"
+        assert refusal.value.values == {"wanted": 3, "left": 2, "section": "stalls", "held": 8, "heldUntil": until}
         assert decide(seating, hold("b", 2), NOON).state.section.available(NOON) == 0
 
     def test_the_last_seat_is_held_once(self) -> None:

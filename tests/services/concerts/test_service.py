@@ -36,7 +36,7 @@ from cludale.simulator.memory import MemoryStore
 
 PRICE = Money(4500, "EUR")
 STALLS = SectionPlan(id="stalls", name="Stalls", total_seats=10, price=PRICE)
-BALCONY = SectionPlan(id="balcony", name="Balcony", total_seats=4, price=Money(2500, "EUR"))
+BALCONY = SectionPlan(id="balcony", name="Balcony", total_seats=4, price=Money(6500, "EUR"))
 CONCERT = Concert(
     id="concert-1",
     artist="The Larks",
@@ -211,7 +211,7 @@ class TestHolding:
         answers = await asyncio.gather(*(concerts.hold(wish(f"{i}", 3)) for i in range(9)), return_exceptions=True)
         assert sum(not isinstance(answer, Exception) for answer in answers) == 3
         refusals = [answer for answer in answers if isinstance(answer, SeatsUnavailable)]
-        assert [refusal.values for refusal in refusals] == [{"wanted": 3, "left": 1}] * 6
+        assert [(refusal.values["left"], refusal.values["held"]) for refusal in refusals] == [(1, 9)] * 6
         assert await seats(concerts) == (1, 9, 0)
         assert records.commits == before + 1
 
@@ -288,13 +288,14 @@ class TestHolding:
         assert one.reservation_id != other.reservation_id
         assert (await told(store)).count("SeatsReserved") == 4
 
-    async def test_without_a_section_it_is_the_first_with_room_for_all(self, concerts: Concerts) -> None:
+    async def test_without_a_section_it_is_the_cheapest_with_room_for_all(self, concerts: Concerts) -> None:
         assert (await concerts.hold(wish("a", 8, None))).section == "stalls"
         assert (await concerts.hold(wish("b", 3, None))).section == "balcony"
         assert (await concerts.hold(wish("c", 2, None))).section == "stalls"
         with pytest.raises(SeatsUnavailable) as refusal:
             await concerts.hold(wish("d", 4, None))
-        assert refusal.value.values == {"wanted": 4, "left": 1}
+        until = "2026-11-22T12:10:00.000000Z"
+        assert refusal.value.values == {"wanted": 4, "left": 1, "section": "balcony", "held": 13, "heldUntil": until}
 
     async def test_an_order_that_got_another_section_gets_no_second_hold_when_the_first_has_room_again(
         self, concerts: Concerts

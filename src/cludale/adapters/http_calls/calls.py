@@ -21,7 +21,9 @@ from cludale.ports.seats import (
     HoldEnded,
     HoldWish,
     NotOnSale,
+    OtherCurrency,
     OverTheLimit,
+    PriceTooHigh,
     SeatsHeld,
     SeatsUnavailable,
     SeatsUnreachable,
@@ -44,6 +46,18 @@ class _Held(msgspec.Struct, rename="camel"):
     event_id: str | None = None
 
 
+class _Unavailable(msgspec.Struct, rename="camel"):
+    left: int
+    held: int = 0
+    section: str | None = None
+    held_until: datetime | None = None
+
+
+class _TooDear(msgspec.Struct, rename="camel"):
+    max_price: Money
+    price_from: Money
+
+
 class HttpSeats:
     """The concerts service at `url`."""
 
@@ -58,6 +72,8 @@ class HttpSeats:
         body: dict[str, Any] = {"quantity": wish.quantity, "orderId": wish.order_id}
         if wish.section is not None:
             body["section"] = wish.section
+        if wish.max_price is not None:
+            body["maxPrice"] = wish.max_price
         headers = self._headers
         if wish.traceparent is not None and wish.traceparent.isascii() and wish.traceparent.isprintable():
             headers = {**headers, "traceparent": wish.traceparent}
@@ -95,8 +111,27 @@ def _refusal(wish: HoldWish, answer: Answer) -> Refusal | SeatsUnreachable:
         return SeatsUnreachable(f"concerts answered {answer.status} without a problem of ours")
 
 
+def _unavailable(wish: HoldWish, problem: dict[str, Any]) -> SeatsUnavailable:
+    said = msgspec.convert(problem, _Unavailable)
+    return SeatsUnavailable(
+        wish.concert_id,
+        wanted=wish.quantity,
+        left=said.left,
+        section=said.section,
+        held=said.held,
+        held_until=said.held_until,
+    )
+
+
+def _too_dear(wish: HoldWish, problem: dict[str, Any]) -> PriceTooHigh:
+    said = msgspec.convert(problem, _TooDear)
+    return PriceTooHigh(wish.concert_id, max_price=said.max_price, price_from=said.price_from)
+
+
 _REFUSALS: Mapping[str, Callable[[HoldWish, dict[str, Any]], Refusal]] = {
-    "seats-unavailable": lambda w, p: SeatsUnavailable(w.concert_id, wanted=w.quantity, left=p["left"]),
+    "seats-unavailable": _unavailable,
+    "price-too-high": _too_dear,
+    "other-currency": lambda w, p: OtherCurrency(w.concert_id, str(p["currency"])),
     "not-on-sale": lambda w, p: NotOnSale(w.concert_id, msgspec.convert(p["onSaleAt"], datetime)),
     "concert-not-found": lambda w, _: ConcertNotFound(w.concert_id),
     "section-not-found": lambda w, _: SectionNotFound(w.concert_id, w.section or ""),

@@ -10,7 +10,7 @@ import msgspec
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from cludale.http.access import Access
 from cludale.http.answers import Answer, json_answer
@@ -44,7 +44,9 @@ from cludale.ports.seats import (
     HoldEnded,
     HoldWish,
     NotOnSale,
+    OtherCurrency,
     OverTheLimit,
+    PriceTooHigh,
     SeatsHeld,
     SeatsUnavailable,
     SectionNotFound,
@@ -62,6 +64,8 @@ STATUS: Statuses = {
     HoldEnded: 409,
     NotOnSale: 409,
     OverTheLimit: 422,
+    OtherCurrency: 422,
+    PriceTooHigh: 409,
     SeatsUnavailable: 409,
     SectionNotFound: 422,
 }
@@ -72,6 +76,13 @@ GENERAL = "general"
 _PROBLEMS = Problems(STATUS)
 
 _encode = msgspec.json.Encoder().encode
+
+_PRICE_FROM = (
+    "of one seat in the cheapest section that has one left: the section that an order for it gets which names none. "
+    "A section that is free of charge counts only where all are"
+)
+
+_MAX_PRICE = "the most that one seat may cost; where it costs more, the answer is 409 price-too-high"
 
 _TOO_DEAR = f"must be at most {MAX_PRICE}"
 
@@ -111,6 +122,7 @@ class Reserve(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
     quantity: Quantity
     section: Id | None = None
     order_id: Id | None = None
+    max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
 
 
 class SectionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -134,7 +146,8 @@ class ConcertView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     available_seats: int
     held_seats: int
     sold_seats: int
-    price: Annotated[Money, Meta(description="of the cheapest section")]
+    price_from: Annotated[Money, Meta(description=_PRICE_FROM)]
+    price: Annotated[Money | None, Meta(description="of one seat, where all sections cost the same")]
     on_sale_at: datetime | None
     max_per_order: int
     listed: Annotated[bool, Meta(description="false: found by its id only")]
@@ -156,6 +169,7 @@ class ConcertView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             )
             for section in sections
         ]
+        prices = {plan.price for plan in concert.sections}
         return cls(
             id=concert.id,
             artist=concert.artist,
@@ -165,7 +179,8 @@ class ConcertView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             available_seats=sum(view.available_seats for view in views),
             held_seats=sum(held.values()),
             sold_seats=sum(section.sold for section in sections),
-            price=min((plan.price for plan in concert.sections), key=lambda price: price.amount),
+            price_from=_price_from(concert, views),
+            price=prices.pop() if len(prices) == 1 else None,
             on_sale_at=concert.on_sale_at,
             max_per_order=concert.max_per_order,
             listed=concert.listed,
@@ -225,7 +240,14 @@ class ConcertsApi:
 
     async def reserve(self, concert_id: str, wish: Reserve, key: str | None, traceparent: str | None) -> Answer:
         """201 the reservation; with the same key or the same order and wish again, the same one."""
-        hold = HoldWish(concert_id, wish.quantity, wish.order_id or "", wish.section, usable_trace(traceparent))
+        hold = HoldWish(
+            concert_id,
+            wish.quantity,
+            wish.order_id or "",
+            wish.section,
+            usable_trace(traceparent),
+            wish.max_price or None,
+        )
         if key is None:
             held = await self._concerts.reserve(hold)
             return json_answer(_reservation_view(concert_id, held, held.event_id), 201)
@@ -334,6 +356,7 @@ class ConcertsApi:
                 Unauthorized,
                 ConcertNotFound,
                 SeatsUnavailable,
+                PriceTooHigh,
                 NotOnSale,
                 HeldElsewhere,
                 HeldOtherwise,
@@ -341,6 +364,7 @@ class ConcertsApi:
                 IdempotencyKeyInFlight,
                 Invalid,
                 OverTheLimit,
+                OtherCurrency,
                 SectionNotFound,
                 IdempotencyKeyReused,
                 Busy,
@@ -359,6 +383,16 @@ class ConcertsApi:
     def express(self) -> Express:
         """The hot route, below the framework."""
         return {("POST", "/concerts/{}/reserve"): self.reserve_express}
+
+
+def _price_from(concert: Concert, views: Sequence[SectionView]) -> Money:
+    """The price in the section that an order for one seat gets now which names none; of the cheapest, if none is left.
+
+    An order for more seats gets the cheapest section that has room for all of them.
+    """
+    left = {view.id: view.available_seats for view in views}
+    offered = concert.offered
+    return next((plan.price for plan in offered if left[plan.id] > 0), offered[0].price)
 
 
 def _reservation_view(concert_id: str, held: SeatsHeld, event_id: str | None = None) -> ReservationView:

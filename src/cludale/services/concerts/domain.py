@@ -5,7 +5,7 @@ held until which second; so what is available follows from the time, never from 
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import msgspec
@@ -20,7 +20,9 @@ from cludale.ports.seats import (
     HeldOtherwise,
     HoldEnded,
     NotOnSale,
+    OtherCurrency,
     OverTheLimit,
+    PriceTooHigh,
     SeatsUnavailable,
     SectionNotFound,
 )
@@ -62,6 +64,15 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
                 return plan
         raise SectionNotFound(self.id, section)
 
+    @property
+    def offered(self) -> tuple[SectionPlan, ...]:
+        """The sections that an order which names none can get: the cheapest first, of equal ones that listed first.
+
+        One that is free of charge is had only by name, unless all of them are: nobody gets free tickets by chance.
+        """
+        paid = [plan for plan in self.sections if plan.price.amount]
+        return tuple(sorted(paid or self.sections, key=lambda plan: plan.price.amount))
+
 
 def schedule(concert: Concert) -> Decision[Concert]:
     """Put a concert on."""
@@ -80,6 +91,17 @@ def schedule(concert: Concert) -> Decision[Concert]:
             ),
         ),
     )
+
+
+def check_price(concert: Concert, max_price: Money | None, *, section: str | None) -> None:
+    """Can seats at that price be had, where the section's price is known? Raises OtherCurrency, PriceTooHigh."""
+    if max_price is None:
+        return
+    price = concert.sections[0].price if section is None else concert.plan(section).price
+    if price.currency != max_price.currency:
+        raise OtherCurrency(concert.id, price.currency)
+    if section is not None and price.amount > max_price.amount:
+        raise PriceTooHigh(concert.id, max_price=max_price, price_from=price)
 
 
 def check_on_sale(concert: Concert, *, quantity: int, now: datetime) -> None:
@@ -157,6 +179,28 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     def available(self, now: datetime) -> int:
         """Seats that can be had at `now`."""
         return self.total - self.sold - self.held_seats(now)
+
+    def next_back(self, now: datetime) -> datetime | None:
+        """When the next seats come back, if they are not paid; None: none are held."""
+        second = self.moment(now).timestamp()
+        ends = [until for until in self.held if second < until]
+        return datetime.fromtimestamp(min(ends), UTC) if ends else None
+
+
+def unavailable(concert_id: str, sections: Sequence[Section], *, wanted: int, now: datetime) -> SeatsUnavailable:
+    """Why none of these sections, of which there is at least one, has so many seats."""
+    held = [section.held_seats(now) for section in sections]
+    left = [section.total - section.sold - seats for section, seats in zip(sections, held, strict=True)]
+    best = max(range(len(sections)), key=left.__getitem__)
+    back = [at for section, seats in zip(sections, held, strict=True) if seats and (at := section.next_back(now))]
+    return SeatsUnavailable(
+        concert_id,
+        wanted=wanted,
+        left=max(0, left[best]),
+        section=sections[best].id,
+        held=sum(held),
+        held_until=min(back, default=None),
+    )
 
 
 def empty_section(concert: Concert, section: str) -> Section:
@@ -305,9 +349,8 @@ def _hold(seating: Seating, wish: Hold, now: datetime) -> Decision[Seating]:
             raise HoldEnded(before.id)
         return Decision(seating)
     section = seating.section
-    left = section.available(now)
-    if wish.quantity > left:
-        raise SeatsUnavailable(section.concert_id, wanted=wish.quantity, left=max(left, 0))
+    if wish.quantity > section.available(now):
+        raise unavailable(section.concert_id, (section,), wanted=wish.quantity, now=now)
     reserved = SeatsReserved(
         reservation_id=wish.reservation_id,
         concert_id=section.concert_id,

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
-
 from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.ids import same_as
 from cludale.kernel.refusals import Busy, Refusal
@@ -24,14 +22,15 @@ from cludale.ports.records import (
     StoreUnavailable,
     VersionConflict,
 )
-from cludale.ports.seats import ConcertNotFound, HeldElsewhere, HoldEnded, HoldWish, SeatsHeld, SeatsUnavailable
+from cludale.ports.seats import ConcertNotFound, HoldWish, SeatsHeld
 from cludale.runtime.aggregates import CONFLICT_RETRIES, Stamp, Versioned
 from cludale.runtime.gate import Gate
 from cludale.runtime.turns import Turns
 from cludale.services.concerts import domain
+from cludale.services.concerts.choosing import Anywhere, Chooser, unless_held
+from cludale.services.concerts.commands import Asked, Done, Result
 from cludale.services.concerts.domain import (
     Cancel,
-    Choice,
     Command,
     Concert,
     ConcertExists,
@@ -43,37 +42,14 @@ from cludale.services.concerts.domain import (
     Sell,
     UnknownReservation,
 )
-from cludale.services.concerts.events import ReleaseReason, SectionPlan
-from cludale.services.concerts.store import CHOICES, CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded
+from cludale.services.concerts.events import ReleaseReason
+from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded
 from cludale.services.orders.events import CancelReason, OrderCancelled
 from cludale.services.payments.events import PaymentCompleted
 
 SWEEP_PAGE = 200
 SWEEP_PAGES = 100
 CONCERTS_REMEMBERED = 1_000
-
-
-class Asked(msgspec.Struct, frozen=True, gc=False):
-    """A command waiting for its section's turn."""
-
-    command: Command
-    cause: Cause
-    handled: Handled | None = None
-
-    @property
-    def writes(self) -> int:
-        """The most records and inbox entries that come of it, beside the section."""
-        return 1 if self.handled is None else 3
-
-
-class Done(msgspec.Struct, frozen=True, gc=False):
-    """The reservation as the turn left it, and the event that says so, if anything happened."""
-
-    reservation: Reservation
-    event_id: str | None
-
-
-Result = Done | Exception
 
 
 class Standing(NamedTuple):
@@ -126,8 +102,8 @@ class Concerts:
         self._remembered: dict[str, Concert] = {}
         self._gate = gate or Gate()
         self._commit_limit = commit_limit
-        self._partitions_apart = partitions_apart
         self.turns: Turns[SectionKey, Asked, Result] = Turns(self._take_turn)
+        self._chooser = Chooser(records, clock, self.turns.submit, partitions_apart=partitions_apart)
 
     async def schedule(self, concert: Concert, cause: Cause) -> Standing:
         """Put a concert on. Raises ConcertExists."""
@@ -197,70 +173,36 @@ class Concerts:
             self._gate.leave()
 
     async def hold(self, wish: HoldWish, *, reservation_id: str | None = None) -> SeatsHeld:
-        """Hold seats, in the section named or the first with room for all; asked again, the same hold.
+        """Hold seats, in the section named or the cheapest with room for all; asked again, the same hold.
 
-        The hold belongs to the order, unless `reservation_id` says what to call it. Raises ConcertNotFound,
-        SectionNotFound, NotOnSale, OverTheLimit, SeatsUnavailable, HoldEnded, HeldElsewhere, HeldOtherwise, Busy.
+        The hold belongs to the order, unless `reservation_id` says what to call it. Raises ConcertNotFound, NotOnSale,
+        SectionNotFound, OverTheLimit, SeatsUnavailable, PriceTooHigh, OtherCurrency, HoldEnded, HeldElsewhere,
+        HeldOtherwise, Busy.
         """
         concert = await self.concert(wish.concert_id)
         domain.check_on_sale(concert, quantity=wish.quantity, now=self._clock.now())
-        sections = [concert.plan(wish.section)] if wish.section is not None else concert.sections
-        may_be_asked_again = reservation_id is not None or bool(wish.order_id)
+        domain.check_price(concert, wish.max_price, section=wish.section)
+        may_be_repeated = reservation_id is not None or bool(wish.order_id)
         if reservation_id is None:
             reservation_id = self._reservation_id(wish)
         command = Hold(reservation_id, wish.order_id or None, wish.quantity, self._hold_seconds)
         asked = Asked(command, Cause(None, wish.traceparent))
-        if len(sections) > 1 and self._partitions_apart and may_be_asked_again:
-            sections = [await self._chosen(concert, reservation_id, wish.quantity)]
-        if len(sections) > 1:
-            # Asked again, an order has its hold where there was room the first time.
-            for plan in sections[1:]:
-                before = await self._held_before(concert, plan.id, reservation_id)
-                if before is not None:
-                    return self._held(concert, wish, before, None)
-        refusal: SeatsUnavailable | None = None
-        for plan in sections:
-            (result,) = await self.turns.submit(SectionKey(concert.id, plan.id), (asked,))
-            match result:
-                case Done(reservation, event_id):
-                    return self._held(concert, wish, reservation, event_id)
-                case SeatsUnavailable():
-                    # No seats are left: because this very order has them, perhaps? Asked before the next section is,
-                    # so that one order never holds seats in two.
-                    before = await self._held_before(concert, plan.id, reservation_id)
-                    if before is not None:
-                        return self._held(concert, wish, before, None)
-                    if refusal is None or result.values["left"] > refusal.values["left"]:
-                        refusal = result
-                case _:
-                    raise result
-        assert refusal is not None  # noqa: S101 - a concert has at least one section, and each refused
-        raise refusal
+        if wish.section is None and len(concert.sections) > 1:
+            most = None if wish.max_price is None else wish.max_price.amount
+            result = await self._chooser.hold(Anywhere(concert, command, asked, most, may_be_repeated))
+        else:
+            section = wish.section or concert.sections[0].id
+            domain.check_price(concert, wish.max_price, section=section)
+            result = await self._hold_in(concert, concert.plan(section).id, asked)
+        if not isinstance(result, Done):
+            raise result
+        return self._held(concert, wish, result.reservation, result.event_id)
 
-    async def _chosen(self, concert: Concert, reservation_id: str, quantity: int) -> SectionPlan:
-        """The section for this reservation, the same each time: the first that had room when it was asked for first.
-
-        Two who ask for the same order at once could else hold seats in two. It is never another one later, though this
-        one fill up in the same moment. Raises SeatsUnavailable, HeldElsewhere, HoldEnded, Busy.
-        """
-        for _ in range(CONFLICT_RETRIES):
-            chosen = (await CHOICES.load(self._records, (reservation_id,))).get(reservation_id)
-            if chosen is not None:
-                if chosen.state.concert_id != concert.id:
-                    raise HeldElsewhere(reservation_id, concert_id=chosen.state.concert_id)
-                return concert.plan(chosen.state.section)
-            for plan in concert.sections:  # a wish for one section by name needs no choice
-                if await self._held_before(concert, plan.id, reservation_id) is not None:
-                    return plan
-            now = self._clock.now()
-            (standing,) = await self._standings([concert])
-            left = {section.id: section.available(now) for section in standing.sections}
-            roomy = next((id for id, seats in left.items() if seats >= quantity), None)
-            if roomy is None:
-                raise SeatsUnavailable(concert.id, wanted=quantity, left=max(0, *left.values()))
-            choice = Choice(reservation_id=reservation_id, concert_id=concert.id, section=roomy)
-            await self._records.commit((Commit(reservation_id, (CHOICES.put(choice, 0),)),))
-        raise Busy(f"Reservation {reservation_id!r} is being made by too many at once.")
+    async def _hold_in(self, concert: Concert, section: str, asked: Asked) -> Result:
+        """Hold seats in this section; where it has none left, the hold that this very order has there."""
+        (result,) = await self.turns.submit(SectionKey(concert.id, section), (asked,))
+        id = asked.command.reservation_id
+        return await unless_held(result, self._records, concert, section, id, self._clock.now())
 
     def _reservation_id(self, wish: HoldWish) -> str:
         if not wish.order_id:
@@ -270,23 +212,11 @@ class Concerts:
         # Somebody else's name for an order says nothing beyond this concert; no id that is made or given has a colon.
         return f"reservation:{wish.concert_id}:{wish.order_id}"
 
-    async def _held_before(self, concert: Concert, section: str, reservation_id: str) -> Reservation | None:
-        """What this reservation has in the section. Raises HeldElsewhere, HoldEnded."""
-        partition = SectionKey(concert.id, section).partition
-        found = await RESERVATIONS.load(self._records, (reservation_id,), partition=partition)
-        if reservation_id not in found:
-            return None
-        before = found[reservation_id].state
-        if before.concert_id != concert.id:
-            raise HeldElsewhere(before.id, concert_id=before.concert_id)
-        if not before.is_live(self._clock.now()):
-            raise HoldEnded(before.id)
-        return before
-
     def _held(self, concert: Concert, wish: HoldWish, reservation: Reservation, event_id: str | None) -> SeatsHeld:
         """The hold as an answer to this wish. Raises HeldOtherwise."""
         domain.check_same_wish(reservation, quantity=wish.quantity, section=wish.section)
         price = concert.plan(reservation.section).price
+        domain.check_price(concert, wish.max_price, section=reservation.section)
         return SeatsHeld(
             reservation.id, reservation.section, reservation.quantity, price, reservation.expires_at, event_id
         )
@@ -367,9 +297,11 @@ class Concerts:
             section, reservations = await self._load(key, turn.needed)
             turn.fold(section, reservations, self._clock.now())
             if turn.commit is None:
+                self._chooser.learn(section)
                 return turn.results
             (outcome,) = await self._records.commit((turn.commit,))
             if isinstance(outcome, Committed):
+                self._chooser.learn(turn.section)
                 return turn.results
             turn.learn(outcome)
         raise Busy(f"Section {key.partition} is being changed by too many at once.")
@@ -402,6 +334,8 @@ class _Turn:
         self.needed = {each.command.reservation_id for each in asked if not isinstance(each.command, Hold)}
         self.results: list[Result] = []
         self.commit: Commit | None = None
+        self.section: Versioned[Section]
+        """As `commit` leaves it."""
 
     def fold(self, section: Versioned[Section], loaded: dict[str, Versioned[Reservation]], now: datetime) -> None:
         """Decide every waiting command in order, each on what the ones before it left."""
@@ -438,11 +372,13 @@ class _Turn:
                 handled[asked.handled] = done
             self.results.append(done)
         self.commit = None
+        self.section = section
         if not (changed or events):
             return
         puts = [RESERVATIONS.put(reservations[id], loaded[id].version if id in loaded else 0) for id in changed]
         if current is not section.state:
             puts.append(SECTIONS.put(current, section.version))
+            self.section = Versioned(current, section.version + 1)
         self.commit = Commit(self._key.partition, puts, events, tuple(handled))
 
     def learn(self, outcome: VersionConflict | AlreadyHandled) -> None:

@@ -9,7 +9,7 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from cludale.http.access import Access, Who
 from cludale.http.answers import Answer, json_answer
@@ -45,7 +45,9 @@ from cludale.ports.seats import (
     HeldOtherwise,
     HoldEnded,
     NotOnSale,
+    OtherCurrency,
     OverTheLimit,
+    PriceTooHigh,
     SeatsUnavailable,
     SectionNotFound,
 )
@@ -62,12 +64,16 @@ STATUS: Statuses = {
     HeldElsewhere: 409,
     HoldEnded: 409,
     NotOnSale: 409,
+    OtherCurrency: 422,
     OverTheLimit: 422,
+    PriceTooHigh: 409,
     SeatsUnavailable: 409,
     SectionNotFound: 422,
 }
 
 MAX_WAIT_SECONDS = 30
+
+_MAX_PRICE = "the most that one seat may cost; where it costs more, the answer is 409 price-too-high"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -89,6 +95,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     payment_method: PaymentMethod = "card-ok"
     email: Email | None = None
     phone: Phone | None = None
+    max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -133,6 +140,7 @@ class OrdersApi:
             payment_method=wish.payment_method,
             email=wish.email,
             phone=wish.phone,
+            max_price=wish.max_price or None,
         )
         cause = Cause(None, usable_trace(traceparent))
         if key is None:
@@ -186,9 +194,11 @@ class OrdersApi:
             summary="Order tickets",
             response_description="The order, Reserved.",
             description=(
-                "Holds the seats and takes the order. Payment follows by itself; `GET /orders/{id}?wait=2` tells how "
-                "it went. 202 means that the seats could not be asked for in time: the order is Pending and is "
-                "finished in the background."
+                "Holds the seats and takes the order. Without a `section`, the seats are in the cheapest one that has "
+                "room for all of them, of equal ones in the one listed first; a section that is free of charge is had "
+                "by its name only, unless all are. With a `maxPrice` no seat costs more. Payment follows by itself; "
+                "`GET /orders/{id}?wait=2` tells how it went. 202 means that the seats could not be asked for in time: "
+                "the order is Pending and is finished in the background."
             ),
             responses={
                 202: ResponseSpec(PlacedOrder, description="The order, Pending.", generate_examples=False),
@@ -196,10 +206,12 @@ class OrdersApi:
                     STATUS,
                     ConcertNotFound,
                     SeatsUnavailable,
+                    PriceTooHigh,
                     NotOnSale,
                     IdempotencyKeyInFlight,
                     Invalid,
                     OverTheLimit,
+                    OtherCurrency,
                     SectionNotFound,
                     IdempotencyKeyReused,
                     Busy,

@@ -41,6 +41,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     payment_method: str = "card-ok"
     email: str | None = None
     phone: str | None = None
+    max_price: Money | None = None
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
@@ -60,6 +61,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     reason: CancelReason | None = None
     email: str | None = None
     phone: str | None = None
+    max_price: Money | None = None
+    """The most that one seat may cost."""
     due_at: datetime | None = None
     """When a Pending order asks for its seats again."""
     tries: int = 0
@@ -96,6 +99,7 @@ def place(wish: Wish, *, order_id: str, now: datetime) -> Decision[Order]:
         section=wish.section,
         email=wish.email,
         phone=wish.phone,
+        max_price=wish.max_price,
     )
     placed = OrderPlaced(
         order_id=order.id,

@@ -20,6 +20,8 @@ class CancelReason(StrEnum):
     NO_SUCH_CONCERT = "concert-not-found"
     NO_SUCH_SECTION = "section-not-found"
     OVER_THE_LIMIT = "over-the-limit"
+    PRICE_TOO_HIGH = "price-too-high"
+    OTHER_CURRENCY = "other-currency"
     HELD_OTHERWISE = "held-otherwise"
     UNREACHABLE = "concerts-unreachable"
 

@@ -18,7 +18,9 @@ from cludale.ports.seats import (
     HoldEnded,
     HoldWish,
     NotOnSale,
+    OtherCurrency,
     OverTheLimit,
+    PriceTooHigh,
     Seats,
     SeatsUnavailable,
     SeatsUnreachable,
@@ -51,6 +53,8 @@ _NO_SEATS: Mapping[type[Refusal], CancelReason] = {
     ConcertNotFound: CancelReason.NO_SUCH_CONCERT,
     SectionNotFound: CancelReason.NO_SUCH_SECTION,
     OverTheLimit: CancelReason.OVER_THE_LIMIT,
+    PriceTooHigh: CancelReason.PRICE_TOO_HIGH,
+    OtherCurrency: CancelReason.OTHER_CURRENCY,
     HoldEnded: CancelReason.EXPIRED,
 }
 """What a Pending order is told; whatever else is refused, its key has seats already that it did not ask for."""
@@ -255,7 +259,7 @@ class Orders:
 
 
 def _hold_wish(order: Order, cause: Cause) -> HoldWish:
-    return HoldWish(order.concert_id, order.quantity, order.id, order.section, cause.traceparent)
+    return HoldWish(order.concert_id, order.quantity, order.id, order.section, cause.traceparent, order.max_price)
 
 
 def _on_sold(order: Order | None, event: Envelope, _: datetime) -> Decision[Order]:

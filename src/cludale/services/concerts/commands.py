@@ -1,0 +1,30 @@
+"""A command on its way through a section's turn, and what the turn answers. No I/O, no decisions."""
+
+import msgspec
+
+from cludale.kernel.events import Cause
+from cludale.ports.records import Handled
+from cludale.services.concerts.domain import Command, Reservation
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """A command waiting for its section's turn."""
+
+    command: Command
+    cause: Cause
+    handled: Handled | None = None
+
+    @property
+    def writes(self) -> int:
+        """The most records and inbox entries that come of it, beside the section."""
+        return 1 if self.handled is None else 3
+
+
+class Done(msgspec.Struct, frozen=True, gc=False):
+    """The reservation as the turn left it, and the event that says so, if anything happened."""
+
+    reservation: Reservation
+    event_id: str | None
+
+
+Result = Done | Exception
