@@ -73,16 +73,13 @@ class Room:
     def section(self, place: int) -> Section:
         """The section as far as is known."""
         known = self._known[place]
-        return known.state if known else domain.empty_section(self.concert, self.plans[place].id)
+        return known.state if known else domain.untouched(self.concert.id, self.plans[place])
 
-    def left(self, place: int, now: datetime, second: float) -> int:
-        """Seats that can be had at `now`, which is `second` since 1970."""
-        if second >= self._left_until[place]:
-            section = self.section(place)
-            self._left[place] = section.available(now)
-            back = section.next_back(now)
-            self._left_until[place] = inf if back is None else back.timestamp()
-        return self._left[place]
+    def _count(self, place: int, now: datetime) -> None:
+        section = self.section(place)
+        self._left[place] = section.available(now)
+        back = section.next_back(now)
+        self._left_until[place] = inf if back is None else back.timestamp()
 
     def choose(self, quantities: Sequence[int], now: datetime) -> list[int | None]:
         """For each of these orders, one after the other, the place of the cheapest section with room; None: none has.
@@ -90,15 +87,20 @@ class Room:
         As it is known, and as those before in `quantities` leave it.
         """
         second = now.timestamp()
+        left, left_until, end = self._left, self._left_until, len(self.plans)
         taken: dict[int, int] = {}
         first: dict[int, int] = {}  # by quantity: no place before this one has room for so many
         chosen: list[int | None] = []
         for quantity in quantities:
             place = first.get(quantity, 0)
-            while place < len(self.plans) and self.left(place, now, second) - taken.get(place, 0) < quantity:
+            while place < end:
+                if second >= left_until[place]:
+                    self._count(place, now)
+                if left[place] >= quantity and left[place] - taken.get(place, 0) >= quantity:
+                    break
                 place += 1
             first[quantity] = place
-            if place == len(self.plans):
+            if place == end:
                 chosen.append(None)
             else:
                 taken[place] = taken.get(place, 0) + quantity

@@ -93,10 +93,8 @@ def schedule(concert: Concert) -> Decision[Concert]:
     )
 
 
-def check_price(concert: Concert, max_price: Money | None, *, section: str | None) -> None:
-    """Can seats at that price be had, where the section's price is known? Raises OtherCurrency, PriceTooHigh."""
-    if max_price is None:
-        return
+def check_price(concert: Concert, max_price: Money, *, section: str | None) -> None:
+    """May a seat of this section, or of any for None, cost at most so much? Raises OtherCurrency, PriceTooHigh."""
     price = concert.sections[0].price if section is None else concert.plan(section).price
     if price.currency != max_price.currency:
         raise OtherCurrency(concert.id, price.currency)
@@ -205,8 +203,12 @@ def unavailable(concert_id: str, sections: Sequence[Section], *, wanted: int, no
 
 def empty_section(concert: Concert, section: str) -> Section:
     """A section that nobody has touched yet."""
-    plan = concert.plan(section)
-    return Section(concert_id=concert.id, id=section, price=plan.price, total=plan.total_seats)
+    return untouched(concert.id, concert.plan(section))
+
+
+def untouched(concert_id: str, plan: SectionPlan) -> Section:
+    """The section of this plan before anybody has touched it."""
+    return Section(concert_id=concert_id, id=plan.id, price=plan.price, total=plan.total_seats)
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):

@@ -1,12 +1,13 @@
 """Concerts at work: schedules and finds concerts, and takes the sections' turns. Load → decide → commit."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.ids import same_as
+from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.kernel.times import rfc3339
 from cludale.ports.bus import Answer, Delivery
@@ -22,7 +23,7 @@ from cludale.ports.records import (
     StoreUnavailable,
     VersionConflict,
 )
-from cludale.ports.seats import ConcertNotFound, HoldWish, SeatsHeld
+from cludale.ports.seats import ConcertNotFound, HoldWish, SeatsHeld, SectionNotFound
 from cludale.runtime.aggregates import CONFLICT_RETRIES, Stamp, Versioned
 from cludale.runtime.gate import Gate
 from cludale.runtime.turns import Turns
@@ -100,6 +101,8 @@ class Concerts:
         self.max_per_order = max_per_order
         """The limit of a concert that names none."""
         self._remembered: dict[str, Concert] = {}
+        self._prices: dict[str, Mapping[str, Money]] = {}
+        """The price of a seat by section, of those that are remembered."""
         self._gate = gate or Gate()
         self._commit_limit = commit_limit
         self.turns: Turns[SectionKey, Asked, Result] = Turns(self._take_turn)
@@ -114,7 +117,7 @@ class Concerts:
         (outcome,) = await self._records.commit([Commit(concert.id, (put,), events)])
         if not isinstance(outcome, Committed):
             raise ConcertExists(concert.id)
-        return Standing(concert, [domain.empty_section(concert, plan.id) for plan in concert.sections], now)
+        return Standing(concert, [domain.untouched(concert.id, plan) for plan in concert.sections], now)
 
     async def concert(self, concert_id: str) -> Concert:
         """The concert; it does not change once scheduled. Raises ConcertNotFound."""
@@ -125,8 +128,10 @@ class Concerts:
                 raise ConcertNotFound(concert_id)
             known = found[concert_id].state
             if len(self._remembered) >= CONCERTS_REMEMBERED:
-                del self._remembered[next(iter(self._remembered))]
+                oldest = next(iter(self._remembered))
+                del self._remembered[oldest], self._prices[oldest]
             self._remembered[concert_id] = known
+            self._prices[concert_id] = {plan.id: plan.price for plan in known.sections}
         return known
 
     async def standing(self, concert_id: str) -> Standing:
@@ -160,7 +165,7 @@ class Concerts:
             sections = []
             for plan in concert.sections:
                 found = stored.get(SectionKey(concert.id, plan.id).partition)
-                sections.append(found.state if found else domain.empty_section(concert, plan.id))
+                sections.append(found.state if found else domain.untouched(concert.id, plan))
             standings.append(Standing(concert, sections, now))
         return standings
 
@@ -180,23 +185,27 @@ class Concerts:
         HeldOtherwise, Busy.
         """
         concert = await self.concert(wish.concert_id)
+        prices = self._prices[concert.id]
         domain.check_on_sale(concert, quantity=wish.quantity, now=self._clock.now())
-        domain.check_price(concert, wish.max_price, section=wish.section)
+        if wish.section is not None and wish.section not in prices:
+            raise SectionNotFound(concert.id, wish.section)
+        section = concert.sections[0].id if len(prices) == 1 else wish.section
+        if wish.max_price is not None:
+            domain.check_price(concert, wish.max_price, section=section)
         may_be_repeated = reservation_id is not None or bool(wish.order_id)
         if reservation_id is None:
             reservation_id = self._reservation_id(wish)
         command = Hold(reservation_id, wish.order_id or None, wish.quantity, self._hold_seconds)
         asked = Asked(command, Cause(None, wish.traceparent))
-        if wish.section is None and len(concert.sections) > 1:
+        if section is None:
             most = None if wish.max_price is None else wish.max_price.amount
             result = await self._chooser.hold(Anywhere(concert, command, asked, most, may_be_repeated))
         else:
-            section = wish.section or concert.sections[0].id
-            domain.check_price(concert, wish.max_price, section=section)
-            result = await self._hold_in(concert, concert.plan(section).id, asked)
+            result = await self._hold_in(concert, section, asked)
         if not isinstance(result, Done):
             raise result
-        return self._held(concert, wish, result.reservation, result.event_id)
+        price = prices[result.reservation.section]
+        return self._held(concert, wish, result.reservation, price, result.event_id)
 
     async def _hold_in(self, concert: Concert, section: str, asked: Asked) -> Result:
         """Hold seats in this section; where it has none left, the hold that this very order has there."""
@@ -212,11 +221,13 @@ class Concerts:
         # Somebody else's name for an order says nothing beyond this concert; no id that is made or given has a colon.
         return f"reservation:{wish.concert_id}:{wish.order_id}"
 
-    def _held(self, concert: Concert, wish: HoldWish, reservation: Reservation, event_id: str | None) -> SeatsHeld:
+    def _held(
+        self, concert: Concert, wish: HoldWish, reservation: Reservation, price: Money, event_id: str | None
+    ) -> SeatsHeld:
         """The hold as an answer to this wish. Raises HeldOtherwise."""
         domain.check_same_wish(reservation, quantity=wish.quantity, section=wish.section)
-        price = concert.plan(reservation.section).price
-        domain.check_price(concert, wish.max_price, section=reservation.section)
+        if wish.max_price is not None:
+            domain.check_price(concert, wish.max_price, section=reservation.section)
         return SeatsHeld(
             reservation.id, reservation.section, reservation.quantity, price, reservation.expires_at, event_id
         )
