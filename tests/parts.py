@@ -5,6 +5,7 @@ A part that is not on this machine leaves its tests out, and the end of the run 
 
 import asyncio
 import os
+import shutil
 from collections import Counter
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
@@ -35,6 +36,17 @@ def need(program: str) -> Path:
         if os.environ.get("CI"):
             pytest.fail(str(missing), pytrace=False)
         pytest.skip(f"{LEFT_OUT}{missing}")
+
+
+def need_command(name: str, package: str) -> Path:
+    """The command of the system; without it the test is left out, in CI it fails. `package` is Debian's."""
+    found = shutil.which(name)
+    if found is None:
+        missing = f"{name} is not on this machine: apt-get install {package}"
+        if os.environ.get("CI"):
+            pytest.fail(missing, pytrace=False)
+        pytest.skip(f"{LEFT_OUT}{missing}")
+    return Path(found)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,5 +1,6 @@
 """A real server in a process of its own, as `cludale serve` starts it, for tests that look from outside."""
 
+import json
 import os
 import signal
 import subprocess
@@ -74,6 +75,15 @@ def serve(folder: Path, *services: str, settings: Mapping[str, str] | None = Non
 def up(folder: Path, *options: str, settings: Mapping[str, str] | None = None) -> AbstractContextManager[Served]:
     """`cludale up --distributed` on free ports."""
     return _running(["up", "--distributed", *options], folder, settings or {})
+
+
+def gateway(folder: Path, served: Served, *services: str) -> AbstractContextManager[Served]:
+    """`cludale gateway` on free ports, before a server that has all of these services."""
+    config = folder / "gateway.json"
+    routes = {"backends": [{"url": served.url}]}
+    config.write_text(json.dumps({"services": dict.fromkeys(services, routes)}))
+    settings = {"CLUDALE_GATEWAY_ADMIN_PORT": "0", "CLUDALE_GATEWAY_TOKEN": "the-token"}
+    return _running(["gateway", "--config", str(config)], folder, settings)
 
 
 @contextmanager

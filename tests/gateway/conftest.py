@@ -3,14 +3,17 @@
 import asyncio
 import socket
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import msgspec
 import pytest
 from tests.gateway.backends import Backend
+from tests.served import Served, serve
+from tests.served import gateway as gateway_before
 
 from cludale.gateway.gateway import Gateway
 from cludale.gateway.limits import Limits
@@ -101,6 +104,21 @@ def start(site: Site, tmp_path: Path) -> Start:
                 await it.admin.aclose()
 
     return begin
+
+
+class Real(NamedTuple):
+    """A real server with a concert, and a real gateway before it; each in a process of its own."""
+
+    server: Served
+    gateway: Served
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+    folder = tmp_path_factory.mktemp("data")
+    with serve(folder) as server, gateway_before(folder, server, "orders", "concerts") as gateway:
+        server.concert("the-concert", seats=100_000)
+        yield Real(server, gateway)
 
 
 def _port(listener: socket.socket) -> int:

@@ -1,7 +1,7 @@
 """Clients' connections: bytes to whole requests, within limits, and answers back in the order of the requests.
 
-Whatever is not plain HTTP/1.1 ends the connection. A request is read whole before anybody hears of it, so a slow client
-costs a backend nothing.
+Whatever is not plain HTTP/1.1 ends the connection; an offer to change to another protocol is ignored. A request is
+read whole before anybody hears of it, so a slow client costs a backend nothing.
 """
 
 import asyncio
@@ -15,14 +15,15 @@ from cludale.gateway.exchange import Asker
 from cludale.gateway.limits import Limits
 from cludale.gateway.messages import Passed, Request, own
 from cludale.http.answers import Answer
+from cludale.http.framing import BLANKS, checked, fault_of, without_upgrade
 from cludale.http.problems import (
-    BadRequest,
     BodyTooLarge,
     HeadTooLarge,
     Problems,
     RequestTimeout,
     TooManyConnections,
 )
+from cludale.kernel.refusals import Refusal
 
 _LINGER_SECONDS = 2
 """How long a client that was refused may go on sending, to nobody."""
@@ -98,7 +99,7 @@ class Front(asyncio.Protocol):
         self._house = house
         self._limits = house.limits
         self._transport = cast("asyncio.Transport", None)
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser = self._new_parser()
         self._peer = b"unknown"
         self._ahead: deque[_Ready] = deque()
         self._exchange: Underway | None = None
@@ -107,14 +108,16 @@ class Front(asyncio.Protocol):
         self._to_head = False
         self._refusal: Exception | None = None
         self._is_closing = False
-        self._is_deaf = False
         self._is_paused = False
         self._is_reading = False
         self._in_head = False
         self._since = house.tick
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._host: bytes | None = None
+        self._host = b""
+        self._expects_continue = False
+        self._offers_upgrade = False
+        """Is the head at hand one that the parser ends the message at, because it offers another protocol?"""
         self._parts: list[bytes] = []
         self._head_size = 0
         """Of the parts of the head that are whole."""
@@ -144,20 +147,40 @@ class Front(asyncio.Protocol):
             self._exchange = None
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
-        if self._is_closing or self._is_deaf or self._refusal is not None:
+        if self._is_closing or self._refusal is not None:
             return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._is_deaf = True  # nobody offered that: the request is answered, and what follows it is no HTTP
-        except httptools.HttpParserCallbackError:
-            raise  # a fault of ours, not of the client's
-        except httptools.HttpParserError as error:
-            self._refuse(BadRequest(f"This is no HTTP request: {error}."))
+        size = len(data)
+        while data:
+            try:
+                self._parser.feed_data(data)
+                break
+            except httptools.HttpParserUpgrade as stop:
+                if self._refusal is not None:
+                    return
+                self._read_again()
+                data = data[stop.args[0] :]
+            except httptools.HttpParserError as error:
+                self._refuse(fault_of(error, self._parser, data))
+                break
         if self._in_head:
-            self._received += len(data)
+            self._received += size
             if self._received > self._limits.head_bytes:
                 self._refuse(HeadTooLarge(self._limits.head_bytes))
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # Of the version we judge ourselves; what follows the last request is nobody's.
+        parser.set_dangerous_leniencies(lenient_version=True, lenient_data_after_close=True)
+        return parser
+
+    def _read_again(self) -> None:
+        """The request offers another protocol, which is ignored: its head is read again without the offer."""
+        before, since = self._parser, self._since
+        self._parser = self._new_parser()  # the one before may think that this was the last request
+        self._parser.feed_data(
+            without_upgrade(before.get_method(), before.get_http_version(), self._url, self._headers)
+        )
+        self._since = since
 
     # The parser's callbacks
 
@@ -165,7 +188,7 @@ class Front(asyncio.Protocol):
         """A request begins."""
         self._url = b""
         self._headers = []
-        self._host = None
+        self._expects_continue = self._offers_upgrade = False
         self._parts = []
         self._received = 0
         self._head_size = 0
@@ -181,33 +204,34 @@ class Front(asyncio.Protocol):
         """A header; a trailer is nothing to us."""
         if not self._in_head:
             return
-        name = name.lower()
+        name, value = name.lower(), value.strip(BLANKS)
         self._head_size += len(name) + len(value)
         self._headers.append((name, value))
-        if name == b"host":
-            if self._host is not None:
-                self._refuse(BadRequest("There are two Host headers."))
-            self._host = value
-        elif name == b"transfer-encoding" and value.lower() != b"chunked":
-            self._refuse(BadRequest("The only Transfer-Encoding taken here is chunked."))
-        elif name == b"expect" and value.lower() == b"100-continue" and not self._is_asking:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._expects_continue = True
 
     def on_headers_complete(self) -> None:
         """The head is here."""
         self._in_head = False
         if self._refusal is not None:
             return
-        version = self._parser.get_http_version()
-        if version not in ("1.1", "1.0"):
-            self._refuse(BadRequest(f"HTTP/{version} is not spoken here; HTTP/1.1 is."))
-        elif not self._url.startswith(b"/") or self._parser.get_method() == b"CONNECT":
-            self._refuse(BadRequest("The target has to be a path, as in GET /concerts."))
-        elif not self._host and version == "1.1":
-            self._refuse(BadRequest("The Host header is missing."))
-        elif self._head_size + len(self._url) > self._limits.head_bytes:
+        if self._head_size + len(self._url) > self._limits.head_bytes:
             self._refuse(HeadTooLarge(self._limits.head_bytes))
+            return
+        parser = self._parser
+        version = parser.get_http_version()
+        try:
+            target, self._host = checked(parser.get_method(), version, self._url, self._headers)
+        except Refusal as refusal:
+            self._refuse(refusal)
+            return
+        if parser.should_upgrade():
+            self._offers_upgrade = True
+            return
+        self._url = target
         self._received = 0
+        if self._expects_continue and version == "1.1" and not self._is_asking:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
@@ -221,17 +245,17 @@ class Front(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """A request is here, whole."""
-        self._is_reading = False
-        if self._refusal is not None or self._is_closing:
+        if self._refusal is not None or self._is_closing or self._offers_upgrade:
             return
+        self._is_reading = False
         parser = self._parser
-        keep_alive = parser.should_keep_alive() and not parser.should_upgrade() and parser.get_http_version() == "1.1"
+        keep_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
         request = Request(
             parser.get_method(),
             self._url,
             self._headers,
             b"".join(self._parts),
-            self._host or b"",
+            self._host,
             self._peer,
         )
         if self._is_asking:
@@ -305,7 +329,8 @@ class Front(asyncio.Protocol):
     def _send_refusal(self, error: Exception) -> None:
         self._is_closing = True
         self._since = self._house.tick
-        self._transport.write(own(self._house.problems.answer(error), close=True, to_head=False))
+        to_head = self._parser.get_method() == b"HEAD"
+        self._transport.write(own(self._house.problems.answer(error), close=True, to_head=to_head))
         # Closed at once, a client that is still sending would be reset before it has read why. So the patrol closes.
         self._transport.write_eof()
 

@@ -17,12 +17,15 @@ from cludale.gateway.problems import NoSuchLabel
 from cludale.gateway.routes import BackendRoute, Routes, ServiceRoutes, address
 from cludale.gateway.site import Site
 from cludale.http.answers import Answer, json_answer
+from cludale.http.framing import OPTIONS_OF_THE_SERVER, WHOLE_SERVER
 from cludale.http.problems import MethodNotAllowed, NoSuchRoute
 from cludale.kernel.refusals import Busy, NotFound
 
 _log = logging.getLogger(__name__)
 
 METRICS = b"metrics"
+_READ = frozenset({b"GET", b"HEAD"})
+_PAGE_METHODS = ("GET", "HEAD", "OPTIONS")
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -149,8 +152,8 @@ class Gateway:
 
     def _metrics_of(self, request: Request, asker: Asker) -> Exchange | Answer:
         """`/metrics/{service}` of one of its backends; `/metrics/{service}/{host:port}` of this one."""
-        if request.method not in (b"GET", b"HEAD"):
-            return self.problems.answer(MethodNotAllowed(request.method.decode(), ["GET", "HEAD"]))
+        if request.method not in _READ:
+            return self._not_read(request.method)
         name, _, wanted = request.path.decode("latin-1").removeprefix("/metrics/").partition("/")
         destination = self._destinations.get(name)
         if destination is None:
@@ -165,6 +168,8 @@ class Gateway:
         return self.problems.answer(NotFound("backend", wanted))
 
     def _own(self, method: bytes, path: bytes) -> Answer:
+        if path == WHOLE_SERVER:
+            return OPTIONS_OF_THE_SERVER
         page = self._site.pages.get(path)
         if page is None and path == b"/metrics":
             page = Answer(200, self.counts.text(), _METRICS_TYPE)
@@ -172,9 +177,13 @@ class Gateway:
             page = self._readiness()
         if page is None:
             return self.problems.answer(NoSuchRoute(path.decode("latin-1")))
-        if method not in (b"GET", b"HEAD"):
-            return self.problems.answer(MethodNotAllowed(method.decode(), ["GET", "HEAD"]))
-        return page
+        return page if method in _READ else self._not_read(method)
+
+    def _not_read(self, method: bytes) -> Answer:
+        """What a page of our own answers to other methods than those that read it."""
+        if method == b"OPTIONS":
+            return Answer(204, b"", headers=(("allow", ", ".join(_PAGE_METHODS)),))
+        return self.problems.answer(MethodNotAllowed(method.decode(), _PAGE_METHODS))
 
     def _readiness(self) -> Answer:
         away = sorted(name for name, each in self._destinations.items() if not each.balance.is_ready)

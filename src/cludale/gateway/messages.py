@@ -237,10 +237,11 @@ class AnswerReader:
 
 def own(answer: Answer, *, close: bool, to_head: bool) -> bytes:
     """An answer of the gateway itself as bytes for the client."""
-    lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}", f"content-type: {answer.media_type}"]
+    lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
+    if answer.status != HTTPStatus.NO_CONTENT:
+        lines += [f"content-type: {answer.media_type}", f"content-length: {len(answer.body)}"]
     lines.append(f"date: {formatdate(usegmt=True)}")
     lines += [f"{name}: {value}" for name, value in answer.headers]
-    lines.append(f"content-length: {len(answer.body)}")
     if close:
         lines.append("connection: close")
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + (b"" if to_head else answer.body)

@@ -70,6 +70,27 @@ class BadRequest(Refusal):
     """What came is not HTTP as this server speaks it."""
 
 
+class HttpVersionNotSupported(Refusal):
+    """The request is in a version of HTTP that is not spoken here; HTTP/1.1 is."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"HTTP/{version} is not spoken here; HTTP/1.1 is.")
+
+
+class TransferCodingNotImplemented(Refusal):
+    """The body is in a transfer coding that is not known here; `chunked` is."""
+
+    def __init__(self, coding: str) -> None:
+        super().__init__(f"The transfer coding {coding!r} is not known here; chunked is.")
+
+
+class MethodNotImplemented(Refusal):
+    """No route here has this method. Methods are written in capitals."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"The method {method} is not known here.")
+
+
 class RequestTimeout(Refusal):
     """The request took too long to arrive."""
 
@@ -107,8 +128,11 @@ BASE_STATUSES: Statuses = {
     UnusableCursor: 422,
     HeadTooLarge: 431,
     InternalError: 500,
+    MethodNotImplemented: 501,
+    TransferCodingNotImplemented: 501,
     Busy: 503,
     StoreUnavailable: 503,
+    HttpVersionNotSupported: 505,
 }
 
 

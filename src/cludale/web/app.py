@@ -23,6 +23,7 @@ from litestar.openapi.spec import Components, License, SecurityScheme, Server, T
 from litestar.types import ASGIApp, Guard
 
 from cludale.http.answers import JSON, Answer, json_answer
+from cludale.http.framing import OPTIONS_OF_THE_SERVER, WHOLE_SERVER
 from cludale.http.problems import (
     BadRequest,
     BodyTooLarge,
@@ -335,6 +336,9 @@ class _Counted:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["path"] == WHOLE_SERVER.decode():
+            await self._tell_options(send)
+            return
         began = time.perf_counter()
         is_whole = False
         # What is asked for its head is answered as if for all of it: the server leaves the body out.
@@ -359,3 +363,11 @@ class _Counted:
             await send(message)
 
         await self._app(asked, whole, counting)
+
+    async def _tell_options(self, send: Any) -> None:
+        """`OPTIONS *`: what the server as a whole can do; no route of the framework has that path."""
+        status, body, _, headers = OPTIONS_OF_THE_SERVER
+        self._requests.add("OPTIONS", WHOLE_SERVER.decode(), status, 0.0)
+        sent = [(name.encode(), value.encode()) for name, value in headers]
+        await send({"type": "http.response.start", "status": status, "headers": sent})
+        await send({"type": "http.response.body", "body": body})

@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from cludale.http.answers import Answer
+from cludale.http.framing import BLANKS, checked, fault_of, without_upgrade
 from cludale.http.problems import (
-    BadRequest,
     BodyTooLarge,
     HeadTooLarge,
     Problems,
@@ -25,6 +26,7 @@ from cludale.http.problems import (
     TooManyConnections,
 )
 from cludale.http.routing import Express, ExpressHandler, ExpressRequest
+from cludale.kernel.refusals import Refusal
 
 HEAD_LIMIT_BYTES = 32_768
 INTERNAL_BODY_BYTES = 4 * 1024 * 1024
@@ -172,6 +174,7 @@ class Door(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._set_parser()
         self._keeper = keeper
         self._express = _InExpress()
         self._handler: ExpressHandler | None = None
@@ -184,6 +187,8 @@ class Door(HttpToolsProtocol):
         self._in_head = False
         self._is_reading = False
         self._is_refused = False
+        self._offers_upgrade = False
+        """Is the head at hand one that the parser ends the message at, because it offers another protocol?"""
         self._since = keeper.tick
         self._task: asyncio.Task[None] | None = None
 
@@ -206,18 +211,34 @@ class Door(HttpToolsProtocol):
         if self._is_refused:
             return
         self._read = len(data)
-        super().data_received(data)
+        while data:
+            try:
+                self.parser.feed_data(data)
+                break
+            except httptools.HttpParserUpgrade as stop:
+                if self._is_refused:
+                    return
+                self._read_again()
+                data = data[stop.args[0] :]
+            except httptools.HttpParserError as error:
+                self._refuse(fault_of(error, self.parser, data))
+                break
         if self._in_head:
             self._received += self._read
             if self._received > HEAD_LIMIT_BYTES:
                 self._refuse(HeadTooLarge(HEAD_LIMIT_BYTES))
 
-    def send_400_response(self, msg: str) -> None:
-        """What came is not HTTP."""
-        self._refuse(BadRequest(msg))
+    def _set_parser(self) -> None:
+        self.parser = httptools.HttpRequestParser(self)
+        # Of the version we judge ourselves; what follows the last request is nobody's.
+        self.parser.set_dangerous_leniencies(lenient_version=True, lenient_data_after_close=True)
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """An upgrade that nobody offers is no news; the request is answered as HTTP/1.1."""
+    def _read_again(self) -> None:
+        """The request offers another protocol, which is ignored: its head is read again without the offer."""
+        before, since = self.parser, self._since
+        self._set_parser()  # the one before may think that this was the last request
+        self.parser.feed_data(without_upgrade(before.get_method(), before.get_http_version(), self.url, self.headers))
+        self._since = since
 
     # Parser callbacks, in the order in which they come
 
@@ -229,7 +250,17 @@ class Door(HttpToolsProtocol):
         self._received = 0
         self._in_head = True
         self._is_reading = True
+        self._offers_upgrade = False
         self._since = self._keeper.tick
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; a trailer is nothing to us."""
+        if not self._in_head:
+            return
+        name, value = name.lower(), value.strip(BLANKS)
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head of a request is here: which way does it go?"""
@@ -241,6 +272,20 @@ class Door(HttpToolsProtocol):
         if may_be_large and self._head_bytes() > HEAD_LIMIT_BYTES:
             self._refuse(HeadTooLarge(HEAD_LIMIT_BYTES))
             return
+        version = self.parser.get_http_version()
+        try:
+            target, host = checked(self.parser.get_method(), version, self.url, self.headers)
+        except Refusal as refusal:
+            self._refuse(refusal)
+            return
+        if self.parser.should_upgrade():
+            self._offers_upgrade = True
+            return
+        if target is not self.url:
+            self.url = target
+            self.headers = [(b"host", host), *(header for header in self.headers if header[0] != b"host")]
+        if version == "1.0":
+            self.expect_100_continue = False
         cycle: Any = self.cycle  # None at first, whatever uvicorn declares
         if cycle is None or cycle.response_complete:
             self._handler = self._find_express()
@@ -251,7 +296,7 @@ class Door(HttpToolsProtocol):
                     self._body_limit = INTERNAL_BODY_BYTES if is_roomy else self._keeper.limits.body_bytes
                 express = self._express
                 express.response_complete = False
-                express.keep_alive = self.parser.should_keep_alive()
+                express.keep_alive = version != "1.0" and self.parser.should_keep_alive()
                 self.cycle = express  # type: ignore[assignment] # as much of a cycle as uvicorn looks at
                 return
         self._body_limit = self._keeper.limits.body_bytes
@@ -267,7 +312,7 @@ class Door(HttpToolsProtocol):
 
     def _find_express(self) -> ExpressHandler | None:
         table = self._keeper.tables.get(self.parser.get_method())
-        if table is None or self.expect_100_continue or self.parser.should_upgrade():
+        if table is None or self.expect_100_continue:
             return None
         url = self.url
         handler = table.exact.get(url)
@@ -295,9 +340,9 @@ class Door(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """A request is here, whole."""
-        self._is_reading = False
-        if self._is_refused:
+        if self._is_refused or self._offers_upgrade:
             return
+        self._is_reading = False
         handler = self._handler
         if handler is None:
             super().on_message_complete()
@@ -333,7 +378,7 @@ class Door(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def _write(self, answer: Answer, *, close: bool) -> None:
+    def _write(self, answer: Answer, *, close: bool, to_head: bool = False) -> None:
         status, body, media_type, headers = answer
         head = self._keeper.head(status, media_type, self.server_state.default_headers)
         if not headers and not close:
@@ -342,7 +387,8 @@ class Door(HttpToolsProtocol):
         lines = [b"%s: %s\r\n" % (name.encode(), value.encode()) for name, value in headers]
         if close:
             lines.append(b"connection: close\r\n")
-        self.transport.write(b"%s%d\r\n%s\r\n%s" % (head, len(body), b"".join(lines), body))
+        sent = b"" if to_head else body
+        self.transport.write(b"%s%d\r\n%s\r\n%s" % (head, len(body), b"".join(lines), sent))
 
     def on_response_complete(self) -> None:
         """Go on with the next request of the pipeline, if there is one. The patrol takes care of idle connections."""
@@ -357,6 +403,8 @@ class Door(HttpToolsProtocol):
 
     def _refuse(self, error: Exception) -> None:
         """Answer with a problem, if nothing else is being answered, and close."""
+        if self._is_refused:
+            return
         self._is_refused = True
         self._in_head = self._is_reading = False
         self._handler = None
@@ -371,7 +419,8 @@ class Door(HttpToolsProtocol):
         if answering or self.transport.is_closing():
             self.transport.close()
             return
-        self._write(self._keeper.problems.answer(error), close=True)
+        answer = self._keeper.problems.answer(error)
+        self._write(answer, close=True, to_head=self.parser.get_method() == b"HEAD")
         # Closed at once, a client that is still sending would be reset before it has read why. So the patrol closes.
         self._since = self._keeper.tick
         self.transport.write_eof()
