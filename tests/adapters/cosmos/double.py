@@ -4,7 +4,8 @@ It is there because the only emulator that runs without containers gets batches,
 strict where the service is, and stricter where a mistake would cost: keys must be right, a partition key must be given
 and fit, a sort needs its index, a condition on what is not indexed is refused, and a query that would have to be taken
 apart by the client is answered as the gateway does it, 400 with substatus 1004. Request charges follow the documented
-rules of thumb, no more. Faults are asked for by tests (`throttle`, `lose_answer`, `refuse`, `split`).
+rules of thumb, no more. Faults are asked for by tests (`throttle`, `lose_answer`, `refuse`, `belie`,
+`split`).
 
 Documentation: https://learn.microsoft.com/rest/api/cosmos-db/ and .../azure/cosmos-db/nosql/transactional-batch.
 """
@@ -144,6 +145,7 @@ class CosmosDouble:
         self._throttled: list[tuple[Callable[[str], bool], float]] = []
         self._lost: list[Callable[[str], bool]] = []
         self._refused: list[tuple[Callable[[str], bool], int]] = []
+        self._belied: list[tuple[Callable[[str], bool], int]] = []
         self.delay: Callable[[str], float] = lambda _: 0.0
         self._lsn = 0
         self._pages: dict[str, list[Json]] = {}
@@ -163,6 +165,10 @@ class CosmosDouble:
     def refuse(self, times: int, status: int, *, kind: str | None = None) -> None:
         """Answer the next requests of this kind with this status, and do nothing."""
         self._refused += [(_is(kind), status)] * times
+
+    def belie(self, times: int, status: int, *, kind: str | None = None) -> None:
+        """Do what the next requests of this kind say, and answer with this status all the same."""
+        self._belied += [(_is(kind), status)] * times
 
     def collection(self, name: str | None = None) -> Collection:
         """The container of this name, or the only one."""
@@ -207,6 +213,10 @@ class CosmosDouble:
             assert request.transport is not None
             request.transport.close()
             await asyncio.sleep(3600)
+        belied = _first(self._belied, lambda each: each[0](kind))
+        if belied is not None:
+            self.faults["belied"] += 1
+            status, answer = belied[1], {"code": str(belied[1]), "message": "done, and denied, as a test asked for"}
         self._lsn += 1
         headers = {
             "x-ms-request-charge": "1",

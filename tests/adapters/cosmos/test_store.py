@@ -11,7 +11,7 @@ from tests.contracts.samples import CODEC, KINDS, ORDER, key, noted, of, order
 
 from cludale.adapters.cosmos.account import ContainerMissing, Limits
 from cludale.adapters.cosmos.layout import Container
-from cludale.adapters.cosmos.store import CosmosStore
+from cludale.adapters.cosmos.store import UNANSWERED_TRIES, CosmosStore
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import COMMITTED, AlreadyHandled, Commit, Query, Stored, StoreUnavailable, VersionConflict
 
@@ -19,6 +19,8 @@ CONTAINER = Container("orders", [field for kind in KINDS for field in kind.index
 QUICK = Limits(request_seconds=3, throttled_seconds=2)
 HASTY = Limits(request_seconds=0.5)
 LEASE = 0.8
+LONG = 60.0
+"""A lease whose renewals, which are writes, too, get none of the faults that are meant for another write."""
 
 Open = Callable[..., Awaitable[CosmosStore]]
 
@@ -34,9 +36,11 @@ async def open_(double: CosmosDouble) -> AsyncIterator[Open]:
     """Opens a replica; what is still open in the end is closed."""
     async with AsyncExitStack() as stack:
 
-        async def open_one(*, limits: Limits = QUICK, credential: str = KEY) -> CosmosStore:
+        async def open_one(
+            *, limits: Limits = QUICK, credential: str = KEY, lease_seconds: float = LEASE
+        ) -> CosmosStore:
             store = CosmosStore(
-                double.endpoint, credential, CODEC, CONTAINER, database="d", limits=limits, lease_seconds=LEASE
+                double.endpoint, credential, CODEC, CONTAINER, database="d", limits=limits, lease_seconds=lease_seconds
             )
             stack.push_async_callback(store.close)
             await store.start()
@@ -150,6 +154,39 @@ class TestLostAnswers:
         double.lose_answer(kind="replace")
         assert list(await store.commit([of(order("a", 1, b"two"))])) == [COMMITTED]
         assert (await store.get(ORDER, [key("a")]))["a"] == Stored("a", 2, b"two")
+
+    @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+    @pytest.mark.parametrize("kind", ["create", "replace", "batch"])
+    async def test_one_that_was_written_and_answered_with_an_error_is_committed_once_and_no_conflict(
+        self, open_: Open, double: CosmosDouble, kind: str, status: int
+    ) -> None:
+        store = await open_(lease_seconds=LONG)
+        told: list[Outgoing] = []
+        version = 0
+        if kind == "replace":
+            await store.commit([of(order("a"))])
+            version = 1
+        if kind == "batch":
+            store.listen(told.extend)
+        double.belie(1, status, kind=kind)
+        commit = of(order("a", version, b"two"), events=(noted("e"),) if kind == "batch" else ())
+        assert list(await store.commit([commit])) == [COMMITTED]
+        assert double.faults["belied"] == 1
+        assert (await store.get(ORDER, [key("a")]))["a"] == Stored("a", version + 1, b"two")
+        assert ids(told) == (["e"] if kind == "batch" else [])
+
+    @pytest.mark.parametrize("status", [408, 410, 449, 500, 503])
+    @pytest.mark.parametrize("kind", ["create", "replace", "batch"])
+    async def test_the_sdk_sends_a_write_once_whatever_the_answer(
+        self, open_: Open, double: CosmosDouble, kind: str, status: int
+    ) -> None:
+        store = await open_(lease_seconds=LONG)
+        await store.commit([of(order("a"))])
+        commit = {"create": of(order("b")), "replace": of(order("a", 1)), "batch": of(order("b"), order("c"))}[kind]
+        double.refuse(UNANSWERED_TRIES, status, kind=kind)
+        with pytest.raises(StoreUnavailable):
+            await store.commit([commit])
+        assert double.faults["refused"] == UNANSWERED_TRIES, "as often as the store says, and no more"
 
     async def test_one_that_was_not_written_and_not_answered_is_sent_again(
         self, store: CosmosStore, double: CosmosDouble
