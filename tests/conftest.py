@@ -15,7 +15,7 @@ from cludale.services.orders import store as orders
 from cludale.services.payments import store as payments
 from cludale.simulator.memory import Disk, MemoryStore
 
-pytest_plugins = ["tests.parts"]
+pytest_plugins = ["tests.quick", "tests.parts"]
 
 KINDS = (*concerts.KINDS, *orders.KINDS, *payments.KINDS, *dead_letters.KINDS)
 

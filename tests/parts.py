@@ -1,21 +1,25 @@
-"""The real parts of the distributed shape, for tests: PostgreSQL, NATS, … on loopback, in temporary folders.
+"""The real parts that tests need: PostgreSQL, NATS, … on loopback, in temporary folders, and programs such as strace.
 
 A part that is not on this machine leaves its tests out, and the end of the run says so; in CI they fail instead.
+What `make test` runs follows from here, too: what needs no other part than those in QUICK (quick.py).
 """
 
 import asyncio
 import os
 import shutil
+import subprocess
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
 import pytest
+from tests import quick
+from tools.system import WANTED, Wanted
 
 from cludale.compose.roster import SERVICES
-from cludale.local.find import MissingProgram, find
+from cludale.local.find import KNOWN, MissingProgram, cache_folder, find
 from cludale.local.jetstream import Requests, ensure_streams
 from cludale.local.nats import Nats
 from cludale.local.part import Part
@@ -23,30 +27,82 @@ from cludale.local.postgres import Postgres
 from cludale.local.rabbitmq import RabbitMq
 
 LEFT_OUT = "left out: "
+"""How the reason of a skipped test begins that lacks a part."""
+
+QUICK = {"postgres", *(name for name, wanted in WANTED.items() if wanted.is_quick)}
+"""The parts that `make test` brings, or asks root to bring."""
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Part)
 
 
-def need(program: str) -> Path:
-    """The program's file; without it the test is left out, in CI it fails."""
+class Missing(Exception):
+    """A part is not on this machine; the message says what brings it."""
+
+
+def need(part: str) -> Path:
+    """The part's file; without it the test is left out, in CI it fails. `make test` leaves out what is not QUICK.
+
+    A part is one that `cludale up` needs, one of PARTS, or a program that a package of Debian with its name holds.
+    """
+    if quick.is_quick() and part not in QUICK:
+        pytest.skip(f"{quick.LATER}{part}")
     try:
-        return find(program)
-    except MissingProgram as missing:
+        if part in PARTS:
+            return PARTS[part]()
+        return find(part) if part in KNOWN else _of_the_system(part)
+    except (Missing, MissingProgram) as missing:
         if os.environ.get("CI"):
             pytest.fail(str(missing), pytrace=False)
         pytest.skip(f"{LEFT_OUT}{missing}")
 
 
-def need_command(name: str, package: str) -> Path:
-    """The command of the system; without it the test is left out, in CI it fails. `package` is Debian's."""
-    found = shutil.which(name)
-    if found is None:
-        missing = f"{name} is not on this machine: apt-get install {package}"
-        if os.environ.get("CI"):
-            pytest.fail(missing, pytrace=False)
-        pytest.skip(f"{LEFT_OUT}{missing}")
-    return Path(found)
+def _of_the_system(name: str) -> Path:
+    """A file or program that only root can install."""
+    wanted = WANTED.get(name) or Wanted(name, "", is_quick=False, programs=(name,))
+    if not wanted.is_here():
+        raise Missing(f"{name} is not on this machine: apt-get install {wanted.packages}")
+    return wanted.file() or Path(shutil.which(wanted.programs[0]) or wanted.programs[0])
+
+
+def _cached(file: str, target: str) -> Callable[[], Path]:
+    """What a target of make puts into the cache."""
+
+    def search() -> Path:
+        found = cache_folder() / file
+        if not found.exists():
+            raise Missing(f"there is no {found}: make {target}")
+        return found.absolute()
+
+    return search
+
+
+def _cosmos_emulator() -> Path:
+    _of_the_system("cosmos-emulator")
+    return _cached("cosmos-emulator/node_modules", "cosmos-emulator")().parent
+
+
+def _root() -> Path:
+    """Root that may mount; its folder."""
+    if os.geteuid() != 0:
+        raise Missing("only root can carry the Dockerfile out (mount, chroot)")
+    for program in ("unshare", "chroot", "setpriv", "mount"):
+        if shutil.which(program) is None:
+            raise Missing(f"there is no {program} here")
+    tried = subprocess.run(["unshare", "--mount", "true"], capture_output=True, timeout=10, check=False)
+    if tried.returncode != 0:
+        raise Missing("mount namespaces are not allowed here")
+    return Path("/")
+
+
+PARTS: Mapping[str, Callable[[], Path]] = {
+    "cosmos-emulator": _cosmos_emulator,
+    "checkov": _cached("checkov/bin/checkov", "checkov"),
+    "azure-cli": _cached("azure-cli/bin/python", "azure-cli"),
+    "check-jsonschema": _cached("azure-cli/bin/check-jsonschema", "azure-cli"),
+    "root": _root,
+}
+"""Parts that `cludale up` doesn't know and a package of Debian doesn't hold."""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

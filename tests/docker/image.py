@@ -33,22 +33,6 @@ PASSED_ON = (
 DEPENDENCIES = "requirements-distributed.lock"
 
 
-class CannotBuild(Exception):
-    """This machine can't do it."""
-
-
-def check_machine() -> None:
-    """Raises CannotBuild with what is missing."""
-    if os.geteuid() != 0:
-        raise CannotBuild("only root can carry the Dockerfile out (mount, chroot)")
-    for program in ("unshare", "chroot", "setpriv", "mount"):
-        if shutil.which(program) is None:
-            raise CannotBuild(f"there is no {program} here")
-    tried = subprocess.run(["unshare", "--mount", "true"], capture_output=True, timeout=10, check=False)
-    if tried.returncode != 0:
-        raise CannotBuild("mount namespaces are not allowed here")
-
-
 class Image:
     """A root folder, and how to run something in it."""
 

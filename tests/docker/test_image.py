@@ -1,7 +1,6 @@
 """What the Dockerfile makes, made and run here: every service, as nobody, over a root that can't be written to."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -13,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.docker.image import CannotBuild, Image, build, check_machine, started
-from tests.parts import LEFT_OUT
+from tests.docker.image import Image, build, started
+from tests.parts import need
 
 from cludale.compose.roster import SERVICES
+from cludale.local.find import cache_folder
 
 STARTED_SECONDS = 40
 PACKAGES = f"opt/cludale/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
@@ -26,13 +26,8 @@ pytestmark = pytest.mark.timeout(900)  # the first build brings everything that 
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[Image]:
-    try:
-        check_machine()
-    except CannotBuild as missing:
-        if os.environ.get("CI"):
-            pytest.fail(str(missing), pytrace=False)
-        pytest.skip(f"{LEFT_OUT}{missing}")
-    kept = Path(os.environ.get("CLUDALE_CACHE") or ".cache").resolve() / "image"
+    need("root")
+    kept = cache_folder().resolve() / "image"
     kept.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=kept))
     work.chmod(0o755)

@@ -1,12 +1,12 @@
 """How much is done, from which seed, what it gave, and whether the faults that were meant really happened.
 
-`make test` does a little of everything. RELIABILITY_SCALE=slow runs what is marked slow as well, and
-RELIABILITY_SCALE=full does all of it in the counts that docs/reliability.md reports. RELIABILITY_SEED is the
+`make test` does a little of everything. RELIABILITY_SCALE=slow, as in `make test-all`, runs what is marked slow as
+well, and RELIABILITY_SCALE=full does all of it in the counts that docs/reliability.md reports. RELIABILITY_SEED is the
 seed of all that is random, and RELIABILITY_FIGURES a file that gets what was measured, a JSON object a line.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,8 @@ from tests.faults.experiment import Faults, Figures, Scale
 HERE = Path(__file__).parent
 FULL_SECONDS = 3 * 3600
 """A test in full counts may take that long."""
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes long; runs only with RELIABILITY_SCALE=slow or full")
+IS_WHOLE = pytest.StashKey[bool]()
+"""Of a test that came to its end."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -50,11 +48,20 @@ def figures() -> Figures:
     return Figures(Path(path) if path else None)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    came_of_it = yield
+    item.stash[IS_WHOLE] = True
+    return came_of_it
+
+
 @pytest.fixture
-def faults(figures: Figures) -> Iterator[Faults]:
-    """Count the faults here: one that was meant and never came fails the test."""
+def faults(figures: Figures, request: pytest.FixtureRequest) -> Iterator[Faults]:
+    """Count the faults here: one that was meant and never came fails the test, if the test came to its end."""
     counted = Faults(figures.say)
     yield counted
+    if not request.node.stash.get(IS_WHOLE, False):
+        return  # left out for want of a part, or failed: what never happened then says nothing more
     for name, times in counted.fired.items():
         figures.row("faults", fault=name, fired=times)
     silent = [name for name, times in counted.fired.items() if not times]

@@ -4,7 +4,6 @@ Holds end early or late, and nothing else may come of it: seats are never had tw
 What waits and times out goes by the monotonic clock, which no one can set, so that one is left alone here, too.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,11 +13,11 @@ from random import Random
 from threading import Event, Thread
 from time import monotonic
 
-import pytest
 from tests.faults.crowd import Crowd
 from tests.faults.experiment import Faults, Figures, Scale
 from tests.faults.judging import events, lost, rows, safe, settled
 from tests.faults.victims import HASTE, eventually, stopped, victim
+from tests.parts import need
 from tests.served import Served
 
 HOLD_SECONDS = float(HASTE["CLUDALE_HOLD_SECONDS"])
@@ -26,24 +25,17 @@ FURTHEST_SECONDS = 20
 SKEW = timedelta(seconds=2 * FURTHEST_SECONDS + 1)
 BETWEEN_JUMPS_SECONDS = 1.3
 """libfaketime looks once a second; each time would make the server ten times as slow."""
-LIBRARIES = (Path("/usr/lib"), Path("/usr/local/lib"), Path("/lib"))
 
 
 def faketime(offset: Path) -> Sequence[str]:
     """The command that goes before the server's to have its clock be off by what `offset` says, for `victim`."""
-    for folder in LIBRARIES:
-        for library in (*folder.glob("*/faketime/libfaketimeMT.so.1"), *folder.glob("faketime/libfaketimeMT.so.1")):
-            return (
-                "env",
-                f"LD_PRELOAD={library}",
-                f"FAKETIME_TIMESTAMP_FILE={offset}",
-                "FAKETIME_CACHE_DURATION=1",
-                "FAKETIME_DONT_FAKE_MONOTONIC=1",
-            )
-    missing = "libfaketime is missing, so nothing is known of clocks that jump: apt install libfaketime"
-    if os.environ.get("CI"):
-        pytest.fail(missing)
-    pytest.skip(missing)
+    return (
+        "env",
+        f"LD_PRELOAD={need('libfaketime')}",
+        f"FAKETIME_TIMESTAMP_FILE={offset}",
+        "FAKETIME_CACHE_DURATION=1",
+        "FAKETIME_DONT_FAKE_MONOTONIC=1",
+    )
 
 
 class MachineClock:

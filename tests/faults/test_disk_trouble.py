@@ -18,6 +18,7 @@ from tests.faults.experiment import Faults, Figures, Scale
 from tests.faults.judging import lost, safe, settled
 from tests.faults.ordeal import Ordeal
 from tests.faults.victims import dead, eventually, stopped, strace, victim
+from tests.parts import LEFT_OUT
 from tests.served import Served
 
 KILLED, CANNOT_START = -signal.SIGKILL, 2
@@ -58,7 +59,7 @@ def small_disk(at: Path, *, mebibytes: int) -> Iterator[None]:
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     if mounting.returncode:
-        pytest.skip(f"no small disk can be mounted here ({mounting.stderr.strip()}); the next test needs none")
+        pytest.skip(f"{LEFT_OUT}no small disk can be mounted here: {mounting.stderr.strip()}")
     try:
         yield
     finally:

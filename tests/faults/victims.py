@@ -1,7 +1,5 @@
 """A server that is about to be hurt: started as `cludale serve`, or under something that will hurt it."""
 
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +9,7 @@ from pathlib import Path
 from threading import Timer
 from time import monotonic, sleep
 
-import pytest
+from tests.parts import need
 from tests.served import Served, environment
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -105,16 +103,12 @@ def doomed(point: str, turn: int, record: Path) -> Sequence[str]:
 
 
 def strace(log: Path, *, calls: str, inject: str, paths: Sequence[Path] = ()) -> Sequence[str]:
-    """The command that goes before the server's to have system calls fail, for `victim`. Skips where there is none."""
-    if shutil.which("strace") is None:
-        missing = "strace is missing, so nothing is known of failing writes and syncs: apt install strace"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
+    """The command that goes before the server's to have system calls fail, for `victim`."""
+    program = need("strace")
     of_paths = [part for path in paths for part in ("-P", str(path))]
     # -D: the server is our child, strace watches from the side. --seccomp-bpf would drop the signals that are injected.
     return (
-        *("strace", "-D", "-f", "-qq", "-o", str(log)),
+        *(str(program), "-D", "-f", "-qq", "-o", str(log)),
         *("-e", f"trace={calls}", "-e", f"inject={inject}", *of_paths),
     )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.gateway.conftest import Real
-from tests.parts import need_command
+from tests.parts import need
 
 ORDER = '{"concertId":"the-concert","userId":"me","quantity":1}'
 WAYS = ["server", "gateway"]
@@ -13,7 +13,7 @@ WAYS = ["server", "gateway"]
 
 @pytest.mark.parametrize("way", WAYS)
 def test_javas_http_client_places_orders(real: Real, way: str) -> None:
-    java = need_command("java", "default-jdk-headless")
+    java = need("java")
     program = Path(__file__).with_name("Orders.java")
     url = getattr(real, way).url
     ran = subprocess.run([java, program, url, ORDER], capture_output=True, text=True, timeout=120, check=False)
@@ -27,7 +27,7 @@ def test_javas_http_client_places_orders(real: Real, way: str) -> None:
 def test_curl_that_offers_http2_places_orders_over_one_connection(
     real: Real, tmp_path: Path, way: str, options: list[str]
 ) -> None:
-    curl = need_command("curl", "curl")
+    curl = need("curl")
     url = getattr(real, way).url
     body = tmp_path / "order.json"
     body.write_text(ORDER)

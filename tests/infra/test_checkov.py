@@ -1,7 +1,6 @@
 """checkov finds nothing in the infrastructure's files, has read them all, and every suppression says why."""
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -10,21 +9,15 @@ from typing import Any
 
 import pytest
 from tests.infra.templates import INFRA
-from tests.parts import LEFT_OUT
+from tests.parts import need
 
 SUPPRESSION = re.compile(r"//\s*checkov:skip=(?P<policy>\w+)(?::(?P<reason>.*))?")
 
 
 @pytest.fixture(scope="module")
 def checkov() -> Path:
-    """The program; without it the test is left out, in CI it fails."""
-    program = Path(os.environ.get("CLUDALE_CACHE") or ".cache") / "checkov/bin/checkov"
-    if not program.exists():
-        missing = "checkov is not installed: make checkov"
-        if os.environ.get("CI"):
-            pytest.fail(missing, pytrace=False)
-        pytest.skip(f"{LEFT_OUT}{missing}")
-    return program.resolve()
+    """The program."""
+    return need("checkov")
 
 
 def run(checkov: Path, folder: Path) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.parts import LEFT_OUT
+from tests.parts import need
 from tests.release.azure import NAMES, NEW, Azure, azure
 from tests.release.pipeline import az_lines, scripts
 
@@ -24,14 +24,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def python() -> Path:
     """The Python that has azure-cli."""
-    cache = Path(os.environ.get("CLUDALE_CACHE") or ROOT / ".cache")
-    program = cache / "azure-cli/bin/python"
-    if not program.exists():
-        missing = "azure-cli is not installed: make azure-cli"
-        if os.environ.get("CI"):
-            pytest.fail(missing, pytrace=False)
-        pytest.skip(f"{LEFT_OUT}{missing}")
-    return program
+    return need("azure-cli")
 
 
 def parsed(python: Path, lines: list[list[str]]) -> list[tuple[str, bool, str]]:

@@ -1,16 +1,13 @@
 """azure-pipelines.yml: valid, in the right order, and it only calls what there is."""
 
-import os
 import re
 import subprocess
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import pytest
 import typer.main
 from tests.infra.templates import deployed
-from tests.parts import LEFT_OUT
+from tests.parts import need
 from tests.release.pipeline import FILE, az_lines, document, release_lines, scripts
 
 from cludale.cli import app
@@ -19,13 +16,7 @@ ROOT = FILE.parent
 
 
 def test_the_schema_of_azure_pipelines_holds() -> None:
-    cache = Path(os.environ.get("CLUDALE_CACHE") or ROOT / ".cache")
-    program = cache / "azure-cli/bin/check-jsonschema"
-    if not program.exists():
-        missing = "check-jsonschema is not installed: make azure-cli"
-        if os.environ.get("CI"):
-            pytest.fail(missing, pytrace=False)
-        pytest.skip(f"{LEFT_OUT}{missing}")
+    program = need("check-jsonschema")
     options = ["--builtin-schema", "vendor.azure-pipelines", "--data-transform", "azure-pipelines"]
     done = subprocess.run(
         [program, *options, "--regex-variant", "nonunicode", FILE],

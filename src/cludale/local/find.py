@@ -41,6 +41,10 @@ _SOURCES = {
 }
 
 
+KNOWN = frozenset(_SOURCES)
+"""The programs that `find` can be asked for."""
+
+
 class MissingProgram(Exception):
     """A program that the distributed shape needs is not on this machine; the message says how it gets here."""
 
