@@ -84,8 +84,8 @@ class Account:
         self._credential = credential
         policy = ConnectionPolicy()
         policy.RetryOptions = RetryOptions(max_retry_attempt_count=0)  # as an argument of the client's, 0 means 9
-        # Or the SDK sends a write again 0.5 s after a 503, in the same region if there is no other. One that was done all
-        # the same then looks like a conflict with somebody else; the store sends it again itself, and knows its own.
+        # With it the SDK sends a write again 0.5 s after a 503, and one that was done all the same then looks like a
+        # conflict with somebody else. The store sends it again by itself, and knows its own.
         policy.EnableEndpointDiscovery = False
         client = self._client = CosmosClient(
             endpoint,
