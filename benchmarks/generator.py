@@ -8,6 +8,7 @@ import gc
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from uuid import uuid4
 
 import msgspec
 import uvloop
@@ -33,6 +34,8 @@ class Orders(Task, frozen=True, kw_only=True):
     """One ticket each: `POST /orders`."""
 
     concert_id: str
+    with_keys: bool = True
+    """Has each an `Idempotency-Key` of its own, as clients are told to send?"""
 
 
 class Reservations(Task, frozen=True, kw_only=True):
@@ -125,9 +128,10 @@ def _requests(task: Orders | Reservations | Signs) -> Iterator[bytes]:
             yield request
     else:
         wish = msgspec.json.encode({"concertId": task.concert_id, "userId": "buyer-########", "quantity": 1})
-        before, _, after = target.request("POST", "/orders", wish).partition(b"########")
+        headers = {"idempotency-key": f"{str(uuid4())[:-8]}########"} if task.with_keys else {}
+        template = target.request("POST", "/orders", wish, headers)
         for buyer in range(task.count):
-            yield b"%s%08d%s" % (before, buyer, after)
+            yield template.replace(b"########", b"%08d" % buyer)
 
 
 def main() -> None:

@@ -78,11 +78,15 @@ class Wrong(Exception):
     """The server's counts are not what was sent: there is nothing to measure."""
 
 
-def orders(server: Server, *, count: int, connections: int) -> Measured:
-    """Complete orders at one hot concert, from `POST /orders` until the last is Paid, notified and audited."""
+def orders(server: Server, *, count: int, connections: int, with_keys: bool = True) -> Measured:
+    """Complete orders at one hot concert, from `POST /orders` until the last is Paid, notified and audited.
+
+    Each is sent with an `Idempotency-Key`, unless without keys.
+    """
     concert_id = server.put_on_concert(count)
-    task = Orders(url=server.url, count=count, connections=connections, concert_id=concert_id)
-    measured = _measure(server, f"orders at {connections}", task, events_each=len(HAPPY))
+    task = Orders(url=server.url, count=count, connections=connections, concert_id=concert_id, with_keys=with_keys)
+    what = f"orders at {connections}" if with_keys else f"no key, at {connections}"
+    measured = _measure(server, what, task, events_each=len(HAPPY))
     check_orders(server, concert_id, measured.succeeded)
     return measured
 

@@ -2,6 +2,7 @@
 
     python -m benchmarks --runs 5 --orders 10000 --connections 64 256
 
+Each order is sent with an `Idempotency-Key`, as clients are told to; beside that stands what it is without one.
 Every run is a fresh server with an empty store, in which everything is measured once, each time in another order:
 machines are noisy, so what is compared is measured side by side, and medians count.
 """
@@ -52,15 +53,16 @@ class Spread(msgspec.Struct, frozen=True):
     max: float
 
 
-def steps(*, count: int, connections: Sequence[int]) -> list[Step]:
-    """Orders at each number of connections; reservations and signs of life at the first."""
+def steps(*, count: int, connections: Sequence[int], with_keys: bool) -> list[Step]:
+    """Orders with and without a key at each number of connections; reservations and signs of life at the first."""
 
-    def orders_at(number: int) -> Callable[[Server], Measured]:
-        return lambda server: measure.orders(server, count=count, connections=number)
+    def orders_at(number: int, *, with_keys: bool) -> Callable[[Server], Measured]:
+        return lambda server: measure.orders(server, count=count, connections=number, with_keys=with_keys)
 
     first = connections[0]
     return [
-        *(Step(f"orders at {number}", orders_at(number)) for number in connections),
+        *(Step(f"orders at {number}", orders_at(number, with_keys=True)) for number in connections if with_keys),
+        *(Step(f"no key, at {number}", orders_at(number, with_keys=False)) for number in connections),
         Step(
             f"reservations at {first}",
             lambda server: measure.reservations(server, count=count, connections=first),
@@ -168,9 +170,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="how often everything is measured (5)")
     parser.add_argument("--orders", type=int, default=10_000, help="orders, and reservations, in each run (10000)")
     parser.add_argument("--connections", type=int, nargs="+", default=[64, 256], help="at once (64 256)")
+    parser.add_argument("--without-keys", action="store_true", help="orders without an Idempotency-Key only")
     options = parser.parse_args()
     console = Console()
-    todo = steps(count=options.orders, connections=options.connections)
+    todo = steps(count=options.orders, connections=options.connections, with_keys=not options.without_keys)
+    if not options.without_keys:
+        console.print("Each order has an Idempotency-Key; beside that, the same without a key.")
     provenance, facts = machine.provenance("benchmarks", sys.argv[1:]), machine.facts()
     runs = run_all(todo, runs=options.runs, console=console)
     summary = summed_up([step.name for step in todo], runs)

@@ -37,6 +37,7 @@ class Double:
         self.concert: dict[str, Any] = {}
         self.sold = 0
         self.wishes: list[dict[str, Any]] = []
+        self.keys: list[bytes | None] = []
         self.orders: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
         self.audit_asked = 0
@@ -69,6 +70,7 @@ class Double:
         self, method: str, path: str, asked: dict[str, str], body: bytes, headers: dict[bytes, bytes]
     ) -> tuple[int, Any]:
         if (method, path) == ("POST", "/orders"):
+            self.keys.append(headers.get(b"idempotency-key"))
             return self.place(json.loads(body))
         public = method == "GET" and path.startswith("/concerts")
         if not public and headers.get(b"authorization") != f"Bearer {KEY}".encode():

@@ -52,6 +52,15 @@ def test_a_rehearsal_that_goes_well_ends_with_zero_and_shows_what_was_found() ->
         assert line in result.output
 
 
+def test_it_says_whether_orders_have_a_key() -> None:
+    for options, beginning, end in (((), "with", "yes"), (("--without-keys",), "without", "no")):
+        with in_a_thread(Double()) as url:
+            result = command("--url", url, "--seats", "5", "--buyers", "5", *options)
+        assert f"each order {beginning} an Idempotency-Key." in result.output
+        (line,) = [line for line in result.output.splitlines() if "with an Idempotency-Key " in line]
+        assert end in line.split()
+
+
 def test_json_is_all_that_json_prints() -> None:
     with in_a_thread(Double()) as url:
         result = command("--url", url, "--seats", "20", "--buyers", "60", "--json", "--payment-method", "card-ok=2")

@@ -1,6 +1,7 @@
 """A rehearsal finds out whether a platform keeps its promises: held against a double that can break each of them."""
 
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -47,6 +48,23 @@ async def test_buyers_want_as_many_tickets_and_pay_as_the_plan_says() -> None:
     declined = sum(wish["paymentMethod"] == "card-declined" for wish in double.wishes)
     assert 10 < declined < 50
     assert outcome.orders == {"Cancelled": declined, "Paid": 120 - declined}
+
+
+async def test_each_order_has_an_idempotency_key_of_its_own_and_no_two_rehearsals_share_one() -> None:
+    double = Double()
+    for _ in range(2):
+        outcome = await rehearsed(double)
+        assert outcome.with_keys
+    keys = [key for key in double.keys if key is not None]
+    assert len(set(keys)) == len(keys) == 240
+    assert {len(str(UUID(key.decode()))) for key in keys} == {36}
+
+
+async def test_orders_without_a_key_can_be_had() -> None:
+    double = Double()
+    outcome = await rehearsed(double, with_keys=False)
+    assert not outcome.with_keys
+    assert set(double.keys) == {None}
 
 
 async def test_buyers_come_at_the_rate_of_the_plan() -> None:

@@ -39,6 +39,9 @@ def rehearse(
         list[str] | None,
         typer.Option(help=f"{', '.join(METHODS)}; for a mix give several: card-ok=9."),
     ] = None,
+    without_keys: Annotated[
+        bool, typer.Option("--without-keys", help="Send the orders without an Idempotency-Key, which each has else.")
+    ] = False,
     url: Annotated[
         str | None,
         typer.Option(envvar="CLUDALE_URL", help="The server; without it the one that the settings tell of."),
@@ -72,6 +75,7 @@ def rehearse(
             section=section,
             most_tickets=most_tickets,
             payment_methods=_methods(payment_method or ["card-ok"]),
+            with_keys=not without_keys,
             timeout_seconds=timeout,
             settle_seconds=settle,
             seed=seed,

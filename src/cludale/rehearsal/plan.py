@@ -29,6 +29,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Each buyer wants 1 to so many tickets."""
     payment_methods: dict[str, int] = msgspec.field(default_factory=lambda: {"card-ok": 1})
     """How buyers pay, with the weight of each method."""
+    with_keys: bool = True
+    """Each order is sent with an `Idempotency-Key` of its own, as clients are told to."""
     timeout_seconds: float = 10.0
     """How long a buyer waits for an answer."""
     settle_seconds: float = 120.0
@@ -58,6 +60,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What came of a rehearsal."""
 
     concert_id: str
+    with_keys: bool
+    """Was each order sent with an `Idempotency-Key`?"""
     buyers: int
     """How many came: fewer than planned if the rehearsal was interrupted."""
     accepted: int

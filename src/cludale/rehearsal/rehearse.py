@@ -7,6 +7,7 @@ from random import Random
 from secrets import token_hex
 from time import perf_counter
 from typing import Final, NamedTuple
+from uuid import uuid4
 
 import msgspec
 
@@ -51,7 +52,7 @@ async def rehearse(plan: Plan, report: Reporter) -> Outcome:
         await _sell(load, crowd, report)
         settled_at = await _settle(plan, organizer, concert.id, len(crowd.accepted), report)
         found = await _look(plan, organizer, concert.id, report)
-        return _outcome(load.tally, crowd, settled_at, found)
+        return _outcome(plan, load.tally, crowd, settled_at, found)
 
 
 class _Crowd:
@@ -107,23 +108,22 @@ async def _open(plan: Plan, organizer: Organizer) -> Concert:
 
 
 def _requests(plan: Plan, target: Target, concert_id: str) -> Iterator[bytes]:
-    """Each buyer's request. All that a wish can vary in is encoded once."""
+    """Each buyer's request. All that a wish can vary in is encoded once, and the buyer's number put in."""
     random = Random(plan.seed)  # noqa: S311 - not for secrets
-    kinds: dict[tuple[str, int], tuple[bytes, bytes]] = {}
+    kinds: dict[tuple[str, int], bytes] = {}
     mark = "buyer-########"
+    # A UUID for each buyer but in its last digits, which count, so that no two rehearsals share a key.
+    headers = plan.headers | ({"idempotency-key": f"{str(uuid4())[:-8]}########"} if plan.with_keys else {})
     for method in plan.payment_methods:
         for quantity in range(1, plan.most_tickets + 1):
             wish: dict[str, object] = {"concertId": concert_id, "userId": mark, "quantity": quantity}
             wish |= {"paymentMethod": method} | ({"section": plan.section} if plan.section is not None else {})
-            request = target.request("POST", "/orders", msgspec.json.encode(wish), plan.headers)
-            before, _, after = request.partition(mark.encode())
-            kinds[method, quantity] = before, after
+            kinds[method, quantity] = target.request("POST", "/orders", msgspec.json.encode(wish), headers)
     methods, weights = list(plan.payment_methods), list(plan.payment_methods.values())
     for buyer in range(plan.buyers):
         method = methods[0] if len(methods) == 1 else random.choices(methods, weights)[0]
         quantity = 1 if plan.most_tickets == 1 else random.randint(1, plan.most_tickets)
-        before, after = kinds[method, quantity]
-        yield b"%sbuyer-%08d%s" % (before, buyer, after)
+        yield kinds[method, quantity].replace(b"########", b"%08d" % buyer)
 
 
 async def _sell(load: Load, crowd: _Crowd, report: Reporter) -> None:
@@ -172,7 +172,7 @@ async def _look(plan: Plan, organizer: Organizer, concert_id: str, report: Repor
     return _Found(await organizer.concert(concert_id), orders, events, chain)
 
 
-def _outcome(tally: Tally, crowd: _Crowd, settled_at: float | None, found: _Found) -> Outcome:
+def _outcome(plan: Plan, tally: Tally, crowd: _Crowd, settled_at: float | None, found: _Found) -> Outcome:
     understood = {*_ACCEPTED, _REFUSED, *_TURNED_AWAY}
     errors = {f"status {status}": count for status, count in tally.statuses.items() if status not in understood}
     errors |= dict(sorted(tally.errors.items()))
@@ -185,6 +185,7 @@ def _outcome(tally: Tally, crowd: _Crowd, settled_at: float | None, found: _Foun
     settled_seconds = None if settled_at is None else settled_at - tally.began
     return Outcome(
         concert_id=found.concert.id,
+        with_keys=plan.with_keys,
         buyers=buyers,
         accepted=len(crowd.accepted),
         refused=dict(sorted(crowd.refused.items())),

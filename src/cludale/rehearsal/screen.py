@@ -44,7 +44,8 @@ class Screen:
         """Says what begins."""
         come = f"{plan.rate:g} a second" if plan.rate is not None else "as fast as they are served"
         self._console.print(
-            f"On sale: [bold]{concert_id}[/] at {plan.url}. {plan.buyers} buyers, {come}, {plan.connections} at once."
+            f"On sale: [bold]{concert_id}[/] at {plan.url}. {plan.buyers} buyers, {come}, {plan.connections} at once, "
+            f"each order {'with' if plan.with_keys else 'without'} an Idempotency-Key."
         )
         self._buyers = self._progress.add_task("buyers", total=plan.buyers, details="")
 
@@ -98,6 +99,7 @@ def _summary(outcome: Outcome) -> list[tuple[str, str]]:
         ("buyers", str(outcome.buyers)),
         ("seats sold", str(outcome.seats_sold)),
         ("orders accepted", str(outcome.accepted)),
+        ("with an Idempotency-Key", "yes" if outcome.with_keys else "no"),
         *((f"refused, {name}", str(count)) for name, count in outcome.refused.items()),
         ("asked to come back", str(outcome.turned_away)),
         ("errors", str(sum(outcome.errors.values()))),
