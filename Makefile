@@ -45,6 +45,7 @@ test-all: all-system ## Check everything: that, sidecars and brokers, crashes, d
 	@$(MAKE) --no-print-directory -j 2 $(VENV)/.checks parts $(CHECKOV) $(AZURE_CLI)
 	RELIABILITY_SCALE=slow $(BIN)/pytest --rest --durations=12 $(PYTEST_ARGS)
 	JOURNEYS_SHAPE=nats $(BIN)/pytest tests/journeys $(PYTEST_ARGS)
+	JOURNEYS_SHAPE=nats JOURNEYS_STORE=state $(BIN)/pytest tests/journeys/test_auditing.py $(PYTEST_ARGS)
 	JOURNEYS_SHAPE=rabbitmq $(BIN)/pytest tests/journeys/test_buying.py $(PYTEST_ARGS)
 	JOURNEYS_STORE=cosmos $(BIN)/pytest $(foreach journey,buying cancelling paying keys,tests/journeys/test_$(journey).py) $(PYTEST_ARGS)
 

@@ -143,3 +143,9 @@ def test_what_can_t_be_checked_is_said(database_url: str, copy: str) -> None:
     assert result.exit_code == 2
     assert "could not be checked" in result.output
     assert "secret" not in result.output
+
+
+def test_a_database_without_the_audit_log_is_not_called_broken(settled: tuple[str, Client], copy: str) -> None:
+    execute(copy, "DROP TABLE cludale.audit_event CASCADE")
+    with pytest.raises(Unopenable, match=r"the audit log is not in the database.*CLUDALE_AUDIT_STATE"):
+        look(copy, settled[1])

@@ -27,3 +27,15 @@ async def test_secrets_fill_what_is_not_set(tmp_path: Path) -> None:
     assert found.token_key == "from-the-store"
     assert found.organizer_key == "organizer"
     assert not any(path.endswith("/organizer-key") for path, _ in store.requests)
+
+
+async def test_audit_over_a_state_store_asks_for_no_database(tmp_path: Path) -> None:
+    def answer(path: str, _: bytes) -> tuple[int, bytes]:
+        return (200, b'{"database-url":"postgresql://a:b@c/d"}') if path.endswith("/database-url") else (204, b"")
+
+    async with SidecarDouble(answer).listening() as store:
+        found = await with_secrets(
+            settings(tmp_path, secrets="secrets", audit_state="state", dapr=True, dapr_http_port=store.port)
+        )
+    assert found.database_url is None
+    assert found.audit_state == "state"

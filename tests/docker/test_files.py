@@ -162,6 +162,14 @@ def test_compose_gives_keys_and_passwords_to_the_sidecars_and_services_ask_for_t
     assert {"database-url", "organizer-key"} <= set(sidecar["environment"]) & set(ALLOWED_SECRETS)
 
 
+def test_compose_leaves_it_to_a_setting_whether_audit_keeps_its_log_in_the_state_store() -> None:
+    told = {name: each.get("environment", {}) for name, each in COMPOSE["services"].items() if name in SERVICES}
+    assert [name for name, each in told.items() if "CLUDALE_AUDIT_STATE" in each] == ["audit"]
+    assert told["audit"]["CLUDALE_AUDIT_STATE"] == "${CLUDALE_AUDIT_STATE:-}", "unset: a schema of its own"
+    assert components("common")["state"]["scopes"] == ["audit"]
+    assert "state-url" in COMPOSE["services"]["audit-sidecar"]["environment"]
+
+
 def test_compose_has_the_gateway_before_all_services_and_nothing_else_outside() -> None:
     services = COMPOSE["services"]
     assert [name for name, each in services.items() if "ports" in each] == ["gateway"]

@@ -1,5 +1,6 @@
 """Where the servers of the journeys keep everything: in a file each, or with JOURNEYS_STORE=cosmos in a double.
 
+With JOURNEYS_STORE=state audit keeps its log in its sidecar's state store (JOURNEYS_SHAPE=nats or =rabbitmq only).
 The double runs in a process of its own for as long as the tests do, and each data folder has a database there.
 """
 
@@ -10,6 +11,8 @@ import sys
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
+
+from cludale.local.deployment import STATE_STORE
 
 
 def store_settings(folder: Path) -> dict[str, str]:
@@ -25,8 +28,10 @@ def store_settings(folder: Path) -> dict[str, str]:
                 "CLUDALE_COSMOS_KEY": KEY,
                 "CLUDALE_COSMOS_DATABASE": blake2b(str(folder).encode(), digest_size=8).hexdigest(),
             }
+        case "state":
+            return {"CLUDALE_AUDIT_STATE": STATE_STORE}
         case other:
-            raise ValueError(f"JOURNEYS_STORE={other!r}: sqlite or cosmos is wanted")
+            raise ValueError(f"JOURNEYS_STORE={other!r}: sqlite, cosmos or state is wanted")
 
 
 @cache

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import yaml  # type: ignore[import-untyped] # it has no types of its own
 from tests.parts import need
 
 from cludale.adapters.postgres.store import LOOKUP_LINES, QUERY_LINES
 from cludale.compose.roster import SERVICES
-from cludale.local.daprd import Broker
+from cludale.local.daprd import COMPONENTS, Broker
 from cludale.local.deployment import (
     CONNECTIONS_BESIDES,
     MAX_REPLICAS,
+    STATE_STORE,
     Deployment,
     NotDistributed,
     UnusableReplicas,
@@ -67,12 +69,25 @@ def test_a_service_ends_by_itself_however_long_it_may_take(tmp_path: Path) -> No
     [
         (Settings(database_url="postgresql://a:b@c/d"), "CLUDALE_DATABASE_URL"),
         (Settings(cosmos_endpoint="https://a"), "CLUDALE_COSMOS_ENDPOINT"),
-        (Settings(audit_state="state"), "CLUDALE_AUDIT_STATE"),
     ],
 )
 def test_a_store_of_ones_own_is_refused(tmp_path: Path, settings: Settings, variable: str) -> None:
     with pytest.raises(NotDistributed, match=f"{variable} is set.* unset it"):
         laid_out(tmp_path, settings)
+
+
+def test_audits_state_store_is_audits_alone_and_one_that_the_sidecars_have(tmp_path: Path) -> None:
+    deployment = laid_out(tmp_path, Settings(audit_state=STATE_STORE))
+    told = {each.service.service: each.service.launch().environment for each in deployment.replicas}
+    assert {service for service, each in told.items() if each["CLUDALE_AUDIT_STATE"]} == {"audit"}
+    component = yaml.safe_load((COMPONENTS / "common" / "state.yaml").read_text())
+    assert told["audit"]["CLUDALE_AUDIT_STATE"] == component["metadata"]["name"]
+    assert component["scopes"] == ["audit"]
+
+
+def test_a_state_store_that_no_sidecar_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotDistributed, match=r"CLUDALE_AUDIT_STATE=redis: .* one state store, 'state'"):
+        laid_out(tmp_path, Settings(audit_state="redis"))
 
 
 def test_the_database_takes_as_many_connections_as_all_replicas_may_want(tmp_path: Path) -> None:

@@ -64,6 +64,11 @@ class Database:
         self._schemas = sorted(each for each in schemas if all((each, table) in self._tables for table in _OWN))
         if not self._schemas:
             raise Unopenable("there is no store of Cludale's in the database")
+        if not any(self._places(_TABLES[Kind.AUDIT_ENTRY])):
+            raise Unopenable(
+                "the audit log is not in the database; with CLUDALE_AUDIT_STATE it is in a Dapr state store, which "
+                "can't be read from here, and without it nothing can be judged"
+            )
         for schema in self._schemas:
             (version,) = next(self._select(f'SELECT max(number) FROM "{schema}".migration'))  # noqa: S608 - the server's
             if version != _SCHEMA_VERSION:

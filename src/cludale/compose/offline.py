@@ -9,8 +9,9 @@ from cludale.adapters.system.clock import SystemClock
 from cludale.compose.needs import without_asyncpg
 from cludale.compose.roster import KINDS
 from cludale.kernel.wire import Codec
-from cludale.ports.records import Key, Kind, Page, Query, Records, Stored
+from cludale.ports.records import Key, Kind, Page, Query, Records, SchemaRefused, Stored
 from cludale.runtime.replay import Replay
+from cludale.services.audit import store as audit
 from cludale.services.audit.service import Audit
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.concerts.replay import ConcertsReplay
@@ -41,14 +42,24 @@ class Reader(Protocol):
 
 
 async def store_to_read(where: Path | str) -> Reader:
-    """The existing store in this file, or in the PostgreSQL database at this address: for a tool, beside servers."""
+    """The existing store in this file, or in the PostgreSQL database at this address: for a tool, beside servers.
+
+    Raises SchemaRefused for a database without the audit log, which may be in a state store.
+    """
     if isinstance(where, Path):
         return open_readonly(where, KINDS)
     try:
         from cludale.adapters.postgres import PostgresReader  # noqa: PLC0415 - only this shape needs asyncpg
     except ModuleNotFoundError as missing:
         raise without_asyncpg(missing) from missing
-    return await PostgresReader.open(where, KINDS)
+    reader = await PostgresReader.open(where, KINDS)
+    if not reader.has(audit.ENTRY):
+        await reader.close()
+        raise SchemaRefused(
+            "the audit log is not in this database; with CLUDALE_AUDIT_STATE it is in a Dapr state store, which the "
+            "running audit alone reads: GET /audit/verify"
+        )
+    return reader
 
 
 def audit_over(records: Records) -> Audit:

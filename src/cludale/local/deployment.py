@@ -22,7 +22,9 @@ CONNECTIONS_BESIDES = 20
 """For tools, and what the database keeps for itself."""
 STOP_SECONDS_MORE = 10
 """What a service gets beyond CLUDALE_SHUTDOWN_SECONDS to end by itself before it is ended."""
-_OWN_STORES = ("database_url", "cosmos_endpoint", "audit_state")
+STATE_STORE = "state"
+"""What the component of audit's state store is called (docker/components/common/state.yaml)."""
+_OWN_STORES = ("database_url", "cosmos_endpoint")
 
 
 class UnusableReplicas(ValueError):
@@ -131,6 +133,7 @@ class Deployment:
             "CLUDALE_DATA_DIR": str(self.folder),
             "CLUDALE_SECRETS": "secrets",
             "CLUDALE_DATABASE_URL": "",
+            "CLUDALE_AUDIT_STATE": (self.settings.audit_state or "") if service == "audit" else "",
             "CLUDALE_ORGANIZER_KEY": "",
             "CLUDALE_TOKEN_KEY": "",
             # the first start of one process puts the demo concerts on, not that of each
@@ -142,13 +145,18 @@ class Deployment:
 
 
 def _check(settings: Settings) -> None:
-    """Everything is kept in a PostgreSQL of this machine's own. Raises NotDistributed."""
+    """Everything is kept in a PostgreSQL of this machine's own, directly or by a sidecar. Raises NotDistributed."""
     for field in _OWN_STORES:
         if getattr(settings, field) is not None:
             raise NotDistributed(
                 f"CLUDALE_{field.upper()} is set, and `cludale up --distributed` keeps everything in a PostgreSQL that "
                 "it starts itself: unset it, or start the services one by one (`cludale serve SERVICE`)"
             )
+    if settings.audit_state not in (None, STATE_STORE):
+        raise NotDistributed(
+            f"CLUDALE_AUDIT_STATE={settings.audit_state}: the sidecars that `cludale up --distributed` starts have one "
+            f"state store, {STATE_STORE!r}"
+        )
 
 
 def replicas_from(wishes: list[str]) -> dict[str, int]:

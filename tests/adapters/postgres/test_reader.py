@@ -1,5 +1,6 @@
 """Tools that read a database: the audit's commands beside a real server, whether services share a schema or not."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,17 @@ async def test_kinds_are_found_in_the_schemas_of_their_services(database_url: st
 async def test_a_database_without_a_store_says_so(database_url: str) -> None:
     with pytest.raises(SchemaRefused, match="no store"):
         await PostgresReader.open(database_url, KINDS)
+
+
+async def test_a_database_without_the_audit_log_says_so_instead_of_an_empty_chain(database_url: str) -> None:
+    store = await PostgresStore.open(database_url, (ORDER,), CODEC, schema="orders")
+    await store.close()
+    for command in ("verify", "replay"):
+        result = await asyncio.to_thread(
+            CliRunner().invoke, app, ["audit", command], env={"CLUDALE_DATABASE_URL": database_url}
+        )
+        assert result.exit_code == 2
+        assert "the audit log is not in this database" in " ".join(result.output.split())
 
 
 def test_a_database_that_is_not_there_is_said_in_one_line() -> None:

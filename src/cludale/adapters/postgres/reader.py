@@ -43,6 +43,10 @@ class PostgresReader:
             await line.close()
             raise
 
+    def has(self, kind: Kind) -> bool:
+        """Does a schema here have this kind?"""
+        return kind in self._tables
+
     async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
         """Those of the records that exist, by id."""
         table = self._tables.get(kind)
