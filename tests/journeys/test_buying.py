@@ -38,6 +38,7 @@ def test_a_ticket_is_bought_paid_confirmed_and_audited(office: BoxOffice) -> Non
         "total": {"amount": 13500, "currency": "EUR"},
         "createdAt": order["createdAt"],
         "expiresAt": order["expiresAt"],
+        "cancelUntil": "2099-06-05T00:00:00Z",
         "accessToken": token,
     }
     assert begun <= when(order["createdAt"]) < when(order["expiresAt"])
@@ -95,20 +96,33 @@ def test_a_concert_is_shown_with_every_seat_counted(office: BoxOffice) -> None:
     shown = {
         "id": id,
         "artist": "Ægir & Sons",
-        "date": "2099-01-02T18:30:00Z",
+        "date": "2099-01-02T19:30:00+01:00",
         "venue": None,
         "totalSeats": 10,
         "availableSeats": 10,
         "heldSeats": 0,
         "soldSeats": 0,
+        "priceFrom": PRICE,
         "price": PRICE,
         "onSaleAt": None,
+        "endsAt": None,
+        "cancelUntil": "2099-01-02T18:30:00Z",
         "maxPerOrder": 8,
         "listed": True,
-        "sections": [{"id": "general", "name": "General", "totalSeats": 10, "availableSeats": 10, "price": PRICE}],
+        "sectionCount": 1,
+        "sections": [
+            {
+                "id": "general",
+                "name": "General",
+                "totalSeats": 10,
+                "availableSeats": 10,
+                "heldSeats": 0,
+                "heldUntil": None,
+                "price": PRICE,
+            }
+        ],
     }
-    assert concert["date"].replace(".000000", "") == shown["date"]
-    assert concert | {"date": shown["date"]} == shown
+    assert concert == shown
     assert office.concert(id) == concert
 
 
@@ -156,7 +170,7 @@ class TestSections:
     def test_a_concert_is_the_sum_of_its_sections(self, office: BoxOffice, concert: str) -> None:
         seen = office.concert(concert)
         assert (seen["totalSeats"], seen["availableSeats"]) == (10, 10)
-        assert seen["price"] == {"amount": 2500, "currency": "EUR"}
+        assert (seen["priceFrom"], seen["price"]) == ({"amount": 2500, "currency": "EUR"}, None)
         assert [(each["id"], each["name"], each["totalSeats"]) for each in seen["sections"]] == [
             ("stalls", "Stalls", 4),
             ("balcony", "balcony", 6),
@@ -168,12 +182,12 @@ class TestSections:
         office.end(order, "Paid")
         assert [each["availableSeats"] for each in office.concert(concert)["sections"]] == [4, 4]
 
-    def test_without_a_name_it_gets_the_first_with_room_for_all_of_it(self, office: BoxOffice, concert: str) -> None:
-        assert office.buy(concert, quantity=3)["section"] == "stalls"
-        assert office.buy(concert, quantity=2)["section"] == "balcony"
-        assert office.buy(concert, quantity=1)["section"] == "stalls"
-        refusal = problem(office.order(concert, quantity=5), 409, "seats-unavailable")
-        assert refusal["left"] == 4
+    def test_without_a_name_it_gets_the_cheapest_with_room_for_all_of_it(self, office: BoxOffice, concert: str) -> None:
+        assert office.buy(concert, quantity=5)["section"] == "balcony"
+        assert office.buy(concert, quantity=2)["section"] == "stalls"
+        assert office.buy(concert, quantity=1)["section"] == "balcony"
+        refusal = problem(office.order(concert, quantity=3), 409, "seats-unavailable")
+        assert (refusal["left"], refusal["section"]) == (2, "stalls")
 
     def test_a_section_that_is_full_is_full_though_others_are_not(self, office: BoxOffice, concert: str) -> None:
         office.buy(concert, quantity=4, section="stalls")
@@ -240,3 +254,46 @@ class TestReserving:
         assert reserve(orderId="sale-7") == reserve(orderId="sale-7")
         assert len({reserve(orderId="sale-7"), reserve(orderId="order-7"), reserve(), reserve()}) == 4
         assert office.counts(concert) == (2, 8, 0)
+
+
+def test_what_is_charged_is_what_was_shown(office: BoxOffice) -> None:
+    euros = {"currency": "EUR"}
+    sections = [
+        {"id": "guests", "totalSeats": 5, "price": {"amount": 0} | euros},
+        {"id": "floor", "totalSeats": 5, "price": {"amount": 6_500} | euros},
+        {"id": "upper", "totalSeats": 2, "price": {"amount": 3_900} | euros},
+    ]
+    concert = office.put_on(sections=sections)
+    shown, charged = [], []
+    for _ in range(3):
+        shown.append(office.concert(concert["id"])["priceFrom"])
+        charged.append(office.buy(concert["id"], quantity=1)["total"])
+    assert shown == charged == [{"amount": cents} | euros for cents in (3_900, 3_900, 6_500)]
+    refused = problem(office.order(concert["id"], quantity=1, maxPrice=shown[0]), 409, "price-too-high")
+    assert refused["priceFrom"] == shown[2]
+    problem(
+        office.order(concert["id"], quantity=1, maxPrice={"amount": 9_900, "currency": "USD"}), 422, "other-currency"
+    )
+
+
+def test_an_order_gets_the_cheapest_section_with_room_for_all_of_it(office: BoxOffice) -> None:
+    sections = [
+        {"id": "few", "totalSeats": 1, "price": {"amount": 1_000, "currency": "EUR"}},
+        {"id": "many", "totalSeats": 9, "price": {"amount": 2_000, "currency": "EUR"}},
+    ]
+    concert = office.put_on(sections=sections)["id"]
+    assert office.buy(concert, quantity=2)["section"] == "many"
+    assert office.buy(concert, quantity=1)["section"] == "few"
+
+
+def test_held_out_is_told_from_sold_out(office: BoxOffice) -> None:
+    concert = office.put_on(seats=2)["id"]
+    reserved = office.http.post(f"/concerts/{concert}/reserve", json={"quantity": 2}, headers=office.organizer)
+    assert reserved.status_code == 201
+    held = problem(office.order(concert, quantity=1), 409, "seats-unavailable")
+    assert (held["section"], held["left"], held["held"]) == ("general", 0, 2)
+    assert when(held["heldUntil"]) == when(office.concert(concert)["sections"][0]["heldUntil"])
+    sold_out = office.put_on(seats=2)["id"]
+    office.end(office.buy(sold_out), "Paid")
+    refused = problem(office.order(sold_out, quantity=1), 409, "seats-unavailable")
+    assert (refused["held"], "heldUntil" in refused) == (0, False)

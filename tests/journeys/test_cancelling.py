@@ -1,5 +1,8 @@
 """A buyer changes their mind, at any moment: the seats go back, and so does the money, once."""
 
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
 import pytest
 from tests.journeys.box_office import BoxOffice, Json, problem, types
 
@@ -83,3 +86,45 @@ def test_seats_that_were_given_back_are_sold_to_others(office: BoxOffice) -> Non
     second = office.until(lambda: office.order(concert), lambda answer: answer.status_code == 201).json()
     office.end(second, "Paid")
     assert office.counts(concert) == (0, 0, 2)
+
+
+def at(hours: float, *, offset: float = 0) -> str:
+    """The time so many hours from now, in an offset of so many hours."""
+    there = timezone(timedelta(hours=offset))
+    return (datetime.now(there) + timedelta(hours=hours)).isoformat(timespec="seconds")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"date": "2020-01-01"},
+        {"date": (datetime.now(UTC) - timedelta(days=1)).date().isoformat()},
+        {"date": at(-1)},
+        {"date": at(-1, offset=-11)},
+        {"date": at(-1, offset=14)},
+        {"date": at(-3), "endsAt": at(-1)},
+    ],
+)
+def test_what_is_over_is_not_sold(office: BoxOffice, times: dict[str, Any]) -> None:
+    concert = office.put_on(**times)["id"]
+    assert "overAt" in problem(office.order(concert), 409, "concert-over")
+    reserve = office.http.post(f"/concerts/{concert}/reserve", json={"quantity": 1}, headers=office.organizer)
+    problem(reserve, 409, "concert-over")
+
+
+def test_what_is_going_on_is_sold_and_only_the_organizer_can_cancel(office: BoxOffice) -> None:
+    concert = office.put_on(date=at(-30, offset=-7), endsAt=at(1, offset=-7))["id"]
+    order = office.buy(concert)
+    office.end(order, "Paid")
+    late = office.http.post(f"/orders/{order['id']}/cancel", headers=office.buyer(order))
+    assert problem(late, 409, "too-late-to-cancel")["cancelUntil"][:19] == order["cancelUntil"][:19]
+    assert office.look(order)["status"] == "Paid"
+    assert office.cancel(order, by=office.organizer)["reason"] == "cancelled-by-organizer"
+    assert office.cancel(order)["reason"] == "cancelled-by-organizer"  # again, it stays as it is
+
+
+def test_a_concert_may_let_buyers_cancel_for_less_or_more_time(office: BoxOffice) -> None:
+    early = office.buy(office.put_on(date=at(48), cancelUntil=at(-1))["id"])
+    problem(office.http.post(f"/orders/{early['id']}/cancel", headers=office.buyer(early)), 409, "too-late-to-cancel")
+    long = office.buy(office.put_on(date=at(-1), endsAt=at(5), cancelUntil=at(2))["id"])
+    assert office.cancel(long)["status"] == "Cancelled"

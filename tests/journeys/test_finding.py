@@ -52,7 +52,56 @@ def test_between_dates_both_days_and_all_their_hours_count(office: BoxOffice, ma
     assert found(office, mark, **{"from": "2099-02-01", "to": "2099-02-01"}) == ["alpha", "Ægir"]
     assert found(office, mark, **{"from": "2099-02-02"}) == ["Beta", "100%"]
     assert found(office, mark, to="2099-01-31") == ["Gamma"]
-    assert found(office, mark, **{"from": "2099-02-01T20:00:00Z"}) == ["Beta", "100%"]
+    assert found(office, mark, **{"from": "2099-02-01T20:00:00Z"}) == ["alpha", "Beta", "100%"]
+
+
+@pytest.mark.parametrize(
+    ("date", "day", "since", "until"),
+    [
+        ("2097-06-05T22:30:00-04:00", "2097-06-05", "2097-06-06T02:30:00Z", "2097-06-06T02:30:00Z"),
+        ("2097-07-05T00:30:00+02:00", "2097-07-05", "2097-07-04T22:30:00Z", "2097-07-04T22:30:00Z"),
+        ("2097-08-05", "2097-08-05", "2097-08-05T23:59:00Z", "2097-08-05T00:00:00Z"),
+    ],
+)
+def test_a_concert_is_found_on_its_own_day_and_at_its_own_time(
+    office: BoxOffice, date: str, day: str, since: str, until: str
+) -> None:
+    mark = fresh("Day")
+    office.put_on(artist=f"Local {mark}", date=date)
+    before, after = f"{day[:-1]}4", f"{day[:-1]}6"
+    assert found(office, mark, **{"from": day, "to": day}) == ["Local"]
+    assert found(office, mark, **{"from": after}) == found(office, mark, to=before) == []
+    assert found(office, mark, **{"from": since}) == found(office, mark, to=until) == ["Local"]
+
+
+def test_a_festival_is_found_on_each_of_its_days(office: BoxOffice) -> None:
+    mark = fresh("Festival")
+    office.put_on(artist=f"Long {mark}", date="2097-08-01T12:00:00-07:00", endsAt="2097-08-03")
+    for day in ("2097-08-01", "2097-08-02", "2097-08-03"):
+        assert found(office, mark, **{"from": day, "to": day}) == ["Long"]
+    assert found(office, mark, **{"from": "2097-08-04T06:59:00Z"}) == ["Long"]
+    assert found(office, mark, **{"from": "2097-08-04T07:00:00Z"}) == []
+    assert found(office, mark, **{"from": "2097-08-04"}) == found(office, mark, to="2097-07-31") == []
+
+
+def test_the_organizer_finds_what_is_not_listed_and_nobody_else_does(office: BoxOffice) -> None:
+    mark = fresh("Secret")
+    office.put_on(artist=f"Listed {mark}", date="2097-09-02")
+    office.put_on(artist=f"Unlisted {mark}", date="2097-09-01", listed=False)
+    assert found(office, mark) == ["Listed", "Unlisted"]
+    assert found(office, mark, **{"from": "2097-09-01", "to": "2097-09-01"}) == ["Unlisted"]
+    anyone = office.http.get("/concerts", params={"artist": mark}).json()["items"]
+    assert [each["artist"] for each in anyone] == [f"Listed {mark}"]
+
+
+def test_a_page_says_of_sections_how_many_there_are_and_a_concert_has_them(office: BoxOffice) -> None:
+    mark = fresh("Sections")
+    sections = [{"id": f"s{n}", "totalSeats": 2, "price": {"amount": 1000 - n, "currency": "EUR"}} for n in range(3)]
+    concert = office.put_on(artist=f"Many {mark}", sections=sections)
+    (item,) = office.get("/concerts", artist=mark)["items"]
+    assert item == {name: value for name, value in concert.items() if name != "sections"}
+    assert (item["sectionCount"], item["priceFrom"]["amount"], item["price"]) == (3, 998, None)
+    assert [each["id"] for each in concert["sections"]] == ["s0", "s1", "s2"]
 
 
 def test_pages_follow_one_another_without_a_gap_or_a_double(office: BoxOffice, mark: str) -> None:

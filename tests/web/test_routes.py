@@ -205,11 +205,46 @@ def test_a_concert_that_is_not_listed_is_shown_to_who_knows_its_id(served: Serve
     assert served.http.get("/concerts", params={"artist": "nobody asked"}).json()["items"] == []
 
 
-def test_a_time_with_an_offset_is_answered_in_utc(served: Served) -> None:
-    body = {**GOOD, "date": "2099-06-05T20:30:00+02:00", "onSaleAt": "2027-01-01T10:00:00+01:00"}
+def test_a_time_keeps_the_offset_that_it_was_written_with(served: Served) -> None:
+    body = {
+        **GOOD,
+        "date": "2099-06-05T20:30:00+02:00",
+        "onSaleAt": "2027-01-01T10:00:00+01:00",
+        "endsAt": "2099-06-06T02:00:00+02:00",
+        "cancelUntil": "2099-06-01T00:00:00-04:00",
+    }
     concert = served.http.post("/concerts", json=body, headers=served.organizer).json()
-    assert concert["date"] == "2099-06-05T18:30:00Z"
-    assert concert["onSaleAt"] == "2027-01-01T09:00:00Z"
+    assert {name: concert[name] for name in ("date", "onSaleAt", "endsAt", "cancelUntil")} == {
+        "date": "2099-06-05T20:30:00+02:00",
+        "onSaleAt": "2027-01-01T10:00:00+01:00",
+        "endsAt": "2099-06-06T02:00:00+02:00",
+        "cancelUntil": "2099-06-01T00:00:00-04:00",
+    }
+    assert served.http.get(f"/concerts/{concert['id']}").json() == concert
+
+
+@pytest.mark.parametrize(
+    ("times", "field"),
+    [
+        ({"onSaleAt": "2099-01-02T00:00:00Z"}, "onSaleAt"),
+        ({"date": "2099-01-01T20:00:00+02:00", "onSaleAt": "2099-01-01T18:00:00Z"}, "onSaleAt"),
+        ({"endsAt": "2098-12-31"}, "endsAt"),
+        ({"endsAt": "2099-02-03"}, "endsAt"),
+        ({"date": "2099-01-01T20:00:00Z", "endsAt": "2099-01-01T19:00:00Z"}, "endsAt"),
+        ({"endsAt": "late"}, "endsAt"),
+        ({"cancelUntil": "2099-01-02T00:00:01Z"}, "cancelUntil"),
+        ({"date": "2020-01-01", "onSaleAt": "2026-01-01T00:00:00Z"}, "onSaleAt"),
+    ],
+)
+def test_times_that_do_not_go_together_are_refused(served: Served, times: dict[str, str], field: str) -> None:
+    answer = served.http.post("/concerts", json={**GOOD, **times}, headers=served.organizer)
+    assert answer.status_code == 422, answer.text
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+def test_a_concert_of_the_past_can_be_put_on(served: Served) -> None:
+    for date in ("2020-01-01", "2020-01-01T20:00:00+02:00"):
+        assert served.http.post("/concerts", json={**GOOD, "date": date}, headers=served.organizer).status_code == 201
 
 
 @pytest.mark.parametrize(

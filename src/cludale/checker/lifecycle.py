@@ -20,6 +20,7 @@ FAILURES: Final = frozenset(
         "hold-expired",
         "seats-unavailable",
         "not-on-sale",
+        "concert-over",
         "concert-not-found",
         "section-not-found",
         "over-the-limit",

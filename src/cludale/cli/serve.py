@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import socket
 
     from cludale.compose.platform import Platform
+    from cludale.kernel.money import Money
     from cludale.services.concerts.service import Standing
 
 _log = logging.getLogger("cludale")
@@ -142,25 +143,31 @@ async def _greet(platform: "Platform", listener: "socket.socket") -> None:
         found, _ = await platform.concerts.search(Search(since=now.date().isoformat(), limit=100))
         wish = _to_buy(found, now)
         if wish is not None:
-            concert_id, quantity = wish
-            body = json.dumps({"concertId": concert_id, "userId": "me", "quantity": quantity})
-            say(f"Buy {'a ticket' if quantity == 1 else 'two tickets'}:")
+            body = json.dumps({"concertId": wish.concert_id, "userId": "me", "quantity": wish.quantity})
+            say(f"Buy {'a ticket' if wish.quantity == 1 else 'two tickets'} for {wish.price} each:")
             say(f"  curl -s {address}/orders -H 'content-type: application/json' -d '{body}'")
         else:
             say("Put a concert on:")
             say(f"  {_own_name()} concerts add 'The Paper Lanterns' 2027-06-05 --seats 1000 --price 45.00EUR")
 
 
-def _to_buy(found: "Iterable[Standing]", now: datetime) -> tuple[str, int] | None:
+class Offer(NamedTuple):
+    """Tickets of a concert that can be had now, at `price` each."""
+
+    concert_id: str
+    quantity: int
+    price: "Money"
+
+
+def _to_buy(found: "Iterable[Standing]", now: datetime) -> "Offer | None":
     """The first concert that has tickets for somebody who asks at `now`, and how many to ask for: two, if it can be."""
     for concert, sections, at in found:
-        # a bare date is the whole of that day
-        over = concert.date < now.isoformat()[: len(concert.date)]
         on_sale = concert.on_sale_at is None or concert.on_sale_at <= now
         # seats of one order are in one section
-        quantity = min(2, concert.max_per_order, max(section.available(at) for section in sections))
-        if on_sale and not over and quantity > 0:
-            return concert.id, quantity
+        left = {section.id: section.available(at) for section in sections}
+        quantity = min(2, concert.max_per_order, max(left[plan.id] for plan in concert.offered))
+        if on_sale and now < concert.over_at and quantity > 0:
+            return Offer(concert.id, quantity, next(p.price for p in concert.offered if left[p.id] >= quantity))
     return None
 
 

@@ -33,19 +33,23 @@ class Access:
 
     def check_organizer(self, authorization: str | None) -> None:
         """Raises Unauthorized unless `authorization` carries the organizer's key."""
-        if not self._is_organizer(_bearer(authorization)):
+        if not self.is_organizer(authorization):
             raise Unauthorized
+
+    def is_organizer(self, authorization: str | None) -> bool:
+        """Does `authorization` carry the organizer's key?"""
+        return self._has_organizers_key(_bearer(authorization))
 
     def who_sees(self, order_id: str, authorization: str | None) -> Who:
         """Who asks for this order. Raises NotFound for anyone but its buyer and the organizer."""
         token = _bearer(authorization)
         if hmac.compare_digest(token, self.token_for(order_id).encode()):
             return Who.BUYER
-        if self._is_organizer(token):
+        if self._has_organizers_key(token):
             return Who.ORGANIZER
         raise NotFound("order", order_id)
 
-    def _is_organizer(self, token: bytes) -> bool:
+    def _has_organizers_key(self, token: bytes) -> bool:
         return hmac.compare_digest(token, self._organizer_key)
 
 

@@ -32,6 +32,8 @@ class SeatsHeld(msgspec.Struct, frozen=True, gc=False):
     """Of one seat."""
     expires_at: datetime
     event_id: str | None
+    cancel_until: datetime | None = None
+    """Until when the buyer may cancel, as the concert has it; None: an older version said nothing of it."""
 
 
 class SeatsUnreachable(Exception):
@@ -66,6 +68,14 @@ class NotOnSale(Refusal):
     def __init__(self, concert_id: str, on_sale_at: datetime) -> None:
         opening = rfc3339(on_sale_at)
         super().__init__(f"Tickets for concert {concert_id!r} go on sale at {opening}.", onSaleAt=opening)
+
+
+class ConcertOver(Refusal):
+    """The concert is over: nothing of it is sold any more."""
+
+    def __init__(self, concert_id: str, over_at: datetime) -> None:
+        end = rfc3339(over_at)
+        super().__init__(f"Concert {concert_id!r} is over since {end}; its sale has ended.", overAt=end)
 
 
 class SeatsUnavailable(Refusal):

@@ -16,6 +16,7 @@ from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.contacts import Contact, ContactsUnreachable
 from cludale.ports.seats import (
     ConcertNotFound,
+    ConcertOver,
     HeldElsewhere,
     HeldOtherwise,
     HoldEnded,
@@ -44,6 +45,7 @@ class _Held(msgspec.Struct, rename="camel"):
     price: Money
     expires_at: datetime
     event_id: str | None = None
+    cancel_until: datetime | None = None
 
 
 class _Unavailable(msgspec.Struct, rename="camel"):
@@ -94,7 +96,9 @@ class HttpSeats:
             held = msgspec.json.decode(answer.body, type=_Held)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise SeatsUnreachable(f"concerts answered 201 with something else than a reservation: {error}") from error
-        return SeatsHeld(held.id, held.section, held.quantity, held.price, held.expires_at, held.event_id)
+        return SeatsHeld(
+            held.id, held.section, held.quantity, held.price, held.expires_at, held.event_id, held.cancel_until
+        )
 
     async def close(self) -> None:
         """Close the connections."""
@@ -133,6 +137,7 @@ _REFUSALS: Mapping[str, Callable[[HoldWish, dict[str, Any]], Refusal]] = {
     "price-too-high": _too_dear,
     "other-currency": lambda w, p: OtherCurrency(w.concert_id, str(p["currency"])),
     "not-on-sale": lambda w, p: NotOnSale(w.concert_id, msgspec.convert(p["onSaleAt"], datetime)),
+    "concert-over": lambda w, p: ConcertOver(w.concert_id, msgspec.convert(p["overAt"], datetime)),
     "concert-not-found": lambda w, _: ConcertNotFound(w.concert_id),
     "section-not-found": lambda w, _: SectionNotFound(w.concert_id, w.section or ""),
     "over-the-limit": lambda w, p: OverTheLimit(w.concert_id, wanted=w.quantity, limit=p["limit"]),

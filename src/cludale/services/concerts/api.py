@@ -2,9 +2,10 @@
 
 import secrets
 from collections.abc import Sequence
-from datetime import date, datetime
+from collections.abc import Set as AbstractSet
+from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, get, post
@@ -22,6 +23,7 @@ from cludale.http.problems import Problems, Statuses, Unauthorized
 from cludale.http.routing import (
     ANYONE,
     ORGANIZER,
+    Authorization,
     Express,
     ExpressRequest,
     IdempotencyKey,
@@ -36,9 +38,11 @@ from cludale.kernel.events import Cause
 from cludale.kernel.ids import Id, from_key
 from cludale.kernel.money import MAX_PRICE, Money
 from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid
+from cludale.kernel.times import rfc3339
 from cludale.ports.records import Records, UnusableCursor
 from cludale.ports.seats import (
     ConcertNotFound,
+    ConcertOver,
     HeldElsewhere,
     HeldOtherwise,
     HoldEnded,
@@ -52,6 +56,7 @@ from cludale.ports.seats import (
     SectionNotFound,
 )
 from cludale.runtime.idempotency import IdempotencyKeys
+from cludale.services.concerts import dates
 from cludale.services.concerts.domain import Concert, ConcertExists
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.concerts.service import Concerts, Search, Standing
@@ -59,6 +64,7 @@ from cludale.services.concerts.service import Concerts, Search, Standing
 STATUS: Statuses = {
     ConcertExists: 409,
     ConcertNotFound: 404,
+    ConcertOver: 409,
     HeldElsewhere: 409,
     HeldOtherwise: 409,
     HoldEnded: 409,
@@ -83,6 +89,12 @@ _PRICE_FROM = (
 )
 
 _MAX_PRICE = "the most that one seat may cost; where it costs more, the answer is 409 price-too-high"
+
+_ENDS_AT = (
+    "where it goes on after its `date`: the last day, or a time; at most 31 days later. Until then it is on sale. "
+    "Without it the sale ends at the time of `date`, or with that day"
+)
+_CANCEL_UNTIL = "from then on only the organizer can cancel an order; without it from when the concert begins"
 
 _TOO_DEAR = f"must be at most {MAX_PRICE}"
 
@@ -112,7 +124,17 @@ class ScheduleConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     price: Money | None = None
     sections: Annotated[list[SectionWish], Meta(min_length=1, max_length=500)] | None = None
     on_sale_at: datetime | None = None
-    max_per_order: Annotated[int, Meta(ge=1, le=1_000)] | None = None
+    ends_at: Annotated[When | UnsetType | None, Meta(description=_ENDS_AT)] = UNSET
+    cancel_until: Annotated[datetime | UnsetType | None, Meta(description=_CANCEL_UNTIL)] = UNSET
+    max_per_order: (
+        Annotated[
+            int,
+            Meta(
+                ge=1, le=1_000, description="the most seats in one order; without it, what CLUDALE_MAX_PER_ORDER says"
+            ),
+        ]
+        | None
+    ) = None
     listed: Annotated[bool, Meta(description="false: found by its id only")] = True
 
 
@@ -132,15 +154,17 @@ class SectionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     name: str
     total_seats: int
     available_seats: int
+    held_seats: Annotated[int, Meta(description="held for orders that are not paid yet")]
+    held_until: Annotated[datetime | None, Meta(description="when the next of these come back, if they are not paid")]
     price: Money
 
 
-class ConcertView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ConcertSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A concert as it stands now; its seat counts are the sums over its sections."""
 
     id: str
     artist: str
-    date: str
+    date: Annotated[str, Meta(description="as the organizer wrote it: a day, or a time in its offset")]
     venue: str | None
     total_seats: int
     available_seats: int
@@ -149,43 +173,17 @@ class ConcertView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     price_from: Annotated[Money, Meta(description=_PRICE_FROM)]
     price: Annotated[Money | None, Meta(description="of one seat, where all sections cost the same")]
     on_sale_at: datetime | None
-    max_per_order: int
-    listed: Annotated[bool, Meta(description="false: found by its id only")]
-    sections: list[SectionView]
+    ends_at: Annotated[str | None, Meta(description="where it goes on after its `date`: the last day, or a time")]
+    cancel_until: Annotated[datetime, Meta(description="from then on only the organizer can cancel an order")]
+    max_per_order: Annotated[int, Meta(description="the most seats in one order")]
+    listed: Annotated[bool, Meta(description="false: found by its id, or by the organizer")]
+    section_count: Annotated[int, Meta(description="how many sections; GET /concerts/{id} has them all")]
 
-    @classmethod
-    def of(cls, standing: Standing) -> Self:
-        """The view of a concert and its sections."""
-        concert, sections, now = standing
-        plans = {plan.id: plan for plan in concert.sections}
-        held = {section.id: section.held_seats(now) for section in sections}
-        views = [
-            SectionView(
-                id=section.id,
-                name=plans[section.id].name,
-                total_seats=section.total,
-                available_seats=section.total - section.sold - held[section.id],
-                price=section.price,
-            )
-            for section in sections
-        ]
-        prices = {plan.price for plan in concert.sections}
-        return cls(
-            id=concert.id,
-            artist=concert.artist,
-            date=concert.date,
-            venue=concert.venue,
-            total_seats=sum(view.total_seats for view in views),
-            available_seats=sum(view.available_seats for view in views),
-            held_seats=sum(held.values()),
-            sold_seats=sum(section.sold for section in sections),
-            price_from=_price_from(concert, views),
-            price=prices.pop() if len(prices) == 1 else None,
-            on_sale_at=concert.on_sale_at,
-            max_per_order=concert.max_per_order,
-            listed=concert.listed,
-            sections=views,
-        )
+
+class ConcertView(ConcertSummary, frozen=True, kw_only=True, rename="camel"):
+    """A concert with all of its sections."""
+
+    sections: list[SectionView]
 
 
 class ReservationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -198,6 +196,7 @@ class ReservationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     status: str
     expires_at: datetime
     price: Annotated[Money, Meta(description="of one seat")]
+    cancel_until: Annotated[datetime | None, Meta(description="until when the buyer may cancel the order")] = None
     event_id: Annotated[str | None, Meta(description="the SeatsReserved that says so, if it is new")] = None
 
 
@@ -223,7 +222,7 @@ class ConcertsApi:
         cause = Cause(None, usable_trace(traceparent))
         if key is None:
             concert = _concert(wish, from_key("concert", secrets.token_hex(16)), self._concerts.max_per_order)
-            return json_answer(ConcertView.of(await self._concerts.schedule(concert, cause)), 201)
+            return json_answer(_view(await self._concerts.schedule(concert, cause)), 201)
 
         async def schedule() -> Answer:
             concert = _concert(wish, from_key("concert", key, _encode(wish).decode()), self._concerts.max_per_order)
@@ -234,7 +233,7 @@ class ConcertsApi:
                 if await self._concerts.concert(concert.id) != concert:
                     raise
                 standing = await self._concerts.standing(concert.id)
-            return json_answer(ConcertView.of(standing), 201)
+            return json_answer(_view(standing), 201)
 
         return await self._keyed.once_apart("schedule", key, wish, schedule)
 
@@ -297,6 +296,12 @@ class ConcertsApi:
             security=ANYONE,
             tags=["concerts"],
             summary="Find concerts",
+            description=(
+                "Those that are listed; with the organizer's key all of them, the others last. `from` and `to` take "
+                "days, which are those of the concert's own offset, and times; what goes on for days is found by each "
+                "of them. Sections are in `GET /concerts/{id}`. A page may have fewer than `limit`; it goes on while "
+                "there is a `next`."
+            ),
             responses=refusals(STATUS, Invalid, UnusableCursor),
         )
         async def find_concerts(
@@ -315,7 +320,8 @@ class ConcertsApi:
             sort: Annotated[Sort, QueryParameter(name="sort")] = Sort.DATE,
             limit: Limit = DEFAULT_LIMIT,
             after: After = None,
-        ) -> Response[Page[ConcertView]]:
+            authorization: Authorization = None,
+        ) -> Response[Page[ConcertSummary]]:
             standings, following = await concerts.search(
                 Search(
                     artist=artist,
@@ -326,9 +332,10 @@ class ConcertsApi:
                     descending=sort.startswith("-"),
                     after=after,
                     limit=limit,
+                    unlisted=self._access.is_organizer(authorization),
                 )
             )
-            return respond(json_answer(Page([ConcertView.of(each) for each in standings], following)))
+            return respond(json_answer(Page([ConcertSummary(**_summary(each)) for each in standings], following)))
 
         @get(
             "/concerts/{concert_id:str}",
@@ -338,7 +345,7 @@ class ConcertsApi:
             responses=refusals(STATUS, ConcertNotFound),
         )
         async def show_concert(concert_id: str) -> Response[ConcertView]:
-            return respond(json_answer(ConcertView.of(await concerts.standing(concert_id))))
+            return respond(json_answer(_view(await concerts.standing(concert_id))))
 
         @post(
             "/concerts/{concert_id:str}/reserve",
@@ -358,6 +365,7 @@ class ConcertsApi:
                 SeatsUnavailable,
                 PriceTooHigh,
                 NotOnSale,
+                ConcertOver,
                 HeldElsewhere,
                 HeldOtherwise,
                 HoldEnded,
@@ -385,14 +393,61 @@ class ConcertsApi:
         return {("POST", "/concerts/{}/reserve"): self.reserve_express}
 
 
-def _price_from(concert: Concert, views: Sequence[SectionView]) -> Money:
+def _summary(standing: Standing) -> dict[str, Any]:
+    """The fields that a concert has in every answer."""
+    concert, sections, now = standing
+    held = [section.held_seats(now) for section in sections]
+    left = [section.total - section.sold - seats for section, seats in zip(sections, held, strict=True)]
+    prices = {plan.price for plan in concert.sections}
+    return {
+        "id": concert.id,
+        "artist": concert.artist,
+        "date": concert.date,
+        "venue": concert.venue,
+        "total_seats": sum(section.total for section in sections),
+        "available_seats": sum(left),
+        "held_seats": sum(held),
+        "sold_seats": sum(section.sold for section in sections),
+        "price_from": _price_from(
+            concert, {section.id for section, seats in zip(sections, left, strict=True) if seats > 0}
+        ),
+        "price": prices.pop() if len(prices) == 1 else None,
+        "on_sale_at": concert.on_sale_at,
+        "ends_at": concert.ends_at,
+        "cancel_until": concert.cancellable_until,
+        "max_per_order": concert.max_per_order,
+        "listed": concert.listed,
+        "section_count": len(sections),
+    }
+
+
+def _view(standing: Standing) -> ConcertView:
+    concert, sections, now = standing
+    names = {plan.id: plan.name for plan in concert.sections}
+    views = []
+    for section in sections:
+        held, back = section.held_seats(now), section.next_back(now)
+        views.append(
+            SectionView(
+                id=section.id,
+                name=names[section.id],
+                total_seats=section.total,
+                available_seats=section.total - section.sold - held,
+                held_seats=held,
+                held_until=back,
+                price=section.price,
+            )
+        )
+    return ConcertView(**_summary(standing), sections=views)
+
+
+def _price_from(concert: Concert, with_room: AbstractSet[str]) -> Money:
     """The price in the section that an order for one seat gets now which names none; of the cheapest, if none is left.
 
     An order for more seats gets the cheapest section that has room for all of them.
     """
-    left = {view.id: view.available_seats for view in views}
     offered = concert.offered
-    return next((plan.price for plan in offered if left[plan.id] > 0), offered[0].price)
+    return next((plan.price for plan in offered if plan.id in with_room), offered[0].price)
 
 
 def _reservation_view(concert_id: str, held: SeatsHeld, event_id: str | None = None) -> ReservationView:
@@ -404,22 +459,50 @@ def _reservation_view(concert_id: str, held: SeatsHeld, event_id: str | None = N
         status="Held",
         expires_at=held.expires_at,
         price=held.price,
+        cancel_until=held.cancel_until,
         event_id=event_id,
     )
 
 
 def _concert(wish: ScheduleConcert, new_id: str, max_per_order: int) -> Concert:
     """The concert that is wished for. Raises Invalid."""
-    return Concert(
+    concert = Concert(
         id=wish.id or new_id,
         artist=wish.artist,
         date=_when("date", wish.date),
         venue=wish.venue,
         sections=tuple(_plans(wish)),
-        on_sale_at=None if wish.on_sale_at is None else in_utc("onSaleAt", wish.on_sale_at),
+        on_sale_at=None if wish.on_sale_at is None else _with_offset("onSaleAt", wish.on_sale_at),
         max_per_order=wish.max_per_order or max_per_order,
         listed=wish.listed,
+        ends_at=_when("endsAt", wish.ends_at) if wish.ends_at else None,
+        cancel_until=_with_offset("cancelUntil", wish.cancel_until) if wish.cancel_until else None,
     )
+    _check_times(concert)
+    return concert
+
+
+def _check_times(concert: Concert) -> None:
+    """Do its times go together? Raises Invalid."""
+    begins, over_at = dates.begins(concert.date), concert.over_at
+    wrong = []
+    if concert.ends_at is not None:
+        if over_at < begins or concert.last_day < dates.local_day(concert.date):
+            wrong.append(("endsAt", "must not be before `date`"))
+        elif over_at - begins > dates.LONGEST + timedelta(days=1):
+            wrong.append(("endsAt", f"must be at most {dates.LONGEST.days} days after `date`"))
+    if concert.on_sale_at is not None and concert.on_sale_at >= over_at:
+        wrong.append(("onSaleAt", f"must be before the concert is over, {rfc3339(over_at)}"))
+    if concert.cancel_until is not None and concert.cancel_until > over_at:
+        wrong.append(("cancelUntil", f"must not be after the concert is over, {rfc3339(over_at)}"))
+    if wrong:
+        raise Invalid(*wrong)
+
+
+def _with_offset(field: str, said: datetime) -> datetime:
+    """The time as it was written. Raises Invalid."""
+    in_utc(field, said)
+    return said
 
 
 def _plans(wish: ScheduleConcert) -> Sequence[SectionPlan]:
@@ -454,11 +537,20 @@ def _plans(wish: ScheduleConcert) -> Sequence[SectionPlan]:
 
 
 def _when(field: str, text: str) -> str:
-    """A date as it stands, or a time in UTC to the second: text order is time order. Raises Invalid."""
+    """A day as it stands, or a time to the second in its offset: text order is the order of days. Raises Invalid."""
     try:
         return msgspec.convert(text, date).isoformat()
     except msgspec.ValidationError:
         pass
     if "T" not in text.upper():
         raise Invalid((field, "must be a date, 2027-06-05, or a time, 2027-06-05T19:30:00Z"))
-    return moment(field, text).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return dates.written(moment(field, text), _offset_of(text))
+
+
+def _offset_of(text: str) -> timedelta:
+    """The offset that a time is written with; it has one."""
+    if text[-1] in "zZ":
+        return timedelta()
+    hours, minutes = text[-5:].split(":")
+    size = timedelta(hours=int(hours), minutes=int(minutes))
+    return -size if text[-6] == "-" else size

@@ -16,6 +16,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal
 from cludale.kernel.times import epoch_second, whole_second_after
 from cludale.ports.seats import (
+    ConcertOver,
     HeldElsewhere,
     HeldOtherwise,
     HoldEnded,
@@ -26,6 +27,7 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
 )
+from cludale.services.concerts import dates
 from cludale.services.concerts.events import (
     ConcertScheduled,
     ReleaseReason,
@@ -56,6 +58,38 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     max_per_order: int
     listed: bool = True
     """Is it among those that can be found? Who knows the id of another can look at it and buy."""
+    ends_at: str | None = None
+    """When it is over, where it goes on after `date`: the last day of a festival, or a time."""
+    cancel_until: datetime | None = None
+    """When buyers can no longer cancel, if it is not when it begins."""
+
+    @property
+    def over_at(self) -> datetime:
+        """From when on nothing is sold: its end; without one the time at which it begins, or the end of its day."""
+        return dates.ends(self.date) if self.ends_at is None else dates.ends(self.ends_at, as_in=self.date)
+
+    @property
+    def last_day(self) -> str:
+        """The last day of it, there where it is."""
+        return dates.local_day(self.ends_at or self.date)
+
+    def is_on_from(self, since: str) -> bool:
+        """Is it on at this time or later, or on this day there or later?"""
+        if dates.is_day(since):
+            return self.last_day >= since
+        moment = dates.begins(since)
+        return self.over_at > moment or dates.begins(self.date) >= moment
+
+    def is_on_until(self, until: str) -> bool:
+        """Does it begin by this time, or by the end of this day there?"""
+        if dates.is_day(until):
+            return dates.local_day(self.date) <= until
+        return dates.begins(self.date) <= dates.begins(until)
+
+    @property
+    def cancellable_until(self) -> datetime:
+        """From when on only the organizer can cancel an order."""
+        return dates.begins(self.date) if self.cancel_until is None else self.cancel_until
 
     def plan(self, section: str) -> SectionPlan:
         """The section's plan. Raises SectionNotFound."""
@@ -88,6 +122,8 @@ def schedule(concert: Concert) -> Decision[Concert]:
                 on_sale_at=concert.on_sale_at,
                 max_per_order=concert.max_per_order,
                 listed=concert.listed,
+                ends_at=concert.ends_at,
+                cancel_until=concert.cancel_until,
             ),
         ),
     )
@@ -103,7 +139,9 @@ def check_price(concert: Concert, max_price: Money, *, section: str | None) -> N
 
 
 def check_on_sale(concert: Concert, *, quantity: int, now: datetime) -> None:
-    """May this be ordered at all? Raises NotOnSale, OverTheLimit."""
+    """May this be ordered at all? Raises ConcertOver, NotOnSale, OverTheLimit."""
+    if now >= concert.over_at:
+        raise ConcertOver(concert.id, concert.over_at)
     if concert.on_sale_at is not None and now < concert.on_sale_at:
         raise NotOnSale(concert.id, concert.on_sale_at)
     if quantity > concert.max_per_order:
@@ -281,6 +319,8 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     order_id: str | None
     quantity: int
     hold_seconds: float
+    over_at: datetime | None = None
+    """When the concert is over."""
 
 
 class Sell(msgspec.Struct, frozen=True, gc=False):
@@ -289,6 +329,8 @@ class Sell(msgspec.Struct, frozen=True, gc=False):
     reservation_id: str
     order_id: str
     payment_round: int
+    over_at: datetime | None = None
+    """When the concert is over: money that comes later than its hold gets no seats then."""
 
 
 class Cancel(msgspec.Struct, frozen=True, gc=False):
@@ -351,6 +393,8 @@ def _hold(seating: Seating, wish: Hold, now: datetime) -> Decision[Seating]:
             raise HoldEnded(before.id)
         return Decision(seating)
     section = seating.section
+    if wish.over_at is not None and now >= wish.over_at:
+        raise ConcertOver(section.concert_id, wish.over_at)
     if wish.quantity > section.available(now):
         raise unavailable(section.concert_id, (section,), wanted=wish.quantity, now=now)
     reserved = SeatsReserved(
@@ -399,7 +443,8 @@ def _seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: date
     events: list[Event] = []
     if ended.status is Status.HELD:
         events.append(_released(ended, ReleaseReason.EXPIRED))
-    if ended.closed or seating.section.available(now) < ended.quantity:
+    is_over = sale.over_at is not None and now >= sale.over_at
+    if ended.closed or is_over or seating.section.available(now) < ended.quantity:
         events.append(
             SaleRefused(
                 reservation_id=ended.id,

@@ -33,6 +33,8 @@ class ConcertScheduled(Event, frozen=True, kw_only=True):
     max_per_order: int
     listed: bool = True
     """As all were that older versions tell of."""
+    ends_at: str | None = None
+    cancel_until: datetime | None = None
 
 
 class ReleaseReason(StrEnum):

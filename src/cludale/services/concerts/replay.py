@@ -69,6 +69,8 @@ class ConcertsReplay:
                 on_sale_at=data.on_sale_at,
                 max_per_order=data.max_per_order,
                 listed=data.listed,
+                ends_at=data.ends_at,
+                cancel_until=data.cancel_until,
             )
             states.put(Ref("concert", concert.id, concert.id), concert)
             return

@@ -27,7 +27,7 @@ from cludale.ports.seats import ConcertNotFound, HoldWish, SeatsHeld, SectionNot
 from cludale.runtime.aggregates import CONFLICT_RETRIES, Stamp, Versioned
 from cludale.runtime.gate import Gate
 from cludale.runtime.turns import Turns
-from cludale.services.concerts import domain
+from cludale.services.concerts import dates, domain
 from cludale.services.concerts.choosing import Anywhere, Chooser, unless_held
 from cludale.services.concerts.commands import Asked, Done, Result
 from cludale.services.concerts.domain import (
@@ -50,6 +50,8 @@ from cludale.services.payments.events import PaymentCompleted
 
 SWEEP_PAGE = 200
 SWEEP_PAGES = 100
+SEARCH_PAGES = 100
+"""How many pages of the store are gone through for one that has something in it."""
 CONCERTS_REMEMBERED = 1_000
 
 
@@ -62,7 +64,10 @@ class Standing(NamedTuple):
 
 
 class Search(NamedTuple):
-    """What to look for: text within artist and venue, dates from and to (inclusive), the order, the page."""
+    """What to look for: text within artist and venue, days or times from and to (inclusive), the order, the page.
+
+    A concert is found by a day that is one of its own, there where it is; by a time at which it is.
+    """
 
     artist: str | None = None
     venue: str | None = None
@@ -72,6 +77,18 @@ class Search(NamedTuple):
     descending: bool = False
     after: str | None = None
     limit: int = 50
+    unlisted: bool = False
+    """Those, too, that are not listed; they come last."""
+
+    def matches(self, concert: Concert) -> bool:
+        """Is it among those that are looked for?"""
+        return (
+            (concert.listed or self.unlisted)
+            and folded(self.artist or "") in folded(concert.artist)
+            and folded(self.venue or "") in folded(concert.venue or "")
+            and (self.since is None or concert.is_on_from(self.since))
+            and (self.until is None or concert.is_on_until(self.until))
+        )
 
 
 class Concerts:
@@ -140,21 +157,15 @@ class Concerts:
         return standing
 
     async def search(self, search: Search) -> tuple[Sequence[Standing], str | None]:
-        """A page of concerts that are listed, and the cursor of the next one."""
-        sought = {"artist": folded(search.artist or ""), "venue": folded(search.venue or "")}
-        found, page = await CONCERTS.find(
-            self._records,
-            Query(
-                contains={field: text for field, text in sought.items() if text},
-                # a bare date as the end takes in every time of that day
-                within=[Range("date", search.since, search.until + "\x7f" if search.until else None)],
-                order_by=search.order_by,
-                descending=search.descending,
-                after=search.after,
-                limit=search.limit,
-            ),
-        )
-        return await self._standings([each.state for each in found]), page.next
+        """A page of concerts, and the cursor of the next one. A page may have fewer than there is room for."""
+        query = _query(search)
+        for _ in range(SEARCH_PAGES):
+            found, page = await CONCERTS.find(self._records, query)
+            wanted = [each.state for each in found if search.matches(each.state)]
+            if wanted or page.next is None:
+                break
+            query = query._replace(after=page.next)
+        return await self._standings(wanted), page.next
 
     async def _standings(self, concerts: Sequence[Concert]) -> list[Standing]:
         keys = [SectionKey(concert.id, plan.id).partition for concert in concerts for plan in concert.sections]
@@ -180,9 +191,9 @@ class Concerts:
     async def hold(self, wish: HoldWish, *, reservation_id: str | None = None) -> SeatsHeld:
         """Hold seats, in the section named or the cheapest with room for all; asked again, the same hold.
 
-        The hold belongs to the order, unless `reservation_id` says what to call it. Raises ConcertNotFound, NotOnSale,
-        SectionNotFound, OverTheLimit, SeatsUnavailable, PriceTooHigh, OtherCurrency, HoldEnded, HeldElsewhere,
-        HeldOtherwise, Busy.
+        The hold belongs to the order, unless `reservation_id` says what to call it. Raises ConcertNotFound,
+        ConcertOver, NotOnSale, SectionNotFound, OverTheLimit, SeatsUnavailable, PriceTooHigh, OtherCurrency,
+        HoldEnded, HeldElsewhere, HeldOtherwise, Busy.
         """
         concert = await self.concert(wish.concert_id)
         prices = self._prices[concert.id]
@@ -195,7 +206,9 @@ class Concerts:
         may_be_repeated = reservation_id is not None or bool(wish.order_id)
         if reservation_id is None:
             reservation_id = self._reservation_id(wish)
-        command = Hold(reservation_id, wish.order_id or None, wish.quantity, self._hold_seconds)
+        command = Hold(
+            reservation_id, wish.order_id or None, wish.quantity, self._hold_seconds, over_at=concert.over_at
+        )
         asked = Asked(command, Cause(None, wish.traceparent))
         if section is None:
             most = None if wish.max_price is None else wish.max_price.amount
@@ -229,7 +242,13 @@ class Concerts:
         if wish.max_price is not None:
             domain.check_price(concert, wish.max_price, section=reservation.section)
         return SeatsHeld(
-            reservation.id, reservation.section, reservation.quantity, price, reservation.expires_at, event_id
+            reservation.id,
+            reservation.section,
+            reservation.quantity,
+            price,
+            reservation.expires_at,
+            event_id,
+            concert.cancellable_until,
         )
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
@@ -238,7 +257,7 @@ class Concerts:
         by_section: dict[SectionKey, list[tuple[int, Asked]]] = {}
         for i, delivery in enumerate(deliveries):
             event = delivery.event
-            command = _command_for(event)
+            command = await self._command_for(event)
             if command is not None:
                 asked = Asked(command, Cause.of(event), Handled("concerts", event.id))
                 by_section.setdefault(SectionKey(event.data.concert_id, event.data.section), []).append((i, asked))
@@ -248,6 +267,16 @@ class Concerts:
                     raise result
                 answers[i] = Answer.SUCCESS if isinstance(result, Done) else Answer.RETRY
         return answers
+
+    async def _command_for(self, event: Envelope) -> Command | None:
+        match event.data:
+            case PaymentCompleted() as paid:
+                over_at = (await self.concert(paid.concert_id)).over_at
+                return Sell(paid.reservation_id, paid.order_id, paid.round, over_at=over_at)
+            case OrderCancelled(reservation_id=str(id)) as cancelled:
+                return Cancel(id, _why_released(cancelled.reason), by_wish=cancelled.reason.is_wish)
+            case _:
+                return None  # an order that was cancelled before it had seats
 
     async def _submit_each(
         self, by_section: dict[SectionKey, list[tuple[int, Asked]]]
@@ -404,6 +433,18 @@ class _Turn:
                         self.needed.add(asked.command.reservation_id)
 
 
+def _query(search: Search) -> Query:
+    """What the store can narrow down: it has the date as it was written, so the day there, and of listed ones only."""
+    query = Query(order_by=search.order_by, descending=search.descending, after=search.after, limit=search.limit)
+    if search.unlisted:
+        return query
+    sought = {"artist": folded(search.artist or ""), "venue": folded(search.venue or "")}
+    return query._replace(
+        contains={field: text for field, text in sought.items() if text},
+        within=[Range("date", *dates.days_around(search.since, search.until))],
+    )
+
+
 def _near(reservations: dict[str, Reservation], id: str) -> dict[str, Reservation]:
     """The reservation and its successor, as far as they exist: all that a command about it looks at."""
     reservation = reservations.get(id)
@@ -418,13 +459,3 @@ def _why_released(reason: CancelReason) -> ReleaseReason:
     if reason.is_wish:
         return ReleaseReason.CANCELLED
     return ReleaseReason.EXPIRED if reason is CancelReason.EXPIRED else ReleaseReason.UNPAID
-
-
-def _command_for(event: Envelope) -> Command | None:
-    match event.data:
-        case PaymentCompleted() as paid:
-            return Sell(paid.reservation_id, paid.order_id, paid.round)
-        case OrderCancelled(reservation_id=str(id)) as cancelled:
-            return Cancel(id, _why_released(cancelled.reason), by_wish=cancelled.reason.is_wish)
-        case _:
-            return None  # an order that was cancelled before it had seats

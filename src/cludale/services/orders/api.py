@@ -41,6 +41,7 @@ from cludale.ports.contacts import Contact
 from cludale.ports.records import Put, Query, Records, StoreUnavailable, UnusableCursor
 from cludale.ports.seats import (
     ConcertNotFound,
+    ConcertOver,
     HeldElsewhere,
     HeldOtherwise,
     HoldEnded,
@@ -53,13 +54,14 @@ from cludale.ports.seats import (
 )
 from cludale.runtime.gate import TOO_MANY
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
-from cludale.services.orders.domain import Order, Status, Wish
+from cludale.services.orders.domain import Order, Status, TooLateToCancel, Wish
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import home_of, keyed_id
 
 STATUS: Statuses = {
     ConcertNotFound: 404,
+    ConcertOver: 409,
     HeldOtherwise: 409,
     HeldElsewhere: 409,
     HoldEnded: 409,
@@ -69,6 +71,7 @@ STATUS: Statuses = {
     PriceTooHigh: 409,
     SeatsUnavailable: 409,
     SectionNotFound: 422,
+    TooLateToCancel: 409,
 }
 
 MAX_WAIT_SECONDS = 30
@@ -111,6 +114,9 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     total: Annotated[Money | None, Meta(description="known once seats are had")]
     created_at: datetime
     expires_at: Annotated[datetime | None, Meta(description="the seats are held until then")]
+    cancel_until: Annotated[
+        datetime | None, Meta(description="from then on only the organizer can cancel it; known once seats are had")
+    ]
 
 
 class PlacedOrder(OrderView, frozen=True, kw_only=True, rename="camel"):
@@ -167,6 +173,7 @@ class OrdersApi:
             total=order.total,
             created_at=order.created_at,
             expires_at=order.expires_at,
+            cancel_until=order.cancel_until,
             access_token=self._access.token_for(order.id),
         )
         return json_answer(view, 202 if order.status is Status.PENDING else 201)
@@ -208,6 +215,7 @@ class OrdersApi:
                     SeatsUnavailable,
                     PriceTooHigh,
                     NotOnSale,
+                    ConcertOver,
                     IdempotencyKeyInFlight,
                     Invalid,
                     OverTheLimit,
@@ -243,8 +251,11 @@ class OrdersApi:
             security=BUYER,
             tags=["orders"],
             summary="Cancel an order",
-            description="Seats and money go back. Cancelled again, it stays as it is.",
-            responses=refusals(STATUS, NotFound, Busy),
+            description=(
+                "Seats and money go back. Cancelled again, it stays as it is. Once it has seats, the buyer can do so "
+                "until its `cancelUntil`, the organizer at any time."
+            ),
+            responses=refusals(STATUS, NotFound, TooLateToCancel, Busy),
         )
         async def cancel_order(
             order_id: str, authorization: Authorization = None, traceparent: Traceparent = None
@@ -301,4 +312,5 @@ def _view(order: Order) -> OrderView:
         total=order.total,
         created_at=order.created_at,
         expires_at=order.expires_at,
+        cancel_until=order.cancel_until,
     )

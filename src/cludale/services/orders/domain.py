@@ -8,9 +8,19 @@ import msgspec
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
+from cludale.kernel.refusals import Refusal
+from cludale.kernel.times import rfc3339
 from cludale.ports.contacts import Contact
 from cludale.ports.seats import HeldOtherwise, SeatsHeld
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid, OrderPlaced, TicketReserved
+
+
+class TooLateToCancel(Refusal):
+    """The time in which buyers of this concert can cancel is over."""
+
+    def __init__(self, order_id: str, cancel_until: datetime) -> None:
+        end = rfc3339(cancel_until)
+        super().__init__(f"Order {order_id!r} could be cancelled until {end}.", cancelUntil=end)
 
 
 class Status(StrEnum):
@@ -63,6 +73,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     phone: str | None = None
     max_price: Money | None = None
     """The most that one seat may cost."""
+    cancel_until: datetime | None = None
+    """From when on the buyer can't cancel, as the concert has it; None for orders of older versions."""
     due_at: datetime | None = None
     """When a Pending order asks for its seats again."""
     tries: int = 0
@@ -128,6 +140,7 @@ def reserve(order: Order, held: SeatsHeld) -> Decision[Order]:
         reservation_id=held.reservation_id,
         total=total,
         expires_at=held.expires_at,
+        cancel_until=held.cancel_until,
         due_at=None,
         traceparent=None,
     )
@@ -144,6 +157,7 @@ def reserve(order: Order, held: SeatsHeld) -> Decision[Order]:
                 total=total,
                 payment_method=order.payment_method,
                 expires_at=held.expires_at,
+                cancel_until=held.cancel_until,
             ),
         ),
     )
@@ -177,6 +191,13 @@ def fail(order: Order, reason: CancelReason) -> Decision[Order]:
     if order.status not in (Status.PENDING, Status.RESERVED):
         return Decision(order)
     return _cancelled(order, reason)
+
+
+def check_cancellable(order: Order, reason: CancelReason, *, now: datetime) -> None:
+    """May it be cancelled for this reason now? The organizer always may. Raises TooLateToCancel."""
+    has_seats = order.status in (Status.RESERVED, Status.PAID)
+    if reason is CancelReason.BUYER and has_seats and order.cancel_until is not None and now >= order.cancel_until:
+        raise TooLateToCancel(order.id, order.cancel_until)
 
 
 def cancel(order: Order, reason: CancelReason) -> Decision[Order]:

@@ -20,6 +20,7 @@ class CancelReason(StrEnum):
     NO_SUCH_CONCERT = "concert-not-found"
     NO_SUCH_SECTION = "section-not-found"
     OVER_THE_LIMIT = "over-the-limit"
+    CONCERT_OVER = "concert-over"
     PRICE_TOO_HIGH = "price-too-high"
     OTHER_CURRENCY = "other-currency"
     HELD_OTHERWISE = "held-otherwise"
@@ -54,6 +55,8 @@ class TicketReserved(Event, frozen=True, kw_only=True):
     total: Money
     payment_method: str
     expires_at: datetime
+    cancel_until: datetime | None = None
+    """From when on the buyer can't cancel; unknown in events of older versions."""
 
 
 class OrderPaid(Event, frozen=True, kw_only=True):

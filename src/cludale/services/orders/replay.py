@@ -61,6 +61,7 @@ def _after(order: Order | None, event: Envelope) -> Order:
                 reservation_id=data.reservation_id,
                 total=data.total,
                 expires_at=data.expires_at,
+                cancel_until=data.cancel_until,
             )
         case OrderPaid():
             if order.status is Status.PENDING:

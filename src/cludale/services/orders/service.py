@@ -15,6 +15,7 @@ from cludale.ports.contacts import Contact
 from cludale.ports.records import Commit, Committed, Put, Query, Range, Records
 from cludale.ports.seats import (
     ConcertNotFound,
+    ConcertOver,
     HoldEnded,
     HoldWish,
     NotOnSale,
@@ -50,6 +51,7 @@ _CANCEL = {
 _NO_SEATS: Mapping[type[Refusal], CancelReason] = {
     SeatsUnavailable: CancelReason.SOLD_OUT,
     NotOnSale: CancelReason.NOT_ON_SALE,
+    ConcertOver: CancelReason.CONCERT_OVER,
     ConcertNotFound: CancelReason.NO_SUCH_CONCERT,
     SectionNotFound: CancelReason.NO_SUCH_SECTION,
     OverTheLimit: CancelReason.OVER_THE_LIMIT,
@@ -191,8 +193,13 @@ class Orders:
         return {id: each.state.contact for id, each in found.items()}
 
     async def cancel(self, order_id: str, reason: CancelReason, cause: Cause) -> Order:
-        """Cancel the order; again changes nothing. Raises NotFound, Busy."""
-        return await self._change(order_id, lambda order: domain.cancel(order, reason), cause)
+        """Cancel the order; again changes nothing. Raises NotFound, TooLateToCancel, Busy."""
+
+        def decide(order: Order) -> Decision[Order]:
+            domain.check_cancellable(order, reason, now=self._clock.now())
+            return domain.cancel(order, reason)
+
+        return await self._change(order_id, decide, cause)
 
     async def _change(self, order_id: str, decide: Callable[[Order], Decision[Order]], cause: Cause) -> Order:
         for _ in range(CONFLICT_RETRIES):

@@ -1,0 +1,69 @@
+"""When a concert is, as its organizer wrote it: a day, `2027-06-05`, or a time with its offset. No clock.
+
+A day without an offset is a day in UTC. What is written with an offset keeps it: it says which day it is there.
+"""
+
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import msgspec
+
+LONGEST = timedelta(days=31)
+"""How long after its begin a concert ends at the latest: what is on at some time began no earlier than that before."""
+
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+def is_day(text: str) -> bool:
+    """Is it a day, not a time?"""
+    return "T" not in text
+
+
+def local_day(text: str) -> str:
+    """The day there, in its own offset."""
+    return text[:10]
+
+
+def begins(text: str) -> datetime:
+    """The first moment of the day, or the time itself, in UTC."""
+    if is_day(text):
+        return datetime.combine(msgspec.convert(text, date), datetime.min.time(), UTC)
+    return msgspec.convert(text, datetime).astimezone(UTC)
+
+
+def ends(text: str, *, as_in: str | None = None) -> datetime:
+    """The moment in which the day is over, or the time itself, in UTC; the offset of a day is that of `as_in`."""
+    if not is_day(text):
+        return begins(text)
+    try:
+        return begins(text) + timedelta(days=1) - _offset(as_in)
+    except OverflowError:
+        return _LAST
+
+
+def _offset(text: str | None) -> timedelta:
+    if text is None or is_day(text):
+        return timedelta()
+    return msgspec.convert(text, datetime).utcoffset() or timedelta()
+
+
+def written(moment: datetime, offset: timedelta) -> str:
+    """A time to the second, in its offset: `2027-06-05T19:30:00-04:00`, or with `Z`."""
+    local = moment.astimezone(timezone(offset))
+    return local.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def days_around(since: str | None, until: str | None) -> tuple[str | None, str | None]:
+    """Between which texts the `date` of a concert can be that is on from `since` to `until`, each a day or a time.
+
+    Text order is the order of the days as they are written, whatever the offset.
+    """
+    first = None if since is None else _shifted(since, -LONGEST - timedelta(days=0 if is_day(since) else 1))
+    last = None if until is None else _shifted(until, timedelta(days=0 if is_day(until) else 1)) + "\x7f"
+    return first, last
+
+
+def _shifted(text: str, by: timedelta) -> str:
+    try:
+        return (msgspec.convert(local_day(text), date) + by).isoformat()
+    except OverflowError:
+        return (date.min if by < timedelta() else date.max).isoformat()
