@@ -16,12 +16,15 @@ from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.contacts import Contact, ContactsUnreachable
 from cludale.ports.seats import (
     ConcertNotFound,
+    ConcertOver,
     HeldElsewhere,
     HeldOtherwise,
     HoldEnded,
     HoldWish,
     NotOnSale,
+    OtherCurrency,
     OverTheLimit,
+    PriceTooHigh,
     SeatsHeld,
     SeatsUnavailable,
     SeatsUnreachable,
@@ -129,7 +132,11 @@ class TestSeats:
         "refusal",
         [
             SeatsUnavailable("concert-1", wanted=2, left=1),
+            SeatsUnavailable("concert-1", wanted=2, left=1, section="stalls", held=3, held_until=NOON),
+            PriceTooHigh("concert-1", max_price=Money(1, "EUR"), price_from=Money(2, "EUR")),
+            OtherCurrency("concert-1", "EUR"),
             NotOnSale("concert-1", NOON),
+            ConcertOver("concert-1", NOON),
             ConcertNotFound("concert-1"),
             SectionNotFound("concert-1", "stalls"),
             OverTheLimit("concert-1", wanted=2, limit=1),

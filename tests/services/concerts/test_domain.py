@@ -1,13 +1,14 @@
 """Concert rules: who gets seats, who loses them, and what money that came late buys."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from tests.fakes import NOON
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
-from cludale.ports.seats import HoldEnded, NotOnSale, OverTheLimit, SeatsUnavailable, SectionNotFound
+from cludale.ports.seats import ConcertOver, HoldEnded, NotOnSale, OverTheLimit, SeatsUnavailable, SectionNotFound
 from cludale.services.concerts import domain
 from cludale.services.concerts.domain import (
     NEXT,
@@ -33,6 +34,7 @@ from cludale.services.concerts.events import (
     SeatsSold,
     SectionPlan,
 )
+from cludale.services.concerts.store import CONCERTS
 
 PRICE = Money(4500, "EUR")
 STALLS = SectionPlan(id="stalls", name="Stalls", total_seats=10, price=PRICE)
@@ -389,3 +391,59 @@ class TestTheTable:
 
     def test_what_is_given_back_stays_so(self) -> None:
         assert NEXT[Status.RELEASED] == frozenset()
+
+
+class TestTheEnd:
+    """When a concert is over, and from when on buyers can't cancel."""
+
+    @pytest.mark.parametrize(
+        ("date", "ends_at", "over_at", "begins"),
+        [
+            ("2027-06-05", None, "2027-06-06T00:00:00Z", "2027-06-05T00:00:00Z"),
+            ("2027-06-05T22:30:00-04:00", None, "2027-06-06T02:30:00Z", "2027-06-06T02:30:00Z"),
+            ("2027-06-05T00:30:00+02:00", None, "2027-06-04T22:30:00Z", "2027-06-04T22:30:00Z"),
+            ("2027-06-04", "2027-06-06", "2027-06-07T00:00:00Z", "2027-06-04T00:00:00Z"),
+            ("2027-06-04T12:00:00-07:00", "2027-06-06", "2027-06-07T07:00:00Z", "2027-06-04T19:00:00Z"),
+            ("2027-06-04T12:00:00Z", "2027-06-06T02:00:00+02:00", "2027-06-06T00:00:00Z", "2027-06-04T12:00:00Z"),
+            ("9999-12-31", None, "9999-12-31T23:59:59.999999Z", "9999-12-31T00:00:00Z"),
+        ],
+    )
+    def test_it_follows_from_its_dates(self, date: str, ends_at: str | None, over_at: str, begins: str) -> None:
+        concert = msgspec.structs.replace(CONCERT, date=date, ends_at=ends_at)
+        assert concert.over_at == datetime.fromisoformat(over_at)
+        assert concert.cancellable_until == datetime.fromisoformat(begins)
+        last = concert.over_at - timedelta(microseconds=1)
+        domain.check_on_sale(concert, quantity=1, now=last)
+        with pytest.raises(ConcertOver):
+            domain.check_on_sale(concert, quantity=1, now=concert.over_at)
+
+    def test_a_turn_that_comes_after_the_end_holds_nothing(self) -> None:
+        wish = msgspec.structs.replace(hold("a"), over_at=at(60))
+        assert decide(EMPTY, wish, at(59)).events
+        with pytest.raises(ConcertOver):
+            decide(EMPTY, wish, at(60))
+
+    def test_who_has_seats_already_is_told_so_after_the_end(self) -> None:
+        wish = msgspec.structs.replace(hold("a"), over_at=at(60))
+        seating = decide(EMPTY, wish, NOON).state
+        assert decide(seating, wish, at(61)).state is seating
+
+    def test_money_that_comes_after_hold_and_concert_have_ended_goes_back(self) -> None:
+        late = msgspec.structs.replace(sell("a"), over_at=at(HOLD_SECONDS + 5))
+        seating = after((hold("a"), 0))
+        in_time = decide(seating, late, at(HOLD_SECONDS + 4)).events
+        assert [type(event) for event in in_time] == [SeatsReleased, SeatsReserved, SeatsSold]
+        too_late = decide(seating, late, at(HOLD_SECONDS + 5)).events
+        assert [type(event) for event in too_late] == [SeatsReleased, SaleRefused]
+
+    def test_seats_that_are_held_at_the_end_can_still_be_paid(self) -> None:
+        paid_in_time = msgspec.structs.replace(sell("a"), over_at=at(1))
+        assert [type(e) for e in decide(after((hold("a"), 0)), paid_in_time, at(2)).events] == [SeatsSold]
+
+    def test_a_concert_that_an_older_version_stored_is_read(self) -> None:
+        body = b'{"id":"c","artist":"A","date":"2027-06-05T19:30:00Z","venue":null,"sections":[],"onSaleAt":null,'
+        old = CONCERTS.decode(body + b'"maxPerOrder":8}')
+        assert (old.listed, old.over_at, old.cancellable_until) == (
+            True,
+            *[datetime(2027, 6, 5, 19, 30, tzinfo=UTC)] * 2,
+        )

@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from tests.fakes import NOON
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
+from cludale.kernel.times import rfc3339
 from cludale.ports.contacts import Contact
 from cludale.ports.seats import HeldOtherwise, SeatsHeld
 from cludale.services.orders import domain
@@ -190,3 +192,26 @@ def test_an_order_takes_no_seats_that_were_held_for_another_wish(quantity: int, 
     order = domain.place(wish, order_id="order-1", now=NOON).state
     with pytest.raises(HeldOtherwise):
         domain.reserve(order, HELD)
+
+
+class TestCancellingInTime:
+    BOUND = msgspec.structs.replace(RESERVED, cancel_until=NOON)
+
+    @pytest.mark.parametrize("status", [Status.RESERVED, Status.PAID])
+    def test_a_buyer_may_until_the_concert_says_so(self, status: Status) -> None:
+        order = msgspec.structs.replace(self.BOUND, status=status)
+        domain.check_cancellable(order, CancelReason.BUYER, now=NOON - timedelta(microseconds=1))
+        with pytest.raises(domain.TooLateToCancel) as refusal:
+            domain.check_cancellable(order, CancelReason.BUYER, now=NOON)
+        assert refusal.value.values == {"cancelUntil": rfc3339(NOON)}
+
+    def test_the_organizer_always_may(self) -> None:
+        domain.check_cancellable(self.BOUND, CancelReason.ORGANIZER, now=NOON + timedelta(days=9))
+
+    @pytest.mark.parametrize("status", [Status.PENDING, Status.CANCELLED])
+    def test_what_has_no_seats_can_always_be_called_off(self, status: Status) -> None:
+        order = msgspec.structs.replace(self.BOUND, status=status)
+        domain.check_cancellable(order, CancelReason.BUYER, now=NOON + timedelta(days=9))
+
+    def test_an_order_of_an_older_version_knows_no_end(self) -> None:
+        domain.check_cancellable(RESERVED, CancelReason.BUYER, now=NOON + timedelta(days=9))

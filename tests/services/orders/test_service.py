@@ -17,11 +17,14 @@ from cludale.ports.contacts import Contact
 from cludale.ports.records import Commit, Key, Kind, Put, Query
 from cludale.ports.seats import (
     ConcertNotFound,
+    ConcertOver,
     HeldElsewhere,
     HoldEnded,
     HoldWish,
     NotOnSale,
+    OtherCurrency,
     OverTheLimit,
+    PriceTooHigh,
     SeatsHeld,
     SeatsUnavailable,
     SeatsUnreachable,
@@ -220,6 +223,9 @@ class TestPending:
         [
             (SeatsUnavailable("concert-1", wanted=2, left=0), CancelReason.SOLD_OUT),
             (NotOnSale("concert-1", NOON + timedelta(days=1)), CancelReason.NOT_ON_SALE),
+            (ConcertOver("concert-1", NOON), CancelReason.CONCERT_OVER),
+            (PriceTooHigh("concert-1", max_price=PRICE, price_from=PRICE.times(2)), CancelReason.PRICE_TOO_HIGH),
+            (OtherCurrency("concert-1", "EUR"), CancelReason.OTHER_CURRENCY),
             (ConcertNotFound("concert-1"), CancelReason.NO_SUCH_CONCERT),
             (SectionNotFound("concert-1", "roof"), CancelReason.NO_SUCH_SECTION),
             (OverTheLimit("concert-1", wanted=100, limit=8), CancelReason.OVER_THE_LIMIT),
