@@ -73,6 +73,8 @@ class Concert(_Document, frozen=True, tag="concert"):
     venue: str | None = None
     on_sale_at: datetime | None = None
     max_per_order: int | None = None
+    ends_at: str | None = None
+    cancel_until: datetime | None = None
 
 
 class Section(_Document, frozen=True, tag="section"):
@@ -238,6 +240,8 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     venue: str | None = None
     on_sale_at: datetime | None = None
     max_per_order: int | None = None
+    ends_at: str | None = None
+    cancel_until: datetime | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -312,6 +312,11 @@ def _impossible_order(order: OrderTold) -> Iterator[Wrong]:
         yield Wrong(
             Invariant.ONE_WINNER, "cancel-and-pay", f"it {claim} when it was cancelled by wish, and {truth}", there
         )
+    if order.wished is not None and order.reserved is not None and order.failed is None:
+        wish, until = order.wished.event, order.reserved.event.data.cancel_until
+        if wish.data.reason == "cancelled-by-buyer" and until is not None and wish.time >= until:
+            detail = f"the buyer cancelled at {wish.time}, and could until {until}"
+            yield Wrong(Invariant.LEGAL_STEPS, "cancelled-too-late", detail, there)
     for field in ("concert_id", "quantity", "user_id", "total"):
         # What an event doesn't tell, or not yet, is None there.
         if len({getattr(fact.event.data, field) for fact in there} - {None}) > 1:

@@ -45,6 +45,18 @@ def plans_of(concerts: Iterable[Concert]) -> dict[SectionKey, PlannedSection]:
     return {(concert.id, plan.id): plan for concert in concerts for plan in concert.sections}
 
 
+def over_at(date: str, ends_at: str | None) -> datetime:
+    """When a concert is over: at the time that is said, or with the day; a last day is one in the offset of `date`."""
+    last = ends_at or date
+    if "T" in last:
+        return datetime.fromisoformat(last)
+    there = datetime.fromisoformat(date).tzinfo if "T" in date else None
+    try:
+        return datetime.fromisoformat(last).replace(tzinfo=there or UTC) + timedelta(days=1)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
+
+
 def broken(key: SectionKey, rule: str, detail: str, *, invariant: Invariant = Invariant.SEATS_ADD_UP) -> Violation:
     """A section that isn't what it has to be."""
     return Violation(invariant=invariant, rule=rule, subject=f"section {'/'.join(key)}", detail=detail)

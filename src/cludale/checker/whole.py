@@ -33,7 +33,16 @@ from cludale.checker.lifecycle import Told, fold
 from cludale.checker.log_rules import Chain
 from cludale.checker.observations import Claim, Desk, Observation, claim_of, concert_claimed, kept_claim
 from cludale.checker.order_rules import Case, Terms, key_of_event, key_of_reservation
-from cludale.checker.section_rules import Occupancy, SectionKey, Tally, broken, counts, never_oversold, plans_of
+from cludale.checker.section_rules import (
+    Occupancy,
+    SectionKey,
+    Tally,
+    broken,
+    counts,
+    never_oversold,
+    over_at,
+    plans_of,
+)
 from cludale.checker.snapshot import Snapshot
 from cludale.checker.spill import IN_MEMORY_LIMIT, Spill
 
@@ -41,7 +50,7 @@ Progress = Callable[[str, int, int], None]
 """Is told what is being read, how many rows have been, and how many there are (about)."""
 
 _PROGRESS_EVERY = 5_000
-_CONCERT_TOLD = ("sections", "artist", "date", "venue", "on_sale_at", "max_per_order")
+_CONCERT_TOLD = ("sections", "artist", "date", "venue", "on_sale_at", "max_per_order", "ends_at", "cancel_until")
 _CASE_PARTS = Order | Reservation | Payment | Notification | DeadLetter | LedgerLine | Fact | Claim
 
 
@@ -344,6 +353,7 @@ class _Run:
             self._found(order_rules.always(case, told, self._terms, self._prices))
             if self._quiet:
                 self._found(order_rules.once_quiet(case, told, self._terms))
+            self._check_ends(told)
             self._occupy(told)
             for fact, cause in order_rules.missing_causes(case):
                 if not fact.cause_missing:
@@ -383,6 +393,19 @@ class _Run:
         elif before.sequence and fact.sequence:
             detail = f"{fact.event.id} is entry {before.sequence} and entry {fact.sequence}"
             self._wrong(Invariant.WHOLE_LOG, "logged-twice", case.subject, detail, before, fact)
+
+    def _check_ends(self, told: Told) -> None:
+        """Were seats given out when the concert was over? Orders of older versions were, and know no `cancelUntil`."""
+        if told.order.reserved is None or told.order.reserved.event.data.cancel_until is None:
+            return
+        for (concert, _, id), reservation in told.reservations.items():
+            scheduled, reserved = self._scheduled.get(concert), reservation.reserved
+            if scheduled is None or reserved is None:
+                continue
+            end = over_at(scheduled.event.data.date or "", scheduled.event.data.ends_at)
+            if reserved.event.time >= end:
+                detail = f"its seats were given out at {reserved.event.time}, and the concert is over since {end}"
+                self._wrong(Invariant.LEGAL_STEPS, "sold-when-over", f"reservation {id}", detail, scheduled, reserved)
 
     def _occupy(self, told: Told) -> None:
         for (concert, section, _), reservation in told.reservations.items():

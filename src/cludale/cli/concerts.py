@@ -36,7 +36,7 @@ def _section(text: str) -> dict[str, Any]:
 @app.command()
 def add(
     artist: Annotated[str, typer.Argument(help="Who plays.")],
-    date: Annotated[str, typer.Argument(help="When: 2027-06-05, or 2027-06-05T19:30:00Z.")],
+    date: Annotated[str, typer.Argument(help="When: 2027-06-05, or 2027-06-05T19:30:00+02:00.")],
     *,
     seats: Annotated[int | None, typer.Option(min=1, help="How many seats, where there are no sections.")] = None,
     price: Annotated[str | None, typer.Option(help="Of one seat: 45.00EUR.")] = None,
@@ -46,6 +46,12 @@ def add(
     venue: Annotated[str | None, typer.Option(help="Where.")] = None,
     id: Annotated[str | None, typer.Option(help="The concert's id; without it one is made.")] = None,
     on_sale_at: Annotated[str | None, typer.Option(help="When the on-sale begins: 2027-01-10T09:00:00Z.")] = None,
+    ends_at: Annotated[
+        str | None, typer.Option(help="When it is over, if it goes on: its last day, or 2027-06-07T02:00:00+02:00.")
+    ] = None,
+    cancel_until: Annotated[
+        str | None, typer.Option(help="From when on buyers can't cancel, if it is not when it begins.")
+    ] = None,
     max_per_order: Annotated[int | None, typer.Option(min=1, help="The most seats in one order.")] = None,
     unlisted: Annotated[bool, typer.Option("--unlisted", help="To be found by its id only, not by a search.")] = False,
     url: Url = None,
@@ -69,6 +75,8 @@ def add(
                 "price": None if price is None else _price(price),
                 "sections": [_section(each) for each in section] if section else None,
                 "onSaleAt": on_sale_at,
+                "endsAt": ends_at,
+                "cancelUntil": cancel_until,
                 "maxPerOrder": max_per_order,
                 "listed": False if unlisted else None,
             },

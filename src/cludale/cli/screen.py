@@ -22,7 +22,7 @@ PIPED_COLUMNS = 240
 
 Row = Mapping[str, Any]
 
-_TIME = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d(?:\.\d{1,3})?)\d*Z$")
+_TIME = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d(?:\.\d{1,3})?)\d*(Z|[+-]\d\d:\d\d)$")
 
 
 def say(text: str) -> None:
@@ -100,6 +100,6 @@ def _text(value: Any) -> str:
         case list() | tuple():
             return "; ".join(_text(each) for each in value)
         case str() if match := _TIME.match(value):
-            return f"{match[1]} {match[2]}"
+            return f"{match[1]} {match[2]}{match[3]}"
         case _:
             return str(value)

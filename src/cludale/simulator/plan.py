@@ -2,8 +2,10 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from cludale.kernel.money import Money
 from cludale.runtime.backoff import Backoff
@@ -173,6 +175,9 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     # What clocks can do wrong shows where every seat is wanted.
     concerts = _concerts(choices, (2, 3, 4) if "clocks" in themes else (2, 3, 4, 6, 6, 10, 20, 60))
     plans = _plans(choices, concerts, limits, span)
+    # Of their own, so that a seed stays what it was in all else.
+    ends = random.Random(f"{span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
+    concerts, plans = _with_ends(ends, concerts, plans, span)
     rates = _rates(choices, themes)
     has_clock_faults = any(rates[fault] for fault in _CLOCK_FAULTS)
     skew = 2 * (CLOCK_JUMP_SECONDS + MACHINE_SKEW_SECONDS) if has_clock_faults else 0.0
@@ -230,6 +235,30 @@ def _concerts(choices: random.Random, sizes: Sequence[int]) -> list[ScheduleConc
             )
         )
     return concerts
+
+
+def _with_ends(
+    choices: random.Random, concerts: Sequence[ScheduleConcert], plans: Sequence[Plan], span: float
+) -> tuple[list[ScheduleConcert], list[Plan]]:
+    """Some concerts are over while buyers still come, or can't be cancelled any more; some buyers say what they pay."""
+    changed = []
+    for concert in concerts:
+        mood = choices.random()
+        opens = concert.on_sale_at or MORNING
+        if mood < 0.15:
+            over = opens + timedelta(seconds=1 + choices.uniform(0, 2 * span))
+            there = over.astimezone(timezone(timedelta(hours=choices.randint(-11, 14))))
+            concert = replace(concert, date=there.isoformat(timespec="seconds"))  # noqa: PLW2901
+        elif mood < 0.3:
+            until = opens + timedelta(seconds=choices.uniform(0, 3 * span))
+            concert = replace(concert, date="2027-01-08", ends_at="2027-01-10", cancel_until=until)  # noqa: PLW2901
+        changed.append(concert)
+    prices = [section.price for concert in concerts for section in concert.sections or ()]
+    told = [
+        plan._replace(wish=replace(plan.wish, max_price=choices.choice(prices))) if choices.random() < 0.15 else plan
+        for plan in plans
+    ]
+    return changed, told
 
 
 def _plans(choices: random.Random, concerts: Sequence[ScheduleConcert], limits: Limits, span: float) -> list[Plan]:

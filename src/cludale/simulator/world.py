@@ -63,6 +63,16 @@ EXPECTED = (StoreUnavailable, Busy, BusDown, AnswerLost)
 """What faults make parts raise; anything else nobody should see."""
 
 
+_SITUATIONS = {
+    "seats-unavailable": Situation.SOLD_OUT,
+    "not-on-sale": Situation.NOT_ON_SALE,
+    "concert-over": Situation.CONCERT_OVER,
+    "price-too-high": Situation.TOO_DEAR,
+    "too-late-to-cancel": Situation.TOO_LATE_TO_CANCEL,
+}
+"""What a refusal shows."""
+
+
 class Broken(Exception):
     """The run broke an invariant, or did something that nobody should see."""
 
@@ -249,10 +259,9 @@ class World:
     def _noted(self, seen: Observation) -> None:
         if seen.status == 500:
             self._fail([f"{seen.method} {seen.path} was answered 500: {seen.body}"])
-        if seen.status == 409 and "seats-unavailable" in seen.body:
-            self.chaos.meets(Situation.SOLD_OUT)
-        if seen.status == 409 and "not-on-sale" in seen.body:
-            self.chaos.meets(Situation.NOT_ON_SALE)
+        for name, situation in _SITUATIONS.items():
+            if seen.status == 409 and name in seen.body:
+                self.chaos.meets(situation)
         if seen.key is not None:
             # A kept answer is given again as it was: what it says was true when it was made, not when it was sent.
             seen = msgspec.structs.replace(seen, sent_at=None)
