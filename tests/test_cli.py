@@ -46,6 +46,16 @@ def paid(served: Served) -> dict[str, Any]:
     return order
 
 
+def test_what_buyers_were_told_is_listed_and_only_what_was_given_up_is_sent_again(paid: dict[str, Any]) -> None:
+    (note,) = told("notifications", "list", "--order", paid["id"])
+    assert (note["kind"], note["channel"], note["status"]) == ("confirmation", "log", "Logged")
+    assert note in told("notifications", "list", "--status", "logged")
+    assert told("notifications", "list", "--status", "Failed") == []
+    assert "0 are sent again" in run("notifications", "retry", "--all").stdout
+    assert "already" in run("notifications", "retry", note["id"], status=1).output
+    run("notifications", "retry", status=2)
+
+
 def test_help_lists_the_commands() -> None:
     listed = run("--help").stdout
     assert all(each in listed for each in ("serve", "concerts", "orders", "audit", "rehearse", "settings"))
@@ -53,7 +63,8 @@ def test_help_lists_the_commands() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["serve", "settings", "rehearse", "concerts add", "concerts list", "orders show", "orders list", "audit events",
+    ["serve", "settings", "rehearse", "concerts add", "concerts list", "orders show", "orders list", "notifications list",
+     "notifications retry", "audit events",
      "audit order", "audit verify", "audit replay", "audit redeliver"],
 )  # fmt: skip
 def test_every_command_helps(command: str) -> None:

@@ -162,10 +162,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = SmtpEncryption.STARTTLS
     smtp_from: Annotated[str, _doc("the sender of e-mails")] = "tickets@localhost"
     smtp_timeout_seconds: Annotated[Seconds, _doc("how long the mail server may take for one answer")] = 10
+    smtp_data_seconds: Annotated[
+        Seconds,
+        _doc("how long it may take to say that it took a message; too short, and a buyer may get it twice"),
+    ] = 60
+    smtp_connections: Annotated[
+        int, Meta(ge=1, le=64), _doc("connections to the mail server at once, each kept for the next message")
+    ] = 4
 
-    message_attempts: Annotated[Attempts, _doc("how often a message to a buyer is tried")] = 8
-    message_backoff_seconds: Annotated[Seconds, _doc("the wait after the first failed try; it doubles")] = 1
-    message_backoff_max_seconds: Annotated[Seconds, _doc("the longest such wait")] = 300
+    message_seconds: Annotated[Seconds, _doc("for how long a message to a buyer is tried before it is Failed")] = (
+        3 * 86_400
+    )
+    message_backoff_seconds: Annotated[Seconds, _doc("the wait after the first failed try; it doubles")] = 5
+    message_backoff_max_seconds: Annotated[Seconds, _doc("the longest such wait")] = 900
 
     max_body_bytes: Annotated[int, Meta(ge=1_024, le=2**24), _doc("the largest request body")] = 65_536
     max_connections: Annotated[int, Meta(ge=1, le=1_000_000), _doc("connections at once; more are turned away")] = 4_096
@@ -210,7 +219,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
 
-    concerts_url: Annotated[Url | None, _doc("where concerts is, for orders started alone")] = None
+    concerts_url: Annotated[Url | None, _doc("where concerts is, for orders or notifications started alone")] = None
     orders_url: Annotated[Url | None, _doc("where orders is, for notifications started alone")] = None
 
     @classmethod

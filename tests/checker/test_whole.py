@@ -33,6 +33,17 @@ def test_what_is_free_is_charged_too_and_once() -> None:
         assert rules(world.check(quiet=True)) == {rule}
 
 
+def test_messages_that_were_given_up_are_told_of_and_break_nothing() -> None:
+    world = busy_world()
+    for number in range(12):
+        failed = {**world.doc("notifications/notification", "confirmation-paid"), "status": "Failed"}
+        failed |= {"id": f"confirmation-failed-{number}", "detail": "550 no such mailbox"}
+        world.commit({("notifications/notification", failed["id"]): failed})
+    notes = world.check().notes
+    assert "confirmation-failed-0 was not sent, and was given up: 550 no such mailbox" in notes
+    assert "12 messages given up, of which 10 are named; to send again: cludale notifications retry --all" in notes
+
+
 def test_an_empty_store_holds() -> None:
     assert check(MemorySnapshot({}, committed=0), quiet=True).ok
 
@@ -418,6 +429,11 @@ def stop_refunding(world: World) -> None:
     world.commit({("payments/payment", payment["id"]): payment})
 
 
+def give_a_receipt_for_nothing(world: World) -> None:
+    tamper("notifications/notification", "confirmation-paid", paymentId="payment-nobodys")(world)
+    say("order-paid", "NotificationSent", paymentId="payment-nobodys")(world)
+
+
 def leave_a_message_unsent(world: World) -> None:
     """A confirmation that waits, of an order that will never be Paid."""
     message = world.doc("notifications/notification", "confirmation-paid")
@@ -660,6 +676,25 @@ ALWAYS: list[tuple[Invariant, str, str, Break]] = [
         "order-paid",
         tamper("notifications/notification", "confirmation-paid", channel="sms"),
     ),
+    (
+        Invariant.LOG_GIVES_STORES,
+        "notification-differs",
+        "order-paid",
+        tamper("notifications/notification", "confirmation-paid", paid=euro(1)),
+    ),
+    (
+        Invariant.LOG_GIVES_STORES,
+        "notification-differs",
+        "order-paid",
+        tamper("notifications/notification", "confirmation-paid", paidAt=rfc3339(NOON - timedelta(days=1))),
+    ),
+    (
+        Invariant.LOG_GIVES_STORES,
+        "notification-differs",
+        "order-paid",
+        say("order-paid", "NotificationSent", paymentId=None),
+    ),
+    (Invariant.ONE_CONFIRMATION, "receipt-of-nothing", "order-paid", give_a_receipt_for_nothing),
     (Invariant.ACKNOWLEDGED_STAYS, "order-changed", "order-paid", kept_answer_of_another_price),
     (Invariant.LOG_GIVES_STORES, "concert-lost", CONCERT, lose("concerts/concert", CONCERT)),
     (

@@ -461,6 +461,13 @@ class World:
             "createdAt": rfc3339(self.now),
             "channel": "log",
         }
+        taken = self.taken(order_id)
+        if taken is not None:
+            notification |= {
+                "paymentId": taken["data"]["paymentId"],
+                "paid": taken["data"]["amount"],
+                "paidAt": taken["time"],
+            }
         self.commit({("notifications/notification", id): notification}, [sent], [("notifications", cause["id"])])
         self.tick()
         return sent
@@ -474,7 +481,18 @@ class World:
             "kind": kind,
             "channel": "log",
         }
+        taken = self.taken(order_id)
+        if taken is not None:
+            data["paymentId"] = taken["data"]["paymentId"]
         return self.event("NotificationSent", data, cause=cause)
+
+    def taken(self, order_id: str) -> Json | None:
+        """The PaymentCompleted of this order, if there is one."""
+        events = (*self.logged, *self.outbox)
+        return next(
+            (each for each in events if each["type"] == "PaymentCompleted" and each["data"]["orderId"] == order_id),
+            None,
+        )
 
     # whole lives
 

@@ -22,6 +22,12 @@ async def test_a_service_that_needs_another_says_which_and_leaves_the_folder_fre
         assert platform.ready
 
 
+async def test_notifications_alone_needs_concerts_too(tmp_path: Path) -> None:
+    elsewhere = {name: value for name, value in ELSEWHERE.items() if name != "concerts_url"}
+    with pytest.raises(MissingSetting, match="CLUDALE_CONCERTS_URL"):
+        Platform(settings(tmp_path, **elsewhere), ["notifications"])
+
+
 @pytest.mark.parametrize(
     "sender", ["tickets", "a@b.example, c@d.example", "Cludale <tickets>", "a@..", "a@b\nBcc: c@d"]
 )

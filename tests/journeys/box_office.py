@@ -90,10 +90,10 @@ class BoxOffice:
         return payment
 
     def told(self, order: Json, *kinds: str) -> list[Json]:
-        """What the buyer was told, once that is at least as much as `kinds` and sent, and no more."""
+        """What the buyer was told, once that is at least as much as `kinds` and done, and no more."""
         notes = self.until(
             lambda: self.listed("/notifications", orderId=order["id"]),
-            lambda seen: len(seen) >= len(kinds) and all(note["status"] == "Sent" for note in seen),
+            lambda seen: len(seen) >= len(kinds) and all(note["status"] in ("Sent", "Logged") for note in seen),
         )
         assert sorted(note["kind"] for note in notes) == sorted(kinds)
         return notes

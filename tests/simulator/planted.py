@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 import msgspec
@@ -20,6 +20,7 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.bus import Answer, Delivery
+from cludale.ports.messengers import Trouble
 from cludale.ports.outbox import Outgoing
 from cludale.ports.payment_gateway import GatewayTrouble
 from cludale.ports.records import Commit, Committed, Handled, Key, Outcome, Put
@@ -832,7 +833,7 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     right = notifications_domain.tell
 
-    def wrong(fact: Any, **kwargs: Any) -> Any:
+    def wrong(fact: Any, money: Any, **kwargs: Any) -> Any:
         if isinstance(fact, OrderCancelled) and fact.was_paid and fact.total and fact.section and fact.reservation_id:
             fact = OrderPaid(
                 order_id=fact.order_id,
@@ -843,7 +844,7 @@ def _(stack: ExitStack) -> None:
                 total=fact.total,
                 reachable=fact.reachable,
             )
-        return right(fact, **kwargs)
+        return right(fact, money, **kwargs)
 
     swap(stack, notifications_domain, "tell", wrong)
 
@@ -857,6 +858,29 @@ def _(stack: ExitStack) -> None:
         return msgspec.structs.replace(taken, due_at=None)
 
     swap(stack, notifications_domain, "take_up", wrong)
+
+
+@bug("notifications: a confirmation does not wait for its receipt", theme="bad delivery")
+def _(stack: ExitStack) -> None:
+    swap(stack, notifications_domain, "needs_receipt", lambda fact: False)
+
+
+@bug("notifications: a receipt says when it was heard of, not when the money was taken")
+def _(stack: ExitStack) -> None:
+    right = notifications_domain.receipt
+    swap(stack, notifications_domain, "receipt", lambda fact, *, at: right(fact, at=at + timedelta(seconds=1)))
+
+
+@bug("notifications: a message that the server did not take is taken for sent")
+def _(stack: ExitStack) -> None:
+    right = notifications_service.Notifications._try_again
+
+    def wrong(self: Any, notification: Any, channel: Any, why: str, trouble: Any) -> Any:
+        if channel is None or trouble is Trouble.REFUSED:
+            return right(self, notification, channel, why, trouble)
+        return self._sent(channel)
+
+    swap(stack, notifications_service.Notifications, "_try_again", wrong)
 
 
 @bug("audit: an event is recorded each time that it comes")

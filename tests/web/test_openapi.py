@@ -17,6 +17,7 @@ ROUTES = [
     ("post", "/payments", "organizer"),
     ("get", "/payments", "organizer"),
     ("get", "/notifications", "organizer"),
+    ("post", "/notifications/retry", "organizer"),
     ("get", "/audit/events", "organizer"),
     ("get", "/audit/orders/{order_id}", "organizer"),
     ("get", "/audit/verify", "organizer"),

@@ -149,6 +149,10 @@ class Notification(_Document, frozen=True, tag="notification"):
     status: str
     channel: str | None = None
     detail: str | None = None
+    payment_id: str | None = None
+    """The payment that it gives a receipt for."""
+    paid: Money | None = None
+    paid_at: datetime | None = None
 
 
 class Given(msgspec.Struct, frozen=True, gc=False):

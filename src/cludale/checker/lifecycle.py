@@ -56,7 +56,7 @@ NOTIFICATION_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
     None: frozenset({"Pending", "Sent"}),
     "Pending": frozenset({"Pending", "Sent", "Failed"}),
     "Sent": frozenset(),
-    "Failed": frozenset(),
+    "Failed": frozenset({"Pending"}),  # the organizer has it sent again
 }
 
 

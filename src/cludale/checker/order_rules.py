@@ -361,10 +361,11 @@ class _Check:
             for fact in sent:
                 yield from self._differing(
                     f"notification {notification.id}",
-                    {"channel": fact.event.data.channel},
-                    {"channel": notification.channel},
+                    {"channel": fact.event.data.channel, "paymentId": fact.event.data.payment_id},
+                    {"channel": notification.channel, "paymentId": notification.payment_id},
                     sent,
                 )
+            yield from self._receipt(notification)
         stored = {notification.id for notification in self.case.notifications}
         for kind, facts in self.told.notifications.items():
             for fact in facts:
@@ -375,6 +376,26 @@ class _Check:
                         f"the event of the {kind} {fact.event.data.notification_id} is there, the {kind} is not",
                         fact,
                     )
+
+    def _receipt(self, notification: Notification) -> Iterator[Violation]:
+        """What a buyer is told of the money is what was taken."""
+        if notification.payment_id is None:
+            return
+        payment = self.told.payments.get(notification.payment_id, PaymentTold())
+        if not payment.completed:
+            yield self.broken(
+                Invariant.ONE_CONFIRMATION,
+                "receipt-of-nothing",
+                f"the {notification.kind} {notification.id} is a receipt for {notification.payment_id}, "
+                "which took no money",
+            )
+        for fact in payment.completed.values():
+            yield from self._differing(
+                f"notification {notification.id}",
+                {"paid": fact.event.data.amount, "paidAt": fact.event.time},
+                {"paid": notification.paid, "paidAt": notification.paid_at},
+                (fact,),
+            )
 
     # 3
 

@@ -4,7 +4,7 @@ The rules are those of `SafetyChecker` (`stepwise.py`), which sees a world grow;
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,6 +50,8 @@ Progress = Callable[[str, int, int], None]
 """Is told what is being read, how many rows have been, and how many there are (about)."""
 
 _PROGRESS_EVERY = 5_000
+_NAMED = 10
+"""How many messages that were given up are named one by one."""
 _CONCERT_TOLD = ("sections", "artist", "date", "venue", "on_sale_at", "max_per_order", "ends_at", "cancel_until")
 _CASE_PARTS = Order | Reservation | Payment | Notification | DeadLetter | LedgerLine | Fact | Claim
 
@@ -289,8 +291,14 @@ class _Run:
         for payment in self._documents(Kind.PAYMENT, "payments"):
             cases.put(payment.order_id, payment)
             money.put(payment.id, _Payee(payment.order_id))
+        given_up: list[Notification] = []
+        failed = 0
         for notification in self._documents(Kind.NOTIFICATION, "notifications"):
             cases.put(notification.order_id, notification)
+            if notification.status == "Failed":
+                failed += 1
+                given_up = [*given_up, notification][:_NAMED]
+        self._note_given_up(given_up, failed)
         for kind in documents.ANSWERS:
             for answer in self._documents(kind, "kept answers"):
                 self._put_kept(kind, answer, cases, seats)
@@ -301,6 +309,16 @@ class _Run:
             return
         for line in self._counted("ledger lines", lines, tells=False):
             money.put(line.payment_id, line)
+
+    def _note_given_up(self, some: Sequence[Notification], number: int) -> None:
+        for notification in some:
+            self.notes.append(f"{notification.id} was not sent, and was given up: {notification.detail}")
+        if number:
+            named = f", of which {len(some)} are named" if number > len(some) else ""
+            self.notes.append(
+                f"{number} message{'' if number == 1 else 's'} given up{named}; "
+                "to send again: cludale notifications retry --all"
+            )
 
     def _put_kept(self, kind: Kind, kept: KeptAnswer, cases: Spill, seats: Spill) -> None:
         claimed = kept_claim(kind, kept)

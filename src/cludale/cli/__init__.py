@@ -11,7 +11,7 @@ import typer
 
 from cludale import __version__
 from cludale.checker.command import check
-from cludale.cli import audit, broker, concerts, dead_letters, gateway, orders, release, up
+from cludale.cli import audit, broker, concerts, dead_letters, gateway, notifications, orders, release, up
 from cludale.cli.screen import fail, table
 from cludale.cli.serve import serve
 from cludale.rehearsal.command import rehearse
@@ -65,6 +65,7 @@ app.add_typer(gateway.app, name="gateway")
 app.add_typer(release.app, name="release")
 app.add_typer(concerts.app, name="concerts")
 app.add_typer(orders.app, name="orders")
+app.add_typer(notifications.app, name="notifications")
 app.add_typer(audit.app, name="audit")
 app.add_typer(dead_letters.app, name="deadletters")
 app.command()(rehearse)

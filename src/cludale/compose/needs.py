@@ -43,10 +43,10 @@ def check(settings: Settings, only: Collection[str]) -> None:
         except ValueError as error:
             wanted = "wanted is an e-mail address: tickets@example.com, or Cludale Tickets <tickets@example.com>"
             raise UnusableSetting("CLUDALE_SMTP_FROM", settings.smtp_from, wanted) from error
-    if "orders" in only and "concerts" not in only:
-        concerts_url(settings)
     if "notifications" in only and "orders" not in only:
         orders_url(settings)
+    if {"orders", "notifications"} & set(only) and "concerts" not in only:
+        concerts_url(settings)
 
 
 def app_id(settings: Settings, only: Collection[str]) -> str:
@@ -76,11 +76,11 @@ def through_sidecar(settings: Settings, service: str) -> dict[str, str]:
 
 
 def concerts_url(settings: Settings) -> str:
-    """Where orders asks for seats. Raises MissingSetting."""
+    """Where orders asks for seats, and notifications what a concert is. Raises MissingSetting."""
     if settings.dapr:
         return f"http://{SIDECAR_HOST}:{settings.dapr_http_port}"
     if settings.concerts_url is None:
-        raise MissingSetting("orders without concerts needs CLUDALE_CONCERTS_URL: where concerts is")
+        raise MissingSetting("orders and notifications without concerts need CLUDALE_CONCERTS_URL: where concerts is")
     return settings.concerts_url
 
 

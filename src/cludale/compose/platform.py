@@ -225,6 +225,7 @@ class Platform:
             "cludale_gate_inside": self.gate.inside,
             "cludale_gate_waiting": self.gate.waiting,
             "cludale_gate_turned_away_total": self.gate.turned_away,
+            **(self._builder.notifications.gauges() if self._builder.notifications is not None else {}),
             **{f'cludale_queue_depth{{service="{name}"}}': depth for name, depth in self.bus.depths.items()},
             **(
                 {

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from cludale.adapters.dapr.bus import DaprBus
 from cludale.adapters.embedded.bus import EmbeddedBus
-from cludale.adapters.http_calls.calls import HttpContacts, HttpSeats
-from cludale.adapters.inprocess.calls import InProcessContacts, InProcessSeats
+from cludale.adapters.http_calls.calls import HttpContacts, HttpProgramme, HttpSeats
+from cludale.adapters.inprocess.calls import InProcessContacts, InProcessProgramme, InProcessSeats
 from cludale.adapters.log_messages import LoggedMessages
 from cludale.adapters.simulated_payments import SimulatedProvider
 from cludale.adapters.smtp import Encryption, SmtpMailer
@@ -18,6 +18,7 @@ from cludale.http.access import Access
 from cludale.kernel.wire import Codec
 from cludale.ports.contacts import Contacts
 from cludale.ports.messengers import Mailer
+from cludale.ports.programme import Programme
 from cludale.ports.records import Records
 from cludale.ports.seats import Seats
 from cludale.runtime.backoff import Backoff
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 LOOK_AGAIN_SECONDS = 0.25
 LOOK_AGAIN_ALONE_SECONDS = 5.0
 """How often `GET /orders/{id}?wait=` looks by itself: where one process does everything, it is told."""
+
+
+ASK_SECONDS = 10.0
+"""How long notifications waits for addresses, and for concerts, of all the messages that it is about to send."""
 
 
 class ServiceBuilder:
@@ -77,7 +82,8 @@ class ServiceBuilder:
         self.concerts = self._concerts()
         self.orders: Orders
         """There if orders is wanted."""
-        self.closing: list[HttpSeats | HttpContacts | SimulatedProvider] = []
+        self.notifications: Notifications | None = None
+        self.closing: list[HttpSeats | HttpContacts | HttpProgramme | SimulatedProvider | SmtpMailer] = []
         """What is to be closed in the end."""
         self.waited_for: list[Callable[[], None]] = [gate.close]
         """Each lets those go who wait for something with a connection open."""
@@ -199,34 +205,56 @@ class ServiceBuilder:
             )
             self.closing.append(http)
             contacts = http
-        mailer: Mailer = self._mailer()
+        mailer, send_seconds = self._mailer()
         texts: Mailer = LoggedMessages("text message")
         if self._telemetry is not None:
             mailer = self._telemetry.messenger(mailer, "email")
             texts = self._telemetry.messenger(texts, "text")
-        return Notifications(
+        self.notifications = Notifications(
             self._records("notifications"),
             clock=self._clock,
             ids=self._ids,
             contacts=contacts,
+            programme=self._programme(),
             mailer=mailer,
             texts=texts,
-            send_seconds=settings.smtp_timeout_seconds,
-            attempts=settings.message_attempts,
+            ask_seconds=ASK_SECONDS,
+            send_seconds=send_seconds,
+            try_seconds=settings.message_seconds,
             backoff=Backoff(settings.message_backoff_seconds, settings.message_backoff_max_seconds),
+            patience=max(1, settings.delivery_attempts // 2),
+            concurrency=2 * settings.smtp_connections,
         )
+        return self.notifications
 
-    def _mailer(self) -> Mailer:
+    def _programme(self) -> Programme:
+        if "concerts" in self._only:
+            return InProcessProgramme(self.concerts.details)
+        programme = HttpProgramme(
+            concerts_url(self._settings),
+            self._access.organizer_key,
+            timeout_seconds=self._settings.reserve_timeout_seconds,
+            headers=through_sidecar(self._settings, "concerts"),
+        )
+        self.closing.append(programme)
+        return programme
+
+    def _mailer(self) -> tuple[Mailer, float]:
+        """The way to a buyer's e-mail address, and how long one message may take on it."""
         settings = self._settings
         if settings.smtp_host is None:
-            return LoggedMessages("e-mail")
-        return SmtpMailer(
+            return LoggedMessages("e-mail"), settings.smtp_timeout_seconds
+        mailer = SmtpMailer(
             settings.smtp_host,
             settings.smtp_port,
             sender=settings.smtp_from,
             encryption=Encryption(settings.smtp_encryption.value),
             timeout_seconds=settings.smtp_timeout_seconds,
+            data_seconds=settings.smtp_data_seconds,
+            connections=settings.smtp_connections,
             clock=self._clock,
             user=settings.smtp_user,
             password=settings.smtp_password,
         )
+        self.closing.append(mailer)
+        return mailer, mailer.longest_seconds

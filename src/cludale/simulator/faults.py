@@ -53,6 +53,7 @@ class Fault(StrEnum):
     HOLD_TWICE = "network: reserve call made once more"
     PARTITION = "network: orders and concerts apart for a while"
     CONTACTS_AWAY = "network: no address to be had"
+    PROGRAMME_AWAY = "network: no word of a concert to be had"
 
     DECLINED = "provider: declines"
     CHARGE_TROUBLE = "provider: trouble before the charge"

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from cludale.kernel.refusals import Refusal
 from cludale.ports.contacts import Contact, Contacts, ContactsUnreachable
-from cludale.ports.messengers import Message, NotSent
+from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
+from cludale.ports.programme import ConcertDetails, Programme, ProgrammeUnreachable
 from cludale.ports.records import StoreUnavailable
 from cludale.ports.seats import HoldWish, Seats, SeatsHeld, SeatsUnreachable
 from cludale.simulator.faults import Chaos, Fault
@@ -127,6 +128,25 @@ class RemoteContacts:
             raise ContactsUnreachable(repr(error)) from error
 
 
+class RemoteProgramme:
+    """Concerts, seen from notifications."""
+
+    def __init__(self, chaos: Chaos, who: str, *, find: Callable[[], tuple[Owner, Programme]]) -> None:
+        self._chaos = chaos
+        self._who = who
+        self._find = find
+
+    async def of(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
+        """Those of the concerts that there are. Raises ProgrammeUnreachable."""
+        if self._chaos.strikes(Fault.PROGRAMME_AWAY, self._who):
+            raise ProgrammeUnreachable("no connection")
+        try:
+            target, programme = self._find()
+            return await call(target, lambda: programme.of(concert_ids))
+        except (NobodyThere, StoreUnavailable) as error:
+            raise ProgrammeUnreachable(repr(error)) from error
+
+
 class Postman:
     """E-mail and text messages. What was handed over is in `sent`, by the message's id."""
 
@@ -134,16 +154,17 @@ class Postman:
         self._chaos = chaos
         self._sent = sent
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> HandedTo:
         """Hand the message over. Raises NotSent."""
         chaos, id = self._chaos, message.id
         await chaos.lag()
         if chaos.strikes(Fault.MESSAGE_TROUBLE, "post", id):
-            raise NotSent("the server is away", permanent=False)
+            raise NotSent("the server is away", Trouble.AWAY)
         if chaos.strikes(Fault.MESSAGE_REFUSED, "post", id):
-            raise NotSent("no such address", permanent=True)
+            raise NotSent("no such address", Trouble.REFUSED)
         if chaos.strikes(Fault.MESSAGE_SLOW, "post", id):
             await chaos.long_lag()
         self._sent[id] = self._sent.get(id, 0) + 1
         if chaos.strikes(Fault.MESSAGE_UNANSWERED, "post", id):
-            raise NotSent("the connection was closed", permanent=False)
+            raise NotSent("the connection was closed", Trouble.UNKNOWN)
+        return HandedTo.SERVER

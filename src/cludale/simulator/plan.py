@@ -51,6 +51,7 @@ RATES: Mapping[Fault, float] = {
     Fault.HOLD_SLOW: 0.06,
     Fault.HOLD_TWICE: 0.06,
     Fault.CONTACTS_AWAY: 0.1,
+    Fault.PROGRAMME_AWAY: 0.1,
     Fault.DECLINED: 0.08,
     Fault.CHARGE_TROUBLE: 0.15,
     Fault.CHARGE_UNANSWERED: 0.15,

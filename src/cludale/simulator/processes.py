@@ -14,6 +14,7 @@ from cludale.kernel.wire import Codec
 from cludale.ports.bus import Answer, Delivery, EventBus, Handler, Subscription
 from cludale.ports.contacts import Contact
 from cludale.ports.outbox import Outgoing
+from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Kind, StoreUnavailable
 from cludale.runtime import dead_letters
 from cludale.runtime.backoff import Backoff
@@ -50,7 +51,7 @@ from cludale.simulator.delivery import Broker, BrokerClient, FaultyHandler, Told
 from cludale.simulator.faults import Chaos, Fault
 from cludale.simulator.loop import Owner, SimulatedLoop, inside
 from cludale.simulator.memory import Disk
-from cludale.simulator.network import NobodyThere, Postman, RemoteContacts, RemoteSeats
+from cludale.simulator.network import NobodyThere, Postman, RemoteContacts, RemoteProgramme, RemoteSeats
 from cludale.simulator.provider import Gateway, Provider
 from cludale.simulator.storage import FaultyStore
 
@@ -93,7 +94,8 @@ class Limits(NamedTuple):
     delivery_backoff: Backoff = Backoff(0.05, 5.0)
     delivery_attempts: int = 60
     send_seconds: float = 2.0
-    message_attempts: int = 6
+    ask_seconds: float = 2.0
+    message_seconds: float = 60.0
     message_backoff: Backoff = Backoff(0.2, 4.0)
     messages_at_once: int = 32
     gate_inside: int = 512
@@ -305,6 +307,10 @@ class Process(Owner):
         process = self if "orders" in self.handlers else self.machine.find("orders")
         return process, OwnContacts(process.orders)
 
+    def _programme(self) -> tuple[Owner, "OwnProgramme"]:
+        process = self if "concerts" in self.handlers else self.machine.find("concerts")
+        return process, OwnProgramme(process.concerts)
+
     def _payments(self) -> None:
         limits, around = self._around.limits, self._around
         self.payments = Payments(
@@ -329,10 +335,13 @@ class Process(Owner):
             clock=self.clock,
             ids=self.ids,
             contacts=RemoteContacts(around.chaos, self.name, find=self._contacts),
+            programme=RemoteProgramme(around.chaos, self.name, find=self._programme),
             mailer=Postman(around.chaos, around.posted),
             texts=Postman(around.chaos, around.posted),
+            ask_seconds=limits.ask_seconds,
             send_seconds=limits.send_seconds,
-            attempts=limits.message_attempts,
+            try_seconds=limits.message_seconds,
+            patience=limits.delivery_attempts,
             backoff=limits.message_backoff,
             concurrency=limits.messages_at_once,
         )
@@ -398,6 +407,17 @@ class OwnContacts:
     async def of(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
         """The contacts of these orders."""
         return await self._orders.contacts(order_ids)
+
+
+class OwnProgramme:
+    """What a concerts service knows of its concerts, as the port has it."""
+
+    def __init__(self, concerts: Concerts) -> None:
+        self._concerts = concerts
+
+    async def of(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
+        """Those of the concerts that there are."""
+        return await self._concerts.details(concert_ids)
 
 
 def codec() -> Codec:

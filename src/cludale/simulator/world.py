@@ -21,6 +21,7 @@ from cludale.runtime.replay import CannotFold, NotEmpty, Rebuild
 from cludale.services.audit.replay import AuditLog, UnreadableEntry
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.concerts.api import ScheduleConcert
+from cludale.services.notifications.domain import Notification
 from cludale.services.notifications.store import NOTIFICATIONS
 from cludale.services.orders.api import PlaceOrder
 from cludale.simulator.clock import MORNING
@@ -428,6 +429,7 @@ class World:
         outbox = [entry.body for disk in self.disks for entry in disk.outbox.values()]
         findings = [_described(found) for found in self.checker.settled(now, outbox=outbox, grace=timedelta(seconds=2))]
         findings += self._unsent()
+        findings += self._without_receipt()
         findings += self._unburied()
         left = self._under_way()
         if left:
@@ -435,14 +437,27 @@ class World:
         if findings:
             self._fail(sorted(findings))
 
+    def _notifications(self) -> list[Notification]:
+        table = next(disk.tables[NOTIFICATIONS.kind] for disk in self.disks if NOTIFICATIONS.kind in disk.tables)
+        return [NOTIFICATIONS.decode(row.stored.body) for row in table.values()]
+
     def _unsent(self) -> list[str]:
         """Messages that the platform says it sent, and that nobody got."""
-        table = next(disk.tables[NOTIFICATIONS.kind] for disk in self.disks if NOTIFICATIONS.kind in disk.tables)
-        notifications = [NOTIFICATIONS.decode(row.stored.body) for row in table.values()]
         return [
             f"{each.id} is {each.status} by {each.channel}, and it was never sent"
-            for each in notifications
+            for each in self._notifications()
             if each.status == "Sent" and each.channel != "log" and each.id not in self._posted
+        ]
+
+    def _without_receipt(self) -> list[str]:
+        """What buyers are told of a ticket that was paid for, without its receipt."""
+        return [
+            f"{each.id} is told without the receipt of the {each.total} that were paid"
+            for each in self._notifications()
+            if (each.kind == "confirmation" or each.was_paid)
+            and each.total is not None
+            and each.total.amount
+            and each.payment_id is None
         ]
 
     def _unburied(self) -> list[str]:

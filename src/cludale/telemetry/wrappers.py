@@ -15,7 +15,7 @@ from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.bus import Answer, Delivery, EventBus, Handler
-from cludale.ports.messengers import Message, NotSent
+from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
 from cludale.ports.outbox import Outgoing
 from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGateway
 from cludale.ports.records import (
@@ -387,7 +387,7 @@ class WatchedGateway:
 class Messenger(Protocol):
     """A Mailer or a TextMessenger."""
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> HandedTo:
         """Hand the message over."""
         ...
 
@@ -401,20 +401,24 @@ class WatchedMessenger:
         self._tracer = tracer
         self._measures = measures
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> HandedTo:
         """Hand the message over."""
         begun = perf_counter()
         span = self._tracer.child("notifications", f"send {self._channel}", SpanKind.CLIENT, TRACEPARENT.get())
         outcome: str = "sent"
         error: str | None = None
         try:
-            await self._messenger.send(message)
+            handed = await self._messenger.send(message)
         except NotSent as not_sent:
-            outcome = error = "refused" if not_sent.permanent else "not sent"  # its words may name the buyer
+            # its words may name the buyer
+            outcome = error = "refused" if not_sent.trouble is Trouble.REFUSED else "not sent"
             raise
         except BaseException as trouble:  # cancelled, when its time is over
             outcome, error = "not sent", type(trouble).__name__
             raise
+        else:
+            outcome = "logged" if handed is HandedTo.LOG else "sent"
+            return handed
         finally:
             self._measures.messages.add(perf_counter() - begun, self._channel, outcome)
             _end(span, error, outcome)

@@ -5,15 +5,18 @@ import logging
 import pytest
 
 from cludale.adapters.log_messages import LoggedMessages
-from cludale.ports.messengers import Mailer, Message, TextMessenger
+from cludale.ports.messengers import HandedTo, Mailer, Message, TextMessenger
 
 
 async def test_a_message_stands_in_the_log_without_its_address(caplog: pytest.LogCaptureFixture) -> None:
     mailer: Mailer = LoggedMessages("email")
     texts: TextMessenger = LoggedMessages("sms")
     with caplog.at_level(logging.INFO):
-        await mailer.send(Message("confirmation-1", "zoe.buyer@example.org", "Your tickets", "Two of them."))
-        await texts.send(Message("confirmation-2", "+31 6 1234567", "Your tickets", "Three of them."))
+        handed = [
+            await mailer.send(Message("confirmation-1", "zoe.buyer@example.org", "Your tickets", "Two of them.")),
+            await texts.send(Message("confirmation-2", "+31 6 1234567", "Your tickets", "Three of them.")),
+        ]
+    assert handed == [HandedTo.LOG, HandedTo.LOG]
     first, second = caplog.messages
     assert first == "email to z…@example.org: Your tickets\nTwo of them."
     assert second == "sms to …567: Your tickets\nThree of them."

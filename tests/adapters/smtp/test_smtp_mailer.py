@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from tests.fakes import ManualClock
 
 from cludale.adapters.smtp import Encryption, SmtpMailer
-from cludale.ports.messengers import Mailer, Message, NotSent
+from cludale.ports.messengers import HandedTo, Mailer, Message, NotSent, Trouble
 
 MESSAGE = Message("confirmation-1", "zoe@example.org", "Your tickets: two", "Hello,\n\nseats for Zoë „Nacht“.\n")
 
@@ -34,20 +34,33 @@ class Server:
         self.senders: list[str] = []
         self.recipients: list[list[str]] = []
         self.to_sender = self.to_recipient = self.to_data = "250 OK"
+        self.to_the_next_sender: str | None = None
         self.waits_seconds = 0.0
+        self.hangs_up_in_data = 0
+        """So many times, with the message taken and no answer given."""
         self.port = 0
+        self.connections: list[SMTP] = []
+        self.extensions: list[str] = []
+
+    async def handle_EHLO(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        return [*responses[:-1], *(f"250-{extension}" for extension in self.extensions), responses[-1]]
 
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's names
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         envelope.mail_from = address
         self.senders.append(address)
-        return self.to_sender
+        said, self.to_the_next_sender = self.to_the_next_sender, None
+        return said or self.to_sender
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        envelope.rcpt_tos.append(address)
+        if self.to_recipient.startswith("250"):
+            envelope.rcpt_tos.append(address)
         return self.to_recipient
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
@@ -57,6 +70,10 @@ class Server:
             assert isinstance(content, bytes)
             self.taken.append(email.message_from_bytes(content, policy=email.policy.default))
             self.recipients.append(list(envelope.rcpt_tos))
+        if self.hangs_up_in_data:
+            self.hangs_up_in_data -= 1
+            assert isinstance(server.transport, asyncio.Transport)
+            server.transport.abort()
         return self.to_data
 
 
@@ -102,29 +119,54 @@ async def listening(
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     handler = Server()
-    async with listening(lambda: SMTP(handler, hostname="mail.test", loop=asyncio.get_running_loop())) as port:
+
+    def connected() -> SMTP:
+        handler.connections.append(SMTP(handler, hostname="mail.test", loop=asyncio.get_running_loop()))
+        return handler.connections[-1]
+
+    async with listening(connected) as port:
         handler.port = port
         yield handler
+
+
+MADE: list[SmtpMailer] = []
+
+
+@pytest.fixture(autouse=True)
+async def closed() -> AsyncIterator[None]:
+    """What a test leaves open is closed."""
+    yield
+    while MADE:
+        await MADE.pop().close()
 
 
 def mailer(
     port: int,
     *,
     timeout_seconds: float = 2.0,
+    data_seconds: float = 2.0,
+    connections: int = 4,
     encryption: Encryption = Encryption.NONE,
     sender: str = "tickets@cludale.example",
+    password: str | None = None,
 ) -> SmtpMailer:
-    return SmtpMailer(
+    made = SmtpMailer(
         "127.0.0.1",
         port,
         sender=sender,
         encryption=encryption,
         timeout_seconds=timeout_seconds,
+        data_seconds=data_seconds,
+        connections=connections,
         clock=ManualClock(),
+        user=None if password is None else "cludale",
+        password=password,
     )
+    MADE.append(made)
+    return made
 
 
-async def not_sent(sending: Awaitable[None]) -> NotSent:
+async def not_sent(sending: Awaitable[HandedTo]) -> NotSent:
     with pytest.raises(NotSent) as raised:
         await sending
     return raised.value
@@ -132,7 +174,7 @@ async def not_sent(sending: Awaitable[None]) -> NotSent:
 
 async def test_a_message_arrives_as_it_was_written(server: Server) -> None:
     sender: Mailer = mailer(server.port)
-    await sender.send(MESSAGE)
+    assert await sender.send(MESSAGE) is HandedTo.SERVER
     (mail,) = server.taken
     assert server.recipients == [["zoe@example.org"]]
     assert mail["From"] == "tickets@cludale.example"
@@ -162,49 +204,65 @@ async def test_many_messages_can_be_sent_at_once(server: Server) -> None:
     assert len({mail["Message-ID"] for mail in server.taken}) == 20
 
 
-@pytest.mark.parametrize("step", ["to_sender", "to_recipient", "to_data"])
+@pytest.mark.parametrize("step", ["to_recipient", "to_data"])
 async def test_a_message_refused_for_good_is_not_worth_trying_again(server: Server, step: str) -> None:
     setattr(server, step, "550 never")
     refused = await not_sent(mailer(server.port).send(MESSAGE))
-    assert refused.permanent
+    assert refused.trouble is Trouble.REFUSED
     assert "550" in str(refused)
     assert server.taken == []
 
 
-@pytest.mark.parametrize("step", ["to_sender", "to_recipient", "to_data"])
+@pytest.mark.parametrize("answer", ["550 unknown sender", "530 log in first", "451 not now", "421 too busy"])
+async def test_a_refused_sender_says_nothing_of_the_message(server: Server, answer: str) -> None:
+    server.to_sender = answer
+    refused = await not_sent(mailer(server.port).send(MESSAGE))
+    assert refused.trouble is Trouble.AWAY
+    assert answer in str(refused)
+
+
+@pytest.mark.parametrize("answer", ["421 too busy", "530 log in first", "503 send MAIL first"])
+@pytest.mark.parametrize("step", ["to_recipient", "to_data"])
+async def test_what_concerns_all_messages_is_not_held_against_one(server: Server, step: str, answer: str) -> None:
+    setattr(server, step, answer)
+    refused = await not_sent(mailer(server.port).send(MESSAGE))
+    assert refused.trouble is Trouble.AWAY
+
+
+@pytest.mark.parametrize("step", ["to_recipient", "to_data"])
 async def test_a_message_refused_for_now_can_be_tried_again(server: Server, step: str) -> None:
     setattr(server, step, "451 not now")
     refused = await not_sent(mailer(server.port).send(MESSAGE))
-    assert not refused.permanent
+    assert refused.trouble is Trouble.LATER
     assert "451" in str(refused)
     setattr(server, step, "250 OK")
     await mailer(server.port).send(MESSAGE)
     assert len(server.taken) == 1
 
 
-async def test_a_slow_server_is_waited_for_only_so_long(server: Server) -> None:
+async def test_a_message_without_an_answer_may_have_arrived(server: Server) -> None:
     server.waits_seconds = 30
-    refused = await not_sent(mailer(server.port, timeout_seconds=0.2).send(MESSAGE))
-    assert not refused.permanent
+    refused = await not_sent(mailer(server.port, data_seconds=0.2).send(MESSAGE))
+    assert refused.trouble is Trouble.UNKNOWN
 
 
 @pytest.mark.parametrize("protocol", [Silent, HangsUp])
 async def test_a_server_that_says_nothing_can_be_tried_again(protocol: type[Silent]) -> None:
     async with listening(protocol) as port:
         refused = await not_sent(mailer(port, timeout_seconds=0.2).send(MESSAGE))
-    assert not refused.permanent
+    assert refused.trouble is Trouble.AWAY
 
 
 async def test_a_server_that_is_not_there_can_be_tried_again() -> None:
     async with listening(Silent) as port:
         pass
     refused = await not_sent(mailer(port).send(MESSAGE))
-    assert not refused.permanent
+    assert refused.trouble is Trouble.AWAY
 
 
 async def test_without_the_encryption_that_was_asked_for_nothing_is_sent(server: Server) -> None:
     refused = await not_sent(mailer(server.port, encryption=Encryption.STARTTLS).send(MESSAGE))
-    assert not refused.permanent
+    assert refused.trouble is Trouble.AWAY
     assert server.taken == []
 
 
@@ -214,7 +272,7 @@ async def test_without_the_encryption_that_was_asked_for_nothing_is_sent(server:
 )
 async def test_what_is_no_address_is_refused_before_any_server_is_asked(server: Server, address: str) -> None:
     refused = await not_sent(mailer(server.port).send(MESSAGE._replace(to=address)))
-    assert refused.permanent
+    assert refused.trouble is Trouble.REFUSED
     assert server.recipients == []
 
 
@@ -261,7 +319,7 @@ async def test_with_tls_a_message_goes_over_tls_from_the_first_byte(certified: s
     handler = Server()
     async with listening(lambda: SMTP(handler, loop=asyncio.get_running_loop()), encrypted=certified) as port:
         await mailer(port, encryption=Encryption.TLS).send(MESSAGE)
-        assert not (await not_sent(mailer(port, timeout_seconds=0.5).send(MESSAGE))).permanent
+        assert (await not_sent(mailer(port, timeout_seconds=0.5).send(MESSAGE))).trouble is Trouble.AWAY
     assert len(handler.taken) == 1
 
 
@@ -272,7 +330,7 @@ async def test_a_server_that_nobody_vouches_for_gets_no_message(
     handler = Server()
     async with listening(lambda: SMTP(handler, loop=asyncio.get_running_loop()), encrypted=certified) as port:
         refused = await not_sent(mailer(port, encryption=Encryption.TLS).send(MESSAGE))
-    assert not refused.permanent
+    assert refused.trouble is Trouble.AWAY
     assert handler.taken == []
 
 
@@ -288,7 +346,7 @@ async def test_a_name_in_another_script_is_sent_to_where_the_server_takes_it() -
 
 async def test_a_name_in_another_script_that_the_server_does_not_take_is_not_worth_trying_again(server: Server) -> None:
     refused = await not_sent(mailer(server.port).send(MESSAGE._replace(to="zoë@example.org")))
-    assert refused.permanent
+    assert refused.trouble is Trouble.REFUSED
     assert "SMTPUTF8" in str(refused)
     assert server.recipients == []
 
@@ -312,18 +370,143 @@ async def test_a_server_that_wants_to_know_us_is_told(password: str, arrives: bo
         )
 
     async with listening(protocol) as port:
-        sender = SmtpMailer(
-            "127.0.0.1",
-            port,
-            sender="tickets@cludale.example",
-            encryption=Encryption.NONE,
-            timeout_seconds=2,
-            clock=ManualClock(),
-            user="cludale",
-            password=password,
-        )
+        sender = mailer(port, password=password)
         if arrives:
             await sender.send(MESSAGE)
         else:
-            assert not (await not_sent(sender.send(MESSAGE))).permanent
+            assert (await not_sent(sender.send(MESSAGE))).trouble is Trouble.AWAY
     assert len(handler.taken) == arrives
+
+
+async def test_a_message_has_its_text_and_its_page(server: Server) -> None:
+    await mailer(server.port).send(MESSAGE._replace(html="<p>seats for Zoë</p>"))
+    (mail,) = server.taken
+    assert mail.get_content_type() == "multipart/alternative"
+    text, page = mail.iter_parts()
+    assert (text.get_content_type(), page.get_content_type()) == ("text/plain", "text/html")
+    assert text.get_content().replace("\r\n", "\n") == MESSAGE.text
+    assert page.get_content().strip() == "<p>seats for Zoë</p>"
+
+
+async def test_a_line_that_begins_with_a_point_arrives_whole(server: Server) -> None:
+    text = ".\n..two\n.three\nend\n"
+    await mailer(server.port).send(MESSAGE._replace(text=text))
+    (mail,) = server.taken
+    assert mail.get_content().replace("\r\n", "\n") == text
+
+
+@pytest.mark.parametrize("extensions", [[], ["PIPELINING"]])
+async def test_many_messages_go_over_few_connections(server: Server, extensions: list[str]) -> None:
+    server.extensions = extensions
+    sender = mailer(server.port, connections=3)
+    await asyncio.gather(*(sender.send(MESSAGE._replace(id=f"confirmation-{n}")) for n in range(40)))
+    await sender.send(MESSAGE)
+    assert len(server.taken) == 41
+    assert len(server.connections) == 3
+
+
+@pytest.mark.parametrize("extensions", [[], ["PIPELINING"]])
+@pytest.mark.parametrize("step", ["to_recipient", "to_data"])
+async def test_the_message_after_a_refused_one_goes_over_the_same_connection(
+    server: Server, step: str, extensions: list[str]
+) -> None:
+    server.extensions = extensions
+    sender = mailer(server.port)
+    for answer in ("550 never", "451 not now"):
+        setattr(server, step, answer)
+        assert (await not_sent(sender.send(MESSAGE))).trouble is (
+            Trouble.REFUSED if answer.startswith("5") else Trouble.LATER
+        )
+    setattr(server, step, "250 OK")
+    await sender.send(MESSAGE)
+    assert len(server.taken) == len(server.connections) == 1
+
+
+async def test_from_a_server_that_takes_few_connections_no_message_is_refused(server: Server) -> None:
+    connected: list[SMTP] = []
+
+    class Full(Silent):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            transport.write(b"421 too many connections\r\n")
+            transport.close()
+
+    def protocol() -> SMTP | Full:
+        if len(connected) == 2:
+            return Full()
+        connected.append(SMTP(server, loop=asyncio.get_running_loop()))
+        return connected[-1]
+
+    async with listening(protocol) as port:
+        sender = mailer(port, connections=8)
+        await asyncio.gather(*(sender.send(MESSAGE._replace(id=f"confirmation-{n}")) for n in range(300)))
+        assert len({mail["Message-ID"] for mail in server.taken}) == len(server.taken) == 300
+
+
+async def test_a_server_that_turns_everyone_away_is_asked_once_for_all_who_wait() -> None:
+    connections = 0
+
+    class Full(Silent):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            nonlocal connections
+            connections += 1
+            assert isinstance(transport, asyncio.Transport)
+            transport.write(b"421 closed for today\r\n")
+            transport.close()
+
+    async with listening(Full) as port:
+        sender = mailer(port, connections=2)
+        came = await asyncio.gather(*(sender.send(MESSAGE) for _ in range(50)), return_exceptions=True)
+    assert {error.trouble for error in came if isinstance(error, NotSent)} == {Trouble.AWAY}
+    assert len(came) == 50
+    assert connections == 2
+
+
+async def test_a_kept_connection_that_was_closed_is_replaced_and_the_message_sent_once(server: Server) -> None:
+    sender = mailer(server.port)
+    await sender.send(MESSAGE)
+    server.to_the_next_sender = "421 so many and no more"
+    await sender.send(MESSAGE._replace(id="confirmation-2"))
+    transport = server.connections[-1].transport
+    assert transport is not None
+    transport.close()
+    await sender.send(MESSAGE._replace(id="confirmation-3"))
+    assert [mail["Message-ID"].partition("@")[0] for mail in server.taken] == [
+        f"<confirmation-{number}" for number in (1, 2, 3)
+    ]
+    assert len(server.connections) == 3
+
+
+async def test_a_server_that_hangs_up_in_mid_message_may_have_taken_it(server: Server) -> None:
+    sender = mailer(server.port)
+    server.hangs_up_in_data = 1
+    assert (await not_sent(sender.send(MESSAGE))).trouble is Trouble.UNKNOWN
+    await sender.send(MESSAGE)
+
+
+async def test_no_connection_is_kept_that_nobody_needs(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cludale.adapters.smtp.mailer.IDLE_SECONDS", 0.02)
+    sender = mailer(server.port)
+    await sender.send(MESSAGE)
+    for _ in range(100):
+        if all(connection.transport is None for connection in server.connections):
+            break
+        await asyncio.sleep(0.01)
+    assert all(connection.transport is None for connection in server.connections)
+    await sender.send(MESSAGE)
+    assert len(server.connections) == 2
+
+
+async def test_with_tls_a_connection_is_kept_too(certified: ssl.SSLContext) -> None:
+    handler = Server()
+    made: list[SMTP] = []
+
+    def protocol() -> SMTP:
+        made.append(SMTP(handler, tls_context=certified, require_starttls=True, loop=asyncio.get_running_loop()))
+        return made[-1]
+
+    async with listening(protocol) as port:
+        sender = mailer(port, encryption=Encryption.STARTTLS, connections=1)
+        for _ in range(5):
+            await sender.send(MESSAGE)
+        assert (len(handler.taken), len(made)) == (5, 1)

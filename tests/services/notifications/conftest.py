@@ -10,7 +10,8 @@ from tests.fakes import CountingIds, ManualClock
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.wire import Codec
 from cludale.ports.contacts import Contact, ContactsUnreachable
-from cludale.ports.messengers import Message, NotSent
+from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
+from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.records import Query, Records
 from cludale.runtime.backoff import Backoff
 from cludale.services.catalogue import CATALOGUE
@@ -37,6 +38,28 @@ class AddressBook:
         return {order: self.known[order] for order in order_ids if order in self.known}
 
 
+class Brochure:
+    """Concerts that a test knows."""
+
+    def __init__(self) -> None:
+        self.known = {
+            "concert-1": ConcertDetails(
+                artist="Coldplay",
+                date="2027-06-05T22:30:00-04:00",
+                venue="Waldbühne",
+                sections={"main": "Main floor"},
+            )
+        }
+        self.away = False
+        self.asked: list[Sequence[str]] = []
+
+    async def of(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
+        self.asked.append(concert_ids)
+        if self.away:
+            raise ProgrammeUnreachable("concerts is away")
+        return {concert: self.known[concert] for concert in concert_ids if concert in self.known}
+
+
 class Messenger:
     """A Mailer and TextMessenger that keeps what it sends, or does what `then` says first."""
 
@@ -45,8 +68,9 @@ class Messenger:
         self.tried: list[str] = []
         self.then: Callable[[Message], Awaitable[None]] | None = None
         self.at_once = self.most_at_once = 0
+        self.hands_to = HandedTo.SERVER
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> HandedTo:
         self.tried.append(message.id)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -54,6 +78,7 @@ class Messenger:
             if self.then is not None:
                 await self.then(message)
             self.sent.append(message)
+            return self.hands_to
         finally:
             self.at_once -= 1
 
@@ -65,9 +90,9 @@ class Messenger:
             await asyncio.sleep(0.005)
         raise AssertionError(f"{len(self.sent)} of {count} messages were sent")
 
-    def refuses(self, *, permanent: bool) -> None:
+    def refuses(self, trouble: Trouble) -> None:
         async def refuse(message: Message) -> None:
-            raise NotSent("550 no" if permanent else "451 not now", permanent=permanent)
+            raise NotSent("550 no" if trouble is Trouble.REFUSED else "451 not now", trouble)
 
         self.then = refuse
 
@@ -86,6 +111,7 @@ class World:
         self.clock = ManualClock()
         self.ids = CountingIds()
         self.contacts = AddressBook()
+        self.programme = Brochure()
         self.mailer = Messenger()
         self.texts = Messenger()
         self.services: list[Notifications] = []
@@ -94,9 +120,11 @@ class World:
         self,
         *,
         records: Records | None = None,
-        attempts: int = 3,
+        try_seconds: float = 3 * 86_400,
         concurrency: int = 8,
         send_seconds: float = 1,
+        finish_seconds: float = 0.01,
+        patience: int = 1,
     ) -> Notifications:
         self.services.append(
             Notifications(
@@ -104,12 +132,16 @@ class World:
                 clock=self.clock,
                 ids=self.ids,
                 contacts=self.contacts,
+                programme=self.programme,
                 mailer=self.mailer,
                 texts=self.texts,
+                ask_seconds=1,
                 send_seconds=send_seconds,
-                attempts=attempts,
+                try_seconds=try_seconds,
                 backoff=Backoff(first_seconds=10, max_seconds=60),
+                patience=patience,
                 concurrency=concurrency,
+                finish_seconds=finish_seconds,
             )
         )
         return self.services[-1]

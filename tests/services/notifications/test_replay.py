@@ -9,6 +9,7 @@ from tests.services.notifications.test_notifications import cancelled, delivered
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.events import Envelope
 from cludale.ports.contacts import Contact
+from cludale.ports.messengers import Trouble
 from cludale.runtime.replay import Rebuild
 from cludale.services.notifications.replay import NotificationsReplay
 from cludale.services.notifications.store import KINDS
@@ -26,7 +27,7 @@ class PublishedLog:
 
 async def test_the_log_gives_the_notifications_that_were_sent(world: World, tmp_path: Path) -> None:
     world.contacts.known |= {"order-2": Contact(email="zoe@example.org"), "order-3": Contact(phone="+3161234567")}
-    world.texts.refuses(permanent=True)
+    world.texts.refuses(Trouble.REFUSED)
     service = world.notifications()
     await service.handle(
         delivered(

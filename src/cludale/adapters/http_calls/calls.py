@@ -1,4 +1,4 @@
-"""Seats and Contacts over HTTP. A refusal that comes back as problem+json becomes the refusal that it was."""
+"""Seats, Contacts and Programme over HTTP. A refusal that comes back as problem+json becomes what it was."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +14,7 @@ from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.contacts import Contact, ContactsUnreachable
+from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.seats import (
     ConcertNotFound,
     ConcertOver,
@@ -33,6 +34,9 @@ from cludale.ports.seats import (
 
 CONNECTIONS = 64
 CONTACTS_AT_ONCE = 16
+CONCERTS_AT_ONCE = 4
+CONCERTS_REMEMBERED = 256
+REMEMBERED_SECONDS = 600.0
 
 Headers = Mapping[str, str]
 """What goes with every call: to a Dapr sidecar, whom it is for, and its token."""
@@ -183,6 +187,72 @@ class HttpContacts:
             return msgspec.json.decode(answer.body, type=Contact)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ContactsUnreachable(f"orders answered 200 with something else than a contact: {error}") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._pool.close()
+
+
+class _SectionNamed(msgspec.Struct):
+    id: str
+    name: str | None = None
+
+
+class _Concert(msgspec.Struct):
+    artist: str
+    date: str
+    venue: str | None = None
+    sections: list[_SectionNamed] = []
+
+
+class HttpProgramme:
+    """The concerts service at `url`. What a concert is hardly changes, so it is remembered for a while."""
+
+    def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
+        """`timeout_seconds` is for the whole of a call, however slowly its answer comes."""
+        self._timeout_seconds = timeout_seconds
+        self._headers = {"authorization": f"Bearer {organizer_key}", **(headers or {})}
+        self._pool = Pool(Target.of(url), connections=CONCERTS_AT_ONCE)
+        self._at_once = asyncio.Semaphore(CONCERTS_AT_ONCE)
+        self._remembered: dict[str, tuple[float, ConcertDetails]] = {}
+        """Each with the loop's time until which it is."""
+
+    async def of(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
+        """Those of the concerts that there are. Raises ProgrammeUnreachable."""
+        found = await asyncio.gather(*(self._one(id) for id in concert_ids))
+        return {id: concert for id, concert in zip(concert_ids, found, strict=True) if concert is not None}
+
+    async def _one(self, concert_id: str) -> ConcertDetails | None:
+        now = asyncio.get_running_loop().time()
+        until, known = self._remembered.get(concert_id, (now, None))
+        if now < until:
+            return known
+        async with self._at_once:
+            try:
+                answer = await self._pool.ask(
+                    "GET",
+                    f"/concerts/{quote(concert_id, safe='')}",
+                    headers=self._headers,
+                    timeout_seconds=self._timeout_seconds,
+                    repeatable=True,
+                )
+            except NoAnswer as error:
+                raise ProgrammeUnreachable(str(error)) from error
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise ProgrammeUnreachable(f"concerts answered {answer.status}")
+        try:
+            concert = msgspec.json.decode(answer.body, type=_Concert)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ProgrammeUnreachable(f"concerts answered 200 with something else than a concert: {error}") from error
+        names = {section.id: section.name for section in concert.sections if section.name is not None}
+        details = ConcertDetails(concert.artist, concert.date, concert.venue, names)
+        self._remembered.pop(concert_id, None)
+        while len(self._remembered) >= CONCERTS_REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+        self._remembered[concert_id] = (now + REMEMBERED_SECONDS, details)
+        return details
 
     async def close(self) -> None:
         """Close the connections."""

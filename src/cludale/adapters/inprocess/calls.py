@@ -1,8 +1,9 @@
-"""Seats and Contacts by a plain call. Bound when the platform is put together: the callee may be built later."""
+"""Seats, Contacts and Programme by a plain call. Bound when all is put together: the callee may be built later."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from cludale.ports.contacts import Contact
+from cludale.ports.programme import ConcertDetails
 from cludale.ports.seats import HoldWish, SeatsHeld
 
 
@@ -26,3 +27,14 @@ class InProcessContacts:
     async def of(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
         """The contacts of these orders."""
         return await self._of(order_ids)
+
+
+class InProcessProgramme:
+    """The concerts service of this process."""
+
+    def __init__(self, of: Callable[[Sequence[str]], Awaitable[Mapping[str, ConcertDetails]]]) -> None:
+        self._of = of
+
+    async def of(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
+        """Those of the concerts that there are."""
+        return await self._of(concert_ids)

@@ -2,13 +2,13 @@
 
 import logging
 
-from cludale.ports.messengers import Message
+from cludale.ports.messengers import HandedTo, Message
 
 _log = logging.getLogger(__name__)
 
 
 class LoggedMessages:
-    """A Mailer and a TextMessenger that writes each message to the log, at level INFO.
+    """A Mailer and a TextMessenger that writes each message to the log, at level INFO, and says that it did no more.
 
     The log is no place for addresses, so it shows only as much of one as tells two of them apart.
     """
@@ -16,9 +16,10 @@ class LoggedMessages:
     def __init__(self, channel: str) -> None:
         self._channel = channel
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> HandedTo:
         """Write the message to the log."""
         _log.info("%s to %s: %s\n%s", self._channel, _masked(message.to), message.subject, message.text)
+        return HandedTo.LOG
 
 
 def _masked(address: str) -> str:

@@ -12,6 +12,7 @@ from cludale.kernel.refusals import Busy, Refusal
 from cludale.kernel.times import rfc3339
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock, IdSource
+from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import (
     AlreadyHandled,
     Commit,
@@ -150,6 +151,18 @@ class Concerts:
             self._remembered[concert_id] = known
             self._prices[concert_id] = {plan.id: plan.price for plan in known.sections}
         return known
+
+    async def details(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
+        """What buyers know of these concerts, as far as there are any; for notifications alone."""
+        found: dict[str, ConcertDetails] = {}
+        for id in concert_ids:
+            try:
+                concert = await self.concert(id)
+            except ConcertNotFound:
+                continue
+            names = {plan.id: plan.name for plan in concert.sections}
+            found[id] = ConcertDetails(concert.artist, concert.date, concert.venue, names)
+        return found
 
     async def standing(self, concert_id: str) -> Standing:
         """The concert and how many seats are left now. Raises ConcertNotFound."""

@@ -1,8 +1,11 @@
-"""What a buyer is told, when, and when we give up. No I/O, clock or HTTP, and no address either.
+"""What a buyer is told, when, and when we give up. No I/O, clock or HTTP, no words, and no address either.
 
 A notification's id follows from the order and what it says, so a fact that is heard twice tells the buyer once. An
-order has at most three: it failed, it was paid after all, and then it was cancelled. A notification keeps what its
-text says, never where it goes: the address is asked for anew each time it is sent.
+order has at most three: it failed, it was paid after all, and then it was cancelled. A notification keeps what it
+says, never where it goes: the address is asked for anew each time it is sent.
+
+A confirmation carries the receipt of the money that was taken (`Receipt`, from PaymentCompleted), and a cancellation
+says by it whether money goes back.
 """
 
 from collections.abc import Mapping
@@ -16,10 +19,12 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
+from cludale.kernel.refusals import Refusal
 from cludale.ports.contacts import Contact
-from cludale.ports.messengers import Message
+from cludale.ports.messengers import Trouble
 from cludale.services.notifications.events import Channel, NotificationKind, NotificationSent
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid
+from cludale.services.payments.events import PaymentCompleted
 
 
 class Status(StrEnum):
@@ -33,8 +38,24 @@ class Status(StrEnum):
 NEXT: Mapping[Status, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.SENT, Status.FAILED}),
     Status.SENT: frozenset(),
-    Status.FAILED: frozenset(),
+    Status.FAILED: frozenset({Status.PENDING}),  # the organizer has it sent again
 }
+
+
+class AlreadySent(Refusal):
+    """The buyer has it, as far as we know; it is not sent twice."""
+
+    def __init__(self, notification_id: str) -> None:
+        super().__init__(f"{notification_id!r} was sent already.", id=notification_id)
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """The money that was taken for an order."""
+
+    order_id: str
+    payment_id: str
+    amount: Money
+    taken_at: datetime
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
@@ -53,6 +74,11 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     """Of a cancellation."""
     was_paid: bool = False
     """Before it was cancelled."""
+    payment_id: str | None = None
+    """The payment that took the money; None: nothing is known to have been taken."""
+    paid: Money | None = None
+    """How much that was."""
+    paid_at: datetime | None = None
     cause: Cause = Cause()
     channel: Channel | None = None
     """None until an address was looked for."""
@@ -60,14 +86,21 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     due_at: datetime | None = None
     """When it is to be sent, or sent again if by then nothing is known of the last try; None: nothing left to do."""
     attempts: int = 0
+    unanswered: int = 0
+    """Tries in a row of which nothing is known: the process ended, or the server gave no answer to the message."""
+    tried_since: datetime | None = None
+    """From when on it is tried; None: since it was created."""
     detail: str | None = None
     """Why the last try came to nothing."""
 
 
 class Limits(NamedTuple):
-    """How often a message is tried, and how long a try may take before another takes it up."""
+    """When a message is given up, and how long a try may take before another takes it up."""
 
-    attempts: int
+    seconds: float
+    """For how long it is tried."""
+    unanswered: int
+    """How many tries in a row may come to no answer: each of them may have reached the buyer."""
     lease_seconds: float
 
 
@@ -80,7 +113,24 @@ def notification_id(kind: NotificationKind, order_id: str, *, was_paid: bool = F
     return same_as(f"ticket-{kind.value}" if was_paid else kind.value, order_id)
 
 
-def tell(fact: OrderPaid | OrderCancelled, *, cause: Cause, now: datetime) -> Decision[Notification]:
+def receipt(fact: PaymentCompleted, *, at: datetime) -> Receipt:
+    """The receipt for money that was taken at `at`."""
+    return Receipt(order_id=fact.order_id, payment_id=fact.payment_id, amount=fact.amount, taken_at=at)
+
+
+def goes_by_receipt(fact: OrderPaid | OrderCancelled) -> bool:
+    """Does what the buyer is told depend on whether money was taken? Not where there was none to take."""
+    return fact.total is not None and fact.total.amount > 0
+
+
+def needs_receipt(fact: OrderPaid | OrderCancelled) -> bool:
+    """Was money taken for certain? Then its receipt comes, if it is not here yet."""
+    return goes_by_receipt(fact) and (isinstance(fact, OrderPaid) or fact.was_paid)
+
+
+def tell(
+    fact: OrderPaid | OrderCancelled, money: Receipt | None, *, cause: Cause, now: datetime
+) -> Decision[Notification]:
     """What the buyer is told of `fact`: now, in the log, if they left no address; else as soon as it can be sent."""
     cancelled = fact if isinstance(fact, OrderCancelled) else None
     kind = NotificationKind.CANCELLATION if cancelled else NotificationKind.CONFIRMATION
@@ -98,6 +148,9 @@ def tell(fact: OrderPaid | OrderCancelled, *, cause: Cause, now: datetime) -> De
         total=fact.total,
         reason=cancelled.reason if cancelled else None,
         was_paid=was_paid,
+        payment_id=money.payment_id if money else None,
+        paid=money.amount if money else None,
+        paid_at=money.taken_at if money else None,
         cause=cause,
         channel=None if reachable else Channel.LOG,
         sent_at=None if reachable else now,
@@ -108,10 +161,14 @@ def tell(fact: OrderPaid | OrderCancelled, *, cause: Cause, now: datetime) -> De
 
 def take_up(notification: Notification, *, now: datetime, limits: Limits) -> Notification:
     """Begin a try, counted before it is made, so that one which brings the process down is not made for ever."""
-    if notification.attempts >= limits.attempts:
-        return _failed(notification, notification.detail or "no try came to an end")
-    due_at = now + timedelta(seconds=limits.lease_seconds)
-    return msgspec.structs.replace(notification, attempts=notification.attempts + 1, due_at=due_at)
+    if notification.unanswered >= limits.unanswered:
+        return _failed(notification, _unanswered(notification))
+    return msgspec.structs.replace(
+        notification,
+        attempts=notification.attempts + 1,
+        unanswered=notification.unanswered + 1,
+        due_at=now + timedelta(seconds=limits.lease_seconds),
+    )
 
 
 def sent(notification: Notification, channel: Channel, *, now: datetime) -> Decision[Notification]:
@@ -119,7 +176,7 @@ def sent(notification: Notification, channel: Channel, *, now: datetime) -> Deci
     if Status.SENT not in NEXT[notification.status]:
         return Decision(notification)
     after = msgspec.structs.replace(
-        notification, status=Status.SENT, channel=channel, sent_at=now, due_at=None, detail=None
+        notification, status=Status.SENT, channel=channel, sent_at=now, due_at=None, detail=None, unanswered=0
     )
     return Decision(after, (_sent_event(after, channel),))
 
@@ -128,17 +185,42 @@ def not_sent(
     notification: Notification,
     channel: Channel | None,
     why: str,
+    trouble: Trouble,
     *,
-    retry_at: datetime | None,
+    now: datetime,
+    retry_at: datetime,
     limits: Limits,
 ) -> Decision[Notification]:
-    """A try came to nothing: again at `retry_at`, unless that is None (no use) or it was the last try."""
+    """A try came to nothing: again at `retry_at`, unless it is refused for good or was tried for long enough."""
     if notification.status is not Status.PENDING:
         return Decision(notification)
-    tried = msgspec.structs.replace(notification, channel=channel, detail=why, due_at=retry_at)
-    if retry_at is None or notification.attempts >= limits.attempts:
+    tried = msgspec.structs.replace(
+        notification,
+        channel=channel,
+        detail=why,
+        due_at=retry_at,
+        unanswered=notification.unanswered if trouble is Trouble.UNKNOWN else 0,
+    )
+    if trouble is Trouble.REFUSED:
+        return Decision(_failed(tried, why))
+    if tried.unanswered >= limits.unanswered:
+        return Decision(_failed(tried, f"{_unanswered(tried)}; the last: {why}"))
+    if now >= (tried.tried_since or tried.created_at) + timedelta(seconds=limits.seconds):
         return Decision(_failed(tried, why))
     return Decision(tried)
+
+
+def retry(notification: Notification, *, now: datetime) -> Notification:
+    """Send one again that was given up; one that is to be sent anyway stays as it is. Raises AlreadySent."""
+    if notification.status is Status.SENT:
+        raise AlreadySent(notification.id)
+    if Status.PENDING not in NEXT[notification.status]:
+        return notification
+    return msgspec.structs.replace(notification, status=Status.PENDING, due_at=now, tried_since=now, unanswered=0)
+
+
+def _unanswered(notification: Notification) -> str:
+    return f"{notification.unanswered} tries in a row came to no answer, so it may have arrived"
 
 
 def _failed(notification: Notification, why: str) -> Notification:
@@ -152,6 +234,7 @@ def _sent_event(notification: Notification, channel: Channel) -> NotificationSen
         concert_id=notification.concert_id,
         kind=notification.kind,
         channel=channel,
+        payment_id=notification.payment_id,
     )
 
 
@@ -164,6 +247,7 @@ def evolve(notification: Notification | None, event: NotificationSent, *, at: da
         kind=event.kind,
         status=Status.PENDING,
         created_at=at,
+        payment_id=event.payment_id,
     )
     return sent(known, event.channel, now=at).state
 
@@ -175,67 +259,3 @@ def way_to(contact: Contact | None) -> tuple[Channel, str]:
     if contact is not None and contact.phone is not None:
         return Channel.SMS, contact.phone
     return Channel.LOG, ""
-
-
-_WHY: Mapping[CancelReason | None, str] = {
-    CancelReason.BUYER: "as you wished",
-    CancelReason.ORGANIZER: "by the organizer",
-    CancelReason.DECLINED: "because the payment was declined",
-    CancelReason.PAYMENT_FAILED: "because the payment did not go through",
-    CancelReason.EXPIRED: "because it was not paid in time",
-    CancelReason.SOLD_OUT: "because there are not enough seats left",
-    CancelReason.NOT_ON_SALE: "because its tickets are not on sale yet",
-    CancelReason.CONCERT_OVER: "because the concert is over",
-    CancelReason.PRICE_TOO_HIGH: "because no seat is left at the price that you named",
-    CancelReason.OTHER_CURRENCY: "because its prices are in another currency than the one that you named",
-    CancelReason.NO_SUCH_CONCERT: "because there is no such concert",
-    CancelReason.NO_SUCH_SECTION: "because the concert has no such section",
-    CancelReason.OVER_THE_LIMIT: "because one order can't have so many tickets",
-    CancelReason.HELD_OTHERWISE: "because its key was used before, for another order",
-    CancelReason.UNREACHABLE: "because no seats could be had in time",
-    None: "",
-}
-
-
-_CHARGE_MAY_BE_UNDER_WAY = frozenset(
-    {CancelReason.BUYER, CancelReason.ORGANIZER, CancelReason.PAYMENT_FAILED, CancelReason.EXPIRED}
-)
-"""When an unpaid order is cancelled for one of these; then it is voided or given back."""
-
-
-def summary(notification: Notification) -> str:
-    """What happened, in one line."""
-    n = notification
-    if n.kind is NotificationKind.CONFIRMATION:
-        return f"Order {n.order_id} is confirmed: {_seats(n)}, {n.total} paid."
-    return f"Order {n.order_id} is cancelled, {_WHY[n.reason]}: {_seats(n)}.{_refund(n)}"
-
-
-def _seats(n: Notification) -> str:
-    where = f" in section {n.section}" if n.section else ""
-    return f"{n.quantity} ticket{'' if n.quantity == 1 else 's'}{where} for concert {n.concert_id}"
-
-
-def _refund(n: Notification) -> str:
-    if n.was_paid:
-        return f" The {n.total} that you paid are refunded." if n.total else " What you paid is refunded."
-    if n.reason in _CHARGE_MAY_BE_UNDER_WAY:
-        return " If money was taken for it all the same, you get it back."
-    return ""
-
-
-def message(notification: Notification, to: str) -> Message:
-    """The message; it has the same id and text each time it is sent."""
-    if notification.kind is NotificationKind.CONFIRMATION:
-        subject = f"Your tickets: order {notification.order_id} is confirmed"
-        ending = "Please keep this message; the order number opens the door."
-    else:
-        subject = f"Order {notification.order_id} is cancelled"
-        ending = "Your card has not been charged." if _untouched(notification) else ""
-    text = f"Hello,\n\n{summary(notification)}\n{ending}\n" if ending else f"Hello,\n\n{summary(notification)}\n"
-    return Message(notification.id, to, subject, text)
-
-
-def _untouched(n: Notification) -> bool:
-    """Is it certain that no money moved?"""
-    return n.reason is CancelReason.DECLINED

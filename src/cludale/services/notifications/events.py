@@ -18,17 +18,19 @@ class Channel(StrEnum):
     EMAIL = "email"
     SMS = "sms"
     LOG = "log"
-    """The buyer left no address: it stands in the log and in the store only."""
+    """It stands in the log and in the store only: there was no address, or no server to send it to."""
 
 
 class NotificationSent(Event, frozen=True, kw_only=True):
-    """The buyer was told, as far as we can know: the message was handed over."""
+    """The buyer was told, as far as we can know: the message was handed over, or (`log`) written to the log."""
 
     notification_id: str
     order_id: str
     concert_id: str
     kind: NotificationKind
     channel: Channel
+    payment_id: str | None = None
+    """The payment that it gives a receipt for. None, too, in events written before this field existed."""
 
 
 TOPIC = Topic("notification-events", "notifications", (NotificationSent,))

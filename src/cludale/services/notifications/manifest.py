@@ -6,8 +6,9 @@ from cludale.services.notifications import api
 from cludale.services.notifications.replay import NotificationsReplay
 from cludale.services.notifications.service import Notifications
 from cludale.services.orders.events import OrderCancelled, OrderPaid
+from cludale.services.payments.events import PaymentCompleted
 
-HEARS = frozenset({OrderPaid.__name__, OrderCancelled.__name__})
+HEARS = frozenset({OrderPaid.__name__, OrderCancelled.__name__, PaymentCompleted.__name__})
 
 
 def build(notifications: Notifications, access: Access) -> Service:

@@ -1,4 +1,7 @@
-"""Notifications from the log: what was sent, folded from the public facts. What was only tried is in no event."""
+"""Notifications from the log: what was sent, folded from the public facts. What was only tried is in no event.
+
+Receipts are not rebuilt: they are what PaymentCompleted says, and a log may have events from before receipts were kept.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,6 +20,7 @@ def _comparable(notification: Notification) -> Mapping[str, object] | None:
         "concertId": notification.concert_id,
         "kind": notification.kind.value,
         "channel": notification.channel,
+        "paymentId": notification.payment_id,
         "status": notification.status.value,
     }
 

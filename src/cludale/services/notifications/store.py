@@ -1,9 +1,9 @@
-"""How notifications are stored. The only place that knows the form."""
+"""How notifications and receipts are stored. The only place that knows the form."""
 
 from cludale.kernel.times import rfc3339
 from cludale.ports.records import Kind
 from cludale.runtime.aggregates import AggregateStore
-from cludale.services.notifications.domain import Notification
+from cludale.services.notifications.domain import Notification, Receipt
 
 NOTIFICATIONS = AggregateStore(
     Kind("notifications", "notification", ("orderId", "dueAt")),
@@ -13,4 +13,7 @@ NOTIFICATIONS = AggregateStore(
 )
 """`dueAt` is when a notification is to be sent, or sent again."""
 
-KINDS = (NOTIFICATIONS.kind,)
+RECEIPTS = AggregateStore(Kind("notifications", "receipt"), Receipt, identity=lambda receipt: receipt.order_id)
+"""Under the order's id; written once."""
+
+KINDS = (NOTIFICATIONS.kind, RECEIPTS.kind)

@@ -1,0 +1,29 @@
+"""Programme: how notifications learns what a concert is. No event that it hears says more than the concert's id."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class ConcertDetails(msgspec.Struct, frozen=True, gc=False):
+    """A concert as a buyer knows it."""
+
+    artist: str
+    date: str
+    """A date, or a time with its offset, as the organizer wrote it."""
+    venue: str | None = None
+    sections: Mapping[str, str] = {}
+    """The names of its sections, by id."""
+
+
+class ProgrammeUnreachable(Exception):
+    """Concerts gave no answer in time; try again."""
+
+
+class Programme(Protocol):
+    """The concerts service, seen from notifications."""
+
+    async def of(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
+        """Those of the concerts that there are. Raises ProgrammeUnreachable."""
+        ...

@@ -1,0 +1,198 @@
+"""What a buyer reads, as text and as a page. No I/O, clock or HTTP.
+
+Whatever a buyer or an organizer typed is one line of plain text: it becomes neither markup nor a header.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from html import escape
+from typing import NamedTuple
+from unicodedata import category
+
+from cludale.kernel.money import Money
+from cludale.ports.messengers import Message
+from cludale.ports.programme import ConcertDetails
+from cludale.services.notifications.domain import Notification
+from cludale.services.notifications.events import NotificationKind
+from cludale.services.orders.events import CancelReason
+
+_WHY: Mapping[CancelReason | None, str] = {
+    CancelReason.BUYER: "as you wished",
+    CancelReason.ORGANIZER: "by the organizer",
+    CancelReason.DECLINED: "because the payment was declined and no other came in time",
+    CancelReason.PAYMENT_FAILED: "because the payment did not go through",
+    CancelReason.EXPIRED: "because it was not paid in time",
+    CancelReason.SOLD_OUT: "because there are not enough seats left",
+    CancelReason.NOT_ON_SALE: "because its tickets are not on sale yet",
+    CancelReason.CONCERT_OVER: "because the concert is over",
+    CancelReason.PRICE_TOO_HIGH: "because no seat is left at the price that you named",
+    CancelReason.OTHER_CURRENCY: "because its prices are in another currency than the one that you named",
+    CancelReason.NO_SUCH_CONCERT: "because there is no such concert",
+    CancelReason.NO_SUCH_SECTION: "because the concert has no such section",
+    CancelReason.OVER_THE_LIMIT: "because one order can't have so many tickets",
+    CancelReason.HELD_OTHERWISE: "because its key was used before, for another order",
+    CancelReason.UNREACHABLE: "because no seats could be had in time",
+}
+
+_MONEY_CAME_TOO_LATE = "because there were no seats left when the money came"
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_KEPT_FORMATS = "\u200c\u200d"
+"""Letters of some scripts, and some emoji, are joined by these."""
+_LONGEST_LINE = 200
+
+
+class _Row(NamedTuple):
+    label: str
+    value: str
+
+
+def summary(n: Notification) -> str:
+    """What happened, in one line, for the log and for a text message."""
+    if n.kind is NotificationKind.CONFIRMATION:
+        paid = "free of charge" if _is_free(n) else f"{n.total} paid"
+        return f"Order {n.order_id} is confirmed: {_seats(n)}, {paid}."
+    return f"Order {n.order_id} is cancelled, {_why(n)}: {_seats(n)}. {_money_of_cancelled(n)}"
+
+
+def text_message(n: Notification, to: str, concert: ConcertDetails | None) -> Message:
+    """The message for a phone."""
+    known = f" {_line(concert.artist)}, {when(concert.date)}." if concert is not None else ""
+    return Message(n.id, to, _subject(n, concert), f"{summary(n)}{known}")
+
+
+def message(n: Notification, to: str, concert: ConcertDetails | None) -> Message:
+    """The e-mail; it has the same id and words each time it is sent. Without `concert`, it names the concert's id."""
+    if n.kind is NotificationKind.CONFIRMATION:
+        opening = "your order is confirmed."
+        rows = [*_concert(n, concert), *_price(n)]
+        closing = [_receipt(n), "Please keep this message; the order number opens the door."]
+    else:
+        opening = f"your order is cancelled, {_why(n)}."
+        rows = _concert(n, concert)
+        closing = [_money_of_cancelled(n)]
+        if n.payment_id is not None:
+            closing.append(f"Payment: {n.payment_id}")
+    rows.append(_Row("Order number", n.order_id))
+    return Message(n.id, to, _subject(n, concert), _text(opening, rows, closing), _page(opening, rows, closing))
+
+
+def when(written: str) -> str:
+    """A concert's date for people, at its place: `Saturday, 5 June 2027, 19:30 (UTC+02:00)`."""
+    try:
+        if len(written) <= len("2027-06-05"):
+            return _day(date.fromisoformat(written))
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        return _line(written)
+    return _moment(moment)
+
+
+def _moment(moment: datetime) -> str:
+    offset = moment.utcoffset()
+    zone = "" if offset is None else f" ({_offset(offset)})"
+    return f"{_day(moment.date())}, {moment:%H:%M}{zone}"
+
+
+def _day(day: date) -> str:
+    return f"{_DAYS[day.weekday()]}, {day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+def _offset(offset: timedelta) -> str:
+    minutes = round(offset.total_seconds() / 60)
+    hours, rest = divmod(abs(minutes), 60)
+    return f"UTC{'-' if minutes < 0 else '+'}{hours:02}:{rest:02}" if minutes else "UTC"
+
+
+def _line(typed: str) -> str:
+    """What somebody typed, as one line: without controls, and without what would turn the line round."""
+    kept = "".join(
+        " " if category(each) in ("Cc", "Zl", "Zp", "Zs") else each
+        for each in typed
+        if category(each) not in ("Cs", "Cf") or each in _KEPT_FORMATS
+    )
+    return " ".join(kept.split())[:_LONGEST_LINE]
+
+
+def _subject(n: Notification, concert: ConcertDetails | None) -> str:
+    what = f"{_line(concert.artist)}, {when(concert.date)}" if concert is not None else f"order {n.order_id}"
+    return f"Your tickets: {what}" if n.kind is NotificationKind.CONFIRMATION else f"Cancelled: {what}"
+
+
+def _concert(n: Notification, concert: ConcertDetails | None) -> list[_Row]:
+    rows = []
+    if concert is None:
+        rows.append(_Row("Concert", n.concert_id))
+    else:
+        rows += [_Row("Concert", _line(concert.artist)), _Row("When", when(concert.date))]
+        if concert.venue:
+            rows.append(_Row("Where", _line(concert.venue)))
+    if n.section:
+        name = concert.sections.get(n.section) if concert is not None else None
+        rows.append(_Row("Section", _line(name or n.section)))
+    rows.append(_Row("Seats", str(n.quantity)))
+    return rows
+
+
+def _price(n: Notification) -> list[_Row]:
+    if n.total is None:
+        return []
+    if _is_free(n):
+        return [_Row("Price", "free of charge")]
+    each = Money(n.total.amount // n.quantity, n.total.currency) if n.quantity else n.total
+    return [_Row("Price", f"{each} each"), _Row("Total", str(n.total))]
+
+
+def _receipt(n: Notification) -> str:
+    if _is_free(n):
+        return "Nothing was charged."
+    if n.payment_id is None or n.paid_at is None:
+        return f"Receipt: {n.total} was paid."
+    return f"Receipt: {n.paid} was paid on {_moment(n.paid_at)}, payment {n.payment_id}."
+
+
+def _why(n: Notification) -> str:
+    if n.reason is CancelReason.EXPIRED and n.payment_id is not None:
+        return _MONEY_CAME_TOO_LATE
+    return "" if n.reason is None else _WHY[n.reason]
+
+
+def _money_of_cancelled(n: Notification) -> str:
+    """What becomes of the money. Nothing is promised that may still turn out otherwise."""
+    if _is_free(n):
+        return "It was free of charge, and nothing was charged."
+    if n.was_paid or n.payment_id is not None:
+        returned = n.paid or n.total
+        return f"The {returned} that you paid goes back to you." if returned else "What you paid goes back to you."
+    if n.total is None:
+        return "Nothing was charged."
+    if n.reason is CancelReason.DECLINED:
+        return "Nothing was charged. If money is taken for it all the same, all of it goes back to you."
+    return "If money was taken for it, all of it goes back to you."
+
+
+def _seats(n: Notification) -> str:
+    where = f" in section {n.section}" if n.section else ""
+    return f"{n.quantity} ticket{'' if n.quantity == 1 else 's'}{where} for concert {n.concert_id}"
+
+
+def _is_free(n: Notification) -> bool:
+    return n.total is not None and n.total.amount == 0
+
+
+def _text(opening: str, rows: Sequence[_Row], closing: Sequence[str]) -> str:
+    width = max(len(row.label) for row in rows) + 1
+    table = "\n".join(f"  {row.label + ':':<{width}} {row.value}" for row in rows)
+    return f"Hello,\n\n{opening}\n\n{table}\n\n" + "\n".join(closing) + "\n"
+
+
+def _page(opening: str, rows: Sequence[_Row], closing: Sequence[str]) -> str:
+    table = "\n".join(f'<tr><th align="left">{escape(row.label)}</th><td>{escape(row.value)}</td></tr>' for row in rows)
+    paragraphs = "\n".join(f"<p>{escape(each)}</p>" for each in closing)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Cludale Tickets</title></head><body>\n'
+        f"<p>Hello,</p>\n<p>{escape(opening)}</p>\n<table>\n{table}\n</table>\n{paragraphs}\n</body></html>\n"
+    )
