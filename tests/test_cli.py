@@ -63,9 +63,9 @@ def test_help_lists_the_commands() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["serve", "settings", "rehearse", "concerts add", "concerts list", "orders show", "orders list", "notifications list",
-     "notifications retry", "audit events",
-     "audit order", "audit verify", "audit replay", "audit redeliver"],
+    ["serve", "settings", "rehearse", "concerts add", "concerts list", "orders show", "orders list",
+     "notifications list", "notifications retry", "audit events", "audit order", "audit verify", "audit replay",
+     "audit redeliver"],
 )  # fmt: skip
 def test_every_command_helps(command: str) -> None:
     assert "Usage" in run(*command.split(), "--help").stdout

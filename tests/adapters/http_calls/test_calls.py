@@ -9,11 +9,18 @@ import msgspec
 import pytest
 from tests.fakes import NOON
 
-from cludale.adapters.http_calls.calls import CONTACTS_AT_ONCE, HttpContacts, HttpSeats
+from cludale.adapters.http_calls.calls import (
+    CONCERTS_REMEMBERED,
+    CONTACTS_AT_ONCE,
+    HttpContacts,
+    HttpProgramme,
+    HttpSeats,
+)
 from cludale.http.problems import Problems
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.contacts import Contact, ContactsUnreachable
+from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.seats import (
     ConcertNotFound,
     ConcertOver,
@@ -103,6 +110,13 @@ async def other() -> AsyncIterator[Other]:
 @pytest.fixture
 async def seats(other: Other) -> AsyncIterator[HttpSeats]:
     opened = HttpSeats(other.url, "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def programme(other: Other) -> AsyncIterator[HttpProgramme]:
+    opened = HttpProgramme(other.url, "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
     yield opened
     await opened.close()
 
@@ -242,3 +256,48 @@ class TestContacts:
         other.play = other.sends()
         with pytest.raises(ContactsUnreachable):
             await contacts.of(["order-1", "order-2"])
+
+
+class TestProgramme:
+    async def test_concerts_are_asked_for_once_and_remembered(self, other: Other, programme: HttpProgramme) -> None:
+        asked: list[str] = []
+
+        async def by_concert(writer: asyncio.StreamWriter, request: bytes) -> None:
+            concert = request.split(b"/")[2].split()[0].decode()
+            asked.append(concert)
+            known = {
+                "artist": "Zoë",
+                "date": "2027-06-05T22:30:00-04:00",
+                "venue": None,
+                "sections": [{"id": "stalls", "name": "Stalls", "totalSeats": 5}, {"id": "circle"}],
+                "whatever": 1,
+            }
+            writer.write(answer(200, known) if concert == "concert-1" else answer(404, {}))
+
+        other.play = by_concert
+        for _ in range(3):
+            assert await programme.of(["concert-1", "concert-2"]) == {
+                "concert-1": ConcertDetails("Zoë", "2027-06-05T22:30:00-04:00", None, {"stalls": "Stalls"})
+            }
+        assert asked.count("concert-1") == 1
+
+    @pytest.mark.parametrize(
+        ("status", "body"), [(500, b""), (401, {"type": "/problems/unauthorized"}), (200, b"{"), (200, {"artist": 1})]
+    )
+    async def test_an_answer_that_is_none_means_ask_again(
+        self, other: Other, programme: HttpProgramme, status: int, body: object
+    ) -> None:
+        other.play = other.sends(answer(status, body))
+        with pytest.raises(ProgrammeUnreachable):
+            await programme.of(["concert-1"])
+
+    async def test_an_answer_that_never_comes_is_given_up_on(self, other: Other, programme: HttpProgramme) -> None:
+        other.play = other.sends()
+        with pytest.raises(ProgrammeUnreachable):
+            await programme.of(["concert-1"])
+
+    async def test_only_so_many_are_remembered(self, other: Other, programme: HttpProgramme) -> None:
+        other.play = other.sends(answer(200, {"artist": "Zoë", "date": "2027-06-05"}))
+        for number in range(CONCERTS_REMEMBERED + 20):
+            await programme.of([f"concert-{number}"])
+        assert len(programme._remembered) == CONCERTS_REMEMBERED

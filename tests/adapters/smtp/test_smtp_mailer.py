@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+import uvloop
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -510,3 +511,27 @@ async def test_with_tls_a_connection_is_kept_too(certified: ssl.SSLContext) -> N
         for _ in range(5):
             await sender.send(MESSAGE)
         assert (len(handler.taken), len(made)) == (5, 1)
+
+
+@pytest.mark.parametrize("encryption", Encryption)
+def test_on_the_loop_that_a_server_runs_on_it_is_the_same(certified: ssl.SSLContext, encryption: Encryption) -> None:
+    handler = Server()
+    handler.extensions = ["PIPELINING"]
+
+    async def send() -> None:
+        offered = certified if encryption is Encryption.STARTTLS else None
+
+        def protocol() -> SMTP:
+            return SMTP(handler, tls_context=offered, loop=asyncio.get_running_loop())
+
+        async with listening(protocol, encrypted=certified if encryption is Encryption.TLS else None) as port:
+            sender = mailer(port, encryption=encryption)
+            for _ in range(3):
+                await sender.send(MESSAGE)
+            handler.to_recipient = "550 never"
+            assert (await not_sent(sender.send(MESSAGE))).trouble is Trouble.REFUSED
+            await sender.close()
+        MADE.clear()
+
+    uvloop.run(send())
+    assert len(handler.taken) == 3

@@ -1,13 +1,13 @@
 """One connection to a mail server: opened, greeted and logged in, then one message after another. Decides nothing.
 
-Opening is aiosmtplib's. The messages are ours: it sends a command only when the one before was answered, and gives
-what a server says to several at once away.
+Opening is aiosmtplib's. The messages are sent by code of our own: aiosmtplib does not pipeline, and does not say
+whether a lost answer was the answer to the message itself.
 """
 
 import asyncio
 from collections.abc import Awaitable
 from enum import Enum
-from typing import NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self, TypeVar, cast
 
 import aiosmtplib
 
@@ -116,8 +116,8 @@ class Connection:
         except BaseException:
             client.close()
             raise
-        transport = client.transport
-        if not isinstance(transport, asyncio.Transport) or transport.is_closing():
+        transport = cast("asyncio.Transport | None", client.transport)  # uvloop's are none of asyncio's classes
+        if transport is None or transport.is_closing():
             client.close()
             raise NotSent(f"{server.host} closed the connection", Trouble.AWAY)
         reader = asyncio.StreamReader(_LONGEST_REPLY)
