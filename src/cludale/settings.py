@@ -151,6 +151,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     delivery_attempts: Annotated[Attempts, _doc("how often an event is delivered before it is a dead letter")] = 20
     delivery_backoff_seconds: Annotated[Seconds, _doc("the wait after the first failed delivery; it doubles")] = 0.05
     delivery_backoff_max_seconds: Annotated[Seconds, _doc("the longest such wait")] = 10
+    audit_wait_seconds: Annotated[
+        Seconds, _doc("how long audit keeps an event that came before its cause; then it is recorded late, and marked")
+    ] = 300
 
     smtp_host: Annotated[str | None, _doc("the mail server; without it messages only go to the log")] = None
     smtp_port: Annotated[Port, _doc("the mail server's port")] = 587

@@ -155,6 +155,25 @@ def test_an_entry_without_its_cause_is_noted_where_the_log_marks_it() -> None:
     assert "1 entries" in report.notes[0]
 
 
+def test_a_mark_that_somebody_put_on_an_entry_is_found() -> None:
+    world = World()
+    world.buy("order-1")
+    world.late.add(world.found("order-1", "OrderPaid")["id"])
+    assert rules(world.check()) == {"hash", "late-for-nothing"}
+
+
+def test_an_event_that_waits_for_its_cause_is_on_its_way_and_not_lost() -> None:
+    world = World()
+    world.buy("order-1")
+    kept = world.logged.pop()
+    waiting = {"ids": [kept["id"]], "events": [kept], "dueAt": "2027-01-01T00:00:00Z"}
+    world.records["audit/waiting"] = {kept["causationid"]: (1, waiting)}
+    report = world.check()
+    assert report.ok
+    assert "1 events wait" in report.notes[0]
+    assert "not-in-the-log" in rules(world.check(quiet=True))
+
+
 def test_a_violation_tells_the_order_s_story_with_causes_first() -> None:
     world = busy_world()
     world.doc("concerts/reservation", "reservation-paid")["status"] = "Held"

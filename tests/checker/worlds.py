@@ -52,6 +52,8 @@ class World:
         """Events in the order in which the log takes them."""
         self.marked: set[str] = set()
         """Those that the log marks as taken in without their cause."""
+        self.late: set[str] = set()
+        """Those that it marks late, under its hash."""
         self.outbox: list[Json] = []
         self.ledger: dict[str, LedgerLine] = {}
         self.committed = 0
@@ -599,6 +601,8 @@ class World:
             entry = {"sequence": sequence, "receivedAt": rfc3339(self.now), "hash": hash, "event": event}
             if event["id"] in self.marked:
                 entry["causeMissing"] = True
+            if event["id"] in self.late:
+                entry["late"] = True
             rows.append(Row(event["id"], 1, entry))
         return rows
 

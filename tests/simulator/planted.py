@@ -887,7 +887,7 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     right = audit_store.put_entry
 
-    def wrong(entry: Any, event: Envelope) -> Put:
+    def wrong(entry: Any, event: Any) -> Put:
         put = right(entry, event)
         return replace(put, id=f"{put.id}.{entry.sequence}")
 
@@ -920,15 +920,45 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     right = audit_service.Audit._commit
 
-    async def wrong(self: Any, entries: Any) -> None:
-        await right(self, entries)
+    async def wrong(self: Any, *change: Any) -> None:
+        await right(self, *change)
 
     swap(stack, audit_service.Audit, "_commit", wrong)
 
 
 @bug("audit: a hash does not cover all that came before")
 def _(stack: ExitStack) -> None:
-    swap(stack, audit_service, "link", lambda previous, event: audit_domain.link(previous[:1], event))
+    swap(stack, audit_service, "link", lambda previous, event, late: audit_domain.link(previous[:1], event, late=late))
+
+
+@bug("audit: the mark of what is recorded late is not under its hash", theme="audit far behind")
+def _(stack: ExitStack) -> None:
+    swap(stack, audit_service, "link", lambda previous, event, late: audit_domain.link(previous, event))
+
+
+@bug("audit: what is recorded without its cause is not marked", theme="audit far behind")
+def _(stack: ExitStack) -> None:
+    right = audit_service.Audit._commit
+
+    async def wrong(self: Any, entries: Any, *others: Any) -> Any:
+        return await right(self, [(event, False) for event, _ in entries], *others)
+
+    swap(stack, audit_service.Audit, "_commit", wrong)
+
+
+@bug("audit: what waits for its cause is marked late when that comes", theme="audit far behind")
+def _(stack: ExitStack) -> None:
+    swap(stack, audit_service, "let_go", lambda groups, *_, **__: {group.cause: True for group in groups})
+
+
+@bug("audit: what waits for a cause takes the place of what waited for it before", theme="audit far behind")
+def _(stack: ExitStack) -> None:
+    right = audit_store.put_waiting
+
+    def wrong(cause: str, waiting: Any, expected: int) -> Put:
+        return right(cause, replace(waiting, ids=waiting.ids[-1:], events=waiting.events[-1:]), expected)
+
+    swap(stack, audit_store, "put_waiting", wrong)
 
 
 def _forget_handled(stack: ExitStack, module: Any) -> None:

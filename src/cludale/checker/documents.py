@@ -26,6 +26,7 @@ class Kind(StrEnum):
     NOTIFICATION = "notifications/notification"
     AUDIT_ENTRY = "audit/event"
     AUDIT_HEAD = "audit/head"
+    AUDIT_WAITING = "audit/waiting"
     DEAD_LETTER = "delivery/dead_letter"
     CONCERTS_ANSWER = "concerts/answer"
     ORDERS_ANSWER = "orders/answer"
@@ -269,18 +270,29 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="_", tag="fact",
     sequence: int = 0
     cause_missing: bool = False
     """The log marks that it took this event in without having its cause."""
+    late: bool = False
+    """It does so under its hash, as it must where there was a time to wait for the cause."""
+
+
+class Waiting(_Document, frozen=True, tag="waiting"):
+    """The events that audit keeps until their cause is in the log."""
+
+    events: tuple[msgspec.Raw, ...] = ()
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """An entry of the audit log as stored. The hash covers `event` byte for byte."""
+    """An entry of the audit log as stored. The hash covers `event` byte for byte, and then `late`, if it is that."""
 
     sequence: int
     hash: str
     event: msgspec.Raw
+    late: bool = False
+    """Recorded without its cause; the hash covers this."""
     cause_missing: bool = False
+    """The same mark in older logs, which the hash does not cover."""
 
 
-Document = Concert | Section | Reservation | Order | Payment | Notification | KeptAnswer | DeadLetter | Head
+Document = Concert | Section | Reservation | Order | Payment | Notification | KeptAnswer | DeadLetter | Head | Waiting
 
 _TYPES: Mapping[Kind, type[Any]] = {
     Kind.CONCERT: Concert,
@@ -290,6 +302,7 @@ _TYPES: Mapping[Kind, type[Any]] = {
     Kind.PAYMENT: Payment,
     Kind.NOTIFICATION: Notification,
     Kind.AUDIT_HEAD: Head,
+    Kind.AUDIT_WAITING: Waiting,
     Kind.DEAD_LETTER: DeadLetter,
     Kind.CONCERTS_ANSWER: KeptAnswer,
     Kind.ORDERS_ANSWER: KeptAnswer,

@@ -16,8 +16,15 @@ def broken(sequence: int, rule: str, detail: str) -> Violation:
     return Violation(invariant=Invariant.WHOLE_LOG, rule=rule, subject=f"audit entry {sequence}", detail=detail)
 
 
+def _link(before: str, raw: bytes, late: bool) -> str:  # noqa: FBT001 - it is what the entry says
+    return sha256(before.encode() + raw + (b"late" if late else b"")).hexdigest()
+
+
 class Chain:
-    """The log, followed entry by entry. Each hash is SHA-256 of the hash before it, in hexadecimal, and the event."""
+    """The log, followed entry by entry.
+
+    Each hash is SHA-256 of the hash before it, in hexadecimal, the event, and `late` where the entry is marked so.
+    """
 
     def __init__(self) -> None:
         self.sequence = 0
@@ -33,9 +40,11 @@ class Chain:
             return None, b"", [broken(expected, "unreadable", str(error))]
         raw = bytes(found.event)
         wrong: list[Violation] = []
-        if found.sequence != expected:
+        if found.sequence == self.sequence:
+            wrong.append(broken(expected, "repeated", f"in its place stands a second entry {found.sequence}"))
+        elif found.sequence != expected:
             wrong.append(broken(expected, "gap", f"in its place stands entry {found.sequence}"))
-        if self.hash and found.hash != sha256(self.hash.encode() + raw).hexdigest():
+        if self.hash and found.hash != _link(self.hash, raw, found.late):
             wrong.append(broken(found.sequence, "hash", "its hash does not follow from the one before and its event"))
         self.sequence, self.hash = found.sequence, found.hash
         try:
@@ -44,7 +53,8 @@ class Chain:
             return None, raw, [*wrong, broken(found.sequence, "unreadable", f"its event: {error}")]
         if read.id != id:
             wrong.append(broken(found.sequence, "another-event", f"{id} holds the event {read.id}"))
-        return Fact(event=read, sequence=found.sequence, cause_missing=found.cause_missing), raw, wrong
+        marked = found.cause_missing or found.late
+        return Fact(event=read, sequence=found.sequence, cause_missing=marked, late=found.late), raw, wrong
 
     def ends_at(self, head: Head | None) -> list[Violation]:
         """Does the log's own head say the same?"""

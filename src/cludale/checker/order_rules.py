@@ -131,7 +131,17 @@ class _Check:
         position = {fact.event.id: fact for fact in self.case.facts}
         for fact in self.case.facts:
             cause = position.get(fact.event.causationid or "")
-            if cause is None or not fact.sequence or fact.cause_missing:
+            if cause is None or not fact.sequence:
+                continue
+            if fact.late and cause.sequence and cause.sequence < fact.sequence:
+                yield self.broken(
+                    Invariant.WHOLE_LOG,
+                    "late-for-nothing",
+                    f"{fact.event.type} is marked late, and its cause {cause.event.type} is entry {cause.sequence}",
+                    cause,
+                    fact,
+                )
+            if fact.cause_missing:
                 continue
             if not cause.sequence or cause.sequence >= fact.sequence:
                 where = f"entry {cause.sequence}" if cause.sequence else "not in the log yet"

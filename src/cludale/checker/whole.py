@@ -134,6 +134,7 @@ class _Run:
         self._logged = 0
         self._unresolved: dict[str, tuple[str, Fact]] = {}
         self._marked = 0
+        self._kept = 0
 
     def check(self, observations: Iterable[Observation]) -> None:
         self._read_concerts()
@@ -154,7 +155,9 @@ class _Run:
         self._check_causes()
         self._check_delivery()
         if self._marked:
-            self.notes.append(f"{self._marked} entries of the log are marked as taken in without their cause")
+            self.notes.append(f"{self._marked} entries of the log are marked late: taken in without their cause")
+        if self._kept:
+            self.notes.append(f"{self._kept} events wait outside the log until their causes are in it")
 
     def _found(self, violations: Iterable[Violation]) -> None:
         for violation in violations:
@@ -249,6 +252,10 @@ class _Run:
         """Events on their way: in the outbox, and those that the log was given and could not take."""
         for body in self._counted("undelivered events", self._snapshot.outbox()):
             self._put_undelivered(body, "in the outbox", cases)
+        for waiting in self._documents(Kind.AUDIT_WAITING, "causes that are waited for"):
+            for event in waiting.events:
+                self._kept += 1
+                self._put_undelivered(bytes(event), "that waits for its cause", cases)
         for letter in self._documents(Kind.DEAD_LETTER, "dead letters"):
             self._letters[letter.id] = letter
             case = self._put_letter(letter, cases)

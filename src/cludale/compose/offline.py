@@ -41,18 +41,22 @@ class Reader(Protocol):
         ...
 
 
+_READ = tuple(kind for kind in KINDS if kind != audit.WAITING)
+"""What tools read. Stores of older versions lack the other."""
+
+
 async def store_to_read(where: Path | str) -> Reader:
     """The existing store in this file, or in the PostgreSQL database at this address: for a tool, beside servers.
 
     Raises SchemaRefused for a database without the audit log, which may be in a state store.
     """
     if isinstance(where, Path):
-        return open_readonly(where, KINDS)
+        return open_readonly(where, _READ)
     try:
         from cludale.adapters.postgres import PostgresReader  # noqa: PLC0415 - only this shape needs asyncpg
     except ModuleNotFoundError as missing:
         raise without_asyncpg(missing) from missing
-    reader = await PostgresReader.open(where, KINDS)
+    reader = await PostgresReader.open(where, _READ)
     if not reader.has(audit.ENTRY):
         await reader.close()
         raise SchemaRefused(

@@ -37,5 +37,5 @@ KINDS: tuple[Kind, ...] = (
 STATE_KINDS: tuple[Kind, ...] = (*audit_store.KINDS, *dead_letters.KINDS)
 """Those of audit by itself."""
 
-RANGED = ("time", "buriedAt")
+RANGED = ("time", "buriedAt", "dueAt")
 """Fields that are asked for by range only, for a store that needs to know."""

@@ -130,11 +130,12 @@ class ServiceBuilder:
         if "notifications" in only:
             services.append(notifications_manifest.build(self._notifications(), access))
         if "audit" in only:
-            # An event waits for its cause for half of its deliveries, then it is recorded without: never lost.
+            # Where there is no room to keep an event, it waits for half of its deliveries: never lost.
             audit = Audit(
                 self._records("audit"),
                 self._clock,
-                patience=max(1, settings.delivery_attempts // 2),
+                attempts=max(1, settings.delivery_attempts // 2),
+                wait_seconds=settings.audit_wait_seconds,
                 commit_limit=commit_limit(settings),
             )
             # Without a sidecar only those can be reached that are here, with one all of them.

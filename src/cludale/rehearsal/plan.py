@@ -170,6 +170,8 @@ class Told(msgspec.Struct, frozen=True, rename="camel"):
     correlation_id: str | None
     causation_id: str | None
     payload: "Payload"
+    late: bool = False
+    """Recorded without its cause, and marked so."""
 
 
 class Payload(msgspec.Struct, frozen=True, rename="camel"):

@@ -166,7 +166,8 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         payment_attempt_seconds=choices.choice((0.5, 2.0)),
         payment_attempts=choices.choice((2, 4)),
         payment_backoff=Backoff(0.2, choices.choice((1.0, 4.0))),
-        audit_patience=choices.choice((5, 30)),
+        audit_patience=choices.choice((1, 2, 30)),
+        audit_wait_seconds=choices.choice((1.0, 30.0)),
     )
     if choices.random() < 0.4:
         limits = _narrow(choices, limits)
@@ -210,6 +211,7 @@ def _narrow(choices: random.Random, limits: Limits) -> Limits:
         relay_limit=choices.choice((8, 40, 20_000)),
         relay_page=choices.choice((1, 4, 500)),
         bus_batch=choices.choice((1, 3, 256)),
+        audit_waiting_limit=choices.choice((0, 3, 1_000)),
         audit_recent=choices.choice((300, 32_768)),  # no fewer than a batch has
     )
 

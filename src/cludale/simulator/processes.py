@@ -104,7 +104,10 @@ class Limits(NamedTuple):
     relay_limit: int = 20_000
     relay_page: int = 500
     bus_batch: int = 256
-    audit_patience: int = 5
+    audit_patience: int = 2
+    audit_attempts: int = 5
+    audit_wait_seconds: float = 30.0
+    audit_waiting_limit: int = 1_000
     audit_recent: int = 32_768
 
 
@@ -351,8 +354,17 @@ class Process(Owner):
 
     def _audit(self) -> None:
         limits = self._around.limits
-        self.audit = Audit(self.store, self.clock, patience=limits.audit_patience, recent_limit=limits.audit_recent)
+        self.audit = Audit(
+            self.store,
+            self.clock,
+            patience=limits.audit_patience,
+            attempts=limits.audit_attempts,
+            wait_seconds=limits.audit_wait_seconds,
+            waiting_limit=limits.audit_waiting_limit,
+            recent_limit=limits.audit_recent,
+        )
         self._hear("audit", self.audit.handle)
+        self._sweep("audit", self.audit.sweep)
 
     def begin(self) -> None:
         """Deliver, publish and sweep."""

@@ -47,6 +47,14 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.POISON: 2.0,
         Fault.CANCELLED_AT_ONCE: 0.1,
     },
+    "audit far behind": {
+        Fault.DELIVERY_LATE: 0.8,
+        Fault.DELIVERY_REORDERED: 0.9,
+        Fault.DELIVERY_TWICE: 0.3,
+        Fault.DELIVERY_AGAIN: 0.2,
+        Fault.COMMIT_UNKNOWN: 0.05,
+        Fault.CRASH_AFTER_COMMIT: 0.03,
+    },
     "bad store": {
         Fault.COMMIT_UNKNOWN: 0.08,
         Fault.COMMIT_AWAY: 0.08,

@@ -217,8 +217,10 @@ class World:
         for put in commit.puts:
             if put.kind.name == "order":
                 self._order_put(put.id, put.body)
-            elif put.kind.name == "event" and b'"causeMissing":true' in put.body:
+            elif put.kind.name == "event" and b'"late":true' in put.body:
                 self.chaos.meets(Situation.ORPHAN)
+            elif put.kind.name == "waiting" and b'"dueAt":' in put.body:
+                self.chaos.meets(Situation.KEPT)
         for event in commit.events:
             self._situation(event)
             self.people.happened(event)

@@ -31,4 +31,4 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def audit(records: SqliteStore, clock: ManualClock) -> Audit:
-    return Audit(records, clock, patience=3)
+    return Audit(records, clock, patience=3, attempts=5, wait_seconds=60)

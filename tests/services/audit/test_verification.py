@@ -115,7 +115,10 @@ async def test_events_swapped_between_entries_are_found(path: Path) -> None:
         "UPDATE audit_event SET body = (SELECT body FROM audit_event WHERE id = 'e05') WHERE id = 'e06'",
     )
     assert verdict.broken is not None
-    assert (verdict.broken.sequence, verdict.broken.what) == (6, "out of order: here stands entry 5")
+    assert (verdict.broken.sequence, verdict.broken.what) == (
+        6,
+        "sequence number repeated: here stands a second entry 5",
+    )
 
 
 async def test_an_entry_under_another_id_is_found(path: Path) -> None:

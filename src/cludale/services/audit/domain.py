@@ -1,10 +1,11 @@
 """Audit rules: the chain of hashes, causes before effects, and what a broken chain looks like. No I/O, clock or HTTP.
 
-Each entry's hash is the SHA-256 of the hash before it (as 64 hexadecimal digits) and of the event's bytes as they
-came; the first entry's predecessor is 64 zeros. Anyone with the log can compute the chain again.
+Each entry's hash is the SHA-256 of the hash before it (as 64 hexadecimal digits), of the event's bytes as they came
+and, where the entry is marked late, of the four letters `late`; the first entry's predecessor is 64 zeros. Anyone with
+the log can compute the chain again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from heapq import heapify, heappop, heappush
@@ -16,16 +17,18 @@ GENESIS = "0" * 64
 """The hash before the first entry."""
 
 
-class Head(msgspec.Struct, frozen=True, gc=False):
+class Head(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The end of the chain: how many entries it has, and the hash of the last."""
 
     sequence: int = 0
     hash: str = GENESIS
+    waiting: int = 0
+    """How many events are kept outside the log until their causes are in it. Heads of older logs: none."""
 
 
-def link(previous: str, event: bytes) -> str:
+def link(previous: str, event: bytes, *, late: bool = False) -> str:
     """The hash of the entry that holds `event` and follows the entry with the hash `previous`."""
-    return sha256(previous.encode() + event).hexdigest()
+    return sha256(previous.encode() + event + (b"late" if late else b"")).hexdigest()
 
 
 Arrival = tuple[str, str | None, bool]
@@ -81,6 +84,79 @@ def causes_first(batch: Sequence[Arrival], is_recorded: Callable[[str], bool]) -
     return Order(ready, frozenset(orphans), waiting)
 
 
+class Early(NamedTuple):
+    """An event that came before its cause: its position in the batch, and the delivery that this was."""
+
+    at: int
+    event: str
+    cause: str
+    attempt: int
+
+
+class Room(NamedTuple):
+    """How many events may be kept until their causes come, and when that begins."""
+
+    limit: int
+    limit_each: int
+    """How many may wait for one cause."""
+    patience: int
+    """From which delivery on an event is kept; before that it is left to the bus, which is cheaper."""
+    attempts: int
+    """From which delivery on an event is recorded late where there is no room for it: below the bus's own limit."""
+
+
+class Kept(NamedTuple):
+    """What becomes of events that came too early, as positions in the batch. All others are left to the bus."""
+
+    kept: dict[str, list[int]]
+    """By cause: those that are kept from now on."""
+    again: frozenset[int]
+    """Those that are kept already."""
+    overdue: frozenset[int]
+    """Those that can neither be kept nor left to the bus any longer."""
+
+
+def keep(early: Sequence[Early], room: Room, *, held: int, groups: Mapping[str, Collection[str]]) -> Kept:
+    """Which events are kept. `held` are kept by now, `groups` has their ids by cause, for each cause that is asked."""
+    kept: dict[str, list[int]] = {}
+    news: set[str] = set()
+    again: set[int] = set()
+    overdue: set[int] = set()
+    for each in early:
+        group = groups.get(each.cause, ())
+        if each.event in group or each.event in news:
+            again.add(each.at)
+        elif each.attempt < room.patience:
+            continue
+        elif held + len(news) < room.limit and len(group) + len(kept.get(each.cause, ())) < room.limit_each:
+            kept.setdefault(each.cause, []).append(each.at)
+            news.add(each.event)
+        elif each.attempt >= room.attempts:
+            overdue.add(each.at)
+    return Kept(kept, frozenset(again), frozenset(overdue))
+
+
+class Group(NamedTuple):
+    """Kept events that have one cause in common."""
+
+    cause: str
+    due_at: datetime
+    events: Collection[str]
+
+
+def let_go(groups: Sequence[Group], is_recorded: Callable[[str], bool], *, now: datetime) -> dict[str, bool]:
+    """The groups that are recorded now, by cause, and whether that is late; the others wait on.
+
+    A group whose cause is itself in one of these groups follows that, and so is not late. Events that cause each other
+    are forged; one of them goes first.
+    """
+    going = {group.cause: False for group in groups if is_recorded(group.cause)}
+    overdue = [group.cause for group in groups if group.cause not in going and group.due_at <= now]
+    among = {event for group in groups for event in group.events}
+    first = [cause for cause in overdue if cause not in among] or (overdue[:1] if not going else [])
+    return going | dict.fromkeys(first, True)
+
+
 class Told(NamedTuple):
     """An entry as far as its place in a story is concerned."""
 
@@ -122,6 +198,7 @@ class Link(NamedTuple):
     event_id: str
     event: bytes
     hash: str
+    late: bool = False
 
 
 class Broken(msgspec.Struct, frozen=True, gc=False):
@@ -144,10 +221,12 @@ def follow(head: Head, links: Sequence[Link]) -> tuple[Head, Broken | None]:
 def _wrong(head: Head, at: Link) -> str | None:
     if at.sequence > head.sequence + 1:
         return f"missing: the next entry is {at.sequence}"
-    if at.sequence <= head.sequence:
+    if at.sequence == head.sequence:
+        return f"sequence number repeated: here stands a second entry {at.sequence}"
+    if at.sequence < head.sequence:
         return f"out of order: here stands entry {at.sequence}"
     if at.id != at.event_id:
         return f"the entry {at.id} holds another event, {at.event_id}"
-    if at.hash != link(head.hash, at.event):
+    if at.hash != link(head.hash, at.event, late=at.late):
         return "the hash does not follow from the entry before it and this event"
     return None

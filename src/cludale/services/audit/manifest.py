@@ -18,4 +18,5 @@ def build(audit: Audit, redelivery: Redelivery, access: Access) -> Service:
         handle=audit.handle,
         routes=api.routes(audit, redelivery, access),
         statuses=api.STATUS,
+        sweep=audit.sweep,
     )

@@ -27,6 +27,13 @@ class UnreadableEntry(Exception):
     """An entry of the log is no event of ours any more; `cludale audit verify` says more."""
 
 
+class RepeatedNumber(UnreadableEntry):
+    """Two entries of the log have one sequence number, so somebody has been at it."""
+
+    def __init__(self, sequence: int, id: str) -> None:
+        super().__init__(f"{id}: sequence number repeated: it is a second entry {sequence}")
+
+
 class AuditLog:
     """The audit log in `records`, read from its beginning; with `until` only what happened before that time."""
 
@@ -37,14 +44,21 @@ class AuditLog:
         self._page: str | None = None
         """The cursor of the page that was the last one, and may have grown."""
         self._read_up_to = 0
+        self._ids_of_page: dict[int, str] = {}
+        """Of the page that was read last, and may be read again: its entries' ids by number."""
 
     async def read(self) -> AsyncIterator[Sequence[Envelope]]:
-        """The entries past those read before, in pages, in order. Raises UnreadableEntry."""
+        """The entries past those read before, in pages, in order. Raises UnreadableEntry, RepeatedNumber."""
         while True:
             page = await self._records.find(ENTRY, store.walk(self._page, LOG_PAGE))
             fresh = []
+            before, self._ids_of_page = self._ids_of_page, {}
             for stored in page.items:
                 sequence, delivery = _read(stored, self._codec)
+                if self._ids_of_page.setdefault(sequence, stored.id) != stored.id:
+                    raise RepeatedNumber(sequence, stored.id)
+                if sequence <= self._read_up_to and before.get(sequence) != stored.id:
+                    raise RepeatedNumber(sequence, stored.id)
                 if sequence > self._read_up_to:
                     self._read_up_to = sequence
                     if self._until is None or delivery.event.time < self._until:

@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -11,8 +14,36 @@ from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock
 from cludale.ports.records import Commit, Key, Page, Put, Records, VersionConflict
 from cludale.services.audit import store
-from cludale.services.audit.domain import Arrival, Broken, Head, Order, causes_first, follow, link, story
-from cludale.services.audit.store import ENTRY, HEAD, HEAD_ID, NO_HEAD, PARTITION, Entry, Filter, Listed, StoredHead
+from cludale.services.audit.domain import (
+    Arrival,
+    Broken,
+    Early,
+    Group,
+    Head,
+    Order,
+    Room,
+    causes_first,
+    follow,
+    keep,
+    let_go,
+    link,
+    story,
+)
+from cludale.services.audit.store import (
+    ENTRY,
+    HEAD,
+    HEAD_ID,
+    NO_HEAD,
+    PARTITION,
+    WAITING,
+    Arrived,
+    Entry,
+    Filter,
+    Listed,
+    StoredHead,
+    StoredWaiting,
+    Waiting,
+)
 
 CONFLICT_RETRIES = 8
 """How often a batch is chained anew on what another replica wrote, before it is left for a redelivery."""
@@ -20,6 +51,12 @@ STORY_LIMIT = 1_000
 """The most entries that one order's story tells; an order's life has bounds far below."""
 VERIFY_PAGE = 500
 """Entries verified at a time: some 2 ms in which others wait for the interpreter."""
+
+WAITING_LIMIT = 50_000
+"""How many events are kept until their causes come. More are left to the bus, and in the end recorded late."""
+WAITING_LIMIT_EACH = 32
+"""How many of them wait for one cause."""
+WAITING_PAGE = 200
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +68,10 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     events: int
     head: str
     broken: Broken | None = None
+    late: int = 0
+    """How many of the entries are marked: recorded without their cause, when the time to wait for it was over."""
+    waiting: int = 0
+    """How many events are not in the log yet, because their causes aren't."""
 
 
 class _Recent:
@@ -52,11 +93,24 @@ class _Recent:
             self._old, self._new = self._new, []
 
 
+class _Keeping(NamedTuple):
+    """Records of what waits, how many events more these have than before, and which of the batch are kept."""
+
+    puts: Sequence[Put]
+    more: int
+    positions: frozenset[int]
+
+
+_NOTHING_KEPT = _Keeping((), 0, frozenset())
+
+
 class Audit:
     """The audit log: `handle` hears all events, the rest answers.
 
-    `patience` is how many deliveries an event waits for its cause; after that it is recorded without, and marked.
-    It must be below the bus's delivery limit, so that waiting never loses an event.
+    An event that comes before its cause is left to the bus until its delivery number `patience`. From then on it is
+    kept here, at most `wait_seconds`, and recorded behind its cause; when that time is over it is recorded without,
+    and marked late. Where there is no room to keep it, that happens at its delivery number `attempts`, which must be
+    below the bus's delivery limit, so that waiting never loses an event.
     """
 
     def __init__(
@@ -64,14 +118,20 @@ class Audit:
         records: Records,
         clock: Clock,
         *,
-        patience: int = 5,
+        patience: int = 2,
+        attempts: int = 10,
+        wait_seconds: float = 300.0,
+        waiting_limit: int = WAITING_LIMIT,
         recent_limit: int = 32_768,
         commit_limit: int | None = None,
     ) -> None:
         """`commit_limit` is the most records that the store takes in one commit, if it has a limit."""
         self._records = records
         self._clock = clock
-        self._patience = patience
+        self._room = Room(waiting_limit, WAITING_LIMIT_EACH, patience, attempts)
+        self._wait = timedelta(seconds=wait_seconds)
+        self._is_unsure = True
+        """Something may wait whose cause is in the log: an earlier run, or a commit without an answer, left it."""
         self._batch_limit = None if commit_limit is None else commit_limit - 1  # one is the head
         self._recent = _Recent(recent_limit)
         self._head: StoredHead | None = None
@@ -89,19 +149,53 @@ class Audit:
                 parts = [deliveries[at : at + step] for at in range(0, len(deliveries), step)]
                 return [answer for part in parts for answer in await self._record(part)]
             except BaseException:
-                self._head = None  # whether it was written is for the store to say
+                self._forget()
                 raise
 
+    def _forget(self) -> None:
+        """What was written is for the store to say."""
+        self._head = None
+        self._is_unsure = True
+
+    async def sweep(self) -> int:
+        """Record what has waited long enough for its cause; returns how much that was."""
+        async with self._one_at_a_time:
+            try:
+                return await self._sweep()
+            except BaseException:
+                self._forget()
+                raise
+
+    async def _sweep(self) -> int:
+        self._head = await self._load_head()
+        if not self._head.head.waiting:
+            self._is_unsure = False
+            return 0
+        was_unsure, self._is_unsure = self._is_unsure, False
+        until = self._clock.now() + (2 * self._wait if was_unsure else timedelta())
+        after, done = None, 0
+        for _ in range(self._room.limit // WAITING_PAGE + 1):
+            page = await self._records.find(WAITING, store.due(until, after, WAITING_PAGE))
+            done += await self._let_go([each.id for each in page.items])
+            after = page.next
+            if after is None:
+                break
+        return done
+
     async def _record(self, deliveries: Sequence[Delivery]) -> list[Answer]:
-        patience = self._patience
-        batch: list[Arrival] = [(each.event.id, each.event.causationid, each.attempt < patience) for each in deliveries]
+        batch: list[Arrival] = [(each.event.id, each.event.causationid, True) for each in deliveries]
         order = causes_first(batch, self._recent.ids.__contains__)
         for _ in range(CONFLICT_RETRIES):
-            if order.waiting or order.orphans:
-                order = await self._look_up_causes(batch)
-            if not order.ready:
+            kept = _NOTHING_KEPT
+            if order.waiting:
+                order, kept = await self._early(deliveries)
+            if not order.ready and not kept.puts:
                 break
-            conflict = await self._commit([(deliveries[at], at in order.orphans) for at in order.ready])
+            entries = [
+                (store.arrived(deliveries[at].event, deliveries[at].body.strip()), at in order.orphans)
+                for at in order.ready
+            ]
+            conflict = await self._commit(entries, kept.puts, kept.more)
             if conflict is None:
                 self._recent.add([batch[at][0] for at in order.ready])
                 break
@@ -111,12 +205,108 @@ class Audit:
             return [Answer.RETRY] * len(deliveries)
         answers = [Answer.SUCCESS] * len(deliveries)
         for at in order.waiting:
-            answers[at] = Answer.RETRY
+            if at not in kept.positions:
+                answers[at] = Answer.RETRY
+        await self._let_go([event for event, _, _ in batch if event in self._recent.ids])
         return answers
+
+    async def _early(self, deliveries: Sequence[Delivery]) -> tuple[Order, "_Keeping"]:
+        """The order of a batch in which some came before their causes, by what the store knows, and who is kept.
+
+        The head is read first: whatever another replica records after that makes the commit fail.
+        """
+        self._head = self._head or await self._load_head()
+        batch: list[Arrival] = [(each.event.id, each.event.causationid, True) for each in deliveries]
+        order = await self._look_up_causes(batch)
+        early = [
+            Early(at, deliveries[at].event.id, deliveries[at].event.causationid or "", deliveries[at].attempt)
+            for at in order.waiting
+        ]
+        groups = await self._groups([each.cause for each in early])
+        ids = {cause: group.waiting.ids for cause, group in groups.items()}
+        plan = keep(early, self._room, held=self._head.head.waiting, groups=ids)
+        if plan.overdue:
+            order = causes_first(
+                [(event, cause, at not in plan.overdue) for at, (event, cause, _) in enumerate(batch)],
+                self._recent.ids.__contains__,
+            )
+        still = frozenset(order.waiting)
+        due_at = self._clock.now() + self._wait
+        puts: list[Put] = []
+        count = 0
+        for cause, positions in plan.kept.items():
+            new = [deliveries[at] for at in positions if at in still]
+            if new:
+                group, version = groups.get(cause, store.NO_WAITING)
+                events = (*group.events, *(msgspec.Raw(each.body.strip()) for each in new))
+                ids_now = (*group.ids, *(each.event.id for each in new))
+                puts.append(store.put_waiting(cause, Waiting(ids_now, events, group.due_at or due_at), version))
+                count += len(new)
+        positions_kept = plan.again.union(*plan.kept.values())
+        return order, _Keeping(puts, count, positions_kept)
+
+    async def _groups(self, causes: Sequence[str]) -> dict[str, StoredWaiting]:
+        """The records of what waits for these, where there are any."""
+        keys = [Key(PARTITION, cause) for cause in dict.fromkeys(causes)]
+        found = await self._records.get(WAITING, keys) if keys else {}
+        return {cause: store.waiting_of(stored) for cause, stored in found.items()}
+
+    async def _let_go(self, causes: Sequence[str]) -> int:
+        """Record what waits for these, and what waits for that in turn; what waits on for its cause stays.
+
+        Where it fails, or the process ends, a later sweep does it.
+        """
+        queue = deque(dict.fromkeys(causes))
+        done = conflicts = 0
+        while queue:
+            self._head = self._head or await self._load_head()
+            if not self._head.head.waiting:
+                break
+            asked = [queue.popleft() for _ in range(min(len(queue), WAITING_PAGE))]
+            groups = {cause: each for cause, each in (await self._groups(asked)).items() if each.waiting.ids}
+            await self._know([*groups, *(id for each in groups.values() for id in each.waiting.ids)])
+            puts: list[Put] = []
+            entries: list[tuple[Arrived, bool]] = []
+            emptied = 0
+            now = self._clock.now()
+            going = let_go(
+                [Group(cause, each.waiting.due_at or now, each.waiting.ids) for cause, each in groups.items()],
+                self._recent.ids.__contains__,
+                now=now,
+            )
+            for cause, is_late in going.items():
+                group, version = groups[cause]
+                if puts and self._batch_limit and len(puts) + len(entries) + 1 + len(group.ids) > self._batch_limit:
+                    queue.append(cause)
+                    continue
+                puts.append(store.put_waiting(cause, Waiting(), version))
+                emptied += len(group.ids)
+                entries += [
+                    (store.kept(bytes(body)), is_late)
+                    for id, body in zip(group.ids, group.events, strict=True)
+                    if id not in self._recent.ids
+                ]
+            if not puts:
+                continue
+            if await self._commit(entries, puts, -emptied) is None:
+                recorded = [event.id for event, _ in entries]
+                self._recent.add(recorded)
+                queue.extend(recorded)
+                done += emptied
+                continue
+            conflicts += 1
+            if conflicts == CONFLICT_RETRIES:
+                self._is_unsure = True
+                break
+            queue.extend(asked)
+        return done
 
     async def _look_up_causes(self, batch: Sequence[Arrival]) -> Order:
         """The order of the batch, knowing what the store has and we had forgotten."""
-        await self._know([cause for _, cause, _ in batch if cause is not None])
+        causes = [cause for _, cause, _ in batch if cause is not None]
+        await self._know(causes)
+        if not all(cause in self._recent.ids for cause in causes):
+            await self._know([event for event, _, _ in batch])
         return causes_first(batch, self._recent.ids.__contains__)
 
     async def _know(self, ids: Sequence[str]) -> None:
@@ -124,20 +314,25 @@ class Audit:
         if unknown:
             self._recent.add(list(await self._records.get(ENTRY, unknown)))
 
-    async def _commit(self, entries: Sequence[tuple[Delivery, bool]]) -> VersionConflict | None:
-        """Put the entries at the end of the chain; a conflict wrote nothing."""
+    async def _commit(
+        self, entries: Sequence[tuple[Arrived, bool]], others: Sequence[Put] = (), waiting: int = 0
+    ) -> VersionConflict | None:
+        """Put the entries at the end of the chain; a conflict wrote nothing.
+
+        `others` are records of what waits, `waiting` by how much that becomes more. Every commit writes the head, so
+        none overlooks another: no cause is recorded unseen while what waits for it is put away.
+        """
         current = self._head or await self._load_head()
         sequence, end = current.head.sequence, current.head.hash
         now = self._clock.now()
-        puts: list[Put] = []
-        for delivery, is_orphan in entries:
-            event, body = delivery.event, delivery.body.strip()
+        puts = list(others)
+        for event, is_late in entries:
             sequence += 1
-            end = link(end, body)
-            puts.append(store.put_entry(Entry(sequence, now, end, msgspec.Raw(body), is_orphan), event))
-            if is_orphan:
-                _log.warning("event %s recorded without its cause %s", event.id, event.causationid)
-        head = Head(sequence, end)
+            end = link(end, event.body, late=is_late)
+            puts.append(store.put_entry(Entry(sequence, now, end, msgspec.Raw(event.body), is_late), event))
+            if is_late:
+                _log.warning("event %s is recorded late: its cause has not come", event.id)
+        head = Head(sequence, end, current.head.waiting + waiting)
         puts.append(store.put_head(head, current.version))
         (outcome,) = await self._records.commit([Commit(PARTITION, puts)])
         if isinstance(outcome, VersionConflict):
@@ -166,16 +361,24 @@ class Audit:
     async def verify(self, progress: Callable[[int, int], None] | None = None) -> Verdict:
         """Walk the chain as it is now, a page at a time; tells `progress` how many of how many entries are verified."""
         until = (await self._load_head()).head
-        head, broken, after = Head(), None, None
+        head, broken, after, late = Head(), None, None, 0
         while broken is None and head.sequence < until.sequence:
             page = await self._records.find(ENTRY, store.walk(after, VERIFY_PAGE))
             after = page.next
-            head, broken = await asyncio.to_thread(_follow, head, page, until)
+            head, broken, marked = await asyncio.to_thread(_follow, head, page, until)
+            late += marked
             if progress is not None:
                 progress(head.sequence, until.sequence)
         if broken is None:
             broken = await self._past_the_head()
-        return Verdict(ok=broken is None, events=head.sequence, head=head.hash, broken=broken)
+        return Verdict(
+            ok=broken is None,
+            events=head.sequence,
+            head=head.hash,
+            broken=broken,
+            late=late,
+            waiting=until.waiting,
+        )
 
     async def _past_the_head(self) -> Broken | None:
         """Is there an entry that the head does not know of?"""
@@ -190,16 +393,23 @@ class Audit:
         return Broken(head.sequence + 1, f"past the head stands entry {sequence}") if sequence > head.sequence else None
 
 
-def _follow(head: Head, page: Page, until: Head) -> tuple[Head, Broken | None]:
-    """Follow the chain over a page of entries, as far as `until`."""
+def _follow(head: Head, page: Page, until: Head) -> tuple[Head, Broken | None, int]:
+    """Follow the chain over a page of entries, as far as `until`; also how many of those are marked late."""
     links, unreadable = store.links_of(page.items)
-    reached, broken = follow(head, [each for each in links if each.sequence <= until.sequence])
-    if broken is not None:
-        return reached, broken
+    links = [each for each in links if each.sequence <= until.sequence]
+    reached, broken = follow(head, links)
+    late = sum(each.late for each in links if each.sequence <= reached.sequence)
+    if broken is None:
+        broken = _missing(reached, page, until, unreadable)
+    return reached, broken, late
+
+
+def _missing(reached: Head, page: Page, until: Head, unreadable: Exception | None) -> Broken | None:
+    """What is wrong behind the last entry that follows."""
     if unreadable is not None and reached.sequence < until.sequence:
-        return reached, Broken(reached.sequence + 1, f"unreadable: {unreadable}")
+        return Broken(reached.sequence + 1, f"unreadable: {unreadable}")
     if page.next is None and reached.sequence < until.sequence:
-        return reached, Broken(reached.sequence + 1, f"missing: the head says that there are {until.sequence} entries")
+        return Broken(reached.sequence + 1, f"missing: the head says that there are {until.sequence} entries")
     if reached.sequence == until.sequence and reached.hash != until.hash:
-        return reached, Broken(reached.sequence, "the head has another hash than the last entry")
-    return reached, None
+        return Broken(reached.sequence, "the head has another hash than the last entry")
+    return None

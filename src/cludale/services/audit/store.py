@@ -15,7 +15,9 @@ ENTRY = Kind("audit", "event", ("type", "orderId", "concertId", "time"))
 """Entries come in the order of the chain, so the order in which the records came is that of their numbers."""
 
 HEAD = Kind("audit", "head")
-KINDS = (ENTRY, HEAD)
+WAITING = Kind("audit", "waiting", ("dueAt",))
+"""A record for each cause that events wait for; its id is the cause's."""
+KINDS = (ENTRY, HEAD, WAITING)
 PARTITION = "log"
 """One chain, so one partition."""
 HEAD_ID = "head"
@@ -29,8 +31,10 @@ class Entry(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=
     hash: str
     event: msgspec.Raw
     """The CloudEvent as it was on the wire."""
+    late: bool = False
+    """Recorded without its cause, which had not come when the time to wait for it was over. The hash covers this."""
     cause_missing: bool = False
-    """Its cause had not come when waiting any longer would have put the event itself at risk."""
+    """The same mark in logs of older versions, whose hashes don't cover it."""
 
 
 class _Header(msgspec.Struct, frozen=True, gc=False):
@@ -44,6 +48,28 @@ class _Header(msgspec.Struct, frozen=True, gc=False):
     data: msgspec.Raw
     correlationid: str | None = None
     causationid: str | None = None
+
+
+class _About(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """What is read of an event's data."""
+
+    concert_id: str | None = None
+
+
+class Arrived(NamedTuple):
+    """An event as it is recorded, or kept until it can be."""
+
+    id: str
+    body: bytes
+    indexed: tuple[IndexValue, ...]
+
+
+class Waiting(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+    """The events that wait for one cause, until `due_at` at most. None: once there were some."""
+
+    ids: tuple[str, ...] = ()
+    events: tuple[msgspec.Raw, ...] = ()
+    due_at: datetime | None = None
 
 
 class Listed(msgspec.Struct, frozen=True, rename="camel", gc=False):
@@ -62,12 +88,17 @@ class Listed(msgspec.Struct, frozen=True, rename="camel", gc=False):
     hash: str
     received_at: datetime
     cause_missing: bool
+    """It was recorded without its cause."""
+    late: bool
+    """So it was, and the hash covers this; false in logs of older versions."""
 
 
 _encode = msgspec.json.Encoder().encode
 _entries = msgspec.json.Decoder(Entry)
 _headers = msgspec.json.Decoder(_Header)
 _heads = msgspec.json.Decoder(Head)
+_waiting = msgspec.json.Decoder(Waiting)
+_abouts = msgspec.json.Decoder(_About)
 
 
 class StoredHead(NamedTuple):
@@ -80,15 +111,50 @@ class StoredHead(NamedTuple):
 NO_HEAD = StoredHead(Head(), 0)
 
 
-def put_entry(entry: Entry, event: Envelope) -> Put:
+def arrived(event: Envelope, body: bytes) -> Arrived:
+    """An event that has just come."""
+    concert_id = getattr(event.data, "concert_id", None)
+    return Arrived(event.id, body, (event.type, event.correlationid, concert_id, rfc3339(event.time)))
+
+
+def put_entry(entry: Entry, event: Arrived) -> Put:
     """Write a new entry for `event`."""
-    index: tuple[IndexValue, ...] = (
-        event.type,
-        event.correlationid,
-        getattr(event.data, "concert_id", None),
-        rfc3339(event.time),
+    return Put(ENTRY, event.id, _encode(entry), 0, event.indexed)
+
+
+class StoredWaiting(NamedTuple):
+    """What waits for a cause, and the version of its record; 0 for none yet."""
+
+    waiting: Waiting
+    version: int
+
+
+NO_WAITING = StoredWaiting(Waiting(), 0)
+
+
+def put_waiting(cause: str, waiting: Waiting, expected: int) -> Put:
+    """Write what waits for `cause` over version `expected`."""
+    due = None if waiting.due_at is None else rfc3339(waiting.due_at)
+    return Put(WAITING, cause, _encode(waiting), expected, (due,))
+
+
+def waiting_of(stored: Stored) -> StoredWaiting:
+    """What waits, by its record."""
+    return StoredWaiting(_waiting.decode(stored.body), stored.version)
+
+
+def kept(body: bytes) -> Arrived:
+    """An event that waited."""
+    event = _headers.decode(body)
+    concert_id = _abouts.decode(event.data).concert_id
+    return Arrived(event.id, body, (event.type, event.correlationid, concert_id, rfc3339(event.time)))
+
+
+def due(until: datetime, after: str | None, limit: int) -> Query:
+    """A page of what waits no longer than until then."""
+    return Query(
+        within=(Range("dueAt", None, rfc3339(until)),), order_by="dueAt", after=after, limit=limit, partition=PARTITION
     )
-    return Put(ENTRY, event.id, _encode(entry), 0, index)
 
 
 def put_head(head: Head, expected: int) -> Put:
@@ -162,7 +228,8 @@ def listed(stored: Stored) -> Listed:
         payload=event.data,
         hash=entry.hash,
         received_at=entry.received_at,
-        cause_missing=entry.cause_missing,
+        cause_missing=entry.cause_missing or entry.late,
+        late=entry.late,
     )
 
 
@@ -175,7 +242,7 @@ def link_of(stored: Stored) -> Link:
     """An entry to be verified. Raises msgspec.MsgspecError."""
     entry = _entries.decode(stored.body)
     event = bytes(entry.event)
-    return Link(entry.sequence, stored.id, _headers.decode(event).id, event, entry.hash)
+    return Link(entry.sequence, stored.id, _headers.decode(event).id, event, entry.hash, entry.late)
 
 
 def links_of(items: Sequence[Stored]) -> tuple[list[Link], Exception | None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from tests.adapters.dapr.state.parts import IN_MEMORY, StateComponent, in_postgres, state_sidecar
 from tests.contracts.samples import CODEC, KINDS, ORDER, key, noted, of, order
@@ -17,7 +18,9 @@ from tests.parts import need
 
 from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
 from cludale.adapters.dapr.state import NoOutbox, StateStore
+from cludale.compose.roster import RANGED
 from cludale.http.http1 import Answer as HttpAnswer
+from cludale.kernel.events import Cause
 from cludale.kernel.wire import Codec
 from cludale.local.daprd import Broker, Daprd, resources_for
 from cludale.local.nats import Nats
@@ -51,9 +54,7 @@ async def durable(tmp_path: Path, database_url: str) -> AsyncIterator[Daprd]:
 
 
 def log_in(daprd: Daprd) -> StateStore:
-    return StateStore(
-        Sidecar(daprd.http_port, None), "state", audit_store.KINDS, Codec(CATALOGUE), ranged=("time", "buriedAt")
-    )
+    return StateStore(Sidecar(daprd.http_port, None), "state", audit_store.KINDS, Codec(CATALOGUE), ranged=RANGED)
 
 
 def placed(number: int) -> Delivery:
@@ -175,9 +176,9 @@ async def test_a_sidecar_that_is_killed_loses_nothing_and_doubles_nothing(durabl
     await store.close()
 
 
-async def test_audit_runs_on_it_behind_its_sidecar_and_answers_its_routes(
-    nats: Nats, database_url: str, tmp_path: Path
-) -> None:
+@contextlib.asynccontextmanager
+async def behind_sidecars(nats: Nats, database_url: str, tmp_path: Path) -> AsyncIterator[tuple[Daprd, ServiceProcess]]:
+    """Audit in a process of its own over the state store, and the sidecar of an app that publishes as orders does."""
     need("daprd")
     secrets = {"broker-url": nats.url, "state-url": database_url}
     resources = resources_for(Broker.NATS)
@@ -194,21 +195,64 @@ async def test_audit_runs_on_it_behind_its_sidecar_and_answers_its_routes(
     audit_sidecar.app_port = service.port
     orders_sidecar = Daprd("orders", tmp_path / "orders", resources=resources, secrets=secrets)
     async with orders_sidecar.running(), audit_sidecar.running(), service.running():
-        async with httpx.AsyncClient(base_url=orders_sidecar.url, timeout=20) as publisher:
-            for number in range(20):
-                answer = await publisher.post(
-                    "/v1.0/publish/events/order-events?metadata.rawPayload=true",
-                    content=placed(number).body,
-                    headers={"content-type": "application/cloudevents+json"},
-                )
-                assert answer.status_code == 204, answer.text
+        yield orders_sidecar, service
+
+
+async def publish(sidecar: Daprd, deliveries: Sequence[Delivery]) -> None:
+    async with httpx.AsyncClient(base_url=sidecar.url, timeout=20) as publisher:
+        for each in deliveries:
+            answer = await publisher.post(
+                "/v1.0/publish/events/order-events?metadata.rawPayload=true",
+                content=each.body,
+                headers={"content-type": "application/cloudevents+json"},
+            )
+            assert answer.status_code == 204, answer.text
+
+
+async def verdict_of(http: httpx.AsyncClient, *, events: int, waiting: int = 0) -> dict[str, Any]:
+    """What verifying says, once so many events are recorded and so many wait."""
+    async with asyncio.timeout(30):
+        while True:
+            verdict: dict[str, Any] = (await http.get("/audit/verify")).json()
+            if verdict["events"] == events and verdict["waiting"] == waiting:
+                return verdict
+            await asyncio.sleep(0.05)
+
+
+async def test_a_backlog_behind_a_broker_is_recorded_causes_first(
+    nats: Nats, database_url: str, tmp_path: Path
+) -> None:
+    async with (
+        behind_sidecars(nats, database_url, tmp_path) as (orders, audit),
+        httpx.AsyncClient(base_url=audit.url, headers={"authorization": f"Bearer {KEY}"}, timeout=20) as http,
+    ):
+        await publish(orders, [after(number, f"e{number}", attempt=1) for number in range(200)])
+        assert (await verdict_of(http, events=0, waiting=200))["ok"]
+        await publish(orders, [placed(number) for number in range(200)])
+        verdict = await verdict_of(http, events=400)
+        assert (verdict["ok"], verdict["late"]) == (True, 0)
+        place: dict[str, int] = {}
+        cursor = None
+        while True:
+            page = (
+                await http.get("/audit/events", params={"limit": 100} | ({"after": cursor} if cursor else {}))
+            ).json()
+            place |= {each["eventId"]: each["sequence"] for each in page["items"]}
+            if (cursor := page["next"]) is None:
+                break
+        assert all(place[f"e{number}"] < place[f"f{number}"] for number in range(200))
+        assert (await http.get("/audit/-/dead-letters")).json()["items"] == []
+
+
+async def test_audit_runs_on_it_behind_its_sidecar_and_answers_its_routes(
+    nats: Nats, database_url: str, tmp_path: Path
+) -> None:
+    async with behind_sidecars(nats, database_url, tmp_path) as (orders, service):
+        await publish(orders, [placed(number) for number in range(20)])
         async with httpx.AsyncClient(
             base_url=service.url, headers={"authorization": f"Bearer {KEY}"}, timeout=20
         ) as http:
-            async with asyncio.timeout(30):
-                while (await http.get("/audit/verify")).json()["events"] < 20:  # noqa: ASYNC110 - it is elsewhere
-                    await asyncio.sleep(0.05)
-            assert (await http.get("/audit/verify")).json()["ok"] is True
+            assert (await verdict_of(http, events=20))["ok"] is True
             page = (await http.get("/audit/events", params={"type": "OrderPlaced", "limit": 15})).json()
             rest = (
                 await http.get("/audit/events", params={"type": "OrderPlaced", "limit": 15, "after": page["next"]})
@@ -220,3 +264,23 @@ async def test_audit_runs_on_it_behind_its_sidecar_and_answers_its_routes(
             assert [each["eventId"] for each in story["items"]] == ["e3", "e10", "e17"]
             assert (await http.get("/audit/orders/nobody")).status_code == 404
             assert (await http.get("/audit/-/dead-letters")).json()["items"] == []
+
+
+def after(number: int, cause: str, *, attempt: int) -> Delivery:
+    event = OrderPlaced(order_id=f"o{number}", concert_id="c1", user_id="u", quantity=1, section=None)
+    return msgspec.structs.replace(delivered(event, f"f{number}", cause=Cause(cause)), attempt=attempt)
+
+
+async def test_what_comes_before_its_cause_waits_in_the_state_store(daprd: Daprd) -> None:
+    clock = ManualClock()
+    audit = Audit(log_in(daprd), clock, wait_seconds=60)
+    effects = [after(number, f"e{number}", attempt=2) for number in range(4)]
+    assert await audit.handle(effects) == [Answer.SUCCESS] * 4
+    assert await audit.handle([placed(1), placed(2)]) == [Answer.SUCCESS] * 2
+    assert await audit.sweep() == 0
+    assert await recorded(audit) == ["e1", "e2", "f1", "f2"]
+    clock.advance(61)
+    assert await audit.sweep() == 2
+    assert sorted((await recorded(audit))[4:]) == ["f0", "f3"]
+    verdict = await audit.verify()
+    assert (verdict.ok, verdict.late, verdict.waiting) == (True, 2, 0)
