@@ -182,6 +182,16 @@ def test_the_chain_is_verified_beside_the_running_server_and_through_it(served: 
     assert "The chain holds" in run("audit", "verify").stdout
 
 
+def test_a_head_that_was_noted_is_looked_for(served: Served, paid: dict[str, Any]) -> None:
+    noted = told("audit", "verify")["head"]
+    served.concert("cli-after")
+    for way in ((), ("--url", served.url)):
+        assert told("audit", "verify", "--head", noted, *way)["noted"]["head"] == noted
+        assert "is in the chain: entry" in run("audit", "verify", "--head", noted, *way).stdout
+        assert "NOT IN THE CHAIN" in run("audit", "verify", "--head", "ab" * 32, *way, status=1).stdout
+    assert "64 hexadecimal digits" in run("audit", "verify", "--head", "ab", status=2).stderr
+
+
 def test_replay_gives_the_same_state(paid: dict[str, Any]) -> None:
     outcome = told("audit", "replay")
     assert outcome["differences"] == []

@@ -72,28 +72,28 @@ def verify(
     *,
     data: Annotated[Path | None, typer.Option(help="The data folder. Without it, what the settings name.")] = None,
     url: Annotated[str | None, typer.Option(help="Ask this server instead of reading its store.")] = None,
+    head: Annotated[str | None, typer.Option(help="A head noted earlier: is it in the chain, and where?")] = None,
     json: Json = False,
 ) -> None:
     """Check the chain of hashes, beside a running server or without one.
 
-    Exit status 1 if it is broken.
+    Exit status 1 if it is broken, or has not the head that was noted.
     """
     if url is not None:
         with Client(url) as client:
-            verdict: dict[str, Any] = client.get("/audit/verify")
+            verdict: dict[str, Any] = client.get("/audit/verify", {"head": head} if head else None)
     else:
         from cludale.cli import offline
 
         with _progress() as progress:
             task = progress.add_task("verifying", total=None)
-            verdict = offline.verify(_place(data), lambda done, of: progress.update(task, completed=done, total=of))
+            verdict = offline.verify(
+                _place(data), lambda done, of: progress.update(task, completed=done, total=of), head=head
+            )
     if json:
         print_json(verdict)
-    elif verdict["ok"]:
-        say(f"The chain holds: {verdict['events']} events, head {verdict['head']}")
     else:
-        broken = verdict["broken"]
-        say(f"BROKEN at entry {broken['sequence']}: {broken['what']}")
+        _tell(verdict)
     if not verdict["ok"]:
         raise typer.Exit(NO)
 
@@ -183,6 +183,23 @@ def redeliver(
     with Client(url) as client:
         answer = client.post("/audit/replay", {"eventIds": event_ids, "to": to or None})
     table(answer["items"], columns=("eventType", "eventId", "service", "answer"), as_json=json)
+
+
+def _tell(verdict: dict[str, Any]) -> None:
+    """A verdict in words."""
+    broken, noted = verdict["broken"], verdict.get("noted")
+    if broken is None:
+        say(f"The chain holds: {verdict['events']} events, head {verdict['head']}")
+    else:
+        say(f"BROKEN at entry {broken['sequence']}: {broken['what']}")
+    if verdict.get("late"):
+        say(f"{verdict['late']} entries are marked late: their causes had not come in time.")
+    if verdict.get("waiting"):
+        say(f"{verdict['waiting']} events wait outside the log for their causes.")
+    if noted is not None and noted["sequence"] is None:
+        say(f"NOT IN THE CHAIN: no entry has the hash {noted['head']}. This is another log, or it was changed.")
+    elif noted is not None:
+        say(f"The head that was noted is in the chain: entry {noted['sequence']}.")
 
 
 _TOLD = frozenset({"orderId", "concertId", "reservationId", "paymentId", "notificationId", "sections"})

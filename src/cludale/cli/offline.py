@@ -14,6 +14,7 @@ from cludale.cli.screen import NO, fail
 from cludale.compose.needs import MissingSetting
 from cludale.compose.offline import Reader, audit_over, new_store, replays, store_to_read
 from cludale.compose.stores import STORE
+from cludale.kernel.refusals import Invalid
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Records, SchemaRefused, StoreUnavailable
 from cludale.runtime.replay import CannotFold, Difference, NotEmpty, Rebuild, Rebuilt, Replay
@@ -38,13 +39,13 @@ Place = Path | str
 """A data folder, or the address of a PostgreSQL database."""
 
 
-def verify(place: Place, progress: Tell) -> dict[str, Any]:
-    """Follow the chain in the store there. Ends the program with one line if there is none."""
+def verify(place: Place, progress: Tell, *, head: str | None = None) -> dict[str, Any]:
+    """Follow the chain in the store there, and look for `head`. Ends the program with one line if there is no store."""
 
     async def run() -> dict[str, Any]:
         live = await _open(place)
         try:
-            verdict = await audit_over(cast("Records", live)).verify(progress)
+            verdict = await audit_over(cast("Records", live)).verify(progress, noted=head)
         finally:
             await live.close()
         found: dict[str, Any] = msgspec.to_builtins(verdict)
@@ -54,6 +55,8 @@ def verify(place: Place, progress: Tell) -> dict[str, Any]:
         return asyncio.run(run())
     except StoreUnavailable as error:
         fail(f"{_name(place)}: {error}")
+    except Invalid as error:
+        fail(f"--head: {error}")
 
 
 def replay(

@@ -13,7 +13,7 @@ from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.refusals import Invalid, NotFound
 from cludale.ports.bus import Answer, Delivery
 from cludale.services.audit import replay
-from cludale.services.audit.replay import AuditLog, Redelivery, UnreadableEntry
+from cludale.services.audit.replay import AuditLog, Redelivery, RepeatedNumber, UnreadableEntry
 from cludale.services.audit.service import Audit
 from cludale.services.audit.store import KINDS, Filter
 
@@ -62,6 +62,25 @@ async def test_an_entry_that_is_no_event_any_more_is_named(path: Path) -> None:
     connection.close()
     store = SqliteStore(path, KINDS, CODEC)
     with pytest.raises(UnreadableEntry, match="e3"):
+        await read(AuditLog(store, CODEC))
+    await store.close()
+
+
+@pytest.mark.parametrize("page", [1, 2, 1_000])
+async def test_a_repeated_sequence_number_is_called_that(
+    path: Path, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "LOG_PAGE", page)
+    store = SqliteStore(path, KINDS, CODEC)
+    await Audit(store, ManualClock()).handle(LIFE)
+    await store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "UPDATE audit_event SET body = replace(body, '\"sequence\":3', '\"sequence\":2') WHERE id = 'e3'"
+        )
+    connection.close()
+    store = SqliteStore(path, KINDS, CODEC)
+    with pytest.raises(RepeatedNumber, match="sequence number repeated: it is a second entry 2"):
         await read(AuditLog(store, CODEC))
     await store.close()
 

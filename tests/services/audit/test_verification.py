@@ -9,7 +9,9 @@ from tests.fakes import ManualClock
 from tests.services.audit.samples import CODEC, delivered, placed
 
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.refusals import Invalid
 from cludale.services.audit import service
+from cludale.services.audit.domain import Broken, Noted
 from cludale.services.audit.service import Audit, Verdict
 from cludale.services.audit.store import KINDS
 
@@ -148,3 +150,33 @@ async def test_verifying_goes_on_while_events_are_recorded(audit: Audit) -> None
             group.create_task(audit.handle(delivered(placed(f"late-{number}"))))
     assert verifying.result().ok
     assert (await audit.verify()).events == ENTRIES + 20
+
+
+async def test_a_head_that_was_noted_is_found_in_the_chain(audit: Audit) -> None:
+    heads = ["0" * 64]
+    for number in range(1, ENTRIES + 1):
+        await audit.handle(delivered(placed(entry(number))))
+        heads.append((await audit.verify()).head)
+    for sequence, head in enumerate(heads):
+        verdict = await audit.verify(noted=head.upper())
+        assert (verdict.ok, verdict.noted) == (True, Noted(head, sequence))
+
+
+async def test_a_chain_that_was_written_anew_has_not_the_head_that_was_noted(audit: Audit) -> None:
+    await audit.handle(delivered(placed("other")))
+    verdict = await audit.verify(noted="ab" * 32)
+    assert (verdict.ok, verdict.broken, verdict.noted) == (False, None, Noted("ab" * 32, None))
+
+
+@pytest.mark.parametrize("head", ["", "ab", "g" * 64, "a" * 65, " " + "a" * 63, "\u0661" * 64])
+async def test_what_is_no_hash_is_refused(audit: Audit, head: str) -> None:
+    with pytest.raises(Invalid):
+        await audit.verify(noted=head)
+
+
+async def test_an_entry_that_was_put_in_twice_has_a_repeated_number(path: Path) -> None:
+    verdict = await verdict_after(
+        path,
+        "UPDATE audit_event SET body = (SELECT body FROM audit_event WHERE id = 'e05') WHERE id = 'e06'",
+    )
+    assert verdict.broken == Broken(6, "sequence number repeated: here stands a second entry 5")

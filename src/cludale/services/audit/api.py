@@ -97,10 +97,16 @@ def routes(audit: Audit, redelivery: Redelivery, access: Access) -> list[HTTPRou
         security=ORGANIZER,
         tags=["audit"],
         summary="Verify the chain of hashes",
-        responses=refusals(STATUS, Unauthorized),
+        description=(
+            "With `head`, a hash that was noted elsewhere, also says at which entry it stands; `ok` is false if it is "
+            "not in the chain."
+        ),
+        responses=refusals(STATUS, Unauthorized, Invalid),
     )
-    async def verify_chain() -> Response[Verdict]:
-        return respond(json_answer(await audit.verify()))
+    async def verify_chain(
+        head: Annotated[str | None, QueryParameter(name="head", max_length=64)] = None,
+    ) -> Response[Verdict]:
+        return respond(json_answer(await audit.verify(noted=head)))
 
     @post(
         "/audit/replay",

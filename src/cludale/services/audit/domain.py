@@ -5,6 +5,7 @@ and, where the entry is marked late, of the four letters `late`; the first entry
 the log can compute the chain again.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -12,6 +13,10 @@ from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 import msgspec
+
+from cludale.kernel.refusals import Invalid
+
+_HASH = re.compile("[0-9a-fA-F]{64}")
 
 GENESIS = "0" * 64
 """The hash before the first entry."""
@@ -199,6 +204,22 @@ class Link(NamedTuple):
     event: bytes
     hash: str
     late: bool = False
+
+
+class Noted(msgspec.Struct, frozen=True, gc=False):
+    """A head that somebody noted elsewhere, and the entry that has this hash. None: there is none in the chain."""
+
+    head: str
+    sequence: int | None
+
+
+def noted_head(text: str) -> str:
+    """A hash as somebody noted it. Raises Invalid."""
+    if not _HASH.fullmatch(text):
+        raise Invalid(
+            ("head", f"is no hash of this log: 64 hexadecimal digits are wanted, {len(text)} characters came")
+        )
+    return text.lower()
 
 
 class Broken(msgspec.Struct, frozen=True, gc=False):

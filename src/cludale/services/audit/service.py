@@ -15,11 +15,14 @@ from cludale.ports.clock import Clock
 from cludale.ports.records import Commit, Key, Page, Put, Records, VersionConflict
 from cludale.services.audit import store
 from cludale.services.audit.domain import (
+    GENESIS,
     Arrival,
     Broken,
     Early,
     Group,
     Head,
+    Link,
+    Noted,
     Order,
     Room,
     causes_first,
@@ -27,6 +30,7 @@ from cludale.services.audit.domain import (
     keep,
     let_go,
     link,
+    noted_head,
     story,
 )
 from cludale.services.audit.store import (
@@ -72,6 +76,8 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     """How many of the entries are marked: recorded without their cause, when the time to wait for it was over."""
     waiting: int = 0
     """How many events are not in the log yet, because their causes aren't."""
+    noted: Noted | None = None
+    """Where the head stands that was asked for; `ok` is false where it isn't in the chain."""
 
 
 class _Recent:
@@ -358,26 +364,34 @@ class Audit:
         entries = [store.listed(stored) for stored in page.items]
         return [entries[at] for at in story([store.told(entry) for entry in entries])]
 
-    async def verify(self, progress: Callable[[int, int], None] | None = None) -> Verdict:
-        """Walk the chain as it is now, a page at a time; tells `progress` how many of how many entries are verified."""
+    async def verify(self, progress: Callable[[int, int], None] | None = None, *, noted: str | None = None) -> Verdict:
+        """Walk the chain as it is now, a page at a time; tells `progress` how many of how many entries are verified.
+
+        `noted` is a head that this log is said to have had: `Verdict.noted` says where it stands. Raises Invalid.
+        """
+        sought = None if noted is None else noted_head(noted)
+        at = 0 if sought == GENESIS else None
         until = (await self._load_head()).head
         head, broken, after, late = Head(), None, None, 0
         while broken is None and head.sequence < until.sequence:
             page = await self._records.find(ENTRY, store.walk(after, VERIFY_PAGE))
             after = page.next
-            head, broken, marked = await asyncio.to_thread(_follow, head, page, until)
-            late += marked
+            head, broken, good = await asyncio.to_thread(_follow, head, page, until)
+            late += sum(each.late for each in good)
+            if sought is not None:
+                at = next((each.sequence for each in good if each.hash == sought), at)
             if progress is not None:
                 progress(head.sequence, until.sequence)
         if broken is None:
             broken = await self._past_the_head()
         return Verdict(
-            ok=broken is None,
+            ok=broken is None and (sought is None or at is not None),
             events=head.sequence,
             head=head.hash,
             broken=broken,
             late=late,
             waiting=until.waiting,
+            noted=None if sought is None else Noted(sought, at),
         )
 
     async def _past_the_head(self) -> Broken | None:
@@ -393,15 +407,15 @@ class Audit:
         return Broken(head.sequence + 1, f"past the head stands entry {sequence}") if sequence > head.sequence else None
 
 
-def _follow(head: Head, page: Page, until: Head) -> tuple[Head, Broken | None, int]:
-    """Follow the chain over a page of entries, as far as `until`; also how many of those are marked late."""
+def _follow(head: Head, page: Page, until: Head) -> tuple[Head, Broken | None, list[Link]]:
+    """Follow the chain over a page of entries, as far as `until`; also those that follow as they must."""
     links, unreadable = store.links_of(page.items)
     links = [each for each in links if each.sequence <= until.sequence]
     reached, broken = follow(head, links)
-    late = sum(each.late for each in links if each.sequence <= reached.sequence)
+    good = links if broken is None else [each for each in links if each.sequence <= reached.sequence]
     if broken is None:
         broken = _missing(reached, page, until, unreadable)
-    return reached, broken, late
+    return reached, broken, good
 
 
 def _missing(reached: Head, page: Page, until: Head, unreadable: Exception | None) -> Broken | None:
