@@ -129,8 +129,15 @@ IN_FLIGHT = {"type": "/problems/idempotency-key-in-flight", "status": 409}
 SOLD_OUT = {"type": "/problems/seats-unavailable", "status": 409, "left": 0}
 
 
-def post(status: int, body: Json, request: str = ORDER, key: str | None = "k") -> Observation:
-    return seen("POST", "/orders", status, body, request=request, key=key)
+NOT_YET = {"type": "/problems/not-on-sale", "status": 409}
+HOLD_ENDED = {"type": "/problems/hold-ended", "status": 409}
+
+
+def post(status: int, body: Json, request: str = ORDER, key: str | None = "k", **times: float) -> Observation:
+    return seen("POST", "/orders", status, body, request=request, key=key, **times)
+
+
+TAKEN = post(201, {"id": "o"}, sent_at=1.0, received_at=2.0)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +148,9 @@ def post(status: int, body: Json, request: str = ORDER, key: str | None = "k") -
         [post(201, {"id": "o"}), post(422, REUSED, OTHER), post(201, {"id": "o"})],
         [post(422, REUSED, OTHER), post(201, {"id": "o"})],
         [post(409, IN_FLIGHT), post(503, {}), post(0, {}), post(201, {"id": "o"})],
-        [post(409, SOLD_OUT), post(409, SOLD_OUT)],
+        [post(409, SOLD_OUT), post(409, SOLD_OUT | {"left": 1}), post(201, {"id": "o"}), post(201, {"id": "o"})],
+        [post(409, NOT_YET), post(409, SOLD_OUT), post(201, {"id": "o"}, OTHER)],
+        [TAKEN, post(409, SOLD_OUT, sent_at=1.5, received_at=3.0)],
         [post(201, {"id": "o"}), post(201, {"id": "p"}, key="other")],
         [post(201, {"id": "o"}, key=None), post(201, {"id": "p"}, key=None)],
     ],
@@ -156,7 +165,9 @@ def test_one_answer_to_a_key_is_as_it_should_be(answers: list[Observation]) -> N
     [
         ("two-answers", [post(201, {"id": "o"}), post(201, {"id": "p"})]),
         ("two-answers", [post(201, {"id": "o", "a": 1}), post(201, {"id": "o", "a": 2})]),
-        ("two-answers", [post(409, SOLD_OUT), post(201, {"id": "o"})]),
+        ("two-answers", [post(409, HOLD_ENDED), post(201, {"id": "o"})]),
+        ("two-answers", [TAKEN, post(409, SOLD_OUT, sent_at=2.5, received_at=3.0)]),
+        ("two-bodies", [TAKEN, post(409, NOT_YET, OTHER, sent_at=2.5, received_at=3.0)]),
         ("two-bodies", [post(201, {"id": "o"}), post(201, {"id": "o"}, OTHER)]),
         ("reused-by-itself", [post(201, {"id": "o"}), post(422, REUSED)]),
         ("reused-by-itself", [post(422, REUSED), post(201, {"id": "o"})]),

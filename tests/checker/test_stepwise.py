@@ -217,6 +217,11 @@ def change_the_kept_answer(world: World) -> list[Violation]:
     return world.commit({("orders/answer", "answer-1"): kept | {"fingerprint": "g"}})
 
 
+def keep_a_refusal_that_passes(world: World) -> list[Violation]:
+    refused = {"status": 409, "body": '{"type":"/problems/seats-unavailable","left":0}'}
+    return world.commit({("orders/answer", "answer-1"): {"fingerprint": "f", "answer": refused}})
+
+
 def answer_too_early(world: World) -> list[Violation]:
     """201 before the order was durable."""
     body = encoded({"id": "order-promised", "status": "Reserved", "quantity": 2}).decode()
@@ -288,6 +293,7 @@ BREAKS: list[tuple[Invariant, str, Step]] = [
     (Invariant.WHOLE_LOG, "effect-before-cause", log_effects_first),
     (Invariant.WHOLE_LOG, "unknown-cause", cause_it_by_nothing),
     (Invariant.SAME_ANSWER, "answer-changed", change_the_kept_answer),
+    (Invariant.SAME_ANSWER, "refusal-kept", keep_a_refusal_that_passes),
     (Invariant.ACKNOWLEDGED_STAYS, "order-gone", answer_too_early),
     (Invariant.ACKNOWLEDGED_STAYS, "concert-gone", put_on_nothing),
     (Invariant.LOG_GIVES_STORES, "order-differs", forget_the_outbox),

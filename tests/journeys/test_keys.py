@@ -1,5 +1,8 @@
 """Idempotency keys: however often a request is sent, it is one request."""
 
+import time
+from datetime import UTC, datetime, timedelta
+
 import httpx
 import pytest
 from tests.journeys.box_office import BoxOffice, fresh, problem
@@ -40,13 +43,44 @@ def test_another_body_under_the_same_key_is_refused(office: BoxOffice, concert: 
     assert len(office.listed("/orders", concertId=concert)) == 1
 
 
-def test_a_refusal_stays_the_answer_to_its_key(office: BoxOffice) -> None:
+def test_seats_that_come_back_are_had_with_the_key_that_was_refused(office: BoxOffice) -> None:
     concert = office.put_on(seats=1)["id"]
+    taken = office.buy(concert, quantity=1)
     key = fresh("key")
-    first = office.order(concert, quantity=2, key=key)
-    problem(first, 409, "seats-unavailable")
-    office.cancel(office.buy(concert, quantity=1))
-    assert same([first, office.order(concert, quantity=2, key=key)])
+    for _ in range(2):
+        problem(office.order(concert, key=key, quantity=1), 409, "seats-unavailable")
+    office.cancel(taken)
+    answers = [office.order(concert, key=key, quantity=1) for _ in range(2)]
+    assert answers[0].status_code == 201
+    assert same(answers)
+
+
+def test_a_key_that_came_before_the_on_sale_is_served_once_it_has_begun(office: BoxOffice) -> None:
+    opening = datetime.now(UTC) + timedelta(seconds=2)
+    concert = office.put_on(onSaleAt=opening.isoformat())["id"]
+    key = fresh("key")
+    problem(office.order(concert, key=key), 409, "not-on-sale")
+    reserve = office.organizer | {"idempotency-key": fresh("key")}
+    problem(_reserved(office, concert, reserve), 409, "not-on-sale")
+    time.sleep(max(0.0, (opening - datetime.now(UTC)).total_seconds() + 0.2))
+    orders = [office.order(concert, key=key) for _ in range(2)]
+    holds = [_reserved(office, concert, reserve) for _ in range(2)]
+    assert orders[0].status_code == holds[0].status_code == 201
+    assert same(orders)
+    assert same(holds)
+
+
+def test_a_refusal_for_good_stays_the_answer_to_its_key(office: BoxOffice, concert: str) -> None:
+    wish = {"id": concert, "artist": "Another", "date": "2099-06-05", "totalSeats": 5}
+    wish |= {"price": {"amount": 1, "currency": "EUR"}}
+    keyed = office.organizer | {"idempotency-key": fresh("key")}
+    answers = [office.http.post("/concerts", json=wish, headers=keyed) for _ in range(2)]
+    problem(answers[0], 409, "concert-exists")
+    assert same(answers)
+
+
+def _reserved(office: BoxOffice, concert: str, headers: dict[str, str]) -> httpx.Response:
+    return office.http.post(f"/concerts/{concert}/reserve", json={"quantity": 1}, headers=headers)
 
 
 @pytest.mark.parametrize("is_named", [False, True])

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from cludale.adapters.sqlite import SqliteStore
-from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound, Refusal
+from cludale.kernel.refusals import (
+    Busy,
+    IdempotencyKeyInFlight,
+    IdempotencyKeyReused,
+    Invalid,
+    NotFound,
+    Refusal,
+    RefusedForNow,
+)
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Commit, Committed, Records, StoreUnavailable
 from cludale.runtime.idempotency import Answered, AnsweredBefore, IdempotencyKeys, Keep
@@ -21,8 +29,12 @@ HOME = "order-1"
 Act = Callable[[Keep], Awaitable[Answered]]
 
 
-class SoldOut(Refusal):
-    """A refusal that another moment would not give again."""
+class Over(Refusal):
+    """A refusal for good."""
+
+
+class SoldOut(RefusedForNow):
+    """A refusal until somebody gives a ticket back."""
 
 
 class Till:
@@ -121,8 +133,8 @@ async def test_while_the_first_is_in_flight_the_second_is_told_so(keys: Idempote
 
 
 async def test_a_refusal_is_an_answer_and_stays_one(keys: IdempotencyKeys, till: Till) -> None:
-    first = await once(keys, lambda keep: raises(SoldOut("Nothing is left."), keep))
-    assert first == Answered(409, "Nothing is left.")
+    first = await once(keys, lambda keep: raises(Over("It is over."), keep))
+    assert first == Answered(409, "It is over.")
     assert await once(keys, till.sell) == first
     assert till.sold == 0
 
@@ -131,6 +143,7 @@ async def test_a_refusal_is_an_answer_and_stays_one(keys: IdempotencyKeys, till:
     "trouble",
     [
         Busy("later"),
+        SoldOut("Nothing is left."),
         NotFound("concert", "c"),
         Invalid(("section", "none")),
         StoreUnavailable("locked"),
@@ -169,12 +182,15 @@ async def test_of_two_replicas_one_does_it_and_both_give_its_answer(store: Recor
     assert till.sold == 1
 
 
-async def test_of_two_replicas_one_refuses_and_both_give_what_was_kept_first(store: Records, till: Till) -> None:
+@pytest.mark.parametrize("refusal", [Over("It is over."), SoldOut("Nothing is left.")])
+async def test_of_two_replicas_one_refuses_and_both_give_what_was_kept_first(
+    store: Records, till: Till, refusal: Refusal
+) -> None:
     one, other = IdempotencyKeys("orders", store), IdempotencyKeys("orders", store)
 
     async def refuse_after_the_other_sold(keep: Keep) -> Answered:
         await once(other, till.sell)
-        raise SoldOut("Nothing is left.")
+        raise refusal
 
     assert (await once(one, refuse_after_the_other_sold)).status == 201
 
@@ -223,7 +239,9 @@ class TestAnEffectElsewhere:
             await self.apart(keys, self.never, request=b"other")
         assert await self.apart(keys, self.done) == Answered(200, "done")
 
-    @pytest.mark.parametrize("trouble", [Busy("later"), NotFound("order", "o"), Invalid(("section", "none"))])
+    @pytest.mark.parametrize(
+        "trouble", [Busy("later"), SoldOut("none"), NotFound("order", "o"), Invalid(("section", "none"))]
+    )
     async def test_trouble_is_no_answer_and_the_key_is_free_again(
         self, keys: IdempotencyKeys, trouble: Exception
     ) -> None:
@@ -235,11 +253,20 @@ class TestAnEffectElsewhere:
         assert await self.apart(keys, self.done, request=b"other") == Answered(200, "done")
 
     async def test_a_refusal_is_an_answer_and_stays_one(self, keys: IdempotencyKeys) -> None:
-        async def sold_out() -> Answered:
+        async def over() -> Answered:
+            raise Over("It is over.")
+
+        assert await self.apart(keys, over) == Answered(409, "It is over.")
+        assert await self.apart(keys, self.never) == Answered(409, "It is over.")
+
+    async def test_what_is_refused_for_now_gets_the_answer_that_another_replica_kept(self, store: Records) -> None:
+        one, other = IdempotencyKeys("payments", store), IdempotencyKeys("payments", store)
+
+        async def refused_after_the_other() -> Answered:
+            await self.apart(other, self.done)
             raise SoldOut("Nothing is left.")
 
-        assert await self.apart(keys, sold_out) == Answered(409, "Nothing is left.")
-        assert await self.apart(keys, self.never) == Answered(409, "Nothing is left.")
+        assert await self.apart(one, refused_after_the_other) == Answered(200, "done")
 
     async def test_of_two_replicas_both_give_the_answer_that_was_kept_first(self, store: Records) -> None:
         one, other = IdempotencyKeys("payments", store), IdempotencyKeys("payments", store)

@@ -18,7 +18,7 @@ from cludale.adapters.dapr import inbound
 from cludale.adapters.embedded import bus as embedded_bus
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope
-from cludale.kernel.refusals import Busy, Refusal
+from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.messengers import Trouble
 from cludale.ports.outbox import Outgoing
@@ -542,6 +542,11 @@ def _(stack: ExitStack) -> None:
             return "same"
 
     swap(stack, idempotency, "sha256", lambda request: Constant())
+
+
+@bug("keys: a refusal that time or stock undoes is kept")
+def _(stack: ExitStack) -> None:
+    swap(stack, idempotency, "_NOT_KEPT", (Busy, NotFound, Invalid))
 
 
 @bug("keys: a refusal is not kept")

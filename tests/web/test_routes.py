@@ -321,6 +321,23 @@ def test_a_connection_goes_on_after_a_head(served: Served) -> None:
     assert answers.endswith(b'{"status":"ok"}')
 
 
+@pytest.mark.parametrize("path", ["/orders", "/orders?"])
+def test_blanks_around_a_key_are_no_part_of_it(served: Served, path: str) -> None:
+    order = '{"concertId":"the-concert","userId":"me","quantity":1}'
+    keys = [each.format(f"key{path}") for each in ("{}", "{} ", "  {}", "\t{}\t \t")]
+    answers = [_raw(served, path, order, f"idempotency-key:{key}") for key in keys]
+    assert answers[0].startswith(b"HTTP/1.1 201 ")
+    assert len({each.partition(b"\r\n\r\n")[2] for each in answers}) == 1
+
+
+def _raw(served: Served, path: str, body: str, *headers: str) -> bytes:
+    """The answer to a POST whose headers no client library has touched."""
+    lines = [f"POST {path} HTTP/1.1", "host: x", f"content-length: {len(body)}", "connection: close", *headers, "", ""]
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+        connection.sendall("\r\n".join(lines).encode() + body.encode())
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
 def test_a_head_is_counted_under_its_route(served: Served) -> None:
     served.http.head("/concerts/the-concert")
     counted = 'cludale_http_requests_total{method="HEAD",route="/concerts/{concert_id}",status="200"}'

@@ -181,10 +181,22 @@ def concert_claimed(seen: Observation) -> str | None:
     return None
 
 
+REFUSED_FOR_NOW = frozenset({"seats-unavailable", "price-too-high", "not-on-sale"})
+"""The problems that time or stock undoes: what is asked again with the same key may be met later."""
+
+
+def is_refused_for_now(kept: KeptAnswer) -> bool:
+    """Was a refusal kept that the next request with its key should not get?"""
+    if kept.answer is None or 200 <= kept.answer.status < 300:
+        return False
+    return (_said(kept.answer.body).type or "").rpartition("/")[2] in REFUSED_FOR_NOW
+
+
 class _Answer(NamedTuple):
     request: bytes
     answer: bytes
     shown: str
+    received_at: float | None
 
 
 class Desk:
@@ -234,7 +246,13 @@ class Desk:
         if not (200 <= seen.status < 300 or is_refusal):
             return
         shown = f"{seen.status} {said.id or kind}"
-        first = self._answers.setdefault(about, _Answer(request, _digest(str(seen.status), seen.body), shown))
+        answer = _Answer(request, _digest(str(seen.status), seen.body), shown, seen.received_at)
+        if kind in REFUSED_FOR_NOW:
+            # Not kept; but once there is an answer, nobody who asks after that gets anything else.
+            before = self._answers.get(about)
+            if before is None or not _is_after(seen, before):
+                return
+        first = self._answers.setdefault(about, answer)
         if first.request != request:
             yield _keys_broken(
                 seen, "two-bodies", f"the key {key} was answered to two bodies: {first.shown} and {shown}"
@@ -245,6 +263,13 @@ class Desk:
             )
         if self._reused.pop(about, None) == request:
             yield _refused_to_itself(seen, key)
+
+
+def _is_after(seen: Observation, before: _Answer) -> bool:
+    """Was it sent for when the other answer was there already, as far as that is known?"""
+    if seen.sent_at is None or before.received_at is None:
+        return False
+    return seen.sent_at >= before.received_at
 
 
 def _refused_to_itself(seen: Observation, key: str) -> Violation:

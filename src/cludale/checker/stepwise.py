@@ -39,7 +39,7 @@ from cludale.checker.lifecycle import (
     fold,
 )
 from cludale.checker.log_rules import Chain
-from cludale.checker.observations import Desk, Observation, claim_of, concert_claimed
+from cludale.checker.observations import Desk, Observation, claim_of, concert_claimed, is_refused_for_now
 from cludale.checker.order_rules import Case, Terms, key_of_event, key_of_reservation
 from cludale.checker.section_rules import SectionKey, Tally, counts, plans_of
 
@@ -288,6 +288,9 @@ class SafetyChecker:
             case _ if write.kind in ANSWERS and isinstance(before, KeptAnswer) and before.answer is not None:
                 detail = "the answer kept for a key was written over"
                 return [_broken(Invariant.SAME_ANSWER, "answer-changed", f"{write.kind} {write.id}", detail)]
+            case KeptAnswer() if is_refused_for_now(read):
+                detail = "a refusal that time or stock undoes was kept for a key"
+                return [_broken(Invariant.SAME_ANSWER, "refusal-kept", f"{write.kind} {write.id}", detail)]
         return _illegal_step(before, read)
 
     def _take_reservation(

@@ -40,7 +40,11 @@ IdempotencyKey = Annotated[
     str | None,
     HeaderParameter(
         name="Idempotency-Key",
-        description="The same key and body get the same answer, byte for byte, and nothing happens twice.",
+        description=(
+            "The same key and body get the same answer, byte for byte, and nothing happens twice. A refusal that time "
+            "or stock undoes (`not-on-sale`, `seats-unavailable`, `price-too-high`) is not kept: asked again with its "
+            "key, the same request may be met."
+        ),
         schema_extra={"min_length": 1, "max_length": MAX_KEY, "pattern": "^[ -~]+$"},
     ),
 ]

@@ -21,6 +21,10 @@ class Refusal(Exception):
         return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
 
 
+class RefusedForNow(Refusal):
+    """A refusal that time or stock may undo: asked again later, the same may be done. No answer is kept of it."""
+
+
 class NotFound(Refusal):
     """No such thing, or not yours to see: the two look the same."""
 

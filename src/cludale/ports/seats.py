@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from cludale.kernel.money import Money
-from cludale.kernel.refusals import Invalid, NotFound, Refusal
+from cludale.kernel.refusals import Invalid, NotFound, Refusal, RefusedForNow
 from cludale.kernel.times import rfc3339
 
 
@@ -62,7 +62,7 @@ class OverTheLimit(Invalid):
         self.values["limit"] = limit
 
 
-class NotOnSale(Refusal):
+class NotOnSale(RefusedForNow):
     """The on-sale has not begun."""
 
     def __init__(self, concert_id: str, on_sale_at: datetime) -> None:
@@ -78,7 +78,7 @@ class ConcertOver(Refusal):
         super().__init__(f"Concert {concert_id!r} is over since {end}; its sale has ended.", overAt=end)
 
 
-class SeatsUnavailable(Refusal):
+class SeatsUnavailable(RefusedForNow):
     """Not enough seats; `left` is the most that one order could still have, in `section`.
 
     `held` seats are not sold yet, and may come back: the next of them at `held_until`, if nobody pays for them.
@@ -112,7 +112,7 @@ class SeatsUnavailable(Refusal):
         )
 
 
-class PriceTooHigh(Refusal):
+class PriceTooHigh(RefusedForNow):
     """Seats are left, but none for `max_price`; the cheapest cost `price_from` each."""
 
     def __init__(self, concert_id: str, *, max_price: Money, price_from: Money) -> None:

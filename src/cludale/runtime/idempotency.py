@@ -1,5 +1,7 @@
 """Idempotency keys: the first answer to a key is kept, and given again byte for byte.
 
+A refusal that time or stock may undo is not kept: with the same key the same request may be met later.
+
 Where the effect is in the partition of the answer, both commit together (`once`). Where it is in another one, the key
 is claimed first and the answer is kept afterwards (`once_apart`): then the effect must be safe to repeat.
 """
@@ -12,7 +14,15 @@ from typing import NamedTuple
 import msgspec
 
 from cludale.kernel.ids import from_key
-from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound, Refusal
+from cludale.kernel.refusals import (
+    Busy,
+    IdempotencyKeyInFlight,
+    IdempotencyKeyReused,
+    Invalid,
+    NotFound,
+    Refusal,
+    RefusedForNow,
+)
 from cludale.ports.records import Commit, Committed, Key, Kind, Put, Records, VersionConflict
 
 
@@ -36,6 +46,10 @@ class _Found(NamedTuple):
 
 
 _NOTHING = _Found(_Kept(None, None), 0)
+
+
+_NOT_KEPT = (Busy, RefusedForNow, NotFound, Invalid)
+"""Refusals that leave the key free: those that another moment undoes, and those that come to the same by themselves."""
 
 
 class AnsweredBefore(Exception):
@@ -73,8 +87,8 @@ class IdempotencyKeys:
         """What was answered to this key before, or what `act` answers now.
 
         `act` commits `keep(answer)` with its effect, in `partition`; raises AnsweredBefore if that conflicts. A
-        refusal is an answer too (rendered by `refuse`), save Busy, NotFound and Invalid: those are raised, and not
-        kept. Raises IdempotencyKeyReused, IdempotencyKeyInFlight.
+        refusal is an answer too (rendered by `refuse`), save Busy, RefusedForNow, NotFound and Invalid: those are
+        raised, and not kept. Raises IdempotencyKeyReused, IdempotencyKeyInFlight.
         """
         at = Key(partition, from_key("answer", route, key))
         fingerprint = sha256(request).hexdigest()
@@ -88,8 +102,14 @@ class IdempotencyKeys:
 
             try:
                 return await act(keep)
-            except (Busy, NotFound, Invalid):
-                raise  # no answer yet, or one that is the same again by itself: nothing to keep
+            except RefusedForNow:
+                # Refused here, and perhaps done meanwhile where the same request was asked at the same time.
+                after = self._answer(await self._load(at), key, fingerprint)
+                if after is None:
+                    raise
+                return after
+            except _NOT_KEPT:
+                raise
             except Refusal as refusal:
                 answer = refuse(refusal)
                 (outcome,) = await self._records.commit([Commit(partition, (keep(answer),))])
@@ -131,8 +151,12 @@ class IdempotencyKeys:
                 version += 1
             try:
                 answer = await act()
-            except (Busy, NotFound, Invalid):
-                await self._write(at, _Kept(None, None), version)  # no answer to keep: whatever comes next may try
+            except _NOT_KEPT:
+                # No answer to keep: whatever comes next may try, unless another has answered meanwhile.
+                if not await self._write(at, _Kept(None, None), version):
+                    after = self._answer(await self._load(at), key, fingerprint)
+                    if after is not None:
+                        return after
                 raise
             except Refusal as refusal:
                 answer = refuse(refusal)

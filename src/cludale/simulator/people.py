@@ -48,7 +48,7 @@ class Plan(NamedTuple):
     retries: int
     """How often they ask again where there was no answer."""
     visits: int
-    """How often they come, with a new key each time, where no seats are left or none are on sale yet."""
+    """How often they come, with the same key, where no seats are left or none are on sale yet."""
     cancel_on: str | None
     """Cancel in the very moment in which this event of the order becomes true."""
     cancel_after: float | None
@@ -276,10 +276,8 @@ class People:
     async def _buy(self, who: str, plan: Plan) -> None:
         chaos = self._chaos
         await asyncio.sleep(plan.at)
-        for visit in range(plan.visits):
-            told = await self._order(
-                who, plan if not visit or plan.key is None else plan._replace(key=f"{plan.key}-{visit}")
-            )
+        for _ in range(plan.visits):
+            told = await self._order(who, plan)
             said = told.answer.body if told.answer is not None else b""
             if not chaos.active or not any(reason in said for reason in _PERHAPS_LATER):
                 break
