@@ -137,6 +137,8 @@ async def test_who_changes_what_somebody_else_has_changed_is_told(start: Start) 
         ("/-/routes", b'{"services": {"nothing": {}}}', "there is no nothing"),
         ("/-/routes", b'{"services": {"orders": {"backends": [{"url": "ftp://x:1"}]}}}', "wanted is http://host:port"),
         ("/-/routes", b'{"services": {"orders": {"backend": []}}}', "unknown field `backend`"),
+        ("/-/routes", b'{"services": {"orders": {}, "orders": {}}}', "services.orders: is there twice"),
+        ("/-/routes/orders", b'{"traffic": [], "backends": [], "traffic": []}', "traffic: is there twice"),
         ("/-/routes", b"{", "truncated"),
         ("/-/routes/orders", b'{"traffic": [{"revision": "a", "weight": 100}]}', "no backend"),
         (

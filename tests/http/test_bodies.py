@@ -38,6 +38,45 @@ def test_a_good_body_is_decoded() -> None:
     assert BODY.decode(b'{"concertId": "a", "quantity": 2}') == Whole("a", 2)
 
 
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        (b'{"concertId": "a", "quantity": 2, "quantity": 2}', ["quantity"]),
+        (b'{"concertId": "a", "quantity": 2, "quantity" \n: 3}', ["quantity"]),
+        (b'{"concertId": "a", "quantity": 2, "quantit\\u0079": 3}', ["quantity"]),
+        (b'{"\\u0063oncertId": "a", "concertId": "a", "quantity": 2}', ["concertId"]),
+        (
+            b'{"quantity": 2, "concertId": "a", "quantity": 2, "concertId": "b", "quantity": 3}',
+            ["quantity", "concertId"],
+        ),
+        (
+            b'{"concertId": "a", "quantity": 1, "parts": [{"id": "x", "price": {"amount": 1, "currency": "EUR"}},'
+            b' {"id": "x", "price": {"amount": 1, "currency": "EUR", "amount": 2}, "id": "y"}]}',
+            ["parts[1].price.amount", "parts[1].id"],
+        ),
+    ],
+)
+def test_a_name_that_is_there_twice_is_refused(body: bytes, names: list[str]) -> None:
+    assert _faults(body) == dict.fromkeys(names, "is there twice")
+
+
+PART = b'{"id": "concertId", "price": {"amount": 1, "currency": "EUR"}}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"concertId": "quantity", "quantity": 1}',
+        b'{"concertId": "a", "quantity": 1, "parts": [%s, %s]}' % (PART, PART),
+        rb'{"concertId": "\u0061", "quantity": 1}',
+        b'{"concertId": "a", "quantity": 1, "parts": [%s]}' % PART.replace(b"concertId", rb"\"id\": \\"),
+        b'{"concert\\u0049d": "a", "quantity": 1}',
+    ],
+)
+def test_what_only_looks_like_a_name_that_is_there_twice_is_taken(body: bytes) -> None:
+    assert BODY.decode(body) == msgspec.json.decode(body, type=Whole)
+
+
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     assert _faults(b'{"quantity": "2", "colour": "red"}') == {
         "concertId": "is required",

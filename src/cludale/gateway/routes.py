@@ -5,11 +5,15 @@ gives revisions weights, which make 100, and labels, by which one is reached wha
 """
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
+
+from cludale.http.repeats import repeated_names
+
+T = TypeVar("T")
 
 LIMIT_BYTES = 1_048_576
 NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
@@ -56,7 +60,7 @@ class Routes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def decoded(text: bytes) -> Routes:
     """Routes from JSON, checked and made whole. Raises UnusableRoutes."""
     try:
-        return checked(msgspec.json.decode(text, type=Routes))
+        return checked(_read(text, Routes))
     except msgspec.MsgspecError as error:
         raise UnusableRoutes(str(error)) from error
 
@@ -64,9 +68,17 @@ def decoded(text: bytes) -> Routes:
 def decoded_service(name: str, text: bytes) -> ServiceRoutes:
     """One service's routes from JSON, checked and made whole. Raises UnusableRoutes."""
     try:
-        return _checked(name, msgspec.json.decode(text, type=ServiceRoutes))
+        return _checked(name, _read(text, ServiceRoutes))
     except msgspec.MsgspecError as error:
         raise UnusableRoutes(f"{name}: {error}") from error
+
+
+def _read(text: bytes, type_: type[T]) -> T:
+    routes = msgspec.json.decode(text, type=type_)
+    repeated = repeated_names(text)
+    if repeated:
+        raise UnusableRoutes(f"{', '.join(repeated)}: is there twice")
+    return routes
 
 
 def encoded(routes: Routes | ServiceRoutes) -> bytes:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import inspect
 
 from cludale.http.problems import UnsupportedMediaType
+from cludale.http.repeats import repeated_names
 from cludale.kernel.refusals import Invalid
 
 T = TypeVar("T")
@@ -36,9 +37,13 @@ class Body(Generic[T]):
     def decode(self, body: bytes) -> T:
         """The value that `body` holds. Raises Invalid with an entry for every field that is wrong."""
         try:
-            return self._decode(body)
+            value = self._decode(body)
+            repeated = repeated_names(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._refuse(body, error)
+        if repeated:
+            raise Invalid(*((name, "is there twice") for name in repeated))
+        return value
 
     def _refuse(self, body: bytes, error: Exception) -> NoReturn:
         if not isinstance(error, msgspec.ValidationError):
