@@ -136,7 +136,7 @@ async def test_who_changes_what_somebody_else_has_changed_is_told(start: Start) 
     [
         ("/-/routes", b'{"services": {"nothing": {}}}', "there is no nothing"),
         ("/-/routes", b'{"services": {"orders": {"backends": [{"url": "ftp://x:1"}]}}}', "wanted is http://host:port"),
-        ("/-/routes", b'{"services": {"orders": {"backend": []}}}', "unknown field `backend`"),
+        ("/-/routes", b'{"services": {"orders": {"backend": []}}}', "services[...].backend: is not known here"),
         ("/-/routes", b'{"services": {"orders": {}, "orders": {}}}', "services.orders: is there twice"),
         ("/-/routes/orders", b'{"traffic": [], "backends": [], "traffic": []}', "traffic: is there twice"),
         ("/-/routes", b"{", "truncated"),
@@ -164,6 +164,15 @@ async def test_routes_that_cannot_be_are_refused_and_change_nothing(
         assert found.status_code == 422
         assert why in found.json()["detail"]
         assert (await gateway.admin.get("/-/routes")).content == before == gateway.file.read_bytes()
+
+
+@pytest.mark.parametrize("path", ["/-/routes", "/-/routes/orders", "/-/status"])
+async def test_a_field_that_nobody_reads_is_refused_where_routes_are_looked_at(start: Start, path: str) -> None:
+    async with backend() as one, start(orders=to(one)) as gateway:
+        refused = await gateway.admin.request("GET", path, json={"service": "orders"})
+        assert refused.status_code == 422
+        assert [each["field"] for each in refused.json()["errors"]] == ["service"]
+        assert (await gateway.admin.request("GET", path, json={})).status_code == 200
 
 
 async def test_only_who_has_the_token_may_look_or_change(start: Start) -> None:

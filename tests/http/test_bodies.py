@@ -7,7 +7,7 @@ import pytest
 from msgspec import Meta
 
 from cludale.http.bodies import Body, check_media_type
-from cludale.http.fields import Email
+from cludale.http.fields import Email, Text, Time
 from cludale.http.problems import UnsupportedMediaType
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
@@ -80,7 +80,7 @@ def test_what_only_looks_like_a_name_that_is_there_twice_is_taken(body: bytes) -
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     assert _faults(b'{"quantity": "2", "colour": "red"}') == {
         "concertId": "is required",
-        "quantity": "expected `int`, got `str`",
+        "quantity": "must be a whole number, not a string",
         "colour": "is not known here",
     }
 
@@ -117,8 +117,8 @@ def test_a_text_of_another_form_is_told_the_form_in_words() -> None:
         (b"", "nothing came"),
         (b" \n", "nothing came"),
         (b"{", "truncated"),
-        (b"[]", "expected `object`, got `array`"),
-        (b"null", "expected `object`, got `null`"),
+        (b"[]", "must be an object, not an array"),
+        (b"null", "must be an object, not null"),
         (b'{"concertId": "\xff"}', "not UTF-8"),
         (b'{"concertId": "a", "quantity": 1} x', "trailing"),
     ],
@@ -162,3 +162,48 @@ def test_what_may_be_json_is_read_as_json(media_type: str | None) -> None:
 def test_what_is_clearly_no_json_is_refused(media_type: str) -> None:
     with pytest.raises(UnsupportedMediaType):
         check_media_type(media_type)
+
+
+class Everything(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    count: Annotated[int, Meta(ge=1, le=5)] | None = None
+    share: float = 0
+    name: Text | None = None
+    at: Time | None = None
+    yes: bool = True
+    items: Annotated[list[Part], Meta(max_length=1)] = []
+    by_name: dict[str, int] = {}
+    word: Annotated[str, Meta(min_length=1, max_length=2)] = "a"
+
+
+WORDS = [
+    ({"count": "1"}, "count", "must be a whole number or null, not a string"),
+    ({"count": 1.5}, "count", "must be a whole number or null, not a number with a point or an exponent"),
+    ({"count": True}, "count", "must be a whole number or null, not a boolean"),
+    ({"count": 0}, "count", "must be at least 1"),
+    ({"count": 2**63}, "count", "must be at most 5"),
+    ({"share": "x"}, "share", "must be a number, not a string"),
+    ({"share": None}, "share", "must be a number, not null"),
+    ({"name": 7}, "name", "must be a string or null, not a whole number"),
+    ({"name": "\u200b"}, "name", "has no visible character"),
+    ({"name": "\u202ea"}, "name", "has the character U+202E, which text on one line can't have"),
+    ({"name": "\x85"}, "name", "must be text on one line, with something to see in it"),
+    ({"at": 7}, "at", "must be a string or null, not a whole number"),
+    ({"at": "2027-01-01 10:00:00Z"}, "at", "must be a time (RFC 3339): 2027-06-05T19:30:00Z"),
+    ({"yes": "true"}, "yes", "must be true or false, not a string"),
+    ({"items": {}}, "items", "must be an array, not an object"),
+    ({"items": [1]}, "items[0]", "must be an object, not a whole number"),
+    ({"items": [{"id": "a", "price": None}]}, "items[0].price", "must be an object, not null"),
+    ({"items": [{"id": "a", "price": {"amount": 1, "currency": "EUE"}}]}, "items[0].price.currency",
+     "'EUE' is no currency of today (ISO 4217)"),
+    ({"items": [1, 2]}, "items", "must have at most 1 item"),
+    ({"byName": []}, "byName", "must be an object, not an array"),
+    ({"word": ""}, "word", "must have at least 1 character"),
+    ({"word": "abc"}, "word", "must have at most 2 characters"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "field", "words"), WORDS, ids=[repr(each[0])[:40] for each in WORDS])
+def test_what_is_wrong_is_said_in_the_words_of_json(body: object, field: str, words: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        Body(Everything).decode(msgspec.json.encode(body))
+    assert refusal.value.values["errors"] == [{"field": field, "message": words}]

@@ -18,6 +18,11 @@ MAILABLE = {
     "o'hara+tickets/2@mail.example.org": ("o'hara+tickets/2", "mail.example.org"),
     "zoë@example.org": ("zoë", "example.org"),
     "zoe@münchen.example": ("zoe", "xn--mnchen-3ya.example"),
+    "info@straße.example": ("info", "xn--strae-oqa.example"),
+    "a@ß.example": ("a", "xn--zca.example"),
+    "a@βόλος.example": ("a", "xn--nxasmm1c.example"),
+    "zoe@MÜNCHEN.example": ("zoe", "xn--mnchen-3ya.example"),
+    "zoe@München.mail.xn--zca.example": ("zoe", "xn--mnchen-3ya.mail.xn--zca.example"),
     "用户@例え.jp": ("用户", "xn--r8jz45g.jp"),
     "a" * 64 + "@example.org": ("a" * 64, "example.org"),
 }
@@ -25,7 +30,9 @@ UNMAILABLE = [
     "", "nobody", "@", "a@", "@b", "a@b..c", "a@.b", "a@b.", ".a@x", "a.@x", "a..b@x", "a b@x", "a@b c", "a@b@c",
     "a,b@x", "a(b)@x", "a<b@x", "a\\b@x", '"a b"@x', "a@[1.2.3.4]", "a@-x", "a@x-", "a@x_y", "=?utf-8?q?a?=@x",
     "a@x\n", "a@x\r\nBcc: b@x", "a" * 253 + "@x", "ü" * 127 + "@x", "a@" + "b" * 64, "a@" + "ü" * 63,
-    "a@" + "b." * 130 + "c", "a\u200b@x", "a@\u200bx", "a\u2028@x", "a@ß.example", "a@b。c", "a@\uff41.example",
+    "a@" + "b." * 130 + "c", "a\u200b@x", "a@\u200bx", "a\u2028@x", "a@b。c", "a@\uff41.example",
+    "a@☃.example", "\u3164@example.org", "a@ü\u200d.example", "a@\u0301ü.example",
+    "a@аü.xn--a.example", "a@ü.xn--\u00fc.example",
     "a\ud800@x", unicodedata.normalize("NFD", "zoë@example.org"), unicodedata.normalize("NFD", "zoe@münchen.example"),
 ]  # fmt: skip
 IN_ASCII = st.from_regex(PATTERN, alphabet=st.characters(max_codepoint=127)).filter(lambda text: len(text) <= LONGEST)

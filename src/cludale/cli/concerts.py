@@ -7,7 +7,7 @@ import typer
 
 from cludale.cli.client import Client, Json, Url, segment
 from cludale.cli.screen import record, say, table
-from cludale.kernel.money import minor_digits
+from cludale.kernel.currencies import minor_digits
 
 app = typer.Typer(no_args_is_help=True, help="Put concerts on, and find them.")
 
@@ -39,7 +39,9 @@ def add(
     date: Annotated[str, typer.Argument(help="When: 2027-06-05, or 2027-06-05T19:30:00+02:00.")],
     *,
     seats: Annotated[int | None, typer.Option(min=1, help="How many seats, where there are no sections.")] = None,
-    price: Annotated[str | None, typer.Option(help="Of one seat: 45.00EUR.")] = None,
+    price: Annotated[
+        str | None, typer.Option(help="Of one seat: 45.00EUR. Without it, seats are free of charge.")
+    ] = None,
     section: Annotated[
         list[str] | None, typer.Option(help="A section, instead: floor:400:65.00EUR. Give one for each.")
     ] = None,
@@ -61,8 +63,8 @@ def add(
 
     `cludale concerts add "The Paper Lanterns" 2027-06-05 --seats 1000 --price 45.00EUR`
     """
-    if not section and (seats is None or price is None):
-        raise typer.BadParameter("give --seats and --price, or a --section for each section")
+    if not section and seats is None:
+        raise typer.BadParameter("give --seats, or a --section for each section")
     with Client(url) as client:
         concert = client.post(
             "/concerts",

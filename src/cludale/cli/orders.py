@@ -22,7 +22,7 @@ def show(
 ) -> None:
     """Show an order, its payment and what the buyer was told."""
     with Client(url) as client:
-        order = client.get(f"/orders/{segment(id)}", {"wait": f"{wait:g}"} if wait else None)
+        order = client.get(f"/orders/{segment(id)}", {"wait": f"{wait:.3f}"} if wait else None)
         payments = list(client.items("/payments", {"orderId": id}, limit=10))
         told = list(client.items("/notifications", {"orderId": id}, limit=10))
     if json:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cludale.kernel.money import Money
+from cludale.kernel.texts import printable
 
 NO = 1
 """Exit status: the answer is no."""
@@ -26,8 +27,8 @@ _TIME = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d(?:\.\d{1,3})?)\d*(Z|[+-]
 
 
 def say(text: str) -> None:
-    """One line, as it is, at once."""
-    sys.stdout.write(text + "\n")
+    """Text as it is, at once; characters that would confuse a terminal as JSON escapes."""
+    sys.stdout.write(printable(text, lines=True) + "\n")
     sys.stdout.flush()
 
 
@@ -38,7 +39,9 @@ def print_json(value: Any) -> None:
 
 def fail(why: str, status: int = CANNOT) -> NoReturn:
     """One line to stderr, and the end."""
-    Console(stderr=True).print(f"[bold red]cludale:[/] {escape(why)}", soft_wrap=True, highlight=False)
+    Console(stderr=True).print(
+        f"[bold red]cludale:[/] {escape(printable(why, lines=True))}", soft_wrap=True, highlight=False
+    )
     raise SystemExit(status)
 
 
@@ -80,7 +83,7 @@ def record(row: Row, *, as_json: bool) -> None:
     shown.add_column(overflow="fold")
     for field, value in row.items():
         if value is not None:
-            shown.add_row(escape(field), escape(_text(value)))
+            shown.add_row(escape(printable(field)), escape(_text(value)))
     _console().print(shown)
 
 
@@ -102,4 +105,4 @@ def _text(value: Any) -> str:
         case str() if match := _TIME.match(value):
             return f"{match[1]} {match[2]}{match[3]}"
         case _:
-            return str(value)
+            return printable(str(value), lines=True)

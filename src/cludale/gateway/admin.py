@@ -23,6 +23,7 @@ from cludale.gateway.messages import Request
 from cludale.gateway.problems import RoutesChanged, TokenNeeded
 from cludale.gateway.routes import Routes, ServiceRoutes, UnusableRoutes
 from cludale.http.answers import JSON, Answer
+from cludale.http.bodies import check_no_body
 from cludale.http.problems import MethodNotAllowed, NoSuchRoute
 from cludale.kernel.refusals import Invalid, NotFound
 
@@ -54,7 +55,7 @@ class Admin:
             return self.problems.answer(TokenNeeded())
         try:
             return self._routed(request, asker)
-        except (MethodNotAllowed, NoSuchRoute, NotFound) as error:
+        except (Invalid, MethodNotAllowed, NoSuchRoute, NotFound) as error:
             return self.problems.answer(error)
 
     def _routed(self, request: Request, asker: Asker) -> "_Change | Answer":
@@ -62,6 +63,7 @@ class Admin:
         if path == STATUS:
             if method != "GET":
                 raise MethodNotAllowed(method, ["GET"])
+            check_no_body(request.body)
             return Answer(200, msgspec.json.encode(self._gateway.status()))
         if path != ROUTES and not path.startswith(ROUTES + "/"):
             raise NoSuchRoute(path)
@@ -69,6 +71,7 @@ class Admin:
         if name is not None and name not in self._gateway.status():
             raise NotFound("service", name)
         if method == "GET":
+            check_no_body(request.body)
             return _answer(self._asked_for(name))
         if method != "PUT":
             raise MethodNotAllowed(method, ["GET", "PUT"])

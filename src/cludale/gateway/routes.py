@@ -5,20 +5,19 @@ gives revisions weights, which make 100, and labels, by which one is reached wha
 """
 
 import hashlib
-from typing import Annotated, TypeVar
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
-from cludale.http.repeats import repeated_names
-
-T = TypeVar("T")
+from cludale.http.bodies import Body
+from cludale.kernel.refusals import Invalid
 
 LIMIT_BYTES = 1_048_576
 NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
 
-Name = Annotated[str, Meta(pattern=NAME)]
+Name = Annotated[str, Meta(pattern=NAME, description="1 to 64 lower-case letters, digits, `-`; no `-` at the start")]
 Weight = Annotated[int, Meta(ge=0, le=100)]
 
 ONLY_REVISION = "main"
@@ -57,28 +56,24 @@ class Routes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     services: Annotated[dict[Name, ServiceRoutes], Meta(max_length=64)]
 
 
+_ROUTES = Body(Routes)
+_SERVICE_ROUTES = Body(ServiceRoutes)
+
+
 def decoded(text: bytes) -> Routes:
     """Routes from JSON, checked and made whole. Raises UnusableRoutes."""
     try:
-        return checked(_read(text, Routes))
-    except msgspec.MsgspecError as error:
-        raise UnusableRoutes(str(error)) from error
+        return checked(_ROUTES.decode(text))
+    except Invalid as error:
+        raise UnusableRoutes(error.detail) from error
 
 
 def decoded_service(name: str, text: bytes) -> ServiceRoutes:
     """One service's routes from JSON, checked and made whole. Raises UnusableRoutes."""
     try:
-        return _checked(name, _read(text, ServiceRoutes))
-    except msgspec.MsgspecError as error:
-        raise UnusableRoutes(f"{name}: {error}") from error
-
-
-def _read(text: bytes, type_: type[T]) -> T:
-    routes = msgspec.json.decode(text, type=type_)
-    repeated = repeated_names(text)
-    if repeated:
-        raise UnusableRoutes(f"{', '.join(repeated)}: is there twice")
-    return routes
+        return _checked(name, _SERVICE_ROUTES.decode(text))
+    except Invalid as error:
+        raise UnusableRoutes(f"{name}: {error.detail}") from error
 
 
 def encoded(routes: Routes | ServiceRoutes) -> bytes:

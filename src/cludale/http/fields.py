@@ -1,31 +1,52 @@
-"""Types of fields that several services share, and times as callers write them."""
+"""Types of fields that several services share, and times as callers write them.
 
+What a pattern can't say is checked by a function in the type's `extra`, which `bodies.Body` calls: it raises
+ValueError with words for the caller.
+"""
+
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta
 
 from cludale.kernel import mailbox
 from cludale.kernel.refusals import Invalid
-
-_VISIBLE = r"[^\s\x00-\x1f\x7f]"
-_ON_ONE_LINE = r"[^\x00-\x1f\x7f]"
+from cludale.kernel.texts import check_line
+from cludale.kernel.times import LONGEST_TIME, check_date_or_time, check_time, parse_time
 
 Text = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=200,
-        pattern=rf"^{_ON_ONE_LINE}*{_VISIBLE}{_ON_ONE_LINE}*$(?!\n)",
+        pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$(?!\n)",
         description="text on one line, with something to see in it",
+        extra={"check": check_line},
     ),
 ]
 
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000, description="how many seats")]
 
-Email = Annotated[str, Meta(max_length=mailbox.LONGEST, pattern=mailbox.PATTERN, description="an e-mail address")]
-"""Checked in full by its pattern where it is ASCII; for the others there is `check_email`."""
+
+def _check_email(address: str) -> None:
+    if address.isascii():
+        return  # its pattern says it all
+    try:
+        mailbox.mailbox(address)
+    except ValueError:
+        raise ValueError("must be an e-mail address") from None
+
+
+Email = Annotated[
+    str,
+    Meta(
+        max_length=mailbox.LONGEST,
+        pattern=mailbox.PATTERN,
+        description="an e-mail address",
+        extra={"check": _check_email},
+    ),
+]
 
 Phone = Annotated[str, Meta(pattern=r"^\+?[0-9][0-9 ()./-]{4,30}$(?!\n)", description="a phone number")]
 
@@ -37,31 +58,43 @@ PaymentMethod = Annotated[
 ]
 """The payment provider's name for how something is paid."""
 
+Time = Annotated[
+    str,
+    Meta(
+        max_length=LONGEST_TIME,
+        description="a time with its offset (RFC 3339): 2027-06-05T19:30:00Z",
+        extra_json_schema={"format": "date-time"},
+        extra={"check": check_time},
+    ),
+]
 
-def check_email(field: str, address: str | None) -> None:
-    """Raises Invalid for an `Email` in another script that no mail can be sent to."""
-    if address is None or address.isascii():
-        return
-    try:
-        mailbox.mailbox(address)
-    except ValueError as error:
-        raise Invalid((field, "must be an e-mail address")) from error
+DateOrTime = Annotated[
+    str,
+    Meta(
+        max_length=LONGEST_TIME,
+        description="a date, or a time with its offset: 2027-06-05 or 2027-06-05T19:30:00Z",
+        extra={"check": check_date_or_time},
+    ),
+]
+
+_BLANK_OFFSET = re.compile(r"^\S+ \d\d:\d\d$", re.ASCII)
 
 
 def moment(field: str, text: str) -> datetime:
-    """The time that `text` says (RFC 3339, with its offset), in UTC. Raises Invalid."""
-    try:
-        said = msgspec.convert(text, datetime)
-    except msgspec.ValidationError as error:
-        raise Invalid((field, "must be a time: 2027-06-05T19:30:00Z")) from error
-    return in_utc(field, said)
+    """The time in UTC that a query says. Raises Invalid."""
+    return parsed_time(field, text).astimezone(UTC)
 
 
-def in_utc(field: str, said: datetime) -> datetime:
-    """The time in UTC. Raises Invalid for one without an offset, and for one that no year in UTC has."""
-    if said.tzinfo is None:
-        raise Invalid((field, "needs an offset, `Z` for UTC"))
+def parsed_time(field: str, text: str) -> datetime:
+    """The time that a query says, with its offset. Raises Invalid."""
     try:
-        return said.astimezone(UTC)
-    except OverflowError as error:
-        raise Invalid((field, "is out of range")) from error
+        return parse_time(text)
+    except ValueError as error:
+        raise Invalid((field, f"{error}{offset_hint(text)}")) from error
+
+
+def offset_hint(text: str) -> str:
+    """What to say of a `+` that came as a blank; nothing where it didn't."""
+    if _BLANK_OFFSET.match(text):
+        return "; its `+` came as a blank: in a query, write it as `%2B`"
+    return ""

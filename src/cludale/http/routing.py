@@ -4,7 +4,8 @@ Bodies go through `bodies.Body` (strict, every fault named), and answers are sen
 a route answers the same through Litestar as through the express lane.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import Enum
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -21,7 +22,7 @@ from litestar.typing import FieldDefinition
 
 from cludale.http.access import Access
 from cludale.http.answers import Answer
-from cludale.http.bodies import NOTHING_CAME, Body, check_media_type, fault
+from cludale.http.bodies import NOTHING_CAME, Body, check_media_type, check_no_body, fault, read_only_schemas
 from cludale.http.keyed import MAX_KEY
 from cludale.http.problems import Problems, Statuses
 from cludale.kernel.refusals import Invalid
@@ -55,7 +56,12 @@ BUYER: list[dict[str, list[str]]] = [{"buyer": []}, {"organizer": []}]
 """Security requirement: the order's access token, or the organizer's key."""
 ANYONE: list[dict[str, list[str]]] = [{}]
 
+READS_BODY = "reads_body"
+"""The `opt` of a handler that takes a body and reads it itself."""
+
 _MAX_TRACEPARENT = 512
+_WHOLE = re.compile(r"-?(?:0|[1-9]\d*)", re.ASCII)
+_DECIMAL = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
 
 
 class ExpressRequest(NamedTuple):
@@ -161,20 +167,53 @@ def organizer_only(access: Access) -> Guard:
     return check
 
 
-def only_known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """A guard: a query parameter that nobody reads would mislead whoever sent it. Raises Invalid."""
-    known = _query_names(handler)
-    strangers = [name for name in connection.query_params if name not in known]
-    if strangers:
-        listed = ", ".join(sorted(known)) or "none"
-        raise Invalid(*((name[:100], f"is not a parameter here (known: {listed})") for name in strangers[:50]))
+def check_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A guard: a query parameter that nobody reads, one that is given twice, or a number that others read otherwise
+    would mislead whoever sent it. Raises Invalid.
+    """
+    given = connection.query_params
+    if not given:
+        return
+    known = _query_fields(handler)
+    listed = ", ".join(sorted(known)) or "none"
+    faults: list[tuple[str, str]] = []
+    for name in given:
+        values = given.getall(name)
+        if name not in known:
+            faults.append((name[:100], f"is not a parameter here (known: {listed})"))
+        elif len(values) > 1:
+            faults.append((name, "is given more than once"))
+        elif message := _fault_of_number(known[name], values[0]):
+            faults.append((name, message))
+    if faults:
+        raise Invalid(*faults[:50])
 
 
-def _query_names(handler: BaseRouteHandler) -> frozenset[str]:
+async def check_empty_body(request: Request[Any, Any, Any]) -> None:
+    """A hook before each request: a field that nobody reads would mislead whoever sent it. Raises Invalid."""
+    handler = request.route_handler
+    headers = request.headers
+    if "content-length" not in headers and "transfer-encoding" not in headers:
+        return
+    if "data" not in handler.parsed_fn_signature.parameters and not handler.opt.get(READS_BODY):
+        check_no_body(await request.body())
+
+
+def _query_fields(handler: BaseRouteHandler) -> Mapping[str, FieldDefinition]:
     if not isinstance(handler, HTTPRouteHandler):
-        return frozenset()
-    names = (_external_name(field) for field in handler.parsed_fn_signature.parameters.values())
-    return frozenset(name for kind, name in names if kind == "query")
+        return {}
+    named = ((_external_name(field), field) for field in handler.parsed_fn_signature.parameters.values())
+    return {name: field for (kind, name), field in named if kind == "query"}
+
+
+def _fault_of_number(field: FieldDefinition, value: str) -> str | None:
+    """One rule for all numbers: digits as people write them, no sign before them but a minus, no exponent."""
+    types = {each.annotation for each in (field, *field.inner_types)}
+    if int in types and not _WHOLE.fullmatch(value):
+        return "must be a whole number in digits: 50"
+    if float in types and not _DECIMAL.fullmatch(value):
+        return "must be a number in digits: 2 or 1.5"
+    return None
 
 
 def _external_name(field: FieldDefinition) -> tuple[str, str]:
@@ -189,6 +228,13 @@ def _choices(field: FieldDefinition) -> list[str]:
     """The values of a parameter that takes one of a few."""
     types = (each.annotation for each in (field, *field.inner_types))
     return [member.value for type_ in types if isinstance(type_, type) and issubclass(type_, Enum) for member in type_]
+
+
+def shown_schemas(handlers: Iterable[HTTPRouteHandler]) -> Mapping[str, tuple[str, frozenset[str]]]:
+    """Of each schema within a request: the schema that shows it, and which of that one's fields are read-only."""
+    dtos = (handler.dto for handler in handlers)
+    bodies = (dto.body.type for dto in dtos if isinstance(dto, type) and issubclass(dto, JsonBody))
+    return {name: shown for body in bodies for name, shown in read_only_schemas(body)}
 
 
 def invalid_parameters(request: Request[Any, Any, Any], error: ValidationException) -> Invalid:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from cludale.kernel.money import Money
+from cludale.kernel.times import parse_time, rfc3339
 from cludale.runtime.backoff import Backoff
 from cludale.services.concerts.api import ScheduleConcert, SectionWish
 from cludale.services.orders.api import PlaceOrder
@@ -234,7 +235,9 @@ def _concerts(choices: random.Random, sizes: Sequence[int]) -> list[ScheduleConc
                 date="2027-06-05",
                 sections=sections,
                 max_per_order=choices.choice((2, 4)),
-                on_sale_at=MORNING + timedelta(seconds=choices.uniform(0.2, 3.0)) if choices.random() < 0.25 else None,
+                on_sale_at=rfc3339(MORNING + timedelta(seconds=choices.uniform(0.2, 3.0)))
+                if choices.random() < 0.25
+                else None,
             )
         )
     return concerts
@@ -247,14 +250,14 @@ def _with_ends(
     changed = []
     for concert in concerts:
         mood = choices.random()
-        opens = concert.on_sale_at or MORNING
+        opens = MORNING if concert.on_sale_at is None else parse_time(concert.on_sale_at)
         if mood < 0.15:
             over = opens + timedelta(seconds=1 + choices.uniform(0, 2 * span))
             there = over.astimezone(timezone(timedelta(hours=choices.randint(-11, 14))))
             concert = replace(concert, date=there.isoformat(timespec="seconds"))  # noqa: PLW2901
         elif mood < 0.3:
             until = opens + timedelta(seconds=choices.uniform(0, 3 * span))
-            concert = replace(concert, date="2027-01-08", ends_at="2027-01-10", cancel_until=until)  # noqa: PLW2901
+            concert = replace(concert, date="2027-01-08", ends_at="2027-01-10", cancel_until=rfc3339(until))  # noqa: PLW2901
         changed.append(concert)
     prices = [section.price for concert in concerts for section in concert.sections or ()]
     told = [

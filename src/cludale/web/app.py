@@ -23,6 +23,7 @@ from litestar.openapi.spec import Components, License, SecurityScheme, Server, T
 from litestar.types import ASGIApp, Guard
 
 from cludale.http.answers import JSON, Answer, json_answer
+from cludale.http.bodies import check_no_body
 from cludale.http.framing import OPTIONS_OF_THE_SERVER, WHOLE_SERVER
 from cludale.http.problems import (
     BadRequest,
@@ -33,12 +34,15 @@ from cludale.http.problems import (
     UnsupportedMediaType,
 )
 from cludale.http.routing import (
+    READS_BODY,
     Express,
     ExpressHandler,
     ExpressRequest,
+    check_empty_body,
+    check_parameters,
     invalid_parameters,
-    only_known_parameters,
     respond,
+    shown_schemas,
 )
 from cludale.kernel.refusals import Busy, NotFound, Refusal
 from cludale.runtime.service import Service
@@ -125,16 +129,18 @@ class WebApp:
 
     def _litestar(self, services: Sequence[Service]) -> Litestar:
         routes = [route for service in services for route in service.routes]
+        self._shown = shown_schemas(routes)
         api = Router(
             "/",
             route_handlers=[*_options(routes), *routes],
-            guards=[_let_in(self._admit), only_known_parameters],
+            guards=[_let_in(self._admit), check_parameters],
         )
         own = [*self._own_routes(), *(_slowly(*way, handler) for way, handler in self.internal.items())]
         return Litestar(
             [api, *_options(own), *own],
             debug=False,
             exception_handlers={Exception: self._refuse},
+            before_request=check_empty_body,
             openapi_config=OpenAPIConfig(
                 title="Cludale Tickets",
                 version=self._version,
@@ -208,7 +214,7 @@ class WebApp:
 
     def openapi_document(self) -> bytes:
         """The OpenAPI 3.1 document, as JSON."""
-        return msgspec.json.encode(finished(self.litestar.openapi_schema.to_schema()))
+        return msgspec.json.encode(finished(self.litestar.openapi_schema.to_schema(), self._shown))
 
     def _refuse(self, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         """Any exception of a route or of the framework as a problem."""
@@ -306,6 +312,7 @@ def _slowly(method: str, path: str, handler: ExpressHandler) -> HTTPRouteHandler
         http_method=method,  # type: ignore[arg-type] # one of the methods that there are
         include_in_schema=False,
         request_max_body_size=INTERNAL_BODY_BYTES,
+        opt={READS_BODY: True},
         status_code=200,
     )(answered)
 
@@ -313,7 +320,8 @@ def _slowly(method: str, path: str, handler: ExpressHandler) -> HTTPRouteHandler
 LIVE = json_answer({"status": "ok"})
 
 
-async def _live(_: ExpressRequest) -> Answer:
+async def _live(request: ExpressRequest) -> Answer:
+    check_no_body(request.body)
     return LIVE
 
 

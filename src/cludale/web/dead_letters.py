@@ -17,6 +17,7 @@ from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
 from cludale.http.problems import Unauthorized
 from cludale.http.routing import ORGANIZER, JsonBody, organizer_only, refusals, respond
 from cludale.kernel.refusals import Invalid, NotFound
+from cludale.kernel.times import LONGEST_TIME
 from cludale.kernel.wire import Codec, Malformed
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.records import UnusableCursor
@@ -88,8 +89,8 @@ def routes(
     )
     async def list_letters(
         in_state: Annotated[LetterState | None, QueryParameter(name="state")] = None,
-        since: Annotated[str | None, QueryParameter(name="since", max_length=40, schema_extra=_TIME)] = None,
-        until: Annotated[str | None, QueryParameter(name="until", max_length=40, schema_extra=_TIME)] = None,
+        since: Annotated[str | None, QueryParameter(name="since", max_length=LONGEST_TIME, schema_extra=_TIME)] = None,
+        until: Annotated[str | None, QueryParameter(name="until", max_length=LONGEST_TIME, schema_extra=_TIME)] = None,
         limit: Limit = DEFAULT_LIMIT,
         after: After = None,
     ) -> Response[Page[LetterView]]:

@@ -3,7 +3,7 @@ and bodies, and names that people can read.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 _REF = "#/components/schemas/"
@@ -12,14 +12,20 @@ _PAGE = re.compile(r"^Page_(?:.*\.)?(\w+?)_$")
 _DOMAIN = re.compile(r"^(\w+)_domain_(\w+)$")
 
 
-def finished(document: dict[str, Any]) -> dict[str, Any]:
-    """The document as it is served. The argument is not used any more."""
+def finished(document: dict[str, Any], shown: Mapping[str, tuple[str, frozenset[str]]]) -> dict[str, Any]:
+    """The document as it is served. The argument is not used any more.
+
+    `shown`: of a request's schema, the schema by which it is shown, and which of that one's fields are read-only.
+    """
     schemas: dict[str, Any] = document["components"]["schemas"]
     for operation in _operations(document):
         _say_errors(operation)
     for name in _reachable(schemas, _body_schemas(document)):
         # bodies are strict: a field that nobody reads would mislead whoever sent it
         schemas[name]["additionalProperties"] = False
+    for name, (view, read_only) in shown.items():
+        fields = schemas[view]["properties"]
+        schemas[name]["properties"] |= {field: {**fields[field], "readOnly": True} for field in sorted(read_only)}
     names = {name: _readable(name) for name in schemas}
     document["components"]["schemas"] = {names[name]: schema for name, schema in sorted(schemas.items())}
     renamed: dict[str, Any] = _tidy(document, names)

@@ -103,7 +103,7 @@ async def test_an_order_has_any_address_that_mail_can_be_sent_to(api: OrdersApi,
 
 @pytest.mark.parametrize(
     "address",
-    ["a@b..c", ".a@x", "a@", "a b@x", unicodedata.normalize("NFD", "zoë@example.org"), "a\u200b@x", "a@ß.example"],
+    ["a@b..c", ".a@x", "a@", "a b@x", unicodedata.normalize("NFD", "zoë@example.org"), "a\u200b@x", "a@☃.example"],
 )
 async def test_an_address_that_no_mail_can_be_sent_to_is_refused_by_its_field(
     api: OrdersApi, seats: Seats, address: str

@@ -16,7 +16,7 @@ from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
 from cludale.adapters.dapr.subscriptions import DEAD_LETTERS_PATH, EVENTS_PATH, subscriptions
 from cludale.http.access import Access
 from cludale.http.answers import JSON, Answer, json_answer
-from cludale.http.bodies import Body
+from cludale.http.bodies import Body, check_no_body
 from cludale.http.problems import Unauthorized
 from cludale.http.routing import ExpressHandler, ExpressRequest
 from cludale.kernel.events import Catalogue
@@ -128,6 +128,7 @@ def sidecar_routes(
 
     async def see_consume(request: ExpressRequest) -> Answer:
         access.check_organizer(request.header(b"authorization"))
+        check_no_body(request.body)
         return json_answer(Consume(consumption.wanted))
 
     async def set_consume(request: ExpressRequest) -> Answer:

@@ -2,6 +2,7 @@
 
 import logging
 
+from cludale.kernel.texts import printable
 from cludale.ports.messengers import HandedTo, Message
 
 _log = logging.getLogger(__name__)
@@ -18,7 +19,8 @@ class LoggedMessages:
 
     async def send(self, message: Message) -> HandedTo:
         """Write the message to the log."""
-        _log.info("%s to %s: %s\n%s", self._channel, _masked(message.to), message.subject, message.text)
+        text = printable(message.text, lines=True)
+        _log.info("%s to %s: %s\n%s", self._channel, _masked(message.to), printable(message.subject), text)
         return HandedTo.LOG
 
 

@@ -1,6 +1,5 @@
 """Audit over HTTP: shapes, routes, refusal → status. Decides nothing."""
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -11,11 +10,12 @@ from msgspec import Meta
 
 from cludale.http.access import Access
 from cludale.http.answers import json_answer
-from cludale.http.fields import in_utc, moment
+from cludale.http.fields import Time, moment
 from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
 from cludale.http.problems import Statuses, Unauthorized
 from cludale.http.routing import ORGANIZER, JsonBody, organizer_only, refusals, respond
 from cludale.kernel.refusals import Invalid, NotFound
+from cludale.kernel.times import LONGEST_TIME
 from cludale.ports.records import UnusableCursor
 from cludale.services.audit.replay import Redelivered, Redelivery
 from cludale.services.audit.service import Audit, Verdict
@@ -35,8 +35,8 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
     type: Name | None = None
     order_id: Name | None = None
     concert_id: Name | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    since: Time | None = None
+    until: Time | None = None
     after: Annotated[str, Meta(max_length=4_096)] | None = None
     to: Annotated[list[Name], Meta(min_length=1, max_length=20)] | None = None
 
@@ -64,8 +64,8 @@ def routes(audit: Audit, redelivery: Redelivery, access: Access) -> list[HTTPRou
         type: Annotated[str | None, QueryParameter(name="type", description="`OrderPaid`, for example")] = None,
         order_id: Annotated[str | None, QueryParameter(name="orderId")] = None,
         concert_id: Annotated[str | None, QueryParameter(name="concertId")] = None,
-        since: Annotated[str | None, QueryParameter(name="since", max_length=40, schema_extra=_TIME)] = None,
-        until: Annotated[str | None, QueryParameter(name="until", max_length=40, schema_extra=_TIME)] = None,
+        since: Annotated[str | None, QueryParameter(name="since", max_length=LONGEST_TIME, schema_extra=_TIME)] = None,
+        until: Annotated[str | None, QueryParameter(name="until", max_length=LONGEST_TIME, schema_extra=_TIME)] = None,
         limit: Limit = DEFAULT_LIMIT,
         after: After = None,
     ) -> Response[Page[Listed]]:
@@ -133,8 +133,8 @@ def routes(audit: Audit, redelivery: Redelivery, access: Access) -> list[HTTPRou
             type=data.type,
             order_id=data.order_id,
             concert_id=data.concert_id,
-            since=None if data.since is None else in_utc("since", data.since),
-            until=None if data.until is None else in_utc("until", data.until),
+            since=None if data.since is None else moment("since", data.since),
+            until=None if data.until is None else moment("until", data.until),
         )
         return respond(json_answer(await redelivery.by_filter(wanted, data.to, after=data.after), 202))
 

@@ -3,9 +3,9 @@
 import secrets
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from litestar import Response, get, post
@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, UnsetType
 from cludale.http.access import Access
 from cludale.http.answers import Answer, json_answer
 from cludale.http.bodies import Body, check_media_type
-from cludale.http.fields import Quantity, Text, in_utc, moment
+from cludale.http.fields import DateOrTime, Quantity, Text, Time, offset_hint, parsed_time
 from cludale.http.keyed import Keyed
 from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
 from cludale.http.problems import Problems, Statuses, Unauthorized
@@ -38,7 +38,7 @@ from cludale.kernel.events import Cause
 from cludale.kernel.ids import Id, from_key
 from cludale.kernel.money import MAX_PRICE, Money
 from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid
-from cludale.kernel.times import rfc3339
+from cludale.kernel.times import LONGEST_TIME, check_date_or_time, parse_time, rfc3339
 from cludale.ports.records import Records, UnusableCursor
 from cludale.ports.seats import (
     ConcertNotFound,
@@ -79,6 +79,9 @@ STATUS: Statuses = {
 GENERAL = "general"
 """The one section of a concert that names none."""
 
+FREE_OF_CHARGE = Money(0, "EUR")
+"""The price of a concert that names none."""
+
 _PROBLEMS = Problems(STATUS)
 
 _encode = msgspec.json.Encoder().encode
@@ -99,52 +102,6 @@ _CANCEL_UNTIL = "from then on only the organizer can cancel an order; without it
 _TOO_DEAR = f"must be at most {MAX_PRICE}"
 
 Seats = Annotated[int, Meta(ge=1, le=1_000_000)]
-When = Annotated[
-    str, Meta(max_length=40, description="a date, or a time with its offset: 2027-06-05 or 2027-06-05T19:30:00Z")
-]
-
-
-class SectionWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A section of a concert to be."""
-
-    id: Id
-    name: Text | None = None
-    total_seats: Seats
-    price: Money
-
-
-class ScheduleConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A concert to be: with `totalSeats` and `price`, or with `sections`."""
-
-    id: Id | None = None
-    artist: Text
-    date: When
-    venue: Text | None = None
-    total_seats: Seats | None = None
-    price: Money | None = None
-    sections: Annotated[list[SectionWish], Meta(min_length=1, max_length=500)] | None = None
-    on_sale_at: datetime | None = None
-    ends_at: Annotated[When | UnsetType | None, Meta(description=_ENDS_AT)] = UNSET
-    cancel_until: Annotated[datetime | UnsetType | None, Meta(description=_CANCEL_UNTIL)] = UNSET
-    max_per_order: (
-        Annotated[
-            int,
-            Meta(
-                ge=1, le=1_000, description="the most seats in one order; without it, what CLUDALE_MAX_PER_ORDER says"
-            ),
-        ]
-        | None
-    ) = None
-    listed: Annotated[bool, Meta(description="false: found by its id only")] = True
-
-
-class Reserve(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Seats to be held."""
-
-    quantity: Quantity
-    section: Id | None = None
-    order_id: Id | None = None
-    max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
 
 
 class SectionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -172,6 +129,7 @@ class ConcertSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     sold_seats: int
     price_from: Annotated[Money, Meta(description=_PRICE_FROM)]
     price: Annotated[Money | None, Meta(description="of one seat, where all sections cost the same")]
+    free: Annotated[bool, Meta(description="every seat is free of charge")]
     on_sale_at: datetime | None
     ends_at: Annotated[str | None, Meta(description="where it goes on after its `date`: the last day, or a time")]
     cancel_until: Annotated[datetime, Meta(description="from then on only the organizer can cancel an order")]
@@ -184,6 +142,55 @@ class ConcertView(ConcertSummary, frozen=True, kw_only=True, rename="camel"):
     """A concert with all of its sections."""
 
     sections: list[SectionView]
+
+
+class SectionWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A section of a concert to be."""
+
+    SHOWN_AS: ClassVar = SectionView
+
+    id: Id
+    name: Text | None = None
+    total_seats: Seats
+    price: Money
+
+
+class ScheduleConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A concert to be: with `totalSeats`, or with `sections`."""
+
+    SHOWN_AS: ClassVar = ConcertView
+
+    id: Id | None = None
+    artist: Text
+    date: DateOrTime
+    venue: Text | None = None
+    total_seats: Seats | None = None
+    price: Annotated[
+        Money | None, Meta(description="of one seat, where there are no sections; without it, seats are free of charge")
+    ] = None
+    sections: Annotated[list[SectionWish], Meta(min_length=1, max_length=500)] | None = None
+    on_sale_at: Time | None = None
+    ends_at: Annotated[DateOrTime | UnsetType | None, Meta(description=_ENDS_AT)] = UNSET
+    cancel_until: Annotated[Time | UnsetType | None, Meta(description=_CANCEL_UNTIL)] = UNSET
+    max_per_order: (
+        Annotated[
+            int,
+            Meta(
+                ge=1, le=1_000, description="the most seats in one order; without it, what CLUDALE_MAX_PER_ORDER says"
+            ),
+        ]
+        | None
+    ) = None
+    listed: Annotated[bool, Meta(description="false: found by its id only")] = True
+
+
+class Reserve(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Seats to be held."""
+
+    quantity: Quantity
+    section: Id | None = None
+    order_id: Id | None = None
+    max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
 
 
 class ReservationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -312,10 +319,10 @@ class ConcertsApi:
                 str | None, QueryParameter(name="venue", max_length=200, description="text within the name")
             ] = None,
             since: Annotated[
-                str | None, QueryParameter(name="from", max_length=40, description="the first date or time")
+                str | None, QueryParameter(name="from", max_length=LONGEST_TIME, description="the first date or time")
             ] = None,
             until: Annotated[
-                str | None, QueryParameter(name="to", max_length=40, description="the last date or time")
+                str | None, QueryParameter(name="to", max_length=LONGEST_TIME, description="the last date or time")
             ] = None,
             sort: Annotated[Sort, QueryParameter(name="sort")] = Sort.DATE,
             limit: Limit = DEFAULT_LIMIT,
@@ -411,7 +418,8 @@ def _summary(standing: Standing) -> dict[str, Any]:
         "price_from": _price_from(
             concert, {section.id for section, seats in zip(sections, left, strict=True) if seats > 0}
         ),
-        "price": prices.pop() if len(prices) == 1 else None,
+        "price": next(iter(prices)) if len(prices) == 1 else None,
+        "free": all(price.amount == 0 for price in prices),
         "on_sale_at": concert.on_sale_at,
         "ends_at": concert.ends_at,
         "cancel_until": concert.cancellable_until,
@@ -472,11 +480,11 @@ def _concert(wish: ScheduleConcert, new_id: str, max_per_order: int) -> Concert:
         date=_when("date", wish.date),
         venue=wish.venue,
         sections=tuple(_plans(wish)),
-        on_sale_at=None if wish.on_sale_at is None else _with_offset("onSaleAt", wish.on_sale_at),
+        on_sale_at=None if wish.on_sale_at is None else parsed_time("onSaleAt", wish.on_sale_at),
         max_per_order=wish.max_per_order or max_per_order,
         listed=wish.listed,
         ends_at=_when("endsAt", wish.ends_at) if wish.ends_at else None,
-        cancel_until=_with_offset("cancelUntil", wish.cancel_until) if wish.cancel_until else None,
+        cancel_until=parsed_time("cancelUntil", wish.cancel_until) if wish.cancel_until else None,
     )
     _check_times(concert)
     return concert
@@ -499,26 +507,21 @@ def _check_times(concert: Concert) -> None:
         raise Invalid(*wrong)
 
 
-def _with_offset(field: str, said: datetime) -> datetime:
-    """The time as it was written. Raises Invalid."""
-    in_utc(field, said)
-    return said
-
-
 def _plans(wish: ScheduleConcert) -> Sequence[SectionPlan]:
     if wish.sections is None:
-        missing = [
-            (field, "is required where there are no sections")
-            for field, value in (("totalSeats", wish.total_seats), ("price", wish.price))
-            if value is None
-        ]
-        if wish.total_seats is None or wish.price is None:
-            raise Invalid(*missing)
-        if wish.price.amount > MAX_PRICE:
+        if wish.total_seats is None:
+            raise Invalid(("totalSeats", "is required where there are no sections"))
+        price = wish.price or FREE_OF_CHARGE
+        if price.amount > MAX_PRICE:
             raise Invalid(("price.amount", _TOO_DEAR))
-        return [SectionPlan(id=GENERAL, name="General", total_seats=wish.total_seats, price=wish.price)]
-    given = [("totalSeats", wish.total_seats), ("price", wish.price)]
-    wrong = [(field, "is said by the sections") for field, value in given if value is not None]
+        return [SectionPlan(id=GENERAL, name="General", total_seats=wish.total_seats, price=price)]
+    # What the sections say is said again by whoever posts back what a GET answered.
+    seats, prices = sum(each.total_seats for each in wish.sections), {each.price for each in wish.sections}
+    wrong: list[tuple[str, str]] = []
+    if wish.total_seats not in (None, seats):
+        wrong.append(("totalSeats", f"is said by the sections: they have {seats}"))
+    if wish.price is not None and prices != {wish.price}:
+        wrong.append(("price", "is said by the sections"))
     seen: set[str] = set()
     for i, section in enumerate(wish.sections):
         if section.id in seen:
@@ -539,18 +542,10 @@ def _plans(wish: ScheduleConcert) -> Sequence[SectionPlan]:
 def _when(field: str, text: str) -> str:
     """A day as it stands, or a time to the second in its offset: text order is the order of days. Raises Invalid."""
     try:
-        return msgspec.convert(text, date).isoformat()
-    except msgspec.ValidationError:
-        pass
+        check_date_or_time(text)
+    except ValueError as error:
+        raise Invalid((field, f"{error}{offset_hint(text)}")) from error
     if "T" not in text.upper():
-        raise Invalid((field, "must be a date, 2027-06-05, or a time, 2027-06-05T19:30:00Z"))
-    return dates.written(moment(field, text), _offset_of(text))
-
-
-def _offset_of(text: str) -> timedelta:
-    """The offset that a time is written with; it has one."""
-    if text[-1] in "zZ":
-        return timedelta()
-    hours, minutes = text[-5:].split(":")
-    size = timedelta(hours=int(hours), minutes=int(minutes))
-    return -size if text[-6] == "-" else size
+        return text
+    said = parse_time(text)
+    return dates.written(said, said.utcoffset() or timedelta())

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from litestar import Response, get, post
@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from cludale.http.access import Access, Who
 from cludale.http.answers import Answer, json_answer
 from cludale.http.bodies import Body, check_media_type
-from cludale.http.fields import Email, PaymentMethod, Phone, Quantity, Text, check_email
+from cludale.http.fields import Email, PaymentMethod, Phone, Quantity, Text
 from cludale.http.keyed import Keyed
 from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
 from cludale.http.problems import Problems, Statuses, Unauthorized
@@ -88,19 +88,6 @@ Wait = Annotated[
 ]
 
 
-class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A buyer's wish. `paymentMethod` is the payment provider's name for how it is paid."""
-
-    concert_id: Id
-    user_id: Text
-    quantity: Quantity
-    section: Id | None = None
-    payment_method: PaymentMethod = "card-ok"
-    email: Email | None = None
-    phone: Phone | None = None
-    max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
-
-
 class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An order as it stands now."""
 
@@ -125,6 +112,21 @@ class PlacedOrder(OrderView, frozen=True, kw_only=True, rename="camel"):
     access_token: Annotated[str, Meta(description="the bearer token of this order's routes; shown only here")]
 
 
+class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A buyer's wish. `paymentMethod` is the payment provider's name for how it is paid."""
+
+    SHOWN_AS: ClassVar = PlacedOrder
+
+    concert_id: Id
+    user_id: Text
+    quantity: Quantity
+    section: Id | None = None
+    payment_method: PaymentMethod = "card-ok"
+    email: Email | None = None
+    phone: Phone | None = None
+    max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
+
+
 class OrdersApi:
     """The routes of orders; both lanes call the same methods."""
 
@@ -137,7 +139,6 @@ class OrdersApi:
 
     async def place(self, wish: PlaceOrder, key: str | None, traceparent: str | None) -> Answer:
         """201 the order, Reserved; 202 Pending, when concerts gave no answer in time."""
-        check_email("email", wish.email)
         wanted = Wish(
             concert_id=wish.concert_id,
             user_id=wish.user_id,
