@@ -42,7 +42,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("quick"):
         late = [item for item in items if item.get_closest_marker("slow")]
     elif config.getoption("rest"):
-        passed = set(_cache(config).get(_PASSED, []))
+        cache = _cache(config)
+        passed = set(cache.get(_PASSED, [])) if cache is not None else set()
         late = [item for item in items if _name(item) in passed]
     if late:
         config.hook.pytest_deselected(items=late)
@@ -67,7 +68,9 @@ class _Passed:
             self._names += [str(value) for name, value in report.user_properties if name == _PASSED]
 
     def pytest_sessionfinish(self) -> None:
-        _cache(self._config).set(_PASSED, self._names)
+        cache = _cache(self._config)
+        if cache is not None:
+            cache.set(_PASSED, self._names)
 
 
 def _name(item: pytest.Item) -> str:
@@ -76,7 +79,6 @@ def _name(item: pytest.Item) -> str:
     return f"{item.nodeid} at {scale}" if "scale" in getattr(item, "fixturenames", ()) else item.nodeid
 
 
-def _cache(config: pytest.Config) -> pytest.Cache:
-    if config.cache is None:
-        raise pytest.UsageError("--quick and --rest need pytest's cache")
-    return config.cache
+def _cache(config: pytest.Config) -> pytest.Cache | None:
+    """What `--quick` notes and `--rest` reads. None: they run all the same, and the rest is everything."""
+    return getattr(config, "cache", None)

@@ -80,3 +80,8 @@ def test_every_test_is_in_the_quick_run_or_in_the_rest_and_none_in_both(
 
 def test_without_a_quick_run_the_rest_is_everything(tmp_path: Path) -> None:
     assert passed(tmp_path, "--rest") == QUICK | LEFT
+
+
+def test_without_pytests_cache_nothing_is_noted_and_the_rest_is_everything(tmp_path: Path) -> None:
+    assert passed(tmp_path, "--quick", "-p", "no:cacheprovider") == QUICK
+    assert passed(tmp_path, "--rest", "-p", "no:cacheprovider") == QUICK | LEFT

@@ -28,6 +28,8 @@ STORES = ["sqlite_place", "memory_place", "apart_place", "postgres_place", "cosm
 WITHOUT_OUTBOX = ["state_in_memory_place", "state_in_postgres_place"]
 """Stores that keep records and no outbox: they refuse events, which tests/adapters/dapr/state shows. Left out are the
 tests marked `events`, and those marked `many_records`, for each record is a statement of its own there."""
+QUICK_PLACES = {"sqlite_place", "memory_place"}
+"""Where many records are written within seconds."""
 if os.environ.get("CLUDALE_TEST_COSMOS_ENDPOINT"):
     STORES.append("cosmos_account_place")
 
@@ -183,6 +185,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         marked = {mark.name for mark in metafunc.definition.iter_markers()}
         needs_outbox = metafunc.module.__name__.endswith("test_outbox") or "events" in marked
         places: list[Any] = STORES if needs_outbox or "many_records" in marked else STORES + WITHOUT_OUTBOX
+        if "many_records" in marked:
+            places = [each if each in QUICK_PLACES else pytest.param(each, marks=pytest.mark.slow) for each in places]
         if metafunc.definition.originalname in IN_THE_EMULATOR:
             insecure = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
             places = [*places, pytest.param("cosmos_emulator_place", marks=insecure)]

@@ -17,6 +17,8 @@ from cludale.release.standing import NotNow, live_parameters
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
+pytestmark = pytest.mark.slow  # each release starts the double of az some dozens of times
+
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[Azure]:

@@ -6,6 +6,8 @@ from tests.simulator.planted import BUGS, Bug
 
 SEEDS = 2_000
 
+pytestmark = pytest.mark.slow  # together they take a minute
+
 
 @pytest.mark.parametrize("bug", BUGS, ids=[bug.name for bug in BUGS])
 def test_a_planted_bug_is_found(bug: Bug) -> None:
