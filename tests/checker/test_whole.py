@@ -512,6 +512,12 @@ def second_concert(world: World) -> None:
     world.invent(event | {"id": "event-again"})
 
 
+def sell_when_over(world: World) -> None:
+    say("order-paid", "TicketReserved", cancelUntil="2019-12-01T00:00:00Z")(world)
+    for place in (world.doc("concerts/concert", CONCERT), world.logged[0]["data"]):
+        place |= {"date": "2019-12-01T20:00:00-05:00", "endsAt": "2019-12-03"}
+
+
 ALWAYS: list[tuple[Invariant, str, str, Break]] = [
     (Invariant.SEATS_ADD_UP, "oversold", SECTION, shrink),
     (Invariant.SEATS_ADD_UP, "oversold", SECTION, two_in_one_seat),
@@ -523,6 +529,13 @@ ALWAYS: list[tuple[Invariant, str, str, Break]] = [
     (Invariant.SEATS_ADD_UP, "section-lost", SECTION, lose("concerts/section", SECTION)),
     (Invariant.SEATS_ADD_UP, "unplanned", SECTION, lose("concerts/concert", CONCERT)),
     (Invariant.SEATS_ADD_UP, "quantity-differs", "order-paid", say("order-paid", "SeatsSold", quantity=1)),
+    (Invariant.LEGAL_STEPS, "sold-when-over", "reservation-paid", sell_when_over),
+    (
+        Invariant.LEGAL_STEPS,
+        "cancelled-too-late",
+        "order-returned",
+        say("order-returned", "TicketReserved", cancelUntil="2019-12-01T00:00:00Z"),
+    ),
     (Invariant.ONE_END, "held-twice", "order-paid", repeat("order-paid", "SeatsReserved")),
     (Invariant.ONE_END, "sold-twice", "order-paid", repeat("order-paid", "SeatsSold")),
     (Invariant.ONE_END, "released-twice", "order-declined", repeat("order-declined", "SeatsReleased")),
