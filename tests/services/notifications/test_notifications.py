@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 from tests.fakes import NOON
+from tests.patience import until
 from tests.services.notifications.conftest import CODEC, World
 
 from cludale.adapters.sqlite import SqliteStore
@@ -372,7 +373,7 @@ async def test_a_stop_finishes_what_is_being_sent(world: World) -> None:
     world.mailer.takes_seconds(0.05)
     service = world.notifications(finish_seconds=2)
     await service.handle(delivered(*reachable(world, 1)))
-    await asyncio.sleep(0.02)
+    await until(lambda: bool(world.mailer.tried))
     await service.stop()
     assert (await world.stored())["confirmation-0"].status is Status.SENT
     assert world.mailer.tried == ["confirmation-0"]

@@ -280,8 +280,10 @@ class Notifications:
     async def stop(self) -> None:
         """Begin nothing, finish what is being sent if that is soon; the rest is left to whoever finds it due."""
         self._stopping = True
-        if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=self._finish_seconds)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._finish_seconds
+        while self._tasks and clock() < deadline:  # one that looked for what is due begins another, which sends it
+            await asyncio.wait(list(self._tasks), timeout=deadline - clock())
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
