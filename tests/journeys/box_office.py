@@ -80,6 +80,18 @@ class BoxOffice:
         """Cancel the order, as its buyer if nobody else is said."""
         return self._expect(200, self.http.post(f"/orders/{order['id']}/cancel", headers=by or self.buyer(order)))
 
+    def pay_again(self, order: Json, method: str, *, key: str | None = None) -> httpx.Response:
+        """The buyer pays in another way."""
+        headers = self.buyer(order) | ({} if key is None else {"idempotency-key": key})
+        return self.http.post(f"/orders/{order['id']}/payment", json={"paymentMethod": method}, headers=headers)
+
+    def shows(self, order: Json, status: str) -> Json:
+        """The order once it shows its payment so."""
+        return self.until(
+            lambda: self.look(order, wait=2),
+            lambda seen: seen["payment"] is not None and seen["payment"]["status"] == status,
+        )
+
     def charge(self, order: Json, **more: Any) -> httpx.Response:
         """The organizer charges the order now."""
         return self.http.post("/payments", json={"orderId": order["id"]} | more, headers=self.organizer)

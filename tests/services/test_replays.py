@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.fakes import NOON
 from cludale.kernel.events import Cause, Envelope, Event, envelop
 from cludale.kernel.money import Money
 from cludale.kernel.wire import Codec
-from cludale.ports.records import Key
+from cludale.ports.records import Commit, Key
 from cludale.runtime.replay import CannotFold, Rebuild, Replay
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.concerts import domain as concerts
@@ -29,7 +29,14 @@ from cludale.services.concerts.replay import ConcertsReplay
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS
 from cludale.services.concerts.store import KINDS as CONCERTS_KINDS
 from cludale.services.orders import domain as orders
-from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid, OrderPlaced, TicketReserved
+from cludale.services.orders.events import (
+    CancelReason,
+    OrderCancelled,
+    OrderPaid,
+    OrderPlaced,
+    PaymentRequested,
+    TicketReserved,
+)
 from cludale.services.orders.replay import OrdersReplay
 from cludale.services.orders.store import KINDS as ORDERS_KINDS
 from cludale.services.orders.store import ORDERS
@@ -112,8 +119,10 @@ _MONEY: dict[str, Any] = {
 }
 
 
-def failed(round_: int) -> PaymentFailed:
-    return PaymentFailed(**_MONEY, round=round_, attempts=1, reason=FailureReason.DECLINED, returned=False)
+def failed(round_: int, *, retry_until: datetime | None = None) -> PaymentFailed:
+    return PaymentFailed(
+        **_MONEY, round=round_, attempts=1, reason=FailureReason.DECLINED, returned=False, retry_until=retry_until
+    )
 
 
 def completed(round_: int) -> PaymentCompleted:
@@ -178,6 +187,35 @@ async def test_an_order_ends_alike_in_whatever_order_it_is_logged(
         store = await rebuilt(OrdersReplay(), logged, page)
         order = (await ORDERS.one(store, "order-1")).state
         assert (order.status, order.reason) == (status, reason), [type(each).__name__ for each in logged]
+
+
+@pytest.mark.parametrize("page", [1, 10])
+async def test_an_order_shows_its_payment_alike_in_whatever_order_it_is_logged(page: int) -> None:
+    request = PaymentRequested(order_id="order-1", concert_id="c1", round=2, payment_method="card-ok")
+    for logged in permutations([PLACED, RESERVED, failed(1, retry_until=EXPIRES), request, completed(2)]):
+        store = await rebuilt(OrdersReplay(), logged, page)
+        order = (await ORDERS.one(store, "order-1")).state
+        assert order.payment == orders.OrderPayment(status=orders.PaymentStatus.COMPLETED, at=NOON, attempts=1, round=2)
+
+
+async def test_an_order_that_is_older_than_what_it_shows_of_its_payment_is_as_its_log() -> None:
+    rebuild = Rebuild(
+        Listed([PLACED, RESERVED, PAID, completed(1)], 10), [OrdersReplay()], MemoryStore(Disk(KINDS, CODEC))
+    )
+    await rebuild.run()
+    live = await rebuilt(OrdersReplay(), [PLACED, RESERVED, PAID], 10)
+    known = await ORDERS.one(live, "order-1")
+    older = ORDERS.put(msgspec.structs.replace(known.state, payment=None), known.version)
+    await live.commit([Commit("order-1", (older,))])
+    assert await rebuild.compare(live, settle_rounds=1, settle_seconds=0) == []
+
+
+async def test_an_order_that_shows_another_payment_than_its_log_tells_is_found() -> None:
+    rebuild = Rebuild(Listed([PLACED, RESERVED, completed(1)], 10), [OrdersReplay()], MemoryStore(Disk(KINDS, CODEC)))
+    await rebuild.run()
+    live = await rebuilt(OrdersReplay(), [PLACED, RESERVED, failed(1, retry_until=EXPIRES)], 10)
+    (difference,) = await rebuild.compare(live, settle_rounds=1, settle_seconds=0)
+    assert difference.field == "payment"
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def _(stack: ExitStack) -> None:
     def wrong(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
         reservation = seating.reservations.get(sale.reservation_id)
         if reservation is not None and reservation.status is concerts_domain.Status.HELD:
-            return concerts_domain._decided(seating, concerts_domain._sold(reservation, sale.order_id))
+            return concerts_domain._decided(seating, concerts_domain._sold(reservation, sale))
         return right(seating, sale, now)
 
     swap(stack, concerts_domain, "_sell", wrong)
@@ -422,14 +422,22 @@ def _(stack: ExitStack) -> None:
             return Decision(order)
         return orders_domain._cancelled(order, reason)
 
+    right = orders_domain.unpaid
+
+    def unpaid(order: Order, payment: Any, *, reason: CancelReason, retry_until: datetime | None) -> Decision[Order]:
+        if order.status is orders_domain.Status.PAID:
+            return wrong(order, reason)
+        return right(order, payment, reason=reason, retry_until=retry_until)
+
     swap(stack, orders_domain, "fail", wrong)
+    swap(stack, orders_domain, "unpaid", unpaid)
 
 
 @bug("orders: a cancellation that met a conflict is answered as done")
 def _(stack: ExitStack) -> None:
-    async def wrong(self: Any, order_id: str, decide: Any, cause: Cause) -> Order:
+    async def wrong(self: Any, order_id: str, decide: Any, cause: Cause, keep: Any = None) -> Order:
         known = await ORDERS.one(self._records, order_id)
-        decision = decide(known.state)
+        decision = decide(known.state, self._clock.now())
         if decision.state is not known.state:
             events = self._stamp.all(decision.events, cause, self._clock.now())
             await self._records.commit((Commit(order_id, (ORDERS.put(decision.state, known.version),), events),))
@@ -485,13 +493,74 @@ def _(stack: ExitStack) -> None:
     swap(stack, orders_api, "keyed_id", lambda key, _: keyed_id(key, b"the same"))
     reserve = orders_domain.reserve
 
-    def unchecked(order: Order, held: SeatsHeld) -> Decision[Order]:
+    def unchecked(order: Order, held: SeatsHeld, **kwargs: Any) -> Decision[Order]:
         as_held = msgspec.structs.replace(order, quantity=held.quantity, section=held.section)
-        decision = reserve(as_held, held)
+        decision = reserve(as_held, held, **kwargs)
         return Decision(msgspec.structs.replace(decision.state, quantity=order.quantity), decision.events)
 
     swap(stack, orders_domain, "reserve", unchecked)
     swap(stack, concerts_domain, "check_same_wish", lambda *_, **__: None)
+
+
+@bug("orders: what is told of an earlier round undoes what is known of a later one", theme="changes of mind")
+def _(stack: ExitStack) -> None:
+    def wrong(order: Order, payment: Any) -> Order:
+        if order.payment is None or payment == order.payment:
+            return order
+        return msgspec.structs.replace(order, payment=payment, due_at=None)
+
+    swap(stack, orders_domain, "learn", wrong)
+
+
+@bug("orders: money alone makes an order Paid")
+def _(stack: ExitStack) -> None:
+    right = orders_domain.learn
+
+    def wrong(order: Order, payment: Any) -> Order:
+        after = right(order, payment)
+        if after.status is orders_domain.Status.RESERVED and payment.status is orders_domain.PaymentStatus.COMPLETED:
+            return msgspec.structs.replace(after, status=orders_domain.Status.PAID)
+        return after
+
+    swap(stack, orders_domain, "learn", wrong)
+
+
+@bug("orders: an order that nobody paid keeps its place when its hold has ended")
+def _(stack: ExitStack) -> None:
+    swap(stack, orders_domain, "hold_ended", lambda order, **_: Decision(order))
+
+
+@bug("orders: the end of the hold ends an order whose charge is open", theme="changes of mind")
+def _(stack: ExitStack) -> None:
+    right = orders_domain.learn
+
+    def wrong(order: Order, payment: Any) -> Order:
+        after = right(order, payment)
+        return after if after is order else msgspec.structs.replace(after, due_at=order.due_at)
+
+    swap(stack, orders_domain, "learn", wrong)
+    swap(stack, orders_domain, "_UNPAID", dict.fromkeys(orders_domain.PaymentStatus, CancelReason.DECLINED))
+
+
+@bug("orders: another way to pay is taken though the hold has ended", theme="changes of mind")
+def _(stack: ExitStack) -> None:
+    right = orders_domain.pay_again
+
+    def wrong(order: Order, *, method: str, now: datetime) -> Decision[Order]:
+        return right(order, method=method, now=min(now, order.created_at))
+
+    swap(stack, orders_domain, "pay_again", wrong)
+
+
+@bug("payments: another way to pay begins a round each time that it is told of", theme="changes of mind")
+def _(stack: ExitStack) -> None:
+    right = payments_domain.requested
+
+    def wrong(payment: Payment, request: Any, **kwargs: Any) -> Payment:
+        return right(payment, msgspec.structs.replace(request, round=payment.round + 1), **kwargs)
+
+    swap(stack, payments_domain, "requested", wrong)
+    _forget_handled(stack, aggregates)
 
 
 @bug("orders: what waits for its seats is forgotten")
@@ -604,7 +673,7 @@ def _(stack: ExitStack) -> None:
     def wrong(payment: Payment, outcome: Any, detail: Any, **kwargs: Any) -> Decision[Payment]:
         decision = right(payment, outcome, detail, **kwargs)
         if decision.state.closing is FailureReason.GAVE_UP:
-            return payments_domain._failed(decision.state, FailureReason.GAVE_UP, returned=False)
+            return payments_domain._failed(decision.state, FailureReason.GAVE_UP, returned=False, now=kwargs["now"])
         return decision
 
     swap(stack, payments_domain, "attempted", wrong)

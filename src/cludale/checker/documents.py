@@ -106,6 +106,15 @@ class Reservation(_Document, frozen=True, tag="reservation"):
     closed: bool = False
 
 
+class OrderPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """What an order says of its money."""
+
+    status: str
+    at: datetime
+    attempts: int = 0
+    round: int = 1
+
+
 class Order(_Document, frozen=True, tag="order"):
     """An order."""
 
@@ -120,6 +129,8 @@ class Order(_Document, frozen=True, tag="order"):
     total: Money | None = None
     expires_at: datetime | None = None
     reason: str | None = None
+    payment: OrderPayment | None = None
+    """None: it can't be paid yet, or was reserved before orders said this."""
     tries: int = 0
 
 
@@ -235,6 +246,8 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     amount: Money | None = None
     round: int | None = None
     payment_round: int | None = None
+    attempts: int | None = None
+    retry_until: datetime | None = None
     returned: bool | None = None
     kind: str | None = None
     payment_method: str | None = None

@@ -35,8 +35,8 @@ ENDS: Final = frozenset({"Paid", "Cancelled"})
 ORDER_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
     None: frozenset({"Pending", "Reserved"}),  # Reserved: placed and reserved at once
     "Pending": frozenset({"Pending", "Reserved", "Cancelled"}),
-    "Reserved": frozenset({"Paid", "Cancelled"}),
-    "Paid": frozenset({"Cancelled"}),
+    "Reserved": frozenset({"Reserved", "Paid", "Cancelled"}),  # an order is written, too, when its payment changes
+    "Paid": frozenset({"Paid", "Cancelled"}),
     "Cancelled": frozenset({"Paid", "Cancelled"}),  # unless somebody wished it; a wish closes one that failed
 }
 RESERVATION_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
@@ -131,9 +131,12 @@ class OrderTold(NamedTuple):
         """When its first hold ends."""
         return self.reserved.event.data.expires_at if self.reserved is not None else None
 
-    def commits(self, tries: int) -> int:
-        """The version of an order that asked `tries` times in vain for its seats."""
-        later = sum(each is not None for each in (self.paid, self.failed, self.wished))
+    def commits(self, tries: int, requests: int) -> int:
+        """The least version of an order that asked `tries` times in vain for its seats.
+
+        What it hears of its payment it may write down with these steps, or each by itself.
+        """
+        later = sum(each is not None for each in (self.paid, self.failed, self.wished)) + requests
         if not tries:
             return 1 + later  # placed and reserved at once
         return tries + later + (self.reserved is not None)
@@ -209,6 +212,8 @@ class Told(NamedTuple):
     """By kind."""
     refusals: tuple[Fact, ...]
     """Sales refused: money came and there were no seats."""
+    requests: Mapping[int, Fact]
+    """By round: the buyer paid in another way."""
     wrong: tuple[Wrong, ...]
 
 
@@ -219,6 +224,7 @@ _ROUND_SLOT: Final = {"PaymentCompleted": "completed", "PaymentFailed": "failed"
 _TWICE: Final = {
     "OrderPlaced": (Invariant.LEGAL_STEPS, "placed-twice"),
     "TicketReserved": (Invariant.LEGAL_STEPS, "reserved-twice"),
+    "PaymentRequested": (Invariant.LEGAL_STEPS, "requested-twice"),
     "OrderPaid": (Invariant.LEGAL_STEPS, "paid-twice"),
     "OrderCancelled": (Invariant.LEGAL_STEPS, "cancelled-twice"),
     "SeatsReserved": (Invariant.ONE_END, "held-twice"),
@@ -237,6 +243,7 @@ def fold(facts: Iterable[Fact]) -> Told:
     payments: dict[str, dict[str, dict[int, Fact]]] = {}
     notifications: dict[str, list[Fact]] = {}
     refusals: list[Fact] = []
+    requests: dict[int, Fact] = {}
     wrong: list[Wrong] = []
 
     def settle(slots: dict[str, Fact], slot: str, fact: Fact) -> None:
@@ -256,6 +263,10 @@ def fold(facts: Iterable[Fact]) -> Told:
             settle(seats.setdefault(key, {}), _SEATS_SLOT[kind], fact)
         elif kind == "SaleRefused":
             refusals.append(fact)
+        elif kind == "PaymentRequested":
+            before = requests.setdefault(data.round or 0, fact)
+            if before is not fact:
+                wrong.append(_twice(before, fact))
         elif kind in _ROUND_SLOT:
             slot = payments.setdefault(data.payment_id or "", {}).setdefault(_ROUND_SLOT[kind], {})
             before = slot.setdefault(data.round or 0, fact)
@@ -271,6 +282,7 @@ def fold(facts: Iterable[Fact]) -> Told:
         {id: PaymentTold(**slots) for id, slots in payments.items()},
         {kind: tuple(sent) for kind, sent in notifications.items()},
         tuple(refusals),
+        requests,
         (),
     )
     return told._replace(wrong=(*wrong, *_impossible(told)))
@@ -363,6 +375,23 @@ def _impossible_payment(told: PaymentTold) -> Iterator[Wrong]:
 
 
 def _impossible_together(told: Told) -> Iterator[Wrong]:
+    failed = {round: fact for payment in told.payments.values() for round, fact in payment.failed.items()}
+    for round, request in told.requests.items():
+        before = failed.get(round - 1)
+        if before is None or before.event.data.retry_until is None:
+            yield Wrong(
+                Invariant.ONE_CAPTURE,
+                "requested-untold",
+                f"round {round} was asked for, and round {round - 1} did not fail so that another could follow",
+                (request,),
+            )
+        elif request.event.time >= before.event.data.retry_until:
+            yield Wrong(
+                Invariant.ONE_CAPTURE,
+                "requested-too-late",
+                f"round {round} was asked for after its seats were given back",
+                (before, request),
+            )
     sold = [each for each in told.reservations.values() if each.sold is not None]
     if len(sold) > 1:
         facts = tuple(fact for each in sold for fact in each.facts)

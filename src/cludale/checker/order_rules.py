@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from cludale.checker.documents import DeadLetter, Fact, LedgerLine, Money, Notification, Order, Payment, Reservation
+from cludale.checker.documents import (
+    DeadLetter,
+    Fact,
+    LedgerLine,
+    Money,
+    Notification,
+    Order,
+    OrderPayment,
+    Payment,
+    Reservation,
+)
 from cludale.checker.findings import Invariant, Violation, in_story_order
 from cludale.checker.lifecycle import ENDS, WISHES, PaymentTold, ReservationTold, Seats, Told
 from cludale.checker.observations import Claim
@@ -219,13 +229,55 @@ class _Check:
             wanted["paymentMethod"] = told.reserved.event.data.payment_method
             found["paymentMethod"] = order.payment_method
         yield from self._differing("order", wanted, found, there)
-        if order.version and order.version != told.commits(order.tries):
+        least = told.commits(order.tries, len(self.told.requests))
+        heard = sum(len(payment.facts) for payment in self.told.payments.values())
+        if order.version and not least <= order.version <= least + heard:
             yield self.broken(
                 Invariant.LEGAL_STEPS,
                 "version-gap",
-                f"the order is at version {order.version}, and its events make {told.commits(order.tries)} commits",
+                f"the order is at version {order.version}, and its events make {least} to {least + heard} commits",
                 *there,
             )
+        if order.payment is not None:
+            yield from self._order_payment_as_told(order, order.payment)
+
+    def _order_payment_as_told(self, order: Order, shown: OrderPayment) -> Iterator[Violation]:
+        """What an order shows of its money was said by payments, or asked for by its buyer."""
+        said = self._said_of_money(shown.round).get(shown.status)
+        if said is None:
+            yield self.broken(
+                Invariant.LOG_GIVES_STORES,
+                "order-payment-untold",
+                f"it shows its payment {shown.status} in round {shown.round}, and no event tells of that",
+            )
+        elif (shown.at, shown.attempts) != (said.event.time, said.event.data.attempts or 0):
+            yield self.broken(
+                Invariant.LOG_GIVES_STORES,
+                "order-payment-differs",
+                f"it shows its payment {shown.status} at {_shown(shown.at)} after {shown.attempts} attempts, "
+                f"{said.event.type} says {_shown(said.event.time)} and {said.event.data.attempts or 0}",
+                said,
+            )
+        if order.status == "Paid" and shown.status != "Completed":
+            yield self.broken(
+                Invariant.PAID_MEANS_SOLD, "paid-without-payment", f"it is Paid, and shows its payment {shown.status}"
+            )
+
+    def _said_of_money(self, round: int) -> dict[str, Fact]:
+        """What was said of this round, by the status that an order shows for it."""
+        said: dict[str, Fact] = {}
+        begun = self.told.order.reserved if round == 1 else self.told.requests.get(round)
+        if begun is not None:
+            said["Pending"] = begun
+        for payment in self.told.payments.values():
+            if round in payment.completed:
+                said["Completed"] = payment.completed[round]
+            if round in payment.failed:
+                fact = payment.failed[round]
+                said["Declined" if fact.event.data.reason == "payment-declined" else "Failed"] = fact
+            if round in payment.refunded:
+                said["Refunded"] = payment.refunded[round]
+        return said
 
     def _differing(
         self, what: str, wanted: Mapping[str, object], found: Mapping[str, object], evidence: Sequence[Fact]
@@ -638,7 +690,27 @@ class _Check:
             yield self.broken(Invariant.SETTLES, "stuck", f"it is {order.status} still{excuse}")
         yield from self._seats_once_quiet(excuse)
         yield from self._money_once_quiet(excuse)
+        yield from self._payment_once_quiet(excuse)
         yield from self._told_once_quiet(excuse)
+
+    def _payment_once_quiet(self, excuse: str) -> Iterator[Violation]:
+        order = self.case.order
+        if order is None or order.payment is None:
+            return
+        shown = (order.payment.status, order.payment.round)
+        for told in self.told.payments.values():
+            if told.end is None:
+                continue
+            status, round = told.end
+            if status == "Failed" and told.failed[round].event.data.reason == "payment-declined":
+                status = "Declined"
+            if shown != (status, round):
+                yield self.broken(
+                    Invariant.SETTLES,
+                    "order-payment-stale",
+                    f"it shows its payment {shown[0]} in round {shown[1]}, and it is {status} in round {round}{excuse}",
+                    *told.facts,
+                )
 
     def _seats_once_quiet(self, excuse: str) -> Iterator[Violation]:
         order = self.case.order
@@ -722,6 +794,7 @@ def _may_be_incomplete(rule: str) -> bool:
         "rounds-have-gaps",
         "refund-of-nothing",
         "sold-unpaid",
+        "requested-untold",
         "paid-without-sale",
         "refunded-unasked",
         "sold-and-released",

@@ -383,9 +383,8 @@ def _illegal_step(before: Any | None, after: Any) -> list[Violation]:
         found.append(_broken(Invariant.LEGAL_STEPS, "illegal-step", f"{name} {after.id}", detail))
     if before is None:
         return found
-    if isinstance(after, Order) and before.status == "Cancelled" and before.reason in WISHES:
-        detail = f"it was {before.reason}, and was changed to {after.status}"
-        found.append(_broken(Invariant.ONE_WINNER, "revived", f"order {after.id}", detail))
+    if isinstance(after, Order):
+        found += _illegal_change(before, after)
     if isinstance(after, Payment) and after.round != before.round + (known == "Failed" and after.status == "Pending"):
         detail = f"it went from round {before.round} ({known}) to round {after.round} ({after.status})"
         found.append(_broken(Invariant.LEGAL_STEPS, "illegal-round", f"payment {after.id}", detail))
@@ -396,6 +395,24 @@ def _illegal_step(before: Any | None, after: Any) -> list[Violation]:
     return found
 
 
+def _illegal_change(before: Order, after: Order) -> list[Violation]:
+    """What a write may not do to an order whose status may stay as it is."""
+    ends = (before.status, before.reason), (after.status, after.reason)
+    if before.status == "Cancelled" and before.reason in WISHES and ends[0] != ends[1]:
+        detail = f"it was {before.reason}, and was changed to {after.status}"
+        return [_broken(Invariant.ONE_WINNER, "revived", f"order {after.id}", detail)]
+    if after.status != "Pending" and ends[0] == ends[1] and before.payment == after.payment:
+        detail = f"it was written again as it was, {after.status}"
+        return [_broken(Invariant.LEGAL_STEPS, "written-for-nothing", f"order {after.id}", detail)]
+    known = (0, 0) if before.payment is None else (before.payment.round, _STAGE[before.payment.status])
+    shown = (0, 0) if after.payment is None else (after.payment.round, _STAGE[after.payment.status])
+    if shown < known:
+        detail = f"its payment went back from {before.payment} to {after.payment}"
+        return [_broken(Invariant.LEGAL_STEPS, "payment-went-back", f"order {after.id}", detail)]
+    return []
+
+
+_STAGE: Mapping[str, int] = {"Pending": 1, "Completed": 2, "Declined": 2, "Failed": 2, "Refunded": 3}
 _STEPS: Mapping[type[Any], Mapping[str | None, frozenset[str]]] = {
     Order: ORDER_STEPS,
     Reservation: RESERVATION_STEPS,

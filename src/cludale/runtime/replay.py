@@ -28,7 +28,10 @@ class Table(NamedTuple, Generic[S]):
     """Write the state over this version (0: none yet)."""
     partition: Callable[[S], str]
     comparable: Callable[[S], Mapping[str, object] | None]
-    """The fields that events tell of, by name: no personal data, no bookkeeping. None: no event tells of this one."""
+    """The fields that events tell of, by name: no personal data, no bookkeeping. None: no event tells of this one.
+
+    A field that one side leaves out is not compared: a record may be older than it.
+    """
 
 
 class Ref(NamedTuple):
@@ -304,9 +307,9 @@ async def _compare_table(service: str, table: Table[Any], live: Records, rebuilt
             if theirs is None:
                 yield Difference(service, name, key.id, None, mine, None)
                 continue
-            for field in mine.keys() | theirs.keys():
-                if mine.get(field) != theirs.get(field):
-                    yield Difference(service, name, key.id, field, mine.get(field), theirs.get(field))
+            for field in mine.keys() & theirs.keys():
+                if mine[field] != theirs[field]:
+                    yield Difference(service, name, key.id, field, mine[field], theirs[field])
     async for page in _pages(rebuilt, table):
         known = await live.get(table.kind, [key for key, _ in page])
         for key, mine in page:

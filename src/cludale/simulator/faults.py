@@ -87,6 +87,8 @@ class Fault(StrEnum):
     CANCELLED_BY_ORGANIZER = "organizer: cancels"
     PAID_AGAIN = "organizer: charges again after a failure"
     PAID_AT_ONCE = "organizer: charges while a charge is under way"
+    PAID_IN_ANOTHER_WAY = "buyer: pays in another way after a failure"
+    PAID_AT_EXPIRY = "buyer: pays in another way when the hold ends"
     RESERVED_WITHOUT_ORDER = "organizer: holds seats without an order"
     REDELIVERED = "organizer: delivers events from the audit log again"
 

@@ -19,7 +19,7 @@ from cludale.ports.records import StoreUnavailable
 from cludale.services.concerts import api as concerts_api
 from cludale.services.concerts.api import Reserve, ScheduleConcert
 from cludale.services.orders import api as orders_api
-from cludale.services.orders.api import PlaceOrder
+from cludale.services.orders.api import PayAgain, PlaceOrder
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import CancelReason
 from cludale.services.payments import api as payments_api
@@ -116,6 +116,18 @@ class Door:
             return _order_answer(await process.orders.cancel(order_id, reason, Cause()))
 
         return await self._ask(who, "orders", "POST", f"/orders/{order_id}/cancel", b"", None, act)
+
+    async def pay_again(self, who: str, order_id: str, wish: PayAgain, key: str | None) -> Told:
+        """POST /orders/{id}/payment."""
+        return await self._ask(
+            who,
+            "orders",
+            "POST",
+            f"/orders/{order_id}/payment",
+            _encode(wish),
+            key,
+            lambda p: p.orders_api.pay_again(order_id, wish, key, None),
+        )
 
     async def charge(self, who: str, wish: ChargeOrder, key: str | None) -> Told:
         """POST /payments."""
@@ -346,6 +358,11 @@ class People:
                 self._soon(lambda: self._charge(order_id), after=chaos.some(1.0))
         if event.type == "PaymentFailed" and chaos.strikes(Fault.PAID_AGAIN, "organizer", order_id):
             self._soon(lambda: self._charge(order_id), after=chaos.some(2.0))
+        if event.type == "PaymentFailed" and chaos.strikes(Fault.PAID_IN_ANOTHER_WAY, "buyer", order_id):
+            self._soon(lambda: self._pay_again(order_id), after=chaos.some(2.0))
+        if event.type == "PaymentFailed" and chaos.strikes(Fault.PAID_AT_EXPIRY, "buyer", order_id):
+            left = (event.data.retry_until or event.time) - event.time
+            self._soon(lambda: self._pay_again(order_id), after=left.total_seconds() + chaos.between(-0.3, 0.1))
         if event.type in _WORST and chaos.strikes(Fault.CANCELLED_BY_ORGANIZER, "organizer", order_id):
             self._soon(lambda: self._cancel("organizer", order_id, CancelReason.ORGANIZER), after=chaos.some(3.0))
 
@@ -359,6 +376,21 @@ class People:
             self.begin(doing())
 
         asyncio.get_running_loop().call_later(wait, begin, context=OUTSIDE_CONTEXT)
+
+    async def _pay_again(self, order_id: str) -> None:
+        chaos = self._chaos
+        self._charges += 1
+        key = f"pay-{self._charges}" if chaos.choices.random() < 0.7 else None
+        wish = PayAgain(payment_method="card-ok" if chaos.choices.random() < 0.7 else "card-declined")
+        for attempt in range(4):
+            told = await self._door.pay_again("buyer", order_id, wish, key)
+            if told.status == 202 or (
+                told.is_final and b"charge-open" not in (told.answer.body if told.answer else b"")
+            ):
+                return
+            if key is not None and told.is_final:
+                key = f"{key}-{attempt}"
+            await asyncio.sleep(chaos.some(0.5 * 2**attempt))
 
     async def _charge(self, order_id: str) -> None:
         self._charges += 1

@@ -78,6 +78,8 @@ RATES: Mapping[Fault, float] = {
     Fault.CANCELLED_BY_ORGANIZER: 0.02,
     Fault.PAID_AGAIN: 0.3,
     Fault.PAID_AT_ONCE: 0.08,
+    Fault.PAID_IN_ANOTHER_WAY: 0.4,
+    Fault.PAID_AT_EXPIRY: 0.1,
     Fault.RESERVED_WITHOUT_ORDER: 0.5,
     # These strike by the clock; the rate is how many of each there are in a fault phase, on average.
     Fault.STORE_OUTAGE: 0.5,

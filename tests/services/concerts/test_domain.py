@@ -238,7 +238,8 @@ class TestExpiry:
 
 class TestSelling:
     def test_held_seats_are_sold(self) -> None:
-        decision = decide(after((hold("a", 4), 0)), sell("a"), at(599.9))
+        money = Sell("reservation-a", "order-a", 1, payment_attempts=3, paid_at=at(599))
+        decision = decide(after((hold("a", 4), 0)), money, at(599.9))
         assert decision.events == (
             SeatsSold(
                 reservation_id="reservation-a",
@@ -246,6 +247,9 @@ class TestSelling:
                 section="stalls",
                 quantity=4,
                 order_id="order-a",
+                payment_round=1,
+                payment_attempts=3,
+                paid_at=at(599),
             ),
         )
         assert counts(decision.state.section, 9999) == (6, 0, 4)

@@ -21,7 +21,7 @@ WISHES = [CancelReason.BUYER, CancelReason.ORGANIZER]
 FAILURES = [reason for reason in CancelReason if reason not in WISHES]
 
 PENDING = domain.place(WISH, order_id="order-1", now=NOON).state
-RESERVED = domain.reserve(PENDING, HELD).state
+RESERVED = domain.reserve(PENDING, HELD, now=NOON).state
 PAID = domain.pay(RESERVED, reservation_id="reservation-1").state
 IN_STATE = {
     Status.PENDING: PENDING,
@@ -45,7 +45,7 @@ def test_a_placed_order_waits_for_its_seats() -> None:
 def test_no_address_is_in_any_event() -> None:
     wish = Wish(concert_id="c", user_id="u", quantity=2, email="secret@example.org", phone="+49 30 123456")
     placed = domain.place(wish, order_id="order-1", now=NOON)
-    reserved = domain.reserve(placed.state, HELD)
+    reserved = domain.reserve(placed.state, HELD, now=NOON)
     paid = domain.pay(reserved.state, reservation_id="reservation-1")
     off = domain.cancel(paid.state, CancelReason.BUYER)
     told = repr([*placed.events, *reserved.events, *paid.events, *off.events])
@@ -55,7 +55,7 @@ def test_no_address_is_in_any_event() -> None:
 
 
 def test_a_reserved_order_can_be_paid_for_as_long_as_its_seats_are_held() -> None:
-    decision = domain.reserve(PENDING, HELD)
+    decision = domain.reserve(PENDING, HELD, now=NOON)
     order = decision.state
     assert (order.status, order.section, order.reservation_id) == (Status.RESERVED, "stalls", "reservation-1")
     assert order.total == Money(9000, "EUR")
@@ -79,7 +79,7 @@ def test_an_order_that_was_put_off_asks_again_later_until_it_has_its_seats() -> 
     later = NOON + timedelta(seconds=1)
     put_off = domain.put_off(PENDING, until=later, traceparent="00-a-b-01")
     assert (put_off.due_at, put_off.tries, put_off.traceparent) == (later, 1, "00-a-b-01")
-    for ended in (domain.reserve(put_off, HELD), domain.fail(put_off, CancelReason.UNREACHABLE)):
+    for ended in (domain.reserve(put_off, HELD, now=NOON), domain.fail(put_off, CancelReason.UNREACHABLE)):
         assert (ended.state.due_at, ended.state.traceparent) == (None, None)
 
 
@@ -191,7 +191,7 @@ def test_an_order_takes_no_seats_that_were_held_for_another_wish(quantity: int, 
     wish = Wish(concert_id="concert-1", user_id="user-1", quantity=quantity, section=section)
     order = domain.place(wish, order_id="order-1", now=NOON).state
     with pytest.raises(HeldOtherwise):
-        domain.reserve(order, HELD)
+        domain.reserve(order, HELD, now=NOON)
 
 
 class TestCancellingInTime:

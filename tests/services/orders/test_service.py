@@ -1,8 +1,10 @@
 """Orders at work over the real store: placed, finished in the background, paid, cancelled; each once."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import permutations
 
+import msgspec
 import pytest
 from tests.events import delivered, published, told
 from tests.fakes import NOON, CountingIds, ManualClock
@@ -33,10 +35,19 @@ from cludale.ports.seats import (
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.idempotency import AnsweredBefore
 from cludale.services.concerts.events import SaleRefused, SeatsSold
-from cludale.services.orders.domain import Order, Status, Wish
+from cludale.services.orders.domain import (
+    AlreadyPaid,
+    ChargeOpen,
+    NotReserved,
+    Order,
+    OrderPayment,
+    PaymentStatus,
+    Status,
+    Wish,
+)
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.service import Orders
-from cludale.services.payments.events import FailureReason, PaymentFailed
+from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
 
 PRICE = Money(4500, "EUR")
 EXPIRES = NOON + timedelta(seconds=600)
@@ -82,15 +93,26 @@ async def place(orders: Orders, wish: Wish = WISH) -> Order:
     return await orders.place(wish, cause=REQUEST)
 
 
-def sold(order: Order, *, event: str = "sold-1", reservation: str | None = None) -> Delivery:
+def sold(
+    order: Order, *, event: str = "sold-1", reservation: str | None = None, money: Delivery | None = None
+) -> Delivery:
     fact = SeatsSold(
         reservation_id=reservation or order.reservation_id or "reservation-?",
         concert_id="concert-1",
         section="stalls",
         quantity=2,
         order_id=order.id,
+        payment_round=money.event.data.round if money else 0,
+        payment_attempts=money.event.data.attempts if money else 0,
+        paid_at=money.event.time if money else None,
     )
     return delivered(fact, event)
+
+
+def for_itself(order: Order, delivery: Delivery) -> Delivery:
+    """The same event of another order: it has an id of its own."""
+    event = msgspec.structs.replace(delivery.event, id=f"{delivery.event.id}-{order.id}")
+    return msgspec.structs.replace(delivery, event=event)
 
 
 def unsold(order: Order, *, event: str = "refused-1") -> Delivery:
@@ -105,16 +127,55 @@ def unsold(order: Order, *, event: str = "refused-1") -> Delivery:
     return delivered(fact, event)
 
 
-def unpaid(order: Order, reason: FailureReason = FailureReason.DECLINED, *, event: str = "failed-1") -> Delivery:
+def paid(order: Order, *, round: int = 1, attempts: int = 1) -> Delivery:
+    fact = PaymentCompleted(
+        payment_id="payment-1",
+        order_id=order.id,
+        concert_id="concert-1",
+        reservation_id=order.reservation_id or "",
+        section="stalls",
+        quantity=2,
+        amount=PRICE.times(2),
+        round=round,
+        attempts=attempts,
+    )
+    return delivered(fact, f"completed-{round}", at=NOON + timedelta(seconds=round))
+
+
+def refunded(order: Order, *, round: int = 1) -> Delivery:
+    fact = PaymentRefunded(
+        payment_id="payment-1",
+        order_id=order.id,
+        concert_id="concert-1",
+        amount=PRICE.times(2),
+        round=round,
+        attempts=1,
+    )
+    return delivered(fact, f"refunded-{round}", at=NOON + timedelta(seconds=10 * round))
+
+
+def declined(order: Order, *, round: int = 1) -> Delivery:
+    return unpaid(order, event=f"failed-{round}", round=round, retry_until=EXPIRES)
+
+
+def unpaid(
+    order: Order,
+    reason: FailureReason = FailureReason.DECLINED,
+    *,
+    event: str = "failed-1",
+    round: int = 1,
+    retry_until: datetime | None = None,
+) -> Delivery:
     fact = PaymentFailed(
         payment_id="payment-1",
         order_id=order.id,
         concert_id="concert-1",
         amount=PRICE.times(2),
-        round=1,
+        round=round,
         attempts=1,
         reason=reason,
         returned=False,
+        retry_until=retry_until,
     )
     return delivered(fact, event)
 
@@ -321,6 +382,178 @@ class TestPaying:
         order = await place(orders)
         assert await orders.handle([unpaid(order), sold(order)]) == [SUCCESS, SUCCESS]
         assert (await orders.order(order.id)).status is Status.PAID
+
+
+class TestShowingThePayment:
+    async def test_a_charge_that_is_open_is_pending(self, orders: Orders) -> None:
+        order = await place(orders)
+        assert order.payment == OrderPayment(status=PaymentStatus.PENDING, at=NOON)
+
+    async def test_the_money_is_shown_as_soon_as_it_is_there_and_does_not_make_the_order_paid(
+        self, orders: Orders, store: SqliteStore
+    ) -> None:
+        order = await place(orders)
+        assert await orders.handle([paid(order, attempts=3)]) == [SUCCESS]
+        seen = await orders.order(order.id)
+        assert seen.status is Status.RESERVED
+        at = NOON + timedelta(seconds=1)
+        assert seen.payment == OrderPayment(status=PaymentStatus.COMPLETED, at=at, attempts=3)
+        assert "OrderPaid" not in await told(store)
+
+    async def test_a_sale_that_comes_first_says_how_it_was_paid_and_the_payment_then_costs_no_commit(
+        self, orders: Orders, store: SqliteStore
+    ) -> None:
+        order = await place(orders)
+        money = paid(order, attempts=3)
+        await orders.handle([sold(order, money=money)])
+        first = await orders.order(order.id)
+        assert (first.status, first.payment) == (
+            Status.PAID,
+            OrderPayment(status=PaymentStatus.COMPLETED, at=money.event.time, attempts=3),
+        )
+        kind = Kind("orders", "order", ("concertId", "status", "dueAt"))
+        before = (await store.get(kind, [Key(order.id, order.id)]))[order.id]
+        assert await orders.handle([money]) == [SUCCESS]
+        assert (await store.get(kind, [Key(order.id, order.id)]))[order.id] == before
+
+    @pytest.mark.parametrize("at_once", [True, False])
+    async def test_the_facts_of_two_rounds_and_a_refund_come_to_the_same_in_any_order_and_twice(
+        self, orders: Orders, at_once: bool
+    ) -> None:
+        seen: set[object] = set()
+        for arrival in permutations(range(5)):
+            order = await place(orders)
+            money = paid(order, round=2)
+            late = unpaid(order, event="late")
+            facts = [declined(order), money, sold(order, money=money), late, refunded(order, round=2)]
+            coming = [for_itself(order, facts[i]) for i in arrival for _ in range(2)]
+            for batch in [coming] if at_once else [[each] for each in coming]:
+                assert set(await orders.handle(batch)) == {SUCCESS}
+            after = await orders.order(order.id)
+            seen.add((after.status, after.reason, after.payment, after.due_at))
+        back = OrderPayment(status=PaymentStatus.REFUNDED, at=NOON + timedelta(seconds=20), attempts=1, round=2)
+        assert seen == {(Status.PAID, None, back, None)}
+
+    async def test_a_failure_of_the_first_round_says_nothing_once_the_second_has_the_money(
+        self, orders: Orders
+    ) -> None:
+        order = await place(orders)
+        await orders.handle([paid(order, round=2)])
+        await orders.handle([unpaid(order)])
+        seen = await orders.order(order.id)
+        assert (seen.status, seen.payment and seen.payment.status) == (Status.RESERVED, PaymentStatus.COMPLETED)
+
+    async def test_an_order_reserved_before_orders_knew_of_payments_goes_on_without(
+        self, orders: Orders, store: SqliteStore
+    ) -> None:
+        order = await place(orders)
+        kind = Kind("orders", "order", ("concertId", "status", "dueAt"))
+        old = msgspec.json.encode(msgspec.structs.replace(order, payment=None))
+        await store.commit([Commit(order.id, [Put(kind, order.id, old, 1, ("concert-1", "Reserved", None))])])
+        await orders.handle([paid(order)])
+        await orders.handle([sold(order, money=paid(order))])
+        seen = await orders.order(order.id)
+        assert (seen.status, seen.payment) == (Status.PAID, None)
+
+
+class TestPayingInAnotherWay:
+    async def test_a_declined_order_keeps_its_seats_and_takes_another_way_to_pay(
+        self, orders: Orders, store: SqliteStore
+    ) -> None:
+        order = await place(orders)
+        await orders.handle([declined(order)])
+        seen = await orders.order(order.id)
+        assert (seen.status, seen.payment and seen.payment.status) == (Status.RESERVED, PaymentStatus.DECLINED)
+        again = await orders.pay_again(order.id, method="card-slow", cause=REQUEST)
+        assert again.payment == OrderPayment(status=PaymentStatus.PENDING, at=NOON, round=2)
+        assert (again.status, again.due_at) == (Status.RESERVED, None)
+        *_, asked = await published(store)
+        assert (asked.type, asked.data.round, asked.data.payment_method) == ("PaymentRequested", 2, "card-slow")
+        await orders.handle([declined(order)])
+        assert await orders.order(order.id) == again
+
+    async def test_asked_twice_one_charge_is_begun(self, orders: Orders, store: SqliteStore) -> None:
+        order = await place(orders)
+        await orders.handle([declined(order)])
+        await orders.pay_again(order.id, method="card-ok", cause=REQUEST)
+        with pytest.raises(ChargeOpen):
+            await orders.pay_again(order.id, method="card-ok", cause=REQUEST)
+        assert (await told(store)).count("PaymentRequested") == 1
+
+    async def test_nobody_pays_twice_nor_for_an_order_that_is_off_or_has_no_seats_yet(
+        self, orders: Orders, seats: Seats
+    ) -> None:
+        order = await place(orders)
+        with pytest.raises(ChargeOpen):
+            await orders.pay_again(order.id, method="card-ok", cause=REQUEST)
+        await orders.handle([paid(order)])
+        with pytest.raises(AlreadyPaid):
+            await orders.pay_again(order.id, method="card-ok", cause=REQUEST)
+        await orders.handle([sold(order)])
+        with pytest.raises(AlreadyPaid):
+            await orders.pay_again(order.id, method="card-ok", cause=REQUEST)
+        await orders.cancel(order.id, CancelReason.BUYER, REQUEST)
+        seats.trouble = SeatsUnreachable("no answer")
+        for each in (order, await place(orders)):
+            with pytest.raises(NotReserved):
+                await orders.pay_again(each.id, method="card-ok", cause=REQUEST)
+
+    async def test_once_the_hold_has_ended_it_is_too_late_and_the_order_is_off(
+        self, orders: Orders, store: SqliteStore, clock: ManualClock
+    ) -> None:
+        order = await place(orders)
+        await orders.handle([declined(order)])
+        clock.advance(599)
+        assert await orders.sweep() == 0
+        clock.advance(1)
+        with pytest.raises(HoldEnded):
+            await orders.pay_again(order.id, method="card-ok", cause=REQUEST)
+        clock.advance(0.001)
+        assert await orders.sweep() == 1
+        off = await orders.order(order.id)
+        assert (off.status, off.reason, off.due_at) == (Status.CANCELLED, CancelReason.DECLINED, None)
+        assert (await told(store)).count("OrderCancelled") == 1
+        assert await orders.sweep() == 0
+
+    async def test_the_end_of_the_hold_waits_for_a_charge_that_is_open(
+        self, orders: Orders, clock: ManualClock
+    ) -> None:
+        order = await place(orders)
+        await orders.handle([declined(order)])
+        await orders.pay_again(order.id, method="card-ok", cause=REQUEST)
+        clock.advance(601)
+        assert await orders.sweep() == 0
+        assert (await orders.order(order.id)).status is Status.RESERVED
+
+    async def test_pay_against_the_end_of_the_hold_has_one_winner(
+        self, orders: Orders, store: SqliteStore, clock: ManualClock, records: Meddled
+    ) -> None:
+        order = await place(orders)
+        await orders.handle([declined(order)])
+        clock.advance(599.9)
+
+        async def too_late() -> None:
+            clock.advance(1)
+            await orders.sweep()
+
+        records.meddle = too_late
+        with pytest.raises(NotReserved):
+            await orders.pay_again(order.id, method="card-ok", cause=REQUEST)
+        assert "PaymentRequested" not in await told(store)
+
+    async def test_whoever_waits_for_the_order_is_told_of_the_decline(self, orders: Orders) -> None:
+        order = await place(orders)
+        waiting = asyncio.create_task(orders.settled(order.id, wait_seconds=10))
+        await asyncio.sleep(0.02)
+        await orders.handle([declined(order)])
+        async with asyncio.timeout(0.15):
+            seen = await waiting
+        assert (seen.payment and seen.payment.status) is PaymentStatus.DECLINED
+
+    async def test_a_failure_that_was_told_before_another_way_was_possible_is_the_end(self, orders: Orders) -> None:
+        order = await place(orders)
+        await orders.handle([unpaid(order)])
+        assert (await orders.order(order.id)).reason is CancelReason.DECLINED
 
 
 class TestCancelling:

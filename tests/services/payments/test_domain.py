@@ -9,7 +9,7 @@ from tests.fakes import NOON
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
-from cludale.services.orders.events import CancelReason, OrderCancelled, TicketReserved
+from cludale.services.orders.events import CancelReason, OrderCancelled, PaymentRequested, TicketReserved
 from cludale.services.payments import domain
 from cludale.services.payments.domain import NEXT, Limits, Outcome, Payment, PaymentClosed, Status
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
@@ -103,7 +103,7 @@ class TestCharging:
             ),
         )
 
-    def test_a_decline_is_final_for_the_round(self) -> None:
+    def test_a_decline_is_final_for_the_round_and_says_until_when_another_way_can_be_tried(self) -> None:
         decision = domain.attempted(begun(), Outcome.DECLINED, "no funds", now=at(1), retry_at=at(2), limits=LIMITS)
         assert decision.state.status is Status.FAILED
         assert decision.state.attempts[-1].detail == "no funds"
@@ -117,8 +117,30 @@ class TestCharging:
                 attempts=1,
                 reason=FailureReason.DECLINED,
                 returned=False,
+                retry_until=at(600),
             ),
         )
+
+    @pytest.mark.parametrize("seconds", [600, 601])
+    def test_a_decline_after_the_hold_has_ended_is_the_end(self, seconds: float) -> None:
+        decision = domain.attempted(
+            begun(), Outcome.DECLINED, "no funds", now=at(seconds), retry_at=at(700), limits=LIMITS
+        )
+        (failed,) = decision.events
+        assert isinstance(failed, PaymentFailed)
+        assert failed.retry_until is None
+
+    @pytest.mark.parametrize(
+        ("reason", "until"),
+        [(FailureReason.GAVE_UP, 600), (FailureReason.EXPIRED, None), (FailureReason.CANCELLED, None)],
+    )
+    def test_whoever_gave_no_answer_may_give_one_by_another_way(
+        self, reason: FailureReason, until: float | None
+    ) -> None:
+        decision = domain.voided(domain.close(begun(), reason, now=at(5)), returned=False, now=at(6))
+        (failed,) = decision.events
+        assert isinstance(failed, PaymentFailed)
+        assert failed.retry_until == (None if until is None else at(until))
 
     def test_no_answer_is_tried_again_by_the_same_key(self) -> None:
         again = tried(begun(), Outcome.UNKNOWN)
@@ -179,7 +201,7 @@ class TestTheEndOfTheHold:
 
     @pytest.mark.parametrize("returned", [True, False])
     def test_the_payment_fails_once_nothing_is_held(self, returned: bool) -> None:
-        decision = domain.voided(CLOSING, returned=returned)
+        decision = domain.voided(CLOSING, returned=returned, now=NOON)
         assert decision.state.status is Status.FAILED
         assert (decision.state.closing, decision.state.due_at) == (None, None)
         (failed,) = decision.events
@@ -187,8 +209,8 @@ class TestTheEndOfTheHold:
         assert (failed.reason, failed.returned) == (FailureReason.EXPIRED, returned)
 
     def test_voiding_twice_fails_it_once(self) -> None:
-        failed = domain.voided(CLOSING, returned=True).state
-        assert domain.voided(failed, returned=False) == Decision(failed)
+        failed = domain.voided(CLOSING, returned=True, now=NOON).state
+        assert domain.voided(failed, returned=False, now=NOON) == Decision(failed)
 
 
 class TestANewRound:
@@ -196,7 +218,22 @@ class TestANewRound:
         anew = domain.retry(DECLINED, method="card-slow", cause=WISH, now=at(60), limits=LIMITS, hold=HOLD)
         assert (anew.status, anew.round, anew.tries, anew.method) == (Status.PENDING, 2, 0, "card-slow")
         assert anew.key == "payment-1.2"
-        assert anew.expires_at == at(660)
+        assert anew.expires_at == at(600)
+
+    def test_after_the_hold_a_new_round_has_as_long_as_a_hold(self) -> None:
+        anew = domain.retry(DECLINED, method="card-slow", cause=WISH, now=at(700), limits=LIMITS, hold=HOLD)
+        assert (anew.expires_at, anew.hold_end) == (at(1300), at(600))
+
+    def test_the_buyer_begins_a_new_round_within_the_hold_and_once(self) -> None:
+        request = PaymentRequested(order_id="order-1", concert_id="concert-1", round=2, payment_method="card-slow")
+        anew = domain.requested(DECLINED, request, cause=WISH, now=at(60), limits=LIMITS)
+        assert (anew.status, anew.round, anew.tries, anew.method) == (Status.PENDING, 2, 0, "card-slow")
+        assert (anew.expires_at, anew.due_at) == (at(600), at(67))
+        for known in (anew, tried(anew, Outcome.DECLINED), tried(anew, Outcome.CHARGED), begun(), COMPLETED):
+            assert domain.requested(known, request, cause=WISH, now=at(61), limits=LIMITS) is known
+        closed = domain.order_cancelled(DECLINED, off(), cause=WISH, now=at(1))
+        assert closed is not None
+        assert domain.requested(closed.state, request, cause=WISH, now=at(61), limits=LIMITS) is closed.state
         assert anew.cause == WISH
         assert anew.attempts == DECLINED.attempts
 
@@ -227,7 +264,14 @@ class TestCancelling:
         assert decision.state.refunding
         back = domain.refunded(decision.state)
         assert back.events == (
-            PaymentRefunded(payment_id="payment-1", order_id="order-1", concert_id="concert-1", amount=TOTAL, round=1),
+            PaymentRefunded(
+                payment_id="payment-1",
+                order_id="order-1",
+                concert_id="concert-1",
+                amount=TOTAL,
+                round=1,
+                attempts=1,
+            ),
         )
         assert domain.refunded(back.state) == Decision(back.state)
         assert domain.order_cancelled(back.state, off(), cause=WISH, now=at(2)) == Decision(back.state)

@@ -331,6 +331,8 @@ class Sell(msgspec.Struct, frozen=True, gc=False):
     payment_round: int
     over_at: datetime | None = None
     """When the concert is over: money that comes later than its hold gets no seats then."""
+    payment_attempts: int = 0
+    paid_at: datetime | None = None
 
 
 class Cancel(msgspec.Struct, frozen=True, gc=False):
@@ -408,13 +410,16 @@ def _hold(seating: Seating, wish: Hold, now: datetime) -> Decision[Seating]:
     return Decision(_given_at(now, seating.after((reserved,))), (reserved,))
 
 
-def _sold(reservation: Reservation, order_id: str) -> SeatsSold:
+def _sold(reservation: Reservation, sale: Sell) -> SeatsSold:
     return SeatsSold(
         reservation_id=reservation.id,
         concert_id=reservation.concert_id,
         section=reservation.section,
         quantity=reservation.quantity,
-        order_id=order_id,
+        order_id=sale.order_id,
+        payment_round=sale.payment_round,
+        payment_attempts=sale.payment_attempts,
+        paid_at=sale.paid_at,
     )
 
 
@@ -434,7 +439,7 @@ def _sell(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
     if reservation.status is Status.SOLD or reservation.successor is not None:
         return Decision(seating)
     if reservation.status is Status.HELD and reservation.is_live(now):
-        return _decided(seating, _sold(reservation, sale.order_id))
+        return _decided(seating, _sold(reservation, sale))
     return _seat_late_money(seating, reservation, sale, now)
 
 
@@ -467,7 +472,7 @@ def _seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: date
             expires_at=whole_second_after(now, 1),
         )
     )
-    events.append(_sold(again, sale.order_id))
+    events.append(_sold(again, sale))
     after = _given_at(now, seating.after(events))
     reservations = dict(after.reservations)
     reservations[ended.id] = msgspec.structs.replace(reservations[ended.id], successor=again.id)

@@ -68,6 +68,11 @@ class SeatsSold(Event, frozen=True, kw_only=True):
     section: str
     quantity: int
     order_id: str
+    payment_round: int = 0
+    """What PaymentCompleted said, for those who hear of the sale first. Defaults for events written before these
+    fields existed."""
+    payment_attempts: int = 0
+    paid_at: datetime | None = None
 
 
 class SeatsReleased(Event, frozen=True, kw_only=True):

@@ -285,7 +285,14 @@ class Concerts:
         match event.data:
             case PaymentCompleted() as paid:
                 over_at = (await self.concert(paid.concert_id)).over_at
-                return Sell(paid.reservation_id, paid.order_id, paid.round, over_at=over_at)
+                return Sell(
+                    paid.reservation_id,
+                    paid.order_id,
+                    paid.round,
+                    over_at=over_at,
+                    payment_attempts=paid.attempts,
+                    paid_at=event.time,
+                )
             case OrderCancelled(reservation_id=str(id)) as cancelled:
                 return Cancel(id, _why_released(cancelled.reason), by_wish=cancelled.reason.is_wish)
             case _:

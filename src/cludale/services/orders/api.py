@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 import msgspec
 from litestar import Response, get, post
@@ -54,10 +54,20 @@ from cludale.ports.seats import (
 )
 from cludale.runtime.gate import TOO_MANY
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
-from cludale.services.orders.domain import Order, Status, TooLateToCancel, Wish
+from cludale.services.orders.domain import (
+    AlreadyPaid,
+    ChargeOpen,
+    NotReserved,
+    Order,
+    OrderPayment,
+    PaymentStatus,
+    Status,
+    TooLateToCancel,
+    Wish,
+)
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.service import Orders
-from cludale.services.orders.store import home_of, keyed_id
+from cludale.services.orders.store import ORDERS, home_of, keyed_id
 
 STATUS: Statuses = {
     ConcertNotFound: 404,
@@ -72,6 +82,9 @@ STATUS: Statuses = {
     SeatsUnavailable: 409,
     SectionNotFound: 422,
     TooLateToCancel: 409,
+    NotReserved: 409,
+    AlreadyPaid: 409,
+    ChargeOpen: 409,
 }
 
 MAX_WAIT_SECONDS = 30
@@ -86,6 +99,25 @@ Wait = Annotated[
     float,
     QueryParameter(name="wait", ge=0, le=MAX_WAIT_SECONDS, description="seconds to wait for Paid or Cancelled at most"),
 ]
+
+
+class PayAgain(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Another way to pay for an order whose charge failed."""
+
+    payment_method: PaymentMethod
+
+
+class OrderPaymentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How the money of an order stands."""
+
+    status: PaymentStatus
+    at: Annotated[datetime, Meta(description="since when it stands so")]
+    attempts: Annotated[int, Meta(description="tries of the charge that is open, or was the last")]
+
+    @classmethod
+    def of(cls, payment: OrderPayment) -> Self:
+        """The view of an order's payment."""
+        return cls(status=payment.status, at=payment.at, attempts=payment.attempts)
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -104,6 +136,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     cancel_until: Annotated[
         datetime | None, Meta(description="from then on only the organizer can cancel it; known once seats are had")
     ]
+    payment: Annotated[OrderPaymentView | None, Meta(description="known once seats are had")]
 
 
 class PlacedOrder(OrderView, frozen=True, kw_only=True, rename="camel"):
@@ -175,9 +208,27 @@ class OrdersApi:
             created_at=order.created_at,
             expires_at=order.expires_at,
             cancel_until=order.cancel_until,
+            payment=_payment(order),
             access_token=self._access.token_for(order.id),
         )
         return json_answer(view, 202 if order.status is Status.PENDING else 201)
+
+    async def pay_again(self, order_id: str, wish: PayAgain, key: str | None, traceparent: str | None) -> Answer:
+        """202 the order, its payment Pending again."""
+
+        cause = Cause(None, usable_trace(traceparent))
+        if key is None:
+            return _accepted(await self._orders.pay_again(order_id, method=wish.payment_method, cause=cause))
+
+        async def act(keep: Keep) -> Answer:
+            def keep_answer(order: Order) -> Put:
+                return keep(Keyed.kept(_accepted(order)))
+
+            order = await self._orders.pay_again(order_id, method=wish.payment_method, cause=cause, keep=keep_answer)
+            return _accepted(order)
+
+        route = f"POST /orders/{order_id}/payment"
+        return await self._keyed.once(route, key, wish, act, partition=ORDERS.partition(order_id))
 
     def place_express(self, request: ExpressRequest) -> Answer | Awaitable[Answer]:
         """`place` below the framework. Whoever is turned away is so before anything else was looked at."""
@@ -267,6 +318,42 @@ class OrdersApi:
                 json_answer(_view(await orders.cancel(order_id, reason, Cause(None, usable_trace(traceparent)))))
             )
 
+        @post(
+            "/orders/{order_id:str}/payment",
+            dto=JsonBody[PayAgain],
+            return_dto=None,
+            status_code=202,
+            security=BUYER,
+            tags=["orders"],
+            summary="Pay in another way",
+            response_description="The order, its payment Pending.",
+            description=(
+                "After a charge that failed the seats stay held until `expiresAt`: charge anew, by this method. "
+                "`GET /orders/{id}?wait=2` tells how it went."
+            ),
+            responses=refusals(
+                STATUS,
+                NotFound,
+                NotReserved,
+                AlreadyPaid,
+                ChargeOpen,
+                HoldEnded,
+                IdempotencyKeyInFlight,
+                Invalid,
+                IdempotencyKeyReused,
+                Busy,
+            ),
+        )
+        async def pay_order_again(
+            order_id: str,
+            data: PayAgain,
+            authorization: Authorization = None,
+            idempotency_key: IdempotencyKey = None,
+            traceparent: Traceparent = None,
+        ) -> Response[OrderView]:
+            access.who_sees(order_id, authorization)
+            return respond(await self.pay_again(order_id, data, idempotency_key, traceparent))
+
         @get(
             "/orders",
             guards=[organizer],
@@ -294,7 +381,7 @@ class OrdersApi:
                 raise NotFound("order", order_id)
             return respond(json_answer(found[order_id]))
 
-        return [place_order, show_order, cancel_order, list_orders, show_contact]
+        return [place_order, show_order, cancel_order, pay_order_again, list_orders, show_contact]
 
     def express(self) -> Express:
         """The hot route, below the framework."""
@@ -314,4 +401,13 @@ def _view(order: Order) -> OrderView:
         created_at=order.created_at,
         expires_at=order.expires_at,
         cancel_until=order.cancel_until,
+        payment=_payment(order),
     )
+
+
+def _accepted(order: Order) -> Answer:
+    return json_answer(_view(order), 202)
+
+
+def _payment(order: Order) -> OrderPaymentView | None:
+    return OrderPaymentView.of(order.payment) if order.payment is not None else None

@@ -11,8 +11,16 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal
 from cludale.kernel.times import rfc3339
 from cludale.ports.contacts import Contact
-from cludale.ports.seats import HeldOtherwise, SeatsHeld
-from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid, OrderPlaced, TicketReserved
+from cludale.ports.seats import HeldOtherwise, HoldEnded, SeatsHeld
+from cludale.services.orders.events import (
+    CancelReason,
+    OrderCancelled,
+    OrderPaid,
+    OrderPlaced,
+    PaymentRequested,
+    TicketReserved,
+)
+from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
 
 
 class TooLateToCancel(Refusal):
@@ -39,6 +47,41 @@ NEXT: Mapping[Status, frozenset[Status]] = {
     # Nobody wished it cancelled, and then the money came after all: charged anew, or in the last moment.
     Status.CANCELLED: frozenset({Status.PAID}),
 }
+
+
+class PaymentStatus(StrEnum):
+    """How the money of an order stands, as its buyer sees it."""
+
+    PENDING = "Pending"
+    COMPLETED = "Completed"
+    DECLINED = "Declined"
+    FAILED = "Failed"
+    REFUNDED = "Refunded"
+
+
+_STAGE: Mapping[PaymentStatus, int] = {
+    PaymentStatus.PENDING: 0,
+    PaymentStatus.COMPLETED: 1,
+    PaymentStatus.DECLINED: 1,
+    PaymentStatus.FAILED: 1,
+    PaymentStatus.REFUNDED: 2,
+}
+"""How far a round has come."""
+
+_UNPAID: Mapping[PaymentStatus, CancelReason] = {
+    PaymentStatus.DECLINED: CancelReason.DECLINED,
+    PaymentStatus.FAILED: CancelReason.PAYMENT_FAILED,
+}
+"""Why an order is off whose hold ended after such a charge; after any other, payments decides."""
+
+
+class OrderPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """What an order knows of its money: how its latest round stands, since when, after how many attempts."""
+
+    status: PaymentStatus
+    at: datetime
+    attempts: int = 0
+    round: int = 1
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -75,8 +118,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     """The most that one seat may cost."""
     cancel_until: datetime | None = None
     """From when on the buyer can't cancel, as the concert has it; None for orders of older versions."""
+    payment: OrderPayment | None = None
+    """None until it can be paid; and of an order that was reserved before this field existed."""
     due_at: datetime | None = None
-    """When a Pending order asks for its seats again."""
+    """When a Pending order asks for its seats again; when a Reserved one whose last charge failed is off."""
     tries: int = 0
     traceparent: str | None = None
     """The trace of the buyer's request, kept for as long as the order is Pending."""
@@ -87,9 +132,40 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
         return Contact(self.email, self.phone)
 
     @property
+    def is_settled(self) -> bool:
+        """Is nothing under way: it has come to its end, or waits for its buyer?"""
+        if self.status is Status.RESERVED:
+            return self.payment is not None and self.payment.status in _UNPAID
+        return self.status is not Status.PENDING
+
+    @property
     def reachable(self) -> bool:
         """Did the buyer leave an address?"""
         return self.email is not None or self.phone is not None
+
+
+class NotReserved(Refusal):
+    """Only an order that has seats and isn't paid can be paid."""
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(
+            f"Order {order.id!r} is {order.status}; only a Reserved order can be paid.", status=order.status
+        )
+
+
+class AlreadyPaid(Refusal):
+    """The money is there."""
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(f"Order {order.id!r} is paid already.", status=order.status)
+
+
+class ChargeOpen(Refusal):
+    """It isn't known yet what comes of the charge before."""
+
+    def __init__(self, order: Order) -> None:
+        since = None if order.payment is None else rfc3339(order.payment.at)
+        super().__init__(f"A charge for order {order.id!r} is open; wait for its outcome.", since=since)
 
 
 def _become(order: Order, status: Status, **changes: object) -> Order:
@@ -128,7 +204,7 @@ def put_off(order: Order, *, until: datetime, traceparent: str | None) -> Order:
     return msgspec.structs.replace(order, due_at=until, tries=order.tries + 1, traceparent=traceparent)
 
 
-def reserve(order: Order, held: SeatsHeld) -> Decision[Order]:
+def reserve(order: Order, held: SeatsHeld, *, now: datetime) -> Decision[Order]:
     """The order has got its seats. Raises HeldOtherwise."""
     if held.quantity != order.quantity or order.section not in (None, held.section):
         raise HeldOtherwise(order.id, wanted=order.quantity, held=held.quantity, section=held.section)
@@ -141,6 +217,7 @@ def reserve(order: Order, held: SeatsHeld) -> Decision[Order]:
         total=total,
         expires_at=held.expires_at,
         cancel_until=held.cancel_until,
+        payment=OrderPayment(status=PaymentStatus.PENDING, at=now),
         due_at=None,
         traceparent=None,
     )
@@ -163,13 +240,86 @@ def reserve(order: Order, held: SeatsHeld) -> Decision[Order]:
     )
 
 
-def pay(order: Order, *, reservation_id: str) -> Decision[Order]:
-    """The seats are sold to this order: it is paid. One that somebody wished cancelled stays so."""
+def learn(order: Order, payment: OrderPayment) -> Order:
+    """How the money stands by now. What is told of an earlier round, or told late, changes nothing.
+
+    An order that was reserved before orders kept this goes on without.
+    """
+    known = order.payment
+    if known is None or (payment.round, _STAGE[payment.status]) <= (known.round, _STAGE[known.status]):
+        return order
+    due_at = order.due_at if order.status is Status.PENDING else None
+    return msgspec.structs.replace(order, payment=payment, due_at=due_at)
+
+
+Told = PaymentRequested | PaymentCompleted | PaymentFailed | PaymentRefunded
+
+
+def money_told(fact: Told, *, at: datetime) -> OrderPayment:
+    """How the money stands after this fact."""
+    match fact:
+        case PaymentRequested():
+            return OrderPayment(status=PaymentStatus.PENDING, at=at, round=fact.round)
+        case PaymentCompleted():
+            status = PaymentStatus.COMPLETED
+        case PaymentFailed(reason=FailureReason.DECLINED):
+            status = PaymentStatus.DECLINED
+        case PaymentFailed():
+            status = PaymentStatus.FAILED
+        case PaymentRefunded():
+            status = PaymentStatus.REFUNDED
+    return OrderPayment(status=status, at=at, attempts=fact.attempts, round=fact.round)
+
+
+def unpaid(
+    order: Order, payment: OrderPayment, *, reason: CancelReason, retry_until: datetime | None
+) -> Decision[Order]:
+    """A charge failed. Until `retry_until` the buyer can pay in another way; without it, the order is off."""
+    after = learn(order, payment)
+    if order.payment is None:
+        return fail(order, reason)
+    if after is order:
+        return Decision(order)
+    if retry_until is None:
+        return fail(after, reason)
+    if after.status is Status.RESERVED:
+        after = msgspec.structs.replace(after, due_at=retry_until)
+    return Decision(after)
+
+
+def pay_again(order: Order, *, method: str, now: datetime) -> Decision[Order]:
+    """The buyer pays in another way. Raises NotReserved, AlreadyPaid, ChargeOpen, HoldEnded."""
+    payment = order.payment
+    if order.status in (Status.PENDING, Status.CANCELLED):
+        raise NotReserved(order)
+    if order.status is Status.PAID or (payment is not None and payment.status is PaymentStatus.COMPLETED):
+        raise AlreadyPaid(order)
+    if payment is None or payment.status is PaymentStatus.PENDING:
+        raise ChargeOpen(order)
+    if payment.status not in _UNPAID or order.due_at is None or now >= order.due_at:
+        raise HoldEnded(order.reservation_id or order.id)
+    begun = OrderPayment(status=PaymentStatus.PENDING, at=now, round=payment.round + 1)
+    request = PaymentRequested(order_id=order.id, concert_id=order.concert_id, round=begun.round, payment_method=method)
+    return Decision(learn(order, begun), (request,))
+
+
+def hold_ended(order: Order, *, now: datetime) -> Decision[Order]:
+    """Nobody paid in another way while the seats were held: the order is off."""
+    payment = order.payment
+    if order.status is not Status.RESERVED or order.due_at is None or now < order.due_at or payment is None:
+        return Decision(order)
+    return fail(order, _UNPAID[payment.status])
+
+
+def pay(order: Order, *, reservation_id: str, payment: OrderPayment | None = None) -> Decision[Order]:
+    """The seats are sold to this order: it is paid, by `payment`. One that somebody wished cancelled stays so."""
+    if payment is not None:
+        order = learn(order, payment)
     if order.status is Status.PAID or (order.reason is not None and order.reason.is_wish):
         return Decision(order)
     if order.section is None or order.total is None:
         raise ValueError(f"{order.id} was sold seats that it never reserved")
-    paid = _become(order, Status.PAID, reservation_id=reservation_id, reason=None)
+    paid = _become(order, Status.PAID, reservation_id=reservation_id, reason=None, due_at=None)
     return Decision(
         paid,
         (

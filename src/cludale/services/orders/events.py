@@ -59,6 +59,15 @@ class TicketReserved(Event, frozen=True, kw_only=True):
     """From when on the buyer can't cancel; unknown in events of older versions."""
 
 
+class PaymentRequested(Event, frozen=True, kw_only=True):
+    """The buyer pays in another way, after a charge that failed: charge anew, in this round."""
+
+    order_id: str
+    concert_id: str
+    round: int
+    payment_method: str
+
+
 class OrderPaid(Event, frozen=True, kw_only=True):
     """The order is paid and its seats are sold to it: it is a ticket."""
 
@@ -87,4 +96,4 @@ class OrderCancelled(Event, frozen=True, kw_only=True):
     reachable: bool
 
 
-TOPIC = Topic("order-events", "orders", (OrderPlaced, TicketReserved, OrderPaid, OrderCancelled))
+TOPIC = Topic("order-events", "orders", (OrderPlaced, TicketReserved, PaymentRequested, OrderPaid, OrderCancelled))

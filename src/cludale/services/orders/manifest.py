@@ -7,9 +7,9 @@ from cludale.services.concerts.events import SaleRefused, SeatsSold
 from cludale.services.orders import api
 from cludale.services.orders.replay import OrdersReplay
 from cludale.services.orders.service import Orders
-from cludale.services.payments.events import PaymentFailed
+from cludale.services.payments.events import PaymentCompleted, PaymentFailed, PaymentRefunded
 
-HEARS = frozenset({SeatsSold.__name__, SaleRefused.__name__, PaymentFailed.__name__})
+HEARS = frozenset(each.__name__ for each in (SeatsSold, SaleRefused, PaymentCompleted, PaymentFailed, PaymentRefunded))
 
 
 def build(orders: Orders, records: Records, access: Access) -> Service:

@@ -27,16 +27,16 @@ from cludale.ports.seats import (
     SeatsUnreachable,
     SectionNotFound,
 )
-from cludale.runtime.aggregates import CONFLICT_RETRIES, EachAlone, Stamp, TooEarly, Versioned
+from cludale.runtime.aggregates import CONFLICT_RETRIES, EachAlone, Stamp, TooEarly, Versioned, apply_steps
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.gate import Gate
 from cludale.runtime.idempotency import AnsweredBefore
 from cludale.services.concerts.events import SaleRefused, SeatsSold
 from cludale.services.orders import domain
-from cludale.services.orders.domain import Order, Status, Wish
+from cludale.services.orders.domain import Order, OrderPayment, PaymentStatus, Status, Wish
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.store import ORDERS
-from cludale.services.payments.events import FailureReason, PaymentFailed
+from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
 
 SWEEP_PAGE = 100
 _log = logging.getLogger(__name__)
@@ -95,7 +95,13 @@ class Orders:
             stamp=self._stamp,
             clock=clock,
             aggregate_of=lambda data: data.order_id,
-            decisions={SeatsSold: _on_sold, SaleRefused: _on_sale_refused, PaymentFailed: _on_payment_failed},
+            decisions={
+                SeatsSold: _on_sold,
+                SaleRefused: _on_sale_refused,
+                PaymentCompleted: _on_money,
+                PaymentFailed: _on_payment_failed,
+                PaymentRefunded: _on_money,
+            },
         )
 
     async def place(
@@ -134,10 +140,11 @@ class Orders:
         else:
             # Placed and reserved become durable together: until then nobody was told anything,
             # and a hold without an order expires by itself.
-            reserved = domain.reserve(order, held)
+            now = self._clock.now()
+            reserved = domain.reserve(order, held, now=now)
             order = reserved.state
             envelopes += self._stamp.all(
-                reserved.events, Cause(held.event_id or cause.event_id, cause.traceparent), self._clock.now()
+                reserved.events, Cause(held.event_id or cause.event_id, cause.traceparent), now
             )
         puts = [ORDERS.put(order, 0)]
         if keep is not None:
@@ -152,10 +159,13 @@ class Orders:
         return (await ORDERS.one(self._records, order_id)).state
 
     async def settled(self, order_id: str, *, wait_seconds: float) -> Order:
-        """The order once it is Paid or Cancelled, or as it is after `wait_seconds`. Raises NotFound."""
+        """The order once it is Paid or Cancelled, or waits for its buyer to pay in another way.
+
+        Or as it is after `wait_seconds`. Raises NotFound.
+        """
         order = await self.order(order_id)
         deadline = asyncio.get_running_loop().time() + wait_seconds
-        while order.status in (Status.PENDING, Status.RESERVED):
+        while not order.is_settled:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or self._is_ending:
                 break
@@ -195,28 +205,48 @@ class Orders:
     async def cancel(self, order_id: str, reason: CancelReason, cause: Cause) -> Order:
         """Cancel the order; again changes nothing. Raises NotFound, TooLateToCancel, Busy."""
 
-        def decide(order: Order) -> Decision[Order]:
-            domain.check_cancellable(order, reason, now=self._clock.now())
+        def decide(order: Order, now: datetime) -> Decision[Order]:
+            domain.check_cancellable(order, reason, now=now)
             return domain.cancel(order, reason)
 
         return await self._change(order_id, decide, cause)
 
-    async def _change(self, order_id: str, decide: Callable[[Order], Decision[Order]], cause: Cause) -> Order:
+    async def pay_again(
+        self, order_id: str, *, method: str, cause: Cause, keep: Callable[[Order], Put] | None = None
+    ) -> Order:
+        """Have the order charged in another way, after a charge that failed; `keep`'s record commits with it.
+
+        Raises NotFound, NotReserved, AlreadyPaid, ChargeOpen, HoldEnded, Busy.
+        """
+        return await self._change(
+            order_id, lambda order, now: domain.pay_again(order, method=method, now=now), cause, keep
+        )
+
+    async def _change(
+        self,
+        order_id: str,
+        decide: Callable[[Order, datetime], Decision[Order]],
+        cause: Cause,
+        keep: Callable[[Order], Put] | None = None,
+    ) -> Order:
         for _ in range(CONFLICT_RETRIES):
             known = await ORDERS.one(self._records, order_id)
-            decision = decide(known.state)
+            now = self._clock.now()
+            decision = decide(known.state, now)
             if decision.state is known.state:
                 return known.state
-            events = self._stamp.all(decision.events, cause, self._clock.now())
-            put = ORDERS.put(decision.state, known.version)
-            (outcome,) = await self._records.commit((Commit(ORDERS.partition(order_id), (put,), events),))
+            events = self._stamp.all(decision.events, cause, now)
+            puts = [ORDERS.put(decision.state, known.version)]
+            if keep is not None:
+                puts.append(keep(decision.state))
+            (outcome,) = await self._records.commit((Commit(ORDERS.partition(order_id), puts, events),))
             if isinstance(outcome, Committed):
                 self._tell(decision.state)
                 return decision.state
         raise Busy(f"Order {order_id!r} is being changed by too many at once.")
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
-        """SeatsSold pays the order; SaleRefused and PaymentFailed cancel it."""
+        """SeatsSold pays the order; SaleRefused and a last PaymentFailed cancel it; what payments says, it shows."""
         answers, changed = await self._each.handle(deliveries)
         if self._waiters:
             for each in changed:
@@ -229,12 +259,27 @@ class Orders:
                 future.set_result(None)
 
     async def sweep(self) -> int:
-        """Ask again for the seats of Pending orders that are due; returns how many there were."""
+        """Ask again for the seats of Pending orders that are due, end those that nobody paid; returns how many."""
         due = Range("dueAt", None, rfc3339(self._clock.now()))
         found, _ = await ORDERS.find(self._records, Query(within=[due], order_by="dueAt", limit=SWEEP_PAGE))
         for known in found:
-            await self._finish(known)
+            if known.state.status is Status.PENDING:
+                await self._finish(known)
+        await self._end([known for known in found if known.state.status is Status.RESERVED])
         return len(found)
+
+    async def _end(self, unpaid: Sequence[Versioned[Order]]) -> None:
+        now = self._clock.now()
+        settled = await apply_steps(
+            ORDERS,
+            self._records,
+            [(known, lambda order: domain.hold_ended(order, now=now)) for known in unpaid],
+            stamp=self._stamp,
+            clock=self._clock,
+            cause_of=lambda _: Cause(),
+        )
+        for each in settled:
+            self._tell(each.state)
 
     async def _finish(self, known: Versioned[Order]) -> None:
         """Get a Pending order its seats, or an end."""
@@ -245,16 +290,19 @@ class Orders:
         try:
             held = await self._seats.hold(_hold_wish(order, cause))
             cause = Cause(held.event_id, trace)
-            decision = domain.reserve(order, held)
+            now = self._clock.now()
+            decision = domain.reserve(order, held, now=now)
         except (SeatsUnreachable, Busy):
-            if self._clock.now() - order.created_at > timedelta(seconds=self._pending_seconds):
+            now = self._clock.now()
+            if now - order.created_at > timedelta(seconds=self._pending_seconds):
                 decision = domain.fail(order, CancelReason.UNREACHABLE)
             else:
                 decision = Decision(domain.put_off(order, until=self._later(order.tries + 1), traceparent=trace))
         except Refusal as refusal:
             _log.info("order %s gets no seats: %s", order.id, refusal)
+            now = self._clock.now()
             decision = domain.fail(order, _NO_SEATS.get(type(refusal), CancelReason.HELD_OTHERWISE))
-        events = self._stamp.all(decision.events, cause, self._clock.now())
+        events = self._stamp.all(decision.events, cause, now)
         put = ORDERS.put(decision.state, known.version)
         # A conflict means that it was cancelled or finished meanwhile; a hold without an order expires by itself.
         (outcome,) = await self._records.commit((Commit(ORDERS.partition(order.id), (put,), events),))
@@ -270,7 +318,16 @@ def _hold_wish(order: Order, cause: Cause) -> HoldWish:
 
 
 def _on_sold(order: Order | None, event: Envelope, _: datetime) -> Decision[Order]:
-    return domain.pay(_known(order), reservation_id=event.data.reservation_id)
+    sold: SeatsSold = event.data
+    payment = None
+    if sold.paid_at is not None:
+        payment = OrderPayment(
+            status=PaymentStatus.COMPLETED,
+            at=sold.paid_at,
+            attempts=sold.payment_attempts,
+            round=sold.payment_round,
+        )
+    return domain.pay(_known(order), reservation_id=sold.reservation_id, payment=payment)
 
 
 def _on_sale_refused(order: Order | None, _: Envelope, __: datetime) -> Decision[Order]:
@@ -278,7 +335,13 @@ def _on_sale_refused(order: Order | None, _: Envelope, __: datetime) -> Decision
 
 
 def _on_payment_failed(order: Order | None, event: Envelope, _: datetime) -> Decision[Order]:
-    return domain.fail(_known(order), _CANCEL[event.data.reason])
+    failed: PaymentFailed = event.data
+    payment = domain.money_told(failed, at=event.time)
+    return domain.unpaid(_known(order), payment, reason=_CANCEL[failed.reason], retry_until=failed.retry_until)
+
+
+def _on_money(order: Order | None, event: Envelope, _: datetime) -> Decision[Order]:
+    return Decision(domain.learn(_known(order), domain.money_told(event.data, at=event.time)))
 
 
 def _known(order: Order | None) -> Order:

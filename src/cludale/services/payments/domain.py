@@ -16,7 +16,7 @@ from cludale.kernel.events import Cause, Event
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal
-from cludale.services.orders.events import OrderCancelled, TicketReserved
+from cludale.services.orders.events import OrderCancelled, PaymentRequested, TicketReserved
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
 
 
@@ -80,8 +80,15 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     refunding: bool = False
     closed: bool = False
     """The order was cancelled by somebody's wish: no new round."""
+    hold_ends_at: datetime | None = None
+    """When the order's own hold ends, once a round had another time for its end."""
     cause: Cause = Cause()
     """Of what is being done now."""
+
+    @property
+    def hold_end(self) -> datetime:
+        """When the hold of the order's seats ends."""
+        return self.hold_ends_at or self.expires_at
 
     @property
     def key(self) -> str:
@@ -152,14 +159,39 @@ def retry(
         return payment
     if payment.closed:
         raise PaymentClosed(payment)
+    hold_end = payment.hold_end
+    return _new_round(
+        payment,
+        method=method or payment.method,
+        expires_at=hold_end if now < hold_end else now + hold,
+        due_at=_lease(now, limits),
+        cause=cause,
+    )
+
+
+def requested(payment: Payment, request: PaymentRequested, *, cause: Cause, now: datetime, limits: Limits) -> Payment:
+    """The buyer pays in another way: a new round, within the hold. A round that has begun is not begun again."""
+    if payment.status is not Status.FAILED or payment.closed or request.round != payment.round + 1:
+        return payment
+    return _new_round(
+        payment,
+        method=request.payment_method,
+        expires_at=payment.hold_end,
+        due_at=_lease(now, limits),
+        cause=cause,
+    )
+
+
+def _new_round(payment: Payment, *, method: str, expires_at: datetime, due_at: datetime, cause: Cause) -> Payment:
     return _become(
         payment,
         Status.PENDING,
-        method=method or payment.method,
+        method=method,
         round=payment.round + 1,
         tries=0,
-        expires_at=now + hold,
-        due_at=_lease(now, limits),
+        expires_at=expires_at,
+        hold_ends_at=None if expires_at == payment.hold_end else payment.hold_end,
+        due_at=due_at,
         cause=cause,
     )
 
@@ -198,7 +230,7 @@ def attempted(
             done = _become(tried, Status.COMPLETED, due_at=None)
             return Decision(done, (_completed(done),))
         case Outcome.DECLINED:
-            return _failed(tried, FailureReason.DECLINED, returned=False)
+            return _failed(tried, FailureReason.DECLINED, returned=False, now=now)
         case Outcome.UNKNOWN:
             if tried.tries >= limits.attempts:
                 return Decision(close(tried, FailureReason.GAVE_UP, now=now))
@@ -210,14 +242,19 @@ def close(payment: Payment, reason: FailureReason, *, now: datetime) -> Payment:
     return msgspec.structs.replace(payment, closing=reason, due_at=now)
 
 
-def voided(payment: Payment, *, returned: bool) -> Decision[Payment]:
+def voided(payment: Payment, *, returned: bool, now: datetime) -> Decision[Payment]:
     """The provider holds nothing for this round, and never will; `returned` if there was something to give back."""
     if payment.status is not Status.PENDING or payment.closing is None:
         return Decision(payment)
-    return _failed(payment, payment.closing, returned=returned)
+    return _failed(payment, payment.closing, returned=returned, now=now)
 
 
-def _failed(payment: Payment, reason: FailureReason, *, returned: bool) -> Decision[Payment]:
+_TRIED_IN_VAIN = frozenset({FailureReason.DECLINED, FailureReason.GAVE_UP})
+"""After these another way to pay may work."""
+
+
+def _failed(payment: Payment, reason: FailureReason, *, returned: bool, now: datetime) -> Decision[Payment]:
+    can_retry = reason in _TRIED_IN_VAIN and not payment.closed and now < payment.hold_end
     failed = _become(payment, Status.FAILED, closing=None, due_at=None)
     return Decision(
         failed,
@@ -231,6 +268,7 @@ def _failed(payment: Payment, reason: FailureReason, *, returned: bool) -> Decis
                 attempts=failed.tries,
                 reason=reason,
                 returned=returned,
+                retry_until=payment.hold_end if can_retry else None,
             ),
         ),
     )
@@ -324,6 +362,7 @@ def refunded(payment: Payment) -> Decision[Payment]:
                 concert_id=back.concert_id,
                 amount=back.amount,
                 round=back.round,
+                attempts=sum(each.round == back.round for each in back.attempts),
             ),
         ),
     )

@@ -1,5 +1,6 @@
 """What payments tells the others."""
 
+from datetime import datetime
 from enum import StrEnum
 
 from cludale.kernel.events import Event, Topic
@@ -42,6 +43,9 @@ class PaymentFailed(Event, frozen=True, kw_only=True):
     reason: FailureReason
     returned: bool
     """An attempt that gave no answer had taken the money; it was given back."""
+    retry_until: datetime | None = None
+    """The seats are held until then, and the buyer can pay in another way; None: the order is off. Default for events
+    written before this field existed: then the first failure was the order's end."""
 
 
 class PaymentRefunded(Event, frozen=True, kw_only=True):
@@ -52,6 +56,8 @@ class PaymentRefunded(Event, frozen=True, kw_only=True):
     concert_id: str
     amount: Money
     round: int
+    attempts: int = 0
+    """Default for events written before this field existed."""
 
 
 TOPIC = Topic("payment-events", "payments", (PaymentCompleted, PaymentFailed, PaymentRefunded))

@@ -4,12 +4,12 @@ from cludale.http.access import Access
 from cludale.ports.records import Records
 from cludale.runtime.service import Service
 from cludale.services.concerts.events import SaleRefused
-from cludale.services.orders.events import OrderCancelled, TicketReserved
+from cludale.services.orders.events import OrderCancelled, PaymentRequested, TicketReserved
 from cludale.services.payments import api
 from cludale.services.payments.replay import PaymentsReplay
 from cludale.services.payments.service import Payments
 
-HEARS = frozenset({TicketReserved.__name__, OrderCancelled.__name__, SaleRefused.__name__})
+HEARS = frozenset(each.__name__ for each in (TicketReserved, PaymentRequested, OrderCancelled, SaleRefused))
 
 
 def build(payments: Payments, records: Records, access: Access) -> Service:

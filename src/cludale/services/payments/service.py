@@ -23,7 +23,7 @@ from cludale.ports.tracing import TRACEPARENT
 from cludale.runtime.aggregates import EachAlone, Stamp, Step, TooEarly, Versioned, apply_steps
 from cludale.runtime.backoff import Backoff
 from cludale.services.concerts.events import SaleRefused
-from cludale.services.orders.events import OrderCancelled, TicketReserved
+from cludale.services.orders.events import OrderCancelled, PaymentRequested, TicketReserved
 from cludale.services.payments import domain
 from cludale.services.payments.domain import Limits, Outcome, Payment, Status
 from cludale.services.payments.store import PAYMENTS
@@ -74,19 +74,25 @@ class Payments:
             aggregate_of=lambda data: domain.payment_id(data.order_id),
             decisions={
                 TicketReserved: self._on_ticket_reserved,
+                PaymentRequested: self._on_payment_requested,
                 OrderCancelled: self._on_order_cancelled,
                 SaleRefused: self._on_sale_refused,
             },
         )
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
-        """TicketReserved begins a payment; OrderCancelled and SaleRefused send money back."""
+        """TicketReserved and PaymentRequested begin to charge; OrderCancelled and SaleRefused send money back."""
         answers, changed = await self._each.handle(deliveries)
         self._begin_work([each for each in changed if each.state.due_at is not None])
         return answers
 
     def _on_ticket_reserved(self, payment: Payment | None, event: Envelope, now: datetime) -> Decision[Payment]:
         return domain.begin(payment, event.data, cause=Cause.of(event), now=now, limits=self._limits)
+
+    def _on_payment_requested(self, payment: Payment | None, event: Envelope, now: datetime) -> Decision[Payment]:
+        if payment is None:
+            raise TooEarly
+        return Decision(domain.requested(payment, event.data, cause=Cause.of(event), now=now, limits=self._limits))
 
     def _on_order_cancelled(self, payment: Payment | None, event: Envelope, now: datetime) -> Decision[Payment] | None:
         return domain.order_cancelled(payment, event.data, cause=Cause.of(event), now=now)
@@ -238,7 +244,7 @@ class Payments:
                 return _for_its_round(payment, domain.refunded)
             if payment.closing is not None:
                 returned = await self._gateway.void(payment.key)
-                return _for_its_round(payment, lambda p: domain.voided(p, returned=returned))
+                return _for_its_round(payment, lambda p: domain.voided(p, returned=returned, now=self._clock.now()))
             now = self._clock.now()
             if domain.is_too_late(payment, now):
                 return _for_its_round(payment, lambda p: Decision(domain.expire(p, now=now)))
