@@ -118,10 +118,30 @@ def test_a_slow_payment_is_waited_for(office: BoxOffice, concert: str) -> None:
     assert [each["outcome"] for each in office.payment(order)["attempts"]] == ["charged"]
 
 
-def test_a_method_that_nobody_knows_is_a_decline(office: BoxOffice, concert: str) -> None:
-    order = office.buy(concert, paymentMethod="pebbles")
-    assert office.end(order, "Cancelled")["reason"] == "payment-declined"
-    assert "pebbles" in office.payment(order)["attempts"][0]["detail"]
+@pytest.mark.parametrize("method", ["cash", "visa", "card-nope"])
+def test_a_way_to_pay_that_nobody_knows_is_refused_with_those_that_there_are(
+    office: BoxOffice, concert: str, method: str
+) -> None:
+    refusal = problem(office.order(concert, paymentMethod=method), 422, "invalid")
+    assert refusal["errors"][0]["field"] == "paymentMethod"
+    assert "card-ok" in refusal["methods"]
+    order = office.buy(concert, paymentMethod="card-declined")
+    office.shows(order, "Declined")
+    for answer in (office.pay_again(order, method), office.charge(order, method=method)):
+        assert "card-ok" in problem(answer, 422, "invalid")["methods"]
+    assert len(office.payment(order)["attempts"]) == 1
+
+
+def test_a_free_order_is_paid_at_once_and_the_provider_is_not_asked(office: BoxOffice) -> None:
+    concert = office.put_on(seats=5, price={"amount": 0, "currency": "EUR"})["id"]
+    order = office.buy(concert, paymentMethod="card-declined")
+    paid = office.end(order, "Paid")
+    assert paid["payment"]["status"] == "Completed"
+    payment = office.payment(order)
+    assert (payment["status"], payment["attempts"]) == ("Completed", [])
+    office.cancel(order)
+    office.until(lambda: office.payment(order), lambda payment: payment["status"] == "Refunded")
+    office.until(lambda: office.counts(concert), lambda counted: counted == (5, 0, 0))
 
 
 class TestTheOrganizerCharges:

@@ -46,7 +46,7 @@ RESERVATION_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
     "Released": frozenset({"Released"}),  # closed, or given a successor
 }
 PAYMENT_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
-    None: frozenset({"Pending", "Failed"}),  # Failed: cancelled before it began
+    None: frozenset({"Pending", "Completed", "Failed"}),  # Completed: free; Failed: cancelled before it began
     "Pending": frozenset({"Pending", "Completed", "Failed"}),
     "Completed": frozenset({"Completed", "Refunded"}),
     "Failed": frozenset({"Failed", "Pending"}),

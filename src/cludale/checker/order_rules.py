@@ -559,7 +559,8 @@ class _Check:
             else:
                 yield from self._line(line, payment)
         for payment in payments.values():
-            if payment.status in {"Completed", "Refunded"} and f"{payment.id}.{payment.round}" not in self.case.ledger:
+            is_taken = payment.status in {"Completed", "Refunded"} and payment.amount.amount  # nobody asks for 0
+            if is_taken and f"{payment.id}.{payment.round}" not in self.case.ledger:
                 yield self.broken(
                     Invariant.ONE_CAPTURE,
                     "completed-without-money",

@@ -8,7 +8,7 @@ from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.http_calls.calls import HttpContacts, HttpProgramme, HttpSeats
 from cludale.adapters.inprocess.calls import InProcessContacts, InProcessProgramme, InProcessSeats
 from cludale.adapters.log_messages import LoggedMessages
-from cludale.adapters.simulated_payments import SimulatedProvider
+from cludale.adapters.simulated_payments import METHODS, SimulatedProvider
 from cludale.adapters.smtp import Encryption, SmtpMailer
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.compose.needs import concerts_url, orders_url, through_sidecar
@@ -124,9 +124,11 @@ class ServiceBuilder:
         if "concerts" in only:
             services.append(concerts_manifest.build(self.concerts, self._records("concerts"), access))
         if "orders" in only:
-            services.append(orders_manifest.build(self._orders(), self._records("orders"), access))
+            services.append(orders_manifest.build(self._orders(), self._records("orders"), access, methods=METHODS))
         if "payments" in only:
-            services.append(payments_manifest.build(self._payments(), self._records("payments"), access))
+            services.append(
+                payments_manifest.build(self._payments(), self._records("payments"), access, methods=METHODS)
+            )
         if "notifications" in only:
             services.append(notifications_manifest.build(self._notifications(), access))
         if "audit" in only:

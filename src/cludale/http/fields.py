@@ -53,7 +53,8 @@ Phone = Annotated[str, Meta(pattern=r"^\+?[0-9][0-9 ()./-]{4,30}$(?!\n)", descri
 PaymentMethod = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z0-9][a-z0-9-]{0,63}$(?!\n)", description="lower-case letters, digits, `-`; at most 64: card-ok"
+        pattern=r"^[a-z0-9][a-z0-9-]{0,63}$(?!\n)",
+        description="a way to pay that the payment provider knows, such as card-ok; a 422 lists them",
     ),
 ]
 """The payment provider's name for how something is paid."""

@@ -1,8 +1,10 @@
 """PaymentGateway: the provider that moves the money. Everything is keyed, so that asking twice moves it once."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from cludale.kernel.money import Money
+from cludale.kernel.refusals import Invalid
 
 
 class Declined(Exception):
@@ -13,8 +15,27 @@ class GatewayTrouble(Exception):
     """No answer, or one that says nothing about the money: it may have moved. Ask again with the same key."""
 
 
+class UnknownMethod(Invalid):
+    """The provider knows no such way to pay."""
+
+    def __init__(self, field: str, method: str, known: Sequence[str]) -> None:
+        super().__init__((field, f"{method!r} is no way to pay here; there are {', '.join(known)}"))
+        self.values["methods"] = list(known)
+
+
+def check_method(field: str, method: str, known: Sequence[str]) -> None:
+    """Raises UnknownMethod for a method that is not among those that the provider knows."""
+    if method not in known:
+        raise UnknownMethod(field, method, known)
+
+
 class PaymentGateway(Protocol):
     """A payment provider with idempotency keys."""
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """The ways to pay that it knows."""
+        ...
 
     async def charge(self, key: str, amount: Money, method: str) -> None:
         """Take the money, once for each key. Raises Declined, GatewayTrouble."""

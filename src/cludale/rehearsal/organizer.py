@@ -73,12 +73,25 @@ class Organizer:
         return await self._get(f"/concerts/{quote(concert_id, safe='')}", {}, Concert)
 
     async def unsettled(self, concert_id: str) -> int:
-        """How many of the concert's orders are not at an end state; a page's worth where there are more."""
+        """How many of the concert's orders are not at an end state; a page's worth where there are more.
+
+        A buyer whose payment failed could pay in another way until the hold ends; these cancel, and are counted.
+        """
         count = 0
         for status in ("Pending", "Reserved"):  # as orders go on, so that none passes unseen between two questions
             asked = {"concertId": concert_id, "status": status, "limit": str(_PAGE)}
-            count += len((await self._get("/orders", asked, _Page[Order])).items)
+            found = (await self._get("/orders", asked, _Page[Order])).items
+            count += len(found)
+            for order in found:
+                if order.payment is not None and order.payment.status in ("Declined", "Failed"):
+                    await self._cancel(order.id)
         return count
+
+    async def _cancel(self, order_id: str) -> None:
+        try:
+            await self._http.post(f"/orders/{quote(order_id, safe='')}/cancel")
+        except httpx.HTTPError as error:
+            raise CannotRehearse(self._unreachable(error)) from error
 
     async def orders(self, concert_id: str) -> Sequence[Order]:
         """All of the concert's orders."""

@@ -153,12 +153,19 @@ class Section(msgspec.Struct, frozen=True, rename="camel"):
     available_seats: int
 
 
+class OrderPayment(msgspec.Struct, frozen=True, rename="camel"):
+    """What an order shows of its payment, as far as it matters here."""
+
+    status: str
+
+
 class Order(msgspec.Struct, frozen=True, rename="camel"):
     """What `GET /orders` says of one order, as far as it matters here."""
 
     id: str
     status: str
     quantity: int
+    payment: OrderPayment | None = None
 
 
 class Told(msgspec.Struct, frozen=True, rename="camel"):

@@ -298,7 +298,7 @@ class Process(Owner):
             pending_seconds=limits.pending_seconds,
             gate=self.gate,
         )
-        self.orders_api = OrdersApi(self.orders, self.store, self.access)
+        self.orders_api = OrdersApi(self.orders, self.store, self.access, methods=Gateway.methods)
         self._hear("orders", self.orders.handle)
         self._sweep("orders", self.orders.sweep)
 
@@ -326,7 +326,7 @@ class Process(Owner):
             backoff=limits.payment_backoff,
             hold_seconds=limits.hold_seconds,
         )
-        self.payments_api = PaymentsApi(self.payments, self.store, self.access)
+        self.payments_api = PaymentsApi(self.payments, self.store, self.access, methods=Gateway.methods)
         self._hear("payments", self.payments.handle)
         self._sweep("payments", self.payments.sweep)
         self._stops.append(self.payments.stop)

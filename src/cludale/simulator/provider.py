@@ -130,6 +130,8 @@ class Provider:
 class Gateway:
     """One process's connection to the provider."""
 
+    methods = ("card-ok", "card-declined")
+
     def __init__(
         self, provider: Provider, chaos: Chaos, who: str, *, kill: Callable[[], None], pause: Callable[[float], None]
     ) -> None:

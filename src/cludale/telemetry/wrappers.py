@@ -350,6 +350,11 @@ class WatchedGateway:
         self._tracer = tracer
         self._measures = measures
 
+    @property
+    def methods(self) -> Sequence[str]:
+        """The ways to pay that it knows."""
+        return self._gateway.methods
+
     async def charge(self, key: str, amount: Money, method: str) -> None:
         """Take the money."""
         await self._watched("charge", self._gateway.charge(key, amount, method))

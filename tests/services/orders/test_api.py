@@ -17,7 +17,7 @@ from cludale.kernel.refusals import Invalid
 from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Stored, StoreUnavailable
 from cludale.ports.seats import HoldWish, SeatsHeld
 from cludale.runtime.backoff import Backoff
-from cludale.services.orders.api import OrdersApi, PlaceOrder
+from cludale.services.orders.api import OrdersApi, PayAgain, PlaceOrder
 from cludale.services.orders.service import Orders
 
 
@@ -67,7 +67,8 @@ def records(store: SqliteStore) -> Failing:
 @pytest.fixture
 def api(records: Failing, clock: ManualClock, ids: CountingIds, seats: Seats) -> OrdersApi:
     orders = Orders(records, clock=clock, ids=ids, seats=seats, pending_backoff=Backoff(1, 10), pending_seconds=60)
-    return OrdersApi(orders, records, Access(organizer_key="organizer", token_key="token"))
+    access = Access(organizer_key="organizer", token_key="token")
+    return OrdersApi(orders, records, access, methods=("card-ok", "invoice"))
 
 
 def wish(quantity: int) -> PlaceOrder:
@@ -99,6 +100,22 @@ async def test_another_wish_under_a_key_that_was_cut_off_gets_seats_of_its_own(
 async def test_an_order_has_any_address_that_mail_can_be_sent_to(api: OrdersApi, address: str) -> None:
     body = msgspec.json.encode({"concertId": "c1", "userId": "u1", "quantity": 1, "email": address})
     assert (await api.place(Body(PlaceOrder).decode(body), None, None)).status == 201
+
+
+@pytest.mark.parametrize("method", ["cash", "visa", "card-nope", "CARD-OK"])
+async def test_a_way_to_pay_that_the_provider_does_not_know_is_refused_with_those_that_it_knows(
+    api: OrdersApi, seats: Seats, method: str
+) -> None:
+    placed = wish(2)
+    with pytest.raises(Invalid) as refusal:
+        await api.place(msgspec.structs.replace(placed, payment_method=method), None, None)
+    assert refusal.value.values["methods"] == ["card-ok", "invoice"]
+    (error,) = refusal.value.values["errors"]
+    assert error["field"] == "paymentMethod"
+    assert "card-ok, invoice" in error["message"]
+    assert seats.held == {}
+    with pytest.raises(Invalid):
+        await api.pay_again("order-1", PayAgain(payment_method=method), None, None)
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,21 @@ class TestCharging:
         assert decision.state.due_at == CLOSING.due_at
 
 
+class TestWhatIsFree:
+    def test_it_is_paid_at_once(self) -> None:
+        ticket = msgspec.structs.replace(TICKET, total=Money(0, "EUR"))
+        decision = domain.begin(None, ticket, cause=CAUSE, now=NOON, limits=LIMITS)
+        assert (decision.state.status, decision.state.due_at, decision.state.attempts) == (Status.COMPLETED, None, ())
+        (done,) = decision.events
+        assert isinstance(done, PaymentCompleted)
+        assert (done.amount, done.attempts) == (Money(0, "EUR"), 0)
+
+    def test_not_once_its_hold_has_ended(self) -> None:
+        ticket = msgspec.structs.replace(TICKET, total=Money(0, "EUR"))
+        decision = domain.begin(None, ticket, cause=CAUSE, now=at(600), limits=LIMITS)
+        assert (decision.state.status, decision.events) == (Status.PENDING, ())
+
+
 class TestTheEndOfTheHold:
     def test_no_attempt_begins_after_it(self) -> None:
         assert not domain.is_too_late(begun(), at(599.999))

@@ -39,6 +39,8 @@ class SimulatedProvider:
     connection: asked again with the same key it says that the money was taken.
     """
 
+    methods = METHODS
+
     def __init__(
         self, ledger: Path | Ledger, *, clock: Clock, slow_seconds: float = 2.0, lost_reply_seconds: float = 1.0
     ) -> None:

@@ -1,6 +1,6 @@
 """Orders over HTTP: shapes, routes, refusal → status. Decides nothing."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import Annotated, ClassVar, Self
 
@@ -38,6 +38,7 @@ from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound
 from cludale.ports.contacts import Contact
+from cludale.ports.payment_gateway import check_method
 from cludale.ports.records import Put, Query, Records, StoreUnavailable, UnusableCursor
 from cludale.ports.seats import (
     ConcertNotFound,
@@ -163,7 +164,9 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
 class OrdersApi:
     """The routes of orders; both lanes call the same methods."""
 
-    def __init__(self, orders: Orders, records: Records, access: Access) -> None:
+    def __init__(self, orders: Orders, records: Records, access: Access, *, methods: Sequence[str]) -> None:
+        """`methods`: the ways to pay that the provider knows."""
+        self._methods = methods
         self._orders = orders
         self._access = access
         self._keyed = Keyed(IdempotencyKeys("orders", records), _PROBLEMS)
@@ -172,6 +175,7 @@ class OrdersApi:
 
     async def place(self, wish: PlaceOrder, key: str | None, traceparent: str | None) -> Answer:
         """201 the order, Reserved; 202 Pending, when concerts gave no answer in time."""
+        check_method("paymentMethod", wish.payment_method, self._methods)
         wanted = Wish(
             concert_id=wish.concert_id,
             user_id=wish.user_id,
@@ -215,6 +219,7 @@ class OrdersApi:
 
     async def pay_again(self, order_id: str, wish: PayAgain, key: str | None, traceparent: str | None) -> Answer:
         """202 the order, its payment Pending again."""
+        check_method("paymentMethod", wish.payment_method, self._methods)
 
         cause = Cause(None, usable_trace(traceparent))
         if key is None:

@@ -1,5 +1,7 @@
 """Orders, put together."""
 
+from collections.abc import Sequence
+
 from cludale.http.access import Access
 from cludale.ports.records import Records
 from cludale.runtime.service import Service
@@ -12,9 +14,9 @@ from cludale.services.payments.events import PaymentCompleted, PaymentFailed, Pa
 HEARS = frozenset(each.__name__ for each in (SeatsSold, SaleRefused, PaymentCompleted, PaymentFailed, PaymentRefunded))
 
 
-def build(orders: Orders, records: Records, access: Access) -> Service:
-    """The service with its routes and subscriptions."""
-    http = api.OrdersApi(orders, records, access)
+def build(orders: Orders, records: Records, access: Access, *, methods: Sequence[str]) -> Service:
+    """The service with its routes and subscriptions. `methods`: the ways to pay that the provider knows."""
+    http = api.OrdersApi(orders, records, access, methods=methods)
     return Service(
         name="orders",
         hears=HEARS,

@@ -1,5 +1,6 @@
 """Payments over HTTP: shapes, routes, refusal → status. Decides nothing."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Self
 
@@ -28,6 +29,7 @@ from cludale.kernel.events import Cause
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound
+from cludale.ports.payment_gateway import check_method
 from cludale.ports.records import Query, Records, UnusableCursor
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.payments.domain import Attempt, Payment, PaymentClosed, Status, payment_id
@@ -87,13 +89,16 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class PaymentsApi:
     """The routes of payments."""
 
-    def __init__(self, payments: Payments, records: Records, access: Access) -> None:
+    def __init__(self, payments: Payments, records: Records, access: Access, *, methods: Sequence[str]) -> None:
+        self._methods = methods
         self._payments = payments
         self._access = access
         self._keyed = Keyed(IdempotencyKeys("payments", records), _PROBLEMS)
 
     async def charge(self, wish: ChargeOrder, key: str | None, traceparent: str | None) -> Answer:
         """200 the payment as it is once the attempt is over."""
+        if wish.method is not None:
+            check_method("method", wish.method, self._methods)
 
         async def charge() -> Answer:
             cause = Cause(None, usable_trace(traceparent))
@@ -153,6 +158,6 @@ class PaymentsApi:
         return [charge_order, list_payments]
 
 
-def routes(payments: Payments, records: Records, access: Access) -> list[HTTPRouteHandler]:
+def routes(payments: Payments, records: Records, access: Access, *, methods: Sequence[str]) -> list[HTTPRouteHandler]:
     """The routes of payments."""
-    return PaymentsApi(payments, records, access).handlers()
+    return PaymentsApi(payments, records, access, methods=methods).handlers()

@@ -86,6 +86,11 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     """Of what is being done now."""
 
     @property
+    def is_free(self) -> bool:
+        """Does it cost nothing?"""
+        return not self.amount.amount
+
+    @property
     def hold_end(self) -> datetime:
         """When the hold of the order's seats ends."""
         return self.hold_ends_at or self.expires_at
@@ -127,7 +132,7 @@ def begin(
     """The order can be paid: its payment is Pending and its first attempt under way."""
     if payment is not None:
         return Decision(payment)  # cancelled before it began, or begun already
-    return Decision(
+    return _if_free(
         Payment(
             id=payment_id(order.order_id),
             order_id=order.order_id,
@@ -142,8 +147,17 @@ def begin(
             expires_at=order.expires_at,
             due_at=_lease(now, limits),
             cause=cause,
-        )
+        ),
+        now=now,
     )
+
+
+def _if_free(payment: Payment, *, now: datetime) -> Decision[Payment]:
+    """What costs nothing is paid at once, without the provider; unless its hold has ended."""
+    if not payment.is_free or is_too_late(payment, now):
+        return Decision(payment)
+    done = _become(payment, Status.COMPLETED, due_at=None)
+    return Decision(done, (_completed(done),))
 
 
 def _lease(now: datetime, limits: Limits) -> datetime:

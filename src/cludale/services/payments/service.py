@@ -238,17 +238,20 @@ class Payments:
     async def _act(self, payment: Payment) -> Step[Payment]:
         """Do the one thing that this payment has to do outside; returns what came of it. In a task of its own."""
         TRACEPARENT.set(payment.cause.traceparent)
+        asks = not payment.is_free
         try:
             if payment.refunding:
-                await self._gateway.refund(payment.key)
+                if asks:
+                    await self._gateway.refund(payment.key)
                 return _for_its_round(payment, domain.refunded)
             if payment.closing is not None:
-                returned = await self._gateway.void(payment.key)
+                returned = await self._gateway.void(payment.key) if asks else False
                 return _for_its_round(payment, lambda p: domain.voided(p, returned=returned, now=self._clock.now()))
             now = self._clock.now()
             if domain.is_too_late(payment, now):
                 return _for_its_round(payment, lambda p: Decision(domain.expire(p, now=now)))
-            await self._gateway.charge(payment.key, payment.amount, payment.method)
+            if asks:
+                await self._gateway.charge(payment.key, payment.amount, payment.method)
             return self._tried(payment, Outcome.CHARGED)
         except Declined as declined:
             return self._tried(payment, Outcome.DECLINED, str(declined))
