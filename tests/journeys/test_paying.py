@@ -122,13 +122,13 @@ def test_a_slow_payment_is_waited_for(office: BoxOffice, concert: str) -> None:
 def test_a_way_to_pay_that_nobody_knows_is_refused_with_those_that_there_are(
     office: BoxOffice, concert: str, method: str
 ) -> None:
-    refusal = problem(office.order(concert, paymentMethod=method), 422, "invalid")
+    refusal = problem(office.order(concert, paymentMethod=method), 422, "unknown-method")
     assert refusal["errors"][0]["field"] == "paymentMethod"
     assert "card-ok" in refusal["methods"]
     order = office.buy(concert, paymentMethod="card-declined")
     office.shows(order, "Declined")
     for answer in (office.pay_again(order, method), office.charge(order, method=method)):
-        assert "card-ok" in problem(answer, 422, "invalid")["methods"]
+        assert "card-ok" in problem(answer, 422, "unknown-method")["methods"]
     assert len(office.payment(order)["attempts"]) == 1
 
 

@@ -52,7 +52,7 @@ def list_orders(
     with Client(url) as client:
         orders = list(client.items("/orders", {"concertId": concert, "status": status}, limit=limit))
     table(
-        orders,
-        columns=("id", "concertId", "section", "quantity", "status", "reason", "total", "createdAt"),
+        orders if json else [{**order, "payment": (order.get("payment") or {}).get("status")} for order in orders],
+        columns=("id", "concertId", "section", "quantity", "status", "payment", "reason", "total", "createdAt"),
         as_json=json,
     )

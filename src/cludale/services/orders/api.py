@@ -38,7 +38,7 @@ from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound
 from cludale.ports.contacts import Contact
-from cludale.ports.payment_gateway import check_method
+from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.records import Put, Query, Records, StoreUnavailable, UnusableCursor
 from cludale.ports.seats import (
     ConcertNotFound,
@@ -83,6 +83,7 @@ STATUS: Statuses = {
     SeatsUnavailable: 409,
     SectionNotFound: 422,
     TooLateToCancel: 409,
+    UnknownMethod: 422,
     NotReserved: 409,
     AlreadyPaid: 409,
     ChargeOpen: 409,
@@ -275,6 +276,7 @@ class OrdersApi:
                     ConcertOver,
                     IdempotencyKeyInFlight,
                     Invalid,
+                    UnknownMethod,
                     OverTheLimit,
                     OtherCurrency,
                     SectionNotFound,
@@ -345,6 +347,7 @@ class OrdersApi:
                 HoldEnded,
                 IdempotencyKeyInFlight,
                 Invalid,
+                UnknownMethod,
                 IdempotencyKeyReused,
                 Busy,
             ),

@@ -29,13 +29,13 @@ from cludale.kernel.events import Cause
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound
-from cludale.ports.payment_gateway import check_method
+from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.records import Query, Records, UnusableCursor
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.payments.domain import Attempt, Payment, PaymentClosed, Status, payment_id
 from cludale.services.payments.service import Payments
 
-STATUS: Statuses = {PaymentClosed: 409}
+STATUS: Statuses = {PaymentClosed: 409, UnknownMethod: 422}
 
 _PROBLEMS = Problems(STATUS)
 
@@ -126,7 +126,14 @@ class PaymentsApi:
             summary="Charge an order now",
             description="For a telephone sale, or again after a decline. An order that is paid is not charged twice.",
             responses=refusals(
-                STATUS, Unauthorized, NotFound, PaymentClosed, IdempotencyKeyInFlight, Invalid, IdempotencyKeyReused
+                STATUS,
+                Unauthorized,
+                NotFound,
+                PaymentClosed,
+                IdempotencyKeyInFlight,
+                Invalid,
+                UnknownMethod,
+                IdempotencyKeyReused,
             ),
         )
         async def charge_order(
