@@ -13,6 +13,7 @@ ROUTES = [
     ("post", "/orders", None),
     ("get", "/orders/{order_id}", "buyer"),
     ("post", "/orders/{order_id}/cancel", "buyer"),
+    ("post", "/orders/{order_id}/payment", "buyer"),
     ("get", "/orders", "organizer"),
     ("post", "/payments", "organizer"),
     ("get", "/payments", "organizer"),
