@@ -8,7 +8,7 @@ import msgspec
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
-from cludale.kernel.refusals import Refusal
+from cludale.kernel.refusals import Refusal, RefusedForNow
 from cludale.kernel.times import rfc3339
 from cludale.ports.contacts import Contact
 from cludale.ports.seats import HeldOtherwise, HoldEnded, SeatsHeld
@@ -160,7 +160,7 @@ class AlreadyPaid(Refusal):
         super().__init__(f"Order {order.id!r} is paid already.", status=order.status)
 
 
-class ChargeOpen(Refusal):
+class ChargeOpen(RefusedForNow):
     """It isn't known yet what comes of the charge before."""
 
     def __init__(self, order: Order) -> None:
