@@ -4,7 +4,7 @@ Orders are in `order_rules.py`.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import NamedTuple
 
 from cludale.checker.documents import Concert, PlannedSection, Reservation, Section
@@ -46,13 +46,13 @@ def plans_of(concerts: Iterable[Concert]) -> dict[SectionKey, PlannedSection]:
 
 
 def over_at(date: str, ends_at: str | None) -> datetime:
-    """When a concert is over: at the time that is said, or with the day; a last day is one in the offset of `date`."""
+    """When a concert is over: at the time that is said, or with the day in the offset of `date`, or everywhere."""
     last = ends_at or date
     if "T" in last:
         return datetime.fromisoformat(last)
     there = datetime.fromisoformat(date).tzinfo if "T" in date else None
     try:
-        return datetime.fromisoformat(last).replace(tzinfo=there or UTC) + timedelta(days=1)
+        return datetime.fromisoformat(last).replace(tzinfo=there or timezone(timedelta(hours=-12))) + timedelta(days=1)
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC)
 

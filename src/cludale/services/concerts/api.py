@@ -497,7 +497,7 @@ def _check_times(concert: Concert) -> None:
     if concert.ends_at is not None:
         if over_at < begins or concert.last_day < dates.local_day(concert.date):
             wrong.append(("endsAt", "must not be before `date`"))
-        elif over_at - begins > dates.LONGEST + timedelta(days=1):
+        elif over_at - begins > dates.LONGEST + timedelta(days=1) - dates.LAST_PLACE:
             wrong.append(("endsAt", f"must be at most {dates.LONGEST.days} days after `date`"))
     if concert.on_sale_at is not None and concert.on_sale_at >= over_at:
         wrong.append(("onSaleAt", f"must be before the concert is over, {rfc3339(over_at)}"))

@@ -1,6 +1,7 @@
 """When a concert is, as its organizer wrote it: a day, `2027-06-05`, or a time with its offset. No clock.
 
-A day without an offset is a day in UTC. What is written with an offset keeps it: it says which day it is there.
+What is written with an offset keeps it: it says which day it is there. A day without one may be anywhere: it begins as
+in UTC, and is over when it is over everywhere.
 """
 
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -9,6 +10,9 @@ import msgspec
 
 LONGEST = timedelta(days=31)
 """How long after its begin a concert ends at the latest: what is on at some time began no earlier than that before."""
+
+LAST_PLACE = timedelta(hours=-12)
+"""The offset in which a day ends last."""
 
 _LAST = datetime.max.replace(tzinfo=UTC)
 
@@ -31,7 +35,10 @@ def begins(text: str) -> datetime:
 
 
 def ends(text: str, *, as_in: str | None = None) -> datetime:
-    """The moment in which the day is over, or the time itself, in UTC; the offset of a day is that of `as_in`."""
+    """The moment in which the day is over, or the time itself, in UTC.
+
+    The offset of a day is that of `as_in`; where that has none, the day is over when it is over everywhere.
+    """
     if not is_day(text):
         return begins(text)
     try:
@@ -42,7 +49,7 @@ def ends(text: str, *, as_in: str | None = None) -> datetime:
 
 def _offset(text: str | None) -> timedelta:
     if text is None or is_day(text):
-        return timedelta()
+        return LAST_PLACE
     return msgspec.convert(text, datetime).utcoffset() or timedelta()
 
 
