@@ -64,8 +64,8 @@ def test_help_lists_the_commands() -> None:
 @pytest.mark.parametrize(
     "command",
     ["serve", "settings", "rehearse", "concerts add", "concerts list", "orders show", "orders list",
-     "notifications list", "notifications retry", "audit events", "audit order", "audit verify", "audit replay",
-     "audit redeliver"],
+     "orders cancel", "notifications list", "notifications retry", "audit events", "audit order", "audit verify",
+     "audit replay", "audit redeliver"],
 )  # fmt: skip
 def test_every_command_helps(command: str) -> None:
     assert "Usage" in run(*command.split(), "--help").stdout
@@ -171,6 +171,27 @@ def test_events_are_listed(paid: dict[str, Any]) -> None:
     lines = run("audit", "events", "--order", paid["id"], "--limit", "3", "--json").stdout.splitlines()
     assert len([json.loads(line) for line in lines]) == 3
     assert "OrderPaid" in run("audit", "events", "--type", "OrderPaid").stdout
+
+
+def test_a_users_orders_are_listed_and_cancelled_by_the_organizer(served: Served) -> None:
+    served.concert("cli-cancel", seats=50)
+    contact = {"email": "ann@example.org", "phone": "+491700000000"}
+    for user in ("ann", "bob", "ann"):
+        wish = {"concertId": "cli-cancel", "userId": user, "quantity": 1, **contact}
+        placed = served.http.post("/orders", json=wish).json()
+        served.http.get(f"/orders/{placed['id']}?wait=10", headers=served.organizer)
+    of_ann = told("orders", "list", "--user", "ann", "--concert", "cli-cancel", "--status", "Paid")
+    assert [each["userId"] for each in of_ann] == ["ann", "ann"]
+    assert len(told("orders", "list", "--user", "ann", "--limit", "1")) == 1
+    assert told("orders", "list", "--user", "nobody") == []
+    assert told("orders", "show", of_ann[0]["id"])["email"] == "ann@example.org"
+    for _ in range(2):
+        cancelled = told("orders", "cancel", of_ann[0]["id"])
+        assert (cancelled["status"], cancelled["reason"]) == ("Cancelled", "cancelled-by-organizer")
+    assert [each["id"] for each in told("orders", "list", "--user", "ann", "--status", "Cancelled")] == [
+        of_ann[0]["id"]
+    ]
+    run("orders", "cancel", "order-nobody", status=1)
 
 
 def test_the_chain_is_verified_beside_the_running_server_and_through_it(served: Served, paid: dict[str, Any]) -> None:

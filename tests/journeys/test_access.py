@@ -41,3 +41,20 @@ def test_the_token_is_told_once_and_never_listed(office: BoxOffice, order: Json)
     assert order["accessToken"] not in repr(office.listed("/orders", concertId=order["concertId"]))
     assert order["accessToken"] not in repr(office.cancel(order))
     assert order["accessToken"] not in repr(office.story(order, ends_with="OrderCancelled"))
+
+
+def test_the_organizer_alone_sees_where_the_buyer_wants_to_be_told(office: BoxOffice) -> None:
+    contact = {"email": "ann.lee@example.org", "phone": "+491701234567"}
+    wish = {"concertId": office.put_on()["id"], "userId": "ann", "quantity": 1, **contact}
+    placed = office.http.post("/orders", json=wish).json()
+    path = f"/orders/{placed['id']}"
+    (listed,) = office.listed("/orders", concertId=wish["concertId"], userId="ann")
+    for shown in (office.http.get(path, headers=office.organizer).json(), listed):
+        assert {name: shown[name] for name in contact} == contact
+    for shown in (
+        placed,
+        office.http.get(path, headers=office.buyer(placed)).json(),
+        office.http.post(f"{path}/cancel", headers=office.buyer(placed)).json(),
+    ):
+        assert not {"email", "phone"} & shown.keys()
+    assert office.listed("/orders", concertId=wish["concertId"], userId="bob") == []

@@ -56,8 +56,10 @@ class Client:
         """The answer to GET, None for a 404; ends the program with one line if there is neither."""
         return self._answer("GET", path, is_optional=True)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    def post(self, path: str, body: Mapping[str, Any] | None) -> Any:
         """The answer to POST; ends the program with one line if there is none."""
+        if body is None:
+            return self._answer("POST", path)
         return self._answer("POST", path, json={name: value for name, value in body.items() if value is not None})
 
     def items(self, path: str, parameters: Parameters, *, limit: int) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""`cludale orders`: look at orders."""
+"""`cludale orders`: look at orders, and cancel them."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ import typer
 from cludale.cli.client import Client, Json, Url, segment
 from cludale.cli.screen import record, say, table
 
-app = typer.Typer(no_args_is_help=True, help="Look at orders.")
+app = typer.Typer(no_args_is_help=True, help="Look at orders, and cancel them.")
 
 Id = Annotated[str, typer.Argument(help="The order's id.")]
 
@@ -44,15 +44,34 @@ def list_orders(
     *,
     concert: Annotated[str | None, typer.Option(help="Only of this concert.")] = None,
     status: Annotated[str | None, typer.Option(help="Only these: Pending, Reserved, Paid or Cancelled.")] = None,
+    user: Annotated[str | None, typer.Option(help="Only of this user.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many at most.")] = 50,
     url: Url = None,
     json: Json = False,
 ) -> None:
     """List orders."""
     with Client(url) as client:
-        orders = list(client.items("/orders", {"concertId": concert, "status": status}, limit=limit))
+        orders = list(client.items("/orders", {"concertId": concert, "status": status, "userId": user}, limit=limit))
     table(
         orders if json else [{**order, "payment": (order.get("payment") or {}).get("status")} for order in orders],
-        columns=("id", "concertId", "section", "quantity", "status", "payment", "reason", "total", "createdAt"),
+        columns=(
+            "id",
+            "concertId",
+            "userId",
+            "section",
+            "quantity",
+            "status",
+            "payment",
+            "reason",
+            "total",
+            "createdAt",
+        ),
         as_json=json,
     )
+
+
+@app.command()
+def cancel(id: Id, *, url: Url = None, json: Json = False) -> None:
+    """Cancel an order as the organizer: its seats and its money go back. Cancelled again, it stays as it is."""
+    with Client(url) as client:
+        record(client.post(f"/orders/{segment(id)}/cancel", None), as_json=json)

@@ -103,6 +103,9 @@ Wait = Annotated[
 ]
 
 
+_CONTACT = "where the buyer wants to be told; for the organizer only"
+
+
 class PayAgain(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Another way to pay for an order whose charge failed."""
 
@@ -135,6 +138,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     total: Annotated[Money | None, Meta(description="known once seats are had")]
     created_at: datetime
     expires_at: Annotated[datetime | None, Meta(description="the seats are held until then")]
+    email: Annotated[str | UnsetType | None, Meta(description=_CONTACT)] = UNSET
+    phone: Annotated[str | UnsetType | None, Meta(description=_CONTACT)] = UNSET
     cancel_until: Annotated[
         datetime | None, Meta(description="from then on only the organizer can cancel it; known once seats are had")
     ]
@@ -300,9 +305,9 @@ class OrdersApi:
             responses=refusals(STATUS, NotFound, Invalid),
         )
         async def show_order(order_id: str, authorization: Authorization = None, wait: Wait = 0) -> Response[OrderView]:
-            access.who_sees(order_id, authorization)
+            who = access.who_sees(order_id, authorization)
             order = await (orders.settled(order_id, wait_seconds=wait) if wait else orders.order(order_id))
-            return respond(json_answer(_view(order)))
+            return respond(json_answer(_view(order, who)))
 
         @post(
             "/orders/{order_id:str}/cancel",
@@ -321,9 +326,8 @@ class OrdersApi:
         ) -> Response[OrderView]:
             who = access.who_sees(order_id, authorization)
             reason = CancelReason.BUYER if who is Who.BUYER else CancelReason.ORGANIZER
-            return respond(
-                json_answer(_view(await orders.cancel(order_id, reason, Cause(None, usable_trace(traceparent)))))
-            )
+            order = await orders.cancel(order_id, reason, Cause(None, usable_trace(traceparent)))
+            return respond(json_answer(_view(order, who)))
 
         @post(
             "/orders/{order_id:str}/payment",
@@ -373,13 +377,22 @@ class OrdersApi:
         async def list_orders(
             concert_id: Annotated[str | None, QueryParameter(name="concertId")] = None,
             status: Annotated[Status | None, QueryParameter(name="status")] = None,
+            user_id: Annotated[
+                str | None,
+                QueryParameter(
+                    name="userId",
+                    max_length=128,
+                    description="these are looked for page by page: there may be a `next` after few items or none",
+                ),
+            ] = None,
             limit: Limit = DEFAULT_LIMIT,
             after: After = None,
         ) -> Response[Page[OrderView]]:
             wanted = {"concertId": concert_id, "status": None if status is None else status.value}
             equal = {field: value for field, value in wanted.items() if value is not None}
-            found, following = await orders.find(Query(equal=equal, after=after, limit=limit))
-            return respond(json_answer(Page([_view(each) for each in found], following)))
+            query = Query(equal=equal, after=after, limit=limit)
+            found, following = await (orders.find(query) if user_id is None else orders.find_of_user(user_id, query))
+            return respond(json_answer(Page([_view(each, Who.ORGANIZER) for each in found], following)))
 
         @get("/orders/{order_id:str}/contact", guards=[organizer], security=ORGANIZER, include_in_schema=False)
         async def show_contact(order_id: str) -> Response[Contact]:
@@ -396,8 +409,11 @@ class OrdersApi:
         return {("POST", "/orders"): self.place_express}
 
 
-def _view(order: Order) -> OrderView:
+def _view(order: Order, who: Who) -> OrderView:
+    is_organizer = who is Who.ORGANIZER
     return OrderView(
+        email=order.email if is_organizer else UNSET,
+        phone=order.phone if is_organizer else UNSET,
         id=order.id,
         concert_id=order.concert_id,
         section=order.section,
@@ -414,7 +430,7 @@ def _view(order: Order) -> OrderView:
 
 
 def _accepted(order: Order) -> Answer:
-    return json_answer(_view(order), 202)
+    return json_answer(_view(order, Who.BUYER), 202)
 
 
 def _payment(order: Order) -> OrderPaymentView | None:

@@ -62,6 +62,10 @@ _NO_SEATS: Mapping[type[Refusal], CancelReason] = {
 """What a Pending order is told; whatever else is refused, its key has seats already that it did not ask for."""
 
 
+USER_PAGES = 20
+"""How many pages of orders one request looks through for a user's."""
+
+
 class Orders:
     """The orders service."""
 
@@ -196,6 +200,21 @@ class Orders:
         """A page of orders and the cursor of the next one."""
         found, page = await ORDERS.find(self._records, query)
         return [each.state for each in found], page.next
+
+    async def find_of_user(self, user_id: str, query: Query) -> tuple[list[Order], str | None]:
+        """Those of a page that are this user's, and more pages until there are `query.limit`, USER_PAGES at most.
+
+        Nobody asks for this while tickets are sold, so it has no index, which each order would pay for. There may be
+        fewer than the limit, even none, and yet a cursor.
+        """
+        orders: list[Order] = []
+        after = query.after
+        for _ in range(USER_PAGES):
+            found, after = await self.find(query._replace(after=after, limit=query.limit - len(orders)))
+            orders += [order for order in found if order.user_id == user_id]
+            if after is None or len(orders) >= query.limit:
+                break
+        return orders, after
 
     async def contacts(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
         """Where the buyers of these orders want to be told; for notifications alone."""
