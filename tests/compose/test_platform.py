@@ -171,12 +171,13 @@ async def test_the_operator_sees_what_is_under_way(tmp_path: Path) -> None:
         assert {f'cludale_queue_depth{{service="{name}"}}' for name in SERVICES} <= set(gauges)
 
 
-async def test_an_unknown_payment_method_ends_the_order_soon(tmp_path: Path) -> None:
+async def test_an_unknown_payment_method_is_declined_and_the_seats_stay_held(tmp_path: Path) -> None:
     async with running(tmp_path) as platform:
         await put_on(platform)
         order = await buy(platform, method="pebbles")
-        off = await platform.orders.settled(order.id, wait_seconds=3)
-        assert (off.status, off.reason) == (Status.CANCELLED, "payment-declined")
+        held = await platform.orders.settled(order.id, wait_seconds=3)
+        assert held.payment is not None
+        assert (held.status, held.payment.status) == (Status.RESERVED, "Declined")
 
 
 async def test_a_service_whose_sidecar_is_away_is_not_ready_and_keeps_its_events(tmp_path: Path) -> None:

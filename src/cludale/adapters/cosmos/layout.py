@@ -79,7 +79,7 @@ SERVICE_CONTAINERS = (
     Container("orders", ("dueAt",)),
     Container("payments", ("dueAt",)),
     Container("notifications", ("dueAt",)),
-    Container("audit", ("time",)),
+    Container("audit", ("dueAt", "time")),
 )
 """One for each service; its identity needs rights to this one alone."""
 
