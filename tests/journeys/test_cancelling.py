@@ -45,7 +45,9 @@ def test_cancelled_again_it_is_the_same_answer_and_nothing_happens(office: BoxOf
     order = office.buy(concert)
     office.end(order, "Paid")
     first = office.cancel(order)
-    assert [office.cancel(order), office.cancel(order, by=office.organizer)] == [first, first]
+    for again in (office.cancel(order), office.cancel(order, by=office.organizer)):
+        # The money is on its way back meanwhile, and the organizer sees more of an order.
+        assert {name: again[name] for name in first} | {"payment": None} == first | {"payment": None}
     story = types(office.story(order, ends_with="PaymentRefunded"))
     assert story.count("OrderCancelled") == 1
     all_back(office, concert)
@@ -98,7 +100,7 @@ def at(hours: float, *, offset: float = 0) -> str:
     "times",
     [
         {"date": "2020-01-01"},
-        {"date": (datetime.now(UTC) - timedelta(days=1)).date().isoformat()},
+        {"date": (datetime.now(UTC) - timedelta(days=2)).date().isoformat()},
         {"date": at(-1)},
         {"date": at(-1, offset=-11)},
         {"date": at(-1, offset=14)},
