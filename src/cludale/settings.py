@@ -222,7 +222,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
 
-    concerts_url: Annotated[Url | None, _doc("where concerts is, for orders or notifications started alone")] = None
+    concerts_url: Annotated[Url | None, _doc("where concerts is, for the others started alone")] = None
     orders_url: Annotated[Url | None, _doc("where orders is, for notifications started alone")] = None
 
     @classmethod

@@ -45,7 +45,7 @@ def check(settings: Settings, only: Collection[str]) -> None:
             raise UnusableSetting("CLUDALE_SMTP_FROM", settings.smtp_from, wanted) from error
     if "notifications" in only and "orders" not in only:
         orders_url(settings)
-    if {"orders", "notifications"} & set(only) and "concerts" not in only:
+    if {"orders", "payments", "notifications"} & set(only) and "concerts" not in only:
         concerts_url(settings)
 
 
@@ -76,11 +76,13 @@ def through_sidecar(settings: Settings, service: str) -> dict[str, str]:
 
 
 def concerts_url(settings: Settings) -> str:
-    """Where orders asks for seats, and notifications what a concert is. Raises MissingSetting."""
+    """Where orders and payments ask for seats, and notifications what a concert is. Raises MissingSetting."""
     if settings.dapr:
         return f"http://{SIDECAR_HOST}:{settings.dapr_http_port}"
     if settings.concerts_url is None:
-        raise MissingSetting("orders and notifications without concerts need CLUDALE_CONCERTS_URL: where concerts is")
+        raise MissingSetting(
+            "orders, payments and notifications without concerts need CLUDALE_CONCERTS_URL: where concerts is"
+        )
     return settings.concerts_url
 
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from cludale.adapters.dapr.bus import DaprBus
 from cludale.adapters.embedded.bus import EmbeddedBus
-from cludale.adapters.http_calls.calls import HttpContacts, HttpProgramme, HttpSeats
-from cludale.adapters.inprocess.calls import InProcessContacts, InProcessProgramme, InProcessSeats
+from cludale.adapters.http_calls.calls import HttpContacts, HttpProgramme, HttpSales, HttpSeats
+from cludale.adapters.inprocess.calls import InProcessContacts, InProcessProgramme, InProcessSales, InProcessSeats
 from cludale.adapters.log_messages import LoggedMessages
 from cludale.adapters.simulated_payments import METHODS, SimulatedProvider
 from cludale.adapters.smtp import Encryption, SmtpMailer
@@ -20,6 +20,7 @@ from cludale.ports.contacts import Contacts
 from cludale.ports.messengers import Mailer
 from cludale.ports.programme import Programme
 from cludale.ports.records import Records
+from cludale.ports.sales import Sales
 from cludale.ports.seats import Seats
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
@@ -83,7 +84,7 @@ class ServiceBuilder:
         self.orders: Orders
         """There if orders is wanted."""
         self.notifications: Notifications | None = None
-        self.closing: list[HttpSeats | HttpContacts | HttpProgramme | SimulatedProvider | SmtpMailer] = []
+        self.closing: list[HttpSeats | HttpSales | HttpContacts | HttpProgramme | SimulatedProvider | SmtpMailer] = []
         """What is to be closed in the end."""
         self.waited_for: list[Callable[[], None]] = [gate.close]
         """Each lets those go who wait for something with a connection open."""
@@ -188,11 +189,24 @@ class ServiceBuilder:
             clock=self._clock,
             ids=self._ids,
             gateway=provider if self._telemetry is None else self._telemetry.gateway(provider),
+            sales=self._sales(),
             attempt_seconds=settings.payment_attempt_seconds,
             attempts=settings.payment_attempts,
             backoff=Backoff(settings.payment_backoff_seconds, settings.payment_backoff_max_seconds),
             hold_seconds=settings.hold_seconds,
         )
+
+    def _sales(self) -> Sales:
+        if "concerts" in self._only:
+            return InProcessSales(self.concerts.sale_outlook)
+        sales = HttpSales(
+            concerts_url(self._settings),
+            self._access.organizer_key,
+            timeout_seconds=self._settings.reserve_timeout_seconds,
+            headers=through_sidecar(self._settings, "concerts"),
+        )
+        self.closing.append(sales)
+        return sales
 
     def _notifications(self) -> Notifications:
         settings = self._settings

@@ -52,6 +52,7 @@ class Fault(StrEnum):
     HOLD_SLOW = "network: reserve call slow"
     HOLD_TWICE = "network: reserve call made once more"
     PARTITION = "network: orders and concerts apart for a while"
+    SALES_AWAY = "network: no word of seats for late money to be had"
     CONTACTS_AWAY = "network: no address to be had"
     PROGRAMME_AWAY = "network: no word of a concert to be had"
 

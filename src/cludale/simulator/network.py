@@ -13,6 +13,7 @@ from cludale.ports.contacts import Contact, Contacts, ContactsUnreachable
 from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
 from cludale.ports.programme import ConcertDetails, Programme, ProgrammeUnreachable
 from cludale.ports.records import StoreUnavailable
+from cludale.ports.sales import SaleOutlook, SaleQuestion, Sales, SalesUnreachable
 from cludale.ports.seats import HoldWish, Seats, SeatsHeld, SeatsUnreachable
 from cludale.simulator.faults import Chaos, Fault
 from cludale.simulator.loop import OUTSIDE_CONTEXT, Owner, inside
@@ -107,6 +108,32 @@ class RemoteSeats:
                 await seats.hold(wish)
 
         inside(target, asyncio.get_running_loop().create_task, serve())
+
+
+class RemoteSales:
+    """Concerts, seen from payments."""
+
+    def __init__(
+        self, chaos: Chaos, who: str, *, find: Callable[[], tuple[Owner, Sales]], timeout_seconds: float
+    ) -> None:
+        self._chaos = chaos
+        self._who = who
+        self._find = find
+        self._timeout_seconds = timeout_seconds
+
+    async def outlook(self, question: SaleQuestion) -> SaleOutlook:
+        """What would come of money for these seats. Raises SalesUnreachable."""
+        await self._chaos.lag()
+        if self._chaos.strikes(Fault.SALES_AWAY, self._who, question.reservation_id):
+            raise SalesUnreachable("no connection")
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                target, sales = self._find()
+                return await call(target, lambda: sales.outlook(question))
+        except TimeoutError as error:
+            raise SalesUnreachable("no answer in time") from error
+        except (NobodyThere, StoreUnavailable) as error:
+            raise SalesUnreachable(repr(error)) from error
 
 
 class RemoteContacts:

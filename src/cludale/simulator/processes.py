@@ -16,6 +16,7 @@ from cludale.ports.contacts import Contact
 from cludale.ports.outbox import Outgoing
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Kind, StoreUnavailable
+from cludale.ports.sales import SaleOutlook, SaleQuestion
 from cludale.runtime import dead_letters
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
@@ -51,7 +52,7 @@ from cludale.simulator.delivery import Broker, BrokerClient, FaultyHandler, Told
 from cludale.simulator.faults import Chaos, Fault
 from cludale.simulator.loop import Owner, SimulatedLoop, inside
 from cludale.simulator.memory import Disk
-from cludale.simulator.network import NobodyThere, Postman, RemoteContacts, RemoteProgramme, RemoteSeats
+from cludale.simulator.network import NobodyThere, Postman, RemoteContacts, RemoteProgramme, RemoteSales, RemoteSeats
 from cludale.simulator.provider import Gateway, Provider
 from cludale.simulator.storage import FaultyStore
 
@@ -306,6 +307,10 @@ class Process(Owner):
         process = self if "concerts" in self.handlers else self.machine.find("concerts")
         return process, process.concerts
 
+    def _sales(self) -> tuple[Owner, "OwnSales"]:
+        process = self if "concerts" in self.handlers else self.machine.find("concerts")
+        return process, OwnSales(process.concerts)
+
     def _contacts(self) -> tuple[Owner, "OwnContacts"]:
         process = self if "orders" in self.handlers else self.machine.find("orders")
         return process, OwnContacts(process.orders)
@@ -321,6 +326,7 @@ class Process(Owner):
             clock=self.clock,
             ids=self.ids,
             gateway=Gateway(around.provider, around.chaos, self.name, kill=self.die, pause=self.pause),
+            sales=RemoteSales(self._chaos, self.name, find=self._sales, timeout_seconds=limits.reserve_timeout_seconds),
             attempt_seconds=limits.payment_attempt_seconds,
             attempts=limits.payment_attempts,
             backoff=limits.payment_backoff,
@@ -408,6 +414,17 @@ class Process(Owner):
             await stop()
         await self.store.close()
         self.die()
+
+
+class OwnSales:
+    """What a concerts service says of late money, as the port has it."""
+
+    def __init__(self, concerts: Concerts) -> None:
+        self._concerts = concerts
+
+    async def outlook(self, question: SaleQuestion) -> SaleOutlook:
+        """What would come of money for these seats."""
+        return await self._concerts.sale_outlook(question)
 
 
 class OwnContacts:

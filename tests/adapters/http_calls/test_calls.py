@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -14,6 +14,7 @@ from cludale.adapters.http_calls.calls import (
     CONTACTS_AT_ONCE,
     HttpContacts,
     HttpProgramme,
+    HttpSales,
     HttpSeats,
 )
 from cludale.http.problems import Problems
@@ -21,6 +22,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.contacts import Contact, ContactsUnreachable
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
+from cludale.ports.sales import Outlook, SaleOutlook, SaleQuestion, SalesUnreachable
 from cludale.ports.seats import (
     ConcertNotFound,
     ConcertOver,
@@ -256,6 +258,40 @@ class TestContacts:
         other.play = other.sends()
         with pytest.raises(ContactsUnreachable):
             await contacts.of(["order-1", "order-2"])
+
+
+class TestSales:
+    QUESTION = SaleQuestion("concert/1", "stalls & more", "reservation-1")
+
+    @pytest.fixture
+    async def sales(self, other: Other) -> AsyncIterator[HttpSales]:
+        opened = HttpSales(other.url, "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
+        yield opened
+        await opened.close()
+
+    async def test_concerts_is_asked_with_the_organizers_key(self, other: Other, sales: HttpSales) -> None:
+        other.play = other.sends(answer(200, {"outlook": "over", "left": 3, "overAt": "2026-11-22T12:10:00Z"}))
+        over_at = datetime(2026, 11, 22, 12, 10, tzinfo=UTC)
+        assert await sales.outlook(self.QUESTION) == SaleOutlook(Outlook.OVER, 3, over_at)
+        (request,) = other.requests
+        path = b"/concerts/concert%2F1/sale-outlook?section=stalls+%26+more&reservationId=reservation-1"
+        assert request.startswith(b"GET " + path)
+        assert b"Bearer organizer-key" in request
+
+    @pytest.mark.parametrize(
+        ("status", "body"), [(500, b""), (404, {"type": "/problems/concert-not-found"}), (200, b"{"), (200, {})]
+    )
+    async def test_an_answer_that_is_none_means_that_nothing_is_known(
+        self, other: Other, sales: HttpSales, status: int, body: object
+    ) -> None:
+        other.play = other.sends(answer(status, body))
+        with pytest.raises(SalesUnreachable):
+            await sales.outlook(self.QUESTION)
+
+    async def test_an_answer_that_never_comes_is_given_up_on(self, other: Other, sales: HttpSales) -> None:
+        other.play = other.sends()
+        with pytest.raises(SalesUnreachable):
+            await sales.outlook(self.QUESTION)
 
 
 class TestProgramme:

@@ -8,6 +8,7 @@ from tests.fakes import NOON
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
+from cludale.ports.sales import Outlook, SaleOutlook
 from cludale.ports.seats import ConcertOver, HoldEnded, NotOnSale, OverTheLimit, SeatsUnavailable, SectionNotFound
 from cludale.services.concerts import domain
 from cludale.services.concerts.domain import (
@@ -261,6 +262,30 @@ class TestSelling:
     def test_money_for_no_reservation_waits_for_it(self) -> None:
         with pytest.raises(UnknownReservation):
             decide(EMPTY, sell("a"), NOON)
+
+
+def outlook(seating: Seating, seconds: float, over_at: datetime | None = None) -> SaleOutlook:
+    return domain.sale_outlook(seating, "reservation-a", over_at=over_at or at(9_999), now=at(seconds))
+
+
+class TestWhatWouldComeOfMoney:
+    def test_seats_that_are_held_or_left_can_be_had(self) -> None:
+        held = after((hold("a", 4), 0))
+        assert outlook(held, 60) == SaleOutlook(Outlook.POSSIBLE, 6)
+        assert outlook(held, 600) == SaleOutlook(Outlook.POSSIBLE, 10)
+        assert outlook(held, 60, over_at=at(30)).outlook is Outlook.POSSIBLE
+
+    def test_seats_that_others_have_can_not(self) -> None:
+        assert outlook(after((hold("a", 4), 0), (hold("b", 7), 600)), 601) == SaleOutlook(Outlook.GONE, 3)
+        assert outlook(EMPTY, 0).outlook is Outlook.GONE
+
+    def test_seats_that_were_sold_are_so_for_late_money_too(self) -> None:
+        assert outlook(after((hold("a", 4), 0), (sell("a"), 1)), 700).outlook is Outlook.SOLD
+        assert outlook(after((hold("a", 4), 0), (sell("a"), 601)), 700).outlook is Outlook.SOLD
+
+    def test_after_the_concert_and_after_a_wished_cancellation_there_are_none(self) -> None:
+        assert outlook(after((hold("a", 4), 0)), 700, over_at=at(650)) == SaleOutlook(Outlook.OVER, 10, at(650))
+        assert outlook(after((hold("a", 4), 0), (cancel("a", by_wish=True), 1)), 2).outlook is Outlook.CANCELLED
 
 
 class TestLateMoney:

@@ -15,6 +15,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.records import StoreUnavailable
+from cludale.ports.sales import Outlook, SaleOutlook, SaleQuestion
 from cludale.ports.seats import (
     ConcertNotFound,
     HeldElsewhere,
@@ -508,6 +509,19 @@ class TestMoney:
             assert await concerts.handle([paid("a")]) == [SUCCESS]
         assert (await told(store, about="order-a")) == ["SeatsReserved", "SeatsReleased", "SaleRefused"]
         assert await seats(concerts) == (0, 10, 0)
+
+    async def test_what_would_come_of_late_money_is_told_and_nothing_of_it_kept(
+        self, concerts: Concerts, store: SqliteStore, clock: ManualClock
+    ) -> None:
+        question = SaleQuestion("concert-1", "stalls", "reservation-a")
+        assert (await concerts.sale_outlook(question)).outlook is Outlook.GONE
+        await concerts.hold(wish("a"))
+        clock.advance(601)
+        before = await told(store)
+        assert await concerts.sale_outlook(question) == SaleOutlook(Outlook.POSSIBLE, 10)
+        assert await told(store) == before
+        await concerts.handle([paid("a")])
+        assert (await concerts.sale_outlook(question)).outlook is Outlook.SOLD
 
     async def test_an_order_that_failed_by_itself_gets_seats_for_a_new_payment_and_one_that_was_cancelled_does_not(
         self, concerts: Concerts, store: SqliteStore

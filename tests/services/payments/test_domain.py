@@ -9,9 +9,11 @@ from tests.fakes import NOON
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
+from cludale.ports.sales import Outlook, SaleOutlook
+from cludale.ports.seats import ConcertOver
 from cludale.services.orders.events import CancelReason, OrderCancelled, PaymentRequested, TicketReserved
 from cludale.services.payments import domain
-from cludale.services.payments.domain import NEXT, Limits, Outcome, Payment, PaymentClosed, Status
+from cludale.services.payments.domain import NEXT, Limits, Outcome, Payment, PaymentClosed, SeatsGone, Status
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
 
 TOTAL = Money(9000, "EUR")
@@ -264,6 +266,38 @@ class TestANewRound:
         with pytest.raises(PaymentClosed) as refusal:
             domain.retry(closed, method=None, cause=WISH, now=at(60), limits=LIMITS, hold=HOLD)
         assert refusal.value.values == {"paymentStatus": "Failed"}
+
+
+class TestSeatsForLateMoney:
+    def test_they_are_asked_for_once_the_hold_has_ended_and_not_before(self) -> None:
+        assert not domain.wants_seats_again(DECLINED, at(599.9))
+        assert domain.wants_seats_again(DECLINED, at(600))
+
+    @pytest.mark.parametrize("payment", [begun(), COMPLETED, REFUNDING, REFUNDED, CLOSING])
+    def test_they_are_not_asked_for_where_no_charge_begins(self, payment: Payment) -> None:
+        assert not domain.wants_seats_again(payment, at(700))
+        assert not domain.wants_seats_again(msgspec.structs.replace(DECLINED, closed=True), at(700))
+
+    @pytest.mark.parametrize("outlook", [Outlook.POSSIBLE, Outlook.SOLD])
+    def test_where_there_are_seats_it_is_charged(self, outlook: Outlook) -> None:
+        domain.check_seats(DECLINED, SaleOutlook(outlook))
+
+    def test_where_there_are_none_it_is_refused_with_what_is_left(self) -> None:
+        with pytest.raises(SeatsGone, match="Nothing was charged") as refusal:
+            domain.check_seats(DECLINED, SaleOutlook(Outlook.GONE, 1))
+        assert refusal.value.values == {"orderId": "order-1", "section": "stalls", "wanted": 2, "left": 1}
+
+    def test_a_concert_that_is_over_and_an_order_that_was_cancelled_are_refused_by_name(self) -> None:
+        with pytest.raises(ConcertOver):
+            domain.check_seats(DECLINED, SaleOutlook(Outlook.OVER, 5, at(650)))
+        with pytest.raises(PaymentClosed):
+            domain.check_seats(DECLINED, SaleOutlook(Outlook.CANCELLED, 5))
+
+    def test_money_is_late_that_was_taken_after_the_hold(self) -> None:
+        anew = domain.retry(DECLINED, method=None, cause=WISH, now=at(700), limits=LIMITS, hold=HOLD)
+        late = domain.attempted(anew, Outcome.CHARGED, None, now=at(701), retry_at=at(702), limits=LIMITS).state
+        assert domain.was_late(late)
+        assert not any(domain.was_late(each) for each in (anew, COMPLETED, DECLINED, REFUNDED))
 
 
 class TestCancelling:

@@ -17,15 +17,17 @@ from cludale.adapters.sqlite import SqliteStore
 from cludale.adapters.system.clock import SystemClock
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
-from cludale.kernel.refusals import NotFound
+from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock
 from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGateway
 from cludale.ports.records import Query, Records
+from cludale.ports.sales import Outlook, SaleOutlook, SaleQuestion, Sales, SalesUnreachable
 from cludale.runtime.backoff import Backoff
 from cludale.services.concerts.events import SaleRefused
 from cludale.services.orders.events import CancelReason, OrderCancelled, TicketReserved
-from cludale.services.payments.domain import Outcome, Payment, PaymentClosed, Status
+from cludale.services.payments import service
+from cludale.services.payments.domain import Outcome, Payment, PaymentClosed, SeatsGone, Status
 from cludale.services.payments.events import FailureReason, PaymentFailed
 from cludale.services.payments.service import Payments
 
@@ -99,12 +101,34 @@ def script() -> Script:
     return Script()
 
 
-def new_payments(records: Records, clock: Clock, ids: CountingIds, gateway: PaymentGateway) -> Payments:
+class Concerts:
+    """Says what the test says of the seats for late money; with `refuses`, the sale is refused after the charge."""
+
+    def __init__(self, *outlooks: Outlook) -> None:
+        self.outlooks = list(outlooks)
+        self.asked: list[SaleQuestion] = []
+        self.away = False
+        self.refuses = False
+        self.refuse: Callable[[], Awaitable[object]] | None = None
+
+    async def outlook(self, question: SaleQuestion) -> SaleOutlook:
+        self.asked.append(question)
+        if self.away:
+            raise SalesUnreachable("no answer in time")
+        if self.refuse is not None and len(self.asked) > 1:
+            await self.refuse()
+        return SaleOutlook(self.outlooks.pop(0) if len(self.outlooks) > 1 else self.outlooks[0])
+
+
+def new_payments(
+    records: Records, clock: Clock, ids: CountingIds, gateway: PaymentGateway, sales: Sales | None = None
+) -> Payments:
     return Payments(
         records,
         clock=clock,
         ids=ids,
         gateway=gateway,
+        sales=sales or Concerts(Outlook.POSSIBLE, Outlook.SOLD),
         attempt_seconds=0.2,
         attempts=ATTEMPTS,
         backoff=Backoff(1, 8),
@@ -113,6 +137,7 @@ def new_payments(records: Records, clock: Clock, ids: CountingIds, gateway: Paym
 
 
 Build = Callable[[PaymentGateway], Payments]
+Charge = Callable[[Concerts], Awaitable[Payment]]
 
 
 @pytest.fixture
@@ -556,6 +581,81 @@ class TestChargingNow:
         await idle(scripted)
         assert await told(store) == ["PaymentFailed", "PaymentCompleted"]
 
+
+class TestChargingAfterTheHold:
+    """What was declined is charged anew once its seats are held no more."""
+
+    @pytest.fixture
+    async def charge(
+        self, store: SqliteStore, clock: ManualClock, ids: CountingIds, script: Script
+    ) -> AsyncIterator[Charge]:
+        built: list[Payments] = []
+
+        async def charge(concerts: Concerts) -> Payment:
+            payments = new_payments(store, clock, ids, script, concerts)
+            built.append(payments)
+            script.plays["charge"] = [declines]
+            await payments.handle([reserved(hold_seconds=1)])
+            await settles(payments, Status.FAILED)
+            clock.advance(2)
+            if concerts.refuses:
+                concerts.refuse = lambda: payments.handle([unsold()])
+            return await payments.charge_now("order-1", method=None, cause=REQUEST)
+
+        yield charge
+        for payments in built:
+            await payments.stop()
+
+    async def test_where_there_are_seats_it_is_charged_and_told_once_they_are_sold(self, charge: Charge) -> None:
+        concerts = Concerts(Outlook.POSSIBLE, Outlook.POSSIBLE, Outlook.SOLD)
+        assert (await charge(concerts)).status is Status.COMPLETED
+        assert concerts.asked == [SaleQuestion("concert-1", "stalls", "reservation-1")] * 3
+
+    @pytest.mark.parametrize(("outlook", "refusal"), [(Outlook.GONE, SeatsGone), (Outlook.CANCELLED, PaymentClosed)])
+    async def test_where_there_are_none_nothing_is_charged_and_nothing_stored(
+        self, charge: Charge, script: Script, store: SqliteStore, outlook: Outlook, refusal: type[Exception]
+    ) -> None:
+        with pytest.raises(refusal):
+            await charge(Concerts(outlook))
+        assert script.asked == [("charge", "payment-1.1")]
+        assert await told(store) == ["PaymentFailed"]
+
+    async def test_where_concerts_gives_no_answer_nothing_is_charged(self, charge: Charge, script: Script) -> None:
+        concerts = Concerts(Outlook.POSSIBLE)
+        concerts.away = True
+        with pytest.raises(Busy, match="Nothing was charged"):
+            await charge(concerts)
+        assert script.asked == [("charge", "payment-1.1")]
+
+    async def test_where_others_are_faster_the_answer_is_that_the_money_is_back(
+        self, charge: Charge, script: Script
+    ) -> None:
+        concerts = Concerts(Outlook.POSSIBLE, Outlook.GONE)
+        concerts.refuses = True
+        assert (await charge(concerts)).status is Status.REFUNDED
+        assert [kind for kind, _ in script.asked] == ["charge", "charge", "refund"]
+
+    async def test_what_is_not_known_in_time_is_not_waited_for(
+        self, charge: Charge, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(service, "SALE_SECONDS", 0.1)
+        payment = await charge(Concerts(Outlook.POSSIBLE))
+        assert (payment.status, payment.refunding) == (Status.COMPLETED, False)
+
+    async def test_while_the_hold_runs_nobody_is_asked(
+        self, store: SqliteStore, clock: ManualClock, ids: CountingIds, script: Script
+    ) -> None:
+        concerts = Concerts(Outlook.GONE)
+        payments = new_payments(store, clock, ids, script, concerts)
+        script.plays["charge"] = [declines]
+        await payments.handle([reserved()])
+        await settles(payments, Status.FAILED)
+        assert (await payments.charge_now("order-1", method=None, cause=REQUEST)).status is Status.COMPLETED
+        assert concerts.asked == []
+        await payments.stop()
+
+
+class TestAnUnknownOrder:
     async def test_an_order_that_nobody_knows_is_named(self, payments: Payments) -> None:
         with pytest.raises(NotFound, match="'order-9'"):
             await payments.charge_now("order-9", method=None, cause=REQUEST)

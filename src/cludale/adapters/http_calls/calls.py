@@ -1,10 +1,10 @@
-"""Seats, Contacts and Programme over HTTP. A refusal that comes back as problem+json becomes what it was."""
+"""Seats, Sales, Contacts and Programme over HTTP. A refusal that comes back as problem+json becomes what it was."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -15,6 +15,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.contacts import Contact, ContactsUnreachable
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
+from cludale.ports.sales import SaleOutlook, SaleQuestion, SalesUnreachable
 from cludale.ports.seats import (
     ConcertNotFound,
     ConcertOver,
@@ -33,6 +34,7 @@ from cludale.ports.seats import (
 )
 
 CONNECTIONS = 64
+SALES_AT_ONCE = 16
 CONTACTS_AT_ONCE = 16
 CONCERTS_AT_ONCE = 4
 CONCERTS_REMEMBERED = 256
@@ -150,6 +152,40 @@ _REFUSALS: Mapping[str, Callable[[HoldWish, dict[str, Any]], Refusal]] = {
     "held-otherwise": lambda w, p: HeldOtherwise(w.order_id, wanted=w.quantity, held=p["held"], section=p["section"]),
     "busy": lambda _, p: Busy(p.get("detail", "concerts is busy")),
 }
+
+
+class HttpSales:
+    """The concerts service at `url`."""
+
+    def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
+        """`timeout_seconds` is for the whole of a call, however slowly its answer comes."""
+        self._timeout_seconds = timeout_seconds
+        self._headers = {"authorization": f"Bearer {organizer_key}", **(headers or {})}
+        self._pool = Pool(Target.of(url), connections=SALES_AT_ONCE)
+
+    async def outlook(self, question: SaleQuestion) -> SaleOutlook:
+        """What would come of money for these seats. Raises SalesUnreachable."""
+        asked = urlencode({"section": question.section, "reservationId": question.reservation_id})
+        try:
+            answer = await self._pool.ask(
+                "GET",
+                f"/concerts/{quote(question.concert_id, safe='')}/sale-outlook?{asked}",
+                headers=self._headers,
+                timeout_seconds=self._timeout_seconds,
+                repeatable=True,
+            )
+        except NoAnswer as error:
+            raise SalesUnreachable(str(error)) from error
+        if answer.status != 200:
+            raise SalesUnreachable(f"concerts answered {answer.status}")
+        try:
+            return msgspec.json.decode(answer.body, type=SaleOutlook)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise SalesUnreachable(f"concerts answered 200 with something else than an outlook: {error}") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._pool.close()
 
 
 class HttpContacts:

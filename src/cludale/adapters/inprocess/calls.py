@@ -1,9 +1,13 @@
-"""Seats, Contacts and Programme by a plain call. Bound when all is put together: the callee may be built later."""
+"""Seats, Sales, Contacts and Programme by a plain call.
+
+Bound when all is put together: the callee may be built later.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from cludale.ports.contacts import Contact
 from cludale.ports.programme import ConcertDetails
+from cludale.ports.sales import SaleOutlook, SaleQuestion
 from cludale.ports.seats import HoldWish, SeatsHeld
 
 
@@ -16,6 +20,17 @@ class InProcessSeats:
     async def hold(self, wish: HoldWish) -> SeatsHeld:
         """Hold seats; the refusals are those of the service itself."""
         return await self._hold(wish)
+
+
+class InProcessSales:
+    """The concerts service of this process."""
+
+    def __init__(self, outlook: Callable[[SaleQuestion], Awaitable[SaleOutlook]]) -> None:
+        self._outlook = outlook
+
+    async def outlook(self, question: SaleQuestion) -> SaleOutlook:
+        """What would come of money for these seats."""
+        return await self._outlook(question)
 
 
 class InProcessContacts:

@@ -40,6 +40,7 @@ from cludale.kernel.money import MAX_PRICE, Money
 from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid
 from cludale.kernel.times import LONGEST_TIME, check_date_or_time, parse_time, rfc3339
 from cludale.ports.records import Records, UnusableCursor
+from cludale.ports.sales import SaleOutlook, SaleQuestion
 from cludale.ports.seats import (
     ConcertNotFound,
     ConcertOver,
@@ -393,7 +394,17 @@ class ConcertsApi:
         ) -> Response[ReservationView]:
             return respond(await self.reserve(concert_id, data, idempotency_key, traceparent))
 
-        return [schedule_concert, find_concerts, show_concert, reserve_seats]
+        @get("/concerts/{concert_id:str}/sale-outlook", guards=[organizer], security=ORGANIZER, include_in_schema=False)
+        async def show_sale_outlook(
+            concert_id: str,
+            section: Annotated[str, QueryParameter(name="section")],
+            reservation_id: Annotated[str, QueryParameter(name="reservationId")],
+        ) -> Response[SaleOutlook]:
+            # For payments in a process of its own, before it charges an order whose hold has ended.
+            question = SaleQuestion(concert_id, section, reservation_id)
+            return respond(json_answer(await concerts.sale_outlook(question)))
+
+        return [schedule_concert, find_concerts, show_concert, reserve_seats, show_sale_outlook]
 
     def express(self) -> Express:
         """The hot route, below the framework."""

@@ -15,6 +15,7 @@ from cludale.kernel.events import Event
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal
 from cludale.kernel.times import epoch_second, whole_second_after
+from cludale.ports.sales import Outlook, SaleOutlook
 from cludale.ports.seats import (
     ConcertOver,
     HeldElsewhere,
@@ -477,6 +478,23 @@ def _seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: date
     reservations = dict(after.reservations)
     reservations[ended.id] = msgspec.structs.replace(reservations[ended.id], successor=again.id)
     return Decision(Seating(after.section, reservations), events)
+
+
+def sale_outlook(seating: Seating, reservation_id: str, *, over_at: datetime, now: datetime) -> SaleOutlook:
+    """What would come of money for this reservation, if it came now: the sale is decided, and nothing of it kept."""
+    now = seating.section.moment(now)
+    left = seating.section.available(now)
+    reservation = seating.reservations.get(reservation_id)
+    if reservation is None:
+        return SaleOutlook(Outlook.GONE, left)
+    if reservation.status is Status.SOLD or reservation.successor is not None:
+        return SaleOutlook(Outlook.SOLD, left)
+    sale = Sell(reservation.id, reservation.order_id or "", 0, over_at=over_at)
+    if not any(isinstance(event, SaleRefused) for event in decide(seating, sale, now).events):
+        return SaleOutlook(Outlook.POSSIBLE, left)
+    if reservation.closed:
+        return SaleOutlook(Outlook.CANCELLED, left)
+    return SaleOutlook(Outlook.OVER, left, over_at) if now >= over_at else SaleOutlook(Outlook.GONE, left)
 
 
 def _cancel(seating: Seating, cancel: Cancel) -> Decision[Seating]:

@@ -24,6 +24,7 @@ from cludale.ports.records import (
     StoreUnavailable,
     VersionConflict,
 )
+from cludale.ports.sales import SaleOutlook, SaleQuestion
 from cludale.ports.seats import ConcertNotFound, HoldWish, SeatsHeld, SectionNotFound
 from cludale.runtime.aggregates import CONFLICT_RETRIES, Stamp, Versioned
 from cludale.runtime.gate import Gate
@@ -238,6 +239,17 @@ class Concerts:
         (result,) = await self.turns.submit(SectionKey(concert.id, section), (asked,))
         id = asked.command.reservation_id
         return await unless_held(result, self._records, concert, section, id, self._clock.now())
+
+    async def sale_outlook(self, question: SaleQuestion) -> SaleOutlook:
+        """What would come of money for this reservation now; for payments alone.
+
+        Raises ConcertNotFound, SectionNotFound.
+        """
+        concert = await self.concert(question.concert_id)
+        id = question.reservation_id
+        section, loaded = await self._load(SectionKey(concert.id, question.section), (id,))
+        near = _near({each: known.state for each, known in loaded.items()}, id)
+        return domain.sale_outlook(Seating(section.state, near), id, over_at=concert.over_at, now=self._clock.now())
 
     def _reservation_id(self, wish: HoldWish) -> str:
         if not wish.order_id:

@@ -93,6 +93,11 @@ MAX_WAIT_SECONDS = 30
 
 _MAX_PRICE = "the most that one seat may cost; where it costs more, the answer is 409 price-too-high"
 
+_PAYMENT_STATUS = (
+    "Pending: a charge is open. Completed: the money was taken. Declined: the card was; Failed: no money came for "
+    "another reason (`GET /payments` says Failed for both). Refunded: the money was given back"
+)
+
 _encode = msgspec.json.Encoder().encode
 
 _PROBLEMS = Problems(STATUS)
@@ -115,7 +120,7 @@ class PayAgain(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
 class OrderPaymentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How the money of an order stands."""
 
-    status: PaymentStatus
+    status: Annotated[PaymentStatus, Meta(description=_PAYMENT_STATUS)]
     at: Annotated[datetime, Meta(description="since when it stands so")]
     attempts: Annotated[int, Meta(description="tries of the charge that is open, or was the last")]
 

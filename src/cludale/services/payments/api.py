@@ -8,6 +8,7 @@ import msgspec
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
+from msgspec import Meta
 
 from cludale.http.access import Access
 from cludale.http.answers import Answer, json_answer
@@ -28,14 +29,20 @@ from cludale.http.routing import (
 from cludale.kernel.events import Cause
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
-from cludale.kernel.refusals import IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound
+from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound
 from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.records import Query, Records, UnusableCursor
+from cludale.ports.seats import ConcertOver
 from cludale.runtime.idempotency import IdempotencyKeys
-from cludale.services.payments.domain import Attempt, Payment, PaymentClosed, Status, payment_id
+from cludale.services.payments.domain import Attempt, Payment, PaymentClosed, SeatsGone, Status, payment_id
 from cludale.services.payments.service import Payments
 
-STATUS: Statuses = {PaymentClosed: 409, UnknownMethod: 422}
+STATUS: Statuses = {PaymentClosed: 409, SeatsGone: 409, ConcertOver: 409, UnknownMethod: 422}
+
+_PAYMENT_STATUS = (
+    "of the money alone. Pending: a charge is open. Completed: taken. Failed: the last charge took nothing; why, is in "
+    "`attempts`: after a decline the order's `payment` says Declined, else Failed. Refunded: taken, and given back"
+)
 
 _PROBLEMS = Problems(STATUS)
 
@@ -68,7 +75,8 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     order_id: str
     amount: Money
     method: str
-    status: Status
+    status: Annotated[Status, Meta(description=_PAYMENT_STATUS)]
+    refunding: Annotated[bool, Meta(description="taken, and on its way back: Refunded once it is there")]
     created_at: datetime
     attempts: list[AttemptView]
 
@@ -81,6 +89,7 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             amount=payment.amount,
             method=payment.method,
             status=payment.status,
+            refunding=payment.refunding,
             created_at=payment.created_at,
             attempts=[AttemptView.of(each) for each in payment.attempts],
         )
@@ -124,16 +133,23 @@ class PaymentsApi:
             security=ORGANIZER,
             tags=["payments"],
             summary="Charge an order now",
-            description="For a telephone sale, or again after a decline. An order that is paid is not charged twice.",
+            description=(
+                "For a telephone sale, or again after a decline. An order that is paid is not charged twice. Once its "
+                "hold has ended, it is charged only if its section has seats for it; should others be faster, the "
+                "money goes back, and the answer says `Refunded`."
+            ),
             responses=refusals(
                 STATUS,
                 Unauthorized,
                 NotFound,
                 PaymentClosed,
+                SeatsGone,
+                ConcertOver,
                 IdempotencyKeyInFlight,
                 Invalid,
                 UnknownMethod,
                 IdempotencyKeyReused,
+                Busy,
             ),
         )
         async def charge_order(

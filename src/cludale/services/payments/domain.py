@@ -15,7 +15,10 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Event
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
-from cludale.kernel.refusals import Refusal
+from cludale.kernel.refusals import Refusal, RefusedForNow
+from cludale.kernel.times import rfc3339
+from cludale.ports.sales import Outlook, SaleOutlook, SaleQuestion
+from cludale.ports.seats import ConcertOver
 from cludale.services.orders.events import OrderCancelled, PaymentRequested, TicketReserved
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
 
@@ -115,6 +118,20 @@ class PaymentClosed(Refusal):
         super().__init__(f"Order {payment.order_id!r} can't be charged any more.", paymentStatus=payment.status)
 
 
+class SeatsGone(RefusedForNow):
+    """The hold of this order has ended, and its section has too few seats left: nothing was charged."""
+
+    def __init__(self, payment: Payment, *, left: int) -> None:
+        super().__init__(
+            f"The seats of order {payment.order_id!r} were held until {rfc3339(payment.hold_end)} and are gone: "
+            f"section {payment.section!r} has {left} left, {payment.quantity} wanted. Nothing was charged.",
+            orderId=payment.order_id,
+            section=payment.section,
+            wanted=payment.quantity,
+            left=left,
+        )
+
+
 def payment_id(order_id: str) -> str:
     """The id of an order's payment: there is one for each."""
     return same_as("payment", order_id)
@@ -181,6 +198,33 @@ def retry(
         due_at=_lease(now, limits),
         cause=cause,
     )
+
+
+def wants_seats_again(payment: Payment, now: datetime) -> bool:
+    """Would a charge that begins now be for seats that are no longer held?"""
+    return payment.status is Status.FAILED and not payment.closed and now >= payment.hold_end
+
+
+def seats_of(payment: Payment) -> SaleQuestion:
+    """The seats that this payment is for."""
+    return SaleQuestion(payment.concert_id, payment.section, payment.reservation_id)
+
+
+def check_seats(payment: Payment, outlook: SaleOutlook) -> None:
+    """May this be charged, with this outlook? Raises PaymentClosed, SeatsGone, ConcertOver."""
+    if outlook.outlook is Outlook.CANCELLED:
+        raise PaymentClosed(payment)
+    if outlook.outlook is Outlook.OVER and outlook.over_at is not None:
+        raise ConcertOver(payment.concert_id, outlook.over_at)
+    if outlook.outlook in (Outlook.GONE, Outlook.OVER):
+        raise SeatsGone(payment, left=outlook.left)
+
+
+def was_late(payment: Payment) -> bool:
+    """Was the money taken after the hold's end, so that its sale may be refused?"""
+    if payment.status is not Status.COMPLETED or not payment.attempts:
+        return False
+    return payment.attempts[-1].at >= payment.hold_end
 
 
 def requested(payment: Payment, request: PaymentRequested, *, cause: Cause, now: datetime, limits: Limits) -> Payment:

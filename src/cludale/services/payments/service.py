@@ -7,18 +7,20 @@ Whoever finds a payment due does it again, by the same key of the provider's.
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from typing import Any
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope
-from cludale.kernel.refusals import NotFound
+from cludale.kernel.refusals import Busy, NotFound
 from cludale.kernel.times import rfc3339
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGateway
 from cludale.ports.records import Query, Range, Records
+from cludale.ports.sales import Outlook, Sales, SalesUnreachable
 from cludale.ports.tracing import TRACEPARENT
 from cludale.runtime.aggregates import EachAlone, Stamp, Step, TooEarly, Versioned, apply_steps
 from cludale.runtime.backoff import Backoff
@@ -34,6 +36,10 @@ WORK_LIMIT = 2_000
 LOOK_SECONDS = 0.001
 """The least wait for a payment that is about to be due: clocks don't agree on the last moment."""
 
+SALE_SECONDS = 2.0
+"""How long whoever charges an order late waits at most to hear whether there were seats for the money."""
+SALE_LOOK_SECONDS = 0.05
+
 _log = logging.getLogger(__name__)
 
 
@@ -47,6 +53,7 @@ class Payments:
         clock: Clock,
         ids: IdSource,
         gateway: PaymentGateway,
+        sales: Sales,
         attempt_seconds: float,
         attempts: int,
         backoff: Backoff,
@@ -56,6 +63,7 @@ class Payments:
         self._clock = clock
         self._ids = ids
         self._gateway = gateway
+        self._sales = sales
         self._attempt_seconds = attempt_seconds
         self._limits = Limits(attempts=attempts, lease_seconds=attempt_seconds + 2)
         self._backoff = backoff
@@ -105,12 +113,16 @@ class Payments:
     async def charge_now(self, order_id: str, *, method: str | None, cause: Cause) -> Payment:
         """Charge an order now: a first try anew, or a new round after a failed one. Never a second charge.
 
-        Returns the payment as it is when the attempt is over. Raises NotFound, PaymentClosed.
+        Where the hold has ended, concerts is asked before whether there are seats, and the payment is returned once
+        they are sold or the money is back, if that is soon; else as it is when the attempt is over.
+        Raises NotFound, PaymentClosed, SeatsGone, ConcertOver, Busy.
         """
         id = domain.payment_id(order_id)
         found = await PAYMENTS.load(self._records, (id,))
         if id not in found:
             raise NotFound("payment for order", order_id)
+        if domain.wants_seats_again(found[id].state, self._clock.now()):
+            await self._check_seats(found[id].state)
         now = self._clock.now()
 
         def again(payment: Payment) -> Decision[Payment]:
@@ -121,7 +133,35 @@ class Payments:
         current = await self._apply([(found[id], again)])
         if current and current[0].state.status is Status.PENDING:
             await self._work(current)
-        return (await PAYMENTS.one(self._records, id)).state
+        charged = (await PAYMENTS.one(self._records, id)).state
+        return await self._once_sold(charged) if domain.was_late(charged) else charged
+
+    async def _check_seats(self, payment: Payment) -> None:
+        """Raises PaymentClosed, SeatsGone, ConcertOver; Busy where concerts can't be asked."""
+        try:
+            outlook = await self._sales.outlook(domain.seats_of(payment))
+        except SalesUnreachable as error:
+            _log.warning("%s: can't ask whether there are seats: %s", payment.id, error)
+            raise Busy(
+                f"The hold of order {payment.order_id!r} has ended, and concerts gave no answer whether there are "
+                "seats. Nothing was charged; try again."
+            ) from error
+        domain.check_seats(payment, outlook)
+
+    async def _once_sold(self, payment: Payment) -> Payment:
+        """The payment once its seats are sold or its money is back; as it is then, if that takes too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SALE_SECONDS):
+                while payment.status is Status.COMPLETED and (payment.refunding or not await self._is_sold(payment)):
+                    await asyncio.sleep(SALE_LOOK_SECONDS)
+                    payment = (await PAYMENTS.one(self._records, payment.id)).state
+        return payment
+
+    async def _is_sold(self, payment: Payment) -> bool:
+        try:
+            return (await self._sales.outlook(domain.seats_of(payment))).outlook is Outlook.SOLD
+        except SalesUnreachable:
+            return False
 
     async def find(self, query: Query) -> tuple[list[Payment], str | None]:
         """A page of payments and the cursor of the next one."""
