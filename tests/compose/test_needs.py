@@ -22,10 +22,11 @@ async def test_a_service_that_needs_another_says_which_and_leaves_the_folder_fre
         assert platform.ready
 
 
-async def test_notifications_alone_needs_concerts_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("service", ["payments", "notifications"])
+async def test_payments_or_notifications_alone_needs_concerts_too(tmp_path: Path, service: str) -> None:
     elsewhere = {name: value for name, value in ELSEWHERE.items() if name != "concerts_url"}
     with pytest.raises(MissingSetting, match="CLUDALE_CONCERTS_URL"):
-        Platform(settings(tmp_path, **elsewhere), ["notifications"])
+        Platform(settings(tmp_path, **elsewhere), [service])
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,24 @@ def test_orders_and_concerts_work_together_over_http(start: Start, tmp_path: Pat
             assert problem(orders.office.order(concert, quantity=9), 422, "over-the-limit")["limit"] == 8
 
 
+def test_concerts_tells_the_organizer_what_would_come_of_money_for_seats(start: Start, tmp_path: Path) -> None:
+    with start(tmp_path, "concerts") as concerts:
+        http, organizer = concerts.office.http, concerts.office.organizer
+        concert = concerts.office.put_on(seats=3)["id"]
+        held = http.post(f"/concerts/{concert}/reserve", json={"quantity": 2}, headers=organizer).json()
+        asked = {"section": held["section"], "reservationId": held["id"]}
+        answer = http.get(f"/concerts/{concert}/sale-outlook", params=asked, headers=organizer)
+        assert answer.json() == {"outlook": "possible", "left": 1, "overAt": None}
+        other = http.get(f"/concerts/{concert}/sale-outlook", params={**asked, "reservationId": "x"}, headers=organizer)
+        assert other.json()["outlook"] == "gone"
+        problem(http.get(f"/concerts/{concert}/sale-outlook", params=asked), 401, "unauthorized")
+        problem(
+            http.get(f"/concerts/{fresh('concert')}/sale-outlook", params=asked, headers=organizer),
+            404,
+            "concert-not-found",
+        )
+
+
 def test_an_order_that_concerts_did_not_answer_is_finished_once_it_is_back(start: Start, tmp_path: Path) -> None:
     with start(tmp_path / "concerts", "concerts") as concerts:
         concert = concerts.office.put_on(seats=3)["id"]

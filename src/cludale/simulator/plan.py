@@ -51,7 +51,7 @@ RATES: Mapping[Fault, float] = {
     Fault.HOLD_UNANSWERED: 0.06,
     Fault.HOLD_SLOW: 0.06,
     Fault.HOLD_TWICE: 0.06,
-    Fault.SALES_AWAY: 0.1,
+    Fault.SALES_AWAY: 0.3,
     Fault.CONTACTS_AWAY: 0.1,
     Fault.PROGRAMME_AWAY: 0.1,
     Fault.DECLINED: 0.08,

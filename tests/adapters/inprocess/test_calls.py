@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import pytest
 from tests.fakes import NOON
 
-from cludale.adapters.inprocess.calls import InProcessContacts, InProcessSeats
+from cludale.adapters.inprocess.calls import InProcessContacts, InProcessSales, InProcessSeats
 from cludale.kernel.money import Money
 from cludale.ports.contacts import Contact
+from cludale.ports.sales import Outlook, SaleOutlook, SaleQuestion
 from cludale.ports.seats import HoldWish, SeatsHeld, SeatsUnavailable
 
 HELD = SeatsHeld("reservation-1", "stalls", 2, Money(4500, "EUR"), NOON, None)
@@ -30,6 +31,16 @@ async def test_a_refusal_is_the_services_own() -> None:
     with pytest.raises(SeatsUnavailable) as came:
         await InProcessSeats(hold).hold(HoldWish("concert-1", 2, "order-1"))
     assert came.value is refusal
+
+
+async def test_what_would_come_of_money_is_asked_of_concerts() -> None:
+    question = SaleQuestion("concert-1", "stalls", "reservation-1")
+
+    async def outlook(asked: SaleQuestion) -> SaleOutlook:
+        assert asked is question
+        return SaleOutlook(Outlook.GONE, 1)
+
+    assert await InProcessSales(outlook).outlook(question) == SaleOutlook(Outlook.GONE, 1)
 
 
 async def test_contacts_are_asked_of_orders() -> None:
