@@ -227,13 +227,13 @@ def test_a_time_keeps_the_offset_that_it_was_written_with(served: Served) -> Non
 @pytest.mark.parametrize(
     ("times", "field"),
     [
-        ({"onSaleAt": "2099-01-02T00:00:00Z"}, "onSaleAt"),
+        ({"onSaleAt": "2099-01-02T12:00:00Z"}, "onSaleAt"),
         ({"date": "2099-01-01T20:00:00+02:00", "onSaleAt": "2099-01-01T18:00:00Z"}, "onSaleAt"),
         ({"endsAt": "2098-12-31"}, "endsAt"),
         ({"endsAt": "2099-02-03"}, "endsAt"),
         ({"date": "2099-01-01T20:00:00Z", "endsAt": "2099-01-01T19:00:00Z"}, "endsAt"),
         ({"endsAt": "late"}, "endsAt"),
-        ({"cancelUntil": "2099-01-02T00:00:01Z"}, "cancelUntil"),
+        ({"cancelUntil": "2099-01-02T12:00:01Z"}, "cancelUntil"),
         ({"date": "2020-01-01", "onSaleAt": "2026-01-01T00:00:00Z"}, "onSaleAt"),
     ],
 )
