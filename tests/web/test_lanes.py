@@ -76,5 +76,7 @@ def _post(served: Served, path: str, body: bytes | dict[str, Any], headers: dict
 
 def _told(answer: httpx.Response) -> tuple[int, str | None, str | None, dict[str, Any]]:
     told = {field: value for field, value in answer.json().items() if field not in FRESH}
+    if "payment" in told:
+        told["payment"].pop("at")
     headers = answer.headers
     return answer.status_code, headers.get("content-type"), headers.get("retry-after"), told
