@@ -79,3 +79,12 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
     known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
     assert set(references(document)) <= known
+
+
+def test_charging_says_that_the_seats_may_be_gone_and_what_a_failed_payment_is(document: dict[str, Any]) -> None:
+    responses = document["paths"]["/payments"]["post"]["responses"]
+    assert "`seats-gone`" in responses["409"]["description"]
+    assert "503" in responses
+    schemas = document["components"]["schemas"]
+    for name in ("PaymentView", "OrderPaymentView"):
+        assert "Declined" in schemas[name]["properties"]["status"]["description"], name
