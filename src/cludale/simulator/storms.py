@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from cludale.kernel.refusals import Busy
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.records import StoreUnavailable
 from cludale.services.audit.replay import Redelivery
@@ -154,7 +155,7 @@ class Storms:
             audit = self._find("audit")
             redelivery = Redelivery(audit.store, self._codec, deliver=self._deliver, hears=HEARS)
             await redelivery.by_filter(Filter(), None)
-        except (NobodyThere, StoreUnavailable, AnswerLost, TimeoutError) as error:
+        except (NobodyThere, Busy, StoreUnavailable, AnswerLost, TimeoutError) as error:
             self._chaos.trace.say("organizer", f"could not deliver again: {error!r}")
 
     async def _deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
