@@ -17,6 +17,9 @@ from tests.faults.victims import HASTE, PROJECT, Stillborn, eventually
 from tests.parts import need
 from tests.served import Served, environment
 
+from cludale.local.daprd import Broker
+
+SERVER = {Broker.NATS: "nats-server", Broker.RABBITMQ: "rabbitmq-server"}
 STARTED_SECONDS = 120
 STOPPED_SECONDS = 120
 GONE_SECONDS = 30
@@ -46,15 +49,21 @@ class Apart(Served):
 
     def kill(self, name: str) -> None:
         """SIGKILL to a part, and wait until it was started again and all of them are ready."""
-        before = self.part(name)
-        os.kill(before["pid"], signal.SIGKILL)
+        self.end([name], signal.SIGKILL)
 
-        def is_back() -> bool:
-            parts = self.state()["parts"]
-            again = next(part for part in parts if part["name"] == name)
-            return again["restarts"] > before["restarts"] and all(part["state"] == "ready" for part in parts)
+    def end(self, names: Sequence[str], how: signal.Signals) -> None:
+        """Send a signal to these parts at once, and wait until they were started again and all parts are ready."""
+        before = {name: self.part(name) for name in names}
+        for part in before.values():
+            os.kill(part["pid"], how)
 
-        assert eventually(is_back, seconds=BACK_SECONDS), f"{name} did not come back"
+        def are_back() -> bool:
+            parts = {part["name"]: part for part in self.state()["parts"]}
+            return all(parts[name]["restarts"] > before[name]["restarts"] for name in names) and all(
+                part["state"] == "ready" for part in parts.values()
+            )
+
+        assert eventually(are_back, seconds=BACK_SECONDS), f"{', '.join(names)} did not come back"
 
     def kill_all(self) -> None:
         """SIGKILL to `cludale up` itself, with which all of its parts end: wait until the last one is gone."""
@@ -82,15 +91,17 @@ def _lives(pid: int) -> bool:
 
 
 @contextmanager
-def apart(folder: Path, *, replicas: Sequence[str], settings: Mapping[str, str] = HASTE) -> Iterator[Apart]:
+def apart(
+    folder: Path, *, replicas: Sequence[str], settings: Mapping[str, str] = HASTE, broker: Broker = Broker.NATS
+) -> Iterator[Apart]:
     """The platform over `folder` on a free port; what it says goes to `<folder>.log`. Raises Stillborn."""
-    for program in ("daprd", "nats-server", "postgres"):
+    for program in ("daprd", SERVER[broker], "postgres"):
         need(program)
     (folder / "up.json").unlink(missing_ok=True)  # of one that was killed
     wishes = [part for wish in replicas for part in ("--replicas", wish)]
     with Path(f"{folder}.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cludale", "up", "--distributed", *wishes],
+            [sys.executable, "-m", "cludale", "up", "--distributed", "--broker", broker, *wishes],
             cwd=PROJECT,
             env=environment(folder, **settings),
             stdin=subprocess.DEVNULL,

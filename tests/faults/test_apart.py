@@ -1,5 +1,6 @@
 """The distributed shape, two processes of every service: parts die and are restarted while buyers keep coming."""
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter, sleep
@@ -15,6 +16,7 @@ from tests.faults.victims import HASTE, eventually
 
 from cludale.checker import Observation
 from cludale.http.http1 import Target
+from cludale.local.daprd import Broker
 
 SETTINGS = {
     **HASTE,
@@ -27,6 +29,7 @@ SETTLED_SECONDS = 240
 """Past leases, takeovers of what the dead left and the broker's own redelivery."""
 SOLD_AGAIN_SECONDS = 60
 CONNECTIONS = 8
+MANY_CONNECTIONS = 24
 EVERYONE, PLACES = 10_000, 1_000
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a dozen restarts in turn, on whatever machine
@@ -130,6 +133,32 @@ def test_a_rolling_restart_of_every_service_loses_no_request_and_no_event(
         "rolling restart of every service under load",
         confirmed=len(crowd.accepted),
         outcome=f"{sum(crowd.statuses.values()):,} requests, none failed",
+    )
+
+
+def test_rabbitmq_and_sidecars_are_ended_ten_times_under_load_and_every_promise_is_kept(
+    tmp_path: Path, seed: int, faults: Faults, figures: Figures
+) -> None:
+    ended, turns = "RabbitMQ and a sidecar ended (SIGTERM)", 10
+    faults.expect(ended)
+    crowd = Crowd(["c-1"], seed=seed)
+    began = perf_counter()
+    with apart(
+        tmp_path / "data", replicas=["concerts=2", "notifications=2"], settings=SETTINGS, broker=Broker.RABBITMQ
+    ) as platform:
+        platform.concert("c-1", seats=1_000_000)
+        sidecars = [name for name in platform.names() if name.endswith("-sidecar")]
+        with Stream(crowd, platform, connections=MANY_CONNECTIONS):
+            for turn in range(turns):
+                platform.end(["rabbitmq", sidecars[turn % len(sidecars)]], signal.SIGTERM)
+                faults.fire(ended)
+                assert _sold_more(crowd)
+        all_kept(platform, crowd)
+    write_down(
+        figures,
+        f"RabbitMQ and a sidecar ended under load, {turns} times",
+        confirmed=len(crowd.accepted),
+        outcome=f"every promise kept, {perf_counter() - began:.0f} s",
     )
 
 

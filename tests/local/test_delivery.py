@@ -31,6 +31,8 @@ class App:
         self.port = free_port()
         self.given: list[str] = []
         self.buried: list[str] = []
+        self.dead_status = 200
+        """What it answers to a dead letter."""
         self.answer: Callable[[str], str] = lambda _: "SUCCESS"
         self.holds = asyncio.Event()
         self.holds.set()
@@ -54,7 +56,7 @@ class App:
     async def answered(self, path: str, body: bytes) -> Any:
         if path == "/dapr/subscribe":
             return self._subscriptions
-        if path == "/dead":
+        if path == "/dead" and self.dead_status == 200:
             self.buried.append(json.loads(base64.b64decode(json.loads(body)["data_base64"]))["id"])
         if path == "/events":
             await self.holds.wait()
@@ -88,8 +90,10 @@ class App:
                     name, _, value = header.partition(b":")
                     length = int(value) if name.lower() == b"content-length" else length
                 body = json.dumps(await self.answered(path, await reader.readexactly(length))).encode()
+                status = self.dead_status if path == "/dead" else 200
                 writer.write(
-                    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+                    b"HTTP/1.1 %d -\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+                    % (status, len(body))
                     + body
                 )
         except (OSError, EOFError):
@@ -128,7 +132,7 @@ def broker(request: pytest.FixtureRequest) -> Nats | RabbitMq:
 async def bed(broker: Nats | RabbitMq, tmp_path: Path) -> AsyncIterator[Bed]:
     need("daprd")
     on_nats = isinstance(broker, Nats)
-    app = App("payment-events", "dead-letters", in_bulk=True) if on_nats else App("events", "events", in_bulk=False)
+    app = App("payment-events", "dead-letters", in_bulk=True) if on_nats else App("events", "events", in_bulk=True)
     sidecar = Daprd(
         "orders",
         tmp_path,

@@ -5,7 +5,6 @@ import (
 	nrsqlite "github.com/dapr/components-contrib/nameresolution/sqlite"
 	"github.com/dapr/components-contrib/pubsub/azure/servicebus/topics"
 	psmemory "github.com/dapr/components-contrib/pubsub/in-memory"
-	"github.com/dapr/components-contrib/pubsub/rabbitmq"
 	"github.com/dapr/components-contrib/secretstores/local/env"
 	"github.com/dapr/components-contrib/secretstores/local/file"
 	"github.com/dapr/components-contrib/state/azure/cosmosdb"
@@ -19,11 +18,12 @@ import (
 	"github.com/dapr/dapr/pkg/components/state"
 
 	"cludale/tools/daprd/jetstream"
+	"cludale/tools/daprd/rabbitmq"
 )
 
 func init() {
 	pubsub.DefaultRegistry.RegisterComponent(jetstream.New, "jetstream")
-	pubsub.DefaultRegistry.RegisterComponent(rabbitmq.NewRabbitMQ, "rabbitmq")
+	pubsub.DefaultRegistry.RegisterComponent(rabbitmq.New, "rabbitmq")
 	pubsub.DefaultRegistry.RegisterComponent(topics.NewAzureServiceBusTopics, "azure.servicebus.topics", "azure.servicebus")
 	pubsub.DefaultRegistry.RegisterComponent(psmemory.New, "in-memory")
 

@@ -7,6 +7,7 @@ require (
 	github.com/dapr/dapr v1.16.0
 	github.com/dapr/kit v0.16.1
 	github.com/nats-io/nats.go v1.31.0
+	github.com/rabbitmq/amqp091-go v1.9.0
 )
 
 require (
@@ -123,7 +124,6 @@ require (
 	github.com/prometheus/common v0.64.0 // indirect
 	github.com/prometheus/procfs v0.16.1 // indirect
 	github.com/prometheus/statsd_exporter v0.22.7 // indirect
-	github.com/rabbitmq/amqp091-go v1.9.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	github.com/segmentio/asm v1.2.0 // indirect
 	github.com/sirupsen/logrus v1.9.3 // indirect

@@ -187,7 +187,8 @@ def stranger() -> str | None:
         return None
     return (
         f"{program} ({version or 'of no version'}) is not the sidecar of tools/daprd: nothing here was tested with it, "
-        "and it can't read the bulks of events that ours has left in the broker. `make daprd` builds ours; put its "
+        "it can't read the bulks of events that ours has left in NATS, and on RabbitMQ it loses events when the broker "
+        "goes away. `make daprd` builds ours; put its "
         f"folder first in the PATH: {cache_folder() / 'bin'}"
     )
 

@@ -37,6 +37,7 @@ _SOURCES = {
     "nats-server": _Source("make nats", installed=("~/.dapr/bin",)),
     "daprd": _Source("make daprd", installed=("~/.dapr/bin",)),
     "rabbitmq-server": _RABBITMQ,
+    "rabbitmqctl": _RABBITMQ,
     "epmd": _RABBITMQ,
 }
 

@@ -12,6 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any, ClassVar
 
 from cludale.compose.roster import SERVICES
@@ -23,6 +24,7 @@ from cludale.local.topology import TOPICS, dead_letters_of, topics_heard
 
 USER = "cludale"
 _LOOK_SECONDS = 2
+_CONTROL_SECONDS = 60
 _GREETING = b"AMQP\x00\x00\x09\x01"
 _METHOD_FRAME = 1
 
@@ -71,13 +73,34 @@ class RabbitMq(Part):
         )
         (self.folder / "enabled_plugins").write_text("[].\n")
 
+    async def control(self, *command: str) -> None:
+        """Run `rabbitmqctl` against it. Raises MissingProgram, CalledProcessError, TimeoutError."""
+        program = [str(find("rabbitmqctl")), *command]
+        process = await asyncio.create_subprocess_exec(
+            *program,
+            env={**os.environ, **self._environment()},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            async with asyncio.timeout(_CONTROL_SECONDS):
+                status = await process.wait()
+        except TimeoutError:
+            process.kill()
+            raise
+        if status:
+            raise CalledProcessError(status, program)
+
     def launch(self) -> Launch:
         """The broker in the foreground, and its port mapper beside it, which ends with it."""
         mapper = tethered(
             [find("epmd"), "-address", LOOPBACK, "-port", str(self._mapper_port)], when_orphaned=signal.SIGKILL
         )
         program = f"{shlex.join(mapper)} & exec {shlex.quote(str(find('rabbitmq-server')))}"
-        environment = {
+        return Launch(["/bin/sh", "-c", program], self._environment(), folder=self.folder)
+
+    def _environment(self) -> dict[str, str]:
+        return {
             # the folder is where Erlang keeps its cookie
             "HOME": str(self.folder),
             "RABBITMQ_NODENAME": "cludale@localhost",
@@ -95,7 +118,6 @@ class RabbitMq(Part):
             "ERL_EPMD_ADDRESS": LOOPBACK,
             "ERL_EPMD_PORT": str(self._mapper_port),
         }
-        return Launch(["/bin/sh", "-c", program], environment, folder=self.folder)
 
     async def is_ready(self) -> bool:
         """It answers AMQP's greeting, which it does once the definitions are loaded."""

@@ -12,7 +12,7 @@ from cludale.services.catalogue import CATALOGUE
     [
         ("pubsub.jetstream", BULK_EVENTS),
         ("pubsub.azure.servicebus.topics", SERVICE_BUS_EVENTS),
-        ("pubsub.rabbitmq", None),
+        ("pubsub.rabbitmq", BULK_EVENTS),
     ],
 )
 def test_a_bulk_is_as_large_as_its_dead_letters_may_be_at_this_broker(component: str, most: int | None) -> None:

@@ -27,16 +27,13 @@ import (
 	"github.com/dapr/kit/logger"
 	kitmd "github.com/dapr/kit/metadata"
 	"github.com/nats-io/nats.go"
+
+	"cludale/tools/daprd/bulks"
 )
 
 const (
 	// How long the broker may take for an answer where nobody said anything shorter.
 	answerTime = 5 * time.Second
-	// Bulks of a subscription that are under way at once. One that takes longer than patience, because the app is being
-	// tried again, makes room for the next, up to bulksInAll.
-	bulksAtOnce = 2
-	patience    = 250 * time.Millisecond
-	bulksInAll  = 64
 	// How soon a message comes again that could not be handled nor buried.
 	againAfter  = time.Second
 	defaultBulk = 100
@@ -250,7 +247,7 @@ func (c *component) consume(
 	c.underWay.Add(1)
 	go func() {
 		defer c.underWay.Done()
-		c.deliver(ctx, arriving, size, handle)
+		bulks.Deliver(ctx, c.closing, arriving, size, count, &c.underWay, func(bulk []*nats.Msg) { c.handle(bulk, handle) })
 		if err := subscription.Unsubscribe(); err != nil {
 			c.log.Warnf("unsubscribing from %s: %v", topic, err)
 		}
@@ -292,61 +289,6 @@ func (c *component) consumer(topic string) (stream string, name string, err erro
 		return "", "", fmt.Errorf("consumer %s hears %s, not %s", info.Name, info.Config.FilterSubject, topic)
 	}
 	return stream, info.Name, nil
-}
-
-func (c *component) deliver(
-	ctx context.Context, arriving <-chan *nats.Msg, size int, handle func(context.Context, []*nats.Msg) []error,
-) {
-	atOnce := make(chan struct{}, max(bulksAtOnce, bulksInAll/max(size, 1)))
-	inAll := make(chan struct{}, bulksInAll)
-	for {
-		// a place first, so that what arrives meanwhile goes together
-		if !c.place(ctx, inAll) || !c.place(ctx, atOnce) {
-			return
-		}
-		var first *nats.Msg
-		select {
-		case first = <-arriving:
-		case <-ctx.Done():
-			return
-		case <-c.closing:
-			return
-		}
-		bulk := []*nats.Msg{first}
-	gathering:
-		for gathered := count(first); gathered < size; {
-			select {
-			case m := <-arriving:
-				bulk = append(bulk, m)
-				gathered += count(m)
-			default:
-				break gathering
-			}
-		}
-		c.underWay.Add(1)
-		go func() {
-			defer c.underWay.Done()
-			defer func() { <-inAll }()
-			var leave sync.Once
-			impatient := time.AfterFunc(patience, func() { leave.Do(func() { <-atOnce }) })
-			defer func() {
-				impatient.Stop()
-				leave.Do(func() { <-atOnce })
-			}()
-			c.handle(bulk, handle)
-		}()
-	}
-}
-
-func (c *component) place(ctx context.Context, places chan struct{}) bool {
-	select {
-	case places <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	case <-c.closing:
-		return false
-	}
 }
 
 // handle tells the broker now and then that the bulk is being worked on, and in the end what became of each message.

@@ -16,10 +16,6 @@ BULK_EVENTS = 100
 BULK_WAIT_MILLISECONDS = 15
 """The sidecar collects a bulk for so long. Each step of an order waits half of that when there is little to do."""
 
-_SINGLY = frozenset({"pubsub.rabbitmq"})
-"""Components that know no bulks of their own: Dapr makes bulks for them one after the other, so that an event that is
-tried again keeps all others of its topic waiting."""
-
 SERVICE_BUS_EVENTS = 50
 """Dapr puts a bulk that failed to the dead letters in one batch. Service Bus takes 128 KiB of that: with the properties
 that Dapr adds, fewer than 100 of our events."""
@@ -74,7 +70,5 @@ def subscriptions(
 
 
 def _bulk(component: str) -> dict[str, Any]:
-    if component in _SINGLY:
-        return {}
     most = SERVICE_BUS_EVENTS if "azure.servicebus" in component else BULK_EVENTS
     return {"bulkSubscribe": {"enabled": True, "maxMessagesCount": most, "maxAwaitDurationMs": BULK_WAIT_MILLISECONDS}}
