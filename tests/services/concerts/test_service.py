@@ -186,6 +186,9 @@ class TestSearching:
         assert await self.found(concerts, Search(artist="%")) == []
         assert await self.found(concerts, Search(artist="_arks")) == []
 
+    async def test_a_page_is_full_though_others_lie_between(self, concerts: Concerts) -> None:
+        assert await self.found(concerts, Search(artist="lark", unlisted=True, limit=2)) == ["1", "3"]
+
     async def test_in_order_and_a_page_at_a_time(self, concerts: Concerts) -> None:
         assert await self.found(concerts, Search(descending=True)) == ["4", "3", "1", "2"]
         assert await self.found(concerts, Search(order_by="artist")) == ["1", "3", "4", "2"]

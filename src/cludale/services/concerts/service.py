@@ -171,14 +171,18 @@ class Concerts:
         return standing
 
     async def search(self, search: Search) -> tuple[Sequence[Standing], str | None]:
-        """A page of concerts, and the cursor of the next one. A page may have fewer than there is room for."""
+        """A page of concerts, and the cursor of the next one.
+
+        It is full while there are more, save where SEARCH_PAGES looks at the store did not fill it.
+        """
         query = _query(search)
+        wanted: list[Concert] = []
         for _ in range(SEARCH_PAGES):
             found, page = await CONCERTS.find(self._records, query)
-            wanted = [each.state for each in found if search.matches(each.state)]
-            if wanted or page.next is None:
+            wanted += [each.state for each in found if search.matches(each.state)]
+            if page.next is None or len(wanted) == search.limit:
                 break
-            query = query._replace(after=page.next)
+            query = query._replace(after=page.next, limit=search.limit - len(wanted))
         return await self._standings(wanted), page.next
 
     async def _standings(self, concerts: Sequence[Concert]) -> list[Standing]:
