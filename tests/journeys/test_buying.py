@@ -57,6 +57,7 @@ def test_a_ticket_is_bought_paid_confirmed_and_audited(office: BoxOffice) -> Non
         "amount": {"amount": 13500, "currency": "EUR"},
         "method": "card-ok",
         "status": "Completed",
+        "refunding": False,
         "createdAt": payment["createdAt"],
         "attempts": [{"at": attempt["at"], "round": 1, "outcome": "charged", "detail": None}],
     }

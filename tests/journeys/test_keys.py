@@ -50,6 +50,7 @@ def test_seats_that_come_back_are_had_with_the_key_that_was_refused(office: BoxO
     for _ in range(2):
         problem(office.order(concert, key=key, quantity=1), 409, "seats-unavailable")
     office.cancel(taken)
+    office.until(lambda: office.counts(concert), lambda counts: counts == (1, 0, 0))
     answers = [office.order(concert, key=key, quantity=1) for _ in range(2)]
     assert answers[0].status_code == 201
     assert same(answers)
