@@ -100,9 +100,11 @@ def test_a_price_has_the_digits_of_its_currency(price: str, amount: int, shown: 
     assert shown in run("concerts", "show", added["id"]).stdout
 
 
-def test_a_concert_may_be_kept_off_the_list() -> None:
+def test_a_concert_that_is_kept_off_the_list_is_on_its_organizers() -> None:
     told("concerts", "add", "Cleo", "2099-06-05", "--seats", "1", "--price", "1EUR", "--id", "cli-cleo", "--unlisted")
-    assert told("concerts", "list", "--artist", "cleo") == []
+    assert [(each["id"], each["listed"]) for each in told("concerts", "list", "--artist", "cleo")] == [
+        ("cli-cleo", False)
+    ]
     assert told("concerts", "show", "cli-cleo")["artist"] == "Cleo"
 
 

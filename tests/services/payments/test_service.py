@@ -475,7 +475,7 @@ class TestGivingBack:
         for _ in range(11):
             await idle(scripted)
             clock.advance(20)
-            assert await scripted.sweep() == 1
+            await scripted.sweep()  # or its own look at what is due came first
         await settles(scripted, Status.REFUNDED)
         assert [kind for kind, _ in script.asked].count("refund") == 12
         assert await told(store) == ["PaymentCompleted", "PaymentRefunded"]
