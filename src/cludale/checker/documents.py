@@ -89,6 +89,8 @@ class Section(_Document, frozen=True, tag="section"):
     sold: int = 0
     held: Mapping[int, int] = {}
     """Seats held until which second since 1970."""
+    as_of: datetime | None = None
+    """The latest time at which it gave seats away; by a clock that may have been ahead."""
 
 
 class Reservation(_Document, frozen=True, tag="reservation"):

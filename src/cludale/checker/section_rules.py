@@ -88,7 +88,8 @@ def counts(
         yield broken(key, "held-differs", f"what it counts as held is not what its reservations hold: {first}")
     if section.sold < 0 or any(seats <= 0 for seats in section.held.values()):
         yield broken(key, "negative", f"it counts {section.sold} sold, {dict(section.held)} held")
-    second = now.timestamp()
+    # Holds had ended by the time at which it gave seats away, even if the clock here has not come so far.
+    second = max(now, section.as_of or now).timestamp()
     held = sum(seats for until, seats in section.held.items() if second < until)
     available = section.total - section.sold - held
     if available < 0:
