@@ -10,6 +10,9 @@ PYTHON ?= $(firstword $(foreach python,/usr/bin/python3 python3.11 python3,$(she
 VENV ?= .venv
 BIN := $(VENV)/bin
 SEEDS ?= 10000
+# Tests wait more than they work, so more of them run at once than there are cores.
+WORKERS ?= $(shell expr 2 \* $$(nproc))
+PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal
 # No cache: what is installed is all that the disk has to hold.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-cache-dir --quiet
 
@@ -37,7 +40,7 @@ test: quick-system $(VENV)/.checks $(filter postgres,$(PARTS)) ## Check what thi
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest --quick --durations=5 $(PYTEST_ARGS)
+	$(PYTEST) --quick --durations=5 $(PYTEST_ARGS)
 
 # First what `make test` does; it notes what passed, and the rest follows.
 test-all: all-system ## Check everything: that, sidecars and brokers, crashes, disks, races, releases, the infrastructure

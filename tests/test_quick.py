@@ -65,6 +65,7 @@ def passed(folder: Path, *options: str, status: int = 0) -> set[str]:
     return {line.rpartition("::")[2] for line in done.stdout.splitlines() if line.startswith("PASSED ")}
 
 
+@pytest.mark.slow
 def test_every_test_is_in_the_quick_run_or_in_the_rest_and_none_in_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,10 +79,12 @@ def test_every_test_is_in_the_quick_run_or_in_the_rest_and_none_in_both(
     assert passed(tmp_path, "--rest") == rest | {"test_in_counts"}, "it does more at that scale"
 
 
+@pytest.mark.slow
 def test_without_a_quick_run_the_rest_is_everything(tmp_path: Path) -> None:
     assert passed(tmp_path, "--rest") == QUICK | LEFT
 
 
+@pytest.mark.slow
 def test_without_pytests_cache_nothing_is_noted_and_the_rest_is_everything(tmp_path: Path) -> None:
     assert passed(tmp_path, "--quick", "-p", "no:cacheprovider") == QUICK
     assert passed(tmp_path, "--rest", "-p", "no:cacheprovider") == QUICK | LEFT

@@ -13,6 +13,7 @@ from random import Random
 from threading import Event, Thread
 from time import monotonic
 
+import pytest
 from tests.faults.crowd import Crowd
 from tests.faults.experiment import Faults, Figures, Scale
 from tests.faults.judging import events, lost, rows, safe, settled
@@ -73,6 +74,7 @@ class MachineClock:
             self.set(0)
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_sells_no_seat_twice_and_loses_nothing(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROJECT = Path(__file__).parents[2]
 TESTS = """
 import pytest
@@ -31,6 +33,7 @@ def test_in_which_it_never_happens():
 """
 
 
+@pytest.mark.slow
 def test_the_count_is_held_against_a_test_that_came_to_its_end(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(TESTS.partition("@pytest")[0])
     (tmp_path / "test_it.py").write_text(TESTS)

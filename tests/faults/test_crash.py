@@ -16,6 +16,7 @@ AT_ONCE = 1e-6
 """A grace time in seconds."""
 
 
+@pytest.mark.slow
 def test_killed_at_every_named_point_it_goes_on_where_it_was(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:
@@ -87,6 +88,7 @@ def test_told_to_end_under_load_and_killed_before_it_could_it_goes_on_where_it_w
     write_down(figures, "SIGTERM, then SIGKILL", faults, confirmed=ordeal.end())
 
 
+@pytest.mark.slow
 def test_when_the_power_goes_the_whole_platform_goes_on_where_it_was(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:

@@ -108,6 +108,7 @@ def test_ten_thousand_buyers_of_a_hundred_seats_get_exactly_those(
     )
 
 
+@pytest.mark.slow
 def test_cancel_against_pay_has_one_winner(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:
@@ -229,6 +230,7 @@ KEYED = {
 
 
 @pytest.mark.parametrize("what", KEYED)
+@pytest.mark.slow
 def test_ten_thousand_requests_with_one_key_have_one_effect_and_one_answer(
     tmp_path: Path, scale: Scale, faults: Faults, figures: Figures, what: str
 ) -> None:

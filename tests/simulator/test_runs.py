@@ -14,6 +14,12 @@ from cludale.simulator.world import run
 SEEDS = range(1, 1 + ENOUGH_SEEDS)
 
 
+def test_some_runs_break_nothing() -> None:
+    tally = run_campaign(SEEDS[:40], workers=1)
+    assert (tally.seeds, tally.failed) == (40, [])
+
+
+@pytest.mark.slow
 def test_a_few_hundred_runs_break_nothing_and_leave_no_fault_out() -> None:
     tally = run_campaign(SEEDS, workers=os.cpu_count() or 1)
     assert tally.failed == []
@@ -35,6 +41,7 @@ print(" ".join(digest(seed) for seed in range(1, 9)))
 """
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_run_byte_for_byte_in_any_process() -> None:
     digests = set()
     for hash_seed in ("0", "1", "4242"):

@@ -68,7 +68,7 @@ async def test_while_it_is_stuck_what_waits_is_bounded_and_the_rest_is_dropped_a
     began = time.perf_counter()
     for _ in range(1_000):
         to.add_span(ReadableSpan("span"))
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 10, "it waits for nobody: the exporter is held for 20 seconds"
     assert (len(to._spans), to.dropped) == (100, 900)
     exporter.held.set()
     to.close()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.served import Served
 
 CHECKS = (
@@ -28,6 +29,7 @@ meets the door before it meets the route.
 """
 
 
+@pytest.mark.slow
 def test_the_api_keeps_its_contract_whatever_is_sent(served: Served, tmp_path: Path) -> None:
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     ended = subprocess.run(

@@ -50,11 +50,13 @@ def test_a_request_in_flight_is_answered_before_the_end(tmp_path: Path) -> None:
         answers: list[httpx.Response] = []
         credential = {"authorization": f"Bearer {placed['accessToken']}"}
         url = f"{served.url}/orders/{placed['id']}?wait=10"
-        waiting = threading.Thread(target=lambda: answers.append(httpx.get(url, headers=credential, timeout=20)))
+        client = httpx.Client(headers=credential, timeout=20)
+        waiting = threading.Thread(target=lambda: answers.append(client.get(url)))
         waiting.start()
-        time.sleep(0.3)
+        time.sleep(1)
         assert served.stop() == 0
         waiting.join()
+        client.close()
         assert answers[0].status_code == 200
 
 

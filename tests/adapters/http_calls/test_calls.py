@@ -41,7 +41,7 @@ from cludale.ports.seats import (
 )
 from cludale.services.concerts.api import STATUS
 
-TIMEOUT_SECONDS = 0.4
+TIMEOUT_SECONDS = 1.5
 WISH = HoldWish("concert-1", 2, "order-1", "stalls", "00-trace")
 HELD = {
     "id": "reservation-1",

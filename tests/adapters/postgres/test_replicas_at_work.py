@@ -60,6 +60,7 @@ def settled(url: str) -> Report:
     return report
 
 
+@pytest.mark.slow
 async def test_two_replicas_sell_every_seat_once_though_one_and_the_database_are_killed(
     server: Postgres, tmp_path: Path
 ) -> None:

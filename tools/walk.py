@@ -1,0 +1,168 @@
+"""How far one order walks through the code: `python tools/walk.py [--orders 9] [--modules]`.
+
+A whole platform runs in this process over a folder of its own. Orders are bought one at a time, from the request until
+the buyer's message has gone out, and each function of the product that begins is counted as a hop, each hop into
+another module as a move. What runs by itself (timers, sweeps) differs from order to order, so the medians are shown.
+`PYTHONPATH=…/src` counts another checkout in the same way.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+from statistics import median
+from types import FrameType
+from typing import Any, NamedTuple
+
+KEY = "walk"
+WAITED_SECONDS = 10
+SETTLED_SECONDS = 1
+"""In which an order comes to its end, many times over."""
+
+
+class Walk(NamedTuple):
+    """What one order walked."""
+
+    hops: int
+    moves: int
+    steps: int
+    """Hops that differ: from which function into which."""
+    modules: Counter[str]
+    """Hops into each."""
+
+
+class Counting:
+    """Counts what begins, while it is wanted."""
+
+    def __init__(self, package: Path) -> None:
+        self._inside = f"{package}{os.sep}"
+        self._on = False
+        self._moves = 0
+        self._steps: set[tuple[object, object]] = set()
+        self._modules: Counter[str] = Counter()
+
+    def begin(self) -> None:
+        """Count from here on."""
+        self._moves, self._steps, self._modules = 0, set(), Counter()
+        self._on = True
+
+    def end(self) -> Walk:
+        """Count no more."""
+        self._on = False
+        return Walk(self._modules.total(), self._moves, len(self._steps), self._modules)
+
+    def __call__(self, frame: FrameType, event: str, _: Any) -> None:
+        """As sys.setprofile wants it."""
+        if not self._on or event != "call":
+            return
+        code = frame.f_code
+        if not code.co_filename.startswith(self._inside) or _goes_on(frame):
+            return
+        module = code.co_filename[len(self._inside) :]
+        self._modules[module] += 1
+        caller = frame.f_back
+        while caller is not None and not caller.f_code.co_filename.startswith(self._inside):
+            caller = caller.f_back
+        self._steps.add((caller and caller.f_code, code))
+        if caller is None or caller.f_code.co_filename != code.co_filename:
+            self._moves += 1
+
+
+def _goes_on(frame: FrameType) -> bool:
+    """Is it a coroutine or generator that was begun before? Its RESUME has an argument then."""
+    return frame.f_lasti > 0 and frame.f_code.co_code[frame.f_lasti + 1] & 3 != 0
+
+
+def _call(url: str, body: Any = None, **headers: str) -> Any:
+    """The JSON that it answers; any status that is no success raises urllib.error.HTTPError."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"content-type": "application/json", **headers})
+    with urllib.request.urlopen(request, timeout=WAITED_SECONDS) as answer:
+        return json.load(answer)
+
+
+def _buy(url: str, number: int, counting: Counting) -> Walk:
+    """Buy one ticket, and count until all that follows from it is done."""
+    wish = {"concertId": "walk", "userId": f"buyer-{number}", "quantity": 1, "paymentMethod": "card-ok"}
+    counting.begin()
+    placed = _call(f"{url}/orders", wish, **{"Idempotency-Key": f"order-{number}"})
+    time.sleep(SETTLED_SECONDS)
+    walk = counting.end()
+    organizer = {"Authorization": f"Bearer {KEY}"}
+    logged = _call(f"{url}/audit/events?orderId={placed['id']}&type=NotificationSent", **organizer)
+    if not logged["items"]:
+        raise TimeoutError(f"order {placed['id']} did not come to its end in {SETTLED_SECONDS} s")
+    return walk
+
+
+def _walks(url: str, counting: Counting, orders: int, out: list[Walk]) -> None:
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                _call(f"{url}/readyz")
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+        concert = {"id": "walk", "artist": "A", "date": "2099-01-01", "totalSeats": 1_000}
+        _call(f"{url}/concerts", concert, Authorization=f"Bearer {KEY}")
+        for number in range(orders + 1):
+            walk = _buy(url, number, counting)
+            if number:  # the first one loads what is loaded late
+                out.append(walk)
+    finally:
+        os.kill(os.getpid(), 15)
+
+
+def main() -> None:
+    """Count, and say what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--orders", type=int, default=9, help="how many are counted (9)")
+    parser.add_argument("--modules", action="store_true", help="show the hops into each module")
+    wanted = parser.parse_args()
+    import cludale  # noqa: PLC0415 - whichever checkout is on the path
+
+    counting = Counting(Path(cludale.__file__).parent)
+    walks: list[Walk] = []
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ |= {
+            "CLUDALE_DATA_DIR": folder, "CLUDALE_PORT": "18961", "CLUDALE_ORGANIZER_KEY": KEY, "CLUDALE_DEMO": "",
+            "CLUDALE_SWEEP_SECONDS": "3600", "CLUDALE_LOG_LEVEL": "error",
+        }  # fmt: skip
+        threading.setprofile(counting)
+        sys.setprofile(counting)
+        client = threading.Thread(target=_walks, args=("http://127.0.0.1:18961", counting, wanted.orders, walks))
+        client.start()
+        sys.argv = ["cludale", "serve"]
+        from cludale.cli import main as run  # noqa: PLC0415
+
+        try:
+            run()
+        except SystemExit:
+            pass
+        finally:
+            sys.setprofile(None)
+            client.join()
+    modules: Counter[str] = Counter()
+    for walk in walks:
+        modules |= walk.modules
+    print(f"orders    {len(walks)}")
+    print(f"hops      {median(walk.hops for walk in walks):.0f}")
+    print(f"moves     {median(walk.moves for walk in walks):.0f}")
+    print(f"steps     {median(walk.steps for walk in walks):.0f}")
+    print(f"modules   {median(len(walk.modules) for walk in walks):.0f}")
+    if wanted.modules:
+        for module, hops in modules.most_common():
+            print(f"{hops:6}  {module}")
+
+
+if __name__ == "__main__":
+    main()
