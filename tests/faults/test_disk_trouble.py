@@ -1,11 +1,7 @@
 """The disk fails, is full, or is locked: what was acknowledged stays, and what can't be kept is not taken."""
 
-import contextlib
 import resource
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -17,8 +13,8 @@ from tests.faults.crowd import Crowd
 from tests.faults.experiment import Faults, Figures, Scale
 from tests.faults.judging import lost, safe, settled
 from tests.faults.ordeal import Ordeal
+from tests.faults.trouble import locked, small_disk
 from tests.faults.victims import dead, eventually, stopped, strace, victim
-from tests.parts import LEFT_OUT
 from tests.served import Served
 
 KILLED, CANNOT_START = -signal.SIGKILL, 2
@@ -48,22 +44,6 @@ def test_a_failing_disk_ends_the_process_and_the_next_start_has_all_that_was_ack
         faults.fire(fault, log.read_text().count("(INJECTED)"))
         ordeal.look()
     write_down(figures, f"{call} fails", faults, confirmed=ordeal.end())
-
-
-@contextlib.contextmanager
-def small_disk(at: Path, *, mebibytes: int) -> Iterator[None]:
-    """A file system of its own that is soon full. Skips where it can't be mounted."""
-    at.mkdir()
-    mounting = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(at)],
-        capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
-    if mounting.returncode:
-        pytest.skip(f"{LEFT_OUT}no small disk can be mounted here: {mounting.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(at)], timeout=30, check=True)
 
 
 @pytest.mark.slow
@@ -131,27 +111,6 @@ def test_a_file_that_may_not_grow_ends_the_process_and_the_next_start_has_all_th
             faults.fire(fault, dead(served) == KILLED)
         ordeal.look()
     write_down(figures, "no more room for a file", faults, confirmed=ordeal.end())
-
-
-LOCK = """
-import sqlite3, sys
-store = sqlite3.connect(sys.argv[1], isolation_level=None)
-store.execute("BEGIN IMMEDIATE")
-print("locked", flush=True)
-sys.stdin.read()
-store.execute("ROLLBACK")
-"""
-
-
-@contextlib.contextmanager
-def locked(store: Path) -> Iterator[None]:
-    """Another process holds the store's write lock."""
-    with subprocess.Popen(
-        [sys.executable, "-c", LOCK, str(store)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "locked\n"
-        yield
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Backends to put behind the gateway, on real sockets: a polite one, and all kinds of rude ones."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -34,6 +35,8 @@ class Backend:
     def __init__(self, talk: Talk) -> None:
         self.talk = talk
         self.is_ready = True
+        self.troubles: list[str] = []
+        """What it says that does not work, so that it is not ready."""
         self.got: list[Received] = []
         self.connections = 0
         self.open: set[asyncio.StreamWriter] = set()
@@ -62,7 +65,9 @@ class Backend:
             while not writer.is_closing():
                 received = await read(reader)
                 if received.target == "/readyz":
-                    writer.write(answer(status="200 OK" if self.is_ready else "503 No", body=b"{}"))
+                    is_ready = self.is_ready and not self.troubles
+                    body = json.dumps({"troubles": [{"part": "store", "detail": each} for each in self.troubles]})
+                    writer.write(answer(status="200 OK" if is_ready else "503 No", body=body.encode()))
                 else:
                     self.got.append(received)
                     await self.talk(received, writer)

@@ -103,6 +103,49 @@ async def test_a_backend_that_is_not_ready_gets_nothing(start: Start) -> None:
         assert len(two.got) == 6
 
 
+async def test_one_that_is_in_trouble_gets_nothing_while_another_is_ready(start: Start) -> None:
+    async with backend() as one, backend() as two, start(orders=to(one, two)) as gateway:
+        one.troubles = ["The store takes no writes: full."]
+        await until(lambda: any(not each.ready for each in gateway.gateway.backends))
+        one.got.clear()
+        for _ in range(6):
+            assert (await gateway.http.get("/orders")).status_code == 200
+        assert (one.got, len(two.got)) == ([], 6)
+        assert gateway.gateway.status()["orders"].backends[0].troubles == "The store takes no writes: full."
+
+
+async def test_where_all_are_in_trouble_they_tell_buyers_themselves(start: Start) -> None:
+    async def says_why(_: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(status="503 No", body=b"the store is away"))
+
+    others = ("concerts", "payments", "notifications", "audit")
+    async with backend(says_why) as one, backend(says_why) as two, backend() as fine:
+        one.troubles = two.troubles = ["The store takes no writes: PostgreSQL is read-only."]
+        async with start(orders=to(one, two), **{name: to(fine) for name in others}) as gateway:
+            for _ in range(6):
+                assert (await gateway.http.post("/orders", json={})).text == "the store is away"
+            assert (len(one.got) + len(two.got), len(fine.got)) == (6, 0)
+            waiting = await gateway.http.get("/readyz")
+            assert (waiting.status_code, waiting.headers["retry-after"]) == (503, "1")
+            assert waiting.json()["detail"] == "orders: The store takes no writes: PostgreSQL is read-only."
+            assert (await gateway.http.get("/readyz/replica")).status_code == 200
+            one.troubles = []
+            await until(lambda: gateway.gateway.status()["orders"].backends[0].ready)
+            assert (await gateway.http.get("/readyz")).status_code == 200
+
+
+async def test_one_that_was_in_trouble_and_is_gone_is_asked_no_more(start: Start) -> None:
+    async with backend() as one, start(orders=to(one)) as gateway:
+        one.troubles = ["The store takes no writes: full."]
+        (known,) = gateway.gateway.backends
+        await until(lambda: bool(known.troubles))
+        await one.stop()
+        await until(lambda: not known.troubles)
+        found = await gateway.http.get("/orders")
+        assert (found.status_code, found.json()["type"]) == (503, "/problems/no-backend")
+        assert (await gateway.http.get("/readyz/replica")).status_code == 503
+
+
 async def test_a_backend_that_breaks_off_again_and_again_has_to_say_that_it_is_ready(start: Start) -> None:
     async with backend(close) as one, backend() as two, start(orders=to(one, two), limits=SELDOM) as gateway:
         statuses = [(await gateway.http.post("/orders", json={})).status_code for _ in range(30)]

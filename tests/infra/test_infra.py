@@ -258,7 +258,7 @@ def test_probes_ask_routes_that_there_are(environment: str) -> None:
     for app in running(environment).of("Microsoft.App/containerApps"):
         (container,) = app.body["properties"]["template"]["containers"]
         paths = {probe["type"]: probe["httpGet"]["path"] for probe in container["probes"]}
-        assert paths == {"Startup": "/livez", "Liveness": "/livez", "Readiness": "/readyz"}
+        assert paths == {"Startup": "/livez", "Liveness": "/livez", "Readiness": "/readyz/replica"}
 
 
 def test_no_probe_fails_more_often_than_azure_takes(environment: str) -> None:

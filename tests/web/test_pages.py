@@ -57,6 +57,7 @@ def test_an_unknown_problem_is_not_found(served: Served) -> None:
 def test_the_server_says_that_it_lives_and_is_ready(served: Served) -> None:
     assert served.http.get("/livez").json() == {"status": "ok"}
     assert served.http.get("/readyz").json() == {"status": "ready"}
+    assert served.http.get("/readyz/replica").json() == {"status": "ready"}
 
 
 def test_metrics_count_requests_of_both_lanes(served: Served) -> None:
@@ -68,3 +69,5 @@ def test_metrics_count_requests_of_both_lanes(served: Served) -> None:
     assert 'cludale_http_request_seconds_bucket{le="+Inf",method="GET",route="/livez"}' in text
     assert 'cludale_queue_depth{service="orders"}' in text
     assert "process_resident_memory_bytes" in text
+    assert "cludale_ready 1.0" in text
+    assert 'cludale_part_ready{part="store"} 1.0' in text

@@ -290,6 +290,7 @@ def test_the_methods_of_a_path_are_told(served: Served, path: str, methods: set[
         "/orders",
         "/livez",
         "/readyz",
+        "/readyz/replica",
         "/docs",
         "/docs/start.js",
         "/docs/swagger-ui.css",

@@ -41,7 +41,7 @@ def catalogue() -> Mapping[str, Any]:
     return {
         "note": "Made by `make infra` from the code. Changes made here are lost.",
         "port": PORT,
-        "probes": {"live": "/livez", "ready": "/readyz", "deliver": "/dapr/healthz"},
+        "probes": {"live": "/livez", "ready": "/readyz/replica", "deliver": "/dapr/healthz"},
         "delivery": {"attempts": Settings().delivery_attempts, **_resiliency()},
         "serviceNames": list(SERVICES),
         "services": [_described(service, is_first=service is services[0]) for service in services],

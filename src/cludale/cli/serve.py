@@ -84,6 +84,7 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
     app = WebApp(
         platform.services,
         is_ready=lambda: platform.ready,
+        troubles=lambda: platform.troubles,
         gauges=platform.gauges,
         max_body_bytes=settings.max_body_bytes,
         version=__version__,

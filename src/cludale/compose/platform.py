@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from cludale.adapters.dapr.bus import DaprBus
 from cludale.adapters.dapr.inbound import Inbound
+from cludale.adapters.dapr.probing import BrokerProbe, SidecarProbe
 from cludale.adapters.dapr.publisher import Publisher
 from cludale.adapters.dapr.routes import AppToken, Consumption, sidecar_routes
 from cludale.adapters.dapr.sidecar import Sidecar
@@ -28,6 +29,7 @@ from cludale.ports.bus import Subscription
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.runtime.gate import Gate
+from cludale.runtime.readiness import Part, Pulse, Readiness, Trouble
 from cludale.runtime.relay import Relay
 from cludale.runtime.service import Service
 from cludale.runtime.sweeper import Sweeper
@@ -38,6 +40,10 @@ from cludale.settings import Settings
 from cludale.web.app import Admit
 
 _log = logging.getLogger(__name__)
+
+STORE_STOPS = "Nothing can be sold, paid or cancelled until it does; what is there can be read."
+BROKER_STOPS = "Events wait in the outbox: what is ordered meanwhile is paid, sold or cancelled once it does."
+SIDECAR_STOPS = "Nothing is published, taken or called until there is one."
 
 
 @runtime_checkable
@@ -107,6 +113,8 @@ class Platform:
         sweeps = {service.name: service.sweep for service in self.services if service.sweep is not None}
         self.sweeper = Sweeper(sweeps, every_seconds=settings.sweep_seconds, clock=self.clock)
         self.ready = False
+        """Has this process begun its work, and not ended it? Whether it can do it is for `troubles` to say."""
+        self._readiness = Readiness(self.clock)
         self._joining: asyncio.Task[None] | None = None
         self.internal: Express = {}
         """Routes for the sidecar, below the framework."""
@@ -159,6 +167,9 @@ class Platform:
         Without a sidecar one service alone keeps its events in the outbox: there is no bus between processes.
         """
         await self.store.start()
+        self._readiness.watch(
+            Part("store", "The store takes no writes", STORE_STOPS, self.store.pulse, self.store.probe)
+        )
         if self.settings.demo and "concerts" in {service.name for service in self.services}:
             await self._put_on_demo()
         hearing = [Subscription(s.name, s.hears, s.handle) for s in self.services if s.handle is not None]
@@ -183,7 +194,20 @@ class Platform:
         self.relay.start()
         self.sweeper.start()
         self.ready = True
+        look = SidecarProbe(sidecar).probe
+        self._readiness.watch(
+            Part("sidecar", "There is no Dapr sidecar", SIDECAR_STOPS, Pulse(), look, is_shared=False)
+        )
+        if isinstance(self.bus, DaprBus):
+            publisher = self.bus.publisher
+            probe = BrokerProbe(sidecar, publisher, self.settings.pubsub).probe
+            self._readiness.watch(Part("broker", "The broker takes no events", BROKER_STOPS, publisher.pulse, probe))
         _log.info("the Dapr sidecar is there: %s", ", ".join(service.name for service in self.services))
+
+    @property
+    def troubles(self) -> Sequence[Trouble]:
+        """What this process needs and does not work now."""
+        return self._readiness.troubles
 
     async def _put_on_demo(self) -> None:
         known, _ = await self.concerts.search(Search(limit=1))
@@ -202,6 +226,7 @@ class Platform:
         if self._joining is not None:
             self._joining.cancel()
             await asyncio.gather(self._joining, return_exceptions=True)
+        await self._readiness.stop()
         await self.sweeper.stop()
         await self.relay.stop()
         await self.bus.stop()
@@ -218,6 +243,8 @@ class Platform:
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches, by metric name."""
         return {
+            "cludale_ready": float(self.ready and not self.troubles),
+            **self._readiness.gauges(),
             "cludale_events_under_way": self.relay.lag,
             "cludale_events_published_total": self.relay.published,
             "cludale_dead_letters_total": self.dead_letters.buried,

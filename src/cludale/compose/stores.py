@@ -19,6 +19,7 @@ from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Outbox
 from cludale.ports.records import Records
 from cludale.runtime import dead_letters
+from cludale.runtime.readiness import Pulse
 from cludale.services.catalogue import CATALOGUE
 from cludale.settings import Settings
 
@@ -33,6 +34,12 @@ _log = logging.getLogger(__name__)
 
 class Store(Records, Outbox, Protocol):
     """What compose asks of a store besides its ports."""
+
+    pulse: Pulse
+
+    async def probe(self) -> None:
+        """Write something small, durably. Raises StoreUnavailable, which says why."""
+        ...
 
     async def start(self) -> None:
         """Open what could not be opened at once."""

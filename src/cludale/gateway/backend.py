@@ -47,6 +47,8 @@ class Backend:
         self.port = port
         self.name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.ready = False
+        self.troubles = ""
+        """Why it is not ready, in its own words, if it said so: it lives, and can say as much to whoever asks."""
         self.is_retired = False
         self.in_flight = 0
         self.requests = 0
@@ -151,6 +153,8 @@ class Backend:
         if self._breaks >= self._limits.breaks and self.ready:
             _log.warning("%s broke off %d times in a row", self.name, self._breaks)
             self.ready = False
+        if self._breaks >= self._limits.breaks:
+            self.troubles = ""
 
     # Readiness
 
@@ -159,6 +163,8 @@ class Backend:
         if self.ready and not self._open:
             _log.warning("%s can't be reached: %s", self.name, why)
             self.ready = False
+        if not self._open:
+            self.troubles = ""
         self._send_back()
 
     def _send_back(self) -> None:
@@ -167,9 +173,10 @@ class Backend:
         for call in waiting:
             call.not_received(is_full=False)
 
-    def checked(self, status: int | None, why: str = "") -> None:
-        """What a check found: a status, or nothing in time."""
+    def checked(self, status: int | None, why: str = "", *, troubles: str = "") -> None:
+        """What a check found: a status, with what does not work if it said so; or nothing in time."""
         if status == 200:
+            self.troubles = ""
             if not self.ready and not self.is_retired:
                 _log.info("%s is ready", self.name)
                 self.ready = True
@@ -179,8 +186,9 @@ class Backend:
             self._slow_checks += 1
             if self._slow_checks < self._limits.slow_checks:
                 return
+        self.troubles = "" if self.is_retired else troubles
         if self.ready:
-            _log.warning("%s is not ready: %s", self.name, why or f"status {status}")
+            _log.warning("%s is not ready: %s", self.name, why or troubles or f"status {status}")
         self.ready = False
 
     # The end
@@ -189,6 +197,7 @@ class Backend:
         """Take no more; finish what is there."""
         self.is_retired = True
         self.ready = False
+        self.troubles = ""
         for upstream in self._idle.copy():
             upstream.close()
         self._send_back()

@@ -12,6 +12,10 @@ class Choosable(Protocol):
         """Does it take requests?"""
 
     @property
+    def troubles(self) -> str:
+        """What it says that does not work, so that it is not ready."""
+
+    @property
     def in_flight(self) -> int:
         """How many requests it has."""
 
@@ -29,6 +33,11 @@ class Revision(Generic[B]):
         self.backends = backends
         self.credit = 0
         self._turn = 0
+
+    def choose_in_trouble(self, tried: Collection[B]) -> B | None:
+        """The backend that lives and is not ready for what it has said, with the fewest requests."""
+        found = [each for each in self.backends if each.troubles and each not in tried]
+        return min(found, key=lambda each: each.in_flight, default=None)
 
     def choose(self, tried: Collection[B]) -> B | None:
         """The ready backend that has the fewest requests, of those that have as few another each time."""
@@ -79,3 +88,11 @@ class Balance(Generic[B]):
     def is_ready(self) -> bool:
         """Would a request find a backend?"""
         return any(backend.ready for revision in self._weighted for backend in revision.backends)
+
+    @property
+    def troubles(self) -> str:
+        """Why none is ready, in the words of one that lives; empty where none does, or one is ready."""
+        if self.is_ready:
+            return ""
+        said = (backend.troubles for revision in self._weighted for backend in revision.backends)
+        return next(filter(None, said), "")

@@ -109,13 +109,7 @@ class Exchange:
             backend.give_up(self)
 
     def _send(self, revision: Revision[Backend] | None) -> None:
-        backend = None if revision is None else revision.choose(self._tried)
-        if backend is None and revision is not None and not self._is_pinned:
-            for other in self.destination.balance.others(revision):
-                backend = other.choose(self._tried)
-                if backend is not None:
-                    revision = other
-                    break
+        revision, backend = self._chosen(revision)
         if revision is not None:
             self._revision = revision.name
         if backend is None:
@@ -124,6 +118,24 @@ class Exchange:
         else:
             self._backend = backend
             backend.send(self)
+
+    def _chosen(self, revision: Revision[Backend] | None) -> tuple[Revision[Backend] | None, Backend | None]:
+        """The backend that gets it, and its revision.
+
+        Where nobody is ready, one that has said why: it can still be read from, and says best what can't be done now.
+        """
+        if revision is None:
+            return None, None
+        others = () if self._is_pinned else tuple(self.destination.balance.others(revision))
+        for each in (revision, *others):
+            backend = each.choose(self._tried)
+            if backend is not None:
+                return each, backend
+        for each in (revision, *others):
+            backend = each.choose_in_trouble(self._tried)
+            if backend is not None:
+                return each, backend
+        return revision, None
 
     def _send_elsewhere(self) -> None:
         """To another backend; the routes may have changed meanwhile."""

@@ -39,6 +39,8 @@ class BackendStatus(msgspec.Struct, frozen=True):
     connections: int
     requests: int
     failures: int
+    troubles: str = ""
+    """Why it is not ready, in its own words."""
 
 
 class ServiceStatus(msgspec.Struct, frozen=True):
@@ -174,7 +176,9 @@ class Gateway:
         if page is None and path == b"/metrics":
             page = Answer(200, self.counts.text(), _METRICS_TYPE)
         elif page is None and path == b"/readyz":
-            page = self._readiness()
+            page = self._readiness(in_trouble_too=False)
+        elif page is None and path == b"/readyz/replica":
+            page = self._readiness(in_trouble_too=True)
         if page is None:
             return self.problems.answer(NoSuchRoute(path.decode("latin-1")))
         return page if method in _READ else self._not_read(method)
@@ -185,11 +189,18 @@ class Gateway:
             return Answer(204, b"", headers=(("allow", ", ".join(_PAGE_METHODS)),))
         return self.problems.answer(MethodNotAllowed(method.decode(), _PAGE_METHODS))
 
-    def _readiness(self) -> Answer:
-        away = sorted(name for name, each in self._destinations.items() if not each.balance.is_ready)
-        if away:
-            return self.problems.answer(Busy(f"Not up: {', '.join(away)}."))
-        return json_answer({"status": "ready"})
+    def _readiness(self, *, in_trouble_too: bool) -> Answer:
+        """Has every service a backend that is ready; or one that is up and has said what does not work?"""
+        away, troubles = [], []
+        for name, each in sorted(self._destinations.items()):
+            said = each.balance.troubles
+            if said:
+                troubles.append(f"{name}: {said}")
+            elif not each.balance.is_ready:
+                away.append(name)
+        said_all = [f"Not up: {', '.join(away)}."] if away else []
+        said_all += [] if in_trouble_too else troubles
+        return self.problems.answer(Busy(" ".join(said_all))) if said_all else json_answer({"status": "ready"})
 
     # Time
 
@@ -223,4 +234,5 @@ def _status(revision: str, backend: Backend) -> BackendStatus:
         connections=backend.connections,
         requests=backend.requests,
         failures=backend.failures,
+        troubles=backend.troubles,
     )

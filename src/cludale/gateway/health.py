@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import msgspec
 
 from cludale.gateway.backend import Backend
 from cludale.gateway.limits import Limits
@@ -9,21 +12,40 @@ from cludale.gateway.limits import Limits
 _ANSWER_BYTES = 65_536
 
 
+class _Trouble(msgspec.Struct):
+    detail: str
+
+
+class _Problem(msgspec.Struct):
+    """What a service says that is not ready."""
+
+    troubles: list[_Trouble] = []
+
+
+class _Found(NamedTuple):
+    status: int
+    troubles: str
+    """What does not work, in the service's words; empty if it is ready, or says nothing of that kind."""
+
+
+_read = msgspec.json.Decoder(_Problem).decode
+
+
 async def check(backend: Backend, limits: Limits) -> None:
     """Ask once, and tell the backend what was found."""
     try:
         async with asyncio.timeout(limits.check_seconds):
-            status = await _status_of_readyz(backend)
+            found = await _ask_readyz(backend)
     except TimeoutError:
         backend.checked(None, f"no answer in {limits.check_seconds:g} s")
     except (OSError, ValueError) as error:
         backend.checked(0, str(error))
     else:
-        backend.checked(status)
+        backend.checked(found.status, troubles=found.troubles)
 
 
-async def _status_of_readyz(backend: Backend) -> int:
-    reader, writer = await asyncio.open_connection(backend.host, backend.port)
+async def _ask_readyz(backend: Backend) -> _Found:
+    reader, writer = await asyncio.open_connection(backend.host, backend.port, limit=_ANSWER_BYTES)
     try:
         request = f"GET /readyz HTTP/1.1\r\nhost: {backend.name}\r\nconnection: close\r\n\r\n"
         writer.write(request.encode())
@@ -31,9 +53,25 @@ async def _status_of_readyz(backend: Backend) -> int:
         words = line.split(b" ", 2)
         if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
             raise ValueError(f"not an HTTP answer: {line[:80]!r}")
-        return int(words[1])
+        status = int(words[1])
+        return _Found(status, "" if status == 200 else await _read_troubles(reader))
     finally:
         writer.close()
+
+
+async def _read_troubles(reader: asyncio.StreamReader) -> str:
+    """What a service says that does not work; nothing if it says nothing that can be read."""
+    try:
+        length = 0
+        while (line := await reader.readline()).strip():
+            name, _, value = line.partition(b":")
+            if name.strip().lower() == b"content-length":
+                length = int(value)
+        if not 0 < length <= _ANSWER_BYTES:
+            return ""
+        return " ".join(each.detail for each in _read(await reader.readexactly(length)).troubles)
+    except (ValueError, EOFError):  # msgspec's errors are ValueErrors
+        return ""
 
 
 async def watch(backends: Callable[[], Iterable[Backend]], limits: Limits) -> None:

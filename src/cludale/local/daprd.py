@@ -171,7 +171,7 @@ class Daprd(Part):
     async def reaches_its_app(self) -> bool:
         """Does it let calls through? Only once it has seen for itself that the app takes events."""
         token = {"dapr-api-token": self.api_token} if self.api_token else {}
-        return await answers(f"{self.url}/v1.0/invoke/{self.app_id}/method/readyz", token)
+        return await answers(f"{self.url}/v1.0/invoke/{self.app_id}/method/livez", token)
 
 
 def stranger() -> str | None:

@@ -10,12 +10,14 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
+from cludale.adapters.dapr.probing import PROBES
 from cludale.local.topology import TOPICS, dead_letters_of, topics_heard
 
 STREAM = "cludale"
 DUPLICATE_WINDOW_SECONDS = 120
 """A second publish of one event within this time is dropped by the broker; after it, by the inbox."""
 MAX_BYTES = 4 * 2**30
+PROBE_BYTES = 2**20
 ACK_WAIT_SECONDS = 15
 MAX_ACK_PENDING = 500
 ANSWER_SECONDS = 5
@@ -126,7 +128,9 @@ async def _ensure_consumers(
 
 
 def streams_of(services: Collection[str]) -> list[dict[str, Any]]:
-    """The streams' configurations, as JetStream's API wants them: one of all events, one of each app's dead letters.
+    """The streams' configurations, as JetStream's API wants them.
+
+    One of all events, one of each app's dead letters, and one for the probes of whether anything is taken.
 
     Dead letters are apart because a stream takes a message of one id once: an event that is buried soon after it was
     published would be dropped, as would one that two services bury.
@@ -134,6 +138,8 @@ def streams_of(services: Collection[str]) -> list[dict[str, Any]]:
     return [
         _stream(STREAM, TOPICS),
         *(_stream(dead_letters_of(service), [dead_letters_of(service)]) for service in sorted(services)),
+        # nobody hears it: the last probe is kept, for a stream without a consumer would write nothing
+        {**_stream(PROBES, [PROBES]), "retention": "limits", "discard": "old", "max_bytes": PROBE_BYTES, "max_msgs": 1},
     ]
 
 

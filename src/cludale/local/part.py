@@ -66,6 +66,10 @@ class Part(ABC):
     async def is_ready(self) -> bool:
         """Does it do its work?"""
 
+    async def is_well(self) -> bool:
+        """Does all that it needs work, too? While something doesn't, it is none the better for a new start."""
+        return await self.is_ready()
+
     @property
     def http_url(self) -> str | None:
         """Where it answers HTTP, if it does."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Any, ClassVar
 
+from cludale.adapters.dapr.probing import PROBES
 from cludale.compose.roster import SERVICES
 from cludale.local.find import find
 from cludale.local.free_ports import LOOPBACK, free_ports
@@ -146,6 +147,7 @@ def definitions_for(services: Collection[str], *, password: str) -> dict[str, An
         for service in services
         for topic in [*topics_heard(service), dead_letters_of(service)]
     }
+    bindings[PROBES] = PROBES
     salt = os.urandom(4)
     return {
         "users": [
@@ -168,7 +170,7 @@ def definitions_for(services: Collection[str], *, password: str) -> dict[str, An
                 "internal": False,
                 "arguments": {},
             }
-            for name in [*TOPICS, *map(dead_letters_of, services)]
+            for name in [*TOPICS, *map(dead_letters_of, services), PROBES]
         ],
         "queues": [
             {
@@ -176,7 +178,8 @@ def definitions_for(services: Collection[str], *, password: str) -> dict[str, An
                 "vhost": "/",
                 "durable": True,
                 "auto_delete": False,
-                "arguments": {"x-queue-type": "classic"},
+                # nobody takes from the queue of the probes, which holds the last one
+                "arguments": {"x-queue-type": "classic"} | ({"x-max-length": 1} if queue == PROBES else {}),
             }
             for queue in bindings
         ],

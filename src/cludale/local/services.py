@@ -16,7 +16,7 @@ STOP_SECONDS = 30
 
 
 class ServiceProcess(Part):
-    """One replica of a service. Ready when it answers and its sidecar and store are there."""
+    """One replica of a service. Ready when it answers and its sidecar is there."""
 
     ready_seconds: ClassVar[float] = START_SECONDS
 
@@ -56,6 +56,10 @@ class ServiceProcess(Part):
 
     async def is_ready(self) -> bool:
         """It says so itself."""
+        return await answers(f"{self.url}/readyz/replica")
+
+    async def is_well(self) -> bool:
+        """It says that store and broker do their work."""
         return await answers(f"{self.url}/readyz")
 
 
@@ -123,5 +127,9 @@ class GatewayProcess(Part):
         return Launch(argv, self._environment | own)
 
     async def is_ready(self) -> bool:
+        """Every service has a replica that is up."""
+        return await answers(f"{self.url}/readyz/replica")
+
+    async def is_well(self) -> bool:
         """Every service has a replica that is ready."""
         return await answers(f"{self.url}/readyz")

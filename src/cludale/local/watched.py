@@ -84,7 +84,7 @@ class Watched:
         """Is it still ready? Says so when that has changed."""
         if self.state not in {State.READY, State.UNREADY}:
             return
-        seen, now = self.state, State.READY if await self.part.is_ready() else State.UNREADY
+        seen, now = self.state, State.READY if await self.part.is_well() else State.UNREADY
         if self.state is seen is not now and self.part.pid is not None:
             self._becomes(now)
             self._say(f"{self.part.name} is {now}")

@@ -45,6 +45,8 @@ from cludale.http.routing import (
     shown_schemas,
 )
 from cludale.kernel.refusals import Busy, NotFound, Refusal
+from cludale.kernel.times import rfc3339
+from cludale.runtime.readiness import Trouble
 from cludale.runtime.service import Service
 from cludale.web import pages
 from cludale.web.door import INTERNAL_BODY_BYTES
@@ -73,10 +75,13 @@ Admit = Callable[[Mapping[bytes, bytes]], None]
 
 
 class NotReady(Busy):
-    """The server is starting or stopping."""
+    """The server is starting or stopping, or something that it needs does not work; `troubles` says what."""
 
-    def __init__(self) -> None:
-        super().__init__("Starting or stopping.")
+    def __init__(self, *troubles: Trouble) -> None:
+        super().__init__(" ".join(each.detail for each in troubles) or "Starting or stopping.")
+        if troubles:
+            shown = [{"part": each.part, "detail": each.detail, "since": rfc3339(each.since)} for each in troubles]
+            self.values = {"troubles": shown}
 
 
 class Traced(Protocol):
@@ -99,6 +104,7 @@ class WebApp:
         services: Sequence[Service],
         *,
         is_ready: Callable[[], bool],
+        troubles: Callable[[], Sequence[Trouble]] = tuple,
         gauges: Gauges,
         max_body_bytes: int,
         version: str,
@@ -106,10 +112,14 @@ class WebApp:
         internal: Express | None = None,
         admit: Admit | None = None,
     ) -> None:
-        """`internal` are routes for parts of the platform, in no documentation; `admit` looks at every request."""
+        """`is_ready` says whether the process is up, `troubles` what it needs and does not work.
+
+        `internal` are routes for parts of the platform, in no documentation; `admit` looks at every request.
+        """
         self.problems = Problems(*(service.statuses for service in services))
         self.requests = RequestCounts()
         self._is_ready = is_ready
+        self._troubles = troubles
         self._version = version
         self._names = [service.name for service in services]
         self.metrics = Metrics(self.requests, gauges, version=version)
@@ -172,6 +182,18 @@ class WebApp:
         async def readyz() -> Response[Any]:
             if not self._is_ready():
                 raise NotReady
+            if troubles := self._troubles():
+                raise NotReady(*troubles)
+            return respond(json_answer({"status": "ready"}))
+
+        @get("/readyz/replica", include_in_schema=False)
+        async def replica_readyz() -> Response[Any]:
+            # What all replicas share is left out: taken away from all of them at once, buyers would have nobody left
+            # who tells them what can't be done, and what can.
+            if not self._is_ready():
+                raise NotReady
+            if own := [trouble for trouble in self._troubles() if not trouble.is_shared]:
+                raise NotReady(*own)
             return respond(json_answer({"status": "ready"}))
 
         @get("/metrics", include_in_schema=False)
@@ -210,7 +232,7 @@ class WebApp:
                 raise NotFound("problem", name)
             return _html(pages.problem_page(page))
 
-        return [livez, readyz, metrics, openapi, front, docs, docs_asset, problem_list, problem]
+        return [livez, readyz, replica_readyz, metrics, openapi, front, docs, docs_asset, problem_list, problem]
 
     def openapi_document(self) -> bytes:
         """The OpenAPI 3.1 document, as JSON."""

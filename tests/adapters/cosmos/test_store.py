@@ -229,6 +229,25 @@ class TestLostAnswers:
                 await work
 
 
+class TestProbes:
+    async def test_a_probe_meets_what_any_write_would(self, open_: Open, double: CosmosDouble) -> None:
+        store = await open_(lease_seconds=LONG)
+        began = store.pulse.worked_at
+        await store.probe()
+        assert store.pulse.worked_at > began
+        double.refuse(1, 503, kind="replace")
+        with pytest.raises(StoreUnavailable):
+            await store.probe()
+        assert store.pulse.failures == 1
+        await store.probe()
+
+    async def test_a_lease_that_is_renewed_is_a_sign_of_life(self, open_: Open) -> None:
+        store = await open_()
+        began = store.pulse.worked_at
+        await asyncio.sleep(LEASE)
+        assert store.pulse.worked_at > began
+
+
 class TestReplicas:
     async def test_of_two_that_write_the_same_record_one_is_told_of_the_conflict(
         self, store: CosmosStore, open_: Open

@@ -1,13 +1,13 @@
 """What SQLite brings with it beyond the ports: locks, failing disks, other programs' files, the log's size."""
 
 import asyncio
+import contextlib
 import os
 import stat
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ async def written(store: SqliteStore, count: int, *, size: int = 10) -> None:
     assert set(outcomes) == {COMMITTED}
 
 
-@contextmanager
+@contextlib.contextmanager
 def locked(path: Path) -> Any:
     """Another program is writing."""
     other = apsw.Connection(str(path))
@@ -76,7 +76,7 @@ def locked(path: Path) -> Any:
     other.close()
 
 
-@contextmanager
+@contextlib.contextmanager
 def always_reading(path: Path) -> Any:
     """Other programs read for 10 ms each, and one begins before the other ends, so that there is always one."""
     stop = threading.Event()
@@ -276,6 +276,55 @@ class TestFailingDisk:
         disk.on_write.clear()
         assert list(await store.commit([of(order("b"), order("a", 1), events=(noted("e"),))])) == [COMMITTED]
         assert len(await store.pending(0, 10)) == 1
+        await store.close()
+
+    async def test_a_probe_finds_what_a_commit_would_find_and_changes_nothing(
+        self, path: Path, disk: FaultyDisk
+    ) -> None:
+        store = SqliteStore(path, KINDS, CODEC, vfs="faulty")
+        await store.commit([of(order("a"))])
+        await store.probe()
+        disk.on_write["-wal"] = full
+        with pytest.raises(StoreUnavailable, match="full") as refused:
+            await store.probe()
+        assert type(refused.value) is StoreUnavailable
+        disk.on_write.clear()
+        await store.probe()
+        await store.close()
+        again = SqliteStore(path, KINDS, CODEC)
+        assert list(await again.get(ORDER, [key("a")])) == ["a"]
+        await again.close()
+
+    async def test_a_probe_that_a_broken_disk_fails_is_the_end_as_a_commit_would_be(
+        self, path: Path, disk: FaultyDisk
+    ) -> None:
+        ends: list[StoreFailed] = []
+        store = SqliteStore(path, KINDS, CODEC, vfs="faulty", on_fatal=ends.append)
+        disk.on_sync["-wal"] = broken
+        with pytest.raises(StoreFailed):
+            await store.probe()
+        assert len(ends) == 1
+        with pytest.raises(StoreFailed):
+            await store.probe()
+        disk.on_sync.clear()
+        with contextlib.suppress(StoreFailed):
+            await store.close()
+
+    async def test_only_what_was_written_is_a_sign_of_life(self, path: Path, disk: FaultyDisk) -> None:
+        store = SqliteStore(path, KINDS, CODEC, vfs="faulty")
+        began = store.pulse.worked_at
+        await store.commit([Commit(PARTITION)])
+        assert store.pulse.worked_at == began
+        await store.commit([of(order("a"))])
+        assert store.pulse.worked_at > began
+        disk.on_write["-wal"] = full
+        with pytest.raises(StoreUnavailable):
+            await store.commit([of(order("b"))])
+        assert store.pulse.failures == 1
+        disk.on_write.clear()
+        with pytest.raises(ValueError, match="index values"):
+            await store.commit([of(Put(ORDER, "c", b"{}", 0))])
+        assert store.pulse.failures == 1, "what can't be stored is no trouble of the store's"
         await store.close()
 
     async def test_a_checkpoint_that_finds_no_room_is_made_later(self, path: Path, disk: FaultyDisk) -> None:

@@ -16,6 +16,7 @@ from cludale.adapters.cosmos.account import Account, Refused
 from cludale.adapters.cosmos.documents import LEASES
 from cludale.adapters.cosmos.planning import Create, Delete, Replace
 from cludale.ports.records import StoreUnavailable
+from cludale.runtime.readiness import Pulse
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +38,11 @@ class Leases:
         *,
         lease_seconds: float = LEASE_SECONDS,
         clock: Callable[[], float] | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
+        """`pulse` is told what became of each renewal, which is a write as good as any."""
+        self._pulse = pulse or Pulse()
+        self._turn = asyncio.Lock()
         self._account = account
         self._replica = replica
         self._lease_seconds = lease_seconds
@@ -51,7 +56,7 @@ class Leases:
 
     async def start(self) -> None:
         """Take out a lease and keep it. Raises StoreUnavailable."""
-        await self._beat()
+        await self.renew()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self, *, has_events: bool) -> None:
@@ -73,9 +78,19 @@ class Leases:
         while True:
             await asyncio.sleep(self._lease_seconds / 4)
             try:
-                await self._beat()
+                await self.renew()
             except StoreUnavailable as away:
                 _log.warning("leases can't be renewed: %s", away)
+
+    async def renew(self) -> None:
+        """Renew what is held, and take over what has run out. Raises StoreUnavailable."""
+        try:
+            async with self._turn:
+                await self._beat()
+        except StoreUnavailable:
+            self._pulse.failed()
+            raise
+        self._pulse.worked()
 
     async def _beat(self) -> None:
         """Renew what is held, and take over what has run out."""

@@ -41,6 +41,7 @@ from cludale.ports.records import (
     StoreUnavailable,
     VersionConflict,
 )
+from cludale.runtime.readiness import Pulse
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +91,8 @@ class CosmosStore:
         self._codec = codec
         self._replica = secrets.token_hex(6)
         self._stamps = Stamps(secrets.randbits(16), lambda: time.time_ns() // 1_000)
-        self._leases = Leases(self._account, self._replica, lease_seconds=lease_seconds)
+        self.pulse = Pulse()
+        self._leases = Leases(self._account, self._replica, lease_seconds=lease_seconds, pulse=self.pulse)
         self._has_outbox = has_outbox
         self._outbox = OutboxItems(self._account)
         self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
@@ -235,6 +237,7 @@ class CosmosStore:
                         self._queued += len(taken)
                         most = max(1, refused_at)
             except StoreUnavailable as away:
+                self.pulse.failed()
                 _fail(taken, away)
                 self._queued -= len(lane)
                 _fail(lane, away)  # they would only wait for the same
@@ -304,6 +307,7 @@ class CosmosStore:
                         raise StoreUnavailable("a commit got no answer, and what came of it can't be told") from refused
                 return writing.owners[refused.index]
             self._learn_written(writing, etags)
+            self.pulse.worked()
             break
         if writing.entries:
             self._outbox.tell(partition, writing.entries)
@@ -355,6 +359,10 @@ class CosmosStore:
                 conflicts.add(put.id)
             within[id] = put.expected + 1
         return VersionConflict(frozenset(conflicts)) if conflicts else COMMITTED
+
+    async def probe(self) -> None:
+        """Renew our lease, which is a write. Raises StoreUnavailable."""
+        await self._leases.renew()
 
     # -- the outbox ---------------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ class DaprBus:
 
     def __init__(self, sidecar: Sidecar, publisher: Publisher, inbound: Inbound, catalogue: Catalogue) -> None:
         self._sidecar = sidecar
-        self._publisher = publisher
+        self.publisher = publisher
         self._inbound = inbound
         self._catalogue = catalogue
 
@@ -53,7 +53,7 @@ class DaprBus:
 
     async def publish(self, batch: Sequence[Outgoing]) -> Sequence[bool]:
         """For each entry: has the broker taken it?"""
-        return await self._publisher.publish(batch)
+        return await self.publisher.publish(batch)
 
     async def deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
         """Hand these to one service once more, now: here, or by a call to where it runs. Raises SidecarAway."""

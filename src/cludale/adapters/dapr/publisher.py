@@ -15,6 +15,7 @@ from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
 from cludale.http.http1 import Answer
 from cludale.kernel.wire import JSON as CLOUDEVENT
 from cludale.ports.outbox import Outgoing
+from cludale.runtime.readiness import Pulse
 
 BULK_EVENTS = 100
 BULK_BYTES = 512 * 1024
@@ -26,6 +27,9 @@ BULKS_AT_ONCE = 4
 SINGLES_AT_ONCE = 16
 PUBLISH_SECONDS = 20.0
 """Longer than the sidecar tries (resiliency.yaml); given up before, what it knows to be taken would be sent again."""
+
+STUCK_EVENTS = 3
+"""Events of a topic that are remembered when the broker has taken none of it."""
 
 PLAIN = "text/plain"
 """What the event is within a bulk request: the one kind of content that Dapr passes on without a look at it."""
@@ -137,6 +141,11 @@ class Publisher:
         self._way: int | None = None
         """Which of the ways works: an index of `_BULKS`, or one past it for single events. None until one has."""
         self._is_service_bus: bool | None = None
+        self._stuck: dict[str, dict[int, Outgoing]] = {}
+        """By topic, while nothing of it is taken: events that were not, by position."""
+        self.pulse = Pulse()
+        self.why = ""
+        """Why something was not taken last."""
 
     @property
     def bulk_bytes(self) -> int:
@@ -167,8 +176,28 @@ class Publisher:
         await ticket.done
         return ticket.taken
 
+    def stuck(self) -> Mapping[str, Sequence[Outgoing]]:
+        """Topics of which nothing is taken now, with some of the events that wait.
+
+        One event alone tells nothing of its topic: there may be something wrong with it.
+        """
+        return {topic: list(events.values()) for topic, events in self._stuck.items() if len(events) > 1}
+
     async def send(self, topic: str, bulk: Sequence[Outgoing]) -> Sequence[bool]:
         """One bulk, by the first way that works."""
+        taken = await self._send(topic, bulk)
+        if any(taken):
+            self._stuck.pop(topic, None)
+            self.pulse.worked()
+        else:
+            self.pulse.failed()
+            stuck = self._stuck.setdefault(topic, {})
+            for entry in bulk:
+                if len(stuck) < STUCK_EVENTS:
+                    stuck[entry.position] = entry
+        return taken
+
+    async def _send(self, topic: str, bulk: Sequence[Outgoing]) -> Sequence[bool]:
         ways = range(len(_BULKS) + 1) if self._way is None else [self._way]
         try:
             for way in ways:
@@ -179,7 +208,8 @@ class Publisher:
                         _log.info("events are published %s", "in bulk" if way < len(_BULKS) else "one by one")
                     return taken
         except SidecarAway as away:
-            _log.warning("%d events for %s wait: %s", len(bulk), topic, away)
+            self.why = str(away)
+            _log.log(self._level(topic), "%d events for %s wait: %s", len(bulk), topic, away)
             return [False] * len(bulk)
         self._way = None  # it worked once: perhaps the sidecar is another one now
         return [False] * len(bulk)
@@ -201,13 +231,23 @@ class Publisher:
             return [True] * len(bulk)
         failed = _failed(answer)
         if failed:
-            _log.warning("%d of %d events for %s were not taken: %s", len(failed), len(bulk), topic, _first(failed))
+            self.why = _first(failed)
+            _log.log(
+                self._level(topic),
+                "%d of %d events for %s were not taken: %s",
+                *(len(failed), len(bulk), topic, _first(failed)),
+            )
             return [str(i) not in failed for i in range(len(bulk))]
         if answer.status in _UNKNOWN:
             if self._way is not None:
                 _log.warning("%s answered %d: %r", _BULKS[way], answer.status, answer.body[:300])
             return None
-        _log.warning("%d events for %s were not taken: %d %r", len(bulk), topic, answer.status, answer.body[:300])
+        self.why = _said(answer)
+        _log.log(
+            self._level(topic),
+            "%d events for %s were not taken: %d %r",
+            *(len(bulk), topic, answer.status, answer.body[:300]),
+        )
         return [False] * len(bulk)
 
     async def _singles(self, topic: str, bulk: Sequence[Outgoing]) -> Sequence[bool]:
@@ -228,10 +268,17 @@ class Publisher:
                     repeatable=True,
                 )
             if not 200 <= answer.status < 300:
-                _log.warning("an event for %s was not taken: %d %r", topic, answer.status, answer.body[:300])
+                self.why = _said(answer)
+                _log.log(
+                    self._level(topic), "an event for %s was not taken: %d %r", topic, answer.status, answer.body[:300]
+                )
             return 200 <= answer.status < 300
 
         return await asyncio.gather(*(one(entry) for entry in bulk))
+
+    def _level(self, topic: str) -> int:
+        """How loudly it is said that something was not taken: once a topic, until something of it is."""
+        return logging.DEBUG if topic in self._stuck else logging.WARNING
 
     def _metadata(self, body: bytes) -> Mapping[str, str] | None:
         """What Azure Service Bus should know of the event: its id (or it makes one), what it belongs to, its type."""
@@ -256,6 +303,10 @@ def _failed(answer: Answer) -> dict[str, str]:
         return {each.entry_id: each.error for each in _read_failures(answer.body).failed_entries}
     except msgspec.MsgspecError:
         return {}
+
+
+def _said(answer: Answer) -> str:
+    return f"the sidecar answered {answer.status}: {answer.body[:300].decode(errors='replace')}"
 
 
 def _first(failed: Mapping[str, str]) -> str:

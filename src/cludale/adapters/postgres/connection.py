@@ -75,6 +75,20 @@ def understood(error: Exception) -> Exception:
     return error
 
 
+def plainly(error: BaseException) -> str:
+    """Why PostgreSQL does not do its work, in words for the operator; no address in them."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, exceptions.ReadOnlySQLTransactionError):
+            return "PostgreSQL is read-only: it is a standby, or default_transaction_read_only is on"
+        if isinstance(seen, exceptions.DiskFullError):
+            return "the disk of PostgreSQL is full"
+        if isinstance(seen, OSError | TimeoutError):
+            return "PostgreSQL can't be reached"
+        seen = seen.__cause__
+    return str(error) or type(error).__name__
+
+
 async def connect(url: str, limits: Limits, *, name: str, settings: dict[str, str] | None = None) -> Connection:
     """A connection whose commits are durable when they are answered. Raises StoreUnavailable, NoAddress.
 

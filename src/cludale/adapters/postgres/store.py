@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final, Self
 
 from cludale.adapters.postgres import queries
-from cludale.adapters.postgres.connection import Connection, Limits, Line, NoAddress, connect, described
+from cludale.adapters.postgres.connection import Connection, Limits, Line, NoAddress, connect, described, plainly
 from cludale.adapters.postgres.lookups import Lookups
 from cludale.adapters.postgres.migrations import migrate
 from cludale.adapters.postgres.replica import RENEW_SECONDS, STRUCK_OFF_SECONDS
@@ -23,6 +23,7 @@ from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Store
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.group_commit import GroupCommit
 from cludale.runtime.outgoing import Delivered, Listeners
+from cludale.runtime.readiness import Pulse
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class PostgresStore:
     ) -> None:
         """Connects to nothing yet: `start` does. Raises ValueError for names that can't be, NoAddress."""
         described(url)
+        self.pulse = Pulse()
         self._url = url
         self._schema = checked_schema(schema)
         self._limits = limits
@@ -149,6 +151,15 @@ class PostgresStore:
         """Each commit's outcome, in order; durable where it is Committed. Raises StoreUnavailable."""
         return await self._group.submit(commits) if commits else ()
 
+    async def probe(self) -> None:
+        """Write our lease, durably, and make sure that there is room for more. Raises StoreUnavailable, plainly."""
+        try:
+            await self._write_nothing()
+            async with self._turn:
+                await self._writer.check_room()
+        except StoreUnavailable as away:
+            raise StoreUnavailable(plainly(away)) from away
+
     # ---- Outbox
 
     def listen(self, listener: Listener) -> None:
@@ -197,10 +208,14 @@ class PostgresStore:
         try:
             async with self._turn:
                 plan = await self._writer.write(commits, delivered)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, StoreUnavailable):
+                self.pulse.failed()
             self._delivered.add(delivered)
             raise
         self._wrote_at = asyncio.get_running_loop().time()
+        if plan.rows:
+            self.pulse.worked()
         if plan.entries:
             self._listeners.tell(plan.entries)
         return plan.outcomes

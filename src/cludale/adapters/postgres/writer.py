@@ -40,6 +40,12 @@ SESSION = {
     "enable_mergejoin": "off",
 }
 
+ROOM = "cludale_room"
+ROOM_TABLE = f"CREATE TEMPORARY TABLE IF NOT EXISTS {ROOM} (filler text) ON COMMIT DELETE ROWS"
+TAKE_ROOM = f"INSERT INTO pg_temp.{ROOM} SELECT repeat('x', 1900) FROM generate_series(1, 128)"  # noqa: S608 - our own name
+"""A quarter of a MiB that is given back with the commit: a table's file has to grow for it, as it has to for orders.
+One row that is changed in its place, in a log that was made room for earlier, can be written to a disk that is full."""
+
 Prepare = Callable[[Connection], Awaitable[None]]
 
 
@@ -85,6 +91,7 @@ class Writer:
         self._batch = 0
         self._position = 0
         self._block_end = 0
+        self._may_take_room = True
         self._unsettled: _Batch | None = None
         """Sent, and not answered yet."""
         self._is_awaited = False
@@ -152,6 +159,19 @@ class Writer:
         connection, _ = await self._connected()
         try:
             await self._register.strike_off(connection)
+        except Exception as error:
+            raise self._known(error) from error
+
+    async def check_room(self) -> None:
+        """Is there room for more than what is written in place? Raises StoreUnavailable."""
+        connection, _ = await self._connected()
+        try:
+            if self._may_take_room:
+                await connection.execute(ROOM_TABLE)
+                await connection.execute(TAKE_ROOM)
+        except exceptions.InsufficientPrivilegeError as error:
+            self._may_take_room = False
+            _log.info("whether PostgreSQL has room for more is not looked at: %s", error)
         except Exception as error:
             raise self._known(error) from error
 
@@ -299,13 +319,12 @@ class Writer:
             self._drop()
         if self._connecting is None:
             self._connecting = asyncio.get_running_loop().create_task(self._reconnect())
+        if self._trouble is None:
             await asyncio.wait([self._connecting], timeout=self._patience)
-        elif self._trouble is None:
-            await asyncio.wait([self._connecting], timeout=self._patience)
-        # Who comes later, while it is known that the server is away, does not wait again.
+        # Who comes later, while it is known that the server is away or read-only, does not wait again.
         connection, place = self._connection, self._place
         if connection is None or place is None:
-            raise StoreUnavailable(f"PostgreSQL: {self._trouble or 'no connection in time'}")
+            raise StoreUnavailable(f"PostgreSQL: {self._trouble or 'no connection in time'}") from self._trouble
         return connection, place
 
     async def _reconnect(self) -> None:
@@ -375,6 +394,10 @@ class Writer:
         """`error` in the words of the port; lets go of a connection that is no good any more."""
         if is_gone(error):
             self._drop()
+        elif isinstance(error, exceptions.ReadOnlySQLTransactionError):
+            # It may be a standby by now, or its session is read-only: the next connection finds whoever writes.
+            self._drop()
+            self._trouble = error
         return understood(error)
 
     def _drop(self) -> None:

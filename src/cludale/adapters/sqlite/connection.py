@@ -1,7 +1,9 @@
 """Connections to the file, the lock that keeps a second server out, and which errors mean what. No SQL of ours."""
 
+import errno
 import fcntl
 import os
+import tempfile
 from pathlib import Path
 
 import apsw
@@ -27,6 +29,14 @@ _FATAL = (
     apsw.ProtocolError,
 )
 _NO_ROOM_FOR_THE_WAL_INDEX = apsw.SQLITE_IOERR_SHMSIZE
+_NOTHING_WRITTEN = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk is full: the quota is used up",
+    errno.EROFS: "the disk is read-only",
+}
+"""Why the system takes no write. What the disk holds is known then, for it has taken nothing."""
+ROOM_BYTES = 256 * 1024
+"""With less room the disk counts as full: a little fits into what an earlier write left behind, a batch does not."""
 
 
 class StoreFailed(StoreUnavailable):
@@ -40,10 +50,16 @@ class StoreInUse(Exception):
     """Another server has this store open."""
 
 
-def understood(error: apsw.Error) -> Exception:
-    """`error` in the words of the port: it passes (StoreUnavailable), it is the end (StoreFailed), or itself."""
-    if isinstance(error, _PASSING) or getattr(error, "extendedresult", 0) == _NO_ROOM_FOR_THE_WAL_INDEX:
+def understood(error: apsw.Error, system_error: int = 0) -> Exception:
+    """`error` in the words of the port: it passes (StoreUnavailable), it is the end (StoreFailed), or itself.
+
+    `system_error` is the system's number for what stopped a write of the connection.
+    """
+    extended = getattr(error, "extendedresult", 0)
+    if isinstance(error, _PASSING) or extended == _NO_ROOM_FOR_THE_WAL_INDEX:
         return StoreUnavailable(f"SQLite: {error}")
+    if extended == apsw.SQLITE_IOERR_WRITE and system_error in _NOTHING_WRITTEN:
+        return StoreUnavailable(f"SQLite: {_NOTHING_WRITTEN[system_error]}")
     if isinstance(error, _FATAL):
         return StoreFailed(f"SQLite: {error}")
     return error
@@ -74,6 +90,19 @@ def connect_reader(path: Path, *, busy_seconds: float, vfs: str | None) -> apsw.
     connection.set_busy_timeout(int(busy_seconds * 1000))
     connection.pragma("cache_size", -READER_CACHE_KIB)
     return connection
+
+
+def check_room(folder: Path) -> None:
+    """Write ROOM_BYTES into a file without a name, which is gone with that. Raises StoreUnavailable."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            left = ROOM_BYTES
+            while left:
+                left -= file.write(bytes(left))
+    except OSError as error:
+        # another reason, such as too many open files, is none why the store could not write
+        if error.errno in _NOTHING_WRITTEN:
+            raise StoreUnavailable(f"SQLite: {_NOTHING_WRITTEN[error.errno]}") from error
 
 
 class FileLock:

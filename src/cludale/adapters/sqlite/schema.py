@@ -170,7 +170,8 @@ def prepare(connection: apsw.Connection, path: Path, tables: Iterable[Table]) ->
         _create(connection, new=not check(connection, path), tables=tables)
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a disk that is full has ended it already
+            connection.execute("ROLLBACK")
         raise
 
 

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 import apsw
 
 from cludale.adapters.sqlite import schema
-from cludale.adapters.sqlite.connection import FileLock, StoreFailed, connect_reader, understood
+from cludale.adapters.sqlite.connection import FileLock, StoreFailed, check_room, connect_reader, understood
 from cludale.adapters.sqlite.queries import Reader
 from cludale.adapters.sqlite.recent import Recent
 from cludale.adapters.sqlite.thread import JobThread
@@ -36,6 +36,7 @@ from cludale.ports.records import (
 from cludale.runtime.group_commit import GroupCommit
 from cludale.runtime.outgoing import Delivered, Listeners
 from cludale.runtime.planning import Plan, Planner
+from cludale.runtime.readiness import Pulse
 
 SWITCH_SECONDS = 5e-5
 """How long a thread may keep the GIL from another. With Python's 5 ms the writer waits most of its time."""
@@ -176,6 +177,8 @@ class SqliteStore(SqliteReader):
         Shortens the interpreter's switch interval, for the whole process (see SWITCH_SECONDS).
         """
         kinds = tuple(kinds)
+        self.pulse = Pulse()
+        self._folder = path.parent
         self._lock = FileLock(path)
         try:
             tables = schema.tables_of(kinds)
@@ -259,6 +262,16 @@ class SqliteStore(SqliteReader):
     async def start(self) -> None:
         """Nothing: the file is open."""
 
+    async def probe(self) -> None:
+        """Make sure that there is room, and write a page, durably. Raises StoreUnavailable."""
+        self._check()
+        await asyncio.to_thread(check_room, self._folder)
+        try:
+            await self._thread.run(self._writer.probe)
+        except StoreFailed as failed:
+            self._fail(failed)
+            raise
+
     def listen(self, listener: Listener) -> None:
         """Have `listener` told of each group of events as soon as it is durable, in order, on the event loop."""
         self._listeners.add(listener)
@@ -294,10 +307,14 @@ class SqliteStore(SqliteReader):
         except Exception as error:
             if isinstance(error, StoreFailed):
                 self._fail(error)
+            if isinstance(error, StoreUnavailable):
+                self.pulse.failed()
             self._delivered.add(delivered)
             raise
         finally:
             self._writing = None
+        if plan.rows:
+            self.pulse.worked()
         if plan.entries:
             self._position = plan.entries[-1].position
             self._undelivered.add(self._position, len(plan.entries))

@@ -65,6 +65,24 @@ class Writer:
             raise self._known(error) from error
         return plan
 
+    def probe(self) -> None:
+        """Write as little as can be written, durably. Raises as `write` does."""
+        if self._failed is not None:
+            raise self._failed
+        execute = self._connection.execute
+        try:
+            execute("BEGIN IMMEDIATE")
+            try:
+                # the number that is there already, and still a page for the log
+                execute(f"PRAGMA user_version = {self._connection.pragma('user_version')}")
+                execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    execute("ROLLBACK")
+                raise
+        except apsw.Error as error:
+            raise self._known(error) from error
+
     def tidy(self) -> None:
         """Work the log into the file if it has grown enough. Raises StoreFailed when that fails for good."""
         if self._failed is not None:
@@ -90,7 +108,7 @@ class Writer:
             raise known from error
 
     def _known(self, error: apsw.Error) -> Exception:
-        known = understood(error)
+        known = understood(error, self._connection.system_errno)
         if isinstance(known, StoreFailed):
             self._failed = known
             # The file is not to be touched any more, not even when it is closed.

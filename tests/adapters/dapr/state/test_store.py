@@ -26,7 +26,7 @@ from cludale.local.daprd import Broker, Daprd, resources_for
 from cludale.local.nats import Nats
 from cludale.local.services import ServiceProcess
 from cludale.ports.bus import Answer, Delivery
-from cludale.ports.records import COMMITTED, StoreUnavailable
+from cludale.ports.records import COMMITTED, Query, StoreUnavailable
 from cludale.services.audit import store as audit_store
 from cludale.services.audit.service import Audit
 from cludale.services.audit.store import Filter
@@ -136,6 +136,17 @@ async def test_a_transaction_whose_answer_was_lost_is_known_again(daprd: Daprd) 
     assert list(await store.commit([of(order("a"), handled=(("audit", "e"),))])) == [COMMITTED]
     assert (await store.get(ORDER, [key("a")]))["a"].version == 1
     await store.close()
+
+
+async def test_a_probe_writes_and_changes_no_record(daprd: Daprd) -> None:
+    one, two = log_in(daprd), log_in(daprd)
+    await asyncio.gather(*(store.probe() for store in (one, two) * 3))
+    assert (await one.find(audit_store.KINDS[0], Query())).items == []
+    await daprd.kill()
+    with pytest.raises(StoreUnavailable, match="sidecar"):
+        await one.probe()
+    await one.close()
+    await two.close()
 
 
 async def test_a_state_store_that_is_not_there_is_said(daprd: Daprd) -> None:

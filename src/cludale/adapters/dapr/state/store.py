@@ -33,6 +33,7 @@ from cludale.ports.records import (
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.group_commit import GroupCommit
 from cludale.runtime.planning import Planner, Row
+from cludale.runtime.readiness import Pulse
 
 COMMIT_OPERATIONS = 250
 """The most records and inbox entries in one commit, and in one transaction. Stores write them one by one, and a
@@ -49,6 +50,8 @@ READ_AHEAD = 8
 """Nodes that are read at once."""
 RECORDS_AT_ONCE = 100
 MAX_INTEGER = 2**63
+PROBE_KEY = "readiness"
+"""What the probe writes; no record's key looks like it."""
 
 
 class NoOutbox(ValueError):
@@ -74,6 +77,7 @@ class StateStore:
         `ranged` are indexed fields with another value in nearly every record: they get no trees of their own. Asked
         for by value all records are gone through, as they are for a range.
         """
+        self.pulse = Pulse()
         self._sidecar = sidecar
         self._api = StateApi(sidecar, store)
         self._planner = Planner(kinds, codec)
@@ -88,6 +92,17 @@ class StateStore:
         """Write what waits, and let go."""
         await self._group.close()
         await self._sidecar.close()
+
+    async def probe(self) -> None:
+        """Write one key of no meaning. Raises StoreUnavailable."""
+        held = (await self._api.read([PROBE_KEY])).get(PROBE_KEY)
+        value = documents.encode(Mark(uuid4().hex))
+        try:
+            await self._api.write([Write(PROBE_KEY, value, None if held is None else held.etag)])
+        except Unanswered as error:
+            raise StoreUnavailable(str(error)) from error
+        except Conflict:
+            pass  # another replica wrote it just now
 
     def listen(self, listener: Listener) -> None:
         """There is never anything to tell."""
@@ -177,8 +192,13 @@ class StateStore:
 
     async def _write(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         outcomes: list[Outcome] = []
-        for chunk in _chunks(commits):
-            outcomes += await self._write_chunk(chunk)
+        try:
+            for chunk in _chunks(commits):
+                outcomes += await self._write_chunk(chunk)
+        except StoreUnavailable:
+            self.pulse.failed()
+            raise
+        self.pulse.worked()
         return outcomes
 
     async def _write_chunk(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
