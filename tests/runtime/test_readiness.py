@@ -9,7 +9,7 @@ from tests.fakes import ManualClock
 from tests.patience import until
 
 from cludale.ports.records import StoreUnavailable
-from cludale.runtime.readiness import WHY_LIMIT, Pace, Part, Pulse, Readiness, Trouble
+from cludale.runtime.readiness import WHY_LIMIT, Dependency, Pace, Pulse, Readiness, Trouble
 
 QUICK = Pace(look=0.01, again=0.02, patience=0.1)
 FOR_A_WHILE = 0.3
@@ -24,7 +24,7 @@ class Store:
         self.at_once = 0
         self.most_at_once = 0
         self.work: Callable[[], Awaitable[None]] = self.fine
-        self.part = Part(
+        self.part = Dependency(
             "store", "The store takes no writes", "Nothing can be sold.", self.pulse, self._probe, idle_seconds
         )
 

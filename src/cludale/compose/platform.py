@@ -29,7 +29,7 @@ from cludale.ports.bus import Subscription
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.runtime.gate import Gate
-from cludale.runtime.readiness import Part, Pulse, Readiness, Trouble
+from cludale.runtime.readiness import Dependency, Pulse, Readiness, Trouble
 from cludale.runtime.relay import Relay
 from cludale.runtime.service import Service
 from cludale.runtime.sweeper import Sweeper
@@ -168,7 +168,7 @@ class Platform:
         """
         await self.store.start()
         self._readiness.watch(
-            Part("store", "The store takes no writes", STORE_STOPS, self.store.pulse, self.store.probe)
+            Dependency("store", "The store takes no writes", STORE_STOPS, self.store.pulse, self.store.probe)
         )
         if self.settings.demo and "concerts" in {service.name for service in self.services}:
             await self._put_on_demo()
@@ -196,12 +196,14 @@ class Platform:
         self.ready = True
         look = SidecarProbe(sidecar).probe
         self._readiness.watch(
-            Part("sidecar", "There is no Dapr sidecar", SIDECAR_STOPS, Pulse(), look, is_shared=False)
+            Dependency("sidecar", "There is no Dapr sidecar", SIDECAR_STOPS, Pulse(), look, is_shared=False)
         )
         if isinstance(self.bus, DaprBus):
             publisher = self.bus.publisher
             probe = BrokerProbe(sidecar, publisher, self.settings.pubsub).probe
-            self._readiness.watch(Part("broker", "The broker takes no events", BROKER_STOPS, publisher.pulse, probe))
+            self._readiness.watch(
+                Dependency("broker", "The broker takes no events", BROKER_STOPS, publisher.pulse, probe)
+            )
         _log.info("the Dapr sidecar is there: %s", ", ".join(service.name for service in self.services))
 
     @property

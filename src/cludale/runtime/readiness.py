@@ -52,7 +52,7 @@ class Pulse:
         self.failures += 1
 
 
-class Part(NamedTuple):
+class Dependency(NamedTuple):
     """Something that this process needs."""
 
     name: str
@@ -88,7 +88,7 @@ class Readiness:
         self._watches: list[_Watch] = []
         self._tasks: list[asyncio.Task[None]] = []
 
-    def watch(self, part: Part) -> None:
+    def watch(self, part: Dependency) -> None:
         """Watch this one from now on; it counts as working until its first probe."""
         watch = _Watch(part, self._clock, self._pace)
         self._watches.append(watch)
@@ -115,7 +115,7 @@ class Readiness:
 class _Watch:
     """One part, and what is known of it."""
 
-    def __init__(self, part: Part, clock: Clock, pace: Pace) -> None:
+    def __init__(self, part: Dependency, clock: Clock, pace: Pace) -> None:
         self.part = part
         self._pace = pace
         self.trouble: Trouble | None = None
@@ -157,6 +157,8 @@ class _Watch:
                 self._found(f"no answer in {self._pace.patience:g} s")
             return
         probe, self._probe = self._probe, None
+        if probe.cancelled():
+            return  # what it asked is being stopped, and told nothing
         error = probe.exception()
         if error is not None:
             self._found(str(error) or type(error).__name__)
