@@ -13,6 +13,9 @@ from cludale.adapters.sqlite.schema import Sized, Table, chunks
 from cludale.ports.records import Commit, Handled, Kind, StoreUnavailable
 from cludale.runtime.planning import Plan, Planner, Row
 
+PROBE_BUSY_SECONDS = 1.0
+"""How long a probe waits for another process's lock: commits wait behind it, and then for the lock themselves."""
+
 
 class Writer:
     """Writes batches. After an error that may have harmed the file it touches it no more."""
@@ -35,6 +38,7 @@ class Writer:
         self._tables = tables
         self._planner = planner
         self._failed: StoreFailed | None = None
+        self._busy_seconds = busy_seconds
         self._connection = connect_writer(path, busy_seconds=busy_seconds, vfs=vfs)
         try:
             schema.prepare(self._connection, path, tables.values())
@@ -71,8 +75,9 @@ class Writer:
             raise self._failed
         execute = self._connection.execute
         try:
-            execute("BEGIN IMMEDIATE")
+            self._connection.set_busy_timeout(int(min(self._busy_seconds, PROBE_BUSY_SECONDS) * 1000))
             try:
+                execute("BEGIN IMMEDIATE")
                 # the number that is there already, and still a page for the log
                 execute(f"PRAGMA user_version = {self._connection.pragma('user_version')}")
                 execute("COMMIT")
@@ -80,6 +85,8 @@ class Writer:
                 if self._connection.in_transaction:
                     execute("ROLLBACK")
                 raise
+            finally:
+                self._connection.set_busy_timeout(int(self._busy_seconds * 1000))
         except apsw.Error as error:
             raise self._known(error) from error
 
