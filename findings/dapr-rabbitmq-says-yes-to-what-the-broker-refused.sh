@@ -118,10 +118,11 @@ export CGO_ENABLED=0 GOFLAGS=-mod=mod GOWORK=off
 go mod tidy 2>"$folder/go.log" || { cat "$folder/go.log" >&2; exit 2; }
 go build -trimpath -o finding . 2>"$folder/go.log" || { cat "$folder/go.log" >&2; exit 2; }
 
-read -r port distribution mapper < <(python3 -c '
+ports=$(python3 -c '
 import socket
 sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
 print(*(each.getsockname()[1] for each in sockets))')
+read -r port distribution mapper <<<"$ports"
 export HOME=$folder ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=$mapper RABBITMQ_NODENAME=finding@localhost
 export RABBITMQ_CONFIG_FILE=$folder/rabbitmq RABBITMQ_CONF_ENV_FILE=$folder/none RABBITMQ_DIST_PORT=$distribution
 export RABBITMQ_ENABLED_PLUGINS_FILE=$folder/plugins RABBITMQ_MNESIA_BASE=$folder/mnesia RABBITMQ_LOG_BASE=$folder/log
