@@ -6,6 +6,7 @@ What `make test` runs follows from here, too: what needs no other part than thos
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 from collections import Counter
@@ -31,6 +32,9 @@ LEFT_OUT = "left out: "
 
 QUICK = {"postgres", *(name for name, wanted in WANTED.items() if wanted.is_quick)}
 """The parts that `make test` brings, or asks root to bring."""
+
+SIDECAR = Path(__file__).parents[1] / "tools/daprd"
+"""The sidecar's sources."""
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Part)
@@ -82,6 +86,19 @@ def _cosmos_emulator() -> Path:
     return _cached("cosmos-emulator/node_modules", "cosmos-emulator")().parent
 
 
+def _go() -> Path:
+    """Go: the one that tools/go/build.sh installed, which it does where the one on the PATH is missing or too old."""
+    found = shutil.which(cache_folder() / "go/go/bin/go") or shutil.which("go")
+    if found is None:
+        raise Missing("there is no Go here: make daprd")
+    said = subprocess.run([found, "env", "GOVERSION"], capture_output=True, text=True, timeout=60, check=True).stdout
+    asked = re.findall(r"^go (.+)$", (SIDECAR / "go.mod").read_text(), re.MULTILINE)
+    oldest, version = ([int(number) for number in re.findall(r"\d+", text)] for text in (asked[0], said))
+    if version < oldest:
+        raise Missing(f"{found} is {said.strip()}, which is too old: make daprd")
+    return Path(found).absolute()
+
+
 def _root() -> Path:
     """Root that may mount; its folder."""
     if os.geteuid() != 0:
@@ -100,6 +117,7 @@ PARTS: Mapping[str, Callable[[], Path]] = {
     "checkov": _cached("checkov/bin/checkov", "checkov"),
     "azure-cli": _cached("azure-cli/bin/python", "azure-cli"),
     "check-jsonschema": _cached("azure-cli/bin/check-jsonschema", "azure-cli"),
+    "go": _go,
     "root": _root,
 }
 """Parts that `cludale up` doesn't know and a package of Debian doesn't hold."""
