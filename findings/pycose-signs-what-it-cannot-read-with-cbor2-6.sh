@@ -5,7 +5,7 @@
 # first call; what a library signs it can also read.
 # Seen: pycose takes any cbor2. With 6.3.0 it signs as ever, and the bytes are sound: cbor2 itself reads them, and the
 # signature is right under RFC 9052. But pycose refuses to decode them, with a TypeError, since the array within a tag
-# is a tuple now and pycose looks for a list. With cbor2 5.7.1 it reads the very same bytes.
+# is a tuple now and pycose looks for a list. With cbor2 5.7.1 it reads what it signs.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
