@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 SEEDS ?= 10000
 # Tests wait more than they work, so more of them run at once than there are cores.
 WORKERS ?= $(shell expr 2 \* $$(nproc))
-PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal
+PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup
 # No cache: what is installed is all that the disk has to hold.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-cache-dir --quiet
 

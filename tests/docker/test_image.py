@@ -21,7 +21,10 @@ from cludale.local.find import cache_folder
 STARTED_SECONDS = 40
 PACKAGES = f"opt/cludale/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 
-pytestmark = pytest.mark.timeout(900)  # the first build brings everything that the image stands on
+pytestmark = [
+    pytest.mark.timeout(900),  # the first build brings everything that the image stands on
+    pytest.mark.xdist_group("image"),  # built once
+]
 
 
 @pytest.fixture(scope="module")
