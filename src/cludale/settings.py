@@ -137,6 +137,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, le=10_000_000), _doc("events still to be delivered at which nobody new is let in")
     ] = 4_000
 
+    compare_after_seconds: Annotated[
+        Seconds,
+        _doc(
+            "how long nothing is heard of a Reserved order before it is compared with its payment, and how long after "
+            "its end a Cancelled one is, if it may have money or seats; what seems to be lost is then told again"
+        ),
+    ] = 60
+    compare_seconds: Annotated[Seconds, _doc("how often orders are looked for of which nothing is heard")] = 30
+
     reserve_timeout_seconds: Annotated[Seconds, _doc("how long an order waits for concerts before it is Pending")] = 2
     pending_seconds: Annotated[Seconds, _doc("how long a Pending order goes on asking for its seats")] = 600
     pending_backoff_seconds: Annotated[Seconds, _doc("the first wait before a Pending order asks again")] = 0.5

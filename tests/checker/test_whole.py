@@ -226,6 +226,17 @@ def repeat(order_id: str, type: str) -> Break:
     return break_it
 
 
+def tell_again(order_id: str, type: str, **changes: object) -> Break:
+    """The same fact a second time, marked as told again; `changes`: but otherwise."""
+
+    def break_it(world: World) -> None:
+        event = world.found(order_id, type)
+        data = event["data"] | changes
+        world.invent(event | {"id": f"{event['id']}-again", "repeated": True, "data": data})
+
+    return break_it
+
+
 def say(order_id: str, type: str, **changes: object) -> Break:
     def break_it(world: World) -> None:
         event = world.found(order_id, type)
@@ -605,6 +616,16 @@ ALWAYS: list[tuple[Invariant, str, str, Break]] = [
     (Invariant.LEGAL_STEPS, "paid-unreserved", "order-paid", forget("order-paid", "TicketReserved")),
     (Invariant.LEGAL_STEPS, "placed-twice", "order-paid", repeat("order-paid", "OrderPlaced")),
     (Invariant.LEGAL_STEPS, "reserved-twice", "order-paid", repeat("order-paid", "TicketReserved")),
+    (Invariant.LEGAL_STEPS, "placed-twice", "order-paid", tell_again("order-paid", "OrderPlaced")),
+    (Invariant.LEGAL_STEPS, "paid-twice", "order-paid", tell_again("order-paid", "OrderPaid")),
+    (Invariant.ONE_END, "released-twice", "order-declined", tell_again("order-declined", "SeatsReleased")),
+    (
+        Invariant.LEGAL_STEPS,
+        "repeated-otherwise",
+        "order-paid",
+        tell_again("order-paid", "PaymentCompleted", amount=euro(1)),
+    ),
+    (Invariant.LEGAL_STEPS, "repeated-otherwise", "order-paid", tell_again("order-paid", "SeatsSold", quantity=1)),
     (Invariant.LEGAL_STEPS, "failed-twice", "order-declined", repeat("order-declined", "PaymentFailed")),
     (Invariant.LEGAL_STEPS, "paid-twice", "order-paid", repeat("order-paid", "OrderPaid")),
     (Invariant.LEGAL_STEPS, "cancelled-twice", "order-declined", repeat("order-declined", "OrderCancelled")),

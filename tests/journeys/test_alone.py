@@ -65,6 +65,17 @@ def test_concerts_tells_the_organizer_what_would_come_of_money_for_seats(start: 
         )
 
 
+def test_payments_tells_orders_how_the_money_of_its_orders_stands(start: Start, tmp_path: Path) -> None:
+    with start(tmp_path, "payments", **ELSEWHERE) as payments:
+        http, organizer = payments.office.http, payments.office.organizer
+        known = {"orderId": "order-1", "round": 1, "isOpen": True, "isRefunded": False, "cancelledByWish": False}
+        answer = http.post("/payments/compare", json={"orders": [known]}, headers=organizer)
+        nothing = {"orderId": "order-1", "state": "unknown", "round": 0, "closed": False, "toldAgain": False}
+        assert answer.json() == {"items": [nothing]}
+        problem(http.post("/payments/compare", json={"orders": [known]}), 401, "unauthorized")
+        problem(http.post("/payments/compare", json={"orders": [known] * 101}, headers=organizer), 422, "invalid")
+
+
 def test_an_order_that_concerts_did_not_answer_is_finished_once_it_is_back(start: Start, tmp_path: Path) -> None:
     with start(tmp_path / "concerts", "concerts") as concerts:
         concert = concerts.office.put_on(seats=3)["id"]

@@ -41,6 +41,13 @@ def test_an_event_on_the_wire_is_a_cloudevent() -> None:
     assert json.loads(CODEC.encode(envelope)) == GOOD
 
 
+def test_a_fact_that_is_told_again_says_so_on_the_wire_and_no_other_does() -> None:
+    event = OrderNoted(order_id="order-1", noted_at=NOON)
+    again = envelop(event, id="event-1", source="orders", time=NOON, cause=Cause(), repeated=True)
+    assert json.loads(CODEC.encode(again)) == {**GOOD, "repeated": True}
+    assert CODEC.decode(CODEC.encode(again)) == again
+
+
 @given(
     note=st.text(st.characters(codec="utf-8")),
     trace=st.none() | st.just("00-ab-cd-01"),

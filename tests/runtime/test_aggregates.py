@@ -1,11 +1,12 @@
 """Batches of events, each about an aggregate of its own: decided once, committed together, safe to deliver again."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from tests.fakes import CountingIds, ManualClock
-from tests.runtime.ledgers import CODEC, LEDGERS, Asked, Ledger, Meddled, asked, write
+from tests.runtime.ledgers import CODEC, LEDGERS, Asked, Ledger, Meddled, Written, asked, write
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.decision import Decision
@@ -171,7 +172,11 @@ class TestSteps:
     """What happened outside is applied to the aggregate as it is by then."""
 
     async def apply(
-        self, records: Meddled, stamp: Stamp, clock: ManualClock, *steps: tuple[Versioned[Ledger], "Step"]
+        self,
+        records: Meddled,
+        stamp: Stamp,
+        clock: ManualClock,
+        *steps: tuple[Versioned[Ledger], Callable[[Ledger], Decision[Ledger]]],
     ) -> list[Versioned[Ledger]]:
         return await apply_steps(LEDGERS, records, steps, stamp=stamp, clock=clock, cause_of=lambda _: Cause("e0"))
 
@@ -192,6 +197,21 @@ class TestSteps:
         known = await LEDGERS.one(store, "a")
         assert await self.apply(records, stamp, clock, (known, Step("x"))) == [known]
         assert records.commits == 0
+
+    async def test_a_fact_that_is_told_again_is_committed_with_its_own_time_and_writes_no_record(
+        self, records: Meddled, stamp: Stamp, clock: ManualClock, store: SqliteStore
+    ) -> None:
+        await write_beside(store, "a", "x")
+        known = await LEDGERS.one(store, "a")
+        then = clock.now() - timedelta(seconds=90)
+        fact = Written(order_id="a", note="x")
+        settled = await self.apply(
+            records, stamp, clock, (known, lambda ledger: Decision(ledger, (fact,), at=then, again=True))
+        )
+        assert settled == [known]
+        assert await LEDGERS.one(store, "a") == known
+        (event,) = await written(store)
+        assert (event.data, event.time, event.repeated) == (fact, then, True)
 
     async def test_a_step_is_applied_to_what_another_wrote_meanwhile(
         self, records: Meddled, stamp: Stamp, clock: ManualClock, store: SqliteStore

@@ -198,6 +198,33 @@ async def test_an_order_shows_its_payment_alike_in_whatever_order_it_is_logged(p
         assert order.payment == orders.OrderPayment(status=orders.PaymentStatus.COMPLETED, at=NOON, attempts=1, round=2)
 
 
+AGAIN = [
+    [PLACED, RESERVED, PAID, RESERVED],
+    [PLACED, RESERVED, completed(1), PAID, completed(1)],
+    [PLACED, RESERVED, PAID, off(CancelReason.BUYER, was_paid=True), off(CancelReason.BUYER, was_paid=True)],
+    [PLACED, RESERVED, completed(1), refunded(1), off(CancelReason.EXPIRED), refunded(1)],
+]
+
+
+@pytest.mark.parametrize("life", AGAIN)
+@pytest.mark.parametrize("replay", [OrdersReplay(), PaymentsReplay()])
+async def test_what_is_told_again_is_folded_once_wherever_it_stands(life: list[Event], replay: Replay) -> None:
+    heard = [each for each in life if type(each).__name__ in replay.event_types]
+    once = list(dict.fromkeys(heard))
+    wanted = await rebuilt(replay, once, 10)
+    for logged in permutations(heard):
+        rebuild = Rebuild(Listed(logged, 10), [replay], MemoryStore(Disk(KINDS, CODEC)))
+        await rebuild.run()
+        assert await rebuild.compare(wanted, settle_rounds=1, settle_seconds=0) == []
+
+
+async def test_a_sale_that_is_told_again_counts_its_seats_once() -> None:
+    for logged in permutations([SCHEDULED, HELD, SOLD, SOLD, GIVEN_BACK]):
+        store = await rebuilt(ConcertsReplay(), logged, 10)
+        (section,) = (await SECTIONS.load(store, ["c1/s1"])).values()
+        assert (section.state.sold, section.state.held) == (0, {})
+
+
 async def test_an_order_that_is_older_than_what_it_shows_of_its_payment_is_as_its_log() -> None:
     rebuild = Rebuild(
         Listed([PLACED, RESERVED, PAID, completed(1)], 10), [OrdersReplay()], MemoryStore(Disk(KINDS, CODEC))

@@ -37,6 +37,7 @@ from cludale.services.concerts.events import ReleaseReason
 from cludale.services.notifications import domain as notifications_domain
 from cludale.services.notifications import service as notifications_service
 from cludale.services.orders import api as orders_api
+from cludale.services.orders import comparison
 from cludale.services.orders import domain as orders_domain
 from cludale.services.orders import service as orders_service
 from cludale.services.orders.domain import Order
@@ -673,7 +674,9 @@ def _(stack: ExitStack) -> None:
     def wrong(payment: Payment, outcome: Any, detail: Any, **kwargs: Any) -> Decision[Payment]:
         decision = right(payment, outcome, detail, **kwargs)
         if decision.state.closing is FailureReason.GAVE_UP:
-            return payments_domain._failed(decision.state, FailureReason.GAVE_UP, returned=False, now=kwargs["now"])
+            return payments_domain._failed(
+                decision.state, FailureReason.GAVE_UP, returned=False, now=kwargs["now"], limits=kwargs["limits"]
+            )
         return decision
 
     swap(stack, payments_domain, "attempted", wrong)
@@ -756,10 +759,10 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     right = payments_domain.refunded
 
-    def wrong(payment: Payment) -> Decision[Payment]:
+    def wrong(payment: Payment, **kwargs: Any) -> Decision[Payment]:
         if payment.status is payments_domain.Status.REFUNDED:
             payment = msgspec.structs.replace(payment, status=payments_domain.Status.COMPLETED, refunding=True)
-        return right(payment)
+        return right(payment, **kwargs)
 
     swap(stack, payments_domain, "refunded", wrong)
 
@@ -782,6 +785,128 @@ def _(stack: ExitStack) -> None:
         return right(payment, **kwargs)
 
     swap(stack, payments_domain, "retry", wrong)
+
+
+# -- what is lost, and told again ---------------------------------------------------------------------------------
+
+
+@bug("comparison: nobody looks at orders of which nothing is heard", theme="lost for good")
+def _(stack: ExitStack) -> None:
+    async def wrong(self: Any) -> int:
+        return 0
+
+    swap(stack, comparison.Comparison, "look", wrong)
+
+
+@bug("comparison: a cancelled order is never compared", theme="lost for good")
+def _(stack: ExitStack) -> None:
+    swap(stack, comparison.Comparison, "watched", lambda self, order, now: order)
+
+
+@bug("comparison: a cancelled order is asked about its money, and not about its seats", theme="lost for good")
+def _(stack: ExitStack) -> None:
+    async def wrong(self: Any, order: Order) -> bool:
+        return False
+
+    swap(stack, comparison.Comparison, "_has_seats", wrong)
+
+
+@bug("comparison: an order that payments does not answer for is never compared again", theme="lost for good")
+def _(stack: ExitStack) -> None:
+    def wrong(order: Order, **_: Any) -> Order:
+        return msgspec.structs.replace(order, due_at=None, looks=order.looks + 1)
+
+    swap(stack, orders_domain, "looked_in_vain", wrong)
+
+
+@bug("comparison: another way to pay that payments missed is not told again", theme="lost for good")
+def _(stack: ExitStack) -> None:
+    swap(stack, orders_domain, "_missed_request", lambda order, charge: None)
+
+
+@bug("comparison: money of which nothing came is charged again", theme="lost for good")
+def _(stack: ExitStack) -> None:
+    right = payments_domain.compared
+
+    def wrong(payment: Payment, order: Any) -> Decision[Payment]:
+        told = right(payment, order)
+        if payment.status is not payments_domain.Status.COMPLETED or not told.events:
+            return told
+        anew = msgspec.structs.replace(
+            payment, status=payments_domain.Status.PENDING, round=payment.round + 1, due_at=payment.created_at
+        )
+        return replace(told, state=anew)
+
+    swap(stack, payments_domain, "compared", wrong)
+
+
+@bug("comparison: what is told again is told as if it were new", theme="lost for good")
+def _(stack: ExitStack) -> None:
+    swap(
+        stack,
+        aggregates.Stamp,
+        "of",
+        lambda self, decision, cause, now: self.all(decision.events, cause, decision.at or now),
+    )
+
+
+@bug("comparison: what is told again has the time of that", theme="lost for good")
+def _(stack: ExitStack) -> None:
+    right = aggregates.Stamp.of
+
+    def wrong(self: Any, decision: Decision[Any], cause: Cause, now: datetime) -> list[Envelope]:
+        return right(self, replace(decision, at=None) if decision.again else decision, cause, now)
+
+    swap(stack, aggregates.Stamp, "of", wrong)
+
+
+@bug("comparison: a refund that is told of again is made again", theme="lost for good")
+def _(stack: ExitStack) -> None:
+    right = payments_domain.refund
+
+    def wrong(payment: Payment, **kwargs: Any) -> Decision[Payment]:
+        if payment.status is payments_domain.Status.REFUNDED:
+            payment = msgspec.structs.replace(payment, status=payments_domain.Status.COMPLETED)
+        return right(payment, **kwargs)
+
+    swap(stack, payments_domain, "refund", wrong)
+
+
+@bug("comparison: money that is told of again gets seats again", theme="lost for good")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain._sell
+
+    def wrong(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
+        sold = seating.reservations.get(sale.reservation_id)
+        if sale.again and sold is not None and sold.status is concerts_domain.Status.SOLD:
+            return concerts_domain._seat_late_money(seating, sold, sale, now)
+        return right(seating, sale, now)
+
+    swap(stack, concerts_domain, "_sell", wrong)
+
+
+@bug("comparison: money that was refused gets seats when it is told of again", theme="lost for good")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain._sell
+
+    def wrong(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
+        refused = seating.reservations.get(sale.reservation_id)
+        if refused is None or refused.answered is not concerts_domain.Answered.REFUSED:
+            return right(seating, sale, now)
+        forgotten = msgspec.structs.replace(refused, answered=msgspec.UNSET)
+        return right(Seating(seating.section, {**seating.reservations, refused.id: forgotten}), sale, now)
+
+    swap(stack, concerts_domain, "_sell", wrong)
+
+
+@bug("comparison: concerts answers no money a second time", theme="lost for good")
+def _(stack: ExitStack) -> None:
+    swap(stack, concerts_domain, "_told_again", lambda seating, reservation, sale: Decision(seating))
+
+
+@bug("comparison: the end of a round that the organizer began is told once", theme="lost for good")
+def _(stack: ExitStack) -> None:
+    swap(stack, payments_domain, "RETELLS", 0)
 
 
 # -- delivery -----------------------------------------------------------------------------------------------------
@@ -1018,6 +1143,17 @@ def _(stack: ExitStack) -> None:
         return await right(self, [(event, False) for event, _ in entries], *others)
 
     swap(stack, audit_service.Audit, "_commit", wrong)
+
+
+@bug("audit: the wait for a cause is never over", theme="holes in the log")
+def _(stack: ExitStack) -> None:
+    right = audit_domain.let_go
+
+    def wrong(groups: Any, is_recorded: Any, *, now: datetime) -> dict[str, bool]:
+        going = right(groups, is_recorded, now=now)
+        return {cause: is_late for cause, is_late in going.items() if not is_late}
+
+    swap(stack, audit_service, "let_go", wrong)
 
 
 @bug("audit: what waits for its cause is marked late when that comes", theme="audit far behind")

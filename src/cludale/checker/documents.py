@@ -106,6 +106,8 @@ class Reservation(_Document, frozen=True, tag="reservation"):
     released_for: str | None = None
     successor: str | None = None
     closed: bool = False
+    answered: str | None = None
+    """What became of its money, if it is Released: `refused`, or `sold` before."""
 
 
 class OrderPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -134,6 +136,8 @@ class Order(_Document, frozen=True, tag="order"):
     payment: OrderPayment | None = None
     """None: it can't be paid yet, or was reserved before orders said this."""
     tries: int = 0
+    looks: int = 0
+    """How often it was compared with its payment since it was cancelled."""
 
 
 class Payment(_Document, frozen=True, tag="payment"):
@@ -276,6 +280,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     specversion: str = "1.0"
     correlationid: str | None = None
     causationid: str | None = None
+    repeated: bool = False
+    """It tells again, under another id, what was told before."""
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="_", tag="fact", omit_defaults=True, gc=False):

@@ -6,7 +6,7 @@ events: each of an order's events has its one place in its life, so they are put
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from cludale.checker.documents import Event, Fact, Money
 from cludale.checker.findings import Invariant
@@ -236,20 +236,42 @@ _TWICE: Final = {
 }
 
 
+_TOLD_AGAIN: Final = frozenset(
+    {
+        "TicketReserved",
+        "PaymentRequested",
+        "OrderCancelled",
+        "SeatsSold",
+        "SaleRefused",
+        "PaymentCompleted",
+        "PaymentFailed",
+        "PaymentRefunded",
+    }
+)
+"""What may be told again, marked as that and word for word, when somebody seems not to have heard it."""
+
+
 def fold(facts: Iterable[Fact]) -> Told:
     """What these events of one order (or of one reservation that no order has) come to."""
     order: dict[str, Fact] = {}
     seats: dict[Seats, dict[str, Fact]] = {}
     payments: dict[str, dict[str, dict[int, Fact]]] = {}
     notifications: dict[str, list[Fact]] = {}
-    refusals: list[Fact] = []
+    refusals: dict[Any, Fact] = {}
     requests: dict[int, Fact] = {}
     wrong: list[Wrong] = []
 
-    def settle(slots: dict[str, Fact], slot: str, fact: Fact) -> None:
+    def settle(slots: dict[Any, Fact], slot: object, fact: Fact) -> None:
         before = slots.setdefault(slot, fact)
-        if before is not fact:
+        if before is fact:
+            return
+        if not (before.event.repeated or fact.event.repeated) or fact.event.type not in _TOLD_AGAIN:
             wrong.append(_twice(before, fact))
+            return
+        if before.event.data != fact.event.data:
+            wrong.append(_otherwise(before, fact))
+        if before.event.repeated and not fact.event.repeated:
+            slots[slot] = fact
 
     for fact in facts:
         event = fact.event
@@ -262,16 +284,16 @@ def fold(facts: Iterable[Fact]) -> Told:
             key = (data.concert_id or "", data.section or "", data.reservation_id or "")
             settle(seats.setdefault(key, {}), _SEATS_SLOT[kind], fact)
         elif kind == "SaleRefused":
-            refusals.append(fact)
+            same = (data.reservation_id or "", data.payment_round or 0)
+            if same in refusals and (fact.event.repeated or refusals[same].event.repeated):
+                settle(refusals, same, fact)
+            else:
+                refusals[(*same, fact.event.id) if same in refusals else same] = fact
         elif kind == "PaymentRequested":
-            before = requests.setdefault(data.round or 0, fact)
-            if before is not fact:
-                wrong.append(_twice(before, fact))
+            settle(requests, data.round or 0, fact)
         elif kind in _ROUND_SLOT:
             slot = payments.setdefault(data.payment_id or "", {}).setdefault(_ROUND_SLOT[kind], {})
-            before = slot.setdefault(data.round or 0, fact)
-            if before is not fact:
-                wrong.append(_twice(before, fact))
+            settle(slot, data.round or 0, fact)
         elif kind == "NotificationSent":
             notifications.setdefault(data.kind or "", []).append(fact)
         elif kind != "ConcertScheduled":
@@ -281,7 +303,7 @@ def fold(facts: Iterable[Fact]) -> Told:
         {key: ReservationTold(**slots) for key, slots in seats.items()},
         {id: PaymentTold(**slots) for id, slots in payments.items()},
         {kind: tuple(sent) for kind, sent in notifications.items()},
-        tuple(refusals),
+        tuple(refusals.values()),
         requests,
         (),
     )
@@ -293,6 +315,12 @@ def _twice(first: Fact, second: Fact) -> Wrong:
     return Wrong(
         invariant, rule, f"two different {first.event.type}: {first.event.id} and {second.event.id}", (first, second)
     )
+
+
+def _otherwise(first: Fact, second: Fact) -> Wrong:
+    kind = first.event.type
+    detail = f"{kind} was told again otherwise than before: {first.event.id} and {second.event.id}"
+    return Wrong(Invariant.LEGAL_STEPS, "repeated-otherwise", detail, (first, second))
 
 
 def _impossible(told: Told) -> Iterator[Wrong]:
@@ -326,7 +354,8 @@ def _impossible_order(order: OrderTold) -> Iterator[Wrong]:
         )
     if order.wished is not None and order.reserved is not None and order.failed is None:
         wish, until = order.wished.event, order.reserved.event.data.cancel_until
-        if wish.data.reason == "cancelled-by-buyer" and until is not None and wish.time >= until:
+        told_then = not wish.repeated  # one that is told again has the time of that
+        if told_then and wish.data.reason == "cancelled-by-buyer" and until is not None and wish.time >= until:
             detail = f"the buyer cancelled at {wish.time}, and could until {until}"
             yield Wrong(Invariant.LEGAL_STEPS, "cancelled-too-late", detail, there)
     for field in ("concert_id", "quantity", "user_id", "total"):

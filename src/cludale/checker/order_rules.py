@@ -170,7 +170,7 @@ class _Check:
         for told in self.told.reservations.values():
             if told.reserved is None or (ends := told.reserved.event.data.expires_at) is None:
                 continue
-            if told.sold is not None and told.sold.event.time >= ends + skew:
+            if told.sold is not None and not told.sold.event.repeated and told.sold.event.time >= ends + skew:
                 yield self.broken(
                     Invariant.PAID_MEANS_SOLD,
                     "sold-after-its-time",
@@ -230,6 +230,7 @@ class _Check:
             found["paymentMethod"] = order.payment_method
         yield from self._differing("order", wanted, found, there)
         least = told.commits(order.tries, len(self.told.requests))
+        least += order.looks
         heard = sum(len(payment.facts) for payment in self.told.payments.values())
         if order.version and not least <= order.version <= least + heard:
             yield self.broken(
@@ -325,7 +326,8 @@ class _Check:
         wanted["releasedFor"] = told.released.event.data.reason if told.released is not None else None
         found["releasedFor"] = reservation.released_for
         yield from self._differing(f"reservation {reservation.id}", wanted, found, told.facts)
-        most = len(told.facts) + bool(reservation.successor) + reservation.closed
+        marks = bool(reservation.successor) + reservation.closed + (reservation.answered == "refused")
+        most = len(told.facts) + marks
         if reservation.version > most:
             yield self.broken(
                 Invariant.LEGAL_STEPS,

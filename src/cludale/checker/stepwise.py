@@ -5,7 +5,7 @@ they are published, of money as it moves and of answers as clients get them; eac
 store is checked by `whole.py`, with the same rules.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -169,10 +169,18 @@ class SafetyChecker:
             found += self._look_at({claimed.case: None})
         return self._keep(found)
 
-    def settled(self, now: datetime, *, outbox: Sequence[Body] = (), grace: timedelta = timedelta()) -> list[Violation]:
+    def settled(
+        self,
+        now: datetime,
+        *,
+        outbox: Sequence[Body] = (),
+        grace: timedelta = timedelta(),
+        unlogged: Collection[str] = (),
+    ) -> list[Violation]:
         """Faults have stopped and nothing is under way: everything must have come to its end.
 
-        `outbox`: the events that are still in it. `grace`: how long past its time a hold may stand.
+        `outbox`: the events that are still in it. `grace`: how long past its time a hold may stand. `unlogged`: events
+        that are known to have been lost on their way to the log.
         """
         self._now = max(self._now, now)
         found: list[Violation] = []
@@ -180,7 +188,7 @@ class SafetyChecker:
             detail = f"{len(outbox)} committed events were not delivered"
             found.append(_broken(Invariant.SETTLES, "outbox", "the outbox", detail))
         for id in self._committed.keys() - self._logged.keys():
-            if id not in self._case_of_event:  # those of an order are named with its story
+            if id not in self._case_of_event and id not in unlogged:  # those of an order are named with its story
                 detail = "it was committed and did not reach the log"
                 found.append(_broken(Invariant.WHOLE_LOG, "not-in-the-log", f"event {id}", detail))
         for letter in self._letters.values():
@@ -192,7 +200,7 @@ class SafetyChecker:
             found += order_rules.once_quiet(case, told, terms)
         for key, section in self._sections.items():
             found += counts(key, section, self._tallies.setdefault(key, Tally()), self._plans.get(key), now)
-        return self._keep(found)
+        return self._keep([each for each in found if not _is_excused(each, unlogged)])
 
     def story(self, order_id: str) -> tuple[Fact, ...]:
         """All that has happened to an order, causes before effects."""
@@ -364,6 +372,12 @@ def _broken(invariant: Invariant, rule: str, subject: str, detail: str) -> Viola
     return Violation(invariant=invariant, rule=rule, subject=subject, detail=detail, order_id=order_id)
 
 
+def _is_excused(violation: Violation, unlogged: Collection[str]) -> bool:
+    if violation.rule != "not-in-the-log" or not violation.evidence:
+        return False
+    return all(fact.event.id in unlogged for fact in violation.evidence)
+
+
 def _exchange(stored: list[Any], before: Any | None, after: Any) -> None:
     if before is not None:
         stored.remove(before)
@@ -404,7 +418,8 @@ def _illegal_change(before: Order, after: Order) -> list[Violation]:
     if before.status == "Cancelled" and before.reason in WISHES and ends[0] != ends[1]:
         detail = f"it was {before.reason}, and was changed to {after.status}"
         return [_broken(Invariant.ONE_WINNER, "revived", f"order {after.id}", detail)]
-    if after.status != "Pending" and ends[0] == ends[1] and before.payment == after.payment:
+    is_same = ends[0] == ends[1] and before.payment == after.payment and before.looks == after.looks
+    if after.status != "Pending" and is_same:
         detail = f"it was written again as it was, {after.status}"
         return [_broken(Invariant.LEGAL_STEPS, "written-for-nothing", f"order {after.id}", detail)]
     known = (0, 0) if before.payment is None else (before.payment.round, _STAGE[before.payment.status])

@@ -75,10 +75,15 @@ def through_sidecar(settings: Settings, service: str) -> dict[str, str]:
     return {"dapr-app-id": service, **token}
 
 
+def sidecar_url(settings: Settings) -> str:
+    """Where the sidecar takes calls to other services."""
+    return f"http://{SIDECAR_HOST}:{settings.dapr_http_port}"
+
+
 def concerts_url(settings: Settings) -> str:
     """Where orders and payments ask for seats, and notifications what a concert is. Raises MissingSetting."""
     if settings.dapr:
-        return f"http://{SIDECAR_HOST}:{settings.dapr_http_port}"
+        return sidecar_url(settings)
     if settings.concerts_url is None:
         raise MissingSetting(
             "orders, payments and notifications without concerts need CLUDALE_CONCERTS_URL: where concerts is"
@@ -89,7 +94,7 @@ def concerts_url(settings: Settings) -> str:
 def orders_url(settings: Settings) -> str:
     """Where notifications asks for addresses. Raises MissingSetting."""
     if settings.dapr:
-        return f"http://{SIDECAR_HOST}:{settings.dapr_http_port}"
+        return sidecar_url(settings)
     if settings.orders_url is None:
         raise MissingSetting("notifications without orders needs CLUDALE_ORDERS_URL: where orders is")
     return settings.orders_url

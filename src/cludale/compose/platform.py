@@ -36,6 +36,7 @@ from cludale.runtime.sweeper import Sweeper
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.concerts.service import Search
 from cludale.services.orders.service import Orders
+from cludale.services.payments.service import Payments
 from cludale.settings import Settings
 from cludale.web.app import Admit
 
@@ -161,6 +162,11 @@ class Platform:
         """Orders, if it is here. Raises AttributeError."""
         return self._builder.orders
 
+    @property
+    def payments(self) -> Payments:
+        """Payments, if it is here. Raises AttributeError."""
+        return self._builder.payments
+
     async def start(self) -> None:
         """Open what lies elsewhere; then deliver and sweep, once there is a bus. Raises what opening a store raises.
 
@@ -254,6 +260,7 @@ class Platform:
             "cludale_gate_inside": self.gate.inside,
             "cludale_gate_waiting": self.gate.waiting,
             "cludale_gate_turned_away_total": self.gate.turned_away,
+            **(self._builder.comparison.gauges() if self._builder.comparison is not None else {}),
             **(self._builder.notifications.gauges() if self._builder.notifications is not None else {}),
             **{f'cludale_queue_depth{{service="{name}"}}': depth for name, depth in self.bus.depths.items()},
             **(

@@ -5,17 +5,24 @@ from typing import TYPE_CHECKING
 
 from cludale.adapters.dapr.bus import DaprBus
 from cludale.adapters.embedded.bus import EmbeddedBus
-from cludale.adapters.http_calls.calls import HttpContacts, HttpProgramme, HttpSales, HttpSeats
-from cludale.adapters.inprocess.calls import InProcessContacts, InProcessProgramme, InProcessSales, InProcessSeats
+from cludale.adapters.http_calls.calls import HttpCharges, HttpContacts, HttpProgramme, HttpSales, HttpSeats
+from cludale.adapters.inprocess.calls import (
+    InProcessCharges,
+    InProcessContacts,
+    InProcessProgramme,
+    InProcessSales,
+    InProcessSeats,
+)
 from cludale.adapters.log_messages import LoggedMessages
 from cludale.adapters.simulated_payments import METHODS, SimulatedProvider
 from cludale.adapters.smtp import Encryption, SmtpMailer
 from cludale.adapters.system.clock import SystemClock, SystemIds
-from cludale.compose.needs import concerts_url, orders_url, through_sidecar
+from cludale.compose.needs import concerts_url, orders_url, sidecar_url, through_sidecar
 from cludale.compose.roster import HEARS, SERVICES
 from cludale.compose.stores import Store, commit_limit, ledger
 from cludale.http.access import Access
 from cludale.kernel.wire import Codec
+from cludale.ports.charges import Charges
 from cludale.ports.contacts import Contacts
 from cludale.ports.messengers import Mailer
 from cludale.ports.programme import Programme
@@ -35,6 +42,7 @@ from cludale.services.concerts.service import Concerts
 from cludale.services.notifications import manifest as notifications_manifest
 from cludale.services.notifications.service import Notifications
 from cludale.services.orders import manifest as orders_manifest
+from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.service import Orders
 from cludale.services.payments import manifest as payments_manifest
 from cludale.services.payments.service import Payments
@@ -83,8 +91,15 @@ class ServiceBuilder:
         self.concerts = self._concerts()
         self.orders: Orders
         """There if orders is wanted."""
+        self.payments: Payments
+        """There if payments is wanted."""
+        self.comparison: Comparison | None = None
+        """There if orders is wanted."""
+        self._charges = InProcessCharges()
         self.notifications: Notifications | None = None
-        self.closing: list[HttpSeats | HttpSales | HttpContacts | HttpProgramme | SimulatedProvider | SmtpMailer] = []
+        self.closing: list[
+            HttpSeats | HttpSales | HttpCharges | HttpContacts | HttpProgramme | SimulatedProvider | SmtpMailer
+        ] = []
         """What is to be closed in the end."""
         self.waited_for: list[Callable[[], None]] = [gate.close]
         """Each lets those go who wait for something with a connection open."""
@@ -149,6 +164,15 @@ class ServiceBuilder:
 
     def _orders(self) -> Orders:
         settings = self._settings
+        self.comparison = Comparison(
+            self._records("orders"),
+            clock=self._clock,
+            ids=self._ids,
+            charges=self._payments_called(),
+            sales=self._sales(),
+            every_seconds=settings.compare_seconds,
+            after_seconds=settings.compare_after_seconds,
+        )
         self.orders = Orders(
             self._records("orders"),
             clock=self._clock,
@@ -158,6 +182,7 @@ class ServiceBuilder:
             pending_seconds=settings.pending_seconds,
             look_again_seconds=LOOK_AGAIN_ALONE_SECONDS if set(self._only) == set(SERVICES) else LOOK_AGAIN_SECONDS,
             gate=self._gate,
+            comparison=self.comparison,
         )
         self.waited_for.append(self.orders.end_waiting)
         return self.orders
@@ -180,11 +205,23 @@ class ServiceBuilder:
         self.closing.append(seats)
         return seats
 
+    def _payments_called(self) -> Charges:
+        if "payments" in self._only or not self._settings.dapr:
+            return self._charges
+        charges = HttpCharges(
+            sidecar_url(self._settings),
+            self._access.organizer_key,
+            timeout_seconds=self._settings.reserve_timeout_seconds,
+            headers=through_sidecar(self._settings, "payments"),
+        )
+        self.closing.append(charges)
+        return charges
+
     def _payments(self) -> Payments:
         settings = self._settings
         provider = SimulatedProvider(ledger(settings), clock=self._clock, slow_seconds=settings.payment_slow_seconds)
         self.closing.append(provider)
-        return Payments(
+        self.payments = Payments(
             self._records("payments"),
             clock=self._clock,
             ids=self._ids,
@@ -194,7 +231,10 @@ class ServiceBuilder:
             attempts=settings.payment_attempts,
             backoff=Backoff(settings.payment_backoff_seconds, settings.payment_backoff_max_seconds),
             hold_seconds=settings.hold_seconds,
+            retell_seconds=settings.compare_after_seconds,
         )
+        self._charges.bound = self.payments.compare
+        return self.payments
 
     def _sales(self) -> Sales:
         if "concerts" in self._only:

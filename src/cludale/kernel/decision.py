@@ -1,6 +1,7 @@
 """What a pure decision returns."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Generic, TypeVar
 
 import msgspec
@@ -15,3 +16,7 @@ class Decision(msgspec.Struct, Generic[State], frozen=True, gc=False):
 
     state: State
     events: Sequence[Event] = ()
+    at: datetime | None = None
+    """When it happened, if that is not when it is committed."""
+    again: bool = False
+    """Nothing happened: the events are facts that were told before, and are told again."""

@@ -46,6 +46,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     """The event that caused this one; none where a request did."""
     traceparent: str | None = None
     """W3C trace context of the buyer's request, carried through all that follows from it."""
+    repeated: bool = False
+    """A fact that was told before, told again under a new id because somebody seems not to have heard it."""
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
@@ -60,7 +62,7 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
         return cls(envelope.id, envelope.traceparent)
 
 
-def envelop(event: Event, *, id: str, source: str, time: datetime, cause: Cause) -> Envelope:
+def envelop(event: Event, *, id: str, source: str, time: datetime, cause: Cause, repeated: bool = False) -> Envelope:
     """Put a decided event into its envelope."""
     kind = type(event)
     return Envelope(
@@ -76,6 +78,7 @@ def envelop(event: Event, *, id: str, source: str, time: datetime, cause: Cause)
         correlationid=event.correlation,
         causationid=cause.event_id,
         traceparent=cause.traceparent,
+        repeated=repeated,
     )
 
 

@@ -27,6 +27,7 @@ class _Raw(msgspec.Struct, frozen=True, gc=False):
     correlationid: str | None = None
     causationid: str | None = None
     traceparent: str | None = None
+    repeated: bool = False
 
 
 class Codec:
@@ -68,4 +69,5 @@ class Codec:
             correlationid=raw.correlationid,
             causationid=raw.causationid,
             traceparent=raw.traceparent,
+            repeated=raw.repeated,
         )

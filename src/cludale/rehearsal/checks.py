@@ -98,10 +98,13 @@ def buyers_answered(buyers: int, errors: Mapping[str, int]) -> Check:
 
 
 def _stories(events: Sequence[Told]) -> dict[str, Counter[str]]:
+    """How often each type of fact is told of each order; what is told again counts only if it wasn't told before."""
     stories: dict[str, Counter[str]] = {}
-    for event in events:
+    for event in sorted(events, key=lambda event: event.repeated):
         if event.correlation_id is not None:
-            stories.setdefault(event.correlation_id, Counter())[event.event_type] += 1
+            story = stories.setdefault(event.correlation_id, Counter())
+            if not event.repeated or not story[event.event_type]:
+                story[event.event_type] += 1
     return stories
 
 

@@ -179,6 +179,8 @@ class Told(msgspec.Struct, frozen=True, rename="camel"):
     payload: "Payload"
     late: bool = False
     """Recorded without its cause, and marked so."""
+    repeated: bool = False
+    """A fact that was told before, told again."""
 
 
 class Payload(msgspec.Struct, frozen=True, rename="camel"):

@@ -112,6 +112,22 @@ class Stamp(NamedTuple):
         """All of them, caused alike."""
         return [self.one(event, cause, now) for event in events]
 
+    def of(self, decision: Decision[Any], cause: Cause, now: datetime) -> list[Envelope]:
+        """The events of a decision that is committed at `now`."""
+        if not decision.again:
+            return self.all(decision.events, cause, decision.at or now)
+        return [
+            envelop(
+                event,
+                id=self.ids.new("event"),
+                source=self.source,
+                time=decision.at or now,
+                cause=cause,
+                repeated=True,
+            )
+            for event in decision.events
+        ]
+
 
 class TooEarly(Exception):
     """What the event is about isn't here yet; deliver it again later."""
@@ -183,7 +199,7 @@ class EachAlone(Generic[S]):
                 Commit(
                     self.store.partition(id),
                     (self.store.put(decision.state, version),),
-                    self._stamp.all(decision.events, Cause.of(event), now),
+                    self._stamp.of(decision, Cause.of(event), now),
                     (Handled(service, event.id),),
                 )
             )
@@ -228,13 +244,15 @@ async def apply_steps(
         tried: list[tuple[Versioned[S], Step[S]]] = []
         for known, step in waiting:
             decision = step(known.state)
-            if decision.state is known.state:
+            is_new = decision.state is not known.state
+            if not is_new and not decision.events:
                 settled.append(known)
                 continue
             id = store.id_of(known.state)
-            events = stamp.all(decision.events, cause_of(known.state), now)
-            commits.append(Commit(store.partition(id), (store.put(decision.state, known.version),), events))
-            tried.append((Versioned(decision.state, known.version + 1), step))
+            events = stamp.of(decision, cause_of(known.state), now)
+            puts = (store.put(decision.state, known.version),) if is_new else ()
+            commits.append(Commit(store.partition(id), puts, events))
+            tried.append((Versioned(decision.state, known.version + is_new), step))
         outcomes = await records.commit(commits) if commits else ()
         lost = []
         for (next_, step), outcome in zip(tried, outcomes, strict=True):

@@ -31,10 +31,22 @@ class AnswerLost(Exception):
     """The handler did its work, but nobody heard so."""
 
 
+HEALED: Mapping[str, frozenset[str]] = {
+    "concerts": frozenset({"PaymentCompleted", "OrderCancelled"}),
+    "orders": frozenset({"SeatsSold", "SaleRefused", "PaymentCompleted", "PaymentFailed", "PaymentRefunded"}),
+    "payments": frozenset({"TicketReserved", "PaymentRequested", "OrderCancelled", "SaleRefused"}),
+}
+"""Which events each service may lose for good: comparing orders with their payments makes up for that."""
+
+
 class FaultyHandler:
     """A handler as deliveries find it when the way to it is bad: late, twice, in another order, unanswered."""
 
-    def __init__(self, handler: Handler, chaos: Chaos, who: str, crash: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, handler: Handler, chaos: Chaos, who: str, crash: Callable[[], Awaitable[None]], *, service: str
+    ) -> None:
+        self._may_lose = HEALED.get(service, frozenset())
+        self._is_log = service == "audit"
         self._handler = handler
         self._chaos = chaos
         self._who = who
@@ -48,6 +60,15 @@ class FaultyHandler:
         handed: list[tuple[int, Delivery]] = []
         for i, delivery in enumerate(deliveries):
             if chaos.strikes(Fault.DELIVERY_LOST, who, delivery.event.id):
+                continue
+            if delivery.event.type in self._may_lose and chaos.strikes(
+                Fault.DELIVERY_LOST_FOR_GOOD, who, f"{delivery.event.type} {delivery.event.id}"
+            ):
+                answers[i] = Answer.SUCCESS
+                continue
+            if self._is_log and chaos.strikes(Fault.LOG_LOST, who, f"{delivery.event.type} {delivery.event.id}"):
+                chaos.unlogged.add(delivery.event.id)
+                answers[i] = Answer.SUCCESS
                 continue
             handed.append((i, delivery))
             if chaos.strikes(Fault.DELIVERY_TWICE, who, delivery.event.id):

@@ -40,6 +40,8 @@ class Fault(StrEnum):
     POISON = "bus: an event that nobody can read"
     DELIVERY_LATE = "delivery: late"
     DELIVERY_LOST = "delivery: lost, made again"
+    DELIVERY_LOST_FOR_GOOD = "delivery: answered as handled, and lost"
+    LOG_LOST = "delivery: lost on its way to the audit log for good"
     DELIVERY_TWICE = "delivery: twice at once"
     DELIVERY_AGAIN = "delivery: once more, long after"
     DELIVERY_REORDERED = "delivery: out of order"
@@ -53,6 +55,7 @@ class Fault(StrEnum):
     HOLD_TWICE = "network: reserve call made once more"
     PARTITION = "network: orders and concerts apart for a while"
     SALES_AWAY = "network: no word of seats for late money to be had"
+    CHARGES_AWAY = "network: no word of an order's payment to be had"
     CONTACTS_AWAY = "network: no address to be had"
     PROGRAMME_AWAY = "network: no word of a concert to be had"
 
@@ -120,6 +123,8 @@ class Situation(StrEnum):
     ORPHAN = "the audit log took an event without its cause, and marked it late"
     TOO_EARLY = "a handler was too early"
     DEAD_LETTERED = "an event came by way of the dead-letter topic"
+    TOLD_AGAIN = "a fact was told again, for somebody who had not heard it"
+    HEALED = "an order came to its end by a fact that was told again"
     TAKEN_OVER = "a replica took over the events of one that was gone"
 
 
@@ -142,6 +147,8 @@ class Chaos:
         """False: no more faults, only ordinary delays."""
         self.fired: dict[Fault, int] = dict.fromkeys(Fault, 0)
         self.met: dict[Situation, int] = dict.fromkeys(Situation, 0)
+        self.unlogged: set[str] = set()
+        """Events that were lost on their way to the audit log."""
         self._random = choices.random
         self._rates = dict.fromkeys(Fault, 0.0) | dict(weather.rates)
         self._lag_seconds = weather.lag_seconds

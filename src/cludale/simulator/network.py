@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from cludale.kernel.refusals import Refusal
+from cludale.ports.charges import ChargeQuestion, Charges, ChargeStanding, ChargesUnreachable
 from cludale.ports.contacts import Contact, Contacts, ContactsUnreachable
 from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
 from cludale.ports.programme import ConcertDetails, Programme, ProgrammeUnreachable
@@ -134,6 +135,32 @@ class RemoteSales:
             raise SalesUnreachable("no answer in time") from error
         except (NobodyThere, StoreUnavailable) as error:
             raise SalesUnreachable(repr(error)) from error
+
+
+class RemoteCharges:
+    """Payments, seen from orders."""
+
+    def __init__(
+        self, chaos: Chaos, who: str, *, find: Callable[[], tuple[Owner, Charges]], timeout_seconds: float
+    ) -> None:
+        self._chaos = chaos
+        self._who = who
+        self._find = find
+        self._timeout_seconds = timeout_seconds
+
+    async def compare(self, questions: Sequence[ChargeQuestion]) -> Mapping[str, ChargeStanding]:
+        """How the money of these orders stands. Raises ChargesUnreachable."""
+        await self._chaos.lag()
+        if self._chaos.strikes(Fault.CHARGES_AWAY, self._who):
+            raise ChargesUnreachable("no connection")
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                target, charges = self._find()
+                return await call(target, lambda: charges.compare(questions))
+        except TimeoutError as error:
+            raise ChargesUnreachable("no answer in time") from error
+        except (NobodyThere, StoreUnavailable) as error:
+            raise ChargesUnreachable(repr(error)) from error
 
 
 class RemoteContacts:

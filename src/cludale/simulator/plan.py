@@ -41,6 +41,8 @@ RATES: Mapping[Fault, float] = {
     Fault.PUBLISH_UNANSWERED: 0.05,
     Fault.DELIVERY_LATE: 0.1,
     Fault.DELIVERY_LOST: 0.05,
+    Fault.DELIVERY_LOST_FOR_GOOD: 0.0,  # where orders are compared with their payments, only: see the theme
+    Fault.LOG_LOST: 0.0,  # what is lost so is in no log, and what came of it late: see the theme
     Fault.DELIVERY_TWICE: 0.05,
     Fault.DELIVERY_AGAIN: 0.03,
     Fault.DELIVERY_REORDERED: 0.2,
@@ -52,6 +54,7 @@ RATES: Mapping[Fault, float] = {
     Fault.HOLD_SLOW: 0.06,
     Fault.HOLD_TWICE: 0.06,
     Fault.SALES_AWAY: 0.3,
+    Fault.CHARGES_AWAY: 0.1,
     Fault.CONTACTS_AWAY: 0.1,
     Fault.PROGRAMME_AWAY: 0.1,
     Fault.DECLINED: 0.08,
@@ -177,6 +180,8 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         limits = _narrow(choices, limits)
     if "impatience" in themes:  # a crowd at the door, and many leave it in the moment in which they are let in
         limits = limits._replace(gate_inside=choices.choice((1, 2)))
+    if "lost for good" in themes:
+        limits = limits._replace(compare_after_seconds=choices.choice((3.0, 6.0)))
     span = choices.choice((0.2, 3.0, 12.0))
     # What clocks can do wrong shows where every seat is wanted.
     concerts = _concerts(choices, (2, 3, 4) if "clocks" in themes else (2, 3, 4, 6, 6, 10, 20, 60))

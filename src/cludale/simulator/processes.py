@@ -40,6 +40,7 @@ from cludale.services.notifications.service import Notifications
 from cludale.services.orders import manifest as orders_manifest
 from cludale.services.orders import store as orders_store
 from cludale.services.orders.api import OrdersApi
+from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.replay import OrdersReplay
 from cludale.services.orders.service import Orders
 from cludale.services.payments import manifest as payments_manifest
@@ -52,7 +53,15 @@ from cludale.simulator.delivery import Broker, BrokerClient, FaultyHandler, Told
 from cludale.simulator.faults import Chaos, Fault
 from cludale.simulator.loop import Owner, SimulatedLoop, inside
 from cludale.simulator.memory import Disk
-from cludale.simulator.network import NobodyThere, Postman, RemoteContacts, RemoteProgramme, RemoteSales, RemoteSeats
+from cludale.simulator.network import (
+    NobodyThere,
+    Postman,
+    RemoteCharges,
+    RemoteContacts,
+    RemoteProgramme,
+    RemoteSales,
+    RemoteSeats,
+)
 from cludale.simulator.provider import Gateway, Provider
 from cludale.simulator.storage import FaultyStore
 
@@ -110,6 +119,9 @@ class Limits(NamedTuple):
     audit_wait_seconds: float = 30.0
     audit_waiting_limit: int = 1_000
     audit_recent: int = 32_768
+    compare_seconds: float = 1.0
+    compare_after_seconds: float = 3_600.0
+    """By far longer than a run: what is lost stays lost, and is found."""
 
 
 class Surroundings(NamedTuple):
@@ -240,7 +252,7 @@ class Process(Owner):
     def _hear(self, service: str, handle: Handler) -> None:
         """Take events for `service`, over a bad way."""
         chaos = self._chaos
-        self.handlers[service] = FaultyHandler(self._watched(handle), chaos, self.name, self.crash)
+        self.handlers[service] = FaultyHandler(self._watched(handle), chaos, self.name, self.crash, service=service)
 
     def _watched(self, handle: Handler) -> Handler:
         async def watched(deliveries: Sequence[Delivery]) -> Sequence[Answer]:
@@ -290,6 +302,17 @@ class Process(Owner):
             kill=self.die,
             timeout_seconds=limits.reserve_timeout_seconds,
         )
+        self.comparison = Comparison(
+            self.store,
+            clock=self.clock,
+            ids=self.ids,
+            charges=RemoteCharges(
+                self._chaos, self.name, find=self._charges, timeout_seconds=limits.reserve_timeout_seconds
+            ),
+            sales=RemoteSales(self._chaos, self.name, find=self._sales, timeout_seconds=limits.reserve_timeout_seconds),
+            every_seconds=limits.compare_seconds,
+            after_seconds=limits.compare_after_seconds,
+        )
         self.orders = Orders(
             self.store,
             clock=self.clock,
@@ -298,6 +321,7 @@ class Process(Owner):
             pending_backoff=limits.pending_backoff,
             pending_seconds=limits.pending_seconds,
             gate=self.gate,
+            comparison=self.comparison,
         )
         self.orders_api = OrdersApi(self.orders, self.store, self.access, methods=Gateway.methods)
         self._hear("orders", self.orders.handle)
@@ -310,6 +334,10 @@ class Process(Owner):
     def _sales(self) -> tuple[Owner, "OwnSales"]:
         process = self if "concerts" in self.handlers else self.machine.find("concerts")
         return process, OwnSales(process.concerts)
+
+    def _charges(self) -> tuple[Owner, Payments]:
+        process = self if "payments" in self.handlers else self.machine.find("payments")
+        return process, process.payments
 
     def _contacts(self) -> tuple[Owner, "OwnContacts"]:
         process = self if "orders" in self.handlers else self.machine.find("orders")
@@ -331,6 +359,7 @@ class Process(Owner):
             attempts=limits.payment_attempts,
             backoff=limits.payment_backoff,
             hold_seconds=limits.hold_seconds,
+            retell_seconds=limits.compare_after_seconds,
         )
         self.payments_api = PaymentsApi(self.payments, self.store, self.access, methods=Gateway.methods)
         self._hear("payments", self.payments.handle)

@@ -47,6 +47,17 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.POISON: 2.0,
         Fault.CANCELLED_AT_ONCE: 0.1,
     },
+    "lost for good": {
+        Fault.DELIVERY_LOST_FOR_GOOD: 0.25,
+        Fault.REDELIVERED: 0.0,
+        Fault.DELIVERY_AGAIN: 0.0,
+        Fault.DECLINED: 0.2,
+        Fault.CHARGE_SLOW: 0.3,
+        Fault.PAID_AGAIN: 0.4,
+        Fault.PAID_IN_ANOTHER_WAY: 0.5,
+        Fault.CANCELLED_AT_ONCE: 0.15,
+        Fault.CANCELLED_BY_ORGANIZER: 0.05,
+    },
     "audit far behind": {
         Fault.DELIVERY_LATE: 0.8,
         Fault.DELIVERY_REORDERED: 0.9,
@@ -54,6 +65,10 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.DELIVERY_AGAIN: 0.2,
         Fault.COMMIT_UNKNOWN: 0.05,
         Fault.CRASH_AFTER_COMMIT: 0.03,
+    },
+    "holes in the log": {
+        Fault.LOG_LOST: 0.05,
+        Fault.REDELIVERED: 0.0,
     },
     "bad store": {
         Fault.COMMIT_UNKNOWN: 0.08,

@@ -14,6 +14,7 @@ from cludale.checker.observations import Observation
 from cludale.kernel.events import Envelope
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy
+from cludale.kernel.times import rfc3339
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import Commit, StoreUnavailable
 from cludale.runtime.dead_letters import LETTERS
@@ -24,6 +25,7 @@ from cludale.services.concerts.api import ScheduleConcert
 from cludale.services.notifications.domain import Notification
 from cludale.services.notifications.store import NOTIFICATIONS
 from cludale.services.orders.api import PlaceOrder
+from cludale.services.orders.store import ORDERS
 from cludale.simulator.clock import MORNING
 from cludale.simulator.delivery import AnswerLost, Broker, BusDown
 from cludale.simulator.faults import Chaos, Fault, Situation
@@ -125,6 +127,8 @@ class World:
         self._posted: dict[str, int] = {}
         self._pending: set[str] = set()
         self._cancelled: set[str] = set()
+        self._repeated: set[str] = set()
+        """Events that tell a fact again."""
         self._ledger: dict[str, tuple[int, int, int]] = {}
         self._poison: dict[bytes, list[str]] = {}
         """What nobody can read, and who has to bury it."""
@@ -297,6 +301,11 @@ class World:
 
     def _situation(self, event: Envelope) -> None:
         meets, data = self.chaos.meets, event.data
+        if event.repeated:
+            self._repeated.add(event.id)
+            meets(Situation.TOLD_AGAIN)
+        elif event.causationid in self._repeated:
+            meets(Situation.HEALED)
         match event.type:
             case "SeatsReleased" if data.reason == "hold-expired":
                 meets(Situation.HOLD_EXPIRED)
@@ -365,7 +374,8 @@ class World:
         await self._settle()
         self._check_end()
         await asyncio.sleep(0)  # if that failed, it ends here
-        await self._check_replay()
+        if not self.chaos.unlogged:  # from a log with holes nothing can be rebuilt
+            await self._check_replay()
         await self._check_redelivery(storms)
 
     async def _check_alive(self) -> None:
@@ -411,6 +421,7 @@ class World:
     def _under_way(self) -> list[str]:
         """What is still to come to its end."""
         left = []
+        soon = rfc3339(MORNING + timedelta(seconds=self.loop.time() + SETTLING_SECONDS))
         if self.people.busy:
             left.append(f"{self.people.busy} people")
         for disk in self.disks:
@@ -419,17 +430,25 @@ class World:
             for kind, rows in disk.tables.items():
                 if "dueAt" in kind.indexed:
                     at = kind.indexed.index("dueAt")
-                    due = sum(row.values[at] is not None for row in rows.values())
+                    due = sum(row.values[at] is not None and str(row.values[at]) < soon for row in rows.values())
                     if due:
                         left.append(f"{due} of {kind.name} are due some time")
+        compared = self.scene.limits.compare_after_seconds < SETTLING_SECONDS
+        if compared and (reserved := self._reserved()):
+            left.append(f"{reserved} orders are Reserved")
         if self.broker is not None and self.broker.under_way:
             left.append(f"{self.broker.under_way} deliveries")
         return left
 
+    def _reserved(self) -> int:
+        table = next(disk.tables[ORDERS.kind] for disk in self.disks if ORDERS.kind in disk.tables)
+        return sum(b'"status":"Reserved"' in row.stored.body for row in table.values())
+
     def _check_end(self) -> None:
         now = MORNING + timedelta(seconds=self.loop.time())
         outbox = [entry.body for disk in self.disks for entry in disk.outbox.values()]
-        findings = [_described(found) for found in self.checker.settled(now, outbox=outbox, grace=timedelta(seconds=2))]
+        found = self.checker.settled(now, outbox=outbox, grace=timedelta(seconds=2), unlogged=self.chaos.unlogged)
+        findings = [_described(each) for each in found]
         findings += self._unsent()
         findings += self._without_receipt()
         findings += self._unburied()
@@ -491,6 +510,12 @@ class World:
 
     async def _check_redelivery(self, storms: Storms) -> None:
         """The log, delivered again to everyone, changes nothing and sends nothing out."""
+        if self.chaos.fired[Fault.DELIVERY_LOST_FOR_GOOD]:
+            # What was lost comes after all, long after others made up for it: that breaks nothing, either.
+            await storms.redeliver_all()
+            await self._settle()
+            self._check_end()
+            await asyncio.sleep(0)
         before = self._standing()
         await storms.redeliver_all()
         await self._settle()

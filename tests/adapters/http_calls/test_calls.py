@@ -12,6 +12,7 @@ from tests.fakes import NOON
 from cludale.adapters.http_calls.calls import (
     CONCERTS_REMEMBERED,
     CONTACTS_AT_ONCE,
+    HttpCharges,
     HttpContacts,
     HttpProgramme,
     HttpSales,
@@ -20,6 +21,7 @@ from cludale.adapters.http_calls.calls import (
 from cludale.http.problems import Problems
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, Refusal
+from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState, ChargesUnreachable
 from cludale.ports.contacts import Contact, ContactsUnreachable
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.sales import Outlook, SaleOutlook, SaleQuestion, SalesUnreachable
@@ -292,6 +294,49 @@ class TestSales:
         other.play = other.sends()
         with pytest.raises(SalesUnreachable):
             await sales.outlook(self.QUESTION)
+
+
+class TestCharges:
+    QUESTIONS = (
+        ChargeQuestion("order-1", 1, is_open=True, is_refunded=False, cancelled_by_wish=False),
+        ChargeQuestion("order-2", 2, is_open=False, is_refunded=False, cancelled_by_wish=True),
+    )
+
+    @pytest.fixture
+    async def charges(self, other: Other) -> AsyncIterator[HttpCharges]:
+        opened = HttpCharges(other.url, "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
+        yield opened
+        await opened.close()
+
+    async def test_payments_is_asked_for_many_orders_at_once(self, other: Other, charges: HttpCharges) -> None:
+        said = {
+            "items": [
+                {"orderId": "order-1", "state": "taken", "round": 1, "closed": False, "toldAgain": True},
+                {"orderId": "order-2", "state": "unknown"},
+            ]
+        }
+        other.play = other.sends(answer(200, said))
+        assert await charges.compare(self.QUESTIONS) == {
+            "order-1": ChargeStanding("order-1", ChargeState.TAKEN, 1, told_again=True),
+            "order-2": ChargeStanding("order-2", ChargeState.UNKNOWN),
+        }
+        (request,) = other.requests
+        assert request.startswith(b"POST /payments/compare")
+        assert b"Bearer organizer-key" in request
+        assert b'"orderId":"order-2","round":2,"isOpen":false,"isRefunded":false,"cancelledByWish":true' in request
+
+    @pytest.mark.parametrize(("status", "body"), [(500, b""), (404, {}), (200, b"{"), (200, {"items": [{}]})])
+    async def test_an_answer_that_is_none_means_that_nothing_is_known(
+        self, other: Other, charges: HttpCharges, status: int, body: object
+    ) -> None:
+        other.play = other.sends(answer(status, body))
+        with pytest.raises(ChargesUnreachable):
+            await charges.compare(self.QUESTIONS)
+
+    async def test_an_answer_that_never_comes_is_given_up_on(self, other: Other, charges: HttpCharges) -> None:
+        other.play = other.sends()
+        with pytest.raises(ChargesUnreachable):
+            await charges.compare(self.QUESTIONS)
 
 
 class TestProgramme:

@@ -59,6 +59,7 @@ async def test_an_entry_is_shown_with_everything_the_event_said(audit: Audit, cl
         "receivedAt": "2026-11-22T12:00:05Z",
         "causeMissing": False,
         "late": False,
+        "repeated": False,
     }
 
 

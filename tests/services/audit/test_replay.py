@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.fakes import NOON, ManualClock
 from tests.services.audit.samples import CODEC, delivered, paid, placed, reserved, told
 
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.events import Envelope
 from cludale.kernel.refusals import Invalid, NotFound
 from cludale.ports.bus import Answer, Delivery
 from cludale.services.audit import replay
@@ -91,10 +93,12 @@ class Services:
     def __init__(self) -> None:
         self.handed: list[tuple[str, list[str]]] = []
         self.bodies: list[bytes] = []
+        self.events: list[Envelope] = []
 
     async def deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
         self.handed.append((service, [delivery.event.id for delivery in deliveries]))
         self.bodies += [delivery.body for delivery in deliveries]
+        self.events += [delivery.event for delivery in deliveries]
         return [Answer.SUCCESS] * len(deliveries)
 
 
@@ -131,6 +135,17 @@ async def test_events_are_delivered_again_to_all_that_hear_them(redelivery: Rede
 async def test_events_come_again_byte_for_byte(redelivery: Redelivery, services: Services) -> None:
     await redelivery.by_filter(Filter(), ["audit"])
     assert services.bodies == [delivery.body for delivery in LIFE]
+
+
+async def test_a_fact_that_was_told_again_comes_as_any_other_and_asks_for_no_answer(
+    redelivery: Redelivery, services: Services, audit: Audit
+) -> None:
+    first = LIFE[-1]
+    again = msgspec.structs.replace(first.event, id="again", repeated=True)
+    await audit.handle([Delivery(again, CODEC.encode(again))])
+    await redelivery.by_ids(["again"], None)
+    assert services.bodies[-1] == CODEC.encode(again)
+    assert services.events[-1] == msgspec.structs.replace(again, repeated=False)
 
 
 async def test_events_are_delivered_again_only_to_the_services_asked_for(

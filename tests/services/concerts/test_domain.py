@@ -13,6 +13,7 @@ from cludale.ports.seats import ConcertOver, HoldEnded, NotOnSale, OverTheLimit,
 from cludale.services.concerts import domain
 from cludale.services.concerts.domain import (
     NEXT,
+    Answered,
     Cancel,
     Command,
     Concert,
@@ -35,7 +36,7 @@ from cludale.services.concerts.events import (
     SeatsSold,
     SectionPlan,
 )
-from cludale.services.concerts.store import CONCERTS
+from cludale.services.concerts.store import CONCERTS, RESERVATIONS
 
 PRICE = Money(4500, "EUR")
 STALLS = SectionPlan(id="stalls", name="Stalls", total_seats=10, price=PRICE)
@@ -63,6 +64,11 @@ def hold(name: str, quantity: int = 2) -> Hold:
 
 def sell(name: str, payment_round: int = 1) -> Sell:
     return Sell(f"reservation-{name}", f"order-{name}", payment_round)
+
+
+def sell_again(name: str) -> Sell:
+    """The same money, told of once more."""
+    return msgspec.structs.replace(sell(name), again=True)
 
 
 def cancel(name: str, *, by_wish: bool) -> Cancel:
@@ -259,6 +265,15 @@ class TestSelling:
         seating = after((hold("a"), 0), (sell("a"), 1))
         assert decide(seating, sell("a"), at(2)) == Decision(seating)
 
+    def test_money_that_is_told_again_is_answered_again_and_sells_once(self) -> None:
+        first = decide(after((hold("a"), 0)), sell("a"), at(1))
+        again = decide(first.state, sell_again("a"), at(700))
+        assert again == Decision(first.state, first.events, again=True)
+
+    def test_money_that_nobody_heard_of_before_is_sold_when_it_is_told_again(self) -> None:
+        held = after((hold("a"), 0))
+        assert decide(held, sell_again("a"), at(1)) == decide(held, sell("a"), at(1))
+
     def test_money_for_no_reservation_waits_for_it(self) -> None:
         with pytest.raises(UnknownReservation):
             decide(EMPTY, sell("a"), NOON)
@@ -325,6 +340,39 @@ class TestLateMoney:
     def test_it_gets_seats_once_however_often_it_comes(self) -> None:
         seating = after((hold("a", 4), 0), (sell("a"), 601))
         assert decide(seating, sell("a"), at(602)) == Decision(seating)
+
+    def test_told_of_again_the_seats_that_it_got_are_told_again(self) -> None:
+        seating = after((hold("a", 4), 0), (sell("a"), 601))
+        again = decide(seating, sell_again("a"), at(900))
+        (sold,) = again.events
+        assert isinstance(sold, SeatsSold)
+        assert (sold.reservation_id, again.again) == ("reservation-a.1", True)
+        assert again.state is seating
+
+    def test_once_refused_it_gets_no_seats_though_there_are_some_by_then(self) -> None:
+        refused = after((hold("a", 4), 0), (hold("b", 7), 600), (sell("a"), 601))
+        room = decide(refused, cancel("b", by_wish=True), at(602)).state
+        assert decide(room, sell("a"), at(603)) == Decision(room)
+        again = decide(room, sell_again("a"), at(604))
+        assert [type(event) for event in again.events] == [SaleRefused]
+        assert again.again
+        assert again.state is room
+        assert outlook(room, 605).outlook is Outlook.GONE
+
+    @pytest.mark.parametrize("late", [1, 601])
+    def test_seats_that_a_wish_took_back_are_not_told_of_again_nor_is_the_money_refused(self, late: float) -> None:
+        off = after((hold("a", 4), 0), (sell("a"), late), (cancel("a", by_wish=True), 700))
+        for command in (sell("a"), sell_again("a")):
+            assert decide(off, command, at(800)) == Decision(off)
+        assert outlook(off, 801).outlook is Outlook.CANCELLED
+
+    def test_what_became_of_the_money_is_stored_where_it_is_needed_and_nowhere_else(self) -> None:
+        sold = after((hold("a", 4), 0), (sell("a"), 1))
+        assert b"answered" not in RESERVATIONS.put(sold.reservations["reservation-a"], 1).body
+        off = decide(sold, cancel("a", by_wish=True), at(2)).state.reservations["reservation-a"]
+        body = RESERVATIONS.put(off, 2).body
+        assert RESERVATIONS.decode(body) == off
+        assert off.answered is Answered.SOLD
 
     def test_after_a_decline_a_new_round_of_payment_gets_seats_again(self) -> None:
         seating = after((hold("a", 4), 0), (cancel("a", by_wish=False), 1))

@@ -1,5 +1,6 @@
 """Payment rules: rounds of attempts, giving up, giving back. Whatever happens, the money moves once."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -9,6 +10,7 @@ from tests.fakes import NOON
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
+from cludale.ports.charges import ChargeQuestion
 from cludale.ports.sales import Outlook, SaleOutlook
 from cludale.ports.seats import ConcertOver
 from cludale.services.orders.events import CancelReason, OrderCancelled, PaymentRequested, TicketReserved
@@ -65,7 +67,7 @@ def off(reason: CancelReason = CancelReason.BUYER, *, had_seats: bool = True) ->
 COMPLETED = tried(begun(), Outcome.CHARGED)
 DECLINED = tried(begun(), Outcome.DECLINED)
 REFUNDING = domain.refund(COMPLETED, cause=WISH, now=NOON).state
-REFUNDED = domain.refunded(REFUNDING).state
+REFUNDED = domain.refunded(REFUNDING, now=at(9), limits=LIMITS).state
 CLOSING = domain.close(begun(), FailureReason.EXPIRED, now=at(600))
 IN_STATE = {Status.PENDING: begun(), Status.COMPLETED: COMPLETED, Status.FAILED: DECLINED, Status.REFUNDED: REFUNDED}
 
@@ -139,7 +141,7 @@ class TestCharging:
     def test_whoever_gave_no_answer_may_give_one_by_another_way(
         self, reason: FailureReason, until: float | None
     ) -> None:
-        decision = domain.voided(domain.close(begun(), reason, now=at(5)), returned=False, now=at(6))
+        decision = domain.voided(domain.close(begun(), reason, now=at(5)), returned=False, now=at(6), limits=LIMITS)
         (failed,) = decision.events
         assert isinstance(failed, PaymentFailed)
         assert failed.retry_until == (None if until is None else at(until))
@@ -218,7 +220,7 @@ class TestTheEndOfTheHold:
 
     @pytest.mark.parametrize("returned", [True, False])
     def test_the_payment_fails_once_nothing_is_held(self, returned: bool) -> None:
-        decision = domain.voided(CLOSING, returned=returned, now=NOON)
+        decision = domain.voided(CLOSING, returned=returned, now=NOON, limits=LIMITS)
         assert decision.state.status is Status.FAILED
         assert (decision.state.closing, decision.state.due_at) == (None, None)
         (failed,) = decision.events
@@ -226,8 +228,8 @@ class TestTheEndOfTheHold:
         assert (failed.reason, failed.returned) == (FailureReason.EXPIRED, returned)
 
     def test_voiding_twice_fails_it_once(self) -> None:
-        failed = domain.voided(CLOSING, returned=True, now=NOON).state
-        assert domain.voided(failed, returned=False, now=NOON) == Decision(failed)
+        failed = domain.voided(CLOSING, returned=True, now=NOON, limits=LIMITS).state
+        assert domain.voided(failed, returned=False, now=NOON, limits=LIMITS) == Decision(failed)
 
 
 class TestANewRound:
@@ -250,7 +252,8 @@ class TestANewRound:
             assert domain.requested(known, request, cause=WISH, now=at(61), limits=LIMITS) is known
         closed = domain.order_cancelled(DECLINED, off(), cause=WISH, now=at(1))
         assert closed is not None
-        assert domain.requested(closed.state, request, cause=WISH, now=at(61), limits=LIMITS) is closed.state
+        ended = domain.requested(closed.state, request, cause=WISH, now=at(61), limits=LIMITS)
+        assert (ended.round, ended.closing, ended.due_at) == (2, FailureReason.CANCELLED, at(61))
         assert anew.cause == WISH
         assert anew.attempts == DECLINED.attempts
 
@@ -311,7 +314,7 @@ class TestCancelling:
         decision = domain.order_cancelled(COMPLETED, off(), cause=WISH, now=at(1))
         assert decision is not None
         assert decision.state.refunding
-        back = domain.refunded(decision.state)
+        back = domain.refunded(decision.state, now=at(9), limits=LIMITS)
         assert back.events == (
             PaymentRefunded(
                 payment_id="payment-1",
@@ -322,7 +325,7 @@ class TestCancelling:
                 attempts=1,
             ),
         )
-        assert domain.refunded(back.state) == Decision(back.state)
+        assert domain.refunded(back.state, now=at(9), limits=LIMITS) == Decision(back.state)
         assert domain.order_cancelled(back.state, off(), cause=WISH, now=at(2)) == Decision(back.state)
 
     def test_a_failed_payment_is_not_tried_anew(self) -> None:
@@ -360,6 +363,109 @@ class TestRefunding:
     @pytest.mark.parametrize("payment", [begun(), COMPLETED, DECLINED, REFUNDED])
     def test_what_has_nothing_to_give_back_is_not_put_off(self, payment: Payment) -> None:
         assert domain.put_off(payment, until=at(700)) is payment
+
+
+def asked(
+    *, round: int = 1, is_open: bool = True, is_refunded: bool = False, cancelled_by_wish: bool = False
+) -> ChargeQuestion:
+    return ChargeQuestion("order-1", round, is_open, is_refunded, cancelled_by_wish)
+
+
+class TestComparing:
+    """With what an order knows, of which nothing more is heard."""
+
+    def test_payments_says_how_the_money_stands(self) -> None:
+        said = [domain.standing("order-1", each) for each in (None, begun(), COMPLETED, REFUNDING, REFUNDED, DECLINED)]
+        assert [each.state.value for each in said] == ["unknown", "open", "taken", "open", "refunded", "failed"]
+        assert [each.round for each in said] == [0, 1, 1, 1, 1, 1]
+
+    @pytest.mark.parametrize("is_open", [True, False])
+    def test_money_is_told_again_to_an_order_that_is_not_paid_as_it_was_told(self, is_open: bool) -> None:
+        first = domain.attempted(begun(), Outcome.CHARGED, None, now=at(1), retry_at=at(2), limits=LIMITS)
+        again = domain.compared(first.state, asked(is_open=is_open))
+        assert again == Decision(first.state, first.events, at=first.at, again=True)
+        assert first.at == at(1)
+
+    def test_what_is_free_is_told_again_with_the_time_that_it_had(self) -> None:
+        free = msgspec.structs.replace(TICKET, total=Money(0, "EUR"))
+        first = domain.begin(None, free, cause=CAUSE, now=NOON, limits=LIMITS)
+        assert domain.compared(first.state, asked()) == Decision(first.state, first.events, at=NOON, again=True)
+
+    def test_a_failure_is_told_again_to_an_order_that_waits_for_it(self) -> None:
+        first = domain.attempted(begun(), Outcome.DECLINED, None, now=at(1), retry_at=at(2), limits=LIMITS)
+        again = domain.compared(first.state, asked())
+        assert again == Decision(first.state, first.events, at=at(1), again=True)
+        assert domain.compared(first.state, asked(is_open=False)) == Decision(first.state)
+        assert domain.compared(first.state, asked(round=2)) == Decision(first.state)  # that round is yet to begin
+
+    @pytest.mark.parametrize("returned", [True, False])
+    def test_a_failure_keeps_all_that_was_told_of_it(self, returned: bool) -> None:
+        first = domain.voided(CLOSING, returned=returned, now=NOON, limits=LIMITS)
+        assert domain.compared(first.state, asked()).events == first.events
+
+    def test_a_refund_is_told_again_to_an_order_that_does_not_know_of_it(self) -> None:
+        first = domain.refunded(REFUNDING, now=at(9), limits=LIMITS)
+        again = domain.compared(first.state, asked(cancelled_by_wish=True))
+        assert again == Decision(first.state, first.events, at=at(9), again=True)
+        assert domain.compared(first.state, asked(is_refunded=True)) == Decision(first.state)
+
+    def test_an_order_whose_cancellation_was_not_heard_is_told_nothing(self) -> None:
+        assert domain.compared(COMPLETED, asked(cancelled_by_wish=True)) == Decision(COMPLETED)
+
+    @pytest.mark.parametrize("payment", [begun(), REFUNDING, CLOSING])
+    def test_what_is_under_way_is_told_when_it_has_an_end(self, payment: Payment) -> None:
+        assert domain.compared(payment, asked()) == Decision(payment)
+
+    def test_a_payment_that_never_began_has_nothing_to_tell(self) -> None:
+        never = domain.order_cancelled(None, off(), cause=WISH, now=at(1))
+        assert never is not None
+        assert domain.compared(never.state, asked(cancelled_by_wish=True)) == Decision(never.state)
+
+    @pytest.mark.parametrize(
+        ("outcomes", "reason"),
+        [
+            ((), FailureReason.EXPIRED),
+            ((Outcome.DECLINED,), FailureReason.DECLINED),
+            ((Outcome.UNKNOWN,), FailureReason.GAVE_UP),
+        ],
+    )
+    def test_a_failure_of_an_older_version_is_told_as_far_as_it_is_known(
+        self, outcomes: Sequence[Outcome], reason: FailureReason
+    ) -> None:
+        old = msgspec.structs.replace(tried(begun(), *outcomes), status=Status.FAILED, failure=None)
+        (fact,) = domain.compared(old, asked()).events
+        assert isinstance(fact, PaymentFailed)
+        assert (fact.reason, fact.retry_until) == (reason, None)
+
+
+class TestARoundOfTheOrganizers:
+    """Orders knows nothing of it, so it would not miss the end of it: that is told again a few times."""
+
+    ANEW = domain.retry(DECLINED, method=None, cause=WISH, now=at(60), limits=LIMITS, hold=HOLD)
+
+    @pytest.mark.parametrize("outcome", [Outcome.CHARGED, Outcome.DECLINED])
+    def test_its_end_is_told_three_times_more_each_after_a_longer_while(self, outcome: Outcome) -> None:
+        first = domain.attempted(self.ANEW, outcome, None, now=at(61), retry_at=at(62), limits=LIMITS)
+        payment, now, waits = first.state, at(61), []
+        while payment.due_at is not None:
+            waits.append((payment.due_at - now).total_seconds())
+            now = payment.due_at
+            again = domain.retold(payment, now=now, limits=LIMITS)
+            assert (again.events, again.at, again.again) == (first.events, at(61), True)
+            payment = again.state
+        assert waits == [60, 180, 540]
+        assert domain.retold(payment, now=at(9_999), limits=LIMITS) == Decision(payment)
+
+    def test_money_that_is_wanted_back_meanwhile_goes_back(self) -> None:
+        taken = domain.attempted(self.ANEW, Outcome.CHARGED, None, now=at(61), retry_at=at(62), limits=LIMITS).state
+        wanted = domain.refund(taken, cause=WISH, now=at(70)).state
+        assert not domain.is_to_be_retold(wanted)
+        assert wanted.due_at == at(70)
+
+    def test_a_round_of_the_buyers_is_not_told_again_unasked(self) -> None:
+        request = PaymentRequested(order_id="order-1", concert_id="concert-1", round=2, payment_method="card-ok")
+        anew = domain.requested(DECLINED, request, cause=WISH, now=at(60), limits=LIMITS)
+        assert tried(anew, Outcome.CHARGED).due_at is None
 
 
 @pytest.mark.parametrize("payment", [COMPLETED, DECLINED, REFUNDED])

@@ -1,4 +1,7 @@
-"""Seats, Sales, Contacts and Programme over HTTP. A refusal that comes back as problem+json becomes what it was."""
+"""Seats, Sales, Charges, Contacts and Programme over HTTP.
+
+A refusal that comes back as problem+json becomes what it was.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +16,7 @@ from cludale.http.pool import NoAnswer, Pool
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, Refusal
+from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargesUnreachable
 from cludale.ports.contacts import Contact, ContactsUnreachable
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.sales import SaleOutlook, SaleQuestion, SalesUnreachable
@@ -35,6 +39,7 @@ from cludale.ports.seats import (
 
 CONNECTIONS = 64
 SALES_AT_ONCE = 16
+CHARGES_AT_ONCE = 2
 CONTACTS_AT_ONCE = 16
 CONCERTS_AT_ONCE = 4
 CONCERTS_REMEMBERED = 256
@@ -182,6 +187,45 @@ class HttpSales:
             return msgspec.json.decode(answer.body, type=SaleOutlook)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise SalesUnreachable(f"concerts answered 200 with something else than an outlook: {error}") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._pool.close()
+
+
+class _Compared(msgspec.Struct):
+    items: list[ChargeStanding]
+
+
+class HttpCharges:
+    """The payments service at `url`."""
+
+    def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
+        """`timeout_seconds` is for the whole of a call, however slowly its answer comes."""
+        self._timeout_seconds = timeout_seconds
+        self._headers = {"authorization": f"Bearer {organizer_key}", **(headers or {})}
+        self._pool = Pool(Target.of(url), connections=CHARGES_AT_ONCE)
+
+    async def compare(self, questions: Sequence[ChargeQuestion]) -> Mapping[str, ChargeStanding]:
+        """How the money of these orders stands, by order. Raises ChargesUnreachable."""
+        try:
+            answer = await self._pool.ask(
+                "POST",
+                "/payments/compare",
+                msgspec.json.encode({"orders": questions}),
+                headers=self._headers,
+                timeout_seconds=self._timeout_seconds,
+                repeatable=True,
+            )
+        except NoAnswer as error:
+            raise ChargesUnreachable(str(error)) from error
+        if answer.status != 200:
+            raise ChargesUnreachable(f"payments answered {answer.status}")
+        try:
+            compared = msgspec.json.decode(answer.body, type=_Compared)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ChargesUnreachable(f"payments answered 200 with something else than payments: {error}") from error
+        return {each.order_id: each for each in compared.items}
 
     async def close(self) -> None:
         """Close the connections."""

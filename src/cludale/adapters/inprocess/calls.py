@@ -1,10 +1,11 @@
-"""Seats, Sales, Contacts and Programme by a plain call.
+"""Seats, Sales, Charges, Contacts and Programme by a plain call.
 
 Bound when all is put together: the callee may be built later.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargesUnreachable
 from cludale.ports.contacts import Contact
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.sales import SaleOutlook, SaleQuestion
@@ -31,6 +32,22 @@ class InProcessSales:
     async def outlook(self, question: SaleQuestion) -> SaleOutlook:
         """What would come of money for these seats."""
         return await self._outlook(question)
+
+
+class InProcessCharges:
+    """The payments service of this process."""
+
+    def __init__(
+        self, compare: Callable[[Sequence[ChargeQuestion]], Awaitable[Mapping[str, ChargeStanding]]] | None = None
+    ) -> None:
+        """`compare` can be bound later; without it there is no payments service in reach."""
+        self.bound = compare
+
+    async def compare(self, questions: Sequence[ChargeQuestion]) -> Mapping[str, ChargeStanding]:
+        """How the money of these orders stands. Raises ChargesUnreachable."""
+        if self.bound is None:
+            raise ChargesUnreachable("there is no payments service in reach")
+        return await self.bound(questions)
 
 
 class InProcessContacts:

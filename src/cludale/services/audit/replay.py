@@ -153,7 +153,11 @@ class Redelivery:
         by_sequence = sorted((_read(stored, self._codec) for stored in entries), key=lambda read: read[0])
         delivered: list[Delivered] = []
         for start in range(0, len(by_sequence), REDELIVER_BATCH):
-            batch = [delivery for _, delivery in by_sequence[start : start + REDELIVER_BATCH]]
+            # A fact that was told again asked for an answer then; now it is only to be heard.
+            batch = [
+                Delivery(msgspec.structs.replace(delivery.event, repeated=False), delivery.body)
+                for _, delivery in by_sequence[start : start + REDELIVER_BATCH]
+            ]
             for service in services:
                 mine = [delivery for delivery in batch if delivery.event.type in self._hears[service]]
                 answers = await self._deliver(service, mine) if mine else ()

@@ -48,6 +48,7 @@ class _Header(msgspec.Struct, frozen=True, gc=False):
     data: msgspec.Raw
     correlationid: str | None = None
     causationid: str | None = None
+    repeated: bool = False
 
 
 class _About(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -91,6 +92,8 @@ class Listed(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """It was recorded without its cause."""
     late: bool
     """So it was, and the hash covers this; false in logs of older versions."""
+    repeated: bool
+    """It tells a fact again, for somebody who seems not to have heard it."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -230,6 +233,7 @@ def listed(stored: Stored) -> Listed:
         received_at=entry.received_at,
         cause_missing=entry.cause_missing or entry.late,
         late=entry.late,
+        repeated=event.repeated,
     )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
@@ -164,6 +165,15 @@ NEXT: Mapping[Status, frozenset[Status]] = {
 }
 
 
+class Answered(StrEnum):
+    """What became of the money for a reservation that is Released."""
+
+    REFUSED = "refused"
+    """It came too late, and went back."""
+    SOLD = "sold"
+    """It got the seats, which were given back when the order was cancelled."""
+
+
 class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """Some seats of one section, held for somebody, sold to them, or given back."""
 
@@ -179,6 +189,8 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     """The reservation that money which came too late got instead of this one."""
     closed: bool = False
     """The order was cancelled by somebody's wish: money that still comes gets no seats."""
+    answered: Answered | UnsetType = UNSET
+    """What became of its money, where the status doesn't say so: it gets no other end however often it is told of."""
 
     def is_live(self, now: datetime) -> bool:
         """Does it keep its seats from others?"""
@@ -305,8 +317,9 @@ def _move(section: Section, reservations: dict[str, Reservation], event: Event) 
                 sold += reservation.quantity
                 reservations[reservation.id] = msgspec.structs.replace(reservation, status=status)
             else:
+                answered = Answered.SOLD if reservation.status is Status.SOLD else reservation.answered
                 reservations[reservation.id] = msgspec.structs.replace(
-                    reservation, status=status, released_for=event.reason
+                    reservation, status=status, released_for=event.reason, answered=answered
                 )
             return msgspec.structs.replace(section, held=held, sold=sold)
         case _:
@@ -334,6 +347,8 @@ class Sell(msgspec.Struct, frozen=True, gc=False):
     """When the concert is over: money that comes later than its hold gets no seats then."""
     payment_attempts: int = 0
     paid_at: datetime | None = None
+    again: bool = False
+    """This was told before: somebody seems not to have heard what came of it."""
 
 
 class Cancel(msgspec.Struct, frozen=True, gc=False):
@@ -437,11 +452,33 @@ def _released(reservation: Reservation, reason: ReleaseReason) -> SeatsReleased:
 
 def _sell(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
     reservation = _known(seating, sale.reservation_id)
-    if reservation.status is Status.SOLD or reservation.successor is not None:
-        return Decision(seating)
+    if reservation.status is Status.SOLD or reservation.successor is not None or reservation.answered is not UNSET:
+        return _told_again(seating, reservation, sale) if sale.again else Decision(seating)
     if reservation.status is Status.HELD and reservation.is_live(now):
         return _decided(seating, _sold(reservation, sale))
     return _seat_late_money(seating, reservation, sale, now)
+
+
+def _told_again(seating: Seating, reservation: Reservation, sale: Sell) -> Decision[Seating]:
+    """What came of this money, once more: nothing is sold or refused a second time."""
+    if reservation.answered is Answered.REFUSED:
+        return Decision(seating, (_refused(reservation, sale),), again=True)
+    if reservation.successor is not None:
+        reservation = _known(seating, reservation.successor)
+    if reservation.status is not Status.SOLD:
+        return Decision(seating)
+    return Decision(seating, (_sold(reservation, sale),), again=True)
+
+
+def _refused(reservation: Reservation, sale: Sell) -> SaleRefused:
+    return SaleRefused(
+        reservation_id=reservation.id,
+        concert_id=reservation.concert_id,
+        section=reservation.section,
+        quantity=reservation.quantity,
+        order_id=sale.order_id,
+        payment_round=sale.payment_round,
+    )
 
 
 def _seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
@@ -451,17 +488,11 @@ def _seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: date
         events.append(_released(ended, ReleaseReason.EXPIRED))
     is_over = sale.over_at is not None and now >= sale.over_at
     if ended.closed or is_over or seating.section.available(now) < ended.quantity:
-        events.append(
-            SaleRefused(
-                reservation_id=ended.id,
-                concert_id=ended.concert_id,
-                section=ended.section,
-                quantity=ended.quantity,
-                order_id=sale.order_id,
-                payment_round=sale.payment_round,
-            )
-        )
-        return _decided(seating, *events)
+        events.append(_refused(ended, sale))
+        after = seating.after(events)
+        reservations = dict(after.reservations)
+        reservations[ended.id] = msgspec.structs.replace(reservations[ended.id], answered=Answered.REFUSED)
+        return Decision(Seating(after.section, reservations), events)
     again = msgspec.structs.replace(ended, id=f"{ended.id}.{sale.payment_round}")
     events.append(
         SeatsReserved(
@@ -487,13 +518,15 @@ def sale_outlook(seating: Seating, reservation_id: str, *, over_at: datetime, no
     reservation = seating.reservations.get(reservation_id)
     if reservation is None:
         return SaleOutlook(Outlook.GONE, left)
+    if reservation.closed:
+        return SaleOutlook(Outlook.CANCELLED, left)
     if reservation.status is Status.SOLD or reservation.successor is not None:
         return SaleOutlook(Outlook.SOLD, left)
+    if reservation.answered is Answered.REFUSED:
+        return SaleOutlook(Outlook.GONE, left)
     sale = Sell(reservation.id, reservation.order_id or "", 0, over_at=over_at)
     if not any(isinstance(event, SaleRefused) for event in decide(seating, sale, now).events):
         return SaleOutlook(Outlook.POSSIBLE, left)
-    if reservation.closed:
-        return SaleOutlook(Outlook.CANCELLED, left)
     return SaleOutlook(Outlook.OVER, left, over_at) if now >= over_at else SaleOutlook(Outlook.GONE, left)
 
 

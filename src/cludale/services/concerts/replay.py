@@ -79,8 +79,8 @@ class ConcertsReplay:
         reservation = states.get(reservation_ref)
         if concert is None or (reservation is None and not isinstance(data, SeatsReserved)):
             raise NotYet
-        if isinstance(data, SeatsSold) and reservation.status is Status.RELEASED:
-            return  # it was sold, and then given back
+        if isinstance(data, SeatsSold) and reservation.status is not Status.HELD:
+            return  # it was sold, and perhaps then given back; this is told again
         section = states.get(section_ref) or domain.empty_section(concert, data.section)
         before = Seating(section, {reservation.id: reservation} if reservation else {})
         after = before.after((data,))

@@ -308,6 +308,7 @@ class Concerts:
                     over_at=over_at,
                     payment_attempts=paid.attempts,
                     paid_at=event.time,
+                    again=event.repeated,
                 )
             case OrderCancelled(reservation_id=str(id)) as cancelled:
                 return Cancel(id, _why_released(cancelled.reason), by_wish=cancelled.reason.is_wish)
@@ -436,7 +437,7 @@ class _Turn:
                 self.results.append(refusal)
                 continue
             current = decision.state.section
-            envelopes = self._stamp.all(decision.events, asked.cause, now)
+            envelopes = self._stamp.of(decision, asked.cause, now)
             moved = [other for other, each in decision.state.reservations.items() if each is not near.get(other)]
             for other in moved:
                 reservations[other] = decision.state.reservations[other]

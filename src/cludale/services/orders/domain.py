@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -10,6 +11,7 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal, RefusedForNow
 from cludale.kernel.times import rfc3339
+from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState
 from cludale.ports.contacts import Contact
 from cludale.ports.seats import HeldOtherwise, HoldEnded, SeatsHeld
 from cludale.services.orders.events import (
@@ -121,10 +123,17 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     payment: OrderPayment | None = None
     """None until it can be paid; and of an order that was reserved before this field existed."""
     due_at: datetime | None = None
-    """When a Pending order asks for its seats again; when a Reserved one whose last charge failed is off."""
+    """When a Pending order asks for its seats again; when a Reserved one whose last charge failed is off; when a
+    Cancelled one is compared, until it is known that it has neither money nor seats."""
     tries: int = 0
     traceparent: str | None = None
     """The trace of the buyer's request, kept for as long as the order is Pending."""
+    was_paid: bool = False
+    """Before it was cancelled."""
+    requested_method: str | None = None
+    """How the buyer wants to pay in the latest round, if it is not the first."""
+    looks: int = 0
+    """How often it was compared since it was cancelled."""
 
     @property
     def contact(self) -> Contact:
@@ -221,22 +230,24 @@ def reserve(order: Order, held: SeatsHeld, *, now: datetime) -> Decision[Order]:
         due_at=None,
         traceparent=None,
     )
-    return Decision(
-        reserved,
-        (
-            TicketReserved(
-                order_id=order.id,
-                concert_id=order.concert_id,
-                user_id=order.user_id,
-                reservation_id=held.reservation_id,
-                section=held.section,
-                quantity=held.quantity,
-                total=total,
-                payment_method=order.payment_method,
-                expires_at=held.expires_at,
-                cancel_until=held.cancel_until,
-            ),
-        ),
+    return Decision(reserved, (_ticket_reserved(reserved),))
+
+
+def _ticket_reserved(order: Order) -> TicketReserved:
+    """Raises ValueError for an order without seats."""
+    if order.reservation_id is None or order.section is None or order.total is None or order.expires_at is None:
+        raise ValueError(f"{order.id} has no seats")
+    return TicketReserved(
+        order_id=order.id,
+        concert_id=order.concert_id,
+        user_id=order.user_id,
+        reservation_id=order.reservation_id,
+        section=order.section,
+        quantity=order.quantity,
+        total=order.total,
+        payment_method=order.payment_method,
+        expires_at=order.expires_at,
+        cancel_until=order.cancel_until,
     )
 
 
@@ -248,8 +259,10 @@ def learn(order: Order, payment: OrderPayment) -> Order:
     known = order.payment
     if known is None or (payment.round, _STAGE[payment.status]) <= (known.round, _STAGE[known.status]):
         return order
-    due_at = order.due_at if order.status is Status.PENDING else None
-    return msgspec.structs.replace(order, payment=payment, due_at=due_at)
+    after = msgspec.structs.replace(order, payment=payment)
+    if order.status is Status.PENDING or (order.status is Status.CANCELLED and may_have_something(after)):
+        return after
+    return msgspec.structs.replace(after, due_at=None)
 
 
 Told = PaymentRequested | PaymentCompleted | PaymentFailed | PaymentRefunded
@@ -287,6 +300,11 @@ def unpaid(
     return Decision(after)
 
 
+def money_back(order: Order, payment: OrderPayment) -> Decision[Order]:
+    """The money went back, and no other is taken: an order that still waits for its seats gets none."""
+    return fail(learn(order, payment), CancelReason.EXPIRED)
+
+
 def pay_again(order: Order, *, method: str, now: datetime) -> Decision[Order]:
     """The buyer pays in another way. Raises NotReserved, AlreadyPaid, ChargeOpen, HoldEnded."""
     payment = order.payment
@@ -300,7 +318,8 @@ def pay_again(order: Order, *, method: str, now: datetime) -> Decision[Order]:
         raise HoldEnded(order.reservation_id or order.id)
     begun = OrderPayment(status=PaymentStatus.PENDING, at=now, round=payment.round + 1)
     request = PaymentRequested(order_id=order.id, concert_id=order.concert_id, round=begun.round, payment_method=method)
-    return Decision(learn(order, begun), (request,))
+    learnt = msgspec.structs.replace(learn(order, begun), requested_method=method)
+    return Decision(learnt, (request,))
 
 
 def hold_ended(order: Order, *, now: datetime) -> Decision[Order]:
@@ -365,7 +384,7 @@ def cancel(order: Order, reason: CancelReason) -> Decision[Order]:
 
 def _cancelled(order: Order, reason: CancelReason) -> Decision[Order]:
     was_paid = order.status is Status.PAID
-    off = _become(order, Status.CANCELLED, reason=reason, due_at=None, traceparent=None)
+    off = _become(order, Status.CANCELLED, reason=reason, due_at=None, traceparent=None, was_paid=was_paid)
     return Decision(off, (_off(off, reason, was_paid=was_paid),))
 
 
@@ -380,4 +399,116 @@ def _off(order: Order, reason: CancelReason, *, was_paid: bool) -> OrderCancelle
         reason=reason,
         was_paid=was_paid,
         reachable=order.reachable,
+    )
+
+
+def may_have_something(order: Order) -> bool:
+    """Is it Cancelled, and not known to have neither money nor seats?
+
+    Whose cancellation somebody wished: payments and concerts have to carry that out, and neither tells orders all of
+    it. Any other has no seats, and its payments has said so; unless the last that was heard is a charge.
+    """
+    if order.status is not Status.CANCELLED or order.reservation_id is None or order.reason is None:
+        return False
+    if order.reason.is_wish:
+        return True
+    return order.payment is not None and order.payment.status in (PaymentStatus.PENDING, PaymentStatus.COMPLETED)
+
+
+def watched(order: Order, *, look_at: datetime) -> Order:
+    """To be compared at `look_at`, if it may have something; when it is to be looked at already, then."""
+    if order.due_at is not None or not may_have_something(order):
+        return order
+    return msgspec.structs.replace(order, due_at=look_at)
+
+
+def is_silent(order: Order, *, since: datetime) -> bool:
+    """Is it Reserved, with a charge or a sale under way of which nothing was heard since then?"""
+    if order.status is not Status.RESERVED or order.is_settled:
+        return False
+    return (order.created_at if order.payment is None else order.payment.at) <= since
+
+
+def question(order: Order) -> ChargeQuestion:
+    """What payments is asked about it."""
+    known = order.payment
+    return ChargeQuestion(
+        order_id=order.id,
+        round=known.round if known else 0,
+        is_open=known is None or known.status is PaymentStatus.PENDING,
+        is_refunded=known is not None and known.status is PaymentStatus.REFUNDED,
+        cancelled_by_wish=order.reason is not None and order.reason.is_wish,
+    )
+
+
+class Lost(StrEnum):
+    """What somebody seems not to have heard."""
+
+    RESERVED = "TicketReserved"
+    REQUESTED = "PaymentRequested"
+    CANCELLED = "OrderCancelled"
+    MONEY = "how its money stands, or what follows from it"
+
+
+class Compared(NamedTuple):
+    """What comes of comparing an order: what is told again, and what seems to have been lost. None: nothing."""
+
+    decision: Decision[Order]
+    lost: Lost | None = None
+
+
+def compared(order: Order, charge: ChargeStanding, *, has_seats: bool, now: datetime, look_at: datetime) -> Compared:
+    """Tell again what payments or concerts seems not to have heard. A Cancelled order is looked at again at `look_at`,
+    unless it has neither money nor seats (`has_seats`: concerts doesn't know that they are to be given back).
+    """
+    if order.status is Status.RESERVED:
+        return _compared_reserved(order, charge)
+    if order.status is not Status.CANCELLED or order.due_at is None or order.due_at > now:
+        return Compared(Decision(order))  # it went on meanwhile
+    return _compared_cancelled(order, charge, has_seats=has_seats, look_at=look_at)
+
+
+def _compared_cancelled(order: Order, charge: ChargeStanding, *, has_seats: bool, look_at: datetime) -> Compared:
+    later = msgspec.structs.replace(order, due_at=look_at, looks=order.looks + 1)
+    if order.reason is not None and order.reason.is_wish and (has_seats or not charge.closed):
+        off = _off(order, order.reason, was_paid=order.was_paid)
+        return Compared(Decision(later, (off,), again=True), Lost.CANCELLED)
+    if charge.told_again:
+        return Compared(Decision(later), Lost.MONEY)
+    if (request := _missed_request(order, charge)) is not None:
+        return Compared(Decision(later, (request,), at=_known_at(order), again=True), Lost.REQUESTED)
+    if charge.state in (ChargeState.OPEN, ChargeState.TAKEN):
+        return Compared(Decision(later))
+    return Compared(Decision(msgspec.structs.replace(later, due_at=None)))
+
+
+def looked_in_vain(order: Order, *, now: datetime, look_at: datetime) -> Order:
+    """There was no answer: look at a Cancelled order again at `look_at`."""
+    if order.status is not Status.CANCELLED or order.due_at is None or order.due_at > now:
+        return order
+    return msgspec.structs.replace(order, due_at=look_at, looks=order.looks + 1)
+
+
+def _compared_reserved(order: Order, charge: ChargeStanding) -> Compared:
+    if charge.told_again:
+        return Compared(Decision(order), Lost.MONEY)
+    if charge.state is ChargeState.UNKNOWN and order.expires_at is not None:
+        reserved = _ticket_reserved(order)
+        return Compared(Decision(order, (reserved,), at=_known_at(order), again=True), Lost.RESERVED)
+    if (request := _missed_request(order, charge)) is not None:
+        return Compared(Decision(order, (request,), at=_known_at(order), again=True), Lost.REQUESTED)
+    return Compared(Decision(order))
+
+
+def _known_at(order: Order) -> datetime | None:
+    return None if order.payment is None else order.payment.at
+
+
+def _missed_request(order: Order, charge: ChargeStanding) -> PaymentRequested | None:
+    """The buyer's wish to pay in another way, if payments has yet to begin that round."""
+    known = order.payment
+    if known is None or known.round <= charge.round or order.requested_method is None:
+        return None
+    return PaymentRequested(
+        order_id=order.id, concert_id=order.concert_id, round=known.round, payment_method=order.requested_method
     )

@@ -73,6 +73,8 @@ def _after(order: Order | None, event: Envelope) -> Order:
     if order is None:
         raise NotYet
     match data:
+        case TicketReserved() if order.status is not Status.PENDING:
+            return order  # told again
         case TicketReserved():
             return msgspec.structs.replace(
                 order,
@@ -100,12 +102,12 @@ def _after(order: Order | None, event: Envelope) -> Order:
 
 
 def _cancelled(order: Order, off: OrderCancelled) -> Order:
+    if order.reason is not None and order.reason.is_wish:
+        return order  # somebody wished it cancelled before, or this is told again
     if order.status is Status.PENDING and off.reservation_id is not None:
         raise NotYet
     if off.was_paid and order.status is not Status.PAID:
         raise NotYet
     if order.status is Status.PAID and not off.was_paid:
         return order  # it had failed, and the money came after all
-    if order.reason is not None and order.reason.is_wish:
-        return order  # it had failed, and then somebody wished it cancelled
     return msgspec.structs.replace(order, status=Status.CANCELLED, reason=off.reason)

@@ -27,12 +27,13 @@ from cludale.ports.seats import (
     SeatsUnreachable,
     SectionNotFound,
 )
-from cludale.runtime.aggregates import CONFLICT_RETRIES, EachAlone, Stamp, TooEarly, Versioned, apply_steps
+from cludale.runtime.aggregates import CONFLICT_RETRIES, Decide, EachAlone, Stamp, TooEarly, Versioned, apply_steps
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.gate import Gate
 from cludale.runtime.idempotency import AnsweredBefore
 from cludale.services.concerts.events import SaleRefused, SeatsSold
 from cludale.services.orders import domain
+from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.domain import Order, OrderPayment, PaymentStatus, Status, Wish
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.store import ORDERS
@@ -80,6 +81,7 @@ class Orders:
         pending_seconds: float,
         look_again_seconds: float = 0.25,
         gate: Gate | None = None,
+        comparison: Comparison | None = None,
     ) -> None:
         self._records = records
         self._clock = clock
@@ -90,6 +92,7 @@ class Orders:
         self._look_again_seconds = look_again_seconds
         """How often who waits for an order looks at it, for what another replica did; what is done here is told."""
         self._gate = gate or Gate()
+        self._comparison = comparison
         self._stamp = Stamp("orders", ids)
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._is_ending = False
@@ -101,10 +104,10 @@ class Orders:
             aggregate_of=lambda data: data.order_id,
             decisions={
                 SeatsSold: _on_sold,
-                SaleRefused: _on_sale_refused,
-                PaymentCompleted: _on_money,
+                SaleRefused: self._watching(_on_sale_refused),
+                PaymentCompleted: self._watching(_on_money),
                 PaymentFailed: _on_payment_failed,
-                PaymentRefunded: _on_money,
+                PaymentRefunded: _on_refunded,
             },
         )
 
@@ -157,6 +160,19 @@ class Orders:
         if not isinstance(outcome, Committed):
             raise AnsweredBefore
         return order
+
+    def _watch(self, before: Order | None, decision: Decision[Order], now: datetime) -> Decision[Order]:
+        """The decision; an order that it leaves Cancelled, and that may have something, is compared later."""
+        if self._comparison is None or decision.state is before:
+            return decision
+        return Decision(self._comparison.watched(decision.state, now), decision.events)
+
+    def _watching(self, decide: Decide[Order]) -> Decide[Order]:
+        def watching(order: Order | None, event: Envelope, now: datetime) -> Decision[Order] | None:
+            decision = decide(order, event, now)
+            return decision if decision is None else self._watch(order, decision, now)
+
+        return watching
 
     async def order(self, order_id: str) -> Order:
         """The order. Raises NotFound."""
@@ -226,7 +242,7 @@ class Orders:
 
         def decide(order: Order, now: datetime) -> Decision[Order]:
             domain.check_cancellable(order, reason, now=now)
-            return domain.cancel(order, reason)
+            return self._watch(order, domain.cancel(order, reason), now)
 
         return await self._change(order_id, decide, cause)
 
@@ -278,14 +294,19 @@ class Orders:
                 future.set_result(None)
 
     async def sweep(self) -> int:
-        """Ask again for the seats of Pending orders that are due, end those that nobody paid; returns how many."""
+        """Ask again for the seats of Pending orders that are due, end those that nobody paid, compare those of which
+        nothing is heard; returns how many.
+        """
         due = Range("dueAt", None, rfc3339(self._clock.now()))
         found, _ = await ORDERS.find(self._records, Query(within=[due], order_by="dueAt", limit=SWEEP_PAGE))
         for known in found:
             if known.state.status is Status.PENDING:
                 await self._finish(known)
         await self._end([known for known in found if known.state.status is Status.RESERVED])
-        return len(found)
+        if self._comparison is None:
+            return len(found)
+        await self._comparison.look_at([known for known in found if known.state.status is Status.CANCELLED])
+        return len(found) + await self._comparison.look()
 
     async def _end(self, unpaid: Sequence[Versioned[Order]]) -> None:
         now = self._clock.now()
@@ -361,6 +382,10 @@ def _on_payment_failed(order: Order | None, event: Envelope, _: datetime) -> Dec
 
 def _on_money(order: Order | None, event: Envelope, _: datetime) -> Decision[Order]:
     return Decision(domain.learn(_known(order), domain.money_told(event.data, at=event.time)))
+
+
+def _on_refunded(order: Order | None, event: Envelope, _: datetime) -> Decision[Order]:
+    return domain.money_back(_known(order), domain.money_told(event.data, at=event.time))
 
 
 def _known(order: Order | None) -> Order:

@@ -16,7 +16,8 @@ ORDERS = AggregateStore(
     index=lambda o: (o.concert_id, o.status.value, rfc3339(o.due_at) if o.due_at else None),
     partition=lambda id: id.partition(".")[0],
 )
-"""`dueAt` is when a Pending order asks for its seats again; nothing else is due."""
+"""`dueAt` is when a Pending order asks for its seats again, when a Reserved one whose last charge failed is off, and
+when a Cancelled one is compared with its payment and its seats."""
 
 
 def keyed_id(key: str, wish: bytes) -> str:

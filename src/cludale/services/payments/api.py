@@ -30,6 +30,7 @@ from cludale.kernel.events import Cause
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound
+from cludale.ports.charges import COMPARED_AT_ONCE, ChargeQuestion, ChargeStanding
 from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.records import Query, Records, UnusableCursor
 from cludale.ports.seats import ConcertOver
@@ -52,6 +53,18 @@ class ChargeOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
 
     order_id: Id
     method: PaymentMethod | None = None
+
+
+class CompareOrders(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """How does the money of these orders stand, of which orders knows so much?"""
+
+    orders: Annotated[list[ChargeQuestion], Meta(max_length=COMPARED_AT_ONCE)]
+
+
+class ComparedOrders(msgspec.Struct, frozen=True):
+    """How it stands."""
+
+    items: list[ChargeStanding]
 
 
 class AttemptView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -178,7 +191,21 @@ class PaymentsApi:
             found, following = await payments.find(wanted)
             return respond(json_answer(Page([PaymentView.of(each) for each in found], following)))
 
-        return [charge_order, list_payments]
+        @post(
+            "/payments/compare",
+            dto=JsonBody[CompareOrders],
+            return_dto=None,
+            status_code=200,
+            guards=[organizer],
+            security=ORGANIZER,
+            include_in_schema=False,
+        )
+        async def compare_orders(data: CompareOrders) -> Response[ComparedOrders]:
+            # For orders in a process of its own, about orders of which it hears nothing more.
+            standings = await payments.compare(data.orders)
+            return respond(json_answer(ComparedOrders(list(standings.values()))))
+
+        return [charge_order, list_payments, compare_orders]
 
 
 def routes(payments: Payments, records: Records, access: Access, *, methods: Sequence[str]) -> list[HTTPRouteHandler]:

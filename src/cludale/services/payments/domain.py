@@ -17,6 +17,7 @@ from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal, RefusedForNow
 from cludale.kernel.times import rfc3339
+from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState
 from cludale.ports.sales import Outlook, SaleOutlook, SaleQuestion
 from cludale.ports.seats import ConcertOver
 from cludale.services.orders.events import OrderCancelled, PaymentRequested, TicketReserved
@@ -59,6 +60,15 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     detail: str | None = None
 
 
+class Failure(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """How the last round failed, as it was told."""
+
+    at: datetime
+    reason: FailureReason
+    returned: bool
+    retry_until: datetime | None
+
+
 class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
     """The money side of one order."""
 
@@ -87,6 +97,12 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     """When the order's own hold ends, once a round had another time for its end."""
     cause: Cause = Cause()
     """Of what is being done now."""
+    failure: Failure | None = None
+    """Of the last round, while it is Failed; None for one that never began, and for records of older versions."""
+    refunded_at: datetime | None = None
+    retells: int = 0
+    """How often the end of the round is still to be told again: orders knows nothing of a round that the organizer
+    began, so it doesn't miss the end of it."""
 
     @property
     def is_free(self) -> bool:
@@ -109,6 +125,12 @@ class Limits(msgspec.Struct, frozen=True):
 
     attempts: int
     lease_seconds: float
+    retell_seconds: float = 60.0
+    """After what time the end of a round that the organizer began is told again; the next wait is three times that."""
+
+
+RETELLS = 3
+"""How often it is told again."""
 
 
 class PaymentClosed(Refusal):
@@ -191,13 +213,14 @@ def retry(
     if payment.closed:
         raise PaymentClosed(payment)
     hold_end = payment.hold_end
-    return _new_round(
+    begun = _new_round(
         payment,
         method=method or payment.method,
         expires_at=hold_end if now < hold_end else now + hold,
         due_at=_lease(now, limits),
         cause=cause,
     )
+    return msgspec.structs.replace(begun, retells=RETELLS)
 
 
 def wants_seats_again(payment: Payment, now: datetime) -> bool:
@@ -228,16 +251,20 @@ def was_late(payment: Payment) -> bool:
 
 
 def requested(payment: Payment, request: PaymentRequested, *, cause: Cause, now: datetime, limits: Limits) -> Payment:
-    """The buyer pays in another way: a new round, within the hold. A round that has begun is not begun again."""
-    if payment.status is not Status.FAILED or payment.closed or request.round != payment.round + 1:
+    """The buyer pays in another way: a new round, within the hold. A round that has begun is not begun again.
+
+    Of an order that was cancelled by wish meanwhile, the round ends as it begins, so that the order hears of its end.
+    """
+    if payment.status is not Status.FAILED or request.round != payment.round + 1:
         return payment
-    return _new_round(
+    begun = _new_round(
         payment,
         method=request.payment_method,
         expires_at=payment.hold_end,
         due_at=_lease(now, limits),
         cause=cause,
     )
+    return close(begun, FailureReason.CANCELLED, now=now) if payment.closed else begun
 
 
 def _new_round(payment: Payment, *, method: str, expires_at: datetime, due_at: datetime, cause: Cause) -> Payment:
@@ -251,6 +278,8 @@ def _new_round(payment: Payment, *, method: str, expires_at: datetime, due_at: d
         hold_ends_at=None if expires_at == payment.hold_end else payment.hold_end,
         due_at=due_at,
         cause=cause,
+        failure=None,
+        retells=0,
     )
 
 
@@ -285,10 +314,10 @@ def attempted(
         return Decision(tried)  # whatever it took, the provider is being told to give it back
     match outcome:
         case Outcome.CHARGED:
-            done = _become(tried, Status.COMPLETED, due_at=None)
-            return Decision(done, (_completed(done),))
+            done = _become(tried, Status.COMPLETED, due_at=_first_retell(tried, now, limits))
+            return Decision(done, (_completed(done),), at=now)
         case Outcome.DECLINED:
-            return _failed(tried, FailureReason.DECLINED, returned=False, now=now)
+            return _failed(tried, FailureReason.DECLINED, returned=False, now=now, limits=limits)
         case Outcome.UNKNOWN:
             if tried.tries >= limits.attempts:
                 return Decision(close(tried, FailureReason.GAVE_UP, now=now))
@@ -300,35 +329,38 @@ def close(payment: Payment, reason: FailureReason, *, now: datetime) -> Payment:
     return msgspec.structs.replace(payment, closing=reason, due_at=now)
 
 
-def voided(payment: Payment, *, returned: bool, now: datetime) -> Decision[Payment]:
+def voided(payment: Payment, *, returned: bool, now: datetime, limits: Limits) -> Decision[Payment]:
     """The provider holds nothing for this round, and never will; `returned` if there was something to give back."""
     if payment.status is not Status.PENDING or payment.closing is None:
         return Decision(payment)
-    return _failed(payment, payment.closing, returned=returned, now=now)
+    return _failed(payment, payment.closing, returned=returned, now=now, limits=limits)
 
 
 _TRIED_IN_VAIN = frozenset({FailureReason.DECLINED, FailureReason.GAVE_UP})
 """After these another way to pay may work."""
 
 
-def _failed(payment: Payment, reason: FailureReason, *, returned: bool, now: datetime) -> Decision[Payment]:
+def _failed(
+    payment: Payment, reason: FailureReason, *, returned: bool, now: datetime, limits: Limits
+) -> Decision[Payment]:
     can_retry = reason in _TRIED_IN_VAIN and not payment.closed and now < payment.hold_end
-    failed = _become(payment, Status.FAILED, closing=None, due_at=None)
-    return Decision(
-        failed,
-        (
-            PaymentFailed(
-                payment_id=failed.id,
-                order_id=failed.order_id,
-                concert_id=failed.concert_id,
-                amount=failed.amount,
-                round=failed.round,
-                attempts=failed.tries,
-                reason=reason,
-                returned=returned,
-                retry_until=payment.hold_end if can_retry else None,
-            ),
-        ),
+    failure = Failure(at=now, reason=reason, returned=returned, retry_until=payment.hold_end if can_retry else None)
+    due_at = _first_retell(payment, now, limits)
+    failed = _become(payment, Status.FAILED, closing=None, due_at=due_at, failure=failure)
+    return Decision(failed, (_failed_for(failed, failure),), at=now)
+
+
+def _failed_for(payment: Payment, failure: Failure) -> Event:
+    return PaymentFailed(
+        payment_id=payment.id,
+        order_id=payment.order_id,
+        concert_id=payment.concert_id,
+        amount=payment.amount,
+        round=payment.round,
+        attempts=payment.tries,
+        reason=failure.reason,
+        returned=failure.returned,
+        retry_until=failure.retry_until,
     )
 
 
@@ -406,21 +438,101 @@ def put_off(payment: Payment, *, until: datetime) -> Payment:
     return msgspec.structs.replace(payment, tries=payment.tries + 1, due_at=until)
 
 
-def refunded(payment: Payment) -> Decision[Payment]:
+def refunded(payment: Payment, *, now: datetime, limits: Limits) -> Decision[Payment]:
     """The money is back."""
     if payment.status is not Status.COMPLETED or not payment.refunding:
         return Decision(payment)
-    back = _become(payment, Status.REFUNDED, refunding=False, due_at=None)
-    return Decision(
-        back,
-        (
-            PaymentRefunded(
-                payment_id=back.id,
-                order_id=back.order_id,
-                concert_id=back.concert_id,
-                amount=back.amount,
-                round=back.round,
-                attempts=sum(each.round == back.round for each in back.attempts),
-            ),
-        ),
+    due_at = _first_retell(payment, now, limits)
+    back = _become(payment, Status.REFUNDED, refunding=False, due_at=due_at, refunded_at=now)
+    return Decision(back, (_back(back),), at=now)
+
+
+def _back(payment: Payment) -> Event:
+    return PaymentRefunded(
+        payment_id=payment.id,
+        order_id=payment.order_id,
+        concert_id=payment.concert_id,
+        amount=payment.amount,
+        round=payment.round,
+        attempts=sum(each.round == payment.round for each in payment.attempts),
     )
+
+
+def standing(order_id: str, payment: Payment | None) -> ChargeStanding:
+    """How the money of an order stands."""
+    if payment is None:
+        return ChargeStanding(order_id, ChargeState.UNKNOWN)
+    state = ChargeState.OPEN if payment.refunding else _STATES[payment.status]
+    return ChargeStanding(order_id, state, payment.round, payment.closed)
+
+
+_STATES: Mapping[Status, ChargeState] = {
+    Status.PENDING: ChargeState.OPEN,
+    Status.COMPLETED: ChargeState.TAKEN,
+    Status.FAILED: ChargeState.FAILED,
+    Status.REFUNDED: ChargeState.REFUNDED,
+}
+
+
+def compared(payment: Payment, order: ChargeQuestion) -> Decision[Payment]:
+    """Tell again how the round has ended, if this order has yet to hear it or to hear what follows from it.
+
+    Money that was taken is told again to an order that isn't paid, though the order may know of it: concerts answers.
+    Whose cancellation payments has yet to hear, or to carry out, is told nothing: the money goes back anyway.
+    """
+    match standing(order.order_id, payment).state:
+        case ChargeState.TAKEN if order.cancelled_by_wish:
+            return Decision(payment)
+        case ChargeState.FAILED if payment.round < order.round or (payment.round == order.round and not order.is_open):
+            return Decision(payment)
+        case ChargeState.REFUNDED if order.is_refunded:
+            return Decision(payment)
+        case _:
+            return told_again(payment)
+
+
+def told_again(payment: Payment) -> Decision[Payment]:
+    """How the round has ended, once more, as it was told and with the time that it had. Nothing while it is open."""
+    fact: Event | None = None
+    at: datetime | None = None
+    match payment.status:
+        case Status.COMPLETED if not payment.refunding:
+            fact = _completed(payment)
+            at = payment.attempts[-1].at if payment.attempts else payment.created_at
+        case Status.FAILED if payment.failure is not None or payment.tries or not payment.closed:
+            failure = payment.failure or _failure_of_old(payment)
+            fact, at = _failed_for(payment, failure), failure.at
+        case Status.REFUNDED:
+            fact, at = _back(payment), payment.refunded_at
+    return Decision(payment) if fact is None else Decision(payment, (fact,), at=at, again=True)
+
+
+def _failure_of_old(payment: Payment) -> Failure:
+    """Of a record that doesn't have it: no way to pay is left by now."""
+    last = payment.attempts[-1] if payment.attempts else None
+    reason = FailureReason.EXPIRED
+    if last is not None:
+        reason = FailureReason.DECLINED if last.outcome is Outcome.DECLINED else FailureReason.GAVE_UP
+    return Failure(at=last.at if last else payment.created_at, reason=reason, returned=False, retry_until=None)
+
+
+def _first_retell(payment: Payment, now: datetime, limits: Limits) -> datetime | None:
+    return now + timedelta(seconds=limits.retell_seconds) if payment.retells else None
+
+
+def is_to_be_retold(payment: Payment) -> bool:
+    """Is nothing left to do but to tell again how the round has ended?"""
+    return payment.status is not Status.PENDING and not payment.refunding
+
+
+def retold(payment: Payment, *, now: datetime, limits: Limits) -> Decision[Payment]:
+    """Tell the end of a round that the organizer began once more, and say when the next time is, if there is one."""
+    if not is_to_be_retold(payment) or payment.due_at is None:
+        return Decision(payment)
+    left = max(0, payment.retells - 1)
+    wait = timedelta(seconds=limits.retell_seconds * 3.0 ** (RETELLS - left))
+    after = msgspec.structs.replace(payment, retells=left, due_at=now + wait if left else None)
+    if not payment.retells:
+        return Decision(after)
+    again = told_again(payment)
+    return Decision(after, again.events, at=again.at, again=True)

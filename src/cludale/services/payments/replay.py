@@ -44,7 +44,8 @@ class PaymentsReplay:
         payment: Payment | None = states.get(ref)
         data = event.data
         if isinstance(data, TicketReserved):
-            states.put(ref, _begun(data, event))
+            if payment is None:  # it may be told again
+                states.put(ref, _begun(data, event))
             return
         if payment is None:
             raise NotYet

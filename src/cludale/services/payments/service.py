@@ -6,17 +6,20 @@ Whoever finds a payment due does it again, by the same key of the provider's.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, Protocol
+
+import msgspec
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.kernel.times import rfc3339
 from cludale.ports.bus import Answer, Delivery
+from cludale.ports.charges import ChargeQuestion, ChargeStanding
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGateway
 from cludale.ports.records import Query, Range, Records
@@ -43,6 +46,18 @@ SALE_LOOK_SECONDS = 0.05
 _log = logging.getLogger(__name__)
 
 
+class Wait(Protocol):
+    """Something that is waited for."""
+
+    def cancel(self) -> None:
+        """Wait no more."""
+        ...
+
+
+CallLater = Callable[[float, Callable[[], None]], Wait]
+"""Calls back after so many seconds."""
+
+
 class Payments:
     """The payments service."""
 
@@ -58,20 +73,24 @@ class Payments:
         attempts: int,
         backoff: Backoff,
         hold_seconds: float,
+        retell_seconds: float = 60.0,
+        call_later: CallLater | None = None,
     ) -> None:
+        """`call_later`: how it waits until the next payment is due; the event loop's own, if none is given."""
         self._records = records
         self._clock = clock
         self._ids = ids
         self._gateway = gateway
         self._sales = sales
         self._attempt_seconds = attempt_seconds
-        self._limits = Limits(attempts=attempts, lease_seconds=attempt_seconds + 2)
+        self._limits = Limits(attempts=attempts, lease_seconds=attempt_seconds + 2, retell_seconds=retell_seconds)
         self._backoff = backoff
         self._hold = timedelta(seconds=hold_seconds)
         self._stamp = Stamp("payments", ids)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._working = 0
-        self._next_look: asyncio.TimerHandle | None = None
+        self._call_later = call_later
+        self._next_look: Wait | None = None
         self._dues: list[datetime] = []
         """A heap: when payments are due that were put off here."""
         self._each = EachAlone(
@@ -163,6 +182,21 @@ class Payments:
         except SalesUnreachable:
             return False
 
+    async def compare(self, questions: Sequence[ChargeQuestion]) -> Mapping[str, ChargeStanding]:
+        """How the money of these orders stands, by order; what an order seems not to have heard is published again."""
+        found = await PAYMENTS.load(self._records, [domain.payment_id(each.order_id) for each in questions])
+        standings: dict[str, ChargeStanding] = {}
+        steps: list[tuple[Versioned[Payment], Step[Payment]]] = []
+        for asked in questions:
+            known = found.get(domain.payment_id(asked.order_id))
+            here = domain.standing(asked.order_id, known.state if known else None)
+            if known is not None and domain.compared(known.state, asked).events:
+                here = msgspec.structs.replace(here, told_again=True)
+                steps.append((known, _compared_with(asked)))
+            standings[asked.order_id] = here
+        await self._apply(steps)
+        return standings
+
     async def find(self, query: Query) -> tuple[list[Payment], str | None]:
         """A page of payments and the cursor of the next one."""
         found, page = await PAYMENTS.find(self._records, query)
@@ -205,7 +239,8 @@ class Payments:
             self._next_look = None
         if self._dues:
             wait = max(LOOK_SECONDS, (self._dues[0] - self._clock.now()).total_seconds())
-            self._next_look = asyncio.get_running_loop().call_later(wait, self._look)
+            call_later = self._call_later or asyncio.get_running_loop().call_later
+            self._next_look = call_later(wait, self._look)
 
     def _look(self) -> None:
         self._next_look = None
@@ -276,17 +311,25 @@ class Payments:
         )
 
     async def _act(self, payment: Payment) -> Step[Payment]:
-        """Do the one thing that this payment has to do outside; returns what came of it. In a task of its own."""
+        """Do the one thing that this payment has left to do; returns what came of it. In a task of its own."""
         TRACEPARENT.set(payment.cause.traceparent)
+        if domain.is_to_be_retold(payment):
+            return lambda p: domain.retold(p, now=self._clock.now(), limits=self._limits)
+        return await self._act_outside(payment)
+
+    async def _act_outside(self, payment: Payment) -> Step[Payment]:
         asks = not payment.is_free
         try:
             if payment.refunding:
                 if asks:
                     await self._gateway.refund(payment.key)
-                return _for_its_round(payment, domain.refunded)
+                return _for_its_round(payment, lambda p: domain.refunded(p, now=self._clock.now(), limits=self._limits))
             if payment.closing is not None:
                 returned = await self._gateway.void(payment.key) if asks else False
-                return _for_its_round(payment, lambda p: domain.voided(p, returned=returned, now=self._clock.now()))
+                return _for_its_round(
+                    payment,
+                    lambda p: domain.voided(p, returned=returned, now=self._clock.now(), limits=self._limits),
+                )
             now = self._clock.now()
             if domain.is_too_late(payment, now):
                 return _for_its_round(payment, lambda p: Decision(domain.expire(p, now=now)))
@@ -318,6 +361,10 @@ class Payments:
         until = self._clock.now() + timedelta(seconds=wait)
         _log.warning("%s: no answer to giving back (%s), again in %.1f s", payment.id, why, wait)
         return _for_its_round(payment, lambda p: Decision(domain.put_off(p, until=until)))
+
+
+def _compared_with(order: ChargeQuestion) -> Step[Payment]:
+    return lambda payment: domain.compared(payment, order)
 
 
 def _for_its_round(payment: Payment, step: Step[Payment]) -> Step[Payment]:
