@@ -143,3 +143,11 @@ def test_events_that_cause_each_other_wait_until_their_patience_ends() -> None:
     assert causes_first(circle, lambda _: False).waiting == [0, 1]
     order = causes_first([("a", "b", False), ("b", "a", True)], lambda _: False)
     assert (order.ready, order.orphans, order.waiting) == ([0, 1], frozenset({0}), [])
+
+
+@pytest.mark.parametrize("batch", [("a", "b", "c"), ("c", "b", "a"), ("b", "c", "a")])
+def test_of_a_chain_whose_first_cause_never_came_only_the_first_is_late(batch: Sequence[str]) -> None:
+    causes = {"a": "never came", "b": "a", "c": "b"}
+    order = causes_first([(event, causes[event], False) for event in batch], lambda _: False)
+    assert [batch[at] for at in order.ready] == ["a", "b", "c"]
+    assert order.orphans == {batch.index("a")}

@@ -82,9 +82,13 @@ def causes_first(batch: Sequence[Arrival], is_recorded: Callable[[str], bool]) -
     if not blocked:
         return Order(ready, frozenset(), [])
     left = sorted(position for positions in blocked.values() for position in positions)
-    orphans = [at for at in left if not batch[at][2]]
-    for position in orphans:
-        place(position)
+    among = {batch[at][0] for at in left}
+    orphans: set[int] = set()
+    # Those whose cause is left, too, may follow it in time; then they are not late.
+    for position in sorted((at for at in left if not batch[at][2]), key=lambda at: batch[at][1] in among):
+        if batch[position][0] not in placed:
+            orphans.add(position)
+            place(position)
     waiting = [at for at in left if batch[at][0] not in placed and not is_recorded(batch[at][0])]
     return Order(ready, frozenset(orphans), waiting)
 
