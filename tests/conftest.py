@@ -8,16 +8,10 @@ from tests.fakes import CountingIds, ManualClock
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.wire import Codec
-from cludale.runtime import dead_letters
-from cludale.services.catalogue import CATALOGUE
-from cludale.services.concerts import store as concerts
-from cludale.services.orders import store as orders
-from cludale.services.payments import store as payments
+from cludale.services.catalogue import CATALOGUE, KINDS
 from cludale.simulator.memory import Disk, MemoryStore
 
 pytest_plugins = ["tests.quick", "tests.parts"]
-
-KINDS = (*concerts.KINDS, *orders.KINDS, *payments.KINDS, *dead_letters.KINDS)
 
 
 @pytest.fixture

@@ -19,13 +19,13 @@ import pytest
 from tests import quick
 from tools.system import WANTED, Wanted
 
-from cludale.compose.roster import SERVICES
 from cludale.local.find import KNOWN, MissingProgram, cache_folder, find
 from cludale.local.jetstream import Requests, ensure_streams
 from cludale.local.nats import Nats
 from cludale.local.part import Part
 from cludale.local.postgres import Postgres
 from cludale.local.rabbitmq import RabbitMq
+from cludale.services import NAMES
 
 LEFT_OUT = "left out: "
 """How the reason of a skipped test begins that lacks a part."""
@@ -205,4 +205,4 @@ async def _renew_streams(url: str) -> None:
         names = (await requests.request("$JS.API.STREAM.NAMES", {}))["streams"] or ()
         for name in names:
             await requests.request(f"$JS.API.STREAM.DELETE.{name}")
-    await ensure_streams(url, SERVICES)
+    await ensure_streams(url, NAMES)

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cludale.compose.platform import Platform
-from cludale.compose.roster import SERVICES
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
+from cludale.services import NAMES
 from cludale.services.audit.service import Audit
 from cludale.services.concerts.domain import Concert
 from cludale.services.concerts.events import SectionPlan
@@ -30,7 +30,7 @@ def settings(folder: Path, **changes: object) -> Settings:
 
 
 @asynccontextmanager
-async def running(folder: Path, only: Collection[str] = SERVICES, **changes: object) -> AsyncIterator[Platform]:
+async def running(folder: Path, only: Collection[str] = NAMES, **changes: object) -> AsyncIterator[Platform]:
     platform = Platform(settings(folder, **changes), only)
     try:
         await platform.start()

@@ -11,8 +11,8 @@ from tests.adapters.smtp.test_smtp_mailer import Server, Silent, listening
 from tests.compose.platforms import REQUEST, put_on, running
 
 from cludale.compose.platform import Platform
-from cludale.compose.roster import SERVICES
 from cludale.ports.records import Query
+from cludale.services import NAMES
 from cludale.services.notifications.domain import Notification, Status
 from cludale.services.notifications.store import NOTIFICATIONS
 from cludale.services.orders.domain import Order, Wish
@@ -52,7 +52,7 @@ async def selling(folder: Path, port: int, **changes: object) -> AsyncIterator[P
         "message_backoff_max_seconds": 0.2,
         "max_per_order": 8,
     } | changes
-    async with running(folder, SERVICES, **mail) as platform:
+    async with running(folder, NAMES, **mail) as platform:
         await put_on(platform, seats=1_000)
         yield platform
 

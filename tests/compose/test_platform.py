@@ -11,8 +11,8 @@ from tests.patience import until
 
 from cludale.adapters.sqlite import StoreInUse
 from cludale.compose.platform import Platform
-from cludale.compose.roster import SERVICES
 from cludale.ports.records import Query, StoreUnavailable
+from cludale.services import NAMES
 from cludale.services.concerts.service import Search
 from cludale.services.orders.domain import Status, Wish
 from cludale.settings import SmtpEncryption
@@ -121,7 +121,7 @@ async def test_two_servers_never_share_a_data_folder(tmp_path: Path) -> None:
             Platform(settings(tmp_path))
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", NAMES)
 async def test_each_service_can_be_started_alone(tmp_path: Path, service: str) -> None:
     async with running(tmp_path, [service], **ELSEWHERE) as platform:
         assert [each.name for each in platform.services] == [service]
@@ -168,7 +168,7 @@ async def test_the_operator_sees_what_is_under_way(tmp_path: Path) -> None:
         assert gauges["cludale_events_under_way"] == 0
         assert gauges["cludale_events_published_total"] == 8
         assert gauges["cludale_dead_letters_total"] == 0
-        assert {f'cludale_queue_depth{{service="{name}"}}' for name in SERVICES} <= set(gauges)
+        assert {f'cludale_queue_depth{{service="{name}"}}' for name in NAMES} <= set(gauges)
 
 
 async def test_an_unknown_payment_method_is_declined_and_the_seats_stay_held(tmp_path: Path) -> None:

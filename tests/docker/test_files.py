@@ -12,15 +12,15 @@ from tests.parts import need
 from cludale.adapters.dapr.publisher import PUBLISH_SECONDS
 from cludale.adapters.dapr.subscriptions import dead_letter_topic, topics_heard
 from cludale.cli import app as command_line
-from cludale.compose.roster import HEARS, SERVICES
 from cludale.gateway.routes import decoded
 from cludale.local.daprd import ALLOWED_SECRETS
 from cludale.local.jetstream import ACK_WAIT_SECONDS, MAX_ACK_PENDING, STREAM, Consumer, consumers_of
-from cludale.services.catalogue import CATALOGUE
+from cludale.services import NAMES
+from cludale.services.catalogue import CATALOGUE, HEARS
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
-ALL = set(SERVICES)
+ALL = set(NAMES)
 
 
 def documents(file: Path) -> list[dict[str, Any]]:
@@ -44,7 +44,7 @@ COMPOSE = documents(DOCKER / "compose.yaml")[0]
 RESILIENCY = components("common")["cludale"]["spec"]
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", NAMES)
 def test_each_service_hears_each_of_its_topics_through_a_component_that_is_its_own_consumer(service: str) -> None:
     nats = components("nats")
     topics = topics_heard(CATALOGUE, HEARS[service])
@@ -63,7 +63,7 @@ def test_each_service_hears_each_of_its_topics_through_a_component_that_is_its_o
 
 
 def test_all_topics_are_in_the_one_stream() -> None:
-    assert {each.stream for name in SERVICES for each in consumers_of(name) if each.subject in topics()} == {STREAM}
+    assert {each.stream for name in NAMES for each in consumers_of(name) if each.subject in topics()} == {STREAM}
 
 
 def topics() -> set[str]:
@@ -88,7 +88,7 @@ def test_every_component_is_for_our_services_alone_and_holds_no_secret(folder: s
         assert "@" not in text
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", NAMES)
 def test_calls_to_each_service_end(service: str) -> None:
     policies, target = RESILIENCY["policies"], RESILIENCY["targets"]["apps"][service]
     assert target["timeout"] in policies["timeouts"]
@@ -129,7 +129,7 @@ def test_an_app_may_read_its_own_secrets_only() -> None:
     assert tuple(scope["allowedSecrets"]) == ALLOWED_SECRETS
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", NAMES)
 def test_compose_runs_each_service_with_its_sidecar(service: str) -> None:
     ours, sidecar = COMPOSE["services"][service], COMPOSE["services"][f"{service}-sidecar"]
     assert ours["command"] == ["serve", service]
@@ -142,7 +142,7 @@ def test_compose_runs_each_service_with_its_sidecar(service: str) -> None:
     assert ours["environment"]["APP_API_TOKEN"] == sidecar["environment"]["APP_API_TOKEN"]
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", NAMES)
 def test_a_service_of_compose_can_start_anew_under_its_sidecar(service: str) -> None:
     services = COMPOSE["services"]
     both = (services[service], services[f"{service}-sidecar"])
@@ -152,7 +152,7 @@ def test_a_service_of_compose_can_start_anew_under_its_sidecar(service: str) -> 
     assert set(services[service]["depends_on"]) == {"postgres", "streams", f"{service}-pod"}
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", NAMES)
 def test_compose_gives_keys_and_passwords_to_the_sidecars_and_services_ask_for_them(service: str) -> None:
     ours, sidecar = COMPOSE["services"][service], COMPOSE["services"][f"{service}-sidecar"]
     assert ours["environment"]["CLUDALE_SECRETS"] in components("common")
@@ -163,7 +163,7 @@ def test_compose_gives_keys_and_passwords_to_the_sidecars_and_services_ask_for_t
 
 
 def test_compose_leaves_it_to_a_setting_whether_audit_keeps_its_log_in_the_state_store() -> None:
-    told = {name: each.get("environment", {}) for name, each in COMPOSE["services"].items() if name in SERVICES}
+    told = {name: each.get("environment", {}) for name, each in COMPOSE["services"].items() if name in NAMES}
     assert [name for name, each in told.items() if "CLUDALE_AUDIT_STATE" in each] == ["audit"]
     assert told["audit"]["CLUDALE_AUDIT_STATE"] == "${CLUDALE_AUDIT_STATE:-}", "unset: a schema of its own"
     assert components("common")["state"]["scopes"] == ["audit"]
@@ -175,7 +175,7 @@ def test_compose_has_the_gateway_before_all_services_and_nothing_else_outside() 
     assert [name for name, each in services.items() if "ports" in each] == ["gateway"]
     routes = decoded((DOCKER / "gateway.json").read_bytes())
     assert {name: each.backends[0].url for name, each in routes.services.items()} == {
-        name: f"http://{name}:8080" for name in SERVICES
+        name: f"http://{name}:8080" for name in NAMES
     }
 
 
@@ -193,7 +193,7 @@ def test_the_commands_of_the_containers_are_ours() -> None:
 
 def test_the_dapr_cli_runs_every_service_on_a_port_of_its_own() -> None:
     (run,) = documents(ROOT / "dapr.yaml")
-    assert [each["appID"] for each in run["apps"]] == list(SERVICES)
+    assert [each["appID"] for each in run["apps"]] == list(NAMES)
     assert all(each["env"]["CLUDALE_PORT"] == str(each["appPort"]) for each in run["apps"])
     ports = [port for each in run["apps"] for port in (each["appPort"], each["daprHTTPPort"])]
     assert len(set(ports)) == len(ports)

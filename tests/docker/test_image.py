@@ -15,8 +15,8 @@ import pytest
 from tests.docker.image import Image, build, started
 from tests.parts import need
 
-from cludale.compose.roster import SERVICES
 from cludale.local.find import cache_folder
+from cludale.services import NAMES
 
 STARTED_SECONDS = 40
 PACKAGES = f"opt/cludale/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
@@ -73,7 +73,7 @@ def is_healthy(image: Image, environment: Mapping[str, str]) -> bool:
     return done.returncode == 0
 
 
-@pytest.mark.parametrize("service", [*SERVICES, "all"])
+@pytest.mark.parametrize("service", [*NAMES, "all"])
 def test_every_service_starts_says_that_it_is_well_and_ends_when_told_to(image: Image, service: str) -> None:
     environment = settings()
     assert not is_healthy(image, environment)

@@ -28,9 +28,8 @@ from cludale.release.local import LocalDriver
 from cludale.release.order import hearers_first, publishers
 from cludale.release.prometheus import picked, samples
 from cludale.release.release import Pace, Release
-from cludale.release.services import HEARS
 from cludale.release.trial import tried
-from cludale.services.catalogue import CATALOGUE
+from cludale.services.catalogue import CATALOGUE, HEARS
 
 PACE = Pace(steps=(5, 50, 100), soak_seconds=6, watch_seconds=6, keep_seconds=1, check_seconds=2, start_seconds=120)
 BOUNDS = Bounds(p99_seconds=3.5, times_blue=1.5, waiting_events=100_000)

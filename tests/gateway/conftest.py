@@ -80,7 +80,7 @@ def to(*backends: Backend, **weights: int) -> ServiceRoutes:
 def site() -> Site:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the framework's, of its next version
-        return asyncio.run(surveyed())
+        return surveyed()
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from tests.served import KEY, environment, serve
 from typer.testing import CliRunner
 
 from cludale.cli import app
-
-SERVICES = ("concerts", "orders", "payments", "notifications", "audit")
+from cludale.services import NAMES
 
 
 def test_the_gateway_stands_before_a_real_server_and_shows_its_routes(tmp_path: Path) -> None:
@@ -20,7 +19,7 @@ def test_the_gateway_stands_before_a_real_server_and_shows_its_routes(tmp_path: 
     with serve(tmp_path / "data") as served:
         served.concert("c1")
         backends = {"backends": [{"url": served.url}]}
-        config.write_text(json.dumps({"services": dict.fromkeys(SERVICES, backends)}))
+        config.write_text(json.dumps({"services": dict.fromkeys(NAMES, backends)}))
         settings = environment(tmp_path, CLUDALE_GATEWAY_ADMIN_PORT="0", CLUDALE_GATEWAY_TOKEN="t")
         process = subprocess.Popen(
             [sys.executable, "-m", "cludale", "gateway", "--config", str(config)],
@@ -48,7 +47,7 @@ def test_the_gateway_stands_before_a_real_server_and_shows_its_routes(tmp_path: 
                 timeout=30,
             )
             rows = json.loads(shown.stdout)
-            assert {row["service"] for row in rows} == set(SERVICES)
+            assert {row["service"] for row in rows} == set(NAMES)
             assert {(row["weight"], row["state"]) for row in rows} == {(100, "ready")}
         finally:
             process.send_signal(signal.SIGTERM)

@@ -17,22 +17,11 @@ from cludale.adapters.cosmos import layout
 from cludale.adapters.dapr.publisher import Publisher
 from cludale.adapters.dapr.sidecar import Sidecar
 from cludale.adapters.dapr.subscriptions import dead_letter_topic
-from cludale.compose.roster import SERVICES
-from cludale.services.audit import manifest as audit
-from cludale.services.catalogue import CATALOGUE
-from cludale.services.concerts import manifest as concerts
-from cludale.services.notifications import manifest as notifications
-from cludale.services.orders import manifest as orders
-from cludale.services.payments import manifest as payments
+from cludale.compose.stores import CONTAINERS
+from cludale.services import NAMES
+from cludale.services.catalogue import CATALOGUE, HEARS
 from cludale.settings import Settings
 
-HEARS = {
-    "concerts": concerts.HEARS,
-    "orders": orders.HEARS,
-    "payments": payments.HEARS,
-    "notifications": notifications.HEARS,
-    "audit": audit.HEARS,
-}
 SENDER, RECEIVER = "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39", "4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0"
 NOT_OURS = {
     "AZURE_CLIENT_ID", "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
@@ -46,7 +35,7 @@ GLOBAL_NAMES = {
     "Microsoft.ServiceBus/namespaces": r"[a-z](?!.*--)[a-z0-9-]{4,48}[a-z0-9](?<!-sb)(?<!-mgmt)",
     "Microsoft.DocumentDB/databaseAccounts": r"[a-z0-9][a-z0-9-]{1,42}[a-z0-9]",
 }
-NAMES = {
+SCOPED_NAMES = {
     "Microsoft.App/containerApps": r"[a-z](?!.*--)[a-z0-9-]{0,30}[a-z0-9]",
     "Microsoft.App/managedEnvironments": r"[a-z](?!.*--)[a-z0-9-]{0,30}[a-z0-9]",
     "Microsoft.App/managedEnvironments/httpRouteConfigs": r"[a-z][a-z0-9]{2,62}",
@@ -84,7 +73,7 @@ def test_there_is_a_topic_for_each_service_that_publishes_and_one_for_each_servi
     environment: str,
 ) -> None:
     topics = {each.name for each in running(environment).of("Microsoft.ServiceBus/namespaces/topics")}
-    assert topics == {topic.name for topic in CATALOGUE.topics} | {dead_letter_topic(name) for name in SERVICES}
+    assert topics == {topic.name for topic in CATALOGUE.topics} | {dead_letter_topic(name) for name in NAMES}
 
 
 def test_each_service_is_given_what_it_hears_and_no_more(environment: str) -> None:
@@ -118,7 +107,7 @@ def test_the_rule_takes_the_place_of_the_one_that_lets_everything_through(enviro
 def test_what_a_subscription_gives_up_is_kept(environment: str) -> None:
     subscriptions = running(environment).of("Microsoft.ServiceBus/namespaces/topics/subscriptions")
     events = [each for each in subscriptions if "-dead-letters/" not in each.id]
-    assert len(events) == len(subscriptions) - len(SERVICES)
+    assert len(events) == len(subscriptions) - len(NAMES)
     for each in events:
         assert each.body["properties"]["deadLetteringOnMessageExpiration"] is True
         assert each.body["properties"]["deadLetteringOnFilterEvaluationExceptions"] is True
@@ -128,7 +117,7 @@ def test_what_a_subscription_gives_up_is_kept(environment: str) -> None:
 
 def test_each_sidecar_sends_to_its_own_topics_and_receives_from_its_own_subscriptions(environment: str) -> None:
     made = running(environment)
-    for service in SERVICES:
+    for service in NAMES:
         principal = f"«app {service}.identity.principalId»"
         mine = [
             each
@@ -153,9 +142,7 @@ def _end(scope: str | None) -> str:
 
 def test_each_service_reaches_its_own_containers_only(environment: str) -> None:
     made = running(environment)
-    owners = {container.name: container.name for container in layout.SERVICE_CONTAINERS} | {
-        layout.PROVIDER_CONTAINER.name: "payments"
-    }
+    owners = {container.name: container.name for container in CONTAINERS} | {layout.PROVIDER_CONTAINER.name: "payments"}
     found = {
         _end(each.body["properties"]["scope"]): re.sub(
             r"«identities cludale-\w+-(\w+)\.properties\.principalId»", r"\1", each.body["properties"]["principalId"]
@@ -169,7 +156,7 @@ def test_the_containers_are_laid_out_as_the_store_wants_them(environment: str) -
     made = running(environment)
     containers = made.of("Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers")
     assert [each.body["properties"]["resource"] for each in containers] == [
-        container.resource() for container in layout.CONTAINERS
+        container.resource() for container in (*CONTAINERS, layout.PROVIDER_CONTAINER)
     ]
     (account,) = made.of("Microsoft.DocumentDB/databaseAccounts")
     assert account.body["properties"]["consistencyPolicy"]["defaultConsistencyLevel"] == layout.CONSISTENCY
@@ -185,7 +172,7 @@ def test_each_container_s_throughput_is_named(environment: str) -> None:
 
 def test_each_service_is_an_app_of_its_name_with_a_sidecar_of_its_name(environment: str) -> None:
     apps = running(environment).of("Microsoft.App/containerApps")
-    assert [app.name for app in apps] == list(SERVICES)
+    assert [app.name for app in apps] == list(NAMES)
     for app in apps:
         configuration = app.body["properties"]["configuration"]
         (container,) = app.body["properties"]["template"]["containers"]
@@ -287,7 +274,7 @@ def test_one_address_leads_to_every_route_and_to_nothing_else(environment: str) 
         for rule in address.body["properties"]["rules"]
         for route in rule["routes"]
     }
-    assert all(targets[f"/{service}"] == [{"containerApp": service}] for service in SERVICES)
+    assert all(targets[f"/{service}"] == [{"containerApp": service}] for service in NAMES)
     assert not {"/dapr", "/metrics", "/livez", "/readyz"} & set(targets)
 
 
@@ -324,7 +311,7 @@ def test_the_first_deployment_makes_no_apps_and_needs_no_image(environment: str)
 def test_components_are_for_named_apps_and_hold_no_key(environment: str) -> None:
     for component in running(environment).of("Microsoft.App/managedEnvironments/daprComponents"):
         properties = component.body["properties"]
-        assert set(properties["scopes"]) == set(SERVICES)
+        assert set(properties["scopes"]) == set(NAMES)
         names = {each["name"] for each in properties["metadata"]}
         assert "connectionString" not in names
         assert not any("secretRef" in each for each in properties["metadata"])
@@ -383,7 +370,7 @@ def test_filters_look_at_what_events_are_published_with() -> None:
 
 def test_names_are_such_as_azure_takes(environment: str) -> None:
     made = running(environment)
-    for type_, pattern in {**GLOBAL_NAMES, **NAMES}.items():
+    for type_, pattern in {**GLOBAL_NAMES, **SCOPED_NAMES}.items():
         found = made.of(type_)
         assert found, type_
         for each in found:
@@ -444,4 +431,4 @@ def test_someone_is_told_of_each_thing_that_goes_wrong(environment: str) -> None
         assert group.id in str(alert.body["properties"]["actions"]), alert.name
     endings = {alert.name.removeprefix(f"cludale-{environment}-") for alert in alerts}
     of_all = {"away", "slow", "dead-letters", "buried", "behind", "throttled"}
-    assert endings == of_all | {f"{name}-{what}" for name in SERVICES for what in ("errors", "restarts", "gone")}
+    assert endings == of_all | {f"{name}-{what}" for name in NAMES for what in ("errors", "restarts", "gone")}

@@ -10,11 +10,11 @@ import httpx
 import pytest
 from tests.parts import complete, need
 
-from cludale.compose.roster import SERVICES
 from cludale.local.daprd import Broker, Daprd, resources_for, running_daprd
 from cludale.local.jetstream import STREAM, Requests
 from cludale.local.nats import Nats
 from cludale.local.postgres import Postgres
+from cludale.services import NAMES
 
 Start = Callable[[str], AbstractAsyncContextManager[Daprd]]
 EVENT = {"specversion": "1.0", "id": "e-1", "type": "OrderPlaced", "source": "orders", "data": {}}
@@ -38,7 +38,7 @@ def client(sidecar: Daprd) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=sidecar.url, headers={"dapr-api-token": "a-token"}, timeout=10)
 
 
-@pytest.mark.parametrize("app", SERVICES)
+@pytest.mark.parametrize("app", NAMES)
 async def test_each_service_gets_the_components_of_its_scope(start: Start, app: str) -> None:
     async with start(app) as sidecar, client(sidecar) as http:
         answer = await http.get("/v1.0/metadata")

@@ -8,7 +8,6 @@ import yaml  # type: ignore[import-untyped] # it has no types of its own
 from tests.parts import need
 
 from cludale.adapters.postgres.store import LOOKUP_LINES, QUERY_LINES
-from cludale.compose.roster import SERVICES
 from cludale.local.daprd import COMPONENTS, Broker
 from cludale.local.deployment import (
     CONNECTIONS_BESIDES,
@@ -20,6 +19,7 @@ from cludale.local.deployment import (
     replicas_from,
 )
 from cludale.local.free_ports import free_ports
+from cludale.services import NAMES
 from cludale.settings import Settings
 
 
@@ -94,7 +94,7 @@ def test_the_database_takes_as_many_connections_as_all_replicas_may_want(tmp_pat
     store = 1 + LOOKUP_LINES + QUERY_LINES
     postgres = laid_out(tmp_path, replicas=f"all={MAX_REPLICAS}").postgres
     # payments' ledger is one more, the sidecar of audit holds four
-    assert postgres.max_connections >= MAX_REPLICAS * (len(SERVICES) * store + 1 + 4) + CONNECTIONS_BESIDES
+    assert postgres.max_connections >= MAX_REPLICAS * (len(NAMES) * store + 1 + 4) + CONNECTIONS_BESIDES
 
 
 def test_a_services_own_number_counts_more_than_that_of_all() -> None:

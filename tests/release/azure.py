@@ -16,17 +16,20 @@ from typing import Any
 
 from tests.infra.templates import deployed
 
+from cludale.adapters.dapr.subscriptions import dead_letter_topic
+from cludale.compose.services import described
 from cludale.release.azure import Az, AzureDriver
 from cludale.release.azure_commands import Names
 from cludale.release.judgement import Bounds
 from cludale.release.order import hearers_first, publishers
 from cludale.release.release import Pace, Release
-from cludale.release.services import DEAD_LETTER_TOPICS, HEARS, PATHS
-from cludale.services.catalogue import CATALOGUE
+from cludale.services.catalogue import CATALOGUE, HEARS
 
 DOUBLE = Path(__file__).with_name("az")
 NAMES = Names("cludale-test", "cludale-env", "cludale-bus", "00000000-0000-0000-0000-000000000000")
 ORDER = hearers_first(HEARS, publishers(CATALOGUE))
+PATHS = {service.name: service.prefixes for service in described()}
+DEAD_LETTER_TOPICS = [dead_letter_topic(name) for name in HEARS]
 OLD = "registry.azurecr.io/cludale@sha256:" + "0" * 64
 NEW = "registry.azurecr.io/cludale@sha256:" + "1" * 64
 BUILT_ANEW = "registry.azurecr.io/cludale@sha256:" + "2" * 64

@@ -1,6 +1,5 @@
 """What the services' manifests say."""
 
-import asyncio
 import warnings
 
 import pytest
@@ -12,4 +11,4 @@ from cludale.gateway.site import Site, surveyed
 def site() -> Site:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the framework's, of its next version
-        return asyncio.run(surveyed())
+        return surveyed()

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 from tests.parts import need
-from tests.release.azure import NAMES, NEW, Azure, azure
+from tests.release.azure import NAMES, NEW, PATHS, Azure, azure
 from tests.release.pipeline import az_lines, scripts
 
 from cludale.release.azure_commands import Commands, dead_letters, route_rules, slowest_requests
-from cludale.release.services import PATHS
 
 ROOT = Path(__file__).parents[2]
 

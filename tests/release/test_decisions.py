@@ -8,9 +8,9 @@ from cludale.release.actions import Consume, Deactivate, Swap, Weigh
 from cludale.release.judgement import Backlog, Bounds, Figures, as_it_was, judged, of_events, of_requests, with_enough
 from cludale.release.order import hearers_first, publishers
 from cludale.release.prometheus import quantile, samples, total
-from cludale.release.services import HEARS, PATHS
 from cludale.release.standing import NotNow, Revision, ServiceStanding, Share, Standing, live_parameters
-from cludale.services.catalogue import CATALOGUE
+from cludale.services import NAMES
+from cludale.services.catalogue import CATALOGUE, HEARS
 
 BOUNDS = Bounds()
 
@@ -40,8 +40,8 @@ def test_whoever_hears_the_changed_event_goes_before_who_publishes_it(changed: s
 
 def test_publishers_and_paths_are_those_of_the_manifests(site: Site) -> None:
     assert set(publishers(CATALOGUE)) <= set(HEARS)
-    assert {name: {f"/{segment.decode()}"} for segment, name in site.owners.items()} == {
-        name: set(paths) for name, paths in PATHS.items()
+    assert {name: f"/{segment.decode()}" for segment, name in site.owners.items()} == {
+        name: f"/{name}" for name in NAMES
     }
 
 

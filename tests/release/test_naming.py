@@ -7,8 +7,8 @@ from tests.infra.templates import INFRA
 from tests.release.azure import BUILT_ANEW, NEW
 
 from cludale.release.naming import ON, suffix_of
-from cludale.release.services import HEARS
 from cludale.release.standing import NotNow
+from cludale.services import NAMES
 
 COMMIT = "0123456789ABCDEF0123456789abcdef01234567"
 
@@ -19,7 +19,7 @@ def test_the_name_follows_from_commit_and_image() -> None:
     assert suffix_of("f" * 40, NEW) != suffix_of(COMMIT, NEW)
 
 
-@pytest.mark.parametrize("service", sorted(HEARS))
+@pytest.mark.parametrize("service", NAMES)
 def test_azure_and_the_templates_take_every_revisions_name(service: str) -> None:
     """The pattern is azure-cli's, the length Azure's own."""
     for suffix in (suffix_of(COMMIT, NEW), suffix_of(COMMIT, NEW) + ON):

@@ -18,8 +18,8 @@ from cludale.checker import DataFolder, check
 from cludale.compose.platform import Platform
 from cludale.kernel.ids import same_as
 from cludale.ports.bus import Answer, Delivery, Handler
-from cludale.runtime.service import Service
 from cludale.services.audit.service import Audit
+from cludale.services.manifest import Service
 from cludale.services.orders.domain import Order, PaymentStatus, Status
 from cludale.services.orders.events import CancelReason
 from cludale.services.payments.domain import Payment
@@ -34,8 +34,10 @@ Lost = list[tuple[str, Delivery]]
 
 
 def losing(service: Service, losses: Losses, lost: Lost) -> Service:
-    handle = service.handle
-    return service if handle is None else service._replace(handle=_losing(handle, service.name, losses, lost))
+    running = service.running
+    if running.handle is None:
+        return service
+    return service._replace(running=running._replace(handle=_losing(running.handle, service.name, losses, lost)))
 
 
 def _losing(handle: Handler, name: str, losses: Losses, lost: Lost) -> Handler:

@@ -33,7 +33,7 @@ from cludale.services.audit import store as audit_store
 from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts import service as concerts_service
 from cludale.services.concerts.domain import Cancel, Reservation, Seating, Section, Sell
-from cludale.services.concerts.events import ReleaseReason
+from cludale.services.concerts.events import ReleaseReason, SaleRefused
 from cludale.services.notifications import domain as notifications_domain
 from cludale.services.notifications import service as notifications_service
 from cludale.services.orders import api as orders_api
@@ -47,7 +47,6 @@ from cludale.services.payments import domain as payments_domain
 from cludale.services.payments import service as payments_service
 from cludale.services.payments.domain import Payment
 from cludale.services.payments.events import FailureReason, PaymentCompleted
-from cludale.simulator import processes, storms, world
 from cludale.simulator.provider import Gateway, Movement, Provider
 from cludale.simulator.storage import FaultyStore
 
@@ -398,10 +397,6 @@ def _(stack: ExitStack) -> None:
         self._each._decisions = {**self._each._decisions, PaymentCompleted: orders_service._on_sold}
 
     swap(stack, orders_service.Orders, "__init__", wrong)
-    hears = dict(processes.HEARS)
-    hears["orders"] |= {"PaymentCompleted"}
-    for module in (processes, storms, world):
-        swap(stack, module, "HEARS", hears)
 
 
 @bug("orders: seats that are sold revive an order that its buyer cancelled")
@@ -728,7 +723,7 @@ def _(stack: ExitStack) -> None:
         right(self, payment, event, now)
         return Decision(payment)
 
-    swap(stack, payments_service.Payments, "_on_sale_refused", wrong)
+    swap(stack, payments_service.Payments, "HANDLERS", {**payments_service.Payments.HANDLERS, SaleRefused: wrong})
 
 
 @bug("payments: a refund without an answer is taken for done")

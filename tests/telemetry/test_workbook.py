@@ -17,6 +17,7 @@ from tests.telemetry.test_one_order import buy, wait_for
 
 from cludale.adapters.cosmos import layout
 from cludale.adapters.cosmos.store import CosmosStore
+from cludale.compose.stores import CONTAINERS
 from cludale.kernel.wire import Codec
 from cludale.release.azure_commands import dead_letters, slowest_requests
 from cludale.services.catalogue import CATALOGUE
@@ -70,7 +71,7 @@ def shown(watched: Served, receiver: Receiver) -> dict[str, set[str]]:
 async def _shown_of_cosmos() -> list[str]:
     """What a store in Cosmos DB shows; the server here is over SQLite."""
     async with running_double() as double:
-        container = layout.SERVICE_CONTAINERS[0]
+        container = CONTAINERS[0]
         store = CosmosStore(double.endpoint, KEY, Codec(CATALOGUE), container, database=layout.DATABASE)
         await store.start()
         try:

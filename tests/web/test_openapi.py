@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from tests.served import Served
 
+from cludale.services import NAMES
+
 ROUTES = [
     ("post", "/concerts", "organizer"),
     ("get", "/concerts", None),
@@ -25,7 +27,7 @@ ROUTES = [
     ("post", "/audit/replay", "organizer"),
     *(
         (method, f"/{service}/-/dead-letters{rest}", "organizer")
-        for service in ("concerts", "orders", "payments", "notifications", "audit")
+        for service in NAMES
         for method, rest in (("get", ""), ("get", "/{letter_id}"), ("post", "/retry"))
     ),
 ]

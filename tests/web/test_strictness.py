@@ -12,7 +12,7 @@ from litestar.exceptions import LitestarDeprecationWarning
 from tests.compose.platforms import running
 from tests.served import KEY, Served
 
-from cludale.compose.roster import SERVICES
+from cludale.services import NAMES
 from cludale.web.app import WebApp
 
 STRANGE = "nobodyReadsThis"
@@ -49,7 +49,7 @@ def routes_of(app: WebApp) -> list[tuple[str, str]]:
 
 async def test_a_field_that_nobody_reads_is_refused_and_named_on_every_route(app: WebApp) -> None:
     routes = routes_of(app)
-    assert {path.split("/")[1] for _, path in routes} >= {*SERVICES, "livez", "readyz"}
+    assert {path.split("/")[1] for _, path in routes} >= {*NAMES, "livez", "readyz"}
     assert len(routes) > 60
     async with client_of(app) as http:
         for method, path in routes:
@@ -63,7 +63,7 @@ async def test_a_parameter_that_nobody_reads_or_that_comes_twice_is_refused_on_e
 ) -> None:
     async with client_of(app) as http:
         for method, path in routes_of(app):
-            if path.split("/")[1] not in SERVICES:
+            if path.split("/")[1] not in NAMES:
                 continue
             answer = await http.request(method, f"{path}?{STRANGE}=1", headers=ORGANIZER)
             assert answer.status_code == 422, (method, path, answer.text)

@@ -10,11 +10,7 @@ from typing import Any, NamedTuple
 
 from tools.infra.bicep.evaluate import Deployment, with_parameters
 
-from cludale.services.audit.manifest import HEARS as AUDIT
-from cludale.services.concerts.manifest import HEARS as CONCERTS
-from cludale.services.notifications.manifest import HEARS as NOTIFICATIONS
-from cludale.services.orders.manifest import HEARS as ORDERS
-from cludale.services.payments.manifest import HEARS as PAYMENTS
+from cludale.services.catalogue import HEARS
 
 PRICES = Path("tools/azure_costs/prices.json")
 HOURS = 730
@@ -51,8 +47,7 @@ class Line(NamedTuple):
 
 def messages_of_an_order() -> int:
     """Operations at the broker: each event is sent once and taken by everyone who hears it."""
-    hears = (AUDIT, CONCERTS, NOTIFICATIONS, ORDERS, PAYMENTS)
-    return sum(1 + sum(event in heard for heard in hears) for event in OF_AN_ORDER)
+    return sum(1 + sum(event in heard for heard in HEARS.values()) for event in OF_AN_ORDER)
 
 
 def bill(environment: str, assumed: Assumed) -> Sequence[Line]:

@@ -3,10 +3,8 @@
 `make infra` writes it to infra/generated/catalogue.json, which the Bicep files load; a test compares the two.
 """
 
-import asyncio
 import json
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,11 @@ import yaml  # type: ignore[import-untyped] # it has no types of its own
 
 from cludale.adapters.cosmos import layout
 from cludale.adapters.dapr.subscriptions import dead_letter_topic, topics_heard
-from cludale.compose.platform import Platform
-from cludale.compose.roster import SERVICES
-from cludale.runtime.service import Service
-from cludale.services.catalogue import CATALOGUE
+from cludale.compose.services import described
+from cludale.compose.stores import CONTAINERS
+from cludale.services import NAMES
+from cludale.services.catalogue import CATALOGUE, HEARS
+from cludale.services.manifest import Service
 from cludale.settings import Settings
 
 FILE = Path("infra/generated/catalogue.json")
@@ -36,14 +35,14 @@ FRONT = ("/", "/openapi.json")
 
 def catalogue() -> Mapping[str, Any]:
     """Everything, in the order of the services."""
-    services = asyncio.run(_services())
+    services = described()
     topics = [topic.name for topic in CATALOGUE.topics]
     return {
         "note": "Made by `make infra` from the code. Changes made here are lost.",
         "port": PORT,
         "probes": {"live": "/livez", "ready": "/readyz/replica", "deliver": "/dapr/healthz"},
         "delivery": {"attempts": Settings().delivery_attempts, **_resiliency()},
-        "serviceNames": list(SERVICES),
+        "serviceNames": list(NAMES),
         "services": [_described(service, is_first=service is services[0]) for service in services],
         "topics": topics,
         "subscriptions": [
@@ -54,15 +53,15 @@ def catalogue() -> Mapping[str, Any]:
                 "sqlFilter": event_filter(_heard(service, topic), _published(topic)),
             }
             for service in services
-            for topic in topics_heard(CATALOGUE, service.hears)
+            for topic in topics_heard(CATALOGUE, HEARS[service.name])
         ],
         "deadLetterTopics": [dead_letter_topic(service.name) for service in services],
         "cosmos": {
             "database": layout.DATABASE,
             "consistency": layout.CONSISTENCY,
             "containers": [
-                {"serviceIndex": SERVICES.index(_owner(container)), "resource": container.resource()}
-                for container in layout.CONTAINERS
+                {"serviceIndex": NAMES.index(_owner(container)), "resource": container.resource()}
+                for container in (*CONTAINERS, layout.PROVIDER_CONTAINER)
             ],
         },
     }
@@ -111,29 +110,19 @@ def _milliseconds(duration: str) -> int:
     return int(form[1]) * (1000 if form[2] == "s" else 1)
 
 
-async def _services() -> Sequence[Service]:
-    with tempfile.TemporaryDirectory() as folder:
-        platform = Platform(Settings(data_dir=Path(folder)))
-        try:
-            return platform.services
-        finally:
-            await platform.stop()
-
-
 def _described(service: Service, *, is_first: bool) -> Mapping[str, Any]:
     published = [topic.name for topic in CATALOGUE.topics if topic.source == service.name]
     return {
         "name": service.name,
         "sendsTo": [*published, dead_letter_topic(service.name)],
-        "hears": topics_heard(CATALOGUE, service.hears),
+        "hears": topics_heard(CATALOGUE, HEARS[service.name]),
         "deadLetterTopic": dead_letter_topic(service.name),
         "routes": _routes(service, is_first=is_first),
     }
 
 
 def _routes(service: Service, *, is_first: bool) -> Sequence[Mapping[str, Any]]:
-    heads = dict.fromkeys(f"/{path.split('/')[1]}" for route in service.routes for path in sorted(route.paths))
-    prefixes = [*heads, *(PAGES if is_first else ())]
+    prefixes = [*service.prefixes, *(PAGES if is_first else ())]
     return [
         *({"match": {"pathSeparatedPrefix": prefix}} for prefix in prefixes),
         *({"match": {"path": path}} for path in (FRONT if is_first else ())),
@@ -141,7 +130,7 @@ def _routes(service: Service, *, is_first: bool) -> Sequence[Mapping[str, Any]]:
 
 
 def _heard(service: Service, topic: str) -> list[str]:
-    return [name for name in _published(topic) if name in service.hears]
+    return [name for name in _published(topic) if name in HEARS[service.name]]
 
 
 def _published(topic: str) -> list[str]:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 
 from cludale.cli.client import Client, Json, Url, segment
 from cludale.cli.screen import NO, fail, print_json, record, say, table
+from cludale.services import NAMES
 from cludale.settings import Settings
 
 app = typer.Typer(
@@ -101,7 +102,8 @@ def verify(
 @app.command()
 def replay(
     services: Annotated[
-        list[str] | None, typer.Argument(help="concerts, orders, payments, notifications; without any, all of them.")
+        list[str] | None,
+        typer.Argument(help=f"{', '.join(each for each in NAMES if each != 'audit')}; without any, all of them."),
     ] = None,
     *,
     until: Annotated[

@@ -17,16 +17,16 @@ def streams(
     ],
 ) -> None:
     """Make the JetStream streams and all consumers on a NATS server, or bring them to what they should be."""
-    from cludale.compose.roster import SERVICES
     from cludale.local.jetstream import BrokerRefused, ensure_streams, streams_of
+    from cludale.services import NAMES
 
     if not url.startswith("nats://"):
         fail("wanted is nats://user:password@host:4222; RabbitMQ takes what `cludale broker definitions` prints")
     try:
-        asyncio.run(ensure_streams(url, SERVICES))
+        asyncio.run(ensure_streams(url, NAMES))
     except (OSError, TimeoutError, BrokerRefused, ValueError) as error:
         fail(f"the NATS server can't be set up: {error!r}")
-    say(", ".join(stream["name"] for stream in streams_of(SERVICES)))
+    say(", ".join(stream["name"] for stream in streams_of(NAMES)))
 
 
 @app.command()
@@ -34,7 +34,7 @@ def definitions(
     password: Annotated[str, typer.Option(envvar="BROKER_PASSWORD", prompt=True, hide_input=True, help="Of its user.")],
 ) -> None:
     """Print RabbitMQ's definitions (`load_definitions`): the user `cludale`, all exchanges, queues and bindings."""
-    from cludale.compose.roster import SERVICES
     from cludale.local.rabbitmq import definitions_for
+    from cludale.services import NAMES
 
-    print_json(definitions_for(SERVICES, password=password))
+    print_json(definitions_for(NAMES, password=password))

@@ -85,12 +85,12 @@ def retry(
 
 
 def _services(wanted: Sequence[str] | None) -> Sequence[str]:
-    from cludale.compose.roster import SERVICES
+    from cludale.services import NAMES
 
     for name in wanted or ():
-        if name not in SERVICES:
-            fail(f"there is no service {name!r}; these are: {', '.join(SERVICES)}")
-    return wanted or SERVICES
+        if name not in NAMES:
+            fail(f"there is no service {name!r}; these are: {', '.join(NAMES)}")
+    return wanted or NAMES
 
 
 def _waiting(client: Client, services: Sequence[str] | None) -> Iterator[dict[str, Any]]:

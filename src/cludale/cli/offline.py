@@ -12,14 +12,14 @@ import msgspec
 from cludale.adapters.sqlite import StoreInUse
 from cludale.cli.screen import NO, fail
 from cludale.compose.needs import MissingSetting
-from cludale.compose.offline import Reader, audit_over, new_store, replays, store_to_read
+from cludale.compose.offline import Reader, audit_over, new_store, store_to_read
 from cludale.compose.stores import STORE
 from cludale.kernel.refusals import Invalid
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Records, SchemaRefused, StoreUnavailable
 from cludale.runtime.replay import CannotFold, Difference, NotEmpty, Rebuild, Rebuilt, Replay
 from cludale.services.audit.replay import AuditLog, UnreadableEntry
-from cludale.services.catalogue import CATALOGUE
+from cludale.services.catalogue import CATALOGUE, REPLAYS
 
 Tell = Callable[[int, int | None], None]
 """How many of how many are done."""
@@ -69,12 +69,11 @@ def replay(
     progress: Tell,
 ) -> Outcome:
     """Rebuild from the log there, and compare unless it is the state of another time."""
-    all_replays = replays()
-    known = [each.service for each in all_replays]
+    known = [each.service for each in REPLAYS]
     for service in services or ():
         if service not in known:
             fail(f"{service!r} can't be rebuilt; these can: {', '.join(known)}")
-    chosen = [each for each in all_replays if services is None or each.service in services]
+    chosen = [each for each in REPLAYS if services is None or each.service in services]
     if into is not None and into.exists():
         fail(f"{into} is there already; name a new file")
     try:

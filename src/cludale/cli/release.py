@@ -17,6 +17,7 @@ from cludale.cli.client import Json
 from cludale.cli.gateway import AdminUrl, control
 from cludale.cli.screen import NO, fail, say, table
 from cludale.http.http1 import url_of
+from cludale.services import NAMES
 from cludale.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,8 +83,7 @@ def options(
     from cludale.release.judgement import Bounds
     from cludale.release.order import hearers_first, publishers
     from cludale.release.release import Pace
-    from cludale.release.services import HEARS
-    from cludale.services.catalogue import CATALOGUE
+    from cludale.services.catalogue import CATALOGUE, HEARS
 
     strangers = sorted(set(changed or ()) - set(CATALOGUE.types))
     if strangers:
@@ -127,9 +127,10 @@ def _gateway(url: str | None, admin: str | None) -> "Driver":
 
 
 def _azure(names: dict[str, str | None], subscription: str | None, az: str) -> "Driver":
+    from cludale.adapters.dapr.subscriptions import dead_letter_topic
+    from cludale.compose.services import described
     from cludale.release.azure import Az, AzureDriver
     from cludale.release.azure_commands import Names
-    from cludale.release.services import DEAD_LETTER_TOPICS, PATHS
     from cludale.services.catalogue import CATALOGUE
 
     missing = [option for option, value in names.items() if not value]
@@ -139,9 +140,9 @@ def _azure(names: dict[str, str | None], subscription: str | None, az: str) -> "
     return AzureDriver(
         Az(az),
         Names(group, environment, service_bus, insights, subscription),
-        PATHS,
+        {service.name: service.prefixes for service in described()},
         [topic.name for topic in CATALOGUE.topics],
-        DEAD_LETTER_TOPICS,
+        [dead_letter_topic(name) for name in NAMES],
     )
 
 

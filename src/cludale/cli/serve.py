@@ -14,6 +14,7 @@ import typer
 
 from cludale import __version__
 from cludale.cli.screen import fail, say
+from cludale.services import NAMES
 from cludale.settings import LogFormat, LogLevel, Settings
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ _log = logging.getLogger("cludale")
 def serve(
     services: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="concerts, orders, payments, notifications, audit; without any, all of them.", metavar="[SERVICE]…"
-        ),
+        typer.Argument(help=f"{', '.join(NAMES)}; without any, all of them.", metavar="[SERVICE]…"),
     ] = None,
 ) -> None:
     """Start the server, in the foreground, until Ctrl+C or SIGTERM.
@@ -44,16 +43,15 @@ def serve(
     from cludale.adapters.sqlite import StoreInUse
     from cludale.adapters.system.keys import UnusableKey
     from cludale.compose.needs import MissingSetting
-    from cludale.compose.roster import SERVICES
     from cludale.ports.records import SchemaRefused, StoreUnavailable
     from cludale.telemetry.trouble import NoTelemetry
     from cludale.web.server import CannotListen, listen
 
     settings = Settings.from_env(os.environ)
-    chosen = [each for each in services or ["all"] if each != "all"] or list(SERVICES)
+    chosen = [each for each in services or ["all"] if each != "all"] or list(NAMES)
     for each in chosen:
-        if each not in SERVICES:
-            fail(f"there is no service {each!r}; these are: all, {', '.join(SERVICES)}")
+        if each not in NAMES:
+            fail(f"there is no service {each!r}; these are: all, {', '.join(NAMES)}")
     log_to_stderr(settings.log_level, settings.log_format)
     for variable, meant in Settings.unknown(os.environ).items():
         if variable != "CLUDALE_URL":

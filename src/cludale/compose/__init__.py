@@ -1,5 +1,5 @@
 """The only wiring: which services, over which adapters, from Settings. Nothing else knows the whole.
 
-`roster` (who there is) ← `needs` (what they must be told) ← `stores`, `services` ← `platform`, which runs it all;
+`needs` (what they must be told) ← `stores`, `services` ← `platform`, which runs it all;
 `offline` is for tools that look at a store beside the servers.
 """

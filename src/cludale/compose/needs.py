@@ -6,7 +6,8 @@ from collections.abc import Collection
 from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
 from cludale.adapters.smtp import sender_address
 from cludale.adapters.system.keys import kept_key
-from cludale.compose.roster import SERVICES
+from cludale.services import NAMES
+from cludale.services.catalogue import SERVICES
 from cludale.settings import Settings, UnusableSetting
 
 
@@ -35,7 +36,7 @@ def check(settings: Settings, only: Collection[str]) -> None:
                 "this port could deliver events"
             )
         app_id(settings, only)
-        if set(only) != set(SERVICES) and settings.organizer_key is None:
+        if set(only) != set(NAMES) and settings.organizer_key is None:
             raise MissingSetting("services behind sidecars call each other with one key: set CLUDALE_ORGANIZER_KEY")
     if "notifications" in only and settings.smtp_host is not None:
         try:
@@ -43,10 +44,9 @@ def check(settings: Settings, only: Collection[str]) -> None:
         except ValueError as error:
             wanted = "wanted is an e-mail address: tickets@example.com, or Cludale Tickets <tickets@example.com>"
             raise UnusableSetting("CLUDALE_SMTP_FROM", settings.smtp_from, wanted) from error
-    if "notifications" in only and "orders" not in only:
-        orders_url(settings)
-    if {"orders", "payments", "notifications"} & set(only) and "concerts" not in only:
-        concerts_url(settings)
+    for callee in reversed(NAMES):
+        if callee not in only and any(callee in each.needs for each in SERVICES if each.name in only):
+            url_of(settings, callee)
 
 
 def app_id(settings: Settings, only: Collection[str]) -> str:
@@ -75,29 +75,15 @@ def through_sidecar(settings: Settings, service: str) -> dict[str, str]:
     return {"dapr-app-id": service, **token}
 
 
-def sidecar_url(settings: Settings) -> str:
-    """Where the sidecar takes calls to other services."""
-    return f"http://{SIDECAR_HOST}:{settings.dapr_http_port}"
-
-
-def concerts_url(settings: Settings) -> str:
-    """Where orders and payments ask for seats, and notifications what a concert is. Raises MissingSetting."""
+def url_of(settings: Settings, service: str) -> str:
+    """Where those that call a service find it, when it is in another process. Raises MissingSetting."""
     if settings.dapr:
-        return sidecar_url(settings)
-    if settings.concerts_url is None:
-        raise MissingSetting(
-            "orders, payments and notifications without concerts need CLUDALE_CONCERTS_URL: where concerts is"
-        )
-    return settings.concerts_url
-
-
-def orders_url(settings: Settings) -> str:
-    """Where notifications asks for addresses. Raises MissingSetting."""
-    if settings.dapr:
-        return sidecar_url(settings)
-    if settings.orders_url is None:
-        raise MissingSetting("notifications without orders needs CLUDALE_ORDERS_URL: where orders is")
-    return settings.orders_url
+        return f"http://{SIDECAR_HOST}:{settings.dapr_http_port}"
+    url: str | None = getattr(settings, f"{service}_url", None)
+    if url is None:
+        callers = " and ".join(each.name for each in SERVICES if service in each.needs)
+        raise MissingSetting(f"{callers} without {service}: CLUDALE_{service.upper()}_URL must say where {service} is")
+    return url
 
 
 def without_asyncpg(missing: ModuleNotFoundError) -> MissingSetting:

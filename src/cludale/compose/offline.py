@@ -7,17 +7,11 @@ from typing import Protocol
 from cludale.adapters.sqlite import SqliteStore, open_readonly
 from cludale.adapters.system.clock import SystemClock
 from cludale.compose.needs import without_asyncpg
-from cludale.compose.roster import KINDS
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Key, Kind, Page, Query, Records, SchemaRefused, Stored
-from cludale.runtime.replay import Replay
 from cludale.services.audit import store as audit
 from cludale.services.audit.service import Audit
-from cludale.services.catalogue import CATALOGUE
-from cludale.services.concerts.replay import ConcertsReplay
-from cludale.services.notifications.replay import NotificationsReplay
-from cludale.services.orders.replay import OrdersReplay
-from cludale.services.payments.replay import PaymentsReplay
+from cludale.services.catalogue import CATALOGUE, KINDS
 
 
 def new_store(path: Path) -> SqliteStore:
@@ -69,8 +63,3 @@ async def store_to_read(where: Path | str) -> Reader:
 def audit_over(records: Records) -> Audit:
     """The audit service over a store, to ask it."""
     return Audit(records, SystemClock())
-
-
-def replays() -> list[Replay]:
-    """How each service that keeps state is rebuilt from the log."""
-    return [ConcertsReplay(), OrdersReplay(), PaymentsReplay(), NotificationsReplay()]

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from cludale.adapters.dapr.bus import DaprBus
 from cludale.adapters.dapr.inbound import Inbound
@@ -16,7 +16,6 @@ from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.system.keys import kept_key
 from cludale.compose.needs import app_id, check, token_key
-from cludale.compose.roster import SERVICES
 from cludale.compose.services import ServiceBuilder
 from cludale.compose.stores import Store, open_store
 from cludale.compose.watching import telemetry
@@ -31,10 +30,11 @@ from cludale.runtime.dead_letters import DeadLetters
 from cludale.runtime.gate import Gate
 from cludale.runtime.readiness import Dependency, Pulse, Readiness, Trouble
 from cludale.runtime.relay import Relay
-from cludale.runtime.service import Service
 from cludale.runtime.sweeper import Sweeper
-from cludale.services.catalogue import CATALOGUE
-from cludale.services.concerts.service import Search
+from cludale.services import NAMES
+from cludale.services.catalogue import CATALOGUE, HEARS
+from cludale.services.concerts.service import Concerts, Search
+from cludale.services.manifest import Running, Service
 from cludale.services.orders.service import Orders
 from cludale.services.payments.service import Payments
 from cludale.settings import Settings
@@ -59,14 +59,14 @@ class Watched(Protocol):
 class Platform:
     """Some or all of the services, put together over one store, on one event loop."""
 
-    def __init__(self, settings: Settings, only: Collection[str] = SERVICES) -> None:
+    def __init__(self, settings: Settings, only: Collection[str] = NAMES) -> None:
         """Open the store and build the services. Call on the event loop.
 
         Raises MissingSetting, and what opening a store raises.
         """
         check(settings, only)
         self.settings = settings
-        self.whole = set(only) == set(SERVICES)
+        self.whole = set(only) == set(NAMES)
         data: Path = settings.data_dir
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.clock = SystemClock()
@@ -98,8 +98,8 @@ class Platform:
             on_progress=self.gate.let_in,
         )
         self._builder = ServiceBuilder(
-            settings,
-            only,
+            settings=settings,
+            only=only,
             store=self.store,
             bus=self.bus,
             gate=self.gate,
@@ -110,8 +110,7 @@ class Platform:
             telemetry=self.telemetry,
         )
         self.services: Sequence[Service] = self._builder.build()
-        self.concerts = self._builder.concerts
-        sweeps = {service.name: service.sweep for service in self.services if service.sweep is not None}
+        sweeps = {name: each.sweep for name, each in self._running.items() if each.sweep is not None}
         self.sweeper = Sweeper(sweeps, every_seconds=settings.sweep_seconds, clock=self.clock)
         self.ready = False
         """Has this process begun its work, and not ended it? Whether it can do it is for `troubles` to say."""
@@ -131,7 +130,7 @@ class Platform:
                 token,
                 Consumption(wanted=settings.consume, is_ready=lambda: self.ready),
                 self.access,
-                heard=frozenset().union(*(service.hears for service in self.services)),
+                heard=frozenset().union(*(HEARS[name] for name in self._running)),
                 app_id=app_id(settings, only),
                 pubsub=settings.pubsub,
             )
@@ -158,14 +157,23 @@ class Platform:
         return DaprBus(self.sidecar, Publisher(self.sidecar, settings.pubsub), self._inbound, CATALOGUE)
 
     @property
+    def _running(self) -> Mapping[str, Running]:
+        return {service.name: service.running for service in self.services}
+
+    @property
+    def concerts(self) -> Concerts:
+        """Concerts, if it is here. Raises KeyError."""
+        return cast("Concerts", self._builder.built["concerts"])
+
+    @property
     def orders(self) -> Orders:
-        """Orders, if it is here. Raises AttributeError."""
-        return self._builder.orders
+        """Orders, if it is here. Raises KeyError."""
+        return cast("Orders", self._builder.built["orders"])
 
     @property
     def payments(self) -> Payments:
-        """Payments, if it is here. Raises AttributeError."""
-        return self._builder.payments
+        """Payments, if it is here. Raises KeyError."""
+        return cast("Payments", self._builder.built["payments"])
 
     async def start(self) -> None:
         """Open what lies elsewhere; then deliver and sweep, once there is a bus. Raises what opening a store raises.
@@ -176,9 +184,13 @@ class Platform:
         self._readiness.watch(
             Dependency("store", "The store takes no writes", STORE_STOPS, self.store.pulse, self.store.probe)
         )
-        if self.settings.demo and "concerts" in {service.name for service in self.services}:
+        if self.settings.demo and "concerts" in self._running:
             await self._put_on_demo()
-        hearing = [Subscription(s.name, s.hears, s.handle) for s in self.services if s.handle is not None]
+        hearing = [
+            Subscription(name, HEARS[name], each.handle)
+            for name, each in self._running.items()
+            if each.handle is not None
+        ]
         if self.sidecar is not None:
             self.bus.start(hearing)
             self._joining = asyncio.get_running_loop().create_task(self._join(self.sidecar))
@@ -189,7 +201,7 @@ class Platform:
         else:
             _log.warning(
                 "only %s here: events stay in the outbox, for there is no bus between processes",
-                ", ".join(service.name for service in self.services),
+                ", ".join(self._running),
             )
         self.sweeper.start()
         self.ready = True
@@ -210,7 +222,7 @@ class Platform:
             self._readiness.watch(
                 Dependency("broker", "The broker takes no events", BROKER_STOPS, publisher.pulse, probe)
             )
-        _log.info("the Dapr sidecar is there: %s", ", ".join(service.name for service in self.services))
+        _log.info("the Dapr sidecar is there: %s", ", ".join(self._running))
 
     @property
     def troubles(self) -> Sequence[Trouble]:
@@ -225,8 +237,9 @@ class Platform:
 
     def stopping(self) -> None:
         """Keep nobody waiting who has a connection: what is in flight is answered before `stop`."""
-        for let_go in self._builder.waited_for:
-            let_go()
+        self.gate.close()
+        for each in self._running.values():
+            each.end_waiting()
 
     async def stop(self) -> None:
         """Finish nothing new, keep everything: what is under way goes on at the next start."""
@@ -238,8 +251,9 @@ class Platform:
         await self.sweeper.stop()
         await self.relay.stop()
         await self.bus.stop()
-        for service in self.services:
-            await service.stop()
+        for each in self._running.values():
+            if each.stop is not None:
+                await each.stop()
         for part in self._builder.closing:
             await part.close()
         if self.sidecar is not None:
@@ -256,12 +270,10 @@ class Platform:
             "cludale_events_under_way": self.relay.lag,
             "cludale_events_published_total": self.relay.published,
             "cludale_dead_letters_total": self.dead_letters.buried,
-            "cludale_holds_waiting": self.concerts.turns.waiting,
             "cludale_gate_inside": self.gate.inside,
             "cludale_gate_waiting": self.gate.waiting,
             "cludale_gate_turned_away_total": self.gate.turned_away,
-            **(self._builder.comparison.gauges() if self._builder.comparison is not None else {}),
-            **(self._builder.notifications.gauges() if self._builder.notifications is not None else {}),
+            **{name: value for each in self._running.values() for name, value in each.gauges().items()},
             **{f'cludale_queue_depth{{service="{name}"}}': depth for name, depth in self.bus.depths.items()},
             **(
                 {

@@ -3,7 +3,7 @@
 import logging
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,13 +14,13 @@ from cludale.adapters.simulated_payments import Ledger
 from cludale.adapters.simulated_payments.records_ledger import RecordsLedger
 from cludale.adapters.sqlite import SqliteStore, StoreFailed
 from cludale.compose.needs import MissingSetting, without_asyncpg
-from cludale.compose.roster import KINDS, RANGED, STATE_KINDS
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Outbox
-from cludale.ports.records import Records
+from cludale.ports.records import Kind, Records
 from cludale.runtime import dead_letters
 from cludale.runtime.readiness import Pulse
-from cludale.services.catalogue import CATALOGUE
+from cludale.services.audit import store as audit
+from cludale.services.catalogue import CATALOGUE, KINDS, SERVICES
 from cludale.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +28,20 @@ if TYPE_CHECKING:
 
 STORE = "cludale.db"
 LEDGER = "simulated-provider.db"
+
+STATE_KINDS = (*audit.KINDS, *dead_letters.KINDS)
+"""Those of audit by itself, in a Dapr state store."""
+
+
+def sorted_by(kinds: Iterable[Kind]) -> tuple[str, ...]:
+    """The fields by which these are sorted."""
+    return tuple(sorted({field for kind in kinds for field in kind.sorted_by}))
+
+
+CONTAINERS = tuple(cosmos_layout.Container(each.name, sorted_by(each.kinds)) for each in SERVICES)
+"""In Cosmos DB, one for each service; its identity needs rights to this one alone."""
+SHARED_CONTAINER = cosmos_layout.Container("cludale", sorted_by(kind for each in SERVICES for kind in each.kinds))
+"""For a process that runs several services: local trials and tests, not needed where each service is on its own."""
 
 _log = logging.getLogger(__name__)
 
@@ -58,13 +72,13 @@ def open_store(settings: Settings, only: Collection[str]) -> Store:
             settings.audit_state,
             STATE_KINDS,
             Codec(CATALOGUE),
-            ranged=RANGED,
+            ranged=sorted_by(STATE_KINDS),
         )
     if settings.database_url is not None:
         return _postgres_store(settings.database_url, only)
     if settings.cosmos_endpoint is not None:
-        found = [each for each in cosmos_layout.SERVICE_CONTAINERS if {each.name} == set(only)]
-        return _cosmos_store(settings, found[0] if found else cosmos_layout.SHARED_CONTAINER)
+        found = [each for each in CONTAINERS if {each.name} == set(only)]
+        return _cosmos_store(settings, found[0] if found else SHARED_CONTAINER)
     return SqliteStore(settings.data_dir / STORE, KINDS, Codec(CATALOGUE), on_fatal=_end_process)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from cludale import __version__
-from cludale.compose.roster import SERVICES
+from cludale.services import NAMES
 from cludale.settings import OTLP_PROTOCOL, Settings
 from cludale.telemetry.trouble import not_installed
 
@@ -37,7 +37,7 @@ def telemetry(settings: Settings, only: Collection[str]) -> "Telemetry | None":
         )
         raise not_installed(variable, extra, missing) from missing
     return Telemetry(
-        [each for each in SERVICES if each in only],
+        [each for each in NAMES if each in only],
         version=__version__,
         otlp_endpoint=settings.otlp_endpoint,
         connection_string=settings.application_insights,

@@ -122,7 +122,7 @@ async def serve(
         routes=routes,
         file=file,
         token=token,
-        site=await surveyed(),
+        site=surveyed(),
         limits=limits,
         stop_seconds=stop_seconds,
     ) as gateway:

@@ -1,16 +1,14 @@
 """What the gateway knows of the services from their manifests: whose path is whose, and the pages about all of them."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from cludale import __version__
-from cludale.compose.platform import Platform
+from cludale.compose.services import described
 from cludale.gateway.problems import STATUS
 from cludale.http.answers import Answer, json_answer
 from cludale.http.problems import Problems
-from cludale.settings import Settings
+from cludale.services import NAMES
 from cludale.web import pages
 from cludale.web.app import WebApp
 
@@ -35,25 +33,18 @@ class AmbiguousPaths(Exception):
     """Two services want the same paths."""
 
 
-async def surveyed() -> Site:
-    """Put the platform together over an empty store, for its manifests alone, and look at it."""
-    with TemporaryDirectory(prefix="cludale-gateway-") as folder:
-        platform = Platform(Settings(data_dir=Path(folder)))
-        try:
-            app = WebApp(
-                platform.services, is_ready=lambda: False, gauges=dict, max_body_bytes=1_024, version=__version__
-            )
-            owners: dict[bytes, str] = {}
-            for service in platform.services:
-                for path in (path for handler in service.routes for path in handler.paths):
-                    segment = path.lstrip("/").partition("/")[0].encode()
-                    if owners.setdefault(segment, service.name) != service.name:
-                        raise AmbiguousPaths(f"/{segment.decode()}: {owners[segment]} and {service.name}")
-            problems = Problems(*(service.statuses for service in platform.services), STATUS)
-            names = [service.name for service in platform.services]
-            return Site(owners, _pages(names, app.openapi_document(), problems), problems)
-        finally:
-            await platform.stop()
+def surveyed() -> Site:
+    """What the manifests say."""
+    services = described()
+    app = WebApp(services, is_ready=lambda: False, gauges=dict, max_body_bytes=1_024, version=__version__)
+    owners: dict[bytes, str] = {}
+    for service in services:
+        for prefix in service.prefixes:
+            owner = owners.setdefault(prefix.lstrip("/").encode(), service.name)
+            if owner != service.name:
+                raise AmbiguousPaths(f"{prefix}: {owner} and {service.name}")
+    problems = Problems(*(service.manifest.statuses for service in services), STATUS)
+    return Site(owners, _pages(list(NAMES), app.openapi_document(), problems), problems)
 
 
 def _pages(names: list[str], openapi: bytes, problems: Problems) -> dict[bytes, Answer]:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cludale.adapters.system.keys import kept_key
-from cludale.compose.roster import SERVICES
 from cludale.local.daprd import Broker, Daprd, resources_for
 from cludale.local.nats import Nats
 from cludale.local.part import Part
 from cludale.local.postgres import CONNECTIONS, Postgres
 from cludale.local.rabbitmq import RabbitMq
 from cludale.local.services import GatewayProcess, ServiceProcess
+from cludale.services import NAMES
 from cludale.settings import Settings
 
 MAX_REPLICAS = 16
@@ -55,7 +55,7 @@ class Deployment:
         self.organizer_key = settings.organizer_key or kept_key(self.folder / "organizer.key")
         self._token_key = settings.token_key or kept_key(self.folder / "token.key")
         self._stop_seconds = settings.shutdown_seconds + STOP_SECONDS_MORE
-        processes = sum(replicas.get(service, 1) for service in SERVICES)
+        processes = sum(replicas.get(service, 1) for service in NAMES)
         self.postgres = Postgres(
             self.folder / "postgres",
             log=self._log("postgres"),
@@ -71,7 +71,7 @@ class Deployment:
         """Lay out the services, once database and broker run and have addresses."""
         self.replicas = [
             self._replica(service, number)
-            for service in SERVICES
+            for service in NAMES
             for number in range(1, self._replica_counts.get(service, 1) + 1)
         ]
         self.gateway = GatewayProcess(
@@ -82,7 +82,7 @@ class Deployment:
             token=secrets.token_urlsafe(24),
             backends={
                 service: [each.service.url for each in self.replicas if each.service.service == service]
-                for service in SERVICES
+                for service in NAMES
             },
             environment={"CLUDALE_DATA_DIR": str(self.folder)},
             stop_seconds=self._stop_seconds,
@@ -167,9 +167,9 @@ def replicas_from(wishes: list[str]) -> dict[str, int]:
     numbers: dict[str, int] = {}
     for wish in wishes:
         name, _, text = wish.partition("=")
-        if name != "all" and name not in SERVICES:
-            raise UnusableReplicas(f"there is no service {name!r}; these are: all, {', '.join(SERVICES)}")
+        if name != "all" and name not in NAMES:
+            raise UnusableReplicas(f"there is no service {name!r}; these are: all, {', '.join(NAMES)}")
         if not text.isdecimal() or not 1 <= int(text) <= MAX_REPLICAS:
             raise UnusableReplicas(f"--replicas {wish}: wanted is {name}=N, N from 1 to {MAX_REPLICAS}")
         numbers[name] = int(text)
-    return {service: numbers.get(service, numbers.get("all", 1)) for service in SERVICES}
+    return {service: numbers.get(service, numbers.get("all", 1)) for service in NAMES}

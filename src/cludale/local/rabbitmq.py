@@ -16,12 +16,12 @@ from subprocess import CalledProcessError
 from typing import Any, ClassVar
 
 from cludale.adapters.dapr.probing import PROBES
-from cludale.compose.roster import SERVICES
 from cludale.local.find import find
 from cludale.local.free_ports import LOOPBACK, free_ports
 from cludale.local.part import Launch, Part
 from cludale.local.tether import tethered
 from cludale.local.topology import TOPICS, dead_letters_of, topics_heard
+from cludale.services import NAMES
 
 USER = "cludale"
 _LOOK_SECONDS = 2
@@ -61,7 +61,7 @@ class RabbitMq(Part):
             password.write_text(secrets.token_urlsafe(24))
         definitions = self.folder / "definitions.json"
         definitions.touch(mode=0o600)
-        definitions.write_text(json.dumps(definitions_for(SERVICES, password=self._password()), indent=2))
+        definitions.write_text(json.dumps(definitions_for(NAMES, password=self._password()), indent=2))
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = {LOOPBACK}:{self.port}\n"
             f"load_definitions = {definitions}\n"

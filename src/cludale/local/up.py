@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from cludale.compose.roster import SERVICES
 from cludale.gateway.control import Control, GatewayRefused
 from cludale.gateway.routes import BackendRoute, ServiceRoutes
 from cludale.local.daprd import stranger
@@ -21,6 +20,7 @@ from cludale.local.jetstream import BrokerRefused, ensure_streams
 from cludale.local.nats import Nats
 from cludale.local.part import Part, PartFailed
 from cludale.local.watched import Say, Watched
+from cludale.services import NAMES
 
 STATE_FILE = "up.json"
 LOCK_FILE = "up.lock"
@@ -98,7 +98,7 @@ class Up:
         broker = self.deployment.broker
         if isinstance(broker, Nats):
             try:
-                await ensure_streams(broker.url, SERVICES)
+                await ensure_streams(broker.url, NAMES)
             except (OSError, TimeoutError, BrokerRefused) as error:
                 raise PartFailed(f"the stream could not be made: {error}") from error
 
@@ -132,7 +132,7 @@ class Up:
         """
         replicas = [each for each in self.deployment.replicas if name in {"all", each.service.service}]
         if not replicas and name not in self.watched:
-            raise NoSuchPart(f"there is no part {name!r}; these are: all, {', '.join([*SERVICES, *self.watched])}")
+            raise NoSuchPart(f"there is no part {name!r}; these are: all, {', '.join([*NAMES, *self.watched])}")
         async with self._rolling:
             if not replicas:
                 await self.watched[name].restart()

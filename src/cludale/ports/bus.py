@@ -33,6 +33,10 @@ Handler = Callable[[Sequence[Delivery]], Awaitable[Sequence[Answer]]]
 """Takes a batch, answers for each, in order. An exception means RETRY for all of them, one by one."""
 
 
+Deliver = Callable[[str, Sequence[Delivery]], Awaitable[Sequence[Answer]]]
+"""Hands deliveries to one service once more; its answers, in order. The bus has it. Raises what the handler raises."""
+
+
 class Subscription(NamedTuple):
     """`service` hears these event types with `handler`."""
 

@@ -20,6 +20,6 @@ class ContactsUnreachable(Exception):
 class Contacts(Protocol):
     """The orders service, seen from notifications."""
 
-    async def of(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
+    async def of(self, order_ids: Sequence[str], /) -> Mapping[str, Contact]:
         """The contacts of these orders, as far as they left any. Raises ContactsUnreachable."""
         ...

@@ -24,6 +24,6 @@ class ProgrammeUnreachable(Exception):
 class Programme(Protocol):
     """The concerts service, seen from notifications."""
 
-    async def of(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
+    async def of(self, concert_ids: Sequence[str], /) -> Mapping[str, ConcertDetails]:
         """Those of the concerts that there are. Raises ProgrammeUnreachable."""
         ...

@@ -24,6 +24,8 @@ class Kind(NamedTuple):
     service: str
     name: str
     indexed: tuple[str, ...] = ()
+    sorted_by: tuple[str, ...] = ()
+    """Those of them by which queries sort, or ask for a range."""
 
 
 class Key(NamedTuple):

@@ -1,31 +1,15 @@
 """The smoke test: does every service of a colour answer at all, and as it should? Requests that change nothing."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import httpx
+
+from cludale.services.catalogue import SERVICES
 
 TIMEOUT_SECONDS = 10.0
 
 
-class _Probe(NamedTuple):
-    method: str
-    path: str
-    status: int
-    as_organizer: bool = False
-
-
-PROBES = (
-    _Probe("GET", "/concerts?limit=1", 200),
-    _Probe("GET", "/concerts/smoke-test-of-nothing", 404),
-    _Probe("POST", "/orders", 422),
-    _Probe("GET", "/orders/smoke-test-of-nothing", 404),
-    _Probe("GET", "/orders?limit=1", 200, as_organizer=True),
-    _Probe("GET", "/payments?orderId=smoke-test-of-nothing", 200, as_organizer=True),
-    _Probe("GET", "/notifications?orderId=smoke-test-of-nothing", 200, as_organizer=True),
-    _Probe("GET", "/audit/events?limit=1", 200, as_organizer=True),
-    _Probe("GET", "/audit/events?limit=1", 401),
-)
+PROBES = tuple(probe for service in SERVICES for probe in service.probes)
 
 
 def smoked(url: str, headers: Mapping[str, str], organizer_key: str) -> list[str]:

@@ -38,7 +38,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=F
 
 
 LETTERS = AggregateStore(
-    Kind("delivery", "dead_letter", ("consumer", "state", "buriedAt")),
+    Kind("delivery", "dead_letter", ("consumer", "state", "buriedAt"), ("buriedAt",)),
     DeadLetter,
     identity=lambda letter: letter.id,
     index=lambda letter: (letter.consumer, letter.state.value, rfc3339(letter.buried_at)),

@@ -6,13 +6,11 @@ A call is made in the process that is called, and dies with it; whoever called t
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from cludale.kernel.refusals import Refusal
 from cludale.ports.charges import ChargeQuestion, Charges, ChargeStanding, ChargesUnreachable
-from cludale.ports.contacts import Contact, Contacts, ContactsUnreachable
 from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
-from cludale.ports.programme import ConcertDetails, Programme, ProgrammeUnreachable
 from cludale.ports.records import StoreUnavailable
 from cludale.ports.sales import SaleOutlook, SaleQuestion, Sales, SalesUnreachable
 from cludale.ports.seats import HoldWish, Seats, SeatsHeld, SeatsUnreachable
@@ -163,42 +161,24 @@ class RemoteCharges:
             raise ChargesUnreachable(repr(error)) from error
 
 
-class RemoteContacts:
-    """Orders, seen from notifications."""
+class RemoteDetails(NamedTuple, Generic[T]):
+    """What notifications asks another service for, by ids: contacts of orders, details of concerts."""
 
-    def __init__(self, chaos: Chaos, who: str, *, find: Callable[[], tuple[Owner, Contacts]]) -> None:
-        self._chaos = chaos
-        self._who = who
-        self._find = find
+    chaos: Chaos
+    who: str
+    find: Callable[[], tuple[Owner, Callable[[Sequence[str]], Awaitable[Mapping[str, T]]]]]
+    away: Fault
+    unreachable: type[Exception]
 
-    async def of(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
-        """The contacts of these orders. Raises ContactsUnreachable."""
-        if self._chaos.strikes(Fault.CONTACTS_AWAY, self._who):
-            raise ContactsUnreachable("no connection")
+    async def of(self, ids: Sequence[str], /) -> Mapping[str, T]:
+        """Those that there are. Raises `unreachable`."""
+        if self.chaos.strikes(self.away, self.who):
+            raise self.unreachable("no connection")
         try:
-            target, contacts = self._find()
-            return await call(target, lambda: contacts.of(order_ids))
+            target, of = self.find()
+            return await call(target, lambda: of(ids))
         except (NobodyThere, StoreUnavailable) as error:
-            raise ContactsUnreachable(repr(error)) from error
-
-
-class RemoteProgramme:
-    """Concerts, seen from notifications."""
-
-    def __init__(self, chaos: Chaos, who: str, *, find: Callable[[], tuple[Owner, Programme]]) -> None:
-        self._chaos = chaos
-        self._who = who
-        self._find = find
-
-    async def of(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
-        """Those of the concerts that there are. Raises ProgrammeUnreachable."""
-        if self._chaos.strikes(Fault.PROGRAMME_AWAY, self._who):
-            raise ProgrammeUnreachable("no connection")
-        try:
-            target, programme = self._find()
-            return await call(target, lambda: programme.of(concert_ids))
-        except (NobodyThere, StoreUnavailable) as error:
-            raise ProgrammeUnreachable(repr(error)) from error
+            raise self.unreachable(repr(error)) from error
 
 
 class Postman:

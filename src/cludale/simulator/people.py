@@ -16,13 +16,11 @@ from cludale.http.problems import Problems
 from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.refusals import Refusal
 from cludale.ports.records import StoreUnavailable
-from cludale.services.concerts import api as concerts_api
+from cludale.services.catalogue import SERVICES
 from cludale.services.concerts.api import Reserve, ScheduleConcert
-from cludale.services.orders import api as orders_api
 from cludale.services.orders.api import PayAgain, PlaceOrder
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import CancelReason
-from cludale.services.payments import api as payments_api
 from cludale.services.payments.api import ChargeOrder
 from cludale.simulator.faults import Chaos, Fault
 from cludale.simulator.loop import OUTSIDE_CONTEXT, inside
@@ -32,7 +30,7 @@ from cludale.simulator.processes import Process
 PATIENCE_SECONDS = 10.0
 """How long anybody waits for an answer."""
 
-PROBLEMS = Problems(concerts_api.STATUS, orders_api.STATUS, payments_api.STATUS)
+PROBLEMS = Problems(*(each.statuses for each in SERVICES))
 
 _encode = msgspec.json.encode
 _KEY_IN_FLIGHT = b"idempotency-key-in-flight"

@@ -1,5 +1,6 @@
 """What a seed stands for: the shape of the platform, its settings, who comes, and the weather of faults."""
 
+import dataclasses
 import random
 from collections.abc import Mapping, Sequence
 from datetime import timedelta, timezone
@@ -10,12 +11,13 @@ from msgspec.structs import replace
 from cludale.kernel.money import Money
 from cludale.kernel.times import parse_time, rfc3339
 from cludale.runtime.backoff import Backoff
+from cludale.services import NAMES
 from cludale.services.concerts.api import ScheduleConcert, SectionWish
 from cludale.services.orders.api import PlaceOrder
 from cludale.simulator.clock import MORNING
 from cludale.simulator.faults import Fault, Weather
 from cludale.simulator.people import Plan
-from cludale.simulator.processes import SERVICES, Limits
+from cludale.simulator.processes import Limits
 from cludale.simulator.themes import THEMES
 
 CLOCK_JUMP_SECONDS = 12.0
@@ -130,7 +132,7 @@ class Scene(NamedTuple):
             shape = "distributed: " + ", ".join(f"{count} {name}" for name, count in self.replicas.items())
             shape += "; partitions are apart" if self.is_apart else ""
         faults = ", ".join(f"{fault.value} {rate:.3f}" for fault, rate in self.weather.rates.items() if rate)
-        limits = [f"{name} {value}" for name, value in zip(self.limits._fields, self.limits, strict=True)]
+        limits = [f"{each.name} {getattr(self.limits, each.name)}" for each in dataclasses.fields(self.limits)]
         lines = [
             shape,
             f"settings: {', '.join(limits)}",
@@ -179,9 +181,9 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     if choices.random() < 0.4:
         limits = _narrow(choices, limits)
     if "impatience" in themes:  # a crowd at the door, and many leave it in the moment in which they are let in
-        limits = limits._replace(gate_inside=choices.choice((1, 2)))
+        limits = dataclasses.replace(limits, gate_inside=choices.choice((1, 2)))
     if "lost for good" in themes:
-        limits = limits._replace(compare_after_seconds=choices.choice((3.0, 6.0)))
+        limits = dataclasses.replace(limits, compare_after_seconds=choices.choice((3.0, 6.0)))
     span = choices.choice((0.2, 3.0, 12.0))
     # What clocks can do wrong shows where every seat is wanted.
     concerts = _concerts(choices, (2, 3, 4) if "clocks" in themes else (2, 3, 4, 6, 6, 10, 20, 60))
@@ -195,7 +197,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     return Scene(
         is_distributed=is_distributed,
         is_apart=choices.random() < 0.5,
-        replicas={service: choices.choice((1, 2, 2)) for service in SERVICES},
+        replicas={service: choices.choice((1, 2, 2)) for service in NAMES},
         limits=limits,
         concerts=concerts,
         plans=plans,
@@ -212,7 +214,8 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
 
 def _narrow(choices: random.Random, limits: Limits) -> Limits:
     """As if there were a hundred times as many of everything: what is bounded comes to its bounds."""
-    return limits._replace(
+    return dataclasses.replace(
+        limits,
         messages_at_once=choices.choice((1, 2, 32)),
         gate_inside=choices.choice((1, 3, 512)),
         gate_waiting=choices.choice((1, 4, 1_000)),

@@ -8,6 +8,7 @@ from cludale.ports.bus import Answer, Delivery
 from cludale.ports.records import StoreUnavailable
 from cludale.services.audit.replay import Redelivery
 from cludale.services.audit.store import Filter
+from cludale.services.catalogue import HEARS
 from cludale.services.concerts.api import Reserve
 from cludale.simulator.delivery import FACILITY as BUS
 from cludale.simulator.delivery import AnswerLost
@@ -16,7 +17,7 @@ from cludale.simulator.loop import OUTSIDE_CONTEXT, SimulatedLoop, inside
 from cludale.simulator.network import SEATS, NobodyThere, call
 from cludale.simulator.people import PATIENCE_SECONDS, People
 from cludale.simulator.plan import CLOCK_JUMP_SECONDS, MACHINE_SKEW_SECONDS, Scene
-from cludale.simulator.processes import HEARS, Machine, Process, find_running
+from cludale.simulator.processes import Machine, Process, find_running
 from cludale.simulator.provider import FACILITY as PROVIDER
 
 _POISONS = (

@@ -15,12 +15,15 @@ from cludale.kernel.events import Envelope
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy
 from cludale.kernel.times import rfc3339
+from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import Commit, StoreUnavailable
+from cludale.runtime import dead_letters
 from cludale.runtime.dead_letters import LETTERS
 from cludale.runtime.replay import CannotFold, NotEmpty, Rebuild
+from cludale.services import NAMES
 from cludale.services.audit.replay import AuditLog, UnreadableEntry
-from cludale.services.catalogue import CATALOGUE
+from cludale.services.catalogue import CATALOGUE, HEARS, KINDS, REPLAYS, SERVICES
 from cludale.services.concerts.api import ScheduleConcert
 from cludale.services.notifications.domain import Notification
 from cludale.services.notifications.store import NOTIFICATIONS
@@ -35,17 +38,7 @@ from cludale.simulator.memory import Disk, MemoryStore
 from cludale.simulator.network import NobodyThere
 from cludale.simulator.people import PATIENCE_SECONDS, Door, People
 from cludale.simulator.plan import Scene, scene_of
-from cludale.simulator.processes import (
-    HEARS,
-    KINDS,
-    REPLAYS,
-    SERVICES,
-    Machine,
-    Process,
-    Surroundings,
-    codec,
-    find_running,
-)
+from cludale.simulator.processes import Machine, Process, Surroundings, find_running
 from cludale.simulator.provider import Movement, Provider
 from cludale.simulator.storms import Storms
 from cludale.simulator.trace import Trace
@@ -123,7 +116,7 @@ class World:
         self.checker = SafetyChecker(skew=self.scene.skew)
         self.events = 0
         self._pick = choices.randrange
-        self._codec = codec()
+        self._codec = Codec(CATALOGUE)
         self._posted: dict[str, int] = {}
         self._pending: set[str] = set()
         self._cancelled: set[str] = set()
@@ -159,25 +152,25 @@ class World:
         if self.scene.is_distributed:
             disks = [
                 Disk(
-                    (*KINDS[service], *KINDS["delivery"]),
+                    (*service.kinds, *dead_letters.KINDS),
                     self._codec,
-                    name=f"store of {service}",
+                    name=f"store of {service.name}",
                     apart=self.scene.is_apart,
                 )
                 for service in SERVICES
             ]
         else:
-            disks = [Disk([kind for kinds in KINDS.values() for kind in kinds], self._codec)]
+            disks = [Disk(KINDS, self._codec)]
         for disk in disks:
             disk.observer = self._committed
         return disks
 
     def _places(self) -> list[tuple[str, Sequence[str], Disk]]:
         if not self.scene.is_distributed:
-            return [("all", SERVICES, self.disks[0])]
+            return [("all", NAMES, self.disks[0])]
         return [
             (f"{service}-{number}", (service,), disk)
-            for service, disk in zip(SERVICES, self.disks, strict=True)
+            for service, disk in zip(NAMES, self.disks, strict=True)
             for number in range(1, self.scene.replicas[service] + 1)
         ]
 
@@ -494,10 +487,12 @@ class World:
 
     async def _check_replay(self) -> None:
         """The log, folded by the services' own replays, gives what they have."""
-        disks = {service: disk for disk in self.disks for service in SERVICES if KINDS[service][0] in disk.tables}
+        disks = dict(zip(NAMES, self.disks if self.scene.is_distributed else self.disks * len(NAMES), strict=True))
         log = MemoryStore(disks["audit"])
-        for service, replay in REPLAYS.items():
-            into = MemoryStore(Disk(KINDS[service], self._codec, apart=disks[service].apart))
+        for replay in REPLAYS:
+            service = replay.service
+            (kinds,) = (each.kinds for each in SERVICES if each.name == service)
+            into = MemoryStore(Disk(kinds, self._codec, apart=disks[service].apart))
             rebuild = Rebuild(AuditLog(log, self._codec), [replay], into)
             try:
                 await rebuild.run()

@@ -16,7 +16,6 @@ from cludale.ports.messengers import Mailer
 from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.records import Records
 from cludale.ports.seats import Seats
-from cludale.runtime.service import Service
 from cludale.runtime.turns import Turns
 from cludale.telemetry.destinations import application_insights, otlp
 from cludale.telemetry.log_records import LogRecords
@@ -88,12 +87,6 @@ class Telemetry:
     def bus(self, bus: EventBus) -> EventBus:
         """The bus that the relay publishes on."""
         return WatchedBus(bus, self.tracer, self.measures)
-
-    def service(self, service: Service) -> Service:
-        """A service: its handler."""
-        return (
-            service if service.handle is None else service._replace(handle=self.handler(service.name, service.handle))
-        )
 
     def handler(self, service: str, handler: Handler) -> Handler:
         """A service's handler."""

@@ -47,7 +47,7 @@ from cludale.http.routing import (
 from cludale.kernel.refusals import Busy, NotFound, Refusal
 from cludale.kernel.times import rfc3339
 from cludale.runtime.readiness import Trouble
-from cludale.runtime.service import Service
+from cludale.services.manifest import Service
 from cludale.web import pages
 from cludale.web.door import INTERNAL_BODY_BYTES
 from cludale.web.metrics import Gauges, Metrics, RequestCounts
@@ -62,14 +62,6 @@ Errors are `application/problem+json` with a stable `type`; `/problems` lists th
 `GET /livez` says that the server runs; `GET /readyz` is 503 `not-ready`, with the reason, while store, broker or
 sidecar do not work, and 200 again by itself.
 """
-
-_TAGS = {
-    "concerts": "Concerts, their seats, and holds on them",
-    "orders": "Orders and their life: Pending, Reserved, Paid, Cancelled",
-    "payments": "Money taken and given back",
-    "notifications": "What buyers were told",
-    "audit": "Every event, chained by hashes",
-}
 
 
 Admit = Callable[[Mapping[bytes, bytes]], None]
@@ -118,7 +110,7 @@ class WebApp:
 
         `internal` are routes for parts of the platform, in no documentation; `admit` looks at every request.
         """
-        self.problems = Problems(*(service.statuses for service in services))
+        self.problems = Problems(*(service.manifest.statuses for service in services))
         self.requests = RequestCounts()
         self._is_ready = is_ready
         self._troubles = troubles
@@ -133,14 +125,14 @@ class WebApp:
         self.express: Express = {
             way: self._counted(way, handler)
             for service in services
-            for way, handler in {**service.express, ("GET", "/livez"): _live}.items()
+            for way, handler in {**service.routes.express, ("GET", "/livez"): _live}.items()
         }
         if traced is not None:
             self.asgi = traced.asgi(self.asgi)
             self.express = {way: traced.express(way, handler) for way, handler in self.express.items()}
 
     def _litestar(self, services: Sequence[Service]) -> Litestar:
-        routes = [route for service in services for route in service.routes]
+        routes = [route for service in services for route in service.routes.handlers]
         self._shown = shown_schemas(routes)
         api = Router(
             "/",
@@ -159,7 +151,7 @@ class WebApp:
                 description=DESCRIPTION,
                 license=License(name="MIT", identifier="MIT"),
                 servers=[Server(url="/")],
-                tags=[Tag(name, _TAGS.get(name)) for name in self._names],
+                tags=[Tag(service.name, service.manifest.about) for service in services],
                 components=Components(
                     security_schemes={
                         "organizer": SecurityScheme(type="http", scheme="bearer", description="The organizer's key."),

@@ -1,6 +1,5 @@
 """Dead letters over HTTP: each service's own, below a path of the service, where no id can be (`/orders/-/…`)."""
 
-from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Self
 
@@ -19,14 +18,11 @@ from cludale.http.routing import ORGANIZER, JsonBody, organizer_only, refusals, 
 from cludale.kernel.refusals import Invalid, NotFound
 from cludale.kernel.times import LONGEST_TIME
 from cludale.kernel.wire import Codec, Malformed
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Answer, Deliver, Delivery
 from cludale.ports.records import UnusableCursor
 from cludale.runtime.dead_letters import DeadLetter, DeadLetters, LetterState
 
 RETRY_LIMIT = 100
-
-Deliver = Callable[[str, Sequence[Delivery]], Awaitable[Sequence[Answer]]]
-"""Hands deliveries to a service once more; the bus has it."""
 
 _TIME = {"format": "date-time"}
 

@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cludale.adapters.cosmos import documents, layout
+from cludale.adapters.cosmos import documents
 from cludale.adapters.cosmos.stamps import Stamps, as_text, from_text
-from cludale.compose.roster import KINDS
+from cludale.compose.stores import CONTAINERS, SHARED_CONTAINER
 from cludale.ports.records import Kind
+from cludale.services import NAMES
+from cludale.services.catalogue import KINDS
 
 NOTE = Kind("orders", "note")
 
@@ -48,18 +50,18 @@ def test_two_replicas_make_no_stamp_twice() -> None:
 
 
 def test_there_is_a_container_for_each_service_and_what_it_sorts_by_is_indexed() -> None:
-    services = {each.name: each for each in layout.SERVICE_CONTAINERS}
-    assert set(services) == {"concerts", "orders", "payments", "notifications", "audit"}
+    services = {each.name: each for each in CONTAINERS}
+    assert list(services) == list(NAMES)
     indexed = {name: {field for kind in KINDS if kind.service == name for field in kind.indexed} for name in services}
     for name, container in services.items():
         assert set(container.sorted_by) <= indexed[name]
         if "dueAt" in indexed[name]:
             assert "dueAt" in container.sorted_by
-    assert set(layout.SHARED_CONTAINER.sorted_by) == {f for each in services.values() for f in each.sorted_by}
+    assert set(SHARED_CONTAINER.sorted_by) == {f for each in services.values() for f in each.sorted_by}
 
 
 def test_a_containers_resource_is_what_the_service_takes() -> None:
-    resource = layout.SHARED_CONTAINER.resource()
+    resource = SHARED_CONTAINER.resource()
     assert resource["partitionKey"] == {"paths": ["/pk"], "kind": "Hash", "version": 2}
     policy = resource["indexingPolicy"]
     assert {"path": "/*"} in policy["excludedPaths"]

@@ -3,8 +3,7 @@
 import pytest
 
 from cludale.adapters.dapr.subscriptions import BULK_EVENTS, SERVICE_BUS_EVENTS, subscriptions
-from cludale.compose.roster import HEARS
-from cludale.services.catalogue import CATALOGUE
+from cludale.services.catalogue import CATALOGUE, HEARS
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ from cludale.services.orders.domain import (
 )
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.service import Orders
+from cludale.services.orders.store import ORDERS
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
 
 PRICE = Money(4500, "EUR")
@@ -411,7 +412,7 @@ class TestShowingThePayment:
             Status.PAID,
             OrderPayment(status=PaymentStatus.COMPLETED, at=money.event.time, attempts=3),
         )
-        kind = Kind("orders", "order", ("concertId", "status", "dueAt"))
+        kind = ORDERS.kind
         before = (await store.get(kind, [Key(order.id, order.id)]))[order.id]
         assert await orders.handle([money]) == [SUCCESS]
         assert (await store.get(kind, [Key(order.id, order.id)]))[order.id] == before
@@ -447,7 +448,7 @@ class TestShowingThePayment:
         self, orders: Orders, store: SqliteStore
     ) -> None:
         order = await place(orders)
-        kind = Kind("orders", "order", ("concertId", "status", "dueAt"))
+        kind = ORDERS.kind
         old = msgspec.json.encode(msgspec.structs.replace(order, payment=None))
         await store.commit([Commit(order.id, [Put(kind, order.id, old, 1, ("concert-1", "Reserved", None))])])
         await orders.handle([paid(order)])
@@ -585,7 +586,7 @@ class TestCancelling:
         self, orders: Orders, store: SqliteStore, records: Meddled
     ) -> None:
         order = await place(orders)
-        kind = Kind("orders", "order", ("concertId", "status", "dueAt"))
+        kind = ORDERS.kind
 
         async def touch() -> None:
             found = (await store.get(kind, [Key(order.id, order.id)]))[order.id]

@@ -74,20 +74,5 @@ def _composite(*paths: str) -> list[dict[str, str]]:
     return [{"path": path, "order": "ascending"} for path in paths]
 
 
-SERVICE_CONTAINERS = (
-    Container("concerts", ("artist", "date", "dueAt")),
-    Container("orders", ("dueAt",)),
-    Container("payments", ("dueAt",)),
-    Container("notifications", ("dueAt",)),
-    Container("audit", ("dueAt", "time")),
-)
-"""One for each service; its identity needs rights to this one alone."""
-
 PROVIDER_CONTAINER = Container("simulated-provider")
 """The simulated payment provider's ledger; payments alone uses it."""
-
-SHARED_CONTAINER = Container("cludale", ("artist", "date", "dueAt", "time"))
-"""For a process that runs several services: local trials and tests, not needed where each service is on its own."""
-
-CONTAINERS = (*SERVICE_CONTAINERS, PROVIDER_CONTAINER)
-"""What an account needs for one process a service."""

@@ -1,22 +1,42 @@
-"""Audit, put together."""
+"""Audit as data: what the rest of the platform has to know of it. It hears every event that there is."""
 
-from cludale.http.access import Access
-from cludale.runtime.service import Service
 from cludale.services.audit import api
 from cludale.services.audit.replay import Redelivery
-from cludale.services.audit.service import Audit
-from cludale.services.catalogue import CATALOGUE
+from cludale.services.audit.service import HANDLERS, Audit
+from cludale.services.audit.store import KINDS
+from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Routes, Running
 
-HEARS = frozenset(CATALOGUE.types)
 
-
-def build(audit: Audit, redelivery: Redelivery, access: Access) -> Service:
-    """The service with its routes and subscriptions; `redelivery` hands events to the services once more."""
-    return Service(
-        name="audit",
-        hears=HEARS,
-        handle=audit.handle,
-        routes=api.routes(audit, redelivery, access),
-        statuses=api.STATUS,
-        sweep=audit.sweep,
+def _build(parts: Parts) -> Running:
+    policies = parts.policies
+    audit = Audit(
+        parts.records("audit"),
+        parts.clock,
+        patience=policies.audit_patience,
+        attempts=policies.audit_attempts,
+        wait_seconds=policies.audit_wait_seconds,
+        waiting_limit=policies.audit_waiting_limit,
+        recent_limit=policies.audit_recent,
+        commit_limit=policies.commit_limit,
     )
+    return Running(audit, audit.handle, audit.sweep)
+
+
+def _routes(audit: Audit, parts: HttpParts) -> Routes:
+    redelivery = Redelivery(parts.records("audit"), parts.codec, deliver=parts.deliver, hears=parts.reachable)
+    return Routes(api.routes(audit, redelivery, parts.access))
+
+
+MANIFEST = Manifest(
+    name="audit",
+    about="Every event, chained by hashes",
+    handlers=HANDLERS,
+    kinds=KINDS,
+    build=_build,
+    routes=_routes,
+    statuses=api.STATUS,
+    probes=(
+        Probe("GET", "/audit/events?limit=1", 200, as_organizer=True),
+        Probe("GET", "/audit/events?limit=1", 401),
+    ),
+)

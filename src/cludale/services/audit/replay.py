@@ -5,14 +5,13 @@ Rebuilding is in runtime/replay.py; here is the log that it reads.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
 
 import msgspec
 
 from cludale.kernel.events import Envelope
 from cludale.kernel.refusals import Invalid, NotFound
 from cludale.kernel.wire import Codec, Malformed
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Answer, Deliver, Delivery
 from cludale.ports.records import Key, Records, Stored
 from cludale.services.audit import store
 from cludale.services.audit.store import ENTRY, PARTITION, Filter
@@ -77,14 +76,6 @@ def _read(stored: Stored, codec: Codec) -> tuple[int, Delivery]:
         return sequence, Delivery(codec.decode(body), body)
     except (msgspec.MsgspecError, Malformed) as error:
         raise UnreadableEntry(f"{stored.id}: {error}") from error
-
-
-class Deliver(Protocol):
-    """Hands deliveries to one service once more; its answers, in order. The bus has it."""
-
-    async def __call__(self, service: str, deliveries: Sequence[Delivery], /) -> Sequence[Answer]:
-        """Raises what the service's handler raises."""
-        ...
 
 
 class Delivered(msgspec.Struct, frozen=True, rename="camel", gc=False):

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from cludale.kernel.events import Event
 from cludale.kernel.refusals import NotFound
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock
@@ -427,3 +428,7 @@ def _missing(reached: Head, page: Page, until: Head, unreadable: Exception | Non
     if reached.sequence == until.sequence and reached.hash != until.hash:
         return Broken(reached.sequence, "the head has another hash than the last entry")
     return None
+
+
+HANDLERS: Mapping[type[Event], Callable[..., Any]] = {Event: Audit.handle}
+"""It hears every event that there is, and all are recorded alike."""

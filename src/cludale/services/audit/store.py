@@ -11,11 +11,11 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.records import IndexValue, Kind, Put, Query, Range, Stored
 from cludale.services.audit.domain import Head, Link, Told
 
-ENTRY = Kind("audit", "event", ("type", "orderId", "concertId", "time"))
+ENTRY = Kind("audit", "event", ("type", "orderId", "concertId", "time"), ("time",))
 """Entries come in the order of the chain, so the order in which the records came is that of their numbers."""
 
 HEAD = Kind("audit", "head")
-WAITING = Kind("audit", "waiting", ("dueAt",))
+WAITING = Kind("audit", "waiting", ("dueAt",), ("dueAt",))
 """A record for each cause that events wait for; its id is the cause's."""
 KINDS = (ENTRY, HEAD, WAITING)
 PARTITION = "log"

@@ -1,27 +1,45 @@
-"""Concerts, put together."""
+"""Concerts as data: what the rest of the platform has to know of it."""
 
-from cludale.http.access import Access
-from cludale.ports.records import Records
-from cludale.runtime.service import Service
 from cludale.services.concerts import api
+from cludale.services.concerts.events import TOPIC
 from cludale.services.concerts.replay import ConcertsReplay
 from cludale.services.concerts.service import Concerts
-from cludale.services.orders.events import OrderCancelled
-from cludale.services.payments.events import PaymentCompleted
-
-HEARS = frozenset({PaymentCompleted.__name__, OrderCancelled.__name__})
+from cludale.services.concerts.store import KINDS
+from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Routes, Running
 
 
-def build(concerts: Concerts, records: Records, access: Access) -> Service:
-    """The service with its routes and subscriptions."""
-    http = api.ConcertsApi(concerts, records, access)
-    return Service(
-        name="concerts",
-        hears=HEARS,
-        handle=concerts.handle,
-        routes=http.handlers(),
-        express=http.express(),
-        statuses=api.STATUS,
-        replay=ConcertsReplay(),
-        sweep=concerts.sweep,
+def _build(parts: Parts) -> Running:
+    policies = parts.policies
+    concerts = Concerts(
+        parts.records("concerts"),
+        clock=parts.clock,
+        ids=parts.ids,
+        hold_seconds=policies.hold_seconds,
+        max_per_order=policies.max_per_order,
+        gate=parts.gate,
+        commit_limit=policies.commit_limit,
+        partitions_apart=policies.partitions_apart,
     )
+    return Running(concerts, concerts.handle, concerts.sweep, gauges=concerts.gauges)
+
+
+def _routes(concerts: Concerts, parts: HttpParts) -> Routes:
+    http = api.ConcertsApi(concerts, parts.records("concerts"), parts.access)
+    return Routes(http.handlers(), http.express())
+
+
+MANIFEST = Manifest(
+    name="concerts",
+    about="Concerts, their seats, and holds on them",
+    topic=TOPIC,
+    handlers=Concerts.HANDLERS,
+    kinds=KINDS,
+    replay=ConcertsReplay(),
+    build=_build,
+    routes=_routes,
+    statuses=api.STATUS,
+    probes=(
+        Probe("GET", "/concerts?limit=1", 200),
+        Probe("GET", "/concerts/smoke-test-of-nothing", 404),
+    ),
+)

@@ -1,11 +1,11 @@
 """Concerts at work: schedules and finds concerts, and takes the sections' turns. Load → decide → commit."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from cludale.kernel.events import Cause, Envelope
+from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, Refusal
@@ -286,7 +286,7 @@ class Concerts:
         by_section: dict[SectionKey, list[tuple[int, Asked]]] = {}
         for i, delivery in enumerate(deliveries):
             event = delivery.event
-            command = await self._command_for(event)
+            command = await self.HANDLERS[type(event.data)](self, event)
             if command is not None:
                 asked = Asked(command, Cause.of(event), Handled("concerts", event.id))
                 by_section.setdefault(SectionKey(event.data.concert_id, event.data.section), []).append((i, asked))
@@ -297,23 +297,30 @@ class Concerts:
                 answers[i] = Answer.SUCCESS if isinstance(result, Done) else Answer.RETRY
         return answers
 
-    async def _command_for(self, event: Envelope) -> Command | None:
-        match event.data:
-            case PaymentCompleted() as paid:
-                over_at = (await self.concert(paid.concert_id)).over_at
-                return Sell(
-                    paid.reservation_id,
-                    paid.order_id,
-                    paid.round,
-                    over_at=over_at,
-                    payment_attempts=paid.attempts,
-                    paid_at=event.time,
-                    again=event.repeated,
-                )
-            case OrderCancelled(reservation_id=str(id)) as cancelled:
-                return Cancel(id, _why_released(cancelled.reason), by_wish=cancelled.reason.is_wish)
-            case _:
-                return None  # an order that was cancelled before it had seats
+    async def _on_payment_completed(self, event: Envelope) -> Command:
+        paid: PaymentCompleted = event.data
+        over_at = (await self.concert(paid.concert_id)).over_at
+        return Sell(
+            paid.reservation_id,
+            paid.order_id,
+            paid.round,
+            over_at=over_at,
+            payment_attempts=paid.attempts,
+            paid_at=event.time,
+            again=event.repeated,
+        )
+
+    async def _on_order_cancelled(self, event: Envelope) -> Command | None:
+        cancelled: OrderCancelled = event.data
+        if cancelled.reservation_id is None:
+            return None  # it was cancelled before it had seats
+        return Cancel(cancelled.reservation_id, _why_released(cancelled.reason), by_wish=cancelled.reason.is_wish)
+
+    HANDLERS: ClassVar[Mapping[type[Event], Callable[["Concerts", Envelope], Awaitable[Command | None]]]] = {
+        PaymentCompleted: _on_payment_completed,
+        OrderCancelled: _on_order_cancelled,
+    }
+    """What the service hears, and the command to the section that follows from it."""
 
     async def _submit_each(
         self, by_section: dict[SectionKey, list[tuple[int, Asked]]]
@@ -339,6 +346,10 @@ class Concerts:
             if page.next is None:
                 break
         return released
+
+    def gauges(self) -> Mapping[str, float]:
+        """What the operator watches, by metric name."""
+        return {"cludale_holds_waiting": self.turns.waiting}
 
     async def _take_turn(self, key: SectionKey, asked: Sequence[Asked]) -> Sequence[Result]:
         """Decide for everyone who waits, in as few commits as the store allows."""

@@ -39,7 +39,7 @@ def _index(concert: Concert) -> tuple[str | None, ...]:
 
 
 CONCERTS = AggregateStore(
-    Kind("concerts", "concert", ("artist", "venue", "date")),
+    Kind("concerts", "concert", ("artist", "venue", "date"), ("artist", "date")),
     Concert,
     identity=lambda concert: concert.id,
     index=_index,
@@ -52,7 +52,7 @@ SECTIONS = AggregateStore(
 )
 
 RESERVATIONS = AggregateStore(
-    Kind("concerts", "reservation", ("dueAt",)),
+    Kind("concerts", "reservation", ("dueAt",), ("dueAt",)),
     Reservation,
     identity=lambda reservation: reservation.id,
     index=lambda r: (rfc3339(r.expires_at) if r.status is Status.HELD else None,),

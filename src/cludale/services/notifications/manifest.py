@@ -1,25 +1,49 @@
-"""Notifications, put together."""
+"""Notifications as data: what the rest of the platform has to know of it."""
 
-from cludale.http.access import Access
-from cludale.runtime.service import Service
+from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Routes, Running
 from cludale.services.notifications import api
+from cludale.services.notifications.events import TOPIC
 from cludale.services.notifications.replay import NotificationsReplay
-from cludale.services.notifications.service import Notifications
-from cludale.services.orders.events import OrderCancelled, OrderPaid
-from cludale.services.payments.events import PaymentCompleted
-
-HEARS = frozenset({OrderPaid.__name__, OrderCancelled.__name__, PaymentCompleted.__name__})
+from cludale.services.notifications.service import HANDLERS, Notifications
+from cludale.services.notifications.store import KINDS
 
 
-def build(notifications: Notifications, access: Access) -> Service:
-    """The service with its routes and subscriptions."""
-    return Service(
-        name="notifications",
-        hears=HEARS,
-        handle=notifications.handle,
-        routes=api.routes(notifications, access),
-        statuses=api.STATUS,
-        replay=NotificationsReplay(),
-        sweep=notifications.sweep,
-        stop=notifications.stop,
+def _build(parts: Parts) -> Running:
+    policies = parts.policies
+    notifications = Notifications(
+        parts.records("notifications"),
+        clock=parts.clock,
+        ids=parts.ids,
+        contacts=parts.contacts,
+        programme=parts.programme,
+        mailer=parts.mailer,
+        texts=parts.texts,
+        ask_seconds=policies.ask_seconds,
+        send_seconds=parts.send_seconds,
+        try_seconds=policies.message_seconds,
+        backoff=policies.message_backoff,
+        patience=policies.receipt_patience,
+        concurrency=policies.messages_at_once,
     )
+    return Running(
+        notifications, notifications.handle, notifications.sweep, notifications.stop, gauges=notifications.gauges
+    )
+
+
+def _routes(notifications: Notifications, parts: HttpParts) -> Routes:
+    return Routes(api.routes(notifications, parts.access))
+
+
+MANIFEST = Manifest(
+    name="notifications",
+    about="What buyers were told",
+    topic=TOPIC,
+    handlers=HANDLERS,
+    kinds=KINDS,
+    replay=NotificationsReplay(),
+    needs=("concerts", "orders"),
+    build=_build,
+    routes=_routes,
+    statuses=api.STATUS,
+    probes=(Probe("GET", "/notifications?orderId=smoke-test-of-nothing", 200, as_organizer=True),),
+)

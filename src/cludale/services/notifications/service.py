@@ -7,10 +7,12 @@ A server that takes nothing is left alone for a while, with all that waits for i
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
-from cludale.kernel.events import Cause
+from cludale.kernel.decision import Decision
+from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.kernel.times import rfc3339
 from cludale.ports.bus import Answer, Delivery
@@ -27,6 +29,7 @@ from cludale.services.notifications import domain, words
 from cludale.services.notifications.domain import Limits, Notification, Receipt, Status
 from cludale.services.notifications.events import Channel
 from cludale.services.notifications.store import NOTIFICATIONS, RECEIPTS
+from cludale.services.orders.events import OrderCancelled, OrderPaid
 from cludale.services.payments.events import PaymentCompleted
 
 _log = logging.getLogger(__name__)
@@ -109,25 +112,24 @@ class Notifications:
         came: dict[str, Receipt] = {}
         for delivery in deliveries:
             event = delivery.event
-            if isinstance(event.data, PaymentCompleted):
-                receipt = domain.receipt(event.data, at=event.time)
+            if HANDLERS[type(event.data)] is _keep_receipt:
+                receipt = _keep_receipt(event)
                 came[receipt.order_id] = receipt
                 commits.append(Commit(RECEIPTS.partition(receipt.order_id), (RECEIPTS.put(receipt, 0),)))
         receipts = await self._receipts(deliveries, came)
         for at, delivery in enumerate(deliveries):
             event = delivery.event
-            if isinstance(event.data, PaymentCompleted):
+            if HANDLERS[type(event.data)] is _keep_receipt:
                 continue
             money = receipts.get(event.data.order_id)
             if money is None and domain.needs_receipt(event.data) and delivery.attempt < self._patience:
                 answers[at] = Answer.RETRY
                 continue
-            cause = Cause.of(event)
-            decision = domain.tell(event.data, money, cause=cause, now=now)
+            decision = _tell(event, money, now)
             notification = decision.state
             told.append(notification)
             put = NOTIFICATIONS.put(notification, 0)
-            events = self._stamp.all(decision.events, cause, now)
+            events = self._stamp.all(decision.events, Cause.of(event), now)
             commits.append(Commit(notification.id, (put,), events, (Handled(_SERVICE, event.id),)))
         outcomes = await self._records.commit(commits) if commits else ()
         # Handled before, or in the store already: then the buyer has been told or is going to be.
@@ -145,7 +147,7 @@ class Notifications:
         wanted = [
             delivery.event.data.order_id
             for delivery in deliveries
-            if not isinstance(delivery.event.data, PaymentCompleted) and domain.goes_by_receipt(delivery.event.data)
+            if HANDLERS[type(delivery.event.data)] is _tell and domain.goes_by_receipt(delivery.event.data)
         ]
         missing = [id for id in dict.fromkeys(wanted) if id not in came]
         if not missing:
@@ -407,3 +409,19 @@ class Notifications:
             if each.status is Status.FAILED:
                 self.failed += 1
                 _log.error("%s was given up after %d tries: %s", each.id, each.attempts, each.detail)
+
+
+def _keep_receipt(event: Envelope) -> Receipt:
+    return domain.receipt(event.data, at=event.time)
+
+
+def _tell(event: Envelope, money: Receipt | None, now: datetime) -> Decision[Notification]:
+    return domain.tell(event.data, money, cause=Cause.of(event), now=now)
+
+
+HANDLERS: Mapping[type[Event], Callable[..., Any]] = {
+    OrderPaid: _tell,
+    OrderCancelled: _tell,
+    PaymentCompleted: _keep_receipt,
+}
+"""What the service hears, and what decides about it."""

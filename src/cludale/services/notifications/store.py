@@ -6,7 +6,7 @@ from cludale.runtime.aggregates import AggregateStore
 from cludale.services.notifications.domain import Notification, Receipt
 
 NOTIFICATIONS = AggregateStore(
-    Kind("notifications", "notification", ("orderId", "dueAt")),
+    Kind("notifications", "notification", ("orderId", "dueAt"), ("dueAt",)),
     Notification,
     identity=lambda notification: notification.id,
     index=lambda n: (n.order_id, rfc3339(n.due_at) if n.due_at else None),

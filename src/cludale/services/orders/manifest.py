@@ -1,29 +1,58 @@
-"""Orders, put together."""
+"""Orders as data: what the rest of the platform has to know of it."""
 
-from collections.abc import Sequence
-
-from cludale.http.access import Access
-from cludale.ports.records import Records
-from cludale.runtime.service import Service
-from cludale.services.concerts.events import SaleRefused, SeatsSold
+from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Routes, Running
 from cludale.services.orders import api
+from cludale.services.orders.comparison import Comparison
+from cludale.services.orders.events import TOPIC
 from cludale.services.orders.replay import OrdersReplay
-from cludale.services.orders.service import Orders
-from cludale.services.payments.events import PaymentCompleted, PaymentFailed, PaymentRefunded
-
-HEARS = frozenset(each.__name__ for each in (SeatsSold, SaleRefused, PaymentCompleted, PaymentFailed, PaymentRefunded))
+from cludale.services.orders.service import HANDLERS, Orders
+from cludale.services.orders.store import KINDS
 
 
-def build(orders: Orders, records: Records, access: Access, *, methods: Sequence[str]) -> Service:
-    """The service with its routes and subscriptions. `methods`: the ways to pay that the provider knows."""
-    http = api.OrdersApi(orders, records, access, methods=methods)
-    return Service(
-        name="orders",
-        hears=HEARS,
-        handle=orders.handle,
-        routes=http.handlers(),
-        express=http.express(),
-        statuses=api.STATUS,
-        replay=OrdersReplay(),
-        sweep=orders.sweep,
+def _build(parts: Parts) -> Running:
+    policies = parts.policies
+    comparison = Comparison(
+        parts.records("orders"),
+        clock=parts.clock,
+        ids=parts.ids,
+        charges=parts.charges,
+        sales=parts.sales,
+        every_seconds=policies.compare_seconds,
+        after_seconds=policies.compare_after_seconds,
     )
+    orders = Orders(
+        parts.records("orders"),
+        clock=parts.clock,
+        ids=parts.ids,
+        seats=parts.seats,
+        pending_backoff=policies.pending_backoff,
+        pending_seconds=policies.pending_seconds,
+        look_again_seconds=policies.look_again_seconds,
+        gate=parts.gate,
+        comparison=comparison,
+    )
+    return Running(orders, orders.handle, orders.sweep, end_waiting=orders.end_waiting, gauges=comparison.gauges)
+
+
+def _routes(orders: Orders, parts: HttpParts) -> Routes:
+    http = api.OrdersApi(orders, parts.records("orders"), parts.access, methods=parts.payment_methods)
+    return Routes(http.handlers(), http.express())
+
+
+MANIFEST = Manifest(
+    name="orders",
+    about="Orders and their life: Pending, Reserved, Paid, Cancelled",
+    topic=TOPIC,
+    handlers=HANDLERS,
+    kinds=KINDS,
+    replay=OrdersReplay(),
+    needs=("concerts",),
+    build=_build,
+    routes=_routes,
+    statuses=api.STATUS,
+    probes=(
+        Probe("POST", "/orders", 422),
+        Probe("GET", "/orders/smoke-test-of-nothing", 404),
+        Probe("GET", "/orders?limit=1", 200, as_organizer=True),
+    ),
+)

@@ -5,10 +5,11 @@ from typing import Any
 
 import msgspec
 
-from cludale.kernel.events import Envelope
+from cludale.kernel.events import Envelope, Event
 from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.orders.domain import Order, OrderPayment, PaymentStatus, Status, learn, money_told
 from cludale.services.orders.events import (
+    TOPIC,
     OrderCancelled,
     OrderPaid,
     OrderPlaced,
@@ -17,6 +18,8 @@ from cludale.services.orders.events import (
 )
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments.events import PaymentCompleted, PaymentFailed, PaymentRefunded
+
+_TELLING: tuple[type[Event], ...] = (*TOPIC.events, PaymentCompleted, PaymentFailed, PaymentRefunded)
 
 
 def _told(order: Order) -> Mapping[str, object]:
@@ -30,19 +33,7 @@ class OrdersReplay:
     """Folds what orders published, and what payments said of the money."""
 
     service = "orders"
-    event_types = frozenset(
-        e.__name__
-        for e in (
-            OrderPlaced,
-            TicketReserved,
-            PaymentRequested,
-            OrderPaid,
-            OrderCancelled,
-            PaymentCompleted,
-            PaymentFailed,
-            PaymentRefunded,
-        )
-    )
+    event_types = frozenset(e.__name__ for e in _TELLING)
     tables: Sequence[Table[Any]] = (
         Table(ORDERS.kind, ORDERS.decode, ORDERS.put, lambda order: ORDERS.partition(order.id), _told),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from cludale.kernel.decision import Decision
-from cludale.kernel.events import Cause, Envelope
+from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.kernel.times import rfc3339
 from cludale.ports.bus import Answer, Delivery
@@ -103,11 +103,7 @@ class Orders:
             clock=clock,
             aggregate_of=lambda data: data.order_id,
             decisions={
-                SeatsSold: _on_sold,
-                SaleRefused: self._watching(_on_sale_refused),
-                PaymentCompleted: self._watching(_on_money),
-                PaymentFailed: _on_payment_failed,
-                PaymentRefunded: _on_refunded,
+                event: self._watching(decide) if event in _WATCHED else decide for event, decide in HANDLERS.items()
             },
         )
 
@@ -392,3 +388,15 @@ def _known(order: Order | None) -> Order:
     if order is None:
         raise TooEarly
     return order
+
+
+HANDLERS: Mapping[type[Event], Decide[Order]] = {
+    SeatsSold: _on_sold,
+    SaleRefused: _on_sale_refused,
+    PaymentCompleted: _on_money,
+    PaymentFailed: _on_payment_failed,
+    PaymentRefunded: _on_refunded,
+}
+"""What the service hears, and what decides about it."""
+_WATCHED = (SaleRefused, PaymentCompleted)
+"""After these, a Cancelled order that may have something is compared."""

@@ -10,7 +10,7 @@ from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.orders.domain import Order
 
 ORDERS = AggregateStore(
-    Kind("orders", "order", ("concertId", "status", "dueAt")),
+    Kind("orders", "order", ("concertId", "status", "dueAt"), ("dueAt",)),
     Order,
     identity=lambda order: order.id,
     index=lambda o: (o.concert_id, o.status.value, rfc3339(o.due_at) if o.due_at else None),

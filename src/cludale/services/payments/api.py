@@ -206,8 +206,3 @@ class PaymentsApi:
             return respond(json_answer(ComparedOrders(list(standings.values()))))
 
         return [charge_order, list_payments, compare_orders]
-
-
-def routes(payments: Payments, records: Records, access: Access, *, methods: Sequence[str]) -> list[HTTPRouteHandler]:
-    """The routes of payments."""
-    return PaymentsApi(payments, records, access, methods=methods).handlers()

@@ -1,28 +1,45 @@
-"""Payments, put together."""
+"""Payments as data: what the rest of the platform has to know of it."""
 
-from collections.abc import Sequence
-
-from cludale.http.access import Access
-from cludale.ports.records import Records
-from cludale.runtime.service import Service
-from cludale.services.concerts.events import SaleRefused
-from cludale.services.orders.events import OrderCancelled, PaymentRequested, TicketReserved
+from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Routes, Running
 from cludale.services.payments import api
+from cludale.services.payments.events import TOPIC
 from cludale.services.payments.replay import PaymentsReplay
 from cludale.services.payments.service import Payments
+from cludale.services.payments.store import KINDS
 
-HEARS = frozenset(each.__name__ for each in (TicketReserved, PaymentRequested, OrderCancelled, SaleRefused))
 
-
-def build(payments: Payments, records: Records, access: Access, *, methods: Sequence[str]) -> Service:
-    """The service with its routes and subscriptions. `methods`: the ways to pay that the provider knows."""
-    return Service(
-        name="payments",
-        hears=HEARS,
-        handle=payments.handle,
-        routes=api.routes(payments, records, access, methods=methods),
-        statuses=api.STATUS,
-        replay=PaymentsReplay(),
-        sweep=payments.sweep,
-        stop=payments.stop,
+def _build(parts: Parts) -> Running:
+    policies = parts.policies
+    payments = Payments(
+        parts.records("payments"),
+        clock=parts.clock,
+        ids=parts.ids,
+        gateway=parts.gateway,
+        sales=parts.sales,
+        attempt_seconds=policies.payment_attempt_seconds,
+        attempts=policies.payment_attempts,
+        backoff=policies.payment_backoff,
+        hold_seconds=policies.hold_seconds,
+        retell_seconds=policies.compare_after_seconds,
     )
+    return Running(payments, payments.handle, payments.sweep, payments.stop)
+
+
+def _routes(payments: Payments, parts: HttpParts) -> Routes:
+    http = api.PaymentsApi(payments, parts.records("payments"), parts.access, methods=parts.payment_methods)
+    return Routes(http.handlers())
+
+
+MANIFEST = Manifest(
+    name="payments",
+    about="Money taken and given back",
+    topic=TOPIC,
+    handlers=Payments.HANDLERS,
+    kinds=KINDS,
+    replay=PaymentsReplay(),
+    needs=("concerts",),
+    build=_build,
+    routes=_routes,
+    statuses=api.STATUS,
+    probes=(Probe("GET", "/payments?orderId=smoke-test-of-nothing", 200, as_organizer=True),),
+)

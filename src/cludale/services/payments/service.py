@@ -9,13 +9,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from heapq import heappop, heappush
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
 from cludale.kernel.decision import Decision
-from cludale.kernel.events import Cause, Envelope
+from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.kernel.times import rfc3339
 from cludale.ports.bus import Answer, Delivery
@@ -99,12 +100,7 @@ class Payments:
             stamp=self._stamp,
             clock=clock,
             aggregate_of=lambda data: domain.payment_id(data.order_id),
-            decisions={
-                TicketReserved: self._on_ticket_reserved,
-                PaymentRequested: self._on_payment_requested,
-                OrderCancelled: self._on_order_cancelled,
-                SaleRefused: self._on_sale_refused,
-            },
+            decisions={event: partial(decide, self) for event, decide in self.HANDLERS.items()},
         )
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
@@ -128,6 +124,14 @@ class Payments:
         if payment is None:
             raise TooEarly
         return domain.refund(payment, cause=Cause.of(event), now=now)
+
+    HANDLERS: ClassVar[Mapping[type[Event], Callable[..., Decision[Payment] | None]]] = {
+        TicketReserved: _on_ticket_reserved,
+        PaymentRequested: _on_payment_requested,
+        OrderCancelled: _on_order_cancelled,
+        SaleRefused: _on_sale_refused,
+    }
+    """What the service hears, and what decides about it."""
 
     async def charge_now(self, order_id: str, *, method: str | None, cause: Cause) -> Payment:
         """Charge an order now: a first try anew, or a new round after a failed one. Never a second charge.

@@ -7,7 +7,7 @@ from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.payments.domain import Payment
 
 PAYMENTS = AggregateStore(
-    Kind("payments", "payment", ("orderId", "dueAt")),
+    Kind("payments", "payment", ("orderId", "dueAt"), ("dueAt",)),
     Payment,
     identity=lambda payment: payment.id,
     index=lambda p: (p.order_id, rfc3339(p.due_at) if p.due_at else None),

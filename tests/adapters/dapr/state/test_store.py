@@ -18,7 +18,7 @@ from tests.parts import need
 
 from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
 from cludale.adapters.dapr.state import NoOutbox, StateStore
-from cludale.compose.roster import RANGED
+from cludale.compose.stores import sorted_by
 from cludale.http.http1 import Answer as HttpAnswer
 from cludale.kernel.events import Cause
 from cludale.kernel.wire import Codec
@@ -54,7 +54,13 @@ async def durable(tmp_path: Path, database_url: str) -> AsyncIterator[Daprd]:
 
 
 def log_in(daprd: Daprd) -> StateStore:
-    return StateStore(Sidecar(daprd.http_port, None), "state", audit_store.KINDS, Codec(CATALOGUE), ranged=RANGED)
+    return StateStore(
+        Sidecar(daprd.http_port, None),
+        "state",
+        audit_store.KINDS,
+        Codec(CATALOGUE),
+        ranged=sorted_by(audit_store.KINDS),
+    )
 
 
 def placed(number: int) -> Delivery:

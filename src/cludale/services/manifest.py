@@ -1,0 +1,206 @@
+"""What a service says of itself (`Manifest`), what it is built from (`Parts`), and what comes of that (`Service`)."""
+
+# ruff: noqa: D102 - what a part is, its type says
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
+
+from litestar.handlers import HTTPRouteHandler
+
+from cludale.http.access import Access
+from cludale.http.problems import Statuses
+from cludale.http.routing import Express
+from cludale.kernel.events import Event, Topic
+from cludale.kernel.wire import Codec
+from cludale.ports.bus import Deliver, Handler
+from cludale.ports.charges import Charges
+from cludale.ports.clock import Clock, IdSource
+from cludale.ports.contacts import Contacts
+from cludale.ports.messengers import Mailer, TextMessenger
+from cludale.ports.payment_gateway import PaymentGateway
+from cludale.ports.programme import Programme
+from cludale.ports.records import Kind, Records
+from cludale.ports.sales import Sales
+from cludale.ports.seats import Seats
+from cludale.runtime.backoff import Backoff
+from cludale.runtime.gate import Gate
+from cludale.runtime.replay import Replay
+from cludale.runtime.sweeper import Sweep
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policies:
+    """The operator's numbers, for all services: what they mean, settings.py and the services' constructors say."""
+
+    hold_seconds: float
+    max_per_order: int
+    pending_backoff: Backoff
+    pending_seconds: float
+    look_again_seconds: float = 0.25
+    payment_attempt_seconds: float
+    payment_attempts: int
+    payment_backoff: Backoff
+    compare_seconds: float
+    compare_after_seconds: float
+    ask_seconds: float
+    message_seconds: float
+    message_backoff: Backoff
+    messages_at_once: int
+    receipt_patience: int
+    audit_patience: int = 2
+    audit_attempts: int
+    audit_wait_seconds: float
+    audit_waiting_limit: int = 50_000
+    audit_recent: int = 32_768
+    commit_limit: int | None = None
+    partitions_apart: bool = False
+
+
+class Parts(Protocol):
+    """What services are built from. Each port is made when a service first asks for it."""
+
+    @property
+    def policies(self) -> Policies: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def ids(self) -> IdSource: ...
+    @property
+    def gate(self) -> Gate: ...
+    @property
+    def seats(self) -> Seats: ...
+    @property
+    def sales(self) -> Sales: ...
+    @property
+    def charges(self) -> Charges: ...
+    @property
+    def contacts(self) -> Contacts: ...
+    @property
+    def programme(self) -> Programme: ...
+    @property
+    def gateway(self) -> PaymentGateway: ...
+    @property
+    def mailer(self) -> Mailer: ...
+    @property
+    def texts(self) -> TextMessenger: ...
+
+    @property
+    def send_seconds(self) -> float:
+        """How long one message may take."""
+        ...
+
+    def records(self, service: str) -> Records:
+        """The store, as `service` sees it."""
+        ...
+
+
+class HttpParts(Protocol):
+    """What routes are made from, beside the service that they call."""
+
+    @property
+    def access(self) -> Access: ...
+    @property
+    def codec(self) -> Codec: ...
+
+    @property
+    def payment_methods(self) -> Sequence[str]:
+        """The ways to pay that the provider knows."""
+        ...
+
+    @property
+    def reachable(self) -> Mapping[str, frozenset[str]]:
+        """Service → the event types that it hears, for those that `deliver` reaches."""
+        ...
+
+    def records(self, service: str) -> Records:
+        """The store, as `service` sees it."""
+        ...
+
+    @property
+    def deliver(self) -> Deliver:
+        """The bus's: delivers events once more."""
+        ...
+
+
+class Routes(NamedTuple):
+    """A service over HTTP."""
+
+    handlers: Sequence[HTTPRouteHandler]
+    express: Express = MappingProxyType({})
+    """The hot routes, below the framework."""
+
+
+class Running(NamedTuple):
+    """A service that was built: what runs it."""
+
+    service: Any
+    """What the other services of the process call."""
+    handle: Handler | None = None
+    """Takes a batch of the events that the service hears."""
+    sweep: Sweep | None = None
+    stop: Callable[[], Awaitable[None]] | None = None
+    end_waiting: Callable[[], None] = lambda: None
+    """Answers at once whoever waits with a connection open."""
+    gauges: Callable[[], Mapping[str, float]] = dict
+    """What the operator watches, by metric name."""
+
+
+class Probe(NamedTuple):
+    """A request that changes nothing, and the status that a service in order answers with."""
+
+    method: str
+    path: str
+    status: int
+    as_organizer: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Manifest:
+    """A service as data. `services/catalogue.py` lists them all; whatever else has to know of services asks it there.
+
+    `build` and `routes` open nothing: a service begins to work when the platform starts.
+    """
+
+    name: str
+    """Its folder, the first segment of its paths, its process, its Dapr app id and the source of its events."""
+    about: str
+    """One line, for the OpenAPI document."""
+    topic: Topic | None = None
+    """What it publishes."""
+    handlers: Mapping[type[Event], Callable[..., Any]] = field(default_factory=dict)
+    """Event type → what decides about one such event; a base class stands for all of its subclasses."""
+    kinds: tuple[Kind, ...] = ()
+    """The records that it keeps."""
+    replay: Replay | None = None
+    """How its records are rebuilt from the log."""
+    needs: tuple[str, ...] = ()
+    """The services that it calls."""
+    build: Callable[[Parts], Running]
+    routes: Callable[[Any, HttpParts], Routes]
+    """Of `Running.service`; each route says itself which credential it wants."""
+    statuses: Statuses = field(default_factory=dict)
+    """Refusal → HTTP status."""
+    probes: tuple[Probe, ...] = ()
+    """What a release asks a new version before it gets traffic."""
+
+
+class Service(NamedTuple):
+    """One service of this process, or one that is only described: then nothing of it runs."""
+
+    manifest: Manifest
+    routes: Routes
+    running: Running = Running(None)
+
+    @property
+    def name(self) -> str:
+        """The manifest's."""
+        return self.manifest.name
+
+    @property
+    def prefixes(self) -> list[str]:
+        """How its paths begin: `/orders`."""
+        return list(
+            dict.fromkeys(f"/{path.split('/')[1]}" for each in self.routes.handlers for path in sorted(each.paths))
+        )
