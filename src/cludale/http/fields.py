@@ -30,7 +30,7 @@ Quantity = Annotated[int, Meta(ge=1, le=1_000_000, description="how many seats")
 
 
 def _check_email(address: str) -> None:
-    if address.isascii():
+    if mailbox.is_plain(address):
         return  # its pattern says it all
     try:
         mailbox.mailbox(address)
