@@ -20,7 +20,7 @@ from tests import quick
 from tools.system import WANTED, Wanted
 
 from cludale.local.find import KNOWN, MissingProgram, cache_folder, find
-from cludale.local.jetstream import Requests, ensure_streams
+from cludale.local.jetstream import ensure_streams, jetstream
 from cludale.local.nats import Nats
 from cludale.local.part import Part
 from cludale.local.postgres import Postgres
@@ -201,8 +201,7 @@ def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbit
 
 
 async def _renew_streams(url: str) -> None:
-    async with Requests.to(url) as requests:
-        names = (await requests.request("$JS.API.STREAM.NAMES", {}))["streams"] or ()
-        for name in names:
-            await requests.request(f"$JS.API.STREAM.DELETE.{name}")
+    async with jetstream(url) as broker:
+        for stream in await broker.streams_info():
+            await broker.delete_stream(str(stream.config.name))
     await ensure_streams(url, NAMES)

@@ -16,7 +16,7 @@ from tests.parts import complete
 
 from cludale.local.daprd import Broker
 from cludale.local.find import find
-from cludale.local.jetstream import STREAM, Requests
+from cludale.local.jetstream import STREAM, jetstream
 
 pytestmark = pytest.mark.slow
 
@@ -110,10 +110,9 @@ def limit_stream(platform: Apart, most: int) -> None:
     """Have the stream of all events take so many messages, and no more."""
 
     async def run() -> None:
-        async with Requests.to(platform.state()["brokerUrl"]) as requests:
-            known = (await requests.request(f"$JS.API.STREAM.INFO.{STREAM}"))["config"]
-            answer = await requests.request(f"$JS.API.STREAM.UPDATE.{STREAM}", {**known, "max_bytes": most})
-            assert "error" not in answer, answer
+        async with jetstream(platform.state()["brokerUrl"]) as broker:
+            known = await broker.stream_info(STREAM)
+            await broker.update_stream(known.config, max_bytes=most)
 
     complete(run())
 

@@ -11,7 +11,7 @@ import pytest
 from tests.parts import complete, need
 
 from cludale.local.daprd import Broker, Daprd, resources_for, running_daprd
-from cludale.local.jetstream import STREAM, Requests
+from cludale.local.jetstream import STREAM, jetstream
 from cludale.local.nats import Nats
 from cludale.local.postgres import Postgres
 from cludale.services import NAMES
@@ -57,11 +57,11 @@ async def test_a_published_event_is_kept_for_each_service_that_hears_its_topic(s
                 headers={"content-type": "application/cloudevents+json"},
             )
             assert answer.status_code == 204
-    async with Requests.to(nats.url) as requests:
-        stream = await requests.request(f"$JS.API.STREAM.INFO.{STREAM}")
-        assert stream["state"]["messages"] == 1, "the broker knows the second publish of one event by its id"
+    async with jetstream(nats.url) as broker:
+        stream = await broker.stream_info(STREAM)
+        assert stream.state.messages == 1, "the broker knows the second publish of one event by its id"
         waiting = {
-            name: (await requests.request(f"$JS.API.CONSUMER.INFO.{STREAM}.{name}"))["num_pending"]
+            name: (await broker.consumer_info(STREAM, name)).num_pending
             for name in ("payments-order-events", "audit-order-events", "orders-payment-events")
         }
     assert waiting == {"payments-order-events": 1, "audit-order-events": 1, "orders-payment-events": 0}
@@ -136,7 +136,7 @@ async def test_an_event_that_is_buried_soon_after_it_was_published_is_kept(start
             await http.post(
                 f"/v1.0/publish/events/{topic}", json=EVENT, headers={"content-type": "application/cloudevents+json"}
             )
-    async with Requests.to(nats.url) as requests:
+    async with jetstream(nats.url) as broker:
         for app in ("orders", "audit"):
-            stream = await requests.request(f"$JS.API.STREAM.INFO.{app}-dead-letters")
-            assert stream["state"]["messages"] == 1
+            stream = await broker.stream_info(f"{app}-dead-letters")
+            assert stream.state.messages == 1

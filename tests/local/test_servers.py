@@ -6,14 +6,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import asyncpg
 import pytest
 from tests.parts import need
 from tests.patience import until
 
-from cludale.local.jetstream import STREAM, BrokerRefused, Requests, ensure_streams
-from cludale.local.nats import Nats, running_nats
+from cludale.local.free_ports import free_ports
+from cludale.local.jetstream import STREAM, BrokerRefused, ensure_streams, jetstream
+from cludale.local.nats import USER, Nats, running_nats
 from cludale.local.part import PartFailed
 from cludale.local.postgres import Postgres, running_postgres
 
@@ -69,35 +71,51 @@ async def test_nats_keeps_its_streams_when_it_is_killed(tmp_path: Path) -> None:
     need("nats-server")
     async with running_nats(tmp_path) as server:
         await ensure_streams(server.url, ["orders"])
-        async with Requests.to(server.url) as requests:
-            published = await requests.request("payment-events", {"hello": "there"})
-            assert published["stream"] == STREAM
+        async with jetstream(server.url) as broker:
+            published = await broker.publish("payment-events", b"{}")
+            assert published.stream == STREAM
         await server.kill()
         await server.start()
-        async with Requests.to(server.url) as requests:
-            info = await requests.request(f"$JS.API.STREAM.INFO.{STREAM}")
-        assert info["state"]["messages"] == 1
-        assert info["config"]["storage"] == "file"
+        async with jetstream(server.url) as broker:
+            info = await broker.stream_info(STREAM)
+        assert info.state.messages == 1
+        assert info.config.storage == "file"
 
 
 async def test_streams_can_be_made_twice_and_grow_with_the_services(nats: Nats) -> None:
     await ensure_streams(nats.url, ["orders"])
     await ensure_streams(nats.url, ["orders", "audit"])
-    async with Requests.to(nats.url) as requests:
-        names = (await requests.request("$JS.API.STREAM.NAMES", {}))["streams"]
-    assert {STREAM, "orders-dead-letters", "audit-dead-letters"} <= set(names)
+    async with jetstream(nats.url) as broker:
+        names = {each.config.name for each in await broker.streams_info()}
+    assert {STREAM, "orders-dead-letters", "audit-dead-letters"} <= names
 
 
 async def test_nats_takes_nobody_without_the_password(nats_server: Nats) -> None:
     with pytest.raises(BrokerRefused, match="Authorization"):
-        async with Requests.to(f"nats://cludale:wrong@127.0.0.1:{nats_server.port}"):
+        async with jetstream(f"nats://cludale:wrong@127.0.0.1:{nats_server.port}"):
             pass
 
 
-async def test_a_request_that_nobody_answers_is_refused_at_once(nats_server: Nats) -> None:
-    async with Requests.to(nats_server.url) as requests:
-        with pytest.raises(BrokerRefused, match="nobody answers"):
-            await requests.request("no.such.service")
+async def test_what_goes_into_no_stream_is_refused_at_once(nats_server: Nats) -> None:
+    with pytest.raises(BrokerRefused, match="no response from stream"):
+        async with jetstream(nats_server.url) as broker:
+            await broker.publish("no.such.topic", b"{}", timeout=60)
+
+
+async def test_a_password_may_have_any_character(tmp_path: Path) -> None:
+    need("nats-server")
+    (tmp_path / "password").write_text("p@ss:w%/rd")
+    async with running_nats(tmp_path) as server:
+        url = f"nats://{USER}:{quote('p@ss:w%/rd', safe='')}@127.0.0.1:{server.port}"
+        async with jetstream(url) as broker:
+            assert await broker.streams_info() == []
+
+
+async def test_a_nats_server_that_is_not_there_is_said_at_once() -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(BrokerRefused, match="Connect call failed"):
+        async with jetstream(f"nats://cludale:x@127.0.0.1:{port}"):
+            pass
 
 
 @pytest.mark.parametrize("part", ["postgres", "nats"])

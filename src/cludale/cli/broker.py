@@ -24,7 +24,7 @@ def streams(
         fail("wanted is nats://user:password@host:4222; RabbitMQ takes what `cludale broker definitions` prints")
     try:
         asyncio.run(ensure_streams(url, NAMES))
-    except (OSError, TimeoutError, BrokerRefused, ValueError) as error:
+    except (TimeoutError, BrokerRefused, ValueError) as error:
         fail(f"the NATS server can't be set up: {error!r}")
     say(", ".join(stream["name"] for stream in streams_of(NAMES)))
 

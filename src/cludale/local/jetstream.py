@@ -1,17 +1,19 @@
-"""JetStream's own API, as much of it as a stream needs to be made and looked at: requests over one NATS connection.
+"""JetStream's streams and consumers: made, and brought to what they should be, before the first event.
 
 Events go through the sidecars; this is for whoever sets a broker up.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from cludale.adapters.dapr.probing import PROBES
 from cludale.local.topology import TOPICS, dead_letters_of, topics_heard
+
+if TYPE_CHECKING:
+    from nats.js import JetStreamContext
 
 STREAM = "cludale"
 DUPLICATE_WINDOW_SECONDS = 120
@@ -21,114 +23,89 @@ PROBE_BYTES = 2**20
 ACK_WAIT_SECONDS = 15
 MAX_ACK_PENDING = 500
 ANSWER_SECONDS = 5
-_NANOSECONDS = 1_000_000_000
-_NO_SUCH_STREAM = 10059
 
 
 class BrokerRefused(Exception):
-    """The broker answered a request with an error; the message says which."""
+    """The broker refused a connection or a request, or can't be asked; the message says why."""
 
 
-class Requests:
-    """Requests over one connection, one at a time."""
+@asynccontextmanager
+async def jetstream(url: str) -> "AsyncIterator[JetStreamContext]":
+    """JetStream at `nats://user:password@host:port`, for the block. Raises BrokerRefused, TimeoutError."""
+    try:
+        import nats.errors  # noqa: PLC0415 - an extra
+        from nats.aio.client import Client  # noqa: PLC0415
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._count = 0
+        import nats  # noqa: PLC0415 - an extra
+    except ImportError as missing:
+        raise BrokerRefused(f"its client is not installed ({missing}): pip install 'cludale[distributed]'") from missing
 
-    @classmethod
-    @asynccontextmanager
-    async def to(cls, url: str) -> AsyncIterator[Self]:
-        """Connected to `nats://user:password@host:port` for the block. Raises OSError, TimeoutError, BrokerRefused."""
-        there = urlsplit(url)
+    why: list[Exception] = []
+
+    async def keep(error: Exception) -> None:
+        """Instead of logging it: what the client raises in the end may not say it."""
+        why[:] = [error]
+
+    there = urlsplit(url)
+    client = Client()
+    try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            reader, writer = await asyncio.open_connection(there.hostname, there.port or 4222)
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await reader.readline()
-                hello: dict[str, Any] = {"verbose": False, "pedantic": False, "headers": True, "no_responders": True}
-                if there.username is not None:
-                    hello |= {"user": unquote(there.username), "pass": unquote(there.password or "")}
-                writer.write(b"CONNECT " + json.dumps(hello).encode() + b"\r\nPING\r\n")
-                requests = cls(reader, writer)
-                await requests._until("PONG")
-            yield requests
-        finally:
-            writer.close()
-
-    async def request(self, subject: str, body: Any = None) -> dict[str, Any]:
-        """The answer to a request on the subject, `{"error": {"code", "err_code", "description"}}` included.
-
-        Raises OSError, TimeoutError, BrokerRefused.
-        """
-        self._count += 1
-        inbox, payload = f"_INBOX.cludale.{self._count}", b"" if body is None else json.dumps(body).encode()
-        async with asyncio.timeout(ANSWER_SECONDS):
-            self._writer.write(f"SUB {inbox} {self._count}\r\nUNSUB {self._count} 1\r\n".encode())
-            self._writer.write(f"PUB {subject} {inbox} {len(payload)}\r\n".encode() + payload + b"\r\n")
-            words = await self._until("MSG", "HMSG")
-            content = await self._reader.readexactly(int(words[-1]) + 2)
-        if words[0] == "HMSG":
-            raise BrokerRefused(f"nobody answers {subject}: {content.decode(errors='replace').strip()}")
-        answer: dict[str, Any] = json.loads(content)
-        return answer
-
-    async def _until(self, *wanted: str) -> list[str]:
-        while line := await self._reader.readline():
-            words = line.decode().split()
-            if words[:1] == ["PING"]:
-                self._writer.write(b"PONG\r\n")
-            elif words[:1] == ["-ERR"]:
-                raise BrokerRefused(line.decode().strip())
-            elif words and words[0] in wanted:
-                return words
-        raise BrokerRefused("the broker closed the connection")
+            await client.connect(
+                f"nats://{there.hostname}:{there.port or 4222}",
+                user=unquote(there.username) if there.username is not None else None,
+                password=unquote(there.password or ""),  # the client would send `%40` as it is
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                allow_reconnect=False,
+                error_cb=keep,
+            )
+        yield client.jetstream(timeout=ANSWER_SECONDS)
+    except nats.errors.NoServersError as error:
+        raise BrokerRefused(str(why[0]) if why else str(error)) from error
+    except nats.errors.Error as error:
+        raise BrokerRefused(str(error)) from error
+    finally:
+        await client.close()
 
 
 async def ensure_streams(url: str, services: Collection[str]) -> None:
     """Make the streams and the services' consumers, or bring them to what they should be.
 
     `services` are app ids. Before any of them runs: what is published for a consumer that is not there yet is lost.
-    Raises OSError, TimeoutError, BrokerRefused.
+    Raises BrokerRefused, TimeoutError.
     """
-    async with Requests.to(url) as requests:
-        for configuration in streams_of(services):
-            await _ensure_stream(requests, configuration)
-        consumers = [each for name in services for each in consumers_of(name)]
-        for stream in {each.stream for each in consumers}:
-            await _ensure_consumers(requests, stream, [each for each in consumers if each.stream == stream], services)
+    consumers = [each for name in services for each in consumers_of(name)]
+    async with jetstream(url) as broker:
+        for stream in streams_of(services):
+            await _ensure_stream(broker, stream)
+        for name in {each.stream for each in consumers}:
+            await _ensure_consumers(broker, name, [each for each in consumers if each.stream == name], services)
 
 
-async def _ensure_stream(requests: Requests, stream: dict[str, Any]) -> None:
-    name = stream["name"]
-    answer = await requests.request(f"$JS.API.STREAM.UPDATE.{name}", stream)
-    if answer.get("error", {}).get("err_code") == _NO_SUCH_STREAM:
-        answer = await requests.request(f"$JS.API.STREAM.CREATE.{name}", stream)
-    _check(answer, f"the stream {name} can't be made")
+async def _ensure_stream(broker: "JetStreamContext", stream: dict[str, Any]) -> None:
+    from nats.js.errors import NotFoundError  # noqa: PLC0415 - an extra
+
+    try:
+        await broker.update_stream(**stream)
+    except NotFoundError:
+        await broker.add_stream(**stream)
 
 
 async def _ensure_consumers(
-    requests: Requests, stream: str, wanted: "list[Consumer]", services: Collection[str]
+    broker: "JetStreamContext", stream: str, wanted: "list[Consumer]", services: Collection[str]
 ) -> None:
-    answer = await requests.request(f"$JS.API.CONSUMER.NAMES.{stream}", {})
-    _check(answer, f"the consumers of {stream} can't be listed")
-    existing = set(answer["consumers"] or ())
+    existing = {each.name for each in await broker.consumers_info(stream)}
     for consumer in wanted:
         if consumer.name not in existing:
-            made = await requests.request(
-                f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.{consumer.name}",
-                {"stream_name": stream, "config": consumer.configuration()},
-            )
-            _check(made, f"the consumer {consumer.name} can't be made")
+            await broker.add_consumer(stream, **consumer.configuration())
     for name in existing - {each.name for each in wanted}:
         # what nobody hears any more would be kept for it for ever
         if any(name.startswith(f"{service}-") for service in services):
-            await requests.request(f"$JS.API.CONSUMER.DELETE.{stream}.{name}")
+            await broker.delete_consumer(stream, name)
 
 
 def streams_of(services: Collection[str]) -> list[dict[str, Any]]:
-    """The streams' configurations, as JetStream's API wants them.
+    """The streams' configurations, as the client takes them.
 
     One of all events, one of each app's dead letters, and one for the probes of whether anything is taken.
 
@@ -153,7 +130,7 @@ def _stream(name: str, subjects: Sequence[str]) -> dict[str, Any]:
         # full is full: the outboxes wait, rather than that the oldest event is thrown away
         "discard": "new",
         "max_bytes": MAX_BYTES,
-        "duplicate_window": DUPLICATE_WINDOW_SECONDS * _NANOSECONDS,
+        "duplicate_window": DUPLICATE_WINDOW_SECONDS,
         "num_replicas": 1,
     }
 
@@ -166,7 +143,7 @@ class Consumer(NamedTuple):
     subject: str
 
     def configuration(self) -> dict[str, Any]:
-        """As JetStream's API wants it; as in the component file, for Dapr takes a consumer that is there as it is."""
+        """As the client takes it; as in the component file, for Dapr takes a consumer that is there as it is."""
         return {
             "durable_name": self.name,
             "filter_subject": self.subject,
@@ -174,7 +151,7 @@ class Consumer(NamedTuple):
             "deliver_group": self.name,
             "deliver_policy": "all",
             "ack_policy": "explicit",
-            "ack_wait": ACK_WAIT_SECONDS * _NANOSECONDS,
+            "ack_wait": ACK_WAIT_SECONDS,
             "max_ack_pending": MAX_ACK_PENDING,
             "replay_policy": "instant",
         }
@@ -188,8 +165,3 @@ def consumers_of(service: str) -> list[Consumer]:
         *(Consumer(STREAM, f"{service}-{topic}", topic) for topic in topics),
         *([Consumer(dead, dead, dead)] if topics else []),
     ]
-
-
-def _check(answer: dict[str, Any], what: str) -> None:
-    if "error" in answer:
-        raise BrokerRefused(f"{what}: {answer['error'].get('description')}")

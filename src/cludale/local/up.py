@@ -99,7 +99,7 @@ class Up:
         if isinstance(broker, Nats):
             try:
                 await ensure_streams(broker.url, NAMES)
-            except (OSError, TimeoutError, BrokerRefused) as error:
+            except (TimeoutError, BrokerRefused) as error:
                 raise PartFailed(f"the stream could not be made: {error}") from error
 
     async def stop(self) -> None:

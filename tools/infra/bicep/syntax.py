@@ -1,6 +1,7 @@
 """Bicep read into a tree: the part of the language that `infra/` is written in. Anything else is refused, loudly.
 
-No names are resolved here (`resolve.py`) and nothing is computed (`evaluate.py`).
+No names are resolved here (`resolve.py`) and nothing is computed (`evaluate.py`). It is our own because `pycep-parser`
+knows neither lines nor which operator binds first (ADR 31).
 """
 
 import re
