@@ -26,7 +26,7 @@ def points(data: MetricsData, name: str) -> list[NumberDataPoint | HistogramData
 def test_a_histogram_keeps_its_buckets() -> None:
     measures = Measures()
     for size in (1, 3, 3, 1_000):
-        measures.turn_size.add(size)
+        measures.turn_size.observe(size)
     (point,) = points(Snapshots(Resource({}), deltas=False).of(measures.families()), "cludale_turn_size")
     assert isinstance(point, HistogramDataPoint)
     assert (point.count, point.sum) == (4, 1_007)
@@ -39,8 +39,8 @@ def test_totals_go_on_and_deltas_begin_anew() -> None:
     totals, deltas = Snapshots(Resource({}), deltas=False), Snapshots(Resource({}), deltas=True)
     seen = []
     for by in (2, 3):
-        measures.handled.add("orders", "SUCCESS", by=by)
-        measures.holds.add(0.01, "held")
+        measures.handled.labels("orders", "SUCCESS").inc(by)
+        measures.holds.labels("held").observe(0.01)
         now = [snapshots.of(measures.families()) for snapshots in (totals, deltas)]
         counts = [points(data, "cludale_events_handled")[0] for data in now]
         holds = [points(data, "cludale_hold_seconds")[0] for data in now]
@@ -48,9 +48,11 @@ def test_totals_go_on_and_deltas_begin_anew() -> None:
     assert seen == [([2, 2], [1, 1]), ([5, 3], [2, 1])]
 
 
-def test_what_has_not_happened_yet_is_not_sent() -> None:
+def test_what_has_not_happened_yet_is_not_sent_or_is_nought() -> None:
     data = Snapshots(Resource({}), deltas=False).of(Measures().families())
-    assert data.resource_metrics[0].scope_metrics[0].metrics == []
+    sent = {metric.name: metric.data.data_points for metric in data.resource_metrics[0].scope_metrics[0].metrics}
+    assert set(sent) == {"cludale_turn_size", "cludale_turn_seconds", "cludale_publish_seconds"}, "have no labels"
+    assert [point.count for found in sent.values() for point in found] == [0, 0, 0]  # type: ignore[union-attr]
 
 
 async def test_lag_is_that_of_each_subscription() -> None:
@@ -66,7 +68,8 @@ async def test_lag_is_that_of_each_subscription() -> None:
     await handler([delivery(type_.__name__, now - timedelta(seconds=age)) for type_, age in ages])
     found = {
         sample.labels["topic"]: sample.value
-        for sample in measures.lag.family().samples
+        for family in measures.lag.collect()
+        for sample in family.samples
         if sample.name.endswith("_sum") and sample.labels["service"] == "audit"
     }
     assert found == {"order-events": pytest.approx(100, abs=5), "concert-events": pytest.approx(40, abs=5)}

@@ -60,8 +60,9 @@ def shown(watched: Served, receiver: Receiver) -> dict[str, set[str]]:
         for family in text_string_to_metric_families(watched.http.get("/metrics").text)
     }
     for measure in vars(Measures()).values():
-        assert measure.name in families
-        families[measure.name] |= set(measure.labels)
+        (family,) = measure.describe()
+        assert family.name in families
+        families[family.name] |= set(measure._labelnames)  # said nowhere else of one without values
     for written in asyncio.run(_shown_of_cosmos()):
         name, _, labels = written.partition("{")
         families.setdefault(name.removesuffix("_total"), set()).update(re.findall(r"(\w+)=", labels))

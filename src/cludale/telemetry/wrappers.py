@@ -66,7 +66,7 @@ class WatchedSeats:
             outcome, error = _outcome(trouble)
             raise
         finally:
-            self._measures.holds.add(perf_counter() - begun, outcome)
+            self._measures.holds.labels(outcome).observe(perf_counter() - begun)
             _end(span, error, outcome)
 
 
@@ -135,8 +135,8 @@ def watched_turn(
             error = repr(trouble)
             raise
         finally:
-            measures.turn_size.add(len(commands))
-            measures.turn_seconds.add(perf_counter() - begun)
+            measures.turn_size.observe(len(commands))
+            measures.turn_seconds.observe(perf_counter() - begun)
             _end(span, error)
 
     return turn
@@ -174,8 +174,8 @@ class WatchedRecords:
         else:
             return outcomes
         finally:
-            self._measures.commit_seconds.add(perf_counter() - begun, self._service)
-            self._measures.commit_size.add(len(commits), self._service)
+            self._measures.commit_seconds.labels(self._service).observe(perf_counter() - begun)
+            self._measures.commit_size.labels(self._service).observe(len(commits))
             if span is not None:
                 span.attributes["cludale.commits"] = len(commits)
                 span.attributes["cludale.events"] = sum(len(commit.events) for commit in commits)
@@ -185,11 +185,12 @@ class WatchedRecords:
         for commit, outcome in zip(commits, outcomes, strict=True):
             if not isinstance(outcome, Committed):
                 why = "handled" if isinstance(outcome, AlreadyHandled) else "version"
-                self._measures.conflicts.add(self._service, why)
+                self._measures.conflicts.labels(self._service, why).inc()
                 continue
             for event in commit.events:
                 reason = getattr(event.data, "reason", None)
-                self._measures.events.add(self._service, event.type, "" if reason is None else str(reason))
+                labels = (self._service, event.type, "" if reason is None else str(reason))
+                self._measures.events.labels(*labels).inc()
 
 
 class _Consumption:
@@ -250,7 +251,7 @@ def watched_handler(service: str, handler: Handler, tracer: Tracer, measures: Me
         begun = perf_counter()
         now = time()
         for topic, oldest in _oldest(deliveries).items():
-            measures.lag.add(max(0.0, now - oldest.timestamp()), service, topic)
+            measures.lag.labels(service, topic).observe(max(0.0, now - oldest.timestamp()))
         consumption = _Consumption(service, deliveries, tracer)
         token = TRACEPARENT.set(consumption.traceparent)
         answers: Sequence[Answer] = ()
@@ -259,16 +260,16 @@ def watched_handler(service: str, handler: Handler, tracer: Tracer, measures: Me
             answers = await handler(consumption.deliveries)
         except Exception as trouble:
             error = repr(trouble)
-            measures.handled.add(service, "ERROR", by=len(deliveries))
+            measures.handled.labels(service, "ERROR").inc(len(deliveries))
             raise
         else:
             return answers
         finally:
             TRACEPARENT.reset(token)
             consumption.end(answers, error)
-            measures.handler_seconds.add(perf_counter() - begun, service)
+            measures.handler_seconds.labels(service).observe(perf_counter() - begun)
             for answer, count in Counter(answers).items():
-                measures.handled.add(service, answer.value, by=count)
+                measures.handled.labels(service, answer.value).inc(count)
 
     return handle
 
@@ -317,7 +318,7 @@ class WatchedBus:
                 error = f"{len(batch) - sum(taken)} of {len(batch)} events were not taken"
             return taken
         finally:
-            self._measures.publish_seconds.add(perf_counter() - begun)
+            self._measures.publish_seconds.observe(perf_counter() - begun)
             if span is not None:
                 span.end(error=error)
 
@@ -383,7 +384,7 @@ class WatchedGateway:
             outcome, error = "no answer", repr(trouble)
             raise
         finally:
-            self._measures.provider.add(perf_counter() - begun, operation, outcome)
+            self._measures.provider.labels(operation, outcome).observe(perf_counter() - begun)
             if span is not None:
                 span.attributes["peer.service"] = "payment-provider"
                 _end(span, error, outcome)
@@ -425,5 +426,5 @@ class WatchedMessenger:
             outcome = "logged" if handed is HandedTo.LOG else "sent"
             return handed
         finally:
-            self._measures.messages.add(perf_counter() - begun, self._channel, outcome)
+            self._measures.messages.labels(self._channel, outcome).observe(perf_counter() - begun)
             _end(span, error, outcome)

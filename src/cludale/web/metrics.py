@@ -1,20 +1,28 @@
-"""What operators watch, for Prometheus. Counting costs the hot path about a microsecond; the rest waits to be asked."""
+"""What operators watch, for Prometheus. Counting costs the hot path two microseconds; the rest waits to be asked."""
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
-    HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
 )
 from prometheus_client.registry import Collector
 
 BUCKET_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # a counter that begins anew shows that by itself
 
 Families = Callable[[], Iterable[Metric]]
 Gauges = Callable[[], Mapping[str, float]]
@@ -25,41 +33,32 @@ class RequestCounts:
     """Requests by route and status, with the time each took."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[str, str, int], int] = {}
-        self._buckets: dict[tuple[str, str], list[int]] = {}
-        self._seconds: dict[tuple[str, str], float] = {}
+        self._answered = Counter(
+            "cludale_http_requests", "Requests answered.", ("method", "route", "status"), registry=None
+        )
+        self._seconds = Histogram(
+            "cludale_http_request_seconds",
+            "From a request's last byte to its answer.",
+            ("method", "route"),
+            registry=None,
+            buckets=BUCKET_SECONDS,
+        )
+        self._ways: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def add(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
         key = (method, route, status)
-        self._counts[key] = self._counts.get(key, 0) + 1
-        way = (method, route)
-        buckets = self._buckets.get(way)
-        if buckets is None:
-            buckets = self._buckets[way] = [0] * (len(BUCKET_SECONDS) + 1)
-            self._seconds[way] = 0.0
-        buckets[bisect_left(BUCKET_SECONDS, seconds)] += 1
-        self._seconds[way] += seconds
+        way = self._ways.get(key)
+        if way is None:  # looking labels up costs as much as counting
+            way = (self._answered.labels(method, route, status), self._seconds.labels(method, route))
+            self._ways[key] = way
+        way[0].inc()
+        way[1].observe(seconds)
 
     def collect(self) -> Iterator[Metric]:
         """The counts as metrics."""
-        counter = CounterMetricFamily(
-            "cludale_http_requests", "Requests answered.", labels=("method", "route", "status")
-        )
-        for (method, route, status), count in self._counts.items():
-            counter.add_metric((method, route, str(status)), count)
-        yield counter
-        histogram = HistogramMetricFamily(
-            "cludale_http_request_seconds", "From a request's last byte to its answer.", labels=("method", "route")
-        )
-        for (method, route), buckets in self._buckets.items():
-            running = 0
-            cumulative: list[tuple[str, float]] = []
-            for bound, count in zip((*map(str, BUCKET_SECONDS), "+Inf"), buckets, strict=True):
-                running += count
-                cumulative.append((bound, running))
-            histogram.add_metric((method, route), cumulative, self._seconds[method, route])
-        yield histogram
+        yield from self._answered.collect()
+        yield from self._seconds.collect()
 
 
 class Metrics(Collector):
