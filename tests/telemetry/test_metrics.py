@@ -57,7 +57,7 @@ def test_what_has_not_happened_yet_is_not_sent_or_is_nought() -> None:
 
 async def test_lag_is_that_of_each_subscription() -> None:
     measures = Measures()
-    tracer = Tracer({"audit": Resource({})}, ALWAYS_OFF, lambda _: None)
+    tracer = Tracer({"audit": Resource({})}, [], ALWAYS_OFF)
 
     async def handle(deliveries: Sequence[Delivery]) -> Sequence[Answer]:
         return [Answer.SUCCESS for _ in deliveries]

@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext, TraceFlags
 from tests.patience import until
 
 from cludale.telemetry.shipping import Destination, Exporters
+
+
+def span() -> ReadableSpan:
+    return ReadableSpan("span", SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED)))
 
 
 class Result(Enum):
@@ -47,10 +52,10 @@ async def test_trouble_is_said_once_and_so_is_its_end(caplog: pytest.LogCaptureF
     to = destination(exporter, why=lambda: "connection refused")
     with caplog.at_level(logging.INFO, logger="cludale.telemetry"):
         for sent in range(5):
-            to.add_span(ReadableSpan("span"))
+            to.spans.on_end(span())
             await until(lambda sent=sent: len(exporter.got) == sent + 1)  # type: ignore[misc]
         exporter.result = Result.SUCCESS
-        to.add_span(ReadableSpan("span"))
+        to.spans.on_end(span())
         await until(lambda: len(exporter.got) == 6)
         to.close()
     assert [record.getMessage() for record in caplog.records] == [
@@ -63,13 +68,14 @@ async def test_while_it_is_stuck_what_waits_is_bounded_and_the_rest_is_dropped_a
     exporter = Scripted()
     exporter.held.clear()
     to = destination(exporter, queue_limit=100)
-    to.add_span(ReadableSpan("first"))
-    await until(lambda: not to._spans)
+    to.spans.on_end(span())
+    await until(lambda: to.spans.queue.waiting == 0)
+    more = [span() for _ in range(1_000)]
     began = time.perf_counter()
-    for _ in range(1_000):
-        to.add_span(ReadableSpan("span"))
+    for each in more:
+        to.spans.on_end(each)
     assert time.perf_counter() - began < 10, "it waits for nobody: the exporter is held for 20 seconds"
-    assert (len(to._spans), to.dropped) == (100, 900)
+    assert (to.spans.queue.waiting, to.dropped) == (100, 900)
     exporter.held.set()
     to.close()
     assert sum(len(batch) for batch in exporter.got) == 101
@@ -79,7 +85,7 @@ def test_a_stop_waits_for_so_long_and_no_longer() -> None:
     exporter = Scripted()
     exporter.held.clear()
     to = destination(exporter)
-    to.add_span(ReadableSpan("span"))
+    to.spans.on_end(span())
     began = time.perf_counter()
     to.close(timeout_seconds=0.2)
     assert time.perf_counter() - began < 5
@@ -96,7 +102,7 @@ async def test_an_exporter_that_breaks_does_not_end_the_shipping() -> None:
     exporter = Broken()
     to = destination(exporter)
     for sent in range(2):
-        to.add_span(ReadableSpan("span"))
+        to.spans.on_end(span())
         await until(lambda sent=sent: len(exporter.got) == sent + 1)  # type: ignore[misc]
     to.close()
     assert to.dropped == 1

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import pytest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
 from opentelemetry.trace import SpanKind
 
-from cludale.telemetry.spans import MAX_LINKS, Tracer, parsed
+from cludale.telemetry.spans import MAX_LINKS, Tracer, parsed, traceparent_of
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -18,10 +20,14 @@ def context(span: int = 1, *, sampled: bool = True, trace: str = TRACE) -> str:
 
 
 class Recorded:
-    def __init__(self, sampler: object = ALWAYS_ON) -> None:
-        self.spans: list[ReadableSpan] = []
+    def __init__(self, sampler: Sampler = ALWAYS_ON) -> None:
+        self._exporter = InMemorySpanExporter()
         resources = {"orders": Resource({"service.name": "orders"})}
-        self.tracer = Tracer(resources, ParentBased(sampler), self.spans.append)  # type: ignore[arg-type]
+        self.tracer = Tracer(resources, [SimpleSpanProcessor(self._exporter)], ParentBased(sampler))
+
+    @property
+    def spans(self) -> Sequence[ReadableSpan]:
+        return self._exporter.get_finished_spans()
 
 
 @pytest.mark.parametrize(
@@ -66,9 +72,15 @@ def test_a_request_that_is_not_sampled_is_not_recorded_and_says_so_to_what_it_ca
     recorded = Recorded(ALWAYS_OFF)
     request = recorded.tracer.request("orders", "POST /orders", None)
     request.end()
-    assert request.traceparent.endswith("-00")
-    assert recorded.tracer.child("orders", "commit", SpanKind.INTERNAL, request.traceparent) is None
-    assert recorded.spans == []
+    traceparent = traceparent_of(request)
+    assert traceparent.endswith("-00")
+    assert recorded.tracer.child("orders", "commit", SpanKind.INTERNAL, traceparent) is None
+    assert recorded.spans == ()
+
+
+def test_a_trace_context_has_no_other_flag_than_sampled() -> None:
+    """OpenTelemetry's is 03 at a trace's first span: its id is random. Of version 00, Go's takes no such flag."""
+    assert traceparent_of(Recorded().tracer.request("orders", "POST /orders", None)).endswith("-01")
 
 
 def linked(recorded: Recorded, traceparents: Sequence[str | None]) -> ReadableSpan:

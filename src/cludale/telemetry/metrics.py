@@ -18,6 +18,7 @@ from opentelemetry.sdk.metrics.export import (
     Sum,
 )
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.samples import Sample
 
@@ -42,7 +43,7 @@ class Snapshots:
         now = time_ns()
         metrics = [metric for family in families if (metric := self._metric(family, now)) is not None]
         self._last = now
-        scope = ScopeMetrics(SCOPE, metrics, "")
+        scope = ScopeMetrics(InstrumentationScope(SCOPE), metrics, "")
         return MetricsData([ResourceMetrics(self._resource, [scope], "")])
 
     def _metric(self, family: Family, now: int) -> Metric | None:

@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable, Collection
 from functools import lru_cache
 from typing import Any
 
+from opentelemetry.trace import Span
+
 from cludale.http.answers import Answer
 from cludale.http.routing import ExpressHandler, ExpressRequest
 from cludale.ports.tracing import TRACEPARENT
-from cludale.telemetry.spans import Span, Tracer
+from cludale.telemetry.spans import Tracer, end, traceparent_of
 
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -37,12 +39,13 @@ class TracedRequests:
 
         def traced(request: ExpressRequest) -> Answer | Awaitable[Answer]:
             span = tracer.request(service, name, request.header(_TRACEPARENT))
-            headers = {**request.headers, _TRACEPARENT: span.traceparent.encode()}
+            traceparent = traceparent_of(span)
+            headers = {**request.headers, _TRACEPARENT: traceparent.encode()}
             answer = handler(request._replace(headers=headers))
-            return answer if isinstance(answer, Answer) else later(span, answer)
+            return answer if isinstance(answer, Answer) else later(span, traceparent, answer)
 
-        async def later(span: Span, awaited: Awaitable[Answer]) -> Answer:
-            TRACEPARENT.set(span.traceparent)  # in a task of its own
+        async def later(span: Span, traceparent: str, awaited: Awaitable[Answer]) -> Answer:
+            TRACEPARENT.set(traceparent)  # in a task of its own
             answer = await awaited
             _end(span, method, route, answer.status)
             return answer
@@ -60,8 +63,9 @@ class TracedRequests:
             method = scope["method"]
             given = next((value for name, value in scope["headers"] if name == _TRACEPARENT), b"")
             span = self._tracer.request(service, method, given.decode("latin-1"))
+            traceparent = traceparent_of(span)
             headers = [each for each in scope["headers"] if each[0] != _TRACEPARENT]
-            scope["headers"] = [*headers, (_TRACEPARENT, span.traceparent.encode())]
+            scope["headers"] = [*headers, (_TRACEPARENT, traceparent.encode())]
             status = 500
 
             async def noting(message: Any) -> None:
@@ -70,14 +74,14 @@ class TracedRequests:
                     status = message["status"]
                 await send(message)
 
-            token = TRACEPARENT.set(span.traceparent)
+            token = TRACEPARENT.set(traceparent)
             try:
                 await app(scope, receive, noting)
             finally:
                 TRACEPARENT.reset(token)
                 route = _route(str(scope.get("path_template") or ""))
                 if route:
-                    span.name = f"{method} {route}"
+                    span.update_name(f"{method} {route}")
                 _end(span, method, route, status)
 
         return traced
@@ -94,8 +98,7 @@ def _route(template: str) -> str:
 
 
 def _end(span: Span, method: str, route: str, status: int) -> None:
-    span.attributes["http.request.method"] = method
-    span.attributes["http.response.status_code"] = status
+    span.set_attributes({"http.request.method": method, "http.response.status_code": status})
     if route:
-        span.attributes["http.route"] = route
-    span.end(error=f"status {status}" if status >= 500 and status != 503 else None)
+        span.set_attribute("http.route", route)
+    end(span, error=f"status {status}" if status >= 500 and status != 503 else None)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
 from cludale.ports.bus import EventBus, Handler
@@ -64,19 +63,14 @@ class Telemetry:
         if otlp_endpoint is not None:
             self._destinations.append((otlp(otlp_endpoint), Snapshots(resources[name], deltas=False)))
         if connection_string is not None:
-            to = application_insights(connection_string)
-            self._destinations.append((to, Snapshots(resources[name], deltas=True)))
-        # the provider is asked for its sampler alone, which OTEL_TRACES_SAMPLER chooses
-        sampler = TracerProvider(resource=resources[name], shutdown_on_exit=False).sampler
-        self.tracer = Tracer(resources, sampler, self._finished)
+            insights = application_insights(connection_string)
+            self._destinations.append((insights, Snapshots(resources[name], deltas=True)))
+        to = [each for each, _ in self._destinations]
+        self.tracer = Tracer(resources, [each.spans for each in to])
         self.requests = TracedRequests(self.tracer, services)
-        self._log_records = [LogRecords(resources[name], to.add_log) for to, _ in self._destinations]
+        self._log_records = LogRecords(resources[name], [each.logs for each in to])
         self._families: list[Families] = []
         self._task: asyncio.Task[None] | None = None
-
-    def _finished(self, span: ReadableSpan) -> None:
-        for destination, _ in self._destinations:
-            destination.add_span(span)
 
     # What compose puts around things
 
@@ -127,8 +121,7 @@ class Telemetry:
     def start(self, families: Families) -> None:
         """Send logs, and every so often all of these metrics. Call on the event loop."""
         self._families.append(families)
-        for handler in self._log_records:
-            logging.getLogger().addHandler(handler)
+        logging.getLogger().addHandler(self._log_records)
         self._task = asyncio.get_running_loop().create_task(self._measure())
 
     async def _measure(self) -> None:
@@ -142,8 +135,7 @@ class Telemetry:
 
     async def stop(self) -> None:
         """Send what waits, for a few seconds at most."""
-        for handler in self._log_records:
-            logging.getLogger().removeHandler(handler)
+        logging.getLogger().removeHandler(self._log_records)
         if self._task is not None:
             self._task.cancel()
             self._send_metrics()

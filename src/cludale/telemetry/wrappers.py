@@ -1,7 +1,8 @@
 """Wrappers: around a port, the same port, timed and traced. They change no answer and swallow no exception."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from operator import attrgetter
 from time import perf_counter, time, time_ns
@@ -9,7 +10,8 @@ from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span, SpanKind
+from opentelemetry.util.types import AnyValue
 
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
@@ -34,7 +36,7 @@ from cludale.ports.seats import HoldWish, Seats, SeatsHeld
 from cludale.ports.tracing import TRACEPARENT
 from cludale.services.catalogue import CATALOGUE
 from cludale.telemetry.measures import Measures
-from cludale.telemetry.spans import Span, Tracer
+from cludale.telemetry.spans import Tracer, end, traceparent_of
 
 Hold = Callable[[HoldWish], Awaitable[SeatsHeld]]
 
@@ -42,6 +44,44 @@ K = TypeVar("K", bound=Hashable)
 C = TypeVar("C")
 R = TypeVar("R")
 T = TypeVar("T")
+
+
+class _Work:
+    """What comes of a piece of work."""
+
+    __slots__ = ("error", "outcome")
+
+    def __init__(self, outcome: str | None) -> None:
+        self.outcome = outcome
+        self.error: str | None = None
+
+
+def _failed(trouble: BaseException) -> tuple[str | None, str | None]:
+    return None, repr(trouble)
+
+
+@contextmanager
+def _working(
+    span: Span | None,
+    took: Callable[[float, str], object],
+    *,
+    outcome: str | None = None,
+    failed: Callable[[BaseException], tuple[str | None, str | None]] = _failed,
+) -> Iterator[_Work]:
+    """Around a piece of work: `took` gets its seconds and outcome; `failed` says outcome and error of an exception."""
+    begun = perf_counter()
+    work = _Work(outcome)
+    try:
+        yield work
+    except BaseException as trouble:
+        work.outcome, work.error = failed(trouble)
+        raise
+    finally:
+        took(perf_counter() - begun, work.outcome or "")
+        if span is not None:
+            if work.outcome is not None:
+                span.set_attribute("cludale.outcome", work.outcome)
+            end(span, error=work.error)
 
 
 class WatchedSeats:
@@ -54,45 +94,35 @@ class WatchedSeats:
 
     async def hold(self, wish: HoldWish) -> SeatsHeld:
         """Hold seats; the wish goes on with the trace of this call."""
-        begun = perf_counter()
-        span = self._tracer.child("orders", "reserve seats", SpanKind.CLIENT, wish.traceparent)
+        span = self._tracer.child("orders", "reserve seats", SpanKind.CLIENT, wish.traceparent, _of_wish(wish))
         if span is not None:
-            wish = replace(wish, traceparent=span.traceparent)
-            span.attributes |= _of_wish(wish)
-        outcome, error = "held", None
-        try:
+            wish = replace(wish, traceparent=traceparent_of(span))
+        with _working(span, self._took, outcome="held", failed=_refused):
             return await self._seats.hold(wish)
-        except Exception as trouble:
-            outcome, error = _outcome(trouble)
-            raise
-        finally:
-            self._measures.holds.labels(outcome).observe(perf_counter() - begun)
-            _end(span, error, outcome)
+
+    def _took(self, seconds: float, outcome: str) -> None:
+        self._measures.holds.labels(outcome).observe(seconds)
 
 
 def watched_hold(hold: Hold, tracer: Tracer) -> Hold:
     """Concerts, called in this process: its side of the call."""
 
     async def held(wish: HoldWish) -> SeatsHeld:
-        span = tracer.child("concerts", "hold seats", SpanKind.SERVER, wish.traceparent)
+        span = tracer.child("concerts", "hold seats", SpanKind.SERVER, wish.traceparent, _of_wish(wish))
         if span is None:
             return await hold(wish)
-        span.attributes |= _of_wish(wish)
-        token = TRACEPARENT.set(span.traceparent)
-        outcome, error = "held", None
+        wish = replace(wish, traceparent=traceparent_of(span))
+        token = TRACEPARENT.set(wish.traceparent)
         try:
-            return await hold(replace(wish, traceparent=span.traceparent))
-        except Exception as trouble:
-            outcome, error = _outcome(trouble)
-            raise
+            with _working(span, lambda *_: None, outcome="held", failed=_refused):
+                return await hold(wish)
         finally:
             TRACEPARENT.reset(token)
-            _end(span, error, outcome)
 
     return held
 
 
-def _of_wish(wish: HoldWish) -> dict[str, str | int | float | bool]:
+def _of_wish(wish: HoldWish) -> Mapping[str, str | int]:
     return {
         "cludale.order.id": wish.order_id,
         "cludale.concert.id": wish.concert_id,
@@ -100,18 +130,11 @@ def _of_wish(wish: HoldWish) -> dict[str, str | int | float | bool]:
     }
 
 
-def _outcome(trouble: Exception) -> tuple[str, str | None]:
-    """What to call it, and whether that is an error: a refusal is an answer."""
+def _refused(trouble: BaseException) -> tuple[str, str | None]:
+    """A refusal is an answer, and no error."""
     if isinstance(trouble, Busy):
         return "Busy", str(trouble)
     return type(trouble).__name__, None if isinstance(trouble, Refusal) else repr(trouble)
-
-
-def _end(span: Span | None, error: str | None, outcome: str | None = None) -> None:
-    if span is not None:
-        if outcome is not None:
-            span.attributes["cludale.outcome"] = outcome
-        span.end(error=error)
 
 
 def watched_turn(
@@ -121,23 +144,14 @@ def watched_turn(
     cause_of: Callable[[C], Cause] = attrgetter("cause")
 
     async def turn(key: K, commands: Sequence[C]) -> Sequence[R]:
-        begun = perf_counter()
         causes = (cause_of(each).traceparent for each in commands)
-        span = tracer.shared("concerts", "take turn", SpanKind.INTERNAL, causes)
+        attributes: dict[str, AnyValue] = {"cludale.section": str(key), "cludale.commands": len(commands)}
+        span = tracer.shared("concerts", "take turn", SpanKind.INTERNAL, causes, attributes)
         # set in any case: the task that takes turns was begun by one of those who wait
-        TRACEPARENT.set(None if span is None else span.traceparent)
-        if span is not None:
-            span.attributes |= {"cludale.section": str(key), "cludale.commands": len(commands)}
-        error = None
-        try:
+        TRACEPARENT.set(None if span is None else traceparent_of(span))
+        measures.turn_size.observe(len(commands))
+        with _working(span, lambda seconds, _: measures.turn_seconds.observe(seconds)):
             return await take_turn(key, commands)
-        except Exception as trouble:
-            error = repr(trouble)
-            raise
-        finally:
-            measures.turn_size.observe(len(commands))
-            measures.turn_seconds.observe(perf_counter() - begun)
-            _end(span, error)
 
     return turn
 
@@ -161,25 +175,20 @@ class WatchedRecords:
 
     async def commit(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         """Each commit's outcome; a span under the work at hand, linked to what the events belong to."""
-        begun = perf_counter()
         why = [TRACEPARENT.get(), *(event.traceparent for commit in commits for event in commit.events)]
-        span = self._tracer.shared(self._service, "commit", SpanKind.INTERNAL, why)
-        error = None
-        try:
+        attributes: dict[str, AnyValue] = {
+            "cludale.commits": len(commits),
+            "cludale.events": sum(len(commit.events) for commit in commits),
+        }
+        span = self._tracer.shared(self._service, "commit", SpanKind.INTERNAL, why, attributes)
+        self._measures.commit_size.labels(self._service).observe(len(commits))
+        with _working(span, self._took):
             outcomes = await self._records.commit(commits)
-            self._count(commits, outcomes)
-        except Exception as trouble:
-            error = repr(trouble)
-            raise
-        else:
-            return outcomes
-        finally:
-            self._measures.commit_seconds.labels(self._service).observe(perf_counter() - begun)
-            self._measures.commit_size.labels(self._service).observe(len(commits))
-            if span is not None:
-                span.attributes["cludale.commits"] = len(commits)
-                span.attributes["cludale.events"] = sum(len(commit.events) for commit in commits)
-                span.end(error=error)
+        self._count(commits, outcomes)
+        return outcomes
+
+    def _took(self, seconds: float, _: str) -> None:
+        self._measures.commit_seconds.labels(self._service).observe(seconds)
 
     def _count(self, commits: Sequence[Commit], outcomes: Sequence[Outcome]) -> None:
         for commit, outcome in zip(commits, outcomes, strict=True):
@@ -203,45 +212,47 @@ class _Consumption:
         self.batch: Span | None = None
         self.traceparent: str | None = None
         self._spans: list[Span | None] = []
+        traced: list[str] = []
         for delivery in deliveries:
             span = self._span(service, delivery, tracer)
             self._spans.append(span)
             if span is not None:
-                delivery = replace(delivery, event=replace(delivery.event, traceparent=span.traceparent))  # noqa: PLW2901
+                traced.append(traceparent_of(span))
+                delivery = replace(delivery, event=replace(delivery.event, traceparent=traced[-1]))  # noqa: PLW2901
             self.deliveries.append(delivery)
-        within = [span.traceparent for span in self._spans if span is not None]
-        if within:
-            self.traceparent = within[0]
+        if traced:
+            self.traceparent = traced[0]
             if len(deliveries) > 1:
-                self.batch = tracer.shared(service, "process batch", SpanKind.INTERNAL, within, begun=self.begun_ns)
+                attributes: dict[str, AnyValue] = {"messaging.batch.message_count": len(deliveries)}
+                self.batch = tracer.shared(
+                    service, "process batch", SpanKind.INTERNAL, traced, attributes, begun=self.begun_ns
+                )
         if self.batch is not None:
-            self.batch.attributes["messaging.batch.message_count"] = len(deliveries)
-            self.traceparent = self.batch.traceparent
+            self.traceparent = traceparent_of(self.batch)
 
     def _span(self, service: str, delivery: Delivery, tracer: Tracer) -> Span | None:
         event = delivery.event
-        span = tracer.child(service, f"process {event.type}", SpanKind.CONSUMER, event.traceparent, begun=self.begun_ns)
-        if span is not None:
-            span.attributes |= {
-                "messaging.operation.type": "process",
-                "messaging.message.id": event.id,
-                "cludale.event.type": event.type,
-                "cludale.attempt": delivery.attempt,
-            }
-            if event.correlationid is not None:
-                span.attributes["cludale.order.id"] = event.correlationid
-        return span
+        attributes: dict[str, AnyValue] = {
+            "messaging.operation.type": "process",
+            "messaging.message.id": event.id,
+            "cludale.event.type": event.type,
+            "cludale.attempt": delivery.attempt,
+        }
+        if event.correlationid is not None:
+            attributes["cludale.order.id"] = event.correlationid
+        kind = SpanKind.CONSUMER
+        return tracer.child(service, f"process {event.type}", kind, event.traceparent, attributes, begun=self.begun_ns)
 
     def end(self, answers: Sequence[Answer], error: str | None) -> None:
         """It is over: with these answers, or with an error in their place."""
         ended = time_ns()
         if self.batch is not None:
-            self.batch.end(error=error, at=ended)
+            end(self.batch, error=error, at=ended)
         for i, span in enumerate(self._spans):
             if span is not None:
                 if i < len(answers):
-                    span.attributes["cludale.answer"] = answers[i].value
-                span.end(error=error, at=ended)
+                    span.set_attribute("cludale.answer", answers[i].value)
+                end(span, error=error, at=ended)
 
 
 def watched_handler(service: str, handler: Handler, tracer: Tracer, measures: Measures) -> Handler:
@@ -304,23 +315,13 @@ class WatchedBus:
 
     async def publish(self, batch: Sequence[Outgoing]) -> Sequence[bool]:
         """Publish; a span in the trace of the first event, linked to the others'."""
-        begun = perf_counter()
         span = self._span(batch)
-        TRACEPARENT.set(None if span is None else span.traceparent)
-        error = None
-        try:
+        TRACEPARENT.set(None if span is None else traceparent_of(span))
+        with _working(span, lambda seconds, _: self._measures.publish_seconds.observe(seconds)) as work:
             taken = await self._bus.publish(batch)
-        except Exception as trouble:
-            error = repr(trouble)
-            raise
-        else:
             if not all(taken):
-                error = f"{len(batch) - sum(taken)} of {len(batch)} events were not taken"
+                work.error = f"{len(batch) - sum(taken)} of {len(batch)} events were not taken"
             return taken
-        finally:
-            self._measures.publish_seconds.observe(perf_counter() - begun)
-            if span is not None:
-                span.end(error=error)
 
     def _span(self, batch: Sequence[Outgoing]) -> Span | None:
         traces: dict[str, str] = {}
@@ -333,14 +334,12 @@ class WatchedBus:
                 traces.setdefault(head.traceparent, head.source)
         if not traces:
             return None
-        span = self._tracer.shared(next(iter(traces.values())), "publish", SpanKind.PRODUCER, traces)
-        if span is not None:
-            span.attributes |= {
-                "messaging.operation.type": "send",
-                "messaging.destination.name": batch[0].topic,
-                "messaging.batch.message_count": len(batch),
-            }
-        return span
+        attributes: dict[str, AnyValue] = {
+            "messaging.operation.type": "send",
+            "messaging.destination.name": batch[0].topic,
+            "messaging.batch.message_count": len(batch),
+        }
+        return self._tracer.shared(next(iter(traces.values())), "publish", SpanKind.PRODUCER, traces, attributes)
 
 
 class WatchedGateway:
@@ -369,25 +368,20 @@ class WatchedGateway:
         return await self._watched("void", self._gateway.void(key))
 
     async def _watched(self, operation: str, call: Awaitable[T]) -> T:
-        begun = perf_counter()
-        span = self._tracer.child("payments", f"provider {operation}", SpanKind.CLIENT, TRACEPARENT.get())
-        outcome, error = "done", None
-        try:
+        def took(seconds: float, outcome: str) -> None:
+            self._measures.provider.labels(operation, outcome).observe(seconds)
+
+        attributes: dict[str, AnyValue] = {"peer.service": "payment-provider"}
+        span = self._tracer.child("payments", f"provider {operation}", SpanKind.CLIENT, TRACEPARENT.get(), attributes)
+        with _working(span, took, outcome="done", failed=_not_charged):
             return await call
-        except Declined:
-            outcome = "declined"
-            raise
-        except GatewayTrouble as trouble:
-            outcome, error = "no answer", str(trouble)
-            raise
-        except BaseException as trouble:  # cancelled, when its time is over
-            outcome, error = "no answer", repr(trouble)
-            raise
-        finally:
-            self._measures.provider.labels(operation, outcome).observe(perf_counter() - begun)
-            if span is not None:
-                span.attributes["peer.service"] = "payment-provider"
-                _end(span, error, outcome)
+
+
+def _not_charged(trouble: BaseException) -> tuple[str, str | None]:
+    if isinstance(trouble, Declined):
+        return "declined", None
+    # also when it is cancelled, as its time is over
+    return "no answer", str(trouble) if isinstance(trouble, GatewayTrouble) else repr(trouble)
 
 
 class Messenger(Protocol):
@@ -409,22 +403,21 @@ class WatchedMessenger:
 
     async def send(self, message: Message) -> HandedTo:
         """Hand the message over."""
-        begun = perf_counter()
+
+        def took(seconds: float, outcome: str) -> None:
+            self._measures.messages.labels(self._channel, outcome).observe(seconds)
+
         span = self._tracer.child("notifications", f"send {self._channel}", SpanKind.CLIENT, TRACEPARENT.get())
-        outcome: str = "sent"
-        error: str | None = None
-        try:
+        with _working(span, took, outcome="sent", failed=_not_sent) as work:
             handed = await self._messenger.send(message)
-        except NotSent as not_sent:
-            # its words may name the buyer
-            outcome = error = "refused" if not_sent.trouble is Trouble.REFUSED else "not sent"
-            raise
-        except BaseException as trouble:  # cancelled, when its time is over
-            outcome, error = "not sent", type(trouble).__name__
-            raise
-        else:
-            outcome = "logged" if handed is HandedTo.LOG else "sent"
+            if handed is HandedTo.LOG:
+                work.outcome = "logged"
             return handed
-        finally:
-            self._measures.messages.labels(self._channel, outcome).observe(perf_counter() - begun)
-            _end(span, error, outcome)
+
+
+def _not_sent(trouble: BaseException) -> tuple[str, str]:
+    """Without the message's words, which may name the buyer."""
+    if isinstance(trouble, NotSent):
+        outcome = "refused" if trouble.trouble is Trouble.REFUSED else "not sent"
+        return outcome, outcome
+    return "not sent", type(trouble).__name__  # also when it is cancelled, as its time is over
