@@ -30,7 +30,7 @@ from cludale.services import NAMES
 LEFT_OUT = "left out: "
 """How the reason of a skipped test begins that lacks a part."""
 
-QUICK = {"postgres", *(name for name, wanted in WANTED.items() if wanted.is_quick)}
+QUICK = {"postgres", "haproxy", *(name for name, wanted in WANTED.items() if wanted.is_quick)}
 """The parts that `make test` brings, or asks root to bring."""
 
 SIDECAR = Path(__file__).parents[1] / "tools/daprd"

@@ -77,13 +77,13 @@ def up(folder: Path, *options: str, settings: Mapping[str, str] | None = None) -
     return _running(["up", "--distributed", *options], folder, settings or {})
 
 
-def gateway(folder: Path, served: Served, *services: str) -> AbstractContextManager[Served]:
-    """`cludale gateway` on free ports, before a server that has all of these services."""
+def gateway(
+    folder: Path, routes: Mapping[str, object], settings: Mapping[str, str] | None = None
+) -> AbstractContextManager[Served]:
+    """`cludale gateway` on a free port, with these routes by service."""
     config = folder / "gateway.json"
-    routes = {"backends": [{"url": served.url}]}
-    config.write_text(json.dumps({"services": dict.fromkeys(services, routes)}))
-    settings = {"CLUDALE_GATEWAY_ADMIN_PORT": "0", "CLUDALE_GATEWAY_TOKEN": "the-token"}
-    return _running(["gateway", "--config", str(config)], folder, settings)
+    config.write_text(json.dumps({"services": routes}))
+    return _running(["gateway", "--config", str(config)], folder, settings or {})
 
 
 @contextmanager

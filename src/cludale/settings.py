@@ -197,12 +197,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache: Annotated[
         Path | None, _doc("where make puts the programs that it builds; else .cache beside the Makefile")
     ] = None
-    gateway_admin_port: Annotated[
-        Port, _doc("the port of the gateway's admin API, on loopback; 0 takes a free one")
-    ] = 8079
-    gateway_token: Annotated[
-        Token | None, _doc("that API's token; without it one is made in <data folder>/gateway.token", secret=True)
-    ] = None
 
     dapr: Annotated[bool, _doc("events and calls between services go through a Dapr sidecar")] = False
     dapr_http_port: Annotated[Port, _doc("the sidecar's HTTP port", variable="DAPR_HTTP_PORT")] = 3500

@@ -45,8 +45,7 @@ class BlueGreen:
     def __init__(self, platform: Apart, folder: Path, pace: Pace) -> None:
         self.platform = platform
         self.told: list[str] = []
-        gateway = platform.state()["gateway"]
-        self.control = Control(gateway["admin"], gateway["token"])
+        self.control = Control(Path(platform.state()["gateway"]["routes"]), platform.folder)
         self.beside = Beside(platform, folder / "green", dict(SETTINGS))
         self.driver = LocalDriver(self.control, platform.url, KEY, self.beside)
         self.release = Release(self.driver, ORDER, pace=pace, bounds=BOUNDS, report=self.told.append)
@@ -86,7 +85,6 @@ def blue(folder: Path, pace: Pace = PACE) -> Iterator[BlueGreen]:
             yield there
         finally:
             there.beside.close()
-            there.control.close()
 
 
 def everywhere(suffix: str) -> dict[str, dict[str, int]]:

@@ -64,7 +64,9 @@ class Backend:
         try:
             while not writer.is_closing():
                 received = await read(reader)
-                if received.target == "/readyz":
+                if received.target == "/readyz/replica":
+                    writer.write(answer(status="200 OK" if self.is_ready else "503 No", body=b"{}"))
+                elif received.target == "/readyz":
                     is_ready = self.is_ready and not self.troubles
                     body = json.dumps({"troubles": [{"part": "store", "detail": each} for each in self.troubles]})
                     writer.write(answer(status="200 OK" if is_ready else "503 No", body=body.encode()))
@@ -82,6 +84,12 @@ async def read(reader: asyncio.StreamReader) -> Received:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     start, *lines = head.rstrip("\r\n").split("\r\n")
     headers = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+    if "transfer-encoding" in dict(headers):
+        body = b""
+        while size := int(await reader.readline(), 16):
+            body += (await reader.readexactly(size + 2))[:-2]
+        await reader.readline()
+        return Received(start, headers, body)
     length = int(dict(headers).get("content-length", "0"))
     return Received(start, headers, await reader.readexactly(length))
 

@@ -1,65 +1,50 @@
-"""A gateway on real sockets, with short times."""
+"""A gateway of its own process, before backends on real sockets or before a real server."""
 
 import asyncio
-import socket
-import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
-import msgspec
 import pytest
 from tests.gateway.backends import Backend
-from tests.served import Served, serve
-from tests.served import gateway as gateway_before
+from tests.parts import need
+from tests.served import Served, gateway, serve
 
-from cludale.gateway.gateway import Gateway
-from cludale.gateway.limits import Limits
-from cludale.gateway.routes import BackendRoute, Routes, ServiceRoutes, Traffic, checked, encoded
-from cludale.gateway.server import running
-from cludale.gateway.site import Site, surveyed
-from cludale.web.server import listen
-
-TOKEN = "the-token"
-QUICK = Limits(
-    request_seconds=0.5,
-    idle_seconds=0.5,
-    connect_seconds=0.3,
-    answer_seconds=0.6,
-    waiting_seconds=0.2,
-    check_every_seconds=0.05,
-    check_seconds=0.3,
-    patrol_seconds=0.05,
-)
+from cludale.gateway.control import Control
+from cludale.gateway.routes import BackendRoute, Routes, ServiceRoutes, Traffic, checked
+from cludale.services import NAMES
 
 
 class Running:
-    """A gateway that runs, and clients of its two addresses."""
+    """A gateway that runs, a client of it, and the driver."""
 
-    def __init__(self, gateway: Gateway, port: int, admin_port: int, file: Path) -> None:
-        self.gateway = gateway
-        self.port = port
-        self.admin_port = admin_port
+    def __init__(self, served: Served, control: Control, file: Path) -> None:
+        self.served = served
+        self.port = served.port
+        self.control = control
         self.file = file
-        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10)
-        self.admin = httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{admin_port}", timeout=10, headers={"authorization": f"Bearer {TOKEN}"}
-        )
+        self.http = httpx.AsyncClient(base_url=served.url, timeout=10)
 
-    async def raw(self, data: bytes, *, until_closed: bool = True) -> bytes:
-        """What comes back for these bytes."""
+    async def raw(self, data: bytes) -> bytes:
+        """What comes back for these bytes until the connection ends."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(data)
-            async with asyncio.timeout(5):
-                return await (reader.read() if until_closed else reader.readuntil(b"\r\n\r\n"))
+            async with asyncio.timeout(10):
+                return await reader.read()
         finally:
             writer.close()
 
-    async def put(self, service: str, routes: ServiceRoutes) -> httpx.Response:
-        return await self.admin.put(f"/-/routes/{service}", content=msgspec.json.encode(routes))
+    async def put(self, service: str, routes: ServiceRoutes) -> ServiceRoutes:
+        """Let these be the service's routes."""
+        return await asyncio.to_thread(self.control.change, service, lambda _: routes)
+
+    async def ready(self, service: str) -> list[bool]:
+        """Which of its backends are ready."""
+        status = await asyncio.to_thread(self.control.status)
+        return [each.ready for each in status[service].backends]
 
 
 Start = Callable[..., AbstractAsyncContextManager[Running]]
@@ -72,36 +57,38 @@ def to(*backends: Backend, **weights: int) -> ServiceRoutes:
     names = list(weights)
     return ServiceRoutes(
         tuple(BackendRoute(each.url, name) for each, name in zip(backends, names, strict=True)),
-        tuple(Traffic(name, weight, name) for name, weight in weights.items()),
+        tuple(
+            Traffic(name, weight, name if name in ("blue", "green") else None)  # type: ignore[arg-type]
+            for name, weight in weights.items()
+        ),
     )
 
 
 @pytest.fixture(scope="session")
-def site() -> Site:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the framework's, of its next version
-        return surveyed()
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Path]]:
+    """A gateway for all tests in turn; a client may take two seconds for a request."""
+    need("haproxy")
+    folder = tmp_path_factory.mktemp("gateway")
+    with gateway(folder, {}, {"CLUDALE_REQUEST_SECONDS": "2"}) as served:
+        yield served, folder
 
 
 @pytest.fixture
-def start(site: Site, tmp_path: Path) -> Start:
-    """`async with start(orders=to(backend)) as running:`."""
+def start(shared: tuple[Served, Path]) -> Start:
+    """`async with start(orders=to(backend)) as running:`; whatever routes there were are gone then."""
+    served, folder = shared
 
     @asynccontextmanager
-    async def begin(*, limits: Limits = QUICK, **services: ServiceRoutes) -> AsyncIterator[Running]:
-        file = tmp_path / "gateway.json"
-        routes = checked(Routes(services))
-        file.write_bytes(encoded(routes))
-        listener, admin = listen("127.0.0.1", 0), listen("127.0.0.1", 0)
-        async with running(
-            listener, admin, routes=routes, file=file, token=TOKEN, site=site, limits=limits, stop_seconds=2
-        ) as gateway:
-            it = Running(gateway, _port(listener), _port(admin), file)
-            try:
-                yield it
-            finally:
-                await it.http.aclose()
-                await it.admin.aclose()
+    async def begin(**services: ServiceRoutes) -> AsyncIterator[Running]:
+        it = Running(served, Control(folder / "gateway.json", folder), folder / "gateway.json")
+        for name in NAMES:
+            wanted = checked(Routes({name: services.get(name, ServiceRoutes())})).services[name]
+            if it.control.service(name) != wanted:
+                await it.put(name, wanted)
+        try:
+            yield it
+        finally:
+            await it.http.aclose()
 
     return begin
 
@@ -115,12 +102,10 @@ class Real(NamedTuple):
 
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+    need("haproxy")
     folder = tmp_path_factory.mktemp("data")
-    with serve(folder) as server, gateway_before(folder, server, "orders", "concerts") as gateway:
-        server.concert("the-concert", seats=100_000)
-        yield Real(server, gateway)
-
-
-def _port(listener: socket.socket) -> int:
-    port: int = listener.getsockname()[1]
-    return port
+    with serve(folder) as server:
+        routes = {"backends": [{"url": server.url}]}
+        with gateway(folder, dict.fromkeys(("orders", "concerts"), routes)) as before:
+            server.concert("the-concert", seats=100_000)
+            yield Real(server, before)

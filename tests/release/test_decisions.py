@@ -40,9 +40,7 @@ def test_whoever_hears_the_changed_event_goes_before_who_publishes_it(changed: s
 
 def test_publishers_and_paths_are_those_of_the_manifests(site: Site) -> None:
     assert set(publishers(CATALOGUE)) <= set(HEARS)
-    assert {name: f"/{segment.decode()}" for segment, name in site.owners.items()} == {
-        name: f"/{name}" for name in NAMES
-    }
+    assert {name: f"/{segment}" for segment, name in site.owners.items()} == {name: f"/{name}" for name in NAMES}
 
 
 def test_few_requests_tell_nothing_but_many_errors_do() -> None:

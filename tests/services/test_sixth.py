@@ -243,8 +243,8 @@ with tempfile.TemporaryDirectory() as folder:
     running = asyncio.run(at_work(Path(folder)))
 json.dump(
     {
-        "openapi": json.loads(site.pages[b"/openapi.json"].body),
-        "owner": site.owners[b"waitlist"],
+        "openapi": json.loads(site.openapi_document()),
+        "owner": site.owners["waitlist"],
         "paths": {each.name: each.prefixes for each in described()}["waitlist"],
         "catalogue": sorted(CATALOGUE.types),
         "heard": {name: sorted(types) for name, types in HEARS.items()},

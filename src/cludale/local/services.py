@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from cludale.http.http1 import url_of
-from cludale.local.free_ports import LOOPBACK, free_port, free_ports
+from cludale.local.free_ports import LOOPBACK, free_port
 from cludale.local.part import Launch, Part, answers
 
 START_SECONDS = 60
@@ -75,7 +75,6 @@ class GatewayProcess(Part):
         *,
         host: str,
         port: int,
-        token: str,
         backends: Mapping[str, list[str]],
         environment: Mapping[str, str],
         stop_seconds: float,
@@ -84,10 +83,8 @@ class GatewayProcess(Part):
         super().__init__("gateway", log)
         self.stop_seconds = stop_seconds
         self.host = host
-        free, self.admin_port = free_ports(2)
-        self.port = port or free
-        self.token = token
-        self._routes = folder / "gateway.json"
+        self.port = port or free_port()
+        self.routes = folder / "gateway.json"
         self._backends = backends
         self._environment = dict(environment)
         self._written = False
@@ -102,17 +99,12 @@ class GatewayProcess(Part):
         """The platform's address, as this machine reaches it."""
         return url_of(self.host, self.port)
 
-    @property
-    def admin_url(self) -> str:
-        """Its admin API."""
-        return f"http://{LOOPBACK}:{self.admin_port}"
-
     async def prepare(self) -> None:
-        """Write the routes, once: what the admin API changes outlives a restart of the gateway."""
+        """Write the routes, once: what is changed while it runs outlives a restart of the gateway."""
         if not self._written:
-            self._routes.parent.mkdir(parents=True, exist_ok=True)
+            self.routes.parent.mkdir(parents=True, exist_ok=True)
             services = {name: {"backends": [{"url": url} for url in urls]} for name, urls in self._backends.items()}
-            self._routes.write_text(json.dumps({"services": services}, indent=2))
+            self.routes.write_text(json.dumps({"services": services}, indent=2))
             self._written = True
 
     def launch(self) -> Launch:
@@ -120,10 +112,8 @@ class GatewayProcess(Part):
         own = {
             "CLUDALE_HOST": self.host,
             "CLUDALE_PORT": str(self.port),
-            "CLUDALE_GATEWAY_ADMIN_PORT": str(self.admin_port),
-            "CLUDALE_GATEWAY_TOKEN": self.token,
         }
-        argv: list[str | Path] = [sys.executable, "-m", "cludale", "gateway", "--config", self._routes]
+        argv: list[str | Path] = [sys.executable, "-m", "cludale", "gateway", "--config", self.routes]
         return Launch(argv, self._environment | own)
 
     async def is_ready(self) -> bool:

@@ -157,27 +157,29 @@ class Up:
 
     def _take_out(self, replica: Replica) -> BackendRoute | None:
         """Let the gateway send it nothing more; what is under way there goes on."""
+        taken: list[BackendRoute] = []
+
+        def without(routes: ServiceRoutes) -> ServiceRoutes:
+            mine = [each for each in routes.backends if each.url == replica.service.url]
+            left = tuple(each for each in routes.backends if each not in mine)
+            # the last one of a revision that gets requests stays: the gateway would have nobody to send them to
+            if not mine or not any(each.revision == mine[0].revision for each in left):
+                return routes
+            taken.extend(mine)
+            return ServiceRoutes(left, routes.traffic)
+
         try:
-            with self._gateway() as gateway:
-                routes, etag = gateway.service(replica.service.service)
-                mine = next((each for each in routes.backends if each.url == replica.service.url), None)
-                left = tuple(each for each in routes.backends if each is not mine)
-                # the last one of a revision that gets requests stays: the gateway would have nobody to send them to
-                if mine is None or not any(each.revision == mine.revision for each in left):
-                    return None
-                gateway.put_service(replica.service.service, ServiceRoutes(left, routes.traffic), etag)
-                return mine
+            self._gateway().change(replica.service.service, without)
         except GatewayRefused as error:
             self._say(f"{replica.service.name} is restarted without being taken out of the gateway: {error}")
-            return None
+        return taken[0] if taken else None
 
     def _put_back(self, replica: Replica, route: BackendRoute) -> None:
+        def with_it(routes: ServiceRoutes) -> ServiceRoutes:
+            return routes if route in routes.backends else ServiceRoutes((*routes.backends, route), routes.traffic)
+
         try:
-            with self._gateway() as gateway:
-                routes, etag = gateway.service(replica.service.service)
-                gateway.put_service(
-                    replica.service.service, ServiceRoutes((*routes.backends, route), routes.traffic), etag
-                )
+            self._gateway().change(replica.service.service, with_it)
         except GatewayRefused as error:
             self._say(f"{replica.service.name} could not be put back into the gateway: {error}")
 
@@ -185,7 +187,7 @@ class Up:
         gateway = self.deployment.gateway
         if gateway is None:
             raise GatewayRefused("there is no gateway yet")
-        return Control(gateway.admin_url, gateway.token)
+        return Control(gateway.routes, self.deployment.folder)
 
     def state(self) -> dict[str, Any]:
         """What runs where, for tests and tools. It holds passwords."""
@@ -201,7 +203,7 @@ class Up:
             "parts": [self._described(each) for each in self.watched.values()],
         }
         if layout.gateway is not None:
-            known["gateway"] = {"admin": layout.gateway.admin_url, "token": layout.gateway.token}
+            known["gateway"] = {"routes": str(layout.gateway.routes)}
             known["databaseUrl"] = layout.postgres.url
             known["brokerUrl"] = layout.broker.url
         return known

@@ -8,17 +8,16 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import httpx
+import msgspec
 
-from cludale.gateway.control import Control, GatewayRefused, RoutesChangedMeanwhile
-from cludale.gateway.gateway import ServiceStatus
-from cludale.gateway.routes import BackendRoute, ServiceRoutes, Traffic
+from cludale.gateway.control import Control, Counts, GatewayRefused, ServiceStatus
+from cludale.gateway.routes import BackendRoute, Label, ServiceRoutes, Traffic
 from cludale.release.driver import Address, PlatformFailed
 from cludale.release.judgement import Backlog, Figures
-from cludale.release.prometheus import Samples, picked, quantile, samples, total
+from cludale.release.prometheus import Samples, quantile, samples, total
 from cludale.release.standing import BLUE, GREEN, Revision, ServiceStanding, Share, Standing
 
 TIMEOUT_SECONDS = 10.0
-TRIES = 20
 
 Change = Callable[[ServiceRoutes], ServiceRoutes]
 
@@ -115,18 +114,19 @@ class LocalDriver:
 
     def label(self, service: str, label: str, revision: str) -> None:
         """Give the label to the revision."""
+        wanted = msgspec.convert(label, Label)
 
         def relabel(routes: ServiceRoutes) -> ServiceRoutes:
             return _with_traffic(
                 routes,
-                lambda each: label if each.revision == revision else None if each.label == label else each.label,
+                lambda each: wanted if each.revision == revision else None if each.label == wanted else each.label,
             )
 
         self._change(service, relabel)
 
     def swap(self, service: str) -> None:
         """Blue becomes green, green becomes blue."""
-        places: Mapping[str | None, str] = {BLUE: GREEN, GREEN: BLUE}
+        places: Mapping[Label | None, Label] = {BLUE: GREEN, GREEN: BLUE}
         self._change(service, lambda routes: _with_traffic(routes, lambda each: places.get(each.label, each.label)))
 
     def weigh(self, service: str, weights: Mapping[str, int]) -> None:
@@ -175,32 +175,24 @@ class LocalDriver:
 
     def _backends(self, service: str, revision: str) -> list[str]:
         try:
-            routes, _ = self._control.service(service)
+            routes = self._control.service(service)
         except GatewayRefused as error:
             raise PlatformFailed(str(error)) from error
         return [each.url for each in routes.backends if each.revision == revision]
 
     def _change(self, service: str, change: Change) -> None:
-        """Change a service's routes; others may change them meanwhile."""
         try:
-            for _ in range(TRIES):
-                routes, tag = self._control.service(service)
-                try:
-                    self._control.put_service(service, change(routes), tag)
-                except RoutesChangedMeanwhile:
-                    continue
-                return
+            self._control.change(service, change)
         except GatewayRefused as error:
             raise PlatformFailed(str(error)) from error
-        raise PlatformFailed(f"{service}: the routes change all the time")
 
     def try_address(self, label: str) -> Address:
         """The gateway itself, asked for the label."""
         return Address(self._url, {"x-cludale-label": label})
 
     def mark(self) -> object:
-        """The gateway's metrics of now."""
-        return self._metrics("/metrics")
+        """The gateway's figures of now."""
+        return self._counts()
 
     def earlier(self) -> object:
         """When the gateway started."""
@@ -208,20 +200,18 @@ class LocalDriver:
 
     def figures(self, service: str, revision: str, since: object) -> Figures:
         """What the gateway counted since then."""
-        before: Samples = since  # type: ignore[assignment] # our own mark
-        now = self._metrics("/metrics")
-        of_it = {"service": service, "revision": revision}
-        requests = errors = 0.0
-        for labels, value in picked(now, "cludale_gateway_requests_total", **of_it):
-            more = value - total(before, "cludale_gateway_requests_total", **labels)
-            requests += more
-            errors += more if labels["status"] >= "500" else 0
-        buckets = {
-            float(labels["le"]): value - total(before, "cludale_gateway_request_seconds_bucket", **labels)
-            for labels, value in picked(now, "cludale_gateway_request_seconds_bucket", **of_it)
-        }
-        timed = round(buckets.get(float("inf"), 0.0))
-        return Figures(round(requests), round(errors), quantile(buckets, 0.99), timed)
+        earlier: Mapping[tuple[str, str], Counts] = since  # type: ignore[assignment] # our own mark
+        before = earlier.get((service, revision), Counts())
+        now = self._counts().get((service, revision), Counts())
+        within = {bound: count - before.within.get(bound, 0) for bound, count in now.within.items()}
+        timed = within.get(float("inf"), 0)
+        return Figures(now.requests - before.requests, now.errors - before.errors, quantile(within, 0.99), timed)
+
+    def _counts(self) -> Mapping[tuple[str, str], Counts]:
+        try:
+            return self._control.counts()
+        except GatewayRefused as error:
+            raise PlatformFailed(str(error)) from error
 
     def backlog(self) -> Backlog:
         """What all the processes say of their events."""
@@ -230,24 +220,23 @@ class LocalDriver:
             status = self._control.status()
         except GatewayRefused as error:
             raise PlatformFailed(str(error)) from error
-        for service, each in status.items():
-            for backend in each.backends:
-                if backend.ready:
-                    said = self._metrics(f"/metrics/{service}/{backend.url.removeprefix('http://')}")
-                    waiting += total(said, "cludale_events_under_way")
-                    buried += total(said, "cludale_dead_letters_total")
+        for backend in (backend for each in status.values() for backend in each.backends if backend.ready):
+            said = _metrics(backend.url)
+            waiting += total(said, "cludale_events_under_way")
+            buried += total(said, "cludale_dead_letters_total")
         return Backlog(round(waiting), round(buried))
 
-    def _metrics(self, path: str) -> Samples:
-        try:
-            answer = httpx.get(self._url + path, timeout=TIMEOUT_SECONDS)
-            answer.raise_for_status()
-            return samples(answer.text)
-        except (httpx.HTTPError, ValueError) as error:
-            raise PlatformFailed(f"{self._url}{path}: {error}") from error
+
+def _metrics(url: str) -> Samples:
+    try:
+        answer = httpx.get(f"{url}/metrics", timeout=TIMEOUT_SECONDS)
+        answer.raise_for_status()
+        return samples(answer.text)
+    except (httpx.HTTPError, ValueError) as error:
+        raise PlatformFailed(f"{url}/metrics: {error}") from error
 
 
-def _with_traffic(routes: ServiceRoutes, label: Callable[[Traffic], str | None]) -> ServiceRoutes:
+def _with_traffic(routes: ServiceRoutes, label: Callable[[Traffic], Label | None]) -> ServiceRoutes:
     return ServiceRoutes(
         routes.backends, tuple(Traffic(each.revision, each.weight, label(each)) for each in routes.traffic)
     )
