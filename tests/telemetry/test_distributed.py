@@ -116,6 +116,10 @@ def test_an_order_is_one_trace_over_sidecars_and_broker(distributed: Served, col
 
 def test_every_process_is_an_instance_of_its_own(distributed: Served, collected: Receiver) -> None:
     wait_for(collected, buy(distributed))
-    ours = [span.resource for span in collected.spans if span.resource.get("service.namespace") == "cludale"]
-    instances = {(each["service.name"], each["service.instance.id"]) for each in ours}
-    assert len(instances) == 5
+
+    def instances(receiver: Receiver) -> set[tuple[str, str]]:
+        ours = [span.resource for span in receiver.spans if span.resource.get("service.namespace") == "cludale"]
+        return {(each["service.name"], each["service.instance.id"]) for each in ours}
+
+    collected.until(lambda receiver: len(instances(receiver)) >= 5)
+    assert len(instances(collected)) == 5

@@ -102,12 +102,17 @@ def test_a_turn_that_folds_many_is_linked_to_each(watched: Served, receiver: Rec
     with ThreadPoolExecutor(16) as pool:
         orders = list(pool.map(lambda _: buy(watched), range(64)))
     wait_for(receiver, *orders)
-    spans = {span.span_id: span for span in receiver.spans}
-    folding = [span for span in receiver.spans if span.name == "take turn" and span.links]
-    assert folding, "no turn folded anything"
-    for turn in folding:
+
+    def folding(receiver: Receiver) -> list[Span]:
+        return [span for span in receiver.spans if span.name == "take turn" and span.links]
+
+    def are_whole(receiver: Receiver) -> bool:
+        there = {span.span_id for span in receiver.spans}
+        return all(link in there for turn in folding(receiver) for link in turn.links)
+
+    receiver.until(lambda receiver: bool(folding(receiver)) and are_whole(receiver))
+    for turn in folding(receiver):
         assert len(turn.links) + 1 == turn.attributes["cludale.commands"]
-        assert all(link in spans for link in turn.links)
 
 
 async def test_metrics_and_logs_arrive_and_a_log_line_knows_its_trace(receiver: Receiver, tmp_path: Path) -> None:
