@@ -21,10 +21,13 @@ class Store:
         self.written: list[list[int]] = []
         self.tries = 0
         self.is_away = False
+        self.disk_seconds = 0.0
+        """How long a write takes."""
 
     async def write(self) -> None:
         self.tries += 1
         taken = self.delivered.take()
+        await asyncio.sleep(self.disk_seconds)
         if self.is_away:
             self.delivered.add(taken)
             raise StoreUnavailable("away")
@@ -78,6 +81,15 @@ async def test_while_the_store_is_away_it_is_tried_again() -> None:
     await until(lambda: store.tries > 2)
     store.is_away = False
     await until(lambda: store.written == [[1]])
+
+
+async def test_what_comes_during_a_write_that_is_slow_is_written_after_it() -> None:
+    store = Store(seconds=0.01)
+    store.disk_seconds = 0.1
+    store.delivered.add([1])
+    await until(lambda: store.tries == 1)
+    store.delivered.add([2])
+    await until(lambda: store.written == [[1], [2]])
 
 
 @pytest.mark.parametrize("is_away", [False, True])

@@ -83,3 +83,4 @@ class Delivered:
                 await self._write()
         finally:
             self._writing = None
+            self.add(())  # what came meanwhile: its time may have passed during this write
