@@ -19,6 +19,8 @@ from cludale.checker.command import check
 from cludale.checker.database import Database
 from cludale.local.postgres import Postgres
 
+pytestmark = pytest.mark.slow
+
 app = typer.Typer()
 app.command()(check)
 

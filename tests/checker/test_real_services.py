@@ -13,6 +13,8 @@ from tests.served import Served, serve
 
 from cludale.checker import Credential, DataFolder, Observation, Report, check
 
+pytestmark = pytest.mark.slow
+
 SETTLES_SECONDS = 20
 SETTINGS = {"CLUDALE_HOLD_SECONDS": "2", "CLUDALE_SWEEP_SECONDS": "0.2", "CLUDALE_PAYMENT_ATTEMPT_SECONDS": "0.5"}
 METHODS = ("card-ok", "card-declined", "card-flaky", "card-timeout-after-charge", "card-slow")

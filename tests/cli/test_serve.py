@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from tests.served import Served, serve
 
 from cludale.cli.serve import home_of_data
 from cludale.settings import Settings
+
+pytestmark = pytest.mark.slow
 
 TODAY = datetime.now(UTC)
 

@@ -21,6 +21,8 @@ from tests.served import Served, environment
 
 from cludale.local.postgres import Postgres
 
+pytestmark = pytest.mark.slow
+
 FEW_SECONDS = 8
 """The machine has other work, too; alone it takes one to five."""
 LOUD = {**HASTE, "CLUDALE_LOG_LEVEL": "warning"}
@@ -98,7 +100,6 @@ def fill(folder: Path) -> None:
                 continue
 
 
-@pytest.mark.slow
 def test_buyers_on_a_full_disk_are_turned_away_while_it_says_that_it_is_not_ready(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     with small_disk(folder, mebibytes=32), victim(folder) as served:
@@ -125,7 +126,6 @@ def test_buyers_on_a_full_disk_are_turned_away_while_it_says_that_it_is_not_read
             assert served.http.get(f"/orders/{id}", headers=served.organizer).status_code == 200
 
 
-@pytest.mark.slow
 def test_a_disk_that_becomes_read_only_is_said_and_the_process_goes_on(tmp_path: Path, faults: Faults) -> None:
     fault = "EROFS from some pwrite64 of the store (strace)"
     faults.expect(fault)
@@ -161,7 +161,6 @@ def test_a_start_on_a_disk_without_room_says_so_in_one_line(tmp_path: Path) -> N
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.slow
 def test_a_store_that_another_process_locks_is_not_ready_until_it_lets_go(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     with victim(folder) as served:
@@ -230,7 +229,6 @@ def test_a_database_that_is_switched_to_read_only_and_back(tmp_path: Path, serve
     assert ["not ready." in line for line in said(folder)] == [True, False]
 
 
-@pytest.mark.slow
 def test_sessions_that_were_opened_read_only_are_opened_anew(tmp_path: Path, server: Postgres) -> None:
     with over(server, tmp_path / "data") as served:
         execute(
@@ -244,7 +242,6 @@ def test_sessions_that_were_opened_read_only_are_opened_anew(tmp_path: Path, ser
         assert buy(served).status_code == 201
 
 
-@pytest.mark.slow
 def test_a_database_that_comes_back_as_a_standby_is_not_ready_until_it_is_promoted(
     tmp_path: Path, server: Postgres
 ) -> None:
@@ -259,7 +256,6 @@ def test_a_database_that_comes_back_as_a_standby_is_not_ready_until_it_is_promot
         assert buy(served).status_code == 201
 
 
-@pytest.mark.slow
 def test_a_database_that_is_away_is_said_and_so_is_its_return(tmp_path: Path, server: Postgres) -> None:
     with over(server, tmp_path / "data") as served:
         complete(server.stop())
@@ -270,7 +266,6 @@ def test_a_database_that_is_away_is_said_and_so_is_its_return(tmp_path: Path, se
         assert buy(served).status_code == 201
 
 
-@pytest.mark.slow
 def test_a_database_without_room_is_not_ready_though_it_can_write_a_row_in_its_place(tmp_path: Path) -> None:
     need("postgres")
     disk = tmp_path / "disk"

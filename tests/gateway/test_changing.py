@@ -13,6 +13,8 @@ from tests.patience import until
 from cludale.gateway.control import GatewayRefused
 from cludale.gateway.routes import BackendRoute, Routes, ServiceRoutes, Traffic
 
+pytestmark = pytest.mark.slow
+
 
 async def slowly(_: Received, writer: asyncio.StreamWriter) -> None:
     await asyncio.sleep(0.5)

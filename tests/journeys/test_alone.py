@@ -6,6 +6,8 @@ import pytest
 from tests.journeys.box_office import fresh, problem
 from tests.journeys.conftest import Start
 
+pytestmark = pytest.mark.slow
+
 ROUTES = {
     "concerts": ["/concerts"],
     "orders": ["/orders"],

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 from tests.journeys.box_office import BoxOffice, types
 from tests.journeys.conftest import Start
+
+pytestmark = pytest.mark.slow
 
 GIVES_NO_ANSWER = "card-flaky"
 

@@ -17,6 +17,8 @@ from tests.journeys.conftest import Start, is_over_cosmos, reads_the_embedded_st
 from tests.journeys.crowds import rush, wishes
 from tests.served import environment
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).resolve().parents[2]
 KILLS = 2
 
@@ -69,7 +71,6 @@ def test_a_restart_goes_on_where_it_stopped(start: Start, tmp_path: Path) -> Non
 
 
 @reads_the_embedded_store
-@pytest.mark.slow
 def test_killed_in_the_middle_of_a_load_it_keeps_what_it_answered_and_finishes_the_rest(
     start: Start, tmp_path: Path
 ) -> None:

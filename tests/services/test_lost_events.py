@@ -25,6 +25,8 @@ from cludale.services.orders.events import CancelReason
 from cludale.services.payments.domain import Payment
 from cludale.services.payments.store import PAYMENTS
 
+pytestmark = pytest.mark.slow
+
 Losses = Counter[tuple[str, str]]
 """How often each service loses an event of this type."""
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped] # it has no types of its own
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 COPIED = ("src", "tools", "tests", "docker", "docs", "infra", "dapr.yaml", "pyproject.toml", "CONTRIBUTING.md")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*", "node_modules", "data")

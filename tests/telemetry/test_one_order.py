@@ -5,9 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import pytest
 from tests.patience import until
 from tests.served import Served, serve
 from tests.telemetry.receiver import Receiver, Span
+
+pytestmark = pytest.mark.slow
 
 SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5
 CALLING_SPAN = "b7ad6b7169203331"

@@ -9,6 +9,8 @@ import pytest
 from tests.served import environment, serve
 from tests.telemetry.receiver import receiving
 
+pytestmark = pytest.mark.slow
+
 
 def test_off_nothing_of_opentelemetry_is_loaded(tmp_path: Path) -> None:
     code = (

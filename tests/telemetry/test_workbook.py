@@ -23,6 +23,8 @@ from cludale.release.azure_commands import dead_letters, slowest_requests
 from cludale.services.catalogue import CATALOGUE
 from cludale.telemetry.measures import Measures
 
+pytestmark = pytest.mark.slow
+
 WORKBOOK = Path(__file__).parents[2] / "infra/workbooks/on-sale.workbook.json"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 QUERIES = {

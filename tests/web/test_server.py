@@ -18,6 +18,8 @@ from tests.served import environment, serve
 
 from cludale.web.server import CannotListen, address_of, listen
 
+pytestmark = pytest.mark.slow
+
 APP_TOKEN = "shown-to-the-app"
 
 

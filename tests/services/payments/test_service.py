@@ -127,6 +127,7 @@ def new_payments(
     gateway: PaymentGateway,
     sales: Sales | None = None,
     call_later: CallLater | None = None,
+    attempt_seconds: float = 0.2,
 ) -> Payments:
     return Payments(
         records,
@@ -134,7 +135,7 @@ def new_payments(
         ids=ids,
         gateway=gateway,
         sales=sales or Concerts(Outlook.POSSIBLE, Outlook.SOLD),
-        attempt_seconds=0.2,
+        attempt_seconds=attempt_seconds,
         attempts=ATTEMPTS,
         backoff=Backoff(1, 8),
         hold_seconds=HOLD_SECONDS,
@@ -343,8 +344,9 @@ class TestCharging:
         assert script.asked == [("charge", "payment-1.1")] * 2
 
     async def test_after_the_last_attempt_the_money_is_given_back_and_the_order_told(
-        self, scripted: Payments, script: Script, store: SqliteStore, clock: ManualClock
+        self, script: Script, store: SqliteStore, clock: ManualClock, ids: CountingIds
     ) -> None:
+        scripted = new_payments(store, clock, ids, script, call_later=never, attempt_seconds=5)
         script.plays["charge"] = [fails for _ in range(ATTEMPTS)]
         script.plays["void"] = [works]
         await scripted.handle([reserved()])
