@@ -21,6 +21,8 @@ from cludale.runtime.dead_letters import DeadLetters
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.orders.events import OrderPaid
 
+pytestmark = pytest.mark.slow
+
 PAID = Codec(CATALOGUE).encode(
     envelop(
         OrderPaid(

@@ -18,6 +18,8 @@ from cludale.services.notifications.store import NOTIFICATIONS
 from cludale.services.orders.domain import Order, Wish
 from cludale.settings import SmtpEncryption
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_SECONDS = 30
 
 

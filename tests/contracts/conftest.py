@@ -30,6 +30,8 @@ WITHOUT_OUTBOX = ["state_in_memory_place", "state_in_postgres_place"]
 tests marked `events`, and those marked `many_records`, for each record is a statement of its own there."""
 QUICK_PLACES = {"sqlite_place", "memory_place"}
 """Where many records are written within seconds."""
+SLOW_PLACES = {"cosmos_place", *WITHOUT_OUTBOX}
+"""Whose tests are left to `make test-all`."""
 if os.environ.get("CLUDALE_TEST_COSMOS_ENDPOINT"):
     STORES.append("cosmos_account_place")
 
@@ -185,8 +187,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         marked = {mark.name for mark in metafunc.definition.iter_markers()}
         needs_outbox = metafunc.module.__name__.endswith("test_outbox") or "events" in marked
         places: list[Any] = STORES if needs_outbox or "many_records" in marked else STORES + WITHOUT_OUTBOX
-        if "many_records" in marked:
-            places = [each if each in QUICK_PLACES else pytest.param(each, marks=pytest.mark.slow) for each in places]
+        slow = set(places) - QUICK_PLACES if "many_records" in marked else SLOW_PLACES
+        places = [pytest.param(each, marks=pytest.mark.slow) if each in slow else each for each in places]
         if metafunc.definition.originalname in IN_THE_EMULATOR:
             insecure = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
             places = [*places, pytest.param("cosmos_emulator_place", marks=insecure)]

@@ -18,6 +18,8 @@ from tests.served import Served
 from cludale.http.http1 import Target
 from cludale.rehearsal.load import Load, Tally
 
+pytestmark = pytest.mark.slow
+
 SLOW = 500
 REQUEST_SECONDS = 6
 HEAD = b"POST /orders HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
@@ -69,7 +71,6 @@ async def sale_beside_slow_clients(served: Served, seconds: float, names: Iterat
         await asyncio.wait(slow, timeout=3 * REQUEST_SECONDS)
 
 
-@pytest.mark.slow
 def test_five_hundred_slow_senders_do_not_hurt_the_others_and_are_sent_away(
     tmp_path: Path, scale: Scale, faults: Faults, figures: Figures
 ) -> None:

@@ -33,6 +33,8 @@ from cludale.services.audit.store import Filter
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.orders.events import OrderPlaced
 
+pytestmark = pytest.mark.slow
+
 KEY = "organizer-key"
 
 
