@@ -10,9 +10,9 @@ PYTHON ?= $(firstword $(foreach python,/usr/bin/python3 python3.11 python3,$(she
 VENV ?= .venv
 BIN := $(VENV)/bin
 SEEDS ?= 10000
-# Tests wait more than they work, so more of them run at once than there are cores. Faults come one at a time: they load
-# the machine by themselves, and some are judged by how fast it is.
-WORKERS ?= $(shell expr 2 \* $$(nproc))
+# Tests wait as well as work, so one more of them runs at once than there are cores. The rest of `make test-all` runs one
+# at a time: brokers, crashes and loads take the whole machine, and some are judged by how fast it is.
+WORKERS ?= $(shell expr 1 + $$(nproc))
 PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup
 # No cache: what is installed is all that the disk has to hold.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-cache-dir --quiet
@@ -47,9 +47,8 @@ test: quick-system $(VENV)/.checks $(filter postgres,$(PARTS)) ## Check what thi
 test-all: all-system ## Check everything: that, sidecars and brokers, crashes, disks, races, releases, the infrastructure
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory -j 2 $(VENV)/.checks parts $(CHECKOV) $(AZURE_CLI)
-	$(PYTEST) --rest --durations=12 --ignore=tests/faults $(PYTEST_ARGS)
-	RELIABILITY_SCALE=slow $(BIN)/pytest --rest --durations=12 tests/faults $(PYTEST_ARGS)
-	JOURNEYS_SHAPE=nats $(BIN)/pytest --numprocesses=2 tests/journeys $(PYTEST_ARGS)
+	RELIABILITY_SCALE=slow $(BIN)/pytest --rest --durations=12 $(PYTEST_ARGS)
+	JOURNEYS_SHAPE=nats $(BIN)/pytest tests/journeys $(PYTEST_ARGS)
 	JOURNEYS_SHAPE=nats JOURNEYS_STORE=state $(BIN)/pytest tests/journeys/test_auditing.py $(PYTEST_ARGS)
 	JOURNEYS_SHAPE=rabbitmq $(BIN)/pytest tests/journeys/test_buying.py $(PYTEST_ARGS)
 	JOURNEYS_STORE=cosmos $(BIN)/pytest $(foreach journey,buying cancelling paying keys,tests/journeys/test_$(journey).py) $(PYTEST_ARGS)

@@ -6,7 +6,7 @@ from tests.simulator.planted import BUGS, Bug
 
 SEEDS = 2_000
 
-pytestmark = pytest.mark.slow  # together they take a minute
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_200)]  # one of them shows after 1,162 seeds
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=[bug.name for bug in BUGS])
