@@ -6,7 +6,7 @@ A refusal that comes back as problem+json becomes what it was.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -45,6 +45,7 @@ CONCERTS_AT_ONCE = 4
 CONCERTS_REMEMBERED = 256
 REMEMBERED_SECONDS = 600.0
 
+T = TypeVar("T")
 Headers = Mapping[str, str]
 """What goes with every call: to a Dapr sidecar, whom it is for, and its token."""
 
@@ -71,14 +72,54 @@ class _TooDear(msgspec.Struct, rename="camel"):
     price_from: Money
 
 
-class HttpSeats:
-    """The concerts service at `url`."""
+class _Client:
+    """Calls one service of ours, at `url`."""
+
+    service: ClassVar[str]
+    """Whom it calls."""
+    unreachable: ClassVar[type[Exception]]
+    """What the port raises where there is no answer in time, or another one than ours."""
+    connections: ClassVar[int]
 
     def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
         """`timeout_seconds` is for the whole of a call, however slowly its answer comes."""
         self._timeout_seconds = timeout_seconds
         self._headers = {"authorization": f"Bearer {organizer_key}", **(headers or {})}
-        self._pool = Pool(Target.of(url), connections=CONNECTIONS)
+        self._pool = Pool(Target.of(url), connections=self.connections)
+
+    async def _ask(self, method: str, path: str, body: bytes = b"", *, headers: Headers | None = None) -> Answer:
+        """Its answer. All that is asked here can be asked again. Raises `unreachable`."""
+        try:
+            return await self._pool.ask(
+                method,
+                path,
+                body,
+                headers={**self._headers, **headers} if headers else self._headers,
+                timeout_seconds=self._timeout_seconds,
+                repeatable=True,
+            )
+        except NoAnswer as error:
+            raise self.unreachable(str(error)) from error
+
+    def _read(self, answer: Answer, type: type[T], what: str, *, status: int = 200) -> T:
+        """What stands in it: `what`, for people. Raises `unreachable`."""
+        if answer.status != status:
+            raise self.unreachable(f"{self.service} answered {answer.status}")
+        try:
+            return msgspec.json.decode(answer.body, type=type)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            said = f"{self.service} answered {status} with something else than {what}: {error}"
+            raise self.unreachable(said) from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._pool.close()
+
+
+class HttpSeats(_Client):
+    """The concerts service at `url`."""
+
+    service, unreachable, connections = "concerts", SeatsUnreachable, CONNECTIONS
 
     async def hold(self, wish: HoldWish) -> SeatsHeld:
         """Hold seats. Raises SeatsUnreachable when there is no answer in time, and the refusals of the port."""
@@ -87,33 +128,22 @@ class HttpSeats:
             body["section"] = wish.section
         if wish.max_price is not None:
             body["maxPrice"] = wish.max_price
-        headers = self._headers
+        traced: Headers | None = None
         if wish.traceparent is not None and wish.traceparent.isascii() and wish.traceparent.isprintable():
-            headers = {**headers, "traceparent": wish.traceparent}
-        try:
-            answer = await self._pool.ask(
-                "POST",
-                f"/concerts/{quote(wish.concert_id, safe='')}/reserve",
-                msgspec.json.encode(body),
-                headers=headers,
-                timeout_seconds=self._timeout_seconds,
-                repeatable=True,  # the order's id names the hold: asked again, it is the same one
-            )
-        except NoAnswer as error:
-            raise SeatsUnreachable(str(error)) from error
+            traced = {"traceparent": wish.traceparent}
+        # The order's id names the hold: asked again, it is the same one.
+        answer = await self._ask(
+            "POST",
+            f"/concerts/{quote(wish.concert_id, safe='')}/reserve",
+            msgspec.json.encode(body),
+            headers=traced,
+        )
         if answer.status != 201:
             raise _refusal(wish, answer)
-        try:
-            held = msgspec.json.decode(answer.body, type=_Held)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise SeatsUnreachable(f"concerts answered 201 with something else than a reservation: {error}") from error
+        held = self._read(answer, _Held, "a reservation", status=201)
         return SeatsHeld(
             held.id, held.section, held.quantity, held.price, held.expires_at, held.event_id, held.cancel_until
         )
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._pool.close()
 
 
 def _refusal(wish: HoldWish, answer: Answer) -> Refusal | SeatsUnreachable:
@@ -159,87 +189,40 @@ _REFUSALS: Mapping[str, Callable[[HoldWish, dict[str, Any]], Refusal]] = {
 }
 
 
-class HttpSales:
+class HttpSales(_Client):
     """The concerts service at `url`."""
 
-    def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
-        """`timeout_seconds` is for the whole of a call, however slowly its answer comes."""
-        self._timeout_seconds = timeout_seconds
-        self._headers = {"authorization": f"Bearer {organizer_key}", **(headers or {})}
-        self._pool = Pool(Target.of(url), connections=SALES_AT_ONCE)
+    service, unreachable, connections = "concerts", SalesUnreachable, SALES_AT_ONCE
 
     async def outlook(self, question: SaleQuestion) -> SaleOutlook:
         """What would come of money for these seats. Raises SalesUnreachable."""
         asked = urlencode({"section": question.section, "reservationId": question.reservation_id})
-        try:
-            answer = await self._pool.ask(
-                "GET",
-                f"/concerts/{quote(question.concert_id, safe='')}/sale-outlook?{asked}",
-                headers=self._headers,
-                timeout_seconds=self._timeout_seconds,
-                repeatable=True,
-            )
-        except NoAnswer as error:
-            raise SalesUnreachable(str(error)) from error
-        if answer.status != 200:
-            raise SalesUnreachable(f"concerts answered {answer.status}")
-        try:
-            return msgspec.json.decode(answer.body, type=SaleOutlook)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise SalesUnreachable(f"concerts answered 200 with something else than an outlook: {error}") from error
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._pool.close()
+        answer = await self._ask("GET", f"/concerts/{quote(question.concert_id, safe='')}/sale-outlook?{asked}")
+        return self._read(answer, SaleOutlook, "an outlook")
 
 
 class _Compared(msgspec.Struct):
     items: list[ChargeStanding]
 
 
-class HttpCharges:
+class HttpCharges(_Client):
     """The payments service at `url`."""
 
-    def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
-        """`timeout_seconds` is for the whole of a call, however slowly its answer comes."""
-        self._timeout_seconds = timeout_seconds
-        self._headers = {"authorization": f"Bearer {organizer_key}", **(headers or {})}
-        self._pool = Pool(Target.of(url), connections=CHARGES_AT_ONCE)
+    service, unreachable, connections = "payments", ChargesUnreachable, CHARGES_AT_ONCE
 
     async def compare(self, questions: Sequence[ChargeQuestion]) -> Mapping[str, ChargeStanding]:
         """How the money of these orders stands, by order. Raises ChargesUnreachable."""
-        try:
-            answer = await self._pool.ask(
-                "POST",
-                "/payments/compare",
-                msgspec.json.encode({"orders": questions}),
-                headers=self._headers,
-                timeout_seconds=self._timeout_seconds,
-                repeatable=True,
-            )
-        except NoAnswer as error:
-            raise ChargesUnreachable(str(error)) from error
-        if answer.status != 200:
-            raise ChargesUnreachable(f"payments answered {answer.status}")
-        try:
-            compared = msgspec.json.decode(answer.body, type=_Compared)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise ChargesUnreachable(f"payments answered 200 with something else than payments: {error}") from error
-        return {each.order_id: each for each in compared.items}
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._pool.close()
+        answer = await self._ask("POST", "/payments/compare", msgspec.json.encode({"orders": questions}))
+        return {each.order_id: each for each in self._read(answer, _Compared, "payments").items}
 
 
-class HttpContacts:
+class HttpContacts(_Client):
     """The orders service at `url`."""
 
+    service, unreachable, connections = "orders", ContactsUnreachable, CONNECTIONS
+
     def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
-        """`timeout_seconds` is for the whole of a call, however slowly its answer comes."""
-        self._timeout_seconds = timeout_seconds
-        self._headers = {"authorization": f"Bearer {organizer_key}", **(headers or {})}
-        self._pool = Pool(Target.of(url), connections=CONNECTIONS)
+        super().__init__(url, organizer_key, timeout_seconds=timeout_seconds, headers=headers)
         self._at_once = asyncio.Semaphore(CONTACTS_AT_ONCE)
 
     async def of(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
@@ -249,28 +232,8 @@ class HttpContacts:
 
     async def _one(self, order_id: str) -> Contact | None:
         async with self._at_once:
-            try:
-                answer = await self._pool.ask(
-                    "GET",
-                    f"/orders/{quote(order_id, safe='')}/contact",
-                    headers=self._headers,
-                    timeout_seconds=self._timeout_seconds,
-                    repeatable=True,
-                )
-            except NoAnswer as error:
-                raise ContactsUnreachable(str(error)) from error
-        if answer.status == 404:
-            return None
-        if answer.status != 200:
-            raise ContactsUnreachable(f"orders answered {answer.status}")
-        try:
-            return msgspec.json.decode(answer.body, type=Contact)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise ContactsUnreachable(f"orders answered 200 with something else than a contact: {error}") from error
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._pool.close()
+            answer = await self._ask("GET", f"/orders/{quote(order_id, safe='')}/contact")
+        return None if answer.status == 404 else self._read(answer, Contact, "a contact")
 
 
 class _SectionNamed(msgspec.Struct):
@@ -285,14 +248,13 @@ class _Concert(msgspec.Struct):
     sections: list[_SectionNamed] = []
 
 
-class HttpProgramme:
+class HttpProgramme(_Client):
     """The concerts service at `url`. What a concert is hardly changes, so it is remembered for a while."""
 
+    service, unreachable, connections = "concerts", ProgrammeUnreachable, CONCERTS_AT_ONCE
+
     def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
-        """`timeout_seconds` is for the whole of a call, however slowly its answer comes."""
-        self._timeout_seconds = timeout_seconds
-        self._headers = {"authorization": f"Bearer {organizer_key}", **(headers or {})}
-        self._pool = Pool(Target.of(url), connections=CONCERTS_AT_ONCE)
+        super().__init__(url, organizer_key, timeout_seconds=timeout_seconds, headers=headers)
         self._at_once = asyncio.Semaphore(CONCERTS_AT_ONCE)
         self._remembered: dict[str, tuple[float, ConcertDetails]] = {}
         """Each with the loop's time until which it is."""
@@ -308,24 +270,10 @@ class HttpProgramme:
         if now < until:
             return known
         async with self._at_once:
-            try:
-                answer = await self._pool.ask(
-                    "GET",
-                    f"/concerts/{quote(concert_id, safe='')}",
-                    headers=self._headers,
-                    timeout_seconds=self._timeout_seconds,
-                    repeatable=True,
-                )
-            except NoAnswer as error:
-                raise ProgrammeUnreachable(str(error)) from error
+            answer = await self._ask("GET", f"/concerts/{quote(concert_id, safe='')}")
         if answer.status == 404:
             return None
-        if answer.status != 200:
-            raise ProgrammeUnreachable(f"concerts answered {answer.status}")
-        try:
-            concert = msgspec.json.decode(answer.body, type=_Concert)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise ProgrammeUnreachable(f"concerts answered 200 with something else than a concert: {error}") from error
+        concert = self._read(answer, _Concert, "a concert")
         names = {section.id: section.name for section in concert.sections if section.name is not None}
         details = ConcertDetails(concert.artist, concert.date, concert.venue, names)
         self._remembered.pop(concert_id, None)
@@ -333,7 +281,3 @@ class HttpProgramme:
             del self._remembered[next(iter(self._remembered))]
         self._remembered[concert_id] = (now + REMEMBERED_SECONDS, details)
         return details
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._pool.close()
