@@ -189,7 +189,7 @@ class Control:
         found: dict[str, dict[str, Row]] = {}
         for row in csv.DictReader(self._told("show stat").lstrip("# ").splitlines()):
             if row["svname"] == "BACKEND":
-                found.setdefault(row["# pxname" if "# pxname" in row else "pxname"], {})
+                found.setdefault(row["pxname"], {})
             elif row["type"] == "2":
                 found.setdefault(row["pxname"], {})[row["svname"]] = row
         return found

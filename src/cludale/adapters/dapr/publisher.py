@@ -208,8 +208,7 @@ class Publisher:
                         _log.info("events are published %s", "in bulk" if way < len(_BULKS) else "one by one")
                     return taken
         except SidecarAway as away:
-            self.why = str(away)
-            _log.log(self._level(topic), "%d events for %s wait: %s", len(bulk), topic, away)
+            self._waits(topic, str(away), "%d events for %s wait: %s", len(bulk), topic, away)
             return [False] * len(bulk)
         self._way = None  # it worked once: perhaps the sidecar is another one now
         return [False] * len(bulk)
@@ -231,23 +230,15 @@ class Publisher:
             return [True] * len(bulk)
         failed = _failed(answer)
         if failed:
-            self.why = _first(failed)
-            _log.log(
-                self._level(topic),
-                "%d of %d events for %s were not taken: %s",
-                *(len(failed), len(bulk), topic, _first(failed)),
-            )
+            why, counts = _first(failed), (len(failed), len(bulk))
+            self._waits(topic, why, "%d of %d events for %s were not taken: %s", *counts, topic, why)
             return [str(i) not in failed for i in range(len(bulk))]
         if answer.status in _UNKNOWN:
             if self._way is not None:
                 _log.warning("%s answered %d: %r", _BULKS[way], answer.status, answer.body[:300])
             return None
-        self.why = _said(answer)
-        _log.log(
-            self._level(topic),
-            "%d events for %s were not taken: %d %r",
-            *(len(bulk), topic, answer.status, answer.body[:300]),
-        )
+        said = (answer.status, answer.body[:300])
+        self._waits(topic, _said(answer), "%d events for %s were not taken: %d %r", len(bulk), topic, *said)
         return [False] * len(bulk)
 
     async def _singles(self, topic: str, bulk: Sequence[Outgoing]) -> Sequence[bool]:
@@ -268,17 +259,16 @@ class Publisher:
                     repeatable=True,
                 )
             if not 200 <= answer.status < 300:
-                self.why = _said(answer)
-                _log.log(
-                    self._level(topic), "an event for %s was not taken: %d %r", topic, answer.status, answer.body[:300]
-                )
+                said = (answer.status, answer.body[:300])
+                self._waits(topic, _said(answer), "an event for %s was not taken: %d %r", topic, *said)
             return 200 <= answer.status < 300
 
         return await asyncio.gather(*(one(entry) for entry in bulk))
 
-    def _level(self, topic: str) -> int:
-        """How loudly it is said that something was not taken: once a topic, until something of it is."""
-        return logging.DEBUG if topic in self._stuck else logging.WARNING
+    def _waits(self, topic: str, why: str, message: str, *values: object) -> None:
+        """Keep why something was not taken; it is said aloud once a topic, until something of it is."""
+        self.why = why
+        _log.log(logging.DEBUG if topic in self._stuck else logging.WARNING, message, *values)
 
     def _metadata(self, body: bytes) -> Mapping[str, str] | None:
         """What Azure Service Bus should know of the event: its id (or it makes one), what it belongs to, its type."""
