@@ -9,6 +9,7 @@ another module as a move. What runs by itself (timers, sweeps) differs from orde
 import argparse
 import json
 import os
+import socket
 import sys
 import tempfile
 import threading
@@ -130,16 +131,19 @@ def main() -> None:
     wanted = parser.parse_args()
     import cludale  # noqa: PLC0415 - whichever checkout is on the path
 
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     counting = Counting(Path(cludale.__file__).parent)
     walks: list[Walk] = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {
-            "CLUDALE_DATA_DIR": folder, "CLUDALE_PORT": "18961", "CLUDALE_ORGANIZER_KEY": KEY, "CLUDALE_DEMO": "",
+            "CLUDALE_DATA_DIR": folder, "CLUDALE_PORT": str(port), "CLUDALE_ORGANIZER_KEY": KEY, "CLUDALE_DEMO": "",
             "CLUDALE_SWEEP_SECONDS": "3600", "CLUDALE_LOG_LEVEL": "error",
         }  # fmt: skip
         threading.setprofile(counting)
         sys.setprofile(counting)
-        client = threading.Thread(target=_walks, args=("http://127.0.0.1:18961", counting, wanted.orders, walks))
+        client = threading.Thread(target=_walks, args=(f"http://127.0.0.1:{port}", counting, wanted.orders, walks))
         client.start()
         sys.argv = ["cludale", "serve"]
         from cludale.cli import main as run  # noqa: PLC0415
