@@ -66,6 +66,7 @@ KINDS = (MOVES.kind,)
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock, IdSource
@@ -90,9 +91,9 @@ class Waitlist:
         return [Answer.SUCCESS] * len(deliveries)
 
     def _commit(self, event: Envelope) -> Commit:
-        move, moved = HANDLERS[type(event.data)](event)
-        events = self._stamp.all([moved], Cause.of(event), self._clock.now())
-        return Commit(move.event_id, (MOVES.put(move, 0),), events, (Handled("waitlist", event.id),))
+        moved = HANDLERS[type(event.data)](event)
+        events = self._stamp.of(moved, Cause.of(event), self._clock.now())
+        return Commit(event.id, (MOVES.put(moved.state, 0),), events, (Handled("waitlist", event.id),))
 
     async def moves(self, concert_id: str) -> list[Move]:
         """The seats of this concert that came back."""
@@ -100,10 +101,10 @@ class Waitlist:
         return [each.state for each in found]
 
 
-def _move(event: Envelope) -> tuple[Move, WaitlistMoved]:
+def _move(event: Envelope) -> Decision[Move]:
     back: SeatsReleased = event.data
     moved = WaitlistMoved(concert_id=back.concert_id, order_id=back.order_id or "", quantity=back.quantity)
-    return Move(event.id, back.concert_id, back.quantity), moved
+    return Decision(Move(event.id, back.concert_id, back.quantity), (moved,))
 
 
 HANDLERS: Mapping[type[Event], Callable[..., Any]] = {SeatsReleased: _move}

@@ -435,7 +435,7 @@ def _(stack: ExitStack) -> None:
         known = await ORDERS.one(self._records, order_id)
         decision = decide(known.state, self._clock.now())
         if decision.state is not known.state:
-            events = self._stamp.all(decision.events, cause, self._clock.now())
+            events = self._stamp.of(decision, cause, self._clock.now())
             await self._records.commit((Commit(order_id, (ORDERS.put(decision.state, known.version),), events),))
         state: Order = decision.state
         return state

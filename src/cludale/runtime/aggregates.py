@@ -104,18 +104,8 @@ class Stamp(NamedTuple):
     source: str
     ids: IdSource
 
-    def one(self, event: Event, cause: Cause, now: datetime) -> Envelope:
-        """`event` in its envelope."""
-        return envelop(event, id=self.ids.new("event"), source=self.source, time=now, cause=cause)
-
-    def all(self, events: Sequence[Event], cause: Cause, now: datetime) -> list[Envelope]:
-        """All of them, caused alike."""
-        return [self.one(event, cause, now) for event in events]
-
     def of(self, decision: Decision[Any], cause: Cause, now: datetime) -> list[Envelope]:
-        """The events of a decision that is committed at `now`."""
-        if not decision.again:
-            return self.all(decision.events, cause, decision.at or now)
+        """The events of a decision that is committed at `now`, all caused alike."""
         return [
             envelop(
                 event,
@@ -123,7 +113,7 @@ class Stamp(NamedTuple):
                 source=self.source,
                 time=decision.at or now,
                 cause=cause,
-                repeated=True,
+                repeated=decision.again,
             )
             for event in decision.events
         ]

@@ -132,7 +132,7 @@ class Concerts:
         now = self._clock.now()
         decision = domain.schedule(concert)
         put = CONCERTS.put(decision.state, 0)
-        events = self._stamp.all(decision.events, cause, now)
+        events = self._stamp.of(decision, cause, now)
         (outcome,) = await self._records.commit([Commit(concert.id, (put,), events)])
         if not isinstance(outcome, Committed):
             raise ConcertExists(concert.id)

@@ -129,7 +129,7 @@ class Notifications:
             notification = decision.state
             told.append(notification)
             put = NOTIFICATIONS.put(notification, 0)
-            events = self._stamp.all(decision.events, Cause.of(event), now)
+            events = self._stamp.of(decision, Cause.of(event), now)
             commits.append(Commit(notification.id, (put,), events, (Handled(_SERVICE, event.id),)))
         outcomes = await self._records.commit(commits) if commits else ()
         # Handled before, or in the store already: then the buyer has been told or is going to be.

@@ -134,7 +134,7 @@ class Orders:
     ) -> Order:
         placed_at = self._clock.now()
         placed = domain.place(wish, order_id=order_id or self._ids.new("order"), now=placed_at)
-        order, envelopes = placed.state, self._stamp.all(placed.events, cause, placed_at)
+        order, envelopes = placed.state, self._stamp.of(placed, cause, placed_at)
         try:
             held = await self._seats.hold(_hold_wish(order, cause))
         except SeatsUnreachable as unreachable:
@@ -146,9 +146,7 @@ class Orders:
             now = self._clock.now()
             reserved = domain.reserve(order, held, now=now)
             order = reserved.state
-            envelopes += self._stamp.all(
-                reserved.events, Cause(held.event_id or cause.event_id, cause.traceparent), now
-            )
+            envelopes += self._stamp.of(reserved, Cause(held.event_id or cause.event_id, cause.traceparent), now)
         puts = [ORDERS.put(order, 0)]
         if keep is not None:
             puts.append(keep(order))
@@ -266,7 +264,7 @@ class Orders:
             decision = decide(known.state, now)
             if decision.state is known.state:
                 return known.state
-            events = self._stamp.all(decision.events, cause, now)
+            events = self._stamp.of(decision, cause, now)
             puts = [ORDERS.put(decision.state, known.version)]
             if keep is not None:
                 puts.append(keep(decision.state))
@@ -338,7 +336,7 @@ class Orders:
             _log.info("order %s gets no seats: %s", order.id, refusal)
             now = self._clock.now()
             decision = domain.fail(order, _NO_SEATS.get(type(refusal), CancelReason.HELD_OTHERWISE))
-        events = self._stamp.all(decision.events, cause, now)
+        events = self._stamp.of(decision, cause, now)
         put = ORDERS.put(decision.state, known.version)
         # A conflict means that it was cancelled or finished meanwhile; a hold without an order expires by itself.
         (outcome,) = await self._records.commit((Commit(ORDERS.partition(order.id), (put,), events),))
