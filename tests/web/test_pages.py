@@ -50,6 +50,13 @@ def test_every_problem_that_is_answered_has_a_page(served: Served) -> None:
     assert "Not enough seats" in page.text
 
 
+def test_names_in_a_problem_are_those_of_the_answer_and_are_set_apart(served: Served) -> None:
+    assert "<code>troubles</code> says what" in served.http.get("/problems/not-ready").text
+    everything = re.sub(r"<style>.*?</style>", "", served.http.get("/problems").text)
+    assert "`" not in everything
+    assert not re.search(r"<code>\w*_\w*</code>", everything), "on the wire names are written otherwise"
+
+
 def test_an_unknown_problem_is_not_found(served: Served) -> None:
     assert served.http.get("/problems/none").status_code == 404
 

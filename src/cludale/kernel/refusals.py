@@ -60,7 +60,7 @@ class IdempotencyKeyInFlight(Refusal):
 
 
 class Busy(Refusal):
-    """More waits than can be served in time; come back after `retry_after_seconds`."""
+    """More waits than can be served in time; come back after the seconds that are said."""
 
     def __init__(self, detail: str, *, retry_after_seconds: int = 1) -> None:
         super().__init__(detail)

@@ -127,7 +127,7 @@ class Page(NamedTuple):
 
 
 class UnusableCursor(ValueError):
-    """`Query.after` is not a cursor that this query gave."""
+    """`after` is not a cursor that this query gave."""
 
 
 class CommitTooLarge(ValueError):

@@ -81,7 +81,7 @@ class ConcertOver(Refusal):
 class SeatsUnavailable(RefusedForNow):
     """Not enough seats; `left` is the most that one order could still have, in `section`.
 
-    `held` seats are not sold yet, and may come back: the next of them at `held_until`, if nobody pays for them.
+    `held` seats are not sold yet, and may come back: the next of them at `heldUntil`, if nobody pays for them.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class SeatsUnavailable(RefusedForNow):
 
 
 class PriceTooHigh(RefusedForNow):
-    """Seats are left, but none for `max_price`; the cheapest cost `price_from` each."""
+    """Seats are left, but none for `maxPrice`; the cheapest cost `priceFrom` each."""
 
     def __init__(self, concert_id: str, *, max_price: Money, price_from: Money) -> None:
         super().__init__(

@@ -57,7 +57,8 @@ DESCRIPTION = """\
 Concert tickets: never oversold, nothing acknowledged is lost, fast at the on-sale.
 
 Anyone may place an order; the answer has an `accessToken`, the bearer for that order's routes.
-The organizer's routes need the organizer's key. Money is in minor units, times are RFC 3339 in UTC.
+The organizer's routes need the organizer's key. Money is in minor units, times are RFC 3339: in UTC, but
+for a concert's `date` and `endsAt`, which keep their offset.
 Errors are `application/problem+json` with a stable `type`; `/problems` lists them all.
 `GET /livez` says that the server runs; `GET /readyz` is 503 `not-ready`, with the reason, while store, broker or
 sidecar do not work, and 200 again by itself.

@@ -1,5 +1,6 @@
 """The few pages for people: the front page, the API's documentation, what a problem means. All served from here."""
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.util import find_spec
@@ -80,7 +81,7 @@ def front_page(version: str, services: Sequence[str]) -> bytes:
 
 def problem_page(problem: ProblemPage) -> bytes:
     """What one problem means."""
-    meaning = "".join(f"<p>{escape(part)}</p>" for part in problem.meaning.split("\n\n"))
+    meaning = "".join(f"<p>{_prose(part)}</p>" for part in problem.meaning.split("\n\n"))
     body = (
         f"<h1>{escape(problem.title)}</h1><p><code>/problems/{escape(problem.name)}</code>, status {problem.status}</p>"
         f'{meaning}<p><a href="/problems">All problems</a></p>'
@@ -88,11 +89,16 @@ def problem_page(problem: ProblemPage) -> bytes:
     return _page(problem.title, body, f"<style>{_STYLE}</style>")
 
 
+def _prose(text: str) -> str:
+    """A sentence as HTML; what stands in backticks is a name."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def problem_list(problems: Sequence[ProblemPage]) -> bytes:
     """Every problem."""
     rows = "".join(
         f'<tr><td><a href="/problems/{escape(each.name)}">{escape(each.name)}</a></td><td>{each.status}</td>'
-        f"<td>{escape(each.meaning.partition(chr(10))[0])}</td></tr>"
+        f"<td>{_prose(each.meaning.partition(chr(10))[0])}</td></tr>"
         for each in problems
     )
     return _page("Problems", f"<h1>Problems</h1><table>{rows}</table>", f"<style>{_STYLE}</style>")
