@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cludale.adapters.dapr.subscriptions import topics_heard
+from cludale.local.jetstream import ACK_WAIT_SECONDS, MAX_ACK_PENDING, STREAM
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS
 
@@ -48,9 +49,9 @@ spec:
     - name: ackPolicy
       value: explicit
     - name: ackWait
-      value: 15s
+      value: {ack_wait}s
     - name: maxAckPending
-      value: "500"
+      value: "{at_once}"
     - name: concurrency
       value: single
 auth:
@@ -155,9 +156,12 @@ def _with_entries(text: str, opening: str, names: Sequence[str], entry: Callable
 
 def _nats(text: str) -> str:
     """Through which component each topic is heard."""
-    one_each = [TOPIC.format(name=name, stream="cludale", scopes=_scopes(name)) for name in TOPICS]
-    dead = TOPIC.format(name="dead-letters", stream='"{appID}-dead-letters"', scopes=_scopes("dead-letters"))
-    return "---\n".join([_scoped(text.split("---\n", maxsplit=1)[0]), *one_each, dead])
+    streams = dict.fromkeys(TOPICS, STREAM) | {"dead-letters": '"{appID}-dead-letters"'}
+    components = [
+        TOPIC.format(name=name, stream=stream, ack_wait=ACK_WAIT_SECONDS, at_once=MAX_ACK_PENDING, scopes=_scopes(name))
+        for name, stream in streams.items()
+    ]
+    return "---\n".join([_scoped(text.split("---\n", maxsplit=1)[0]), *components])
 
 
 def _resiliency(text: str) -> str:
