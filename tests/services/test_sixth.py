@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped] # it has no types of its own
 
+from cludale.local.find import cache_folder
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
@@ -295,7 +297,11 @@ def run(project: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=project,
-        env={**os.environ, "PYTHONPATH": f"{project / 'src'}:{project}"},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{project / 'src'}:{project}",
+            "CLUDALE_CACHE": str(cache_folder().absolute()),  # the copy has no parts of its own
+        },
         capture_output=True,
         text=True,
         timeout=250,
