@@ -10,8 +10,8 @@ PYTHON ?= $(firstword $(foreach python,/usr/bin/python3 python3.11 python3,$(she
 VENV ?= .venv
 BIN := $(VENV)/bin
 SEEDS ?= 10000
-# Tests wait as well as work, so one more of them runs at once than there are cores. The rest of `make test-all` runs one
-# at a time: brokers, crashes and loads take the whole machine, and some are judged by how fast it is.
+# Tests wait as well as work, so one more of them runs at once than there are cores, but for those that are marked
+# `alone`: they are judged by how fast it goes, or hurt parts of a platform that takes the whole machine.
 WORKERS ?= $(shell expr 1 + $$(nproc))
 PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup
 # No cache: what is installed is all that the disk has to hold.
@@ -25,7 +25,7 @@ PARTS := $(if $(call found,initdb),,postgres) $(if $(call found,nats-server),,na
 CHECKOV := $(CACHE)/checkov/bin/checkov
 AZURE_CLI := $(CACHE)/azure-cli/.installed
 
-.PHONY: help parts infra checkov azure-cli postgres nats daprd cosmos-emulator rabbitmq run up test test-all quick-system all-system reliability bench bench-distributed soak simulate hunt lock format clean
+.PHONY: help journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli postgres nats daprd cosmos-emulator rabbitmq run up test test-all quick-system all-system reliability bench bench-distributed soak simulate hunt lock format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,11 +47,21 @@ test: quick-system $(VENV)/.checks $(filter postgres,$(PARTS)) ## Check what thi
 test-all: all-system ## Check everything: that, sidecars and brokers, crashes, disks, races, releases, the infrastructure
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory -j 2 $(VENV)/.checks parts $(CHECKOV) $(AZURE_CLI)
-	RELIABILITY_SCALE=slow $(BIN)/pytest --rest --durations=12 $(PYTEST_ARGS)
-	JOURNEYS_SHAPE=nats $(BIN)/pytest tests/journeys $(PYTEST_ARGS)
-	JOURNEYS_SHAPE=nats JOURNEYS_STORE=state $(BIN)/pytest tests/journeys/test_auditing.py $(PYTEST_ARGS)
-	JOURNEYS_SHAPE=rabbitmq $(BIN)/pytest tests/journeys/test_buying.py $(PYTEST_ARGS)
-	JOURNEYS_STORE=cosmos $(BIN)/pytest $(foreach journey,buying cancelling paying keys,tests/journeys/test_$(journey).py) $(PYTEST_ARGS)
+	$(PYTEST) --rest -m "not alone" --durations=12 $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory -j 2 journeys
+	RELIABILITY_SCALE=slow $(BIN)/pytest --rest -m alone --durations=12 $(PYTEST_ARGS)
+
+# The journeys that `make test` makes through the embedded shape, through the others.
+journeys: journeys-nats journeys-state journeys-rabbitmq journeys-cosmos
+journeys-nats:
+	JOURNEYS_SHAPE=nats $(BIN)/pytest -p no:cacheprovider tests/journeys $(PYTEST_ARGS)
+journeys-state:
+	JOURNEYS_SHAPE=nats JOURNEYS_STORE=state $(BIN)/pytest -p no:cacheprovider tests/journeys/test_auditing.py $(PYTEST_ARGS)
+journeys-rabbitmq:
+	JOURNEYS_SHAPE=rabbitmq $(BIN)/pytest -p no:cacheprovider tests/journeys/test_buying.py $(PYTEST_ARGS)
+journeys-cosmos:
+	JOURNEYS_STORE=cosmos $(BIN)/pytest -p no:cacheprovider \
+		$(foreach journey,buying cancelling paying keys,tests/journeys/test_$(journey).py) $(PYTEST_ARGS)
 
 # What only root can bring is said first, with the line that brings it; in CI root has it installed.
 quick-system all-system: $(VENV)/bin/python

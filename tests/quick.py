@@ -31,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes long, so it is left to `make test-all`")
+    config.addinivalue_line("markers", "alone: is judged by its speed, so `make test-all` runs nothing beside it")
     _chosen["quick"] = bool(config.getoption("quick"))
     if _chosen["quick"] and not hasattr(config, "workerinput"):  # with pytest-xdist, its workers' reports come here too
         config.pluginmanager.register(_Passed(config), "cludale-passed")

@@ -188,7 +188,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         needs_outbox = metafunc.module.__name__.endswith("test_outbox") or "events" in marked
         places: list[Any] = STORES if needs_outbox or "many_records" in marked else STORES + WITHOUT_OUTBOX
         slow = set(places) - QUICK_PLACES if "many_records" in marked else SLOW_PLACES
-        places = [pytest.param(each, marks=pytest.mark.slow) if each in slow else each for each in places]
+        marks = [pytest.mark.slow, *([pytest.mark.alone] if "many_records" in marked else [])]
+        places = [pytest.param(each, marks=marks) if each in slow else each for each in places]
         if metafunc.definition.originalname in IN_THE_EMULATOR:
             insecure = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
             places = [*places, pytest.param("cosmos_emulator_place", marks=insecure)]

@@ -63,7 +63,9 @@ class Apart(Served):
                 part["state"] == "ready" for part in parts.values()
             )
 
-        assert eventually(are_back, seconds=BACK_SECONDS), f"{', '.join(names)} did not come back"
+        if not eventually(are_back, seconds=BACK_SECONDS):
+            standing = {part["name"]: part["state"] for part in self.state()["parts"] if part["state"] != "ready"}
+            raise AssertionError(f"after the end of {', '.join(names)} not all is back: {standing or 'no restart'}")
 
     def kill_all(self) -> None:
         """SIGKILL to `cludale up` itself, with which all of its parts end: wait until the last one is gone."""

@@ -114,6 +114,25 @@ async def test_what_the_broker_did_not_confirm_before_it_died_is_not_taken(broke
     assert [answer.status_code for answer in answers] == [500, 500]
 
 
+async def test_a_broker_that_is_slow_gets_an_event_once_however_often_the_sidecar_asks(
+    broker: RabbitMq, app: App, sidecar: Daprd
+) -> None:
+    assert (await publish(sidecar, "before")).is_success
+    machines = [pid for pid in _descendants(broker.pid or 0) if "beam" in _command(pid)]
+    try:
+        _signal(machines, signal.SIGSTOP)
+        asked = [asyncio.create_task(publish(sidecar, *ids)) for ids in (["slow"], ["slow-a", "slow-b"])]
+        await asyncio.sleep(8)  # the sidecar has given up its first try at both, and asks once more
+    finally:
+        _signal(machines, signal.SIGCONT)
+    answers = await asyncio.gather(*asked)
+    assert [answer.is_success for answer in answers] == [True, True]
+    await until(lambda: {"slow", "slow-a", "slow-b"} <= set(app.given), seconds=15)
+    await publish(sidecar, "behind")  # whatever was sent twice is before it in the queue
+    await until(lambda: "behind" in app.given, seconds=15)
+    assert sorted(id for id in app.given if id.startswith("slow")) == ["slow", "slow-a", "slow-b"]
+
+
 async def test_a_broker_that_blocks_publishers_is_not_said_to_have_taken_anything(
     broker: RabbitMq, app: App, sidecar: Daprd
 ) -> None:

@@ -152,7 +152,7 @@ func (l *link) get(ctx context.Context, closing <-chan struct{}) (*connection, s
 	}
 }
 
-// within waits for an answer of the broker, for answerTime: the client has no such bound. Without one in time the
+// within waits for an answer of the broker, for patience: the client has no such bound. Without one in time the
 // connection ends. Whoever asks may have had less time left; the connection is not theirs alone, so that doesn't end it.
 func (c *connection) within(call func() error) error {
 	answered := make(chan error, 1)
@@ -160,7 +160,7 @@ func (c *connection) within(call func() error) error {
 	select {
 	case err := <-answered:
 		return err
-	case <-time.After(answerTime):
-		return errors.Join(fmt.Errorf("no answer from RabbitMQ in %s", answerTime), c.socket.Close())
+	case <-time.After(patience):
+		return errors.Join(fmt.Errorf("no answer from RabbitMQ in %s", patience), c.socket.Close())
 	}
 }

@@ -2,10 +2,12 @@ package rabbitmq
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -14,6 +16,9 @@ var (
 	errUnconfirmed = errors.New("RabbitMQ did not confirm the message")
 	errClosed      = errors.New("the component is closed")
 )
+
+// How long it is known that the broker has taken a message after nobody waited for its answer any longer.
+const knownTime = 30 * time.Second
 
 // publisher sends messages on one channel, many of them under way at once, and waits for what the broker says to each.
 type publisher struct {
@@ -48,7 +53,7 @@ func (p *publisher) publish(ctx context.Context, topic string, bodies [][]byte) 
 		}
 	}
 	if len(messages) > 0 {
-		for i, reason := range channel.returned(messages) {
+		for i, reason := range channel.returned(messages, failures) {
 			if reason != nil && failures[i] == nil {
 				failures[i] = reason
 			}
@@ -74,8 +79,13 @@ func (p *publisher) write(ctx context.Context, topic string, bodies [][]byte) (*
 	}
 	written := make([]*message, 0, len(bodies))
 	for _, body := range bodies {
+		content := contentOf(topic, body)
+		if m := channel.underWay(content); m != nil {
+			written = append(written, m)
+			continue
+		}
 		p.sent++
-		m := &message{id: strconv.FormatUint(p.sent, 10)}
+		m := &message{id: strconv.FormatUint(p.sent, 10), content: content}
 		channel.expect(m)
 		// mandatory: what no queue takes comes back, rather than being confirmed and gone
 		m.confirmation, err = channel.PublishWithDeferredConfirmWithContext(ctx, topic, "", true, false, amqp.Publishing{
@@ -119,11 +129,24 @@ func (p *publisher) channel(ctx context.Context, topic string) (*confirming, err
 	return open, nil
 }
 
+// content is what a message says, and to whom.
+type content [sha256.Size]byte
+
+func contentOf(topic string, body []byte) content {
+	hash := sha256.New()
+	hash.Write([]byte(topic))
+	hash.Write([]byte{0})
+	hash.Write(body)
+	return content(hash.Sum(nil))
+}
+
 // message is one on its way.
 type message struct {
 	id           string
+	content      content
 	confirmation *amqp.DeferredConfirmation
 	cameBack     error
+	isLeft       bool // by whoever waited, before it was answered
 }
 
 // confirming is a channel on which the broker confirms each message.
@@ -136,6 +159,7 @@ type confirming struct {
 
 	mutex    sync.Mutex
 	expected map[string]*message
+	contents map[content]*message // of those; see underWay
 }
 
 func openConfirming(connection *connection) (*confirming, error) {
@@ -145,6 +169,7 @@ func openConfirming(connection *connection) (*confirming, error) {
 		sync:       make(chan chan struct{}),
 		over:       make(chan struct{}),
 		expected:   map[string]*message{},
+		contents:   map[content]*message{},
 	}
 	err := connection.within(func() error {
 		channel, err := connection.Channel()
@@ -181,20 +206,54 @@ func (c *confirming) note(returns <-chan amqp.Return) {
 	}
 }
 
+// underWay is the message that says the same and for which the broker owes an answer, or gave it lately to nobody; nil
+// if there is none. A broker that is slow is asked again by whoever has waited for long enough: each time it got all of
+// it once more, it would be slower still, and never be through.
+func (c *confirming) underWay(content content) *message {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.contents[content]
+}
+
 func (c *confirming) expect(m *message) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	c.expected[m.id] = m
+	c.contents[m.content] = m
 }
 
 func (c *confirming) forget(m *message) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	delete(c.expected, m.id)
+	c.drop(m)
 }
 
-// returned says of each message why it came back, nil if it did not; they are forgotten with it.
-func (c *confirming) returned(messages []*message) []error {
+func (c *confirming) drop(m *message) {
+	delete(c.expected, m.id)
+	if c.contents[m.content] == m {
+		delete(c.contents, m.content)
+	}
+}
+
+// forgetLater keeps what nobody waited for until the broker has answered, and for a while after that.
+func (c *confirming) forgetLater(m *message) {
+	defer c.forget(m)
+	select {
+	case <-m.confirmation.Done():
+	case <-c.over:
+		return
+	}
+	if !m.confirmation.Acked() {
+		return
+	}
+	select {
+	case <-time.After(knownTime):
+	case <-c.over:
+	}
+}
+
+// returned says of each message why it came back, nil if it did not; those that were answered are forgotten with it.
+func (c *confirming) returned(messages []*message, failures []error) []error {
 	noted := make(chan struct{})
 	select {
 	case c.sync <- noted:
@@ -206,7 +265,13 @@ func (c *confirming) returned(messages []*message) []error {
 	defer c.mutex.Unlock()
 	for i, m := range messages {
 		reasons[i] = m.cameBack
-		delete(c.expected, m.id)
+		switch {
+		case failures[i] == nil || m.cameBack != nil:
+			c.drop(m)
+		case !m.isLeft:
+			m.isLeft = true
+			go c.forgetLater(m)
+		}
 	}
 	return reasons
 }

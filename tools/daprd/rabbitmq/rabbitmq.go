@@ -30,7 +30,10 @@ import (
 
 const (
 	// How long the broker may take for an answer where nobody said anything shorter.
-	answerTime  = 5 * time.Second
+	answerTime = 5 * time.Second
+	// How long until a connection is given up whose broker owes an answer. All that is under way on it begins anew then,
+	// which is more work for a broker that has too much: so it has longer. One that is gone is known by its heartbeat.
+	patience    = 20 * time.Second
 	heartbeat   = 10 * time.Second
 	defaultBulk = 100
 )
