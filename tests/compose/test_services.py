@@ -12,12 +12,7 @@ from cludale.services.manifest import Service
 
 
 def ways(service: Service) -> set[tuple[str, str]]:
-    return {
-        (str(method), path)
-        for handler in service.routes.handlers
-        for path in handler.paths
-        for method in handler.http_methods
-    } | {(method, path) for method, path in service.routes.express}
+    return {(route.method, route.path) for route in service.routes}
 
 
 def test_services_are_described_without_a_folder_a_store_or_a_loop(

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cludale.http.answers import PROBLEM
 from cludale.http.problems import MethodNotAllowed, Problems, Unauthorized
+from cludale.http.responses import PROBLEM
 from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
 from cludale.ports.records import StoreUnavailable, UnusableCursor
 from cludale.ports.seats import ConcertNotFound, SeatsUnavailable

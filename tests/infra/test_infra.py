@@ -357,7 +357,7 @@ def test_the_sidecar_may_hold_an_event_for_as_long_as_all_its_tries_take(environ
 def test_the_sidecar_asks_where_the_service_says_whether_it_takes_events(environment: str) -> None:
     for app in running(environment).of("Microsoft.App/containerApps"):
         path = app.body["properties"]["configuration"]["dapr"]["appHealth"]["path"]
-        assert f'("GET", "{path}")' in Path("src/cludale/adapters/dapr/routes.py").read_text(encoding="utf-8")
+        assert f'"GET", "{path}"' in Path("src/cludale/adapters/dapr/routes.py").read_text(encoding="utf-8")
 
 
 def test_filters_look_at_what_events_are_published_with() -> None:

@@ -115,17 +115,11 @@ HANDLERS: Mapping[type[Event], Callable[..., Any]] = {SeatsReleased: _move}
     "api.py": '''\
 """The waitlist over HTTP."""
 
-from typing import Annotated
-
 import msgspec
-from litestar import Response, get
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import QueryParameter
 
-from cludale.http.access import Access
-from cludale.http.answers import json_answer
-from cludale.http.problems import Statuses, Unauthorized
-from cludale.http.routing import ORGANIZER, organizer_only, refusals, respond
+from cludale.http.problems import Statuses
+from cludale.http.responses import Response, json_response
+from cludale.http.routing import Credential, Reply, Request, route
 from cludale.services.waitlist.service import Waitlist
 from cludale.services.waitlist.store import Move
 
@@ -138,26 +132,33 @@ class Moves(msgspec.Struct, frozen=True):
     items: list[Move]
 
 
-def routes(waitlist: Waitlist, access: Access) -> list[HTTPRouteHandler]:
+class FindMoves(msgspec.Struct, frozen=True, rename="camel"):
+    """Of which concert."""
+
+    concert_id: str
+
+
+class WaitlistApi:
     """The routes of the waitlist."""
 
-    @get(
-        "/waitlist",
-        guards=[organizer_only(access)],
-        security=ORGANIZER,
-        tags=["waitlist"],
-        summary="List seats that came back",
-        responses=refusals(STATUS, Unauthorized),
-    )
-    async def list_moves(concert_id: Annotated[str, QueryParameter(name="concertId")]) -> Response[Moves]:
-        return respond(json_answer(Moves(await waitlist.moves(concert_id))))
+    def __init__(self, waitlist: Waitlist) -> None:
+        self._waitlist = waitlist
 
-    return [list_moves]
+    @route(
+        "GET",
+        "/waitlist",
+        credential=Credential.ORGANIZER,
+        summary="List seats that came back",
+        replies={200: Reply(Moves)},
+    )
+    async def list_moves(self, _: Request, query: FindMoves) -> Response:
+        """All of them."""
+        return json_response(Moves(await self._waitlist.moves(query.concert_id)))
 ''',
     "manifest.py": '''\
 """The waitlist as data: what the rest of the platform has to know of it."""
 
-from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Routes, Running
+from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
 from cludale.services.waitlist import api
 from cludale.services.waitlist.events import TOPIC
 from cludale.services.waitlist.service import HANDLERS, Waitlist
@@ -169,8 +170,8 @@ def _build(parts: Parts) -> Running:
     return Running(waitlist, waitlist.handle)
 
 
-def _routes(waitlist: Waitlist, parts: HttpParts) -> Routes:
-    return Routes(api.routes(waitlist, parts.access))
+def _api(waitlist: Waitlist, _: HttpParts) -> api.WaitlistApi:
+    return api.WaitlistApi(waitlist)
 
 
 MANIFEST = Manifest(
@@ -180,7 +181,7 @@ MANIFEST = Manifest(
     handlers=HANDLERS,
     kinds=KINDS,
     build=_build,
-    routes=_routes,
+    api=_api,
     statuses=api.STATUS,
     probes=(Probe("GET", "/waitlist?concertId=c1", 200, as_organizer=True),),
 )
@@ -207,6 +208,8 @@ from cludale.services.orders.events import CancelReason
 from cludale.kernel.money import Money
 from cludale.settings import Settings
 from cludale.web.app import WebApp
+from cludale.web.protocol import Connections, Limits
+from cludale.web.server import accepting, address_of, listen
 
 
 async def at_work(folder):
@@ -222,11 +225,15 @@ async def at_work(folder):
         order = await platform.orders.place(wish, cause=Cause())
         await platform.orders.cancel(order.id, CancelReason.BUYER, Cause())
         app = WebApp(
-            platform.services, is_ready=lambda: True, gauges=platform.gauges, max_body_bytes=1_000, version="0"
+            platform.services, is_ready=lambda: True, gauges=platform.gauges, version="0"
         )
         headers = {"authorization": "Bearer organizer"}
-        way = httpx.ASGITransport(app.asgi)
-        async with httpx.AsyncClient(transport=way, base_url="http://test") as client:
+        listener = listen("127.0.0.1", 0)
+        connections = Connections(app.router.find, app.problems, Limits())
+        async with (
+            accepting(connections, listener, shutdown_seconds=5),
+            httpx.AsyncClient(base_url=address_of(listener)) as client,
+        ):
             for _ in range(200):
                 moves = (await client.get("/waitlist?concertId=c1", headers=headers)).json()
                 recorded = (await client.get("/audit/events?type=WaitlistMoved", headers=headers)).json()

@@ -38,6 +38,35 @@ def test_what_a_page_is_made_of_is_said_once(served: Served, path: str, media_ty
     assert answer.headers.get_list("content-type") == [media_type]
 
 
+@pytest.mark.parametrize(
+    ("path", "caching"),
+    [
+        ("/", "no-cache"),
+        ("/docs", "no-cache"),
+        ("/docs/start.js", "no-cache"),
+        ("/docs/swagger-ui.css", "max-age=86400"),
+        ("/openapi.json", "no-cache"),
+        ("/problems", "no-cache"),
+    ],
+)
+def test_a_page_that_the_browser_has_is_not_sent_again(served: Served, path: str, caching: str) -> None:
+    whole = served.http.get(path)
+    tag = whole.headers["etag"]
+    assert whole.headers["cache-control"] == caching
+    for method in ("GET", "HEAD"):
+        for known in (tag, f"W/{tag}", f'"another", {tag}', "*"):
+            again = served.http.request(method, path, headers={"if-none-match": known})
+            assert (again.status_code, again.content) == (304, b"")
+            assert (again.headers["etag"], again.headers["cache-control"]) == (tag, caching)
+            assert not {"content-length", "content-type"} & again.headers.keys()
+    assert served.http.get(path, headers={"if-none-match": '"another"'}).content == whole.content
+
+
+def test_what_is_no_page_is_always_sent(served: Served) -> None:
+    for path, status in (("/concerts/the-concert", 200), ("/problems/none", 404)):
+        assert served.http.get(path, headers={"if-none-match": "*"}).status_code == status
+
+
 def test_no_other_file_is_served_as_an_asset(served: Served) -> None:
     for name in ("index.html", "..%2f__init__.py", "swagger-ui.js"):
         assert served.http.get(f"/docs/{name}").status_code == 404
@@ -67,7 +96,7 @@ def test_the_server_says_that_it_lives_and_is_ready(served: Served) -> None:
     assert served.http.get("/readyz/replica").json() == {"status": "ready"}
 
 
-def test_metrics_count_requests_of_both_lanes(served: Served) -> None:
+def test_metrics_count_requests_by_route(served: Served) -> None:
     served.http.get("/livez")
     served.http.get("/concerts")
     text = served.http.get("/metrics").text

@@ -1,12 +1,9 @@
 """What `/readyz` and `/readyz/replica` answer, by what does not work."""
 
-import warnings
-from typing import Any
-
 import httpx
 import pytest
-from litestar.exceptions import LitestarDeprecationWarning
 from tests.fakes import NOON
+from tests.served_here import served_here
 
 from cludale.kernel.times import rfc3339
 from cludale.runtime.readiness import Trouble
@@ -17,13 +14,8 @@ SIDECAR = Trouble("sidecar", "There is no Dapr sidecar.", NOON, is_shared=False)
 
 
 async def ask(path: str, *troubles: Trouble, is_up: bool = True) -> httpx.Response:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LitestarDeprecationWarning)  # of path parameters, as everywhere else
-        app = WebApp(
-            [], is_ready=lambda: is_up, troubles=lambda: troubles, gauges=dict, max_body_bytes=1_024, version="0"
-        )
-    asgi: Any = app.asgi
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(asgi), base_url="http://x") as http:
+    app = WebApp([], is_ready=lambda: is_up, troubles=lambda: troubles, gauges=dict, version="0")
+    async with served_here(app) as http:
         return await http.get(path)
 
 

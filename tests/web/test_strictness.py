@@ -1,16 +1,14 @@
 """What nobody reads is refused on every route of every service, and what a GET answers can be posted back."""
 
 import re
-import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from litestar.exceptions import LitestarDeprecationWarning
 from tests.compose.platforms import running
 from tests.served import KEY, Served
+from tests.served_here import served_here
 
 from cludale.services import NAMES
 from cludale.web.app import WebApp
@@ -23,27 +21,14 @@ ORGANIZER = {"authorization": f"Bearer {KEY}"}
 async def app(tmp_path: Path) -> AsyncIterator[WebApp]:
     """All services in this process, so that their routes can be counted."""
     async with running(tmp_path, organizer_key=KEY) as platform:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", LitestarDeprecationWarning)  # of path parameters, as everywhere else
-            yield WebApp(
-                platform.services,
-                is_ready=lambda: True,
-                gauges=dict,
-                max_body_bytes=65_536,
-                version="0",
-            )
-
-
-def client_of(app: WebApp) -> httpx.AsyncClient:
-    asgi: Any = app.asgi
-    return httpx.AsyncClient(transport=httpx.ASGITransport(asgi), base_url="http://x")
+        yield WebApp(platform.services, is_ready=lambda: True, gauges=dict, version="0")
 
 
 def routes_of(app: WebApp) -> list[tuple[str, str]]:
     return [
-        (method, route.path_format.replace("{", "").replace("}", ""))
-        for route in app.litestar.routes
-        for method in sorted(route.methods)
+        (endpoint.method, endpoint.path.replace("{", "").replace("}", ""))
+        for endpoint in app.router.endpoints()
+        if endpoint.method != "HEAD"  # as a GET, but its response can't be read
     ]
 
 
@@ -51,7 +36,7 @@ async def test_a_field_that_nobody_reads_is_refused_and_named_on_every_route(app
     routes = routes_of(app)
     assert {path.split("/")[1] for _, path in routes} >= {*NAMES, "livez", "readyz"}
     assert len(routes) > 60
-    async with client_of(app) as http:
+    async with served_here(app) as http:
         for method, path in routes:
             answer = await http.request(method, path, json={STRANGE: 1}, headers=ORGANIZER)
             assert answer.status_code == 422, (method, path, answer.text)
@@ -61,7 +46,7 @@ async def test_a_field_that_nobody_reads_is_refused_and_named_on_every_route(app
 async def test_a_parameter_that_nobody_reads_or_that_comes_twice_is_refused_on_every_route_of_a_service(
     app: WebApp,
 ) -> None:
-    async with client_of(app) as http:
+    async with served_here(app) as http:
         for method, path in routes_of(app):
             if path.split("/")[1] not in NAMES:
                 continue
@@ -205,9 +190,8 @@ def test_text_that_can_not_be_seen_or_confuses_is_refused_in_every_field(served:
     assert answer.status_code == 422, answer.text
     assert [each["field"] for each in answer.json()["errors"]] == ["artist", "venue", "sections[0].name"]
     order = {"concertId": "the-concert", "userId": text, "quantity": 1, "email": f"{text}@example.org", "phone": text}
-    for path in ("/orders", "/orders?"):
-        answer = served.http.post(path, json=order)
-        assert [each["field"] for each in answer.json()["errors"]] == ["userId", "email", "phone"], answer.text
+    answer = served.http.post("/orders", json=order)
+    assert [each["field"] for each in answer.json()["errors"]] == ["userId", "email", "phone"], answer.text
 
 
 TIMES = [

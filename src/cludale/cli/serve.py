@@ -37,7 +37,7 @@ def serve(
 
     What it serves goes on where the last start stopped. `cludale settings` shows what can be set.
     """
-    # Litestar and the services take a third of a second to load, which `cludale --help` need not wait for.
+    # The services take a third of a second to load, which `cludale --help` need not wait for.
     import uvloop
 
     from cludale.adapters.sqlite import StoreInUse
@@ -74,7 +74,7 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
     from cludale.compose.platform import Platform
     from cludale.compose.secret_store import with_secrets
     from cludale.web.app import WebApp
-    from cludale.web.door import Limits
+    from cludale.web.protocol import Limits
     from cludale.web.server import serve as serve_app
 
     settings = await with_secrets(settings)
@@ -84,7 +84,6 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
         is_ready=lambda: platform.ready,
         troubles=lambda: platform.troubles,
         gauges=platform.gauges,
-        max_body_bytes=settings.max_body_bytes,
         version=__version__,
         traced=None if platform.telemetry is None else platform.telemetry.requests,
         internal=platform.internal,
@@ -185,5 +184,3 @@ def log_to_stderr(level: LogLevel, format: LogFormat = LogFormat.TEXT) -> None:
             handler.setFormatter(JsonLines())
     for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # whatever is sent to the port would be a warning; the metrics count it
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

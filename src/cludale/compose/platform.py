@@ -21,7 +21,7 @@ from cludale.compose.stores import Store, open_store
 from cludale.compose.watching import telemetry
 from cludale.demo import demo_concerts
 from cludale.http.access import Access
-from cludale.http.routing import Express
+from cludale.http.routing import Route
 from cludale.kernel.events import Cause
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Subscription
@@ -116,8 +116,8 @@ class Platform:
         """Has this process begun its work, and not ended it? Whether it can do it is for `troubles` to say."""
         self._readiness = Readiness(self.clock)
         self._joining: asyncio.Task[None] | None = None
-        self.internal: Express = {}
-        """Routes for the sidecar, below the framework."""
+        self.internal: Sequence[Route] = ()
+        """Routes for the sidecar."""
         self.admit: Admit | None = None
         """Looks at each request before anything else does."""
         if self.sidecar is not None and self._inbound is not None:

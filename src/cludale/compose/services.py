@@ -22,6 +22,7 @@ from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.compose.needs import through_sidecar, url_of
 from cludale.compose.stores import Store, commit_limit, ledger
 from cludale.http.access import Access
+from cludale.http.routing import Route, routes_of
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Deliver
 from cludale.ports.charges import Charges
@@ -38,7 +39,7 @@ from cludale.runtime.gate import Gate
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS, SERVICES
 from cludale.services.concerts.service import Concerts
-from cludale.services.manifest import HttpParts, Manifest, Policies, Routes, Service
+from cludale.services.manifest import HttpParts, Manifest, Policies, Service
 from cludale.settings import Settings
 from cludale.web import dead_letters as dead_letters_api
 
@@ -242,11 +243,10 @@ class ServiceBuilder:
         return HEARS if self.settings.dapr else here
 
 
-def _all_routes(manifest: Manifest, service: object, parts: HttpParts, dead_letters: DeadLetters) -> Routes:
+def _all_routes(manifest: Manifest, service: object, parts: HttpParts, dead_letters: DeadLetters) -> Sequence[Route]:
     """The routes of a service, and those of what it could not take."""
-    routes = manifest.routes(service, parts)
     more = dead_letters_api.routes(manifest.name, dead_letters, parts.codec, parts.deliver, parts.access)
-    return routes._replace(handlers=[*routes.handlers, *more])
+    return [*routes_of(manifest.api(service, parts), tag=manifest.name, access=parts.access), *more]
 
 
 class _Undone:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from cludale.gateway.problems import NoSuchLabel, by_status
 from cludale.gateway.routes import LABELS, ServiceRoutes, address
-from cludale.http.answers import Answer
 from cludale.http.problems import HttpVersionNotSupported, Problems
+from cludale.http.responses import Response
 from cludale.kernel.refusals import Busy
 
 BUCKET_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, float("inf"))
@@ -248,7 +248,7 @@ def _public(services: Collection[str], listener: int, problems: Problems) -> Ite
     yield "    default_backend pages"
 
 
-def _body(answer: Answer) -> str:
+def _body(answer: Response) -> str:
     """An answer's type, body and headers, as HAProxy wants them written."""
     text = answer.body.decode().replace("\\", "\\\\").replace('"', '\\"')
     headers = _hdr(answer.headers)

@@ -14,7 +14,7 @@ from cludale.gateway.control import SOCKET, Control, GatewayRefused
 from cludale.gateway.routes import Routes, ServiceRoutes, UnusableRoutes, decoded
 from cludale.gateway.site import Site, surveyed
 from cludale.services import NAMES
-from cludale.web.door import Limits as PageLimits
+from cludale.web.protocol import Limits as PageLimits
 from cludale.web.server import allow_files, listen
 from cludale.web.server import serve as serve_pages
 
@@ -26,6 +26,7 @@ _LOOK_SECONDS = 0.02
 _FILES_EACH = 2
 _SPARE_FILES = 1_024
 _PAGES_STOP_SECONDS = 1
+_BODY_BYTES = 1_024
 _PUT_OFF_SECONDS = 0.2
 
 
@@ -124,7 +125,12 @@ async def _together(
 
     watching = asyncio.create_task(end_with_it())
     await serve_pages(
-        site, pages, limits=PageLimits(), shutdown_seconds=_PAGES_STOP_SECONDS, started=greet, stopping=stop
+        site,
+        pages,
+        limits=PageLimits(body_bytes=_BODY_BYTES),
+        shutdown_seconds=_PAGES_STOP_SECONDS,
+        started=greet,
+        stopping=stop,
     )
     if not is_told_to_end:
         raise ProxyFailed(f"HAProxy ended by itself, with status {proxy.returncode}")

@@ -9,8 +9,6 @@ from cludale.http.problems import Problems
 from cludale.services.manifest import Service
 from cludale.web.app import WebApp
 
-_BODY_BYTES = 1_024
-
 
 class AmbiguousPaths(Exception):
     """Two services want the same paths, or one wants paths that don't begin with its name."""
@@ -20,16 +18,16 @@ class Site(WebApp):
     """The pages, and none of the services' routes."""
 
     def __init__(self, services: Sequence[Service]) -> None:
-        super().__init__([], is_ready=lambda: True, gauges=dict, max_body_bytes=_BODY_BYTES, version=__version__)
-        whole = WebApp(services, is_ready=lambda: True, gauges=dict, max_body_bytes=_BODY_BYTES, version=__version__)
+        super().__init__([], is_ready=lambda: True, gauges=dict, version=__version__)
+        whole = WebApp(services, is_ready=lambda: True, gauges=dict, version=__version__)
         self.problems = Problems(*(service.manifest.statuses for service in services), STATUS)
         self.owners = owners(services)
-        self._openapi = whole.openapi_document()
-        self._names = [service.name for service in services]
+        self._whole = whole
+        self._services = {service.name: service.manifest.about for service in services}
 
     def openapi_document(self) -> bytes:
         """That of all services."""
-        return self._openapi
+        return self._whole.openapi_document()
 
 
 def owners(services: Sequence[Service]) -> dict[str, str]:

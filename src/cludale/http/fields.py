@@ -6,7 +6,7 @@ ValueError with words for the caller.
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, overload
 
 from msgspec import Meta
 
@@ -78,12 +78,21 @@ DateOrTime = Annotated[
     ),
 ]
 
+TimeParameter = Annotated[str, Meta(max_length=LONGEST_TIME, extra_json_schema={"format": "date-time"})]
+"""A time in a query; `moment` reads it."""
+
 _BLANK_OFFSET = re.compile(r"^\S+ \d\d:\d\d$", re.ASCII)
 
 
-def moment(field: str, text: str) -> datetime:
-    """The time in UTC that a query says. Raises Invalid."""
-    return parsed_time(field, text).astimezone(UTC)
+@overload
+def moment(field: str, text: None) -> None: ...
+@overload
+def moment(field: str, text: str) -> datetime: ...
+@overload
+def moment(field: str, text: str | None) -> datetime | None: ...
+def moment(field: str, text: str | None) -> datetime | None:
+    """The time in UTC that a query or a filter says, if it says one. Raises Invalid."""
+    return None if text is None else parsed_time(field, text).astimezone(UTC)
 
 
 def parsed_time(field: str, text: str) -> datetime:

@@ -1,7 +1,6 @@
-"""What the head of a request may say: one rule set for the server's two lanes (RFC 9110, RFC 9112). No I/O.
+"""What the head of a request may say: one rule set (RFC 9110, RFC 9112). No I/O.
 
-The parser finds where a message ends; whatever it lets pass and a server must not is refused here, with the same words
-in both lanes.
+The parser finds where a message ends; whatever it lets pass and a server must not is refused here.
 """
 
 import re
@@ -12,19 +11,19 @@ from typing import Final, NamedTuple
 
 import httptools
 
-from cludale.http.answers import Answer
 from cludale.http.problems import (
     BadRequest,
     HttpVersionNotSupported,
     MethodNotImplemented,
     TransferCodingNotImplemented,
 )
+from cludale.http.responses import Response
 
 Header = tuple[bytes, bytes]
 
 WHOLE_SERVER: Final = b"*"
 """The target of `OPTIONS *`."""
-OPTIONS_OF_THE_SERVER: Final = Answer(204, b"", headers=(("allow", "GET, HEAD, OPTIONS, POST"),))
+OPTIONS_OF_THE_SERVER: Final = Response(204, b"", headers=(("allow", "GET, HEAD, OPTIONS, POST"),))
 
 BLANKS: Final = b" \t"
 """What may stand around a header's value and is no part of it."""

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from cludale.http.answers import JSON, PROBLEM, Answer
 from cludale.http.problems import Problems
+from cludale.http.responses import JSON, PROBLEM, Response
 from cludale.kernel.refusals import Invalid, Refusal
 from cludale.runtime.idempotency import Answered, IdempotencyKeys, Keep
 
@@ -22,13 +22,13 @@ class Keyed:
         self._problems = problems
 
     @staticmethod
-    def kept(answer: Answer) -> Answered:
+    def kept(answer: Response) -> Answered:
         """The answer as it is kept."""
         return Answered(answer.status, answer.body.decode())
 
     async def once(
-        self, route: str, key: str, wish: Any, act: Callable[[Keep], Awaitable[Answer]], *, partition: str
-    ) -> Answer:
+        self, route: str, key: str, wish: Any, act: Callable[[Keep], Awaitable[Response]], *, partition: str
+    ) -> Response:
         """What this key was answered before, or what `act` answers now; `act` keeps it with its effect.
 
         Both are in `partition`, which follows from the key. Two bodies are the same if they say the same, however
@@ -45,7 +45,7 @@ class Keyed:
             )
         )
 
-    async def once_apart(self, route: str, key: str, wish: Any, act: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def once_apart(self, route: str, key: str, wish: Any, act: Callable[[], Awaitable[Response]]) -> Response:
         """`once` for an effect that is elsewhere than its answer, and safe to repeat."""
         _check(key)
 
@@ -65,5 +65,5 @@ def _check(key: str) -> None:
         raise Invalid(("Idempotency-Key", f"must have 1 to {MAX_KEY} printable ASCII characters"))
 
 
-def _given(kept: Answered) -> Answer:
-    return Answer(kept.status, kept.body.encode(), JSON if kept.status < 400 else PROBLEM)
+def _given(kept: Answered) -> Response:
+    return Response(kept.status, kept.body.encode(), JSON if kept.status < 400 else PROBLEM)

@@ -7,11 +7,11 @@ import logging
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from cludale.http.answers import PROBLEM, Answer, Headers
+from cludale.http.responses import PROBLEM, Headers, Response
 from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound, Refusal
 from cludale.ports.records import StoreUnavailable, UnusableCursor
 
@@ -105,6 +105,13 @@ class TooManyConnections(Busy):
         super().__init__("Too many connections; come back in a moment.")
 
 
+class TooManyStreams(Busy):
+    """The server sends as many streams as it can."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many streams are open; come back in a moment.")
+
+
 class InternalError(Exception):
     """Something went wrong that is not your fault; the log has it under this `id`."""
 
@@ -136,6 +143,23 @@ BASE_STATUSES: Statuses = {
 }
 
 
+class Problem(msgspec.Struct, rename="camel"):
+    """An error (RFC 9457). Refusals add their own values beside these, `left` for example."""
+
+    type: Annotated[str, msgspec.Meta(description="a stable name: `/problems/seats-unavailable`")]
+    title: str
+    status: int
+    detail: str
+    errors: list["FieldError"] | None = None
+
+
+class FieldError(msgspec.Struct):
+    """What is wrong with which field of the request."""
+
+    field: str
+    message: str
+
+
 class ProblemPage(NamedTuple):
     """What `/problems/{name}` tells."""
 
@@ -160,7 +184,7 @@ class Problems:
                 return self._statuses[base]
         return None
 
-    def answer(self, error: Exception) -> Answer:
+    def answer(self, error: Exception) -> Response:
         """The problem that `error` is to the caller. What no status was given to is a 500, logged with an id."""
         if isinstance(error, Refusal):
             status = self.status_of(type(error))
@@ -216,9 +240,9 @@ def headers_of(error: Exception) -> Headers:
             return ()
 
 
-def _problem(name: str, status: int, detail: str, values: Mapping[str, Any], headers: Headers = ()) -> Answer:
+def _problem(name: str, status: int, detail: str, values: Mapping[str, Any], headers: Headers = ()) -> Response:
     body: dict[str, Any] = {"type": TYPE_PREFIX + name, "title": _title(name), "status": status, "detail": detail}
-    return Answer(status, _encode({**values, **body}), PROBLEM, headers)
+    return Response(status, _encode({**values, **body}), PROBLEM, headers)
 
 
 def _name(kind: type[Exception]) -> str:

@@ -4,14 +4,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
-
-from litestar.handlers import HTTPRouteHandler
 
 from cludale.http.access import Access
 from cludale.http.problems import Statuses
-from cludale.http.routing import Express
+from cludale.http.routing import Route
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Deliver, Handler
@@ -124,14 +121,6 @@ class HttpParts(Protocol):
         ...
 
 
-class Routes(NamedTuple):
-    """A service over HTTP."""
-
-    handlers: Sequence[HTTPRouteHandler]
-    express: Express = MappingProxyType({})
-    """The hot routes, below the framework."""
-
-
 class Running(NamedTuple):
     """A service that was built: what runs it."""
 
@@ -160,7 +149,7 @@ class Probe(NamedTuple):
 class Manifest:
     """A service as data. `services/catalogue.py` lists them all; whatever else has to know of services asks it there.
 
-    `build` and `routes` open nothing: a service begins to work when the platform starts.
+    `build` and `api` open nothing: a service begins to work when the platform starts.
     """
 
     name: str
@@ -178,8 +167,8 @@ class Manifest:
     needs: tuple[str, ...] = ()
     """The services that it calls."""
     build: Callable[[Parts], Running]
-    routes: Callable[[Any, HttpParts], Routes]
-    """Of `Running.service`; each route says itself which credential it wants."""
+    api: Callable[[Any, HttpParts], object]
+    """The routes of `Running.service`, as methods (`http.routing.route`); each says which credential it wants."""
     statuses: Statuses = field(default_factory=dict)
     """Refusal → HTTP status."""
     probes: tuple[Probe, ...] = ()
@@ -190,7 +179,7 @@ class Service(NamedTuple):
     """One service of this process, or one that is only described: then nothing of it runs."""
 
     manifest: Manifest
-    routes: Routes
+    routes: Sequence[Route]
     running: Running = Running(None)
 
     @property
@@ -201,6 +190,4 @@ class Service(NamedTuple):
     @property
     def prefixes(self) -> list[str]:
         """How its paths begin: `/orders`."""
-        return list(
-            dict.fromkeys(f"/{path.split('/')[1]}" for each in self.routes.handlers for path in sorted(each.paths))
-        )
+        return list(dict.fromkeys(f"/{each.path.split('/')[1]}" for each in self.routes))

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import msgspec
 
 from cludale.checker.observations import Credential, Observation
-from cludale.http.answers import Answer
 from cludale.http.problems import Problems
+from cludale.http.responses import Response
+from cludale.http.routing import Request
 from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.refusals import Refusal
 from cludale.ports.records import StoreUnavailable
@@ -57,7 +58,7 @@ class Plan(NamedTuple):
 class Told(NamedTuple):
     """What came back of a request; `answer` None: nothing did."""
 
-    answer: Answer | None
+    answer: Response | None
 
     @property
     def status(self) -> int:
@@ -70,6 +71,11 @@ class Told(NamedTuple):
         return 200 <= self.status < 500 and not (
             self.status == 409 and self.answer is not None and _KEY_IN_FLIGHT in self.answer.body
         )
+
+
+def _request(process: Process, key: str | None, segment: str = "") -> Request:
+    headers = {b"authorization": f"Bearer {process.access.organizer_key}".encode()}
+    return Request(segment, headers if key is None else {**headers, b"idempotency-key": key.encode("latin-1")})
 
 
 class Door:
@@ -94,13 +100,19 @@ class Door:
     async def place(self, who: str, wish: PlaceOrder, key: str | None) -> Told:
         """POST /orders."""
         return await self._ask(
-            who, "orders", "POST", "/orders", _encode(wish), key, lambda p: p.orders_api.place(wish, key, None)
+            who,
+            "orders",
+            "POST",
+            "/orders",
+            _encode(wish),
+            key,
+            lambda p: p.orders_api.place_order(_request(p, key), wish),
         )
 
     async def show(self, who: str, order_id: str, *, wait_seconds: float = 0.0) -> Told:
         """GET /orders/{id}?wait=…"""
 
-        async def act(process: Process) -> Answer:
+        async def act(process: Process) -> Response:
             if not wait_seconds:
                 return _order_answer(await process.orders.order(order_id))
             return _order_answer(await process.orders.settled(order_id, wait_seconds=wait_seconds))
@@ -110,7 +122,7 @@ class Door:
     async def cancel(self, who: str, order_id: str, reason: CancelReason) -> Told:
         """POST /orders/{id}/cancel."""
 
-        async def act(process: Process) -> Answer:
+        async def act(process: Process) -> Response:
             return _order_answer(await process.orders.cancel(order_id, reason, Cause()))
 
         return await self._ask(who, "orders", "POST", f"/orders/{order_id}/cancel", b"", None, act)
@@ -124,13 +136,19 @@ class Door:
             f"/orders/{order_id}/payment",
             _encode(wish),
             key,
-            lambda p: p.orders_api.pay_again(order_id, wish, key, None),
+            lambda p: p.orders_api.pay_order_again(_request(p, key, order_id), wish),
         )
 
     async def charge(self, who: str, wish: ChargeOrder, key: str | None) -> Told:
         """POST /payments."""
         return await self._ask(
-            who, "payments", "POST", "/payments", _encode(wish), key, lambda p: p.payments_api.charge(wish, key, None)
+            who,
+            "payments",
+            "POST",
+            "/payments",
+            _encode(wish),
+            key,
+            lambda p: p.payments_api.charge_order(_request(p, key), wish),
         )
 
     async def reserve(self, who: str, concert_id: str, wish: Reserve, key: str | None) -> Told:
@@ -142,7 +160,7 @@ class Door:
             f"/concerts/{concert_id}/reserve",
             _encode(wish),
             key,
-            lambda p: p.concerts_api.reserve(concert_id, wish, key, None),
+            lambda p: p.concerts_api.reserve_seats(_request(p, key, concert_id), wish),
         )
 
     async def schedule(self, who: str, wish: ScheduleConcert) -> Told:
@@ -154,7 +172,7 @@ class Door:
             "/concerts",
             _encode(wish),
             None,
-            lambda p: p.concerts_api.schedule(wish, None, None),
+            lambda p: p.concerts_api.schedule_concert(_request(p, None), wish),
         )
 
     async def _ask(
@@ -165,7 +183,7 @@ class Door:
         path: str,
         request: bytes,
         key: str | None,
-        act: Callable[[Process], Awaitable[Answer]],
+        act: Callable[[Process], Awaitable[Response]],
     ) -> Told:
         loop = asyncio.get_running_loop()
         sent_at = loop.time()
@@ -191,8 +209,8 @@ class Door:
         return told
 
     async def _answer(
-        self, who: str, service: str, what: str, act: Callable[[Process], Awaitable[Answer]]
-    ) -> Answer | None:
+        self, who: str, service: str, what: str, act: Callable[[Process], Awaitable[Response]]
+    ) -> Response | None:
         chaos = self.chaos
         loop = asyncio.get_running_loop()
         await chaos.lag()
@@ -203,7 +221,7 @@ class Door:
         if chaos.strikes(Fault.REQUEST_LOST, who):
             await asyncio.sleep(chaos.between(0.5, 3.0))
             return None
-        heard: asyncio.Future[Answer | None] = loop.create_future()
+        heard: asyncio.Future[Response | None] = loop.create_future()
 
         async def serve() -> None:
             answer = await self._served(process, what, act)
@@ -214,7 +232,7 @@ class Door:
                 await chaos.lag()
                 hear(answer)
 
-        def hear(answer: Answer | None) -> None:
+        def hear(answer: Response | None) -> None:
             if not heard.done():
                 heard.set_result(answer)
 
@@ -230,7 +248,7 @@ class Door:
                 serving.cancel()  # what a server does with the work of a client that hung up
             return None
 
-    async def _served(self, process: Process, what: str, act: Callable[[Process], Awaitable[Answer]]) -> Answer:
+    async def _served(self, process: Process, what: str, act: Callable[[Process], Awaitable[Response]]) -> Response:
         try:
             return await act(process)
         except (Refusal, StoreUnavailable) as refusal:
@@ -240,7 +258,7 @@ class Door:
             raise
 
 
-def _order_answer(order: Order) -> Answer:
+def _order_answer(order: Order) -> Response:
     said = {
         "id": order.id,
         "concertId": order.concert_id,
@@ -249,7 +267,7 @@ def _order_answer(order: Order) -> Answer:
         "status": order.status,
         "reason": order.reason,
     }
-    return Answer(200, _encode(said))
+    return Response(200, _encode(said))
 
 
 class People:

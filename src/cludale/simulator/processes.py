@@ -182,7 +182,7 @@ class Process(Owner):
             self.orders_api = OrdersApi(self.orders, self.store, self.access, methods=Gateway.methods)
         if "payments" in self.built:
             self.payments: Payments = self.built["payments"]
-            self.payments_api = PaymentsApi(self.payments, self.store, self.access, methods=Gateway.methods)
+            self.payments_api = PaymentsApi(self.payments, self.store, methods=Gateway.methods)
         self._bus: EmbeddedBus | None = None
         self.inbound = Inbound(
             around.codec,

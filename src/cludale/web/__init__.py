@@ -1,1 +1,1 @@
-"""The app and the server: routes put together, the express lane, documentation, metrics, limits. No service logic."""
+"""The app and the server: routes put together, connections and limits, documentation, metrics. No service logic."""

@@ -1,30 +1,24 @@
 """Dead letters over HTTP: each service's own, below a path of the service, where no id can be (`/orders/-/…`)."""
 
+from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import msgspec
-from litestar import Response, get, post
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import QueryParameter
 from msgspec import Meta
 
 from cludale.http.access import Access
-from cludale.http.answers import json_answer
-from cludale.http.fields import moment
-from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
-from cludale.http.problems import Unauthorized
-from cludale.http.routing import ORGANIZER, JsonBody, organizer_only, refusals, respond
-from cludale.kernel.refusals import Invalid, NotFound
-from cludale.kernel.times import LONGEST_TIME
+from cludale.http.fields import TimeParameter, moment
+from cludale.http.queries import Page, Paged
+from cludale.http.responses import Response, json_response
+from cludale.http.routing import Credential, Reply, Request, Route, route, routes_of
+from cludale.kernel.refusals import NotFound
 from cludale.kernel.wire import Codec, Malformed
 from cludale.ports.bus import Answer, Deliver, Delivery
-from cludale.ports.records import UnusableCursor
+from cludale.runtime.aggregates import Versioned
 from cludale.runtime.dead_letters import DeadLetter, DeadLetters, LetterState
 
 RETRY_LIMIT = 100
-
-_TIME = {"format": "date-time"}
 
 
 class LetterView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -52,7 +46,7 @@ class LettersToRetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ids: Annotated[list[Annotated[str, Meta(min_length=1, max_length=128)]], Meta(min_length=1, max_length=RETRY_LIMIT)]
 
 
-class Retried(msgspec.Struct, frozen=True, rename="camel"):
+class LetterRetried(msgspec.Struct, frozen=True, rename="camel"):
     """What came of delivering a letter again; it waits on unless the answer is SUCCESS."""
 
     id: str
@@ -65,77 +59,95 @@ class Retried(msgspec.Struct, frozen=True, rename="camel"):
 class AllRetried(msgspec.Struct, frozen=True):
     """What came of each, in the order asked for."""
 
-    items: list[Retried]
+    items: list[LetterRetried]
 
 
-def routes(
-    service: str, letters: DeadLetters, codec: Codec, deliver: Deliver, access: Access
-) -> list[HTTPRouteHandler]:
+class FindLetters(Paged, frozen=True, kw_only=True):
+    """Which letters to list."""
+
+    state: LetterState | None = None
+    since: TimeParameter | None = None
+    until: TimeParameter | None = None
+
+
+class DeadLettersApi:
     """The routes for one service's dead letters."""
-    path = f"/{service}/-/dead-letters"
-    shared: dict[str, Any] = {"guards": [organizer_only(access)], "security": ORGANIZER, "tags": [service]}
 
-    @get(
-        path,
-        name=f"list_{service}_dead_letters",
-        summary=f"List events that {service} could not handle",
+    def __init__(self, service: str, letters: DeadLetters, codec: Codec, deliver: Deliver) -> None:
+        self._service = service
+        self._letters = letters
+        self._codec = codec
+        self._deliver = deliver
+
+    @route(
+        "GET",
+        "/{service}/-/dead-letters",
+        credential=Credential.ORGANIZER,
+        summary="List events that {service} could not handle",
         description="Oldest first; with `since` or `until` those buried then (`since <= buriedAt < until`).",
-        responses=refusals({}, Unauthorized, Invalid, UnusableCursor),
-        **shared,
+        replies={200: Reply(Page[LetterView])},
     )
-    async def list_letters(
-        in_state: Annotated[LetterState | None, QueryParameter(name="state")] = None,
-        since: Annotated[str | None, QueryParameter(name="since", max_length=LONGEST_TIME, schema_extra=_TIME)] = None,
-        until: Annotated[str | None, QueryParameter(name="until", max_length=LONGEST_TIME, schema_extra=_TIME)] = None,
-        limit: Limit = DEFAULT_LIMIT,
-        after: After = None,
-    ) -> Response[Page[LetterView]]:
-        found, following = await letters.find(
-            service,
-            state=in_state,
-            since=None if since is None else moment("since", since),
-            until=None if until is None else moment("until", until),
-            after=after,
-            limit=limit,
+    async def list_dead_letters(self, _: Request, query: FindLetters) -> Response:
+        """A page of them."""
+        found, following = await self._letters.find(
+            self._service,
+            state=query.state,
+            since=moment("since", query.since),
+            until=moment("until", query.until),
+            after=query.after,
+            limit=query.limit,
         )
-        return respond(json_answer(Page([LetterView.of(each) for each in found], following)))
+        return json_response(Page([LetterView.of(each) for each in found], following))
 
-    @get(
-        path + "/{letter_id:str}",
-        name=f"show_{service}_dead_letter",
+    @route(
+        "GET",
+        "/{service}/-/dead-letters/{letter_id}",
+        credential=Credential.ORGANIZER,
         summary="Show one of them",
-        responses=refusals({}, Unauthorized, NotFound),
-        **shared,
+        replies={200: Reply(LetterView)},
+        refusals=(NotFound,),
     )
-    async def show_letter(letter_id: str) -> Response[LetterView]:
-        return respond(json_answer(LetterView.of((await letters.letter(service, letter_id)).state)))
+    async def show_dead_letter(self, request: Request) -> Response:
+        """One of them."""
+        return json_response(LetterView.of((await self._letters.letter(self._service, request.segment)).state))
 
-    @post(
-        path + "/retry",
-        name=f"retry_{service}_dead_letters",
-        dto=JsonBody[LettersToRetry],
-        return_dto=None,
-        status_code=200,
+    @route(
+        "POST",
+        "/{service}/-/dead-letters/retry",
+        credential=Credential.ORGANIZER,
         summary="Deliver them again",
-        response_description="What the service answered.",
         description="The service knows what it has handled: nothing is applied twice.",
-        responses=refusals({}, Unauthorized, NotFound, Invalid),
-        **shared,
+        replies={200: Reply(AllRetried, "What the service answered.")},
+        refusals=(NotFound,),
     )
-    async def retry_letters(data: LettersToRetry) -> Response[AllRetried]:
-        chosen = [await letters.letter(service, id) for id in dict.fromkeys(data.ids)]
-        retried = []
-        for each in chosen:  # one by one: what broke its handler once may break it again
-            letter, answer = each.state, Answer.DROP
-            try:
-                event = codec.decode(letter.body)
-            except Malformed:
-                pass  # still none of our events
-            else:
-                (answer,) = await deliver(service, [Delivery(event, letter.body.encode(), letter.attempts + 1)])
-            if answer is Answer.SUCCESS:
-                letter = await letters.delivered(each)
-            retried.append(Retried(letter.id, letter.event_type, letter.event_id, answer, letter.state))
-        return respond(json_answer(AllRetried(retried)))
+    async def retry_dead_letters(self, _: Request, body: LettersToRetry) -> Response:
+        """What came of each. One by one: what broke its handler once may break it again."""
+        chosen = [await self._letters.letter(self._service, id) for id in dict.fromkeys(body.ids)]
+        return json_response(AllRetried([await self._retried(each) for each in chosen]))
 
-    return [list_letters, show_letter, retry_letters]
+    async def _retried(self, stored: Versioned[DeadLetter]) -> LetterRetried:
+        letter, answer = stored.state, Answer.DROP
+        try:
+            event = self._codec.decode(letter.body)
+        except Malformed:
+            pass  # still none of our events
+        else:
+            delivery = Delivery(event, letter.body.encode(), letter.attempts + 1)
+            (answer,) = await self._deliver(self._service, [delivery])
+        if answer is Answer.SUCCESS:
+            letter = await self._letters.delivered(stored)
+        return LetterRetried(letter.id, letter.event_type, letter.event_id, answer, letter.state)
+
+
+def routes(service: str, letters: DeadLetters, codec: Codec, deliver: Deliver, access: Access) -> list[Route]:
+    """The routes for one service's dead letters."""
+    api = DeadLettersApi(service, letters, codec, deliver)
+    return [
+        replace(
+            each,
+            path=each.path.replace("{service}", service),
+            name=each.name.replace("dead", f"{service}_dead"),
+            summary=each.summary.replace("{service}", service),
+        )
+        for each in routes_of(api, tag=service, access=access)
+    ]

@@ -7,14 +7,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cludale.http.problems import ProblemPage
+from cludale.http.responses import Response, kept
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 )
 
+JAVASCRIPT = "text/javascript; charset=utf-8"
 ASSETS: Mapping[str, str] = {
     "swagger-ui.css": "text/css; charset=utf-8",
-    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "swagger-ui-bundle.js": JAVASCRIPT,
     "favicon-32x32.png": "image/png",
 }
 """Swagger UI's files and their media types."""
@@ -38,6 +40,12 @@ h1 { line-height: 1.2 } a { color: #3d348b } code, pre { background: #f1f1f6; bo
 code { padding: .1rem .3rem } pre { padding: .8rem; overflow-x: auto }
 td, th { text-align: left; vertical-align: top; padding: .2rem 1rem .2rem 0 }
 """
+
+
+def page(html: bytes) -> Response:
+    """A page as it is sent: nothing in it comes from elsewhere."""
+    guards = (("content-security-policy", CONTENT_SECURITY_POLICY), ("x-content-type-options", "nosniff"))
+    return kept(html, headers=guards)
 
 
 def asset(name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The server: one socket, the door before the app, and an orderly end."""
+"""The server: one socket, its connections, and an orderly end."""
 
 import asyncio
 import contextlib
@@ -8,13 +8,11 @@ import logging
 import resource
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-
-import uvicorn
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from cludale.http.http1 import url_of
 from cludale.web.app import WebApp
-from cludale.web.door import Doorkeeper, Limits
+from cludale.web.protocol import Connections, Limits
 
 _log = logging.getLogger(__name__)
 
@@ -63,30 +61,45 @@ def allow_files(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, ending on SIGTERM and SIGINT with status 0 instead of being killed by the signal in the end."""
+@contextlib.contextmanager
+def _told_to_stop() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
+    """The first is set by SIGTERM and SIGINT, while in this context; the second by a SIGINT after that."""
+    loop, told, again = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
 
-    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._stopping = stopping
+    def tell(which: signal.Signals) -> None:
+        (again if told.is_set() and which is signal.SIGINT else told).set()
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more, and finish what is in flight."""
-        self._stopping()
-        await super().shutdown(sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Take the signals for as long as the server runs."""
-        loop = asyncio.get_running_loop()
-        signals = (signal.SIGTERM, signal.SIGINT)
+    for each in signals:
+        loop.add_signal_handler(each, tell, each)
+    try:
+        yield told, again
+    finally:
         for each in signals:
-            loop.add_signal_handler(each, self.handle_exit, each, None)
-        try:
-            yield
-        finally:
-            for each in signals:
-                loop.remove_signal_handler(each)
+            loop.remove_signal_handler(each)
+
+
+@contextlib.asynccontextmanager
+async def accepting(
+    connections: Connections,
+    listener: socket.socket,
+    *,
+    shutdown_seconds: float,
+    at_once: asyncio.Event | None = None,
+) -> AsyncIterator[None]:
+    """Take connections while in this context; then finish the requests in flight, for so long at most, or until
+    `at_once` is set.
+    """
+    server = await connections.loop.create_server(connections.connection, sock=listener, backlog=BACKLOG)
+    patrol = asyncio.create_task(connections.patrol())
+    try:
+        yield
+    finally:
+        server.close()
+        await connections.stop(shutdown_seconds, at_once or asyncio.Event())
+        patrol.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await patrol
 
 
 async def serve(
@@ -102,31 +115,17 @@ async def serve(
 
     `stopping` is called before that.
     """
-    keeper = Doorkeeper(app.express, app.problems, limits, internal=app.internal)
-    app.metrics.watch(keeper.gauges)
-    config = uvicorn.Config(
-        app.asgi,
-        http=keeper.protocol,  # type: ignore[arg-type] # a factory does what uvicorn does with a class
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=max(1, round(shutdown_seconds)),
-    )
-    server = _Server(config, stopping)
-    patrol = asyncio.create_task(keeper.patrol())
     allow_files(limits.connections + SPARE_FILES)
     await started()
     # What is loaded by now stays: no collection need look at it again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_OBJECTS, 20, 20)
-    try:
-        await server.serve([listener])
-    finally:
-        patrol.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await patrol
-        listener.close()
+    connections = Connections(app.router.find, app.problems, limits)
+    app.metrics.watch(connections.gauges)
+    with _told_to_stop() as (told, again):
+        async with accepting(connections, listener, shutdown_seconds=shutdown_seconds, at_once=again):
+            await told.wait()
+            stopping()
+    listener.close()
     _log.info("stopped")

@@ -1,17 +1,14 @@
-"""An app behind a real sidecar: the adapter with its routes served by the real door, its handlers the test's own."""
+"""An app behind a real sidecar: the adapter, its routes served over real connections, with the test's handlers."""
 
 import asyncio
 import shutil
 import socket
-import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-import uvicorn
-from litestar.exceptions import LitestarDeprecationWarning
 from tests.contracts.samples import CODEC
 from tests.fakes import CountingIds, ManualClock
-from tests.patience import until
 
 from cludale.adapters.dapr.bus import DaprBus
 from cludale.adapters.dapr.inbound import Inbound
@@ -27,7 +24,8 @@ from cludale.runtime import dead_letters
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.web.app import WebApp
-from cludale.web.door import Doorkeeper, Limits
+from cludale.web.protocol import Connections, Limits
+from cludale.web.server import accepting
 
 ACKNOWLEDGED_SECONDS = 0.2
 """In which a sidecar tells the broker what the app has answered; else that comes again, to the next test's app."""
@@ -76,8 +74,7 @@ class App:
         self.bus = DaprBus(self.sidecar, Publisher(self.sidecar, "events"), self.inbound, codec.catalogue)
         self.ready = True
         self.consumption = Consumption(wanted=True, is_ready=lambda: self.ready)
-        self._server: uvicorn.Server | None = None
-        self._serving: asyncio.Task[None] | None = None
+        self._serving = AsyncExitStack()
 
     async def start(self, subscriptions: Sequence[Subscription]) -> None:
         """Listen, and start the sidecar; events come as soon as it has subscribed."""
@@ -97,40 +94,23 @@ class App:
             app_id="audit",
             pubsub="events",
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", LitestarDeprecationWarning)  # of path parameters, as everywhere else
-            app = WebApp(
-                [],
-                is_ready=lambda: self.ready,
-                gauges=dict,
-                max_body_bytes=65_536,
-                version="0",
-                internal=routes,
-                admit=AppToken(APP_TOKEN).check_call,
-            )
-        keeper = Doorkeeper(app.express, app.problems, Limits(), internal=app.internal)
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                app.asgi,
-                http=keeper.protocol,  # type: ignore[arg-type] # as in web/server.py
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=1,
-            )
+        app = WebApp(
+            [],
+            is_ready=lambda: self.ready,
+            gauges=dict,
+            version="0",
+            internal=routes,
+            admit=AppToken(APP_TOKEN).check_call,
         )
-        self._serving = asyncio.create_task(self._server._serve([self._listener]))
-        await until(lambda: self._server is not None and self._server.started)
+        connections = Connections(app.router.find, app.problems, Limits())
+        await self._serving.enter_async_context(accepting(connections, self._listener, shutdown_seconds=1))
 
     async def dead(self) -> list[tuple[str, bytes]]:
         found, _ = await self.letters.waiting()
         return [(each.state.consumer, each.state.body.encode()) for each in found]
 
     async def stop(self) -> None:
-        if self._server is not None and self._serving is not None:
-            self._server.should_exit = True
-            await self._serving
+        await self._serving.aclose()
         await asyncio.sleep(ACKNOWLEDGED_SECONDS)
         await self.daprd.kill()
         await self.bus.stop()

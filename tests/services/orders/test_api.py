@@ -11,6 +11,7 @@ from tests.fakes import NOON, CountingIds, ManualClock
 from cludale.adapters.sqlite import SqliteStore
 from cludale.http.access import Access
 from cludale.http.bodies import Body
+from cludale.http.routing import Request
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
@@ -19,6 +20,10 @@ from cludale.ports.seats import HoldWish, SeatsHeld
 from cludale.runtime.backoff import Backoff
 from cludale.services.orders.api import OrdersApi, PayAgain, PlaceOrder
 from cludale.services.orders.service import Orders
+
+PLAIN = Request("", {})
+KEYED = Request("", {b"idempotency-key": b"key-1"})
+PAID_AGAIN = Request("order-1", {b"authorization": b"Bearer organizer"})
 
 
 class Seats:
@@ -80,8 +85,8 @@ async def test_a_request_that_was_cut_off_is_taken_up_with_the_seats_that_it_hel
 ) -> None:
     records.fails = True
     with pytest.raises(StoreUnavailable):
-        await api.place(wish(2), "key-1", None)
-    assert (await api.place(wish(2), "key-1", None)).status == 201
+        await api.place_order(KEYED, wish(2))
+    assert (await api.place_order(KEYED, wish(2))).status == 201
     assert len(seats.held) == 1
 
 
@@ -90,8 +95,8 @@ async def test_another_wish_under_a_key_that_was_cut_off_gets_seats_of_its_own(
 ) -> None:
     records.fails = True
     with pytest.raises(StoreUnavailable):
-        await api.place(wish(2), "key-1", None)
-    answer = await api.place(wish(3), "key-1", None)
+        await api.place_order(KEYED, wish(2))
+    answer = await api.place_order(KEYED, wish(3))
     said = msgspec.json.decode(answer.body)
     assert (said["quantity"], said["total"]["amount"]) == (3, 3 * 4500)
 
@@ -99,7 +104,7 @@ async def test_another_wish_under_a_key_that_was_cut_off_gets_seats_of_its_own(
 @pytest.mark.parametrize("address", ["zoe@example.org", "zoë@example.org", "zoe@münchen.example"])
 async def test_an_order_has_any_address_that_mail_can_be_sent_to(api: OrdersApi, address: str) -> None:
     body = msgspec.json.encode({"concertId": "c1", "userId": "u1", "quantity": 1, "email": address})
-    assert (await api.place(Body(PlaceOrder).decode(body), None, None)).status == 201
+    assert (await api.place_order(PLAIN, Body(PlaceOrder).decode(body))).status == 201
 
 
 @pytest.mark.parametrize("method", ["cash", "visa", "card-nope", "CARD-OK"])
@@ -108,14 +113,14 @@ async def test_a_way_to_pay_that_the_provider_does_not_know_is_refused_with_thos
 ) -> None:
     placed = wish(2)
     with pytest.raises(Invalid) as refusal:
-        await api.place(msgspec.structs.replace(placed, payment_method=method), None, None)
+        await api.place_order(PLAIN, msgspec.structs.replace(placed, payment_method=method))
     assert refusal.value.values["methods"] == ["card-ok", "invoice"]
     (error,) = refusal.value.values["errors"]
     assert error["field"] == "paymentMethod"
     assert "card-ok, invoice" in error["message"]
     assert seats.held == {}
     with pytest.raises(Invalid):
-        await api.pay_again("order-1", PayAgain(payment_method=method), None, None)
+        await api.pay_order_again(PAID_AGAIN, PayAgain(payment_method=method))
 
 
 @pytest.mark.parametrize(
@@ -127,6 +132,6 @@ async def test_an_address_that_no_mail_can_be_sent_to_is_refused_by_its_field(
 ) -> None:
     body = msgspec.json.encode({"concertId": "c1", "userId": "u1", "quantity": 1, "email": address})
     with pytest.raises(Invalid) as refusal:
-        await api.place(Body(PlaceOrder).decode(body), None, None)
+        await api.place_order(PLAIN, Body(PlaceOrder).decode(body))
     assert refusal.value.values["errors"] == [{"field": "email", "message": "must be an e-mail address"}]
     assert seats.held == {}

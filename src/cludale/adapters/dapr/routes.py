@@ -1,7 +1,6 @@
 """What the sidecar calls: subscriptions, deliveries, health; and the organizer's switch of consumption.
 
-All of it below the framework, so that a bulk of events costs what its events cost. Whatever changes or tells something
-wants a token: the app's own, or the organizer's key.
+Whatever changes or tells something wants a token: the app's own, or the organizer's key.
 """
 
 import asyncio
@@ -15,15 +14,17 @@ from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
 from cludale.adapters.dapr.subscriptions import DEAD_LETTERS_PATH, EVENTS_PATH, subscriptions
 from cludale.http.access import Access
-from cludale.http.answers import JSON, Answer, json_answer
 from cludale.http.bodies import Body, check_no_body
 from cludale.http.problems import Unauthorized
-from cludale.http.routing import ExpressHandler, ExpressRequest
+from cludale.http.responses import JSON, Response, json_response
+from cludale.http.routing import Request, Route
 from cludale.kernel.events import Catalogue
 from cludale.kernel.refusals import Busy, Refusal
 
 TOKEN = b"dapr-api-token"
 COMPONENTS_TRIES = 10
+MAX_BODY_BYTES = 4 * 1024 * 1024
+"""As much as a Dapr sidecar sends at once."""
 CALLER = b"dapr-caller-app-id"
 """What Dapr says to a service that is called by another one through it."""
 
@@ -89,17 +90,17 @@ def sidecar_routes(
     heard: frozenset[str],
     app_id: str,
     pubsub: str,
-) -> Mapping[tuple[str, str], ExpressHandler]:
-    """(method, path) → handler: every route that the sidecar calls, and the organizer's switch `/-/consume`."""
+) -> list[Route]:
+    """Every route that the sidecar calls, and the organizer's switch `/-/consume`."""
 
-    def guarded(handler: Callable[[bytes], Awaitable[Answer]]) -> ExpressHandler:
-        async def check_first(request: ExpressRequest) -> Answer:
+    def guarded(method: str, path: str, handler: Callable[[bytes], Awaitable[Response]]) -> Route:
+        async def check_first(request: Request) -> Response:
             token.check(request.headers)
             return await handler(request.body)
 
-        return check_first
+        return _internal(method, path, check_first)
 
-    async def subscribe(_: bytes) -> Answer:
+    async def subscribe(_: bytes) -> Response:
         components: Mapping[str, str] = {}
         for _again in range(COMPONENTS_TRIES):  # it asks once, so it should have an answer
             try:
@@ -110,40 +111,44 @@ def sidecar_routes(
                 await asyncio.sleep(0.5)
         wanted = subscriptions(catalogue, heard, app_id=app_id, pubsub=pubsub, components=components)
         _log.info("the sidecar subscribes to %s", ", ".join(each["topic"] for each in wanted) or "nothing")
-        return json_answer(wanted)
+        return json_response(wanted)
 
-    async def config(_: bytes) -> Answer:
-        return json_answer({})
+    async def config(_: bytes) -> Response:
+        return json_response({})
 
-    async def health(_: ExpressRequest) -> Answer:
+    async def health(_: Request) -> Response:
         # The one call that the sidecar makes without the token. It changes nothing, and tells nothing.
         consumption.check()
-        return json_answer({"status": "consuming"})
+        return json_response({"status": "consuming"})
 
-    async def events(body: bytes) -> Answer:
-        return Answer(200, await inbound.take(body), JSON)
+    async def events(body: bytes) -> Response:
+        return Response(200, await inbound.take(body), JSON)
 
-    async def dead_letters(body: bytes) -> Answer:
-        return Answer(200, await inbound.take_dead(body), JSON)
+    async def dead_letters(body: bytes) -> Response:
+        return Response(200, await inbound.take_dead(body), JSON)
 
-    async def see_consume(request: ExpressRequest) -> Answer:
-        access.check_organizer(request.header(b"authorization"))
+    async def see_consume(request: Request) -> Response:
+        access.check_organizer(request.authorization)
         check_no_body(request.body)
-        return json_answer(Consume(consumption.wanted))
+        return json_response(Consume(consumption.wanted))
 
-    async def set_consume(request: ExpressRequest) -> Answer:
-        access.check_organizer(request.header(b"authorization"))
+    async def set_consume(request: Request) -> Response:
+        access.check_organizer(request.authorization)
         consumption.wanted = _consume_body.decode(request.body).consume
         _log.warning("events are %s from now on", "taken" if consumption.wanted else "not taken")
-        return json_answer(Consume(consumption.wanted))
+        return json_response(Consume(consumption.wanted))
 
-    routes: dict[tuple[str, str], ExpressHandler] = {
-        ("GET", "/-/consume"): see_consume,
-        ("PUT", "/-/consume"): set_consume,
-        ("GET", "/dapr/subscribe"): guarded(subscribe),
-        ("GET", "/dapr/config"): guarded(config),
-        ("GET", "/dapr/healthz"): health,
-        ("POST", DEAD_LETTERS_PATH): guarded(dead_letters),
-    }
-    # All topics: those that nobody here hears are asked for by nobody, and answered SUCCESS.
-    return routes | {("POST", EVENTS_PATH + topic.name): guarded(events) for topic in catalogue.topics}
+    return [
+        _internal("GET", "/-/consume", see_consume),
+        _internal("PUT", "/-/consume", set_consume),
+        guarded("GET", "/dapr/subscribe", subscribe),
+        guarded("GET", "/dapr/config", config),
+        _internal("GET", "/dapr/healthz", health),
+        guarded("POST", DEAD_LETTERS_PATH, dead_letters),
+        # All topics: those that nobody here hears are asked for by nobody, and answered SUCCESS.
+        *(guarded("POST", EVENTS_PATH + topic.name, events) for topic in catalogue.topics),
+    ]
+
+
+def _internal(method: str, path: str, handler: Callable[[Request], Awaitable[Response]]) -> Route:
+    return Route(method=method, path=path, handle=handler, reads_body=True, max_body_bytes=MAX_BODY_BYTES)

@@ -3,27 +3,20 @@
 from typing import Annotated
 
 import msgspec
-from litestar import Response, get, post
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import QueryParameter
 from msgspec import Meta
 
-from cludale.http.access import Access
-from cludale.http.answers import json_answer
-from cludale.http.fields import Time, moment
-from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
-from cludale.http.problems import Statuses, Unauthorized
-from cludale.http.routing import ORGANIZER, JsonBody, organizer_only, refusals, respond
+from cludale.http.fields import Time, TimeParameter, moment
+from cludale.http.problems import Statuses
+from cludale.http.queries import Page, Paged
+from cludale.http.responses import Response, json_response
+from cludale.http.routing import Credential, Reply, Request, route
 from cludale.kernel.refusals import Invalid, NotFound
-from cludale.kernel.times import LONGEST_TIME
 from cludale.ports.records import UnusableCursor
 from cludale.services.audit.replay import Redelivered, Redelivery
 from cludale.services.audit.service import Audit, Verdict
 from cludale.services.audit.store import Filter, Listed
 
 STATUS: Statuses = {}
-
-_TIME = {"format": "date-time"}
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 
@@ -47,95 +40,98 @@ class Story(msgspec.Struct, frozen=True):
     items: list[Listed]
 
 
-def routes(audit: Audit, redelivery: Redelivery, access: Access) -> list[HTTPRouteHandler]:
-    """The routes of audit."""
-    organizer = organizer_only(access)
+class FindEvents(Paged, frozen=True, kw_only=True, rename="camel"):
+    """Which events to list."""
 
-    @get(
+    type: Annotated[str, Meta(description="`OrderPaid`, for example")] | None = None
+    order_id: str | None = None
+    concert_id: str | None = None
+    since: TimeParameter | None = None
+    until: TimeParameter | None = None
+
+
+class Verify(msgspec.Struct, frozen=True):
+    """What to look for in the chain."""
+
+    head: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class AuditApi:
+    """The routes of audit."""
+
+    def __init__(self, audit: Audit, redelivery: Redelivery) -> None:
+        self._audit = audit
+        self._redelivery = redelivery
+
+    @route(
+        "GET",
         "/audit/events",
-        guards=[organizer],
-        security=ORGANIZER,
-        tags=["audit"],
+        credential=Credential.ORGANIZER,
         summary="List events",
         description="As they were recorded; with `since` or `until` (`since <= timestamp < until`) by time.",
-        responses=refusals(STATUS, Unauthorized, Invalid, UnusableCursor),
+        replies={200: Reply(Page[Listed])},
     )
-    async def list_events(
-        type: Annotated[str | None, QueryParameter(name="type", description="`OrderPaid`, for example")] = None,
-        order_id: Annotated[str | None, QueryParameter(name="orderId")] = None,
-        concert_id: Annotated[str | None, QueryParameter(name="concertId")] = None,
-        since: Annotated[str | None, QueryParameter(name="since", max_length=LONGEST_TIME, schema_extra=_TIME)] = None,
-        until: Annotated[str | None, QueryParameter(name="until", max_length=LONGEST_TIME, schema_extra=_TIME)] = None,
-        limit: Limit = DEFAULT_LIMIT,
-        after: After = None,
-    ) -> Response[Page[Listed]]:
-        wanted = Filter(
-            type=type,
-            order_id=order_id,
-            concert_id=concert_id,
-            since=None if since is None else moment("since", since),
-            until=None if until is None else moment("until", until),
-        )
-        items, page = await audit.events(wanted, after=after, limit=limit)
-        return respond(json_answer(Page(items, page.next)))
+    async def list_events(self, _: Request, query: FindEvents) -> Response:
+        """A page of them."""
+        items, page = await self._audit.events(_filter(query), after=query.after, limit=query.limit)
+        return json_response(Page(items, page.next))
 
-    @get(
-        "/audit/orders/{order_id:str}",
-        guards=[organizer],
-        security=ORGANIZER,
-        tags=["audit"],
+    @route(
+        "GET",
+        "/audit/orders/{order_id}",
+        credential=Credential.ORGANIZER,
         summary="Tell an order's story",
         description="Every event of the order, causes before effects, then by time.",
-        responses=refusals(STATUS, Unauthorized, NotFound),
+        replies={200: Reply(Story)},
+        refusals=(NotFound,),
     )
-    async def tell_story(order_id: str) -> Response[Story]:
-        return respond(json_answer(Story(await audit.story(order_id))))
+    async def tell_story(self, request: Request) -> Response:
+        """Every event of an order."""
+        return json_response(Story(await self._audit.story(request.segment)))
 
-    @get(
+    @route(
+        "GET",
         "/audit/verify",
-        guards=[organizer],
-        security=ORGANIZER,
-        tags=["audit"],
+        credential=Credential.ORGANIZER,
         summary="Verify the chain of hashes",
         description=(
             "With `head`, a hash that was noted elsewhere, also says at which entry it stands; `ok` is false if it is "
             "not in the chain."
         ),
-        responses=refusals(STATUS, Unauthorized, Invalid),
+        replies={200: Reply(Verdict)},
     )
-    async def verify_chain(
-        head: Annotated[str | None, QueryParameter(name="head", max_length=64)] = None,
-    ) -> Response[Verdict]:
-        return respond(json_answer(await audit.verify(noted=head)))
+    async def verify_chain(self, _: Request, query: Verify) -> Response:
+        """Does it hold?"""
+        return json_response(await self._audit.verify(noted=query.head))
 
-    @post(
+    @route(
+        "POST",
         "/audit/replay",
-        dto=JsonBody[Replay],
-        return_dto=None,
-        status_code=202,
-        guards=[organizer],
-        security=ORGANIZER,
-        tags=["audit"],
+        credential=Credential.ORGANIZER,
         summary="Deliver events again",
-        response_description="What was delivered, and what each service answered.",
         description="Services know what they have handled: what was applied is not applied twice.",
-        responses=refusals(STATUS, Unauthorized, NotFound, Invalid, UnusableCursor),
+        replies={202: Reply(Redelivered, "What was delivered, and what each service answered.")},
+        refusals=(NotFound, UnusableCursor),
     )
-    async def replay_events(data: Replay) -> Response[Redelivered]:
-        filters = (data.type, data.order_id, data.concert_id, data.since, data.until)
-        if data.event_ids is not None:
-            if any(each is not None for each in (*filters, data.after)):
-                raise Invalid(("eventIds", "goes without filters"))
-            return respond(json_answer(await redelivery.by_ids(data.event_ids, data.to), 202))
-        if all(each is None for each in filters):
-            raise Invalid(("eventIds", "is required where there is no filter"))
-        wanted = Filter(
-            type=data.type,
-            order_id=data.order_id,
-            concert_id=data.concert_id,
-            since=None if data.since is None else moment("since", data.since),
-            until=None if data.until is None else moment("until", data.until),
+    async def replay_events(self, _: Request, body: Replay) -> Response:
+        """What each service answered."""
+        is_filtered = any(
+            each is not None for each in (body.type, body.order_id, body.concert_id, body.since, body.until)
         )
-        return respond(json_answer(await redelivery.by_filter(wanted, data.to, after=data.after), 202))
+        if body.event_ids is not None:
+            if is_filtered or body.after is not None:
+                raise Invalid(("eventIds", "goes without filters"))
+            return json_response(await self._redelivery.by_ids(body.event_ids, body.to), 202)
+        if not is_filtered:
+            raise Invalid(("eventIds", "is required where there is no filter"))
+        return json_response(await self._redelivery.by_filter(_filter(body), body.to, after=body.after), 202)
 
-    return [list_events, tell_story, verify_chain, replay_events]
+
+def _filter(asked: FindEvents | Replay) -> Filter:
+    return Filter(
+        type=asked.type,
+        order_id=asked.order_id,
+        concert_id=asked.concert_id,
+        since=moment("since", asked.since),
+        until=moment("until", asked.until),
+    )

@@ -4,7 +4,7 @@ from cludale.services.audit import api
 from cludale.services.audit.replay import Redelivery
 from cludale.services.audit.service import HANDLERS, Audit
 from cludale.services.audit.store import KINDS
-from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Routes, Running
+from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
 
 
 def _build(parts: Parts) -> Running:
@@ -22,9 +22,9 @@ def _build(parts: Parts) -> Running:
     return Running(audit, audit.handle, audit.sweep)
 
 
-def _routes(audit: Audit, parts: HttpParts) -> Routes:
+def _api(audit: Audit, parts: HttpParts) -> api.AuditApi:
     redelivery = Redelivery(parts.records("audit"), parts.codec, deliver=parts.deliver, hears=parts.reachable)
-    return Routes(api.routes(audit, redelivery, parts.access))
+    return api.AuditApi(audit, redelivery)
 
 
 MANIFEST = Manifest(
@@ -33,7 +33,7 @@ MANIFEST = Manifest(
     handlers=HANDLERS,
     kinds=KINDS,
     build=_build,
-    routes=_routes,
+    api=_api,
     statuses=api.STATUS,
     probes=(
         Probe("GET", "/audit/events?limit=1", 200, as_organizer=True),

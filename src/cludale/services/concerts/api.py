@@ -8,39 +8,21 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 import msgspec
-from litestar import Response, get, post
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
 from cludale.http.access import Access
-from cludale.http.answers import Answer, json_answer
-from cludale.http.bodies import Body, check_media_type
 from cludale.http.fields import DateOrTime, Quantity, Text, Time, offset_hint, parsed_time
 from cludale.http.keyed import Keyed
-from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
-from cludale.http.problems import Problems, Statuses, Unauthorized
-from cludale.http.routing import (
-    ANYONE,
-    ORGANIZER,
-    Authorization,
-    Express,
-    ExpressRequest,
-    IdempotencyKey,
-    JsonBody,
-    Traceparent,
-    organizer_only,
-    refusals,
-    respond,
-    usable_trace,
-)
-from cludale.kernel.events import Cause
+from cludale.http.problems import Problems, Statuses
+from cludale.http.queries import Page, Paged
+from cludale.http.responses import Response, json_response
+from cludale.http.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, route
 from cludale.kernel.ids import Id, from_key
 from cludale.kernel.money import MAX_PRICE, Money
-from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid
+from cludale.kernel.refusals import Busy, Invalid
 from cludale.kernel.times import LONGEST_TIME, check_date_or_time, parse_time, rfc3339
-from cludale.ports.records import Records, UnusableCursor
-from cludale.ports.sales import SaleOutlook, SaleQuestion
+from cludale.ports.records import Records
+from cludale.ports.sales import SaleQuestion
 from cludale.ports.seats import (
     ConcertNotFound,
     ConcertOver,
@@ -103,6 +85,7 @@ _CANCEL_UNTIL = "from then on only the organizer can cancel an order; without it
 _TOO_DEAR = f"must be at most {MAX_PRICE}"
 
 Seats = Annotated[int, Meta(ge=1, le=1_000_000)]
+Name = Annotated[str, Meta(max_length=200, description="text within the name")]
 
 
 class SectionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -216,24 +199,53 @@ class Sort(StrEnum):
     ARTIST = "artist"
 
 
+class FindConcerts(Paged, frozen=True, kw_only=True):
+    """Which concerts to list."""
+
+    artist: Name | None = None
+    venue: Name | None = None
+    since: Annotated[str, Meta(max_length=LONGEST_TIME, description="the first date or time")] | None = msgspec.field(
+        default=None, name="from"
+    )
+    until: Annotated[str, Meta(max_length=LONGEST_TIME, description="the last date or time")] | None = msgspec.field(
+        default=None, name="to"
+    )
+    sort: Sort = Sort.DATE
+
+
+class AskOutlook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Which seats would be paid for."""
+
+    section: str
+    reservation_id: str
+
+
 class ConcertsApi:
-    """The routes of concerts; both lanes call the same methods."""
+    """The routes of concerts."""
 
     def __init__(self, concerts: Concerts, records: Records, access: Access) -> None:
         self._concerts = concerts
         self._access = access
         self._keyed = Keyed(IdempotencyKeys("concerts", records), _PROBLEMS)
-        self._reserve_body = Body(Reserve)
 
-    async def schedule(self, wish: ScheduleConcert, key: str | None, traceparent: str | None) -> Answer:
+    @route(
+        "POST",
+        "/concerts",
+        credential=Credential.ORGANIZER,
+        headers=(IDEMPOTENCY_KEY, TRACEPARENT),
+        summary="Put a concert on",
+        replies={201: Reply(ConcertView, "The concert.")},
+        refusals=(ConcertExists,),
+    )
+    async def schedule_concert(self, request: Request, body: ScheduleConcert) -> Response:
         """201 the concert; with the same key again, the same answer. With an `id` alone: 409 concert-exists."""
-        cause = Cause(None, usable_trace(traceparent))
+        cause, key = request.cause, request.idempotency_key
         if key is None:
-            concert = _concert(wish, from_key("concert", secrets.token_hex(16)), self._concerts.max_per_order)
-            return json_answer(_view(await self._concerts.schedule(concert, cause)), 201)
+            concert = _concert(body, from_key("concert", secrets.token_hex(16)), self._concerts.max_per_order)
+            return json_response(_view(await self._concerts.schedule(concert, cause)), 201)
 
-        async def schedule() -> Answer:
-            concert = _concert(wish, from_key("concert", key, _encode(wish).decode()), self._concerts.max_per_order)
+        async def schedule() -> Response:
+            concert = _concert(body, from_key("concert", key, _encode(body).decode()), self._concerts.max_per_order)
             try:
                 standing = await self._concerts.schedule(concert, cause)
             except ConcertExists:
@@ -241,174 +253,101 @@ class ConcertsApi:
                 if await self._concerts.concert(concert.id) != concert:
                     raise
                 standing = await self._concerts.standing(concert.id)
-            return json_answer(_view(standing), 201)
+            return json_response(_view(standing), 201)
 
-        return await self._keyed.once_apart("schedule", key, wish, schedule)
+        return await self._keyed.once_apart("schedule", key, body, schedule)
 
-    async def reserve(self, concert_id: str, wish: Reserve, key: str | None, traceparent: str | None) -> Answer:
+    @route(
+        "GET",
+        "/concerts",
+        summary="Find concerts",
+        description=(
+            "Those that are listed; with the organizer's key all of them, the others last. `from` and `to` take "
+            "days, which are those of the concert's own offset, and times; what goes on for days is found by each "
+            "of them. Sections are in `GET /concerts/{id}`. A page may have fewer than `limit`; it goes on while "
+            "there is a `next`."
+        ),
+        replies={200: Reply(Page[ConcertSummary])},
+    )
+    async def find_concerts(self, request: Request, query: FindConcerts) -> Response:
+        """A page of them."""
+        standings, following = await self._concerts.search(
+            Search(
+                artist=query.artist,
+                venue=query.venue,
+                since=None if query.since is None else _when("from", query.since),
+                until=None if query.until is None else _when("to", query.until),
+                order_by=query.sort.lstrip("-"),
+                descending=query.sort.startswith("-"),
+                after=query.after,
+                limit=query.limit,
+                unlisted=self._access.is_organizer(request.authorization),
+            )
+        )
+        return json_response(Page([ConcertSummary(**_summary(each)) for each in standings], following))
+
+    @route(
+        "GET",
+        "/concerts/{concert_id}",
+        summary="Look at a concert and its seats",
+        replies={200: Reply(ConcertView)},
+        refusals=(ConcertNotFound,),
+    )
+    async def show_concert(self, request: Request) -> Response:
+        """The concert with its sections."""
+        return json_response(_view(await self._concerts.standing(request.segment)))
+
+    @route(
+        "POST",
+        "/concerts/{concert_id}/reserve",
+        credential=Credential.ORGANIZER,
+        headers=(IDEMPOTENCY_KEY, TRACEPARENT),
+        summary="Hold seats",
+        description="Holds all of the seats or none. What is not sold in time can be had again by others.",
+        replies={201: Reply(ReservationView, "The reservation, Held.")},
+        refusals=(
+            ConcertNotFound,
+            SeatsUnavailable,
+            PriceTooHigh,
+            NotOnSale,
+            ConcertOver,
+            HeldElsewhere,
+            HeldOtherwise,
+            HoldEnded,
+            OverTheLimit,
+            OtherCurrency,
+            SectionNotFound,
+            Busy,
+        ),
+    )
+    async def reserve_seats(self, request: Request, body: Reserve) -> Response:
         """201 the reservation; with the same key or the same order and wish again, the same one."""
+        concert_id, key = request.segment, request.idempotency_key
         hold = HoldWish(
             concert_id,
-            wish.quantity,
-            wish.order_id or "",
-            wish.section,
-            usable_trace(traceparent),
-            wish.max_price or None,
+            body.quantity,
+            body.order_id or "",
+            body.section,
+            request.cause.traceparent,
+            body.max_price or None,
         )
         if key is None:
             held = await self._concerts.reserve(hold)
-            return json_answer(_reservation_view(concert_id, held, held.event_id), 201)
+            return json_response(_reservation_view(concert_id, held, held.event_id), 201)
 
-        async def reserve() -> Answer:
+        async def reserve() -> Response:
             # Safe to repeat: the key's reservation, or the order's, is the same one again.
-            own_id = None if wish.order_id else from_key("reservation", concert_id, key, _encode(wish).decode())
-            return json_answer(
-                _reservation_view(concert_id, await self._concerts.reserve(hold, reservation_id=own_id)), 201
-            )
+            own_id = None if body.order_id else from_key("reservation", concert_id, key, _encode(body).decode())
+            held = await self._concerts.reserve(hold, reservation_id=own_id)
+            return json_response(_reservation_view(concert_id, held), 201)
 
-        return await self._keyed.once_apart(f"reserve {concert_id}", key, wish, reserve)
+        return await self._keyed.once_apart(f"reserve {concert_id}", key, body, reserve)
 
-    async def reserve_express(self, request: ExpressRequest) -> Answer:
-        """`reserve` below the framework."""
-        self._access.check_organizer(request.header(b"authorization"))
-        check_media_type(request.header(b"content-type"))
-        wish = self._reserve_body.decode(request.body)
-        key = request.header(b"idempotency-key")
-        return await self.reserve(request.segment, wish, key, request.header(b"traceparent"))
-
-    def handlers(self) -> list[HTTPRouteHandler]:
-        """The routes for Litestar."""
-        concerts, organizer = self._concerts, organizer_only(self._access)
-
-        @post(
-            "/concerts",
-            dto=JsonBody[ScheduleConcert],
-            return_dto=None,
-            status_code=201,
-            guards=[organizer],
-            security=ORGANIZER,
-            tags=["concerts"],
-            summary="Put a concert on",
-            response_description="The concert.",
-            responses=refusals(
-                STATUS, Unauthorized, ConcertExists, IdempotencyKeyInFlight, Invalid, IdempotencyKeyReused
-            ),
-        )
-        async def schedule_concert(
-            data: ScheduleConcert, idempotency_key: IdempotencyKey = None, traceparent: Traceparent = None
-        ) -> Response[ConcertView]:
-            return respond(await self.schedule(data, idempotency_key, traceparent))
-
-        @get(
-            "/concerts",
-            security=ANYONE,
-            tags=["concerts"],
-            summary="Find concerts",
-            description=(
-                "Those that are listed; with the organizer's key all of them, the others last. `from` and `to` take "
-                "days, which are those of the concert's own offset, and times; what goes on for days is found by each "
-                "of them. Sections are in `GET /concerts/{id}`. A page may have fewer than `limit`; it goes on while "
-                "there is a `next`."
-            ),
-            responses=refusals(STATUS, Invalid, UnusableCursor),
-        )
-        async def find_concerts(
-            artist: Annotated[
-                str | None, QueryParameter(name="artist", max_length=200, description="text within the name")
-            ] = None,
-            venue: Annotated[
-                str | None, QueryParameter(name="venue", max_length=200, description="text within the name")
-            ] = None,
-            since: Annotated[
-                str | None, QueryParameter(name="from", max_length=LONGEST_TIME, description="the first date or time")
-            ] = None,
-            until: Annotated[
-                str | None, QueryParameter(name="to", max_length=LONGEST_TIME, description="the last date or time")
-            ] = None,
-            sort: Annotated[Sort, QueryParameter(name="sort")] = Sort.DATE,
-            limit: Limit = DEFAULT_LIMIT,
-            after: After = None,
-            authorization: Authorization = None,
-        ) -> Response[Page[ConcertSummary]]:
-            standings, following = await concerts.search(
-                Search(
-                    artist=artist,
-                    venue=venue,
-                    since=None if since is None else _when("from", since),
-                    until=None if until is None else _when("to", until),
-                    order_by=sort.lstrip("-"),
-                    descending=sort.startswith("-"),
-                    after=after,
-                    limit=limit,
-                    unlisted=self._access.is_organizer(authorization),
-                )
-            )
-            return respond(json_answer(Page([ConcertSummary(**_summary(each)) for each in standings], following)))
-
-        @get(
-            "/concerts/{concert_id:str}",
-            security=ANYONE,
-            tags=["concerts"],
-            summary="Look at a concert and its seats",
-            responses=refusals(STATUS, ConcertNotFound),
-        )
-        async def show_concert(concert_id: str) -> Response[ConcertView]:
-            return respond(json_answer(_view(await concerts.standing(concert_id))))
-
-        @post(
-            "/concerts/{concert_id:str}/reserve",
-            dto=JsonBody[Reserve],
-            return_dto=None,
-            status_code=201,
-            guards=[organizer],
-            security=ORGANIZER,
-            tags=["concerts"],
-            summary="Hold seats",
-            response_description="The reservation, Held.",
-            description="Holds all of the seats or none. What is not sold in time can be had again by others.",
-            responses=refusals(
-                STATUS,
-                Unauthorized,
-                ConcertNotFound,
-                SeatsUnavailable,
-                PriceTooHigh,
-                NotOnSale,
-                ConcertOver,
-                HeldElsewhere,
-                HeldOtherwise,
-                HoldEnded,
-                IdempotencyKeyInFlight,
-                Invalid,
-                OverTheLimit,
-                OtherCurrency,
-                SectionNotFound,
-                IdempotencyKeyReused,
-                Busy,
-            ),
-        )
-        async def reserve_seats(
-            concert_id: str,
-            data: Reserve,
-            idempotency_key: IdempotencyKey = None,
-            traceparent: Traceparent = None,
-        ) -> Response[ReservationView]:
-            return respond(await self.reserve(concert_id, data, idempotency_key, traceparent))
-
-        @get("/concerts/{concert_id:str}/sale-outlook", guards=[organizer], security=ORGANIZER, include_in_schema=False)
-        async def show_sale_outlook(
-            concert_id: str,
-            section: Annotated[str, QueryParameter(name="section")],
-            reservation_id: Annotated[str, QueryParameter(name="reservationId")],
-        ) -> Response[SaleOutlook]:
-            # For payments in a process of its own, before it charges an order whose hold has ended.
-            question = SaleQuestion(concert_id, section, reservation_id)
-            return respond(json_answer(await concerts.sale_outlook(question)))
-
-        return [schedule_concert, find_concerts, show_concert, reserve_seats, show_sale_outlook]
-
-    def express(self) -> Express:
-        """The hot route, below the framework."""
-        return {("POST", "/concerts/{}/reserve"): self.reserve_express}
+    @route("GET", "/concerts/{concert_id}/sale-outlook", credential=Credential.ORGANIZER)
+    async def show_sale_outlook(self, request: Request, query: AskOutlook) -> Response:
+        """For payments in a process of its own, before it charges an order whose hold has ended."""
+        question = SaleQuestion(request.segment, query.section, query.reservation_id)
+        return json_response(await self._concerts.sale_outlook(question))
 
 
 def _summary(standing: Standing) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from cludale.services.concerts.events import TOPIC
 from cludale.services.concerts.replay import ConcertsReplay
 from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.store import KINDS
-from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Routes, Running
+from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
 
 
 def _build(parts: Parts) -> Running:
@@ -23,9 +23,8 @@ def _build(parts: Parts) -> Running:
     return Running(concerts, concerts.handle, concerts.sweep, gauges=concerts.gauges)
 
 
-def _routes(concerts: Concerts, parts: HttpParts) -> Routes:
-    http = api.ConcertsApi(concerts, parts.records("concerts"), parts.access)
-    return Routes(http.handlers(), http.express())
+def _api(concerts: Concerts, parts: HttpParts) -> api.ConcertsApi:
+    return api.ConcertsApi(concerts, parts.records("concerts"), parts.access)
 
 
 MANIFEST = Manifest(
@@ -36,7 +35,7 @@ MANIFEST = Manifest(
     kinds=KINDS,
     replay=ConcertsReplay(),
     build=_build,
-    routes=_routes,
+    api=_api,
     statuses=api.STATUS,
     probes=(
         Probe("GET", "/concerts?limit=1", 200),

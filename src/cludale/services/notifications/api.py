@@ -5,18 +5,14 @@ from enum import StrEnum
 from typing import Annotated, Self
 
 import msgspec
-from litestar import Response, get, post
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import QueryParameter
 from msgspec import Meta
 
-from cludale.http.access import Access
-from cludale.http.answers import json_answer
-from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
-from cludale.http.problems import Statuses, Unauthorized
-from cludale.http.routing import ORGANIZER, JsonBody, organizer_only, refusals, respond
-from cludale.kernel.refusals import Busy, Invalid, NotFound
-from cludale.ports.records import Query, UnusableCursor
+from cludale.http.problems import Statuses
+from cludale.http.queries import Page, Paged
+from cludale.http.responses import Response, json_response
+from cludale.http.routing import Credential, Reply, Request, route
+from cludale.kernel.refusals import Busy, NotFound
+from cludale.ports.records import Query
 from cludale.services.notifications.domain import AlreadySent, Notification, Status
 from cludale.services.notifications.events import Channel, NotificationKind
 from cludale.services.notifications.service import Notifications
@@ -91,45 +87,45 @@ class Retried(msgspec.Struct, frozen=True):
     items: list[NotificationView]
 
 
-def routes(notifications: Notifications, access: Access) -> list[HTTPRouteHandler]:
-    """The routes of notifications."""
-    organizer = organizer_only(access)
+class FindNotifications(Paged, frozen=True, kw_only=True, rename="camel"):
+    """Which notifications to list."""
 
-    @get(
+    order_id: str | None = None
+    status: Told | None = None
+
+
+class NotificationsApi:
+    """The routes of notifications."""
+
+    def __init__(self, notifications: Notifications) -> None:
+        self._notifications = notifications
+
+    @route(
+        "GET",
         "/notifications",
-        guards=[organizer],
-        security=ORGANIZER,
-        tags=["notifications"],
+        credential=Credential.ORGANIZER,
         summary="List what buyers were told",
         description="With `status`, a page may have fewer of them than `limit`, or none, and a `next` all the same.",
-        responses=refusals(STATUS, Unauthorized, Invalid, UnusableCursor),
+        replies={200: Reply(Page[NotificationView])},
     )
-    async def list_notifications(
-        order_id: Annotated[str | None, QueryParameter(name="orderId")] = None,
-        in_status: Annotated[Told | None, QueryParameter(name="status")] = None,
-        limit: Limit = DEFAULT_LIMIT,
-        after: After = None,
-    ) -> Response[Page[NotificationView]]:
-        equal = {} if order_id is None else {"orderId": order_id}
-        query = Query(equal=equal, after=after, limit=limit)
-        found, following = await notifications.find(query, in_status.stored if in_status is not None else None)
-        shown = [NotificationView.of(each) for each in found if in_status is None or Told.of(each) is in_status]
-        return respond(json_answer(Page(shown, following)))
+    async def list_notifications(self, _: Request, query: FindNotifications) -> Response:
+        """A page of them."""
+        equal = {} if query.order_id is None else {"orderId": query.order_id}
+        wanted, status = Query(equal=equal, after=query.after, limit=query.limit), query.status
+        found, following = await self._notifications.find(wanted, None if status is None else status.stored)
+        shown = [NotificationView.of(each) for each in found if status is None or Told.of(each) is status]
+        return json_response(Page(shown, following))
 
-    @post(
+    @route(
+        "POST",
         "/notifications/retry",
-        dto=JsonBody[NotificationsToRetry],
-        return_dto=None,
-        status_code=200,
-        guards=[organizer],
-        security=ORGANIZER,
-        tags=["notifications"],
+        credential=Credential.ORGANIZER,
         summary="Send those again that were given up",
         description="One that is to be sent anyway stays as it is. One that was sent is refused, and none is retried.",
-        responses=refusals(STATUS, Unauthorized, NotFound, Invalid, AlreadySent, Busy),
+        replies={200: Reply(Retried)},
+        refusals=(NotFound, AlreadySent, Busy),
     )
-    async def retry_notifications(data: NotificationsToRetry) -> Response[Retried]:
-        retried = await notifications.retry(list(dict.fromkeys(data.ids)))
-        return respond(json_answer(Retried([NotificationView.of(each) for each in retried])))
-
-    return [list_notifications, retry_notifications]
+    async def retry_notifications(self, _: Request, body: NotificationsToRetry) -> Response:
+        """How each stands now."""
+        retried = await self._notifications.retry(list(dict.fromkeys(body.ids)))
+        return json_response(Retried([NotificationView.of(each) for each in retried]))

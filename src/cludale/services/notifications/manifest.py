@@ -1,6 +1,6 @@
 """Notifications as data: what the rest of the platform has to know of it."""
 
-from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Routes, Running
+from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
 from cludale.services.notifications import api
 from cludale.services.notifications.events import TOPIC
 from cludale.services.notifications.replay import NotificationsReplay
@@ -30,8 +30,8 @@ def _build(parts: Parts) -> Running:
     )
 
 
-def _routes(notifications: Notifications, parts: HttpParts) -> Routes:
-    return Routes(api.routes(notifications, parts.access))
+def _api(notifications: Notifications, _: HttpParts) -> api.NotificationsApi:
+    return api.NotificationsApi(notifications)
 
 
 MANIFEST = Manifest(
@@ -43,7 +43,7 @@ MANIFEST = Manifest(
     replay=NotificationsReplay(),
     needs=("concerts", "orders"),
     build=_build,
-    routes=_routes,
+    api=_api,
     statuses=api.STATUS,
     probes=(Probe("GET", "/notifications?orderId=smoke-test-of-nothing", 200, as_organizer=True),),
 )

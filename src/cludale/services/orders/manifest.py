@@ -1,6 +1,6 @@
 """Orders as data: what the rest of the platform has to know of it."""
 
-from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Routes, Running
+from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
 from cludale.services.orders import api
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.events import TOPIC
@@ -34,9 +34,8 @@ def _build(parts: Parts) -> Running:
     return Running(orders, orders.handle, orders.sweep, end_waiting=orders.end_waiting, gauges=comparison.gauges)
 
 
-def _routes(orders: Orders, parts: HttpParts) -> Routes:
-    http = api.OrdersApi(orders, parts.records("orders"), parts.access, methods=parts.payment_methods)
-    return Routes(http.handlers(), http.express())
+def _api(orders: Orders, parts: HttpParts) -> api.OrdersApi:
+    return api.OrdersApi(orders, parts.records("orders"), parts.access, methods=parts.payment_methods)
 
 
 MANIFEST = Manifest(
@@ -48,7 +47,7 @@ MANIFEST = Manifest(
     replay=OrdersReplay(),
     needs=("concerts",),
     build=_build,
-    routes=_routes,
+    api=_api,
     statuses=api.STATUS,
     probes=(
         Probe("POST", "/orders", 422),

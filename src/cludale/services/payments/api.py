@@ -5,34 +5,20 @@ from datetime import datetime
 from typing import Annotated, Self
 
 import msgspec
-from litestar import Response, get, post
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import QueryParameter
 from msgspec import Meta
 
-from cludale.http.access import Access
-from cludale.http.answers import Answer, json_answer
 from cludale.http.fields import PaymentMethod
 from cludale.http.keyed import Keyed
-from cludale.http.paging import DEFAULT_LIMIT, After, Limit, Page
-from cludale.http.problems import Problems, Statuses, Unauthorized
-from cludale.http.routing import (
-    ORGANIZER,
-    IdempotencyKey,
-    JsonBody,
-    Traceparent,
-    organizer_only,
-    refusals,
-    respond,
-    usable_trace,
-)
-from cludale.kernel.events import Cause
+from cludale.http.problems import Problems, Statuses
+from cludale.http.queries import Page, Paged
+from cludale.http.responses import Response, json_response
+from cludale.http.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, route
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
-from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound
+from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.charges import COMPARED_AT_ONCE, ChargeQuestion, ChargeStanding
 from cludale.ports.payment_gateway import UnknownMethod, check_method
-from cludale.ports.records import Query, Records, UnusableCursor
+from cludale.ports.records import Query, Records
 from cludale.ports.seats import ConcertOver
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.payments.domain import Attempt, Payment, PaymentClosed, SeatsGone, Status, payment_id
@@ -108,101 +94,66 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         )
 
 
+class FindPayments(Paged, frozen=True, kw_only=True, rename="camel"):
+    """Which payments to list."""
+
+    order_id: str | None = None
+
+
 class PaymentsApi:
     """The routes of payments."""
 
-    def __init__(self, payments: Payments, records: Records, access: Access, *, methods: Sequence[str]) -> None:
+    def __init__(self, payments: Payments, records: Records, *, methods: Sequence[str]) -> None:
         self._methods = methods
         self._payments = payments
-        self._access = access
         self._keyed = Keyed(IdempotencyKeys("payments", records), _PROBLEMS)
 
-    async def charge(self, wish: ChargeOrder, key: str | None, traceparent: str | None) -> Answer:
+    @route(
+        "POST",
+        "/payments",
+        credential=Credential.ORGANIZER,
+        headers=(IDEMPOTENCY_KEY, TRACEPARENT),
+        summary="Charge an order now",
+        description=(
+            "For a telephone sale, or again after a decline. An order that is paid is not charged twice. Once its "
+            "hold has ended, it is charged only if its section has seats for it; should others be faster, the "
+            "money goes back, and the answer says `Refunded`."
+        ),
+        replies={200: Reply(PaymentView)},
+        refusals=(NotFound, PaymentClosed, SeatsGone, ConcertOver, UnknownMethod, Busy),
+    )
+    async def charge_order(self, request: Request, body: ChargeOrder) -> Response:
         """200 the payment as it is once the attempt is over."""
-        if wish.method is not None:
-            check_method("method", wish.method, self._methods)
+        if body.method is not None:
+            check_method("method", body.method, self._methods)
 
-        async def charge() -> Answer:
-            cause = Cause(None, usable_trace(traceparent))
-            return json_answer(
-                PaymentView.of(await self._payments.charge_now(wish.order_id, method=wish.method, cause=cause))
-            )
+        async def charge() -> Response:
+            charged = await self._payments.charge_now(body.order_id, method=body.method, cause=request.cause)
+            return json_response(PaymentView.of(charged))
 
+        key = request.idempotency_key
         if key is None:
             return await charge()
         # Charging is safe to repeat by itself: an order has one payment, and a round one key at the provider's.
-        return await self._keyed.once_apart("POST /payments", key, wish, charge)
+        return await self._keyed.once_apart("POST /payments", key, body, charge)
 
-    def handlers(self) -> list[HTTPRouteHandler]:
-        """The routes for Litestar."""
-        payments, organizer = self._payments, organizer_only(self._access)
+    @route(
+        "GET",
+        "/payments",
+        credential=Credential.ORGANIZER,
+        summary="List payments",
+        replies={200: Reply(Page[PaymentView])},
+    )
+    async def list_payments(self, _: Request, query: FindPayments) -> Response:
+        """A page of them."""
+        wanted = Query(after=query.after, limit=query.limit)
+        if query.order_id is not None:
+            wanted = wanted._replace(equal={"orderId": query.order_id}, partition=payment_id(query.order_id))
+        found, following = await self._payments.find(wanted)
+        return json_response(Page([PaymentView.of(each) for each in found], following))
 
-        @post(
-            "/payments",
-            dto=JsonBody[ChargeOrder],
-            return_dto=None,
-            status_code=200,
-            guards=[organizer],
-            security=ORGANIZER,
-            tags=["payments"],
-            summary="Charge an order now",
-            description=(
-                "For a telephone sale, or again after a decline. An order that is paid is not charged twice. Once its "
-                "hold has ended, it is charged only if its section has seats for it; should others be faster, the "
-                "money goes back, and the answer says `Refunded`."
-            ),
-            responses=refusals(
-                STATUS,
-                Unauthorized,
-                NotFound,
-                PaymentClosed,
-                SeatsGone,
-                ConcertOver,
-                IdempotencyKeyInFlight,
-                Invalid,
-                UnknownMethod,
-                IdempotencyKeyReused,
-                Busy,
-            ),
-        )
-        async def charge_order(
-            data: ChargeOrder,
-            idempotency_key: IdempotencyKey = None,
-            traceparent: Traceparent = None,
-        ) -> Response[PaymentView]:
-            return respond(await self.charge(data, idempotency_key, traceparent))
-
-        @get(
-            "/payments",
-            guards=[organizer],
-            security=ORGANIZER,
-            tags=["payments"],
-            summary="List payments",
-            responses=refusals(STATUS, Unauthorized, Invalid, UnusableCursor),
-        )
-        async def list_payments(
-            order_id: Annotated[str | None, QueryParameter(name="orderId")] = None,
-            limit: Limit = DEFAULT_LIMIT,
-            after: After = None,
-        ) -> Response[Page[PaymentView]]:
-            wanted = Query(after=after, limit=limit)
-            if order_id is not None:
-                wanted = wanted._replace(equal={"orderId": order_id}, partition=payment_id(order_id))
-            found, following = await payments.find(wanted)
-            return respond(json_answer(Page([PaymentView.of(each) for each in found], following)))
-
-        @post(
-            "/payments/compare",
-            dto=JsonBody[CompareOrders],
-            return_dto=None,
-            status_code=200,
-            guards=[organizer],
-            security=ORGANIZER,
-            include_in_schema=False,
-        )
-        async def compare_orders(data: CompareOrders) -> Response[ComparedOrders]:
-            # For orders in a process of its own, about orders of which it hears nothing more.
-            standings = await payments.compare(data.orders)
-            return respond(json_answer(ComparedOrders(list(standings.values()))))
-
-        return [charge_order, list_payments, compare_orders]
+    @route("POST", "/payments/compare", credential=Credential.ORGANIZER)
+    async def compare_orders(self, _: Request, body: CompareOrders) -> Response:
+        """For orders in a process of its own, about orders of which it hears nothing more."""
+        standings = await self._payments.compare(body.orders)
+        return json_response(ComparedOrders(list(standings.values())))

@@ -1,6 +1,6 @@
 """Payments as data: what the rest of the platform has to know of it."""
 
-from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Routes, Running
+from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
 from cludale.services.payments import api
 from cludale.services.payments.events import TOPIC
 from cludale.services.payments.replay import PaymentsReplay
@@ -25,9 +25,8 @@ def _build(parts: Parts) -> Running:
     return Running(payments, payments.handle, payments.sweep, payments.stop)
 
 
-def _routes(payments: Payments, parts: HttpParts) -> Routes:
-    http = api.PaymentsApi(payments, parts.records("payments"), parts.access, methods=parts.payment_methods)
-    return Routes(http.handlers())
+def _api(payments: Payments, parts: HttpParts) -> api.PaymentsApi:
+    return api.PaymentsApi(payments, parts.records("payments"), methods=parts.payment_methods)
 
 
 MANIFEST = Manifest(
@@ -39,7 +38,7 @@ MANIFEST = Manifest(
     replay=PaymentsReplay(),
     needs=("concerts",),
     build=_build,
-    routes=_routes,
+    api=_api,
     statuses=api.STATUS,
     probes=(Probe("GET", "/payments?orderId=smoke-test-of-nothing", 200, as_organizer=True),),
 )

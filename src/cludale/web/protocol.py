@@ -1,0 +1,517 @@
+"""The server's side of HTTP/1.1: connections with their limits, requests in order, responses and streams.
+
+httptools reads the bytes and `http.framing` judges the head. What a request leads to, the router says.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import NamedTuple, cast
+
+import httptools
+
+from cludale.http.framing import BLANKS, checked, fault_of, without_upgrade
+from cludale.http.problems import (
+    BodyTooLarge,
+    HeadTooLarge,
+    Problems,
+    RequestTimeout,
+    TooManyConnections,
+    TooManyStreams,
+)
+from cludale.http.responses import EVENT_STREAM, Response, Stream
+from cludale.http.routing import Request
+from cludale.kernel.refusals import Refusal
+from cludale.web.router import Found
+
+HEAD_LIMIT_BYTES = 32_768
+PATROL_SECONDS = 1.0
+STOP_LOOK_SECONDS = 0.02
+LINGER_TICKS = 2
+"""How many patrols a client that was refused may go on sending, to nobody."""
+NO_BODY = (204, 304)
+"""Statuses that come without a body, and without a length of one."""
+HEARTBEAT_SECONDS = 15.0
+"""As long as a stream of events says nothing before a comment says that it is still there."""
+CHUNK_BYTES = 65_536
+"""A larger part of a stream is sent in several."""
+
+Find = Callable[[bytes, bytes], Found]
+"""Method and target to what answers them."""
+
+
+class Limits(NamedTuple):
+    """What one connection may take, and how many there may be."""
+
+    body_bytes: int = 65_536
+    connections: int = 4_096
+    request_seconds: float = 20
+    idle_seconds: float = 65
+    streams: int = 1_024
+
+
+class Connections:
+    """What all connections share: the routes, the limits, and the patrol that enforces the times."""
+
+    def __init__(self, find: Find, problems: Problems, limits: Limits) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.find = find
+        self.problems = problems
+        self.limits = limits
+        self.refused = 0
+        self.tick = 0
+        """Patrols so far: the clock of connections. Reading it costs nothing."""
+        self.request_ticks = max(1, round(limits.request_seconds / PATROL_SECONDS))
+        self.idle_ticks = max(1, round(limits.idle_seconds / PATROL_SECONDS))
+        self.tasks: set[asyncio.Task[None]] = set()
+        """The requests that are being answered, also those whose client is gone."""
+        self.streams = 0
+        self.stopping = False
+        self._open: set[Connection] = set()
+        self._heads: dict[tuple[int, str], bytes] = {}
+
+    def __len__(self) -> int:
+        """Connections that are open now."""
+        return len(self._open)
+
+    def gauges(self) -> Mapping[str, float]:
+        """What the operator watches, by metric name."""
+        return {
+            "cludale_connections": len(self),
+            "cludale_streams": self.streams,
+            "cludale_refused_at_the_door_total": self.refused,
+        }
+
+    def connection(self) -> "Connection":
+        """What the loop makes for each connection."""
+        return Connection(self)
+
+    def came(self, connection: "Connection") -> None:
+        """A connection was made."""
+        self._open.add(connection)
+
+    def went(self, connection: "Connection") -> None:
+        """A connection was lost."""
+        self._open.discard(connection)
+
+    async def patrol(self) -> None:
+        """Close, every second, the connections that take too long. Runs until it is cancelled."""
+        while True:
+            await asyncio.sleep(PATROL_SECONDS)
+            self.tick += 1
+            self._heads.clear()  # they have the time in them
+            for connection in list(self._open):
+                connection.check_times(self.tick)
+
+    async def stop(self, seconds: float, at_once: asyncio.Event) -> None:
+        """Take no more requests; those under way are answered and streams ended, within so many seconds or until
+        `at_once` is set.
+        """
+        self.stopping = True
+        for connection in list(self._open):
+            connection.stop()
+        ends = self.loop.time() + seconds
+        while (self._open or self.tasks) and self.loop.time() < ends and not at_once.is_set():  # noqa: ASYNC110 - rare
+            await asyncio.sleep(STOP_LOOK_SECONDS)
+        for task in list(self.tasks):
+            task.cancel()
+        for connection in list(self._open):
+            connection.abort()
+
+    def head(self, status: int, media_type: str) -> bytes:
+        """Status line and headers as far as the length."""
+        head = self._heads.get((status, media_type))
+        if head is None:
+            lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"date: {formatdate(usegmt=True)}"]
+            if status not in NO_BODY:
+                lines += [f"content-type: {media_type}"]
+            head = self._heads[status, media_type] = "\r\n".join([*lines, ""]).encode()
+        return head
+
+
+class _Asked(NamedTuple):
+    """A request that is whole, and how to answer it."""
+
+    found: Found
+    headers: dict[bytes, bytes]
+    body: bytes
+    keep_alive: bool
+
+
+class Connection(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, shared: Connections) -> None:
+        self._shared = shared
+        self._transport = cast(asyncio.Transport, None)  # until it is made
+        self._set_parser()
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._found: Found | None = None
+        """Where the request goes that is being read."""
+        self._keep_alive = True
+        self._expects_continue = False
+        self._body = b""
+        self._body_limit = 0
+        self._received = 0
+        self._read = 0
+        """How much the read at hand brought."""
+        self._in_head = False
+        self._is_reading = False
+        self._is_refused = False
+        self._offers_upgrade = False
+        """Is the head at hand one that the parser ends the message at, because it offers another protocol?"""
+        self._since = shared.tick
+        self._asked: _Asked | None = None
+        """The request that is being answered."""
+        self._waiting: deque[_Asked] = deque()
+        self._pump: asyncio.Task[None] | None = None
+        """Sends a stream."""
+        self._is_draining = False
+        self._is_paused = False
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+
+    # The loop's callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there; one too many is turned away."""
+        self._transport = cast(asyncio.Transport, transport)
+        shared = self._shared
+        shared.came(self)
+        if len(shared) > 2 * shared.limits.connections:
+            self._transport.abort()
+        elif len(shared) > shared.limits.connections:
+            self._refuse(TooManyConnections())
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        """The client is gone: what it asked for is finished all the same, but a stream has nobody to go to."""
+        self._shared.went(self)
+        self._waiting.clear()
+        if self._pump is not None:
+            self._pump.cancel()
+
+    def pause_writing(self) -> None:
+        """The client does not take what was sent."""
+        self._may_write.clear()
+        self._since = self._shared.tick
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._may_write.set()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if self._is_refused:
+            return
+        self._read = len(data)
+        while data:
+            try:
+                self._parser.feed_data(data)
+                break
+            except httptools.HttpParserUpgrade as stop:
+                if self._is_refused:
+                    return
+                self._read_again()
+                data = data[stop.args[0] :]
+            except httptools.HttpParserError as error:
+                self._refuse(fault_of(error, self._parser, data))
+                break
+        if self._in_head:
+            self._received += self._read
+            if self._received > HEAD_LIMIT_BYTES:
+                self._refuse(HeadTooLarge(HEAD_LIMIT_BYTES))
+
+    def _set_parser(self) -> None:
+        self._parser = httptools.HttpRequestParser(self)
+        # Of the version we judge ourselves; what follows the last request is nobody's.
+        self._parser.set_dangerous_leniencies(lenient_version=True, lenient_data_after_close=True)
+
+    def _read_again(self) -> None:
+        """The request offers another protocol, which is ignored: its head is read again without the offer."""
+        before, since = self._parser, self._since
+        self._set_parser()  # the one before may think that this was the last request
+        head = without_upgrade(before.get_method(), before.get_http_version(), self._url, self._headers)
+        self._parser.feed_data(head)
+        self._since = since
+
+    # The parser's callbacks, in the order in which they come
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._url = b""
+        self._headers = []
+        self._found = None
+        self._expects_continue = False
+        self._body = b""
+        self._received = 0
+        self._in_head = self._is_reading = True
+        self._offers_upgrade = False
+        self._since = self._shared.tick
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; a trailer is nothing to us."""
+        if not self._in_head:
+            return
+        name, value = name.lower(), value.strip(BLANKS)
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._expects_continue = True
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The head of a request is here: where does it go?"""
+        may_be_large = self._received + self._read > HEAD_LIMIT_BYTES
+        self._in_head = False
+        self._received = 0
+        if self._is_refused:
+            return
+        if may_be_large and self._head_bytes() > HEAD_LIMIT_BYTES:
+            self._refuse(HeadTooLarge(HEAD_LIMIT_BYTES))
+            return
+        method, version = self._parser.get_method(), self._parser.get_http_version()
+        try:
+            target, host = checked(method, version, self._url, self._headers)
+        except Refusal as refusal:
+            self._refuse(refusal)
+            return
+        if self._parser.should_upgrade():
+            self._offers_upgrade = True
+            return
+        if target is not self._url:
+            self._headers = [(b"host", host), *(header for header in self._headers if header[0] != b"host")]
+        found = self._found = self._shared.find(method, target)
+        self._body_limit = found.endpoint.max_body_bytes or self._shared.limits.body_bytes
+        self._keep_alive = version != "1.0" and self._parser.should_keep_alive()
+        if self._expects_continue:
+            self._expects_continue = version != "1.0"
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Tell a client that waits for it to send the body: in its turn, after the responses before it."""
+        if self._expects_continue and self._asked is None:
+            self._expects_continue = False
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _head_bytes(self) -> int:
+        """The size of the head, without the little that is around its parts."""
+        return len(self._url) + sum(len(name) + len(value) for name, value in self._headers)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body."""
+        if self._is_refused:
+            return
+        self._received += len(body)
+        if self._received > self._body_limit:
+            self._refuse(BodyTooLarge(self._body_limit))
+        else:
+            self._expects_continue = False
+            self._body = self._body + body if self._body else body
+
+    def on_message_complete(self) -> None:
+        """A request is here, whole."""
+        found = self._found
+        if self._is_refused or self._offers_upgrade or found is None:
+            return
+        self._found = None
+        self._is_reading = self._expects_continue = False
+        asked = _Asked(found, dict(self._headers), self._body, self._keep_alive)
+        if self._asked is None:
+            self._begin(asked)
+        else:
+            self._waiting.append(asked)
+            if not self._is_paused:
+                self._is_paused = True
+                self._transport.pause_reading()  # as much as came at once may wait
+
+    # Responses
+
+    def _begin(self, asked: _Asked) -> None:
+        self._asked = asked
+        found = asked.found
+        try:
+            response = found.endpoint.handle(Request(found.segment, asked.headers, asked.body, found.query))
+        except Exception as error:  # noqa: BLE001 - raised through the parser it would pass for the client's mistake
+            response = self._shared.problems.answer(error)
+        if isinstance(response, Response):
+            self._respond(asked, response)
+        else:
+            self._shared.tasks.add(self._shared.loop.create_task(self._later(asked, response)))
+
+    async def _later(self, asked: _Asked, awaited: Awaitable[Response | Stream]) -> None:
+        try:
+            try:
+                response = await awaited
+            except Exception as error:  # noqa: BLE001 - each becomes a problem; those nobody foresaw are logged there
+                response = self._shared.problems.answer(error)
+            if isinstance(response, Response):
+                self._respond(asked, response)
+            else:
+                await self._stream(asked, response)
+        finally:
+            self._shared.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    def _respond(self, asked: _Asked, response: Response) -> None:
+        """Send it, and go on with the next request of the pipeline, if there is one."""
+        if self._transport.is_closing():
+            return
+        stays = self._stays(asked)
+        self._write(response, close=not stays, with_body=asked.found.endpoint.method != "HEAD")
+        self._next(stays=stays)
+
+    def _stays(self, asked: _Asked) -> bool:
+        """Does the connection go on after this response? When the server stops, after the last one it does not."""
+        return asked.keep_alive and (not self._shared.stopping or bool(self._waiting) or self._is_reading)
+
+    def _next(self, *, stays: bool) -> None:
+        self._asked = None
+        self._since = self._shared.tick
+        if not stays:
+            self._waiting.clear()
+            self._transport.close()
+        if self._is_draining or self._is_refused:
+            return
+        self._is_draining = True  # those that are answered at once come back here: a loop, for there may be many
+        while self._waiting and not self._is_busy:
+            self._begin(self._waiting.popleft())
+        self._is_draining = False
+        if not self._is_busy and not self._transport.is_closing():
+            if self._is_paused:
+                self._is_paused = False
+                self._transport.resume_reading()
+            self._go_on()
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._asked is not None
+
+    def _write(self, response: Response, *, close: bool, with_body: bool = True) -> None:
+        status, body, media_type, headers = response
+        head, sent = self._shared.head(status, media_type), body if with_body else b""
+        if not headers and not close:
+            self._transport.write(b"%scontent-length: %d\r\n\r\n%s" % (head, len(body), sent))
+            return
+        lines = [] if status in NO_BODY else [f"content-length: {len(body)}\r\n"]
+        lines += [f"{name}: {value}\r\n" for name, value in headers]
+        if close:
+            lines.append("connection: close\r\n")
+        self._transport.write(b"%s%s\r\n%s" % (head, "".join(lines).encode(), sent))
+
+    # Streams
+
+    async def _stream(self, asked: _Asked, stream: Stream) -> None:
+        """Send it chunk by chunk, and close it: at its own end, when the client goes, or when the server stops."""
+        shared = self._shared
+        if shared.streams >= shared.limits.streams:
+            await _close(stream)
+            self._respond(asked, shared.problems.answer(TooManyStreams()))
+            return
+        shared.streams += 1
+        self._pump = asyncio.current_task()
+        is_whole = True
+        try:
+            if not self._transport.is_closing() and not shared.stopping:
+                self._write_stream_head(asked, stream)
+                if asked.found.endpoint.method != "HEAD":
+                    await self._send(stream)
+        except asyncio.CancelledError:  # the client is gone, or the server stops
+            pass
+        except Exception as error:  # noqa: BLE001 - its head is sent: the problem can only be logged
+            shared.problems.answer(error)
+            is_whole = False
+        finally:
+            self._pump = None
+            shared.streams -= 1
+            await _close(stream)
+        if not is_whole:
+            self._transport.abort()  # without its last chunk nobody takes it for whole
+        elif not self._transport.is_closing():
+            if asked.found.endpoint.method != "HEAD":
+                self._transport.write(b"0\r\n\r\n")
+            self._next(stays=self._stays(asked))
+
+    def _write_stream_head(self, asked: _Asked, stream: Stream) -> None:
+        lines = [f"{name}: {value}\r\n" for name, value in (*stream.headers, ("transfer-encoding", "chunked"))]
+        if not asked.keep_alive:
+            lines.append("connection: close\r\n")
+        head = self._shared.head(stream.status, stream.media_type)
+        self._transport.write(b"%s%s\r\n" % (head, "".join(lines).encode()))
+
+    async def _send(self, stream: Stream) -> None:
+        """No faster than the client takes it. One who reads nothing is cut off by the patrol."""
+        while True:
+            following = asyncio.ensure_future(anext(stream.chunks, None))
+            try:
+                while not (await asyncio.wait({following}, timeout=HEARTBEAT_SECONDS))[0]:
+                    if stream.media_type == EVENT_STREAM:
+                        await self._send_chunk(b":\n\n")  # a comment: whoever is between keeps the connection open
+            finally:
+                following.cancel()  # without effect on one that is done
+                await asyncio.wait({following})
+            chunk = following.result()
+            if chunk is None:
+                return
+            for start in range(0, len(chunk), CHUNK_BYTES):
+                await self._send_chunk(chunk[start : start + CHUNK_BYTES])
+
+    async def _send_chunk(self, chunk: bytes) -> None:
+        await self._may_write.wait()
+        self._transport.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+
+    # Ends
+
+    def stop(self) -> None:
+        """The server stops: an idle connection is closed, a stream ended; a request under way is answered first."""
+        if self._pump is not None:
+            self._pump.cancel()
+        elif self._asked is None and (self._in_head or not self._is_reading):
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close it at once, whatever is under way."""
+        self._transport.abort()
+
+    def _refuse(self, error: Exception) -> None:
+        """Answer with a problem, if nothing else is being answered, and close."""
+        if self._is_refused:
+            return
+        self._is_refused = True
+        self._in_head = self._is_reading = False
+        self._shared.refused += 1
+        if self._asked is not None or self._transport.is_closing():
+            self._transport.close()
+            return
+        response = self._shared.problems.answer(error)
+        self._write(response, close=True, with_body=self._parser.get_method() != b"HEAD")
+        # Closed at once, a client that is still sending would be reset before it has read why. So the patrol closes.
+        self._since = self._shared.tick
+        self._transport.write_eof()
+
+    def check_times(self, tick: int) -> None:
+        """Has the client taken too long to send its request or to read a stream, or nothing come for too long?"""
+        waited, shared = tick - self._since, self._shared
+        if self._is_refused:
+            if waited >= LINGER_TICKS:
+                self._transport.abort()
+        elif self._is_reading:
+            if waited > shared.request_ticks:
+                self._refuse(RequestTimeout())
+        elif self._asked is not None:
+            if self._pump is not None and not self._may_write.is_set() and waited > shared.request_ticks:
+                self._transport.abort()
+        elif waited > shared.idle_ticks:
+            if self._transport.get_write_buffer_size():
+                self._transport.abort()  # nobody reads the answer; close() would wait for that
+            else:
+                self._transport.close()
+
+
+async def _close(stream: Stream) -> None:
+    """Let what it holds go, by its `finally`."""
+    if isinstance(stream.chunks, AsyncGenerator):
+        await stream.chunks.aclose()
