@@ -17,7 +17,7 @@ from tests.served import KEY
 
 from cludale.checker import Observation
 from cludale.http.connection import Connection, connect
-from cludale.http.http1 import Answer, Target
+from cludale.http.http1 import ClientResponse, Target
 from cludale.rehearsal.load import Load
 
 BUYERS, SEATS = 10_000, 100
@@ -198,7 +198,7 @@ class _OfMany(Connection):
         self.over = asyncio.get_running_loop().create_future()
         self._heard = heard
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: ClientResponse) -> None:
         self._heard[answer.status, answer.body] += 1
         self.over.set_result(None)
 

@@ -2,27 +2,27 @@
 
 import pytest
 
-from cludale.http.http1 import Answer, Malformed, Reader, Target, plain, url_of
+from cludale.http.http1 import ClientResponse, Malformed, Reader, Target, plain, url_of
 
 PLAIN = b"HTTP/1.1 201 Created\r\nserver: x\r\ncontent-length: 2\r\n\r\n{}"
 SOME_WAYS_TO_ANSWER = {
-    "with another case": (b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}", Answer(201, b"{}")),
+    "with another case": (b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}", ClientResponse(201, b"{}")),
     "in chunks": (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n1\r\nd\r\n0\r\ntrailer: 1\r\n\r\n",
-        Answer(200, b"abcd"),
+        ClientResponse(200, b"abcd"),
     ),
-    "after a hint": (b"HTTP/1.1 100 Continue\r\n\r\n" + PLAIN, Answer(201, b"{}")),
-    "with nothing to say": (b"HTTP/1.1 204 No Content\r\n\r\n", Answer(204, b"")),
+    "after a hint": (b"HTTP/1.1 100 Continue\r\n\r\n" + PLAIN, ClientResponse(201, b"{}")),
+    "with nothing to say": (b"HTTP/1.1 204 No Content\r\n\r\n", ClientResponse(204, b"")),
     "and closes": (
         b"HTTP/1.1 503 Busy\r\ncontent-length: 1\r\nconnection: close\r\n\r\n!",
-        Answer(503, b"!", reusable=False),
+        ClientResponse(503, b"!", reusable=False),
     ),
-    "in an old version": (b"HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n!", Answer(200, b"!", reusable=False)),
+    "in an old version": (b"HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n!", ClientResponse(200, b"!", reusable=False)),
 }
 
 
 def test_a_plain_answer_is_read_at_once() -> None:
-    assert plain(PLAIN) == Answer(201, b"{}")
+    assert plain(PLAIN) == ClientResponse(201, b"{}")
 
 
 @pytest.mark.parametrize("end", range(len(PLAIN)))
@@ -30,7 +30,7 @@ def test_a_part_of_an_answer_is_never_taken_for_the_whole(end: int) -> None:
     assert plain(PLAIN[:end]) is None
     reader = Reader()
     assert reader.feed(PLAIN[:end]) is None
-    assert reader.feed(PLAIN[end:]) == Answer(201, b"{}")
+    assert reader.feed(PLAIN[end:]) == ClientResponse(201, b"{}")
 
 
 @pytest.mark.parametrize("way", SOME_WAYS_TO_ANSWER)
@@ -52,7 +52,7 @@ def test_an_answer_without_a_length_ends_with_the_connection() -> None:
     reader = Reader()
     assert reader.feed(b"HTTP/1.1 200 OK\r\n\r\nabc") is None
     assert reader.feed(b"def") is None
-    assert reader.end() == Answer(200, b"abcdef", reusable=False)
+    assert reader.end() == ClientResponse(200, b"abcdef", reusable=False)
 
 
 @pytest.mark.parametrize("data", [b"", b"HTTP/1.1 200", PLAIN[:-1], SOME_WAYS_TO_ANSWER["in chunks"][0][:-1]])

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from cludale.http.http1 import Answer, Malformed, Reader, Target, plain
+from cludale.http.http1 import ClientResponse, Malformed, Reader, Target, plain
 
 
 class Connection(asyncio.Protocol):
@@ -24,7 +24,7 @@ class Connection(asyncio.Protocol):
     def ready(self) -> None:
         """Connected, for the first time."""
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: ClientResponse) -> None:
         """The answer to what was sent. If it is not `reusable` the connection is closed already."""
         raise NotImplementedError
 
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
         else:
             self._fail("connection lost")
 
-    def _finish(self, answer: Answer) -> None:
+    def _finish(self, answer: ClientResponse) -> None:
         self._reader = None
         self.in_flight = False
         if not answer.reusable:

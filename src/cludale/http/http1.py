@@ -16,7 +16,7 @@ class Malformed(ValueError):
     """This is not an HTTP/1.1 answer, or one too large to take; the message says why."""
 
 
-class Answer(NamedTuple):
+class ClientResponse(NamedTuple):
     """What came back. `reusable`: may the connection be used again?"""
 
     status: int
@@ -70,7 +70,7 @@ def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def plain(data: bytes) -> Answer | None:
+def plain(data: bytes) -> ClientResponse | None:
     """The answer, if `data` is exactly one whole answer with a lower-case content-length; else None, for `Reader`."""
     end = data.find(b"\r\n\r\n")
     at = data.find(b"\r\ncontent-length: ", 0, end)
@@ -79,7 +79,7 @@ def plain(data: bytes) -> Answer | None:
     status, length = data[9:12], data[at + 18 : data.find(b"\r", at + 18)]
     if not (status.isdigit() and length.isdigit()) or end + 4 + int(length) != len(data) or status < b"200":
         return None
-    return Answer(int(status), data[end + 4 :])
+    return ClientResponse(int(status), data[end + 4 :])
 
 
 class Reader:
@@ -96,7 +96,7 @@ class Reader:
         self._chunk_left: int | None = None
         self._in_trailers = False
 
-    def feed(self, data: bytes) -> Answer | None:
+    def feed(self, data: bytes) -> ClientResponse | None:
         """Take in some bytes; the answer once it is whole. Raises Malformed."""
         self._buffer += data
         while not self._status:
@@ -115,16 +115,16 @@ class Reader:
         del self._buffer[: self._length]
         return self._whole(body)
 
-    def end(self) -> Answer | None:
+    def end(self) -> ClientResponse | None:
         """The connection ended: the answer if that is how it ends, None if it broke off."""
         if not self._status or self._chunked or self._length is not None:
             return None
-        return Answer(self._status, bytes(self._buffer), reusable=False)
+        return ClientResponse(self._status, bytes(self._buffer), reusable=False)
 
-    def _whole(self, body: bytes) -> Answer:
+    def _whole(self, body: bytes) -> ClientResponse:
         if self._buffer:
             raise Malformed("bytes follow the answer, and nothing else was asked")
-        return Answer(self._status, body, self._reusable)
+        return ClientResponse(self._status, body, self._reusable)
 
     def _read_head(self) -> bool:
         end = self._buffer.find(b"\r\n\r\n")

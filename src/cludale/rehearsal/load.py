@@ -13,7 +13,7 @@ from time import perf_counter, process_time
 from typing import Final
 
 from cludale.http.connection import Connection, connect
-from cludale.http.http1 import Answer, Target
+from cludale.http.http1 import ClientResponse, Target
 from cludale.rehearsal.latencies import Latencies
 
 _TICK_SECONDS: Final = 0.001
@@ -166,13 +166,13 @@ class Load:
         self._outstanding += 1
         line.ask(request_or_none, now, now)
 
-    def _answered(self, line: "_Line", answer: Answer) -> None:
+    def _answered(self, line: "_Line", answer: ClientResponse) -> None:
         try:
             self._count_answer(line, answer)
         except Exception as error:  # noqa: BLE001 - raised by the caller's `hear` or `requests`: run() raises it
             self._break(error)
 
-    def _count_answer(self, line: "_Line", answer: Answer) -> None:
+    def _count_answer(self, line: "_Line", answer: ClientResponse) -> None:
         now = perf_counter()
         status, body, reusable = answer
         of_status = self.tally.latencies.get(status)
@@ -301,7 +301,7 @@ class _Line(Connection):
 
     def __init__(
         self,
-        on_answer: Callable[["_Line", Answer], None],
+        on_answer: Callable[["_Line", ClientResponse], None],
         on_failure: Callable[["_Line", str], None],
         on_idling_out: Callable[["_Line"], None],
     ) -> None:
@@ -317,7 +317,7 @@ class _Line(Connection):
         self.sent = now
         self.send(request)
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: ClientResponse) -> None:
         self._on_answer(self, answer)
 
     def failed(self, why: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
-from cludale.http.http1 import Answer
+from cludale.http.http1 import ClientResponse
 from cludale.kernel.wire import JSON as CLOUDEVENT
 from cludale.ports.outbox import Outgoing
 from cludale.runtime.readiness import Pulse
@@ -288,14 +288,14 @@ class Publisher:
         }
 
 
-def _failed(answer: Answer) -> dict[str, str]:
+def _failed(answer: ClientResponse) -> dict[str, str]:
     try:
         return {each.entry_id: each.error for each in _read_failures(answer.body).failed_entries}
     except msgspec.MsgspecError:
         return {}
 
 
-def _said(answer: Answer) -> str:
+def _said(answer: ClientResponse) -> str:
     return f"the sidecar answered {answer.status}: {answer.body[:300].decode(errors='replace')}"
 
 

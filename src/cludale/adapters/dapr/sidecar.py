@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from cludale.http.http1 import Answer, Target
-from cludale.http.pool import NoAnswer, Pool
+from cludale.http.client import Client, NoAnswer
+from cludale.http.http1 import ClientResponse, Target
 from cludale.kernel.refusals import Busy
 
 HOST = "127.0.0.1"
@@ -45,8 +45,12 @@ class Sidecar:
 
     def __init__(self, port: int, token: str | None) -> None:
         self.port = port
-        self._pool = Pool(Target(HOST, port), connections=CONNECTIONS)
-        self._headers = {"dapr-api-token": token} if token else {}
+        self._client = Client(
+            Target(HOST, port),
+            connections=CONNECTIONS,
+            timeout_seconds=LOOK_SECONDS,
+            headers={"dapr-api-token": token} if token else {},
+        )
         self._components: Mapping[str, str] | None = None
 
     async def ask(
@@ -58,16 +62,11 @@ class Sidecar:
         timeout_seconds: float,
         headers: Mapping[str, str] | None = None,
         repeatable: bool = False,
-    ) -> Answer:
+    ) -> ClientResponse:
         """The sidecar's answer, whatever its status. Raises SidecarAway."""
         try:
-            return await self._pool.ask(
-                method,
-                path,
-                body,
-                headers={**self._headers, **headers} if headers else self._headers,
-                timeout_seconds=timeout_seconds,
-                repeatable=repeatable,
+            return await self._client.ask(
+                method, path, body, headers=headers, timeout_seconds=timeout_seconds, repeatable=repeatable
             )
         except NoAnswer as error:
             raise SidecarAway(f"the Dapr sidecar gave no answer: {error}") from error
@@ -129,10 +128,10 @@ class Sidecar:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._pool.close()
+        await self._client.close()
 
 
-def _says_not_found(answer: Answer) -> bool:
+def _says_not_found(answer: ClientResponse) -> bool:
     """Stores say in their own words, with a 500, that they have no such secret."""
     said = answer.body.lower()
     is_store_missing = b"err_secret_store" in said

@@ -11,8 +11,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from cludale.http.http1 import Answer, Target
-from cludale.http.pool import NoAnswer, Pool
+from cludale.http.client import Client, NoAnswer
+from cludale.http.http1 import ClientResponse, Target
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, Refusal
@@ -36,6 +36,7 @@ from cludale.ports.seats import (
     SeatsUnreachable,
     SectionNotFound,
 )
+from cludale.ports.tracing import TRACEPARENT
 
 CONNECTIONS = 64
 SALES_AT_ONCE = 16
@@ -72,8 +73,8 @@ class _TooDear(msgspec.Struct, rename="camel"):
     price_from: Money
 
 
-class _Client:
-    """Calls one service of ours, at `url`."""
+class _Service:
+    """One service of ours, at `url`, as a port calls it."""
 
     service: ClassVar[str]
     """Whom it calls."""
@@ -82,26 +83,22 @@ class _Client:
     connections: ClassVar[int]
 
     def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
-        """`timeout_seconds` is for the whole of a call, however slowly its answer comes."""
-        self._timeout_seconds = timeout_seconds
-        self._headers = {"authorization": f"Bearer {organizer_key}", **(headers or {})}
-        self._pool = Pool(Target.of(url), connections=self.connections)
+        sent = {"authorization": f"Bearer {organizer_key}", **(headers or {})}
+        target = Target.of(url)
+        self._client = Client(target, connections=self.connections, timeout_seconds=timeout_seconds, headers=sent)
 
-    async def _ask(self, method: str, path: str, body: bytes = b"", *, headers: Headers | None = None) -> Answer:
+    async def _ask(
+        self, method: str, path: str, body: bytes = b"", *, traceparent: str | None = None
+    ) -> ClientResponse:
         """Its answer. All that is asked here can be asked again. Raises `unreachable`."""
         try:
-            return await self._pool.ask(
-                method,
-                path,
-                body,
-                headers={**self._headers, **headers} if headers else self._headers,
-                timeout_seconds=self._timeout_seconds,
-                repeatable=True,
+            return await self._client.ask(
+                method, path, body, traceparent=traceparent or TRACEPARENT.get(), repeatable=True
             )
         except NoAnswer as error:
             raise self.unreachable(str(error)) from error
 
-    def _read(self, answer: Answer, type: type[T], what: str, *, status: int = 200) -> T:
+    def _read(self, answer: ClientResponse, type: type[T], what: str, *, status: int = 200) -> T:
         """What stands in it: `what`, for people. Raises `unreachable`."""
         if answer.status != status:
             raise self.unreachable(f"{self.service} answered {answer.status}")
@@ -113,10 +110,10 @@ class _Client:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._pool.close()
+        await self._client.close()
 
 
-class HttpSeats(_Client):
+class HttpSeats(_Service):
     """The concerts service at `url`."""
 
     service, unreachable, connections = "concerts", SeatsUnreachable, CONNECTIONS
@@ -128,15 +125,12 @@ class HttpSeats(_Client):
             body["section"] = wish.section
         if wish.max_price is not None:
             body["maxPrice"] = wish.max_price
-        traced: Headers | None = None
-        if wish.traceparent is not None and wish.traceparent.isascii() and wish.traceparent.isprintable():
-            traced = {"traceparent": wish.traceparent}
         # The order's id names the hold: asked again, it is the same one.
         answer = await self._ask(
             "POST",
             f"/concerts/{quote(wish.concert_id, safe='')}/reserve",
             msgspec.json.encode(body),
-            headers=traced,
+            traceparent=wish.traceparent,
         )
         if answer.status != 201:
             raise _refusal(wish, answer)
@@ -146,7 +140,7 @@ class HttpSeats(_Client):
         )
 
 
-def _refusal(wish: HoldWish, answer: Answer) -> Refusal | SeatsUnreachable:
+def _refusal(wish: HoldWish, answer: ClientResponse) -> Refusal | SeatsUnreachable:
     try:
         problem = msgspec.json.decode(answer.body, type=dict[str, Any])
         name = str(problem["type"]).rpartition("/")[2]
@@ -189,7 +183,7 @@ _REFUSALS: Mapping[str, Callable[[HoldWish, dict[str, Any]], Refusal]] = {
 }
 
 
-class HttpSales(_Client):
+class HttpSales(_Service):
     """The concerts service at `url`."""
 
     service, unreachable, connections = "concerts", SalesUnreachable, SALES_AT_ONCE
@@ -205,7 +199,7 @@ class _Compared(msgspec.Struct):
     items: list[ChargeStanding]
 
 
-class HttpCharges(_Client):
+class HttpCharges(_Service):
     """The payments service at `url`."""
 
     service, unreachable, connections = "payments", ChargesUnreachable, CHARGES_AT_ONCE
@@ -216,7 +210,7 @@ class HttpCharges(_Client):
         return {each.order_id: each for each in self._read(answer, _Compared, "payments").items}
 
 
-class HttpContacts(_Client):
+class HttpContacts(_Service):
     """The orders service at `url`."""
 
     service, unreachable, connections = "orders", ContactsUnreachable, CONNECTIONS
@@ -248,7 +242,7 @@ class _Concert(msgspec.Struct):
     sections: list[_SectionNamed] = []
 
 
-class HttpProgramme(_Client):
+class HttpProgramme(_Service):
     """The concerts service at `url`. What a concert is hardly changes, so it is remembered for a while."""
 
     service, unreachable, connections = "concerts", ProgrammeUnreachable, CONCERTS_AT_ONCE

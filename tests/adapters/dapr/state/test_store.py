@@ -19,7 +19,7 @@ from tests.parts import need
 from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
 from cludale.adapters.dapr.state import NoOutbox, StateStore
 from cludale.compose.stores import sorted_by
-from cludale.http.http1 import Answer as HttpAnswer
+from cludale.http.http1 import ClientResponse as HttpAnswer
 from cludale.kernel.events import Cause
 from cludale.kernel.wire import Codec
 from cludale.local.daprd import Broker, Daprd, resources_for

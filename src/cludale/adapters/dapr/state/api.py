@@ -7,7 +7,7 @@ from urllib.parse import quote
 import msgspec
 
 from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
-from cludale.http.http1 import Answer
+from cludale.http.http1 import ClientResponse
 from cludale.ports.records import StoreUnavailable
 
 KEYS_A_READ = 100
@@ -138,5 +138,5 @@ class StateApi:
             raise Unanswered(str(self._unavailable(answer)))
         raise self._unavailable(answer)
 
-    def _unavailable(self, answer: Answer) -> StoreUnavailable:
+    def _unavailable(self, answer: ClientResponse) -> StoreUnavailable:
         return StoreUnavailable(f"the state store {self._store!r} answered {answer.status}: {answer.body[:300]!r}")
