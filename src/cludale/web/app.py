@@ -233,7 +233,7 @@ def _read(route: Route) -> Callable[[Request], Sequence[Any]]:
             access.check_organizer(request.authorization)
         if request.body and body is None and not route.reads_body:
             check_no_body(request.body)
-        parameters = None if query is None else query.read(request.query)
+        parameters = query.read(request.query) if query is not None and (request.query or is_given_query) else None
         if body is not None:
             check_media_type(request.header(b"content-type"))
             return (body.decode(request.body),)
