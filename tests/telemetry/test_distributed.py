@@ -19,7 +19,7 @@ from tests.telemetry.test_one_order import CALLING_SPAN, buy, caller, wait_for
 from cludale.local.free_ports import free_port
 
 READY_SECONDS = 120
-SIDES = (("payments", "provider charge"), ("concerts", "POST /concerts/{concert_id}/reserve"))
+SIDES = (("payments", "provider charge"), ("concerts", "POST /concerts/{}/reserve"))
 """What the order does not go on from."""
 
 
@@ -78,7 +78,7 @@ def test_an_order_is_one_trace_over_sidecars_and_broker(distributed: Served, col
     chain = [
         ("orders", "POST /orders"),
         ("orders", "reserve seats"),
-        ("concerts", "POST /concerts/{concert_id}/reserve"),
+        ("concerts", "POST /concerts/{}/reserve"),
         ("payments", "process TicketReserved"),
         ("payments", "provider charge"),
         ("concerts", "process PaymentCompleted"),

@@ -3,6 +3,7 @@
 Whoever is turned away at once, and whoever asks how the server is, gets none: the metrics count them.
 """
 
+import re
 from collections.abc import Awaitable, Collection
 
 from opentelemetry.trace import Span
@@ -12,6 +13,7 @@ from cludale.http.routing import Handler, Request
 from cludale.ports.tracing import TRACEPARENT
 from cludale.telemetry.spans import Tracer, end, traceparent_of
 
+_PARAMETER = re.compile(r"\{[^}]*\}")
 _TRACEPARENT = b"traceparent"
 
 
@@ -28,7 +30,8 @@ class TracedRequests:
         service = self._service_of(path)
         if service is None:
             return handler
-        name, tracer = f"{method} {path}", self._tracer
+        shown = _PARAMETER.sub("{}", path)  # as queries and alerts of earlier releases have it
+        name, tracer = f"{method} {shown}", self._tracer
 
         def traced(request: Request) -> Response | Awaitable[Response | Stream]:
             span = tracer.request(service, name, request.header(_TRACEPARENT))
@@ -40,7 +43,7 @@ class TracedRequests:
         async def later(span: Span, traceparent: str, awaited: Awaitable[Response | Stream]) -> Response | Stream:
             TRACEPARENT.set(traceparent)  # in a task of its own
             response = await awaited
-            _end(span, method, path, response.status)
+            _end(span, method, shown, response.status)
             return response
 
         return traced
