@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.faults.victims import eventually
 from tests.served import serve
 from tests.telemetry.test_one_order import CALLING_SPAN, buy, caller
 
@@ -70,6 +71,8 @@ def test_an_order_is_one_operation_with_its_metrics_and_logs(ingestion: Ingestio
     with serve(tmp_path, settings=settings) as served:
         served.concert("the-concert")
         order_id = buy(served, traceparent=traceparent)
+        told_at = f"/notifications?orderId={order_id}&status=Logged"
+        assert eventually(lambda: bool(served.http.get(told_at, headers=served.organizer).json()["items"]), seconds=10)
         served.stop()
 
     assert {each["iKey"] for each in ingestion.envelopes} == {KEY}
