@@ -11,7 +11,8 @@ from cludale.kernel.events import Catalogue, Cause, Envelope, Event, Topic, enve
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Delivery
 from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Records, Stored
-from cludale.runtime.aggregates import AggregateStore, TooEarly
+from cludale.runtime.aggregates import AggregateStore, Versioned
+from cludale.runtime.updates import TooEarly
 
 
 class Asked(Event, frozen=True, kw_only=True):
@@ -44,7 +45,7 @@ LEDGERS = AggregateStore(
 )
 
 
-def write(ledger: Ledger | None, event: Envelope, now: datetime) -> Decision[Ledger] | None:
+def write(event: Envelope, ledger: Ledger | None, now: datetime) -> Decision[Ledger] | None:
     """Write the note down; one that is empty changes nothing."""
     asked: Asked = event.data
     if asked.note == "early" and ledger is None:
@@ -74,8 +75,10 @@ class Meddled:
         self.meddle: Callable[[], Awaitable[object]] | None = None
         self.always: Callable[[], Awaitable[object]] | None = None
         self.commits = 0
+        self.reads = 0
 
     async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
+        self.reads += 1
         return await self._records.get(kind, keys)
 
     async def find(self, kind: Kind, query: Query) -> Page:
@@ -89,3 +92,11 @@ class Meddled:
             await self.always()
         self.commits += len(commits)
         return await self._records.commit(commits)
+
+
+async def write_beside(store: Records, id: str, note: str) -> None:
+    """Another replica writes."""
+    found = await LEDGERS.load(store, (id,))
+    known = found.get(id, Versioned(Ledger(id), 0))
+    state = Ledger(id, (*known.state.notes, note))
+    await store.commit([Commit(id, (LEDGERS.put(state, known.version),))])

@@ -49,7 +49,7 @@ from cludale.runtime.aggregates import AggregateStore
 class Move(msgspec.Struct, frozen=True, rename="camel"):
     """Seats that came back."""
 
-    event_id: str
+    reservation_id: str
     concert_id: str
     quantity: int
 
@@ -57,7 +57,7 @@ class Move(msgspec.Struct, frozen=True, rename="camel"):
 MOVES = AggregateStore(
     Kind("waitlist", "move", ("concertId",), ("concertId",)),
     Move,
-    identity=lambda move: move.event_id,
+    identity=lambda move: move.reservation_id,
     index=lambda move: (move.concert_id,),
 )
 KINDS = (MOVES.kind,)
@@ -65,15 +65,16 @@ KINDS = (MOVES.kind,)
     "service.py": '''\
 """The waitlist at work: writes down which seats came back."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from operator import attrgetter
 
 from cludale.kernel.decision import Decision
-from cludale.kernel.events import Cause, Envelope, Event
+from cludale.kernel.events import Envelope, Event
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock, IdSource
-from cludale.ports.records import Commit, Handled, Query, Records
-from cludale.runtime.aggregates import Stamp
+from cludale.ports.records import Query, Records
+from cludale.runtime.updates import Handler, Updates
 from cludale.services.concerts.events import SeatsReleased
 from cludale.services.waitlist.events import WaitlistMoved
 from cludale.services.waitlist.store import MOVES, Move
@@ -83,33 +84,28 @@ class Waitlist:
     """The waitlist service."""
 
     def __init__(self, records: Records, *, clock: Clock, ids: IdSource) -> None:
-        self._records = records
-        self._clock = clock
-        self._stamp = Stamp("waitlist", ids)
+        self._updates = Updates("waitlist", records, clock=clock, ids=ids)
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
         """SeatsReleased moves the list, once."""
-        await self._records.commit([self._commit(each.event) for each in deliveries])
-        return [Answer.SUCCESS] * len(deliveries)
-
-    def _commit(self, event: Envelope) -> Commit:
-        moved = HANDLERS[type(event.data)](event)
-        events = self._stamp.of(moved, Cause.of(event), self._clock.now())
-        return Commit(event.id, (MOVES.put(moved.state, 0),), events, (Handled("waitlist", event.id),))
+        answers, _ = await self._updates.handle(MOVES, deliveries, HANDLERS, attrgetter("reservation_id"))
+        return answers
 
     async def moves(self, concert_id: str) -> list[Move]:
         """The seats of this concert that came back."""
-        found, _ = await MOVES.find(self._records, Query(equal={"concertId": concert_id}))
+        found, _ = await MOVES.find(self._updates.records, Query(equal={"concertId": concert_id}))
         return [each.state for each in found]
 
 
-def _move(event: Envelope) -> Decision[Move]:
+def _move(event: Envelope, move: Move | None, _: datetime) -> Decision[Move]:
+    if move is not None:
+        return Decision(move)
     back: SeatsReleased = event.data
     moved = WaitlistMoved(concert_id=back.concert_id, order_id=back.order_id or "", quantity=back.quantity)
-    return Decision(Move(event.id, back.concert_id, back.quantity), (moved,))
+    return Decision(Move(back.reservation_id, back.concert_id, back.quantity), (moved,))
 
 
-HANDLERS: Mapping[type[Event], Callable[..., Any]] = {SeatsReleased: _move}
+HANDLERS: Mapping[type[Event], Handler[Move]] = {SeatsReleased: _move}
 """What the service hears, and what decides about it."""
 ''',
     "api.py": '''\

@@ -5,6 +5,7 @@ Every one of them is a mistake that somebody could make and a review could let p
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,24 +26,30 @@ from cludale.ports.outbox import Outgoing
 from cludale.ports.payment_gateway import GatewayTrouble
 from cludale.ports.records import Commit, Committed, Handled, Key, Outcome, Put
 from cludale.ports.seats import SeatsHeld
-from cludale.runtime import aggregates, gate, idempotency, relay
+from cludale.runtime import gate, idempotency, recent, relay, updates
+from cludale.runtime.aggregates import Versioned
 from cludale.runtime.dead_letters import DeadLetters
+from cludale.runtime.updates import NEW, Change, ChangeResult, TooEarly, Updated
 from cludale.services.audit import domain as audit_domain
 from cludale.services.audit import service as audit_service
 from cludale.services.audit import store as audit_store
 from cludale.services.concerts import domain as concerts_domain
+from cludale.services.concerts import sections
 from cludale.services.concerts import service as concerts_service
 from cludale.services.concerts.domain import Cancel, Reservation, Seating, Section, Sell
 from cludale.services.concerts.events import ReleaseReason, SaleRefused
 from cludale.services.notifications import domain as notifications_domain
+from cludale.services.notifications import sending
 from cludale.services.notifications import service as notifications_service
 from cludale.services.orders import api as orders_api
 from cludale.services.orders import comparison
 from cludale.services.orders import domain as orders_domain
+from cludale.services.orders import due as orders_due
 from cludale.services.orders import service as orders_service
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid
 from cludale.services.orders.store import ORDERS, keyed_id
+from cludale.services.payments import charging
 from cludale.services.payments import domain as payments_domain
 from cludale.services.payments import service as payments_service
 from cludale.services.payments.domain import Payment
@@ -240,55 +247,52 @@ def _(stack: ExitStack) -> None:
 @bug("turn: after a conflict, what was decided before is written all the same")
 def _(stack: ExitStack) -> None:
     async def wrong(self: Any, key: Any, asked: Any) -> Any:
-        turn = concerts_service._Turn(key, asked, self._stamp)
-        section, reservations = await self._load(key, turn.needed)
-        turn.fold(section, reservations, self._clock.now())
-        for _ in range(aggregates.CONFLICT_RETRIES):
+        turn = sections.Turn(key, asked, self)
+        await turn.draft()
+        for _ in range(updates.CONFLICT_RETRIES):
             if turn.commit is None:
                 return turn.results
-            (outcome,) = await self._records.commit((turn.commit,))
+            (outcome,) = await self.updates.records.commit((turn.commit,))
             if isinstance(outcome, Committed):
                 return turn.results
-            section, reservations = await self._load(key, [put.id for put in turn.commit.puts])
+            section, reservations = await self.load(key, [put.id for put in turn.commit.puts])
             versions = {key.partition: section.version} | {id: each.version for id, each in reservations.items()}
             puts = [replace(put, expected=versions.get(put.id, 0)) for put in turn.commit.puts]
             turn.commit = replace(turn.commit, puts=puts)
         raise Busy("too many conflicts")
 
-    swap(stack, concerts_service.Concerts, "_take_turn", wrong)
+    swap(stack, sections.Sections, "take_turn", wrong)
 
 
 @bug("turn: a conflict is taken for success")
 def _(stack: ExitStack) -> None:
     async def wrong(self: Any, key: Any, asked: Any) -> Any:
-        turn = concerts_service._Turn(key, asked, self._stamp)
-        section, reservations = await self._load(key, turn.needed)
-        turn.fold(section, reservations, self._clock.now())
-        if turn.commit is not None:
-            await self._records.commit((turn.commit,))
+        turn = sections.Turn(key, asked, self)
+        commits = await turn.draft()
+        if commits:
+            await self.updates.records.commit(commits)
         return turn.results
 
-    swap(stack, concerts_service.Concerts, "_take_turn", wrong)
+    swap(stack, sections.Sections, "take_turn", wrong)
 
 
 @bug("turn: answers before the commit is durable")
 def _(stack: ExitStack) -> None:
-    right = concerts_service.Concerts._take_turn
+    right = sections.Sections.take_turn
 
     async def wrong(self: Any, key: Any, asked: Any) -> Any:
-        turn = concerts_service._Turn(key, asked, self._stamp)
-        section, reservations = await self._load(key, turn.needed)
-        turn.fold(section, reservations, self._clock.now())
+        turn = sections.Turn(key, asked, self)
+        await turn.draft()
         task = asyncio.get_running_loop().create_task(right(self, key, asked))
         task.add_done_callback(lambda done: done.exception())
         return turn.results
 
-    swap(stack, concerts_service.Concerts, "_take_turn", wrong)
+    swap(stack, sections.Sections, "take_turn", wrong)
 
 
 @bug("turn: every command is decided on the section as it was loaded")
 def _(stack: ExitStack) -> None:
-    right = concerts_service._Turn.fold
+    right = sections.Turn.fold
 
     def wrong(self: Any, section: Any, loaded: Any, now: datetime) -> None:
         def stale(seating: Seating, command: Any, at: datetime) -> Decision[Seating]:
@@ -299,7 +303,7 @@ def _(stack: ExitStack) -> None:
             swap(meanwhile, concerts_domain, "decide", stale)
             right(self, section, loaded, now)
 
-    swap(stack, concerts_service._Turn, "fold", wrong)
+    swap(stack, sections.Turn, "fold", wrong)
 
 
 @bug("turn: one event told twice in one turn counts twice")
@@ -316,19 +320,27 @@ def _(stack: ExitStack) -> None:
 
 @bug("inbox: concerts does not write down what it has handled")
 def _(stack: ExitStack) -> None:
-    _forget_handled(stack, concerts_service)
+    def wrong(partition: str, puts: Any = (), events: Any = (), handled: Any = ()) -> Commit:
+        return Commit(partition, puts, events, ())
+
+    swap(stack, sections, "Commit", wrong)
 
 
 @bug("commit: an event that met a conflict is answered as handled", theme="changes of mind")
 def _(stack: ExitStack) -> None:
-    right = aggregates.EachAlone._round
+    right = updates.Updates.update
 
-    async def wrong(self: Any, deliveries: Any, waiting: Any, answers: Any, changed: Any) -> list[int]:
-        for i in await right(self, deliveries, waiting, answers, changed):
-            answers[i] = Answer.SUCCESS
-        return []
+    async def wrong(self: Any, changes: Sequence[Change[Any]]) -> list[Updated[Any]]:
+        if not any(each.answers for each in changes):
+            return await right(self, changes)
+        work = updates.Work(self, changes)
+        commits = await work.draft()
+        if commits:
+            work.learn(await self.records.commit(commits))
+        done = Updated[Any](ChangeResult.HANDLED, None)
+        return [done if each.result is ChangeResult.CONFLICT else each for each in work.updated]
 
-    swap(stack, aggregates.EachAlone, "_round", wrong)
+    swap(stack, updates.Updates, "update", wrong)
 
 
 @bug("commit: the store does not look at versions")
@@ -390,23 +402,22 @@ def _(stack: ExitStack) -> None:
 
 @bug("orders: paid when the money is there, before the seats are sold")
 def _(stack: ExitStack) -> None:
-    right = orders_service.Orders.__init__
+    def wrong(event: Envelope, order: Order | None, now: datetime) -> Decision[Order]:
+        if order is None:
+            raise TooEarly
+        return orders_domain.pay(order, reservation_id=event.data.reservation_id)
 
-    def wrong(self: Any, *args: Any, **kwargs: Any) -> None:
-        right(self, *args, **kwargs)
-        self._each._decisions = {**self._each._decisions, PaymentCompleted: orders_service._on_sold}
-
-    swap(stack, orders_service.Orders, "__init__", wrong)
+    swap(stack, orders_service, "HANDLERS", {**orders_service.HANDLERS, PaymentCompleted: wrong})
 
 
 @bug("orders: seats that are sold revive an order that its buyer cancelled")
 def _(stack: ExitStack) -> None:
     right = orders_domain.pay
 
-    def wrong(order: Order, *, reservation_id: str) -> Decision[Order]:
+    def wrong(order: Order, **kwargs: Any) -> Decision[Order]:
         if order.status is orders_domain.Status.CANCELLED:
             order = msgspec.structs.replace(order, reason=CancelReason.EXPIRED)
-        return right(order, reservation_id=reservation_id)
+        return right(order, **kwargs)
 
     swap(stack, orders_domain, "pay", wrong)
 
@@ -431,37 +442,32 @@ def _(stack: ExitStack) -> None:
 
 @bug("orders: a cancellation that met a conflict is answered as done")
 def _(stack: ExitStack) -> None:
-    async def wrong(self: Any, order_id: str, decide: Any, cause: Cause, keep: Any = None) -> Order:
-        known = await ORDERS.one(self._records, order_id)
-        decision = decide(known.state, self._clock.now())
+    async def wrong(self: Any, store: Any, id: str, decide: Any, cause: Cause, beside: Any = None) -> Any:
+        known = await store.one(self.records, id)
+        decision = decide(known.state, self.clock.now())
         if decision.state is not known.state:
-            events = self._stamp.of(decision, cause, self._clock.now())
-            await self._records.commit((Commit(order_id, (ORDERS.put(decision.state, known.version),), events),))
-        state: Order = decision.state
-        return state
+            events = self.envelopes(decision, cause, self.clock.now())
+            put = store.put(decision.state, known.version)
+            await self.records.commit((Commit(store.partition(id), (put,), events),))
+        return decision.state
 
-    swap(stack, orders_service.Orders, "_change", wrong)
+    swap(stack, updates.Updates, "change", wrong)
 
 
 @bug("orders: answers before the order is durable")
 def _(stack: ExitStack) -> None:
-    right = orders_service.Orders._place
+    right = updates.Updates.update
 
-    async def wrong(self: Any, wish: Any, cause: Any, order_id: Any, keep: Any) -> Order:
-        records = self._records
+    async def wrong(self: Any, changes: Sequence[Change[Any]]) -> list[Updated[Any]]:
+        if not changes or changes[0].store is not ORDERS or changes[0].known is not NEW:
+            return await right(self, changes)
+        decision = changes[0].decide(None, self.clock.now())
+        assert decision is not None
+        task = asyncio.get_running_loop().create_task(right(self, changes))
+        task.add_done_callback(lambda done: done.exception())
+        return [Updated(ChangeResult.CHANGED, Versioned(decision.state, 1))]
 
-        class Later:
-            async def commit(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
-                task = asyncio.get_running_loop().create_task(records.commit(commits))
-                task.add_done_callback(lambda done: done.exception())
-                return [Committed() for _ in commits]
-
-        hurried = object.__new__(type(self))
-        hurried.__dict__.update(self.__dict__ | {"_records": Later()})
-        order: Order = await right(hurried, wish, cause, order_id, keep)
-        return order
-
-    swap(stack, orders_service.Orders, "_place", wrong)
+    swap(stack, updates.Updates, "update", wrong)
 
 
 @bug("orders: the answer to an Idempotency-Key is not kept")
@@ -556,26 +562,28 @@ def _(stack: ExitStack) -> None:
         return right(payment, msgspec.structs.replace(request, round=payment.round + 1), **kwargs)
 
     swap(stack, payments_domain, "requested", wrong)
-    _forget_handled(stack, aggregates)
+    _forget_handled(stack, updates)
 
 
 @bug("orders: what waits for its seats is forgotten")
 def _(stack: ExitStack) -> None:
-    async def wrong(self: Any) -> int:
-        return 0
+    right = orders_due.DueOrders.take_up
 
-    swap(stack, orders_service.Orders, "sweep", wrong)
+    def wrong(self: Any, state: Order, now: datetime) -> Decision[Order]:
+        return Decision(state) if state.status is orders_domain.Status.PENDING else right(self, state, now)
+
+    swap(stack, orders_due.DueOrders, "take_up", wrong)
 
 
 @bug("gate: an order that fails keeps its place inside")
 def _(stack: ExitStack) -> None:
-    async def wrong(self: Any, wish: Any, *, cause: Any, order_id: Any = None, keep: Any = None) -> Order:
-        await self._gate.enter()
-        order: Order = await self._place(wish, cause, order_id, keep)
-        self._gate.leave()
-        return order
+    right = gate.Gate.leave
 
-    swap(stack, orders_service.Orders, "place", wrong)
+    def wrong(self: Any) -> None:
+        if sys.exc_info()[0] is None:
+            right(self)
+
+    swap(stack, gate.Gate, "leave", wrong)
 
 
 @bug("gate: whoever hangs up in the moment of being let in keeps their place", theme="impatience")
@@ -687,7 +695,7 @@ def _(stack: ExitStack) -> None:
 
 @bug("payments: what came of one round is booked on the next", theme="frozen")
 def _(stack: ExitStack) -> None:
-    swap(stack, payments_service, "_for_its_round", lambda payment, step: step)
+    swap(stack, charging.Charging, "of_its_round", lambda self, payment, step: step)
 
 
 @bug("payments: an order that is told of again is begun again")
@@ -717,13 +725,14 @@ def _(stack: ExitStack) -> None:
 
 @bug("payments: a refused sale is not refunded")
 def _(stack: ExitStack) -> None:
-    right = payments_service.Payments._on_sale_refused
+    handlers = payments_service.Payments.HANDLERS
+    right = handlers[SaleRefused]
 
-    def wrong(self: Any, payment: Payment | None, event: Envelope, now: datetime) -> Any:
-        right(self, payment, event, now)
+    def wrong(self: Any, event: Envelope, payment: Payment | None, now: datetime) -> Any:
+        right(self, event, payment, now)
         return Decision(payment)
 
-    swap(stack, payments_service.Payments, "HANDLERS", {**payments_service.Payments.HANDLERS, SaleRefused: wrong})
+    swap(stack, payments_service.Payments, "HANDLERS", {**handlers, SaleRefused: wrong})
 
 
 @bug("payments: a refund without an answer is taken for done")
@@ -764,10 +773,13 @@ def _(stack: ExitStack) -> None:
 
 @bug("payments: what a crash cut off is never taken up")
 def _(stack: ExitStack) -> None:
-    async def wrong(self: Any) -> int:
-        return 0
+    right = charging.Charging.take_up
 
-    swap(stack, payments_service.Payments, "sweep", wrong)
+    def wrong(self: Any, state: Payment, now: datetime) -> Decision[Payment]:
+        is_begun = state.status is payments_domain.Status.PENDING and state.closing is None and not state.tries
+        return Decision(state) if is_begun else right(self, state, now)
+
+    swap(stack, charging.Charging, "take_up", wrong)
 
 
 @bug("payments: a new round is begun while the last one is not over")
@@ -803,15 +815,20 @@ def _(stack: ExitStack) -> None:
     async def wrong(self: Any, order: Order) -> bool:
         return False
 
-    swap(stack, comparison.Comparison, "_has_seats", wrong)
+    swap(stack, comparison.Comparison, "has_seats", wrong)
 
 
 @bug("comparison: an order that payments does not answer for is never compared again", theme="lost for good")
 def _(stack: ExitStack) -> None:
-    def wrong(order: Order, **_: Any) -> Order:
-        return msgspec.structs.replace(order, due_at=None, looks=order.looks + 1)
+    right = comparison.Comparison.ask
 
-    swap(stack, orders_domain, "looked_in_vain", wrong)
+    async def wrong(self: Any, orders: Sequence[Order]) -> Any:
+        def never(order: Order, _: datetime) -> Decision[Order]:
+            return Decision(msgspec.structs.replace(order, due_at=None))
+
+        return {order.id: never for order in orders} | dict(await right(self, orders))
+
+    swap(stack, comparison.Comparison, "ask", wrong)
 
 
 @bug("comparison: another way to pay that payments missed is not told again", theme="lost for good")
@@ -837,22 +854,22 @@ def _(stack: ExitStack) -> None:
 
 @bug("comparison: what is told again is told as if it were new", theme="lost for good")
 def _(stack: ExitStack) -> None:
-    swap(
-        stack,
-        aggregates.Stamp,
-        "of",
-        lambda self, decision, cause, now: self.all(decision.events, cause, decision.at or now),
-    )
+    right = updates.Updates.envelopes
+
+    def wrong(self: Any, decision: Decision[Any], cause: Cause, now: datetime) -> list[Envelope]:
+        return right(self, replace(decision, again=False), cause, now)
+
+    swap(stack, updates.Updates, "envelopes", wrong)
 
 
 @bug("comparison: what is told again has the time of that", theme="lost for good")
 def _(stack: ExitStack) -> None:
-    right = aggregates.Stamp.of
+    right = updates.Updates.envelopes
 
     def wrong(self: Any, decision: Decision[Any], cause: Cause, now: datetime) -> list[Envelope]:
         return right(self, replace(decision, at=None) if decision.again else decision, cause, now)
 
-    swap(stack, aggregates.Stamp, "of", wrong)
+    swap(stack, updates.Updates, "envelopes", wrong)
 
 
 @bug("comparison: a refund that is told of again is made again", theme="lost for good")
@@ -1047,9 +1064,11 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     right = notifications_domain.take_up
 
-    def wrong(notification: Any, **kwargs: Any) -> Any:
-        taken = right(notification, **kwargs)
-        return msgspec.structs.replace(taken, due_at=None)
+    def wrong(notification: Any, *, now: datetime, **kwargs: Any) -> Any:
+        taken = right(notification, now=now, **kwargs)
+        if taken is notification or taken.due_at is None:
+            return taken
+        return msgspec.structs.replace(taken, due_at=now + timedelta(days=365))
 
     swap(stack, notifications_domain, "take_up", wrong)
 
@@ -1067,14 +1086,14 @@ def _(stack: ExitStack) -> None:
 
 @bug("notifications: a message that the server did not take is taken for sent")
 def _(stack: ExitStack) -> None:
-    right = notifications_service.Notifications._try_again
+    right = sending.Sending.try_again
 
     def wrong(self: Any, notification: Any, channel: Any, why: str, trouble: Any) -> Any:
         if channel is None or trouble is Trouble.REFUSED:
             return right(self, notification, channel, why, trouble)
-        return self._sent(channel)
+        return lambda n, now: notifications_domain.sent(n, channel, now=now)
 
-    swap(stack, notifications_service.Notifications, "_try_again", wrong)
+    swap(stack, sending.Sending, "try_again", wrong)
 
 
 @bug("audit: an event is recorded each time that it comes")
@@ -1086,7 +1105,7 @@ def _(stack: ExitStack) -> None:
         return replace(put, id=f"{put.id}.{entry.sequence}")
 
     swap(stack, audit_store, "put_entry", wrong)
-    swap(stack, audit_service._Recent, "add", lambda self, ids: None)
+    swap(stack, recent.Seen, "add", lambda self, ids: None)
 
 
 @bug("audit: effects are recorded before their causes")
@@ -1167,10 +1186,9 @@ def _(stack: ExitStack) -> None:
 
 
 def _forget_handled(stack: ExitStack, module: Any) -> None:
-    right = module.Commit
+    right = module.Change
 
-    def wrong(partition: str, puts: Any = (), events: Any = (), handled: Any = ()) -> Commit:
-        commit: Commit = right(partition, puts, events, ())
-        return commit
+    def wrong(store: Any, id: str, decide: Any, cause: Any = None, answers: Any = None, *args: Any, **kw: Any) -> Any:
+        return right(store, id, decide, cause, None, *args, **kw)
 
-    swap(stack, module, "Commit", wrong)
+    swap(stack, module, "Change", wrong)

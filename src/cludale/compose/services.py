@@ -114,6 +114,7 @@ class ServiceBuilder:
             max_per_order=settings.max_per_order,
             pending_backoff=Backoff(settings.pending_backoff_seconds, settings.pending_backoff_max_seconds),
             pending_seconds=settings.pending_seconds,
+            call_seconds=settings.reserve_timeout_seconds,
             look_again_seconds=LOOK_AGAIN_ALONE_SECONDS if set(self.only) == set(NAMES) else LOOK_AGAIN_SECONDS,
             payment_attempt_seconds=settings.payment_attempt_seconds,
             payment_attempts=settings.payment_attempts,

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from cludale.kernel.events import Event
+from cludale.kernel.events import Cause, Event
 
 State = TypeVar("State")
 
@@ -20,3 +20,5 @@ class Decision(msgspec.Struct, Generic[State], frozen=True, gc=False):
     """When it happened, if that is not when it is committed."""
     again: bool = False
     """Nothing happened: the events are facts that were told before, and are told again."""
+    cause: Cause | None = None
+    """What caused it, if that is not what asked for the decision."""

@@ -24,6 +24,7 @@ from cludale.kernel.refusals import (
     RefusedForNow,
 )
 from cludale.ports.records import Commit, Committed, Key, Kind, Put, Records, VersionConflict
+from cludale.runtime.updates import AnsweredBefore
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):
@@ -50,10 +51,6 @@ _NOTHING = _Found(_Kept(None, None), 0)
 
 _NOT_KEPT = (Busy, RefusedForNow, NotFound, Invalid)
 """Refusals that leave the key free: those that another moment undoes, and those that come to the same by themselves."""
-
-
-class AnsweredBefore(Exception):
-    """A commit found an answer to its key already there: another did the work first."""
 
 
 Keep = Callable[[Answered], Put]

@@ -34,6 +34,7 @@ class Policies:
     hold_seconds: float
     max_per_order: int
     pending_backoff: Backoff
+    call_seconds: float = 2.0
     pending_seconds: float
     look_again_seconds: float = 0.25
     payment_attempt_seconds: float

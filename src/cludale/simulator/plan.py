@@ -170,7 +170,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         max_per_order=4,
         # Where clocks differ, a sweep that comes late leaves more to be judged by them.
         sweep_seconds=choices.choice((6.0, 20.0) if "clocks" in themes else (0.5, 1.0, 3.0, 8.0)),
-        reserve_timeout_seconds=choices.choice((0.5, 2.0)),
+        call_seconds=choices.choice((0.5, 2.0)),
         pending_seconds=choices.choice((5.0, 20.0)),
         payment_attempt_seconds=choices.choice((0.5, 2.0)),
         payment_attempts=choices.choice((2, 4)),

@@ -50,7 +50,6 @@ class Limits(Policies):
     hold_seconds: float = 6.0
     max_per_order: int = 4
     sweep_seconds: float = 1.0
-    reserve_timeout_seconds: float = 2.0
     pending_seconds: float = 15.0
     pending_backoff: Backoff = Backoff(0.5, 5.0)
     payment_attempt_seconds: float = 2.0
@@ -235,7 +234,7 @@ class Process(Owner):
     def _lay_ways(self) -> None:
         """To the other services and out of the platform: what the services are built from (`Parts`)."""
         chaos, around, name = self._chaos, self._around, self.name
-        timeout_seconds = around.limits.reserve_timeout_seconds
+        timeout_seconds = around.limits.call_seconds
         self.seats = RemoteSeats(
             chaos,
             name,

@@ -158,7 +158,7 @@ class World:
     async def settled(self) -> dict[str, Notification]:
         """The notifications, once nothing is being sent and nothing known to be due is left."""
         for _ in range(500):
-            if not any(service.busy for service in self.services):
+            if not any(service.due.busy for service in self.services):
                 return await self.stored()
             await asyncio.sleep(0.005)
         raise AssertionError("still sending")
@@ -170,5 +170,5 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = World(store)
     yield world
     for service in world.services:
-        await service.stop()
+        await service.due.stop()
     await store.close()

@@ -211,15 +211,15 @@ async def test_a_message_that_does_not_go_out_is_tried_again_later_and_later(wor
     assert first.due_at is not None
     assert (first.due_at - NOON).total_seconds() == 10
     world.clock.advance(9)
-    assert await service.sweep() == 0
+    assert await service.due.sweep() == 0
     world.clock.advance(1)
-    assert await service.sweep() == 1
+    assert await service.due.sweep() == 1
     second = (await world.settled())["confirmation-1"]
     assert second.due_at is not None
     assert (second.due_at - world.clock.now()).total_seconds() == 20
     world.mailer.then = None
     world.clock.advance(20)
-    assert await service.sweep() == 1
+    assert await service.due.sweep() == 1
     assert (await world.settled())["confirmation-1"].status is Status.SENT
     assert world.mailer.tried == ["confirmation-1"] * 3
     assert len(await world.published()) == 1
@@ -233,16 +233,16 @@ async def test_a_message_is_tried_for_days_and_then_given_up(world: World, caplo
     for _ in range(3 * 96 - 1):
         await world.settled()
         world.clock.advance(900)
-        await service.sweep()
+        await service.due.sweep()
     assert (await world.settled())["confirmation-1"].status is Status.PENDING
     world.clock.advance(900)
-    await service.sweep()
+    await service.due.sweep()
     failed = (await world.settled())["confirmation-1"]
     assert (failed.status, failed.due_at, failed.detail) == (Status.FAILED, None, "451 not now")
     assert f"confirmation-1 was given up after {failed.attempts} tries: 451 not now" in caplog.messages
     assert service.gauges()["cludale_messages_failed_total"] == 1
     world.clock.advance(86_400)
-    assert await service.sweep() == 0
+    assert await service.due.sweep() == 0
     assert await world.published() == []
 
 
@@ -278,7 +278,7 @@ async def test_one_that_is_sent_again_is_tried_for_days_anew(world: World) -> No
     assert (await world.settled())["confirmation-1"].status is Status.PENDING
     assert [each.status for each in await service.retry(["confirmation-1"])] == [Status.PENDING]
     world.clock.advance(86_400)
-    await service.sweep()
+    await service.due.sweep()
     assert (await world.settled())["confirmation-1"].status is Status.FAILED
 
 
@@ -316,12 +316,12 @@ async def test_a_server_that_takes_nothing_is_left_alone_and_tried_with_one_mess
     assert service.is_paused
     for _ in range(60):
         world.clock.advance(60)
-        await service.sweep()
+        await service.due.sweep()
         await world.settled()
     assert len(world.mailer.tried) == 68
     world.mailer.then = None
     world.clock.advance(60)
-    await service.sweep()
+    await service.due.sweep()
     stored = await world.settled()
     assert {each.status for each in stored.values()} == {Status.SENT}
     assert len(world.mailer.sent) == 200
@@ -361,7 +361,7 @@ async def test_a_message_that_may_have_arrived_is_sent_again_a_few_times_at_most
     for _ in range(60):
         await world.settled()
         world.clock.advance(60)
-        await service.sweep()
+        await service.due.sweep()
     failed = (await world.settled())["confirmation-0"]
     assert failed.status is Status.FAILED
     assert failed.detail is not None
@@ -374,7 +374,7 @@ async def test_a_stop_finishes_what_is_being_sent(world: World) -> None:
     service = world.notifications(finish_seconds=2)
     await service.handle(delivered(*reachable(world, 1)))
     await until(lambda: bool(world.mailer.tried))
-    await service.stop()
+    await service.due.stop()
     assert (await world.stored())["confirmation-0"].status is Status.SENT
     assert world.mailer.tried == ["confirmation-0"]
 
@@ -440,7 +440,7 @@ async def test_while_no_address_can_be_asked_for_messages_wait(world: World) -> 
     assert waiting.status is Status.PENDING
     world.contacts.away = False
     world.clock.advance(10)
-    await service.sweep()
+    await service.due.sweep()
     assert (await world.settled())["confirmation-1"].status is Status.SENT
 
 
@@ -483,12 +483,12 @@ async def test_what_a_crash_left_is_sent_after_the_restart_under_the_same_id(wor
     before = world.notifications(send_seconds=30)
     await before.handle(delivered(paid(reachable=True)))
     await world.mailer.has_sent(1)
-    await before.stop()
+    await before.due.stop()
     world.mailer.then = None
     after = world.notifications(send_seconds=30)
-    assert await after.sweep() == 0  # somebody else may still be at it
+    assert await after.due.sweep() == 0  # somebody else may still be at it
     world.clock.advance(68)
-    assert await after.sweep() == 1
+    assert await after.due.sweep() == 1
     assert (await world.settled())["confirmation-1"].attempts == 2
     assert [message.id for message in world.mailer.sent] == ["confirmation-1"] * 2
     assert len(await world.published()) == 1
@@ -501,8 +501,8 @@ async def test_a_message_that_brings_the_process_down_each_time_is_given_up(worl
         service = world.notifications()
         await service.handle(delivered(paid(reachable=True)))
         world.clock.advance(3600)
-        await service.sweep()
-        await service.stop()
+        await service.due.sweep()
+        await service.due.stop()
     assert (await world.stored())["confirmation-1"].status is Status.FAILED
     assert len(world.mailer.tried) <= 4
 
@@ -514,7 +514,7 @@ async def test_two_replicas_send_a_message_once(world: World) -> None:
     for event in events:
         world.contacts.known[event.data.order_id] = Contact(email="zoe@example.org")
     await asyncio.gather(one.handle(delivered(*events)), other.handle(delivered(*events)))
-    await asyncio.gather(*(service.sweep() for service in (one, other, one, other)))
+    await asyncio.gather(*(service.due.sweep() for service in (one, other, one, other)))
     await world.settled()
     assert sorted(world.mailer.tried) == sorted(await world.stored())
 
@@ -605,7 +605,7 @@ async def test_while_nothing_of_the_concert_can_be_asked_messages_wait(world: Wo
     assert (await world.settled())["confirmation-1"].status is Status.PENDING
     world.programme.away = False
     world.clock.advance(10)
-    await service.sweep()
+    await service.due.sweep()
     assert (await world.settled())["confirmation-1"].status is Status.SENT
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from tests.events import published
 from tests.fakes import NOON, CountingIds, ManualClock
-from tests.services.orders.test_service import REQUEST, Seats, place, refunded, sold, unpaid
+from tests.services.orders.test_service import REQUEST, Seats, place, refunded, sold, swept, unpaid
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.ports.bus import Answer
@@ -105,9 +105,9 @@ class TestReservedOrders:
     ) -> None:
         order = await place(orders)
         clock.advance(AFTER_SECONDS - 1)
-        assert await orders.sweep() == 0
+        assert await swept(orders) == 0
         clock.advance(EVERY_SECONDS)
-        assert await orders.sweep() == 1
+        assert await swept(orders) == 1
         assert payments.asked == [[ChargeQuestion(order.id, 1, True, False, False)]]
 
     async def test_they_are_looked_for_every_so_often_and_asked_about_after_growing_waits(
@@ -116,7 +116,7 @@ class TestReservedOrders:
         await place(orders)
         asked_at: list[int] = []
         for second in range(0, 1_000, 10):
-            await orders.sweep()
+            await swept(orders)
             if len(payments.asked) > len(asked_at):
                 asked_at.append(second)
             clock.advance(10)
@@ -128,10 +128,10 @@ class TestReservedOrders:
         await place(orders)
         payments.says = None
         clock.advance(AFTER_SECONDS)
-        await orders.sweep()
+        await swept(orders)
         payments.says = ChargeStanding("", ChargeState.UNKNOWN)
         clock.advance(AFTER_SECONDS)
-        await orders.sweep()
+        await swept(orders)
         assert await repeated(store) == ["TicketReserved"]
 
     async def test_many_are_asked_about_in_one_call_and_as_many_calls_as_it_takes(
@@ -140,7 +140,7 @@ class TestReservedOrders:
         for _ in range(COMPARED_AT_ONCE + 1):
             await place(orders)
         clock.advance(AFTER_SECONDS)
-        assert await orders.sweep() == COMPARED_AT_ONCE + 1
+        assert await swept(orders) == COMPARED_AT_ONCE + 1
         assert [len(each) for each in payments.asked] == [COMPARED_AT_ONCE, 1]
 
     async def test_one_look_goes_through_so_many_pages_and_the_next_one_goes_on(
@@ -150,9 +150,9 @@ class TestReservedOrders:
         for _ in range(COMPARED_AT_ONCE + 1):
             await place(orders)
         clock.advance(AFTER_SECONDS)
-        await orders.sweep()
+        await swept(orders)
         clock.advance(EVERY_SECONDS)
-        await orders.sweep()
+        await swept(orders)
         assert [len(each) for each in payments.asked] == [COMPARED_AT_ONCE, 1]
 
     async def test_one_that_waits_for_its_buyer_is_left_alone(
@@ -161,7 +161,7 @@ class TestReservedOrders:
         order = await place(orders)
         await orders.handle([unpaid(order, retry_until=NOON + timedelta(seconds=600))])
         clock.advance(AFTER_SECONDS + 1)
-        await orders.sweep()
+        await swept(orders)
         assert payments.asked == []
 
 
@@ -173,7 +173,7 @@ class TestCancelledOrders:
         payments.says = ChargeStanding(order.id, ChargeState.REFUNDED, 1, closed=True)
         for _ in range(5):
             clock.advance(AFTER_SECONDS)
-            await orders.sweep()
+            await swept(orders)
         assert len(payments.asked) == 1
         assert concerts.asked == [SaleQuestion("concert-1", "stalls", order.reservation_id or "")]
         assert (await orders.order(order.id)).due_at is None
@@ -187,13 +187,13 @@ class TestCancelledOrders:
         concerts.says = Outlook.SOLD
         for _ in range(2):
             clock.advance(2 * AFTER_SECONDS)
-            await orders.sweep()
+            await swept(orders)
         assert await repeated(store) == ["OrderCancelled", "OrderCancelled"]
         first, *others = [each for each in await published(store) if each.type == "OrderCancelled"]
         assert [each.data for each in others] == [first.data, first.data]
         concerts.says = Outlook.CANCELLED
         clock.advance(4 * AFTER_SECONDS)
-        await orders.sweep()
+        await swept(orders)
         assert (await orders.order(order.id)).due_at is None
 
     @pytest.mark.parametrize("away", ["payments", "concerts"])
@@ -212,7 +212,7 @@ class TestCancelledOrders:
         else:
             concerts.says = None
         clock.advance(AFTER_SECONDS + 1)
-        await orders.sweep()
+        await swept(orders)
         assert await repeated(store) == []
         assert (await orders.order(order.id)).due_at == clock.now() + timedelta(seconds=AFTER_SECONDS)
 
@@ -222,7 +222,7 @@ class TestCancelledOrders:
         order = await place(orders)
         await orders.handle([unpaid(order)])
         clock.advance(AFTER_SECONDS + 1)
-        await orders.sweep()
+        await swept(orders)
         assert (await orders.order(order.id)).status is Status.CANCELLED
         assert payments.asked == []
 

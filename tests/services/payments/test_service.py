@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from tests.events import delivered, published, told
@@ -24,12 +23,13 @@ from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGatew
 from cludale.ports.records import Query, Records
 from cludale.ports.sales import Outlook, SaleOutlook, SaleQuestion, Sales, SalesUnreachable
 from cludale.runtime.backoff import Backoff
+from cludale.runtime.due import CallLater
 from cludale.services.concerts.events import SaleRefused
 from cludale.services.orders.events import CancelReason, OrderCancelled, TicketReserved
 from cludale.services.payments import service
 from cludale.services.payments.domain import Outcome, Payment, PaymentClosed, SeatsGone, Status
 from cludale.services.payments.events import FailureReason, PaymentFailed
-from cludale.services.payments.service import CallLater, Payments
+from cludale.services.payments.service import Payments
 
 TOTAL = Money(9000, "EUR")
 SUCCESS, RETRY = Answer.SUCCESS, Answer.RETRY
@@ -128,6 +128,7 @@ def new_payments(
     sales: Sales | None = None,
     call_later: CallLater | None = None,
     attempt_seconds: float = 0.2,
+    backoff: Backoff = Backoff(1, 8),
 ) -> Payments:
     return Payments(
         records,
@@ -137,7 +138,7 @@ def new_payments(
         sales=sales or Concerts(Outlook.POSSIBLE, Outlook.SOLD),
         attempt_seconds=attempt_seconds,
         attempts=ATTEMPTS,
-        backoff=Backoff(1, 8),
+        backoff=backoff,
         hold_seconds=HOLD_SECONDS,
         call_later=call_later,
     )
@@ -168,7 +169,7 @@ async def build(store: SqliteStore, clock: ManualClock, ids: CountingIds) -> Asy
 
     yield made
     for payments in built:
-        await payments.stop()
+        await payments.due.stop()
 
 
 @pytest.fixture
@@ -245,7 +246,7 @@ async def reaches(payments: Payments, status: Status, order: str = "1") -> Payme
 
 
 async def idle(payments: Payments) -> None:
-    await until(lambda: not payments._tasks)
+    await until(lambda: not payments.due.busy)
 
 
 def rows(ledger: Path) -> dict[str, LedgerRow]:
@@ -293,9 +294,9 @@ class TestCharging:
         await payments.handle([reserved(method="card-flaky")])
         for _ in range(2):
             await idle(payments)
-            assert await payments.sweep() == 0
+            assert await payments.due.sweep() == 0
             clock.advance(3)
-            assert await payments.sweep() == 1
+            assert await payments.due.sweep() == 1
         payment = await settles(payments, Status.COMPLETED)
         outcomes = [each.outcome for each in payment.attempts]
         assert outcomes == [Outcome.UNKNOWN, Outcome.UNKNOWN, Outcome.CHARGED]
@@ -307,8 +308,12 @@ class TestCharging:
     ) -> None:
         """The second is put off while the first one's retry is waited for, and the third until before that."""
         waits = iter((0.4, 0.7, 0.1))
-        payments = new_payments(store, SystemClock(), ids, script)
-        payments._backoff = SimpleNamespace(seconds=lambda *_: next(waits))  # type: ignore[assignment]
+
+        class Scripted(Backoff):
+            def seconds(self, attempt: int, jitter: float) -> float:
+                return next(waits)
+
+        payments = new_payments(store, SystemClock(), ids, script, backoff=Scripted(1, 8))
         script.plays["charge"] = [fails, fails, fails]
         for order in ("1", "2", "3"):
             await payments.handle([reserved(order, hold_seconds=1e9)])
@@ -316,7 +321,7 @@ class TestCharging:
         for order in ("3", "1", "2"):
             await reaches(payments, Status.COMPLETED, order)
         assert len(script.asked) == 6
-        await payments.stop()
+        await payments.due.stop()
 
     async def test_money_that_moved_without_an_answer_is_found_again_and_taken_once(
         self, payments: Payments, clock: ManualClock, ledger: Path
@@ -326,7 +331,7 @@ class TestCharging:
         assert rows(ledger)["payment-1.1"].captured == 9000
         assert (await payment_of(payments)).status is Status.PENDING
         clock.advance(3)
-        assert await payments.sweep() == 1
+        assert await payments.due.sweep() == 1
         await settles(payments, Status.COMPLETED)
         assert rows(ledger)["payment-1.1"].charges == 1
 
@@ -339,7 +344,7 @@ class TestCharging:
             await idle(scripted)
         assert (await payment_of(scripted)).attempts[0].detail == "no answer in time"
         clock.advance(3)
-        await scripted.sweep()
+        await scripted.due.sweep()
         await settles(scripted, Status.COMPLETED)
         assert script.asked == [("charge", "payment-1.1")] * 2
 
@@ -353,7 +358,7 @@ class TestCharging:
         for _ in range(ATTEMPTS - 1):
             await idle(scripted)
             clock.advance(10)
-            await scripted.sweep()
+            await scripted.due.sweep()
         await settles(scripted, Status.FAILED)
         assert [kind for kind, _ in script.asked] == ["charge"] * ATTEMPTS + ["void"]
         (failed,) = await published(store)
@@ -371,9 +376,9 @@ class TestCharging:
         await scripted.handle([reserved("1"), reserved("2"), reserved("3")])
         await idle(scripted)
         assert await told(store) == ["PaymentCompleted"] * 2
-        assert await scripted.sweep() == 0
+        assert await scripted.due.sweep() == 0
         clock.advance(LEASE_SECONDS + 0.1)
-        assert await scripted.sweep() == 1
+        assert await scripted.due.sweep() == 1
         await settles(scripted, Status.COMPLETED, "1")
 
 
@@ -390,7 +395,7 @@ class TestTheEndOfTheHold:
         await payments.handle([reserved(method="card-timeout-after-charge", hold_seconds=1)])
         await idle(payments)
         clock.advance(3)
-        assert await payments.sweep() == 1
+        assert await payments.due.sweep() == 1
         await settles(payments, Status.FAILED)
         (failed,) = await published(store)
         assert isinstance(failed.data, PaymentFailed)
@@ -404,11 +409,11 @@ class TestTheEndOfTheHold:
         script.plays["charge"] = [hangs]
         crashed = build(script)
         await crashed.handle([reserved()])
-        await crashed.stop()
+        await crashed.due.stop()
         payments = build(provider)
-        assert await payments.sweep() == 0
+        assert await payments.due.sweep() == 0
         clock.advance(LEASE_SECONDS + 0.1)
-        assert await payments.sweep() == 1
+        assert await payments.due.sweep() == 1
         await settles(payments, Status.COMPLETED)
         assert await told(store) == ["PaymentCompleted"]
 
@@ -422,14 +427,14 @@ class TestTheEndOfTheHold:
         clock.advance(3)
 
         async def the_other_is_faster() -> None:
-            await other.sweep()
+            await other.due.sweep()
             await settles(other, Status.COMPLETED)
 
         records = Meddled(store)
         records.meddle = the_other_is_faster
         late = Script()
         payments = new_payments(records, clock, ids, late)
-        assert await payments.sweep() == 0
+        assert await payments.due.sweep() == 0
         await idle(payments)
         assert late.asked == []
 
@@ -445,10 +450,10 @@ class TestTheEndOfTheHold:
         script.plays["charge"] = [hangs]
         crashed = build(script)
         await crashed.handle([reserved()])
-        await crashed.stop()
+        await crashed.due.stop()
         clock.advance(LEASE_SECONDS + 0.1)
         one, other = build(provider), build(provider)
-        await asyncio.gather(one.sweep(), other.sweep())
+        await asyncio.gather(one.due.sweep(), other.due.sweep())
         await idle(one)
         await idle(other)
         assert await told(store) == ["PaymentCompleted"]
@@ -495,7 +500,7 @@ class TestGivingBack:
         for _ in range(11):
             await idle(scripted)
             clock.advance(20)
-            assert await scripted.sweep() == 1
+            assert await scripted.due.sweep() == 1
         await settles(scripted, Status.REFUNDED)
         assert [kind for kind, _ in script.asked].count("refund") == 12
         assert await told(store) == ["PaymentCompleted", "PaymentRefunded"]
@@ -624,7 +629,7 @@ class TestChargingAfterTheHold:
 
         yield charge
         for payments in built:
-            await payments.stop()
+            await payments.due.stop()
 
     async def test_where_there_are_seats_it_is_charged_and_told_once_they_are_sold(self, charge: Charge) -> None:
         concerts = Concerts(Outlook.POSSIBLE, Outlook.POSSIBLE, Outlook.SOLD)
@@ -672,7 +677,7 @@ class TestChargingAfterTheHold:
         await settles(payments, Status.FAILED)
         assert (await payments.charge_now("order-1", method=None, cause=REQUEST)).status is Status.COMPLETED
         assert concerts.asked == []
-        await payments.stop()
+        await payments.due.stop()
 
 
 class TestAnUnknownOrder:

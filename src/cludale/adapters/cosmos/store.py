@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -42,6 +42,7 @@ from cludale.ports.records import (
     VersionConflict,
 )
 from cludale.runtime.readiness import Pulse
+from cludale.runtime.recent import Recent
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class CosmosStore:
         self._leases = Leases(self._account, self._replica, lease_seconds=lease_seconds, pulse=self.pulse)
         self._has_outbox = has_outbox
         self._outbox = OutboxItems(self._account)
-        self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
+        self._known: Recent[tuple[str, str], Known] = Recent(KNOWN_LIMIT)
         self._lanes: dict[str, deque[_Waiting]] = {}
         self._runners: set[asyncio.Task[None]] = set()
         self._queued = 0
@@ -169,10 +170,7 @@ class CosmosStore:
         if before is not None and before.version > known.version:
             return
         self._stamps.seen(from_text(known.tx))
-        self._known[place] = known
-        self._known.move_to_end(place)
-        if len(self._known) > KNOWN_LIMIT:
-            self._known.popitem(last=False)
+        self._known.remember({place: known})
 
     # -- committing ---------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from cludale.ports.records import StoreUnavailable
 from cludale.runtime.answering import answers_of
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
+from cludale.runtime.recent import Recent
 
 HOLD_SECONDS = 0.15
 """How long a bulk waits for those of its events that came too early."""
@@ -171,7 +172,7 @@ class Inbound:
         self._sleep = sleep
         self._by_type: dict[str, list[Consumer]] = {}
         self.consumers: dict[str, Consumer] = {}
-        self._tried: dict[tuple[str, str], _Tried] = {}
+        self._tried: Recent[tuple[str, str], _Tried] = Recent(REMEMBERED)
         self.delivered = 0
         """Events that came, each as often as it came."""
         self.too_early = 0
@@ -269,11 +270,9 @@ class Inbound:
             return
         for case, answer in settled:
             if case.entry in failed:
-                self._tried[case.key] = _Tried(case.delivery.attempt, answer)
+                self._tried.remember({case.key: _Tried(case.delivery.attempt, answer)})
             else:
                 self._tried.pop(case.key, None)
-        while len(self._tried) > REMEMBERED:
-            del self._tried[next(iter(self._tried))]
 
     async def _hand_over(self, cases: Sequence[_Case]) -> list[Answer | None]:
         round_ = _Round(len(cases))
@@ -320,7 +319,8 @@ class Inbound:
             delivery = msgspec.structs.replace(case.delivery, attempt=tried.attempts + 1)
             (answer,) = await self._hand_over([case._replace(delivery=delivery)])
             if answer is not None:  # where the store is away, no event is to blame
-                tried = self._tried[case.key] = _Tried(tried.attempts + 1, answer)
+                tried = _Tried(tried.attempts + 1, answer)
+                self._tried.remember({case.key: tried})
         if tried.answer is Answer.SUCCESS:
             return Answer.SUCCESS
         event = case.delivery.event

@@ -37,6 +37,7 @@ from cludale.ports.seats import (
     SectionNotFound,
 )
 from cludale.ports.tracing import TRACEPARENT
+from cludale.runtime.recent import Recent
 
 CONNECTIONS = 64
 SALES_AT_ONCE = 16
@@ -250,7 +251,7 @@ class HttpProgramme(_Service):
     def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
         super().__init__(url, organizer_key, timeout_seconds=timeout_seconds, headers=headers)
         self._at_once = asyncio.Semaphore(CONCERTS_AT_ONCE)
-        self._remembered: dict[str, tuple[float, ConcertDetails]] = {}
+        self._remembered: Recent[str, tuple[float, ConcertDetails]] = Recent(CONCERTS_REMEMBERED)
         """Each with the loop's time until which it is."""
 
     async def of(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
@@ -270,8 +271,5 @@ class HttpProgramme(_Service):
         concert = self._read(answer, _Concert, "a concert")
         names = {section.id: section.name for section in concert.sections if section.name is not None}
         details = ConcertDetails(concert.artist, concert.date, concert.venue, names)
-        self._remembered.pop(concert_id, None)
-        while len(self._remembered) >= CONCERTS_REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
-        self._remembered[concert_id] = (now + REMEMBERED_SECONDS, details)
+        self._remembered.remember({concert_id: (now + REMEMBERED_SECONDS, details)})
         return details

@@ -14,6 +14,8 @@ from cludale.kernel.refusals import NotFound
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock
 from cludale.ports.records import Commit, Key, Page, Put, Records, VersionConflict
+from cludale.runtime.recent import Seen
+from cludale.runtime.updates import CONFLICT_RETRIES
 from cludale.services.audit import store
 from cludale.services.audit.domain import (
     GENESIS,
@@ -50,8 +52,6 @@ from cludale.services.audit.store import (
     Waiting,
 )
 
-CONFLICT_RETRIES = 8
-"""How often a batch is chained anew on what another replica wrote, before it is left for a redelivery."""
 STORY_LIMIT = 1_000
 """The most entries that one order's story tells; an order's life has bounds far below."""
 VERIFY_PAGE = 500
@@ -79,25 +79,6 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     """How many events are not in the log yet, because their causes aren't."""
     noted: Noted | None = None
     """Where the head stands that was asked for; `ok` is false where it isn't in the chain."""
-
-
-class _Recent:
-    """The ids recorded last: at least `limit` of them, at most twice as many and a batch."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._old: list[str] = []
-        self._new: list[str] = []
-        self.ids: set[str] = set()
-
-    def add(self, ids: Sequence[str]) -> None:
-        """Remember these, and forget the oldest when there are too many."""
-        self._new += ids
-        self.ids.update(ids)
-        if len(self._new) >= self._limit:
-            self.ids.difference_update(self._old)
-            self.ids.update(self._new)  # one that was remembered a second time stays
-            self._old, self._new = self._new, []
 
 
 class _Keeping(NamedTuple):
@@ -140,7 +121,7 @@ class Audit:
         self._is_unsure = True
         """Something may wait whose cause is in the log: an earlier run, or a commit without an answer, left it."""
         self._batch_limit = None if commit_limit is None else commit_limit - 1  # one is the head
-        self._recent = _Recent(recent_limit)
+        self._recent: Seen[str] = Seen(recent_limit)
         self._head: StoredHead | None = None
         """As we committed it last; None when another may have moved it."""
         self._one_at_a_time = asyncio.Lock()
@@ -191,7 +172,7 @@ class Audit:
 
     async def _record(self, deliveries: Sequence[Delivery]) -> list[Answer]:
         batch: list[Arrival] = [(each.event.id, each.event.causationid, True) for each in deliveries]
-        order = causes_first(batch, self._recent.ids.__contains__)
+        order = causes_first(batch, self._recent.__contains__)
         for _ in range(CONFLICT_RETRIES):
             kept = _NOTHING_KEPT
             if order.waiting:
@@ -207,14 +188,14 @@ class Audit:
                 self._recent.add([batch[at][0] for at in order.ready])
                 break
             await self._know([batch[at][0] for at in order.ready])
-            order = causes_first(batch, self._recent.ids.__contains__)
+            order = causes_first(batch, self._recent.__contains__)
         else:
             return [Answer.RETRY] * len(deliveries)
         answers = [Answer.SUCCESS] * len(deliveries)
         for at in order.waiting:
             if at not in kept.positions:
                 answers[at] = Answer.RETRY
-        await self._let_go([event for event, _, _ in batch if event in self._recent.ids])
+        await self._let_go([event for event, _, _ in batch if event in self._recent])
         return answers
 
     async def _early(self, deliveries: Sequence[Delivery]) -> tuple[Order, "_Keeping"]:
@@ -235,7 +216,7 @@ class Audit:
         if plan.overdue:
             order = causes_first(
                 [(event, cause, at not in plan.overdue) for at, (event, cause, _) in enumerate(batch)],
-                self._recent.ids.__contains__,
+                self._recent.__contains__,
             )
         still = frozenset(order.waiting)
         due_at = self._clock.now() + self._wait
@@ -278,7 +259,7 @@ class Audit:
             now = self._clock.now()
             going = let_go(
                 [Group(cause, each.waiting.due_at or now, each.waiting.ids) for cause, each in groups.items()],
-                self._recent.ids.__contains__,
+                self._recent.__contains__,
                 now=now,
             )
             for cause, is_late in going.items():
@@ -291,7 +272,7 @@ class Audit:
                 entries += [
                     (store.kept(bytes(body)), is_late)
                     for id, body in zip(group.ids, group.events, strict=True)
-                    if id not in self._recent.ids
+                    if id not in self._recent
                 ]
             if not puts:
                 continue
@@ -312,12 +293,12 @@ class Audit:
         """The order of the batch, knowing what the store has and we had forgotten."""
         causes = [cause for _, cause, _ in batch if cause is not None]
         await self._know(causes)
-        if not all(cause in self._recent.ids for cause in causes):
+        if not all(cause in self._recent for cause in causes):
             await self._know([event for event, _, _ in batch])
-        return causes_first(batch, self._recent.ids.__contains__)
+        return causes_first(batch, self._recent.__contains__)
 
     async def _know(self, ids: Sequence[str]) -> None:
-        unknown = [Key(PARTITION, event) for event in dict.fromkeys(ids) if event not in self._recent.ids]
+        unknown = [Key(PARTITION, event) for event in dict.fromkeys(ids) if event not in self._recent]
         if unknown:
             self._recent.add(list(await self._records.get(ENTRY, unknown)))
 

@@ -8,16 +8,19 @@ may be behind what other replicas did. So it is never the reason for a refusal, 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from math import inf
 
 import msgspec
 
+from cludale.kernel.decision import Decision
 from cludale.kernel.refusals import Busy, Refusal
-from cludale.ports.clock import Clock
-from cludale.ports.records import Commit, Committed, Key, Records
+from cludale.ports.records import Key, Records
 from cludale.ports.seats import HeldElsewhere, HoldEnded, PriceTooHigh, SeatsUnavailable
-from cludale.runtime.aggregates import CONFLICT_RETRIES, Versioned
+from cludale.runtime.aggregates import Versioned
+from cludale.runtime.recent import Recent
 from cludale.runtime.turns import Turns
+from cludale.runtime.updates import NEW, Change, Updates
 from cludale.services.concerts import domain
 from cludale.services.concerts.commands import Asked, Done, Result
 from cludale.services.concerts.domain import Choice, Concert, Hold, Reservation, Section
@@ -120,12 +123,13 @@ class Room:
 class Chooser:
     """Holds seats for orders that name no section: for all that wait for one concert together."""
 
-    def __init__(self, records: Records, clock: Clock, hold_in: HoldIn, *, partitions_apart: bool) -> None:
-        self._records = records
-        self._clock = clock
+    def __init__(self, updates: Updates, hold_in: HoldIn, *, partitions_apart: bool) -> None:
+        self._updates = updates
+        self._records = updates.records
+        self._clock = updates.clock
         self._hold_in = hold_in
         self._partitions_apart = partitions_apart
-        self._rooms: dict[str, Room] = {}
+        self._rooms: Recent[str, Room] = Recent(CONCERTS_KNOWN)
         self._turns: Turns[str, Anywhere, Result] = Turns(self._take_turn)
 
     async def hold(self, wanted: Anywhere) -> Result:
@@ -140,9 +144,8 @@ class Chooser:
             room.learn(known)
 
     def _new_room(self, concert: Concert) -> Room:
-        if len(self._rooms) >= CONCERTS_KNOWN:
-            del self._rooms[next(iter(self._rooms))]
-        room = self._rooms[concert.id] = Room(concert)
+        room = Room(concert)
+        self._rooms.remember({concert.id: room})
         return room
 
     async def _take_turn(self, concert_id: str, wanted: Sequence[Anywhere]) -> Sequence[Result]:
@@ -257,25 +260,27 @@ class Chooser:
 
     async def _chosen(self, room: Room, wanted: dict[int, Anywhere]) -> tuple[dict[int, str], dict[int, Refusal]]:
         """The section of each, chosen before or now; and why some have none. Those with neither met conflicts only."""
-        sections: dict[int, str] = {}
-        refused: dict[int, Refusal] = {}
-        for _ in range(CONFLICT_RETRIES):
-            waiting = {i: each for i, each in wanted.items() if i not in sections and i not in refused}
-            if not waiting:
-                break
-            before, elsewhere = await self._chosen_before(room.concert, waiting)
-            sections |= before
-            refused |= elsewhere
-            waiting = {i: each for i, each in waiting.items() if i not in before and i not in elsewhere}
-            places, none_left = await self._placed_surely(room, waiting)
-            refused |= none_left
-            new = [(i, waiting[i].hold.reservation_id, room.plans[place].id) for i, place in places.items()]
-            choices = [(id, Choice(reservation_id=id, concert_id=room.concert.id, section=to)) for _, id, to in new]
-            commits = [Commit(id, (CHOICES.put(choice, 0),)) for id, choice in choices]
-            outcomes = await self._records.commit(commits) if commits else ()
-            for (i, _, section), outcome in zip(new, outcomes, strict=True):
-                if isinstance(outcome, Committed):
-                    sections[i] = section
+        sections, refused = await self._chosen_before(room.concert, wanted)
+        waiting = {i: each for i, each in wanted.items() if i not in sections and i not in refused}
+        places, none_left = await self._placed_surely(room, waiting)
+        refused |= none_left
+        choices = {
+            i: Choice(reservation_id=waiting[i].hold.reservation_id, concert_id=room.concert.id, section=section)
+            for i, section in [(i, room.plans[place].id) for i, place in places.items()]
+        }
+        updated = await self._updates.update(
+            [
+                Change(CHOICES, each.reservation_id, partial(_unless_chosen, each), known=NEW)
+                for each in choices.values()
+            ]
+        )
+        for i, (_, known) in zip(choices, updated, strict=True):
+            if known is not None:  # as it was chosen now, or meanwhile by another
+                chosen: Choice = known.state
+                if chosen.concert_id == room.concert.id:
+                    sections[i] = chosen.section
+                else:
+                    refused[i] = HeldElsewhere(chosen.reservation_id, concert_id=chosen.concert_id)
         return sections, refused
 
     async def _chosen_before(
@@ -329,6 +334,10 @@ def _held_before(before: Reservation, concert: Concert, now: datetime) -> Result
     if before.concert_id != concert.id:
         return HeldElsewhere(before.id, concert_id=before.concert_id)
     return Done(before, None) if before.is_live(now) else HoldEnded(before.id)
+
+
+def _unless_chosen(choice: Choice, stored: Choice | None, _: datetime) -> Decision[Choice]:
+    return Decision(stored or choice)
 
 
 def _unavailable(room: Room, wanted: Anywhere, now: datetime) -> Refusal:

@@ -5,30 +5,21 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, NamedTuple
 
+from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
-from cludale.kernel.refusals import Busy, Refusal
 from cludale.kernel.times import rfc3339
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.programme import ConcertDetails
-from cludale.ports.records import (
-    AlreadyHandled,
-    Commit,
-    Committed,
-    Handled,
-    Query,
-    Range,
-    Records,
-    StoreUnavailable,
-    VersionConflict,
-)
+from cludale.ports.records import Handled, Query, Range, Records, StoreUnavailable
 from cludale.ports.sales import SaleOutlook, SaleQuestion
 from cludale.ports.seats import ConcertNotFound, HoldWish, SeatsHeld, SectionNotFound
-from cludale.runtime.aggregates import CONFLICT_RETRIES, Stamp, Versioned
 from cludale.runtime.gate import Gate
+from cludale.runtime.recent import Recent
 from cludale.runtime.turns import Turns
+from cludale.runtime.updates import NEW, Change, ChangeResult, Updates
 from cludale.services.concerts import dates, domain
 from cludale.services.concerts.choosing import Anywhere, Chooser, unless_held
 from cludale.services.concerts.commands import Asked, Done, Result
@@ -43,9 +34,9 @@ from cludale.services.concerts.domain import (
     Seating,
     Section,
     Sell,
-    UnknownReservation,
 )
 from cludale.services.concerts.events import ReleaseReason
+from cludale.services.concerts.sections import Sections, near
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded
 from cludale.services.orders.events import CancelReason, OrderCancelled
 from cludale.services.payments.events import PaymentCompleted
@@ -112,45 +103,43 @@ class Concerts:
 
         `partitions_apart`: the store may have records with one id in several partitions, so in several sections.
         """
-        self._records = records
-        self._clock = clock
-        self._ids = ids
-        self._stamp = Stamp("concerts", ids)
+        self._updates = Updates("concerts", records, clock=clock, ids=ids)
         self._hold_seconds = hold_seconds
         self.max_per_order = max_per_order
         """The limit of a concert that names none."""
-        self._remembered: dict[str, Concert] = {}
-        self._prices: dict[str, Mapping[str, Money]] = {}
-        """The price of a seat by section, of those that are remembered."""
+        self._remembered: Recent[str, tuple[Concert, Mapping[str, Money]]] = Recent(CONCERTS_REMEMBERED)
+        """Concerts, and the price of a seat by section."""
         self._gate = gate or Gate()
-        self._commit_limit = commit_limit
-        self.turns: Turns[SectionKey, Asked, Result] = Turns(self._take_turn)
-        self._chooser = Chooser(records, clock, self.turns.submit, partitions_apart=partitions_apart)
+        self._sections = Sections(self._updates, self.concert, commit_limit=commit_limit)
+        self.turns: Turns[SectionKey, Asked, Result] = Turns(self._sections.take_turn)
+        self._chooser = Chooser(self._updates, self.turns.submit, partitions_apart=partitions_apart)
+        self._sections.learn = self._chooser.learn
 
     async def schedule(self, concert: Concert, cause: Cause) -> Standing:
         """Put a concert on. Raises ConcertExists."""
-        now = self._clock.now()
-        decision = domain.schedule(concert)
-        put = CONCERTS.put(decision.state, 0)
-        events = self._stamp.of(decision, cause, now)
-        (outcome,) = await self._records.commit([Commit(concert.id, (put,), events)])
-        if not isinstance(outcome, Committed):
+
+        def decide(stored: Concert | None, _: datetime) -> Decision[Concert]:
+            return domain.schedule(concert) if stored is None else Decision(stored)
+
+        ((result, _),) = await self._updates.update((Change(CONCERTS, concert.id, decide, cause, known=NEW),))
+        if result is not ChangeResult.CHANGED:
             raise ConcertExists(concert.id)
-        return Standing(concert, [domain.untouched(concert.id, plan) for plan in concert.sections], now)
+        sections = [domain.untouched(concert.id, plan) for plan in concert.sections]
+        return Standing(concert, sections, self._updates.clock.now())
 
     async def concert(self, concert_id: str) -> Concert:
         """The concert; it does not change once scheduled. Raises ConcertNotFound."""
+        return (await self._priced(concert_id))[0]
+
+    async def _priced(self, concert_id: str) -> tuple[Concert, Mapping[str, Money]]:
         known = self._remembered.get(concert_id)
         if known is None:
-            found = await CONCERTS.load(self._records, (concert_id,))
+            found = await CONCERTS.load(self._updates.records, (concert_id,))
             if concert_id not in found:
                 raise ConcertNotFound(concert_id)
-            known = found[concert_id].state
-            if len(self._remembered) >= CONCERTS_REMEMBERED:
-                oldest = next(iter(self._remembered))
-                del self._remembered[oldest], self._prices[oldest]
-            self._remembered[concert_id] = known
-            self._prices[concert_id] = {plan.id: plan.price for plan in known.sections}
+            concert = found[concert_id].state
+            known = concert, {plan.id: plan.price for plan in concert.sections}
+            self._remembered.remember({concert_id: known})
         return known
 
     async def details(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
@@ -178,7 +167,7 @@ class Concerts:
         query = _query(search)
         wanted: list[Concert] = []
         for _ in range(SEARCH_PAGES):
-            found, page = await CONCERTS.find(self._records, query)
+            found, page = await CONCERTS.find(self._updates.records, query)
             wanted += [each.state for each in found if search.matches(each.state)]
             if page.next is None or len(wanted) == search.limit:
                 break
@@ -187,8 +176,8 @@ class Concerts:
 
     async def _standings(self, concerts: Sequence[Concert]) -> list[Standing]:
         keys = [SectionKey(concert.id, plan.id).partition for concert in concerts for plan in concert.sections]
-        stored = await SECTIONS.load(self._records, keys)
-        now = self._clock.now()
+        stored = await SECTIONS.load(self._updates.records, keys)
+        now = self._updates.clock.now()
         standings = []
         for concert in concerts:
             sections = []
@@ -213,9 +202,8 @@ class Concerts:
         ConcertOver, NotOnSale, SectionNotFound, OverTheLimit, SeatsUnavailable, PriceTooHigh, OtherCurrency,
         HoldEnded, HeldElsewhere, HeldOtherwise, Busy.
         """
-        concert = await self.concert(wish.concert_id)
-        prices = self._prices[concert.id]
-        domain.check_on_sale(concert, quantity=wish.quantity, now=self._clock.now())
+        concert, prices = await self._priced(wish.concert_id)
+        domain.check_on_sale(concert, quantity=wish.quantity, now=self._updates.clock.now())
         if wish.section is not None and wish.section not in prices:
             raise SectionNotFound(concert.id, wish.section)
         section = concert.sections[0].id if len(prices) == 1 else wish.section
@@ -242,7 +230,7 @@ class Concerts:
         """Hold seats in this section; where it has none left, the hold that this very order has there."""
         (result,) = await self.turns.submit(SectionKey(concert.id, section), (asked,))
         id = asked.command.reservation_id
-        return await unless_held(result, self._records, concert, section, id, self._clock.now())
+        return await unless_held(result, self._updates.records, concert, section, id, self._updates.clock.now())
 
     async def sale_outlook(self, question: SaleQuestion) -> SaleOutlook:
         """What would come of money for this reservation now; for payments alone.
@@ -251,13 +239,13 @@ class Concerts:
         """
         concert = await self.concert(question.concert_id)
         id = question.reservation_id
-        section, loaded = await self._load(SectionKey(concert.id, question.section), (id,))
-        near = _near({each: known.state for each, known in loaded.items()}, id)
-        return domain.sale_outlook(Seating(section.state, near), id, over_at=concert.over_at, now=self._clock.now())
+        section, loaded = await self._sections.load(SectionKey(concert.id, question.section), (id,))
+        seating = Seating(section.state, near({each: known.state for each, known in loaded.items()}, id))
+        return domain.sale_outlook(seating, id, over_at=concert.over_at, now=self._updates.clock.now())
 
     def _reservation_id(self, wish: HoldWish) -> str:
         if not wish.order_id:
-            return self._ids.new("reservation")
+            return self._updates.ids.new("reservation")
         if wish.order_id.startswith("order-"):
             return same_as("reservation", wish.order_id)
         # Somebody else's name for an order says nothing beyond this concert; no id that is made or given has a colon.
@@ -333,9 +321,9 @@ class Concerts:
         """Publish the holds whose time is over; returns how many there were. Availability does not wait for it."""
         released = 0
         for _ in range(SWEEP_PAGES):
-            due = Range("dueAt", None, rfc3339(self._clock.now()))
+            due = Range("dueAt", None, rfc3339(self._updates.clock.now()))
             found, page = await RESERVATIONS.find(
-                self._records, Query(within=[due], order_by="dueAt", limit=SWEEP_PAGE)
+                self._updates.records, Query(within=[due], order_by="dueAt", limit=SWEEP_PAGE)
             )
             by_section: dict[SectionKey, list[tuple[int, Asked]]] = {}
             for i, each in enumerate(found):
@@ -351,135 +339,6 @@ class Concerts:
         """What the operator watches, by metric name."""
         return {"cludale_holds_waiting": self.turns.waiting}
 
-    async def _take_turn(self, key: SectionKey, asked: Sequence[Asked]) -> Sequence[Result]:
-        """Decide for everyone who waits, in as few commits as the store allows."""
-        results: list[Result] = []
-        for part in self._parts(asked):
-            try:
-                results += await self._take_part(key, part)
-            except (Busy, StoreUnavailable) as trouble:
-                if not results:
-                    raise
-                results += [trouble] * (len(asked) - len(results))  # what was committed before stands
-                break
-        return results
-
-    def _parts(self, asked: Sequence[Asked]) -> Iterable[Sequence[Asked]]:
-        """What is decided and committed at once: all, where the store sets no limit."""
-        if self._commit_limit is None:
-            return (asked,)
-        parts: list[list[Asked]] = [[]]
-        room = self._commit_limit - 1  # one is the section
-        for each in asked:
-            if each.writes > room and parts[-1]:
-                parts.append([])
-                room = self._commit_limit - 1
-            parts[-1].append(each)
-            room -= each.writes
-        return parts
-
-    async def _take_part(self, key: SectionKey, asked: Sequence[Asked]) -> Sequence[Result]:
-        """Load the section once, decide for all of these, commit once; on a conflict, all of it again."""
-        turn = _Turn(key, asked, self._stamp)
-        for _ in range(CONFLICT_RETRIES):
-            section, reservations = await self._load(key, turn.needed)
-            turn.fold(section, reservations, self._clock.now())
-            if turn.commit is None:
-                self._chooser.learn(section)
-                return turn.results
-            (outcome,) = await self._records.commit((turn.commit,))
-            if isinstance(outcome, Committed):
-                self._chooser.learn(turn.section)
-                return turn.results
-            turn.learn(outcome)
-        raise Busy(f"Section {key.partition} is being changed by too many at once.")
-
-    async def _load(
-        self, key: SectionKey, needed: Iterable[str]
-    ) -> tuple[Versioned[Section], dict[str, Versioned[Reservation]]]:
-        found = await SECTIONS.load(self._records, (key.partition,))
-        section = found.get(key.partition)
-        if section is None:
-            section = Versioned(domain.empty_section(await self.concert(key.concert_id), key.section), 0)
-        reservations: dict[str, Versioned[Reservation]] = {}
-        wanted = list(needed)
-        while wanted:
-            reservations |= await RESERVATIONS.load(self._records, wanted, partition=key.partition)
-            successors = {each.state.successor for each in reservations.values() if each.state.successor}
-            wanted = [] if successors <= reservations.keys() else list(successors - reservations.keys())
-        return section, reservations
-
-
-class _Turn:
-    """One turn's work: what waits, what it needs loaded, what is to be committed, what each is answered."""
-
-    def __init__(self, key: SectionKey, asked: Sequence[Asked], stamp: Stamp) -> None:
-        self._key = key
-        self._asked = asked
-        self._stamp = stamp
-        self._settled: dict[int, Result] = {}
-        # a hold is taken for new until its id turns out to be there: the common case costs no look
-        self.needed = {each.command.reservation_id for each in asked if not isinstance(each.command, Hold)}
-        self.results: list[Result] = []
-        self.commit: Commit | None = None
-        self.section: Versioned[Section]
-        """As `commit` leaves it."""
-
-    def fold(self, section: Versioned[Section], loaded: dict[str, Versioned[Reservation]], now: datetime) -> None:
-        """Decide every waiting command in order, each on what the ones before it left."""
-        current = section.state
-        reservations = {id: each.state for id, each in loaded.items()}
-        changed: dict[str, None] = {}  # as they came: the order of a set differs from process to process
-        events: list[Envelope] = []
-        handled: dict[Handled, Done] = {}
-        self.results = []
-        for i, asked in enumerate(self._asked):
-            if i in self._settled:
-                self.results.append(self._settled[i])
-                continue
-            if asked.handled is not None and asked.handled in handled:
-                self.results.append(handled[asked.handled])  # delivered twice, and both wait for this turn
-                continue
-            id = asked.command.reservation_id
-            near = _near(reservations, id)
-            try:
-                decision = domain.decide(Seating(current, near), asked.command, now)
-            except (Refusal, UnknownReservation) as refusal:
-                self.results.append(refusal)
-                continue
-            current = decision.state.section
-            envelopes = self._stamp.of(decision, asked.cause, now)
-            moved = [other for other, each in decision.state.reservations.items() if each is not near.get(other)]
-            for other in moved:
-                reservations[other] = decision.state.reservations[other]
-            changed.update(dict.fromkeys(moved))
-            events.extend(envelopes)
-            reservation = decision.state.reservations[id]
-            done = Done(reservation, envelopes[0].id if envelopes else None)
-            if asked.handled is not None and (moved or envelopes):
-                handled[asked.handled] = done
-            self.results.append(done)
-        self.commit = None
-        self.section = section
-        if not (changed or events):
-            return
-        puts = [RESERVATIONS.put(reservations[id], loaded[id].version if id in loaded else 0) for id in changed]
-        if current is not section.state:
-            puts.append(SECTIONS.put(current, section.version))
-            self.section = Versioned(current, section.version + 1)
-        self.commit = Commit(self._key.partition, puts, events, tuple(handled))
-
-    def learn(self, outcome: VersionConflict | AlreadyHandled) -> None:
-        """Take from a failed commit what to load, and what needs no deciding any more."""
-        for i, asked in enumerate(self._asked):
-            match outcome:
-                case AlreadyHandled(event_ids) if asked.handled and asked.handled.event_id in event_ids:
-                    result = self.results[i]
-                    self._settled[i] = result if isinstance(result, Done) else RuntimeError("handled, yet refused")
-                case VersionConflict(ids):
-                    if asked.command.reservation_id in ids:
-                        self.needed.add(asked.command.reservation_id)
-
 
 def _query(search: Search) -> Query:
     """What the store can narrow down: it has the date as it was written, so the day there, and of listed ones only."""
@@ -491,16 +350,6 @@ def _query(search: Search) -> Query:
         contains={field: text for field, text in sought.items() if text},
         within=[Range("date", *dates.days_around(search.since, search.until))],
     )
-
-
-def _near(reservations: dict[str, Reservation], id: str) -> dict[str, Reservation]:
-    """The reservation and its successor, as far as they exist: all that a command about it looks at."""
-    reservation = reservations.get(id)
-    if reservation is None:
-        return {}
-    if reservation.successor is None:
-        return {id: reservation}
-    return {id: reservation, reservation.successor: reservations[reservation.successor]}
 
 
 def _why_released(reason: CancelReason) -> ReleaseReason:

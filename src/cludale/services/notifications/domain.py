@@ -113,6 +113,13 @@ def notification_id(kind: NotificationKind, order_id: str, *, was_paid: bool = F
     return same_as(f"ticket-{kind.value}" if was_paid else kind.value, order_id)
 
 
+def id_for(fact: OrderPaid | OrderCancelled) -> str:
+    """The id of the notification that tells of this."""
+    if isinstance(fact, OrderCancelled):
+        return notification_id(NotificationKind.CANCELLATION, fact.order_id, was_paid=fact.was_paid)
+    return notification_id(NotificationKind.CONFIRMATION, fact.order_id)
+
+
 def receipt(fact: PaymentCompleted, *, at: datetime) -> Receipt:
     """The receipt for money that was taken at `at`."""
     return Receipt(order_id=fact.order_id, payment_id=fact.payment_id, amount=fact.amount, taken_at=at)
@@ -137,7 +144,7 @@ def tell(
     was_paid = cancelled.was_paid if cancelled else False
     reachable = fact.reachable
     notification = Notification(
-        id=notification_id(kind, fact.order_id, was_paid=was_paid),
+        id=id_for(fact),
         order_id=fact.order_id,
         concert_id=fact.concert_id,
         kind=kind,
@@ -160,7 +167,9 @@ def tell(
 
 
 def take_up(notification: Notification, *, now: datetime, limits: Limits) -> Notification:
-    """Begin a try, counted before it is made, so that one which brings the process down is not made for ever."""
+    """Begin a try, if it is due: counted before it is made, so that one which brings the process down ends some day."""
+    if notification.due_at is None or notification.due_at > now:
+        return notification
     if notification.unanswered >= limits.unanswered:
         return _failed(notification, _unanswered(notification))
     return msgspec.structs.replace(

@@ -26,7 +26,11 @@ def _build(parts: Parts) -> Running:
         concurrency=policies.messages_at_once,
     )
     return Running(
-        notifications, notifications.handle, notifications.sweep, notifications.stop, gauges=notifications.gauges
+        notifications,
+        notifications.handle,
+        notifications.due.sweep,
+        notifications.due.stop,
+        gauges=notifications.gauges,
     )
 
 

@@ -10,6 +10,7 @@ NOTIFICATIONS = AggregateStore(
     Notification,
     identity=lambda notification: notification.id,
     index=lambda n: (n.order_id, rfc3339(n.due_at) if n.due_at else None),
+    cause=lambda n: n.cause,
 )
 """`dueAt` is when a notification is to be sent, or sent again."""
 

@@ -10,16 +10,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from cludale.kernel.decision import Decision
-from cludale.kernel.events import Cause
 from cludale.kernel.refusals import Refusal
 from cludale.kernel.times import rfc3339
 from cludale.ports.charges import COMPARED_AT_ONCE, Charges, ChargeStanding, ChargeState, ChargesUnreachable
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.records import Query, Records
 from cludale.ports.sales import Outlook, SaleQuestion, Sales, SalesUnreachable
-from cludale.runtime.aggregates import Stamp, Step, Versioned, apply_steps
+from cludale.runtime.aggregates import Versioned
 from cludale.runtime.backoff import Backoff
+from cludale.runtime.due import Step
+from cludale.runtime.recent import Recent
+from cludale.runtime.updates import Change, Updates
 from cludale.services.orders import domain
 from cludale.services.orders.domain import Compared, Lost, Order, Status
 from cludale.services.orders.store import ORDERS
@@ -55,18 +56,15 @@ class Comparison:
         """`every_seconds`: between two looks at Reserved orders. `after_seconds`: how long nothing is heard of one
         before it is asked about, and how long after its end a Cancelled one is.
         """
-        self._records = records
-        self._clock = clock
-        self._ids = ids
+        self._updates = Updates("orders", records, clock=clock, ids=ids)
         self._charges = charges
         self._sales = sales
         self._every = timedelta(seconds=every_seconds)
         self._after = timedelta(seconds=after_seconds)
         self._backoff = Backoff(after_seconds, max(after_seconds, LONGEST_WAIT_SECONDS))
-        self._stamp = Stamp("orders", ids)
         self._next_look: datetime | None = None
         self._cursor: str | None = None
-        self._asked: dict[str, _Asked] = {}
+        self._asked: Recent[str, _Asked] = Recent(REMEMBERED)
         self.compared = 0
         """Orders that were asked about."""
         self.lost: dict[Lost, int] = dict.fromkeys(Lost, 0)
@@ -85,7 +83,7 @@ class Comparison:
 
     async def look(self) -> int:
         """Compare the Reserved orders of which nothing was heard, if it is time to; returns how many there were."""
-        now = self._clock.now()
+        now = self._updates.clock.now()
         if self._next_look is not None and now < self._next_look:
             return 0
         self._next_look = now + self._every
@@ -93,11 +91,11 @@ class Comparison:
         count = 0
         for _ in range(LOOK_PAGES):
             query = Query(equal={"status": Status.RESERVED.value}, after=self._cursor, limit=COMPARED_AT_ONCE)
-            found, page = await ORDERS.find(self._records, query)
+            found, page = await ORDERS.find(self._updates.records, query)
             silent = [each for each in found if domain.is_silent(each.state, since=since)]
             due = [each for each in silent if self._is_due(each.state.id, now)]
             if due:
-                await self._compare(due)
+                await self._compare(due, now)
             count += len(due)
             # They come as they were placed: what follows a young one is young.
             self._cursor = None if found and found[-1].state.created_at > since else page.next
@@ -105,47 +103,35 @@ class Comparison:
                 break
         return count
 
-    async def look_at(self, cancelled: Sequence[Versioned[Order]]) -> None:
-        """Compare these, which are Cancelled and due; COMPARED_AT_ONCE at most."""
-        if cancelled:
-            await self._compare(cancelled)
+    def take_up(self, order: Order, now: datetime) -> Order:
+        """A Cancelled order, to be looked at again after a while that grows, whatever comes of the look now."""
+        return domain.looked_at(order, now=now, look_at=now + self._wait(order.looks + 1))
 
-    async def _compare(self, orders: Sequence[Versioned[Order]]) -> None:
-        now = self._clock.now()
+    async def ask(self, orders: Sequence[Order]) -> Mapping[str, Step[Order]]:
+        """What comes of comparing these, by order; COMPARED_AT_ONCE at most. What gave no answer isn't among them."""
         self.compared += len(orders)
-        for each in orders:
-            self._leave_alone(each.state, now)
         try:
-            standings = await self._charges.compare([domain.question(each.state) for each in orders])
+            standings = await self._charges.compare([domain.question(order) for order in orders])
         except ChargesUnreachable as error:
             _log.warning("%d orders can't be compared with their payments, later again: %s", len(orders), error)
-            await self._apply([(each, self._in_vain(each.state, now)) for each in orders])
-            return
-        seats = await asyncio.gather(*(self._has_seats(each.state) for each in orders))
-        steps: list[tuple[Versioned[Order], Step[Order]]] = []
-        for each, has_seats in zip(orders, seats, strict=True):
-            charge = standings.get(each.state.id)
-            if charge is None or has_seats is None:
-                steps.append((each, self._in_vain(each.state, now)))
-                continue
-            self._report(each.state, charge, has_seats, now)
-            steps.append((each, self._step(each.state, charge, has_seats, now)))
-        await self._apply(steps)
+            return {}
+        seats = await asyncio.gather(*(self.has_seats(order) for order in orders))
+        steps: dict[str, Step[Order]] = {}
+        for order, has_seats in zip(orders, seats, strict=True):
+            charge = standings.get(order.id)
+            if charge is not None and has_seats is not None:
+                self._report(order, charge, has_seats)
+                steps[order.id] = _step(charge, has_seats)
+        return steps
 
-    def _step(self, order: Order, charge: ChargeStanding, has_seats: bool, now: datetime) -> Step[Order]:  # noqa: FBT001 - found out by a call
-        look_at = self._later(order, now)
-        return lambda o: domain.compared(o, charge, has_seats=has_seats, now=now, look_at=look_at).decision
+    async def _compare(self, reserved: Sequence[Versioned[Order]], now: datetime) -> None:
+        for each in reserved:
+            self._leave_alone(each.state.id, now)
+        steps = await self.ask([each.state for each in reserved])
+        told = [each for each in reserved if each.state.id in steps]
+        await self._updates.update([Change(ORDERS, each.state.id, steps[each.state.id], known=each) for each in told])
 
-    def _in_vain(self, order: Order, now: datetime) -> Step[Order]:
-        look_at = self._later(order, now)
-        return lambda o: Decision(domain.looked_in_vain(o, now=now, look_at=look_at))
-
-    async def _apply(self, steps: Sequence[tuple[Versioned[Order], Step[Order]]]) -> None:
-        await apply_steps(
-            ORDERS, self._records, steps, stamp=self._stamp, clock=self._clock, cause_of=lambda _: Cause()
-        )
-
-    async def _has_seats(self, order: Order) -> bool | None:
+    async def has_seats(self, order: Order) -> bool | None:
         """Of an order that somebody wished cancelled: has concerts yet to give its seats back? None: no answer."""
         if order.reason is None or not order.reason.is_wish or not order.reservation_id or not order.section:
             return False
@@ -156,8 +142,8 @@ class Comparison:
             return None
         return outlook.outlook is not Outlook.CANCELLED
 
-    def _report(self, order: Order, charge: ChargeStanding, has_seats: bool, now: datetime) -> None:  # noqa: FBT001 - as above
-        found: Compared = domain.compared(order, charge, has_seats=has_seats, now=now, look_at=now)
+    def _report(self, order: Order, charge: ChargeStanding, has_seats: bool) -> None:  # noqa: FBT001 - found out by a call
+        found: Compared = domain.compared(order, charge, has_seats=has_seats)
         if found.lost is None:
             return
         self.lost[found.lost] += 1
@@ -181,18 +167,14 @@ class Comparison:
         asked = self._asked.get(order_id)
         return asked is None or asked.until <= now
 
-    def _leave_alone(self, order: Order, now: datetime) -> None:
+    def _leave_alone(self, order_id: str, now: datetime) -> None:
         """Ask about a Reserved order again later, each time after a longer while."""
-        if order.status is not Status.RESERVED:
-            return
-        asked = self._asked.pop(order.id, _Asked(0, now))
-        times = asked.times + 1
-        self._asked[order.id] = _Asked(times, now + self._wait(times))
-        while len(self._asked) > REMEMBERED:
-            del self._asked[next(iter(self._asked))]
-
-    def _later(self, order: Order, now: datetime) -> datetime:
-        return now + self._wait(order.looks + 1)
+        times = self._asked.get(order_id, _Asked(0, now)).times + 1
+        self._asked.remember({order_id: _Asked(times, now + self._wait(times))})
 
     def _wait(self, times: int) -> timedelta:
-        return timedelta(seconds=self._backoff.seconds(times, self._ids.jitter()))
+        return timedelta(seconds=self._backoff.seconds(times, self._updates.ids.jitter()))
+
+
+def _step(charge: ChargeStanding, has_seats: bool) -> Step[Order]:  # noqa: FBT001 - found out by a call
+    return lambda order, _: domain.compared(order, charge, has_seats=has_seats).decision

@@ -133,7 +133,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     requested_method: str | None = None
     """How the buyer wants to pay in the latest round, if it is not the first."""
     looks: int = 0
-    """How often it was compared since it was cancelled."""
+    """How often a look at it, or the end of the looks, was written down since it was cancelled."""
 
     @property
     def contact(self) -> Contact:
@@ -211,6 +211,13 @@ def place(wish: Wish, *, order_id: str, now: datetime) -> Decision[Order]:
 def put_off(order: Order, *, until: datetime, traceparent: str | None) -> Order:
     """Ask for the seats again at `until`, in the same trace."""
     return msgspec.structs.replace(order, due_at=until, tries=order.tries + 1, traceparent=traceparent)
+
+
+def take_up(order: Order, *, now: datetime, until: datetime) -> Order:
+    """Somebody asks for the seats of a Pending order now, if that is due: the next try is at `until`, as `put_off`."""
+    if order.status is not Status.PENDING or order.due_at is None or order.due_at > now:
+        return order
+    return put_off(order, until=until, traceparent=order.traceparent)
 
 
 def reserve(order: Order, held: SeatsHeld, *, now: datetime) -> Decision[Order]:
@@ -457,36 +464,35 @@ class Compared(NamedTuple):
     lost: Lost | None = None
 
 
-def compared(order: Order, charge: ChargeStanding, *, has_seats: bool, now: datetime, look_at: datetime) -> Compared:
-    """Tell again what payments or concerts seems not to have heard. A Cancelled order is looked at again at `look_at`,
-    unless it has neither money nor seats (`has_seats`: concerts doesn't know that they are to be given back).
-    """
-    if order.status is Status.RESERVED:
-        return _compared_reserved(order, charge)
-    if order.status is not Status.CANCELLED or order.due_at is None or order.due_at > now:
-        return Compared(Decision(order))  # it went on meanwhile
-    return _compared_cancelled(order, charge, has_seats=has_seats, look_at=look_at)
-
-
-def _compared_cancelled(order: Order, charge: ChargeStanding, *, has_seats: bool, look_at: datetime) -> Compared:
-    later = msgspec.structs.replace(order, due_at=look_at, looks=order.looks + 1)
-    if order.reason is not None and order.reason.is_wish and (has_seats or not charge.closed):
-        off = _off(order, order.reason, was_paid=order.was_paid)
-        return Compared(Decision(later, (off,), again=True), Lost.CANCELLED)
-    if charge.told_again:
-        return Compared(Decision(later), Lost.MONEY)
-    if (request := _missed_request(order, charge)) is not None:
-        return Compared(Decision(later, (request,), at=_known_at(order), again=True), Lost.REQUESTED)
-    if charge.state in (ChargeState.OPEN, ChargeState.TAKEN):
-        return Compared(Decision(later))
-    return Compared(Decision(msgspec.structs.replace(later, due_at=None)))
-
-
-def looked_in_vain(order: Order, *, now: datetime, look_at: datetime) -> Order:
-    """There was no answer: look at a Cancelled order again at `look_at`."""
+def looked_at(order: Order, *, now: datetime, look_at: datetime) -> Order:
+    """Somebody compares a Cancelled order now, if that is due: the next look is at `look_at`, whatever comes of it."""
     if order.status is not Status.CANCELLED or order.due_at is None or order.due_at > now:
         return order
     return msgspec.structs.replace(order, due_at=look_at, looks=order.looks + 1)
+
+
+def compared(order: Order, charge: ChargeStanding, *, has_seats: bool) -> Compared:
+    """Tell again what payments or concerts seems not to have heard. A Cancelled order is not looked at again if it has
+    neither money nor seats (`has_seats`: concerts doesn't know that they are to be given back).
+    """
+    if order.status is Status.RESERVED:
+        return _compared_reserved(order, charge)
+    if order.status is not Status.CANCELLED or order.due_at is None:
+        return Compared(Decision(order))  # it went on meanwhile
+    return _compared_cancelled(order, charge, has_seats=has_seats)
+
+
+def _compared_cancelled(order: Order, charge: ChargeStanding, *, has_seats: bool) -> Compared:
+    if order.reason is not None and order.reason.is_wish and (has_seats or not charge.closed):
+        off = _off(order, order.reason, was_paid=order.was_paid)
+        return Compared(Decision(order, (off,), again=True), Lost.CANCELLED)
+    if charge.told_again:
+        return Compared(Decision(order), Lost.MONEY)
+    if (request := _missed_request(order, charge)) is not None:
+        return Compared(Decision(order, (request,), at=_known_at(order), again=True), Lost.REQUESTED)
+    if charge.state in (ChargeState.OPEN, ChargeState.TAKEN):
+        return Compared(Decision(order))
+    return Compared(Decision(msgspec.structs.replace(order, due_at=None, looks=order.looks + 1)))
 
 
 def _compared_reserved(order: Order, charge: ChargeStanding) -> Compared:

@@ -27,11 +27,19 @@ def _build(parts: Parts) -> Running:
         seats=parts.seats,
         pending_backoff=policies.pending_backoff,
         pending_seconds=policies.pending_seconds,
+        call_seconds=policies.call_seconds,
         look_again_seconds=policies.look_again_seconds,
         gate=parts.gate,
         comparison=comparison,
     )
-    return Running(orders, orders.handle, orders.sweep, end_waiting=orders.end_waiting, gauges=comparison.gauges)
+    return Running(
+        orders,
+        orders.handle,
+        orders.sweep,
+        orders.due.stop,
+        end_waiting=orders.end_waiting,
+        gauges=comparison.gauges,
+    )
 
 
 def _api(orders: Orders, parts: HttpParts) -> api.OrdersApi:

@@ -1,45 +1,38 @@
-"""Orders at work: takes wishes, asks concerts for seats, follows payment and sale. Load → decide → commit."""
+"""Orders at work: takes wishes, asks concerts for seats, follows payment and sale. What comes due is in due.py."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
+from operator import attrgetter
+
+from msgspec.structs import replace
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
-from cludale.kernel.refusals import Busy, Refusal
-from cludale.kernel.times import rfc3339
 from cludale.ports.bus import Answer, Delivery
+from cludale.ports.charges import COMPARED_AT_ONCE
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contact
-from cludale.ports.records import Commit, Committed, Put, Query, Range, Records
-from cludale.ports.seats import (
-    ConcertNotFound,
-    ConcertOver,
-    HoldEnded,
-    HoldWish,
-    NotOnSale,
-    OtherCurrency,
-    OverTheLimit,
-    PriceTooHigh,
-    Seats,
-    SeatsUnavailable,
-    SeatsUnreachable,
-    SectionNotFound,
-)
-from cludale.runtime.aggregates import CONFLICT_RETRIES, Decide, EachAlone, Stamp, TooEarly, Versioned, apply_steps
+from cludale.ports.records import Put, Query, Records
+from cludale.ports.seats import Seats, SeatsHeld, SeatsUnreachable
 from cludale.runtime.backoff import Backoff
+from cludale.runtime.due import DueWork, PutOff
 from cludale.runtime.gate import Gate
-from cludale.runtime.idempotency import AnsweredBefore
+from cludale.runtime.updates import NEW, AnsweredBefore, Change, ChangeResult, Decide, Handler, TooEarly, Updates
 from cludale.services.concerts.events import SaleRefused, SeatsSold
 from cludale.services.orders import domain
 from cludale.services.orders.comparison import Comparison
-from cludale.services.orders.domain import Order, OrderPayment, PaymentStatus, Status, Wish
+from cludale.services.orders.domain import Order, OrderPayment, PaymentStatus, Wish
+from cludale.services.orders.due import DueOrders, hold_wish
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
 
-SWEEP_PAGE = 100
+AT_ONCE = COMPARED_AT_ONCE
+"""How many that are due are seen to at once."""
+
 _log = logging.getLogger(__name__)
 
 _CANCEL = {
@@ -48,20 +41,6 @@ _CANCEL = {
     FailureReason.EXPIRED: CancelReason.EXPIRED,
     FailureReason.CANCELLED: CancelReason.PAYMENT_FAILED,
 }
-
-_NO_SEATS: Mapping[type[Refusal], CancelReason] = {
-    SeatsUnavailable: CancelReason.SOLD_OUT,
-    NotOnSale: CancelReason.NOT_ON_SALE,
-    ConcertOver: CancelReason.CONCERT_OVER,
-    ConcertNotFound: CancelReason.NO_SUCH_CONCERT,
-    SectionNotFound: CancelReason.NO_SUCH_SECTION,
-    OverTheLimit: CancelReason.OVER_THE_LIMIT,
-    PriceTooHigh: CancelReason.PRICE_TOO_HIGH,
-    OtherCurrency: CancelReason.OTHER_CURRENCY,
-    HoldEnded: CancelReason.EXPIRED,
-}
-"""What a Pending order is told; whatever else is refused, its key has seats already that it did not ask for."""
-
 
 USER_PAGES = 20
 """How many pages of orders one request looks through for a user's."""
@@ -79,33 +58,40 @@ class Orders:
         seats: Seats,
         pending_backoff: Backoff,
         pending_seconds: float,
+        call_seconds: float = 2.0,
         look_again_seconds: float = 0.25,
         gate: Gate | None = None,
         comparison: Comparison | None = None,
     ) -> None:
-        self._records = records
-        self._clock = clock
-        self._ids = ids
+        """`call_seconds`: how long concerts or payments may take to answer."""
+        self._updates = Updates("orders", records, clock=clock, ids=ids)
         self._seats = seats
-        self._backoff = pending_backoff
-        self._pending_seconds = pending_seconds
         self._look_again_seconds = look_again_seconds
         """How often who waits for an order looks at it, for what another replica did; what is done here is told."""
         self._gate = gate or Gate()
         self._comparison = comparison
-        self._stamp = Stamp("orders", ids)
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._is_ending = False
-        self._each = EachAlone(
+        self._put_off = PutOff(pending_backoff, ids)
+        attempt_seconds = 2 * call_seconds + 1  # a comparison asks payments, then concerts
+        self.due = DueWork(
+            self._updates,
             ORDERS,
-            records,
-            stamp=self._stamp,
-            clock=clock,
-            aggregate_of=lambda data: data.order_id,
-            decisions={
-                event: self._watching(decide) if event in _WATCHED else decide for event, decide in HANDLERS.items()
-            },
+            DueOrders(
+                seats,
+                comparison,
+                pending_seconds=pending_seconds,
+                lease_seconds=call_seconds + 1,
+                put_off=self._put_off,
+                tell=self._tell,
+            ),
+            at_once=AT_ONCE,
+            attempt_seconds=attempt_seconds,
         )
+        """Seats for Pending orders, and what else comes due."""
+        self._handlers = {
+            event: self._watching(decide) if event in _WATCHED else decide for event, decide in HANDLERS.items()
+        }
 
     async def place(
         self,
@@ -132,45 +118,44 @@ class Orders:
     async def _place(
         self, wish: Wish, cause: Cause, order_id: str | None, keep: Callable[[Order], Put] | None
     ) -> Order:
-        placed_at = self._clock.now()
-        placed = domain.place(wish, order_id=order_id or self._ids.new("order"), now=placed_at)
-        order, envelopes = placed.state, self._stamp.of(placed, cause, placed_at)
+        now = self._updates.clock.now()
+        placed = domain.place(wish, order_id=order_id or self._updates.ids.new("order"), now=now)
+        envelopes = self._updates.envelopes(placed, cause, now)
+        order = placed.state
+        decide: Decide[Order]
         try:
-            held = await self._seats.hold(_hold_wish(order, cause))
+            held = await self._seats.hold(hold_wish(order, cause.traceparent))
         except SeatsUnreachable as unreachable:
             _log.warning("order %s is Pending: %s", order.id, unreachable)
-            order = domain.put_off(order, until=self._later(1), traceparent=cause.traceparent)
+            decide = partial(_wait, order, self._put_off, cause)
         else:
             # Placed and reserved become durable together: until then nobody was told anything,
             # and a hold without an order expires by itself.
-            now = self._clock.now()
-            reserved = domain.reserve(order, held, now=now)
-            order = reserved.state
-            envelopes += self._stamp.of(reserved, Cause(held.event_id or cause.event_id, cause.traceparent), now)
-        puts = [ORDERS.put(order, 0)]
-        if keep is not None:
-            puts.append(keep(order))
-        (outcome,) = await self._records.commit((Commit(ORDERS.partition(order.id), puts, envelopes),))
-        if not isinstance(outcome, Committed):
+            cause = Cause(held.event_id or cause.event_id, cause.traceparent)
+            decide = partial(_reserve, order, held)
+        change = Change(ORDERS, order.id, decide, cause, known=NEW, beside=keep, earlier=envelopes)
+        ((result, known),) = await self._updates.update((change,))
+        if result is not ChangeResult.CHANGED or known is None:
             raise AnsweredBefore
-        return order
+        state: Order = known.state
+        return state
 
     def _watch(self, before: Order | None, decision: Decision[Order], now: datetime) -> Decision[Order]:
         """The decision; an order that it leaves Cancelled, and that may have something, is compared later."""
         if self._comparison is None or decision.state is before:
             return decision
-        return Decision(self._comparison.watched(decision.state, now), decision.events)
+        return replace(decision, state=self._comparison.watched(decision.state, now))
 
-    def _watching(self, decide: Decide[Order]) -> Decide[Order]:
-        def watching(order: Order | None, event: Envelope, now: datetime) -> Decision[Order] | None:
-            decision = decide(order, event, now)
+    def _watching(self, decide: Handler[Order]) -> Handler[Order]:
+        def watching(event: Envelope, order: Order | None, now: datetime) -> Decision[Order] | None:
+            decision = decide(event, order, now)
             return decision if decision is None else self._watch(order, decision, now)
 
         return watching
 
     async def order(self, order_id: str) -> Order:
         """The order. Raises NotFound."""
-        return (await ORDERS.one(self._records, order_id)).state
+        return (await ORDERS.one(self._updates.records, order_id)).state
 
     async def settled(self, order_id: str, *, wait_seconds: float) -> Order:
         """The order once it is Paid or Cancelled, or waits for its buyer to pay in another way.
@@ -208,7 +193,7 @@ class Orders:
 
     async def find(self, query: Query) -> tuple[list[Order], str | None]:
         """A page of orders and the cursor of the next one."""
-        found, page = await ORDERS.find(self._records, query)
+        found, page = await ORDERS.find(self._updates.records, query)
         return [each.state for each in found], page.next
 
     async def find_of_user(self, user_id: str, query: Query) -> tuple[list[Order], str | None]:
@@ -228,7 +213,7 @@ class Orders:
 
     async def contacts(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
         """Where the buyers of these orders want to be told; for notifications alone."""
-        found = await ORDERS.load(self._records, order_ids)
+        found = await ORDERS.load(self._updates.records, order_ids)
         return {id: each.state.contact for id, each in found.items()}
 
     async def cancel(self, order_id: str, reason: CancelReason, cause: Cause) -> Order:
@@ -258,25 +243,13 @@ class Orders:
         cause: Cause,
         keep: Callable[[Order], Put] | None = None,
     ) -> Order:
-        for _ in range(CONFLICT_RETRIES):
-            known = await ORDERS.one(self._records, order_id)
-            now = self._clock.now()
-            decision = decide(known.state, now)
-            if decision.state is known.state:
-                return known.state
-            events = self._stamp.of(decision, cause, now)
-            puts = [ORDERS.put(decision.state, known.version)]
-            if keep is not None:
-                puts.append(keep(decision.state))
-            (outcome,) = await self._records.commit((Commit(ORDERS.partition(order_id), puts, events),))
-            if isinstance(outcome, Committed):
-                self._tell(decision.state)
-                return decision.state
-        raise Busy(f"Order {order_id!r} is being changed by too many at once.")
+        order = await self._updates.change(ORDERS, order_id, decide, cause, keep)
+        self._tell(order)
+        return order
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
         """SeatsSold pays the order; SaleRefused and a last PaymentFailed cancel it; what payments says, it shows."""
-        answers, changed = await self._each.handle(deliveries)
+        answers, changed = await self._updates.handle(ORDERS, deliveries, self._handlers, attrgetter("order_id"))
         if self._waiters:
             for each in changed:
                 self._tell(each.state)
@@ -288,70 +261,22 @@ class Orders:
                 future.set_result(None)
 
     async def sweep(self) -> int:
-        """Ask again for the seats of Pending orders that are due, end those that nobody paid, compare those of which
-        nothing is heard; returns how many.
-        """
-        due = Range("dueAt", None, rfc3339(self._clock.now()))
-        found, _ = await ORDERS.find(self._records, Query(within=[due], order_by="dueAt", limit=SWEEP_PAGE))
-        for known in found:
-            if known.state.status is Status.PENDING:
-                await self._finish(known)
-        await self._end([known for known in found if known.state.status is Status.RESERVED])
-        if self._comparison is None:
-            return len(found)
-        await self._comparison.look_at([known for known in found if known.state.status is Status.CANCELLED])
-        return len(found) + await self._comparison.look()
-
-    async def _end(self, unpaid: Sequence[Versioned[Order]]) -> None:
-        now = self._clock.now()
-        settled = await apply_steps(
-            ORDERS,
-            self._records,
-            [(known, lambda order: domain.hold_ended(order, now=now)) for known in unpaid],
-            stamp=self._stamp,
-            clock=self._clock,
-            cause_of=lambda _: Cause(),
-        )
-        for each in settled:
-            self._tell(each.state)
-
-    async def _finish(self, known: Versioned[Order]) -> None:
-        """Get a Pending order its seats, or an end."""
-        order = known.state
-        trace = order.traceparent
-        cause = Cause(None, trace)
-        decision: Decision[Order]
-        try:
-            held = await self._seats.hold(_hold_wish(order, cause))
-            cause = Cause(held.event_id, trace)
-            now = self._clock.now()
-            decision = domain.reserve(order, held, now=now)
-        except (SeatsUnreachable, Busy):
-            now = self._clock.now()
-            if now - order.created_at > timedelta(seconds=self._pending_seconds):
-                decision = domain.fail(order, CancelReason.UNREACHABLE)
-            else:
-                decision = Decision(domain.put_off(order, until=self._later(order.tries + 1), traceparent=trace))
-        except Refusal as refusal:
-            _log.info("order %s gets no seats: %s", order.id, refusal)
-            now = self._clock.now()
-            decision = domain.fail(order, _NO_SEATS.get(type(refusal), CancelReason.HELD_OTHERWISE))
-        events = self._stamp.of(decision, cause, now)
-        put = ORDERS.put(decision.state, known.version)
-        # A conflict means that it was cancelled or finished meanwhile; a hold without an order expires by itself.
-        (outcome,) = await self._records.commit((Commit(ORDERS.partition(order.id), (put,), events),))
-        if isinstance(outcome, Committed):
-            self._tell(decision.state)
-
-    def _later(self, tries: int) -> datetime:
-        return self._clock.now() + timedelta(seconds=self._backoff.seconds(tries, self._ids.jitter()))
+        """See to what is due, and compare the Reserved orders of which nothing is heard; returns how many."""
+        count = await self.due.sweep()
+        return count if self._comparison is None else count + await self._comparison.look()
 
 
-def _hold_wish(order: Order, cause: Cause) -> HoldWish:
-    return HoldWish(order.concert_id, order.quantity, order.id, order.section, cause.traceparent, order.max_price)
+def _reserve(order: Order, held: SeatsHeld, stored: Order | None, now: datetime) -> Decision[Order]:
+    return Decision(stored) if stored is not None else domain.reserve(order, held, now=now)
 
 
-def _on_sold(order: Order | None, event: Envelope, _: datetime) -> Decision[Order]:
+def _wait(order: Order, put_off: PutOff, cause: Cause, stored: Order | None, now: datetime) -> Decision[Order]:
+    if stored is not None:
+        return Decision(stored)
+    return Decision(domain.put_off(order, until=put_off(1, now), traceparent=cause.traceparent))
+
+
+def _on_sold(event: Envelope, order: Order | None, _: datetime) -> Decision[Order]:
     sold: SeatsSold = event.data
     payment = None
     if sold.paid_at is not None:
@@ -364,21 +289,21 @@ def _on_sold(order: Order | None, event: Envelope, _: datetime) -> Decision[Orde
     return domain.pay(_known(order), reservation_id=sold.reservation_id, payment=payment)
 
 
-def _on_sale_refused(order: Order | None, _: Envelope, __: datetime) -> Decision[Order]:
+def _on_sale_refused(_: Envelope, order: Order | None, __: datetime) -> Decision[Order]:
     return domain.fail(_known(order), CancelReason.EXPIRED)
 
 
-def _on_payment_failed(order: Order | None, event: Envelope, _: datetime) -> Decision[Order]:
+def _on_payment_failed(event: Envelope, order: Order | None, _: datetime) -> Decision[Order]:
     failed: PaymentFailed = event.data
     payment = domain.money_told(failed, at=event.time)
     return domain.unpaid(_known(order), payment, reason=_CANCEL[failed.reason], retry_until=failed.retry_until)
 
 
-def _on_money(order: Order | None, event: Envelope, _: datetime) -> Decision[Order]:
+def _on_money(event: Envelope, order: Order | None, _: datetime) -> Decision[Order]:
     return Decision(domain.learn(_known(order), domain.money_told(event.data, at=event.time)))
 
 
-def _on_refunded(order: Order | None, event: Envelope, _: datetime) -> Decision[Order]:
+def _on_refunded(event: Envelope, order: Order | None, _: datetime) -> Decision[Order]:
     return domain.money_back(_known(order), domain.money_told(event.data, at=event.time))
 
 
@@ -388,7 +313,7 @@ def _known(order: Order | None) -> Order:
     return order
 
 
-HANDLERS: Mapping[type[Event], Decide[Order]] = {
+HANDLERS: Mapping[type[Event], Handler[Order]] = {
     SeatsSold: _on_sold,
     SaleRefused: _on_sale_refused,
     PaymentCompleted: _on_money,

@@ -2,6 +2,7 @@
 
 from hashlib import blake2b
 
+from cludale.kernel.events import Cause
 from cludale.kernel.ids import from_key
 from cludale.kernel.times import rfc3339
 from cludale.ports.records import Kind
@@ -15,6 +16,7 @@ ORDERS = AggregateStore(
     identity=lambda order: order.id,
     index=lambda o: (o.concert_id, o.status.value, rfc3339(o.due_at) if o.due_at else None),
     partition=lambda id: id.partition(".")[0],
+    cause=lambda order: Cause(None, order.traceparent),
 )
 """`dueAt` is when a Pending order asks for its seats again, when a Reserved one whose last charge failed is off, and
 when a Cancelled one is compared with its payment and its seats."""

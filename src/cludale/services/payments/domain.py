@@ -290,6 +290,11 @@ def take_up(payment: Payment, *, now: datetime, limits: Limits) -> Payment:
     return msgspec.structs.replace(payment, due_at=_lease(now, limits))
 
 
+def is_claimed(payment: Payment, now: datetime) -> bool:
+    """Does somebody work on this round, which has just begun?"""
+    return payment.status is Status.PENDING and payment.due_at is not None and payment.due_at > now
+
+
 def is_too_late(payment: Payment, now: datetime) -> bool:
     """Has the hold ended, so that no attempt is worth beginning?"""
     return payment.status is Status.PENDING and payment.closing is None and now >= payment.expires_at

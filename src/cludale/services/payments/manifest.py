@@ -22,7 +22,7 @@ def _build(parts: Parts) -> Running:
         hold_seconds=policies.hold_seconds,
         retell_seconds=policies.compare_after_seconds,
     )
-    return Running(payments, payments.handle, payments.sweep, payments.stop)
+    return Running(payments, payments.handle, payments.due.sweep, payments.due.stop)
 
 
 def _api(payments: Payments, parts: HttpParts) -> api.PaymentsApi:

@@ -11,6 +11,7 @@ PAYMENTS = AggregateStore(
     Payment,
     identity=lambda payment: payment.id,
     index=lambda p: (p.order_id, rfc3339(p.due_at) if p.due_at else None),
+    cause=lambda p: p.cause,
 )
 """`dueAt` is when a payment has something left to do."""
 

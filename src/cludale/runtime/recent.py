@@ -1,0 +1,38 @@
+"""Recent: what was remembered last, in bounded memory."""
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Recent(dict[K, V]):
+    """The last `limit` that were remembered, and at most as many again and a batch. It is read as the dict that it is.
+
+    Two generations: when the younger one is full, the older one is forgotten. So remembering costs the same however
+    many there are, and whoever is remembered again in time stays.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+        self._young: list[K] = []
+        self._old: list[K] = []
+
+    def remember(self, items: Mapping[K, V]) -> None:
+        """Remember these, and forget the oldest when there are too many."""
+        self.update(items)
+        self._young += items
+        if len(self._young) >= self._limit:
+            for key in set(self._old).difference(self._young):
+                self.pop(key, None)
+            self._old, self._young = self._young, []
+
+
+class Seen(Recent[K, None]):
+    """Only which were seen, not what they said."""
+
+    def add(self, keys: Iterable[K]) -> None:
+        """Remember these."""
+        self.remember(dict.fromkeys(keys))

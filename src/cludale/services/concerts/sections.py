@@ -1,0 +1,183 @@
+"""A section's turn: loaded once, decided for all who wait, committed once. No HTTP; what queues is in service.py."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+
+from cludale.kernel.events import Envelope
+from cludale.kernel.refusals import Busy, Refusal
+from cludale.ports.records import (
+    AlreadyHandled,
+    Commit,
+    Committed,
+    Handled,
+    Outcome,
+    StoreUnavailable,
+    VersionConflict,
+)
+from cludale.runtime.aggregates import Versioned
+from cludale.runtime.updates import Updates, until_committed
+from cludale.services.concerts import domain
+from cludale.services.concerts.commands import Asked, Done, Result
+from cludale.services.concerts.domain import Concert, Hold, Reservation, Seating, Section, UnknownReservation
+from cludale.services.concerts.store import RESERVATIONS, SECTIONS, SectionKey
+
+
+class Sections:
+    """The sections of all concerts."""
+
+    def __init__(
+        self,
+        updates: Updates,
+        concert: Callable[[str], Awaitable[Concert]],
+        *,
+        commit_limit: int | None,
+    ) -> None:
+        """`concert(id)` gives the concert. `commit_limit` is the most records and inbox entries that the store takes in
+        one commit; None: any number.
+        """
+        self.updates = updates
+        self._concert = concert
+        self.learn: Callable[[Versioned[Section]], None] = lambda _: None
+        """Hears how a turn left a section."""
+        self._commit_limit = commit_limit
+
+    async def take_turn(self, key: SectionKey, asked: Sequence[Asked]) -> Sequence[Result]:
+        """Decide for everyone who waits, in as few commits as the store allows."""
+        results: list[Result] = []
+        for part in self._parts(asked):
+            try:
+                results += await self._take_part(key, part)
+            except (Busy, StoreUnavailable) as trouble:
+                if not results:
+                    raise
+                results += [trouble] * (len(asked) - len(results))  # what was committed before stands
+                break
+        return results
+
+    def _parts(self, asked: Sequence[Asked]) -> Iterable[Sequence[Asked]]:
+        """What is decided and committed at once: all, where the store sets no limit."""
+        if self._commit_limit is None:
+            return (asked,)
+        parts: list[list[Asked]] = [[]]
+        room = self._commit_limit - 1  # one is the section
+        for each in asked:
+            if each.writes > room and parts[-1]:
+                parts.append([])
+                room = self._commit_limit - 1
+            parts[-1].append(each)
+            room -= each.writes
+        return parts
+
+    async def _take_part(self, key: SectionKey, asked: Sequence[Asked]) -> Sequence[Result]:
+        turn = Turn(key, asked, self)
+        if not await until_committed(self.updates.records, turn.draft, turn.learn):
+            raise Busy(f"Section {key.partition} is being changed by too many at once.")
+        self.learn(turn.section)
+        return turn.results
+
+    async def load(
+        self, key: SectionKey, needed: Iterable[str]
+    ) -> tuple[Versioned[Section], dict[str, Versioned[Reservation]]]:
+        """The section, and those of the reservations that exist, with what has taken their place."""
+        found = await SECTIONS.load(self.updates.records, (key.partition,))
+        section = found.get(key.partition)
+        if section is None:
+            section = Versioned(domain.empty_section(await self._concert(key.concert_id), key.section), 0)
+        reservations: dict[str, Versioned[Reservation]] = {}
+        wanted = list(needed)
+        while wanted:
+            reservations |= await RESERVATIONS.load(self.updates.records, wanted, partition=key.partition)
+            successors = {each.state.successor for each in reservations.values() if each.state.successor}
+            wanted = [] if successors <= reservations.keys() else list(successors - reservations.keys())
+        return section, reservations
+
+
+class Turn:
+    """One turn's work: what waits, what it needs loaded, what is to be committed, what each is answered."""
+
+    def __init__(self, key: SectionKey, asked: Sequence[Asked], of: "Sections") -> None:
+        self._key = key
+        self._asked = asked
+        self._of = of
+        self._settled: dict[int, Result] = {}
+        # a hold is taken for new until its id turns out to be there: the common case costs no look
+        self.needed = {each.command.reservation_id for each in asked if not isinstance(each.command, Hold)}
+        self.results: list[Result] = []
+        self.commit: Commit | None = None
+        self.section: Versioned[Section]
+        """As `commit` leaves it."""
+
+    async def draft(self) -> Sequence[Commit]:
+        """Load the section once, decide for all of these, commit once."""
+        section, reservations = await self._of.load(self._key, self.needed)
+        self.fold(section, reservations, self._of.updates.clock.now())
+        return () if self.commit is None else (self.commit,)
+
+    def fold(self, section: Versioned[Section], loaded: dict[str, Versioned[Reservation]], now: datetime) -> None:
+        """Decide every waiting command in order, each on what the ones before it left."""
+        current = section.state
+        reservations = {id: each.state for id, each in loaded.items()}
+        changed: dict[str, None] = {}  # as they came: the order of a set differs from process to process
+        events: list[Envelope] = []
+        handled: dict[Handled, Done] = {}
+        self.results = []
+        for i, asked in enumerate(self._asked):
+            if i in self._settled:
+                self.results.append(self._settled[i])
+                continue
+            if asked.handled is not None and asked.handled in handled:
+                self.results.append(handled[asked.handled])  # delivered twice, and both wait for this turn
+                continue
+            id = asked.command.reservation_id
+            close = near(reservations, id)
+            try:
+                decision = domain.decide(Seating(current, close), asked.command, now)
+            except (Refusal, UnknownReservation) as refusal:
+                self.results.append(refusal)
+                continue
+            current = decision.state.section
+            envelopes = self._of.updates.envelopes(decision, asked.cause, now)
+            moved = [other for other, each in decision.state.reservations.items() if each is not close.get(other)]
+            for other in moved:
+                reservations[other] = decision.state.reservations[other]
+            changed.update(dict.fromkeys(moved))
+            events.extend(envelopes)
+            reservation = decision.state.reservations[id]
+            done = Done(reservation, envelopes[0].id if envelopes else None)
+            if asked.handled is not None and (moved or envelopes):
+                handled[asked.handled] = done
+            self.results.append(done)
+        self.commit = None
+        self.section = section
+        if not (changed or events):
+            return
+        puts = [RESERVATIONS.put(reservations[id], loaded[id].version if id in loaded else 0) for id in changed]
+        if current is not section.state:
+            puts.append(SECTIONS.put(current, section.version))
+            self.section = Versioned(current, section.version + 1)
+        self.commit = Commit(self._key.partition, puts, events, tuple(handled))
+
+    def learn(self, outcomes: Sequence[Outcome]) -> int:
+        """Take from a failed commit what to load, and what needs no deciding any more."""
+        (outcome,) = outcomes
+        if isinstance(outcome, Committed):
+            return 0
+        for i, asked in enumerate(self._asked):
+            match outcome:
+                case AlreadyHandled(event_ids) if asked.handled and asked.handled.event_id in event_ids:
+                    result = self.results[i]
+                    self._settled[i] = result if isinstance(result, Done) else RuntimeError("handled, yet refused")
+                case VersionConflict(ids):
+                    if asked.command.reservation_id in ids:
+                        self.needed.add(asked.command.reservation_id)
+        return 1
+
+
+def near(reservations: dict[str, Reservation], id: str) -> dict[str, Reservation]:
+    """The reservation and its successor, as far as they exist: all that a command about it looks at."""
+    reservation = reservations.get(id)
+    if reservation is None:
+        return {}
+    if reservation.successor is None:
+        return {id: reservation}
+    return {id: reservation, reservation.successor: reservations[reservation.successor]}

@@ -1,0 +1,176 @@
+"""What is due for a notification: to send it, by e-mail, as a text message, or to the log.
+
+A message is first written down as Pending and due; then it is sent, and then what came of that is written down. Whoever
+finds it due sends it, under the same id. A server that takes nothing is left alone for a while, with all that waits.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from cludale.kernel.decision import Decision
+from cludale.kernel.times import rfc3339
+from cludale.ports.clock import Clock
+from cludale.ports.contacts import Contact, Contacts, ContactsUnreachable
+from cludale.ports.messengers import HandedTo, Mailer, NotSent, TextMessenger, Trouble
+from cludale.ports.programme import ConcertDetails, Programme, ProgrammeUnreachable
+from cludale.ports.tracing import TRACEPARENT
+from cludale.runtime.due import Do, DuePolicy, PutOff, Step
+from cludale.runtime.pause import Pause
+from cludale.services.notifications import domain, words
+from cludale.services.notifications.domain import Limits, Notification, Status
+from cludale.services.notifications.events import Channel
+
+LONGEST_WAIT = 32
+"""The attempt after which every wait is the longest."""
+IN_A_ROW = 5
+"""So many messages that are not taken now, one after another, are trouble with the server."""
+
+_log = logging.getLogger(__name__)
+
+
+class Sending(DuePolicy[Notification]):
+    """Sends what is due, and counts it."""
+
+    def __init__(
+        self,
+        *,
+        contacts: Contacts,
+        programme: Programme,
+        mailer: Mailer,
+        texts: TextMessenger,
+        clock: Clock,
+        ask_seconds: float,
+        send_seconds: float,
+        limits: Limits,
+        put_off: PutOff,
+    ) -> None:
+        self._contacts = contacts
+        self._programme = programme
+        self._mailer = mailer
+        self._texts = texts
+        self._clock = clock
+        self._ask_seconds = ask_seconds
+        self._send_seconds = send_seconds
+        self._limits = limits
+        self._put_off = put_off
+        self._pause = Pause(put_off.backoff)
+        self._in_a_row = 0
+        self.sent = 0
+        """Messages that were handed over."""
+        self.failed = 0
+        """Messages that were given up."""
+
+    def at_once(self, limit: int) -> int:
+        """None while the server is left alone, then one, to see."""
+        return self._pause.room(self._clock.now(), limit)
+
+    def take_up(self, state: Notification, now: datetime) -> Decision[Notification]:
+        """The try is counted before it is made."""
+        return Decision(domain.take_up(state, now=now, limits=self._limits))
+
+    async def start(self, states: Sequence[Notification]) -> Do[Notification]:
+        """The addresses and the concerts of all of them are asked for at once."""
+        try:
+            async with asyncio.timeout(self._ask_seconds):
+                contacts = await self._contacts.of([each.order_id for each in states])
+            async with asyncio.timeout(self._ask_seconds):
+                concerts = await self._programme.of(list(dict.fromkeys(each.concert_id for each in states)))
+        except (ContactsUnreachable, ProgrammeUnreachable, TimeoutError) as trouble:
+            why = f"address and concert could not be asked for: {str(trouble) or 'no answer in time'}"
+
+            async def later(notification: Notification) -> Step[Notification]:
+                return self.try_again(notification, None, why, Trouble.LATER)
+
+            return later
+
+        async def do(notification: Notification) -> Step[Notification]:
+            TRACEPARENT.set(notification.cause.traceparent)
+            contact = contacts.get(notification.order_id)
+            return await self.send(notification, contact, concerts.get(notification.concert_id))
+
+        return do
+
+    def no_answer(self, state: Notification, why: str) -> Step[Notification]:
+        """It may have been sent."""
+        return self.try_again(state, None, why, Trouble.UNKNOWN)
+
+    def settled(self, states: Sequence[Notification]) -> None:
+        """What was given up is counted, and somebody told."""
+        for each in states:
+            if each.status is Status.FAILED:
+                self.failed += 1
+                _log.error("%s was given up after %d tries: %s", each.id, each.attempts, each.detail)
+
+    async def send(
+        self, notification: Notification, contact: Contact | None, concert: ConcertDetails | None
+    ) -> Step[Notification]:
+        """Send one; returns what came of it. In a task of its own."""
+        TRACEPARENT.set(notification.cause.traceparent)
+        channel, to = domain.way_to(contact)
+        if channel is Channel.LOG:
+            write_to_log([notification])
+            return self._sent(channel)
+        try:
+            async with asyncio.timeout(self._send_seconds):
+                if channel is Channel.EMAIL:
+                    handed = await self._mailer.send(words.message(notification, to, concert))
+                else:
+                    handed = await self._texts.send(words.text_message(notification, to, concert))
+        except NotSent as not_sent:
+            why = str(not_sent).replace(to, "…")  # servers like to name the address, and none is kept here
+            if not_sent.trouble is Trouble.REFUSED:
+                return await self._refused(notification, contact, concert, channel, why)
+            return self.try_again(notification, channel, why, not_sent.trouble)
+        except TimeoutError:
+            return self.try_again(notification, channel, "no answer in time", Trouble.UNKNOWN)
+        except Exception as error:  # noqa: BLE001 - a message that breaks its messenger must not hold up the others
+            _log.error("%s by %s: %r", notification.id, channel, error, exc_info=error)
+            return self.try_again(notification, channel, repr(error), Trouble.UNKNOWN)
+        self._in_a_row = 0
+        self._pause.went_well()
+        self.sent += 1
+        return self._sent(Channel.LOG if handed is HandedTo.LOG else channel)
+
+    async def _refused(
+        self,
+        notification: Notification,
+        contact: Contact | None,
+        concert: ConcertDetails | None,
+        channel: Channel,
+        why: str,
+    ) -> Step[Notification]:
+        """For good. A buyer who left a phone, too, gets a text message instead of the e-mail."""
+        self._in_a_row = 0  # it was the recipient's; the server takes messages
+        self._pause.went_well()
+        if channel is Channel.EMAIL and contact is not None and contact.phone is not None:
+            _log.warning("%s by %s: %s; by text message instead", notification.id, channel, why)
+            return await self.send(notification, Contact(phone=contact.phone), concert)
+        return self.try_again(notification, channel, why, Trouble.REFUSED)
+
+    def _sent(self, channel: Channel) -> Step[Notification]:
+        now = self._clock.now()
+        return lambda n, _: domain.sent(n, channel, now=now)
+
+    def try_again(
+        self, notification: Notification, channel: Channel | None, why: str, trouble: Trouble
+    ) -> Step[Notification]:
+        """Later: this one, and all, if the server takes nothing or may have taken more than it said."""
+        now = self._clock.now()
+        attempts = LONGEST_WAIT if trouble is Trouble.UNKNOWN else notification.attempts
+        retry_at = self._put_off(attempts, now)
+        if channel is not None and trouble is not Trouble.REFUSED:
+            self._in_a_row += 1
+            if trouble is not Trouble.LATER or self._in_a_row >= IN_A_ROW:
+                resumed_at = self._pause.trouble(now, self._put_off.ids.jitter())
+                if trouble is Trouble.AWAY:
+                    retry_at = resumed_at
+                _log.warning("messages wait until %s: %s", rfc3339(resumed_at), why)
+        return lambda n, _: domain.not_sent(n, channel, why, trouble, now=now, retry_at=retry_at, limits=self._limits)
+
+
+def write_to_log(notifications: Sequence[Notification]) -> None:
+    """Tell these in the log: one record for all of them, for a record costs more than its line."""
+    if notifications and _log.isEnabledFor(logging.INFO):
+        _log.info("%s", "\n".join([words.summary(each) for each in notifications]))

@@ -1,0 +1,134 @@
+"""What is due for an order: seats for a Pending one, the end of a Reserved one that nobody paid in time, and the
+comparison of a Cancelled one with its payment and its seats.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from cludale.kernel.decision import Decision
+from cludale.kernel.events import Cause
+from cludale.kernel.refusals import Busy, Refusal
+from cludale.ports.seats import (
+    ConcertNotFound,
+    ConcertOver,
+    HoldEnded,
+    HoldWish,
+    NotOnSale,
+    OtherCurrency,
+    OverTheLimit,
+    PriceTooHigh,
+    Seats,
+    SeatsUnavailable,
+    SeatsUnreachable,
+    SectionNotFound,
+)
+from cludale.runtime.due import Do, DuePolicy, PutOff, Step
+from cludale.services.orders import domain
+from cludale.services.orders.comparison import Comparison
+from cludale.services.orders.domain import Order, Status
+from cludale.services.orders.events import CancelReason
+
+_log = logging.getLogger(__name__)
+
+_NO_SEATS: Mapping[type[Refusal], CancelReason] = {
+    SeatsUnavailable: CancelReason.SOLD_OUT,
+    NotOnSale: CancelReason.NOT_ON_SALE,
+    ConcertOver: CancelReason.CONCERT_OVER,
+    ConcertNotFound: CancelReason.NO_SUCH_CONCERT,
+    SectionNotFound: CancelReason.NO_SUCH_SECTION,
+    OverTheLimit: CancelReason.OVER_THE_LIMIT,
+    PriceTooHigh: CancelReason.PRICE_TOO_HIGH,
+    OtherCurrency: CancelReason.OTHER_CURRENCY,
+    HoldEnded: CancelReason.EXPIRED,
+}
+"""What a Pending order is told; whatever else is refused, its key has seats already that it did not ask for."""
+
+
+class DueOrders(DuePolicy[Order]):
+    """`tell(order)` is called with what became of one."""
+
+    def __init__(
+        self,
+        seats: Seats,
+        comparison: Comparison | None,
+        *,
+        pending_seconds: float,
+        lease_seconds: float,
+        put_off: PutOff,
+        tell: Callable[[Order], None],
+    ) -> None:
+        self._seats = seats
+        self._comparison = comparison
+        self._pending = timedelta(seconds=pending_seconds)
+        self._lease = timedelta(seconds=lease_seconds)
+        self._put_off = put_off
+        self._tell = tell
+
+    def take_up(self, state: Order, now: datetime) -> Decision[Order]:
+        """A Pending order is claimed; a Reserved one that nobody paid ends; a Cancelled one is looked at."""
+        match state.status:
+            case Status.PENDING:
+                # The claim counts the attempt and puts the next one off, so one in vain is one commit.
+                until = max(now + self._lease, self._put_off(state.tries + 1, now))
+                return Decision(domain.take_up(state, now=now, until=until))
+            case Status.RESERVED:
+                return domain.hold_ended(state, now=now)
+            case _:
+                return Decision(state if self._comparison is None else self._comparison.take_up(state, now))
+
+    async def start(self, states: Sequence[Order]) -> Do[Order]:
+        """Payments is asked about all Cancelled ones at once; each of the others asks for its seats."""
+        cancelled = [order for order in states if order.status is Status.CANCELLED]
+        steps: Mapping[str, Step[Order]] = {}
+        if cancelled and self._comparison is not None:
+            steps = await self._comparison.ask(cancelled)
+
+        async def do(order: Order) -> Step[Order]:
+            return steps.get(order.id, _nothing) if order.status is Status.CANCELLED else await self._hold(order)
+
+        return do
+
+    async def _hold(self, order: Order) -> Step[Order]:
+        """Get a Pending order its seats, or an end."""
+        try:
+            held = await self._seats.hold(hold_wish(order, order.traceparent))
+        except (SeatsUnreachable, Busy) as trouble:
+            return self.no_answer(order, str(trouble))
+        except Refusal as refusal:
+            _log.info("order %s gets no seats: %s", order.id, refusal)
+            reason = _NO_SEATS.get(type(refusal), CancelReason.HELD_OTHERWISE)
+            return lambda o, _: domain.fail(o, reason) if o.status is Status.PENDING else Decision(o)
+
+        def step(o: Order, now: datetime) -> Decision[Order]:
+            if o.status is not Status.PENDING:
+                return Decision(o)  # it was cancelled meanwhile; a hold without an order expires by itself
+            return replace(domain.reserve(o, held, now=now), cause=Cause(held.event_id, o.traceparent))
+
+        return step
+
+    def no_answer(self, state: Order, why: str) -> Step[Order]:
+        """It is due later again, as it was claimed; a Pending one that has been for too long gets its end."""
+        _log.info("order %s waits: %s", state.id, why)
+
+        def step(order: Order, now: datetime) -> Decision[Order]:
+            is_over = order.status is Status.PENDING and now - order.created_at > self._pending
+            return domain.fail(order, CancelReason.UNREACHABLE) if is_over else Decision(order)
+
+        return step
+
+    def settled(self, states: Sequence[Order]) -> None:
+        """Whoever waits for one of them is told."""
+        for order in states:
+            self._tell(order)
+
+
+def hold_wish(order: Order, traceparent: str | None) -> HoldWish:
+    """The seats that this order wants."""
+    return HoldWish(order.concert_id, order.quantity, order.id, order.section, traceparent, order.max_price)
+
+
+def _nothing(order: Order, _: datetime) -> Decision[Order]:
+    return Decision(order)

@@ -1,0 +1,89 @@
+"""What is due for a payment: to charge, to find out, to give back, through the provider; or to tell its end again.
+
+What has to be done outside is written down first (`due_at`), then done, then its outcome is written down. Whoever
+finds a payment due does it again, by the same key of the provider's.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from cludale.kernel.decision import Decision
+from cludale.ports.clock import Clock
+from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGateway
+from cludale.ports.tracing import TRACEPARENT
+from cludale.runtime.due import Do, DuePolicy, PutOff, Step
+from cludale.services.payments import domain
+from cludale.services.payments.domain import Limits, Outcome, Payment
+
+_log = logging.getLogger(__name__)
+
+
+class Charging(DuePolicy[Payment]):
+    """Asks the provider, and says what comes of its answers."""
+
+    def __init__(
+        self,
+        gateway: PaymentGateway,
+        *,
+        clock: Clock,
+        limits: Limits,
+        put_off: PutOff,
+    ) -> None:
+        self._gateway = gateway
+        self._clock = clock
+        self._limits = limits
+        self._put_off = put_off
+
+    def take_up(self, state: Payment, now: datetime) -> Decision[Payment]:
+        """Others leave it alone for the lease."""
+        return Decision(domain.take_up(state, now=now, limits=self._limits))
+
+    async def start(self, _: Sequence[Payment]) -> Do[Payment]:
+        """Each is done by itself."""
+        return self.act
+
+    async def act(self, payment: Payment) -> Step[Payment]:
+        """Do the one thing that this payment has left to do; returns what came of it."""
+        TRACEPARENT.set(payment.cause.traceparent)
+        if domain.is_to_be_retold(payment):
+            return lambda p, now: domain.retold(p, now=now, limits=self._limits)
+        try:
+            step = await self._ask(payment)
+        except Declined as declined:
+            step = self._tried(payment, Outcome.DECLINED, str(declined))
+        except GatewayTrouble as trouble:
+            return self.no_answer(payment, str(trouble))
+        return self.of_its_round(payment, step)
+
+    async def _ask(self, payment: Payment) -> Step[Payment]:
+        asks = not payment.is_free
+        if payment.refunding:
+            if asks:
+                await self._gateway.refund(payment.key)
+            return lambda p, now: domain.refunded(p, now=now, limits=self._limits)
+        if payment.closing is not None:
+            returned = await self._gateway.void(payment.key) if asks else False
+            return lambda p, now: domain.voided(p, returned=returned, now=now, limits=self._limits)
+        if domain.is_too_late(payment, self._clock.now()):
+            return lambda p, now: Decision(domain.expire(p, now=now))
+        if asks:
+            await self._gateway.charge(payment.key, payment.amount, payment.method)
+        return self._tried(payment, Outcome.CHARGED)
+
+    def no_answer(self, state: Payment, why: str) -> Step[Payment]:
+        """An attempt to charge counts. Money that is owed is never given up on: only the waits are bounded."""
+        if not state.refunding and state.closing is None:
+            return self.of_its_round(state, self._tried(state, Outcome.UNKNOWN, why))
+        until = self._put_off(state.tries + 1, self._clock.now())
+        _log.warning("%s: no answer to giving back (%s), again at %s", state.id, why, until)
+        return self.of_its_round(state, lambda p, _: Decision(domain.put_off(p, until=until)))
+
+    def _tried(self, payment: Payment, outcome: Outcome, detail: str | None = None) -> Step[Payment]:
+        now = self._clock.now()
+        retry_at = self._put_off(payment.tries + 1, now) if outcome is Outcome.UNKNOWN else now
+        return lambda p, _: domain.attempted(p, outcome, detail, now=now, retry_at=retry_at, limits=self._limits)
+
+    def of_its_round(self, payment: Payment, step: Step[Payment]) -> Step[Payment]:
+        """What came of one round says nothing of a later one."""
+        return lambda p, now: step(p, now) if p.round == payment.round else Decision(p)
