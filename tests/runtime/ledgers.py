@@ -11,8 +11,7 @@ from cludale.kernel.events import Catalogue, Cause, Envelope, Event, Topic, enve
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Delivery
 from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Records, Stored
-from cludale.runtime.aggregates import AggregateStore, Versioned
-from cludale.runtime.updates import TooEarly
+from cludale.runtime.aggregates import AggregateStore, TooEarly, Versioned
 
 
 class Asked(Event, frozen=True, kw_only=True):

@@ -15,10 +15,9 @@ from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.decision import Decision
 from cludale.kernel.times import rfc3339
 from cludale.ports.records import Commit, Kind, StoreUnavailable
-from cludale.runtime.aggregates import AggregateStore
+from cludale.runtime.aggregates import AggregateStore, Updates
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import Do, DuePolicy, DueWork, PutOff, Step
-from cludale.runtime.updates import Updates
 
 LEASE_SECONDS = 30
 

@@ -19,8 +19,8 @@ from cludale.kernel.refusals import (
 )
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Commit, Committed, Records, StoreUnavailable
+from cludale.runtime.aggregates import AnsweredBefore
 from cludale.runtime.idempotency import Answered, IdempotencyKeys, Keep
-from cludale.runtime.updates import AnsweredBefore
 from cludale.services.catalogue import CATALOGUE
 from cludale.simulator.memory import MemoryStore
 

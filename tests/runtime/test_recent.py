@@ -1,6 +1,6 @@
 """What was remembered last, in bounded memory."""
 
-from cludale.runtime.recent import Recent, Seen
+from cludale.runtime.recent import Recent
 
 
 def test_the_last_ones_are_there_and_no_more_than_twice_as_many() -> None:
@@ -21,10 +21,10 @@ def test_one_that_is_remembered_again_stays_with_what_was_said_last() -> None:
 
 
 def test_a_batch_that_is_too_large_is_remembered_until_the_next() -> None:
-    seen: Seen[int] = Seen(4)
-    seen.add(range(100))
+    seen: Recent[int, None] = Recent(4)
+    seen.remember(dict.fromkeys(range(100)))
     assert len(seen) == 100
-    seen.add(range(100, 104))
+    seen.remember(dict.fromkeys(range(100, 104)))
     assert seen.keys() == {100, 101, 102, 103}
 
 

@@ -16,8 +16,7 @@ from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.records import Kind, Put, Query
-from cludale.runtime.aggregates import Versioned
-from cludale.runtime.updates import (
+from cludale.runtime.aggregates import (
     CONFLICT_RETRIES,
     NEW,
     AnsweredBefore,
@@ -26,6 +25,7 @@ from cludale.runtime.updates import (
     Decide,
     Updated,
     Updates,
+    Versioned,
 )
 
 Each = Callable[[Sequence[Delivery]], Awaitable[tuple[list[Answer], list[Versioned[Ledger]]]]]
@@ -309,6 +309,16 @@ class TestTakenForNew:
         (updated,) = await updates.update([Change(LEDGERS, "a", first, known=NEW)])
         assert updated == (ChangeResult.UNCHANGED, Versioned(Ledger("a", ("x",)), 1))
         assert records.reads == 1
+
+    async def test_beside_one_that_is_read_it_is_still_not(
+        self, updates: Updates, records: Meddled, store: SqliteStore
+    ) -> None:
+        for id in ("a", "b"):
+            await write_beside(store, id, "x")
+        read, known = Change(LEDGERS, "a", Step("1")), await LEDGERS.one(store, "b")
+        updated = await updates.update([read, Change(LEDGERS, "b", Step("1"), known=known)])
+        assert [each.known and each.known.version for each in updated] == [2, 2]
+        assert records.reads == records.commits - 1 == 1
 
 
 def first(ledger: Ledger | None, _: datetime) -> Decision[Ledger]:

@@ -74,7 +74,7 @@ from cludale.kernel.events import Envelope, Event
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.records import Query, Records
-from cludale.runtime.updates import Handler, Updates
+from cludale.runtime.aggregates import Handler, Updates
 from cludale.services.concerts.events import SeatsReleased
 from cludale.services.waitlist.events import WaitlistMoved
 from cludale.services.waitlist.store import MOVES, Move

@@ -26,10 +26,9 @@ from cludale.ports.outbox import Outgoing
 from cludale.ports.payment_gateway import GatewayTrouble
 from cludale.ports.records import Commit, Committed, Handled, Key, Outcome, Put
 from cludale.ports.seats import SeatsHeld
-from cludale.runtime import gate, idempotency, recent, relay, updates
-from cludale.runtime.aggregates import Versioned
+from cludale.runtime import aggregates, gate, idempotency, recent, relay
+from cludale.runtime.aggregates import NEW, Change, ChangeResult, TooEarly, Updated, Versioned
 from cludale.runtime.dead_letters import DeadLetters
-from cludale.runtime.updates import NEW, Change, ChangeResult, TooEarly, Updated
 from cludale.services.audit import domain as audit_domain
 from cludale.services.audit import service as audit_service
 from cludale.services.audit import store as audit_store
@@ -39,7 +38,7 @@ from cludale.services.concerts import service as concerts_service
 from cludale.services.concerts.domain import Cancel, Reservation, Seating, Section, Sell
 from cludale.services.concerts.events import ReleaseReason, SaleRefused
 from cludale.services.notifications import domain as notifications_domain
-from cludale.services.notifications import sending
+from cludale.services.notifications import due as notifications_due
 from cludale.services.notifications import service as notifications_service
 from cludale.services.orders import api as orders_api
 from cludale.services.orders import comparison
@@ -49,8 +48,8 @@ from cludale.services.orders import service as orders_service
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid
 from cludale.services.orders.store import ORDERS, keyed_id
-from cludale.services.payments import charging
 from cludale.services.payments import domain as payments_domain
+from cludale.services.payments import due as payments_due
 from cludale.services.payments import service as payments_service
 from cludale.services.payments.domain import Payment
 from cludale.services.payments.events import FailureReason, PaymentCompleted
@@ -249,7 +248,7 @@ def _(stack: ExitStack) -> None:
     async def wrong(self: Any, key: Any, asked: Any) -> Any:
         turn = sections.Turn(key, asked, self)
         await turn.draft()
-        for _ in range(updates.CONFLICT_RETRIES):
+        for _ in range(aggregates.CONFLICT_RETRIES):
             if turn.commit is None:
                 return turn.results
             (outcome,) = await self.updates.records.commit((turn.commit,))
@@ -328,19 +327,19 @@ def _(stack: ExitStack) -> None:
 
 @bug("commit: an event that met a conflict is answered as handled", theme="changes of mind")
 def _(stack: ExitStack) -> None:
-    right = updates.Updates.update
+    right = aggregates.Updates.update
 
     async def wrong(self: Any, changes: Sequence[Change[Any]]) -> list[Updated[Any]]:
         if not any(each.answers for each in changes):
             return await right(self, changes)
-        work = updates.Work(self, changes)
+        work = aggregates.Work(self, changes)
         commits = await work.draft()
         if commits:
             work.learn(await self.records.commit(commits))
         done = Updated[Any](ChangeResult.HANDLED, None)
         return [done if each.result is ChangeResult.CONFLICT else each for each in work.updated]
 
-    swap(stack, updates.Updates, "update", wrong)
+    swap(stack, aggregates.Updates, "update", wrong)
 
 
 @bug("commit: the store does not look at versions")
@@ -451,12 +450,12 @@ def _(stack: ExitStack) -> None:
             await self.records.commit((Commit(store.partition(id), (put,), events),))
         return decision.state
 
-    swap(stack, updates.Updates, "change", wrong)
+    swap(stack, aggregates.Updates, "change", wrong)
 
 
 @bug("orders: answers before the order is durable")
 def _(stack: ExitStack) -> None:
-    right = updates.Updates.update
+    right = aggregates.Updates.update
 
     async def wrong(self: Any, changes: Sequence[Change[Any]]) -> list[Updated[Any]]:
         if not changes or changes[0].store is not ORDERS or changes[0].known is not NEW:
@@ -467,7 +466,7 @@ def _(stack: ExitStack) -> None:
         task.add_done_callback(lambda done: done.exception())
         return [Updated(ChangeResult.CHANGED, Versioned(decision.state, 1))]
 
-    swap(stack, updates.Updates, "update", wrong)
+    swap(stack, aggregates.Updates, "update", wrong)
 
 
 @bug("orders: the answer to an Idempotency-Key is not kept")
@@ -562,7 +561,7 @@ def _(stack: ExitStack) -> None:
         return right(payment, msgspec.structs.replace(request, round=payment.round + 1), **kwargs)
 
     swap(stack, payments_domain, "requested", wrong)
-    _forget_handled(stack, updates)
+    _forget_handled(stack, aggregates)
 
 
 @bug("orders: what waits for its seats is forgotten")
@@ -695,7 +694,7 @@ def _(stack: ExitStack) -> None:
 
 @bug("payments: what came of one round is booked on the next", theme="frozen")
 def _(stack: ExitStack) -> None:
-    swap(stack, charging.Charging, "of_its_round", lambda self, payment, step: step)
+    swap(stack, payments_due.Charging, "of_its_round", lambda self, payment, step: step)
 
 
 @bug("payments: an order that is told of again is begun again")
@@ -773,13 +772,13 @@ def _(stack: ExitStack) -> None:
 
 @bug("payments: what a crash cut off is never taken up")
 def _(stack: ExitStack) -> None:
-    right = charging.Charging.take_up
+    right = payments_due.Charging.take_up
 
     def wrong(self: Any, state: Payment, now: datetime) -> Decision[Payment]:
         is_begun = state.status is payments_domain.Status.PENDING and state.closing is None and not state.tries
         return Decision(state) if is_begun else right(self, state, now)
 
-    swap(stack, charging.Charging, "take_up", wrong)
+    swap(stack, payments_due.Charging, "take_up", wrong)
 
 
 @bug("payments: a new round is begun while the last one is not over")
@@ -854,22 +853,22 @@ def _(stack: ExitStack) -> None:
 
 @bug("comparison: what is told again is told as if it were new", theme="lost for good")
 def _(stack: ExitStack) -> None:
-    right = updates.Updates.envelopes
+    right = aggregates.Updates.envelopes
 
     def wrong(self: Any, decision: Decision[Any], cause: Cause, now: datetime) -> list[Envelope]:
         return right(self, replace(decision, again=False), cause, now)
 
-    swap(stack, updates.Updates, "envelopes", wrong)
+    swap(stack, aggregates.Updates, "envelopes", wrong)
 
 
 @bug("comparison: what is told again has the time of that", theme="lost for good")
 def _(stack: ExitStack) -> None:
-    right = updates.Updates.envelopes
+    right = aggregates.Updates.envelopes
 
     def wrong(self: Any, decision: Decision[Any], cause: Cause, now: datetime) -> list[Envelope]:
         return right(self, replace(decision, at=None) if decision.again else decision, cause, now)
 
-    swap(stack, updates.Updates, "envelopes", wrong)
+    swap(stack, aggregates.Updates, "envelopes", wrong)
 
 
 @bug("comparison: a refund that is told of again is made again", theme="lost for good")
@@ -1086,14 +1085,14 @@ def _(stack: ExitStack) -> None:
 
 @bug("notifications: a message that the server did not take is taken for sent")
 def _(stack: ExitStack) -> None:
-    right = sending.Sending.try_again
+    right = notifications_due.Sending.try_again
 
     def wrong(self: Any, notification: Any, channel: Any, why: str, trouble: Any) -> Any:
         if channel is None or trouble is Trouble.REFUSED:
             return right(self, notification, channel, why, trouble)
         return lambda n, now: notifications_domain.sent(n, channel, now=now)
 
-    swap(stack, sending.Sending, "try_again", wrong)
+    swap(stack, notifications_due.Sending, "try_again", wrong)
 
 
 @bug("audit: an event is recorded each time that it comes")
@@ -1105,7 +1104,7 @@ def _(stack: ExitStack) -> None:
         return replace(put, id=f"{put.id}.{entry.sequence}")
 
     swap(stack, audit_store, "put_entry", wrong)
-    swap(stack, recent.Seen, "add", lambda self, ids: None)
+    swap(stack, recent.Recent, "remember", lambda self, ids: None)
 
 
 @bug("audit: effects are recorded before their causes")

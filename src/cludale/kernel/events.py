@@ -1,6 +1,6 @@
 """Events and their envelope: CloudEvents 1.0 with typed data, and the catalogue of all of them.
 
-An `Event` is the data of a public fact. Decisions return bare events; `runtime/updates.py` puts one into its
+An `Event` is the data of a public fact. Decisions return bare events; `runtime/aggregates.py` puts one into its
 `Envelope` (id, time, cause, trace) when it is committed.
 """
 

@@ -1,13 +1,38 @@
-"""Aggregates as records: how one kind of aggregate is stored, read and found. What changes them is in `updates.py`."""
+"""Aggregates: how a kind of them is stored, and load → decide → commit, the one way in which a service changes them.
 
-from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+`Updates.update` is for those that change each alone: one load and one commit call for any number of them. What changes
+several records in one commit (a section with its reservations, audit's chain) goes through `until_committed`. Nobody
+else decides anew after a conflict.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from enum import Enum
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from cludale.kernel.events import Cause
-from cludale.kernel.refusals import NotFound
-from cludale.ports.records import IndexValue, Key, Kind, Page, Put, Query, Records
+from cludale.kernel.decision import Decision
+from cludale.kernel.events import Cause, Envelope, Event, envelop
+from cludale.kernel.refusals import Busy, NotFound
+from cludale.ports.bus import Answer, Delivery
+from cludale.ports.clock import Clock, IdSource
+from cludale.ports.records import (
+    AlreadyHandled,
+    Commit,
+    Committed,
+    Handled,
+    IndexValue,
+    Key,
+    Kind,
+    Outcome,
+    Page,
+    Put,
+    Query,
+    Records,
+    VersionConflict,
+)
 
 S = TypeVar("S")
 
@@ -47,11 +72,11 @@ class AggregateStore(Generic[S]):
         self, records: Records, ids: Iterable[str], *, partition: str | None = None
     ) -> dict[str, Versioned[S]]:
         """Those of the aggregates that exist, by id; all of one `partition`, if it does not follow from the id."""
-        of = self.partition
-        keys = [Key(partition, id) for id in ids] if partition is not None else [Key(of(id), id) for id in ids]
-        found = await records.get(self.kind, keys)
-        decode = self.decode
-        return {id: Versioned(decode(stored.body), stored.version) for id, stored in found.items()}
+        keys = [Key(self.partition(id) if partition is None else partition, id) for id in ids]
+        loaded: dict[str, Versioned[S]] = {}
+        for id, stored in (await records.get(self.kind, keys)).items():
+            loaded[id] = Versioned(self.decode(stored.body), stored.version)
+        return loaded
 
     async def one(self, records: Records, id: str) -> Versioned[S]:
         """The aggregate. Raises NotFound."""
@@ -68,3 +93,247 @@ class AggregateStore(Generic[S]):
     def put(self, state: S, expected: int) -> Put:
         """Write `state` over version `expected`."""
         return Put(self.kind, self.id_of(state), _encode(state), expected, self._index(state))
+
+
+CONFLICT_RETRIES = 8
+"""How often in a row a decision is made anew on what another wrote, with nothing committed, before it is given up."""
+
+Draft = Callable[[], Awaitable[Sequence[Commit]]]
+"""Loads, decides, and says what is to be committed; nothing: there is nothing left to commit."""
+Learn = Callable[[Sequence[Outcome]], int]
+"""Takes in what came of the commits of a draft; returns how many have to be decided anew."""
+
+
+async def until_committed(records: Records, draft: Draft, learn: Learn) -> bool:
+    """Draft and commit until nothing is left; False if that only meets conflicts."""
+    in_vain, before = 0, None
+    while in_vain < CONFLICT_RETRIES:
+        commits = await draft()
+        if not commits:
+            return True
+        left = learn(await records.commit(commits))
+        if not left:
+            return True
+        in_vain = in_vain + 1 if before is None or left >= before else 0
+        before = left
+    return False
+
+
+class AnsweredBefore(Exception):
+    """The record that was to be committed beside a change is there already: another did the work first."""
+
+
+class TooEarly(Exception):
+    """What the event is about isn't here yet; deliver it again later."""
+
+
+Decide = Callable[[Any, datetime], Decision[S] | None]
+"""Decides on the state as it is (None: there is none yet) and the time. None: nothing to do. May raise TooEarly."""
+
+Handler = Callable[[Envelope, S | None, datetime], Decision[S] | None]
+"""Decides on one event, as `Decide`."""
+
+
+class Change(msgspec.Struct, Generic[S], frozen=True, gc=False):
+    """A change that is wanted of one aggregate."""
+
+    store: AggregateStore[S]
+    id: str
+    decide: Decide[S]
+    """Pure: it is asked again, on the newer state, if another was faster."""
+    cause: Cause | None = None
+    """Of the events that are decided; None: the store says it of the state."""
+    answers: str | None = None
+    """The id of the event that is handled by this: the inbox entry commits with it."""
+    known: Versioned[Any] | None = None
+    """The aggregate as it was read before, or NEW; None: it is read now."""
+    beside: Callable[[S], Put] | None = None
+    """One record more that commits with it, of the state as it is decided: an answer that is kept."""
+    earlier: Sequence[Envelope] = ()
+    """Events of a decision made before, which nobody could be told of until now."""
+
+
+NEW: Versioned[Any] = Versioned(None, 0)
+"""Taken for new until a commit says otherwise: then the common case costs no read."""
+
+
+class ChangeResult(Enum):
+    """What came of a change."""
+
+    CHANGED = "committed"
+    UNCHANGED = "there was nothing to change"
+    HANDLED = "the event was handled before"
+    TOO_EARLY = "what the event is about is not there yet"
+    ANSWERED = "the record beside it is there already; nothing was written"
+    CONFLICT = "others were faster, over and over; nothing was written"
+
+
+class Updated(NamedTuple, Generic[S]):
+    """What came of a change, and the aggregate after it, as far as that is known."""
+
+    result: ChangeResult
+    known: Versioned[S] | None
+
+
+def changed(updated: Sequence[Updated[S]]) -> list[Versioned[S]]:
+    """Those that were committed, as they are now."""
+    return [known for result, known in updated if result is ChangeResult.CHANGED and known is not None]
+
+
+_UNDONE: Updated[Any] = Updated(ChangeResult.CONFLICT, None)
+
+
+class Updates:
+    """The changes of one service."""
+
+    def __init__(self, service: str, records: Records, *, clock: Clock, ids: IdSource) -> None:
+        self.service = service
+        self.records = records
+        self.clock = clock
+        self.ids = ids
+
+    def envelopes(self, decision: Decision[Any], cause: Cause, now: datetime) -> list[Envelope]:
+        """The events of a decision that is committed at `now`, all caused alike, with fresh ids."""
+        time, again = decision.at or now, decision.again
+        envelopes: list[Envelope] = []
+        for event in decision.events:
+            id = self.ids.new("event")
+            envelopes.append(envelop(event, id=id, source=self.service, time=time, cause=cause, repeated=again))
+        return envelopes
+
+    async def update(self, changes: Sequence[Change[Any]]) -> list[Updated[Any]]:
+        """Make these changes, each alone but all together, and say what came of each, in order.
+
+        What a decision raises is raised here; those of the round that it was made in are not committed then.
+        """
+        work = Work(self, changes)
+        await until_committed(self.records, work.draft, work.learn)
+        return work.updated
+
+    async def change(
+        self,
+        store: AggregateStore[S],
+        id: str,
+        decide: Callable[[S, datetime], Decision[S]],
+        cause: Cause,
+        beside: Callable[[S], Put] | None = None,
+    ) -> S:
+        """One aggregate as this change leaves it. Raises what the decision raises, NotFound, AnsweredBefore, Busy."""
+
+        def decide_known(state: S | None, now: datetime) -> Decision[S]:
+            if state is None:
+                raise NotFound(store.kind.name, id)
+            return decide(state, now)
+
+        (updated,) = await self.update((Change(store, id, decide_known, cause, beside=beside),))
+        if updated.result is ChangeResult.ANSWERED:
+            raise AnsweredBefore
+        if updated.known is None:
+            raise Busy(f"{store.kind.name.capitalize()} {id!r} is being changed by too many at once.")
+        state: S = updated.known.state
+        return state
+
+    async def handle(
+        self,
+        store: AggregateStore[S],
+        deliveries: Sequence[Delivery],
+        handlers: Mapping[type[Event], Handler[S]],
+        id_of: Callable[[Any], str],
+        begins: type[Event] | None = None,
+    ) -> tuple[list[Answer], list[Versioned[S]]]:
+        """Handle events, each about one aggregate: an answer for each delivery, and the states that changed.
+
+        `begins`: the event with which an aggregate begins, so that it is taken for new.
+        """
+        changes: list[Change[S]] = []
+        for delivery in deliveries:
+            event = delivery.event
+            kind = type(event.data)
+            decide = partial(handlers[kind], event)
+            known = NEW if kind is begins else None
+            changes.append(Change(store, id_of(event.data), decide, Cause.of(event), event.id, known))
+        answers: list[Answer] = []
+        changed: list[Versioned[S]] = []
+        for result, known in await self.update(changes):
+            answers.append(Answer.RETRY if result in _LATER else Answer.SUCCESS)
+            if result is ChangeResult.CHANGED and known is not None:
+                changed.append(known)
+        return answers, changed
+
+
+_LATER = frozenset({ChangeResult.TOO_EARLY, ChangeResult.CONFLICT})
+
+
+class Work:
+    """One call of `update`: which changes wait, and what came of the others.
+
+    Each is decided on what is stored, so of two about one aggregate the second meets the first. Decided on the first
+    one's outcome, it would stand though the first one fails, and overwrite what another wrote.
+    """
+
+    def __init__(self, of: Updates, changes: Sequence[Change[Any]]) -> None:
+        self._of = of
+        self._changes = changes
+        self._waiting: Sequence[int] = range(len(changes))
+        self._is_first = True
+        self._tried: list[tuple[int, Versioned[Any]]] = []
+        self.updated = [_UNDONE] * len(changes)
+
+    async def draft(self) -> Sequence[Commit]:
+        """Decide each that waits on what is stored now."""
+        wanted: dict[AggregateStore[Any], dict[str, None]] = {}
+        for i in self._waiting:
+            change = self._changes[i]
+            if change.known is None or not self._is_first:
+                wanted.setdefault(change.store, {})[change.id] = None
+        found: dict[AggregateStore[Any], dict[str, Versioned[Any]]] = {}
+        for store, ids in wanted.items():
+            found[store] = await store.load(self._of.records, ids)
+        now = self._of.clock.now()
+        commits: list[Commit] = []
+        self._tried = []
+        for i in self._waiting:
+            change = self._changes[i]
+            store = change.store
+            known = change.known if self._is_first else None
+            if known is None:
+                known = found[store].get(change.id)
+            before = known.state if known is not None else None
+            try:
+                decision = change.decide(before, now)
+            except TooEarly:
+                self.updated[i] = Updated(ChangeResult.TOO_EARLY, known)
+                continue
+            is_changed = decision is not None and decision.state is not before
+            if decision is None or not (is_changed or decision.events):
+                self.updated[i] = Updated(ChangeResult.UNCHANGED, known)  # now, or when it is asked again
+                continue
+            version = known.version if known is not None else 0
+            puts = [store.put(decision.state, version)] if is_changed else []
+            if change.beside is not None:
+                puts.append(change.beside(decision.state))
+            cause = decision.cause or change.cause or store.cause(decision.state if before is None else before)
+            events = change.earlier
+            if decision.events:
+                events = [*events, *self._of.envelopes(decision, cause, now)]
+            handled = () if change.answers is None else (Handled(self._of.service, change.answers),)
+            commits.append(Commit(store.partition(change.id), puts, events, handled))
+            self._tried.append((i, Versioned(decision.state, version + is_changed)))
+        self._is_first = False
+        return commits
+
+    def learn(self, outcomes: Sequence[Outcome]) -> int:
+        """Note what came of them; those that met a conflict wait on."""
+        waiting: list[int] = []
+        for (i, after), outcome in zip(self._tried, outcomes, strict=True):
+            match outcome:
+                case Committed():
+                    self.updated[i] = Updated(ChangeResult.CHANGED, after)
+                case AlreadyHandled():
+                    self.updated[i] = Updated(ChangeResult.HANDLED, None)
+                case VersionConflict(ids) if self._changes[i].beside is not None and self._changes[i].id not in ids:
+                    self.updated[i] = Updated(ChangeResult.ANSWERED, None)
+                case VersionConflict():
+                    waiting.append(i)
+        self._waiting = waiting
+        return len(waiting)

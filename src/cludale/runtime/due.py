@@ -17,9 +17,8 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.times import rfc3339
 from cludale.ports.clock import IdSource
 from cludale.ports.records import Query, Range, StoreUnavailable
-from cludale.runtime.aggregates import AggregateStore, Versioned
+from cludale.runtime.aggregates import AggregateStore, Change, ChangeResult, Updates, Versioned, changed
 from cludale.runtime.backoff import Backoff
-from cludale.runtime.updates import Change, ChangeResult, Updates, changed
 
 PAGE = 200
 """How many are claimed at once."""

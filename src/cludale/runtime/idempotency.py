@@ -24,7 +24,7 @@ from cludale.kernel.refusals import (
     RefusedForNow,
 )
 from cludale.ports.records import Commit, Committed, Key, Kind, Put, Records, VersionConflict
-from cludale.runtime.updates import AnsweredBefore
+from cludale.runtime.aggregates import AnsweredBefore
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):

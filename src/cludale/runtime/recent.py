@@ -1,6 +1,6 @@
 """Recent: what was remembered last, in bounded memory."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from typing import TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -28,11 +28,3 @@ class Recent(dict[K, V]):
             for key in set(self._old).difference(self._young):
                 self.pop(key, None)
             self._old, self._young = self._young, []
-
-
-class Seen(Recent[K, None]):
-    """Only which were seen, not what they said."""
-
-    def add(self, keys: Iterable[K]) -> None:
-        """Remember these."""
-        self.remember(dict.fromkeys(keys))

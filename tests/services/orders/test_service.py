@@ -33,8 +33,8 @@ from cludale.ports.seats import (
     SeatsUnreachable,
     SectionNotFound,
 )
+from cludale.runtime.aggregates import AnsweredBefore
 from cludale.runtime.backoff import Backoff
-from cludale.runtime.updates import AnsweredBefore
 from cludale.services.concerts.events import SaleRefused, SeatsSold
 from cludale.services.orders.domain import (
     AlreadyPaid,

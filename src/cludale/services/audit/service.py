@@ -14,8 +14,8 @@ from cludale.kernel.refusals import NotFound
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock
 from cludale.ports.records import Commit, Key, Page, Put, Records, VersionConflict
-from cludale.runtime.recent import Seen
-from cludale.runtime.updates import CONFLICT_RETRIES
+from cludale.runtime.aggregates import CONFLICT_RETRIES
+from cludale.runtime.recent import Recent
 from cludale.services.audit import store
 from cludale.services.audit.domain import (
     GENESIS,
@@ -121,7 +121,8 @@ class Audit:
         self._is_unsure = True
         """Something may wait whose cause is in the log: an earlier run, or a commit without an answer, left it."""
         self._batch_limit = None if commit_limit is None else commit_limit - 1  # one is the head
-        self._recent: Seen[str] = Seen(recent_limit)
+        self._recent: Recent[str, None] = Recent(recent_limit)
+        """The ids that were recorded last."""
         self._head: StoredHead | None = None
         """As we committed it last; None when another may have moved it."""
         self._one_at_a_time = asyncio.Lock()
@@ -185,7 +186,7 @@ class Audit:
             ]
             conflict = await self._commit(entries, kept.puts, kept.more)
             if conflict is None:
-                self._recent.add([batch[at][0] for at in order.ready])
+                self._recent.remember(dict.fromkeys([batch[at][0] for at in order.ready]))
                 break
             await self._know([batch[at][0] for at in order.ready])
             order = causes_first(batch, self._recent.__contains__)
@@ -278,7 +279,7 @@ class Audit:
                 continue
             if await self._commit(entries, puts, -emptied) is None:
                 recorded = [event.id for event, _ in entries]
-                self._recent.add(recorded)
+                self._recent.remember(dict.fromkeys(recorded))
                 queue.extend(recorded)
                 done += emptied
                 continue
@@ -300,7 +301,7 @@ class Audit:
     async def _know(self, ids: Sequence[str]) -> None:
         unknown = [Key(PARTITION, event) for event in dict.fromkeys(ids) if event not in self._recent]
         if unknown:
-            self._recent.add(list(await self._records.get(ENTRY, unknown)))
+            self._recent.remember(dict.fromkeys(await self._records.get(ENTRY, unknown)))
 
     async def _commit(
         self, entries: Sequence[tuple[Arrived, bool]], others: Sequence[Put] = (), waiting: int = 0

@@ -17,10 +17,9 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.records import Key, Records
 from cludale.ports.seats import HeldElsewhere, HoldEnded, PriceTooHigh, SeatsUnavailable
-from cludale.runtime.aggregates import Versioned
+from cludale.runtime.aggregates import NEW, Change, Updates, Versioned
 from cludale.runtime.recent import Recent
 from cludale.runtime.turns import Turns
-from cludale.runtime.updates import NEW, Change, Updates
 from cludale.services.concerts import domain
 from cludale.services.concerts.commands import Asked, Done, Result
 from cludale.services.concerts.domain import Choice, Concert, Hold, Reservation, Section

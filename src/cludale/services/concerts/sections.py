@@ -14,8 +14,7 @@ from cludale.ports.records import (
     StoreUnavailable,
     VersionConflict,
 )
-from cludale.runtime.aggregates import Versioned
-from cludale.runtime.updates import Updates, until_committed
+from cludale.runtime.aggregates import Updates, Versioned, until_committed
 from cludale.services.concerts import domain
 from cludale.services.concerts.commands import Asked, Done, Result
 from cludale.services.concerts.domain import Concert, Hold, Reservation, Seating, Section, UnknownReservation
@@ -43,8 +42,10 @@ class Sections:
 
     async def take_turn(self, key: SectionKey, asked: Sequence[Asked]) -> Sequence[Result]:
         """Decide for everyone who waits, in as few commits as the store allows."""
+        if self._commit_limit is None:
+            return await self._take_part(key, asked)
         results: list[Result] = []
-        for part in self._parts(asked):
+        for part in _parts(asked, self._commit_limit):
             try:
                 results += await self._take_part(key, part)
             except (Busy, StoreUnavailable) as trouble:
@@ -53,20 +54,6 @@ class Sections:
                 results += [trouble] * (len(asked) - len(results))  # what was committed before stands
                 break
         return results
-
-    def _parts(self, asked: Sequence[Asked]) -> Iterable[Sequence[Asked]]:
-        """What is decided and committed at once: all, where the store sets no limit."""
-        if self._commit_limit is None:
-            return (asked,)
-        parts: list[list[Asked]] = [[]]
-        room = self._commit_limit - 1  # one is the section
-        for each in asked:
-            if each.writes > room and parts[-1]:
-                parts.append([])
-                room = self._commit_limit - 1
-            parts[-1].append(each)
-            room -= each.writes
-        return parts
 
     async def _take_part(self, key: SectionKey, asked: Sequence[Asked]) -> Sequence[Result]:
         turn = Turn(key, asked, self)
@@ -171,6 +158,19 @@ class Turn:
                     if asked.command.reservation_id in ids:
                         self.needed.add(asked.command.reservation_id)
         return 1
+
+
+def _parts(asked: Sequence[Asked], limit: int) -> Iterable[Sequence[Asked]]:
+    """What is decided and committed at once."""
+    parts: list[list[Asked]] = [[]]
+    room = limit - 1  # one is the section
+    for each in asked:
+        if each.writes > room and parts[-1]:
+            parts.append([])
+            room = limit - 1
+        parts[-1].append(each)
+        room -= each.writes
+    return parts
 
 
 def near(reservations: dict[str, Reservation], id: str) -> dict[str, Reservation]:

@@ -16,10 +16,10 @@ from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Handled, Query, Range, Records, StoreUnavailable
 from cludale.ports.sales import SaleOutlook, SaleQuestion
 from cludale.ports.seats import ConcertNotFound, HoldWish, SeatsHeld, SectionNotFound
+from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.gate import Gate
 from cludale.runtime.recent import Recent
 from cludale.runtime.turns import Turns
-from cludale.runtime.updates import NEW, Change, ChangeResult, Updates
 from cludale.services.concerts import dates, domain
 from cludale.services.concerts.choosing import Anywhere, Chooser, unless_held
 from cludale.services.concerts.commands import Asked, Done, Result

@@ -1,6 +1,6 @@
 """Notifications at work: hears what became of an order and its money, and tells the buyer.
 
-Who left no address is told in the log, and that is one commit. What is to be sent is in sending.py.
+Who left no address is told in the log, and that is one commit. What is to be sent is in due.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,12 +17,12 @@ from cludale.ports.contacts import Contacts
 from cludale.ports.messengers import Mailer, TextMessenger
 from cludale.ports.programme import Programme
 from cludale.ports.records import Query, Records
+from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates, changed
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import CallLater, DueWork, PutOff
-from cludale.runtime.updates import NEW, Change, ChangeResult, Updates, changed
 from cludale.services.notifications import domain
 from cludale.services.notifications.domain import Limits, Notification, Receipt, Status
-from cludale.services.notifications.sending import Sending, write_to_log
+from cludale.services.notifications.due import Sending, write_to_log
 from cludale.services.notifications.store import NOTIFICATIONS, RECEIPTS
 from cludale.services.orders.events import OrderCancelled, OrderPaid
 from cludale.services.payments.events import PaymentCompleted

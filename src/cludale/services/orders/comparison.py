@@ -16,11 +16,10 @@ from cludale.ports.charges import COMPARED_AT_ONCE, Charges, ChargeStanding, Cha
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.records import Query, Records
 from cludale.ports.sales import Outlook, SaleQuestion, Sales, SalesUnreachable
-from cludale.runtime.aggregates import Versioned
+from cludale.runtime.aggregates import Change, Updates, Versioned
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import Step
 from cludale.runtime.recent import Recent
-from cludale.runtime.updates import Change, Updates
 from cludale.services.orders import domain
 from cludale.services.orders.domain import Compared, Lost, Order, Status
 from cludale.services.orders.store import ORDERS

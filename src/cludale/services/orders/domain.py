@@ -13,7 +13,7 @@ from cludale.kernel.refusals import Refusal, RefusedForNow
 from cludale.kernel.times import rfc3339
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState
 from cludale.ports.contacts import Contact
-from cludale.ports.seats import HeldOtherwise, HoldEnded, SeatsHeld
+from cludale.ports.seats import HeldOtherwise, HoldEnded, HoldWish, SeatsHeld
 from cludale.services.orders.events import (
     CancelReason,
     OrderCancelled,
@@ -206,6 +206,11 @@ def place(wish: Wish, *, order_id: str, now: datetime) -> Decision[Order]:
         section=order.section,
     )
     return Decision(order, (placed,))
+
+
+def hold_wish(order: Order, traceparent: str | None) -> HoldWish:
+    """The seats that it wants."""
+    return HoldWish(order.concert_id, order.quantity, order.id, order.section, traceparent, order.max_price)
 
 
 def put_off(order: Order, *, until: datetime, traceparent: str | None) -> Order:

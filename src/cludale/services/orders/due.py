@@ -15,7 +15,6 @@ from cludale.ports.seats import (
     ConcertNotFound,
     ConcertOver,
     HoldEnded,
-    HoldWish,
     NotOnSale,
     OtherCurrency,
     OverTheLimit,
@@ -94,7 +93,7 @@ class DueOrders(DuePolicy[Order]):
     async def _hold(self, order: Order) -> Step[Order]:
         """Get a Pending order its seats, or an end."""
         try:
-            held = await self._seats.hold(hold_wish(order, order.traceparent))
+            held = await self._seats.hold(domain.hold_wish(order, order.traceparent))
         except (SeatsUnreachable, Busy) as trouble:
             return self.no_answer(order, str(trouble))
         except Refusal as refusal:
@@ -123,11 +122,6 @@ class DueOrders(DuePolicy[Order]):
         """Whoever waits for one of them is told."""
         for order in states:
             self._tell(order)
-
-
-def hold_wish(order: Order, traceparent: str | None) -> HoldWish:
-    """The seats that this order wants."""
-    return HoldWish(order.concert_id, order.quantity, order.id, order.section, traceparent, order.max_price)
 
 
 def _nothing(order: Order, _: datetime) -> Decision[Order]:

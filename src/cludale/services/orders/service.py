@@ -17,15 +17,15 @@ from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contact
 from cludale.ports.records import Put, Query, Records
 from cludale.ports.seats import Seats, SeatsHeld, SeatsUnreachable
+from cludale.runtime.aggregates import NEW, AnsweredBefore, Change, ChangeResult, Decide, Handler, TooEarly, Updates
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import DueWork, PutOff
 from cludale.runtime.gate import Gate
-from cludale.runtime.updates import NEW, AnsweredBefore, Change, ChangeResult, Decide, Handler, TooEarly, Updates
 from cludale.services.concerts.events import SaleRefused, SeatsSold
 from cludale.services.orders import domain
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.domain import Order, OrderPayment, PaymentStatus, Wish
-from cludale.services.orders.due import DueOrders, hold_wish
+from cludale.services.orders.due import DueOrders
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
@@ -124,7 +124,7 @@ class Orders:
         order = placed.state
         decide: Decide[Order]
         try:
-            held = await self._seats.hold(hold_wish(order, cause.traceparent))
+            held = await self._seats.hold(domain.hold_wish(order, cause.traceparent))
         except SeatsUnreachable as unreachable:
             _log.warning("order %s is Pending: %s", order.id, unreachable)
             decide = partial(_wait, order, self._put_off, cause)

@@ -1,4 +1,4 @@
-"""Payments at work: hears what is to be charged and given back, charges now, answers. What is due is in charging.py."""
+"""Payments at work: hears what is to be charged and given back, charges now, answers. What is due is in due.py."""
 
 import asyncio
 import logging
@@ -19,15 +19,14 @@ from cludale.ports.clock import Clock, IdSource
 from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.records import Query, Records
 from cludale.ports.sales import Outlook, Sales, SalesUnreachable
-from cludale.runtime.aggregates import Versioned
+from cludale.runtime.aggregates import Change, TooEarly, Updates, Versioned
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import CallLater, DueWork, PutOff, Step
-from cludale.runtime.updates import Change, TooEarly, Updates
 from cludale.services.concerts.events import SaleRefused
 from cludale.services.orders.events import OrderCancelled, PaymentRequested, TicketReserved
 from cludale.services.payments import domain
-from cludale.services.payments.charging import Charging
 from cludale.services.payments.domain import Limits, Payment, Status
+from cludale.services.payments.due import Charging
 from cludale.services.payments.store import PAYMENTS
 
 WORK_LIMIT = 2_000
@@ -75,7 +74,9 @@ class Payments:
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
         """TicketReserved and PaymentRequested begin to charge; OrderCancelled and SaleRefused send money back."""
-        answers, changed = await self._updates.handle(PAYMENTS, deliveries, self._handlers, _payment_of)
+        answers, changed = await self._updates.handle(
+            PAYMENTS, deliveries, self._handlers, _payment_of, begins=TicketReserved
+        )
         now = self._updates.clock.now()
         self.due.begin([each for each in changed if domain.is_claimed(each.state, now)])
         if any(each.state.due_at is not None and each.state.due_at <= now for each in changed):
