@@ -823,7 +823,9 @@ def _(stack: ExitStack) -> None:
 
     async def wrong(self: Any, orders: Sequence[Order]) -> Any:
         def never(order: Order, _: datetime) -> Decision[Order]:
-            return Decision(msgspec.structs.replace(order, due_at=None))
+            if order.status is not orders_domain.Status.CANCELLED:
+                return Decision(order)
+            return Decision(msgspec.structs.replace(order, due_at=None, looks=order.looks + 1))
 
         return {order.id: never for order in orders} | dict(await right(self, orders))
 
