@@ -240,58 +240,58 @@ def _(stack: ExitStack) -> None:
     swap(stack, concerts_service, "same_as", wrong)
 
 
-# -- turns and commits --------------------------------------------------------------------------------------------
+# -- command queue and commits ------------------------------------------------------------------------------------
 
 
-@bug("turn: after a conflict, what was decided before is written all the same")
+@bug("command queue: after a conflict, what was decided before is written all the same")
 def _(stack: ExitStack) -> None:
     async def wrong(self: Any, key: Any, asked: Any) -> Any:
-        turn = sections.Turn(key, asked, self)
-        await turn.draft()
+        batch = sections.CommandBatch(key, asked, self)
+        await batch.draft()
         for _ in range(aggregates.CONFLICT_RETRIES):
-            if turn.commit is None:
-                return turn.results
-            (outcome,) = await self.updates.records.commit((turn.commit,))
+            if batch.commit is None:
+                return batch.results
+            (outcome,) = await self.updates.records.commit((batch.commit,))
             if isinstance(outcome, Committed):
-                return turn.results
-            section, reservations = await self.load(key, [put.id for put in turn.commit.puts])
+                return batch.results
+            section, reservations = await self.load(key, [put.id for put in batch.commit.puts])
             versions = {key.partition: section.version} | {id: each.version for id, each in reservations.items()}
-            puts = [replace(put, expected=versions.get(put.id, 0)) for put in turn.commit.puts]
-            turn.commit = replace(turn.commit, puts=puts)
+            puts = [replace(put, expected=versions.get(put.id, 0)) for put in batch.commit.puts]
+            batch.commit = replace(batch.commit, puts=puts)
         raise Busy("too many conflicts")
 
-    swap(stack, sections.Sections, "take_turn", wrong)
+    swap(stack, sections.Sections, "run_commands", wrong)
 
 
-@bug("turn: a conflict is taken for success")
+@bug("command queue: a conflict is taken for success")
 def _(stack: ExitStack) -> None:
     async def wrong(self: Any, key: Any, asked: Any) -> Any:
-        turn = sections.Turn(key, asked, self)
-        commits = await turn.draft()
+        batch = sections.CommandBatch(key, asked, self)
+        commits = await batch.draft()
         if commits:
             await self.updates.records.commit(commits)
-        return turn.results
+        return batch.results
 
-    swap(stack, sections.Sections, "take_turn", wrong)
+    swap(stack, sections.Sections, "run_commands", wrong)
 
 
-@bug("turn: answers before the commit is durable")
+@bug("command queue: answers before the commit is durable")
 def _(stack: ExitStack) -> None:
-    right = sections.Sections.take_turn
+    right = sections.Sections.run_commands
 
     async def wrong(self: Any, key: Any, asked: Any) -> Any:
-        turn = sections.Turn(key, asked, self)
-        await turn.draft()
+        batch = sections.CommandBatch(key, asked, self)
+        await batch.draft()
         task = asyncio.get_running_loop().create_task(right(self, key, asked))
         task.add_done_callback(lambda done: done.exception())
-        return turn.results
+        return batch.results
 
-    swap(stack, sections.Sections, "take_turn", wrong)
+    swap(stack, sections.Sections, "run_commands", wrong)
 
 
-@bug("turn: every command is decided on the section as it was loaded")
+@bug("command queue: every command is decided on the section as it was loaded")
 def _(stack: ExitStack) -> None:
-    right = sections.Turn.fold
+    right = sections.CommandBatch.fold
 
     def wrong(self: Any, section: Any, loaded: Any, now: datetime) -> None:
         def stale(seating: Seating, command: Any, at: datetime) -> Decision[Seating]:
@@ -302,10 +302,10 @@ def _(stack: ExitStack) -> None:
             swap(meanwhile, concerts_domain, "decide", stale)
             right(self, section, loaded, now)
 
-    swap(stack, sections.Turn, "fold", wrong)
+    swap(stack, sections.CommandBatch, "fold", wrong)
 
 
-@bug("turn: one event told twice in one turn counts twice")
+@bug("command queue: one event told twice in one batch counts twice")
 def _(stack: ExitStack) -> None:
     class Unequal(Handled):
         __slots__ = ()
@@ -983,7 +983,10 @@ def _(stack: ExitStack) -> None:
 
 @bug("bus: an event that is to be delivered again is dropped")
 def _(stack: ExitStack) -> None:
-    swap(stack, embedded_bus._Queue, "_again", lambda self, delivery, batch: batch.close())
+    async def wrong(*_: Any) -> Sequence[Delivery]:
+        return []
+
+    swap(stack, embedded_bus.EmbeddedBus, "_left", wrong)
 
 
 @bug("dapr: an event that came too early is answered as taken")

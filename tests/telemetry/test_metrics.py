@@ -26,8 +26,8 @@ def points(data: MetricsData, name: str) -> list[NumberDataPoint | HistogramData
 def test_a_histogram_keeps_its_buckets() -> None:
     measures = Measures()
     for size in (1, 3, 3, 1_000):
-        measures.turn_size.observe(size)
-    (point,) = points(Snapshots(Resource({}), deltas=False).of(measures.families()), "cludale_turn_size")
+        measures.command_batch_size.observe(size)
+    (point,) = points(Snapshots(Resource({}), deltas=False).of(measures.families()), "cludale_command_batch_size")
     assert isinstance(point, HistogramDataPoint)
     assert (point.count, point.sum) == (4, 1_007)
     assert list(point.explicit_bounds)[:3] == [1, 2, 4]
@@ -51,7 +51,9 @@ def test_totals_go_on_and_deltas_begin_anew() -> None:
 def test_what_has_not_happened_yet_is_not_sent_or_is_nought() -> None:
     data = Snapshots(Resource({}), deltas=False).of(Measures().families())
     sent = {metric.name: metric.data.data_points for metric in data.resource_metrics[0].scope_metrics[0].metrics}
-    assert set(sent) == {"cludale_turn_size", "cludale_turn_seconds", "cludale_publish_seconds"}, "have no labels"
+    assert set(sent) == {"cludale_command_batch_size", "cludale_command_batch_seconds", "cludale_publish_seconds"}, (
+        "have no labels"
+    )
     assert [point.count for found in sent.values() for point in found] == [0, 0, 0]  # type: ignore[union-attr]
 
 

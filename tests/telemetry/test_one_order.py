@@ -60,12 +60,12 @@ def test_an_order_is_one_trace_through_all_five_services(watched: Served, receiv
     assert (call.parent_id, hold.parent_id) == (request.span_id, call.span_id)
     assert (call.kind, hold.kind) == (CLIENT, SERVER)
 
-    turns = [span for span in trace if span.name == "take turn"]
+    batches = [span for span in trace if span.name == "decide commands"]
     payment = named(trace, "payments", "process TicketReserved")
     sale = named(trace, "concerts", "process PaymentCompleted")
     paid = named(trace, "orders", "process SeatsSold")
     told = named(trace, "notifications", "process OrderPaid")
-    assert [turn.parent_id for turn in turns] == [hold.span_id, sale.span_id]
+    assert [batch.parent_id for batch in batches] == [hold.span_id, sale.span_id]
     assert named(trace, "payments", "provider charge").parent_id == payment.span_id
     assert payment.parent_id == request.span_id
     assert sale.parent_id == payment.span_id
@@ -101,21 +101,21 @@ def story(served: Served, order_id: str) -> list[object]:
     return items
 
 
-def test_a_turn_that_folds_many_is_linked_to_each(watched: Served, receiver: Receiver) -> None:
+def test_a_batch_of_commands_is_linked_to_each(watched: Served, receiver: Receiver) -> None:
     with ThreadPoolExecutor(16) as pool:
         orders = list(pool.map(lambda _: buy(watched), range(64)))
     wait_for(receiver, *orders)
 
     def folding(receiver: Receiver) -> list[Span]:
-        return [span for span in receiver.spans if span.name == "take turn" and span.links]
+        return [span for span in receiver.spans if span.name == "decide commands" and span.links]
 
     def are_whole(receiver: Receiver) -> bool:
         there = {span.span_id for span in receiver.spans}
-        return all(link in there for turn in folding(receiver) for link in turn.links)
+        return all(link in there for batch in folding(receiver) for link in batch.links)
 
     receiver.until(lambda receiver: bool(folding(receiver)) and are_whole(receiver))
-    for turn in folding(receiver):
-        assert len(turn.links) + 1 == turn.attributes["cludale.commands"]
+    for batch in folding(receiver):
+        assert len(batch.links) + 1 == batch.attributes["cludale.commands"]
 
 
 async def test_metrics_and_logs_arrive_and_a_log_line_knows_its_trace(receiver: Receiver, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ ORDER_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
     "Cancelled": frozenset({"Paid", "Cancelled"}),  # unless somebody wished it; a wish closes one that failed
 }
 RESERVATION_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
-    None: frozenset({"Held", "Sold", "Released"}),  # a turn may do several steps and commit once
+    None: frozenset({"Held", "Sold", "Released"}),  # a batch of commands may do several steps and commit once
     "Held": frozenset({"Sold", "Released"}),
     "Sold": frozenset({"Released"}),
     "Released": frozenset({"Released"}),  # closed, or given a successor

@@ -93,7 +93,7 @@ class ServiceBuilder:
         if telemetry is not None and running.handle is not None:
             running = running._replace(handle=telemetry.handler(manifest.name, running.handle))
         if telemetry is not None and isinstance(running.service, Concerts):
-            telemetry.turns(running.service.turns)
+            telemetry.command_queue(running.service.command_queue)
         return Service(manifest, _all_routes(manifest, running.service, self, self.dead_letters), running)
 
     @property

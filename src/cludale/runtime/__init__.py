@@ -1,1 +1,1 @@
-"""Machinery around the ports: group commit, folding turns, relay, retries, sweeper. No service, no technology."""
+"""Machinery around the ports: batching, group commit, relay, retries, sweeper. No service, no technology."""

@@ -1,138 +1,86 @@
-"""Group commit: everything that waits is written together, so that the cost of making it durable is shared.
+"""Group commit: all commits that wait become one transaction with one sync. What stores with an outbox share around it.
 
-Knows nothing of the store: what is written, and how, is the `write` that it is given. One batch is being
-written at a time; the next one gathers meanwhile. So the busier it gets, the bigger the batches.
+Knows nothing of the store: what is written, and how, is the `write` that it is given. Rows of the outbox that were
+delivered ride along with a batch, and whoever listens is told of its events as soon as they are durable.
 """
 
-import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, NamedTuple, TypeVar
 
-from cludale.ports.records import StoreUnavailable
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-Write = Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
-"""Writes a batch and returns one result an item, in order. If it raises, nothing of the batch is true."""
-
-
-class _Call(NamedTuple, Generic[Item, Result]):
-    items: Sequence[Item]
-    answer: "asyncio.Future[Sequence[Result]]"
-
+from cludale.ports.outbox import Listener, Outgoing
+from cludale.ports.records import Commit, Outcome, StoreUnavailable
+from cludale.runtime.batching import BatchingQueue
+from cludale.runtime.outgoing import Delivered, Listeners
+from cludale.runtime.planning import Plan
+from cludale.runtime.readiness import Pulse
 
 GATHER_SECONDS = 0.001
 """How long a busy store lets commits gather. A batch has costs of its own (statements, a sync, two changes of
 threads), so under load fewer and larger ones are faster for everybody; an idle store never waits."""
-BUSY_ITEMS = 8
-"""A store is busy when the last batch had this many items: a lone order makes batches of one or two."""
-ENOUGH_ITEMS = 64
-"""When so many wait, more would hardly make each of them cheaper, and the disk would be idle meanwhile."""
+DELIVERED_SECONDS = 0.05
+"""How long rows of the outbox that were delivered wait for a commit to ride along with."""
+
+Write = Callable[[Sequence[Commit], Sequence[int]], Awaitable[Plan]]
+"""Writes what can be written of the commits, and takes the delivered rows from the outbox, in one transaction.
+
+If it raises, nothing of the batch is true, or it is not known.
+"""
+
+_NOTHING = Commit("")
 
 
-class GroupCommit(Generic[Item, Result]):
-    """Gathers calls into batches for one `write`.
+class GroupCommit(BatchingQueue[None, Commit, Outcome]):
+    """The queue of commits for one `write`, one batch at a time."""
 
-    A call is never split, and a batch takes calls as long as it has fewer than `batch_limit` items. At most
-    `queue_limit` items wait; what comes on top is refused with StoreUnavailable. A call that is cancelled
-    while it waits may still be written. Used from one event loop.
-    """
-
-    def __init__(self, write: Write[Item, Result], *, batch_limit: int = 1_000, queue_limit: int = 20_000) -> None:
+    def __init__(self, write: Write, *, batch_limit: int, waiting_limit: int, delivered_limit: int) -> None:
+        """More than `delivered_limit` delivered rows are written at once."""
+        super().__init__(
+            self._write_batch,
+            of="commits",
+            batch_limit=batch_limit,
+            waiting_limit=waiting_limit,
+            gather_seconds=GATHER_SECONDS,
+        )
         self._write = write
-        self._batch_limit = batch_limit
-        self._queue_limit = queue_limit
-        self._waiting: deque[_Call[Item, Result]] = deque()
-        self._queued = 0
-        self._last_size = 0
-        self._runner: asyncio.Task[None] | None = None
-        self._closed = False
+        self._listeners = Listeners()
+        self._delivered = Delivered(self.nothing, seconds=DELIVERED_SECONDS, limit=delivered_limit)
+        self.pulse = Pulse()
 
-    @property
-    def queued(self) -> int:
-        """Items that wait for the next batch."""
-        return self._queued
+    async def nothing(self) -> None:
+        """A batch for what rides along."""
+        await self.submit(None, (_NOTHING,))
 
-    async def submit(self, items: Sequence[Item]) -> Sequence[Result]:
-        """The results of `items`, in order, once they are written.
+    def listen(self, listener: Listener) -> None:
+        """Have `listener` told of each group of events as soon as it is durable, in order, on the event loop."""
+        self._listeners.add(listener)
 
-        Raises StoreUnavailable when too much waits already or after close(), ValueError for more than can ever wait,
-        and whatever `write` raised.
-        """
-        if self._closed:
-            raise StoreUnavailable("the store is closed")
-        if len(items) > self._queue_limit:
-            raise ValueError(f"{len(items)} commits in one call, {self._queue_limit} are the most")
-        if self._queued + len(items) > self._queue_limit:
-            raise StoreUnavailable(f"{self._queued} commits wait already, {self._queue_limit} may")
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Sequence[Result]] = loop.create_future()
-        self._waiting.append(_Call(items, answer))
-        self._queued += len(items)
-        if self._runner is None:
-            # The task starts in the next turn of the loop, so what commits in this one joins the batch.
-            self._runner = loop.create_task(self._run())
-        return await answer
+    def tell(self, entries: Sequence[Outgoing]) -> None:
+        """These are durable, and came here in another way."""
+        self._listeners.tell(entries)
+
+    def delivered(self, rows: Sequence[int]) -> None:
+        """Take these from the outbox with one of the next batches; a crash before that publishes them again."""
+        self._delivered.add(rows)
+
+    def end(self) -> None:
+        """Begin no batch for delivered rows any more: the store is broken."""
+        self._delivered.end()
 
     async def close(self) -> None:
-        """Refuse new calls, and return once all that waits has been written."""
-        self._closed = True
-        if self._runner is not None:
-            await asyncio.wait([self._runner])
+        """Write what waits, delivered rows too."""
+        await self._delivered.close()
+        await super().close()
 
-    async def _run(self) -> None:
+    async def _write_batch(self, _: None, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        delivered = self._delivered.take()
         try:
-            while self._waiting:
-                if self._last_size >= BUSY_ITEMS and self._queued < ENOUGH_ITEMS:
-                    await asyncio.sleep(GATHER_SECONDS)
-                await self._write_calls(self._take())
-        finally:
-            self._runner = None
-            for call in self._waiting:  # only if this task was cancelled
-                call.answer.cancel()
-
-    def _take(self) -> Sequence[_Call[Item, Result]]:
-        calls: list[_Call[Item, Result]] = []
-        size = 0
-        while self._waiting and size < self._batch_limit:
-            call = self._waiting.popleft()
-            size += len(call.items)
-            calls.append(call)
-        self._queued -= size
-        self._last_size = size
-        return calls
-
-    async def _write_calls(self, calls: Sequence[_Call[Item, Result]]) -> None:
-        try:
-            results = await self._write([item for call in calls for item in call.items])
-        except asyncio.CancelledError:
-            for call in calls:
-                call.answer.cancel()
+            plan = await self._write(commits, delivered)
+        except BaseException as error:
+            if isinstance(error, StoreUnavailable):
+                self.pulse.failed()
+            self._delivered.add(delivered)
             raise
-        except StoreUnavailable as unavailable:
-            # It is away for those who wait, too. Tried one batch after another, the last would wait for all the
-            # timeouts before it.
-            waiting, self._waiting, self._queued = self._waiting, deque(), 0
-            _fail([*calls, *waiting], unavailable)
-        except Exception as error:  # noqa: BLE001 - not swallowed: whoever caused it gets it
-            if len(calls) == 1:
-                _fail(calls, error)
-                return
-            # One call holds what can't be written. The others must not suffer for it.
-            for call in calls:
-                await self._write_calls([call])
-        else:
-            at = 0
-            for items, answer in calls:
-                size = len(items)
-                if not answer.done():
-                    answer.set_result(results[at : at + size])
-                at += size
-
-
-def _fail(calls: Sequence[_Call[Item, Result]], error: Exception) -> None:
-    for call in calls:
-        if not call.answer.done():
-            call.answer.set_exception(error)
+        if plan.rows:
+            self.pulse.worked()
+        if plan.entries:
+            self._listeners.tell(plan.entries)
+        return plan.outcomes

@@ -176,7 +176,10 @@ class Relay:
             self._publishing[batch] = entries
             taken = await self._try(entries)
             done = [entry.position for entry, ok in zip(entries, taken, strict=True) if ok]
-            entries = [entry for entry, ok in zip(entries, taken, strict=True) if not ok]
+            if len(done) == len(entries):
+                entries = ()
+            else:
+                entries = [entry for entry, ok in zip(entries, taken, strict=True) if not ok]
             self._outbox.delivered(done)
             self.published += len(done)
             self.under_way -= len(done)

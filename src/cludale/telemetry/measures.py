@@ -28,8 +28,8 @@ class Measures:
         )
         self.commit_size = _sizes("cludale_commit_size", "Commits asked for together.", "service")
         self.holds = _seconds("cludale_hold_seconds", "What asking for seats took, as orders sees it.", "outcome")
-        self.turn_size = _sizes("cludale_turn_size", "Commands folded into one turn of a section.")
-        self.turn_seconds = _seconds("cludale_turn_seconds", "What a section's turn took.")
+        self.command_batch_size = _sizes("cludale_command_batch_size", "Commands of a section decided together.")
+        self.command_batch_seconds = _seconds("cludale_command_batch_seconds", "What such a batch took.")
         self.handler_seconds = _seconds("cludale_handler_seconds", "What handling a batch of events took.", "service")
         self.handled = _counter("cludale_events_handled", "Deliveries answered.", "service", "answer")
         self.lag = _seconds(

@@ -15,7 +15,7 @@ from cludale.ports.messengers import Mailer
 from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.records import Records
 from cludale.ports.seats import Seats
-from cludale.runtime.turns import Turns
+from cludale.runtime.batching import BatchingQueue
 from cludale.telemetry.destinations import application_insights, otlp
 from cludale.telemetry.log_records import LogRecords
 from cludale.telemetry.measures import Measures
@@ -30,9 +30,9 @@ from cludale.telemetry.wrappers import (
     WatchedMessenger,
     WatchedRecords,
     WatchedSeats,
+    watched_commands,
     watched_handler,
     watched_hold,
-    watched_turn,
 )
 
 METRICS_SECONDS = 15.0
@@ -94,9 +94,9 @@ class Telemetry:
         """Concerts' side of that call, in this process."""
         return watched_hold(hold, self.tracer)
 
-    def turns(self, turns: Turns[Any, Any, Any]) -> None:
-        """The sections' turns."""
-        turns.around(lambda take_turn: watched_turn(take_turn, self.tracer, self.measures))
+    def command_queue(self, queue: BatchingQueue[Any, Any, Any]) -> None:
+        """The sections' command queue."""
+        queue.around(lambda run_commands: watched_commands(run_commands, self.tracer, self.measures))
 
     def gateway(self, gateway: PaymentGateway) -> PaymentGateway:
         """The payment provider."""

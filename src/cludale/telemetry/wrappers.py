@@ -137,23 +137,23 @@ def _refused(trouble: BaseException) -> tuple[str, str | None]:
     return type(trouble).__name__, None if isinstance(trouble, Refusal) else repr(trouble)
 
 
-def watched_turn(
-    take_turn: Callable[[K, Sequence[C]], Awaitable[Sequence[R]]], tracer: Tracer, measures: Measures
+def watched_commands(
+    run_commands: Callable[[K, Sequence[C]], Awaitable[Sequence[R]]], tracer: Tracer, measures: Measures
 ) -> Callable[[K, Sequence[C]], Awaitable[Sequence[R]]]:
-    """A section's turn: one span, linked to all the commands that it folds, each of which has its `cause`."""
+    """A batch of a section's commands: one span, linked to all of them, each of which has its `cause`."""
     cause_of: Callable[[C], Cause] = attrgetter("cause")
 
-    async def turn(key: K, commands: Sequence[C]) -> Sequence[R]:
+    async def run(key: K, commands: Sequence[C]) -> Sequence[R]:
         causes = (cause_of(each).traceparent for each in commands)
         attributes: dict[str, AnyValue] = {"cludale.section": str(key), "cludale.commands": len(commands)}
-        span = tracer.shared("concerts", "take turn", SpanKind.INTERNAL, causes, attributes)
-        # set in any case: the task that takes turns was begun by one of those who wait
+        span = tracer.shared("concerts", "decide commands", SpanKind.INTERNAL, causes, attributes)
+        # set in any case: the task that runs commands was begun by one of those who wait
         TRACEPARENT.set(None if span is None else traceparent_of(span))
-        measures.turn_size.observe(len(commands))
-        with _working(span, lambda seconds, _: measures.turn_seconds.observe(seconds)):
-            return await take_turn(key, commands)
+        measures.command_batch_size.observe(len(commands))
+        with _working(span, lambda seconds, _: measures.command_batch_seconds.observe(seconds)):
+            return await run_commands(key, commands)
 
-    return turn
+    return run
 
 
 class WatchedRecords:

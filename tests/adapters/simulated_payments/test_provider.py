@@ -184,14 +184,14 @@ async def test_an_unknown_method_is_declined(provider: PaymentGateway) -> None:
     assert len(METHODS) == 5
 
 
-async def test_too_many_at_once_get_no_answer(
-    provider: PaymentGateway, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_too_many_at_once_get_no_answer(path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provider_module, "WAITING_LIMIT", 3)
+    provider = SimulatedProvider(path, clock=clock)
     charges = (provider.charge(f"key-{n}", PRICE, "card-ok") for n in range(5))
     results = await asyncio.gather(*charges, return_exceptions=True)
     assert [type(result) for result in results] == [type(None)] * 3 + [GatewayTrouble] * 2
     assert len(list(read_ledger(path))) == 3
+    await provider.close()
 
 
 async def test_a_ledger_that_can_not_be_written_is_trouble_and_no_more(path: Path, clock: ManualClock) -> None:

@@ -1,4 +1,4 @@
-"""Concerts at work over the real store: one turn for everyone who waits, whatever is delivered, however often."""
+"""Concerts at work over the real store: one batch for everyone who waits, whatever is delivered, however often."""
 
 import asyncio
 from datetime import timedelta
@@ -208,7 +208,7 @@ class TestHolding:
         assert (reserved.type, reserved.correlationid) == ("SeatsReserved", "order-a")
         assert await seats(concerts) == (7, 3, 0)
 
-    async def test_everyone_who_waits_is_served_in_one_turn_until_nothing_is_left(
+    async def test_everyone_who_waits_is_served_in_one_batch_until_nothing_is_left(
         self, concerts: Concerts, records: Meddled
     ) -> None:
         before = records.commits
@@ -428,7 +428,7 @@ class TestACommitLimit:
         await service.schedule(CONCERT, Cause())
         return service
 
-    async def test_a_turn_makes_as_many_commits_as_the_store_needs(self, concerts: Concerts, records: Meddled) -> None:
+    async def test_a_batch_makes_as_many_commits_as_the_store_needs(self, concerts: Concerts, records: Meddled) -> None:
         before = records.commits
         held = await asyncio.gather(*(concerts.hold(wish(f"{i}", 1)) for i in range(8)))
         assert len({each.reservation_id for each in held}) == 8

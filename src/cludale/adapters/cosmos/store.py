@@ -1,4 +1,4 @@
-"""`CosmosStore`: Records and Outbox over one container. Here is the order of things: lanes, batches, and what fails.
+"""`CosmosStore`: Records and Outbox over one container. Here is the order of things: queues, batches, and what fails.
 
 Commits of one partition go one batch after another, in the order in which they came; all that wait become one batch
 if they fit. Partitions don't wait for each other. A batch that is refused is taken apart, so that each commit fails
@@ -9,16 +9,15 @@ import asyncio
 import logging
 import secrets
 import time
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
 
 from cludale.adapters.cosmos import documents
 from cludale.adapters.cosmos.account import Account, Limits, Refused
 from cludale.adapters.cosmos.documents import Document, Known
-from cludale.adapters.cosmos.layout import Container
+from cludale.adapters.cosmos.layout import BATCH_OPERATIONS, Container
 from cludale.adapters.cosmos.leases import LEASE_SECONDS, Leases
 from cludale.adapters.cosmos.outbox import OutboxItems
 from cludale.adapters.cosmos.planning import Batch, Create, Encoded, Prepared, Replace, Writing, prepare
@@ -41,6 +40,7 @@ from cludale.ports.records import (
     StoreUnavailable,
     VersionConflict,
 )
+from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.readiness import Pulse
 from cludale.runtime.recent import Recent
 
@@ -60,11 +60,6 @@ UNANSWERED_TRIES = 3
 UNANSWERED_WAIT_SECONDS = 0.2
 
 _BY_ID = "SELECT * FROM c WHERE c.pk = @pk AND ARRAY_CONTAINS(@ids, c.id)"
-
-
-class _Waiting(NamedTuple):
-    prepared: Prepared
-    answer: "asyncio.Future[Outcome]"
 
 
 class CosmosStore:
@@ -97,9 +92,9 @@ class CosmosStore:
         self._has_outbox = has_outbox
         self._outbox = OutboxItems(self._account)
         self._known: Recent[tuple[str, str], Known] = Recent(KNOWN_LIMIT)
-        self._lanes: dict[str, deque[_Waiting]] = {}
-        self._runners: set[asyncio.Task[None]] = set()
-        self._queued = 0
+        self._commits: BatchingQueue[str, Prepared, Outcome | StoreUnavailable] = BatchingQueue(
+            self._write_all, of="commits", batch_limit=10 * BATCH_OPERATIONS, waiting_limit=QUEUE_LIMIT
+        )
         self._is_closed = False
 
     async def start(self) -> None:
@@ -180,80 +175,54 @@ class CosmosStore:
         Raises StoreUnavailable (of what this call was to write, each commit was written or not), CommitTooLarge and
         ValueError (nothing was). Later commits of one call to one partition see earlier ones.
         """
-        if self._is_closed:
-            raise StoreUnavailable("the store is closed")
         prepared = [prepare(commit, self._encode) for commit in commits]
-        if self._queued + len(prepared) > QUEUE_LIMIT:
-            raise StoreUnavailable(f"{self._queued} commits wait already, {QUEUE_LIMIT} may")
-        answers = [self._enter(each) for each in prepared]
-        if not answers:
-            return ()
-        outcomes = await asyncio.gather(*answers, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        return outcomes  # type: ignore[return-value] # no exceptions are left among them
+        by_partition: dict[str, list[int]] = {}
+        outcomes: list[Outcome] = [COMMITTED] * len(prepared)
+        for at, each in enumerate(prepared):
+            if each.commit.puts or each.commit.handled or each.events:
+                by_partition.setdefault(each.commit.partition, []).append(at)
+        submitted = (
+            self._commits.submit(partition, [prepared[at] for at in places])
+            for partition, places in by_partition.items()
+        )
+        written = await asyncio.gather(*submitted, return_exceptions=True)
+        for places, results in zip(by_partition.values(), written, strict=True):
+            if isinstance(results, BaseException):
+                raise results
+            for at, outcome in zip(places, results, strict=True):
+                if isinstance(outcome, StoreUnavailable):
+                    raise outcome
+                outcomes[at] = outcome
+        return outcomes
 
     def _encode(self, event: Envelope) -> Encoded:
         return self._codec.catalogue.topic_of(event.type).name, self._codec.encode(event)
 
-    def _enter(self, prepared: Prepared) -> "asyncio.Future[Outcome]":
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        commit = prepared.commit
-        if not (commit.puts or commit.handled or prepared.events):
-            answer.set_result(COMMITTED)
-            return answer
-        lane = self._lanes.get(commit.partition)
-        if lane is None:
-            lane = self._lanes[commit.partition] = deque()
-            runner = asyncio.get_running_loop().create_task(self._run(commit.partition, lane))
-            self._runners.add(runner)
-            runner.add_done_callback(self._runners.discard)
-        lane.append(_Waiting(prepared, answer))
-        self._queued += 1
-        return answer
-
-    async def _run(self, partition: str, lane: deque[_Waiting]) -> None:
-        """Write what waits in this lane, until nothing does."""
-        most: int | None = None
-        while lane:
-            taken, batch = self._take(partition, lane, most)
-            most = None
-            try:
-                if batch is None:
-                    outcome = await self._alone(partition, taken[0].prepared, is_sure=True)
-                    _answer(taken, outcome)
+    async def _write_all(self, partition: str, prepared: Sequence[Prepared]) -> Sequence[Outcome | StoreUnavailable]:
+        """Write these in as few batches as they fit into."""
+        outcomes: list[Outcome | StoreUnavailable] = []
+        most = len(prepared)
+        try:
+            while left := prepared[len(outcomes) :]:
+                batch = Batch(partition)
+                size = 0
+                while size < min(most, len(left)) and batch.add(left[size]):
+                    size += 1
+                most = len(prepared)
+                if not size:  # it contradicts itself
+                    outcomes.append(await self._alone(partition, left[0], is_sure=True))
+                elif (refused_at := await self._write(batch)) is None:
+                    outcomes += [COMMITTED] * size
+                elif size == 1:
+                    outcomes.append(await self._alone(partition, left[0], is_sure=False))
                 else:
-                    refused_at = await self._write(batch)
-                    if refused_at is None:
-                        _answer(taken, COMMITTED)
-                    elif len(taken) == 1:
-                        _answer(taken, await self._alone(partition, taken[0].prepared, is_sure=False))
-                    else:
-                        # Those before the one that was refused are tried without it; then it comes first, alone.
-                        lane.extendleft(reversed(taken))
-                        self._queued += len(taken)
-                        most = max(1, refused_at)
-            except StoreUnavailable as away:
-                self.pulse.failed()
-                _fail(taken, away)
-                self._queued -= len(lane)
-                _fail(lane, away)  # they would only wait for the same
-                lane.clear()
-            except Exception as error:  # noqa: BLE001 - not swallowed: whoever commits this gets it
-                _fail(taken, error)
-        del self._lanes[partition]
-
-    def _take(self, partition: str, lane: deque[_Waiting], most: int | None) -> tuple[list[_Waiting], Batch | None]:
-        """What can be written together; None where the first one contradicts itself."""
-        batch = Batch(partition)
-        taken: list[_Waiting] = []
-        while lane and (most is None or len(taken) < most) and batch.add(lane[0].prepared):
-            taken.append(lane.popleft())
-        if not taken:
-            taken.append(lane.popleft())
-        self._queued -= len(taken)
-        return taken, batch if batch.commits else None
+                    most = max(1, refused_at)  # those before the one that was refused; then it comes first, alone
+        except StoreUnavailable as away:
+            self.pulse.failed()
+            if not outcomes:
+                raise
+            outcomes += [away] * (len(prepared) - len(outcomes))  # what was written before stands
+        return outcomes
 
     async def _write(self, batch: Batch) -> int | None:
         """Write a batch; None: it is written. Else which of its commits was refused, or has to be looked at."""
@@ -388,7 +357,7 @@ class CosmosStore:
             **{f'cludale_cosmos_request_units_total{{operation="{name}"}}': n for name, n in account.charge.items()},
             **{f'cludale_cosmos_requests_total{{operation="{name}"}}': n for name, n in account.requests.items()},
             "cludale_cosmos_throttled_total": account.throttled,
-            "cludale_cosmos_commits_waiting": self._queued,
+            "cludale_cosmos_commits_waiting": self._commits.waiting,
             "cludale_cosmos_leases_held": len(self._leases.held),
         }
 
@@ -397,8 +366,7 @@ class CosmosStore:
         if self._is_closed:
             return
         self._is_closed = True
-        while self._runners:
-            await asyncio.wait(self._runners)
+        await self._commits.close()
         if self._has_outbox:
             has_events = True
             try:
@@ -412,15 +380,3 @@ class CosmosStore:
 def _in_order(batch: Batch) -> list[tuple[int, str]]:
     """The records of a batch, by the commit that first touches them."""
     return sorted((batch.owner_of(id), id) for id in batch.bases)
-
-
-def _answer(waiting: Iterable[_Waiting], outcome: Outcome) -> None:
-    for _, answer in waiting:
-        if not answer.done():
-            answer.set_result(outcome)
-
-
-def _fail(waiting: Iterable[_Waiting], error: Exception) -> None:
-    for _, answer in waiting:
-        if not answer.done():
-            answer.set_exception(error)

@@ -57,9 +57,9 @@ class DaprBus:
 
     async def deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
         """Hand these to one service once more, now: here, or by a call to where it runs. Raises SidecarAway."""
-        consumer = self._inbound.consumers.get(service)
-        if consumer is not None:
-            return await consumer.subscription.handler(deliveries)
+        here = self._inbound.consumers.subscriptions.get(service)
+        if here is not None:
+            return await here.handler(deliveries)
         by_topic: dict[str, list[int]] = {}
         for at, delivery in enumerate(deliveries):
             by_topic.setdefault(self._catalogue.topic_of(delivery.event.type).name, []).append(at)

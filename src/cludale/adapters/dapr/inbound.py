@@ -11,8 +11,8 @@ import asyncio
 import base64
 import binascii
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -22,8 +22,8 @@ from cludale.kernel.wire import Codec, Malformed
 from cludale.ports.bus import Answer, Delivery, Subscription
 from cludale.ports.clock import IdSource
 from cludale.ports.records import StoreUnavailable
-from cludale.runtime.answering import answers_of
 from cludale.runtime.backoff import Backoff
+from cludale.runtime.consumers import Consumers
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.runtime.recent import Recent
 
@@ -69,67 +69,6 @@ _read_wrapped = msgspec.json.Decoder(_Wrapped).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class _Round:
-    """Some deliveries that were handed over together: their answers, and who waits for them."""
-
-    __slots__ = ("_open", "answers", "done")
-
-    def __init__(self, size: int) -> None:
-        self.answers: list[Answer | None] = [None] * size
-        """None where the store was away."""
-        self._open = size
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def settle(self, at: int, answer: Answer | None) -> None:
-        self.answers[at] = answer
-        self._open -= 1
-        if not self._open and not self.done.done():
-            self.done.set_result(None)
-
-
-class Consumer:
-    """One service: its deliveries, whatever request they came in, folded into batches for its handler."""
-
-    def __init__(self, subscription: Subscription) -> None:
-        self.subscription = subscription
-        self._waiting: deque[tuple[Delivery, _Round, int]] = deque()
-        self._worker: asyncio.Task[None] | None = None
-
-    def put(self, delivery: Delivery, round_: _Round, at: int) -> None:
-        """Into the next batch."""
-        self._waiting.append((delivery, round_, at))
-        if self._worker is None:
-            self._worker = asyncio.get_running_loop().create_task(self._work())
-
-    async def _work(self) -> None:
-        try:
-            while self._waiting:
-                taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), HANDLER_BATCH))]
-                await self._hand_over(taken)
-        finally:
-            self._worker = None
-
-    async def _hand_over(self, taken: Sequence[tuple[Delivery, _Round, int]]) -> None:
-        answers: Sequence[Answer | None] = [None] * len(taken)
-        try:
-            answers = await answers_of(self.subscription, [delivery for delivery, _, _ in taken])
-        except StoreUnavailable as away:
-            _log.warning("%s: %d events wait for the store: %s", self.subscription.service, len(taken), away)
-        finally:
-            for (_, round_, at), answer in zip(taken, answers, strict=True):
-                round_.settle(at, answer)
-
-    async def stop(self) -> None:
-        """Finish what is under way."""
-        if self._worker is not None:
-            await asyncio.gather(self._worker, return_exceptions=True)
-
-    @property
-    def depth(self) -> int:
-        """Deliveries that wait for the handler."""
-        return len(self._waiting)
-
-
 class _Tried(NamedTuple):
     """What is known of an event that some service here has not taken at once."""
 
@@ -141,12 +80,12 @@ class _Case(NamedTuple):
     """A delivery to one service, within a request."""
 
     entry: int
-    consumer: Consumer
+    service: str
     delivery: Delivery
 
     @property
     def key(self) -> tuple[str, str]:
-        return self.consumer.subscription.service, self.delivery.event.id
+        return self.service, self.delivery.event.id
 
 
 class Inbound:
@@ -170,8 +109,7 @@ class Inbound:
         self._attempts = attempts
         self._dead_letters = dead_letters
         self._sleep = sleep
-        self._by_type: dict[str, list[Consumer]] = {}
-        self.consumers: dict[str, Consumer] = {}
+        self.consumers = Consumers(batch_limit=HANDLER_BATCH)
         self._tried: Recent[tuple[str, str], _Tried] = Recent(REMEMBERED)
         self.delivered = 0
         """Events that came, each as often as it came."""
@@ -180,15 +118,11 @@ class Inbound:
 
     def start(self, subscriptions: Sequence[Subscription]) -> None:
         """Deliver to these."""
-        for subscription in subscriptions:
-            consumer = self.consumers[subscription.service] = Consumer(subscription)
-            for name in subscription.event_types:
-                self._by_type.setdefault(name, []).append(consumer)
+        self.consumers.add(subscriptions)
 
     async def stop(self) -> None:
         """Finish what the handlers have begun."""
-        for consumer in self.consumers.values():
-            await consumer.stop()
+        await self.consumers.close()
 
     # Events
 
@@ -216,8 +150,8 @@ class Inbound:
                 _log.warning("an event that is none of ours goes to the dead letters: %s", malformed)
                 answers[at] = Answer.DROP
                 continue
-            for consumer in self._by_type.get(event.type, ()):
-                case = _Case(at, consumer, Delivery(event, body))
+            for service in self.consumers.hearing(event.type):
+                case = _Case(at, service, Delivery(event, body))
                 before = self._tried.get(case.key) if self._tried else None
                 if before is None:
                     cases.append(case)
@@ -275,11 +209,20 @@ class Inbound:
                 self._tried.pop(case.key, None)
 
     async def _hand_over(self, cases: Sequence[_Case]) -> list[Answer | None]:
-        round_ = _Round(len(cases))
+        """An answer for each; None where the store was away."""
+        answers: list[Answer | None] = [None] * len(cases)
+        by_service: dict[str, list[int]] = {}
         for at, case in enumerate(cases):
-            case.consumer.put(case.delivery, round_, at)
-        await round_.done
-        return round_.answers
+            by_service.setdefault(case.service, []).append(at)
+
+        async def hand_over(service: str, places: Sequence[int]) -> None:
+            with suppress(StoreUnavailable):
+                got = await self.consumers.hand_over(service, [cases[at].delivery for at in places])
+                for at, answer in zip(places, got, strict=True):
+                    answers[at] = answer
+
+        await asyncio.gather(*(hand_over(service, places) for service, places in by_service.items()))
+        return answers
 
     # Dead letters
 
@@ -293,12 +236,12 @@ class Inbound:
         except Malformed as malformed:
             return await self._bury(self._app_id, body, "?", f"sha256-{sha256(body).hexdigest()}", str(malformed), 1)
         answers = [
-            await self._try(_Case(0, consumer, Delivery(event, body))) for consumer in self._by_type.get(event.type, ())
+            await self._try(_Case(0, service, Delivery(event, body))) for service in self.consumers.hearing(event.type)
         ]
         if Answer.RETRY in answers:
             return Answer.RETRY
-        for consumer in self._by_type.get(event.type, ()):
-            self._tried.pop((consumer.subscription.service, event.id), None)
+        for service in self.consumers.hearing(event.type):
+            self._tried.pop((service, event.id), None)
         return Answer.SUCCESS
 
     async def _try(self, case: _Case) -> Answer:
@@ -326,8 +269,7 @@ class Inbound:
         event = case.delivery.event
         is_dropped = tried.answer is Answer.DROP
         why = "refused by its handler" if is_dropped else "still not handled at the delivery limit"
-        service = case.consumer.subscription.service
-        return await self._bury(service, case.delivery.body, event.type, event.id, why, tried.attempts)
+        return await self._bury(case.service, case.delivery.body, event.type, event.id, why, tried.attempts)
 
     async def _bury(self, service: str, body: bytes, type_: str, id_: str, why: str, attempts: int) -> Answer:
         try:
@@ -341,7 +283,7 @@ class Inbound:
     @property
     def depths(self) -> dict[str, int]:
         """Events waiting for each service."""
-        return {name: consumer.depth for name, consumer in self.consumers.items()}
+        return self.consumers.depths
 
 
 def _next(delivery: Delivery) -> Delivery:

@@ -6,8 +6,7 @@ id and trace. Dapr would otherwise take it apart, put it together in another ord
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -15,6 +14,7 @@ from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
 from cludale.http.http1 import ClientResponse
 from cludale.kernel.wire import JSON as CLOUDEVENT
 from cludale.ports.outbox import Outgoing
+from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.readiness import Pulse
 
 BULK_EVENTS = 100
@@ -24,6 +24,8 @@ SERVICE_BUS_BYTES = 96 * 1024
 """A bulk is one message batch there, at 128 KiB with what Azure adds to it, and goes or fails as one."""
 BULKS_AT_ONCE = 4
 """A topic's requests at once; more of them only makes the bulks smaller."""
+WAITING_LIMIT = 40_000
+"""Events that wait, of all topics; the relay has half as many under way."""
 SINGLES_AT_ONCE = 16
 PUBLISH_SECONDS = 20.0
 """Longer than the sidecar tries (resiliency.yaml); given up before, what it knows to be taken would be sent again."""
@@ -69,75 +71,19 @@ _read_failures = msgspec.json.Decoder(_Failures).decode
 _read_head = msgspec.json.Decoder(_Head).decode
 
 
-class _Ticket:
-    """A batch that was handed in: what became of each entry."""
-
-    __slots__ = ("_open", "done", "taken")
-
-    def __init__(self, size: int) -> None:
-        self.taken = [False] * size
-        self._open = size
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def settle(self, at: int, *, taken: bool) -> None:
-        self.taken[at] = taken
-        self._open -= 1
-        if not self._open and not self.done.done():
-            self.done.set_result(None)
-
-
-_Waiting = tuple[Outgoing, _Ticket, int]
-
-
-class _Lane:
-    """One topic's events on their way."""
-
-    def __init__(self, publisher: "Publisher", topic: str) -> None:
-        self._publisher = publisher
-        self._topic = topic
-        self._waiting: deque[_Waiting] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def put(self, entry: Outgoing, ticket: _Ticket, at: int) -> None:
-        self._waiting.append((entry, ticket, at))
-
-    def pump(self) -> None:
-        while self._waiting and len(self._tasks) < BULKS_AT_ONCE:
-            task = asyncio.get_running_loop().create_task(self._send(self._take()))
-            self._tasks.add(task)
-            task.add_done_callback(self._sent)
-
-    def _take(self) -> list[_Waiting]:
-        waiting, room = self._waiting, self._publisher.bulk_bytes
-        taken = [waiting.popleft()]
-        room -= len(taken[0][0].body)
-        while waiting and len(taken) < BULK_EVENTS and len(waiting[0][0].body) <= room:
-            taken.append(waiting.popleft())
-            room -= len(taken[-1][0].body)
-        return taken
-
-    async def _send(self, bulk: list[_Waiting]) -> None:
-        taken: Sequence[bool] = ()
-        try:
-            taken = await self._publisher.send(self._topic, [entry for entry, _, _ in bulk])
-        finally:
-            for i, (_, ticket, at) in enumerate(bulk):
-                ticket.settle(at, taken=i < len(taken) and taken[i])
-
-    def _sent(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("publishing to %s failed: %r", self._topic, error, exc_info=error)
-        self.pump()
-
-
 class Publisher:
     """Publishes through the sidecar to the topics of one pub/sub component."""
 
     def __init__(self, sidecar: Sidecar, pubsub: str) -> None:
         self._sidecar = sidecar
         self._pubsub = pubsub
-        self._lanes: dict[str, _Lane] = {}
+        self._queue: BatchingQueue[str, Outgoing, bool] = BatchingQueue(
+            self._send_all,
+            of="events",
+            batch_limit=BULK_EVENTS,
+            waiting_limit=WAITING_LIMIT,
+            at_once=BULKS_AT_ONCE,
+        )
         self._way: int | None = None
         """Which of the ways works: an index of `_BULKS`, or one past it for single events. None until one has."""
         self._is_service_bus: bool | None = None
@@ -163,18 +109,33 @@ class Publisher:
                 _log.warning("%d events wait: %s", len(batch), away)
                 return [False] * len(batch)
             self._is_service_bus = "azure.servicebus" in components.get(self._pubsub, "")
-        ticket = _Ticket(len(batch))
-        touched = {}
+        by_topic: dict[str, list[int]] = {}
         for at, entry in enumerate(batch):
-            lane = self._lanes.get(entry.topic)
-            if lane is None:
-                lane = self._lanes[entry.topic] = _Lane(self, entry.topic)
-            lane.put(entry, ticket, at)
-            touched[entry.topic] = lane
-        for lane in touched.values():
-            lane.pump()
-        await ticket.done
-        return ticket.taken
+            by_topic.setdefault(entry.topic, []).append(at)
+        parts = [
+            (topic, places[at : at + BULK_EVENTS])
+            for topic, places in by_topic.items()
+            for at in range(0, len(places), BULK_EVENTS)
+        ]
+        answers = await asyncio.gather(
+            *(self._queue.submit(topic, [batch[at] for at in places]) for topic, places in parts),
+            return_exceptions=True,
+        )
+        taken = [False] * len(batch)
+        for (topic, places), answer in zip(parts, answers, strict=True):
+            if isinstance(answer, BaseException):
+                _log.error("publishing to %s failed: %r", topic, answer, exc_info=answer)
+                continue
+            for at, is_taken in zip(places, answer, strict=True):
+                taken[at] = is_taken
+        return taken
+
+    async def _send_all(self, topic: str, entries: Sequence[Outgoing]) -> Sequence[bool]:
+        """In as few bulks as their size allows."""
+        taken: list[bool] = []
+        for bulk in _bulks(entries, self.bulk_bytes):
+            taken += await self.send(topic, bulk)
+        return taken
 
     def stuck(self) -> Mapping[str, Sequence[Outgoing]]:
         """Topics of which nothing is taken now, with some of the events that wait.
@@ -286,6 +247,18 @@ class Publisher:
             "ContentType": CLOUDEVENT,
             "eventtype": head.type,
         }
+
+
+def _bulks(entries: Sequence[Outgoing], most_bytes: int) -> Iterator[Sequence[Outgoing]]:
+    bulk: list[Outgoing] = []
+    room = most_bytes
+    for entry in entries:
+        if bulk and len(entry.body) > room:
+            yield bulk
+            bulk, room = [], most_bytes
+        bulk.append(entry)
+        room -= len(entry.body)
+    yield bulk
 
 
 def _failed(answer: ClientResponse) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""EmbeddedBus: hands events to the services of this process, a queue and a worker for each.
+"""EmbeddedBus: hands events to the services of this process.
 
 It keeps nothing: the outbox does, until every service that hears an event has answered for it. A service
 that answers RETRY gets the event again, later each time, and the others go on; past the delivery limit it
@@ -7,8 +7,8 @@ goes to the dead letters.
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
@@ -17,108 +17,11 @@ from cludale.ports.bus import Answer, Delivery, Subscription
 from cludale.ports.clock import IdSource
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import StoreUnavailable
-from cludale.runtime.answering import answers_of
 from cludale.runtime.backoff import Backoff
+from cludale.runtime.consumers import Consumers
 from cludale.runtime.dead_letters import DeadLetters
 
 _log = logging.getLogger(__name__)
-
-
-class _Batch:
-    """Counts the answers that a published batch still waits for."""
-
-    __slots__ = ("done", "open")
-
-    def __init__(self) -> None:
-        self.open = 1
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def close(self) -> None:
-        self.open -= 1
-        if not self.open and not self.done.done():
-            self.done.set_result(None)
-
-
-class _Queue:
-    """The events on their way to one service, and the worker that hands them over in batches."""
-
-    def __init__(
-        self,
-        subscription: Subscription,
-        *,
-        ids: IdSource,
-        backoff: Backoff,
-        attempts: int,
-        batch_limit: int,
-        bury: Callable[[Delivery, str, str], Awaitable[None]],
-    ) -> None:
-        self.subscription = subscription
-        self._ids = ids
-        self._backoff = backoff
-        self._attempts = attempts
-        self._batch_limit = batch_limit
-        self._bury = bury
-        self._waiting: deque[tuple[Delivery, _Batch]] = deque()
-        self._news = asyncio.Event()
-        self.retrying = 0
-
-    def put(self, delivery: Delivery, batch: _Batch) -> None:
-        batch.open += 1
-        self._waiting.append((delivery, batch))
-        self._news.set()
-
-    async def run(self) -> None:
-        while True:
-            if not self._waiting:
-                self._news.clear()
-                await self._news.wait()
-            taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._batch_limit))]
-            await self._hand_over(taken)
-
-    async def _hand_over(self, taken: Sequence[tuple[Delivery, _Batch]]) -> None:
-        deliveries = [delivery for delivery, _ in taken]
-        try:
-            answers = await answers_of(self.subscription, deliveries)
-        except StoreUnavailable as unavailable:
-            # No event is to blame for that, so it costs none of them a delivery.
-            _log.warning("%s: %d events wait for the store: %s", self.subscription.service, len(taken), unavailable)
-            for delivery, batch in taken:
-                self._later(delivery, batch)
-            return
-        for (delivery, batch), answer in zip(taken, answers, strict=True):
-            if answer is Answer.SUCCESS:
-                batch.close()
-            elif answer is Answer.RETRY and delivery.attempt < self._attempts:
-                self._again(delivery, batch)
-            else:
-                why = "refused by its handler" if answer is Answer.DROP else "still not handled at the delivery limit"
-                await self._give_up(delivery, batch, why)
-
-    async def _give_up(self, delivery: Delivery, batch: _Batch, why: str) -> None:
-        try:
-            await self._bury(delivery, self.subscription.service, why)
-        except Exception as error:  # noqa: BLE001 - whatever it was, this event and those behind it must not be lost
-            _log.warning("%s can't be buried yet: %r", delivery.event.id, error, exc_info=error)
-            self._again(delivery, batch)
-        else:
-            batch.close()
-
-    def _again(self, delivery: Delivery, batch: _Batch) -> None:
-        self._later(msgspec.structs.replace(delivery, attempt=delivery.attempt + 1), batch)
-
-    def _later(self, delivery: Delivery, batch: _Batch) -> None:
-        wait = self._backoff.seconds(delivery.attempt, self._ids.jitter())
-        self.retrying += 1
-        asyncio.get_running_loop().call_later(wait, self._requeue, delivery, batch)
-
-    def _requeue(self, delivery: Delivery, batch: _Batch) -> None:
-        self.retrying -= 1
-        self._waiting.append((delivery, batch))
-        self._news.set()
-
-    @property
-    def depth(self) -> int:
-        return len(self._waiting) + self.retrying
 
 
 class EmbeddedBus:
@@ -140,37 +43,20 @@ class EmbeddedBus:
         self._attempts = attempts
         self._dead_letters = dead_letters
         self._batch_limit = batch_limit
-        self._queues: dict[str, _Queue] = {}
-        self._by_type: dict[str, list[_Queue]] = {}
-        self._workers: list[asyncio.Task[None]] = []
+        self._consumers = Consumers(batch_limit=batch_limit)
+        self._retrying: Counter[str] = Counter()
 
     def start(self, subscriptions: Sequence[Subscription]) -> None:
         """Begin to deliver to these."""
-        for subscription in subscriptions:
-            queue = _Queue(
-                subscription,
-                ids=self._ids,
-                backoff=self._backoff,
-                attempts=self._attempts,
-                batch_limit=self._batch_limit,
-                bury=self._bury,
-            )
-            self._queues[subscription.service] = queue
-            for name in subscription.event_types:
-                self._by_type.setdefault(name, []).append(queue)
-            worker = asyncio.get_running_loop().create_task(queue.run(), name=f"bus to {subscription.service}")
-            worker.add_done_callback(_ended)
-            self._workers.append(worker)
+        self._consumers.add(subscriptions)
 
     async def stop(self) -> None:
-        """Deliver no more; what has no answer yet stays in the outbox."""
-        for worker in self._workers:
-            worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        """Deliver no more; what has no answer yet stays in the outbox, and whoever publishes it is cancelled."""
+        await self._consumers.stop()
 
     async def publish(self, batch: Sequence[Outgoing]) -> Sequence[bool]:
         """Deliver each entry to every service that hears it; returns when all have answered, or given up."""
-        pending = _Batch()
+        heard: dict[str, list[Delivery]] = {}
         for entry in batch:
             try:
                 event = entry.event or self._codec.decode(entry.body)
@@ -185,32 +71,69 @@ class EmbeddedBus:
                 )
                 continue
             delivery = Delivery(event, entry.body)
-            for queue in self._by_type.get(event.type, ()):
-                queue.put(delivery, pending)
-        pending.close()
-        await pending.done
+            for service in self._consumers.hearing(event.type):
+                heard.setdefault(service, []).append(delivery)
+        await asyncio.gather(
+            *(
+                self._deliver(service, deliveries[at : at + self._batch_limit])
+                for service, deliveries in heard.items()
+                for at in range(0, len(deliveries), self._batch_limit)
+            )
+        )
         return [True] * len(batch)
+
+    async def _deliver(self, service: str, deliveries: Sequence[Delivery]) -> None:
+        """Hand these over until each is handled or buried. All of them have been tried as often."""
+        while True:
+            try:
+                answers = await self._consumers.hand_over(service, deliveries)
+            except StoreUnavailable:
+                pass  # no event is to blame for that, so it costs none of them a delivery
+            else:
+                deliveries = await self._left(service, deliveries, answers)
+            if not deliveries:
+                return
+            self._retrying[service] += len(deliveries)
+            try:
+                await asyncio.sleep(self._backoff.seconds(deliveries[0].attempt, self._ids.jitter()))
+            finally:
+                self._retrying[service] -= len(deliveries)
+
+    async def _left(
+        self, service: str, deliveries: Sequence[Delivery], answers: Sequence[Answer]
+    ) -> Sequence[Delivery]:
+        """What has to be delivered again, after what is given up was buried."""
+        left: list[Delivery] = []
+        for delivery, answer in zip(deliveries, answers, strict=True):
+            if answer is Answer.SUCCESS:
+                continue
+            if (answer is Answer.RETRY and delivery.attempt < self._attempts) or not await self._is_buried(
+                service, delivery, answer
+            ):
+                left.append(msgspec.structs.replace(delivery, attempt=delivery.attempt + 1))
+        return left
+
+    async def _is_buried(self, service: str, delivery: Delivery, answer: Answer) -> bool:
+        event = delivery.event
+        why = "refused by its handler" if answer is Answer.DROP else "still not handled at the delivery limit"
+        try:
+            await self._dead_letters.bury(
+                service, delivery.body, event_type=event.type, event_id=event.id, reason=why, attempts=delivery.attempt
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it was, this event and those behind it must not be lost
+            _log.warning("%s can't be buried yet: %r", event.id, error, exc_info=error)
+            return False
+        return True
 
     async def deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
         """Hand these to one service once more, now. KeyError for a service that hears nothing here."""
-        return await self._queues[service].subscription.handler(deliveries)
+        return await self._consumers.subscriptions[service].handler(deliveries)
 
     def _publisher_of(self, topic: str) -> str:
         """Who wrote what can't be read: nobody hears it, and somebody has to look after it."""
         return next((each.source for each in self._codec.catalogue.topics if each.name == topic), "bus")
 
-    async def _bury(self, delivery: Delivery, service: str, why: str) -> None:
-        event = delivery.event
-        await self._dead_letters.bury(
-            service, delivery.body, event_type=event.type, event_id=event.id, reason=why, attempts=delivery.attempt
-        )
-
     @property
     def depths(self) -> dict[str, int]:
         """Events waiting for each service."""
-        return {name: queue.depth for name, queue in self._queues.items()}
-
-
-def _ended(worker: asyncio.Task[None]) -> None:
-    if not worker.cancelled() and (error := worker.exception()) is not None:
-        _log.critical("%s stopped: %r", worker.get_name(), error, exc_info=error)
+        return {service: waiting + self._retrying[service] for service, waiting in self._consumers.depths.items()}

@@ -1,35 +1,31 @@
 """Reading records by id: whatever is asked for while a query is under way becomes one query together."""
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from cludale.adapters.postgres.connection import Line
 from cludale.adapters.postgres.queries import stored
 from cludale.adapters.postgres.schema import Table
 from cludale.adapters.postgres.values import encoded_text
-from cludale.ports.records import Key, Kind, Stored, StoreUnavailable
+from cludale.ports.records import Key, Kind, Stored
+from cludale.runtime.batching import BatchingQueue
 
-WAITING_LIMIT = 20_000
 IDS_LIMIT = 5_000
 """Ids in one query; a call that asks for more has one of its own."""
-
-
-class _Asked(NamedTuple):
-    kind: Kind
-    ids: Sequence[str]
-    answer: "asyncio.Future[Mapping[str, Stored]]"
+WAITING_LIMIT = 100_000
 
 
 class Lookups:
     """`get` over a few lines. A query begins after the call, so it sees all that was committed before."""
 
     def __init__(self, lines: Sequence[Line], tables: Mapping[Kind, Table]) -> None:
-        self._idle = list(lines)
+        self._lines: asyncio.Queue[Line] = asyncio.Queue()
+        for line in lines:
+            self._lines.put_nowait(line)
         self._tables = tables
-        self._waiting: deque[_Asked] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._queue: BatchingQueue[Kind, str, Stored | None] = BatchingQueue(
+            self._read, of="reads", batch_limit=IDS_LIMIT, waiting_limit=WAITING_LIMIT, at_once=len(lines)
+        )
 
     async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
         """Those of the records that exist, by id. Raises StoreUnavailable."""
@@ -37,57 +33,20 @@ class Lookups:
             raise KeyError(kind)
         if not keys:
             return {}
-        if len(self._waiting) >= WAITING_LIMIT:
-            raise StoreUnavailable(f"{len(self._waiting)} reads wait already")
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Mapping[str, Stored]] = loop.create_future()
-        self._waiting.append(_Asked(kind, [key.id for key in keys], answer))
-        if self._idle:
-            task = loop.create_task(self._serve(self._idle.pop()))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return await answer
+        found = await self._queue.submit(kind, [key.id for key in keys])
+        return {each.id: each for each in found if each is not None}
 
-    async def _serve(self, line: Line) -> None:
+    async def _read(self, kind: Kind, ids: Sequence[str]) -> Sequence[Stored | None]:
+        asked = list({encoded_text(id): None for id in ids})
+        sql = self._tables[kind].read
+        line = await self._lines.get()
         try:
-            while self._waiting:
-                asked = self._take()
-                try:
-                    found = await self._read(line, asked)
-                except Exception as error:  # noqa: BLE001 - not swallowed: whoever asked gets it
-                    for each in asked:
-                        if not each.answer.done():
-                            each.answer.set_exception(error)
-                    continue
-                for _, ids, answer in asked:
-                    if not answer.done():
-                        answer.set_result({id: found[id] for id in ids if id in found})
+            rows = await line.read(lambda connection: connection.fetch(sql, asked))
         finally:
-            self._idle.append(line)
-
-    def _take(self) -> Sequence[_Asked]:
-        """The next one, and all others that ask for the same kind."""
-        first = self._waiting.popleft()
-        taken, rest = [first], deque[_Asked]()
-        size = len(first.ids)
-        while self._waiting:
-            asked = self._waiting.popleft()
-            if asked.kind is first.kind and size + len(asked.ids) <= IDS_LIMIT:
-                taken.append(asked)
-                size += len(asked.ids)
-            else:
-                rest.append(asked)
-        self._waiting = rest
-        return taken
-
-    async def _read(self, line: Line, asked: Sequence[_Asked]) -> Mapping[str, Stored]:
-        ids = list({encoded_text(id): None for each in asked for id in each.ids})
-        sql = self._tables[asked[0].kind].read
-        rows = await line.read(lambda connection: connection.fetch(sql, ids))
-        found = map(stored, rows)
-        return {each.id: each for each in found}
+            self._lines.put_nowait(line)
+        found = {each.id: each for each in map(stored, rows)}
+        return [found.get(id) for id in ids]
 
     async def close(self) -> None:
         """Return when nothing is under way."""
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._queue.close()

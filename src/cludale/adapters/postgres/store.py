@@ -22,20 +22,15 @@ from cludale.ports.outbox import Listener, Outgoing
 from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Stored, StoreUnavailable
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.group_commit import GroupCommit
-from cludale.runtime.outgoing import Delivered, Listeners
-from cludale.runtime.readiness import Pulse
+from cludale.runtime.planning import Plan
 
 _log = logging.getLogger(__name__)
 
-DELIVERED_SECONDS: Final = 0.05
-"""How long delivered positions wait for a commit to ride along with."""
 DELIVERED_LIMIT: Final = 10_000
 """Delivered positions that wait; more are written at once."""
 LOOKUP_LINES: Final = 2
 QUERY_LINES: Final = 2
 OPENING: Final = Backoff(0.2, 2.0)
-
-_NOTHING = Commit("")
 
 
 class PostgresStore:
@@ -63,19 +58,20 @@ class PostgresStore:
     ) -> None:
         """Connects to nothing yet: `start` does. Raises ValueError for names that can't be, NoAddress."""
         described(url)
-        self.pulse = Pulse()
         self._url = url
         self._schema = checked_schema(schema)
         self._limits = limits
         self._tables = tables_of(kinds, schema)
         self._opening_seconds = opening_seconds
         self._renew_seconds = renew_seconds
-        self._listeners = Listeners()
-        self._delivered = Delivered(self._write_nothing, seconds=DELIVERED_SECONDS, limit=DELIVERED_LIMIT)
+        self._group = GroupCommit(
+            self._write, batch_limit=batch_limit, waiting_limit=queue_limit, delivered_limit=DELIVERED_LIMIT
+        )
+        self.pulse = self._group.pulse
         self._tending: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._wrote_at = 0.0
-        self._turn = asyncio.Lock()
+        self._one_write = asyncio.Lock()
         self._writer = Writer(
             schema,
             self._tables,
@@ -83,9 +79,8 @@ class PostgresStore:
             connect=lambda: self._connect("writer", SESSION),
             prepare=self._prepare,
             patience_seconds=patience_seconds,
-            settled_late=self._listeners.tell,
+            settled_late=self._group.tell,
         )
-        self._group = GroupCommit(self._write, batch_limit=batch_limit, queue_limit=queue_limit)
         self._lines = [
             Line(lambda: self._connect("reader"), patience_seconds=patience_seconds)
             for _ in range(LOOKUP_LINES + QUERY_LINES)
@@ -149,13 +144,13 @@ class PostgresStore:
 
     async def commit(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         """Each commit's outcome, in order; durable where it is Committed. Raises StoreUnavailable."""
-        return await self._group.submit(commits) if commits else ()
+        return await self._group.submit(None, commits)
 
     async def probe(self) -> None:
         """Write our lease, durably, and make sure that there is room for more. Raises StoreUnavailable, plainly."""
         try:
-            await self._write_nothing()
-            async with self._turn:
+            await self._group.nothing()
+            async with self._one_write:
                 await self._writer.check_room()
         except StoreUnavailable as away:
             raise StoreUnavailable(plainly(away)) from away
@@ -167,7 +162,7 @@ class PostgresStore:
 
         It is told of events that were taken over from a replica that is gone, too.
         """
-        self._listeners.add(listener)
+        self._group.listen(listener)
 
     async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
         """Up to `limit` entries of ours past position `after`, in order."""
@@ -181,14 +176,13 @@ class PostgresStore:
 
     def delivered(self, positions: Sequence[int]) -> None:
         """Forget these with one of the next commits; a crash before that publishes them again."""
-        self._delivered.add(positions)
+        self._group.delivered(positions)
 
     async def close(self) -> None:
         """Write what waits, delivered positions too; others take over what is left at once."""
         self._closing.set()
         if self._tending is not None:
             await asyncio.wait([self._tending])  # not cancelled: the connection is needed for more
-        await self._delivered.close()
         await self._group.close()
         await self._lookups.close()
         await self._writer.close()
@@ -203,26 +197,11 @@ class PostgresStore:
     async def _prepare(self, connection: Connection) -> None:
         await migrate(connection, self._schema, self._tables, self._writer.function)
 
-    async def _write(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
-        delivered = self._delivered.take()
-        try:
-            async with self._turn:
-                plan = await self._writer.write(commits, delivered)
-        except BaseException as error:
-            if isinstance(error, StoreUnavailable):
-                self.pulse.failed()
-            self._delivered.add(delivered)
-            raise
+    async def _write(self, commits: Sequence[Commit], delivered: Sequence[int]) -> Plan:
+        async with self._one_write:
+            plan = await self._writer.write(commits, delivered)
         self._wrote_at = asyncio.get_running_loop().time()
-        if plan.rows:
-            self.pulse.worked()
-        if plan.entries:
-            self._listeners.tell(plan.entries)
-        return plan.outcomes
-
-    async def _write_nothing(self) -> None:
-        """A batch for what rides along: delivered positions, and the lease."""
-        await self._group.submit([_NOTHING])
+        return plan
 
     async def _tend(self) -> None:
         """Keep our lease, and take over what replicas left that are gone."""
@@ -234,17 +213,17 @@ class PostgresStore:
                 return
             try:
                 if loop.time() - self._wrote_at >= self._renew_seconds:
-                    await self._write_nothing()
+                    await self._group.nothing()  # the lease rides along
                 while True:
-                    async with self._turn:
+                    async with self._one_write:
                         entries = await self._writer.take_over()
                         if entries:
-                            self._listeners.tell(entries)
+                            self._group.tell(entries)
                     if not entries or self._closing.is_set():
                         break
                 if loop.time() - tidied_at >= STRUCK_OFF_SECONDS / 10:
                     tidied_at = loop.time()
-                    async with self._turn:
+                    async with self._one_write:
                         await self._writer.tidy()
             except StoreUnavailable as away:
                 _log.debug("tending the store: %s", away)

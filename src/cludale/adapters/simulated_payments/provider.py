@@ -3,8 +3,7 @@
 Whoever asks while the ledger is being written shares the next transaction, and is answered after it.
 """
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from cludale.adapters.simulated_payments.rules import CARD_OK, CARD_SLOW, METHOD
 from cludale.kernel.money import Money
 from cludale.ports.clock import Clock
 from cludale.ports.payment_gateway import Declined, GatewayTrouble
+from cludale.runtime.batching import BatchingQueue
 
 WAITING_LIMIT = 10_000
 """Requests that wait for one transaction; more get no answer, as from a provider that is overrun."""
@@ -28,7 +28,6 @@ class _Request(NamedTuple):
     rule: Rule
     fresh: LedgerRow | None
     """What is written if the key is new; None if that has to be decided first."""
-    answer: asyncio.Future[Reply]
 
 
 class SimulatedProvider:
@@ -49,8 +48,14 @@ class SimulatedProvider:
         self._clock = clock
         self._slow_seconds = slow_seconds
         self._lost_reply_seconds = lost_reply_seconds
-        self._waiting: list[_Request] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._queue: BatchingQueue[None, _Request, Reply] = BatchingQueue(
+            self._write,
+            of="requests",
+            refuse=GatewayTrouble,
+            away=GatewayTrouble,
+            batch_limit=WAITING_LIMIT,
+            waiting_limit=WAITING_LIMIT,
+        )
 
     async def charge(self, key: str, amount: Money, method: str) -> None:
         """Take the money, once for each key. Raises Declined, also for an unknown method; GatewayTrouble."""
@@ -82,42 +87,21 @@ class SimulatedProvider:
 
     async def close(self) -> None:
         """Write what waits and close the ledger."""
-        if self._writing is not None:
-            await asyncio.wait([self._writing])
+        await self._queue.close()
         await self._ledger.close()
 
-    def _ask(self, key: str, rule: Rule, fresh: LedgerRow | None = None) -> asyncio.Future[Reply]:
-        loop = asyncio.get_running_loop()
-        if len(self._waiting) >= WAITING_LIMIT:
-            raise GatewayTrouble("too many requests")
-        answer: asyncio.Future[Reply] = loop.create_future()
-        self._waiting.append(_Request(key, rule, fresh, answer))
-        if self._writing is None:
-            self._writing = loop.create_task(self._write_all())
-        return answer
+    async def _ask(self, key: str, rule: Rule, fresh: LedgerRow | None = None) -> Reply:
+        (reply,) = await self._queue.submit(None, (_Request(key, rule, fresh),))
+        return reply
 
-    async def _write_all(self) -> None:
-        try:
-            while self._waiting:
-                waiting, self._waiting = self._waiting, []
-                await self._write(waiting)
-        finally:
-            self._writing = None
-
-    async def _write(self, waiting: list[_Request]) -> None:
+    async def _write(self, _: None, waiting: Sequence[_Request]) -> Sequence[Reply]:
         """One transaction for all that wait, then their answers. Who is gone by then has no answer: the money moved."""
         try:
-            replies = await self._replies(waiting)
+            return await self._replies(waiting)
         except LedgerBroken as broken:
-            for request in waiting:
-                if not request.answer.done():
-                    request.answer.set_exception(GatewayTrouble(str(broken)))
-            return
-        for request, reply in zip(waiting, replies, strict=True):
-            if not request.answer.done():
-                request.answer.set_result(reply)
+            raise GatewayTrouble(str(broken)) from broken
 
-    async def _replies(self, waiting: list[_Request]) -> list[Reply]:
+    async def _replies(self, waiting: Sequence[_Request]) -> Sequence[Reply]:
         fresh = [request.fresh for request in waiting if request.fresh is not None]
         if len(fresh) == len(waiting) and await self._ledger.insert_all(fresh):
             return [Reply.DONE] * len(waiting)

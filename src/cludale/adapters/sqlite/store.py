@@ -34,22 +34,16 @@ from cludale.ports.records import (
     VersionConflict,
 )
 from cludale.runtime.group_commit import GroupCommit
-from cludale.runtime.outgoing import Delivered, Listeners
 from cludale.runtime.planning import Plan, Planner
-from cludale.runtime.readiness import Pulse
 
 SWITCH_SECONDS = 5e-5
 """How long a thread may keep the GIL from another. With Python's 5 ms the writer waits most of its time."""
-DELIVERED_SECONDS = 0.05
-"""How long rows of the outbox that were delivered wait for a commit to ride along with."""
 DELIVERED_LIMIT = 1_000
 """Delivered rows that wait; more are written at once."""
 RECENT_BYTES = 16 << 20
 """Bodies of records, written last, that are kept in memory."""
 GET_BUSY_SECONDS = 0.1
 """How long a read on the event loop's thread may be held up by another process."""
-
-_NOTHING = Commit("")
 
 
 class _Finder:
@@ -177,7 +171,6 @@ class SqliteStore(SqliteReader):
         Shortens the interpreter's switch interval, for the whole process (see SWITCH_SECONDS).
         """
         kinds = tuple(kinds)
-        self.pulse = Pulse()
         self._folder = path.parent
         self._lock = FileLock(path)
         try:
@@ -210,15 +203,12 @@ class SqliteStore(SqliteReader):
         self._position = self._writer.position
         self._undelivered = self._writer.undelivered
         sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
-        self._group: GroupCommit[Commit, Outcome] = GroupCommit(
-            self._write, batch_limit=batch_limit, queue_limit=queue_limit
+        self._group = GroupCommit(
+            self._write, batch_limit=batch_limit, waiting_limit=queue_limit, delivered_limit=DELIVERED_LIMIT
         )
+        self.pulse = self._group.pulse
         self._thread = JobThread("sqlite-writer", after_each=self._writer.tidy, on_error=self._tidying_failed)
         self._recent = Recent(RECENT_BYTES)
-        self._listeners = Listeners()
-        self._delivered = Delivered(
-            lambda: self._group.submit([_NOTHING]), seconds=DELIVERED_SECONDS, limit=DELIVERED_LIMIT
-        )
         self._writing: asyncio.Future[Plan] | None = None
         self._on_fatal = on_fatal
         self._failed: StoreFailed | None = None
@@ -229,8 +219,7 @@ class SqliteStore(SqliteReader):
         Raises StoreUnavailable (nothing of this call was written), StoreFailed, and ValueError or TypeError for
         what can't be stored at all. Later commits of one call see earlier ones.
         """
-        self._check()
-        return await self._group.submit(commits) if commits else ()
+        return await self._group.submit(None, commits)
 
     async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
         """Those of the records that exist, by id."""
@@ -274,18 +263,17 @@ class SqliteStore(SqliteReader):
 
     def listen(self, listener: Listener) -> None:
         """Have `listener` told of each group of events as soon as it is durable, in order, on the event loop."""
-        self._listeners.add(listener)
+        self._group.listen(listener)
 
     def delivered(self, positions: Sequence[int]) -> None:
         """Forget these with one of the next commits; a crash before that publishes them again."""
-        self._delivered.add(self._undelivered.take(positions))
+        self._group.delivered(self._undelivered.take(positions))
 
     async def close(self) -> None:
         """Write what waits, delivered positions too, then close the file and let the next server in.
 
         Raises StoreFailed when the disk fails meanwhile; nothing that was answered is lost by that.
         """
-        await self._delivered.close()
         await self._group.close()
         await asyncio.to_thread(self._thread.stop)
         await super().close()
@@ -296,25 +284,18 @@ class SqliteStore(SqliteReader):
         finally:
             self._lock.release()
 
-    async def _write(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+    async def _write(self, commits: Sequence[Commit], delivered: Sequence[int]) -> Plan:
         self._check()
         # Planned here and not in the writer's thread: two threads that both run Python take the GIL from each other.
         plan = self._planner.hopeful(commits, self._position)
-        delivered = self._delivered.take()
         try:
-            self._writing = self._thread.run(lambda: self._writer.write(plan, commits, self._position, delivered))
+            self._writing = self._thread.run(self._writer.write, plan, commits, self._position, delivered)
             plan = await self._writing
-        except Exception as error:
-            if isinstance(error, StoreFailed):
-                self._fail(error)
-            if isinstance(error, StoreUnavailable):
-                self.pulse.failed()
-            self._delivered.add(delivered)
+        except StoreFailed as failed:
+            self._fail(failed)
             raise
         finally:
             self._writing = None
-        if plan.rows:
-            self.pulse.worked()
         if plan.entries:
             self._position = plan.entries[-1].position
             self._undelivered.add(self._position, len(plan.entries))
@@ -323,9 +304,7 @@ class SqliteStore(SqliteReader):
             for outcome in plan.outcomes:
                 if isinstance(outcome, VersionConflict):
                     self._recent.forget(outcome)
-        if plan.entries:
-            self._listeners.tell(plan.entries)
-        return plan.outcomes
+        return plan
 
     def _passed(self) -> None:
         self._thread.tidy()
@@ -337,7 +316,7 @@ class SqliteStore(SqliteReader):
         if self._failed is not None:
             return
         self._failed = failed
-        self._delivered.end()
+        self._group.end()
         if self._on_fatal is not None:
             self._on_fatal(failed)
 

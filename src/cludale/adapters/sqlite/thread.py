@@ -5,9 +5,12 @@ import threading
 from collections.abc import Callable
 from enum import Enum
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
+
+_Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
 
 
 class _Word(Enum):
@@ -20,18 +23,17 @@ class JobThread:
 
     def __init__(self, name: str, *, after_each: Callable[[], None], on_error: Callable[[Exception], None]) -> None:
         """`after_each` runs in the thread once a job's result is on its way; `on_error` on the loop, if that raises."""
-        self._jobs: SimpleQueue[_Word | tuple[asyncio.AbstractEventLoop, asyncio.Future[Any], Callable[[], Any]]]
-        self._jobs = SimpleQueue()
+        self._jobs: SimpleQueue[_Word | _Job] = SimpleQueue()
         self._after_each = after_each
         self._on_error = on_error
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def run(self, job: Callable[[], Result]) -> "asyncio.Future[Result]":
-        """Run `job` when those before it are done; the future has what it returns or raises."""
+    def run(self, job: Callable[[*Arguments], Result], *arguments: *Arguments) -> "asyncio.Future[Result]":
+        """Run `job` with these when those before it are done; the future has what it returns or raises."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        self._jobs.put((loop, future, job))
+        self._jobs.put((loop, future, job, arguments))
         return future
 
     def tidy(self) -> None:
@@ -46,9 +48,9 @@ class JobThread:
     def _work(self) -> None:
         while (entry := self._jobs.get()) is not _Word.STOP:
             if entry is not _Word.TIDY:
-                loop, future, job = entry
+                loop, future, job, arguments = entry
                 try:
-                    result = job()
+                    result = job(*arguments)
                 except Exception as error:  # noqa: BLE001 - not swallowed: it is handed to whoever waits
                     _tell(loop, _reject, future, error)
                 else:

@@ -11,7 +11,7 @@ from cludale.adapters.sqlite.checkpoints import Checkpoints
 from cludale.adapters.sqlite.connection import StoreFailed, connect_writer, understood
 from cludale.adapters.sqlite.schema import Sized, Table, chunks
 from cludale.ports.records import Commit, Handled, Kind, StoreUnavailable
-from cludale.runtime.planning import Plan, Planner, Row
+from cludale.runtime.planning import Plan, Planner
 
 PROBE_BUSY_SECONDS = 1.0
 """How long a probe waits for another process's lock: commits wait behind it, and then for the lock themselves."""
@@ -134,13 +134,16 @@ class Writer:
                     return False
             for kind, rows in plan.rows.items():
                 table = self._tables[kind]
-                self._bring_in(table.insert, rows.fresh.values(), table.width)
-                self._bring_in(table.update, rows.changed.values(), table.width)
-            self._bring_in(schema.INBOX_INSERT, plan.handled, 2)
+                if rows.fresh:
+                    self._run(table.insert, chain.from_iterable(rows.fresh.values()), table.width)
+                if rows.changed:
+                    self._run(table.update, chain.from_iterable(rows.changed.values()), table.width)
+            if plan.handled:
+                self._run(schema.INBOX_INSERT, chain.from_iterable(plan.handled), 2)
             if plan.entries:
                 execute(schema.OUTBOX_INSERT, outbox.packed(plan.entries))
-            for sql, rows_of_chunk in chunks(schema.OUTBOX_DELETE, delivered, 1):
-                execute(sql, rows_of_chunk)
+            if delivered:
+                self._run(schema.OUTBOX_DELETE, delivered, 1)
             execute("COMMIT")
         except apsw.ConstraintError:
             execute("ROLLBACK")
@@ -161,8 +164,8 @@ class Writer:
     def _differs(self, table: Table, bases: Sequence[object]) -> bool:
         return any(self._connection.execute(sql, values).get for sql, values in chunks(table.differs, bases, 2))
 
-    def _bring_in(self, statements: Sized, rows: Iterable[Row], width: int) -> None:
-        for sql, bindings in chunks(statements, list(chain.from_iterable(rows)), width):
+    def _run(self, statements: Sized, values: Iterable[object], width: int) -> None:
+        for sql, bindings in chunks(statements, list(values), width):
             self._connection.execute(sql, bindings)
 
     def _versions(self, commits: Sequence[Commit]) -> Mapping[tuple[Kind, str], int]:

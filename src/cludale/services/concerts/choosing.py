@@ -1,8 +1,9 @@
 """Which section an order gets that names none: the cheapest with room for all of its seats.
 
 It is chosen by what this process knows of the sections, which costs the same for five sections as for five hundred, and
-decided in the section's own turn. What is known here comes from the turns taken here and from looks at the store, and
-may be behind what other replicas did. So it is never the reason for a refusal, nor for long that for a higher price.
+decided in the section's own command queue. What is known here comes from the commands that ran here and from looks at
+the store, and may be behind what other replicas did. So it is never the reason for a refusal, nor for long that for a
+higher price.
 """
 
 import asyncio
@@ -18,8 +19,8 @@ from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.records import Key, Records
 from cludale.ports.seats import HeldElsewhere, HoldEnded, PriceTooHigh, SeatsUnavailable
 from cludale.runtime.aggregates import NEW, Change, Updates, Versioned
+from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
-from cludale.runtime.turns import Turns
 from cludale.services.concerts import domain
 from cludale.services.concerts.commands import Asked, Done, Result
 from cludale.services.concerts.domain import Choice, Concert, Hold, Reservation, Section
@@ -33,7 +34,7 @@ ROUNDS = 16
 CONCERTS_KNOWN = 100
 
 HoldIn = Callable[[SectionKey, Sequence[Asked]], Awaitable[Sequence[Result]]]
-"""Has a section take a turn."""
+"""Puts commands into a section's queue."""
 
 
 class Anywhere(msgspec.Struct, frozen=True, gc=False):
@@ -129,15 +130,17 @@ class Chooser:
         self._hold_in = hold_in
         self._partitions_apart = partitions_apart
         self._rooms: Recent[str, Room] = Recent(CONCERTS_KNOWN)
-        self._turns: Turns[str, Anywhere, Result] = Turns(self._take_turn)
+        self._queue: BatchingQueue[str, Anywhere, Result] = BatchingQueue(
+            self._hold_all, of="holds", refuse=too_many_wait
+        )
 
     async def hold(self, wanted: Anywhere) -> Result:
         """Hold the seats, or why not. Raises Busy, StoreUnavailable."""
-        (result,) = await self._turns.submit(wanted.concert.id, (wanted,))
+        (result,) = await self._queue.submit(wanted.concert.id, (wanted,))
         return result
 
     def learn(self, known: Versioned[Section]) -> None:
-        """A section as a turn left it."""
+        """A section as a batch of commands left it."""
         room = self._rooms.get(known.state.concert_id)
         if room is not None:
             room.learn(known)
@@ -147,7 +150,7 @@ class Chooser:
         self._rooms.remember({concert.id: room})
         return room
 
-    async def _take_turn(self, concert_id: str, wanted: Sequence[Anywhere]) -> Sequence[Result]:
+    async def _hold_all(self, concert_id: str, wanted: Sequence[Anywhere]) -> Sequence[Result]:
         room = self._rooms.get(concert_id) or self._new_room(wanted[0].concert)
         results: dict[int, Result] = {}
         waiting = dict(enumerate(wanted))
@@ -202,19 +205,19 @@ class Chooser:
             room.learn(known)
 
     async def _submit(self, room: Room, held: dict[int, Anywhere], places: dict[int, int]) -> dict[int, Result]:
-        """Have each section take its turn."""
+        """Put the holds into each section's command queue."""
         by_place: dict[int, list[int]] = {}
         for i, place in places.items():
             by_place.setdefault(place, []).append(i)
 
-        turns = await asyncio.gather(
-            *(self._turn(room.concert, room.plans[at].id, [held[i] for i in ids]) for at, ids in by_place.items())
+        answers = await asyncio.gather(
+            *(self._ask(room.concert, room.plans[at].id, [held[i] for i in ids]) for at, ids in by_place.items())
         )
-        pairs = zip(by_place.values(), turns, strict=True)
+        pairs = zip(by_place.values(), answers, strict=True)
         return {i: result for ids, results in pairs for i, result in zip(ids, results, strict=True)}
 
-    async def _turn(self, concert: Concert, section: str, wanted: Sequence[Anywhere]) -> Sequence[Result]:
-        """What the section answers to each; what its turn raises is the answer to them all."""
+    async def _ask(self, concert: Concert, section: str, wanted: Sequence[Anywhere]) -> Sequence[Result]:
+        """What the section answers to each; what its queue raises is the answer to them all."""
         try:
             return await self._hold_in(SectionKey(concert.id, section), [each.asked for each in wanted])
         except Exception as error:  # noqa: BLE001 - handed on to those whom it is about
@@ -248,7 +251,7 @@ class Chooser:
         for i, section in sections.items():
             by_section.setdefault(section, []).append(i)
         for section, ids in by_section.items():
-            held = await self._turn(room.concert, section, [wanted[i] for i in ids])
+            held = await self._ask(room.concert, section, [wanted[i] for i in ids])
             for i, result in zip(ids, held, strict=True):
                 id = wanted[i].hold.reservation_id
                 results[i] = await unless_held(result, self._records, room.concert, section, id, self._clock.now())
@@ -315,6 +318,11 @@ class Chooser:
             seen |= set(places.values())
             places, refused = await self._placed(room, waiting, look=False)
         return places, refused
+
+
+def too_many_wait(_: str) -> Busy:
+    """What a command queue that is full says to buyers."""
+    return Busy("Too many requests wait for the same seats.")
 
 
 async def unless_held(

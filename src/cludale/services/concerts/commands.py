@@ -1,4 +1,4 @@
-"""A command on its way through a section's turn, and what the turn answers. No I/O, no decisions."""
+"""A command on its way through a section's command queue, and what it is answered. No I/O, no decisions."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from cludale.services.concerts.domain import Command, Reservation
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
-    """A command waiting for its section's turn."""
+    """A command that waits in its section's queue."""
 
     command: Command
     cause: Cause
@@ -21,7 +21,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
 
 class Done(msgspec.Struct, frozen=True, gc=False):
-    """The reservation as the turn left it, and the event that says so, if anything happened."""
+    """The reservation as the command left it, and the event that says so, if anything happened."""
 
     reservation: Reservation
     event_id: str | None

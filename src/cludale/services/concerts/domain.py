@@ -271,7 +271,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False
 
 
 class Seating(msgspec.Struct, frozen=True, gc=False):
-    """A section and those of its reservations that a turn looks at."""
+    """A section and those of its reservations that a batch of commands looks at."""
 
     section: Section
     reservations: Mapping[str, Reservation]

@@ -1,4 +1,4 @@
-"""A section's turn: loaded once, decided for all who wait, committed once. No HTTP; what queues is in service.py."""
+"""Commands for a section, run together: loaded once, decided for all who wait, committed once."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
@@ -37,17 +37,17 @@ class Sections:
         self.updates = updates
         self._concert = concert
         self.learn: Callable[[Versioned[Section]], None] = lambda _: None
-        """Hears how a turn left a section."""
+        """Hears how a batch of commands left a section."""
         self._commit_limit = commit_limit
 
-    async def take_turn(self, key: SectionKey, asked: Sequence[Asked]) -> Sequence[Result]:
+    async def run_commands(self, key: SectionKey, asked: Sequence[Asked]) -> Sequence[Result]:
         """Decide for everyone who waits, in as few commits as the store allows."""
         if self._commit_limit is None:
-            return await self._take_part(key, asked)
+            return await self._run_part(key, asked)
         results: list[Result] = []
         for part in _parts(asked, self._commit_limit):
             try:
-                results += await self._take_part(key, part)
+                results += await self._run_part(key, part)
             except (Busy, StoreUnavailable) as trouble:
                 if not results:
                     raise
@@ -55,12 +55,12 @@ class Sections:
                 break
         return results
 
-    async def _take_part(self, key: SectionKey, asked: Sequence[Asked]) -> Sequence[Result]:
-        turn = Turn(key, asked, self)
-        if not await until_committed(self.updates.records, turn.draft, turn.learn):
+    async def _run_part(self, key: SectionKey, asked: Sequence[Asked]) -> Sequence[Result]:
+        batch = CommandBatch(key, asked, self)
+        if not await until_committed(self.updates.records, batch.draft, batch.learn):
             raise Busy(f"Section {key.partition} is being changed by too many at once.")
-        self.learn(turn.section)
-        return turn.results
+        self.learn(batch.section)
+        return batch.results
 
     async def load(
         self, key: SectionKey, needed: Iterable[str]
@@ -79,8 +79,8 @@ class Sections:
         return section, reservations
 
 
-class Turn:
-    """One turn's work: what waits, what it needs loaded, what is to be committed, what each is answered."""
+class CommandBatch:
+    """Commands decided together: what waits, what it needs loaded, what is to be committed, what each is answered."""
 
     def __init__(self, key: SectionKey, asked: Sequence[Asked], of: "Sections") -> None:
         self._key = key
@@ -113,7 +113,7 @@ class Turn:
                 self.results.append(self._settled[i])
                 continue
             if asked.handled is not None and asked.handled in handled:
-                self.results.append(handled[asked.handled])  # delivered twice, and both wait for this turn
+                self.results.append(handled[asked.handled])  # delivered twice, and both are in this batch
                 continue
             id = asked.command.reservation_id
             close = near(reservations, id)

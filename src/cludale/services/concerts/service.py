@@ -1,4 +1,4 @@
-"""Concerts at work: schedules and finds concerts, and takes the sections' turns. Load → decide → commit."""
+"""Concerts at work: schedules and finds concerts, and has a command queue for each section. Load → decide → commit."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -17,11 +17,11 @@ from cludale.ports.records import Handled, Query, Range, Records, StoreUnavailab
 from cludale.ports.sales import SaleOutlook, SaleQuestion
 from cludale.ports.seats import ConcertNotFound, HoldWish, SeatsHeld, SectionNotFound
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
+from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.gate import Gate
 from cludale.runtime.recent import Recent
-from cludale.runtime.turns import Turns
 from cludale.services.concerts import dates, domain
-from cludale.services.concerts.choosing import Anywhere, Chooser, unless_held
+from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait, unless_held
 from cludale.services.concerts.commands import Asked, Done, Result
 from cludale.services.concerts.domain import (
     Cancel,
@@ -111,8 +111,10 @@ class Concerts:
         """Concerts, and the price of a seat by section."""
         self._gate = gate or Gate()
         self._sections = Sections(self._updates, self.concert, commit_limit=commit_limit)
-        self.turns: Turns[SectionKey, Asked, Result] = Turns(self._sections.take_turn)
-        self._chooser = Chooser(self._updates, self.turns.submit, partitions_apart=partitions_apart)
+        self.command_queue: BatchingQueue[SectionKey, Asked, Result] = BatchingQueue(
+            self._sections.run_commands, of="commands", refuse=too_many_wait
+        )
+        self._chooser = Chooser(self._updates, self.command_queue.submit, partitions_apart=partitions_apart)
         self._sections.learn = self._chooser.learn
 
     async def schedule(self, concert: Concert, cause: Cause) -> Standing:
@@ -228,7 +230,7 @@ class Concerts:
 
     async def _hold_in(self, concert: Concert, section: str, asked: Asked) -> Result:
         """Hold seats in this section; where it has none left, the hold that this very order has there."""
-        (result,) = await self.turns.submit(SectionKey(concert.id, section), (asked,))
+        (result,) = await self.command_queue.submit(SectionKey(concert.id, section), (asked,))
         id = asked.command.reservation_id
         return await unless_held(result, self._updates.records, concert, section, id, self._updates.clock.now())
 
@@ -314,7 +316,7 @@ class Concerts:
         self, by_section: dict[SectionKey, list[tuple[int, Asked]]]
     ) -> Iterable[tuple[SectionKey, Sequence[Result]]]:
         keys = list(by_section)
-        waiting = (self.turns.submit(key, [asked for _, asked in by_section[key]]) for key in keys)
+        waiting = (self.command_queue.submit(key, [asked for _, asked in by_section[key]]) for key in keys)
         return zip(keys, await asyncio.gather(*waiting), strict=True)
 
     async def sweep(self) -> int:
@@ -337,7 +339,7 @@ class Concerts:
 
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches, by metric name."""
-        return {"cludale_holds_waiting": self.turns.waiting}
+        return {"cludale_holds_waiting": self.command_queue.waiting}
 
 
 def _query(search: Search) -> Query:

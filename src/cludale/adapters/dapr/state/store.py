@@ -31,7 +31,8 @@ from cludale.ports.records import (
     StoreUnavailable,
 )
 from cludale.runtime.backoff import Backoff
-from cludale.runtime.group_commit import GroupCommit
+from cludale.runtime.batching import BatchingQueue
+from cludale.runtime.group_commit import GATHER_SECONDS
 from cludale.runtime.planning import Planner, Row
 from cludale.runtime.readiness import Pulse
 
@@ -83,14 +84,16 @@ class StateStore:
         self._planner = Planner(kinds, codec)
         self._kinds = frozenset(kinds)
         self._ranged = frozenset(ranged)
-        self._group: GroupCommit[Commit, Outcome] = GroupCommit(self._write, batch_limit=COMMIT_OPERATIONS)
+        self._commits: BatchingQueue[None, Commit, Outcome] = BatchingQueue(
+            self._write, of="commits", batch_limit=COMMIT_OPERATIONS, gather_seconds=GATHER_SECONDS
+        )
 
     async def start(self) -> None:
         """Nothing: the sidecar waits for this process to listen, so it can't be waited for."""
 
     async def close(self) -> None:
         """Write what waits, and let go."""
-        await self._group.close()
+        await self._commits.close()
         await self._sidecar.close()
 
     async def probe(self) -> None:
@@ -188,9 +191,9 @@ class StateStore:
             return []
         for commit in commits:
             _check(commit)
-        return await self._group.submit(commits)
+        return await self._commits.submit(None, commits)
 
-    async def _write(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+    async def _write(self, _: None, commits: Sequence[Commit]) -> Sequence[Outcome]:
         outcomes: list[Outcome] = []
         try:
             for chunk in _chunks(commits):

@@ -1,0 +1,182 @@
+"""BatchingQueue: what waits is done together. Under every place where many who wait share one cost.
+
+Commands for a section, commits, look-ups by id, events on their way to a service or to a topic: each time items wait,
+a worker takes all that wait up to a limit, does them at once, and everybody gets their own results. The next batch
+gathers meanwhile, so the busier it gets, the larger the batches. What is done is the owner's.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from cludale.kernel.refusals import Refusal
+from cludale.ports.records import StoreUnavailable
+
+Key = TypeVar("Key", bound=Hashable)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+Do = Callable[[Key, Sequence[Item]], Awaitable[Sequence[Result]]]
+"""Does a batch of one key; one result an item, in order. If it raises, it may be called again with parts of it."""
+
+BUSY_ITEMS = 8
+"""A queue is busy when the last batch had this many items: a lone order makes batches of one or two."""
+ENOUGH_ITEMS = 64
+"""When so many wait, more would hardly make each of them cheaper."""
+
+
+class _Call(NamedTuple, Generic[Item, Result]):
+    items: Sequence[Item]
+    answer: "asyncio.Future[Sequence[Result]]"
+
+
+class BatchingQueue(Generic[Key, Item, Result]):
+    """One queue a key, in the order of the calls; keys never wait for each other. Used from one event loop."""
+
+    def __init__(
+        self,
+        do: Do[Key, Item, Result],
+        *,
+        of: str,
+        refuse: Callable[[str], Exception] = StoreUnavailable,
+        away: type[Exception] = StoreUnavailable,
+        batch_limit: int = 512,
+        waiting_limit: int = 20_000,
+        at_once: int = 1,
+        gather_seconds: float = 0.0,
+    ) -> None:
+        """`of` names the items in what is said when more than `waiting_limit` would wait: `refuse` makes an exception
+        of it. `do` raises `away` when it can do nothing for anybody. `at_once` batches of a key may be under way. A
+        busy queue waits `gather_seconds` for more to come.
+        """
+        self._do = do
+        self._of = of
+        self._refuse = refuse
+        self._away = away
+        self._batch_limit = batch_limit
+        self._waiting_limit = waiting_limit
+        self._at_once = at_once
+        self._gather_seconds = gather_seconds
+        self._lines: dict[Key, deque[_Call[Item, Result]]] = {}
+        self._busy: dict[Key, int] = {}
+        """Workers of each key that has any."""
+        self._workers: set[asyncio.Task[None]] = set()
+        self._last_size = 0
+        self._is_closed = False
+        self.waiting = 0
+        """Items that wait for a batch, of all keys."""
+
+    def around(self, wrap: Callable[[Do[Key, Item, Result]], Do[Key, Item, Result]]) -> None:
+        """Have each batch done by what `wrap` makes of how it is done now."""
+        self._do = wrap(self._do)
+
+    def waiting_for(self, key: Key) -> int:
+        """Items of this key that wait for a batch."""
+        return sum(len(call.items) for call in self._lines.get(key, ()))
+
+    async def submit(self, key: Key, items: Sequence[Item]) -> Sequence[Result]:
+        """The results of `items`, in order, done in one batch. A call that is cancelled may be done all the same.
+
+        Raises what `refuse` makes when too many wait or after close(), ValueError for more than can ever wait, and
+        what doing them raised: `away` to all who wait for this key, as it is away for them, too; a Refusal to all
+        of the batch. After any other exception each call is tried alone, so that it fails only its own.
+        """
+        size = len(items)
+        if not size:
+            return ()
+        if self._is_closed:
+            raise self._refuse(f"closed: no more {self._of} are taken")
+        if self.waiting + size > self._waiting_limit:
+            if size > self._waiting_limit:
+                raise ValueError(f"{size} {self._of} in one call, {self._waiting_limit} are the most")
+            raise self._refuse(f"{self.waiting} {self._of} wait already, {self._waiting_limit} may")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Sequence[Result]] = loop.create_future()
+        waiting = self._lines.get(key)
+        if waiting is None:
+            waiting = self._lines[key] = deque()
+            self._busy[key] = 0
+        waiting.append(_Call(items, answer))
+        self.waiting += size
+        if self._busy[key] < self._at_once:
+            # The task starts in the loop's next round, so what is submitted in this one joins the batch.
+            self._busy[key] += 1
+            worker = loop.create_task(self._work(key, waiting))
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+        return await answer
+
+    async def close(self) -> None:
+        """Refuse new calls, and return once all that waits is done."""
+        self._is_closed = True
+        if self._workers:
+            await asyncio.wait(self._workers)
+
+    async def stop(self) -> None:
+        """Refuse new calls and cancel those that wait or are being done."""
+        self._is_closed = True
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    async def _work(self, key: Key, waiting: deque[_Call[Item, Result]]) -> None:
+        try:
+            while waiting:
+                if self._gather_seconds and self._last_size >= BUSY_ITEMS and self.waiting < ENOUGH_ITEMS:
+                    await asyncio.sleep(self._gather_seconds)
+                calls: list[_Call[Item, Result]] = []
+                items: list[Item] = []
+                while waiting and (not calls or len(items) + len(waiting[0].items) <= self._batch_limit):
+                    call = waiting.popleft()
+                    calls.append(call)
+                    items += call.items
+                self.waiting -= len(items)
+                self._last_size = len(items)
+                await self._answer(key, calls, items)
+        finally:
+            self._busy[key] -= 1
+            if not self._busy[key]:
+                del self._lines[key], self._busy[key]
+                if waiting:  # only if this task was cancelled
+                    self._fail_waiting(waiting, None)
+
+    async def _answer(self, key: Key, calls: Sequence[_Call[Item, Result]], items: Sequence[Item]) -> None:
+        try:
+            results = await self._do(key, items)
+        except asyncio.CancelledError:
+            _fail(calls, None)
+            raise
+        except self._away as away:
+            # Tried one batch after another, the last of those who wait would wait for all the timeouts before it.
+            _fail(calls, away)
+            self._fail_waiting(self._lines[key], away)
+        except Refusal as refusal:
+            _fail(calls, refusal)
+        except Exception as error:  # noqa: BLE001 - not swallowed: whoever caused it gets it
+            if len(calls) == 1:
+                _fail(calls, error)
+            else:
+                for call in calls:
+                    await self._answer(key, [call], call.items)
+        else:
+            at = 0
+            for own, answer in calls:
+                size = len(own)
+                if not answer.done():
+                    answer.set_result(results[at : at + size])
+                at += size
+
+    def _fail_waiting(self, waiting: deque[_Call[Item, Result]], error: Exception | None) -> None:
+        self.waiting -= sum(len(call.items) for call in waiting)
+        _fail(waiting, error)
+        waiting.clear()
+
+
+def _fail(calls: Iterable[_Call[Item, Result]], error: Exception | None) -> None:
+    """Raise this to the callers; None: they are cancelled."""
+    for call in calls:
+        if error is None:
+            call.answer.cancel()
+        elif not call.answer.done():
+            call.answer.set_exception(error)

@@ -1,0 +1,74 @@
+"""Consumers: the services of a process that hear events, and how deliveries reach their handlers. For every bus.
+
+Each service has a queue; its handler gets all that waits, up to a limit, as one batch. One event that breaks the
+handler costs no other its answer.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from cludale.ports.bus import Answer, Delivery, Subscription
+from cludale.ports.records import StoreUnavailable
+from cludale.runtime.batching import BatchingQueue
+
+WAITING_LIMIT = 100_000
+"""Deliveries that wait; what comes on top is delivered later. Who publishes has far fewer under way."""
+
+_log = logging.getLogger(__name__)
+
+
+class Consumers:
+    """Hands deliveries to services. Used from one event loop."""
+
+    def __init__(self, *, batch_limit: int) -> None:
+        self.subscriptions: dict[str, Subscription] = {}
+        self._by_type: dict[str, list[str]] = {}
+        self._queue: BatchingQueue[str, Delivery, Answer] = BatchingQueue(
+            self._ask, of="deliveries", batch_limit=batch_limit, waiting_limit=WAITING_LIMIT
+        )
+        self.hand_over = self._queue.submit
+        """By service: its handler's answers to deliveries, in order. Raises StoreUnavailable: no event is to blame."""
+
+    def add(self, subscriptions: Iterable[Subscription]) -> None:
+        """These hear from now on."""
+        for subscription in subscriptions:
+            self.subscriptions[subscription.service] = subscription
+            for name in subscription.event_types:
+                self._by_type.setdefault(name, []).append(subscription.service)
+
+    def hearing(self, event_type: str) -> Sequence[str]:
+        """The services that hear events of this type."""
+        return self._by_type.get(event_type, ())
+
+    async def close(self) -> None:
+        """Finish what waits; what comes from now on meets StoreUnavailable."""
+        await self._queue.close()
+
+    async def stop(self) -> None:
+        """Break off; whoever waits for an answer is cancelled."""
+        await self._queue.stop()
+
+    @property
+    def depths(self) -> dict[str, int]:
+        """Deliveries that wait for each service."""
+        return {service: self._queue.waiting_for(service) for service in self.subscriptions}
+
+    async def _ask(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+        """The handler's answers. When a batch breaks it, each is tried alone, so that one can't hold up the rest."""
+        try:
+            answers = await self.subscriptions[service].handler(deliveries)
+        except StoreUnavailable as away:
+            _log.warning("%s: %d events wait for the store: %s", service, len(deliveries), away)
+            raise
+        except Exception as error:  # noqa: BLE001 - a handler's failure is an answer: RETRY, up to the limit
+            if len(deliveries) == 1:
+                event = deliveries[0].event
+                _log.warning("%s: %s %s: %r", service, event.type, event.id, error, exc_info=error)
+                return [Answer.RETRY]
+        else:
+            if len(answers) == len(deliveries):
+                return answers
+            _log.error("%s: %d answers to %d deliveries", service, len(answers), len(deliveries))
+            if len(deliveries) == 1:
+                return [Answer.RETRY]
+        return [(await self._ask(service, [delivery]))[0] for delivery in deliveries]
