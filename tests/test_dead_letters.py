@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.fakes import NOON, ManualClock
+from tests.seats import allocation
 from tests.served import KEY, Served, serve
 from typer.testing import CliRunner
 
@@ -27,10 +28,7 @@ PAID = Codec(CATALOGUE).encode(
     envelop(
         OrderPaid(
             order_id="order-1",
-            concert_id="concert-1",
-            reservation_id="reservation-1",
-            section="stalls",
-            quantity=2,
+            allocation=allocation("reservation-1", 2),
             total=Money(9000, "EUR"),
             reachable=False,
         ),

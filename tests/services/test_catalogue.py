@@ -50,7 +50,7 @@ def test_every_service_has_one_topic_named_after_what_it_publishes() -> None:
 @pytest.mark.parametrize("event", events(), ids=lambda event: event.__name__)
 def test_an_event_says_what_it_is_about_and_nothing_of_the_person(event: type[Event]) -> None:
     fields = [field.name for field in msgspec.structs.fields(event)]
-    assert event.subject_field in fields
+    assert hasattr(event, event.subject_field)
     assert not [field for field in fields if field in PERSONAL]
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 from tests.fakes import NOON
+from tests.seats import allocation
 
+from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.events import Cause, Envelope, Event, envelop
 from cludale.kernel.money import Money
 from cludale.kernel.wire import Codec
@@ -61,35 +63,23 @@ SCHEDULED = ConcertScheduled(
     on_sale_at=None,
     max_per_order=8,
 )
-_SEATS: dict[str, Any] = {
-    "reservation_id": "reservation-1",
-    "concert_id": "c1",
-    "section": "s1",
-    "quantity": 2,
-    "order_id": "order-1",
-}
-HELD = SeatsReserved(**_SEATS, expires_at=EXPIRES)
-SOLD = SeatsSold(**_SEATS)
-GIVEN_BACK = SeatsReleased(**_SEATS, reason=ReleaseReason.CANCELLED)
+SEATS = allocation(concert_id="c1", section="s1")
+HELD = SeatsReserved(allocation=SEATS, order_id="order-1", expires_at=EXPIRES)
+SOLD = SeatsSold(allocation=SEATS, order_id="order-1")
+GIVEN_BACK = SeatsReleased(allocation=SEATS, order_id="order-1", reason=ReleaseReason.CANCELLED)
 
 PLACED = OrderPlaced(order_id="order-1", concert_id="c1", user_id="u", quantity=2, section=None)
 RESERVED = TicketReserved(
     order_id="order-1",
-    concert_id="c1",
+    allocation=SEATS,
     user_id="u",
-    reservation_id="reservation-1",
-    section="s1",
-    quantity=2,
     total=PRICE.times(2),
     payment_method="card-ok",
     expires_at=EXPIRES,
 )
 PAID = OrderPaid(
     order_id="order-1",
-    concert_id="c1",
-    reservation_id="reservation-1",
-    section="s1",
-    quantity=2,
+    allocation=SEATS,
     total=PRICE.times(2),
     reachable=False,
 )
@@ -100,10 +90,7 @@ def off(
 ) -> OrderCancelled:
     return OrderCancelled(
         order_id="order-1",
-        concert_id="c1",
-        reservation_id=reservation_id,
-        section="s1",
-        quantity=2,
+        seats=OrderSeats(concert_id="c1", quantity=2, section="s1", reservation_id=reservation_id),
         total=PRICE.times(2),
         reason=reason,
         was_paid=was_paid,
@@ -111,27 +98,27 @@ def off(
     )
 
 
-_MONEY: dict[str, Any] = {
-    "payment_id": "payment-1",
-    "order_id": "order-1",
-    "concert_id": "c1",
-    "amount": PRICE.times(2),
-}
+_MONEY: dict[str, Any] = {"payment_id": "payment-1", "order_id": "order-1", "amount": PRICE.times(2)}
 
 
 def failed(round_: int, *, retry_until: datetime | None = None) -> PaymentFailed:
     return PaymentFailed(
-        **_MONEY, round=round_, attempts=1, reason=FailureReason.DECLINED, returned=False, retry_until=retry_until
+        **_MONEY,
+        concert_id="c1",
+        round=round_,
+        attempts=1,
+        reason=FailureReason.DECLINED,
+        returned=False,
+        retry_until=retry_until,
     )
 
 
 def completed(round_: int) -> PaymentCompleted:
-    seats: dict[str, Any] = {"reservation_id": "reservation-1", "section": "s1", "quantity": 2}
-    return PaymentCompleted(**_MONEY, **seats, round=round_, attempts=1)
+    return PaymentCompleted(**_MONEY, allocation=SEATS, round=round_, attempts=1)
 
 
 def refunded(round_: int) -> PaymentRefunded:
-    return PaymentRefunded(**_MONEY, round=round_)
+    return PaymentRefunded(**_MONEY, concert_id="c1", round=round_)
 
 
 class Listed:

@@ -101,8 +101,8 @@ def _move(event: Envelope, move: Move | None, _: datetime) -> Decision[Move]:
     if move is not None:
         return Decision(move)
     back: SeatsReleased = event.data
-    moved = WaitlistMoved(concert_id=back.concert_id, order_id=back.order_id or "", quantity=back.quantity)
-    return Decision(Move(back.reservation_id, back.concert_id, back.quantity), (moved,))
+    moved = WaitlistMoved(concert_id=back.concert_id, order_id=back.order_id or "", quantity=back.allocation.quantity)
+    return Decision(Move(back.allocation.reservation_id, back.concert_id, back.allocation.quantity), (moved,))
 
 
 HANDLERS: Mapping[type[Event], Handler[Move]] = {SeatsReleased: _move}

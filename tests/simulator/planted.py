@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from cludale.adapters.dapr import inbound
 from cludale.adapters.embedded import bus as embedded_bus
+from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
@@ -404,7 +405,7 @@ def _(stack: ExitStack) -> None:
     def wrong(event: Envelope, order: Order | None, now: datetime) -> Decision[Order]:
         if order is None:
             raise TooEarly
-        return orders_domain.pay(order, reservation_id=event.data.reservation_id)
+        return orders_domain.pay(order, event.data.allocation)
 
     swap(stack, orders_service, "HANDLERS", {**orders_service.HANDLERS, PaymentCompleted: wrong})
 
@@ -413,10 +414,10 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     right = orders_domain.pay
 
-    def wrong(order: Order, **kwargs: Any) -> Decision[Order]:
+    def wrong(order: Order, *args: Any, **kwargs: Any) -> Decision[Order]:
         if order.status is orders_domain.Status.CANCELLED:
             order = msgspec.structs.replace(order, reason=CancelReason.EXPIRED)
-        return right(order, **kwargs)
+        return right(order, *args, **kwargs)
 
     swap(stack, orders_domain, "pay", wrong)
 
@@ -495,9 +496,9 @@ def _(stack: ExitStack) -> None:
     reserve = orders_domain.reserve
 
     def unchecked(order: Order, held: SeatsHeld, **kwargs: Any) -> Decision[Order]:
-        as_held = msgspec.structs.replace(order, quantity=held.quantity, section=held.section)
-        decision = reserve(as_held, held, **kwargs)
-        return Decision(msgspec.structs.replace(decision.state, quantity=order.quantity), decision.events)
+        decision = reserve(msgspec.structs.replace(order, seats=OrderSeats.of(held.allocation)), held, **kwargs)
+        seats = msgspec.structs.replace(decision.state.seats, quantity=order.seats.quantity)
+        return Decision(msgspec.structs.replace(decision.state, seats=seats), decision.events)
 
     swap(stack, orders_domain, "reserve", unchecked)
     swap(stack, concerts_domain, "check_same_wish", lambda *_, **__: None)
@@ -1049,16 +1050,8 @@ def _(stack: ExitStack) -> None:
     right = notifications_domain.tell
 
     def wrong(fact: Any, money: Any, **kwargs: Any) -> Any:
-        if isinstance(fact, OrderCancelled) and fact.was_paid and fact.total and fact.section and fact.reservation_id:
-            fact = OrderPaid(
-                order_id=fact.order_id,
-                concert_id=fact.concert_id,
-                reservation_id=fact.reservation_id,
-                section=fact.section,
-                quantity=fact.quantity,
-                total=fact.total,
-                reachable=fact.reachable,
-            )
+        if isinstance(fact, OrderCancelled) and fact.was_paid and fact.total and (seats := fact.allocation):
+            fact = OrderPaid(order_id=fact.order_id, allocation=seats, total=fact.total, reachable=fact.reachable)
         return right(fact, money, **kwargs)
 
     swap(stack, notifications_domain, "tell", wrong)

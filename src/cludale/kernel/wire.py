@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from cludale.kernel.events import Catalogue, Envelope, Event
+from cludale.kernel.flat import FlatJson
 
 JSON = "application/cloudevents+json"
 _encoder = msgspec.json.Encoder()
@@ -36,22 +37,23 @@ class Codec:
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self._raw = msgspec.json.Decoder(_Raw)
-        self._data: dict[str, msgspec.json.Decoder[Event]] = {
-            name: msgspec.json.Decoder(kind) for name, kind in catalogue.types.items()
-        }
+        self._data: dict[str, FlatJson[Event]] = {name: FlatJson(kind) for name, kind in catalogue.types.items()}
 
     def encode(self, envelope: Envelope) -> bytes:
         """The envelope as structured CloudEvents JSON."""
-        return _encoder.encode(envelope)
+        return self._data[envelope.type].flatten(_encoder.encode(envelope), envelope.data)
 
     def decode(self, body: bytes | str) -> Envelope:
         """The envelope that `body` holds, its data typed. Raises Malformed, naming what is wrong."""
         try:
             raw = self._raw.decode(body)
-            decoder = self._data.get(raw.type)
-            if decoder is None:
+            known = self._data.get(raw.type)
+            if known is None:
                 raise Malformed(f"unknown event type {raw.type!r}")
-            data = decoder.decode(raw.data)
+            version = self.catalogue.types[raw.type].data_version
+            if raw.dataversion != version and _major(raw.dataversion) != _major(version):
+                raise Malformed(f"{raw.type} of version {raw.dataversion!r}, and only {version!r} is known here")
+            data = known.decode(bytes(raw.data))
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise Malformed(str(error)) from error
         if raw.specversion != "1.0":
@@ -71,3 +73,8 @@ class Codec:
             traceparent=raw.traceparent,
             repeated=raw.repeated,
         )
+
+
+def _major(version: str) -> str:
+    """What changes when readers of the version before could no longer read it; fields with a default are minor."""
+    return version.partition(".")[0]

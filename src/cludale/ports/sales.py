@@ -9,13 +9,9 @@ from typing import Protocol
 
 import msgspec
 
-
-class SaleQuestion(msgspec.Struct, frozen=True, gc=False):
-    """The seats that an order had held, and wants now."""
-
-    concert_id: str
-    section: str
-    reservation_id: str
+from cludale.kernel.allocation import Allocation
+from cludale.kernel.refusals import RefusedForNow
+from cludale.kernel.times import rfc3339
 
 
 class Outlook(StrEnum):
@@ -43,6 +39,20 @@ class SaleOutlook(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """Since when the concert is over, if it is."""
 
 
+class SeatsGone(RefusedForNow):
+    """The hold of this order has ended, and its section has too few seats left: nothing was charged."""
+
+    def __init__(self, order_id: str, allocation: Allocation, *, held_until: datetime, left: int) -> None:
+        super().__init__(
+            f"The seats of order {order_id!r} were held until {rfc3339(held_until)} and are gone: "
+            f"section {allocation.section!r} has {left} left, {allocation.quantity} wanted. Nothing was charged.",
+            orderId=order_id,
+            section=allocation.section,
+            wanted=allocation.quantity,
+            left=left,
+        )
+
+
 class SalesUnreachable(Exception):
     """Concerts gave no answer in time; try again."""
 
@@ -50,6 +60,6 @@ class SalesUnreachable(Exception):
 class Sales(Protocol):
     """The concerts service, seen from payments."""
 
-    async def outlook(self, question: SaleQuestion) -> SaleOutlook:
-        """What would come of money for these seats. Raises SalesUnreachable."""
+    async def outlook(self, allocation: Allocation) -> SaleOutlook:
+        """What would come of money for these seats, which an order had held. Raises SalesUnreachable."""
         ...

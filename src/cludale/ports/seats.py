@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from cludale.kernel.allocation import Allocation
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid, NotFound, Refusal, RefusedForNow
 from cludale.kernel.times import rfc3339
@@ -25,9 +26,7 @@ class HoldWish(msgspec.Struct, frozen=True, gc=False):
 class SeatsHeld(msgspec.Struct, frozen=True, gc=False):
     """The seats are held until `expires_at`. `event_id` is the SeatsReserved that says so."""
 
-    reservation_id: str
-    section: str
-    quantity: int
+    allocation: Allocation
     price: Money
     """Of one seat."""
     expires_at: datetime

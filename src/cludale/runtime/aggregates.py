@@ -15,6 +15,7 @@ import msgspec
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event, envelop
+from cludale.kernel.flat import FlatJson
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock, IdSource
@@ -35,8 +36,6 @@ from cludale.ports.records import (
 )
 
 S = TypeVar("S")
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Versioned(msgspec.Struct, Generic[S], frozen=True, gc=False):
@@ -61,8 +60,7 @@ class AggregateStore(Generic[S]):
     ) -> None:
         """`cause`: what causes the next change of an aggregate, where whoever changes it does not say."""
         self.kind = kind
-        self.decode: Callable[[bytes], S] = msgspec.json.Decoder(type_).decode
-        """The state that a stored body holds."""
+        self._json = FlatJson(type_)
         self.id_of = identity
         self._index = index
         self.partition = partition
@@ -73,9 +71,10 @@ class AggregateStore(Generic[S]):
     ) -> dict[str, Versioned[S]]:
         """Those of the aggregates that exist, by id; all of one `partition`, if it does not follow from the id."""
         keys = [Key(self.partition(id) if partition is None else partition, id) for id in ids]
+        decode = self._json.decode
         loaded: dict[str, Versioned[S]] = {}
         for id, stored in (await records.get(self.kind, keys)).items():
-            loaded[id] = Versioned(self.decode(stored.body), stored.version)
+            loaded[id] = Versioned(decode(stored.body), stored.version)
         return loaded
 
     async def one(self, records: Records, id: str) -> Versioned[S]:
@@ -90,9 +89,13 @@ class AggregateStore(Generic[S]):
         page = await records.find(self.kind, query)
         return [Versioned(self.decode(stored.body), stored.version) for stored in page.items], page
 
+    def decode(self, body: bytes) -> S:
+        """The state that a stored body holds."""
+        return self._json.decode(body)
+
     def put(self, state: S, expected: int) -> Put:
         """Write `state` over version `expected`."""
-        return Put(self.kind, self.id_of(state), _encode(state), expected, self._index(state))
+        return Put(self.kind, self.id_of(state), self._json.encode(state), expected, self._index(state))
 
 
 CONFLICT_RETRIES = 8

@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Generic, NamedTuple, TypeVar
 
+from cludale.kernel.allocation import Allocation
 from cludale.kernel.refusals import Refusal
 from cludale.ports.charges import ChargeQuestion, Charges, ChargeStanding, ChargesUnreachable
 from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
 from cludale.ports.records import StoreUnavailable
-from cludale.ports.sales import SaleOutlook, SaleQuestion, Sales, SalesUnreachable
+from cludale.ports.sales import SaleOutlook, Sales, SalesUnreachable
 from cludale.ports.seats import HoldWish, Seats, SeatsHeld, SeatsUnreachable
 from cludale.simulator.faults import Chaos, Fault
 from cludale.simulator.loop import OUTSIDE_CONTEXT, Owner, inside
@@ -120,15 +121,15 @@ class RemoteSales:
         self._find = find
         self._timeout_seconds = timeout_seconds
 
-    async def outlook(self, question: SaleQuestion) -> SaleOutlook:
+    async def outlook(self, allocation: Allocation) -> SaleOutlook:
         """What would come of money for these seats. Raises SalesUnreachable."""
         await self._chaos.lag()
-        if self._chaos.strikes(Fault.SALES_AWAY, self._who, question.reservation_id):
+        if self._chaos.strikes(Fault.SALES_AWAY, self._who, allocation.reservation_id):
             raise SalesUnreachable("no connection")
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 target, sales = self._find()
-                return await call(target, lambda: sales.outlook(question))
+                return await call(target, lambda: sales.outlook(allocation))
         except TimeoutError as error:
             raise SalesUnreachable("no answer in time") from error
         except (NobodyThere, StoreUnavailable) as error:

@@ -261,9 +261,9 @@ class Door:
 def _order_answer(order: Order) -> Response:
     said = {
         "id": order.id,
-        "concertId": order.concert_id,
+        "concertId": order.seats.concert_id,
         "userId": order.user_id,
-        "quantity": order.quantity,
+        "quantity": order.seats.quantity,
         "status": order.status,
         "reason": order.reason,
     }

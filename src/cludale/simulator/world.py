@@ -302,7 +302,7 @@ class World:
         match event.type:
             case "SeatsReleased" if data.reason == "hold-expired":
                 meets(Situation.HOLD_EXPIRED)
-            case "SeatsReserved" if "." in data.reservation_id:
+            case "SeatsReserved" if "." in data.allocation.reservation_id:
                 meets(Situation.RESEATED)
             case "SaleRefused":
                 meets(Situation.SALE_REFUSED)

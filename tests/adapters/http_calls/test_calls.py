@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 from tests.fakes import NOON
+from tests.seats import allocation
 
 from cludale.adapters.http_calls.calls import (
     CONCERTS_REMEMBERED,
@@ -24,7 +25,7 @@ from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState, ChargesUnreachable
 from cludale.ports.contacts import Contact, ContactsUnreachable
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
-from cludale.ports.sales import Outlook, SaleOutlook, SaleQuestion, SalesUnreachable
+from cludale.ports.sales import Outlook, SaleOutlook, SalesUnreachable
 from cludale.ports.seats import (
     ConcertNotFound,
     ConcertOver,
@@ -138,7 +139,7 @@ class TestSeats:
     ) -> None:
         held = await seats.hold(WISH)
         ends = NOON + timedelta(seconds=600)
-        assert held == SeatsHeld("reservation-1", "stalls", 2, Money(4500, "EUR"), ends, "event-1")
+        assert held == SeatsHeld(allocation(), Money(4500, "EUR"), ends, "event-1")
         (request,) = other.requests
         head, _, body = request.partition(b"\r\n\r\n")
         assert head.startswith(b"POST /concerts/concert-1/reserve HTTP/1.1\r\n")
@@ -263,7 +264,7 @@ class TestContacts:
 
 
 class TestSales:
-    QUESTION = SaleQuestion("concert/1", "stalls & more", "reservation-1")
+    SEATS = allocation(concert_id="concert/1", section="stalls & more")
 
     @pytest.fixture
     async def sales(self, other: Other) -> AsyncIterator[HttpSales]:
@@ -274,7 +275,7 @@ class TestSales:
     async def test_concerts_is_asked_with_the_organizers_key(self, other: Other, sales: HttpSales) -> None:
         other.play = other.sends(answer(200, {"outlook": "over", "left": 3, "overAt": "2026-11-22T12:10:00Z"}))
         over_at = datetime(2026, 11, 22, 12, 10, tzinfo=UTC)
-        assert await sales.outlook(self.QUESTION) == SaleOutlook(Outlook.OVER, 3, over_at)
+        assert await sales.outlook(self.SEATS) == SaleOutlook(Outlook.OVER, 3, over_at)
         (request,) = other.requests
         path = b"/concerts/concert%2F1/sale-outlook?section=stalls+%26+more&reservationId=reservation-1"
         assert request.startswith(b"GET " + path)
@@ -288,12 +289,12 @@ class TestSales:
     ) -> None:
         other.play = other.sends(answer(status, body))
         with pytest.raises(SalesUnreachable):
-            await sales.outlook(self.QUESTION)
+            await sales.outlook(self.SEATS)
 
     async def test_an_answer_that_never_comes_is_given_up_on(self, other: Other, sales: HttpSales) -> None:
         other.play = other.sends()
         with pytest.raises(SalesUnreachable):
-            await sales.outlook(self.QUESTION)
+            await sales.outlook(self.SEATS)
 
 
 class TestCharges:

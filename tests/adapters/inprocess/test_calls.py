@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 from tests.fakes import NOON
+from tests.seats import allocation
 
 from cludale.adapters.inprocess.calls import InProcessContacts, InProcessSales, InProcessSeats
 from cludale.kernel.money import Money
 from cludale.ports.contacts import Contact
-from cludale.ports.sales import Outlook, SaleOutlook, SaleQuestion
+from cludale.ports.sales import Outlook, SaleOutlook
 from cludale.ports.seats import HoldWish, SeatsHeld, SeatsUnavailable
 
-HELD = SeatsHeld("reservation-1", "stalls", 2, Money(4500, "EUR"), NOON, None)
+HELD = SeatsHeld(allocation(), Money(4500, "EUR"), NOON, None)
 
 
 async def test_the_answer_is_the_services_own() -> None:
@@ -34,13 +35,11 @@ async def test_a_refusal_is_the_services_own() -> None:
 
 
 async def test_what_would_come_of_money_is_asked_of_concerts() -> None:
-    question = SaleQuestion("concert-1", "stalls", "reservation-1")
-
-    async def outlook(asked: SaleQuestion) -> SaleOutlook:
-        assert asked is question
+    async def outlook(*asked: str) -> SaleOutlook:
+        assert asked == ("concert-1", "stalls", "reservation-1")
         return SaleOutlook(Outlook.GONE, 1)
 
-    assert await InProcessSales(outlook).outlook(question) == SaleOutlook(Outlook.GONE, 1)
+    assert await InProcessSales(outlook).outlook(allocation()) == SaleOutlook(Outlook.GONE, 1)
 
 
 async def test_contacts_are_asked_of_orders() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from tests.fakes import NOON
+from tests.seats import allocation
 
 from cludale.kernel.events import Cause, Envelope, Event, envelop
 from cludale.kernel.money import Money
@@ -29,10 +30,7 @@ def placed(id: str, order: str = "order-1", at: datetime = NOON, cause: str | No
 
 def reserved(id: str, cause: str | None, order: str = "order-1", at: datetime = NOON) -> Envelope:
     event = SeatsReserved(
-        reservation_id=f"reservation-of-{order}",
-        concert_id="concert-1",
-        section="main",
-        quantity=2,
+        allocation=allocation(f"reservation-of-{order}", 2, section="main"),
         order_id=order,
         expires_at=at + timedelta(seconds=600),
     )
@@ -42,10 +40,7 @@ def reserved(id: str, cause: str | None, order: str = "order-1", at: datetime = 
 def paid(id: str, cause: str | None, order: str = "order-1", at: datetime = NOON) -> Envelope:
     event = OrderPaid(
         order_id=order,
-        concert_id="concert-1",
-        reservation_id=f"reservation-of-{order}",
-        section="main",
-        quantity=2,
+        allocation=allocation(f"reservation-of-{order}", 2, section="main"),
         total=Money(9000, "EUR"),
         reachable=False,
     )

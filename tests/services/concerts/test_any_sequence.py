@@ -65,18 +65,20 @@ class Ledger:
     def note(self, event: Event) -> None:
         match event:
             case SeatsReserved():
-                assert event.reservation_id not in self.fates, "reserved twice"
-                self.fates[event.reservation_id] = Fate(Status.HELD, event.quantity, event.expires_at)
+                assert event.allocation.reservation_id not in self.fates, "reserved twice"
+                self.fates[event.allocation.reservation_id] = Fate(
+                    Status.HELD, event.allocation.quantity, event.expires_at
+                )
             case SeatsSold():
-                before = self.fates[event.reservation_id]
+                before = self.fates[event.allocation.reservation_id]
                 assert before.status is Status.HELD
-                assert before.quantity == event.quantity
-                self.fates[event.reservation_id] = before._replace(status=Status.SOLD)
+                assert before.quantity == event.allocation.quantity
+                self.fates[event.allocation.reservation_id] = before._replace(status=Status.SOLD)
             case SeatsReleased():
-                before = self.fates[event.reservation_id]
+                before = self.fates[event.allocation.reservation_id]
                 assert before.status is not Status.RELEASED
-                assert before.quantity == event.quantity
-                self.fates[event.reservation_id] = before._replace(status=Status.RELEASED)
+                assert before.quantity == event.allocation.quantity
+                self.fates[event.allocation.reservation_id] = before._replace(status=Status.RELEASED)
             case SaleRefused():
                 self.refused.append((event.order_id, event.payment_round))
 

@@ -86,7 +86,7 @@ class TestThePrice:
     async def test_it_is_the_cheapest_section_however_they_are_listed(self, concerts: Concerts) -> None:
         await concerts.schedule(concert(("floor", 5, 6_500), ("upper", 1, 3_900), ("lower", 5, 5_500)), Cause())
         held = [await order(concerts, name) for name in "abc"]
-        assert [(each.section, each.price.amount) for each in held] == [
+        assert [(each.allocation.section, each.price.amount) for each in held] == [
             ("upper", 3_900),
             ("lower", 5_500),
             ("lower", 5_500),
@@ -94,11 +94,11 @@ class TestThePrice:
 
     async def test_of_equally_cheap_ones_it_is_the_one_listed_first(self, concerts: Concerts) -> None:
         await concerts.schedule(concert(("b", 1, 900), ("a", 1, 900), ("c", 1, 900)), Cause())
-        assert [(await order(concerts, name)).section for name in "xyz"] == ["b", "a", "c"]
+        assert [(await order(concerts, name)).allocation.section for name in "xyz"] == ["b", "a", "c"]
 
     async def test_a_free_section_is_had_by_its_name_only(self, concerts: Concerts) -> None:
         await concerts.schedule(concert(("guests", 5, 0), ("hall", 1, 900)), Cause())
-        assert (await order(concerts, "a")).section == "hall"
+        assert (await order(concerts, "a")).allocation.section == "hall"
         with pytest.raises(SeatsUnavailable) as refusal:
             await order(concerts, "b")
         assert (refusal.value.values["left"], refusal.value.values["section"]) == (0, "hall")
@@ -106,25 +106,25 @@ class TestThePrice:
 
     async def test_where_all_are_free_any_will_do(self, concerts: Concerts) -> None:
         await concerts.schedule(concert(("a", 1, 0), ("b", 1, 0)), Cause())
-        assert [(await order(concerts, name)).section for name in "xy"] == ["a", "b"]
+        assert [(await order(concerts, name)).allocation.section for name in "xy"] == ["a", "b"]
 
     async def test_nobody_pays_more_than_they_said(self, concerts: Concerts) -> None:
         await concerts.schedule(concert(("floor", 5, 6_500), ("upper", 1, 3_900)), Cause())
         most = Money(3_900, "EUR")
-        assert (await order(concerts, "a", most=most)).section == "upper"
+        assert (await order(concerts, "a", most=most)).allocation.section == "upper"
         with pytest.raises(PriceTooHigh) as refusal:
             await order(concerts, "b", most=most)
         assert refusal.value.values == {"maxPrice": most, "priceFrom": Money(6_500, "EUR")}
         with pytest.raises(PriceTooHigh):
             await order(concerts, "c", 1, "floor", most)
-        assert (await order(concerts, "a", most=most)).section == "upper"  # asked again
+        assert (await order(concerts, "a", most=most)).allocation.section == "upper"  # asked again
         with pytest.raises(OtherCurrency):
             await order(concerts, "d", most=Money(9_900, "USD"))
 
     async def test_who_ask_at_once_fill_one_section_after_the_other(self, concerts: Concerts) -> None:
         await concerts.schedule(many(5, seats=3), Cause())
         held = await asyncio.gather(*(order(concerts, f"{n}") for n in range(20)), return_exceptions=True)
-        sections = [each.section if isinstance(each, SeatsHeld) else type(each).__name__ for each in held]
+        sections = [each.allocation.section if isinstance(each, SeatsHeld) else type(each).__name__ for each in held]
         assert sections == [f"s{n // 3}" for n in range(15)] + ["SeatsUnavailable"] * 5
 
 
@@ -134,7 +134,7 @@ class TestWhatOthersDo:
     ) -> None:
         await concerts.schedule(many(4, seats=1), Cause())
         held = [await order((concerts, replica)[n % 2], f"{n}") for n in range(4)]
-        assert [each.section for each in held] == ["s0", "s1", "s2", "s3"]
+        assert [each.allocation.section for each in held] == ["s0", "s1", "s2", "s3"]
         for each in (concerts, replica):
             with pytest.raises(SeatsUnavailable):
                 await order(each, "x")
@@ -148,7 +148,7 @@ class TestWhatOthersDo:
         clock.advance(601)
         assert await replica.sweep() == 3
         await order(replica, "a", 1, "s1")
-        assert [(await order(concerts, name)).section for name in "bc"] == ["s0", "s2"]
+        assert [(await order(concerts, name)).allocation.section for name in "bc"] == ["s0", "s2"]
 
     async def test_a_cheaper_seat_that_another_replica_gave_back_is_found_soon(
         self, concerts: Concerts, store: SqliteStore, clock: ManualClock
@@ -156,19 +156,19 @@ class TestWhatOthersDo:
         short = Concerts(store, clock=clock, ids=CountingIds(), hold_seconds=5, max_per_order=8)
         await concerts.schedule(many(2, seats=2), Cause())
         await order(short, "x", 2, "s0")
-        assert (await order(concerts, "a")).section == "s1"
+        assert (await order(concerts, "a")).allocation.section == "s1"
         clock.advance(5 + LOOK_AGAIN_SECONDS)
-        assert (await order(concerts, "b")).section == "s0"
+        assert (await order(concerts, "b")).allocation.section == "s0"
 
     async def test_a_hold_that_ends_is_had_again_in_the_second_in_which_it_ends(
         self, concerts: Concerts, clock: ManualClock
     ) -> None:
         await concerts.schedule(concert(("a", 1, 900), ("b", 1, 1_900)), Cause())
-        assert (await order(concerts, "x")).section == "a"
+        assert (await order(concerts, "x")).allocation.section == "a"
         clock.advance(599)
-        assert (await order(concerts, "y")).section == "b"
+        assert (await order(concerts, "y")).allocation.section == "b"
         clock.advance(1)
-        assert (await order(concerts, "z")).section == "a"
+        assert (await order(concerts, "z")).allocation.section == "a"
 
     async def test_asked_again_an_order_has_its_one_hold_on_either_replica(
         self, concerts: Concerts, replica: Concerts
@@ -177,13 +177,13 @@ class TestWhatOthersDo:
         for name in "abc":
             first = await order(concerts, name)
             again = await order(replica, name)
-            assert (again.reservation_id, again.section) == (first.reservation_id, first.section)
+            assert again.allocation == first.allocation
 
     async def test_after_a_restart_it_goes_on_where_seats_are_left(self, concerts: Concerts, replica: Concerts) -> None:
         await concerts.schedule(many(50, seats=1), Cause())
         for n in range(49):
             await order(concerts, f"{n}")
-        assert (await order(replica, "x")).section == "s49"
+        assert (await order(replica, "x")).allocation.section == "s49"
         with pytest.raises(SeatsUnavailable):
             await order(replica, "y")
 
@@ -193,7 +193,7 @@ class TestWhatOthersDo:
         with pytest.raises(StoreUnavailable):
             await order(concerts, "a")
         records.is_away = False
-        assert (await order(concerts, "a")).section == "s0"
+        assert (await order(concerts, "a")).allocation.section == "s0"
 
 
 class TestHowMuchIsRead:
@@ -227,9 +227,9 @@ async def test_where_partitions_are_apart_it_is_the_same(
     )
     await one.schedule(many(5, seats=2), Cause())
     held = [await order((one, other)[n % 2], f"{n}") for n in range(10)]
-    assert [each.section for each in held] == [f"s{n // 2}" for n in range(10)]
+    assert [each.allocation.section for each in held] == [f"s{n // 2}" for n in range(10)]
     for n, each in enumerate(held):
-        assert (await order((other, one)[n % 2], f"{n}")).reservation_id == each.reservation_id
+        assert (await order((other, one)[n % 2], f"{n}")).allocation.reservation_id == each.allocation.reservation_id
     with pytest.raises(SeatsUnavailable):
         await order(one, "x")
     assert msgspec.structs.asdict((await one.standing("concert-1")).sections[0])["held"]

@@ -4,8 +4,10 @@ from datetime import timedelta
 
 import pytest
 from tests.fakes import CountingIds, ManualClock
+from tests.seats import allocation
 
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.events import Cause, Event, envelop
 from cludale.kernel.money import Money
 from cludale.kernel.wire import Codec
@@ -42,10 +44,7 @@ def paid(order_id: str, quantity: int) -> PaymentCompleted:
     return PaymentCompleted(
         payment_id=f"payment-{order_id}",
         order_id=order_id,
-        concert_id="c1",
-        reservation_id=f"reservation-{order_id}",
-        section="stalls",
-        quantity=quantity,
+        allocation=allocation(f"reservation-{order_id}", quantity, concert_id="c1"),
         amount=PRICE.times(quantity),
         round=1,
         attempts=1,
@@ -55,10 +54,9 @@ def paid(order_id: str, quantity: int) -> PaymentCompleted:
 def cancelled(order_id: str, quantity: int) -> OrderCancelled:
     return OrderCancelled(
         order_id=order_id,
-        concert_id="c1",
-        reservation_id=f"reservation-{order_id}",
-        section="stalls",
-        quantity=quantity,
+        seats=OrderSeats(
+            concert_id="c1", quantity=quantity, section="stalls", reservation_id=f"reservation-{order_id}"
+        ),
         total=PRICE.times(quantity),
         reason=CancelReason.BUYER,
         was_paid=False,

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 from tests.fakes import NOON
+from tests.seats import allocation
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
@@ -148,10 +149,7 @@ class TestHolding:
         decision = decide(EMPTY, hold("a", 4), NOON)
         assert decision.events == (
             SeatsReserved(
-                reservation_id="reservation-a",
-                concert_id="concert-1",
-                section="stalls",
-                quantity=4,
+                allocation=allocation("reservation-a", 4),
                 order_id="order-a",
                 expires_at=at(600),
             ),
@@ -213,10 +211,7 @@ class TestExpiry:
         decision = decide(seating, expire("a"), at(600))
         assert decision.events == (
             SeatsReleased(
-                reservation_id="reservation-a",
-                concert_id="concert-1",
-                section="stalls",
-                quantity=4,
+                allocation=allocation("reservation-a", 4),
                 order_id="order-a",
                 reason=ReleaseReason.EXPIRED,
             ),
@@ -249,10 +244,7 @@ class TestSelling:
         decision = decide(after((hold("a", 4), 0)), money, at(599.9))
         assert decision.events == (
             SeatsSold(
-                reservation_id="reservation-a",
-                concert_id="concert-1",
-                section="stalls",
-                quantity=4,
+                allocation=allocation("reservation-a", 4),
                 order_id="order-a",
                 payment_round=1,
                 payment_attempts=3,
@@ -324,10 +316,7 @@ class TestLateMoney:
         decision = decide(seating, sell("a", payment_round=3), at(600))
         assert [type(event) for event in decision.events] == [SeatsReleased, SaleRefused]
         assert decision.events[1] == SaleRefused(
-            reservation_id="reservation-a",
-            concert_id="concert-1",
-            section="stalls",
-            quantity=4,
+            allocation=allocation("reservation-a", 4),
             order_id="order-a",
             payment_round=3,
         )
@@ -346,7 +335,7 @@ class TestLateMoney:
         again = decide(seating, sell_again("a"), at(900))
         (sold,) = again.events
         assert isinstance(sold, SeatsSold)
-        assert (sold.reservation_id, again.again) == ("reservation-a.1", True)
+        assert (sold.allocation.reservation_id, again.again) == ("reservation-a.1", True)
         assert again.state is seating
 
     def test_once_refused_it_gets_no_seats_though_there_are_some_by_then(self) -> None:
@@ -451,11 +440,11 @@ class TestTheTable:
             sold=2 if status is Status.SOLD else 0,
             held=held,
         )
-        facts = {"reservation_id": "reservation-a", "concert_id": "concert-1", "section": "stalls", "quantity": 2}
+        seats = allocation("reservation-a")
         fact = (
-            SeatsSold(order_id="order-a", **facts)  # type: ignore[arg-type] # the facts are of the right types
+            SeatsSold(allocation=seats, order_id="order-a")
             if wanted is Status.SOLD
-            else SeatsReleased(order_id="order-a", reason=ReleaseReason.CANCELLED, **facts)  # type: ignore[arg-type]
+            else SeatsReleased(allocation=seats, order_id="order-a", reason=ReleaseReason.CANCELLED)
         )
         seating = Seating(section, {reservation.id: reservation})
         if wanted in NEXT[status]:

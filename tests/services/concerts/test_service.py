@@ -8,14 +8,16 @@ import pytest
 from tests.events import delivered, published, told
 from tests.fakes import NOON, CountingIds, ManualClock
 from tests.runtime.ledgers import Meddled
+from tests.seats import allocation
 
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.records import StoreUnavailable
-from cludale.ports.sales import Outlook, SaleOutlook, SaleQuestion
+from cludale.ports.sales import Outlook, SaleOutlook
 from cludale.ports.seats import (
     ConcertNotFound,
     HeldElsewhere,
@@ -76,10 +78,7 @@ def paid(order: str, *, event: str | None = None, payment_round: int = 1, sectio
     completed = PaymentCompleted(
         payment_id=f"payment-{order}",
         order_id=f"order-{order}",
-        concert_id="concert-1",
-        reservation_id=f"reservation-{order}",
-        section=section,
-        quantity=2,
+        allocation=allocation(f"reservation-{order}", 2, section=section),
         amount=PRICE.times(2),
         round=payment_round,
         attempts=1,
@@ -92,10 +91,12 @@ def cancelled(
 ) -> Delivery:
     off = OrderCancelled(
         order_id=f"order-{order}",
-        concert_id="concert-1",
-        reservation_id=f"reservation-{order}" if had_seats else None,
-        section="stalls" if had_seats else None,
-        quantity=2,
+        seats=OrderSeats(
+            concert_id="concert-1",
+            quantity=2,
+            section="stalls" if had_seats else None,
+            reservation_id=f"reservation-{order}" if had_seats else None,
+        ),
         total=PRICE.times(2),
         reason=reason,
         was_paid=False,
@@ -180,7 +181,7 @@ class TestSearching:
         for search in (Search(), Search(artist="lark"), Search(since="2027-06-05"), Search(order_by="artist")):
             assert "5" not in await self.found(concerts, search)
         assert (await concerts.standing("concert-5")).concert == unlisted
-        assert (await concerts.hold(HoldWish("concert-5", 1, "order-a"))).quantity == 1
+        assert (await concerts.hold(HoldWish("concert-5", 1, "order-a"))).allocation.quantity == 1
 
     async def test_what_is_sought_is_no_pattern(self, concerts: Concerts) -> None:
         assert await self.found(concerts, Search(artist="%")) == []
@@ -201,7 +202,12 @@ class TestSearching:
 class TestHolding:
     async def test_held_seats_belong_to_the_order(self, concerts: Concerts, store: SqliteStore) -> None:
         held = await concerts.hold(wish("a", 3))
-        assert (held.reservation_id, held.section, held.quantity, held.price) == ("reservation-a", "stalls", 3, PRICE)
+        assert (held.allocation.reservation_id, held.allocation.section, held.allocation.quantity, held.price) == (
+            "reservation-a",
+            "stalls",
+            3,
+            PRICE,
+        )
         assert held.expires_at == NOON + timedelta(seconds=600)
         _, reserved = await published(store)
         assert reserved.id == held.event_id
@@ -231,11 +237,11 @@ class TestHolding:
     async def test_asked_again_it_is_found_though_nothing_is_left(self, concerts: Concerts) -> None:
         first = await concerts.hold(wish("a", 8))
         await concerts.hold(wish("b", 2))
-        assert (await concerts.hold(wish("a", 8))).reservation_id == first.reservation_id
+        assert (await concerts.hold(wish("a", 8))).allocation.reservation_id == first.allocation.reservation_id
 
     async def test_asked_twice_at_once_it_is_one_hold(self, concerts: Concerts) -> None:
         both = await asyncio.gather(concerts.hold(wish("a")), concerts.hold(wish("a")))
-        assert len({held.reservation_id for held in both}) == 1
+        assert len({held.allocation.reservation_id for held in both}) == 1
         assert await seats(concerts) == (8, 2, 0)
 
     @pytest.mark.parametrize("held_in", [None, "stalls"])
@@ -250,7 +256,7 @@ class TestHolding:
         assert (await told(store)).count("SeatsReserved") == 1
         assert await seats(concerts) == (8, 2, 0)
         for same in (wish("a", 2, None), wish("a", 2, "stalls")):
-            assert (await concerts.hold(same)).reservation_id == held.reservation_id
+            assert (await concerts.hold(same)).allocation.reservation_id == held.allocation.reservation_id
 
     async def test_asked_for_more_than_is_left_it_says_what_is_held(self, concerts: Concerts) -> None:
         await concerts.hold(wish("a", 2))
@@ -266,14 +272,14 @@ class TestHolding:
 
     async def test_holds_without_an_order_are_holds_of_their_own(self, concerts: Concerts, store: SqliteStore) -> None:
         one, other = [await concerts.hold(HoldWish("concert-1", 2, "", "stalls")) for _ in range(2)]
-        assert one.reservation_id != other.reservation_id
+        assert one.allocation.reservation_id != other.allocation.reservation_id
         assert await seats(concerts) == (6, 4, 0)
         assert (await published(store))[-1].correlationid is None
 
     async def test_orders_of_other_people_never_share_a_hold(self, concerts: Concerts) -> None:
         """An organizer may call an order anything."""
         ids = [
-            (await concerts.hold(HoldWish("concert-1", 1, order, "stalls"))).reservation_id
+            (await concerts.hold(HoldWish("concert-1", 1, order, "stalls"))).allocation.reservation_id
             for order in ("order-7", "sale-7", "7", "telephone-sale-7", "sale-sale-7")
         ]
         assert len(set(ids)) == 5
@@ -289,13 +295,13 @@ class TestHolding:
             await concerts.hold(HoldWish("concert-2", 4, "order-a", "stalls"))
         one = await concerts.hold(HoldWish("concert-1", 2, "sale-7", "stalls"))
         other = await concerts.hold(HoldWish("concert-2", 2, "sale-7", "stalls"))
-        assert one.reservation_id != other.reservation_id
+        assert one.allocation.reservation_id != other.allocation.reservation_id
         assert (await told(store)).count("SeatsReserved") == 4
 
     async def test_without_a_section_it_is_the_cheapest_with_room_for_all(self, concerts: Concerts) -> None:
-        assert (await concerts.hold(wish("a", 8, None))).section == "stalls"
-        assert (await concerts.hold(wish("b", 3, None))).section == "balcony"
-        assert (await concerts.hold(wish("c", 2, None))).section == "stalls"
+        assert (await concerts.hold(wish("a", 8, None))).allocation.section == "stalls"
+        assert (await concerts.hold(wish("b", 3, None))).allocation.section == "balcony"
+        assert (await concerts.hold(wish("c", 2, None))).allocation.section == "stalls"
         with pytest.raises(SeatsUnavailable) as refusal:
             await concerts.hold(wish("d", 4, None))
         until = "2026-11-22T12:10:00.000000Z"
@@ -306,9 +312,9 @@ class TestHolding:
     ) -> None:
         await concerts.hold(wish("a", 8, None))
         first = await concerts.hold(wish("b", 3, None))
-        assert first.section == "balcony"
+        assert first.allocation.section == "balcony"
         await concerts.handle([cancelled("a")])
-        assert (await concerts.hold(wish("b", 3, None))).section == "balcony"
+        assert (await concerts.hold(wish("b", 3, None))).allocation.section == "balcony"
         assert await seats(concerts) == (10, 0, 0)
 
     async def test_what_may_not_be_ordered_is_refused(self, concerts: Concerts) -> None:
@@ -379,11 +385,11 @@ class TestPartitions:
         async def meanwhile() -> None:
             await replica.hold(wish("x", 8, "stalls"))
             await replica.hold(wish("y", 2, "stalls"))
-            assert (await replica.hold(wish("a", 2, None))).section == "balcony"
+            assert (await replica.hold(wish("a", 2, None))).allocation.section == "balcony"
             await replica.handle([cancelled("x")])
 
         records.meddle = meanwhile
-        assert (await concerts.hold(wish("a", 2, None))).section == "balcony"
+        assert (await concerts.hold(wish("a", 2, None))).allocation.section == "balcony"
         standing = await concerts.standing("concert-1")
         assert [section.held_seats(standing.at) for section in standing.sections] == [2, 2]
 
@@ -393,8 +399,8 @@ class TestPartitions:
         held = await concerts.hold(wish("a", 8, None))
         await concerts.hold(wish("b", 2, "stalls"))
         again = await concerts.hold(wish("a", 8, None))
-        assert (again.reservation_id, again.section) == (held.reservation_id, "stalls")
-        assert (await concerts.hold(wish("b", 2, None))).section == "stalls"
+        assert (again.allocation.reservation_id, again.allocation.section) == (held.allocation.reservation_id, "stalls")
+        assert (await concerts.hold(wish("b", 2, None))).allocation.section == "stalls"
         standing = await concerts.standing("concert-1")
         assert [section.held_seats(standing.at) for section in standing.sections] == [10, 0]
 
@@ -431,7 +437,7 @@ class TestACommitLimit:
     async def test_a_batch_makes_as_many_commits_as_the_store_needs(self, concerts: Concerts, records: Meddled) -> None:
         before = records.commits
         held = await asyncio.gather(*(concerts.hold(wish(f"{i}", 1)) for i in range(8)))
-        assert len({each.reservation_id for each in held}) == 8
+        assert len({each.allocation.reservation_id for each in held}) == 8
         assert records.commits - before == 3  # three holds a commit: the fourth is the section
         assert await concerts.handle([paid(f"{i}") for i in range(8)]) == [SUCCESS] * 8
         assert await seats(concerts) == (2, 0, 8)
@@ -516,15 +522,15 @@ class TestMoney:
     async def test_what_would_come_of_late_money_is_told_and_nothing_of_it_kept(
         self, concerts: Concerts, store: SqliteStore, clock: ManualClock
     ) -> None:
-        question = SaleQuestion("concert-1", "stalls", "reservation-a")
-        assert (await concerts.sale_outlook(question)).outlook is Outlook.GONE
+        question = ("concert-1", "stalls", "reservation-a")
+        assert (await concerts.sale_outlook(*question)).outlook is Outlook.GONE
         await concerts.hold(wish("a"))
         clock.advance(601)
         before = await told(store)
-        assert await concerts.sale_outlook(question) == SaleOutlook(Outlook.POSSIBLE, 10)
+        assert await concerts.sale_outlook(*question) == SaleOutlook(Outlook.POSSIBLE, 10)
         assert await told(store) == before
         await concerts.handle([paid("a")])
-        assert (await concerts.sale_outlook(question)).outlook is Outlook.SOLD
+        assert (await concerts.sale_outlook(*question)).outlook is Outlook.SOLD
 
     async def test_an_order_that_failed_by_itself_gets_seats_for_a_new_payment_and_one_that_was_cancelled_does_not(
         self, concerts: Concerts, store: SqliteStore

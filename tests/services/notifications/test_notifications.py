@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import pytest
 from tests.fakes import NOON
 from tests.patience import until
+from tests.seats import allocation
 from tests.services.notifications.conftest import CODEC, World
 
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.events import Cause, Envelope, envelop
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import NotFound
@@ -29,10 +31,7 @@ DONE = Answer.SUCCESS
 def paid(order: str = "order-1", *, reachable: bool = False, total: int = 9000) -> Envelope:
     event = OrderPaid(
         order_id=order,
-        concert_id="concert-1",
-        reservation_id=f"reservation-of-{order}",
-        section="main",
-        quantity=2,
+        allocation=allocation(f"reservation-of-{order}", 2, section="main"),
         total=Money(total, "EUR"),
         reachable=reachable,
     )
@@ -43,10 +42,7 @@ def taken(order: str = "order-1", *, amount: int = 9000) -> Envelope:
     event = PaymentCompleted(
         payment_id=f"payment-of-{order}",
         order_id=order,
-        concert_id="concert-1",
-        reservation_id=f"reservation-of-{order}",
-        section="main",
-        quantity=2,
+        allocation=allocation(f"reservation-of-{order}", 2, section="main"),
         amount=Money(amount, "EUR"),
         round=1,
         attempts=1,
@@ -64,10 +60,7 @@ def cancelled(
 ) -> Envelope:
     event = OrderCancelled(
         order_id=order,
-        concert_id="concert-1",
-        reservation_id=None,
-        section=None,
-        quantity=2,
+        seats=OrderSeats(concert_id="concert-1", quantity=2, section=None, reservation_id=None),
         total=None if total is None else Money(total, "EUR"),
         reason=reason,
         was_paid=was_paid,

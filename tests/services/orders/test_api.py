@@ -7,6 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 from tests.fakes import NOON, CountingIds, ManualClock
+from tests.seats import allocation
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.http.access import Access
@@ -35,7 +36,8 @@ class Seats:
     async def hold(self, wish: HoldWish) -> SeatsHeld:
         id = same_as("reservation", wish.order_id)
         ends = NOON + timedelta(seconds=600)
-        fresh = SeatsHeld(id, wish.section or "main", wish.quantity, Money(4500, "EUR"), ends, f"event-{id}")
+        seats = allocation(id, wish.quantity, section=wish.section or "main")
+        fresh = SeatsHeld(seats, Money(4500, "EUR"), ends, f"event-{id}")
         return self.held.setdefault(id, fresh)
 
 

@@ -9,9 +9,10 @@ from tests.fakes import NOON, CountingIds, ManualClock
 from tests.services.orders.test_service import REQUEST, Seats, place, refunded, sold, swept, unpaid
 
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.allocation import Allocation
 from cludale.ports.bus import Answer
 from cludale.ports.charges import COMPARED_AT_ONCE, ChargeQuestion, ChargeStanding, ChargeState, ChargesUnreachable
-from cludale.ports.sales import Outlook, SaleOutlook, SaleQuestion, SalesUnreachable
+from cludale.ports.sales import Outlook, SaleOutlook, SalesUnreachable
 from cludale.runtime.backoff import Backoff
 from cludale.services.orders import comparison as comparison_module
 from cludale.services.orders.comparison import Comparison
@@ -40,11 +41,11 @@ class Concerts:
     """Concerts, as far as orders asks it."""
 
     def __init__(self) -> None:
-        self.asked: list[SaleQuestion] = []
+        self.asked: list[Allocation] = []
         self.says: Outlook | None = Outlook.CANCELLED
 
-    async def outlook(self, question: SaleQuestion) -> SaleOutlook:
-        self.asked.append(question)
+    async def outlook(self, allocation: Allocation) -> SaleOutlook:
+        self.asked.append(allocation)
         if self.says is None:
             raise SalesUnreachable("no answer in time")
         return SaleOutlook(self.says)
@@ -175,7 +176,7 @@ class TestCancelledOrders:
             clock.advance(AFTER_SECONDS)
             await swept(orders)
         assert len(payments.asked) == 1
-        assert concerts.asked == [SaleQuestion("concert-1", "stalls", order.reservation_id or "")]
+        assert concerts.asked == [order.allocation]
         assert (await orders.order(order.id)).due_at is None
         assert await repeated(store) == []
 

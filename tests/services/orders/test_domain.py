@@ -5,6 +5,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 from tests.fakes import NOON
+from tests.seats import allocation
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
@@ -17,13 +18,13 @@ from cludale.services.orders.domain import NEXT, Compared, Order, OrderPayment, 
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid, OrderPlaced, TicketReserved
 
 WISH = Wish(concert_id="concert-1", user_id="user-1", quantity=2, email="a@example.org")
-HELD = SeatsHeld("reservation-1", "stalls", 2, Money(4500, "EUR"), NOON + timedelta(seconds=600), "event-1")
+HELD = SeatsHeld(allocation(), Money(4500, "EUR"), NOON + timedelta(seconds=600), "event-1")
 WISHES = [CancelReason.BUYER, CancelReason.ORGANIZER]
 FAILURES = [reason for reason in CancelReason if reason not in WISHES]
 
 PENDING = domain.place(WISH, order_id="order-1", now=NOON).state
 RESERVED = domain.reserve(PENDING, HELD, now=NOON).state
-PAID = domain.pay(RESERVED, reservation_id="reservation-1").state
+PAID = domain.pay(RESERVED, allocation()).state
 IN_STATE = {
     Status.PENDING: PENDING,
     Status.RESERVED: RESERVED,
@@ -47,7 +48,7 @@ def test_no_address_is_in_any_event() -> None:
     wish = Wish(concert_id="c", user_id="u", quantity=2, email="secret@example.org", phone="+49 30 123456")
     placed = domain.place(wish, order_id="order-1", now=NOON)
     reserved = domain.reserve(placed.state, HELD, now=NOON)
-    paid = domain.pay(reserved.state, reservation_id="reservation-1")
+    paid = domain.pay(reserved.state, allocation())
     off = domain.cancel(paid.state, CancelReason.BUYER)
     told = repr([*placed.events, *reserved.events, *paid.events, *off.events])
     assert "secret" not in told
@@ -58,17 +59,18 @@ def test_no_address_is_in_any_event() -> None:
 def test_a_reserved_order_can_be_paid_for_as_long_as_its_seats_are_held() -> None:
     decision = domain.reserve(PENDING, HELD, now=NOON)
     order = decision.state
-    assert (order.status, order.section, order.reservation_id) == (Status.RESERVED, "stalls", "reservation-1")
+    assert (order.status, order.seats.section, order.seats.reservation_id) == (
+        Status.RESERVED,
+        "stalls",
+        "reservation-1",
+    )
     assert order.total == Money(9000, "EUR")
     assert order.expires_at == HELD.expires_at
     assert decision.events == (
         TicketReserved(
             order_id="order-1",
-            concert_id="concert-1",
+            allocation=allocation("reservation-1", 2),
             user_id="user-1",
-            reservation_id="reservation-1",
-            section="stalls",
-            quantity=2,
             total=Money(9000, "EUR"),
             payment_method="card-ok",
             expires_at=HELD.expires_at,
@@ -85,15 +87,12 @@ def test_an_order_that_was_put_off_asks_again_later_until_it_has_its_seats() -> 
 
 
 def test_a_paid_order_is_a_ticket() -> None:
-    decision = domain.pay(RESERVED, reservation_id="reservation-1")
+    decision = domain.pay(RESERVED, allocation())
     assert decision.state.status is Status.PAID
     assert decision.events == (
         OrderPaid(
             order_id="order-1",
-            concert_id="concert-1",
-            reservation_id="reservation-1",
-            section="stalls",
-            quantity=2,
+            allocation=allocation("reservation-1", 2),
             total=Money(9000, "EUR"),
             reachable=True,
         ),
@@ -101,22 +100,22 @@ def test_a_paid_order_is_a_ticket() -> None:
 
 
 def test_a_paid_order_is_paid_once() -> None:
-    assert domain.pay(PAID, reservation_id="reservation-1") == Decision(PAID)
+    assert domain.pay(PAID, allocation()) == Decision(PAID)
 
 
 def test_other_seats_that_late_money_got_are_the_orders_seats() -> None:
-    assert domain.pay(RESERVED, reservation_id="reservation-1.1").state.reservation_id == "reservation-1.1"
+    assert domain.pay(RESERVED, allocation("reservation-1.1")).state.seats.reservation_id == "reservation-1.1"
 
 
 def test_an_order_that_never_had_seats_is_not_paid() -> None:
     with pytest.raises(ValueError, match="never reserved"):
-        domain.pay(PENDING, reservation_id="reservation-1")
+        domain.pay(PENDING, allocation())
 
 
 @pytest.mark.parametrize("reason", FAILURES)
 def test_an_order_that_failed_by_itself_can_still_be_paid(reason: CancelReason) -> None:
     off = domain.fail(RESERVED, reason).state
-    paid = domain.pay(off, reservation_id="reservation-1.2").state
+    paid = domain.pay(off, allocation("reservation-1.2")).state
     assert paid.status is Status.PAID
     assert paid.reason is None
 
@@ -124,7 +123,7 @@ def test_an_order_that_failed_by_itself_can_still_be_paid(reason: CancelReason) 
 @pytest.mark.parametrize("reason", WISHES)
 def test_an_order_that_somebody_wished_cancelled_stays_cancelled(reason: CancelReason) -> None:
     off = domain.cancel(RESERVED, reason).state
-    assert domain.pay(off, reservation_id="reservation-1") == Decision(off)
+    assert domain.pay(off, allocation()) == Decision(off)
 
 
 @pytest.mark.parametrize("order", [PENDING, RESERVED])
@@ -136,7 +135,7 @@ def test_an_order_that_waits_for_money_or_seats_fails(order: Order, reason: Canc
     (off,) = decision.events
     assert isinstance(off, OrderCancelled)
     assert off.reason is reason
-    assert off.reservation_id == order.reservation_id
+    assert off.seats.reservation_id == order.seats.reservation_id
     assert not off.was_paid
 
 
@@ -168,7 +167,7 @@ def test_a_wish_closes_an_order_that_had_failed_by_itself() -> None:
     decision = domain.cancel(IN_STATE[Status.CANCELLED], CancelReason.BUYER)
     assert decision.state.reason is CancelReason.BUYER
     assert [type(event) for event in decision.events] == [OrderCancelled]
-    assert domain.pay(decision.state, reservation_id="reservation-1.2").events == ()
+    assert domain.pay(decision.state, allocation("reservation-1.2")).events == ()
 
 
 @pytest.mark.parametrize("wanted", list(Status))

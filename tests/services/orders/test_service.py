@@ -10,8 +10,10 @@ from tests.events import delivered, published, told
 from tests.fakes import NOON, CountingIds, ManualClock
 from tests.patience import until
 from tests.runtime.ledgers import Meddled
+from tests.seats import allocation
 
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, NotFound
@@ -72,7 +74,8 @@ class Seats:
         if self.trouble is not None:
             raise self.trouble
         id = wish.order_id.replace("order-", "reservation-")
-        fresh = SeatsHeld(id, wish.section or "stalls", wish.quantity, PRICE, EXPIRES, f"held-{id}")
+        held = allocation(id, wish.quantity, concert_id=wish.concert_id, section=wish.section or "stalls")
+        fresh = SeatsHeld(held, PRICE, EXPIRES, f"held-{id}")
         return self._held.setdefault(wish.order_id, fresh)
 
 
@@ -106,10 +109,7 @@ def sold(
     order: Order, *, event: str = "sold-1", reservation: str | None = None, money: Delivery | None = None
 ) -> Delivery:
     fact = SeatsSold(
-        reservation_id=reservation or order.reservation_id or "reservation-?",
-        concert_id="concert-1",
-        section="stalls",
-        quantity=2,
+        allocation=allocation(reservation or order.seats.reservation_id or "reservation-?", 2),
         order_id=order.id,
         payment_round=money.event.data.round if money else 0,
         payment_attempts=money.event.data.attempts if money else 0,
@@ -126,10 +126,7 @@ def for_itself(order: Order, delivery: Delivery) -> Delivery:
 
 def unsold(order: Order, *, event: str = "refused-1") -> Delivery:
     fact = SaleRefused(
-        reservation_id=order.reservation_id or "",
-        concert_id="concert-1",
-        section="stalls",
-        quantity=2,
+        allocation=allocation(order.seats.reservation_id or "", 2),
         order_id=order.id,
         payment_round=1,
     )
@@ -140,10 +137,7 @@ def paid(order: Order, *, round: int = 1, attempts: int = 1) -> Delivery:
     fact = PaymentCompleted(
         payment_id="payment-1",
         order_id=order.id,
-        concert_id="concert-1",
-        reservation_id=order.reservation_id or "",
-        section="stalls",
-        quantity=2,
+        allocation=allocation(order.seats.reservation_id or "", 2),
         amount=PRICE.times(2),
         round=round,
         attempts=attempts,
@@ -198,7 +192,7 @@ class TestPlacing:
         assert await orders.order(order.id) == order
         placed, reserved = await published(store)
         assert (placed.type, placed.causationid) == ("OrderPlaced", None)
-        assert (reserved.type, reserved.causationid) == ("TicketReserved", f"held-{order.reservation_id}")
+        assert (reserved.type, reserved.causationid) == ("TicketReserved", f"held-{order.seats.reservation_id}")
         assert {each.traceparent for each in (placed, reserved)} == {REQUEST.traceparent}
 
     async def test_the_address_is_for_notifications_alone(self, orders: Orders, store: SqliteStore) -> None:
@@ -381,9 +375,13 @@ class TestPaying:
     ) -> None:
         order = await place(orders)
         await orders.handle([unpaid(order)])
-        await orders.handle([sold(order, reservation=f"{order.reservation_id}.2")])
+        await orders.handle([sold(order, reservation=f"{order.seats.reservation_id}.2")])
         paid = await orders.order(order.id)
-        assert (paid.status, paid.reason, paid.reservation_id) == (Status.PAID, None, f"{order.reservation_id}.2")
+        assert (paid.status, paid.reason, paid.seats.reservation_id) == (
+            Status.PAID,
+            None,
+            f"{order.seats.reservation_id}.2",
+        )
         await orders.handle([unpaid(order)])
         assert (await orders.order(order.id)).status is Status.PAID
 
@@ -456,9 +454,8 @@ class TestShowingThePayment:
         self, orders: Orders, store: SqliteStore
     ) -> None:
         order = await place(orders)
-        kind = ORDERS.kind
-        old = msgspec.json.encode(msgspec.structs.replace(order, payment=None))
-        await store.commit([Commit(order.id, [Put(kind, order.id, old, 1, ("concert-1", "Reserved", None))])])
+        old = ORDERS.put(msgspec.structs.replace(order, payment=None), 1)
+        await store.commit([Commit(order.id, [old])])
         await orders.handle([paid(order)])
         await orders.handle([sold(order, money=paid(order))])
         seen = await orders.order(order.id)
@@ -671,11 +668,9 @@ def announced(id: str) -> Order:
     """An order as an event names it, before it is there."""
     return Order(
         id=id,
-        concert_id="concert-1",
+        seats=OrderSeats.of(allocation("reservation-000001")),
         user_id="user-1",
-        quantity=2,
         status=Status.RESERVED,
         payment_method="card-ok",
         created_at=NOON,
-        reservation_id="reservation-000001",
     )

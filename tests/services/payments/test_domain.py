@@ -6,16 +6,18 @@ from datetime import datetime, timedelta
 import msgspec
 import pytest
 from tests.fakes import NOON
+from tests.seats import allocation
 
+from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.ports.charges import ChargeQuestion
-from cludale.ports.sales import Outlook, SaleOutlook
+from cludale.ports.sales import Outlook, SaleOutlook, SeatsGone
 from cludale.ports.seats import ConcertOver
 from cludale.services.orders.events import CancelReason, OrderCancelled, PaymentRequested, TicketReserved
 from cludale.services.payments import domain
-from cludale.services.payments.domain import NEXT, Limits, Outcome, Payment, PaymentClosed, SeatsGone, Status
+from cludale.services.payments.domain import NEXT, Limits, Outcome, Payment, PaymentClosed, Status
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
 
 TOTAL = Money(9000, "EUR")
@@ -23,11 +25,8 @@ LIMITS = Limits(attempts=3, lease_seconds=7)
 HOLD = timedelta(seconds=600)
 TICKET = TicketReserved(
     order_id="order-1",
-    concert_id="concert-1",
+    allocation=allocation("reservation-1", 2),
     user_id="user-1",
-    reservation_id="reservation-1",
-    section="stalls",
-    quantity=2,
     total=TOTAL,
     payment_method="card-ok",
     expires_at=NOON + HOLD,
@@ -53,10 +52,12 @@ def tried(payment: Payment, *outcomes: Outcome) -> Payment:
 def off(reason: CancelReason = CancelReason.BUYER, *, had_seats: bool = True) -> OrderCancelled:
     return OrderCancelled(
         order_id="order-1",
-        concert_id="concert-1",
-        reservation_id="reservation-1" if had_seats else None,
-        section="stalls" if had_seats else None,
-        quantity=2,
+        seats=OrderSeats(
+            concert_id="concert-1",
+            quantity=2,
+            section="stalls" if had_seats else None,
+            reservation_id="reservation-1" if had_seats else None,
+        ),
         total=TOTAL if had_seats else None,
         reason=reason,
         was_paid=False,
@@ -97,10 +98,7 @@ class TestCharging:
             PaymentCompleted(
                 payment_id="payment-1",
                 order_id="order-1",
-                concert_id="concert-1",
-                reservation_id="reservation-1",
-                section="stalls",
-                quantity=2,
+                allocation=allocation("reservation-1", 2),
                 amount=TOTAL,
                 round=1,
                 attempts=1,

@@ -10,10 +10,12 @@ from tests.events import delivered, published, told
 from tests.fakes import NOON, CountingIds, ManualClock
 from tests.patience import until
 from tests.runtime.ledgers import Meddled
+from tests.seats import allocation
 
 from cludale.adapters.simulated_payments import LedgerRow, SimulatedProvider, read_ledger
 from cludale.adapters.sqlite import SqliteStore
 from cludale.adapters.system.clock import SystemClock
+from cludale.kernel.allocation import Allocation, OrderSeats
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, NotFound
@@ -21,13 +23,13 @@ from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock
 from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGateway
 from cludale.ports.records import Query, Records
-from cludale.ports.sales import Outlook, SaleOutlook, SaleQuestion, Sales, SalesUnreachable
+from cludale.ports.sales import Outlook, SaleOutlook, Sales, SalesUnreachable, SeatsGone
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import CallLater
 from cludale.services.concerts.events import SaleRefused
 from cludale.services.orders.events import CancelReason, OrderCancelled, TicketReserved
 from cludale.services.payments import service
-from cludale.services.payments.domain import Outcome, Payment, PaymentClosed, SeatsGone, Status
+from cludale.services.payments.domain import Outcome, Payment, PaymentClosed, Status
 from cludale.services.payments.events import FailureReason, PaymentFailed
 from cludale.services.payments.service import Payments
 
@@ -106,13 +108,13 @@ class Concerts:
 
     def __init__(self, *outlooks: Outlook) -> None:
         self.outlooks = list(outlooks)
-        self.asked: list[SaleQuestion] = []
+        self.asked: list[Allocation] = []
         self.away = False
         self.refuses = False
         self.refuse: Callable[[], Awaitable[object]] | None = None
 
-    async def outlook(self, question: SaleQuestion) -> SaleOutlook:
-        self.asked.append(question)
+    async def outlook(self, allocation: Allocation) -> SaleOutlook:
+        self.asked.append(allocation)
         if self.away:
             raise SalesUnreachable("no answer in time")
         if self.refuse is not None and len(self.asked) > 1:
@@ -186,11 +188,8 @@ def scripted(build: Build, script: Script) -> Payments:
 def reserved(order: str = "1", method: str = "card-ok", *, hold_seconds: float = HOLD_SECONDS) -> Delivery:
     ticket = TicketReserved(
         order_id=f"order-{order}",
-        concert_id="concert-1",
+        allocation=allocation(f"reservation-{order}", 2),
         user_id="user-1",
-        reservation_id=f"reservation-{order}",
-        section="stalls",
-        quantity=2,
         total=TOTAL,
         payment_method=method,
         expires_at=NOON + timedelta(seconds=hold_seconds),
@@ -201,10 +200,7 @@ def reserved(order: str = "1", method: str = "card-ok", *, hold_seconds: float =
 def cancelled(order: str = "1", reason: CancelReason = CancelReason.BUYER) -> Delivery:
     off = OrderCancelled(
         order_id=f"order-{order}",
-        concert_id="concert-1",
-        reservation_id=f"reservation-{order}",
-        section="stalls",
-        quantity=2,
+        seats=OrderSeats(concert_id="concert-1", quantity=2, section="stalls", reservation_id=f"reservation-{order}"),
         total=TOTAL,
         reason=reason,
         was_paid=False,
@@ -215,10 +211,7 @@ def cancelled(order: str = "1", reason: CancelReason = CancelReason.BUYER) -> De
 
 def unsold(order: str = "1") -> Delivery:
     refused = SaleRefused(
-        reservation_id=f"reservation-{order}",
-        concert_id="concert-1",
-        section="stalls",
-        quantity=2,
+        allocation=allocation(f"reservation-{order}", 2),
         order_id=f"order-{order}",
         payment_round=1,
     )
@@ -634,7 +627,7 @@ class TestChargingAfterTheHold:
     async def test_where_there_are_seats_it_is_charged_and_told_once_they_are_sold(self, charge: Charge) -> None:
         concerts = Concerts(Outlook.POSSIBLE, Outlook.POSSIBLE, Outlook.SOLD)
         assert (await charge(concerts)).status is Status.COMPLETED
-        assert concerts.asked == [SaleQuestion("concert-1", "stalls", "reservation-1")] * 3
+        assert concerts.asked == [allocation()] * 3
 
     @pytest.mark.parametrize(("outlook", "refusal"), [(Outlook.GONE, SeatsGone), (Outlook.CANCELLED, PaymentClosed)])
     async def test_where_there_are_none_nothing_is_charged_and_nothing_stored(

@@ -13,13 +13,14 @@ import msgspec
 
 from cludale.http.client import Client, NoAnswer
 from cludale.http.http1 import ClientResponse, Target
+from cludale.kernel.allocation import Allocation
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargesUnreachable
 from cludale.ports.contacts import Contact, ContactsUnreachable
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
-from cludale.ports.sales import SaleOutlook, SaleQuestion, SalesUnreachable
+from cludale.ports.sales import SaleOutlook, SalesUnreachable
 from cludale.ports.seats import (
     ConcertNotFound,
     ConcertOver,
@@ -136,9 +137,10 @@ class HttpSeats(_Service):
         if answer.status != 201:
             raise _refusal(wish, answer)
         held = self._read(answer, _Held, "a reservation", status=201)
-        return SeatsHeld(
-            held.id, held.section, held.quantity, held.price, held.expires_at, held.event_id, held.cancel_until
+        allocation = Allocation(
+            concert_id=wish.concert_id, section=held.section, reservation_id=held.id, quantity=held.quantity
         )
+        return SeatsHeld(allocation, held.price, held.expires_at, held.event_id, held.cancel_until)
 
 
 def _refusal(wish: HoldWish, answer: ClientResponse) -> Refusal | SeatsUnreachable:
@@ -189,10 +191,10 @@ class HttpSales(_Service):
 
     service, unreachable, connections = "concerts", SalesUnreachable, SALES_AT_ONCE
 
-    async def outlook(self, question: SaleQuestion) -> SaleOutlook:
+    async def outlook(self, allocation: Allocation) -> SaleOutlook:
         """What would come of money for these seats. Raises SalesUnreachable."""
-        asked = urlencode({"section": question.section, "reservationId": question.reservation_id})
-        answer = await self._ask("GET", f"/concerts/{quote(question.concert_id, safe='')}/sale-outlook?{asked}")
+        asked = urlencode({"section": allocation.section, "reservationId": allocation.reservation_id})
+        answer = await self._ask("GET", f"/concerts/{quote(allocation.concert_id, safe='')}/sale-outlook?{asked}")
         return self._read(answer, SaleOutlook, "an outlook")
 
 

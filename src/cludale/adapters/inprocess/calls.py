@@ -5,10 +5,11 @@ Bound when all is put together: the callee may be built later.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from cludale.kernel.allocation import Allocation
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargesUnreachable
 from cludale.ports.contacts import Contact
 from cludale.ports.programme import ConcertDetails
-from cludale.ports.sales import SaleOutlook, SaleQuestion
+from cludale.ports.sales import SaleOutlook
 from cludale.ports.seats import HoldWish, SeatsHeld
 
 
@@ -26,12 +27,12 @@ class InProcessSeats:
 class InProcessSales:
     """The concerts service of this process."""
 
-    def __init__(self, outlook: Callable[[SaleQuestion], Awaitable[SaleOutlook]]) -> None:
+    def __init__(self, outlook: Callable[[str, str, str], Awaitable[SaleOutlook]]) -> None:
         self._outlook = outlook
 
-    async def outlook(self, question: SaleQuestion) -> SaleOutlook:
+    async def outlook(self, allocation: Allocation) -> SaleOutlook:
         """What would come of money for these seats."""
-        return await self._outlook(question)
+        return await self._outlook(allocation.concert_id, allocation.section, allocation.reservation_id)
 
 
 class InProcessCharges:

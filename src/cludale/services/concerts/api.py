@@ -22,7 +22,6 @@ from cludale.kernel.money import MAX_PRICE, Money
 from cludale.kernel.refusals import Busy, Invalid
 from cludale.kernel.times import LONGEST_TIME, check_date_or_time, parse_time, rfc3339
 from cludale.ports.records import Records
-from cludale.ports.sales import SaleQuestion
 from cludale.ports.seats import (
     ConcertNotFound,
     ConcertOver,
@@ -346,8 +345,8 @@ class ConcertsApi:
     @route("GET", "/concerts/{concert_id}/sale-outlook", credential=Credential.ORGANIZER)
     async def show_sale_outlook(self, request: Request, query: AskOutlook) -> Response:
         """For payments in a process of its own, before it charges an order whose hold has ended."""
-        question = SaleQuestion(request.segment, query.section, query.reservation_id)
-        return json_response(await self._concerts.sale_outlook(question))
+        outlook = await self._concerts.sale_outlook(request.segment, query.section, query.reservation_id)
+        return json_response(outlook)
 
 
 def _summary(standing: Standing) -> dict[str, Any]:
@@ -410,10 +409,10 @@ def _price_from(concert: Concert, with_room: AbstractSet[str]) -> Money:
 
 def _reservation_view(concert_id: str, held: SeatsHeld, event_id: str | None = None) -> ReservationView:
     return ReservationView(
-        id=held.reservation_id,
+        id=held.allocation.reservation_id,
         concert_id=concert_id,
-        section=held.section,
-        quantity=held.quantity,
+        section=held.allocation.section,
+        quantity=held.allocation.quantity,
         status="Held",
         expires_at=held.expires_at,
         price=held.price,

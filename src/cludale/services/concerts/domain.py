@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from cludale.kernel.allocation import Allocation
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
 from cludale.kernel.money import Money
@@ -192,6 +193,13 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     answered: Answered | UnsetType = UNSET
     """What became of its money, where the status doesn't say so: it gets no other end however often it is told of."""
 
+    @property
+    def allocation(self) -> Allocation:
+        """Its seats, as they are handed on."""
+        return Allocation(
+            concert_id=self.concert_id, section=self.section, reservation_id=self.id, quantity=self.quantity
+        )
+
     def is_live(self, now: datetime) -> bool:
         """Does it keep its seats from others?"""
         return self.status is Status.SOLD or (self.status is Status.HELD and now < self.expires_at)
@@ -290,19 +298,20 @@ def _move(section: Section, reservations: dict[str, Reservation], event: Event) 
     sold = section.sold
     match event:
         case SeatsReserved():
+            seats = event.allocation
             until = epoch_second(event.expires_at)
-            held[until] = held.get(until, 0) + event.quantity
-            reservations[event.reservation_id] = Reservation(
-                id=event.reservation_id,
-                concert_id=event.concert_id,
-                section=event.section,
-                quantity=event.quantity,
+            held[until] = held.get(until, 0) + seats.quantity
+            reservations[seats.reservation_id] = Reservation(
+                id=seats.reservation_id,
+                concert_id=seats.concert_id,
+                section=seats.section,
+                quantity=seats.quantity,
                 order_id=event.order_id,
                 expires_at=event.expires_at,
             )
             return msgspec.structs.replace(section, held=held)
         case SeatsSold() | SeatsReleased():
-            reservation = reservations[event.reservation_id]
+            reservation = reservations[event.allocation.reservation_id]
             status = Status.SOLD if isinstance(event, SeatsSold) else Status.RELEASED
             if status not in NEXT[reservation.status]:
                 raise ValueError(f"{reservation.id} can't go from {reservation.status} to {status}")
@@ -416,10 +425,12 @@ def _hold(seating: Seating, wish: Hold, now: datetime) -> Decision[Seating]:
     if wish.quantity > section.available(now):
         raise unavailable(section.concert_id, (section,), wanted=wish.quantity, now=now)
     reserved = SeatsReserved(
-        reservation_id=wish.reservation_id,
-        concert_id=section.concert_id,
-        section=section.id,
-        quantity=wish.quantity,
+        allocation=Allocation(
+            concert_id=section.concert_id,
+            section=section.id,
+            reservation_id=wish.reservation_id,
+            quantity=wish.quantity,
+        ),
         order_id=wish.order_id,
         expires_at=whole_second_after(now, wish.hold_seconds),
     )
@@ -428,10 +439,7 @@ def _hold(seating: Seating, wish: Hold, now: datetime) -> Decision[Seating]:
 
 def _sold(reservation: Reservation, sale: Sell) -> SeatsSold:
     return SeatsSold(
-        reservation_id=reservation.id,
-        concert_id=reservation.concert_id,
-        section=reservation.section,
-        quantity=reservation.quantity,
+        allocation=reservation.allocation,
         order_id=sale.order_id,
         payment_round=sale.payment_round,
         payment_attempts=sale.payment_attempts,
@@ -441,10 +449,7 @@ def _sold(reservation: Reservation, sale: Sell) -> SeatsSold:
 
 def _released(reservation: Reservation, reason: ReleaseReason) -> SeatsReleased:
     return SeatsReleased(
-        reservation_id=reservation.id,
-        concert_id=reservation.concert_id,
-        section=reservation.section,
-        quantity=reservation.quantity,
+        allocation=reservation.allocation,
         order_id=reservation.order_id,
         reason=reason,
     )
@@ -472,10 +477,7 @@ def _told_again(seating: Seating, reservation: Reservation, sale: Sell) -> Decis
 
 def _refused(reservation: Reservation, sale: Sell) -> SaleRefused:
     return SaleRefused(
-        reservation_id=reservation.id,
-        concert_id=reservation.concert_id,
-        section=reservation.section,
-        quantity=reservation.quantity,
+        allocation=reservation.allocation,
         order_id=sale.order_id,
         payment_round=sale.payment_round,
     )
@@ -496,10 +498,7 @@ def _seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: date
     again = msgspec.structs.replace(ended, id=f"{ended.id}.{sale.payment_round}")
     events.append(
         SeatsReserved(
-            reservation_id=again.id,
-            concert_id=again.concert_id,
-            section=again.section,
-            quantity=again.quantity,
+            allocation=again.allocation,
             order_id=sale.order_id,
             expires_at=whole_second_after(now, 1),
         )

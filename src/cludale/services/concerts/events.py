@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
+from cludale.kernel.allocation import SeatsEvent
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
 
@@ -45,28 +46,20 @@ class ReleaseReason(StrEnum):
     UNPAID = "payment-failed"
 
 
-class SeatsReserved(Event, frozen=True, kw_only=True):
+class SeatsReserved(SeatsEvent, frozen=True, kw_only=True):
     """Seats are held until `expires_at`."""
 
     subject_field: ClassVar[str] = "reservation_id"
 
-    reservation_id: str
-    concert_id: str
-    section: str
-    quantity: int
     order_id: str | None
     expires_at: datetime
 
 
-class SeatsSold(Event, frozen=True, kw_only=True):
+class SeatsSold(SeatsEvent, frozen=True, kw_only=True):
     """The held seats were paid for; they belong to the order."""
 
     subject_field: ClassVar[str] = "reservation_id"
 
-    reservation_id: str
-    concert_id: str
-    section: str
-    quantity: int
     order_id: str
     payment_round: int = 0
     """What PaymentCompleted said, for those who hear of the sale first. Defaults for events written before these
@@ -75,28 +68,20 @@ class SeatsSold(Event, frozen=True, kw_only=True):
     paid_at: datetime | None = None
 
 
-class SeatsReleased(Event, frozen=True, kw_only=True):
+class SeatsReleased(SeatsEvent, frozen=True, kw_only=True):
     """The seats can be had again."""
 
     subject_field: ClassVar[str] = "reservation_id"
 
-    reservation_id: str
-    concert_id: str
-    section: str
-    quantity: int
     order_id: str | None
     reason: ReleaseReason
 
 
-class SaleRefused(Event, frozen=True, kw_only=True):
+class SaleRefused(SeatsEvent, frozen=True, kw_only=True):
     """Money came for a hold that had ended, and there are no seats for it any more: it has to go back."""
 
     subject_field: ClassVar[str] = "reservation_id"
 
-    reservation_id: str
-    concert_id: str
-    section: str
-    quantity: int
     order_id: str
     payment_round: int
 

@@ -53,8 +53,8 @@ class ConcertsReplay:
         concert = Ref("concert", data.concert_id, data.concert_id)
         if isinstance(data, ConcertScheduled):
             return (concert,)
-        partition = SectionKey(data.concert_id, data.section).partition
-        return concert, Ref("section", partition, partition), Ref("reservation", partition, data.reservation_id)
+        partition = SectionKey.of(data.allocation).partition
+        return concert, Ref("section", partition, partition), Ref("reservation", partition, data.subject)
 
     def fold(self, event: Envelope, states: States) -> None:
         """Schedule a concert, or move seats as the fact says."""
@@ -81,8 +81,8 @@ class ConcertsReplay:
             raise NotYet
         if isinstance(data, SeatsSold) and reservation.status is not Status.HELD:
             return  # it was sold, and perhaps then given back; this is told again
-        section = states.get(section_ref) or domain.empty_section(concert, data.section)
+        section = states.get(section_ref) or domain.empty_section(concert, data.allocation.section)
         before = Seating(section, {reservation.id: reservation} if reservation else {})
         after = before.after((data,))
         states.put(section_ref, after.section)
-        states.put(reservation_ref, after.reservations[data.reservation_id])
+        states.put(reservation_ref, after.reservations[data.subject])

@@ -14,7 +14,7 @@ from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Handled, Query, Range, Records, StoreUnavailable
-from cludale.ports.sales import SaleOutlook, SaleQuestion
+from cludale.ports.sales import SaleOutlook
 from cludale.ports.seats import ConcertNotFound, HoldWish, SeatsHeld, SectionNotFound
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.batching import BatchingQueue
@@ -234,16 +234,15 @@ class Concerts:
         id = asked.command.reservation_id
         return await unless_held(result, self._updates.records, concert, section, id, self._updates.clock.now())
 
-    async def sale_outlook(self, question: SaleQuestion) -> SaleOutlook:
+    async def sale_outlook(self, concert_id: str, section_id: str, reservation_id: str) -> SaleOutlook:
         """What would come of money for this reservation now; for payments alone.
 
         Raises ConcertNotFound, SectionNotFound.
         """
-        concert = await self.concert(question.concert_id)
-        id = question.reservation_id
-        section, loaded = await self._sections.load(SectionKey(concert.id, question.section), (id,))
-        seating = Seating(section.state, near({each: known.state for each, known in loaded.items()}, id))
-        return domain.sale_outlook(seating, id, over_at=concert.over_at, now=self._updates.clock.now())
+        concert = await self.concert(concert_id)
+        section, loaded = await self._sections.load(SectionKey(concert.id, section_id), (reservation_id,))
+        seating = Seating(section.state, near({each: known.state for each, known in loaded.items()}, reservation_id))
+        return domain.sale_outlook(seating, reservation_id, over_at=concert.over_at, now=self._updates.clock.now())
 
     def _reservation_id(self, wish: HoldWish) -> str:
         if not wish.order_id:
@@ -261,9 +260,7 @@ class Concerts:
         if wish.max_price is not None:
             domain.check_price(concert, wish.max_price, section=reservation.section)
         return SeatsHeld(
-            reservation.id,
-            reservation.section,
-            reservation.quantity,
+            reservation.allocation,
             price,
             reservation.expires_at,
             event_id,
@@ -279,7 +276,7 @@ class Concerts:
             command = await self.HANDLERS[type(event.data)](self, event)
             if command is not None:
                 asked = Asked(command, Cause.of(event), Handled("concerts", event.id))
-                by_section.setdefault(SectionKey(event.data.concert_id, event.data.section), []).append((i, asked))
+                by_section.setdefault(SectionKey.of(event.data.allocation), []).append((i, asked))
         for key, results in await self._submit_each(by_section):
             for (i, _), result in zip(by_section[key], results, strict=True):
                 if isinstance(result, StoreUnavailable):
@@ -291,7 +288,7 @@ class Concerts:
         paid: PaymentCompleted = event.data
         over_at = (await self.concert(paid.concert_id)).over_at
         return Sell(
-            paid.reservation_id,
+            paid.allocation.reservation_id,
             paid.order_id,
             paid.round,
             over_at=over_at,
@@ -302,9 +299,11 @@ class Concerts:
 
     async def _on_order_cancelled(self, event: Envelope) -> Command | None:
         cancelled: OrderCancelled = event.data
-        if cancelled.reservation_id is None:
+        if cancelled.allocation is None:
             return None  # it was cancelled before it had seats
-        return Cancel(cancelled.reservation_id, _why_released(cancelled.reason), by_wish=cancelled.reason.is_wish)
+        return Cancel(
+            cancelled.allocation.reservation_id, _why_released(cancelled.reason), by_wish=cancelled.reason.is_wish
+        )
 
     HANDLERS: ClassVar[Mapping[type[Event], Callable[["Concerts", Envelope], Awaitable[Command | None]]]] = {
         PaymentCompleted: _on_payment_completed,

@@ -4,6 +4,7 @@ import re
 from typing import NamedTuple
 from unicodedata import normalize
 
+from cludale.kernel.allocation import Allocation
 from cludale.kernel.times import rfc3339
 from cludale.ports.records import Kind
 from cludale.runtime.aggregates import AggregateStore
@@ -19,6 +20,11 @@ class SectionKey(NamedTuple):
 
     concert_id: str
     section: str
+
+    @classmethod
+    def of(cls, allocation: Allocation) -> "SectionKey":
+        """The section in which these seats are."""
+        return cls(allocation.concert_id, allocation.section)
 
     @property
     def partition(self) -> str:

@@ -143,6 +143,7 @@ def tell(
     kind = NotificationKind.CANCELLATION if cancelled else NotificationKind.CONFIRMATION
     was_paid = cancelled.was_paid if cancelled else False
     reachable = fact.reachable
+    seats = fact.allocation if isinstance(fact, OrderPaid) else fact.seats
     notification = Notification(
         id=id_for(fact),
         order_id=fact.order_id,
@@ -150,8 +151,8 @@ def tell(
         kind=kind,
         status=Status.PENDING if reachable else Status.SENT,
         created_at=now,
-        quantity=fact.quantity,
-        section=fact.section,
+        quantity=seats.quantity,
+        section=seats.section,
         total=fact.total,
         reason=cancelled.reason if cancelled else None,
         was_paid=was_paid,

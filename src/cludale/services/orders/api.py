@@ -339,10 +339,10 @@ def _shown(order: Order) -> dict[str, Any]:
     """The fields that an order has in every answer."""
     return {
         "id": order.id,
-        "concert_id": order.concert_id,
-        "section": order.section,
+        "concert_id": order.seats.concert_id,
+        "section": order.seats.section,
         "user_id": order.user_id,
-        "quantity": order.quantity,
+        "quantity": order.seats.quantity,
         "status": order.status,
         "reason": order.reason,
         "total": order.total,

@@ -15,7 +15,7 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.charges import COMPARED_AT_ONCE, Charges, ChargeStanding, ChargeState, ChargesUnreachable
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.records import Query, Records
-from cludale.ports.sales import Outlook, SaleQuestion, Sales, SalesUnreachable
+from cludale.ports.sales import Outlook, Sales, SalesUnreachable
 from cludale.runtime.aggregates import Change, Updates, Versioned
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import Step
@@ -132,10 +132,10 @@ class Comparison:
 
     async def has_seats(self, order: Order) -> bool | None:
         """Of an order that somebody wished cancelled: has concerts yet to give its seats back? None: no answer."""
-        if order.reason is None or not order.reason.is_wish or not order.reservation_id or not order.section:
+        if order.reason is None or not order.reason.is_wish or order.allocation is None:
             return False
         try:
-            outlook = await self._sales.outlook(SaleQuestion(order.concert_id, order.section, order.reservation_id))
+            outlook = await self._sales.outlook(order.allocation)
         except (SalesUnreachable, Refusal) as error:
             _log.warning("order %s can't be compared with its seats, later again: %s", order.id, error)
             return None

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from cludale.kernel.allocation import Allocation, OrderSeats
 from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal, RefusedForNow
@@ -100,17 +101,14 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
-    """An order. `section` is the wished one until seats are had, then theirs; `total` comes with the seats."""
+    """An order. `total` comes with the seats."""
 
     id: str
-    concert_id: str
+    seats: OrderSeats
     user_id: str
-    quantity: int
     status: Status
     payment_method: str
     created_at: datetime
-    section: str | None = None
-    reservation_id: str | None = None
     total: Money | None = None
     expires_at: datetime | None = None
     reason: CancelReason | None = None
@@ -134,6 +132,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     """How the buyer wants to pay in the latest round, if it is not the first."""
     looks: int = 0
     """How often a look at it, or the end of the looks, was written down since it was cancelled."""
+
+    @property
+    def allocation(self) -> Allocation | None:
+        """Its seats; None while it has none."""
+        return self.seats.allocation
 
     @property
     def contact(self) -> Contact:
@@ -187,30 +190,29 @@ def place(wish: Wish, *, order_id: str, now: datetime) -> Decision[Order]:
     """A new order, still without seats."""
     order = Order(
         id=order_id,
-        concert_id=wish.concert_id,
+        seats=OrderSeats(concert_id=wish.concert_id, quantity=wish.quantity, section=wish.section),
         user_id=wish.user_id,
-        quantity=wish.quantity,
         status=Status.PENDING,
         payment_method=wish.payment_method,
         created_at=now,
-        section=wish.section,
         email=wish.email,
         phone=wish.phone,
         max_price=wish.max_price,
     )
     placed = OrderPlaced(
         order_id=order.id,
-        concert_id=order.concert_id,
-        user_id=order.user_id,
-        quantity=order.quantity,
-        section=order.section,
+        concert_id=wish.concert_id,
+        user_id=wish.user_id,
+        quantity=wish.quantity,
+        section=wish.section,
     )
     return Decision(order, (placed,))
 
 
 def hold_wish(order: Order, traceparent: str | None) -> HoldWish:
     """The seats that it wants."""
-    return HoldWish(order.concert_id, order.quantity, order.id, order.section, traceparent, order.max_price)
+    wanted = order.seats
+    return HoldWish(wanted.concert_id, wanted.quantity, order.id, wanted.section, traceparent, order.max_price)
 
 
 def put_off(order: Order, *, until: datetime, traceparent: str | None) -> Order:
@@ -227,14 +229,14 @@ def take_up(order: Order, *, now: datetime, until: datetime) -> Order:
 
 def reserve(order: Order, held: SeatsHeld, *, now: datetime) -> Decision[Order]:
     """The order has got its seats. Raises HeldOtherwise."""
-    if held.quantity != order.quantity or order.section not in (None, held.section):
-        raise HeldOtherwise(order.id, wanted=order.quantity, held=held.quantity, section=held.section)
-    total = held.price.times(held.quantity)
+    wanted, had = order.seats, held.allocation
+    if had.quantity != wanted.quantity or wanted.section not in (None, had.section):
+        raise HeldOtherwise(order.id, wanted=wanted.quantity, held=had.quantity, section=had.section)
+    total = held.price.times(had.quantity)
     reserved = _become(
         order,
         Status.RESERVED,
-        section=held.section,
-        reservation_id=held.reservation_id,
+        seats=OrderSeats.of(had),
         total=total,
         expires_at=held.expires_at,
         cancel_until=held.cancel_until,
@@ -247,15 +249,13 @@ def reserve(order: Order, held: SeatsHeld, *, now: datetime) -> Decision[Order]:
 
 def _ticket_reserved(order: Order) -> TicketReserved:
     """Raises ValueError for an order without seats."""
-    if order.reservation_id is None or order.section is None or order.total is None or order.expires_at is None:
+    allocation = order.allocation
+    if allocation is None or order.total is None or order.expires_at is None:
         raise ValueError(f"{order.id} has no seats")
     return TicketReserved(
         order_id=order.id,
-        concert_id=order.concert_id,
+        allocation=allocation,
         user_id=order.user_id,
-        reservation_id=order.reservation_id,
-        section=order.section,
-        quantity=order.quantity,
         total=order.total,
         payment_method=order.payment_method,
         expires_at=order.expires_at,
@@ -327,9 +327,11 @@ def pay_again(order: Order, *, method: str, now: datetime) -> Decision[Order]:
     if payment is None or payment.status is PaymentStatus.PENDING:
         raise ChargeOpen(order)
     if payment.status not in _UNPAID or order.due_at is None or now >= order.due_at:
-        raise HoldEnded(order.reservation_id or order.id)
+        raise HoldEnded(order.seats.reservation_id or order.id)
     begun = OrderPayment(status=PaymentStatus.PENDING, at=now, round=payment.round + 1)
-    request = PaymentRequested(order_id=order.id, concert_id=order.concert_id, round=begun.round, payment_method=method)
+    request = PaymentRequested(
+        order_id=order.id, concert_id=order.seats.concert_id, round=begun.round, payment_method=method
+    )
     learnt = msgspec.structs.replace(learn(order, begun), requested_method=method)
     return Decision(learnt, (request,))
 
@@ -342,24 +344,21 @@ def hold_ended(order: Order, *, now: datetime) -> Decision[Order]:
     return fail(order, _UNPAID[payment.status])
 
 
-def pay(order: Order, *, reservation_id: str, payment: OrderPayment | None = None) -> Decision[Order]:
+def pay(order: Order, allocation: Allocation, *, payment: OrderPayment | None = None) -> Decision[Order]:
     """The seats are sold to this order: it is paid, by `payment`. One that somebody wished cancelled stays so."""
     if payment is not None:
         order = learn(order, payment)
     if order.status is Status.PAID or (order.reason is not None and order.reason.is_wish):
         return Decision(order)
-    if order.section is None or order.total is None:
+    if order.allocation is None or order.total is None:
         raise ValueError(f"{order.id} was sold seats that it never reserved")
-    paid = _become(order, Status.PAID, reservation_id=reservation_id, reason=None, due_at=None)
+    paid = _become(order, Status.PAID, seats=OrderSeats.of(allocation), reason=None, due_at=None)
     return Decision(
         paid,
         (
             OrderPaid(
                 order_id=order.id,
-                concert_id=order.concert_id,
-                reservation_id=reservation_id,
-                section=order.section,
-                quantity=order.quantity,
+                allocation=allocation,
                 total=order.total,
                 reachable=order.reachable,
             ),
@@ -403,10 +402,7 @@ def _cancelled(order: Order, reason: CancelReason) -> Decision[Order]:
 def _off(order: Order, reason: CancelReason, *, was_paid: bool) -> OrderCancelled:
     return OrderCancelled(
         order_id=order.id,
-        concert_id=order.concert_id,
-        reservation_id=order.reservation_id,
-        section=order.section,
-        quantity=order.quantity,
+        seats=order.seats,
         total=order.total,
         reason=reason,
         was_paid=was_paid,
@@ -420,7 +416,7 @@ def may_have_something(order: Order) -> bool:
     Whose cancellation somebody wished: payments and concerts have to carry that out, and neither tells orders all of
     it. Any other has no seats, and its payments has said so; unless the last that was heard is a charge.
     """
-    if order.status is not Status.CANCELLED or order.reservation_id is None or order.reason is None:
+    if order.status is not Status.CANCELLED or order.allocation is None or order.reason is None:
         return False
     if order.reason.is_wish:
         return True
@@ -521,5 +517,5 @@ def _missed_request(order: Order, charge: ChargeStanding) -> PaymentRequested | 
     if known is None or known.round <= charge.round or order.requested_method is None:
         return None
     return PaymentRequested(
-        order_id=order.id, concert_id=order.concert_id, round=known.round, payment_method=order.requested_method
+        order_id=order.id, concert_id=order.seats.concert_id, round=known.round, payment_method=order.requested_method
     )

@@ -3,6 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
+from cludale.kernel.allocation import Allocation, OrderSeats, SeatsEvent
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
 
@@ -43,15 +44,11 @@ class OrderPlaced(Event, frozen=True, kw_only=True):
     """The section asked for; none leaves the choice to us."""
 
 
-class TicketReserved(Event, frozen=True, kw_only=True):
+class TicketReserved(SeatsEvent, frozen=True, kw_only=True):
     """The order has its seats until `expires_at`, and can be paid."""
 
     order_id: str
-    concert_id: str
     user_id: str
-    reservation_id: str
-    section: str
-    quantity: int
     total: Money
     payment_method: str
     expires_at: datetime
@@ -68,14 +65,10 @@ class PaymentRequested(Event, frozen=True, kw_only=True):
     payment_method: str
 
 
-class OrderPaid(Event, frozen=True, kw_only=True):
+class OrderPaid(SeatsEvent, frozen=True, kw_only=True):
     """The order is paid and its seats are sold to it: it is a ticket."""
 
     order_id: str
-    concert_id: str
-    reservation_id: str
-    section: str
-    quantity: int
     total: Money
     reachable: bool
     """The buyer left an address. The address itself is in no event."""
@@ -85,15 +78,22 @@ class OrderCancelled(Event, frozen=True, kw_only=True):
     """The order is off: its seats go back and so does its money."""
 
     order_id: str
-    concert_id: str
-    reservation_id: str | None
-    section: str | None
-    quantity: int
+    seats: OrderSeats
     total: Money | None
     """None while no seats were had."""
     reason: CancelReason
     was_paid: bool
     reachable: bool
+
+    @property
+    def concert_id(self) -> str:
+        """The concert."""
+        return self.seats.concert_id
+
+    @property
+    def allocation(self) -> Allocation | None:
+        """The seats that go back, if any were had."""
+        return self.seats.allocation
 
 
 TOPIC = Topic("order-events", "orders", (OrderPlaced, TicketReserved, PaymentRequested, OrderPaid, OrderCancelled))

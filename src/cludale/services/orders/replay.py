@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.events import Envelope, Event
 from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.orders.domain import Order, OrderPayment, PaymentStatus, Status, learn, money_told
@@ -23,8 +24,8 @@ _TELLING: tuple[type[Event], ...] = (*TOPIC.events, PaymentCompleted, PaymentFai
 
 
 def _told(order: Order) -> Mapping[str, object]:
-    names = ("concert_id", "user_id", "quantity", "status", "created_at", "section", "reservation_id", "total")
-    told = {name: getattr(order, name) for name in (*names, "expires_at", "reason")}
+    names = ("user_id", "status", "created_at", "total", "expires_at", "reason")
+    told = {**msgspec.structs.asdict(order.seats), **{name: getattr(order, name) for name in names}}
     # An order that was reserved before orders kept this has none, though the log tells of it.
     return told if order.payment is None else {**told, "payment": order.payment}
 
@@ -53,13 +54,11 @@ def _after(order: Order | None, event: Envelope) -> Order:
     if isinstance(data, OrderPlaced):
         return Order(
             id=data.order_id,
-            concert_id=data.concert_id,
+            seats=OrderSeats(concert_id=data.concert_id, quantity=data.quantity, section=data.section),
             user_id=data.user_id,
-            quantity=data.quantity,
             status=Status.PENDING,
             payment_method="",
             created_at=event.time,
-            section=data.section,
         )
     if order is None:
         raise NotYet
@@ -71,8 +70,7 @@ def _after(order: Order | None, event: Envelope) -> Order:
                 order,
                 status=Status.RESERVED,
                 payment_method=data.payment_method,
-                section=data.section,
-                reservation_id=data.reservation_id,
+                seats=OrderSeats.of(data.allocation),
                 total=data.total,
                 expires_at=data.expires_at,
                 cancel_until=data.cancel_until,
@@ -85,7 +83,7 @@ def _after(order: Order | None, event: Envelope) -> Order:
         case OrderPaid():
             if order.status is Status.PENDING:
                 raise NotYet
-            return msgspec.structs.replace(order, status=Status.PAID, reservation_id=data.reservation_id, reason=None)
+            return msgspec.structs.replace(order, status=Status.PAID, seats=OrderSeats.of(data.allocation), reason=None)
         case OrderCancelled():
             return _cancelled(order, data)
         case _:
@@ -95,7 +93,7 @@ def _after(order: Order | None, event: Envelope) -> Order:
 def _cancelled(order: Order, off: OrderCancelled) -> Order:
     if order.reason is not None and order.reason.is_wish:
         return order  # somebody wished it cancelled before, or this is told again
-    if order.status is Status.PENDING and off.reservation_id is not None:
+    if order.status is Status.PENDING and off.allocation is not None:
         raise NotYet
     if off.was_paid and order.status is not Status.PAID:
         raise NotYet

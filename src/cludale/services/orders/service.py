@@ -286,7 +286,7 @@ def _on_sold(event: Envelope, order: Order | None, _: datetime) -> Decision[Orde
             attempts=sold.payment_attempts,
             round=sold.payment_round,
         )
-    return domain.pay(_known(order), reservation_id=sold.reservation_id, payment=payment)
+    return domain.pay(_known(order), sold.allocation, payment=payment)
 
 
 def _on_sale_refused(_: Envelope, order: Order | None, __: datetime) -> Decision[Order]:

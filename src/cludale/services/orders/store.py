@@ -14,7 +14,7 @@ ORDERS = AggregateStore(
     Kind("orders", "order", ("concertId", "status", "dueAt"), ("dueAt",)),
     Order,
     identity=lambda order: order.id,
-    index=lambda o: (o.concert_id, o.status.value, rfc3339(o.due_at) if o.due_at else None),
+    index=lambda o: (o.seats.concert_id, o.status.value, rfc3339(o.due_at) if o.due_at else None),
     partition=lambda id: id.partition(".")[0],
     cause=lambda order: Cause(None, order.traceparent),
 )

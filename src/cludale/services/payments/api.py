@@ -19,9 +19,10 @@ from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.charges import COMPARED_AT_ONCE, ChargeQuestion, ChargeStanding
 from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.records import Query, Records
+from cludale.ports.sales import SeatsGone
 from cludale.ports.seats import ConcertOver
 from cludale.runtime.idempotency import IdempotencyKeys
-from cludale.services.payments.domain import Attempt, Payment, PaymentClosed, SeatsGone, Status, payment_id
+from cludale.services.payments.domain import Attempt, Payment, PaymentClosed, Status, payment_id
 from cludale.services.payments.service import Payments
 
 STATUS: Statuses = {PaymentClosed: 409, SeatsGone: 409, ConcertOver: 409, UnknownMethod: 422}

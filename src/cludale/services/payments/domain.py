@@ -11,14 +11,14 @@ from enum import StrEnum
 
 import msgspec
 
+from cludale.kernel.allocation import Allocation
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Event
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
-from cludale.kernel.refusals import Refusal, RefusedForNow
-from cludale.kernel.times import rfc3339
+from cludale.kernel.refusals import Refusal
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState
-from cludale.ports.sales import Outlook, SaleOutlook, SaleQuestion
+from cludale.ports.sales import Outlook, SaleOutlook, SeatsGone
 from cludale.ports.seats import ConcertOver
 from cludale.services.orders.events import OrderCancelled, PaymentRequested, TicketReserved
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
@@ -74,10 +74,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
 
     id: str
     order_id: str
-    concert_id: str
-    reservation_id: str
-    section: str
-    quantity: int
+    allocation: Allocation
+    """What is paid for; handed on whole."""
     amount: Money
     method: str
     status: Status
@@ -140,20 +138,6 @@ class PaymentClosed(Refusal):
         super().__init__(f"Order {payment.order_id!r} can't be charged any more.", paymentStatus=payment.status)
 
 
-class SeatsGone(RefusedForNow):
-    """The hold of this order has ended, and its section has too few seats left: nothing was charged."""
-
-    def __init__(self, payment: Payment, *, left: int) -> None:
-        super().__init__(
-            f"The seats of order {payment.order_id!r} were held until {rfc3339(payment.hold_end)} and are gone: "
-            f"section {payment.section!r} has {left} left, {payment.quantity} wanted. Nothing was charged.",
-            orderId=payment.order_id,
-            section=payment.section,
-            wanted=payment.quantity,
-            left=left,
-        )
-
-
 def payment_id(order_id: str) -> str:
     """The id of an order's payment: there is one for each."""
     return same_as("payment", order_id)
@@ -175,10 +159,7 @@ def begin(
         Payment(
             id=payment_id(order.order_id),
             order_id=order.order_id,
-            concert_id=order.concert_id,
-            reservation_id=order.reservation_id,
-            section=order.section,
-            quantity=order.quantity,
+            allocation=order.allocation,
             amount=order.total,
             method=order.payment_method,
             status=Status.PENDING,
@@ -228,19 +209,14 @@ def wants_seats_again(payment: Payment, now: datetime) -> bool:
     return payment.status is Status.FAILED and not payment.closed and now >= payment.hold_end
 
 
-def seats_of(payment: Payment) -> SaleQuestion:
-    """The seats that this payment is for."""
-    return SaleQuestion(payment.concert_id, payment.section, payment.reservation_id)
-
-
 def check_seats(payment: Payment, outlook: SaleOutlook) -> None:
     """May this be charged, with this outlook? Raises PaymentClosed, SeatsGone, ConcertOver."""
     if outlook.outlook is Outlook.CANCELLED:
         raise PaymentClosed(payment)
     if outlook.outlook is Outlook.OVER and outlook.over_at is not None:
-        raise ConcertOver(payment.concert_id, outlook.over_at)
+        raise ConcertOver(payment.allocation.concert_id, outlook.over_at)
     if outlook.outlook in (Outlook.GONE, Outlook.OVER):
-        raise SeatsGone(payment, left=outlook.left)
+        raise SeatsGone(payment.order_id, payment.allocation, held_until=payment.hold_end, left=outlook.left)
 
 
 def was_late(payment: Payment) -> bool:
@@ -359,7 +335,7 @@ def _failed_for(payment: Payment, failure: Failure) -> Event:
     return PaymentFailed(
         payment_id=payment.id,
         order_id=payment.order_id,
-        concert_id=payment.concert_id,
+        concert_id=payment.allocation.concert_id,
         amount=payment.amount,
         round=payment.round,
         attempts=payment.tries,
@@ -373,10 +349,7 @@ def _completed(payment: Payment) -> Event:
     return PaymentCompleted(
         payment_id=payment.id,
         order_id=payment.order_id,
-        concert_id=payment.concert_id,
-        reservation_id=payment.reservation_id,
-        section=payment.section,
-        quantity=payment.quantity,
+        allocation=payment.allocation,
         amount=payment.amount,
         round=payment.round,
         attempts=payment.tries,
@@ -409,16 +382,13 @@ def order_cancelled(
 
 def _never(order: OrderCancelled, *, now: datetime) -> Decision[Payment] | None:
     """The cancellation came before the order could be paid: remember it, so that it is never charged."""
-    if order.reservation_id is None or order.section is None or order.total is None:
+    if order.allocation is None or order.total is None:
         return None
     return Decision(
         Payment(
             id=payment_id(order.order_id),
             order_id=order.order_id,
-            concert_id=order.concert_id,
-            reservation_id=order.reservation_id,
-            section=order.section,
-            quantity=order.quantity,
+            allocation=order.allocation,
             amount=order.total,
             method="",
             status=Status.FAILED,
@@ -456,7 +426,7 @@ def _back(payment: Payment) -> Event:
     return PaymentRefunded(
         payment_id=payment.id,
         order_id=payment.order_id,
-        concert_id=payment.concert_id,
+        concert_id=payment.allocation.concert_id,
         amount=payment.amount,
         round=payment.round,
         attempts=sum(each.round == payment.round for each in payment.attempts),

@@ -3,6 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
+from cludale.kernel.allocation import SeatsEvent
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
 
@@ -16,15 +17,11 @@ class FailureReason(StrEnum):
     CANCELLED = "order-cancelled"
 
 
-class PaymentCompleted(Event, frozen=True, kw_only=True):
+class PaymentCompleted(SeatsEvent, frozen=True, kw_only=True):
     """The money for an order was taken, once."""
 
     payment_id: str
     order_id: str
-    concert_id: str
-    reservation_id: str
-    section: str
-    quantity: int
     amount: Money
     round: int
     """Counts the charges tried for this order: 2 and more after a failed one was tried anew."""

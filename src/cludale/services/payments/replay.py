@@ -16,8 +16,8 @@ from cludale.services.payments.store import PAYMENTS
 def _told(payment: Payment) -> Mapping[str, object] | None:
     if payment.status is Status.PENDING or (payment.status is Status.FAILED and not payment.tries):
         return None  # under way, or never begun: no event tells of it
-    names = ("order_id", "concert_id", "reservation_id", "section", "quantity", "amount", "status", "round")
-    return {name: getattr(payment, name) for name in names}
+    told = {name: getattr(payment, name) for name in ("order_id", "amount", "status", "round")}
+    return {**told, **msgspec.structs.asdict(payment.allocation)}
 
 
 _STAGE = {Status.PENDING: 0, Status.COMPLETED: 1, Status.FAILED: 1, Status.REFUNDED: 2}
@@ -65,10 +65,7 @@ def _begun(order: TicketReserved, event: Envelope) -> Payment:
     return Payment(
         id=payment_id(order.order_id),
         order_id=order.order_id,
-        concert_id=order.concert_id,
-        reservation_id=order.reservation_id,
-        section=order.section,
-        quantity=order.quantity,
+        allocation=order.allocation,
         amount=order.total,
         method=order.payment_method,
         status=Status.PENDING,

@@ -142,7 +142,7 @@ class Payments:
     async def _check_seats(self, payment: Payment) -> None:
         """Raises PaymentClosed, SeatsGone, ConcertOver; Busy where concerts can't be asked."""
         try:
-            outlook = await self._sales.outlook(domain.seats_of(payment))
+            outlook = await self._sales.outlook(payment.allocation)
         except SalesUnreachable as error:
             _log.warning("%s: can't ask whether there are seats: %s", payment.id, error)
             raise Busy(
@@ -162,7 +162,7 @@ class Payments:
 
     async def _is_sold(self, payment: Payment) -> bool:
         try:
-            return (await self._sales.outlook(domain.seats_of(payment))).outlook is Outlook.SOLD
+            return (await self._sales.outlook(payment.allocation)).outlook is Outlook.SOLD
         except SalesUnreachable:
             return False
 
