@@ -30,8 +30,8 @@ class Patch(NamedTuple):
 CHANGED_EVENT = (
     Patch(
         "services/orders/events.py",
-        "class OrderPaid(Event, frozen=True, kw_only=True):\n",
-        'class OrderPaid(Event, frozen=True, kw_only=True):\n    data_version: ClassVar[str] = "2"\n'
+        "class OrderPaid(SeatsEvent, frozen=True, kw_only=True):\n",
+        'class OrderPaid(SeatsEvent, frozen=True, kw_only=True):\n    data_version: ClassVar[str] = "1.1"\n'
         '    channel: str = "box-office"\n',
     ),
     Patch("services/orders/events.py", "import StrEnum\n", "import StrEnum\nfrom typing import ClassVar\n"),

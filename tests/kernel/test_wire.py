@@ -81,6 +81,18 @@ def test_what_is_no_event_of_ours_is_named(change: dict[str, Any], why: str) -> 
         CODEC.decode(json.dumps(GOOD | change))
 
 
+@pytest.mark.parametrize("version", ["1", "1.1", "1.27"])
+def test_a_version_with_more_fields_is_read(version: str) -> None:
+    body = GOOD | {"dataversion": version, "data": GOOD["data"] | {"later": 1}}
+    assert CODEC.decode(json.dumps(body)).data == OrderNoted(order_id="order-1", noted_at=NOON)
+
+
+@pytest.mark.parametrize("version", ["2", "2.1", "", "11"])
+def test_a_version_that_is_not_known_here_is_named_and_not_guessed_at(version: str) -> None:
+    with pytest.raises(Malformed, match=f"OrderNoted of version '{version}', and only '1' is known here"):
+        CODEC.decode(json.dumps(GOOD | {"dataversion": version}))
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"data":' + b"[" * 100_000, b'{"specversion":"1.0"}']
 )

@@ -1,5 +1,7 @@
 """Seats as one value: what is handed on whole, by those who look inside and by those who needn't."""
 
+from typing import Protocol
+
 from cludale.kernel.events import Event
 from cludale.kernel.flat import Flat
 
@@ -44,17 +46,20 @@ class OrderSeats(Flat, frozen=True, kw_only=True):
         )
 
 
-class SeatsEvent(Event, frozen=True, kw_only=True):
-    """Base of the facts about seats that are somebody's."""
+class _Carrier(Protocol):
+    @property
+    def allocation(self) -> Allocation: ...
 
-    allocation: Allocation
+
+class SeatsEvent(Event, frozen=True, kw_only=True):
+    """Base of the facts about seats that are somebody's; the last field of each is its `allocation`."""
 
     @property
-    def concert_id(self) -> str:
+    def concert_id(self: _Carrier) -> str:
         """The concert."""
         return self.allocation.concert_id
 
     @property
-    def reservation_id(self) -> str:
+    def reservation_id(self: _Carrier) -> str:
         """The reservation."""
         return self.allocation.reservation_id

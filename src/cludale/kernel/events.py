@@ -39,7 +39,6 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     time: datetime
     datacontenttype: str
     dataversion: str
-    data: Any
     correlationid: str | None = None
     """The order."""
     causationid: str | None = None
@@ -48,6 +47,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     """W3C trace context of the buyer's request, carried through all that follows from it."""
     repeated: bool = False
     """A fact that was told before, told again under a new id because somebody seems not to have heard it."""
+    data: Any
+    """Last, as `FlatJson` wants it."""
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):

@@ -18,37 +18,41 @@ class Flat(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
 
 
 class FlatJson(Generic[S]):
-    """The JSON of one type; of one that carries a Flat value, with that value's fields beside its own."""
+    """The JSON of one type; of one that carries a Flat value, with that value's fields beside its own.
+
+    The value is its carrier's last field, so that its braces are found without looking for them.
+    """
 
     def __init__(self, type_: type[S]) -> None:
+        """Raises TypeError for a type that carries such a value in another field than its last."""
         self._decode = msgspec.json.Decoder(type_).decode
-        self._field = _flat_field(type_)
-        self._name = b"" if self._field is None else b'"%s":' % self._field.encode()
+        field = _flat_field(type_)
+        self._opens = None if field is None else b'"%b":{' % field.encode()
 
     def encode(self, state: S) -> bytes:
         """`state` as JSON."""
-        return self.flatten(_encode(state), state)
+        return self.flatten(_encode(state))
 
-    def flatten(self, body: bytes, state: S) -> bytes:
-        """`body`, which is the JSON of `state` or of something around it, with the value's fields beside the others."""
-        if self._field is None:
-            return body
-        value = _encode(getattr(state, self._field))
-        # Quotes within JSON's texts are escaped, so the first place that reads so is the value's.
-        return body.replace(self._name + value, value[1:-1], 1)
+    def flatten(self, body: bytes) -> bytes:
+        """`body`, the JSON of a state or of what has one at its end, with the value's fields beside the others.
 
-    def decode(self, body: bytes) -> S:
-        """What `body` holds. Raises msgspec's errors."""
-        if self._field is None:
+        Quotes within JSON's texts are escaped, so the first place that reads like the value's beginning is it.
+        """
+        return body if self._opens is None else body.replace(self._opens, b"", 1)[:-1]
+
+    def decode(self, body: bytes | msgspec.Raw) -> S:
+        """What `body` holds, its fields in any order. Raises msgspec's errors."""
+        if self._opens is None:
             return self._decode(body)
-        # One pass for both: the value is read from the same object as its carrier; each passes over the other's fields.
-        return self._decode(b"".join((b"{", self._name, body, b",", body.lstrip()[1:])))
+        # One pass for both: the value is read from a copy of its carrier; each passes over the other's fields.
+        fields = bytes(body).lstrip()[1:]
+        return self._decode(b"{%b%b,%b" % (self._opens, fields, fields))
 
 
 def _flat_field(type_: type[Any]) -> str | None:
     """The name of the field with such a value."""
-    hints = get_type_hints(type_).items()
+    hints = list(get_type_hints(type_).items())
     found = [name for name, hint in hints if isinstance(hint, type) and issubclass(hint, Flat)]
-    if len(found) > 1:
-        raise TypeError(f"{type_.__name__} carries more than one: {', '.join(found)}")
+    if found and found != [type_.__struct_fields__[-1]]:
+        raise TypeError(f"{type_.__name__}: {', '.join(found)} has to be its one value of this kind and its last field")
     return found[0] if found else None

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from cludale.kernel.events import Catalogue, Envelope, Event
+from cludale.kernel.events import Catalogue, Envelope
 from cludale.kernel.flat import FlatJson
 
 JSON = "application/cloudevents+json"
@@ -37,23 +37,22 @@ class Codec:
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self._raw = msgspec.json.Decoder(_Raw)
-        self._data: dict[str, FlatJson[Event]] = {name: FlatJson(kind) for name, kind in catalogue.types.items()}
+        self._data = {name: (kind.data_version, FlatJson(kind)) for name, kind in catalogue.types.items()}
 
     def encode(self, envelope: Envelope) -> bytes:
         """The envelope as structured CloudEvents JSON."""
-        return self._data[envelope.type].flatten(_encoder.encode(envelope), envelope.data)
+        return self._data[envelope.type][1].flatten(_encoder.encode(envelope))
 
     def decode(self, body: bytes | str) -> Envelope:
         """The envelope that `body` holds, its data typed. Raises Malformed, naming what is wrong."""
         try:
             raw = self._raw.decode(body)
-            known = self._data.get(raw.type)
-            if known is None:
+            if raw.type not in self._data:
                 raise Malformed(f"unknown event type {raw.type!r}")
-            version = self.catalogue.types[raw.type].data_version
+            version, json = self._data[raw.type]
             if raw.dataversion != version and _major(raw.dataversion) != _major(version):
                 raise Malformed(f"{raw.type} of version {raw.dataversion!r}, and only {version!r} is known here")
-            data = known.decode(bytes(raw.data))
+            data = json.decode(raw.data)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise Malformed(str(error)) from error
         if raw.specversion != "1.0":

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
-from cludale.kernel.allocation import SeatsEvent
+from cludale.kernel.allocation import Allocation, SeatsEvent
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
 
@@ -53,6 +53,7 @@ class SeatsReserved(SeatsEvent, frozen=True, kw_only=True):
 
     order_id: str | None
     expires_at: datetime
+    allocation: Allocation
 
 
 class SeatsSold(SeatsEvent, frozen=True, kw_only=True):
@@ -66,6 +67,7 @@ class SeatsSold(SeatsEvent, frozen=True, kw_only=True):
     fields existed."""
     payment_attempts: int = 0
     paid_at: datetime | None = None
+    allocation: Allocation
 
 
 class SeatsReleased(SeatsEvent, frozen=True, kw_only=True):
@@ -75,6 +77,7 @@ class SeatsReleased(SeatsEvent, frozen=True, kw_only=True):
 
     order_id: str | None
     reason: ReleaseReason
+    allocation: Allocation
 
 
 class SaleRefused(SeatsEvent, frozen=True, kw_only=True):
@@ -84,6 +87,7 @@ class SaleRefused(SeatsEvent, frozen=True, kw_only=True):
 
     order_id: str
     payment_round: int
+    allocation: Allocation
 
 
 TOPIC = Topic("concert-events", "concerts", (ConcertScheduled, SeatsReserved, SeatsSold, SeatsReleased, SaleRefused))

@@ -104,7 +104,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     """An order. `total` comes with the seats."""
 
     id: str
-    seats: OrderSeats
     user_id: str
     status: Status
     payment_method: str
@@ -132,6 +131,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     """How the buyer wants to pay in the latest round, if it is not the first."""
     looks: int = 0
     """How often a look at it, or the end of the looks, was written down since it was cancelled."""
+    seats: OrderSeats
 
     @property
     def allocation(self) -> Allocation | None:

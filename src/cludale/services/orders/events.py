@@ -54,6 +54,7 @@ class TicketReserved(SeatsEvent, frozen=True, kw_only=True):
     expires_at: datetime
     cancel_until: datetime | None = None
     """From when on the buyer can't cancel; unknown in events of older versions."""
+    allocation: Allocation
 
 
 class PaymentRequested(Event, frozen=True, kw_only=True):
@@ -72,18 +73,19 @@ class OrderPaid(SeatsEvent, frozen=True, kw_only=True):
     total: Money
     reachable: bool
     """The buyer left an address. The address itself is in no event."""
+    allocation: Allocation
 
 
 class OrderCancelled(Event, frozen=True, kw_only=True):
     """The order is off: its seats go back and so does its money."""
 
     order_id: str
-    seats: OrderSeats
     total: Money | None
     """None while no seats were had."""
     reason: CancelReason
     was_paid: bool
     reachable: bool
+    seats: OrderSeats
 
     @property
     def concert_id(self) -> str:

@@ -74,8 +74,6 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
 
     id: str
     order_id: str
-    allocation: Allocation
-    """What is paid for; handed on whole."""
     amount: Money
     method: str
     status: Status
@@ -101,6 +99,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     retells: int = 0
     """How often the end of the round is still to be told again: orders knows nothing of a round that the organizer
     began, so it doesn't miss the end of it."""
+    allocation: Allocation
+    """What is paid for; handed on whole."""
 
     @property
     def is_free(self) -> bool:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from cludale.kernel.allocation import SeatsEvent
+from cludale.kernel.allocation import Allocation, SeatsEvent
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
 
@@ -26,6 +26,7 @@ class PaymentCompleted(SeatsEvent, frozen=True, kw_only=True):
     round: int
     """Counts the charges tried for this order: 2 and more after a failed one was tried anew."""
     attempts: int
+    allocation: Allocation
 
 
 class PaymentFailed(Event, frozen=True, kw_only=True):
