@@ -67,7 +67,7 @@ journeys-cosmos:
 quick-system all-system: $(VENV)/bin/python
 	@$(BIN)/python tools/system.py $(@:-system=)
 
-reliability: $(VENV)/.checks ## All fault tests and the simulator, for hours; the figures go to docs/reliability.md
+reliability: $(VENV)/.checks ## All fault tests and the simulator, for hours; the figures go to docs/evidence/reliability.md
 	$(BIN)/python -m tools.reliability $(RELIABILITY_ARGS)
 
 bench: $(VENV)/.checks ## Run the benchmark; results go to benchmarks/results/

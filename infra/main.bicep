@@ -1,7 +1,7 @@
 // Cludale Tickets on Azure: everything in one resource group.
 //
 // Without `image` all but the container apps is put up, so that there is a registry to push the first image to and a
-// vault to put the keys into. docs/azure.md has the commands in their order.
+// vault to put the keys into. docs/run/azure.md has the commands in their order.
 targetScope = 'resourceGroup'
 
 @description('Which of the environments this is; part of every name.')

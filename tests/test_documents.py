@@ -1,24 +1,80 @@
-"""The commands in README.md and docs/ are commands that there are, with options that they take."""
+"""The documents are true: links lead somewhere, and what they name (commands, settings, modules, files) is there."""
 
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 from typer.testing import CliRunner
 
 from cludale.cli import app
+from cludale.settings import Settings
 
 PROJECT = Path(__file__).parents[1]
 CLUDALE = ".venv/bin/cludale"
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
-DOCUMENTS = ("README.md", *sorted(f"docs/{file.name}" for file in (PROJECT / "docs").glob("*.md")))
+FOLDERS = ("benchmarks", "docker", "docs", "findings", "infra", "src", "tests", "tools")
+DOCUMENTS = sorted(
+    str(file.relative_to(PROJECT))
+    for file in (*PROJECT.glob("*.md"), *(file for folder in FOLDERS for file in (PROJECT / folder).rglob("*.md")))
+    if "node_modules" not in file.parts
+)
+DECISIONS = "docs/develop/adr/0"
+"""A decision tells of the code as it was then, so files and names in it may be gone. Its links may not."""
+OF_TODAY = [document for document in DOCUMENTS if not document.startswith(DECISIONS)]
+OTHERS_SETTINGS = {
+    "CLUDALE_GATEWAY_CONFIG": "src/cludale/cli/gateway.py",
+    "CLUDALE_TEST_COSMOS_DATABASE": "tests/contracts/conftest.py",
+    "CLUDALE_TEST_COSMOS_ENDPOINT": "tests/contracts/conftest.py",
+    "CLUDALE_TEST_COSMOS_KEY": "tests/contracts/conftest.py",
+    "CLUDALE_URL": "src/cludale/cli/client.py",
+}
+"""Variables that are no settings of a server, and who reads each."""
+
+
+@cache
+def text_of(document: str) -> str:
+    return (PROJECT / document).read_text(encoding="utf-8")
+
+
+@cache
+def prose(document: str) -> str:
+    """The document without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", text_of(document), flags=re.DOTALL | re.MULTILINE)
+
+
+def named(document: str) -> list[str]:
+    """What stands between backticks."""
+    return re.findall(r"`([^`\n]+)`", prose(document))
+
+
+@cache
+def anchors(document: str) -> frozenset[str]:
+    """The anchors that GitHub makes of the document's headings."""
+    found: list[str] = []
+    for heading in re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        anchor = re.sub(r"[^\w\- ]", "", words).strip().replace(" ", "-")
+        found.append(f"{anchor}-{found.count(anchor)}" if anchor in found else anchor)
+    return frozenset(found)
+
+
+@cache
+def files() -> frozenset[str]:
+    """Every file of the project, by its path."""
+    own = [file for file in PROJECT.iterdir() if file.is_file()]
+    within = [file for folder in FOLDERS for file in (PROJECT / folder).rglob("*") if "__pycache__" not in file.parts]
+    return frozenset(f"/{file.relative_to(PROJECT)}" for file in (*own, *within))
 
 
 def commands(document: str) -> Iterator[list[str]]:
     """The words of each command in the document's blocks of shell."""
-    for block in BLOCK.findall((PROJECT / document).read_text()):
+    for block in BLOCK.findall(text_of(document)):
         # what one command substitutes into another is some word of it
         whole = re.sub(r"\$\([^)]*\)", "word", block.replace("\\\n", " "))
         for line in whole.splitlines():
@@ -28,7 +84,28 @@ def commands(document: str) -> Iterator[list[str]]:
                 yield words[: next((at for at, word in enumerate(words) if word in {"&", "|", "&&", ";"}), None)]
 
 
+def targets() -> set[str]:
+    rules = re.findall(r"^([^\t#:=]+):(?!=)", text_of("Makefile"), re.MULTILINE)
+    return {target.replace("$(VENV)", ".venv") for rule in rules for target in rule.split()}
+
+
+def variables() -> set[str]:
+    return {each.variable for each in Settings().explained()} | set(OTHERS_SETTINGS)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
+def test_each_link_leads_to_a_file_and_to_a_heading_in_it(document: str) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
+        if re.match(r"https?:|mailto:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (PROJECT / document).parent / path if path else PROJECT / document
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(str(target.resolve().relative_to(PROJECT.resolve()))), link
+
+
+@pytest.mark.parametrize("document", OF_TODAY)
 def test_each_command_of_cludale_is_there_and_knows_its_options(document: str) -> None:
     for words in commands(document):
         if CLUDALE in words:
@@ -37,15 +114,107 @@ def test_each_command_of_cludale_is_there_and_knows_its_options(document: str) -
             assert result.exit_code == 0, f"{' '.join(words)}: {result.output}"
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", OF_TODAY)
+def test_each_command_of_cludale_that_a_sentence_names_is_there(document: str) -> None:
+    for code in named(document):
+        words = re.sub(r"^(\w+=\S+ )+", "", code).removeprefix(".venv/bin/").split()
+        if words[:1] != ["cludale"]:
+            continue
+        command: Any = typer.main.get_command(app)
+        for word in words[1:]:
+            below = getattr(command, "commands", {})
+            if not below or not re.fullmatch(r"[a-z]+", word):
+                break
+            assert word in below, code
+            command = below[word]
+        options = {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {"--help"}
+        assert set(re.findall(r"(?<= )--[a-z-]+", code)) <= options, code
+
+
+@pytest.mark.parametrize("document", OF_TODAY)
 def test_each_target_of_make_is_there(document: str) -> None:
-    rules = re.findall(r"^([^\t#:=]+):(?!=)", (PROJECT / "Makefile").read_text(), re.MULTILINE)
-    targets = {target.replace("$(VENV)", ".venv") for rule in rules for target in rule.split()}
-    for words in commands(document):
-        if words[0] == "make":
-            assert words[1] in targets, " ".join(words)
+    said = [words for words in commands(document) if words[0] == "make"]
+    said += [code.split() for code in named(document) if code.startswith("make ")]
+    for words in said:
+        assert words[1] in targets(), " ".join(words)
+
+
+@pytest.mark.parametrize("document", OF_TODAY)
+def test_each_setting_is_there(document: str) -> None:
+    for name in re.findall(r"\bCLUDALE_[A-Z_]+", text_of(document)):
+        if name.endswith("_"):  # `CLUDALE_GATE_…`
+            assert any(each.startswith(name) for each in variables()), name
+        else:
+            assert name in variables(), name
+
+
+@pytest.mark.parametrize(("variable", "reader"), OTHERS_SETTINGS.items())
+def test_each_variable_that_is_no_setting_is_read_by_somebody(variable: str, reader: str) -> None:
+    assert variable in text_of(reader)
+
+
+@pytest.mark.parametrize("document", OF_TODAY)
+def test_each_module_that_python_is_to_run_is_there(document: str) -> None:
+    for module in re.findall(r"\bpython -m ([\w.]+)", text_of(document)):
+        assert importlib.util.find_spec(module) is not None, module
+
+
+@pytest.mark.parametrize("document", OF_TODAY)
+def test_each_file_that_is_named_is_there(document: str) -> None:
+    for code in named(document):
+        for path in re.findall(r"(?<![\w/.$<{~-])[\w.-]+(?:/[\w.-]+)+/?(?![\w/*{<…-])", code):
+            of_the_project = path.split("/")[0] in FOLDERS
+            if of_the_project or path.endswith((".py", ".md", ".bicep")):
+                where = f"/{path.rstrip('/')}"
+                assert any(file.endswith(where) for file in files()), path
+
+
+@pytest.mark.parametrize(
+    "file",
+    sorted(
+        file.removeprefix("/")
+        for file in files()
+        if file.endswith((".py", ".bicep", ".yaml", ".yml", "Dockerfile", "Makefile", ".go", ".sh"))
+        and "docs/" in text_of(file.removeprefix("/"))
+    ),
+)
+def test_each_document_that_a_source_names_is_there(file: str) -> None:
+    for path in re.findall(r"(?<![\w/])docs/[\w./-]*\w", text_of(file)):
+        assert list(PROJECT.glob(f"{path}*")), path
 
 
 def test_the_readme_has_both() -> None:
     first = {words[0] for words in commands("README.md")}
     assert {CLUDALE, "make"} <= first
+
+
+def test_every_document_is_in_the_index() -> None:
+    linked = {
+        str(((PROJECT / "docs") / link.partition("#")[0]).resolve().relative_to(PROJECT.resolve()))
+        for link in re.findall(r"\]\(([^)\s]+)\)", text_of("docs/README.md"))
+    }
+    pages = {each for each in OF_TODAY if each.startswith("docs/")} - {"docs/README.md"}
+    assert pages - linked == set()
+
+
+def test_every_decision_is_in_its_index_and_number_17_is_explained() -> None:
+    index = text_of("docs/develop/adr/README.md")
+    decisions = sorted(each.rpartition("/")[2] for each in DOCUMENTS if each.startswith(DECISIONS))
+    assert [each for each in decisions if f"]({each})" not in index] == []
+    numbers = [int(each[:4]) for each in decisions]
+    missing = set(range(1, max(numbers) + 1)) - set(numbers)
+    assert missing == {17}
+    assert "Number 17 was never used." in index
+
+
+def test_the_glossary_has_the_terms_of_the_field() -> None:
+    terms = {
+        term.strip()
+        for row in re.findall(r"^\| ([^|]+) \|", text_of("docs/develop/glossary.md"), re.MULTILINE)
+        for term in row.split(",")
+    }
+    assert terms >= {
+        "admission control", "command queue", "hold", "on-sale", "section", "allocation", "envelope", "outbox", "inbox",
+        "acknowledgement", "dead letter", "idempotency key", "saga", "preflight", "group commit", "readiness",
+        "place order", "evolve", "manifest", "lease", "replay",
+    }  # fmt: skip

@@ -1,5 +1,5 @@
 // The keys of the platform. They are put in by hand or by the pipeline, never by a deployment, so that none is in a
-// template's history; docs/azure.md has the commands.
+// template's history; docs/run/azure.md has the commands.
 
 @description('Its name, unique in Azure: 3 to 24 characters.')
 @minLength(3)

@@ -64,7 +64,7 @@ def test_the_image_takes_from_its_build_alone() -> None:
     "path",
     [
         "data/organizer.key", ".git/config", ".env", "infra/main.bicep", "tests/conftest.py", ".cache/bin/daprd",
-        "src/cludale/__pycache__/compose.cpython-311.pyc", "organizer.key", "docs/azure.md", ".venv/bin/python",
+        "src/cludale/__pycache__/compose.cpython-311.pyc", "organizer.key", "docs/run/azure.md", ".venv/bin/python",
     ],
 )  # fmt: skip
 def test_nothing_else_is_sent(path: str) -> None:

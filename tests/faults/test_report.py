@@ -52,7 +52,7 @@ def test_a_fault_that_several_tests_make_is_one_row() -> None:
 
 
 def test_every_file_of_fault_tests_is_a_section_and_every_table_is_on_the_page() -> None:
-    page = (ROOT / "docs/reliability.md").read_text()
+    page = (ROOT / "docs/evidence/reliability.md").read_text()
     for file in sorted((ROOT / "tests/faults").glob("test_*.py")):
         tables = set(re.findall(r'figures\.row\(\s*"([^"]+)"', file.read_text()))
         assert not tables or file.stem.removeprefix("test_") in SUITES, file.name

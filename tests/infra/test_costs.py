@@ -14,13 +14,13 @@ NOBODY = Assumed(orders=0, busy_hours=0, ru_an_order=100, kb_an_order=10, log_gb
 
 
 def test_the_page_has_what_the_tool_prints() -> None:
-    page = Path("docs/azure.md").read_text(encoding="utf-8")
+    page = Path("docs/evidence/azure.md").read_text(encoding="utf-8")
     shown = page.partition("<!-- costs: from here -->\n")[2].partition("<!-- costs: to here -->")[0]
     assert shown.strip() == tables({}).strip(), "stale: python -m tools.azure_costs"
 
 
 def test_the_units_of_an_order_are_those_that_the_page_of_the_store_has() -> None:
-    page = Path("docs/cosmos.md").read_text(encoding="utf-8")
+    page = Path("docs/evidence/cosmos-db.md").read_text(encoding="utf-8")
     assert f"| **all** | | | | **{RU_AN_ORDER:.0f}** |" in page
 
 

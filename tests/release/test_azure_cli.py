@@ -119,7 +119,7 @@ AN_ID = "/subscriptions/s/resourceGroups/g/providers/Microsoft.App/containerApps
 
 
 def said_by_the_documentation(folder: Path) -> list[list[str]]:
-    """The command lines that a shell makes of what docs/azure.md says to type, with `az` and others stood in for."""
+    """The command lines that a shell makes of what the pages about Azure say to type, with `az` and others stood in for."""
     for program in ("az", "docker", "git", "openssl", "curl", "pytest"):
         stub = folder / program
         stub.write_text(
@@ -130,7 +130,8 @@ def said_by_the_documentation(folder: Path) -> list[list[str]]:
             f"print('{AN_ID}' if is_id else 'cludale')\n"
         )
         stub.chmod(0o755)
-    text = (ROOT / "docs/azure.md").read_text()
+    pages = ("run/azure.md", "run/azure-devops.md", "evidence/azure.md")
+    text = "\n".join((ROOT / "docs" / page).read_text() for page in pages)
     blocks = re.findall(r"^```sh\n(.+?)^```", text, re.DOTALL | re.MULTILINE)
     inline = [line for line in re.findall(r"`((?:\w+=\$\()?az [^`\n]+)`", text) if " --" in line and "…" not in line]
     script = "\n".join([*blocks, *inline])

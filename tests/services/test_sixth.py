@@ -380,7 +380,7 @@ def test_the_files_of_the_deployed_shapes_have_it(project: Path) -> None:
     catalogue = json.loads((project / "infra/generated/catalogue.json").read_text(encoding="utf-8"))
     assert [each["topic"] for each in catalogue["subscriptions"] if each["name"] == "waitlist"] == ["concert-events"]
     assert "waitlist" in [each["resource"]["id"] for each in catalogue["cosmos"]["containers"]]
-    events = (project / "docs/architecture.md").read_text(encoding="utf-8")
+    events = (project / "docs/develop/architecture.md").read_text(encoding="utf-8")
     assert "| `SeatsReleased` | concerts | audit, waitlist |" in events
     assert "| `WaitlistMoved` | waitlist | audit |" in events
 

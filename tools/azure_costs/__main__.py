@@ -1,4 +1,4 @@
-"""The tables of costs in docs/azure.md: `python -m tools.azure_costs`, from the project's folder.
+"""The tables of costs in docs/evidence/azure.md: `python -m tools.azure_costs`, from the project's folder.
 
 `--orders`, `--busy-hours`, `--ru-an-order` and so on replace the assumptions; prices are in prices.json.
 """
@@ -13,10 +13,10 @@ from typing import Any
 from tools.azure_costs.model import PRICES, STANDARD_CREDITS, Assumed, bill, messages_of_an_order
 
 RU_AN_ORDER = 151.0
-"""From docs/cosmos.md: computed from measured operations and sizes, 100 orders in flight; without indexing. One order
+"""From docs/evidence/cosmos-db.md: computed from measured operations and sizes, 100 orders in flight; without indexing. One order
 at a time takes 212. Measure yours."""
 KB_AN_ORDER = 18.0
-"""From the sizes in docs/cosmos.md: 11.7 KB in 16 documents stay of an order. Assumed on top: 0.2 KB that the service
+"""From the sizes in docs/evidence/cosmos-db.md: 11.7 KB in 16 documents stay of an order. Assumed on top: 0.2 KB that the service
 adds to each document, and a fifth for indexes."""
 
 SCENES = {

@@ -230,7 +230,7 @@ _MAKERS: Mapping[Path, Callable[[str], str]] = {
     Path("docker/compose.yaml"): _compose,
     Path("docker/gateway.json"): _gateway,
     Path("dapr.yaml"): _dapr_run,
-    Path("docs/architecture.md"): _events,
+    Path("docs/develop/architecture.md"): _events,
     Path("infra/main.bicep"): _throughput("param cosmosMaxThroughput object = {"),
     Path("infra/parameters/prod.bicepparam"): _throughput("param cosmosMaxThroughput = {"),
 }

@@ -1,4 +1,4 @@
-"""docs/reliability.md: prose by hand, and tables between markers, made from docs/reliability.json.
+"""docs/evidence/reliability.md: prose by hand, and tables between markers, made from docs/evidence/reliability.json.
 
 A marker is `<!-- figures: crashes -->`, its table goes down to the next `<!-- end -->`. The JSON keeps each section's
 figures with the commit and seed that they come from, so a section can be done again by itself.
@@ -11,8 +11,8 @@ import msgspec
 from benchmarks.machine import PROJECT
 from tools.reliability.figures import Cell, Kept, Row, Rows
 
-PAGE = PROJECT / "docs" / "reliability.md"
-DATA = PROJECT / "docs" / "reliability.json"
+PAGE = PROJECT / "docs/evidence/reliability.md"
+DATA = PROJECT / "docs/evidence/reliability.json"
 
 _BLOCK = re.compile(r"(<!-- figures: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -39,7 +39,7 @@ class Container(NamedTuple):
 
     @property
     def default_ttl(self) -> int | None:
-        """Seconds after which documents vanish; None: never. Nothing vanishes here: see docs/cosmos.md."""
+        """Seconds after which documents vanish; None: never. Nothing vanishes here: see docs/run/cosmos-db.md."""
         return None
 
     @property

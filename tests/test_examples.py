@@ -1,0 +1,124 @@
+"""The examples of the documents work: their blocks of shell run one after another over a real server.
+
+A block of JSON behind a block of shell is what that answers; the answer may have more fields.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from tests.parts import need
+from tests.served import KEY, Served, serve
+
+PROJECT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^```(sh|json)\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
+END = "== end of a block =="
+
+
+class Step(NamedTuple):
+    """A block of shell, and the answer that the document shows."""
+
+    script: str
+    answer: Any
+
+
+def steps(document: str) -> Iterator[Step]:
+    blocks = BLOCK.findall((PROJECT / document).read_text(encoding="utf-8"))
+    for at, (language, text) in enumerate(blocks):
+        if language == "sh":
+            shown = at + 1 < len(blocks) and blocks[at + 1][0] == "json"
+            yield Step(text, json.loads(blocks[at + 1][1]) if shown else None)
+
+
+def missing(shown: Any, answer: Any, where: str = "answer") -> list[str]:
+    """What the document shows and the answer does not have."""
+    if isinstance(shown, dict) and isinstance(answer, dict):
+        absent = [f"{where}.{name}" for name in shown if name not in answer]
+        return absent + [
+            each for name in shown.keys() & answer for each in missing(shown[name], answer[name], f"{where}.{name}")
+        ]
+    if isinstance(shown, list) and isinstance(answer, list) and len(shown) == len(answer):
+        return [
+            each for at, pair in enumerate(zip(shown, answer, strict=True)) for each in missing(*pair, f"{where}[{at}]")
+        ]
+    return [] if shown == answer else [f"{where} is {answer!r}, not {shown!r}"]
+
+
+def run(script: str, served: Served, folder: Path, **variables: str) -> str:
+    """What bash says. The server's address and the command are those of this test."""
+    ours = {".venv/bin/cludale": f"{sys.executable} -m cludale", ".venv/bin/python": sys.executable}
+    script = re.sub(r"\.venv/bin/\w+", lambda found: ours[found[0]], script)
+    script = script.replace("http://127.0.0.1:8080", served.url)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CLUDALE_")}
+    own = {"CLUDALE_URL": served.url, "CLUDALE_DATA_DIR": str(served.folder), "CLUDALE_ORGANIZER_KEY": KEY}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env={**environment, **own, **variables},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    need("curl")
+    with serve(tmp_path_factory.mktemp("data"), settings={"CLUDALE_DEMO": "1"}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def order(served: Served) -> str:
+    """An order to look at."""
+    body = {"concertId": "demo-club", "userId": "me", "quantity": 1}
+    placed = served.http.post("/orders", json=body).json()
+    watched = {"authorization": f"Bearer {placed['accessToken']}"}
+    assert served.http.get(f"/orders/{placed['id']}?wait=5", headers=watched).json()["status"] == "Paid"
+    return str(placed["id"])
+
+
+def test_a_buyer_who_follows_the_page_gets_the_answers_that_it_shows(served: Served, tmp_path: Path) -> None:
+    all_steps = list(steps("docs/use/buying.md"))
+    said = run(f"\necho; echo '{END}'\n".join(step.script for step in all_steps), served, tmp_path).split(END)
+    assert len(said) == len(all_steps)
+    wrong = [
+        f"{step.script}{fault}"
+        for step, output in zip(all_steps, said, strict=True)
+        if step.answer is not None
+        for fault in missing(step.answer, json.loads(output))
+    ]
+    assert wrong == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", ["docs/use/selling.md", "docs/run/checking.md"])
+def test_each_command_for_whoever_sells_or_looks_after_it_works(
+    document: str, served: Served, order: str, tmp_path: Path
+) -> None:
+    script = "\n".join(step.script for step in steps(document))
+    # there is no dead letter to show here: tests/journeys has some
+    script = "\n".join(line for line in script.splitlines() if "$LETTER" not in line)
+    assert order in run(script, served, tmp_path, ID=order)
+
+
+@pytest.mark.slow
+def test_a_copy_of_the_data_folder_is_whole(served: Served, order: str, tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(served.folder)
+    (served.folder / "organizer.key").write_text(KEY)
+    (step,) = steps("docs/run/backup.md")
+    said = run(step.script, served, tmp_path)
+    assert "OK: everything holds." in said
+    assert "The chain holds" in said
+    with serve(tmp_path / "copy") as restored:
+        orders = [each.http.get(f"/orders/{order}", headers=each.organizer).json() for each in (served, restored)]
+    assert orders[0] == orders[1]
