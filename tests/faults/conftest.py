@@ -1,8 +1,9 @@
 """How much is done, from which seed, what it gave, and whether the faults that were meant really happened.
 
 `make test` does a little of everything. RELIABILITY_SCALE=slow, as in `make test-all`, runs what is marked slow as
-well, and RELIABILITY_SCALE=full does all of it in the counts that docs/evidence/reliability.md reports. RELIABILITY_SEED is the
-seed of all that is random, and RELIABILITY_FIGURES a file that gets what was measured, a JSON object a line.
+well, and RELIABILITY_SCALE=full does all of it in the counts that docs/evidence/reliability.md reports.
+RELIABILITY_SEED is the seed of all that is random, and RELIABILITY_FIGURES a file that gets what was measured, a JSON
+object a line.
 """
 
 import os

@@ -119,7 +119,7 @@ AN_ID = "/subscriptions/s/resourceGroups/g/providers/Microsoft.App/containerApps
 
 
 def said_by_the_documentation(folder: Path) -> list[list[str]]:
-    """The command lines that a shell makes of what the pages about Azure say to type, with `az` and others stood in for."""
+    """The command lines that a shell makes of what the pages about Azure say, with `az` and others stood in for."""
     for program in ("az", "docker", "git", "openssl", "curl", "pytest"):
         stub = folder / program
         stub.write_text(

@@ -13,11 +13,11 @@ from typing import Any
 from tools.azure_costs.model import PRICES, STANDARD_CREDITS, Assumed, bill, messages_of_an_order
 
 RU_AN_ORDER = 151.0
-"""From docs/evidence/cosmos-db.md: computed from measured operations and sizes, 100 orders in flight; without indexing. One order
-at a time takes 212. Measure yours."""
+"""From docs/evidence/cosmos-db.md: computed from measured operations and sizes, 100 orders in flight; without indexing.
+One order at a time takes 212. Measure yours."""
 KB_AN_ORDER = 18.0
-"""From the sizes in docs/evidence/cosmos-db.md: 11.7 KB in 16 documents stay of an order. Assumed on top: 0.2 KB that the service
-adds to each document, and a fifth for indexes."""
+"""From the sizes in docs/evidence/cosmos-db.md: 11.7 KB in 16 documents stay of an order. Assumed on top: 0.2 KB that
+the service adds to each document, and a fifth for indexes."""
 
 SCENES = {
     ("dev", "nobody comes"): Assumed(0, 0, RU_AN_ORDER, KB_AN_ORDER, 3),

@@ -1,4 +1,4 @@
-"""`python -m tools.reliability`: does everything that docs/evidence/reliability.md reports, and writes its figures there.
+"""`python -m tools.reliability`: does all that docs/evidence/reliability.md reports, and writes its figures there.
 
 Here is what is run, in which order, with what to look at meanwhile. What is tested is in tests/faults and
 tests/simulator, how it reads is in `page.py`.
