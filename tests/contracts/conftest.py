@@ -62,7 +62,7 @@ IN_THE_EMULATOR = {
     "test_sorting_with_conditions_on_other_fields",
     "test_closing_writes_what_waits",
 }
-"""What runs over the emulator of Cosmos DB as well: what it gets right. What it does not: docs/evidence/cosmos-db.md."""
+"""What runs over the emulator of Cosmos DB too: what it gets right. What it does not: docs/evidence/cosmos-db.md."""
 
 
 class SqlitePlace:
