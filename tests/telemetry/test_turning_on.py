@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 def test_off_nothing_of_opentelemetry_is_loaded(tmp_path: Path) -> None:
     code = (
-        "import asyncio, sys, cludale.cli.serve, cludale.web.server\n"
+        "import asyncio, sys, cludale.cli.serve, cludale.telemetry.turning_on, cludale.web.server\n"
         "from cludale.compose.platform import Platform\n"
         "from cludale.settings import Settings\n"
         "async def main():\n"

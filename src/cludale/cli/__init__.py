@@ -10,15 +10,14 @@ from typing import Annotated
 import typer
 
 from cludale import __version__
-from cludale.checker.command import check
 from cludale.cli import audit, broker, concerts, dead_letters, gateway, notifications, orders, release, up
+from cludale.cli.proofs import Commands
 from cludale.cli.screen import fail, table
 from cludale.cli.serve import serve
-from cludale.rehearsal.command import rehearse
 from cludale.settings import Settings, UnusableSetting
-from cludale.simulator.command import simulate
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -68,9 +67,6 @@ app.add_typer(orders.app, name="orders")
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(audit.app, name="audit")
 app.add_typer(dead_letters.app, name="deadletters")
-app.command()(rehearse)
-app.command()(check)
-app.command()(simulate)
 
 
 def main() -> None:

@@ -161,6 +161,7 @@ def _organizer_key() -> str:
 def _release(image: str | None = None, commit: str | None = None) -> "Iterator[tuple[Release, Driver]]":
     """A release; with an image and its commit, of no other version."""
     from cludale.gateway.control import GatewayRefused
+    from cludale.proof import ProofMissing
     from cludale.release.driver import PlatformFailed
     from cludale.release.naming import suffix_of
     from cludale.release.release import Release
@@ -174,7 +175,7 @@ def _release(image: str | None = None, commit: str | None = None) -> "Iterator[t
         driver = chosen.driver()
         release = Release(driver, chosen.order, pace=chosen.pace, bounds=chosen.bounds, report=say, version=version)
         yield release, driver
-    except (PlatformFailed, NotNow, GatewayRefused) as error:
+    except (PlatformFailed, NotNow, GatewayRefused, ProofMissing) as error:
         fail(str(error))
 
 

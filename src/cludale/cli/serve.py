@@ -73,28 +73,30 @@ def serve(
 async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket") -> None:
     from cludale.compose.platform import Platform
     from cludale.compose.secret_store import with_secrets
+    from cludale.telemetry.turning_on import telemetry_of
     from cludale.web.app import WebApp
     from cludale.web.protocol import Limits
     from cludale.web.server import serve as serve_app
 
     settings = await with_secrets(settings)
-    platform = Platform(settings, chosen)
+    telemetry = telemetry_of(settings, chosen)
+    platform = Platform(settings, chosen, watching=telemetry)
     app = WebApp(
         platform.services,
         is_ready=lambda: platform.ready,
         troubles=lambda: platform.troubles,
         gauges=platform.gauges,
         version=__version__,
-        traced=None if platform.telemetry is None else platform.telemetry.requests,
+        traced=None if telemetry is None else telemetry.requests,
         internal=platform.internal,
         admit=platform.admit,
     )
-    if platform.telemetry is not None:
-        app.metrics.watch_families(platform.telemetry.families)
+    if telemetry is not None:
+        app.metrics.watch_families(telemetry.families)
 
     async def started() -> None:
-        if platform.telemetry is not None:
-            platform.telemetry.start(app.metrics.everything)
+        if telemetry is not None:
+            telemetry.start(app.metrics.everything)
         await platform.start()
         await _greet(platform, listener)
 
@@ -115,6 +117,8 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
         )
     finally:
         await platform.stop()
+        if telemetry is not None:
+            await telemetry.stop()
 
 
 def home_of_data(settings: Settings) -> str:

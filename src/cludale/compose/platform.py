@@ -18,7 +18,7 @@ from cludale.adapters.system.keys import kept_key
 from cludale.compose.needs import app_id, check, token_key
 from cludale.compose.services import ServiceBuilder
 from cludale.compose.stores import Store, open_store
-from cludale.compose.watching import telemetry
+from cludale.compose.watching import Watching
 from cludale.demo import demo_concerts
 from cludale.http.access import Access
 from cludale.http.routing import Route
@@ -59,8 +59,8 @@ class Watched(Protocol):
 class Platform:
     """Some or all of the services, put together over one store, on one event loop."""
 
-    def __init__(self, settings: Settings, only: Collection[str] = NAMES) -> None:
-        """Open the store and build the services. Call on the event loop.
+    def __init__(self, settings: Settings, only: Collection[str] = NAMES, *, watching: Watching | None = None) -> None:
+        """Open the store and build the services, `watching` put around their parts. Call on the event loop.
 
         Raises MissingSetting, and what opening a store raises.
         """
@@ -75,7 +75,6 @@ class Platform:
             organizer_key=settings.organizer_key or kept_key(data / "organizer.key"),
             token_key=token_key(settings),
         )
-        self.telemetry = telemetry(settings, only)
         self.store: Store = open_store(settings, only)
         self.dead_letters = DeadLetters(self.store, self.clock)
         delivery = Backoff(settings.delivery_backoff_seconds, settings.delivery_backoff_max_seconds)
@@ -91,7 +90,7 @@ class Platform:
         )
         self.relay = Relay(
             self.store,
-            self.bus if self.telemetry is None else self.telemetry.bus(self.bus),
+            self.bus if watching is None else watching.bus(self.bus),
             clock=self.clock,
             ids=self.ids,
             backoff=delivery,
@@ -107,7 +106,7 @@ class Platform:
             access=self.access,
             clock=self.clock,
             ids=self.ids,
-            telemetry=self.telemetry,
+            watching=watching,
         )
         self.services: Sequence[Service] = self._builder.build()
         sweeps = {name: each.sweep for name, each in self._running.items() if each.sweep is not None}
@@ -259,8 +258,6 @@ class Platform:
         if self.sidecar is not None:
             await self.sidecar.close()
         await self.store.close()
-        if self.telemetry is not None:
-            await self.telemetry.stop()
 
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches, by metric name."""

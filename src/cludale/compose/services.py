@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from cludale.adapters.dapr.bus import DaprBus
 from cludale.adapters.embedded.bus import EmbeddedBus
@@ -21,6 +21,7 @@ from cludale.adapters.smtp import Encryption, SmtpMailer
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.compose.needs import through_sidecar, url_of
 from cludale.compose.stores import Store, commit_limit, ledger
+from cludale.compose.watching import Watching
 from cludale.http.access import Access
 from cludale.http.routing import Route, routes_of
 from cludale.kernel.wire import Codec
@@ -42,9 +43,6 @@ from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import HttpParts, Manifest, Policies, Service
 from cludale.settings import Settings
 from cludale.web import dead_letters as dead_letters_api
-
-if TYPE_CHECKING:
-    from cludale.telemetry.switch import Telemetry
 
 LOOK_AGAIN_SECONDS = 0.25
 LOOK_AGAIN_ALONE_SECONDS = 5.0
@@ -76,7 +74,7 @@ class ServiceBuilder:
     access: Access
     clock: SystemClock
     ids: SystemIds
-    telemetry: "Telemetry | None"
+    watching: Watching | None
     codec: Codec = field(default_factory=lambda: Codec(CATALOGUE))
     built: dict[str, Any] = field(default_factory=dict)
     """Those of the services that are here, by name."""
@@ -88,12 +86,12 @@ class ServiceBuilder:
         return [self._built(each) for each in SERVICES if each.name in self.only]
 
     def _built(self, manifest: Manifest) -> Service:
-        running, telemetry = manifest.build(self), self.telemetry
+        running, watching = manifest.build(self), self.watching
         self.built[manifest.name] = running.service
-        if telemetry is not None and running.handle is not None:
-            running = running._replace(handle=telemetry.handler(manifest.name, running.handle))
-        if telemetry is not None and isinstance(running.service, Concerts):
-            telemetry.command_queue(running.service.command_queue)
+        if watching is not None and running.handle is not None:
+            running = running._replace(handle=watching.handler(manifest.name, running.handle))
+        if watching is not None and isinstance(running.service, Concerts):
+            watching.command_queue(running.service.command_queue)
         return Service(manifest, _all_routes(manifest, running.service, self, self.dead_letters), running)
 
     @property
@@ -103,7 +101,7 @@ class ServiceBuilder:
 
     def records(self, service: str) -> Records:
         """The store, as `service` sees it."""
-        return self.store if self.telemetry is None else self.telemetry.records(service, self.store)
+        return self.store if self.watching is None else self.watching.records(service, self.store)
 
     @cached_property
     def policies(self) -> Policies:
@@ -140,8 +138,8 @@ class ServiceBuilder:
             seats: Seats = self._called("concerts", HttpSeats)
         else:
             hold = self.built["concerts"].hold
-            seats = InProcessSeats(hold if self.telemetry is None else self.telemetry.hold(hold))
-        return seats if self.telemetry is None else self.telemetry.seats(seats)
+            seats = InProcessSeats(hold if self.watching is None else self.watching.hold(hold))
+        return seats if self.watching is None else self.watching.seats(seats)
 
     @cached_property
     def sales(self) -> Sales:
@@ -193,7 +191,7 @@ class ServiceBuilder:
         provider = self._closed(
             SimulatedProvider(ledger(settings), clock=self.clock, slow_seconds=settings.payment_slow_seconds)
         )
-        return provider if self.telemetry is None else self.telemetry.gateway(provider)
+        return provider if self.watching is None else self.watching.gateway(provider)
 
     @property
     def payment_methods(self) -> Sequence[str]:
@@ -229,13 +227,13 @@ class ServiceBuilder:
     def mailer(self) -> Mailer:
         """The way to a buyer's e-mail address."""
         mailer: Mailer = LoggedMessages("e-mail") if self._smtp is None else self._smtp
-        return mailer if self.telemetry is None else self.telemetry.messenger(mailer, "email")
+        return mailer if self.watching is None else self.watching.messenger(mailer, "email")
 
     @cached_property
     def texts(self) -> TextMessenger:
         """The way to a buyer's telephone."""
         texts: Mailer = LoggedMessages("text message")
-        return texts if self.telemetry is None else self.telemetry.messenger(texts, "text")
+        return texts if self.watching is None else self.watching.messenger(texts, "text")
 
     @property
     def reachable(self) -> Mapping[str, frozenset[str]]:

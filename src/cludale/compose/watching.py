@@ -1,44 +1,31 @@
-"""Telemetry, if there is anywhere to send it."""
+"""What can be put around the parts of a platform, to watch them: the platform's side of telemetry. No technology."""
 
-import logging
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+# ruff: noqa: D102 - each method gives back what it gets, watched
 
-from cludale import __version__
-from cludale.services import NAMES
-from cludale.settings import OTLP_PROTOCOL, Settings
-from cludale.telemetry.trouble import not_installed
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from cludale.telemetry.switch import Telemetry
+from cludale.ports.bus import EventBus, Handler
+from cludale.ports.messengers import Mailer
+from cludale.ports.payment_gateway import PaymentGateway
+from cludale.ports.records import Records
+from cludale.ports.seats import HoldWish, Seats, SeatsHeld
+from cludale.runtime.batching import BatchingQueue
 
-_log = logging.getLogger(__name__)
+Hold = Callable[[HoldWish], Awaitable[SeatsHeld]]
 
 
-def telemetry(settings: Settings, only: Collection[str]) -> "Telemetry | None":
-    """Telemetry, if there is anywhere to send it. Raises NoTelemetry."""
-    if settings.otlp_endpoint is None and settings.application_insights is None:
-        return None
-    if settings.otlp_endpoint is not None and settings.otlp_protocol != OTLP_PROTOCOL:
-        _log.warning(
-            "OTEL_EXPORTER_OTLP_PROTOCOL=%s is not spoken here: %s gets OTLP over HTTP (%s), which a collector usually "
-            "takes at port 4318",
-            settings.otlp_protocol,
-            settings.otlp_endpoint,
-            OTLP_PROTOCOL,
-        )
-    try:
-        from cludale.telemetry.switch import Telemetry  # noqa: PLC0415 - an extra, and slow to load
-    except ImportError as missing:
-        variable, extra = (
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "distributed")
-            if settings.otlp_endpoint is not None
-            else ("APPLICATIONINSIGHTS_CONNECTION_STRING", "azure")
-        )
-        raise not_installed(variable, extra, missing) from missing
-    return Telemetry(
-        [each for each in NAMES if each in only],
-        version=__version__,
-        otlp_endpoint=settings.otlp_endpoint,
-        connection_string=settings.application_insights,
-    )
+class Watching(Protocol):
+    """Puts a wrapper around a part. It changes no answer and swallows no exception."""
+
+    def records(self, service: str, records: Records) -> Records: ...
+    def bus(self, bus: EventBus) -> EventBus: ...
+    def handler(self, service: str, handler: Handler) -> Handler: ...
+    def seats(self, seats: Seats) -> Seats: ...
+    def hold(self, hold: Hold) -> Hold: ...
+    def gateway(self, gateway: PaymentGateway) -> PaymentGateway: ...
+    def messenger(self, messenger: Mailer, channel: str) -> Mailer: ...
+
+    def command_queue(self, queue: BatchingQueue[Any, Any, Any]) -> None:
+        """The sections' command queue, from now on."""
+        ...

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import uvloop
 
-from cludale.rehearsal.plan import CannotRehearse, Plan, Silent
-from cludale.rehearsal.rehearse import rehearse
+from cludale.proof import proof_for
 from cludale.release.driver import Address
 from cludale.release.smoke import PROBES, smoked
 
@@ -13,7 +12,11 @@ CONNECTIONS = 8
 
 
 def tried(address: Address, organizer_key: str, *, buyers: int, seats: int, report: Callable[[str], None]) -> list[str]:
-    """What is wrong; nothing if all is well."""
+    """What is wrong; nothing if all is well. Raises ProofMissing, before anything is asked."""
+    if buyers:
+        with proof_for("cludale release try"):
+            from cludale.rehearsal.plan import CannotRehearse, Plan, Silent  # noqa: PLC0415 - may not be installed
+            from cludale.rehearsal.rehearse import rehearse  # noqa: PLC0415 - as above
     wrong = smoked(address.url, address.headers, organizer_key)
     if wrong:
         return wrong

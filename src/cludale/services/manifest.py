@@ -189,6 +189,16 @@ class Service(NamedTuple):
         return self.manifest.name
 
     @property
+    def about(self) -> str:
+        """The manifest's."""
+        return self.manifest.about
+
+    @property
+    def statuses(self) -> Statuses:
+        """The manifest's."""
+        return self.manifest.statuses
+
+    @property
     def prefixes(self) -> list[str]:
         """How its paths begin: `/orders`."""
         return list(dict.fromkeys(f"/{each.path.split('/')[1]}" for each in self.routes))
