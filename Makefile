@@ -54,14 +54,14 @@ test-all: all-system ## Check everything: that, sidecars and brokers, crashes, d
 # The journeys that `make test` makes through the embedded shape, through the others.
 journeys: journeys-nats journeys-state journeys-rabbitmq journeys-cosmos
 journeys-nats:
-	JOURNEYS_SHAPE=nats $(BIN)/pytest -p no:cacheprovider tests/journeys $(PYTEST_ARGS)
+	JOURNEYS_SHAPE=nats $(BIN)/pytest -p no:cacheprovider tests/proof/journeys $(PYTEST_ARGS)
 journeys-state:
-	JOURNEYS_SHAPE=nats JOURNEYS_STORE=state $(BIN)/pytest -p no:cacheprovider tests/journeys/test_auditing.py $(PYTEST_ARGS)
+	JOURNEYS_SHAPE=nats JOURNEYS_STORE=state $(BIN)/pytest -p no:cacheprovider tests/proof/journeys/test_auditing.py $(PYTEST_ARGS)
 journeys-rabbitmq:
-	JOURNEYS_SHAPE=rabbitmq $(BIN)/pytest -p no:cacheprovider tests/journeys/test_buying.py $(PYTEST_ARGS)
+	JOURNEYS_SHAPE=rabbitmq $(BIN)/pytest -p no:cacheprovider tests/proof/journeys/test_buying.py $(PYTEST_ARGS)
 journeys-cosmos:
 	JOURNEYS_STORE=cosmos $(BIN)/pytest -p no:cacheprovider \
-		$(foreach journey,buying cancelling paying keys,tests/journeys/test_$(journey).py) $(PYTEST_ARGS)
+		$(foreach journey,buying cancelling paying keys,tests/proof/journeys/test_$(journey).py) $(PYTEST_ARGS)
 
 # What only root can bring is said first, with the line that brings it; in CI root has it installed.
 quick-system all-system: $(VENV)/bin/python
@@ -77,10 +77,10 @@ bench-distributed: $(VENV)/.checks parts ## The same of the distributed shape, w
 	$(BIN)/python -m benchmarks.distributed $(BENCH_ARGS)
 
 simulate: $(VENV)/.runs ## Run the platform in virtual time with faults of every kind, SEEDS=10000 times
-	$(BIN)/python -m cludale.simulator --seeds $(SEEDS) $(SIMULATE_ARGS)
+	$(BIN)/python -m cludale_proof.simulator --seeds $(SEEDS) $(SIMULATE_ARGS)
 
 hunt: $(VENV)/.checks ## Plant bugs, and see within how many seeds the simulator finds each
-	$(BIN)/python -m tests.simulator.hunt $(HUNT_ARGS)
+	$(BIN)/python -m cludale_proof.planted.hunt $(HUNT_ARGS)
 
 soak: $(VENV)/.checks ## Half a million orders in a row: memory, speed, restart
 	$(BIN)/python -m benchmarks.soak $(SOAK_ARGS)

@@ -16,15 +16,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.adapters.cosmos.double import KEY, CosmosDouble, Request, running_double
+from tests.product.adapters.cosmos.double import KEY, CosmosDouble, Request, running_double
 
-from cludale.compose.platform import Platform
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.services.concerts.domain import Concert
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.orders.domain import Order, Status, Wish
-from cludale.settings import Settings
+from cludale.wiring.platform import Platform
+from cludale.wiring.settings import Settings
 
 PARTITION_RU = 10_000
 """Request units a second that one physical, and so one logical, partition has."""

@@ -28,8 +28,8 @@ from benchmarks.machine import SCRATCH, facts, provenance
 from benchmarks.records import BODY, CODEC, KINDS, ORDER, PAYMENT, fact
 from cludale.adapters.postgres import PostgresStore
 from cludale.adapters.postgres.writer import SESSION
-from cludale.local.postgres import running_postgres
 from cludale.ports.records import Commit, Handled, Put
+from cludale_operations.local.postgres import running_postgres
 
 LEASE = 3_600.0
 Call = Callable[[Sequence[Any]], Awaitable[Any]]

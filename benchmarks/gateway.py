@@ -59,7 +59,7 @@ def before(server: Server, sources: Path | None) -> Iterator[Way]:
             "CLUDALE_LOG_LEVEL": "error",
             **({} if sources is None else {"PYTHONPATH": str(sources), "CLUDALE_GATEWAY_ADMIN_PORT": "0"}),
         }
-        command = [sys.executable, "-m", "cludale", "gateway", "--config", str(file)]
+        command = [sys.executable, "-m", "cludale_operations", "gateway", "--config", str(file)]
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as process:

@@ -14,9 +14,9 @@ import msgspec
 import uvloop
 
 from benchmarks.machine import PROJECT
-from cludale.http.http1 import Target
-from cludale.rehearsal.latencies import Latencies
-from cludale.rehearsal.load import Load, Tally
+from cludale.web.http1 import Target
+from cludale_proof.rehearsal.latencies import Latencies
+from cludale_proof.rehearsal.load import Load, Tally
 
 _SAMPLE_SECONDS = 1.0
 

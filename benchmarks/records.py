@@ -34,9 +34,9 @@ from cludale.adapters.postgres import PostgresStore
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.events import Catalogue, Cause, Envelope, Event, Topic, envelop
 from cludale.kernel.wire import Codec
-from cludale.local.postgres import running_postgres
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import COMMITTED, Commit, Handled, Key, Kind, Outcome, Put
+from cludale_operations.local.postgres import running_postgres
 
 ORDER = Kind("orders", "order", ("concertId", "status"))
 RESERVATION = Kind("concerts", "reservation", ("dueAt",))

@@ -81,7 +81,7 @@ class Server:
         began = perf_counter()
         with (self.data / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "cludale", "serve"],
+                [sys.executable, "-m", "cludale_operations", "serve"],
                 cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         while not self._is_ready():

@@ -17,7 +17,7 @@ import msgspec
 from benchmarks import processes
 from benchmarks.machine import PROJECT, SCRATCH
 from benchmarks.server import Server
-from cludale.local.postgres import Postgres
+from cludale_operations.local.postgres import Postgres
 
 START_SECONDS = 120
 STOP_SECONDS = 90
@@ -66,7 +66,7 @@ class Distributed(Running):
         began = perf_counter()
         with (self.data / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "cludale", "up", "--distributed"],
+                [sys.executable, "-m", "cludale_operations", "up", "--distributed"],
                 cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self._wait()

@@ -9,7 +9,7 @@ from tests.fakes import CountingIds, ManualClock
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.wire import Codec
 from cludale.services.catalogue import CATALOGUE, KINDS
-from cludale.simulator.memory import Disk, MemoryStore
+from cludale_proof.simulator.memory import Disk, MemoryStore
 
 pytest_plugins = ["tests.quick", "tests.parts"]
 

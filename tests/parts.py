@@ -19,13 +19,13 @@ import pytest
 from tests import quick
 from tools.system import WANTED, Wanted
 
-from cludale.local.find import KNOWN, MissingProgram, cache_folder, find
-from cludale.local.jetstream import ensure_streams, jetstream
-from cludale.local.nats import Nats
-from cludale.local.part import Part
-from cludale.local.postgres import Postgres
-from cludale.local.rabbitmq import RabbitMq
 from cludale.services import NAMES
+from cludale_operations.local.find import KNOWN, MissingProgram, cache_folder, find
+from cludale_operations.local.jetstream import ensure_streams, jetstream
+from cludale_operations.local.nats import Nats
+from cludale_operations.local.part import Part
+from cludale_operations.local.postgres import Postgres
+from cludale_operations.local.rabbitmq import RabbitMq
 
 LEFT_OUT = "left out: "
 """How the reason of a skipped test begins that lacks a part."""

@@ -89,7 +89,7 @@ def gateway(
 @contextmanager
 def _running(command: list[str], folder: Path, settings: Mapping[str, str]) -> Iterator[Served]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "cludale", *command],
+        [sys.executable, "-m", "cludale_operations", *command],
         env=environment(folder, **settings),
         stdout=subprocess.PIPE,
         text=True,

@@ -12,8 +12,8 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from cludale.cli import app
-from cludale.settings import Settings
+from cludale.wiring.settings import Settings
+from cludale_operations.cli import app
 
 PROJECT = Path(__file__).parents[1]
 CLUDALE = ".venv/bin/cludale"
@@ -28,11 +28,11 @@ DECISIONS = "docs/develop/adr/0"
 """A decision tells of the code as it was then, so files and names in it may be gone. Its links may not."""
 OF_TODAY = [document for document in DOCUMENTS if not document.startswith(DECISIONS)]
 OTHERS_SETTINGS = {
-    "CLUDALE_GATEWAY_CONFIG": "src/cludale/cli/gateway.py",
-    "CLUDALE_TEST_COSMOS_DATABASE": "tests/contracts/conftest.py",
-    "CLUDALE_TEST_COSMOS_ENDPOINT": "tests/contracts/conftest.py",
-    "CLUDALE_TEST_COSMOS_KEY": "tests/contracts/conftest.py",
-    "CLUDALE_URL": "src/cludale/cli/client.py",
+    "CLUDALE_GATEWAY_CONFIG": "src/cludale_operations/cli/gateway.py",
+    "CLUDALE_TEST_COSMOS_DATABASE": "tests/product/contracts/conftest.py",
+    "CLUDALE_TEST_COSMOS_ENDPOINT": "tests/product/contracts/conftest.py",
+    "CLUDALE_TEST_COSMOS_KEY": "tests/product/contracts/conftest.py",
+    "CLUDALE_URL": "src/cludale_operations/cli/client.py",
 }
 """Variables that are no settings of a server, and who reads each."""
 

@@ -106,7 +106,7 @@ def test_each_command_for_whoever_sells_or_looks_after_it_works(
     document: str, served: Served, order: str, tmp_path: Path
 ) -> None:
     script = "\n".join(step.script for step in steps(document))
-    # there is no dead letter to show here: tests/journeys has some
+    # there is no dead letter to show here: tests/proof/journeys has some
     script = "\n".join(line for line in script.splitlines() if "$LETTER" not in line)
     assert order in run(script, served, tmp_path, ID=order)
 

@@ -16,6 +16,7 @@ import threading
 import time
 import urllib.request
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from types import FrameType
@@ -134,7 +135,7 @@ def main() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    counting = Counting(Path(cludale.__file__).parent)
+    counting = Counting(Path(cludale.__file__).parents[1])
     walks: list[Walk] = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {
@@ -146,8 +147,9 @@ def main() -> None:
         client = threading.Thread(target=_walks, args=(f"http://127.0.0.1:{port}", counting, wanted.orders, walks))
         client.start()
         sys.argv = ["cludale", "serve"]
-        from cludale.cli import main as run  # noqa: PLC0415
-
+        packages = {each.name for each in Path(cludale.__file__).parents[1].iterdir()}
+        # older checkouts have one package
+        run = import_module("cludale_operations.cli" if "cludale_operations" in packages else "cludale.cli").main
         try:
             run()
         except SystemExit:

@@ -1,4 +1,4 @@
-"""Write tests/infra/arm_types.json: the properties that Azure takes, out of the models of its own management libraries.
+"""Write tests/operations/infra/arm_types.json: the properties that Azure takes, as its own libraries have them.
 
 The libraries (requirements.in) are large and only needed when an API version in infra/ changes. Then, with them in a
 virtual environment of their own: `python -m tools.arm_types`, from the project's folder.
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-FILE = Path("tests/infra/arm_types.json")
+FILE = Path("tests/operations/infra/arm_types.json")
 
 MODELS = {
     "Microsoft.App/managedEnvironments": ("appcontainers", "2026-07-01", "ManagedEnvironment"),

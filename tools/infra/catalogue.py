@@ -13,12 +13,12 @@ import yaml  # type: ignore[import-untyped] # it has no types of its own
 
 from cludale.adapters.cosmos import layout
 from cludale.adapters.dapr.subscriptions import dead_letter_topic, topics_heard
-from cludale.compose.services import described
-from cludale.compose.stores import CONTAINERS
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS
 from cludale.services.manifest import Service
-from cludale.settings import Settings
+from cludale.wiring.services import described
+from cludale.wiring.settings import Settings
+from cludale.wiring.stores import CONTAINERS
 
 FILE = Path("infra/generated/catalogue.json")
 PORT = 8080

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cludale.adapters.dapr.subscriptions import topics_heard
-from cludale.local.jetstream import ACK_WAIT_SECONDS, MAX_ACK_PENDING, STREAM
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS
+from cludale_operations.local.jetstream import ACK_WAIT_SECONDS, MAX_ACK_PENDING, STREAM
 
 COMPONENTS = Path("docker/components")
 TOPICS = [topic.name for topic in CATALOGUE.topics]

@@ -1,7 +1,7 @@
 """`python -m tools.reliability`: does all that docs/evidence/reliability.md reports, and writes its figures there.
 
-Here is what is run, in which order, with what to look at meanwhile. What is tested is in tests/faults and
-tests/simulator, how it reads is in `page.py`.
+Here is what is run, in which order, with what to look at meanwhile. What is tested is in tests/proof/faults and
+tests/proof/simulator, how it reads is in `page.py`.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def tests(file: str) -> Section:
     """A file of fault tests is a section."""
 
     def command(_: Options, __: Path) -> Sequence[str]:
-        return (sys.executable, "-m", "pytest", "-q", "-x", f"tests/faults/test_{file}.py")
+        return (sys.executable, "-m", "pytest", "-q", "-x", f"tests/proof/faults/test_{file}.py")
 
     return Section(
         file.replace("_", "-"), command, lambda figures: [each for each in said(figures) if isinstance(each, Row)]
@@ -60,12 +60,12 @@ def tests(file: str) -> Section:
 def simulate(options: Options, report: Path) -> Sequence[str]:
     """The simulator, over so many seeds."""
     seeds = ("--first", str(options.seed), "--seeds", str(options.seeds))
-    return (sys.executable, "-m", "cludale.simulator", *seeds, "--report", str(report))
+    return (sys.executable, "-m", "cludale_proof.simulator", *seeds, "--report", str(report))
 
 
 def hunt(options: Options, report: Path) -> Sequence[str]:
     """The planted bugs."""
-    return (sys.executable, "-m", "tests.simulator.hunt", "--first", str(options.seed), "--report", str(report))
+    return (sys.executable, "-m", "cludale_proof.planted.hunt", "--first", str(options.seed), "--report", str(report))
 
 
 def simulated(report: Path) -> list[Row]:

@@ -2,7 +2,7 @@
 
 A service keeps its state as records of a few kinds. `commit` takes any number of commits; each is
 atomic within its partition and succeeds or fails alone, and all that succeed are durable when it returns.
-An adapter is proven by the suite in `tests/contracts/`.
+An adapter is proven by the suite in `tests/product/contracts/`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -17,6 +17,7 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event, envelop
 from cludale.kernel.flat import FlatJson
 from cludale.kernel.refusals import Busy, NotFound
+from cludale.kernel.times import rfc3339
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.records import (
@@ -31,11 +32,16 @@ from cludale.ports.records import (
     Page,
     Put,
     Query,
+    Range,
     Records,
     VersionConflict,
 )
 
 S = TypeVar("S")
+
+
+DUE = "dueAt"
+"""The index of the time from which on an aggregate has something to do; without it there is none."""
 
 
 class Versioned(msgspec.Struct, Generic[S], frozen=True, gc=False):
@@ -92,6 +98,10 @@ class AggregateStore(Generic[S]):
     def decode(self, body: bytes) -> S:
         """The state that a stored body holds."""
         return self._json.decode(body)
+
+    def due(self, *, until: datetime, limit: int) -> Query:
+        """What has to be done before `until`, the earliest first, for a kind with the index DUE."""
+        return Query(within=(Range(DUE, None, rfc3339(until)),), order_by=DUE, limit=limit)
 
     def put(self, state: S, expected: int) -> Put:
         """Write `state` over version `expected`."""

@@ -14,9 +14,8 @@ from heapq import heappop, heappush
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from cludale.kernel.decision import Decision
-from cludale.kernel.times import rfc3339
 from cludale.ports.clock import IdSource
-from cludale.ports.records import Query, Range, StoreUnavailable
+from cludale.ports.records import StoreUnavailable
 from cludale.runtime.aggregates import AggregateStore, Change, ChangeResult, Updates, Versioned, changed
 from cludale.runtime.backoff import Backoff
 
@@ -140,8 +139,7 @@ class DueWork(Generic[D]):
                 return 0
             self._more_is_due = False
             now = self._updates.clock.now()
-            due = Range("dueAt", until=rfc3339(now + timedelta(microseconds=1)))
-            query = Query(within=(due,), order_by="dueAt", limit=limit)
+            query = self._store.due(until=now + timedelta(microseconds=1), limit=limit)
             found, _ = await self._store.find(self._updates.records, query)
             updated = await self._updates.update(
                 [Change(self._store, self._store.id_of(each.state), self._policy.take_up, known=each) for each in found]

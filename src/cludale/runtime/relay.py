@@ -63,7 +63,8 @@ class Relay:
         self._page = page
         self._look_again_seconds = look_again_seconds
         self._on_progress = on_progress
-        self._behind = True
+        self.behind = True
+        """Is there more in the outbox than it has heard of, so that it reads there?"""
         self._cursor = 0
         self._newest = 0
         self._left = 0
@@ -108,11 +109,11 @@ class Relay:
                 self._send(late)
             if not entries:
                 return
-        if self._behind:
+        if self.behind:
             self._left += len(entries)
             return
         if self.under_way + len(entries) > self._limit:
-            self._behind = True
+            self.behind = True
             self._left = len(entries)
             self._spawn(self._catch_up())
             return
@@ -140,7 +141,7 @@ class Relay:
                 self._send(entries)
             elif newest == self._newest:  # nothing was committed while we looked: from here on, memory tells
                 break
-        self._behind = False
+        self.behind = False
         self._left = 0
 
     async def _look_again(self) -> None:
@@ -154,7 +155,7 @@ class Relay:
                 _log.warning("the outbox can't be looked through: %s", away)
                 continue
             under_way = {entry.position for batch in self._publishing.values() for entry in batch}
-            end = self._cursor if self._behind else entries[-1].position if entries else 0
+            end = self._cursor if self.behind else entries[-1].position if entries else 0
             # What catching up is about to read is not overlooked.
             resting = [entry for entry in entries if entry.position not in under_way and entry.position <= end]
             overlooked = [entry for entry in resting if entry.position in idle]

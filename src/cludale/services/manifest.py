@@ -6,9 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from cludale.http.access import Access
-from cludale.http.problems import Statuses
-from cludale.http.routing import Route
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Deliver, Handler
@@ -25,6 +22,9 @@ from cludale.runtime.backoff import Backoff
 from cludale.runtime.gate import Gate
 from cludale.runtime.replay import Replay
 from cludale.runtime.sweeper import Sweep
+from cludale.web.access import Access
+from cludale.web.problems import Statuses
+from cludale.web.routing import Route
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

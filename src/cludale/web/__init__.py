@@ -1,1 +1,6 @@
-"""The app and the server: routes put together, connections and limits, documentation, metrics. No service logic."""
+"""The HTTP server, and what each `api.py` says its routes with.
+
+What api.py files use: `routing`, `bodies`, `queries`, `fields`, `access`, `keyed`, `problems`.
+What serves them: `server`, `protocol`, `router`, `app`, `openapi`.
+What calls another server: `connection`.
+"""

@@ -10,18 +10,17 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from cludale.http.bodies import Body, check_media_type, check_no_body
-from cludale.http.problems import NoSuchRoute, Problems
-from cludale.http.queries import QueryReader
-from cludale.http.responses import JSON, Response, Stream, json_response, kept, unless_known
-from cludale.http.routing import Credential, Handler, NoParameters, Request, Route
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.kernel.times import rfc3339
 from cludale.runtime.readiness import Trouble
-from cludale.services.manifest import Service
 from cludale.web import openapi, pages
+from cludale.web.bodies import Body, check_media_type, check_no_body
 from cludale.web.metrics import Gauges, Metrics, RequestCounts
+from cludale.web.problems import NoSuchRoute, Problems, Statuses
+from cludale.web.queries import QueryReader
+from cludale.web.responses import JSON, Response, Stream, json_response, kept, unless_known
 from cludale.web.router import Endpoint, Router
+from cludale.web.routing import Credential, Handler, NoParameters, Request, Route
 
 DESCRIPTION = """\
 Concert tickets: never oversold, nothing acknowledged is lost, fast at the on-sale.
@@ -61,12 +60,36 @@ class Traced(Protocol):
         ...
 
 
+class Served(Protocol):
+    """A service, as far as it is served."""
+
+    @property
+    def name(self) -> str:
+        """The first segment of its paths."""
+        ...
+
+    @property
+    def about(self) -> str:
+        """One line, for the OpenAPI document."""
+        ...
+
+    @property
+    def statuses(self) -> Statuses:
+        """Refusal → HTTP status."""
+        ...
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """Its routes."""
+        ...
+
+
 class WebApp:
     """Everything that is served."""
 
     def __init__(
         self,
-        services: Sequence[Service],
+        services: Sequence[Served],
         *,
         is_ready: Callable[[], bool],
         troubles: Callable[[], Sequence[Trouble]] = tuple,
@@ -80,12 +103,12 @@ class WebApp:
 
         `internal` are routes for parts of the platform; `admit` looks at every request.
         """
-        self.problems = Problems(*(service.manifest.statuses for service in services))
+        self.problems = Problems(*(service.statuses for service in services))
         self.requests = RequestCounts()
         self._is_ready = is_ready
         self._troubles = troubles
         self._version = version
-        self._services = {service.name: service.manifest.about for service in services}
+        self._services = {service.name: service.about for service in services}
         self.metrics = Metrics(self.requests, gauges, version=version)
         self._admit = admit
         self._traced = traced

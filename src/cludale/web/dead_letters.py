@@ -7,16 +7,16 @@ from typing import Annotated, Self
 import msgspec
 from msgspec import Meta
 
-from cludale.http.access import Access
-from cludale.http.fields import TimeParameter, moment
-from cludale.http.queries import Page, Paged
-from cludale.http.responses import Response, json_response
-from cludale.http.routing import Credential, Reply, Request, Route, route, routes_of
 from cludale.kernel.refusals import NotFound
 from cludale.kernel.wire import Codec, Malformed
 from cludale.ports.bus import Answer, Deliver, Delivery
 from cludale.runtime.aggregates import Versioned
 from cludale.runtime.dead_letters import DeadLetter, DeadLetters, LetterState
+from cludale.web.access import Access
+from cludale.web.fields import TimeParameter, moment
+from cludale.web.queries import Page, Paged
+from cludale.web.responses import Response, json_response
+from cludale.web.routing import Credential, Reply, Request, Route, route, routes_of
 
 RETRY_LIMIT = 100
 

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from cludale.http.bodies import read_only_fields
-from cludale.http.problems import Problem, ProblemPage, Unauthorized
-from cludale.http.routing import IDEMPOTENCY_KEY, Credential, Route
 from cludale.kernel.refusals import IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid
 from cludale.ports.records import UnusableCursor
+from cludale.web.bodies import read_only_fields
+from cludale.web.problems import Problem, ProblemPage, Unauthorized
+from cludale.web.routing import IDEMPOTENCY_KEY, Credential, Route
 
 _REF = "#/components/schemas/"
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": Problem}}}

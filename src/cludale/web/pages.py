@@ -6,8 +6,8 @@ from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 
-from cludale.http.problems import ProblemPage
-from cludale.http.responses import Response, kept
+from cludale.web.problems import ProblemPage
+from cludale.web.responses import Response, kept
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"

@@ -12,8 +12,9 @@ from typing import NamedTuple, cast
 
 import httptools
 
-from cludale.http.framing import BLANKS, checked, fault_of, without_upgrade
-from cludale.http.problems import (
+from cludale.kernel.refusals import Refusal
+from cludale.web.framing import BLANKS, checked, fault_of, without_upgrade
+from cludale.web.problems import (
     BodyTooLarge,
     HeadTooLarge,
     Problems,
@@ -21,10 +22,9 @@ from cludale.http.problems import (
     TooManyConnections,
     TooManyStreams,
 )
-from cludale.http.responses import EVENT_STREAM, Response, Stream
-from cludale.http.routing import Request
-from cludale.kernel.refusals import Refusal
+from cludale.web.responses import EVENT_STREAM, Response, Stream
 from cludale.web.router import Found
+from cludale.web.routing import Request
 
 HEAD_LIMIT_BYTES = 32_768
 PATROL_SECONDS = 1.0

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from cludale.http.framing import OPTIONS_OF_THE_SERVER, WHOLE_SERVER
-from cludale.http.problems import MethodNotAllowed, NoSuchRoute
-from cludale.http.responses import Response
-from cludale.http.routing import Handler
+from cludale.web.framing import OPTIONS_OF_THE_SERVER, WHOLE_SERVER
+from cludale.web.problems import MethodNotAllowed, NoSuchRoute
+from cludale.web.responses import Response
+from cludale.web.routing import Handler
 
 
 class Endpoint(NamedTuple):

@@ -10,8 +10,8 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-from cludale.http.http1 import url_of
 from cludale.web.app import WebApp
+from cludale.web.http1 import url_of
 from cludale.web.protocol import Connections, Limits
 
 _log = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
-from cludale.http.http1 import ClientResponse
 from cludale.kernel.wire import JSON as CLOUDEVENT
 from cludale.ports.outbox import Outgoing
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.readiness import Pulse
+from cludale.web.http1 import ClientResponse
 
 BULK_EVENTS = 100
 BULK_BYTES = 512 * 1024

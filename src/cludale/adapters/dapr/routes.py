@@ -13,13 +13,13 @@ import msgspec
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
 from cludale.adapters.dapr.subscriptions import DEAD_LETTERS_PATH, EVENTS_PATH, subscriptions
-from cludale.http.access import Access
-from cludale.http.bodies import Body, check_no_body
-from cludale.http.problems import Unauthorized
-from cludale.http.responses import JSON, Response, json_response
-from cludale.http.routing import Request, Route
 from cludale.kernel.events import Catalogue
 from cludale.kernel.refusals import Busy, Refusal
+from cludale.web.access import Access
+from cludale.web.bodies import Body, check_no_body
+from cludale.web.problems import Unauthorized
+from cludale.web.responses import JSON, Response, json_response
+from cludale.web.routing import Request, Route
 
 TOKEN = b"dapr-api-token"
 COMPONENTS_TRIES = 10

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from cludale.http.client import Client, NoAnswer
-from cludale.http.http1 import ClientResponse, Target
 from cludale.kernel.refusals import Busy
+from cludale.web.client import Client, NoAnswer
+from cludale.web.http1 import ClientResponse, Target
 
 HOST = "127.0.0.1"
 CONNECTIONS = 64

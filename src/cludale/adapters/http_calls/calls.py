@@ -11,8 +11,6 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from cludale.http.client import Client, NoAnswer
-from cludale.http.http1 import ClientResponse, Target
 from cludale.kernel.allocation import Allocation
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
@@ -39,6 +37,8 @@ from cludale.ports.seats import (
 )
 from cludale.ports.tracing import TRACEPARENT
 from cludale.runtime.recent import Recent
+from cludale.web.client import Client, NoAnswer
+from cludale.web.http1 import ClientResponse, Target
 
 CONNECTIONS = 64
 SALES_AT_ONCE = 16

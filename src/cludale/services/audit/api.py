@@ -5,16 +5,16 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from cludale.http.fields import Time, TimeParameter, moment
-from cludale.http.problems import Statuses
-from cludale.http.queries import Page, Paged
-from cludale.http.responses import Response, json_response
-from cludale.http.routing import Credential, Reply, Request, route
 from cludale.kernel.refusals import Invalid, NotFound
 from cludale.ports.records import UnusableCursor
 from cludale.services.audit.replay import Redelivered, Redelivery
 from cludale.services.audit.service import Audit, Verdict
 from cludale.services.audit.store import Filter, Listed
+from cludale.web.fields import Time, TimeParameter, moment
+from cludale.web.problems import Statuses
+from cludale.web.queries import Page, Paged
+from cludale.web.responses import Response, json_response
+from cludale.web.routing import Credential, Reply, Request, route
 
 STATUS: Statuses = {}
 

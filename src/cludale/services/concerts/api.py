@@ -10,13 +10,6 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from cludale.http.access import Access
-from cludale.http.fields import DateOrTime, Quantity, Text, Time, offset_hint, parsed_time
-from cludale.http.keyed import Keyed
-from cludale.http.problems import Problems, Statuses
-from cludale.http.queries import Page, Paged
-from cludale.http.responses import Response, json_response
-from cludale.http.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, route
 from cludale.kernel.ids import Id, from_key
 from cludale.kernel.money import MAX_PRICE, Money
 from cludale.kernel.refusals import Busy, Invalid
@@ -42,6 +35,13 @@ from cludale.services.concerts import dates
 from cludale.services.concerts.domain import Concert, ConcertExists
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.concerts.service import Concerts, Search, Standing
+from cludale.web.access import Access
+from cludale.web.fields import DateOrTime, Quantity, Text, Time, offset_hint, parsed_time
+from cludale.web.keyed import Keyed
+from cludale.web.problems import Problems, Statuses
+from cludale.web.queries import Page, Paged
+from cludale.web.responses import Response, json_response
+from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, route
 
 STATUS: Statuses = {
     ConcertExists: 409,

@@ -9,11 +9,10 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
-from cludale.kernel.times import rfc3339
 from cludale.ports.bus import Answer, Delivery
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.programme import ConcertDetails
-from cludale.ports.records import Handled, Query, Range, Records, StoreUnavailable
+from cludale.ports.records import Handled, Query, Records, StoreUnavailable
 from cludale.ports.sales import SaleOutlook
 from cludale.ports.seats import ConcertNotFound, HoldWish, SeatsHeld, SectionNotFound
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
@@ -37,7 +36,7 @@ from cludale.services.concerts.domain import (
 )
 from cludale.services.concerts.events import ReleaseReason
 from cludale.services.concerts.sections import Sections, near
-from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded
+from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded, searched
 from cludale.services.orders.events import CancelReason, OrderCancelled
 from cludale.services.payments.events import PaymentCompleted
 
@@ -322,9 +321,8 @@ class Concerts:
         """Publish the holds whose time is over; returns how many there were. Availability does not wait for it."""
         released = 0
         for _ in range(SWEEP_PAGES):
-            due = Range("dueAt", None, rfc3339(self._updates.clock.now()))
             found, page = await RESERVATIONS.find(
-                self._updates.records, Query(within=[due], order_by="dueAt", limit=SWEEP_PAGE)
+                self._updates.records, RESERVATIONS.due(until=self._updates.clock.now(), limit=SWEEP_PAGE)
             )
             by_section: dict[SectionKey, list[tuple[int, Asked]]] = {}
             for i, each in enumerate(found):
@@ -342,14 +340,15 @@ class Concerts:
 
 
 def _query(search: Search) -> Query:
-    """What the store can narrow down: it has the date as it was written, so the day there, and of listed ones only."""
-    query = Query(order_by=search.order_by, descending=search.descending, after=search.after, limit=search.limit)
-    if search.unlisted:
-        return query
-    sought = {"artist": folded(search.artist or ""), "venue": folded(search.venue or "")}
-    return query._replace(
-        contains={field: text for field, text in sought.items() if text},
-        within=[Range("date", *dates.days_around(search.since, search.until))],
+    # of unlisted ones, which have no date in the index, none can be narrowed down
+    return searched(
+        artist=None if search.unlisted else search.artist,
+        venue=None if search.unlisted else search.venue,
+        days=None if search.unlisted else dates.days_around(search.since, search.until),
+        order_by=search.order_by,
+        descending=search.descending,
+        after=search.after,
+        limit=search.limit,
     )
 
 

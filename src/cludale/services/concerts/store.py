@@ -6,8 +6,8 @@ from unicodedata import normalize
 
 from cludale.kernel.allocation import Allocation
 from cludale.kernel.times import rfc3339
-from cludale.ports.records import Kind
-from cludale.runtime.aggregates import AggregateStore
+from cludale.ports.records import IndexValue, Kind, Query, Range
+from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.domain import Choice, Concert, Reservation, Section, Status
 
@@ -58,12 +58,12 @@ SECTIONS = AggregateStore(
 )
 
 RESERVATIONS = AggregateStore(
-    Kind("concerts", "reservation", ("dueAt",), ("dueAt",)),
+    Kind("concerts", "reservation", (DUE,), (DUE,)),
     Reservation,
     identity=lambda reservation: reservation.id,
     index=lambda r: (rfc3339(r.expires_at) if r.status is Status.HELD else None,),
 )
-"""`dueAt` is when a held one expires; nothing else is due."""
+"""DUE is when a held one expires; nothing else is due."""
 
 CHOICES = AggregateStore(
     Kind("concerts", "choice"),
@@ -72,3 +72,25 @@ CHOICES = AggregateStore(
 )
 
 KINDS = (CONCERTS.kind, SECTIONS.kind, RESERVATIONS.kind, CHOICES.kind, IdempotencyKeys.kind_for("concerts"))
+
+
+def searched(
+    *,
+    artist: str | None,
+    venue: str | None,
+    days: tuple[IndexValue, IndexValue] | None,
+    order_by: str,
+    descending: bool,
+    after: str | None,
+    limit: int,
+) -> Query:
+    """What the store can narrow down: it has the date as it was written, so whole days, and of listed ones only."""
+    sought = {"artist": folded(artist or ""), "venue": folded(venue or "")}
+    return Query(
+        contains={field: text for field, text in sought.items() if text},
+        within=() if days is None else (Range("date", *days),),
+        order_by=order_by,
+        descending=descending,
+        after=after,
+        limit=limit,
+    )

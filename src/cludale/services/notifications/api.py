@@ -7,15 +7,15 @@ from typing import Annotated, Self
 import msgspec
 from msgspec import Meta
 
-from cludale.http.problems import Statuses
-from cludale.http.queries import Page, Paged
-from cludale.http.responses import Response, json_response
-from cludale.http.routing import Credential, Reply, Request, route
 from cludale.kernel.refusals import Busy, NotFound
-from cludale.ports.records import Query
 from cludale.services.notifications.domain import AlreadySent, Notification, Status
 from cludale.services.notifications.events import Channel, NotificationKind
 from cludale.services.notifications.service import Notifications
+from cludale.services.notifications.store import listed
+from cludale.web.problems import Statuses
+from cludale.web.queries import Page, Paged
+from cludale.web.responses import Response, json_response
+from cludale.web.routing import Credential, Reply, Request, route
 
 STATUS: Statuses = {AlreadySent: 409}
 
@@ -110,8 +110,7 @@ class NotificationsApi:
     )
     async def list_notifications(self, _: Request, query: FindNotifications) -> Response:
         """A page of them."""
-        equal = {} if query.order_id is None else {"orderId": query.order_id}
-        wanted, status = Query(equal=equal, after=query.after, limit=query.limit), query.status
+        wanted, status = listed(order_id=query.order_id, after=query.after, limit=query.limit), query.status
         found, following = await self._notifications.find(wanted, None if status is None else status.stored)
         shown = [NotificationView.of(each) for each in found if status is None or Told.of(each) is status]
         return json_response(Page(shown, following))

@@ -1,20 +1,25 @@
 """How notifications and receipts are stored. The only place that knows the form."""
 
 from cludale.kernel.times import rfc3339
-from cludale.ports.records import Kind
-from cludale.runtime.aggregates import AggregateStore
+from cludale.ports.records import Kind, Query
+from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.services.notifications.domain import Notification, Receipt
 
 NOTIFICATIONS = AggregateStore(
-    Kind("notifications", "notification", ("orderId", "dueAt"), ("dueAt",)),
+    Kind("notifications", "notification", ("orderId", DUE), (DUE,)),
     Notification,
     identity=lambda notification: notification.id,
     index=lambda n: (n.order_id, rfc3339(n.due_at) if n.due_at else None),
     cause=lambda n: n.cause,
 )
-"""`dueAt` is when a notification is to be sent, or sent again."""
+"""DUE is when a notification is to be sent, or sent again."""
 
 RECEIPTS = AggregateStore(Kind("notifications", "receipt"), Receipt, identity=lambda receipt: receipt.order_id)
 """Under the order's id; written once."""
 
 KINDS = (NOTIFICATIONS.kind, RECEIPTS.kind)
+
+
+def listed(*, order_id: str | None, after: str | None, limit: int) -> Query:
+    """A page of notifications: those of one order, or all."""
+    return Query(equal={} if order_id is None else {"orderId": order_id}, after=after, limit=limit)

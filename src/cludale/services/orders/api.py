@@ -7,18 +7,11 @@ from typing import Annotated, Any, ClassVar, Self
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from cludale.http.access import Access, Who
-from cludale.http.fields import Email, PaymentMethod, Phone, Quantity, Text
-from cludale.http.keyed import Keyed
-from cludale.http.problems import Problems, Statuses
-from cludale.http.queries import Page, Paged
-from cludale.http.responses import Response, json_response
-from cludale.http.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, route
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.payment_gateway import UnknownMethod, check_method
-from cludale.ports.records import Put, Query, Records, StoreUnavailable
+from cludale.ports.records import Put, Records, StoreUnavailable
 from cludale.ports.seats import (
     ConcertNotFound,
     ConcertOver,
@@ -47,7 +40,14 @@ from cludale.services.orders.domain import (
 )
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.service import Orders
-from cludale.services.orders.store import ORDERS, home_of, keyed_id
+from cludale.services.orders.store import ORDERS, home_of, keyed_id, listed
+from cludale.web.access import Access, Who
+from cludale.web.fields import Email, PaymentMethod, Phone, Quantity, Text
+from cludale.web.keyed import Keyed
+from cludale.web.problems import Problems, Statuses
+from cludale.web.queries import Page, Paged
+from cludale.web.responses import Response, json_response
+from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, route
 
 STATUS: Statuses = {
     ConcertNotFound: 404,
@@ -313,9 +313,7 @@ class OrdersApi:
     )
     async def list_orders(self, _: Request, query: FindOrders) -> Response:
         """A page of them."""
-        wanted = {"concertId": query.concert_id, "status": None if query.status is None else query.status.value}
-        equal = {field: value for field, value in wanted.items() if value is not None}
-        asked = Query(equal=equal, after=query.after, limit=query.limit)
+        asked = listed(concert_id=query.concert_id, status=query.status, after=query.after, limit=query.limit)
         if query.user_id is None:
             found, following = await self._orders.find(asked)
         else:

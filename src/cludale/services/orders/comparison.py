@@ -14,15 +14,15 @@ from cludale.kernel.refusals import Refusal
 from cludale.kernel.times import rfc3339
 from cludale.ports.charges import COMPARED_AT_ONCE, Charges, ChargeStanding, ChargeState, ChargesUnreachable
 from cludale.ports.clock import Clock, IdSource
-from cludale.ports.records import Query, Records
+from cludale.ports.records import Records
 from cludale.ports.sales import Outlook, Sales, SalesUnreachable
 from cludale.runtime.aggregates import Change, Updates, Versioned
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import Step
 from cludale.runtime.recent import Recent
 from cludale.services.orders import domain
-from cludale.services.orders.domain import Compared, Lost, Order, Status
-from cludale.services.orders.store import ORDERS
+from cludale.services.orders.domain import Compared, Lost, Order
+from cludale.services.orders.store import ORDERS, reserved
 
 LOOK_PAGES = 10
 """How many pages of Reserved orders one look goes through; the next one goes on from there."""
@@ -89,7 +89,7 @@ class Comparison:
         since = now - self._after
         count = 0
         for _ in range(LOOK_PAGES):
-            query = Query(equal={"status": Status.RESERVED.value}, after=self._cursor, limit=COMPARED_AT_ONCE)
+            query = reserved(after=self._cursor, limit=COMPARED_AT_ONCE)
             found, page = await ORDERS.find(self._updates.records, query)
             silent = [each for each in found if domain.is_silent(each.state, since=since)]
             due = [each for each in silent if self._is_due(each.state.id, now)]

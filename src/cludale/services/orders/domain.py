@@ -180,7 +180,8 @@ class ChargeOpen(RefusedForNow):
         super().__init__(f"A charge for order {order.id!r} is open; wait for its outcome.", since=since)
 
 
-def _become(order: Order, status: Status, **changes: object) -> Order:
+def become(order: Order, status: Status, **changes: object) -> Order:
+    """The order in this status. Raises ValueError where NEXT does not lead there."""
     if status not in NEXT[order.status]:
         raise ValueError(f"{order.id} can't go from {order.status} to {status}")
     return msgspec.structs.replace(order, status=status, **changes)
@@ -233,7 +234,7 @@ def reserve(order: Order, held: SeatsHeld, *, now: datetime) -> Decision[Order]:
     if had.quantity != wanted.quantity or wanted.section not in (None, had.section):
         raise HeldOtherwise(order.id, wanted=wanted.quantity, held=had.quantity, section=had.section)
     total = held.price.times(had.quantity)
-    reserved = _become(
+    reserved = become(
         order,
         Status.RESERVED,
         seats=OrderSeats.of(had),
@@ -352,7 +353,7 @@ def pay(order: Order, allocation: Allocation, *, payment: OrderPayment | None = 
         return Decision(order)
     if order.allocation is None or order.total is None:
         raise ValueError(f"{order.id} was sold seats that it never reserved")
-    paid = _become(order, Status.PAID, seats=OrderSeats.of(allocation), reason=None, due_at=None)
+    paid = become(order, Status.PAID, seats=OrderSeats.of(allocation), reason=None, due_at=None)
     return Decision(
         paid,
         (
@@ -395,7 +396,7 @@ def cancel(order: Order, reason: CancelReason) -> Decision[Order]:
 
 def _cancelled(order: Order, reason: CancelReason) -> Decision[Order]:
     was_paid = order.status is Status.PAID
-    off = _become(order, Status.CANCELLED, reason=reason, due_at=None, traceparent=None, was_paid=was_paid)
+    off = become(order, Status.CANCELLED, reason=reason, due_at=None, traceparent=None, was_paid=was_paid)
     return Decision(off, (_off(off, reason, was_paid=was_paid),))
 
 

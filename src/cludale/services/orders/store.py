@@ -5,20 +5,20 @@ from hashlib import blake2b
 from cludale.kernel.events import Cause
 from cludale.kernel.ids import from_key
 from cludale.kernel.times import rfc3339
-from cludale.ports.records import Kind
-from cludale.runtime.aggregates import AggregateStore
+from cludale.ports.records import Kind, Query
+from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
-from cludale.services.orders.domain import Order
+from cludale.services.orders.domain import Order, Status
 
 ORDERS = AggregateStore(
-    Kind("orders", "order", ("concertId", "status", "dueAt"), ("dueAt",)),
+    Kind("orders", "order", ("concertId", "status", DUE), (DUE,)),
     Order,
     identity=lambda order: order.id,
     index=lambda o: (o.seats.concert_id, o.status.value, rfc3339(o.due_at) if o.due_at else None),
     partition=lambda id: id.partition(".")[0],
     cause=lambda order: Cause(None, order.traceparent),
 )
-"""`dueAt` is when a Pending order asks for its seats again, when a Reserved one whose last charge failed is off, and
+"""DUE is when a Pending order asks for its seats again, when a Reserved one whose last charge failed is off, and
 when a Cancelled one is compared with its payment and its seats."""
 
 
@@ -38,3 +38,14 @@ def home_of(key: str) -> str:
 
 
 KINDS = (ORDERS.kind, IdempotencyKeys.kind_for("orders"))
+
+
+def reserved(*, after: str | None, limit: int) -> Query:
+    """A page of the orders that are Reserved, as they were placed."""
+    return listed(concert_id=None, status=Status.RESERVED, after=after, limit=limit)
+
+
+def listed(*, concert_id: str | None, status: Status | None, after: str | None, limit: int) -> Query:
+    """A page of orders; what is None doesn't matter."""
+    wanted = {"concertId": concert_id, "status": None if status is None else status.value}
+    return Query(equal={field: value for field, value in wanted.items() if value is not None}, after=after, limit=limit)

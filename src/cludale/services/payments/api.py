@@ -7,23 +7,24 @@ from typing import Annotated, Self
 import msgspec
 from msgspec import Meta
 
-from cludale.http.fields import PaymentMethod
-from cludale.http.keyed import Keyed
-from cludale.http.problems import Problems, Statuses
-from cludale.http.queries import Page, Paged
-from cludale.http.responses import Response, json_response
-from cludale.http.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, route
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.charges import COMPARED_AT_ONCE, ChargeQuestion, ChargeStanding
 from cludale.ports.payment_gateway import UnknownMethod, check_method
-from cludale.ports.records import Query, Records
+from cludale.ports.records import Records
 from cludale.ports.sales import SeatsGone
 from cludale.ports.seats import ConcertOver
 from cludale.runtime.idempotency import IdempotencyKeys
-from cludale.services.payments.domain import Attempt, Payment, PaymentClosed, Status, payment_id
+from cludale.services.payments.domain import Attempt, Payment, PaymentClosed, Status
 from cludale.services.payments.service import Payments
+from cludale.services.payments.store import listed
+from cludale.web.fields import PaymentMethod
+from cludale.web.keyed import Keyed
+from cludale.web.problems import Problems, Statuses
+from cludale.web.queries import Page, Paged
+from cludale.web.responses import Response, json_response
+from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, route
 
 STATUS: Statuses = {PaymentClosed: 409, SeatsGone: 409, ConcertOver: 409, UnknownMethod: 422}
 
@@ -147,9 +148,7 @@ class PaymentsApi:
     )
     async def list_payments(self, _: Request, query: FindPayments) -> Response:
         """A page of them."""
-        wanted = Query(after=query.after, limit=query.limit)
-        if query.order_id is not None:
-            wanted = wanted._replace(equal={"orderId": query.order_id}, partition=payment_id(query.order_id))
+        wanted = listed(order_id=query.order_id, after=query.after, limit=query.limit)
         found, following = await self._payments.find(wanted)
         return json_response(Page([PaymentView.of(each) for each in found], following))
 

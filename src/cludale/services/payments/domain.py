@@ -143,7 +143,8 @@ def payment_id(order_id: str) -> str:
     return same_as("payment", order_id)
 
 
-def _become(payment: Payment, status: Status, **changes: object) -> Payment:
+def become(payment: Payment, status: Status, **changes: object) -> Payment:
+    """The payment in this status. Raises ValueError where NEXT does not lead there."""
     if status not in NEXT[payment.status]:
         raise ValueError(f"{payment.id} can't go from {payment.status} to {status}")
     return msgspec.structs.replace(payment, status=status, **changes)
@@ -176,7 +177,7 @@ def _if_free(payment: Payment, *, now: datetime) -> Decision[Payment]:
     """What costs nothing is paid at once, without the provider; unless its hold has ended."""
     if not payment.is_free or is_too_late(payment, now):
         return Decision(payment)
-    done = _become(payment, Status.COMPLETED, due_at=None)
+    done = become(payment, Status.COMPLETED, due_at=None)
     return Decision(done, (_completed(done),))
 
 
@@ -244,7 +245,7 @@ def requested(payment: Payment, request: PaymentRequested, *, cause: Cause, now:
 
 
 def _new_round(payment: Payment, *, method: str, expires_at: datetime, due_at: datetime, cause: Cause) -> Payment:
-    return _become(
+    return become(
         payment,
         Status.PENDING,
         method=method,
@@ -295,7 +296,7 @@ def attempted(
         return Decision(tried)  # whatever it took, the provider is being told to give it back
     match outcome:
         case Outcome.CHARGED:
-            done = _become(tried, Status.COMPLETED, due_at=_first_retell(tried, now, limits))
+            done = become(tried, Status.COMPLETED, due_at=_first_retell(tried, now, limits))
             return Decision(done, (_completed(done),), at=now)
         case Outcome.DECLINED:
             return _failed(tried, FailureReason.DECLINED, returned=False, now=now, limits=limits)
@@ -327,7 +328,7 @@ def _failed(
     can_retry = reason in _TRIED_IN_VAIN and not payment.closed and now < payment.hold_end
     failure = Failure(at=now, reason=reason, returned=returned, retry_until=payment.hold_end if can_retry else None)
     due_at = _first_retell(payment, now, limits)
-    failed = _become(payment, Status.FAILED, closing=None, due_at=due_at, failure=failure)
+    failed = become(payment, Status.FAILED, closing=None, due_at=due_at, failure=failure)
     return Decision(failed, (_failed_for(failed, failure),), at=now)
 
 
@@ -418,7 +419,7 @@ def refunded(payment: Payment, *, now: datetime, limits: Limits) -> Decision[Pay
     if payment.status is not Status.COMPLETED or not payment.refunding:
         return Decision(payment)
     due_at = _first_retell(payment, now, limits)
-    back = _become(payment, Status.REFUNDED, refunding=False, due_at=due_at, refunded_at=now)
+    back = become(payment, Status.REFUNDED, refunding=False, due_at=due_at, refunded_at=now)
     return Decision(back, (_back(back),), at=now)
 
 

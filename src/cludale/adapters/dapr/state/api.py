@@ -7,8 +7,8 @@ from urllib.parse import quote
 import msgspec
 
 from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
-from cludale.http.http1 import ClientResponse
 from cludale.ports.records import StoreUnavailable
+from cludale.web.http1 import ClientResponse
 
 KEYS_A_READ = 100
 """So that an answer stays far below what one may be."""

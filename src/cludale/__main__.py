@@ -1,5 +1,0 @@
-"""`python -m cludale` is `cludale`."""
-
-from cludale.cli import main
-
-main()

@@ -1,0 +1,69 @@
+"""Idempotency-Key over HTTP: the kept answer of a key, or the answer that is made now and kept."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from cludale.kernel.refusals import Invalid, Refusal
+from cludale.runtime.idempotency import Answered, IdempotencyKeys, Keep
+from cludale.web.problems import Problems
+from cludale.web.responses import JSON, PROBLEM, Response
+
+MAX_KEY = 255
+_encode = msgspec.json.Encoder().encode
+
+
+class Keyed:
+    """The keyed routes of one service."""
+
+    def __init__(self, keys: IdempotencyKeys, problems: Problems) -> None:
+        self._keys = keys
+        self._problems = problems
+
+    @staticmethod
+    def kept(answer: Response) -> Answered:
+        """The answer as it is kept."""
+        return Answered(answer.status, answer.body.decode())
+
+    async def once(
+        self, route: str, key: str, wish: Any, act: Callable[[Keep], Awaitable[Response]], *, partition: str
+    ) -> Response:
+        """What this key was answered before, or what `act` answers now; `act` keeps it with its effect.
+
+        Both are in `partition`, which follows from the key. Two bodies are the same if they say the same, however
+        they are written. Raises Invalid for an unusable key, IdempotencyKeyReused, IdempotencyKeyInFlight.
+        """
+        _check(key)
+
+        async def answered(keep: Keep) -> Answered:
+            return self.kept(await act(keep))
+
+        return _given(
+            await self._keys.once(
+                route=route, key=key, request=_encode(wish), act=answered, refuse=self._refused, partition=partition
+            )
+        )
+
+    async def once_apart(self, route: str, key: str, wish: Any, act: Callable[[], Awaitable[Response]]) -> Response:
+        """`once` for an effect that is elsewhere than its answer, and safe to repeat."""
+        _check(key)
+
+        async def answered() -> Answered:
+            return self.kept(await act())
+
+        return _given(
+            await self._keys.once_apart(route=route, key=key, request=_encode(wish), act=answered, refuse=self._refused)
+        )
+
+    def _refused(self, refusal: Refusal) -> Answered:
+        return self.kept(self._problems.answer(refusal))
+
+
+def _check(key: str) -> None:
+    if not 1 <= len(key) <= MAX_KEY or not (key.isascii() and key.isprintable()):
+        raise Invalid(("Idempotency-Key", f"must have 1 to {MAX_KEY} printable ASCII characters"))
+
+
+def _given(kept: Answered) -> Response:
+    return Response(kept.status, kept.body.encode(), JSON if kept.status < 400 else PROBLEM)

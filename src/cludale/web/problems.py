@@ -1,0 +1,255 @@
+"""Errors over HTTP: RFC 9457 `application/problem+json`, made of refusals. Which status a service's own
+refusals have is said in its api.py; what every service may answer is said here.
+"""
+
+import inspect
+import logging
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+
+from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound, Refusal
+from cludale.ports.records import StoreUnavailable, UnusableCursor
+from cludale.web.responses import PROBLEM, Headers, Response
+
+_log = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+
+Statuses = Mapping[type[Exception], int]
+
+TYPE_PREFIX = "/problems/"
+
+
+class Unauthorized(Refusal):
+    """This is for the organizer: send `Authorization: Bearer <organizer key>`."""
+
+    def __init__(self) -> None:
+        super().__init__("This needs the organizer's key: Authorization: Bearer <organizer key>.")
+
+
+class NoSuchRoute(NotFound):
+    """Nothing is served at this path; `/docs` lists what is."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("route", path)
+
+
+class MethodNotAllowed(Refusal):
+    """The path is right, the method is not; the `Allow` header lists those that are."""
+
+    def __init__(self, method: str, allowed: Iterable[str]) -> None:
+        self.allowed = ", ".join(sorted(allowed))
+        super().__init__(f"{method} does not go here; these do: {self.allowed}.")
+
+
+class BodyTooLarge(Refusal):
+    """The request body is larger than the server takes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {limit} bytes.", limit=limit)
+
+
+class HeadTooLarge(Refusal):
+    """The request's path and headers are larger than the server takes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"Path and headers are larger than {limit} bytes.", limit=limit)
+
+
+class UnsupportedMediaType(Refusal):
+    """The body is something else than JSON."""
+
+    def __init__(self, media_type: str) -> None:
+        super().__init__(f"The body has to be application/json; {media_type} came.")
+
+
+class BadRequest(Refusal):
+    """What came is not HTTP as this server speaks it."""
+
+
+class HttpVersionNotSupported(Refusal):
+    """The request is in a version of HTTP that is not spoken here; HTTP/1.1 is."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"HTTP/{version} is not spoken here; HTTP/1.1 is.")
+
+
+class TransferCodingNotImplemented(Refusal):
+    """The body is in a transfer coding that is not known here; `chunked` is."""
+
+    def __init__(self, coding: str) -> None:
+        super().__init__(f"The transfer coding {coding!r} is not known here; chunked is.")
+
+
+class MethodNotImplemented(Refusal):
+    """No route here has this method. Methods are written in capitals."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"The method {method} is not known here.")
+
+
+class RequestTimeout(Refusal):
+    """The request took too long to arrive."""
+
+    def __init__(self) -> None:
+        super().__init__("The request took too long to arrive.")
+
+
+class TooManyConnections(Busy):
+    """The server has as many connections as it can serve."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many connections; come back in a moment.")
+
+
+class TooManyStreams(Busy):
+    """The server sends as many streams as it can."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many streams are open; come back in a moment.")
+
+
+class InternalError(Exception):
+    """Something went wrong that is not your fault; the log has it under this `id`."""
+
+    @classmethod
+    def name(cls) -> str:
+        """The stable name."""
+        return "internal-error"
+
+
+BASE_STATUSES: Statuses = {
+    BadRequest: 400,
+    Unauthorized: 401,
+    NotFound: 404,
+    MethodNotAllowed: 405,
+    RequestTimeout: 408,
+    IdempotencyKeyInFlight: 409,
+    BodyTooLarge: 413,
+    UnsupportedMediaType: 415,
+    Invalid: 422,
+    IdempotencyKeyReused: 422,
+    UnusableCursor: 422,
+    HeadTooLarge: 431,
+    InternalError: 500,
+    MethodNotImplemented: 501,
+    TransferCodingNotImplemented: 501,
+    Busy: 503,
+    StoreUnavailable: 503,
+    HttpVersionNotSupported: 505,
+}
+
+
+class Problem(msgspec.Struct, rename="camel"):
+    """An error (RFC 9457). Refusals add their own values beside these, `left` for example."""
+
+    type: Annotated[str, msgspec.Meta(description="a stable name: `/problems/seats-unavailable`")]
+    title: str
+    status: int
+    detail: str
+    errors: list["FieldError"] | None = None
+
+
+class FieldError(msgspec.Struct):
+    """What is wrong with which field of the request."""
+
+    field: str
+    message: str
+
+
+class ProblemPage(NamedTuple):
+    """What `/problems/{name}` tells."""
+
+    name: str
+    title: str
+    status: int
+    meaning: str
+
+
+class Problems:
+    """Turns exceptions into problem answers, with the statuses of all services that are served."""
+
+    def __init__(self, *statuses: Statuses) -> None:
+        self._statuses: dict[type[Exception], int] = dict(BASE_STATUSES)
+        for each in statuses:
+            self._statuses.update(each)
+
+    def status_of(self, kind: type[Exception]) -> int | None:
+        """The status of an exception; a subclass has that of its nearest known base."""
+        for base in kind.__mro__:
+            if base in self._statuses:
+                return self._statuses[base]
+        return None
+
+    def answer(self, error: Exception) -> Response:
+        """The problem that `error` is to the caller. What no status was given to is a 500, logged with an id."""
+        if isinstance(error, Refusal):
+            status = self.status_of(type(error))
+            if status is not None:
+                return _problem(error.name(), status, error.detail, error.values, headers_of(error))
+        if isinstance(error, UnusableCursor):
+            errors = [{"field": "after", "message": "is not a cursor that this collection gave"}]
+            return _problem(_name(UnusableCursor), 422, "after: is not a cursor of this collection", {"errors": errors})
+        if isinstance(error, StoreUnavailable):
+            _log.warning("the store is away: %s", error)
+            return _problem(_name(StoreUnavailable), 503, "The store is away; try again.", {}, (("retry-after", "1"),))
+        incident = secrets.token_hex(8)
+        _log.error("incident %s", incident, exc_info=error)
+        return _problem("internal-error", 500, "Something went wrong here; the log has it.", {"id": incident})
+
+    def page(self, name: str) -> ProblemPage | None:
+        """What the problem called `name` means; None if there is no such problem."""
+        return self._pages().get(name)
+
+    def page_of(self, kind: type[Exception]) -> ProblemPage:
+        """What a refusal of this kind means."""
+        return self._page(kind)
+
+    def pages(self) -> list[ProblemPage]:
+        """Every problem that may be answered, by name."""
+        pages = self._pages()
+        return [pages[name] for name in sorted(pages)]
+
+    def _pages(self) -> dict[str, ProblemPage]:
+        kinds = set(self._statuses)
+        waiting = list(kinds)
+        while waiting:
+            subclasses = set(waiting.pop().__subclasses__()) - kinds
+            kinds |= subclasses
+            waiting += subclasses
+        return {_name(kind): self._page(kind) for kind in kinds}
+
+    def _page(self, kind: type[Exception]) -> ProblemPage:
+        status = self.status_of(kind) or 500
+        return ProblemPage(_name(kind), _title(_name(kind)), status, inspect.getdoc(kind) or "")
+
+
+def headers_of(error: Exception) -> Headers:
+    """The headers that go with a refusal."""
+    match error:
+        case Busy(retry_after_seconds=seconds):
+            return (("retry-after", str(seconds)),)
+        case Unauthorized():
+            return (("www-authenticate", 'Bearer realm="cludale"'),)
+        case MethodNotAllowed(allowed=allowed):
+            return (("allow", allowed),)
+        case _:
+            return ()
+
+
+def _problem(name: str, status: int, detail: str, values: Mapping[str, Any], headers: Headers = ()) -> Response:
+    body: dict[str, Any] = {"type": TYPE_PREFIX + name, "title": _title(name), "status": status, "detail": detail}
+    return Response(status, _encode({**values, **body}), PROBLEM, headers)
+
+
+def _name(kind: type[Exception]) -> str:
+    if issubclass(kind, Refusal):
+        return kind.name()
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
+
+
+def _title(name: str) -> str:
+    return name.replace("-", " ").capitalize()

@@ -1,0 +1,91 @@
+"""What the services need to be told: is it all there, and what follows from it."""
+
+import hmac
+from collections.abc import Collection
+
+from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
+from cludale.adapters.smtp import sender_address
+from cludale.adapters.system.keys import kept_key
+from cludale.services import NAMES
+from cludale.services.catalogue import SERVICES
+from cludale.wiring.settings import Settings, UnusableSetting
+
+
+class MissingSetting(Exception):
+    """Something that these services need is not there; the message says what to set or install."""
+
+
+def check(settings: Settings, only: Collection[str]) -> None:
+    """Is all said that these services need? Before anything is opened. Raises MissingSetting, UnusableSetting."""
+    if settings.database_url is not None and settings.cosmos_endpoint is not None:
+        raise MissingSetting("there can be one store: unset CLUDALE_DATABASE_URL or CLUDALE_COSMOS_ENDPOINT")
+    if settings.audit_state is not None:
+        if not settings.dapr or set(only) != {"audit"}:
+            raise MissingSetting(
+                "CLUDALE_AUDIT_STATE is for `cludale serve audit` with CLUDALE_DAPR=1: a state store has no outbox, "
+                "so it keeps nothing for services that publish"
+            )
+        if settings.database_url is not None or settings.cosmos_endpoint is not None:
+            raise MissingSetting(
+                "there can be one store: unset CLUDALE_AUDIT_STATE, or CLUDALE_DATABASE_URL and CLUDALE_COSMOS_ENDPOINT"
+            )
+    if settings.dapr:
+        if settings.app_api_token is None:
+            raise MissingSetting(
+                "CLUDALE_DAPR needs APP_API_TOKEN, the same for the sidecar and here: without it anyone who reaches "
+                "this port could deliver events"
+            )
+        app_id(settings, only)
+        if set(only) != set(NAMES) and settings.organizer_key is None:
+            raise MissingSetting("services behind sidecars call each other with one key: set CLUDALE_ORGANIZER_KEY")
+    if "notifications" in only and settings.smtp_host is not None:
+        try:
+            sender_address(settings.smtp_from)
+        except ValueError as error:
+            wanted = "wanted is an e-mail address: tickets@example.com, or Cludale Tickets <tickets@example.com>"
+            raise UnusableSetting("CLUDALE_SMTP_FROM", settings.smtp_from, wanted) from error
+    for callee in reversed(NAMES):
+        if callee not in only and any(callee in each.needs for each in SERVICES if each.name in only):
+            url_of(settings, callee)
+
+
+def app_id(settings: Settings, only: Collection[str]) -> str:
+    """What the sidecar is called. Raises MissingSetting."""
+    if settings.app_id is not None:
+        return settings.app_id
+    if len(set(only)) != 1:
+        raise MissingSetting("several services behind one sidecar need APP_ID, its app id")
+    return next(iter(only))
+
+
+def token_key(settings: Settings) -> str:
+    """What orders' access tokens follow from: all replicas of orders need the same."""
+    if settings.token_key is not None:
+        return settings.token_key
+    if settings.dapr and settings.organizer_key is not None:
+        return hmac.digest(settings.organizer_key.encode(), b"cludale access tokens", "sha256").hex()
+    return kept_key(settings.data_dir / "token.key")
+
+
+def through_sidecar(settings: Settings, service: str) -> dict[str, str]:
+    """The headers of a call that goes through the sidecar."""
+    if not settings.dapr:
+        return {}
+    token = {"dapr-api-token": settings.dapr_api_token} if settings.dapr_api_token else {}
+    return {"dapr-app-id": service, **token}
+
+
+def url_of(settings: Settings, service: str) -> str:
+    """Where those that call a service find it, when it is in another process. Raises MissingSetting."""
+    if settings.dapr:
+        return f"http://{SIDECAR_HOST}:{settings.dapr_http_port}"
+    url: str | None = getattr(settings, f"{service}_url", None)
+    if url is None:
+        callers = " and ".join(each.name for each in SERVICES if service in each.needs)
+        raise MissingSetting(f"{callers} without {service}: CLUDALE_{service.upper()}_URL must say where {service} is")
+    return url
+
+
+def without_asyncpg(missing: ModuleNotFoundError) -> MissingSetting:
+    """What to say where a database is named and its driver is not installed."""
+    return MissingSetting(f"CLUDALE_DATABASE_URL needs the package {missing.name}: pip install 'cludale[distributed]'")

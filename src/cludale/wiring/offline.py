@@ -1,0 +1,65 @@
+"""For tools that look at a store beside the servers, or make one of their own."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from cludale.adapters.sqlite import SqliteStore, open_readonly
+from cludale.adapters.system.clock import SystemClock
+from cludale.kernel.wire import Codec
+from cludale.ports.records import Key, Kind, Page, Query, Records, SchemaRefused, Stored
+from cludale.services.audit import store as audit
+from cludale.services.audit.service import Audit
+from cludale.services.catalogue import CATALOGUE, KINDS
+from cludale.wiring.needs import without_asyncpg
+
+
+def new_store(path: Path) -> SqliteStore:
+    """A store of all kinds for a tool. Raises what opening a store raises."""
+    return SqliteStore(path, KINDS, Codec(CATALOGUE))
+
+
+class Reader(Protocol):
+    """What a tool reads records from."""
+
+    async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
+        """As Records."""
+        ...
+
+    async def find(self, kind: Kind, query: Query) -> Page:
+        """As Records."""
+        ...
+
+    async def close(self) -> None:
+        """Let go."""
+        ...
+
+
+_READ = tuple(kind for kind in KINDS if kind != audit.WAITING)
+"""What tools read. Stores of older versions lack the other."""
+
+
+async def store_to_read(where: Path | str) -> Reader:
+    """The existing store in this file, or in the PostgreSQL database at this address: for a tool, beside servers.
+
+    Raises SchemaRefused for a database without the audit log, which may be in a state store.
+    """
+    if isinstance(where, Path):
+        return open_readonly(where, _READ)
+    try:
+        from cludale.adapters.postgres import PostgresReader  # noqa: PLC0415 - only this shape needs asyncpg
+    except ModuleNotFoundError as missing:
+        raise without_asyncpg(missing) from missing
+    reader = await PostgresReader.open(where, _READ)
+    if not reader.has(audit.ENTRY):
+        await reader.close()
+        raise SchemaRefused(
+            "the audit log is not in this database; with CLUDALE_AUDIT_STATE it is in a Dapr state store, which the "
+            "running audit alone reads: GET /audit/verify"
+        )
+    return reader
+
+
+def audit_over(records: Records) -> Audit:
+    """The audit service over a store, to ask it."""
+    return Audit(records, SystemClock())

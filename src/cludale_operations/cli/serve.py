@@ -1,0 +1,190 @@
+"""`cludale serve`: all of the platform, or some of its services, in the foreground."""
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from cludale import __version__
+from cludale.services import NAMES
+from cludale.wiring.settings import LogFormat, LogLevel, Settings
+from cludale_operations.cli.screen import fail, say
+
+if TYPE_CHECKING:
+    import socket
+
+    from cludale.kernel.money import Money
+    from cludale.services.concerts.service import Standing
+    from cludale.wiring.platform import Platform
+
+_log = logging.getLogger("cludale")
+
+
+def serve(
+    services: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"{', '.join(NAMES)}; without any, all of them.", metavar="[SERVICE]…"),
+    ] = None,
+) -> None:
+    """Start the server, in the foreground, until Ctrl+C or SIGTERM.
+
+    What it serves goes on where the last start stopped. `cludale settings` shows what can be set.
+    """
+    # The services take a third of a second to load, which `cludale --help` need not wait for.
+    import uvloop
+
+    from cludale.adapters.sqlite import StoreInUse
+    from cludale.adapters.system.keys import UnusableKey
+    from cludale.ports.records import SchemaRefused, StoreUnavailable
+    from cludale.web.server import CannotListen, listen
+    from cludale.wiring.needs import MissingSetting
+    from cludale_operations.telemetry.trouble import NoTelemetry
+
+    settings = Settings.from_env(os.environ)
+    chosen = [each for each in services or ["all"] if each != "all"] or list(NAMES)
+    for each in chosen:
+        if each not in NAMES:
+            fail(f"there is no service {each!r}; these are: all, {', '.join(NAMES)}")
+    log_to_stderr(settings.log_level, settings.log_format)
+    for variable, meant in Settings.unknown(os.environ).items():
+        if variable != "CLUDALE_URL":
+            _log.warning("%s means nothing here%s", variable, f"; {meant} does" if meant else "")
+    try:
+        listener = listen(settings.host, settings.port)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, chosen, listener))
+    except CannotListen as error:
+        fail(f"{error} (CLUDALE_HOST, CLUDALE_PORT)")
+    except StoreInUse as error:
+        fail(f"{error} (CLUDALE_DATA_DIR)")
+    except (SchemaRefused, MissingSetting, StoreUnavailable, NoTelemetry, UnusableKey) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename or settings.data_dir}: {error.strerror} (CLUDALE_DATA_DIR names the data folder)")
+
+
+async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket") -> None:
+    from cludale.web.app import WebApp
+    from cludale.web.protocol import Limits
+    from cludale.web.server import serve as serve_app
+    from cludale.wiring.platform import Platform
+    from cludale.wiring.secret_store import with_secrets
+    from cludale_operations.telemetry.turning_on import telemetry_of
+
+    settings = await with_secrets(settings)
+    telemetry = telemetry_of(settings, chosen)
+    platform = Platform(settings, chosen, watching=telemetry)
+    app = WebApp(
+        platform.services,
+        is_ready=lambda: platform.ready,
+        troubles=lambda: platform.troubles,
+        gauges=platform.gauges,
+        version=__version__,
+        traced=None if telemetry is None else telemetry.requests,
+        internal=platform.internal,
+        admit=platform.admit,
+    )
+    if telemetry is not None:
+        app.metrics.watch_families(telemetry.families)
+
+    async def started() -> None:
+        if telemetry is not None:
+            telemetry.start(app.metrics.everything)
+        await platform.start()
+        await _greet(platform, listener)
+
+    limits = Limits(
+        body_bytes=settings.max_body_bytes,
+        connections=settings.max_connections,
+        request_seconds=settings.request_seconds,
+        idle_seconds=settings.idle_seconds,
+    )
+    try:
+        await serve_app(
+            app,
+            listener,
+            limits=limits,
+            shutdown_seconds=settings.shutdown_seconds,
+            started=started,
+            stopping=platform.stopping,
+        )
+    finally:
+        await platform.stop()
+        if telemetry is not None:
+            await telemetry.stop()
+
+
+def home_of_data(settings: Settings) -> str:
+    """Where all that was sold is kept, for people."""
+    if settings.cosmos_endpoint is not None:
+        return f"Azure Cosmos DB, database {settings.cosmos_database} (CLUDALE_COSMOS_ENDPOINT)"
+    return str(settings.data_dir.resolve()) if settings.database_url is None else "PostgreSQL (CLUDALE_DATABASE_URL)"
+
+
+async def _greet(platform: "Platform", listener: "socket.socket") -> None:
+    """Tell whoever started it what runs where, and how to buy a ticket."""
+    from cludale.services.concerts.service import Search
+    from cludale.web.server import address_of
+
+    settings, address = platform.settings, address_of(listener)
+    names = ", ".join(service.name for service in platform.services)
+    key = "in CLUDALE_ORGANIZER_KEY" if settings.organizer_key else settings.data_dir.resolve() / "organizer.key"
+    say(f"Cludale Tickets {__version__} on {address} ({names})")
+    say(f"  data           {home_of_data(settings)}")
+    say(f"  organizer key  {key}")
+    say(f"  documentation  {address}/docs")
+    if platform.whole:
+        now = platform.clock.now()
+        found, _ = await platform.concerts.search(Search(since=now.date().isoformat(), limit=100))
+        wish = _to_buy(found, now)
+        if wish is not None:
+            body = json.dumps({"concertId": wish.concert_id, "userId": "me", "quantity": wish.quantity})
+            say(f"Buy {'a ticket' if wish.quantity == 1 else 'two tickets'} for {wish.price} each:")
+            say(f"  curl -s {address}/orders -H 'content-type: application/json' -d '{body}'")
+        else:
+            say("Put a concert on:")
+            say(f"  {_own_name()} concerts add 'The Paper Lanterns' 2027-06-05 --seats 1000 --price 45.00EUR")
+
+
+class Offer(NamedTuple):
+    """Tickets of a concert that can be had now, at `price` each."""
+
+    concert_id: str
+    quantity: int
+    price: "Money"
+
+
+def _to_buy(found: "Iterable[Standing]", now: datetime) -> "Offer | None":
+    """The first concert that has tickets for somebody who asks at `now`, and how many to ask for: two, if it can be."""
+    for concert, sections, at in found:
+        on_sale = concert.on_sale_at is None or concert.on_sale_at <= now
+        # seats of one order are in one section
+        left = {section.id: section.available(at) for section in sections}
+        quantity = min(2, concert.max_per_order, max(left[plan.id] for plan in concert.offered))
+        if on_sale and now < concert.over_at and quantity > 0:
+            return Offer(concert.id, quantity, next(p.price for p in concert.offered if left[p.id] >= quantity))
+    return None
+
+
+def _own_name() -> str:
+    """What to type to get here again: `cludale`, or the path to it where that is not enough."""
+    return "cludale" if shutil.which("cludale") else sys.argv[0]
+
+
+def log_to_stderr(level: LogLevel, format: LogFormat = LogFormat.TEXT) -> None:
+    """The log, as far as `level`, to the standard error output."""
+    logging.basicConfig(level=level.value.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    if format is LogFormat.JSON:
+        from cludale_operations.telemetry.logs import JsonLines
+
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonLines())
+    for noisy in ("httpx", "httpcore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,270 @@
+"""The driver of a running gateway: its routes changed and its figures read while it serves, by HAProxy's runtime API.
+
+Nothing is started anew for a change, so no connection of a client is closed by one. The API is a socket that only its
+owner may use. Changes wait for one another, whoever makes them; new routes are in the file before they count.
+"""
+
+import csv
+import fcntl
+import os
+import re
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from cludale_operations.gateway.configuration import (
+    ALIVE,
+    ANSWERS,
+    BUCKET_SECONDS,
+    ERRORS,
+    KINDS,
+    TIMES,
+    Limits,
+    Server,
+    revision_of,
+    servers,
+)
+from cludale_operations.gateway.routes import Routes, ServiceRoutes, UnusableRoutes, checked, decoded, encoded
+
+SOCKET = "gateway.sock"
+LOCK = "gateway.lock"
+TIMEOUT_SECONDS = 10.0
+CHECKED_SECONDS = 3.0
+"""How long a change waits for a new process to say that it is ready."""
+_LOOK_SECONDS = 0.05
+
+Row = Mapping[str, str]
+_COUNTER = re.compile(r" gpc(\d+)=(\d+)")
+_KEY = re.compile(r" key=(\S+)/(\S+) ")
+
+
+class GatewayRefused(Exception):
+    """The gateway did not do it; the message says why."""
+
+
+class BackendStatus(msgspec.Struct, frozen=True):
+    """How a backend stands, for people and for whoever decides about a release."""
+
+    url: str
+    revision: str
+    ready: bool
+    in_flight: int
+    requests: int
+    failures: int
+
+
+class ServiceStatus(msgspec.Struct, frozen=True):
+    """A service's backends; `draining` are those that finish what they have and get nothing new."""
+
+    backends: list[BackendStatus]
+    draining: list[BackendStatus]
+
+
+class Counts(NamedTuple):
+    """What a revision did since the gateway started. `errors`: answers of 5xx, or none."""
+
+    requests: int = 0
+    errors: int = 0
+    within: Mapping[float, int] = {}
+    """Seconds → so many were answered within them; without those that wait on purpose."""
+
+
+class Control:
+    """Reads and changes what a gateway does."""
+
+    def __init__(self, routes: Path, folder: Path) -> None:
+        """`folder`: the gateway's data folder, where its socket is."""
+        self._routes = routes
+        self._folder = folder
+
+    def routes(self) -> Routes:
+        """What goes where. Raises GatewayRefused."""
+        try:
+            return decoded(self._routes.read_bytes())
+        except (OSError, UnusableRoutes) as error:
+            raise GatewayRefused(f"{self._routes}: {error}") from error
+
+    def service(self, name: str) -> ServiceRoutes:
+        """One service's routes. Raises GatewayRefused."""
+        return self.routes().services.get(name, ServiceRoutes())
+
+    def change(self, name: str, change: Callable[[ServiceRoutes], ServiceRoutes]) -> ServiceRoutes:
+        """Change a service's routes, and return when they count. Raises GatewayRefused."""
+        with self._changing():
+            routes = self.routes()
+            if name not in self.status():
+                raise GatewayRefused(f"there is no service {name}")
+            try:
+                wanted = checked(Routes({**routes.services, name: change(routes.services.get(name, ServiceRoutes()))}))
+            except UnusableRoutes as error:
+                raise GatewayRefused(str(error)) from error
+            try:
+                _keep(self._routes, wanted)
+            except OSError as error:
+                raise GatewayRefused(f"{self._routes} can't be written: {error.strerror}") from error
+            self._apply(name, wanted.services[name])
+            return wanted.services[name]
+
+    def _apply(self, name: str, routes: ServiceRoutes) -> None:
+        rows = self._rows()
+        wanted = servers(name, routes)
+        commands: list[str] = []
+        for backend, there in wanted.items():
+            known = rows.get(backend, {})
+            commands += (command for server in there.values() for command in _to_have(backend, server, known))
+            for server in known.keys() - there.keys():
+                # One that was taken out goes for good at the next change that finds it without a connection.
+                commands.append(f"set server {backend}/{server} state maint")
+                commands.append(f"del server {backend}/{server}")
+        said = self._told(*commands)
+        self._wait_for(wanted, rows)
+        now = self._rows()
+        for backend, each in ((backend, each) for backend, there in wanted.items() for each in there.values()):
+            row = now.get(backend, {}).get(each.name)
+            if row is None or _is_out(row) or row["weight"] != str(each.weight):
+                raise GatewayRefused(f"{backend}/{each.name} is not as it should be: {' '.join(said.split())}")
+
+    def _wait_for(self, wanted: Mapping[str, Mapping[str, Server]], before: Mapping[str, Mapping[str, Row]]) -> None:
+        """Until those that were not there have been asked whether they are ready; slow ones are not waited for."""
+        new = [(backend, server) for backend, all_ in wanted.items() for server in all_.keys() - before[backend].keys()]
+        deadline = time.monotonic() + CHECKED_SECONDS
+        while new and time.monotonic() < deadline:
+            rows = self._rows()
+            new = [(backend, server) for backend, server in new if not rows[backend][server]["status"].startswith("UP")]
+            time.sleep(_LOOK_SECONDS if new else 0)
+
+    def status(self) -> dict[str, ServiceStatus]:
+        """How the backends stand. Raises GatewayRefused."""
+        rows = self._rows()
+        found = {}
+        for name in _services(rows):
+            backends: list[BackendStatus] = []
+            draining: list[BackendStatus] = []
+            for server, row in rows[name].items():
+                every = [there[server] for there in _all_of(name, rows) if server in there]
+                status = BackendStatus(
+                    url=f"http://{row['addr'] or server.partition('_')[2]}",
+                    revision=revision_of(server),
+                    ready=row["status"].startswith("UP"),
+                    in_flight=_sum(every, "scur"),
+                    requests=_sum(every, "stot"),
+                    failures=_sum(every, "eresp"),
+                )
+                if not _is_out(row):
+                    backends.append(status)
+                elif status.in_flight:
+                    draining.append(status)
+            found[name] = ServiceStatus(backends, draining)
+        return found
+
+    def counts(self) -> dict[tuple[str, str], Counts]:
+        """What each revision did, by service and revision. Raises GatewayRefused."""
+        rows = self._rows()
+        broken: Counter[tuple[str, str]] = Counter()
+        for name in _services(rows):
+            for server, row in ((each, row) for there in _all_of(name, rows) for each, row in there.items()):
+                broken[name, revision_of(server)] += _sum([row], "eresp")
+        found = {each: Counts(count, count) for each, count in broken.items()}
+        for line in self._told(f"show table {TIMES}").splitlines():
+            if key := _KEY.search(line):
+                of_it = (key[1], key[2])
+                counters = {int(number): int(count) for number, count in _COUNTER.findall(line)}
+                found[of_it] = Counts(
+                    broken[of_it] + counters[ANSWERS],
+                    broken[of_it] + counters[ERRORS],
+                    {bound: counters[at] for at, bound in enumerate(BUCKET_SECONDS)},
+                )
+        return found
+
+    # HAProxy's runtime API
+
+    def _rows(self) -> dict[str, dict[str, Row]]:
+        """The figures of every server, by the names of backend and server."""
+        found: dict[str, dict[str, Row]] = {}
+        for row in csv.DictReader(self._told("show stat").lstrip("# ").splitlines()):
+            if row["svname"] == "BACKEND":
+                found.setdefault(row["pxname"], {})
+            elif row["type"] == "2":
+                found.setdefault(row["pxname"], {})[row["svname"]] = row
+        return found
+
+    def _told(self, *commands: str) -> str:
+        """What HAProxy answers to these commands. Raises GatewayRefused."""
+        try:
+            with self._connected() as connection:
+                connection.sendall(";".join(commands).encode() + b"\n")
+                answer = b""
+                while data := connection.recv(65_536):
+                    answer += data
+        except OSError as error:
+            raise GatewayRefused(f"no answer from the gateway at {self._folder / SOCKET}: {error}") from error
+        return answer.decode()
+
+    @contextmanager
+    def _connected(self) -> Iterator[socket.socket]:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(TIMEOUT_SECONDS)
+            folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                short = Path(f"/proc/self/fd/{folder}")  # the address of a socket may have some 100 bytes
+                connection.connect(str((short if short.exists() else self._folder) / SOCKET))
+            finally:
+                os.close(folder)
+            yield connection
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """One at a time, of all processes."""
+        try:
+            with (self._folder / LOCK).open("a") as held:
+                fcntl.flock(held, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise GatewayRefused(f"{self._folder / LOCK}: {error.strerror}") from error
+
+
+def _to_have(backend: str, server: Server, known: Mapping[str, Row]) -> Iterator[str]:
+    named = f"{backend}/{server.name}"
+    is_new = server.name not in known
+    if is_new:
+        yield f"add server {named} {server.line(Limits())}"
+        yield f"enable health {named}"
+    if is_new or _is_out(known[server.name]):
+        yield f"set server {named} state ready"
+    if is_new:
+        # it gets nothing before it has said that it is ready
+        yield f"set server {named} health down"
+    yield f"set server {named} weight {server.weight}"
+
+
+def _is_out(row: Row) -> bool:
+    return row["status"].startswith("MAINT")
+
+
+def _services(rows: Mapping[str, object]) -> list[str]:
+    return [name for name in rows if f"{name}.{ALIVE}" in rows]
+
+
+def _all_of(name: str, rows: Mapping[str, Mapping[str, Row]]) -> Iterator[Mapping[str, Row]]:
+    """The rows of a service's backends."""
+    return (rows[each] for each in (name, *(f"{name}.{kind}" for kind in KINDS)))
+
+
+def _sum(rows: list[Row], *columns: str) -> int:
+    return sum(int(row[column] or 0) for row in rows for column in columns)
+
+
+def _keep(file: Path, routes: Routes) -> None:
+    """Write the routes down: the file has the old ones or the new ones, whatever happens. Raises OSError."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    with draft.open("wb") as stream:
+        stream.write(encoded(routes))
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(file)

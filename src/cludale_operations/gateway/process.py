@@ -1,0 +1,163 @@
+"""The gateway as a process: HAProxy, started over the routes in a file, and the pages beside it."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from asyncio.subprocess import Process
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cludale.services import NAMES
+from cludale.web.protocol import Limits as PageLimits
+from cludale.web.server import allow_files, listen
+from cludale.web.server import serve as serve_pages
+from cludale_operations.gateway.configuration import Limits, written
+from cludale_operations.gateway.control import SOCKET, Control, GatewayRefused
+from cludale_operations.gateway.routes import Routes, ServiceRoutes, UnusableRoutes, decoded
+from cludale_operations.gateway.site import Site, surveyed
+
+_log = logging.getLogger(__name__)
+
+CONFIGURATION = "gateway.cfg"
+START_SECONDS = 10
+_LOOK_SECONDS = 0.02
+_FILES_EACH = 2
+_SPARE_FILES = 1_024
+_PAGES_STOP_SECONDS = 1
+_BODY_BYTES = 1_024
+_PUT_OFF_SECONDS = 0.2
+
+
+class ProxyFailed(Exception):
+    """HAProxy did not start, or ended by itself; the message says why."""
+
+
+def read_routes(file: Path) -> Routes:
+    """The routes in a file. Raises OSError, UnusableRoutes."""
+    try:
+        return decoded(file.read_bytes())
+    except UnusableRoutes as error:
+        raise UnusableRoutes(f"{file}: {error}") from error
+
+
+async def serve(
+    listener: socket.socket,
+    *,
+    program: Path,
+    tied: Callable[[Sequence[str | Path]], list[str]],
+    file: Path,
+    folder: Path,
+    limits: Limits,
+    started: Callable[[int], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT; what is under way is finished, for `limits.stop_seconds` at most.
+
+    `tied`: the command for a program that ends with us; `started` is told how many backends there are. Raises OSError,
+    UnusableRoutes, ProxyFailed, CannotListen.
+    """
+    routes = read_routes(file)
+    strangers = sorted(set(routes.services) - set(NAMES))
+    if strangers:
+        raise UnusableRoutes(f"{file}: there is no service {', '.join(strangers)}")
+    _put_off_signals()
+    if _answers(file, folder):
+        raise ProxyFailed(f"another gateway runs over {folder}")
+    site = surveyed()
+    pages = listen("127.0.0.1", 0)
+    configuration = folder / CONFIGURATION
+    configuration.touch(mode=0o600)
+    configuration.write_text(
+        written(
+            {name: routes.services.get(name, ServiceRoutes()) for name in NAMES},
+            listener=listener.fileno(),
+            pages="{}:{}".format(*pages.getsockname()),
+            socket=SOCKET,
+            problems=site.problems,
+            limits=limits,
+        )
+    )
+    allow_files(_FILES_EACH * limits.connections + _SPARE_FILES)
+    proxy = await asyncio.create_subprocess_exec(
+        *tied([program, "-db", "-f", CONFIGURATION]),
+        cwd=folder,
+        pass_fds=[listener.fileno()],
+        stdin=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C in our terminal is ours: we let it finish what it has
+    )
+    try:
+        await _until_ready(proxy, file, folder)
+        listener.close()
+        await _together(proxy, site, pages, limits, lambda: started(_count(routes)))
+    finally:
+        if proxy.returncode is None:
+            proxy.kill()
+            await proxy.wait()
+
+
+def _put_off_signals() -> None:
+    """A signal that comes before the pages are served comes again, until they are and can end in order."""
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, loop.call_later, _PUT_OFF_SECONDS, os.kill, os.getpid(), each)
+
+
+async def _together(
+    proxy: Process, site: Site, pages: socket.socket, limits: Limits, started: Callable[[], None]
+) -> None:
+    """Serve the pages until a signal comes or HAProxy ends, then let HAProxy finish what it has."""
+    is_told_to_end = False
+
+    async def greet() -> None:
+        started()
+
+    def stop() -> None:
+        nonlocal is_told_to_end
+        is_told_to_end = proxy.returncode is None
+        if is_told_to_end:
+            proxy.send_signal(signal.SIGUSR1)
+
+    async def end_with_it() -> None:
+        await proxy.wait()
+        if not is_told_to_end:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    watching = asyncio.create_task(end_with_it())
+    await serve_pages(
+        site,
+        pages,
+        limits=PageLimits(body_bytes=_BODY_BYTES),
+        shutdown_seconds=_PAGES_STOP_SECONDS,
+        started=greet,
+        stopping=stop,
+    )
+    if not is_told_to_end:
+        raise ProxyFailed(f"HAProxy ended by itself, with status {proxy.returncode}")
+    try:
+        async with asyncio.timeout(limits.stop_seconds + _PAGES_STOP_SECONDS):
+            await watching
+    except TimeoutError:
+        _log.warning("what was still under way was cut off")
+
+
+async def _until_ready(proxy: Process, file: Path, folder: Path) -> None:
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            while not _answers(file, folder):
+                if proxy.returncode is not None:
+                    raise ProxyFailed(f"HAProxy ended with status {proxy.returncode} before it was ready")
+                await asyncio.sleep(_LOOK_SECONDS)
+    except TimeoutError:
+        raise ProxyFailed(f"HAProxy was not ready in {START_SECONDS} s") from None
+
+
+def _answers(file: Path, folder: Path) -> bool:
+    try:
+        return bool(Control(file, folder).status())
+    except GatewayRefused:
+        return False
+
+
+def _count(routes: Routes) -> int:
+    return sum(len(service.backends) for service in routes.services.values())

@@ -1,0 +1,225 @@
+"""A Dapr sidecar on loopback: the real daprd over the component files of this project."""
+
+import json
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from cludale_operations.local.find import MissingProgram, cache_folder, find
+from cludale_operations.local.free_ports import LOOPBACK, free_ports
+from cludale_operations.local.part import Launch, Part, answers
+
+SOURCES = Path(__file__).resolve().parents[3]
+COMPONENTS = SOURCES / "docker" / "components"
+GRACE_SECONDS = 5
+VERSION_SECONDS = 10
+BUILT_FOR = "built for Cludale Tickets"
+"""What our own says after its version."""
+ALLOWED_SECRETS = ("organizer-key", "database-url", "token-key", "smtp-password")
+
+
+class Broker(StrEnum):
+    """Which broker is between the services."""
+
+    NATS = "nats"
+    RABBITMQ = "rabbitmq"
+
+
+class Daprd(Part):
+    """The sidecar of one process. Ready when its components are; it waits for the app by itself."""
+
+    stop_signal: ClassVar = signal.SIGTERM
+    stop_seconds: float = GRACE_SECONDS + 5
+
+    def __init__(
+        self,
+        app_id: str,
+        folder: Path,
+        *,
+        app_port: int | None = None,
+        http_port: int = 0,
+        resources: Sequence[Path] = (),
+        secrets: Mapping[str, str] | None = None,
+        api_token: str | None = None,
+        app_token: str | None = None,
+        neighbours: Path | None = None,
+        otlp_endpoint: str | None = None,
+        name: str | None = None,
+        log: Path | None = None,
+    ) -> None:
+        """A sidecar over the component files in the folders `resources`.
+
+        `folder` takes its configuration; `neighbours` is the SQLite file where the sidecars of one machine find each
+        other, beside the folder unless said otherwise. `secrets` is what the secret store `secrets` holds.
+        `api_token` is asked of the app, `app_token` is shown to it. Port 0 takes a free one.
+        """
+        super().__init__(name or f"{app_id}-sidecar", log or folder / f"{name or app_id}-sidecar.log")
+        self.app_id = app_id
+        self.folder = folder.resolve()
+        self.app_port = app_port
+        free, self.grpc_port, self.internal_port, self.metrics_port = free_ports(4)
+        self.port = self.http_port = http_port or free
+        self.api_token = api_token
+        self.app_token = app_token
+        self._resources = list(resources)
+        self._secrets = dict(secrets or {})
+        self._neighbours = (neighbours or self.folder / "neighbours.db").resolve()
+        self._otlp_endpoint = otlp_endpoint
+
+    @property
+    def http_url(self) -> str:
+        """The same as `url`."""
+        return self.url
+
+    @property
+    def url(self) -> str:
+        """Where the app finds it."""
+        return f"http://{LOOPBACK}:{self.http_port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the app has to know of it, under Dapr's own names."""
+        known = {"DAPR_HTTP_PORT": str(self.http_port), "DAPR_GRPC_PORT": str(self.grpc_port), "APP_ID": self.app_id}
+        if self.api_token:
+            known["DAPR_API_TOKEN"] = self.api_token
+        if self.app_token:
+            known["APP_API_TOKEN"] = self.app_token
+        return known
+
+    @property
+    def _configuration(self) -> Path:
+        return self.folder / f"{self.name}.json"
+
+    async def prepare(self) -> None:
+        """Write the configuration."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # JSON is YAML
+        self._configuration.write_text(json.dumps(self._configured(), indent=2))
+
+    def _configured(self) -> dict[str, Any]:
+        spec: dict[str, Any] = {
+            "tracing": {"samplingRate": "0"},
+            # one series a route rather than one an order
+            "metrics": {"enabled": True, "http": {"increasedCardinality": False}},
+            "nameResolution": {
+                "component": "sqlite",
+                "configuration": {"connectionString": str(self._neighbours), "updateInterval": "2s"},
+            },
+            "secrets": {
+                "scopes": [{"storeName": "secrets", "defaultAccess": "deny", "allowedSecrets": list(ALLOWED_SECRETS)}]
+            },
+        }
+        if self._otlp_endpoint is not None:
+            # host and port are all that it takes, and it sends to /v1/traces there
+            there = urlsplit(self._otlp_endpoint)
+            is_secure = there.scheme == "https"
+            port = there.port or (443 if is_secure else 80)
+            endpoint = f"{there.netloc.rpartition('@')[2].removesuffix(f':{port}')}:{port}"
+            spec["tracing"] = {
+                "samplingRate": "1",
+                "otel": {"endpointAddress": endpoint, "protocol": "http", "isSecure": is_secure},
+            }
+        return {
+            "apiVersion": "dapr.io/v1alpha1",
+            "kind": "Configuration",
+            "metadata": {"name": "cludale"},
+            "spec": spec,
+        }
+
+    def launch(self) -> Launch:
+        """The sidecar in the foreground, listening on loopback only."""
+        options: dict[str, object] = {
+            "app-id": self.app_id,
+            "app-protocol": "http",
+            "dapr-http-port": self.http_port,
+            "dapr-grpc-port": self.grpc_port,
+            "dapr-internal-grpc-port": self.internal_port,
+            "metrics-port": self.metrics_port,
+            "dapr-listen-addresses": LOOPBACK,
+            "dapr-internal-grpc-listen-address": LOOPBACK,
+            "metrics-listen-address": LOOPBACK,
+            "dapr-graceful-shutdown-seconds": GRACE_SECONDS,
+            "config": self._configuration,
+            "log-level": "info",
+        }
+        argv: list[str | Path] = [find("daprd")]
+        for option, value in options.items():
+            argv += [f"--{option}", str(value)]
+        for folder in self._resources:
+            argv += ["--resources-path", folder]
+        if self.app_port is not None:
+            # an app that is not ready gets no events
+            argv += ["--app-port", str(self.app_port), "--app-channel-address", LOOPBACK]
+            argv += ["--enable-app-health-check", "--app-health-check-path", "/dapr/healthz"]
+            argv += ["--app-health-probe-interval", "1", "--app-health-threshold", "3"]
+        environment = {"DAPR_HOST_IP": LOOPBACK, **self._secrets}
+        if self.api_token:
+            environment["DAPR_API_TOKEN"] = self.api_token
+        if self.app_token:
+            environment["APP_API_TOKEN"] = self.app_token
+        return Launch(argv, environment)
+
+    async def is_ready(self) -> bool:
+        """Its components are there, so that an app can start; whether the app is, is another matter."""
+        return await answers(f"{self.url}/v1.0/healthz/outbound")
+
+    async def reaches_its_app(self) -> bool:
+        """Does it let calls through? Only once it has seen for itself that the app takes events."""
+        token = {"dapr-api-token": self.api_token} if self.api_token else {}
+        return await answers(f"{self.url}/v1.0/invoke/{self.app_id}/method/livez", token)
+
+
+def stranger() -> str | None:
+    """What is to be said of a sidecar that is not the project's own; None if it is, or if there is none."""
+    try:
+        program = find("daprd")
+        version = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=VERSION_SECONDS, check=False
+        ).stdout.strip()
+    except (MissingProgram, OSError, subprocess.TimeoutExpired):
+        return None  # a start of it says more
+    if version.endswith(BUILT_FOR):
+        return None
+    return (
+        f"{program} ({version or 'of no version'}) is not the sidecar of tools/daprd: nothing here was tested with it, "
+        "it can't read the bulks of events that ours has left in NATS, and on RabbitMQ it loses events when the broker "
+        "goes away. `make daprd` builds ours; put its "
+        f"folder first in the PATH: {cache_folder() / 'bin'}"
+    )
+
+
+def resources_for(broker: Broker) -> list[Path]:
+    """The folders of component files for a sidecar."""
+    return [COMPONENTS / "common", COMPONENTS / broker]
+
+
+@asynccontextmanager
+async def running_daprd(
+    app_id: str,
+    folder: Path,
+    *,
+    app_port: int | None = None,
+    resources: Sequence[Path] = (),
+    secrets: Mapping[str, str] | None = None,
+    api_token: str | None = None,
+    app_token: str | None = None,
+    neighbours: Path | None = None,
+) -> AsyncIterator[Daprd]:
+    """A sidecar, see Daprd, for as long as the block lasts. Raises MissingProgram, PartFailed."""
+    sidecar = Daprd(
+        app_id,
+        folder,
+        app_port=app_port,
+        resources=resources,
+        secrets=secrets,
+        api_token=api_token,
+        app_token=app_token,
+        neighbours=neighbours,
+    )
+    async with sidecar.running():
+        yield sidecar

@@ -1,0 +1,174 @@
+"""Everything that runs, laid out: which parts there are, with which ports, tokens, folders and environments."""
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from cludale.adapters.system.keys import kept_key
+from cludale.services import NAMES
+from cludale.wiring.settings import Settings
+from cludale_operations.local.daprd import Broker, Daprd, resources_for
+from cludale_operations.local.nats import Nats
+from cludale_operations.local.part import Part
+from cludale_operations.local.postgres import CONNECTIONS, Postgres
+from cludale_operations.local.rabbitmq import RabbitMq
+from cludale_operations.local.services import GatewayProcess, ServiceProcess
+
+MAX_REPLICAS = 16
+CONNECTIONS_EACH = 10
+"""At the database, for a replica: the store's five, the provider's ledger, the sidecar's four."""
+CONNECTIONS_BESIDES = 20
+"""For tools, and what the database keeps for itself."""
+STOP_SECONDS_MORE = 10
+"""What a service gets beyond CLUDALE_SHUTDOWN_SECONDS to end by itself before it is ended."""
+STATE_STORE = "state"
+"""What the component of audit's state store is called (docker/components/common/state.yaml)."""
+_OWN_STORES = ("database_url", "cosmos_endpoint")
+
+
+class UnusableReplicas(ValueError):
+    """`--replicas` says something that can't be; the message says what would do."""
+
+
+class NotDistributed(ValueError):
+    """A setting that can't be followed here; the message names it."""
+
+
+class Replica(NamedTuple):
+    """One process of a service, and its sidecar."""
+
+    service: ServiceProcess
+    sidecar: Daprd
+
+
+class Deployment:
+    """The parts of one platform on this machine, over one data folder. Starts nothing."""
+
+    def __init__(self, settings: Settings, *, broker: Broker, replicas: Mapping[str, int]) -> None:
+        """`replicas`: how many processes of each service. Raises NotDistributed, OSError, UnusableKey."""
+        _check(settings)
+        self.settings = settings
+        self.broker_kind = broker
+        self.folder = settings.data_dir.resolve()
+        self.logs = self.folder / "logs"
+        self.organizer_key = settings.organizer_key or kept_key(self.folder / "organizer.key")
+        self._token_key = settings.token_key or kept_key(self.folder / "token.key")
+        self._stop_seconds = settings.shutdown_seconds + STOP_SECONDS_MORE
+        processes = sum(replicas.get(service, 1) for service in NAMES)
+        self.postgres = Postgres(
+            self.folder / "postgres",
+            log=self._log("postgres"),
+            max_connections=max(CONNECTIONS, processes * CONNECTIONS_EACH + CONNECTIONS_BESIDES),
+        )
+        kind = Nats if broker is Broker.NATS else RabbitMq
+        self.broker: Nats | RabbitMq = kind(self.folder / broker, log=self._log(broker))
+        self.replicas: list[Replica] = []
+        self._replica_counts = replicas
+        self.gateway: GatewayProcess | None = None
+
+    def add_services(self) -> None:
+        """Lay out the services, once database and broker run and have addresses."""
+        self.replicas = [
+            self._replica(service, number)
+            for service in NAMES
+            for number in range(1, self._replica_counts.get(service, 1) + 1)
+        ]
+        self.gateway = GatewayProcess(
+            self.folder,
+            self._log("gateway"),
+            host=self.settings.host,
+            port=self.settings.port,
+            backends={
+                service: [each.service.url for each in self.replicas if each.service.service == service]
+                for service in NAMES
+            },
+            environment={"CLUDALE_DATA_DIR": str(self.folder)},
+            stop_seconds=self._stop_seconds,
+        )
+
+    def parts(self) -> list[Part]:
+        """All of them, in the order in which they are started."""
+        return [
+            self.postgres,
+            self.broker,
+            *(each.sidecar for each in self.replicas),
+            *(each.service for each in self.replicas),
+            *([self.gateway] if self.gateway is not None else []),
+        ]
+
+    def _replica(self, service: str, number: int) -> Replica:
+        name = f"{service}-{number}"
+        sidecar = Daprd(
+            service,
+            self.folder / "dapr",
+            name=f"{name}-sidecar",
+            log=self._log(f"{name}-sidecar"),
+            resources=resources_for(self.broker_kind),
+            secrets={
+                "broker-url": self.broker.url,
+                "state-url": self.postgres.url,
+                "database-url": self.postgres.url,
+                "organizer-key": self.organizer_key,
+                "token-key": self._token_key,
+            },
+            api_token=secrets.token_urlsafe(24),
+            app_token=secrets.token_urlsafe(24),
+            otlp_endpoint=self.settings.otlp_endpoint,
+        )
+        environment = self._environment(service, number, sidecar)
+        process = ServiceProcess(service, name, self._log(name), environment, stop_seconds=self._stop_seconds)
+        sidecar.app_port = process.port
+        return Replica(process, sidecar)
+
+    def _environment(self, service: str, number: int, sidecar: Daprd) -> dict[str, str]:
+        """What differs from our own environment, whose settings mean the same to a service as they do embedded.
+
+        Keys and the database's password are not in it, also not from our own: a service asks its sidecar for them.
+        """
+        return {
+            **sidecar.environment,
+            "CLUDALE_DAPR": "1",
+            "CLUDALE_DATA_DIR": str(self.folder),
+            "CLUDALE_SECRETS": "secrets",
+            "CLUDALE_DATABASE_URL": "",
+            "CLUDALE_AUDIT_STATE": (self.settings.audit_state or "") if service == "audit" else "",
+            "CLUDALE_ORGANIZER_KEY": "",
+            "CLUDALE_TOKEN_KEY": "",
+            # the first start of one process puts the demo concerts on, not that of each
+            "CLUDALE_DEMO": "1" if self.settings.demo and (service, number) == ("concerts", 1) else "0",
+        }
+
+    def _log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+
+def _check(settings: Settings) -> None:
+    """Everything is kept in a PostgreSQL of this machine's own, directly or by a sidecar. Raises NotDistributed."""
+    for field in _OWN_STORES:
+        if getattr(settings, field) is not None:
+            raise NotDistributed(
+                f"CLUDALE_{field.upper()} is set, and `cludale up --distributed` keeps everything in a PostgreSQL that "
+                "it starts itself: unset it, or start the services one by one (`cludale serve SERVICE`)"
+            )
+    if settings.audit_state not in (None, STATE_STORE):
+        raise NotDistributed(
+            f"CLUDALE_AUDIT_STATE={settings.audit_state}: the sidecars that `cludale up --distributed` starts have one "
+            f"state store, {STATE_STORE!r}"
+        )
+
+
+def replicas_from(wishes: list[str]) -> dict[str, int]:
+    """`["concerts=2", "all=1"]` as numbers by service; a service's own wish counts more than `all`'s.
+
+    Raises UnusableReplicas.
+    """
+    numbers: dict[str, int] = {}
+    for wish in wishes:
+        name, _, text = wish.partition("=")
+        if name != "all" and name not in NAMES:
+            raise UnusableReplicas(f"there is no service {name!r}; these are: all, {', '.join(NAMES)}")
+        if not text.isdecimal() or not 1 <= int(text) <= MAX_REPLICAS:
+            raise UnusableReplicas(f"--replicas {wish}: wanted is {name}=N, N from 1 to {MAX_REPLICAS}")
+        numbers[name] = int(text)
+    return {service: numbers.get(service, numbers.get("all", 1)) for service in NAMES}

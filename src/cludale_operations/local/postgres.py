@@ -1,0 +1,125 @@
+"""A PostgreSQL server on loopback, over a folder of its own."""
+
+import asyncio
+import secrets
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import ClassVar
+
+from cludale_operations.local.find import find
+from cludale_operations.local.free_ports import LOOPBACK, free_port
+from cludale_operations.local.part import Launch, Part, PartFailed
+from cludale_operations.local.tether import give, tethered, user_instead_of_root
+
+USER = "cludale"
+DATABASE = "cludale"
+INIT_SECONDS = 60
+CONNECTIONS = 200
+"""Enough for some replicas of five services, and whoever looks in."""
+SETTINGS = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",
+    "shared_buffers": "128MB",
+    "max_wal_size": "2GB",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    # all statements are short and prepared
+    "jit": "off",
+}
+
+
+class Postgres(Part):
+    """The server. A folder that is empty becomes a new cluster with the database `cludale`."""
+
+    # fast shutdown: connections are closed, a checkpoint is written
+    stop_signal: ClassVar = signal.SIGINT
+    stop_seconds: float = 20
+    # immediate shutdown: ends its children too, and the next start recovers
+    orphan_signal: ClassVar = signal.SIGQUIT
+
+    def __init__(
+        self, folder: Path, *, port: int = 0, log: Path | None = None, max_connections: int = CONNECTIONS
+    ) -> None:
+        """Data, password and (unless said otherwise) log go into `folder`; port 0 takes a free one, once."""
+        super().__init__("postgres", log or folder / "postgres.log")
+        self.folder = folder.resolve()
+        self.port = port or free_port()
+        self.max_connections = max_connections
+
+    @property
+    def url(self) -> str:
+        """The address of the database `cludale`, with its password."""
+        return self.url_of(DATABASE)
+
+    def url_of(self, database: str) -> str:
+        """The address of another database on this server."""
+        return f"postgresql://{USER}:{self._password()}@{LOOPBACK}:{self.port}/{database}"
+
+    @property
+    def _cluster(self) -> Path:
+        return self.folder / "cluster"
+
+    def _password(self) -> str:
+        return (self.folder / "password").read_text().strip()
+
+    async def prepare(self) -> None:
+        """Make the cluster if there is none yet. Raises PartFailed."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        user = user_instead_of_root()
+        if not self._cluster.exists():
+            await asyncio.to_thread(self._make_cluster, user)
+        elif user is not None:
+            give(self._cluster, user)
+
+    def _make_cluster(self, user: str | None) -> None:
+        password = self.folder / "password"
+        password.unlink(missing_ok=True)
+        password.touch(mode=0o600)
+        password.write_text(secrets.token_urlsafe(24))
+        # under another name until it is whole: a start that was cut off leaves no half of a cluster
+        unfinished = self.folder / f"cluster.{secrets.token_hex(4)}"
+        unfinished.mkdir(mode=0o700)
+        if user is not None:
+            give(unfinished, user)
+        options = ["-U", USER, "-A", "scram-sha-256", f"--pwfile={password}", "--encoding=UTF8", "--locale=C"]
+        self._run([find("initdb"), "-D", unfinished, *options], user)
+        self._run([find("postgres"), "--single", "-D", unfinished, "postgres"], user, f"CREATE DATABASE {DATABASE};\n")
+        unfinished.rename(self._cluster)
+
+    def _run(self, argv: Sequence[str | Path], user: str | None, sent: str = "") -> None:
+        command = tethered(argv, when_orphaned=signal.SIGKILL, user=user)
+        try:
+            done = subprocess.run(
+                command, input=sent, capture_output=True, text=True, timeout=INIT_SECONDS, check=False, cwd="/"
+            )
+        except subprocess.TimeoutExpired:
+            raise PartFailed(f"{argv[0]} took more than {INIT_SECONDS} s") from None
+        if done.returncode != 0:
+            raise PartFailed(f"{argv[0]} failed: {(done.stderr or done.stdout).strip()}")
+
+    def launch(self) -> Launch:
+        """The server in the foreground."""
+        chosen = {**SETTINGS, "max_connections": str(self.max_connections)}
+        settings = [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
+        argv: list[str | Path] = [find("postgres"), "-D", self._cluster, "-p", str(self.port), *settings]
+        # the zone of the machine may be one that PostgreSQL does not know
+        return Launch(argv, {"TZ": "UTC"}, user_instead_of_root(), self.folder)
+
+    async def is_ready(self) -> bool:
+        """The server itself writes into its pid file whether it takes connections."""
+        try:
+            lines = (self._cluster / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        # the file of a server that was killed lies there until the next one has read it
+        return len(lines) > 7 and lines[7].strip() == "ready" and lines[0] == str(self.pid)
+
+
+@asynccontextmanager
+async def running_postgres(folder: Path, *, port: int = 0) -> AsyncIterator[Postgres]:
+    """A server over the folder for as long as the block lasts. Raises MissingProgram, PartFailed."""
+    async with Postgres(folder, port=port).running() as server:
+        yield server

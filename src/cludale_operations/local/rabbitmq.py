@@ -1,0 +1,204 @@
+"""A RabbitMQ broker on loopback, over a folder of its own, with all exchanges and queues from the start."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shlex
+import signal
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+from subprocess import CalledProcessError
+from typing import Any, ClassVar
+
+from cludale.adapters.dapr.probing import PROBES
+from cludale.services import NAMES
+from cludale_operations.local.find import find
+from cludale_operations.local.free_ports import LOOPBACK, free_ports
+from cludale_operations.local.part import Launch, Part
+from cludale_operations.local.tether import tethered
+from cludale_operations.local.topology import TOPICS, dead_letters_of, topics_heard
+
+USER = "cludale"
+_LOOK_SECONDS = 2
+_CONTROL_SECONDS = 60
+_GREETING = b"AMQP\x00\x00\x09\x01"
+_METHOD_FRAME = 1
+
+
+class RabbitMq(Part):
+    """The broker, with the Erlang port mapper that it needs. Durable queues outlive it."""
+
+    ready_seconds: ClassVar[float] = 60
+    stop_seconds: float = 20
+    stop_signal: ClassVar = signal.SIGTERM
+
+    def __init__(self, folder: Path, *, port: int = 0, log: Path | None = None) -> None:
+        """Data, password, configuration and (unless said otherwise) log go into `folder`; port 0 takes a free one."""
+        super().__init__("rabbitmq", log or folder / "rabbitmq.log")
+        self.folder = folder.resolve()
+        free, self._distribution_port, self._mapper_port = free_ports(3)
+        self.port = port or free
+
+    @property
+    def url(self) -> str:
+        """The broker's address, with the password."""
+        return f"amqp://{USER}:{self._password()}@{LOOPBACK}:{self.port}/"
+
+    def _password(self) -> str:
+        return (self.folder / "password").read_text().strip()
+
+    async def prepare(self) -> None:
+        """Write the configuration; the password is made once."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        password = self.folder / "password"
+        if not password.exists():
+            password.touch(mode=0o600)
+            password.write_text(secrets.token_urlsafe(24))
+        definitions = self.folder / "definitions.json"
+        definitions.touch(mode=0o600)
+        definitions.write_text(json.dumps(definitions_for(NAMES, password=self._password()), indent=2))
+        (self.folder / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = {LOOPBACK}:{self.port}\n"
+            f"load_definitions = {definitions}\n"
+            "log.console = true\n"
+            "log.console.level = info\n"
+            "log.file = false\n"
+            # by default it stops taking messages at 40 % of the machine's memory, which is not all ours
+            "vm_memory_high_watermark.absolute = 1GB\n"
+            "disk_free_limit.absolute = 200MB\n"
+        )
+        (self.folder / "enabled_plugins").write_text("[].\n")
+
+    async def control(self, *command: str) -> None:
+        """Run `rabbitmqctl` against it. Raises MissingProgram, CalledProcessError, TimeoutError."""
+        program = [str(find("rabbitmqctl")), *command]
+        process = await asyncio.create_subprocess_exec(
+            *program,
+            env={**os.environ, **self._environment()},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            async with asyncio.timeout(_CONTROL_SECONDS):
+                status = await process.wait()
+        except TimeoutError:
+            process.kill()
+            raise
+        if status:
+            raise CalledProcessError(status, program)
+
+    def launch(self) -> Launch:
+        """The broker in the foreground, and its port mapper beside it, which ends with it."""
+        mapper = tethered(
+            [find("epmd"), "-address", LOOPBACK, "-port", str(self._mapper_port)], when_orphaned=signal.SIGKILL
+        )
+        program = f"{shlex.join(mapper)} & exec {shlex.quote(str(find('rabbitmq-server')))}"
+        return Launch(["/bin/sh", "-c", program], self._environment(), folder=self.folder)
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            # the folder is where Erlang keeps its cookie
+            "HOME": str(self.folder),
+            "RABBITMQ_NODENAME": "cludale@localhost",
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"),
+            "RABBITMQ_CONF_ENV_FILE": str(self.folder / "rabbitmq-env.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+            "RABBITMQ_PID_FILE": str(self.folder / "rabbitmq.pid"),
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            # no more schedulers than there are cores, and none that spins while it waits
+            "RABBITMQ_SCHEDULER_BIND_TYPE": "u",
+            "RABBITMQ_SERVER_START_ARGS": "+sbwt none +sbwtdcpu none +sbwtdio none",
+            "ERL_EPMD_ADDRESS": LOOPBACK,
+            "ERL_EPMD_PORT": str(self._mapper_port),
+        }
+
+    async def is_ready(self) -> bool:
+        """It answers AMQP's greeting, which it does once the definitions are loaded."""
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
+                try:
+                    writer.write(_GREETING)
+                    return (await reader.readexactly(1))[0] == _METHOD_FRAME
+                finally:
+                    writer.close()
+                    with contextlib.suppress(OSError):
+                        await writer.wait_closed()
+        except (OSError, TimeoutError, EOFError):
+            return False
+
+
+def definitions_for(services: Collection[str], *, password: str) -> dict[str, Any]:
+    """RabbitMQ's definitions: the user, an exchange a topic, a queue for each service that hears it.
+
+    Names and arguments are those that Dapr's component declares itself: a queue that is there already is taken as it
+    is, and no event is lost for want of one.
+    """
+    bindings = {
+        f"{service}-{topic}": topic
+        for service in services
+        for topic in [*topics_heard(service), dead_letters_of(service)]
+    }
+    bindings[PROBES] = PROBES
+    salt = os.urandom(4)
+    return {
+        "users": [
+            {
+                "name": USER,
+                "password_hash": base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode(),
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": "administrator",
+            }
+        ],
+        "vhosts": [{"name": "/"}],
+        "permissions": [{"user": USER, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
+        "exchanges": [
+            {
+                "name": name,
+                "vhost": "/",
+                "type": "fanout",
+                "durable": True,
+                "auto_delete": False,
+                "internal": False,
+                "arguments": {},
+            }
+            for name in [*TOPICS, *map(dead_letters_of, services), PROBES]
+        ],
+        "queues": [
+            {
+                "name": queue,
+                "vhost": "/",
+                "durable": True,
+                "auto_delete": False,
+                # nobody takes from the queue of the probes, which holds the last one
+                "arguments": {"x-queue-type": "classic"} | ({"x-max-length": 1} if queue == PROBES else {}),
+            }
+            for queue in bindings
+        ],
+        "bindings": [
+            {
+                "source": topic,
+                "vhost": "/",
+                "destination": queue,
+                "destination_type": "queue",
+                "routing_key": "",
+                "arguments": {},
+            }
+            for queue, topic in bindings.items()
+        ],
+    }
+
+
+@asynccontextmanager
+async def running_rabbitmq(folder: Path, *, port: int = 0) -> AsyncIterator[RabbitMq]:
+    """A broker over the folder for as long as the block lasts. Raises MissingProgram, PartFailed."""
+    async with RabbitMq(folder, port=port).running() as broker:
+        yield broker

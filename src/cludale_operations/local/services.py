@@ -1,0 +1,125 @@
+"""The services and the gateway as processes: what `cludale serve` and `cludale gateway` start."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from cludale.web.http1 import url_of
+from cludale_operations.local.free_ports import LOOPBACK, free_port
+from cludale_operations.local.part import Launch, Part, answers
+
+START_SECONDS = 60
+STOP_SECONDS = 30
+"""More than CLUDALE_SHUTDOWN_SECONDS by default."""
+
+
+class ServiceProcess(Part):
+    """One replica of a service. Ready when it answers and its sidecar is there."""
+
+    ready_seconds: ClassVar[float] = START_SECONDS
+
+    def __init__(
+        self,
+        service: str,
+        name: str,
+        log: Path,
+        environment: Mapping[str, str],
+        *,
+        stop_seconds: float = STOP_SECONDS,
+    ) -> None:
+        """`stop_seconds`: how long it may take to end by itself before it is ended."""
+        super().__init__(name, log)
+        self.service = service
+        self.stop_seconds = stop_seconds
+        self.port = free_port()
+        self._environment = dict(environment)
+
+    @property
+    def http_url(self) -> str:
+        """The same as `url`."""
+        return self.url
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    async def prepare(self) -> None:
+        """Nothing: it makes what it needs."""
+
+    def launch(self) -> Launch:
+        """`cludale serve`, with this Python."""
+        own = {"CLUDALE_HOST": LOOPBACK, "CLUDALE_PORT": str(self.port)}
+        return Launch([sys.executable, "-m", "cludale_operations", "serve", self.service], self._environment | own)
+
+    async def is_ready(self) -> bool:
+        """It says so itself."""
+        return await answers(f"{self.url}/readyz/replica")
+
+    async def is_well(self) -> bool:
+        """It says that store and broker do their work."""
+        return await answers(f"{self.url}/readyz")
+
+
+class GatewayProcess(Part):
+    """The gateway before all replicas."""
+
+    ready_seconds: ClassVar[float] = START_SECONDS
+
+    def __init__(
+        self,
+        folder: Path,
+        log: Path,
+        *,
+        host: str,
+        port: int,
+        backends: Mapping[str, list[str]],
+        environment: Mapping[str, str],
+        stop_seconds: float,
+    ) -> None:
+        """`backends`: the addresses of each service's replicas; port 0 takes a free one."""
+        super().__init__("gateway", log)
+        self.stop_seconds = stop_seconds
+        self.host = host
+        self.port = port or free_port()
+        self.routes = folder / "gateway.json"
+        self._backends = backends
+        self._environment = dict(environment)
+        self._written = False
+
+    @property
+    def http_url(self) -> str:
+        """The same as `url`."""
+        return self.url
+
+    @property
+    def url(self) -> str:
+        """The platform's address, as this machine reaches it."""
+        return url_of(self.host, self.port)
+
+    async def prepare(self) -> None:
+        """Write the routes, once: what is changed while it runs outlives a restart of the gateway."""
+        if not self._written:
+            self.routes.parent.mkdir(parents=True, exist_ok=True)
+            services = {name: {"backends": [{"url": url} for url in urls]} for name, urls in self._backends.items()}
+            self.routes.write_text(json.dumps({"services": services}, indent=2))
+            self._written = True
+
+    def launch(self) -> Launch:
+        """`cludale gateway`, with this Python."""
+        own = {
+            "CLUDALE_HOST": self.host,
+            "CLUDALE_PORT": str(self.port),
+        }
+        argv: list[str | Path] = [sys.executable, "-m", "cludale_operations", "gateway", "--config", self.routes]
+        return Launch(argv, self._environment | own)
+
+    async def is_ready(self) -> bool:
+        """Every service has a replica that is up."""
+        return await answers(f"{self.url}/readyz/replica")
+
+    async def is_well(self) -> bool:
+        """Every service has a replica that is ready."""
+        return await answers(f"{self.url}/readyz")

@@ -1,0 +1,61 @@
+"""What a platform has to be able to do, so that releases can be made on it."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from cludale_operations.release.judgement import Backlog, Figures
+from cludale_operations.release.standing import Standing
+
+
+class PlatformFailed(Exception):
+    """The platform did not do it; the message says what and why."""
+
+
+class Address(NamedTuple):
+    """Where a colour is reached for a trial, and what has to be said there."""
+
+    url: str
+    headers: Mapping[str, str]
+
+
+class Driver(Protocol):
+    """A platform. All calls are bounded in time, may be repeated, and raise PlatformFailed."""
+
+    def standing(self) -> Standing:
+        """What runs where, now."""
+
+    def deploy(self, service: str, image: str, suffix: str) -> str:
+        """Start a revision that gets no traffic and takes no events, or find it there; its name."""
+
+    def label(self, service: str, label: str, revision: str) -> None:
+        """Give the label to the revision; who had it loses it."""
+
+    def swap(self, service: str) -> None:
+        """Blue becomes green, green becomes blue."""
+
+    def weigh(self, service: str, weights: Mapping[str, int]) -> None:
+        """Split the traffic so; what is not named gets nothing."""
+
+    def consume(self, service: str, revision: str) -> None:
+        """Let it take events, and run if it doesn't. A platform may make another revision of it, with its labels."""
+
+    def stop_consuming(self, service: str, revision: str) -> None:
+        """Let it take no events any more."""
+
+    def deactivate(self, service: str, revision: str) -> None:
+        """Stop its processes, once they have finished what they have. Not running is as good."""
+
+    def try_address(self, label: str) -> Address:
+        """Where this colour of all services is reached, whatever its weights."""
+
+    def mark(self) -> object:
+        """Now, for `figures`."""
+
+    def earlier(self) -> object:
+        """Some hours ago, or as far back as is known, for `figures`."""
+
+    def figures(self, service: str, revision: str, since: object) -> Figures:
+        """What the revision did since then."""
+
+    def backlog(self) -> Backlog:
+        """How the events stand."""

@@ -1,0 +1,242 @@
+"""The gateway and processes behind it as a platform of releases: what Container Apps is in Azure.
+
+A revision is a set of backends. Its processes are started and stopped by a launcher; events are switched on and off
+in each of them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import httpx
+import msgspec
+
+from cludale_operations.gateway.control import Control, Counts, GatewayRefused, ServiceStatus
+from cludale_operations.gateway.routes import BackendRoute, Label, ServiceRoutes, Traffic
+from cludale_operations.release.driver import Address, PlatformFailed
+from cludale_operations.release.judgement import Backlog, Figures
+from cludale_operations.release.prometheus import Samples, quantile, samples, total
+from cludale_operations.release.standing import BLUE, GREEN, Revision, ServiceStanding, Share, Standing
+
+TIMEOUT_SECONDS = 10.0
+
+Change = Callable[[ServiceRoutes], ServiceRoutes]
+
+
+class Launcher(Protocol):
+    """Starts and stops the processes of revisions."""
+
+    def start(self, service: str, image: str, revision: str) -> list[str]:
+        """Start a revision that takes no events; the addresses of its processes. Raises PlatformFailed."""
+
+    def stop(self, service: str, revision: str) -> None:
+        """Stop a revision's processes; none there is as good."""
+
+    def image(self, service: str, revision: str) -> str:
+        """What the revision runs; empty if nobody knows."""
+
+
+class NoLauncher:
+    """For processes that somebody else starts and stops."""
+
+    def start(self, service: str, image: str, revision: str) -> list[str]:
+        """Not from here."""
+        raise PlatformFailed(
+            f"{revision} can't be started from here: start {image} yourself (CLUDALE_CONSUME=0), put it into the "
+            f"gateway's routes as a revision of {service} with the label green, then promote it"
+        )
+
+    def stop(self, service: str, revision: str) -> None:
+        """Left to whoever started it."""
+
+    def image(self, service: str, revision: str) -> str:  # noqa: ARG002 - the protocol's
+        """Nobody knows."""
+        return ""
+
+
+class LocalDriver:
+    """The gateway."""
+
+    def __init__(self, control: Control, url: str, organizer_key: str, launcher: Launcher) -> None:
+        self._control = control
+        self._url = url
+        self._organizer = {"authorization": f"Bearer {organizer_key}"}
+        self._launcher = launcher
+
+    def standing(self) -> Standing:
+        """What runs where, now."""
+        try:
+            status, routes = self._control.status(), self._control.routes()
+        except GatewayRefused as error:
+            raise PlatformFailed(str(error)) from error
+        return {
+            name: self._service(name, each, routes.services.get(name, ServiceRoutes())) for name, each in status.items()
+        }
+
+    def _service(self, name: str, status: ServiceStatus, routes: ServiceRoutes) -> ServiceStanding:
+        ready: dict[str, list[bool]] = {each.revision: [] for each in routes.traffic}
+        for backend in status.backends:
+            ready.setdefault(backend.revision, []).append(backend.ready)
+        return ServiceStanding(
+            revisions={
+                revision: Revision(
+                    name=revision,
+                    image=self._launcher.image(name, revision),
+                    created=f"{place:06}",  # what comes later is put at the end
+                    active=bool(of_it),
+                    ready=bool(of_it) and all(of_it),
+                )
+                for place, (revision, of_it) in enumerate(ready.items())
+            },
+            traffic=tuple(Share(each.revision, each.weight, each.label) for each in routes.traffic),
+        )
+
+    def deploy(self, service: str, image: str, suffix: str) -> str:
+        """Start a revision's processes and make them known to the gateway; the revision's name."""
+        name = f"{service}--{suffix}"
+        known = self.standing()[service].revisions.get(name)
+        if known is not None and known.active:
+            if known.image != image:
+                raise PlatformFailed(f"{name} is there with another image, {known.image}: take another suffix")
+            return name
+        backends = tuple(BackendRoute(url, name) for url in self._launcher.start(service, image, name))
+
+        def join(routes: ServiceRoutes) -> ServiceRoutes:
+            there = {each.revision for each in routes.backends}
+            others = tuple(
+                each
+                for each in routes.traffic
+                if each.revision != name and (each.revision in there or each.label is not None)
+            )
+            return ServiceRoutes((*routes.backends, *backends), (*others, Traffic(name)))
+
+        self._change(service, join)
+        return name
+
+    def label(self, service: str, label: str, revision: str) -> None:
+        """Give the label to the revision."""
+        wanted = msgspec.convert(label, Label)
+
+        def relabel(routes: ServiceRoutes) -> ServiceRoutes:
+            return _with_traffic(
+                routes,
+                lambda each: wanted if each.revision == revision else None if each.label == wanted else each.label,
+            )
+
+        self._change(service, relabel)
+
+    def swap(self, service: str) -> None:
+        """Blue becomes green, green becomes blue."""
+        places: Mapping[Label | None, Label] = {BLUE: GREEN, GREEN: BLUE}
+        self._change(service, lambda routes: _with_traffic(routes, lambda each: places.get(each.label, each.label)))
+
+    def weigh(self, service: str, weights: Mapping[str, int]) -> None:
+        """Split the traffic so; what is not named gets nothing."""
+
+        def reweigh(routes: ServiceRoutes) -> ServiceRoutes:
+            return ServiceRoutes(
+                routes.backends,
+                tuple(Traffic(each.revision, weights.get(each.revision, 0), each.label) for each in routes.traffic),
+            )
+
+        self._change(service, reweigh)
+
+    def consume(self, service: str, revision: str) -> None:
+        """Let its processes take events."""
+        self._switch(service, revision, wanted=True)
+
+    def stop_consuming(self, service: str, revision: str) -> None:
+        """Let them take none any more."""
+        self._switch(service, revision, wanted=False)
+
+    def _switch(self, service: str, revision: str, *, wanted: bool) -> None:
+        for url in self._backends(service, revision):
+            try:
+                answer = httpx.put(
+                    f"{url}/-/consume", json={"consume": wanted}, headers=self._organizer, timeout=TIMEOUT_SECONDS
+                )
+            except httpx.HTTPError as error:
+                if not wanted:
+                    continue  # what does not answer takes nothing
+                raise PlatformFailed(f"{revision} at {url}: {error}") from error
+            if answer.is_error:
+                raise PlatformFailed(f"{revision} at {url}/-/consume: {answer.status_code} {answer.text[:200]}")
+
+    def deactivate(self, service: str, revision: str) -> None:
+        """Take its processes out of the routes, then stop them."""
+        if self._backends(service, revision):
+
+            def leave(routes: ServiceRoutes) -> ServiceRoutes:
+                return ServiceRoutes(
+                    tuple(each for each in routes.backends if each.revision != revision), routes.traffic
+                )
+
+            self._change(service, leave)
+        self._launcher.stop(service, revision)
+
+    def _backends(self, service: str, revision: str) -> list[str]:
+        try:
+            routes = self._control.service(service)
+        except GatewayRefused as error:
+            raise PlatformFailed(str(error)) from error
+        return [each.url for each in routes.backends if each.revision == revision]
+
+    def _change(self, service: str, change: Change) -> None:
+        try:
+            self._control.change(service, change)
+        except GatewayRefused as error:
+            raise PlatformFailed(str(error)) from error
+
+    def try_address(self, label: str) -> Address:
+        """The gateway itself, asked for the label."""
+        return Address(self._url, {"x-cludale-label": label})
+
+    def mark(self) -> object:
+        """The gateway's figures of now."""
+        return self._counts()
+
+    def earlier(self) -> object:
+        """When the gateway started."""
+        return {}
+
+    def figures(self, service: str, revision: str, since: object) -> Figures:
+        """What the gateway counted since then."""
+        earlier: Mapping[tuple[str, str], Counts] = since  # type: ignore[assignment] # our own mark
+        before = earlier.get((service, revision), Counts())
+        now = self._counts().get((service, revision), Counts())
+        within = {bound: count - before.within.get(bound, 0) for bound, count in now.within.items()}
+        timed = within.get(float("inf"), 0)
+        return Figures(now.requests - before.requests, now.errors - before.errors, quantile(within, 0.99), timed)
+
+    def _counts(self) -> Mapping[tuple[str, str], Counts]:
+        try:
+            return self._control.counts()
+        except GatewayRefused as error:
+            raise PlatformFailed(str(error)) from error
+
+    def backlog(self) -> Backlog:
+        """What all the processes say of their events."""
+        waiting = buried = 0.0
+        try:
+            status = self._control.status()
+        except GatewayRefused as error:
+            raise PlatformFailed(str(error)) from error
+        for backend in (backend for each in status.values() for backend in each.backends if backend.ready):
+            said = _metrics(backend.url)
+            waiting += total(said, "cludale_events_under_way")
+            buried += total(said, "cludale_dead_letters_total")
+        return Backlog(round(waiting), round(buried))
+
+
+def _metrics(url: str) -> Samples:
+    try:
+        answer = httpx.get(f"{url}/metrics", timeout=TIMEOUT_SECONDS)
+        answer.raise_for_status()
+        return samples(answer.text)
+    except (httpx.HTTPError, ValueError) as error:
+        raise PlatformFailed(f"{url}/metrics: {error}") from error
+
+
+def _with_traffic(routes: ServiceRoutes, label: Callable[[Traffic], Label | None]) -> ServiceRoutes:
+    return ServiceRoutes(
+        routes.backends, tuple(Traffic(each.revision, each.weight, label(each)) for each in routes.traffic)
+    )

@@ -1,0 +1,294 @@
+"""A release from beginning to end, over a driver: deploy, try, promote in steps, watch, and back if it is not good."""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from cludale_operations.release import actions
+from cludale_operations.release.actions import Action, Consume, Deactivate, Deploy, Label, Swap, Weigh
+from cludale_operations.release.driver import Driver, PlatformFailed
+from cludale_operations.release.judgement import (
+    Backlog,
+    Bounds,
+    Figures,
+    Measured,
+    as_it_was,
+    has_enough,
+    is_timed,
+    judged,
+    with_enough,
+)
+from cludale_operations.release.naming import is_of
+from cludale_operations.release.standing import GREEN, NotNow, ServiceStanding, Standing
+
+Report = Callable[[str], None]
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How fast."""
+
+    steps: tuple[int, ...] = (5, 25, 50, 100)
+    """The hundredths of the traffic that green gets, one after the other; the last is 100."""
+    soak_seconds: float = 120
+    """How long each step lasts before the next."""
+    watch_seconds: float = 600
+    """How long green is watched once it has everything."""
+    keep_seconds: float = 1_800
+    """How long the version before is kept, to go back to."""
+    check_seconds: float = 10
+    """How often green is judged meanwhile."""
+    start_seconds: float = 300
+    """How long new revisions may take to be ready."""
+
+
+class Ended(NamedTuple):
+    """What came of it. `reasons`: why it was taken back; none if it was not."""
+
+    reasons: Sequence[str] = ()
+
+    @property
+    def is_good(self) -> bool:
+        """Does the new version serve?"""
+        return not self.reasons
+
+
+class Release:
+    """Takes the services through a release, in `order`."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        order: Sequence[str],
+        *,
+        pace: Pace,
+        bounds: Bounds,
+        report: Report,
+        version: str | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`version`: the suffix of the only version that may be promoted or taken back; None: whatever is green."""
+        if list(pace.steps) != sorted(set(pace.steps)) or not pace.steps or pace.steps[-1] != 100 or pace.steps[0] < 1:
+            raise NotNow(f"the steps have to rise to 100: {', '.join(map(str, pace.steps))}")
+        self._driver = driver
+        self._order = order
+        self._pace = pace
+        self._bounds = bounds
+        self._report = report
+        self._version = version
+        self._sleep = sleep
+        self._now = now
+        self._blue_p99: dict[str, float | None] = {}
+        """What blue's percentile was when it still had requests."""
+
+    # The stages. Each starts from how things stand, so that it can be repeated.
+
+    def planned(self, image: str, suffix: str) -> list[str]:
+        """What would be done, if all goes well."""
+        standing = self._driver.standing()
+        lines = [str(each) for each in actions.to_adopt(standing)]
+        lines += [str(each) for each in actions.to_deploy(standing, self._order, image, suffix)]
+        lines.append("try green at its label: smoke test, short rehearsal")
+        lines += [f"{service}: green takes events" for service in self._order]
+        for step in self._pace.steps:
+            lines.append(f"{step} % of the traffic to green, {self._pace.soak_seconds:g} s, judged meanwhile")
+        lines.append(f"watch green for {self._pace.watch_seconds:g} s; then it is blue")
+        lines.append(f"keep the version before for {self._pace.keep_seconds:g} s, then stop it")
+        return lines
+
+    def deploy(self, image: str, suffix: str) -> None:
+        """Start green: no traffic, no events. What did not get ready is stopped. Raises NotNow, PlatformFailed."""
+        self._do(actions.to_adopt(self._driver.standing()))
+        started: list[tuple[str, str]] = []
+        try:
+            for action in actions.to_deploy(self._driver.standing(), self._order, image, suffix):
+                self._say(action)
+                if isinstance(action, Deploy):
+                    revision = self._driver.deploy(action.service, action.image, action.suffix)
+                    started.append((action.service, revision))
+                else:
+                    self._perform(action)
+            self._wait_ready(started)
+            self._do(Label(service, GREEN, revision) for service, revision in started)
+        except PlatformFailed:
+            self._do(Deactivate(service, revision) for service, revision in started)
+            raise
+
+    def promote(self) -> Ended:
+        """Give green events and more and more of the traffic, as long as it is good; else everything back to blue.
+
+        Raises NotNow, PlatformFailed; what had begun by then was taken back.
+        """
+        standing = self._checked()
+        wanted = actions.to_consume(standing, self._order)
+        before, began = self._driver.backlog(), self._driver.mark()
+        try:
+            for action in wanted:
+                self._checked()
+                self._do([action])
+            standing = self._checked()
+            self._wait_ready([(service, standing[service].green or "") for service in self._order])
+            for step in self._pace.steps:
+                standing = self._checked()
+                if all(standing[service].weight(standing[service].green) >= step for service in self._order):
+                    continue  # taken up again where it was left
+                self._do(actions.to_weigh(standing, self._order, step))
+                reasons = self._observe(self._pace.soak_seconds, before, began)
+                if reasons:
+                    return self._back(reasons)
+        except PlatformFailed as failed:
+            self._back([str(failed)])
+            raise
+        return Ended()
+
+    def watch(self) -> Ended:
+        """See for a while whether green stays good with everything on it; then it is blue, else back."""
+        standing = self._checked()
+        finish = actions.to_finish(standing, self._order)
+        reasons = self._observe(self._pace.watch_seconds, self._driver.backlog(), self._driver.mark())
+        if reasons:
+            return self._back(reasons)
+        self._do(finish)
+        return Ended()
+
+    def retire(self) -> None:
+        """Keep the version before for its time, then stop it; at once done where nothing of it runs any more."""
+        if not actions.to_retire(self._driver.standing(), self._order):
+            self._report("nothing of the version before runs any more")
+            return
+        self._sleep(self._pace.keep_seconds)
+        self._do(actions.to_retire(self._driver.standing(), self._order))
+
+    def roll_back(self) -> None:
+        """Back to the version before, from wherever things are. Raises NotNow, PlatformFailed."""
+        self._do(actions.to_roll_back(self._checked(), self._order))
+
+    def is_unfinished(self) -> bool:
+        """Is there a green on its way up, of the version that is meant?"""
+        return any(each.has_newer_green and self._is_meant(each) for each in self._driver.standing().values())
+
+    def check(self) -> None:
+        """Is what is green the version that is meant? Raises NotNow, for another release may have taken its place."""
+        self._checked()
+
+    # How
+
+    def _checked(self) -> Standing:
+        standing = self._driver.standing()
+        others = [str(each.green) for each in standing.values() if each.has_newer_green and not self._is_meant(each)]
+        if others:
+            raise NotNow(f"green is not {self._version} but {', '.join(others)}: another release has taken its place")
+        return standing
+
+    def _is_meant(self, each: ServiceStanding) -> bool:
+        return self._version is None or (each.green is not None and is_of(each.green, self._version))
+
+    def _back(self, reasons: Sequence[str]) -> Ended:
+        for reason in reasons:
+            self._report(f"NOT GOOD: {reason}")
+        self.roll_back()
+        return Ended(tuple(reasons))
+
+    def _observe(self, seconds: float, before: Backlog, began: object) -> list[str]:
+        """Judge green again and again for so long; what is wrong, as soon as something is.
+
+        What has answered too little in this while is judged by all that it answered since the release `began`: a slow
+        green answers little, and would get through step after step unjudged. What is not ready is looked at once more,
+        past the end as well: a replica that comes or goes makes a revision unready for a moment.
+        """
+        driver, since, end = self._driver, self._driver.mark(), self._now() + seconds
+        earlier = driver.earlier()
+        unready_before: Collection[str] = ()
+        while True:
+            left = end - self._now()
+            is_extra = bool(unready_before) and left <= 0
+            self._sleep(self._pace.check_seconds if is_extra else min(self._pace.check_seconds, max(0.0, left)))
+            standing = driver.standing()
+            unready = [each for each in self._order if not standing[each].is_ready(standing[each].green)]
+            reasons = [
+                f"{each}: {standing[each].green} is not ready" for each in unready if is_extra or each in unready_before
+            ]
+            measured = {
+                (service, colour): driver.figures(service, revision, since)
+                for service in self._order
+                for colour, revision in (("green", standing[service].green), ("blue", standing[service].blue))
+                if revision is not None
+            }
+            self._report(_told(measured))
+            for service in self._order:
+                green = standing[service].green
+                if green is not None and not has_enough(measured[service, "green"], self._bounds):
+                    longer = driver.figures(service, green, began)
+                    measured[service, "green"] = with_enough(measured[service, "green"], longer, self._bounds)
+                measured[service, "blue"] = self._compared(service, standing[service].blue, measured, earlier)
+            reasons += judged(list(self._order), measured, driver.backlog(), before, self._bounds)
+            if reasons or (self._now() >= end and not unready):
+                return reasons
+            unready_before = unready
+
+    def _compared(self, service: str, revision: str | None, measured: Measured, earlier: object) -> Figures:
+        """Blue, as green is compared with it: what answers slowly anyhow is no reason when green has it all."""
+        blue = measured.get((service, "blue"), Figures())
+        if is_timed(blue, self._bounds):
+            self._blue_p99[service] = blue.p99_seconds
+        elif service not in self._blue_p99 and revision is not None:  # this process has not seen it with requests
+            known = self._driver.figures(service, revision, earlier)
+            self._blue_p99[service] = known.p99_seconds if is_timed(known, self._bounds) else None
+        return as_it_was(blue, self._blue_p99.get(service), self._bounds)
+
+    def _wait_ready(self, revisions: Sequence[tuple[str, str]]) -> None:
+        end = self._now() + self._pace.start_seconds
+        while True:
+            standing = self._driver.standing()
+            waiting = [name for service, name in revisions if not standing[service].is_ready(name)]
+            if not waiting:
+                return
+            if self._now() >= end:
+                raise PlatformFailed(f"not ready after {self._pace.start_seconds:g} s: {', '.join(waiting)}")
+            self._sleep(1.0)
+
+    def _do(self, wanted: Iterable[Action]) -> None:
+        for action in wanted:
+            self._say(action)
+            self._perform(action)
+
+    def _say(self, action: Action) -> None:
+        self._report(str(action))
+
+    def _perform(self, action: Action) -> None:
+        driver = self._driver
+        match action:
+            case Deploy(service, image, suffix):
+                driver.deploy(service, image, suffix)
+            case Label(service, label, revision):
+                driver.label(service, label, revision)
+            case Swap(service):
+                driver.swap(service)
+            case Weigh(service, weights):
+                driver.weigh(service, weights)
+            case Consume(service, revision, wanted=True):
+                driver.consume(service, revision)
+                self._wait_ready_to_take_over(service, revision)
+            case Consume(service, revision):
+                driver.stop_consuming(service, revision)
+            case Deactivate(service, revision):
+                driver.deactivate(service, revision)
+
+    def _wait_ready_to_take_over(self, service: str, revision: str) -> None:
+        """A revision that was stopped before needs a moment; one that another has taken the place of is gone."""
+        each = self._driver.standing()[service]
+        if each.is_active(revision):
+            self._wait_ready([(service, revision)])
+
+
+def _told(measured: dict[tuple[str, str], Figures]) -> str:
+    def colour(which: str) -> str:
+        of_it = [figures for (_, each), figures in measured.items() if each == which]
+        slowest = max((each.p99_seconds for each in of_it if each.p99_seconds is not None), default=None)
+        late = "" if slowest is None else f", p99 within {slowest:.3g} s"
+        requests, errors = sum(each.requests for each in of_it), sum(each.errors for each in of_it)
+        return f"{which} {requests} answers, {errors} errors{late}"
+
+    return f"  {colour('green')}; {colour('blue')}"

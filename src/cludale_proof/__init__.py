@@ -1,0 +1,6 @@
+"""What proves the product. No image has it: it is run from the project's sources.
+
+`checker` reads stores and log from outside and shares no code with the product; `simulator` runs the product under a
+virtual clock with every fault, and asks the checker; `planted` puts bugs in on purpose, each of which the simulator
+has to find; `rehearsal` is an on-sale against a running server, and the load that benchmarks use.
+"""

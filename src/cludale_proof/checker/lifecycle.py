@@ -1,0 +1,447 @@
+"""What may become of an order, a reservation and a payment, and what their events say has become of them.
+
+Written from the specification, not from the services. Folding does not depend on the order in which the log got the
+events: each of an order's events has its one place in its life, so they are put there by what they say.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from cludale_proof.checker.documents import Event, Fact, Money
+from cludale_proof.checker.findings import Invariant
+
+WISHES: Final = frozenset({"cancelled-by-buyer", "cancelled-by-organizer"})
+"""Reasons that somebody wanted: final, whatever money comes."""
+FAILURES: Final = frozenset(
+    {
+        "payment-declined",
+        "payment-failed",
+        "hold-expired",
+        "seats-unavailable",
+        "not-on-sale",
+        "concert-over",
+        "concert-not-found",
+        "section-not-found",
+        "over-the-limit",
+        "price-too-high",
+        "other-currency",
+        "held-otherwise",
+        "concerts-unreachable",
+    }
+)
+ENDS: Final = frozenset({"Paid", "Cancelled"})
+
+ORDER_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
+    None: frozenset({"Pending", "Reserved"}),  # Reserved: placed and reserved at once
+    "Pending": frozenset({"Pending", "Reserved", "Cancelled"}),
+    "Reserved": frozenset({"Reserved", "Paid", "Cancelled"}),  # an order is written, too, when its payment changes
+    "Paid": frozenset({"Paid", "Cancelled"}),
+    "Cancelled": frozenset({"Paid", "Cancelled"}),  # unless somebody wished it; a wish closes one that failed
+}
+RESERVATION_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
+    None: frozenset({"Held", "Sold", "Released"}),  # a batch of commands may do several steps and commit once
+    "Held": frozenset({"Sold", "Released"}),
+    "Sold": frozenset({"Released"}),
+    "Released": frozenset({"Released"}),  # closed, or given a successor
+}
+PAYMENT_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
+    None: frozenset({"Pending", "Completed", "Failed"}),  # Completed: free; Failed: cancelled before it began
+    "Pending": frozenset({"Pending", "Completed", "Failed"}),
+    "Completed": frozenset({"Completed", "Refunded"}),
+    "Failed": frozenset({"Failed", "Pending"}),
+    "Refunded": frozenset({"Refunded"}),
+}
+NOTIFICATION_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
+    None: frozenset({"Pending", "Sent"}),
+    "Pending": frozenset({"Pending", "Sent", "Failed"}),
+    "Sent": frozenset(),
+    "Failed": frozenset({"Pending"}),  # the organizer has it sent again
+}
+
+
+class Wrong(NamedTuple):
+    """Events that can't all be true."""
+
+    invariant: Invariant
+    rule: str
+    detail: str
+    evidence: tuple[Fact, ...]
+
+
+class OrderTold(NamedTuple):
+    """An order as its events tell of it."""
+
+    placed: Fact | None = None
+    reserved: Fact | None = None
+    failed: Fact | None = None
+    """It was cancelled though nobody wished it."""
+    paid: Fact | None = None
+    wished: Fact | None = None
+    """Somebody had it cancelled."""
+
+    @property
+    def status(self) -> str | None:
+        """None: there is no such order."""
+        if self.wished is not None:
+            return "Cancelled"
+        if self.paid is not None:
+            return "Paid"
+        if self.failed is not None:
+            return "Cancelled"
+        if self.reserved is not None:
+            return "Reserved"
+        return "Pending" if self.placed is not None else None
+
+    @property
+    def cancellations(self) -> tuple[Fact, ...]:
+        """Those that its buyer is told of: who wishes off what has failed, and was not paid since, knows already."""
+        if self.failed is not None and self.wished is not None and not self.wished.event.data.was_paid:
+            return (self.failed,)
+        return tuple(fact for fact in (self.failed, self.wished) if fact is not None)
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is cancelled, if it is."""
+        if self.wished is not None:
+            return self.wished.event.data.reason
+        if self.failed is not None and self.paid is None:
+            return self.failed.event.data.reason
+        return None
+
+    @property
+    def reservation_id(self) -> str | None:
+        """Its seats: those sold to it, else those first held."""
+        last = self.paid or self.reserved
+        return last.event.data.reservation_id if last is not None else None
+
+    @property
+    def section(self) -> str | None:
+        """Where its seats are, else where they were wished."""
+        last = self.reserved or self.placed
+        return last.event.data.section if last is not None else None
+
+    @property
+    def total(self) -> Money | None:
+        """What it costs, once it has seats."""
+        return self.reserved.event.data.total if self.reserved is not None else None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When its first hold ends."""
+        return self.reserved.event.data.expires_at if self.reserved is not None else None
+
+    def commits(self, tries: int, requests: int) -> int:
+        """The least version of an order that asked `tries` times in vain for its seats.
+
+        What it hears of its payment it may write down with these steps, or each by itself.
+        """
+        later = sum(each is not None for each in (self.paid, self.failed, self.wished)) + requests
+        if not tries:
+            return 1 + later  # placed and reserved at once
+        return tries + later + (self.reserved is not None)
+
+
+class ReservationTold(NamedTuple):
+    """A reservation as its events tell of it."""
+
+    reserved: Fact | None = None
+    sold: Fact | None = None
+    released: Fact | None = None
+
+    @property
+    def status(self) -> str:
+        """Held, Sold or Released."""
+        if self.released is not None:
+            return "Released"
+        return "Sold" if self.sold is not None else "Held"
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """Those that there are."""
+        return tuple(fact for fact in self if fact is not None)
+
+    @property
+    def first(self) -> Event:
+        """Any of its events."""
+        return self.facts[0].event
+
+    def occupied(self) -> tuple[datetime, datetime | None] | None:
+        """From when until when (None: for ever) it kept its seats from others; None: never."""
+        if self.reserved is None:
+            return None
+        start = self.reserved.event.time
+        end = self.reserved.event.data.expires_at if self.sold is None else None
+        if self.released is not None:
+            gone = self.released.event.time
+            end = gone if end is None else min(end, gone)
+        return None if end is not None and end <= start else (start, end)
+
+
+Seats = tuple[str, str, str]
+"""A reservation: concert, section, id. The id alone is unique only where one store holds them all."""
+
+
+class PaymentTold(NamedTuple):
+    """A payment as its events tell of it: how each round ended."""
+
+    completed: Mapping[int, Fact] = {}
+    failed: Mapping[int, Fact] = {}
+    refunded: Mapping[int, Fact] = {}
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """All of them."""
+        return (*self.failed.values(), *self.completed.values(), *self.refunded.values())
+
+    @property
+    def end(self) -> tuple[str, int] | None:
+        """Status and round after the last round that ended; None: none has."""
+        if self.completed:
+            return ("Refunded" if self.refunded else "Completed"), max(self.completed)
+        return ("Failed", max(self.failed)) if self.failed else None
+
+
+class Told(NamedTuple):
+    """All that an order's events tell."""
+
+    order: OrderTold
+    reservations: Mapping[Seats, ReservationTold]
+    payments: Mapping[str, PaymentTold]
+    notifications: Mapping[str, tuple[Fact, ...]]
+    """By kind."""
+    refusals: tuple[Fact, ...]
+    """Sales refused: money came and there were no seats."""
+    requests: Mapping[int, Fact]
+    """By round: the buyer paid in another way."""
+    wrong: tuple[Wrong, ...]
+
+
+UNJUDGED: Final = ("ConcertScheduled",)
+"""Events on which no promise to buyers hangs. Whatever is neither here nor judged, nobody knows."""
+_ORDER_SLOT: Final = {"OrderPlaced": "placed", "TicketReserved": "reserved", "OrderPaid": "paid"}
+_SEATS_SLOT: Final = {"SeatsReserved": "reserved", "SeatsSold": "sold", "SeatsReleased": "released"}
+_ROUND_SLOT: Final = {"PaymentCompleted": "completed", "PaymentFailed": "failed", "PaymentRefunded": "refunded"}
+
+_TWICE: Final = {
+    "OrderPlaced": (Invariant.LEGAL_STEPS, "placed-twice"),
+    "TicketReserved": (Invariant.LEGAL_STEPS, "reserved-twice"),
+    "PaymentRequested": (Invariant.LEGAL_STEPS, "requested-twice"),
+    "OrderPaid": (Invariant.LEGAL_STEPS, "paid-twice"),
+    "OrderCancelled": (Invariant.LEGAL_STEPS, "cancelled-twice"),
+    "SeatsReserved": (Invariant.ONE_END, "held-twice"),
+    "SeatsSold": (Invariant.ONE_END, "sold-twice"),
+    "SeatsReleased": (Invariant.ONE_END, "released-twice"),
+    "PaymentCompleted": (Invariant.ONE_CAPTURE, "charged-twice"),
+    "PaymentFailed": (Invariant.LEGAL_STEPS, "failed-twice"),
+    "PaymentRefunded": (Invariant.ONE_CAPTURE, "refunded-twice"),
+}
+
+
+_TOLD_AGAIN: Final = frozenset(
+    {
+        "TicketReserved",
+        "PaymentRequested",
+        "OrderCancelled",
+        "SeatsSold",
+        "SaleRefused",
+        "PaymentCompleted",
+        "PaymentFailed",
+        "PaymentRefunded",
+    }
+)
+"""What may be told again, marked as that and word for word, when somebody seems not to have heard it."""
+
+
+def fold(facts: Iterable[Fact]) -> Told:
+    """What these events of one order (or of one reservation that no order has) come to."""
+    order: dict[str, Fact] = {}
+    seats: dict[Seats, dict[str, Fact]] = {}
+    payments: dict[str, dict[str, dict[int, Fact]]] = {}
+    notifications: dict[str, list[Fact]] = {}
+    refusals: dict[Any, Fact] = {}
+    requests: dict[int, Fact] = {}
+    wrong: list[Wrong] = []
+
+    def settle(slots: dict[Any, Fact], slot: object, fact: Fact) -> None:
+        before = slots.setdefault(slot, fact)
+        if before is fact:
+            return
+        if not (before.event.repeated or fact.event.repeated) or fact.event.type not in _TOLD_AGAIN:
+            wrong.append(_twice(before, fact))
+            return
+        if before.event.data != fact.event.data:
+            wrong.append(_otherwise(before, fact))
+        if before.event.repeated and not fact.event.repeated:
+            slots[slot] = fact
+
+    for fact in facts:
+        event = fact.event
+        kind, data = event.type, event.data
+        if kind in _ORDER_SLOT:
+            settle(order, _ORDER_SLOT[kind], fact)
+        elif kind == "OrderCancelled":
+            settle(order, "wished" if data.reason in WISHES else "failed", fact)
+        elif kind in _SEATS_SLOT:
+            key = (data.concert_id or "", data.section or "", data.reservation_id or "")
+            settle(seats.setdefault(key, {}), _SEATS_SLOT[kind], fact)
+        elif kind == "SaleRefused":
+            same = (data.reservation_id or "", data.payment_round or 0)
+            if same in refusals and (fact.event.repeated or refusals[same].event.repeated):
+                settle(refusals, same, fact)
+            else:
+                refusals[(*same, fact.event.id) if same in refusals else same] = fact
+        elif kind == "PaymentRequested":
+            settle(requests, data.round or 0, fact)
+        elif kind in _ROUND_SLOT:
+            slot = payments.setdefault(data.payment_id or "", {}).setdefault(_ROUND_SLOT[kind], {})
+            settle(slot, data.round or 0, fact)
+        elif kind == "NotificationSent":
+            notifications.setdefault(data.kind or "", []).append(fact)
+        elif kind not in UNJUDGED:
+            wrong.append(Wrong(Invariant.WHOLE_LOG, "unknown-event", f"nobody knows the event type {kind}", (fact,)))
+    told = Told(
+        OrderTold(**order),
+        {key: ReservationTold(**slots) for key, slots in seats.items()},
+        {id: PaymentTold(**slots) for id, slots in payments.items()},
+        {kind: tuple(sent) for kind, sent in notifications.items()},
+        tuple(refusals.values()),
+        requests,
+        (),
+    )
+    return told._replace(wrong=(*wrong, *_impossible(told)))
+
+
+def _twice(first: Fact, second: Fact) -> Wrong:
+    invariant, rule = _TWICE[first.event.type]
+    return Wrong(
+        invariant, rule, f"two different {first.event.type}: {first.event.id} and {second.event.id}", (first, second)
+    )
+
+
+def _otherwise(first: Fact, second: Fact) -> Wrong:
+    kind = first.event.type
+    detail = f"{kind} was told again otherwise than before: {first.event.id} and {second.event.id}"
+    return Wrong(Invariant.LEGAL_STEPS, "repeated-otherwise", detail, (first, second))
+
+
+def _impossible(told: Told) -> Iterator[Wrong]:
+    yield from _impossible_order(told.order)
+    for key, reservation in told.reservations.items():
+        yield from _impossible_reservation(key, reservation, told.order)
+    for payment in told.payments.values():
+        yield from _impossible_payment(payment)
+    yield from _impossible_together(told)
+
+
+def _impossible_order(order: OrderTold) -> Iterator[Wrong]:
+    there = tuple(fact for fact in order if fact is not None)
+    if there and order.placed is None:
+        yield Wrong(Invariant.LEGAL_STEPS, "never-placed", "it has events, and was never placed", there)
+    if order.paid is not None and order.reserved is None:
+        yield Wrong(Invariant.LEGAL_STEPS, "paid-unreserved", "it was paid without having had seats", there)
+    if order.failed is not None:
+        data = order.failed.event.data
+        if data.reason not in FAILURES:
+            yield Wrong(Invariant.LEGAL_STEPS, "unknown-reason", f"cancelled for {data.reason!r}", (order.failed,))
+        if data.was_paid:
+            yield Wrong(
+                Invariant.ONE_WINNER, "paid-order-failed", f"it was Paid, and then cancelled for {data.reason}", there
+            )
+    if order.wished is not None and bool(order.wished.event.data.was_paid) is not (order.paid is not None):
+        claim = "was Paid" if order.wished.event.data.was_paid else "was not Paid"
+        truth = "there is an OrderPaid" if order.paid is not None else "there is no OrderPaid"
+        yield Wrong(
+            Invariant.ONE_WINNER, "cancel-and-pay", f"it {claim} when it was cancelled by wish, and {truth}", there
+        )
+    if order.wished is not None and order.reserved is not None and order.failed is None:
+        wish, until = order.wished.event, order.reserved.event.data.cancel_until
+        told_then = not wish.repeated  # one that is told again has the time of that
+        if told_then and wish.data.reason == "cancelled-by-buyer" and until is not None and wish.time >= until:
+            detail = f"the buyer cancelled at {wish.time}, and could until {until}"
+            yield Wrong(Invariant.LEGAL_STEPS, "cancelled-too-late", detail, there)
+    for field in ("concert_id", "quantity", "user_id", "total"):
+        # What an event doesn't tell, or not yet, is None there.
+        if len({getattr(fact.event.data, field) for fact in there} - {None}) > 1:
+            yield Wrong(Invariant.LOG_GIVES_STORES, f"{field}-differs", f"its events differ in {field}", there)
+
+
+def _impossible_reservation(key: Seats, told: ReservationTold, order: OrderTold) -> Iterator[Wrong]:
+    id = key[2]
+    if told.reserved is None:
+        yield Wrong(Invariant.ONE_END, "never-held", f"the seats of {id} moved without having been held", told.facts)
+    if len({fact.event.data.quantity for fact in told.facts}) > 1:
+        yield Wrong(Invariant.SEATS_ADD_UP, "quantity-differs", f"the events of {id} differ in quantity", told.facts)
+    if told.sold is not None and told.released is not None:
+        reason = told.released.event.data.reason
+        if reason != "order-cancelled" or order.wished is None:
+            yield Wrong(
+                Invariant.ONE_WINNER,
+                "sold-and-released",
+                f"the seats of {id} were sold, and released for {reason} though nobody wished the order cancelled",
+                told.facts,
+            )
+
+
+def _impossible_payment(told: PaymentTold) -> Iterator[Wrong]:
+    if len(told.completed) > 1:
+        yield Wrong(
+            Invariant.ONE_CAPTURE,
+            "charged-twice",
+            f"the money was taken in rounds {', '.join(map(str, sorted(told.completed)))}",
+            tuple(told.completed.values()),
+        )
+    ended = sorted([*told.completed, *told.failed])
+    both = sorted(told.completed.keys() & told.failed.keys())
+    if both:
+        yield Wrong(Invariant.ONE_CAPTURE, "completed-and-failed", f"round {both[0]} completed and failed", told.facts)
+    elif ended != list(range(1, len(ended) + 1)):
+        yield Wrong(Invariant.LEGAL_STEPS, "rounds-have-gaps", f"the rounds that ended are {ended}", told.facts)
+    elif told.completed and max(told.completed) != ended[-1]:
+        yield Wrong(
+            Invariant.ONE_CAPTURE, "failed-after-charge", "a round failed after the money was taken", told.facts
+        )
+    if told.refunded.keys() - told.completed.keys():
+        yield Wrong(Invariant.ONE_CAPTURE, "refund-of-nothing", "a refund of a round that took no money", told.facts)
+
+
+def _impossible_together(told: Told) -> Iterator[Wrong]:
+    failed = {round: fact for payment in told.payments.values() for round, fact in payment.failed.items()}
+    for round, request in told.requests.items():
+        before = failed.get(round - 1)
+        if before is None or before.event.data.retry_until is None:
+            yield Wrong(
+                Invariant.ONE_CAPTURE,
+                "requested-untold",
+                f"round {round} was asked for, and round {round - 1} did not fail so that another could follow",
+                (request,),
+            )
+        elif request.event.time >= before.event.data.retry_until:
+            yield Wrong(
+                Invariant.ONE_CAPTURE,
+                "requested-too-late",
+                f"round {round} was asked for after its seats were given back",
+                (before, request),
+            )
+    sold = [each for each in told.reservations.values() if each.sold is not None]
+    if len(sold) > 1:
+        facts = tuple(fact for each in sold for fact in each.facts)
+        yield Wrong(Invariant.ONE_LIVE_RESERVATION, "two-sales", "seats were sold to it twice", facts)
+    if len(told.refusals) > 1:
+        yield Wrong(Invariant.PAID_MEANS_SOLD, "refused-twice", "its sale was refused twice", told.refusals)
+    if told.refusals and sold:
+        facts = (*told.refusals, *(fact for each in sold for fact in each.facts))
+        yield Wrong(Invariant.PAID_MEANS_SOLD, "sold-and-refused", "its money got seats, and was refused", facts)
+    charged = any(payment.completed for payment in told.payments.values())
+    if not charged and (sold or told.refusals):
+        facts = (*told.refusals, *(fact for each in sold for fact in each.facts))
+        yield Wrong(Invariant.PAID_MEANS_SOLD, "sold-unpaid", "its sale was decided before any money came", facts)
+    if told.order.paid is not None and not sold:
+        yield Wrong(
+            Invariant.PAID_MEANS_SOLD, "paid-without-sale", "it was Paid without a SeatsSold", (told.order.paid,)
+        )
+    if any(payment.refunded for payment in told.payments.values()) and told.order.wished is None and not told.refusals:
+        facts = tuple(fact for payment in told.payments.values() for fact in payment.refunded.values())
+        yield Wrong(
+            Invariant.ONE_CAPTURE, "refunded-unasked", "nobody wished it cancelled, and its money went back", facts
+        )

@@ -1,0 +1,445 @@
+"""SafetyChecker: looks on while things happen, and checks after each step just what that step changed.
+
+For the simulator and for tests that see every commit. It is told of commits as they become durable, of events as
+they are published, of money as it moves and of answers as clients get them; each call returns what it broke. A whole
+store is checked by `whole.py`, with the same rules.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from cludale_proof.checker import documents, order_rules
+from cludale_proof.checker.documents import (
+    ANSWERS,
+    Body,
+    Concert,
+    DeadLetter,
+    Fact,
+    Head,
+    KeptAnswer,
+    Kind,
+    LedgerLine,
+    Money,
+    Notification,
+    Order,
+    Payment,
+    PlannedSection,
+    Reservation,
+    Section,
+    Unreadable,
+)
+from cludale_proof.checker.findings import Invariant, Violation, in_story_order
+from cludale_proof.checker.lifecycle import (
+    NOTIFICATION_STEPS,
+    ORDER_STEPS,
+    PAYMENT_STEPS,
+    RESERVATION_STEPS,
+    WISHES,
+    fold,
+)
+from cludale_proof.checker.log_rules import Chain
+from cludale_proof.checker.observations import Desk, Observation, claim_of, concert_claimed, is_refused_for_now
+from cludale_proof.checker.order_rules import Case, Terms, key_of_event, key_of_reservation
+from cludale_proof.checker.section_rules import SectionKey, Tally, counts, plans_of
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Write(NamedTuple):
+    """A record as a commit left it. `kind` is `service/name`, such as `orders/order`."""
+
+    kind: str
+    id: str
+    version: int
+    body: Body
+    partition: str = ""
+    """Where ids are unique within a partition only."""
+
+
+class SafetyChecker:
+    """Follows a world from its beginning. Feed it everything, in the order in which it became true."""
+
+    def __init__(self, *, skew: timedelta = timedelta(), ledger_known: bool = True) -> None:
+        """`skew`: by how much the world's clocks differ. `ledger_known`: `money` will be told."""
+        self.violations: list[Violation] = []
+        """All that was found so far."""
+        self.commits = 0
+        self._skew = skew
+        self._ledger_known = ledger_known
+        self._now = _EPOCH
+        self._versions: dict[tuple[str, str, str], int] = {}
+        self._before: dict[tuple[str, str, str], Any] = {}
+        self._cases: dict[str, Case] = {}
+        self._plans: dict[SectionKey, PlannedSection] = {}
+        self._prices: dict[SectionKey, Money] = {}
+        self._concerts: set[str] = set()
+        self._scheduled: set[str] = set()
+        self._sections: dict[SectionKey, Section] = {}
+        self._tallies: dict[SectionKey, Tally] = {}
+        self._committed: dict[str, bytes] = {}
+        self._case_of_event: dict[str, str] = {}
+        self._handled: set[tuple[str, str]] = set()
+        self._logged: dict[str, int] = {}
+        self._payment_case: dict[str, str] = {}
+        self._letters: dict[str, DeadLetter] = {}
+        self._chain = Chain()
+        self._head: Head | None = None
+        self._desk = Desk()
+
+    def commit(
+        self,
+        writes: Iterable[Write] = (),
+        events: Iterable[Body] = (),
+        handled: Iterable[tuple[str, str]] = (),
+        *,
+        at: datetime | None = None,
+    ) -> list[Violation]:
+        """One commit has become durable, whole: its records, its events, its inbox entries (consumer, event id).
+
+        `at` is the time at which it was decided; without it, the time of the last event seen. Returns what it broke.
+        """
+        self.commits += 1
+        found: list[Violation] = []
+        touched: dict[str, None] = {}
+        sections: dict[SectionKey, None] = {}
+        for body in events:
+            found += self._take_event(documents.as_bytes(body), touched)
+        if at is not None:
+            self._now = at
+        for consumer, event_id in handled:
+            if (consumer, event_id) in self._handled:
+                detail = f"{consumer} committed the effects of it a second time"
+                found.append(_broken(Invariant.LEGAL_STEPS, "handled-twice", f"event {event_id}", detail))
+            self._handled.add((consumer, event_id))
+        entries: list[Write] = []
+        for write in writes:
+            found += self._count_version(write)
+            if write.kind == Kind.AUDIT_ENTRY:
+                entries.append(write)
+            elif write.kind in _KNOWN:
+                found += self._take_document(write, touched, sections)
+        for write in entries:
+            found += self._take_entry(write, touched)
+        if entries:
+            found += self._chain.ends_at(self._head)
+        for key in sections:
+            tally = self._tallies.setdefault(key, Tally())
+            found += counts(key, self._sections.get(key), tally, self._plans.get(key), self._now)
+        found += self._look_at(touched)
+        return self._keep(found)
+
+    def published(self, body: Body) -> list[Violation]:
+        """An event was handed to the bus. It must have been committed before, as it is."""
+        raw = documents.as_bytes(body)
+        try:
+            id = documents.event(raw).id
+        except Unreadable as error:
+            return self._keep([_broken(Invariant.WHOLE_LOG, "unreadable", "an event", f"published: {error}")])
+        if id not in self._committed:
+            detail = "it was published, and it was not committed"
+            return self._keep([_broken(Invariant.WHOLE_LOG, "published-uncommitted", f"event {id}", detail)])
+        if self._committed[id] != raw:
+            detail = "it was published otherwise than it was committed"
+            return self._keep([_broken(Invariant.WHOLE_LOG, "published-changed", f"event {id}", detail)])
+        return []
+
+    def money(self, key: str, *, captured: int, refunded: int, charges: int = 1) -> list[Violation]:
+        """The provider's ledger says this of `key` from now on: all that was taken and given back, minor units."""
+        line = LedgerLine(key=key, captured=captured, refunded=refunded, charges=charges)
+        owner = self._payment_case.get(line.payment_id)
+        if owner is None:
+            if not captured:
+                return []
+            detail = f"{captured} were taken, and no payment has this key"
+            return self._keep([_broken(Invariant.ONE_CAPTURE, "money-without-payment", f"key {key}", detail)])
+        self._cases[owner].ledger[key] = line
+        return self._keep(self._look_at({owner: None}))
+
+    def answered(self, seen: Observation) -> list[Violation]:
+        """A client got an answer. What it promises must be durable by now."""
+        found = list(self._desk.look(seen))
+        concert = concert_claimed(seen)
+        if concert is not None and concert not in self._concerts:
+            detail = f"{seen.method} {seen.path} was answered 201, and there is no such concert"
+            found.append(_broken(Invariant.ACKNOWLEDGED_STAYS, "concert-gone", f"concert {concert}", detail))
+        claimed = claim_of(seen)
+        if claimed is not None:
+            self._case(claimed.case).claims.append(claimed.claim)
+            found += self._look_at({claimed.case: None})
+        return self._keep(found)
+
+    def settled(
+        self,
+        now: datetime,
+        *,
+        outbox: Sequence[Body] = (),
+        grace: timedelta = timedelta(),
+        unlogged: Collection[str] = (),
+    ) -> list[Violation]:
+        """Faults have stopped and nothing is under way: everything must have come to its end.
+
+        `outbox`: the events that are still in it. `grace`: how long past its time a hold may stand. `unlogged`: events
+        that are known to have been lost on their way to the log.
+        """
+        self._now = max(self._now, now)
+        found: list[Violation] = []
+        if outbox:
+            detail = f"{len(outbox)} committed events were not delivered"
+            found.append(_broken(Invariant.SETTLES, "outbox", "the outbox", detail))
+        for id in self._committed.keys() - self._logged.keys():
+            if id not in self._case_of_event and id not in unlogged:  # those of an order are named with its story
+                detail = "it was committed and did not reach the log"
+                found.append(_broken(Invariant.WHOLE_LOG, "not-in-the-log", f"event {id}", detail))
+        for letter in self._letters.values():
+            found += order_rules.explained(letter)
+        terms = self._terms()._replace(now=now, grace=grace)
+        for case in self._cases.values():
+            told = fold(case.facts)
+            found += order_rules.always(case, told, terms, self._prices)
+            found += order_rules.once_quiet(case, told, terms)
+        for key, section in self._sections.items():
+            found += counts(key, section, self._tallies.setdefault(key, Tally()), self._plans.get(key), now)
+        return self._keep([each for each in found if not _is_excused(each, unlogged)])
+
+    def story(self, order_id: str) -> tuple[Fact, ...]:
+        """All that has happened to an order, causes before effects."""
+        case = self._cases.get(order_id)
+        return in_story_order(case.facts) if case is not None else ()
+
+    def _keep(self, found: list[Violation]) -> list[Violation]:
+        self.violations += found
+        return found
+
+    def _terms(self) -> Terms:
+        return Terms(self._now, skew=self._skew, ledger_known=self._ledger_known)
+
+    def _look_at(self, touched: Iterable[str]) -> list[Violation]:
+        terms = self._terms()
+        found: list[Violation] = []
+        for key in touched:
+            case = self._case(key)
+            found += order_rules.always(case, fold(case.facts), terms, self._prices)
+            for fact, cause in order_rules.missing_causes(case):
+                if cause not in self._committed:
+                    detail = f"{fact.event.type} {fact.event.id} was caused by {cause}, which was never committed"
+                    found.append(_broken(Invariant.WHOLE_LOG, "unknown-cause", case.subject, detail))
+        return found
+
+    def _case(self, key: str) -> Case:
+        case = self._cases.get(key)
+        if case is None:
+            case = self._cases[key] = Case(key)
+        return case
+
+    def _take_event(self, raw: bytes, touched: dict[str, None]) -> list[Violation]:
+        try:
+            fact = Fact(event=documents.event(raw))
+        except Unreadable as error:
+            return [_broken(Invariant.WHOLE_LOG, "unreadable", "an event", f"committed: {error}")]
+        event = fact.event
+        if event.id in self._committed:
+            return [_broken(Invariant.WHOLE_LOG, "committed-twice", f"event {event.id}", "its id was used before")]
+        self._committed[event.id] = raw
+        self._now = max(self._now, event.time)
+        key = key_of_event(fact)
+        if key is None:
+            self._scheduled.add(event.data.concert_id or "")
+            return []
+        self._case_of_event[event.id] = key
+        self._case(key).facts.append(fact)
+        touched[key] = None
+        return []
+
+    def _count_version(self, write: Write) -> list[Violation]:
+        key = (write.kind, write.partition, write.id)
+        before = self._versions.get(key, 0)
+        self._versions[key] = write.version
+        if write.version == before + 1:
+            return []
+        detail = f"version {write.version} was written over version {before}"
+        return [_broken(Invariant.LEGAL_STEPS, "version-gap", f"{write.kind} {write.id}", detail)]
+
+    def _take_document(
+        self, write: Write, touched: dict[str, None], sections: dict[SectionKey, None]
+    ) -> list[Violation]:
+        key = (write.kind, write.partition, write.id)
+        try:
+            read = documents.document(Kind(write.kind), write.version, write.body)
+        except Unreadable as error:
+            detail = f"it can't be read: {error}"
+            return [_broken(Invariant.LOG_GIVES_STORES, "unreadable", f"{write.kind} {write.id}", detail)]
+        before = self._before.get(key)
+        self._before[key] = read
+        match read:
+            case Order():
+                self._case(read.id).order = read
+                touched[read.id] = None
+            case Reservation():
+                self._take_reservation(before, read, touched, sections)
+            case Payment():
+                _exchange(self._case(read.order_id).payments, before, read)
+                self._payment_case[read.id] = read.order_id
+                touched[read.order_id] = None
+            case Notification():
+                _exchange(self._case(read.order_id).notifications, before, read)
+                touched[read.order_id] = None
+            case Section():
+                self._sections[(read.concert_id, read.id)] = read
+                sections[(read.concert_id, read.id)] = None
+            case Concert():
+                return self._take_concert(before, read)
+            case DeadLetter():
+                self._take_letter(read)
+            case Head():
+                self._head = read
+            case _ if write.kind in ANSWERS and isinstance(before, KeptAnswer) and before.answer is not None:
+                detail = "the answer kept for a key was written over"
+                return [_broken(Invariant.SAME_ANSWER, "answer-changed", f"{write.kind} {write.id}", detail)]
+            case KeptAnswer() if is_refused_for_now(read):
+                detail = "a refusal that time or stock undoes was kept for a key"
+                return [_broken(Invariant.SAME_ANSWER, "refusal-kept", f"{write.kind} {write.id}", detail)]
+        return _illegal_step(before, read)
+
+    def _take_reservation(
+        self,
+        before: Reservation | None,
+        read: Reservation,
+        touched: dict[str, None],
+        sections: dict[SectionKey, None],
+    ) -> None:
+        section = (read.concert_id, read.section)
+        tally = self._tallies.setdefault(section, Tally())
+        case = key_of_reservation(read)
+        if before is not None:
+            self._tallies.setdefault((before.concert_id, before.section), tally).add(before, -1)
+            if key_of_reservation(before) != case:
+                self._case(key_of_reservation(before)).reservations.remove(before)
+                before = None
+        tally.add(read)
+        _exchange(self._case(case).reservations, before, read)
+        touched[case] = None
+        sections[section] = None
+
+    def _take_concert(self, before: Concert | None, read: Concert) -> list[Violation]:
+        self._concerts.add(read.id)
+        self._plans |= plans_of([read])
+        self._prices |= {(read.id, plan.id): plan.price for plan in read.sections}
+        if before is not None and before.sections != read.sections:
+            detail = "its sections changed after it was scheduled"
+            return [_broken(Invariant.LEGAL_STEPS, "concert-changed", f"concert {read.id}", detail)]
+        if read.id not in self._scheduled:
+            detail = "it is there, and no event tells of it"
+            return [_broken(Invariant.LOG_GIVES_STORES, "concert-untold", f"concert {read.id}", detail)]
+        return []
+
+    def _take_letter(self, read: DeadLetter) -> None:
+        self._letters[read.id] = read
+        key = self._case_of_event.get(read.event_id)
+        if key is not None:
+            case = self._case(key)
+            case.letters = [each for each in case.letters if each.id != read.id] + [read]
+
+    def _take_entry(self, write: Write, touched: dict[str, None]) -> list[Violation]:
+        fact, raw, found = self._chain.follow(write.id, write.body)
+        if fact is None:
+            return found
+        id = fact.event.id
+        if id in self._logged:
+            found.append(_broken(Invariant.WHOLE_LOG, "logged-twice", f"event {id}", "the log has it twice"))
+        self._logged[id] = fact.sequence
+        committed = self._committed.get(id)
+        if committed is None:
+            detail = "the log has it, and it was never committed"
+            found.append(_broken(Invariant.WHOLE_LOG, "logged-uncommitted", f"event {id}", detail))
+            return found
+        if committed != raw:
+            detail = "the log has it otherwise than it was committed"
+            found.append(_broken(Invariant.WHOLE_LOG, "logged-changed", f"event {id}", detail))
+        key = self._case_of_event.get(id)
+        if key is not None:
+            facts = self._case(key).facts
+            facts[:] = [fact if each.event.id == id else each for each in facts]
+            touched[key] = None
+        return found
+
+
+_KNOWN = frozenset(Kind) - {Kind.AUDIT_ENTRY}
+
+
+def _broken(invariant: Invariant, rule: str, subject: str, detail: str) -> Violation:
+    order_id = subject.removeprefix("order ") if subject.startswith("order ") else None
+    return Violation(invariant=invariant, rule=rule, subject=subject, detail=detail, order_id=order_id)
+
+
+def _is_excused(violation: Violation, unlogged: Collection[str]) -> bool:
+    if violation.rule != "not-in-the-log" or not violation.evidence:
+        return False
+    return all(fact.event.id in unlogged for fact in violation.evidence)
+
+
+def _exchange(stored: list[Any], before: Any | None, after: Any) -> None:
+    if before is not None:
+        stored.remove(before)
+    stored.append(after)
+
+
+def _illegal_step(before: Any | None, after: Any) -> list[Violation]:
+    """Is the change of this record one that there is?"""
+    table = _STEPS.get(type(after))
+    if table is None:
+        return []
+    name = type(after).__name__.lower()
+    known = before.status if before is not None else None
+    found: list[Violation] = []
+    if after.status not in table.get(known, ()):
+        detail = f"it went from {known or 'nothing'} to {after.status}"
+        found.append(_broken(Invariant.LEGAL_STEPS, "illegal-step", f"{name} {after.id}", detail))
+    if before is None:
+        if isinstance(after, Payment) and after.status == "Completed" and after.amount.amount:
+            detail = f"{after.amount} were completed without having been charged"
+            found.append(_broken(Invariant.ONE_CAPTURE, "completed-uncharged", f"payment {after.id}", detail))
+        return found
+    if isinstance(after, Order):
+        found += _illegal_change(before, after)
+    if isinstance(after, Payment) and after.round != before.round + (known == "Failed" and after.status == "Pending"):
+        detail = f"it went from round {before.round} ({known}) to round {after.round} ({after.status})"
+        found.append(_broken(Invariant.LEGAL_STEPS, "illegal-round", f"payment {after.id}", detail))
+    for field in _FIXED[type(after)]:
+        if getattr(before, field) != getattr(after, field):
+            detail = f"its {field} went from {getattr(before, field)} to {getattr(after, field)}"
+            found.append(_broken(Invariant.LEGAL_STEPS, "changed", f"{name} {after.id}", detail))
+    return found
+
+
+def _illegal_change(before: Order, after: Order) -> list[Violation]:
+    """What a write may not do to an order whose status may stay as it is."""
+    ends = (before.status, before.reason), (after.status, after.reason)
+    if before.status == "Cancelled" and before.reason in WISHES and ends[0] != ends[1]:
+        detail = f"it was {before.reason}, and was changed to {after.status}"
+        return [_broken(Invariant.ONE_WINNER, "revived", f"order {after.id}", detail)]
+    is_same = ends[0] == ends[1] and before.payment == after.payment and before.looks == after.looks
+    if after.status != "Pending" and is_same:
+        detail = f"it was written again as it was, {after.status}"
+        return [_broken(Invariant.LEGAL_STEPS, "written-for-nothing", f"order {after.id}", detail)]
+    known = (0, 0) if before.payment is None else (before.payment.round, _STAGE[before.payment.status])
+    shown = (0, 0) if after.payment is None else (after.payment.round, _STAGE[after.payment.status])
+    if shown < known:
+        detail = f"its payment went back from {before.payment} to {after.payment}"
+        return [_broken(Invariant.LEGAL_STEPS, "payment-went-back", f"order {after.id}", detail)]
+    return []
+
+
+_STAGE: Mapping[str, int] = {"Pending": 1, "Completed": 2, "Declined": 2, "Failed": 2, "Refunded": 3}
+_STEPS: Mapping[type[Any], Mapping[str | None, frozenset[str]]] = {
+    Order: ORDER_STEPS,
+    Reservation: RESERVATION_STEPS,
+    Payment: PAYMENT_STEPS,
+    Notification: NOTIFICATION_STEPS,
+}
+_FIXED: Mapping[type[Any], tuple[str, ...]] = {
+    Order: ("concert_id", "user_id", "quantity"),
+    Reservation: ("concert_id", "section", "quantity", "order_id", "expires_at"),
+    Payment: ("order_id", "concert_id", "quantity", "amount"),
+    Notification: ("order_id", "kind"),
+}

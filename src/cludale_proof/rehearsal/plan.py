@@ -1,0 +1,190 @@
+"""What is rehearsed and what came of it. Values only."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from cludale_proof.rehearsal.load import Tally
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """An on-sale to rehearse."""
+
+    url: str
+    organizer_key: str
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    """Said with every request: which version is meant, for example."""
+    seats: int
+    """Of the concert that is made for the rehearsal."""
+    buyers: int
+    connections: int
+    """How many buyers are served at once, at most."""
+    rate: float | None = None
+    """Buyers a second, arriving at random. None: each connection brings the next buyer as soon as it can."""
+    concert_id: str | None = None
+    """Rehearse with this concert instead of making one. Nobody else should be buying meanwhile."""
+    section: str | None = None
+    most_tickets: int = 1
+    """Each buyer wants 1 to so many tickets."""
+    payment_methods: dict[str, int] = msgspec.field(default_factory=lambda: {"card-ok": 1})
+    """How buyers pay, with the weight of each method."""
+    with_keys: bool = True
+    """Each order is sent with an `Idempotency-Key` of its own, as clients are told to."""
+    timeout_seconds: float = 10.0
+    """How long a buyer waits for an answer."""
+    settle_seconds: float = 120.0
+    """How long accepted orders may take to their end state, and again their events to the audit."""
+    seed: int = 1
+    """Of the buyers' arrivals and wishes."""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """Something that has to hold, and what was found."""
+
+    name: str
+    ok: bool
+    found: str
+
+
+class Latency(msgspec.Struct, frozen=True, rename="camel"):
+    """How long buyers waited for their answer, in milliseconds; None if no one got one."""
+
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    largest_ms: float | None
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What came of a rehearsal."""
+
+    concert_id: str
+    with_keys: bool
+    """Was each order sent with an `Idempotency-Key`?"""
+    buyers: int
+    """How many came: fewer than planned if the rehearsal was interrupted."""
+    accepted: int
+    """Buyers who got an order (201, 202)."""
+    refused: dict[str, int]
+    """Buyers who were told no (409), by the problem's name."""
+    turned_away: int
+    """Buyers who were asked to come back (429, 503)."""
+    errors: dict[str, int]
+    """Buyers who got anything else, or nothing, by what it was."""
+    seats_sold: int
+    orders: dict[str, int]
+    """The concert's orders at the end, by status."""
+    seconds: float
+    """From the first buyer's request to the last one's answer."""
+    settled_seconds: float | None
+    """From the first buyer's request until every order was seen at its end state; None if not all came to one."""
+    answers_per_second: float
+    orders_per_second: float | None
+    """Accepted orders, over `settled_seconds`."""
+    latency: Latency
+    load_cpu_ms_per_buyer: float
+    """CPU that this process took while the buyers came, drawing the progress included."""
+    checks: list[Check]
+
+    @property
+    def ok(self) -> bool:
+        """Does everything hold?"""
+        return all(check.ok for check in self.checks)
+
+
+class Reporter(Protocol):
+    """Is told how the rehearsal gets on, several times a second."""
+
+    def opened(self, concert_id: str, plan: Plan) -> None:
+        """The on-sale of this concert begins."""
+        ...
+
+    def selling(self, tally: Tally, refused: int, accepted: int) -> None:
+        """So far."""
+        ...
+
+    def settling(self, settled: int, accepted: int) -> None:
+        """So many of the accepted orders are at an end state."""
+        ...
+
+    def auditing(self, events_read: int) -> None:
+        """So many of the concert's events were read from the audit."""
+        ...
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def opened(self, concert_id: str, plan: Plan) -> None:
+        """Nothing."""
+
+    def selling(self, tally: Tally, refused: int, accepted: int) -> None:
+        """Nothing."""
+
+    def settling(self, settled: int, accepted: int) -> None:
+        """Nothing."""
+
+    def auditing(self, events_read: int) -> None:
+        """Nothing."""
+
+
+class CannotRehearse(Exception):
+    """The rehearsal could not be held or not be judged; the message says why and what to do."""
+
+
+class Concert(msgspec.Struct, frozen=True, rename="camel"):
+    """What `GET /concerts/{id}` says, as far as it matters here."""
+
+    id: str
+    total_seats: int
+    available_seats: int
+    held_seats: int
+    sold_seats: int
+    max_per_order: int
+    sections: "Sequence[Section]"
+
+
+class Section(msgspec.Struct, frozen=True, rename="camel"):
+    """A section of a concert."""
+
+    id: str
+    total_seats: int
+    available_seats: int
+
+
+class OrderPayment(msgspec.Struct, frozen=True, rename="camel"):
+    """What an order shows of its payment, as far as it matters here."""
+
+    status: str
+
+
+class Order(msgspec.Struct, frozen=True, rename="camel"):
+    """What `GET /orders` says of one order, as far as it matters here."""
+
+    id: str
+    status: str
+    quantity: int
+    payment: OrderPayment | None = None
+
+
+class Told(msgspec.Struct, frozen=True, rename="camel"):
+    """What `GET /audit/events` says of one event, as far as it matters here."""
+
+    sequence: int
+    event_id: str
+    event_type: str
+    correlation_id: str | None
+    causation_id: str | None
+    payload: "Payload"
+    late: bool = False
+    """Recorded without its cause, and marked so."""
+    repeated: bool = False
+    """A fact that was told before, told again."""
+
+
+class Payload(msgspec.Struct, frozen=True, rename="camel"):
+    """The parts of events' data that are counted."""
+
+    quantity: int = 0
+    kind: str | None = None

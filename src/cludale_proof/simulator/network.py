@@ -1,0 +1,205 @@
+"""What lies between the processes: calls from service to service, messages to buyers, requests from outside.
+
+A call is made in the process that is called, and dies with it; whoever called then waits in vain, up to a timeout.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Generic, NamedTuple, TypeVar
+
+from cludale.kernel.allocation import Allocation
+from cludale.kernel.refusals import Refusal
+from cludale.ports.charges import ChargeQuestion, Charges, ChargeStanding, ChargesUnreachable
+from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
+from cludale.ports.records import StoreUnavailable
+from cludale.ports.sales import SaleOutlook, Sales, SalesUnreachable
+from cludale.ports.seats import HoldWish, Seats, SeatsHeld, SeatsUnreachable
+from cludale_proof.simulator.faults import Chaos, Fault
+from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, Owner, inside
+
+T = TypeVar("T")
+
+SEATS = "network between orders and concerts"
+
+
+class NobodyThere(Exception):
+    """No process listens at that address."""
+
+
+async def call(target: Owner, act: Callable[[], Awaitable[T]]) -> T:
+    """Run `act` in `target` and return its result or raise its exception; waits for ever if `target` dies."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    async def serve() -> None:
+        try:
+            result = await act()
+        except Exception as error:  # noqa: BLE001 - it is the answer
+            if not answer.done():
+                answer.set_exception(error)
+        else:
+            if not answer.done():
+                answer.set_result(result)
+
+    inside(target, loop.create_task, serve())
+    return await answer
+
+
+class RemoteSeats:
+    """Concerts, seen from orders, in the same process or in another."""
+
+    def __init__(
+        self,
+        chaos: Chaos,
+        who: str,
+        *,
+        find: Callable[[], tuple[Owner, Seats]],
+        kill: Callable[[], None],
+        timeout_seconds: float,
+    ) -> None:
+        self._chaos = chaos
+        self._who = who
+        self._find = find
+        self._kill = kill
+        self._timeout_seconds = timeout_seconds
+
+    async def hold(self, wish: HoldWish) -> SeatsHeld:
+        """Hold seats. Raises SeatsUnreachable when there is no answer in time, and the refusals of the port."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._hold(wish)
+        except TimeoutError as error:
+            raise SeatsUnreachable("no answer in time") from error
+
+    async def _hold(self, wish: HoldWish) -> SeatsHeld:
+        chaos, who = self._chaos, self._who
+        await chaos.lag()
+        if chaos.is_out(SEATS) or chaos.strikes(Fault.HOLD_UNASKED, who, wish.order_id):
+            raise SeatsUnreachable("no connection")
+        if chaos.strikes(Fault.CRASH_WHILE_HOLDING, who, wish.order_id):
+            asyncio.get_running_loop().call_later(chaos.some(0.02), self._kill)
+        if chaos.strikes(Fault.HOLD_SLOW, who, wish.order_id):
+            await chaos.long_lag()
+        if chaos.strikes(Fault.HOLD_TWICE, who, wish.order_id):
+            after = chaos.some(0.02) if chaos.choices.random() < 0.5 else chaos.some(3.0)
+            asyncio.get_running_loop().call_later(after, self._once_more, wish, context=OUTSIDE_CONTEXT)
+        try:
+            target, seats = self._find()
+            held = await call(target, lambda: seats.hold(wish))
+        except (NobodyThere, StoreUnavailable) as error:
+            raise SeatsUnreachable(repr(error)) from error
+        if chaos.strikes(Fault.HOLD_UNANSWERED, who, wish.order_id):
+            raise SeatsUnreachable("the connection was closed")
+        await chaos.lag()
+        return held
+
+    def _once_more(self, wish: HoldWish) -> None:
+        """What lies between makes the same call again, perhaps to another process; nobody waits for that answer."""
+        if not self._chaos.active:
+            return
+        try:
+            target, seats = self._find()
+        except NobodyThere:
+            return
+
+        async def serve() -> None:
+            with suppress(Refusal, StoreUnavailable):
+                await seats.hold(wish)
+
+        inside(target, asyncio.get_running_loop().create_task, serve())
+
+
+class RemoteSales:
+    """Concerts, seen from payments."""
+
+    def __init__(
+        self, chaos: Chaos, who: str, *, find: Callable[[], tuple[Owner, Sales]], timeout_seconds: float
+    ) -> None:
+        self._chaos = chaos
+        self._who = who
+        self._find = find
+        self._timeout_seconds = timeout_seconds
+
+    async def outlook(self, allocation: Allocation) -> SaleOutlook:
+        """What would come of money for these seats. Raises SalesUnreachable."""
+        await self._chaos.lag()
+        if self._chaos.strikes(Fault.SALES_AWAY, self._who, allocation.reservation_id):
+            raise SalesUnreachable("no connection")
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                target, sales = self._find()
+                return await call(target, lambda: sales.outlook(allocation))
+        except TimeoutError as error:
+            raise SalesUnreachable("no answer in time") from error
+        except (NobodyThere, StoreUnavailable) as error:
+            raise SalesUnreachable(repr(error)) from error
+
+
+class RemoteCharges:
+    """Payments, seen from orders."""
+
+    def __init__(
+        self, chaos: Chaos, who: str, *, find: Callable[[], tuple[Owner, Charges]], timeout_seconds: float
+    ) -> None:
+        self._chaos = chaos
+        self._who = who
+        self._find = find
+        self._timeout_seconds = timeout_seconds
+
+    async def compare(self, questions: Sequence[ChargeQuestion]) -> Mapping[str, ChargeStanding]:
+        """How the money of these orders stands. Raises ChargesUnreachable."""
+        await self._chaos.lag()
+        if self._chaos.strikes(Fault.CHARGES_AWAY, self._who):
+            raise ChargesUnreachable("no connection")
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                target, charges = self._find()
+                return await call(target, lambda: charges.compare(questions))
+        except TimeoutError as error:
+            raise ChargesUnreachable("no answer in time") from error
+        except (NobodyThere, StoreUnavailable) as error:
+            raise ChargesUnreachable(repr(error)) from error
+
+
+class RemoteDetails(NamedTuple, Generic[T]):
+    """What notifications asks another service for, by ids: contacts of orders, details of concerts."""
+
+    chaos: Chaos
+    who: str
+    find: Callable[[], tuple[Owner, Callable[[Sequence[str]], Awaitable[Mapping[str, T]]]]]
+    away: Fault
+    unreachable: type[Exception]
+
+    async def of(self, ids: Sequence[str], /) -> Mapping[str, T]:
+        """Those that there are. Raises `unreachable`."""
+        if self.chaos.strikes(self.away, self.who):
+            raise self.unreachable("no connection")
+        try:
+            target, of = self.find()
+            return await call(target, lambda: of(ids))
+        except (NobodyThere, StoreUnavailable) as error:
+            raise self.unreachable(repr(error)) from error
+
+
+class Postman:
+    """E-mail and text messages. What was handed over is in `sent`, by the message's id."""
+
+    def __init__(self, chaos: Chaos, sent: dict[str, int]) -> None:
+        self._chaos = chaos
+        self._sent = sent
+
+    async def send(self, message: Message) -> HandedTo:
+        """Hand the message over. Raises NotSent."""
+        chaos, id = self._chaos, message.id
+        await chaos.lag()
+        if chaos.strikes(Fault.MESSAGE_TROUBLE, "post", id):
+            raise NotSent("the server is away", Trouble.AWAY)
+        if chaos.strikes(Fault.MESSAGE_REFUSED, "post", id):
+            raise NotSent("no such address", Trouble.REFUSED)
+        if chaos.strikes(Fault.MESSAGE_SLOW, "post", id):
+            await chaos.long_lag()
+        self._sent[id] = self._sent.get(id, 0) + 1
+        if chaos.strikes(Fault.MESSAGE_UNANSWERED, "post", id):
+            raise NotSent("the connection was closed", Trouble.UNKNOWN)
+        return HandedTo.SERVER

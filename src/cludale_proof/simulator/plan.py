@@ -1,0 +1,324 @@
+"""What a seed stands for: the shape of the platform, its settings, who comes, and the weather of faults."""
+
+import dataclasses
+import random
+from collections.abc import Mapping, Sequence
+from datetime import timedelta, timezone
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from cludale.kernel.money import Money
+from cludale.kernel.times import parse_time, rfc3339
+from cludale.runtime.backoff import Backoff
+from cludale.services import NAMES
+from cludale.services.concerts.api import ScheduleConcert, SectionWish
+from cludale.services.orders.api import PlaceOrder
+from cludale_proof.simulator.clock import MORNING
+from cludale_proof.simulator.faults import Fault, Weather
+from cludale_proof.simulator.people import Plan
+from cludale_proof.simulator.processes import Limits
+from cludale_proof.simulator.themes import THEMES
+
+CLOCK_JUMP_SECONDS = 12.0
+"""The furthest that a clock jumps."""
+MACHINE_SKEW_SECONDS = 0.8
+FREE = 0.1
+"""How much of what there is to buy costs nothing: a charge of 0 is a charge, too."""
+
+RATES: Mapping[Fault, float] = {
+    Fault.READ_AWAY: 0.01,
+    Fault.COMMIT_AWAY: 0.02,
+    Fault.COMMIT_UNKNOWN: 0.015,
+    Fault.COMMIT_IN_PART: 0.1,
+    Fault.STORE_SLOW: 0.01,
+    Fault.CRASH_BEFORE_COMMIT: 0.004,
+    Fault.CRASH_AFTER_COMMIT: 0.006,
+    Fault.CRASH_BEFORE_ACK: 0.006,
+    Fault.CRASH_WHILE_PAYING: 0.03,
+    Fault.CRASH_WHILE_HOLDING: 0.03,
+    Fault.PAUSED_WHILE_PAYING: 0.01,
+    Fault.PUBLISH_REFUSED: 0.05,
+    Fault.PUBLISH_IN_PART: 0.05,
+    Fault.PUBLISH_UNANSWERED: 0.05,
+    Fault.DELIVERY_LATE: 0.1,
+    Fault.DELIVERY_LOST: 0.05,
+    Fault.DELIVERY_LOST_FOR_GOOD: 0.0,  # where orders are compared with their payments, only: see the theme
+    Fault.LOG_LOST: 0.0,  # what is lost so is in no log, and what came of it late: see the theme
+    Fault.DELIVERY_TWICE: 0.05,
+    Fault.DELIVERY_AGAIN: 0.03,
+    Fault.DELIVERY_REORDERED: 0.2,
+    Fault.ACK_LOST: 0.04,
+    Fault.BULK_UNANSWERED: 0.02,
+    Fault.APP_UNREACHABLE: 0.03,
+    Fault.HOLD_UNASKED: 0.06,
+    Fault.HOLD_UNANSWERED: 0.06,
+    Fault.HOLD_SLOW: 0.06,
+    Fault.HOLD_TWICE: 0.06,
+    Fault.SALES_AWAY: 0.3,
+    Fault.CHARGES_AWAY: 0.1,
+    Fault.CONTACTS_AWAY: 0.1,
+    Fault.PROGRAMME_AWAY: 0.1,
+    Fault.DECLINED: 0.08,
+    Fault.CHARGE_TROUBLE: 0.15,
+    Fault.CHARGE_UNANSWERED: 0.15,
+    Fault.CHARGE_SLOW: 0.15,
+    Fault.CHARGE_LATE: 0.1,
+    Fault.REFUND_TROUBLE: 0.2,
+    Fault.REFUND_UNANSWERED: 0.2,
+    Fault.VOID_TROUBLE: 0.2,
+    Fault.VOID_UNANSWERED: 0.2,
+    Fault.MESSAGE_TROUBLE: 0.1,
+    Fault.MESSAGE_REFUSED: 0.03,
+    Fault.MESSAGE_UNANSWERED: 0.1,
+    Fault.MESSAGE_SLOW: 0.05,
+    Fault.REQUEST_LOST: 0.03,
+    Fault.REPLY_LOST: 0.06,
+    Fault.HUNG_UP: 0.05,
+    Fault.KEY_REPEATED: 0.15,
+    Fault.KEY_RACED: 0.15,
+    Fault.KEY_REUSED: 0.1,
+    Fault.CANCELLED_AT_ONCE: 0.04,
+    Fault.CANCELLED_TWICE: 0.3,
+    Fault.CANCELLED_AT_EXPIRY: 0.06,
+    Fault.CANCELLED_BY_ORGANIZER: 0.02,
+    Fault.PAID_AGAIN: 0.3,
+    Fault.PAID_AT_ONCE: 0.08,
+    Fault.PAID_IN_ANOTHER_WAY: 0.4,
+    Fault.PAID_AT_EXPIRY: 0.1,
+    Fault.RESERVED_WITHOUT_ORDER: 0.5,
+    # These strike by the clock; the rate is how many of each there are in a fault phase, on average.
+    Fault.STORE_OUTAGE: 0.5,
+    Fault.CRASH_AT_STEP: 3.0,
+    Fault.PAUSED: 1.0,
+    Fault.STOPPED: 0.5,
+    Fault.BUS_OUTAGE: 0.5,
+    Fault.POISON: 0.5,
+    Fault.PARTITION: 0.5,
+    Fault.PROVIDER_OUTAGE: 0.5,
+    Fault.REDELIVERED: 1.0,
+    Fault.CLOCK_FORWARD: 0.7,
+    Fault.CLOCK_BACK: 0.7,
+    Fault.CLOCK_SKEW: 0.3,
+}
+
+_FACTORS = (0.0, 0.0, 0.3, 1.0, 1.0, 2.5)
+
+_CLOCK_FAULTS = (Fault.CLOCK_FORWARD, Fault.CLOCK_BACK, Fault.CLOCK_SKEW)
+_METHODS = ("card-ok",) * 9 + ("card-declined",)
+_WORTH_A_CANCEL = ("OrderPlaced", "TicketReserved", "PaymentCompleted", "SeatsSold", "OrderPaid", "PaymentFailed")
+
+
+class Scene(NamedTuple):
+    """One run as its seed has it."""
+
+    is_distributed: bool
+    is_apart: bool
+    """A record is found in the partition that it was committed in, and nowhere else, as with Cosmos DB."""
+    replicas: Mapping[str, int]
+    limits: Limits
+    concerts: Sequence[ScheduleConcert]
+    plans: Sequence[Plan]
+    weather: Weather
+    shuffle: float
+    tick_seconds: float
+    fault_seconds: float
+    skew: timedelta
+
+    def lines(self) -> list[str]:
+        """What the trace says of it."""
+        shape = "embedded, one process"
+        if self.is_distributed:
+            shape = "distributed: " + ", ".join(f"{count} {name}" for name, count in self.replicas.items())
+            shape += "; partitions are apart" if self.is_apart else ""
+        faults = ", ".join(f"{fault.value} {rate:.3f}" for fault, rate in self.weather.rates.items() if rate)
+        limits = [f"{each.name} {getattr(self.limits, each.name)}" for each in dataclasses.fields(self.limits)]
+        lines = [
+            shape,
+            f"settings: {', '.join(limits)}",
+            f"faults for {self.fault_seconds:.0f} s: {faults}",
+        ]
+        for concert in self.concerts:
+            sections = ", ".join(f"{each.id} {each.total_seats} seats" for each in concert.sections or ())
+            lines.append(f"{concert.id}: {sections}; at most {concert.max_per_order} an order")
+        lines += [f"buyer {number}: {_told(plan)}" for number, plan in enumerate(self.plans, 1)]
+        return lines
+
+
+def _told(plan: Plan) -> str:
+    wish = plan.wish
+    told = (
+        f"at {plan.at:.3f} wants {wish.quantity} of {wish.concert_id}/{wish.section or 'any'} by {wish.payment_method}"
+    )
+    if plan.key:
+        told += f", key {plan.key}"
+    if plan.cancel_on:
+        told += f", cancels on {plan.cancel_on}"
+    if plan.cancel_after is not None:
+        told += f", cancels after {plan.cancel_after:.3f} s"
+    return told
+
+
+def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene:
+    """The scene that comes of these choices; `only` these themes, if it is said. KeyError for one that isn't."""
+    is_distributed = choices.random() < 0.6
+    themes: Sequence[str] = choices.sample(list(THEMES), choices.choice((0, 1, 1, 2, 2, 3)))
+    if only is not None:
+        themes = only
+    limits = Limits(
+        hold_seconds=choices.choice((2.0, 4.0, 8.0, 15.0)),
+        max_per_order=4,
+        # Where clocks differ, a sweep that comes late leaves more to be judged by them.
+        sweep_seconds=choices.choice((6.0, 20.0) if "clocks" in themes else (0.5, 1.0, 3.0, 8.0)),
+        call_seconds=choices.choice((0.5, 2.0)),
+        pending_seconds=choices.choice((5.0, 20.0)),
+        payment_attempt_seconds=choices.choice((0.5, 2.0)),
+        payment_attempts=choices.choice((2, 4)),
+        payment_backoff=Backoff(0.2, choices.choice((1.0, 4.0))),
+        audit_patience=choices.choice((1, 2, 30)),
+        audit_wait_seconds=choices.choice((1.0, 30.0)),
+    )
+    if choices.random() < 0.4:
+        limits = _narrow(choices, limits)
+    if "impatience" in themes:  # a crowd at the door, and many leave it in the moment in which they are let in
+        limits = dataclasses.replace(limits, gate_inside=choices.choice((1, 2)))
+    if "lost for good" in themes:
+        limits = dataclasses.replace(limits, compare_after_seconds=choices.choice((3.0, 6.0)))
+    span = choices.choice((0.2, 3.0, 12.0))
+    # What clocks can do wrong shows where every seat is wanted.
+    concerts = _concerts(choices, (2, 3, 4) if "clocks" in themes else (2, 3, 4, 6, 6, 10, 20, 60))
+    plans = _plans(choices, concerts, limits, span)
+    # Of their own, so that a seed stays what it was in all else.
+    ends = random.Random(f"{span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
+    concerts, plans = _with_ends(ends, concerts, plans, span)
+    rates = _rates(choices, themes)
+    has_clock_faults = any(rates[fault] for fault in _CLOCK_FAULTS)
+    skew = 2 * (CLOCK_JUMP_SECONDS + MACHINE_SKEW_SECONDS) if has_clock_faults else 0.0
+    return Scene(
+        is_distributed=is_distributed,
+        is_apart=choices.random() < 0.5,
+        replicas={service: choices.choice((1, 2, 2)) for service in NAMES},
+        limits=limits,
+        concerts=concerts,
+        plans=plans,
+        # Who changes their mind meets what is under way the more often, the longer that takes.
+        weather=Weather(
+            rates, lag_seconds=choices.choice((0.03, 0.1) if "changes of mind" in themes else (0.001, 0.005, 0.03, 0.1))
+        ),
+        shuffle=choices.choice((0.0, 0.2, 1.0)),
+        tick_seconds=choices.choice((0.01, 0.05) if "impatience" in themes else (0.0, 0.0, 0.001, 0.01)),
+        fault_seconds=span + choices.choice((4.0, 10.0, 20.0)),
+        skew=timedelta(seconds=skew),
+    )
+
+
+def _narrow(choices: random.Random, limits: Limits) -> Limits:
+    """As if there were a hundred times as many of everything: what is bounded comes to its bounds."""
+    return dataclasses.replace(
+        limits,
+        messages_at_once=choices.choice((1, 2, 32)),
+        gate_inside=choices.choice((1, 3, 512)),
+        gate_waiting=choices.choice((1, 4, 1_000)),
+        gate_backlog=choices.choice((6, 20, 4_000)),
+        relay_limit=choices.choice((8, 40, 20_000)),
+        relay_page=choices.choice((1, 4, 500)),
+        bus_batch=choices.choice((1, 3, 256)),
+        audit_waiting_limit=choices.choice((0, 3, 1_000)),
+        audit_recent=choices.choice((300, 32_768)),  # no fewer than a batch has
+    )
+
+
+def _concerts(choices: random.Random, sizes: Sequence[int]) -> list[ScheduleConcert]:
+    concerts = []
+    for number in range(1, choices.choice((1, 1, 2)) + 1):
+        sections = [
+            SectionWish(
+                id=f"s{section}",
+                total_seats=choices.choice(sizes),
+                price=Money(0 if choices.random() < FREE else 1000 + 500 * section, "EUR"),
+            )
+            for section in range(1, choices.choice((1, 1, 2, 3)) + 1)
+        ]
+        concerts.append(
+            ScheduleConcert(
+                id=f"concert-{number}",
+                artist=f"Artist {number}",
+                date="2027-06-05",
+                sections=sections,
+                max_per_order=choices.choice((2, 4)),
+                on_sale_at=rfc3339(MORNING + timedelta(seconds=choices.uniform(0.2, 3.0)))
+                if choices.random() < 0.25
+                else None,
+            )
+        )
+    return concerts
+
+
+def _with_ends(
+    choices: random.Random, concerts: Sequence[ScheduleConcert], plans: Sequence[Plan], span: float
+) -> tuple[list[ScheduleConcert], list[Plan]]:
+    """Some concerts are over while buyers still come, or can't be cancelled any more; some buyers say what they pay."""
+    changed = []
+    for concert in concerts:
+        mood = choices.random()
+        opens = MORNING if concert.on_sale_at is None else parse_time(concert.on_sale_at)
+        if mood < 0.15:
+            over = opens + timedelta(seconds=1 + choices.uniform(0, 2 * span))
+            there = over.astimezone(timezone(timedelta(hours=choices.randint(-11, 14))))
+            concert = replace(concert, date=there.isoformat(timespec="seconds"))  # noqa: PLW2901
+        elif mood < 0.3:
+            until = opens + timedelta(seconds=choices.uniform(0, 3 * span))
+            concert = replace(concert, date="2027-01-08", ends_at="2027-01-10", cancel_until=rfc3339(until))  # noqa: PLW2901
+        changed.append(concert)
+    prices = [section.price for concert in concerts for section in concert.sections or ()]
+    told = [
+        plan._replace(wish=replace(plan.wish, max_price=choices.choice(prices))) if choices.random() < 0.15 else plan
+        for plan in plans
+    ]
+    return changed, told
+
+
+def _plans(choices: random.Random, concerts: Sequence[ScheduleConcert], limits: Limits, span: float) -> list[Plan]:
+    plans = []
+    for number in range(1, choices.randint(6, 24) + 1):
+        concert = choices.choice(concerts)
+        section = choices.choice(concert.sections or ()).id if choices.random() < 0.4 else None
+        contact = choices.random()
+        wish = PlaceOrder(
+            concert_id=concert.id or "",
+            user_id=f"user-{number}",
+            quantity=choices.randint(1, concert.max_per_order or limits.max_per_order),
+            section=section,
+            payment_method=choices.choice(_METHODS),
+            email="somebody@example.org" if contact < 0.4 else None,
+            phone="+491700000000" if 0.3 < contact < 0.6 else None,
+        )
+        mood = choices.random()
+        plans.append(
+            Plan(
+                at=choices.uniform(0, span),
+                wish=wish,
+                key=f"key-{number}" if choices.random() < 0.6 else None,
+                retries=choices.choice((0, 2, 4)),
+                visits=choices.choice((1, 2, 5, 8)),
+                cancel_on=choices.choice(_WORTH_A_CANCEL) if mood < 0.12 else None,
+                cancel_after=choices.uniform(0, 1.5 * limits.hold_seconds) if 0.12 <= mood < 0.22 else None,
+                looks=choices.random() < 0.3,
+            )
+        )
+    return plans
+
+
+def _rates(choices: random.Random, themes: Sequence[str]) -> dict[Fault, float]:
+    """Each run has its own mixture: some faults not at all, some often. One run in twenty has none."""
+    if choices.random() < 0.05:
+        return dict.fromkeys(RATES, 0.0)
+    rates = {
+        fault: min(0.9, rate * choices.choice(_FACTORS)) if rate < 0.5 else rate * choices.choice(_FACTORS)
+        for fault, rate in RATES.items()
+    }
+    if choices.random() < 0.7:
+        rates |= dict.fromkeys(_CLOCK_FAULTS, 0.0)
+    for theme in themes:
+        rates |= THEMES[theme]
+    return rates

@@ -1,0 +1,321 @@
+"""Machines and the processes on them: the real services put together over what is simulated.
+
+A machine is switched on for the whole run; its process may be killed at any step, stopped or frozen, and is begun
+anew from what the store holds.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
+
+from cludale.adapters.dapr.inbound import Inbound
+from cludale.adapters.embedded.bus import EmbeddedBus
+from cludale.adapters.inprocess.calls import InProcessSales
+from cludale.kernel.wire import Codec
+from cludale.ports.bus import EventBus, Handler, Subscription
+from cludale.ports.contacts import ContactsUnreachable
+from cludale.ports.outbox import Outgoing
+from cludale.ports.programme import ProgrammeUnreachable
+from cludale.ports.records import StoreUnavailable
+from cludale.runtime.backoff import Backoff
+from cludale.runtime.dead_letters import DeadLetters
+from cludale.runtime.gate import Gate
+from cludale.runtime.relay import Relay
+from cludale.runtime.sweeper import Sweep, Sweeper
+from cludale.services.catalogue import HEARS, SERVICES
+from cludale.services.concerts.api import ConcertsApi
+from cludale.services.concerts.service import Concerts
+from cludale.services.manifest import Policies
+from cludale.services.orders.api import OrdersApi
+from cludale.services.orders.service import Orders
+from cludale.services.payments.api import PaymentsApi
+from cludale.services.payments.service import Payments
+from cludale.web.access import Access
+from cludale_proof.simulator.clock import MachineClock, SimulatedIds
+from cludale_proof.simulator.delivery import Broker, BrokerClient, FaultyHandler, ToldBus
+from cludale_proof.simulator.faults import Chaos, Fault
+from cludale_proof.simulator.loop import Owner, SimulatedLoop, inside
+from cludale_proof.simulator.memory import Disk
+from cludale_proof.simulator.network import NobodyThere, Postman, RemoteCharges, RemoteDetails, RemoteSales, RemoteSeats
+from cludale_proof.simulator.provider import Gateway, Provider
+from cludale_proof.simulator.storage import FaultyStore
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits(Policies):
+    """The settings of a run, all in seconds or counts; they mean what they mean in settings.py."""
+
+    hold_seconds: float = 6.0
+    max_per_order: int = 4
+    sweep_seconds: float = 1.0
+    pending_seconds: float = 15.0
+    pending_backoff: Backoff = Backoff(0.5, 5.0)
+    payment_attempt_seconds: float = 2.0
+    payment_attempts: int = 4
+    payment_backoff: Backoff = Backoff(0.2, 4.0)
+    delivery_backoff: Backoff = Backoff(0.05, 5.0)
+    delivery_attempts: int = 60
+    send_seconds: float = 2.0
+    ask_seconds: float = 2.0
+    message_seconds: float = 60.0
+    message_backoff: Backoff = Backoff(0.2, 4.0)
+    messages_at_once: int = 32
+    receipt_patience: int = 60
+    gate_inside: int = 512
+    gate_waiting: int = 1_000
+    gate_backlog: int = 4_000
+    relay_limit: int = 20_000
+    relay_page: int = 500
+    bus_batch: int = 256
+    audit_attempts: int = 5
+    audit_wait_seconds: float = 30.0
+    audit_waiting_limit: int = 1_000
+    compare_seconds: float = 1.0
+    compare_after_seconds: float = 3_600.0
+    """By far longer than a run: what is lost stays lost, and is found."""
+
+
+class Surroundings(NamedTuple):
+    """What all processes of a run share."""
+
+    loop: SimulatedLoop
+    chaos: Chaos
+    codec: Codec
+    limits: Limits
+    provider: Provider
+    posted: dict[str, int]
+    surprised: Callable[[str, BaseException], None]
+    """Told of exceptions that nobody should see."""
+    ended: Callable[["Process"], None]
+    """Told when a process is dead."""
+    published: Callable[[Sequence[Outgoing]], None]
+    """Told of what a bus is given."""
+
+
+class Machine:
+    """Where a process runs; `find` tells where another service is."""
+
+    def __init__(
+        self,
+        name: str,
+        services: Sequence[str],
+        disk: Disk,
+        around: Surroundings,
+        *,
+        broker: Broker | None,
+        find: Callable[[str], "Process"],
+    ) -> None:
+        self.name = name
+        self.services = services
+        self.disk = disk
+        self.around = around
+        self.broker = broker
+        self.find = find
+        self.clock = MachineClock(around.loop)
+        self.process: Process | None = None
+        self._begun = 0
+
+    def begin(self) -> None:
+        """Start a process on what the store holds."""
+        self._begun += 1
+        process = Process(f"{self.name}.{self._begun}", self)
+        self.process = process
+        self.around.chaos.trace.say(process.name, "begins")
+        inside(process, process.begin)
+
+    @property
+    def running(self) -> "Process | None":
+        """Its process, if there is one that lives."""
+        return self.process if self.process is not None and self.process.alive else None
+
+
+class Process(Owner):
+    """One life of one process with some of the services."""
+
+    def __init__(self, name: str, machine: Machine) -> None:
+        super().__init__(name)
+        self.machine = machine
+        around = machine.around
+        self._loop, self._chaos, self._surprised = around.loop, around.chaos, around.surprised
+        self._around = around
+        self.clock = machine.clock
+        self.ids = SimulatedIds(self.clock, around.chaos.choices)
+        self.access = Access(organizer_key="organizer", token_key="token")  # noqa: S106 - nothing real hangs on it
+        self.built: dict[str, Any] = {}
+        self.handlers: dict[str, Handler] = {}
+        self.sweeps: dict[str, Sweep] = {}
+        self._stops: list[Callable[[], Awaitable[None]]] = []
+        inside(self, self._build)
+
+    def _build(self) -> None:
+        machine, around = self.machine, self._around
+        limits = around.limits
+        self.store = FaultyStore(machine.disk, self, around.chaos, is_file=machine.broker is None)
+        self.gate = Gate(
+            inside_limit=limits.gate_inside,
+            waiting_limit=limits.gate_waiting,
+            backlog=lambda: self.relay.lag,
+            backlog_limit=limits.gate_backlog,
+        )
+        self.policies: Policies = replace(limits, partitions_apart=machine.disk.apart)
+        self._lay_ways()
+        for manifest in SERVICES:
+            if manifest.name in machine.services:
+                running = manifest.build(self)
+                self.built[manifest.name] = running.service
+                self._stops += [running.stop] if running.stop is not None else []
+                if running.handle is not None:
+                    handle = self._watched(f"handling events for {manifest.name}", running.handle)
+                    self.handlers[manifest.name] = FaultyHandler(
+                        handle, around.chaos, self.name, self.crash, service=manifest.name
+                    )
+                if running.sweep is not None:
+                    self.sweeps[manifest.name] = self._watched(f"sweeping {manifest.name}", running.sweep)
+        if "concerts" in self.built:
+            self.concerts: Concerts = self.built["concerts"]
+            self.concerts_api = ConcertsApi(self.concerts, self.store, self.access)
+        if "orders" in self.built:
+            self.orders: Orders = self.built["orders"]
+            self.orders_api = OrdersApi(self.orders, self.store, self.access, methods=Gateway.methods)
+        if "payments" in self.built:
+            self.payments: Payments = self.built["payments"]
+            self.payments_api = PaymentsApi(self.payments, self.store, methods=Gateway.methods)
+        self._bus: EmbeddedBus | None = None
+        self.inbound = Inbound(
+            around.codec,
+            app_id=machine.services[0],
+            ids=self.ids,
+            backoff=limits.delivery_backoff,
+            attempts=limits.delivery_attempts,
+            dead_letters=DeadLetters(self.store, self.clock),
+        )
+        """What a sidecar delivers to, where there is one."""
+        bus: EventBus
+        if machine.broker is None:
+            self._bus = EmbeddedBus(
+                around.codec,
+                ids=self.ids,
+                backoff=limits.delivery_backoff,
+                attempts=limits.delivery_attempts,
+                dead_letters=DeadLetters(self.store, self.clock),
+                batch_limit=limits.bus_batch,
+            )
+            bus = ToldBus(self._bus, around.published)
+        else:
+            bus = BrokerClient(machine.broker, around.chaos, self.name)
+        self.relay = Relay(
+            self.store,
+            bus,
+            clock=self.clock,
+            ids=self.ids,
+            backoff=limits.delivery_backoff,
+            limit=limits.relay_limit,
+            page=limits.relay_page,
+            on_progress=self.gate.let_in,
+        )
+        self.sweeper = Sweeper(self.sweeps, every_seconds=limits.sweep_seconds, clock=self.clock)
+
+    def _watched(self, doing: str, act: Callable[..., Awaitable[P]]) -> Callable[..., Awaitable[P]]:
+        """The same, and whatever nobody foresaw is told."""
+
+        async def watched(*arguments: Any) -> P:
+            try:
+                return await act(*arguments)
+            except StoreUnavailable:
+                raise
+            except Exception as error:
+                self._surprised(f"{self.name} {doing}", error)
+                raise
+
+        return watched
+
+    def _lay_ways(self) -> None:
+        """To the other services and out of the platform: what the services are built from (`Parts`)."""
+        chaos, around, name = self._chaos, self._around, self.name
+        timeout_seconds = around.limits.call_seconds
+        self.seats = RemoteSeats(
+            chaos,
+            name,
+            find=self._where("concerts", lambda process: process.concerts),
+            kill=self.die,
+            timeout_seconds=timeout_seconds,
+        )
+        sales = self._where("concerts", lambda process: InProcessSales(process.concerts.sale_outlook))
+        self.sales = RemoteSales(chaos, name, find=sales, timeout_seconds=timeout_seconds)
+        charges = self._where("payments", lambda process: process.payments)
+        self.charges = RemoteCharges(chaos, name, find=charges, timeout_seconds=timeout_seconds)
+        contacts = self._where("orders", lambda process: process.orders.contacts)
+        self.contacts = RemoteDetails(chaos, name, contacts, Fault.CONTACTS_AWAY, ContactsUnreachable)
+        programme = self._where("concerts", lambda process: process.concerts.details)
+        self.programme = RemoteDetails(chaos, name, programme, Fault.PROGRAMME_AWAY, ProgrammeUnreachable)
+        self.gateway = Gateway(around.provider, chaos, name, kill=self.die, pause=self.pause)
+        self.mailer = Postman(chaos, around.posted)
+        self.texts = self.mailer
+        self.send_seconds = around.limits.send_seconds
+
+    def records(self, _: str) -> FaultyStore:
+        """The one store of the process."""
+        return self.store
+
+    def _where(self, service: str, port: Callable[["Process"], P]) -> Callable[[], tuple[Owner, P]]:
+        """Finds, at each call, a process with that service, this one if it has it; and what to call there."""
+
+        def found() -> tuple[Owner, P]:
+            process = self if service in self.handlers else self.machine.find(service)
+            return process, port(process)
+
+        return found
+
+    def begin(self) -> None:
+        """Deliver, publish and sweep."""
+        (self._bus or self.inbound).start(
+            [Subscription(name, HEARS[name], handle) for name, handle in self.handlers.items()]
+        )
+        self.store.start()
+        self.relay.start()
+        self.sweeper.start()
+
+    def die(self) -> None:
+        """Be killed: nothing of it runs again."""
+        if self.alive:
+            super().die()
+            self._around.ended(self)
+
+    def run_out_of_steps(self) -> None:
+        """Be killed at some step."""
+        self._chaos.count(Fault.CRASH_AT_STEP, self.name)
+        self.die()
+
+    def pause(self, seconds: float) -> None:
+        """Run nothing for so long, and then go on as if nothing had been."""
+        self.paused_until = max(self.paused_until, self._loop.time() + seconds)
+
+    async def crash(self) -> None:
+        """Be killed here. Never returns."""
+        self.die()
+        await self._loop.create_future()
+
+    def lose_store(self) -> None:
+        """The store failed: the process ends itself, soon."""
+        self._loop.call_later(self._chaos.some(0.005), self.die)
+
+    async def stop(self) -> None:
+        """End in an orderly way, as a platform does."""
+        await self.sweeper.stop()
+        await self.relay.stop()
+        await (self._bus or self.inbound).stop()
+        for stop in self._stops:
+            await stop()
+        await self.store.close()
+        self.die()
+
+
+def find_running(machines: Sequence[Machine], service: str, pick: Callable[[int], int]) -> Process:
+    """Any living process with `service`; `pick` chooses among so many. Raises NobodyThere."""
+    processes = [machine.process for machine in machines if service in machine.services and machine.running]
+    living = [process for process in processes if process is not None]
+    if not living:
+        raise NobodyThere(service)
+    return living[pick(len(living))]

@@ -1,0 +1,189 @@
+"""The payment provider, outside of all processes: what it did stays done, whoever asked for it.
+
+It keeps a ledger of every movement of money. By its own rules one key moves money once: a second charge with it
+is answered like the first, and after a void nothing is ever taken under it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from enum import StrEnum
+
+from cludale.kernel.money import Money
+from cludale.ports.payment_gateway import Declined, GatewayTrouble
+from cludale_proof.simulator.faults import Chaos, Fault
+from cludale_proof.simulator.loop import OUTSIDE_CONTEXT
+
+FACILITY = "provider"
+
+
+class Movement(StrEnum):
+    """Which way the money went."""
+
+    CAPTURE = "capture"
+    REFUND = "refund"
+
+
+class Account:
+    """What the provider knows under one key."""
+
+    __slots__ = ("amount", "captured", "declined", "given_back", "voided")
+
+    def __init__(self) -> None:
+        self.amount: Money | None = None
+        self.captured = False
+        self.declined = False
+        self.voided = False
+        self.given_back = False
+
+
+Booked = Callable[[str, Movement, Money], None]
+
+
+class Provider:
+    """`booked` is told of every movement of money at the moment of it."""
+
+    def __init__(self, chaos: Chaos, booked: Booked, *, attempt_seconds: float) -> None:
+        self._chaos = chaos
+        self._booked = booked
+        self.attempt_seconds = attempt_seconds
+        self.accounts: dict[str, Account] = {}
+
+    async def request(
+        self, who: str, what: str, act: Callable[[], object], trouble: Fault, unanswered: Fault
+    ) -> object:
+        """Have `act` done at the provider's and return its result. Raises GatewayTrouble, and what it raises."""
+        chaos = self._chaos
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[object] = loop.create_future()
+        await chaos.lag()
+        if chaos.is_out(FACILITY) or chaos.strikes(trouble, who, what):
+            raise GatewayTrouble("no connection")
+        is_unanswered = chaos.strikes(unanswered, who, what)
+        patience = self.attempt_seconds
+        before, after = chaos.some(0.02), chaos.some(0.02)
+        if what.startswith("charge"):
+            if chaos.strikes(Fault.CHARGE_SLOW, who, what):
+                before += chaos.between(0, patience)
+                after += chaos.between(0, patience)
+            elif chaos.strikes(Fault.CHARGE_LATE, who, what):
+                before += patience * chaos.between(1.0, 4.0)
+
+        def do() -> None:
+            result: object = None
+            refusal: Declined | None = None
+            try:
+                result = act()
+            except Declined as declined:
+                refusal = declined
+            if not is_unanswered:
+                loop.call_later(after, reply, result, refusal, context=OUTSIDE_CONTEXT)
+
+        def reply(result: object, refusal: Declined | None) -> None:
+            if answer.done():
+                return  # nobody waits any more
+            if refusal is not None:
+                answer.set_exception(refusal)
+            else:
+                answer.set_result(result)
+
+        loop.call_later(before, do, context=OUTSIDE_CONTEXT)
+        if is_unanswered and chaos.choices.random() < 0.5:
+            await asyncio.sleep(before + after)
+            raise GatewayTrouble("the connection was closed")
+        return await answer
+
+    def charge(self, key: str, amount: Money, *, declines: bool) -> None:
+        """Take the money, once for each key. Raises Declined."""
+        account = self._account(key)
+        if account.captured:
+            return
+        if account.voided or account.declined or declines:
+            account.declined = True
+            raise Declined("voided" if account.voided else "insufficient funds")
+        account.captured = True
+        account.amount = amount
+        self._booked(key, Movement.CAPTURE, amount)
+
+    def refund(self, key: str) -> None:
+        """Give back what was taken under `key`, once."""
+        self._give_back(self._account(key), key)
+
+    def void(self, key: str) -> bool:
+        """Take nothing under `key` any more, and give back what was taken; was there anything?"""
+        account = self._account(key)
+        account.voided = True
+        self._give_back(account, key)
+        return account.captured
+
+    def _give_back(self, account: Account, key: str) -> None:
+        if account.captured and not account.given_back and account.amount is not None:
+            account.given_back = True
+            self._booked(key, Movement.REFUND, account.amount)
+
+    def _account(self, key: str) -> Account:
+        account = self.accounts.get(key)
+        if account is None:
+            account = self.accounts[key] = Account()
+        return account
+
+
+class Gateway:
+    """One process's connection to the provider."""
+
+    methods = ("card-ok", "card-declined")
+
+    def __init__(
+        self, provider: Provider, chaos: Chaos, who: str, *, kill: Callable[[], None], pause: Callable[[float], None]
+    ) -> None:
+        self._provider = provider
+        self._chaos = chaos
+        self._who = who
+        self._kill = kill
+        self._pause = pause
+        self._attempt_seconds = provider.attempt_seconds
+
+    async def charge(self, key: str, amount: Money, method: str) -> None:
+        """Take the money. Raises Declined, GatewayTrouble."""
+        provider, chaos = self._provider, self._chaos
+        declines = method == "card-declined" or chaos.strikes(Fault.DECLINED, self._who, key)
+
+        def act() -> None:
+            provider.charge(key, amount, declines=declines)
+
+        if chaos.strikes(Fault.CRASH_WHILE_PAYING, self._who, key):
+            self._perish()
+        if chaos.strikes(Fault.PAUSED_WHILE_PAYING, self._who, key):
+            self._freeze()
+        await provider.request(self._who, f"charge {key}", act, Fault.CHARGE_TROUBLE, Fault.CHARGE_UNANSWERED)
+
+    async def refund(self, key: str) -> None:
+        """Give back what was taken under `key`. Raises GatewayTrouble."""
+        provider = self._provider
+        if self._chaos.strikes(Fault.CRASH_WHILE_PAYING, self._who, key):
+            self._perish()
+        await provider.request(
+            self._who,
+            f"refund {key}",
+            lambda: provider.refund(key),
+            Fault.REFUND_TROUBLE,
+            Fault.REFUND_UNANSWERED,
+        )
+
+    async def void(self, key: str) -> bool:
+        """Make sure that nothing is held under `key`. Raises GatewayTrouble."""
+        provider = self._provider
+        if self._chaos.strikes(Fault.CRASH_WHILE_PAYING, self._who, key):
+            self._perish()
+        returned = await provider.request(
+            self._who, f"void {key}", lambda: provider.void(key), Fault.VOID_TROUBLE, Fault.VOID_UNANSWERED
+        )
+        return bool(returned)
+
+    def _freeze(self) -> None:
+        """Stand still soon, for longer than others wait before they take the payment up."""
+        seconds = self._chaos.between(1.0, 4.0) * (self._attempt_seconds + 2.0)
+        asyncio.get_running_loop().call_later(self._chaos.some(0.05), self._pause, seconds)
+
+    def _perish(self) -> None:
+        """Be killed soon, with the provider still at work."""
+        asyncio.get_running_loop().call_later(self._chaos.some(0.02), self._kill)

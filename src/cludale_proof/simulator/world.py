@@ -1,0 +1,554 @@
+"""One run: a world made from a seed, its faults, its end, and what the checker says of it."""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from cludale.adapters.dapr.inbound import Inbound
+from cludale.kernel.events import Envelope
+from cludale.kernel.money import Money
+from cludale.kernel.refusals import Busy
+from cludale.kernel.times import rfc3339
+from cludale.kernel.wire import Codec
+from cludale.ports.outbox import Outgoing
+from cludale.ports.records import Commit, StoreUnavailable
+from cludale.runtime import dead_letters
+from cludale.runtime.dead_letters import LETTERS
+from cludale.runtime.replay import CannotFold, NotEmpty, Rebuild
+from cludale.services import NAMES
+from cludale.services.audit.replay import AuditLog, UnreadableEntry
+from cludale.services.catalogue import CATALOGUE, HEARS, KINDS, REPLAYS, SERVICES
+from cludale.services.concerts.api import ScheduleConcert
+from cludale.services.notifications.domain import Notification
+from cludale.services.notifications.store import NOTIFICATIONS
+from cludale.services.orders.api import PlaceOrder
+from cludale.services.orders.store import ORDERS
+from cludale_proof.checker import LedgerLine, SafetyChecker, Violation, Write
+from cludale_proof.checker.observations import Observation
+from cludale_proof.simulator.clock import MORNING
+from cludale_proof.simulator.delivery import AnswerLost, Broker, BusDown
+from cludale_proof.simulator.faults import Chaos, Fault, Situation
+from cludale_proof.simulator.logs import heard
+from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, OWNER, Deadlock, Livelock, Owner, SimulatedLoop
+from cludale_proof.simulator.memory import Disk, MemoryStore
+from cludale_proof.simulator.network import NobodyThere
+from cludale_proof.simulator.people import PATIENCE_SECONDS, Door, People
+from cludale_proof.simulator.plan import Scene, scene_of
+from cludale_proof.simulator.processes import Machine, Process, Surroundings, find_running
+from cludale_proof.simulator.provider import Movement, Provider
+from cludale_proof.simulator.storms import Storms
+from cludale_proof.simulator.trace import Trace
+
+SETTLING_SECONDS = 400.0
+"""How long after the last fault everything may take to come to its end."""
+LOOK_SECONDS = 1.0
+QUIET_LOOKS = 3
+AFTERWARDS = ScheduleConcert(
+    id="concert-afterwards", artist="Late", date="2027-06-06", total_seats=100, price=Money(1000, "EUR")
+)
+LATE_WISH = PlaceOrder(concert_id="concert-afterwards", user_id="late", quantity=1)
+"""What is bought when all is over, to see whether that can still be done."""
+LATE_ORDERS = 8
+"""Where holds are short and calls are slow, one order's hold may well be over before orders hears of it; not all."""
+LATE_LOOKS = 8
+EXPECTED = (StoreUnavailable, Busy, BusDown, AnswerLost)
+"""What faults make parts raise; anything else nobody should see."""
+
+
+_SITUATIONS = {
+    "seats-unavailable": Situation.SOLD_OUT,
+    "not-on-sale": Situation.NOT_ON_SALE,
+    "concert-over": Situation.CONCERT_OVER,
+    "price-too-high": Situation.TOO_DEAR,
+    "too-late-to-cancel": Situation.TOO_LATE_TO_CANCEL,
+}
+"""What a refusal shows."""
+
+
+class Broken(Exception):
+    """The run broke an invariant, or did something that nobody should see."""
+
+    def __init__(self, findings: Sequence[str]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = list(findings)
+
+
+class Outcome(NamedTuple):
+    """What came of a run. `findings` is empty if nothing was broken."""
+
+    seed: int
+    findings: list[str]
+    fired: Mapping[Fault, int]
+    met: Mapping[Situation, int]
+    orders: int
+    events: int
+    steps: int
+    virtual_seconds: float
+
+
+def run(seed: int, trace: Trace | None = None, *, themes: Sequence[str] | None = None) -> Outcome:
+    """The run of this seed, the same each time; with these themes instead of the seed's own, another run."""
+    world = World(seed, trace or Trace(), themes)
+    with heard(world.trace, world.surprised, EXPECTED):
+        try:
+            return world.run()
+        finally:
+            world.close()
+
+
+class World:
+    """Everything of one run."""
+
+    def __init__(self, seed: int, trace: Trace, themes: Sequence[str] | None) -> None:
+        self.seed = seed
+        self.trace = trace
+        choices = random.Random(seed)  # noqa: S311 - reproducible is what it has to be
+        self.scene: Scene = scene_of(choices, themes)
+        # What it leaves abstract is I/O, and there is none.
+        self.loop = SimulatedLoop(choices, shuffle=self.scene.shuffle, tick_seconds=self.scene.tick_seconds)  # type: ignore[abstract]
+        self.loop.on_exception = self._unheard
+        trace.follow(self.loop.time)
+        self.chaos = Chaos(choices, self.scene.weather, trace)
+        self.checker = SafetyChecker(skew=self.scene.skew)
+        self.events = 0
+        self._pick = choices.randrange
+        self._codec = Codec(CATALOGUE)
+        self._posted: dict[str, int] = {}
+        self._pending: set[str] = set()
+        self._cancelled: set[str] = set()
+        self._repeated: set[str] = set()
+        """Events that tell a fact again."""
+        self._ledger: dict[str, tuple[int, int, int]] = {}
+        self._poison: dict[bytes, list[str]] = {}
+        """What nobody can read, and who has to bury it."""
+        self.provider = Provider(self.chaos, self._booked, attempt_seconds=self.scene.limits.payment_attempt_seconds)
+        around = Surroundings(
+            loop=self.loop,
+            chaos=self.chaos,
+            codec=self._codec,
+            limits=self.scene.limits,
+            provider=self.provider,
+            posted=self._posted,
+            surprised=self.surprised,
+            ended=self._ended,
+            published=self._published,
+        )
+        self.broker = (
+            Broker(self._codec, self.chaos, HEARS, self._hearer, self._published) if self.scene.is_distributed else None
+        )
+        self.disks = self._disks()
+        self.machines = [
+            Machine(name, services, disk, around, broker=self.broker, find=self._find)
+            for name, services, disk in self._places()
+        ]
+        self.door = Door(self.chaos, self._find, self._noted, self.surprised)
+        self.people = People(self.door, self.chaos, hold_seconds=self.scene.limits.hold_seconds)
+
+    def _disks(self) -> list[Disk]:
+        if self.scene.is_distributed:
+            disks = [
+                Disk(
+                    (*service.kinds, *dead_letters.KINDS),
+                    self._codec,
+                    name=f"store of {service.name}",
+                    apart=self.scene.is_apart,
+                )
+                for service in SERVICES
+            ]
+        else:
+            disks = [Disk(KINDS, self._codec)]
+        for disk in disks:
+            disk.observer = self._committed
+        return disks
+
+    def _places(self) -> list[tuple[str, Sequence[str], Disk]]:
+        if not self.scene.is_distributed:
+            return [("all", NAMES, self.disks[0])]
+        return [
+            (f"{service}-{number}", (service,), disk)
+            for service, disk in zip(NAMES, self.disks, strict=True)
+            for number in range(1, self.scene.replicas[service] + 1)
+        ]
+
+    # -- finding one another --------------------------------------------------------------------------------------
+
+    def _find(self, service: str) -> Process:
+        return find_running(self.machines, service, self._pick)
+
+    def _hearer(self, service: str) -> tuple[Owner, Inbound] | None:
+        try:
+            process = self._find(service)
+        except NobodyThere:
+            return None
+        return process, process.inbound
+
+    # -- watching -------------------------------------------------------------------------------------------------
+
+    def _order_put(self, order_id: str, body: bytes) -> None:
+        if b'"status":"Pending"' in body:
+            if order_id not in self._pending:
+                self._pending.add(order_id)
+                self.chaos.meets(Situation.PENDING)
+        elif order_id in self._pending:
+            self._pending.discard(order_id)
+            is_had = b'"status":"Reserved"' in body
+            self.chaos.meets(Situation.PENDING_FINISHED if is_had else Situation.PENDING_ENDED)
+
+    def _committed(self, commit: Commit, entries: Sequence[Outgoing]) -> None:
+        if self.trace.on:
+            self._tell(commit)
+        self.events += len(entries)
+        found = self.checker.commit(
+            [
+                Write(f"{put.kind.service}/{put.kind.name}", put.id, put.expected + 1, put.body, commit.partition)
+                for put in commit.puts
+            ],
+            [entry.body for entry in entries],
+            commit.handled,
+        )
+        self._judge(found)
+        for put in commit.puts:
+            if put.kind.name == "order":
+                self._order_put(put.id, put.body)
+            elif put.kind.name == "event" and b'"late":true' in put.body:
+                self.chaos.meets(Situation.ORPHAN)
+            elif put.kind.name == "waiting" and b'"dueAt":' in put.body:
+                self.chaos.meets(Situation.KEPT)
+        for event in commit.events:
+            self._situation(event)
+            self.people.happened(event)
+
+    def _tell(self, commit: Commit) -> None:
+        puts = ", ".join(f"{put.id} v{put.expected + 1}{_status_in(put.body)}" for put in commit.puts)
+        events = ", ".join(
+            f"{event.type} {event.id}{f' <- {event.causationid}' if event.causationid else ''}"
+            for event in commit.events
+        )
+        self.trace.say(OWNER.get().name, f"commits {puts}{f' | {events}' if events else ''}")
+
+    def _published(self, entries: Sequence[Outgoing]) -> None:
+        for entry in entries:
+            if entry.body not in self._poison:
+                self._judge(self.checker.published(entry.body))
+
+    def poison(self, body: bytes) -> None:
+        """Somebody has put this where events are."""
+        topic = CATALOGUE.topics[self._pick(len(CATALOGUE.topics))]
+        if self.broker is None:
+            self._poison[body] = [topic.source]
+            self.disks[0].spoil(topic.name, body)
+        else:
+            self._poison[body] = self.broker.take_from_anybody(topic.name, body)
+
+    def _booked(self, key: str, movement: Movement, amount: Money) -> None:
+        captured, refunded, charges = self._ledger.get(key, (0, 0, 0))
+        if movement is Movement.CAPTURE:
+            captured, charges = captured + amount.amount, charges + 1
+        else:
+            refunded += amount.amount
+        self._ledger[key] = captured, refunded, charges
+        if self.trace.on:
+            self.trace.say("provider", f"$$ {movement} {amount} under {key}")
+        line = LedgerLine(key=key, captured=captured, refunded=refunded, charges=charges)
+        self._judge(self.checker.money(line.key, captured=line.captured, refunded=line.refunded, charges=line.charges))
+
+    def _noted(self, seen: Observation) -> None:
+        if seen.status == 500:
+            self._fail([f"{seen.method} {seen.path} was answered 500: {seen.body}"])
+        for name, situation in _SITUATIONS.items():
+            if seen.status == 409 and name in seen.body:
+                self.chaos.meets(situation)
+        if seen.key is not None:
+            # A kept answer is given again as it was: what it says was true when it was made, not when it was sent.
+            seen = msgspec.structs.replace(seen, sent_at=None)
+        self._judge(self.checker.answered(seen))
+
+    def _judge(self, found: Sequence[Violation]) -> None:
+        if found:
+            self._fail([_described(violation) for violation in found])
+
+    def surprised(self, where: str, error: BaseException) -> None:
+        """An exception that nobody should see."""
+        if not isinstance(error, EXPECTED):
+            self._fail([f"surprise: {where}: {error!r}"])
+
+    def _unheard(self, context: Mapping[str, object]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, EXPECTED):
+            self._fail([f"surprise: {context.get('message')}: {error!r}"])
+
+    def _fail(self, findings: Sequence[str]) -> None:
+        for finding in findings:
+            self.trace.say("checker", f"## {finding}")
+        self.loop.fail(Broken([self.trace.short(finding) for finding in findings]))
+
+    def _ended(self, process: Process) -> None:
+        """A process is dead; its machine begins another one after a while."""
+        self.trace.say(process.name, "is dead")
+        wait = self.chaos.some(1.0) if self.chaos.active else 0.2
+        self.loop.call_later(wait, process.machine.begin, context=OUTSIDE_CONTEXT)
+
+    def _situation(self, event: Envelope) -> None:
+        meets, data = self.chaos.meets, event.data
+        if event.repeated:
+            self._repeated.add(event.id)
+            meets(Situation.TOLD_AGAIN)
+        elif event.causationid in self._repeated:
+            meets(Situation.HEALED)
+        match event.type:
+            case "SeatsReleased" if data.reason == "hold-expired":
+                meets(Situation.HOLD_EXPIRED)
+            case "SeatsReserved" if "." in data.allocation.reservation_id:
+                meets(Situation.RESEATED)
+            case "SaleRefused":
+                meets(Situation.SALE_REFUSED)
+            case "PaymentRefunded":
+                meets(Situation.REFUNDED)
+            case "PaymentFailed" if data.returned:
+                meets(Situation.RETURNED)
+            case "PaymentCompleted" if data.round > 1:
+                meets(Situation.SECOND_ROUND)
+            case "OrderPaid" if data.order_id in self._cancelled:
+                meets(Situation.REVIVED)
+            case "OrderCancelled":
+                self._cancelled.add(data.order_id)
+                meets(Situation.CANCELLED_PAID if data.was_paid else Situation.CANCELLED_UNPAID)
+
+    # -- running --------------------------------------------------------------------------------------------------
+
+    def run(self) -> Outcome:
+        """From the beginning to the end, or to the first thing that is broken."""
+        findings: list[str] = []
+        try:
+            self.loop.run_until_complete(self._run())
+        except Broken as broken:
+            findings = broken.findings
+        except (Deadlock, Livelock) as stuck:
+            findings = [repr(stuck)]
+        for finding in findings:
+            self.trace.say("end", finding.splitlines()[0])
+        return Outcome(
+            self.seed,
+            findings,
+            self.chaos.fired,
+            self.chaos.met,
+            len(self.scene.plans),
+            self.events,
+            self.loop.steps,
+            self.loop.time(),
+        )
+
+    async def _run(self) -> None:
+        scene = self.scene
+        if self.trace.on:
+            for line in scene.lines():
+                self.trace.say("scene", line)
+        self.chaos.active = False
+        for machine in self.machines:
+            machine.begin()
+        for concert in (*scene.concerts, AFTERWARDS):
+            told = await self.door.schedule("organizer", concert)
+            if told.status != 201:
+                raise Broken([f"a concert could not be scheduled: {told}"])
+        self.chaos.active = True
+        storms = Storms(self.loop, self.chaos, scene, self.machines, self.people, self.poison)
+        storms.gather()
+        self.people.come(list(scene.plans))
+        await asyncio.sleep(scene.fault_seconds)
+        self.trace.say("scene", "the faults stop")
+        self.chaos.active = False
+        storms.end()
+        await self._settle()
+        await self._check_alive()
+        await self._settle()
+        self._check_end()
+        await asyncio.sleep(0)  # if that failed, it ends here
+        if not self.chaos.unlogged:  # from a log with holes nothing can be rebuilt
+            await self._check_replay()
+        await self._check_redelivery(storms)
+
+    async def _check_alive(self) -> None:
+        """Whatever it has been through, each process of orders sells a ticket."""
+        for machine in self.machines:
+            process = machine.running
+            if process is not None and "orders" in machine.services:
+                door = self.door.of(process)
+                for _ in range(LATE_ORDERS):
+                    if await self._buys(door):
+                        break
+                else:
+                    self._fail([f"{process.name} sells no ticket any more"])
+                    await asyncio.sleep(0)
+
+    async def _buys(self, door: Door) -> bool:
+        """Does one who orders now get a ticket?"""
+        told = await door.place("late buyer", LATE_WISH, None)
+        if told.status not in (201, 202) or told.answer is None:
+            return False
+        order_id = msgspec.json.decode(told.answer.body)["id"]
+        for _ in range(LATE_LOOKS):
+            told = await door.show("late buyer", order_id, wait_seconds=PATIENCE_SECONDS - 1)
+            if (
+                told.answer is not None
+                and b'"Pending"' not in told.answer.body
+                and b'"Reserved"' not in told.answer.body
+            ):
+                return b'"Paid"' in told.answer.body
+        return False
+
+    async def _settle(self) -> None:
+        """Wait until nothing is under way any more; SETTLING_SECONDS at most."""
+        quiet = 0
+        deadline = self.loop.time() + SETTLING_SECONDS
+        while self.loop.time() < deadline:
+            await asyncio.sleep(LOOK_SECONDS)
+            quiet = quiet + 1 if not self._under_way() else 0
+            if quiet >= QUIET_LOOKS:
+                return
+        self.trace.say("scene", f"not settled: {', '.join(self._under_way())}")
+
+    def _under_way(self) -> list[str]:
+        """What is still to come to its end."""
+        left = []
+        soon = rfc3339(MORNING + timedelta(seconds=self.loop.time() + SETTLING_SECONDS))
+        if self.people.busy:
+            left.append(f"{self.people.busy} people")
+        for disk in self.disks:
+            if disk.outbox:
+                left.append(f"{len(disk.outbox)} events in the outbox of {disk.name}")
+            for kind, rows in disk.tables.items():
+                if "dueAt" in kind.indexed:
+                    at = kind.indexed.index("dueAt")
+                    due = sum(row.values[at] is not None and str(row.values[at]) < soon for row in rows.values())
+                    if due:
+                        left.append(f"{due} of {kind.name} are due some time")
+        compared = self.scene.limits.compare_after_seconds < SETTLING_SECONDS
+        if compared and (reserved := self._reserved()):
+            left.append(f"{reserved} orders are Reserved")
+        if self.broker is not None and self.broker.under_way:
+            left.append(f"{self.broker.under_way} deliveries")
+        return left
+
+    def _reserved(self) -> int:
+        table = next(disk.tables[ORDERS.kind] for disk in self.disks if ORDERS.kind in disk.tables)
+        return sum(b'"status":"Reserved"' in row.stored.body for row in table.values())
+
+    def _check_end(self) -> None:
+        now = MORNING + timedelta(seconds=self.loop.time())
+        outbox = [entry.body for disk in self.disks for entry in disk.outbox.values()]
+        found = self.checker.settled(now, outbox=outbox, grace=timedelta(seconds=2), unlogged=self.chaos.unlogged)
+        findings = [_described(each) for each in found]
+        findings += self._unsent()
+        findings += self._without_receipt()
+        findings += self._unburied()
+        left = self._under_way()
+        if left:
+            findings.append(f"not settled after {SETTLING_SECONDS:.0f} s: {', '.join(left)}")
+        if findings:
+            self._fail(sorted(findings))
+
+    def _notifications(self) -> list[Notification]:
+        table = next(disk.tables[NOTIFICATIONS.kind] for disk in self.disks if NOTIFICATIONS.kind in disk.tables)
+        return [NOTIFICATIONS.decode(row.stored.body) for row in table.values()]
+
+    def _unsent(self) -> list[str]:
+        """Messages that the platform says it sent, and that nobody got."""
+        return [
+            f"{each.id} is {each.status} by {each.channel}, and it was never sent"
+            for each in self._notifications()
+            if each.status == "Sent" and each.channel != "log" and each.id not in self._posted
+        ]
+
+    def _without_receipt(self) -> list[str]:
+        """What buyers are told of a ticket that was paid for, without its receipt."""
+        return [
+            f"{each.id} is told without the receipt of the {each.total} that were paid"
+            for each in self._notifications()
+            if (each.kind == "confirmation" or each.was_paid)
+            and each.total is not None
+            and each.total.amount
+            and each.payment_id is None
+        ]
+
+    def _unburied(self) -> list[str]:
+        """What nobody can read, and is not among the dead letters of those who got it."""
+        letters = [LETTERS.decode(row.stored.body) for disk in self.disks for row in disk.tables[LETTERS.kind].values()]
+        buried = {(letter.consumer, letter.body) for letter in letters}
+        return [
+            f"{consumer} got {body[:60]!r} and has not buried it"
+            for body, consumers in self._poison.items()
+            for consumer in consumers
+            if (consumer, body.decode(errors="replace")) not in buried
+        ]
+
+    async def _check_replay(self) -> None:
+        """The log, folded by the services' own replays, gives what they have."""
+        disks = dict(zip(NAMES, self.disks if self.scene.is_distributed else self.disks * len(NAMES), strict=True))
+        log = MemoryStore(disks["audit"])
+        for replay in REPLAYS:
+            service = replay.service
+            (kinds,) = (each.kinds for each in SERVICES if each.name == service)
+            into = MemoryStore(Disk(kinds, self._codec, apart=disks[service].apart))
+            rebuild = Rebuild(AuditLog(log, self._codec), [replay], into)
+            try:
+                await rebuild.run()
+                found = [str(difference) for difference in await rebuild.compare(MemoryStore(disks[service]))]
+            except (CannotFold, NotEmpty, UnreadableEntry) as error:
+                found = [repr(error)]
+            if found:
+                self._fail([f"replay of {service}: {each}" for each in found])
+                await asyncio.sleep(0)
+
+    async def _check_redelivery(self, storms: Storms) -> None:
+        """The log, delivered again to everyone, changes nothing and sends nothing out."""
+        if self.chaos.fired[Fault.DELIVERY_LOST_FOR_GOOD]:
+            # What was lost comes after all, long after others made up for it: that breaks nothing, either.
+            await storms.redeliver_all()
+            await self._settle()
+            self._check_end()
+            await asyncio.sleep(0)
+        before = self._standing()
+        await storms.redeliver_all()
+        await self._settle()
+        after = self._standing()
+        changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        if changed:
+            self._fail([f"delivering the log again changed {name}" for name in changed])
+            await asyncio.sleep(0)
+
+    def _standing(self) -> dict[str, object]:
+        """All that the stores, the provider and the buyers have, by name."""
+        standing: dict[str, object] = {f"what the provider has under {key}": it for key, it in self._ledger.items()}
+        standing |= {f"how often {id} was sent": times for id, times in self._posted.items()}
+        for disk in self.disks:
+            for kind, rows in disk.tables.items():
+                standing |= {f"{kind.service}/{kind.name} {id}": row.stored for id, row in rows.items()}
+        return standing
+
+    def close(self) -> None:
+        """Throw it all away."""
+        self.loop.close()
+
+
+def _described(violation: Violation) -> str:
+    lines = [str(violation)]
+    lines += [
+        f"    {fact.event.time:%H:%M:%S.%f} {fact.event.type} {fact.event.id}"
+        f"{f' <- {fact.event.causationid}' if fact.event.causationid else ''}"
+        for fact in violation.story
+    ]
+    return "\n".join(lines)
+
+
+def _status_in(body: bytes) -> str:
+    """The status in a record's JSON, for the trace."""
+    marker = b'"status":"'
+    at = body.find(marker)
+    if at < 0:
+        return ""
+    end = body.find(b'"', at + len(marker))
+    return f" {body[at + len(marker) : end].decode()}"

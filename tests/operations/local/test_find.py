@@ -1,0 +1,71 @@
+"""Where the programs are looked for."""
+
+import os
+from pathlib import Path
+
+import pytest
+from tests.parts import need
+
+from cludale_operations.local.daprd import BUILT_FOR, stranger
+from cludale_operations.local.find import MissingProgram, cache_folder, find
+
+
+def program(folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / name
+    file.write_text("#!/bin/sh\n")
+    file.chmod(0o755)
+    return file
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with nothing on it."""
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CLUDALE_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["daprd", "nats-server"])
+def test_the_path_comes_first_then_daprs_own_folder_then_the_cache(bare: Path, name: str) -> None:
+    cached = program(bare / "cache/bin", name)
+    assert find(name) == cached
+    installed = program(bare / "home/.dapr/bin", name)
+    assert find(name) == installed
+    on_path = program(bare / "path", name)
+    assert find(name) == on_path
+
+
+def test_a_sidecar_that_is_not_ours_is_warned_of(bare: Path) -> None:
+    theirs = program(bare / "home/.dapr/bin", "daprd")
+    theirs.write_text("#!/bin/sh\necho 1.16.2\n")
+    warning = stranger()
+    assert warning is not None
+    assert f"{theirs} (1.16.2) is not the sidecar of tools/daprd" in warning
+    assert str(bare / "cache/bin") in warning
+
+
+def test_our_own_sidecar_and_none_at_all_are_not(bare: Path) -> None:
+    assert stranger() is None
+    ours = program(bare / "cache/bin", "daprd")
+    ours.write_text(f"#!/bin/sh\necho 1.16.0, {BUILT_FOR}\n")
+    assert stranger() is None
+
+
+def test_what_make_builds_is_ours() -> None:
+    """Whatever sidecar the tests here run on: in CI, and wherever there is no other, it is the one of tools/daprd."""
+    need("daprd")
+    if os.environ.get("CI") or find("daprd").is_relative_to(cache_folder().resolve()):
+        assert stranger() is None
+
+
+@pytest.mark.parametrize(("missing", "target"), [("daprd", "make daprd"), ("nats-server", "make nats")])
+def test_what_is_not_there_is_named_with_what_brings_it(bare: Path, missing: str, target: str) -> None:
+    with pytest.raises(MissingProgram, match=f"there is no {missing} in .*`{target}"):
+        find(missing)
+
+
+def test_without_a_setting_the_cache_is_beside_the_makefile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLUDALE_CACHE", raising=False)
+    assert cache_folder() == Path(__file__).parents[3] / ".cache"

@@ -1,0 +1,148 @@
+"""PostgreSQL and NATS as we start them: ready when they say so, durable, gone when they are stopped."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import asyncpg
+import pytest
+from tests.parts import need
+from tests.patience import until
+
+from cludale_operations.local.free_ports import free_ports
+from cludale_operations.local.jetstream import STREAM, BrokerRefused, ensure_streams, jetstream
+from cludale_operations.local.nats import USER, Nats, running_nats
+from cludale_operations.local.part import PartFailed
+from cludale_operations.local.postgres import Postgres, running_postgres
+
+
+async def value(url: str, query: str) -> object:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
+async def test_a_database_of_its_own_syncs_what_it_commits(database_url: str) -> None:
+    assert await value(database_url, "SHOW fsync") == "on"
+    assert await value(database_url, "SHOW synchronous_commit") == "on"
+
+
+async def test_postgres_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    need("postgres")
+    async with running_postgres(tmp_path) as server:
+        await value(server.url, "CREATE TABLE kept (id int)")
+        await value(server.url, "INSERT INTO kept VALUES (7)")
+        pid = server.pid
+        await server.kill()
+        await server.start()
+        assert server.pid != pid
+        assert await value(server.url, "SELECT id FROM kept") == 7
+
+
+async def test_a_second_start_over_the_folder_finds_the_data_and_the_password(tmp_path: Path) -> None:
+    need("postgres")
+    async with running_postgres(tmp_path) as server:
+        await value(server.url, "CREATE TABLE kept (id int)")
+    async with running_postgres(tmp_path) as server:
+        assert await value(server.url, "SELECT count(*) FROM kept") == 0
+
+
+async def test_postgres_takes_nobody_without_the_password(postgres_server: Postgres) -> None:
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await value(f"postgresql://cludale:wrong@127.0.0.1:{postgres_server.port}/cludale", "SELECT 1")
+
+
+async def test_a_part_that_cannot_start_says_what_its_log_says(tmp_path: Path) -> None:
+    need("postgres")
+    async with running_postgres(tmp_path):
+        pass
+    (tmp_path / "cluster" / "PG_VERSION").write_text("8\n")
+    with pytest.raises(PartFailed, match=r"ended \(status 1\)[\s\S]*incompatible"):
+        await Postgres(tmp_path).start()
+
+
+async def test_nats_keeps_its_streams_when_it_is_killed(tmp_path: Path) -> None:
+    need("nats-server")
+    async with running_nats(tmp_path) as server:
+        await ensure_streams(server.url, ["orders"])
+        async with jetstream(server.url) as broker:
+            published = await broker.publish("payment-events", b"{}")
+            assert published.stream == STREAM
+        await server.kill()
+        await server.start()
+        async with jetstream(server.url) as broker:
+            info = await broker.stream_info(STREAM)
+        assert info.state.messages == 1
+        assert info.config.storage == "file"
+
+
+async def test_streams_can_be_made_twice_and_grow_with_the_services(nats: Nats) -> None:
+    await ensure_streams(nats.url, ["orders"])
+    await ensure_streams(nats.url, ["orders", "audit"])
+    async with jetstream(nats.url) as broker:
+        names = {each.config.name for each in await broker.streams_info()}
+    assert {STREAM, "orders-dead-letters", "audit-dead-letters"} <= names
+
+
+async def test_nats_takes_nobody_without_the_password(nats_server: Nats) -> None:
+    with pytest.raises(BrokerRefused, match="Authorization"):
+        async with jetstream(f"nats://cludale:wrong@127.0.0.1:{nats_server.port}"):
+            pass
+
+
+async def test_what_goes_into_no_stream_is_refused_at_once(nats_server: Nats) -> None:
+    with pytest.raises(BrokerRefused, match="no response from stream"):
+        async with jetstream(nats_server.url) as broker:
+            await broker.publish("no.such.topic", b"{}", timeout=60)
+
+
+async def test_a_password_may_have_any_character(tmp_path: Path) -> None:
+    need("nats-server")
+    (tmp_path / "password").write_text("p@ss:w%/rd")
+    async with running_nats(tmp_path) as server:
+        url = f"nats://{USER}:{quote('p@ss:w%/rd', safe='')}@127.0.0.1:{server.port}"
+        async with jetstream(url) as broker:
+            assert await broker.streams_info() == []
+
+
+async def test_a_nats_server_that_is_not_there_is_said_at_once() -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(BrokerRefused, match="Connect call failed"):
+        async with jetstream(f"nats://cludale:x@127.0.0.1:{port}"):
+            pass
+
+
+@pytest.mark.parametrize("part", ["postgres", "nats"])
+async def test_no_server_outlives_whoever_started_it(part: str, tmp_path: Path) -> None:
+    need("postgres" if part == "postgres" else "nats-server")
+    program = (
+        "import asyncio, sys, time; from pathlib import Path\n"
+        "from cludale_operations.local.nats import Nats; from cludale_operations.local.postgres import Postgres\n"
+        f"part = {part.title()}(Path(sys.argv[1]))\n"
+        "asyncio.run(part.start()); print(part.pid, flush=True); time.sleep(60)"
+    )
+    starter = await asyncio.to_thread(_started, [sys.executable, "-c", program, str(tmp_path)])
+    assert starter.stdout is not None
+    with starter, starter.stdout:
+        pid = int(starter.stdout.readline())
+        starter.send_signal(signal.SIGKILL)
+    await until(lambda: not _lives(pid), seconds=10)
+
+
+def _started(argv: list[str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"

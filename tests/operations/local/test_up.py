@@ -1,0 +1,188 @@
+"""`cludale up --distributed`, whole: what it starts, keeps running, restarts and leaves behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from tests.parts import need
+from tests.served import Served, environment, up
+
+from cludale.services import NAMES
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Two concerts, one of each other."""
+    for program in ("postgres", "nats-server", "daprd"):
+        need(program)
+    with up(tmp_path_factory.mktemp("up"), "--replicas", "concerts=2", settings={"CLUDALE_DEMO": "1"}) as running:
+        yield running
+
+
+def state(platform: Served) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((platform.folder / "up.json").read_text())
+    return told
+
+
+def part(platform: Served, name: str) -> dict[str, Any]:
+    (found,) = (each for each in state(platform)["parts"] if each["name"] == name)
+    return dict(found)
+
+
+def eventually(condition: Callable[[], bool], *, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def lives(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def command(platform: Served, *words: str, url: str = "") -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "cludale_operations", *words],
+        env=environment(platform.folder, **({"CLUDALE_URL": url} if url else {})),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def buys(platform: Served) -> str:
+    """Two tickets for the first demo concert that is on sale; the order's state, once it is final."""
+    eventually(lambda: platform.http.get("/concerts").status_code == 200, seconds=30)
+    concerts = platform.http.get("/concerts").json()["items"]
+    concert = next(each["id"] for each in concerts if each["onSaleAt"] is None)
+    wish = {"concertId": concert, "userId": "u", "quantity": 2}
+    deadline = time.monotonic() + 30
+    # 503: who was just started again asks to be asked again
+    while (answer := platform.http.post("/orders", json=wish)).status_code == 503 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert answer.status_code in {201, 202}, answer.text
+    order = answer.json()
+    for _ in range(6):
+        seen = platform.http.get(
+            f"/orders/{order['id']}?wait=10", headers={"authorization": f"Bearer {order['accessToken']}"}
+        ).json()
+        if seen["status"] in {"Paid", "Cancelled"}:
+            break
+    return str(seen["status"])
+
+
+def test_it_says_what_runs_where(platform: Served) -> None:
+    names = {each["name"] for each in state(platform)["parts"]}
+    replicas = {"concerts-1", "concerts-2", *(f"{service}-1" for service in NAMES)}
+    assert names == {"postgres", "nats", "gateway", *replicas, *(f"{name}-sidecar" for name in replicas)}
+    assert all(lives(each["pid"]) and each["state"] == "ready" for each in state(platform)["parts"])
+    assert (platform.folder / "up.json").stat().st_mode & 0o077 == 0
+    for folder in ("postgres", "nats", "logs"):
+        assert (platform.folder / folder).stat().st_mode & 0o077 == 0
+    assert all(log.stat().st_mode & 0o077 == 0 for log in (platform.folder / "logs").iterdir())
+    shown = command(platform, "up", "status", "--json")
+    assert {row["part"] for row in json.loads(shown.stdout)} == names
+
+
+def test_services_get_keys_and_passwords_from_the_secret_store_alone(platform: Served) -> None:
+    password = urlsplit(state(platform)["databaseUrl"]).password
+    assert password is not None
+    for name in ("orders-1", "concerts-2", "gateway"):
+        held = Path(f"/proc/{part(platform, name)['pid']}/environ").read_text()
+        assert password not in held
+        assert name == "gateway" or state(platform)["organizerKey"] not in held
+
+
+def test_a_ticket_is_bought_through_all_of_it(platform: Served) -> None:
+    assert buys(platform) == "Paid"
+
+
+def test_an_event_that_nobody_can_read_is_a_dead_letter_of_each_who_hears_it(platform: Served) -> None:
+    sidecar = part(platform, "orders-1-sidecar")
+    broken = {"specversion": "1.0", "id": "broken-1", "type": "OrderPaid", "source": "orders", "data": {}}
+    published = httpx.post(
+        f"{sidecar['url']}/v1.0/publish/events/order-events",
+        json=broken,
+        headers={"content-type": "application/cloudevents+json", "dapr-api-token": sidecar["apiToken"]},
+        timeout=20,
+    )
+    assert published.status_code == 204, published.text
+
+    def letters() -> dict[str, dict[str, Any]]:
+        listed = command(platform, "deadletters", "list", "--json", url=platform.url)
+        assert listed.returncode == 0, listed.stderr
+        return {each["consumer"]: each for each in json.loads(listed.stdout)}
+
+    hearers = {"concerts", "payments", "notifications", "audit"}
+    eventually(lambda: letters().keys() >= hearers, seconds=30)
+    letter = letters()["payments"]
+    shown = command(platform, "deadletters", "show", letter["id"], "--json", url=platform.url)
+    assert json.loads(json.loads(shown.stdout)["body"])["id"] == "broken-1"
+    retried = command(platform, "deadletters", "retry", letter["id"], url=platform.url)
+    assert retried.returncode == 1, "payments can't read it now either"
+    assert "0 of 1 were taken" in retried.stdout
+    assert letters().keys() >= hearers, "it waits on"
+
+
+@pytest.mark.parametrize("name", ["orders-1", "payments-1-sidecar", "nats", "postgres", "gateway"])
+def test_a_part_that_is_killed_comes_back_and_tickets_are_sold_again(platform: Served, name: str) -> None:
+    before = part(platform, name)
+    os.kill(before["pid"], signal.SIGKILL)
+    eventually(
+        lambda: part(platform, name)["restarts"] > before["restarts"] and part(platform, name)["state"] == "ready",
+        seconds=60,
+    )
+    eventually(lambda: platform.http.get("/readyz").status_code == 200, seconds=60)
+    assert buys(platform) == "Paid"
+
+
+def test_the_replicas_of_a_service_are_restarted_one_after_the_other(platform: Served) -> None:
+    before = {name: part(platform, name)["pid"] for name in ("concerts-1", "concerts-2", "concerts-1-sidecar")}
+    done = command(platform, "up", "restart", "concerts")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n") == ["concerts-1 was restarted", "concerts-2 was restarted", ""]
+    after = {name: part(platform, name)["pid"] for name in before}
+    assert after["concerts-1-sidecar"] == before["concerts-1-sidecar"]
+    assert after["concerts-1"] != before["concerts-1"]
+    assert after["concerts-2"] != before["concerts-2"]
+    assert buys(platform) == "Paid"
+
+
+def test_what_there_is_not_cannot_be_restarted(platform: Served) -> None:
+    done = command(platform, "up", "restart", "tickets")
+    assert done.returncode == 2
+    assert "there is no part 'tickets'" in done.stderr
+
+
+def test_a_second_one_over_the_same_folder_is_refused(platform: Served) -> None:
+    done = command(platform, "up", "--distributed")
+    assert done.returncode == 2
+    assert "another `cludale up` runs" in " ".join(done.stderr.split())
+
+
+def test_told_to_end_it_leaves_nothing_running_and_goes_on_at_the_next_start(platform: Served) -> None:
+    pids = [each["pid"] for each in state(platform)["parts"]]
+    sold = platform.http.get("/concerts").json()["items"]
+    assert platform.stop() == 0
+    assert not [pid for pid in pids if lives(pid)]
+    assert not (platform.folder / "up.json").exists()
+    with up(platform.folder) as again:
+        assert again.http.get("/concerts").json()["items"] == sold
+        assert buys(again) == "Paid"
+        pids = [each["pid"] for each in state(again)["parts"]]
+        again.process.send_signal(signal.SIGKILL)
+        eventually(lambda: not [pid for pid in pids if lives(pid)], seconds=20)

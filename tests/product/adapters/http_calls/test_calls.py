@@ -1,0 +1,385 @@
+"""Calls between services over real sockets: the same refusals as in one process, and an end to every wait."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from tests.fakes import NOON
+from tests.seats import allocation
+
+from cludale.adapters.http_calls.calls import (
+    CONCERTS_REMEMBERED,
+    CONTACTS_AT_ONCE,
+    HttpCharges,
+    HttpContacts,
+    HttpProgramme,
+    HttpSales,
+    HttpSeats,
+)
+from cludale.kernel.money import Money
+from cludale.kernel.refusals import Busy, Refusal
+from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState, ChargesUnreachable
+from cludale.ports.contacts import Contact, ContactsUnreachable
+from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
+from cludale.ports.sales import Outlook, SaleOutlook, SalesUnreachable
+from cludale.ports.seats import (
+    ConcertNotFound,
+    ConcertOver,
+    HeldElsewhere,
+    HeldOtherwise,
+    HoldEnded,
+    HoldWish,
+    NotOnSale,
+    OtherCurrency,
+    OverTheLimit,
+    PriceTooHigh,
+    SeatsHeld,
+    SeatsUnavailable,
+    SeatsUnreachable,
+    SectionNotFound,
+)
+from cludale.services.concerts.api import STATUS
+from cludale.web.problems import Problems
+
+TIMEOUT_SECONDS = 1.5
+WISH = HoldWish("concert-1", 2, "order-1", "stalls", "00-trace")
+HELD = {
+    "id": "reservation-1",
+    "concertId": "concert-1",
+    "section": "stalls",
+    "quantity": 2,
+    "status": "Held",
+    "expiresAt": "2026-11-22T12:10:00Z",
+    "price": {"amount": 4500, "currency": "EUR"},
+    "eventId": "event-1",
+}
+Play = Callable[[asyncio.StreamWriter, bytes], Awaitable[None]]
+
+
+def answer(status: int, body: object) -> bytes:
+    """A whole HTTP answer; bytes go as they are, anything else as JSON."""
+    content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    return b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n%b" % (status, len(content), content)
+
+
+class Other:
+    """The other service: answers each request as the test says, over a real socket."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.requests: list[bytes] = []
+        self.at_once = self.most_at_once = 0
+        self.play: Play = self.sends(answer(201, HELD))
+
+    @staticmethod
+    def sends(*parts: bytes, every_seconds: float = 0.0) -> Play:
+        async def play(writer: asyncio.StreamWriter, _: bytes) -> None:
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(every_seconds)
+
+        return play
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = next((int(h[15:]) for h in head.split(b"\r\n") if h.lower().startswith(b"content-length:")), 0)
+                request = head + await reader.readexactly(length)
+                self.requests.append(request)
+                self.at_once += 1
+                self.most_at_once = max(self.most_at_once, self.at_once)
+                try:
+                    await self.play(writer, request)
+                finally:
+                    self.at_once -= 1
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+async def other() -> AsyncIterator[Other]:
+    service = Other()
+    server = await asyncio.start_server(service.serve, "127.0.0.1", 0)
+    service.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield service
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.fixture
+async def seats(other: Other) -> AsyncIterator[HttpSeats]:
+    opened = HttpSeats(other.url, "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def programme(other: Other) -> AsyncIterator[HttpProgramme]:
+    opened = HttpProgramme(other.url, "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def contacts(other: Other) -> AsyncIterator[HttpContacts]:
+    opened = HttpContacts(other.url, "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
+    yield opened
+    await opened.close()
+
+
+class TestSeats:
+    async def test_a_hold_is_asked_for_by_its_order_and_with_the_services_own_credential(
+        self, other: Other, seats: HttpSeats
+    ) -> None:
+        held = await seats.hold(WISH)
+        ends = NOON + timedelta(seconds=600)
+        assert held == SeatsHeld(allocation(), Money(4500, "EUR"), ends, "event-1")
+        (request,) = other.requests
+        head, _, body = request.partition(b"\r\n\r\n")
+        assert head.startswith(b"POST /concerts/concert-1/reserve HTTP/1.1\r\n")
+        assert b"authorization: Bearer organizer-key" in head.replace(b"Authorization", b"authorization")
+        assert b"traceparent: 00-trace" in head
+        assert msgspec.json.decode(body) == {"quantity": 2, "orderId": "order-1", "section": "stalls"}
+
+    @pytest.mark.parametrize(
+        "refusal",
+        [
+            SeatsUnavailable("concert-1", wanted=2, left=1),
+            SeatsUnavailable("concert-1", wanted=2, left=1, section="stalls", held=3, held_until=NOON),
+            PriceTooHigh("concert-1", max_price=Money(1, "EUR"), price_from=Money(2, "EUR")),
+            OtherCurrency("concert-1", "EUR"),
+            NotOnSale("concert-1", NOON),
+            ConcertOver("concert-1", NOON),
+            ConcertNotFound("concert-1"),
+            SectionNotFound("concert-1", "stalls"),
+            OverTheLimit("concert-1", wanted=2, limit=1),
+            HoldEnded("reservation-1"),
+            HeldElsewhere("reservation-1", concert_id="concert-9"),
+            HeldOtherwise("order-1", wanted=2, held=3, section="balcony"),
+            Busy("Too many requests wait for the same seats."),
+        ],
+        ids=lambda refusal: refusal.name(),
+    )
+    async def test_a_refusal_comes_back_as_the_refusal_that_it_was(
+        self, other: Other, seats: HttpSeats, refusal: Refusal
+    ) -> None:
+        problem = Problems(STATUS).answer(refusal)
+        other.play = other.sends(answer(problem.status, problem.body))
+        with pytest.raises(type(refusal)) as came:
+            await seats.hold(WISH)
+        assert (came.value.detail, came.value.values) == (refusal.detail, refusal.values)
+
+    @pytest.mark.parametrize(
+        ("status", "body"),
+        [
+            (500, {"type": "/problems/internal-error"}),
+            (401, {"type": "/problems/unauthorized"}),
+            (404, {"type": "/problems/no-such-route"}),
+            (502, b"<html>Bad gateway</html>"),
+            (503, b""),
+            (409, {"type": "/problems/seats-unavailable"}),
+            (409, {"type": "/problems/not-on-sale", "onSaleAt": "soon"}),
+            (409, {"title": "no type"}),
+            (409, ["seats-unavailable"]),
+            (409, b"\xff\xfe"),
+            (201, b""),
+            (201, {"id": "reservation-1"}),
+            (201, b"\xff"),
+            (302, b""),
+        ],
+    )
+    async def test_an_answer_that_is_none_means_ask_again(
+        self, other: Other, seats: HttpSeats, status: int, body: object
+    ) -> None:
+        other.play = other.sends(answer(status, body))
+        with pytest.raises(SeatsUnreachable):
+            await seats.hold(WISH)
+
+    async def test_a_service_that_is_away_means_ask_again(self) -> None:
+        seats = HttpSeats("http://127.0.0.1:9", "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
+        with pytest.raises(SeatsUnreachable):
+            await seats.hold(WISH)
+        await seats.close()
+
+    async def test_a_connection_that_breaks_means_ask_again(self, other: Other, seats: HttpSeats) -> None:
+        async def hang_up(writer: asyncio.StreamWriter, _: bytes) -> None:
+            writer.transport.abort()
+
+        other.play = hang_up
+        with pytest.raises(SeatsUnreachable):
+            await seats.hold(WISH)
+
+    async def test_an_answer_that_trickles_is_waited_for_no_longer_than_any(
+        self, other: Other, seats: HttpSeats
+    ) -> None:
+        whole = answer(201, HELD)
+        other.play = other.sends(*(whole[i : i + 8] for i in range(0, len(whole), 8)), every_seconds=0.1)
+        begun = time.monotonic()
+        with pytest.raises(SeatsUnreachable):
+            await seats.hold(WISH)
+        assert time.monotonic() - begun < 2 * TIMEOUT_SECONDS
+
+    async def test_an_answer_that_never_comes_is_given_up_on(self, other: Other, seats: HttpSeats) -> None:
+        other.play = other.sends(every_seconds=0)
+        with pytest.raises(SeatsUnreachable):
+            await seats.hold(WISH)
+
+
+class TestContacts:
+    async def test_the_contacts_of_many_orders_come_together(self, other: Other, contacts: HttpContacts) -> None:
+        async def by_order(writer: asyncio.StreamWriter, request: bytes) -> None:
+            await asyncio.sleep(0.01)
+            order = request.split(b"/")[2].decode()
+            number = int(order.partition("-")[2])
+            known = answer(200, {"email": f"{order}@example.org", "phone": None})
+            writer.write(known if number % 2 else answer(404, {"type": "/problems/not-found"}))
+
+        other.play = by_order
+        orders = [f"order-{i}" for i in range(60)]
+        assert await contacts.of(orders) == {
+            f"order-{i}": Contact(f"order-{i}@example.org", None) for i in range(1, 60, 2)
+        }
+        assert 1 < other.most_at_once <= CONTACTS_AT_ONCE
+
+    @pytest.mark.parametrize(
+        ("status", "body"), [(500, b""), (401, {"type": "/problems/unauthorized"}), (200, b"{"), (200, b"\xff")]
+    )
+    async def test_an_answer_that_is_none_means_ask_again(
+        self, other: Other, contacts: HttpContacts, status: int, body: object
+    ) -> None:
+        other.play = other.sends(answer(status, body))
+        with pytest.raises(ContactsUnreachable):
+            await contacts.of(["order-1"])
+
+    async def test_an_answer_that_never_comes_is_given_up_on(self, other: Other, contacts: HttpContacts) -> None:
+        other.play = other.sends()
+        with pytest.raises(ContactsUnreachable):
+            await contacts.of(["order-1", "order-2"])
+
+
+class TestSales:
+    SEATS = allocation(concert_id="concert/1", section="stalls & more")
+
+    @pytest.fixture
+    async def sales(self, other: Other) -> AsyncIterator[HttpSales]:
+        opened = HttpSales(other.url, "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
+        yield opened
+        await opened.close()
+
+    async def test_concerts_is_asked_with_the_organizers_key(self, other: Other, sales: HttpSales) -> None:
+        other.play = other.sends(answer(200, {"outlook": "over", "left": 3, "overAt": "2026-11-22T12:10:00Z"}))
+        over_at = datetime(2026, 11, 22, 12, 10, tzinfo=UTC)
+        assert await sales.outlook(self.SEATS) == SaleOutlook(Outlook.OVER, 3, over_at)
+        (request,) = other.requests
+        path = b"/concerts/concert%2F1/sale-outlook?section=stalls+%26+more&reservationId=reservation-1"
+        assert request.startswith(b"GET " + path)
+        assert b"Bearer organizer-key" in request
+
+    @pytest.mark.parametrize(
+        ("status", "body"), [(500, b""), (404, {"type": "/problems/concert-not-found"}), (200, b"{"), (200, {})]
+    )
+    async def test_an_answer_that_is_none_means_that_nothing_is_known(
+        self, other: Other, sales: HttpSales, status: int, body: object
+    ) -> None:
+        other.play = other.sends(answer(status, body))
+        with pytest.raises(SalesUnreachable):
+            await sales.outlook(self.SEATS)
+
+    async def test_an_answer_that_never_comes_is_given_up_on(self, other: Other, sales: HttpSales) -> None:
+        other.play = other.sends()
+        with pytest.raises(SalesUnreachable):
+            await sales.outlook(self.SEATS)
+
+
+class TestCharges:
+    QUESTIONS = (
+        ChargeQuestion("order-1", 1, is_open=True, is_refunded=False, cancelled_by_wish=False),
+        ChargeQuestion("order-2", 2, is_open=False, is_refunded=False, cancelled_by_wish=True),
+    )
+
+    @pytest.fixture
+    async def charges(self, other: Other) -> AsyncIterator[HttpCharges]:
+        opened = HttpCharges(other.url, "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
+        yield opened
+        await opened.close()
+
+    async def test_payments_is_asked_for_many_orders_at_once(self, other: Other, charges: HttpCharges) -> None:
+        said = {
+            "items": [
+                {"orderId": "order-1", "state": "taken", "round": 1, "closed": False, "toldAgain": True},
+                {"orderId": "order-2", "state": "unknown"},
+            ]
+        }
+        other.play = other.sends(answer(200, said))
+        assert await charges.compare(self.QUESTIONS) == {
+            "order-1": ChargeStanding("order-1", ChargeState.TAKEN, 1, told_again=True),
+            "order-2": ChargeStanding("order-2", ChargeState.UNKNOWN),
+        }
+        (request,) = other.requests
+        assert request.startswith(b"POST /payments/compare")
+        assert b"Bearer organizer-key" in request
+        assert b'"orderId":"order-2","round":2,"isOpen":false,"isRefunded":false,"cancelledByWish":true' in request
+
+    @pytest.mark.parametrize(("status", "body"), [(500, b""), (404, {}), (200, b"{"), (200, {"items": [{}]})])
+    async def test_an_answer_that_is_none_means_that_nothing_is_known(
+        self, other: Other, charges: HttpCharges, status: int, body: object
+    ) -> None:
+        other.play = other.sends(answer(status, body))
+        with pytest.raises(ChargesUnreachable):
+            await charges.compare(self.QUESTIONS)
+
+    async def test_an_answer_that_never_comes_is_given_up_on(self, other: Other, charges: HttpCharges) -> None:
+        other.play = other.sends()
+        with pytest.raises(ChargesUnreachable):
+            await charges.compare(self.QUESTIONS)
+
+
+class TestProgramme:
+    async def test_concerts_are_asked_for_once_and_remembered(self, other: Other, programme: HttpProgramme) -> None:
+        asked: list[str] = []
+
+        async def by_concert(writer: asyncio.StreamWriter, request: bytes) -> None:
+            concert = request.split(b"/")[2].split()[0].decode()
+            asked.append(concert)
+            known = {
+                "artist": "Zoë",
+                "date": "2027-06-05T22:30:00-04:00",
+                "venue": None,
+                "sections": [{"id": "stalls", "name": "Stalls", "totalSeats": 5}, {"id": "circle"}],
+                "whatever": 1,
+            }
+            writer.write(answer(200, known) if concert == "concert-1" else answer(404, {}))
+
+        other.play = by_concert
+        for _ in range(3):
+            assert await programme.of(["concert-1", "concert-2"]) == {
+                "concert-1": ConcertDetails("Zoë", "2027-06-05T22:30:00-04:00", None, {"stalls": "Stalls"})
+            }
+        assert asked.count("concert-1") == 1
+
+    @pytest.mark.parametrize(
+        ("status", "body"), [(500, b""), (401, {"type": "/problems/unauthorized"}), (200, b"{"), (200, {"artist": 1})]
+    )
+    async def test_an_answer_that_is_none_means_ask_again(
+        self, other: Other, programme: HttpProgramme, status: int, body: object
+    ) -> None:
+        other.play = other.sends(answer(status, body))
+        with pytest.raises(ProgrammeUnreachable):
+            await programme.of(["concert-1"])
+
+    async def test_an_answer_that_never_comes_is_given_up_on(self, other: Other, programme: HttpProgramme) -> None:
+        other.play = other.sends()
+        with pytest.raises(ProgrammeUnreachable):
+            await programme.of(["concert-1"])
+
+    async def test_only_so_many_are_remembered(self, other: Other, programme: HttpProgramme) -> None:
+        other.play = other.sends(answer(200, {"artist": "Zoë", "date": "2027-06-05"}))
+        for number in range(CONCERTS_REMEMBERED + 20):
+            await programme.of([f"concert-{number}"])
+        assert len(programme._remembered) == CONCERTS_REMEMBERED

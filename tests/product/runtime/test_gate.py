@@ -1,0 +1,198 @@
+"""The gate: so many inside, so many waiting and not for long, and nobody while too much work is left over."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.patience import until
+
+from cludale.kernel.refusals import Busy
+from cludale.runtime.gate import LEAST_PACE_SECONDS, LEAST_WAITING, PATROL_SECONDS, Gate
+
+
+class Queue:
+    """People who come to a gate, and go when the test lets them."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
+        self.inside: list[str] = []
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.leave: dict[str, asyncio.Event] = {}
+
+    async def come(self, *names: str) -> None:
+        for name in names:
+            self.leave[name] = asyncio.Event()
+            self.tasks[name] = asyncio.create_task(self._visit(name))
+        await asyncio.sleep(0.005)
+
+    async def go(self, *names: str) -> None:
+        for name in names:
+            self.leave[name].set()
+        await asyncio.sleep(0.005)
+
+    async def _visit(self, name: str) -> None:
+        await self.gate.enter()
+        self.inside.append(name)
+        try:
+            await self.leave[name].wait()
+        finally:
+            self.inside.remove(name)
+            self.gate.leave()
+
+
+@pytest.fixture
+async def left() -> AsyncIterator[list[Queue]]:
+    queues: list[Queue] = []
+    yield queues
+    tasks = [task for queue in queues for task in queue.tasks.values()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def queue(left: list[Queue], gate: Gate) -> Queue:
+    left.append(Queue(gate))
+    return left[-1]
+
+
+async def test_so_many_are_inside_and_the_others_follow_in_order(left: list[Queue]) -> None:
+    people = queue(left, Gate(inside_limit=2))
+    await people.come("a", "b", "c", "d")
+    assert people.inside == ["a", "b"]
+    assert people.gate.waiting == 2
+    await people.go("b")
+    assert people.inside == ["a", "c"]
+    await people.come("e")
+    await people.go("a", "c")
+    assert people.inside == ["d", "e"]
+    assert (people.gate.inside, people.gate.waiting) == (2, 0)
+
+
+async def test_when_too_many_wait_the_next_is_turned_away_at_once(left: list[Queue]) -> None:
+    people = queue(left, Gate(inside_limit=1, waiting_limit=1))
+    await people.come("a", "b")
+    with pytest.raises(Busy):
+        await people.gate.enter()
+    assert people.gate.turned_away == 1
+
+
+async def test_when_more_wait_than_the_pace_lets_in_in_time_the_next_is_turned_away_at_once(left: list[Queue]) -> None:
+    gate = Gate(inside_limit=1, waiting_limit=1_000, waiting_seconds=1.0)
+    people = queue(left, gate)
+    await people.come("inside", *(f"waiting {n}" for n in range(LEAST_WAITING)))
+    assert not gate.turns_away()
+    await asyncio.sleep(LEAST_PACE_SECONDS + 2 * PATROL_SECONDS)  # in which nobody left
+    assert gate.waiting == LEAST_WAITING
+    assert gate.turns_away()
+    with pytest.raises(Busy):
+        await gate.enter()
+    assert gate.turned_away == 2
+
+
+async def test_the_faster_it_goes_the_more_may_wait(left: list[Queue]) -> None:
+    gate = Gate(inside_limit=10, waiting_limit=1_000, waiting_seconds=1.0)
+
+    async def visit() -> None:
+        await gate.enter()
+        await asyncio.sleep(0.01)
+        gate.leave()
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as visitors:
+        for _ in range(60):
+            for _ in range(5):
+                visitors.create_task(visit())
+            await asyncio.sleep(0.005)
+    assert gate.turned_away == 0
+
+
+async def test_of_twice_as_many_as_can_be_served_nobody_waits_in_vain(left: list[Queue]) -> None:
+    gate = Gate(inside_limit=8, waiting_limit=1_000, waiting_seconds=0.4)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    let_in: list[float] = []
+    in_vain: list[float] = []
+    at_once: list[float] = []
+
+    async def visit() -> None:
+        came = loop.time()
+        try:
+            await gate.enter()
+        except Busy:
+            (in_vain if loop.time() - came > PATROL_SECONDS else at_once).append(came - began)
+            return
+        let_in.append(came - began)
+        await asyncio.sleep(0.01)
+        gate.leave()
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as visitors:
+        while loop.time() - began < 2.5:
+            for _ in range(8):
+                visitors.create_task(visit())
+            await asyncio.sleep(0.005)
+    assert [came for came in in_vain if came > 1.0] == []  # by then it is known how fast it goes
+    assert len(let_in) > 0.3 * (len(let_in) + len(at_once))
+
+
+async def test_nobody_waits_longer_than_promised(left: list[Queue]) -> None:
+    people = queue(left, Gate(inside_limit=1, waiting_seconds=0.05))
+    await people.come("a", "b")
+    with pytest.raises(Busy):
+        await people.tasks["b"]
+    assert (people.gate.waiting, people.gate.turned_away) == (0, 1)
+    await people.go("a")
+    await people.come("c")
+    assert people.inside == ["c"]
+
+
+async def test_while_too_much_is_left_over_nobody_is_let_in(left: list[Queue]) -> None:
+    backlog = 10
+    gate = Gate(backlog=lambda: backlog, backlog_limit=10)
+    people = queue(left, gate)
+    await people.come("a")
+    assert people.inside == []
+    backlog = 9
+    gate.let_in()
+    await asyncio.sleep(0.005)
+    assert people.inside == ["a"]
+
+
+async def test_work_that_was_done_unheard_is_noticed_all_the_same(left: list[Queue]) -> None:
+    backlog = 10
+    people = queue(left, Gate(backlog=lambda: backlog, backlog_limit=10))
+    await people.come("a")
+    backlog = 0
+    await until(lambda: people.inside == ["a"], seconds=1)
+
+
+async def test_at_the_end_who_waits_is_served_whatever_is_left_over(left: list[Queue]) -> None:
+    people = queue(left, Gate(inside_limit=2, backlog=lambda: 10, backlog_limit=10))
+    await people.come("a", "b", "c")
+    assert people.inside == []
+    people.gate.close()
+    await asyncio.sleep(0.005)
+    assert people.inside == ["a", "b"]
+    await people.go("a")
+    assert people.inside == ["b", "c"]
+
+
+async def test_whoever_gives_up_waiting_takes_no_room(left: list[Queue]) -> None:
+    people = queue(left, Gate(inside_limit=1))
+    await people.come("a", "b", "c")
+    people.tasks["b"].cancel()
+    await people.go("a")
+    assert people.inside == ["c"]
+    await people.go("c")
+    assert (people.gate.inside, people.gate.waiting) == (0, 0)
+
+
+async def test_whoever_gives_up_in_the_moment_that_lets_them_in_takes_no_room(left: list[Queue]) -> None:
+    people = queue(left, Gate(inside_limit=1))
+    await people.come("a", "b")
+    people.leave["a"].set()
+    while people.gate.waiting:  # noqa: ASYNC110 - this very turn of the loop is what the test is about
+        await asyncio.sleep(0)
+    people.tasks["b"].cancel()
+    await asyncio.sleep(0.005)
+    assert people.gate.inside == 0
+    await people.come("c")
+    assert people.inside == ["c"]

@@ -1,0 +1,139 @@
+"""One key, one order: whatever was cut off, whatever else the key is used for."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import msgspec
+import pytest
+from tests.fakes import NOON, CountingIds, ManualClock
+from tests.seats import allocation
+
+from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.ids import same_as
+from cludale.kernel.money import Money
+from cludale.kernel.refusals import Invalid
+from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Stored, StoreUnavailable
+from cludale.ports.seats import HoldWish, SeatsHeld
+from cludale.runtime.backoff import Backoff
+from cludale.services.orders.api import OrdersApi, PayAgain, PlaceOrder
+from cludale.services.orders.service import Orders
+from cludale.web.access import Access
+from cludale.web.bodies import Body
+from cludale.web.routing import Request
+
+PLAIN = Request("", {})
+KEYED = Request("", {b"idempotency-key": b"key-1"})
+PAID_AGAIN = Request("order-1", {b"authorization": b"Bearer organizer"})
+
+
+class Seats:
+    """Holds whatever is asked for; asked again for the same order, the same seats."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, SeatsHeld] = {}
+
+    async def hold(self, wish: HoldWish) -> SeatsHeld:
+        id = same_as("reservation", wish.order_id)
+        ends = NOON + timedelta(seconds=600)
+        seats = allocation(id, wish.quantity, section=wish.section or "main")
+        fresh = SeatsHeld(seats, Money(4500, "EUR"), ends, f"event-{id}")
+        return self.held.setdefault(id, fresh)
+
+
+class Failing:
+    """A store whose next commit does not happen."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self.fails = False
+
+    async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
+        return await self._store.get(kind, keys)
+
+    async def find(self, kind: Kind, query: Query) -> Page:
+        return await self._store.find(kind, query)
+
+    async def commit(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        if self.fails:
+            self.fails = False
+            raise StoreUnavailable("away")
+        return await self._store.commit(commits)
+
+
+@pytest.fixture
+def seats() -> Seats:
+    return Seats()
+
+
+@pytest.fixture
+def records(store: SqliteStore) -> Failing:
+    return Failing(store)
+
+
+@pytest.fixture
+def api(records: Failing, clock: ManualClock, ids: CountingIds, seats: Seats) -> OrdersApi:
+    orders = Orders(records, clock=clock, ids=ids, seats=seats, pending_backoff=Backoff(1, 10), pending_seconds=60)
+    access = Access(organizer_key="organizer", token_key="token")
+    return OrdersApi(orders, records, access, methods=("card-ok", "invoice"))
+
+
+def wish(quantity: int) -> PlaceOrder:
+    return PlaceOrder(concert_id="c1", user_id="u1", quantity=quantity)
+
+
+async def test_a_request_that_was_cut_off_is_taken_up_with_the_seats_that_it_held(
+    api: OrdersApi, records: Failing, seats: Seats
+) -> None:
+    records.fails = True
+    with pytest.raises(StoreUnavailable):
+        await api.place_order(KEYED, wish(2))
+    assert (await api.place_order(KEYED, wish(2))).status == 201
+    assert len(seats.held) == 1
+
+
+async def test_another_wish_under_a_key_that_was_cut_off_gets_seats_of_its_own(
+    api: OrdersApi, records: Failing, seats: Seats
+) -> None:
+    records.fails = True
+    with pytest.raises(StoreUnavailable):
+        await api.place_order(KEYED, wish(2))
+    answer = await api.place_order(KEYED, wish(3))
+    said = msgspec.json.decode(answer.body)
+    assert (said["quantity"], said["total"]["amount"]) == (3, 3 * 4500)
+
+
+@pytest.mark.parametrize("address", ["zoe@example.org", "zoë@example.org", "zoe@münchen.example"])
+async def test_an_order_has_any_address_that_mail_can_be_sent_to(api: OrdersApi, address: str) -> None:
+    body = msgspec.json.encode({"concertId": "c1", "userId": "u1", "quantity": 1, "email": address})
+    assert (await api.place_order(PLAIN, Body(PlaceOrder).decode(body))).status == 201
+
+
+@pytest.mark.parametrize("method", ["cash", "visa", "card-nope", "CARD-OK"])
+async def test_a_way_to_pay_that_the_provider_does_not_know_is_refused_with_those_that_it_knows(
+    api: OrdersApi, seats: Seats, method: str
+) -> None:
+    placed = wish(2)
+    with pytest.raises(Invalid) as refusal:
+        await api.place_order(PLAIN, msgspec.structs.replace(placed, payment_method=method))
+    assert refusal.value.values["methods"] == ["card-ok", "invoice"]
+    (error,) = refusal.value.values["errors"]
+    assert error["field"] == "paymentMethod"
+    assert "card-ok, invoice" in error["message"]
+    assert seats.held == {}
+    with pytest.raises(Invalid):
+        await api.pay_order_again(PAID_AGAIN, PayAgain(payment_method=method))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["a@b..c", ".a@x", "a@", "a b@x", unicodedata.normalize("NFD", "zoë@example.org"), "a\u200b@x", "a@☃.example"],
+)
+async def test_an_address_that_no_mail_can_be_sent_to_is_refused_by_its_field(
+    api: OrdersApi, seats: Seats, address: str
+) -> None:
+    body = msgspec.json.encode({"concertId": "c1", "userId": "u1", "quantity": 1, "email": address})
+    with pytest.raises(Invalid) as refusal:
+        await api.place_order(PLAIN, Body(PlaceOrder).decode(body))
+    assert refusal.value.values["errors"] == [{"field": "email", "message": "must be an e-mail address"}]
+    assert seats.held == {}

@@ -1,0 +1,293 @@
+"""Every service's replay: the same state, in whatever order the log has what has no cause in common."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+from itertools import permutations
+from typing import Any
+
+import msgspec
+import pytest
+from tests.fakes import NOON
+from tests.seats import allocation
+
+from cludale.kernel.allocation import OrderSeats
+from cludale.kernel.events import Cause, Envelope, Event, envelop
+from cludale.kernel.money import Money
+from cludale.kernel.wire import Codec
+from cludale.ports.records import Commit, Key
+from cludale.runtime.replay import CannotFold, Rebuild, Replay
+from cludale.services.catalogue import CATALOGUE
+from cludale.services.concerts import domain as concerts
+from cludale.services.concerts.events import (
+    ConcertScheduled,
+    ReleaseReason,
+    SeatsReleased,
+    SeatsReserved,
+    SeatsSold,
+    SectionPlan,
+)
+from cludale.services.concerts.replay import ConcertsReplay
+from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS
+from cludale.services.concerts.store import KINDS as CONCERTS_KINDS
+from cludale.services.orders import domain as orders
+from cludale.services.orders.events import (
+    CancelReason,
+    OrderCancelled,
+    OrderPaid,
+    OrderPlaced,
+    PaymentRequested,
+    TicketReserved,
+)
+from cludale.services.orders.replay import OrdersReplay
+from cludale.services.orders.store import KINDS as ORDERS_KINDS
+from cludale.services.orders.store import ORDERS
+from cludale.services.payments import domain as payments
+from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
+from cludale.services.payments.replay import PaymentsReplay
+from cludale.services.payments.store import KINDS as PAYMENTS_KINDS
+from cludale.services.payments.store import PAYMENTS
+from cludale_proof.simulator.memory import Disk, MemoryStore
+
+PRICE = Money(4500, "EUR")
+CODEC = Codec(CATALOGUE)
+KINDS = (*CONCERTS_KINDS, *ORDERS_KINDS, *PAYMENTS_KINDS)
+EXPIRES = NOON + timedelta(seconds=600)
+
+SCHEDULED = ConcertScheduled(
+    concert_id="c1",
+    artist="A",
+    date="2027-01-01",
+    venue=None,
+    sections=(SectionPlan(id="s1", name="S", total_seats=10, price=PRICE),),
+    on_sale_at=None,
+    max_per_order=8,
+)
+SEATS = allocation(concert_id="c1", section="s1")
+HELD = SeatsReserved(allocation=SEATS, order_id="order-1", expires_at=EXPIRES)
+SOLD = SeatsSold(allocation=SEATS, order_id="order-1")
+GIVEN_BACK = SeatsReleased(allocation=SEATS, order_id="order-1", reason=ReleaseReason.CANCELLED)
+
+PLACED = OrderPlaced(order_id="order-1", concert_id="c1", user_id="u", quantity=2, section=None)
+RESERVED = TicketReserved(
+    order_id="order-1",
+    allocation=SEATS,
+    user_id="u",
+    total=PRICE.times(2),
+    payment_method="card-ok",
+    expires_at=EXPIRES,
+)
+PAID = OrderPaid(
+    order_id="order-1",
+    allocation=SEATS,
+    total=PRICE.times(2),
+    reachable=False,
+)
+
+
+def off(
+    reason: CancelReason, *, was_paid: bool = False, reservation_id: str | None = "reservation-1"
+) -> OrderCancelled:
+    return OrderCancelled(
+        order_id="order-1",
+        seats=OrderSeats(concert_id="c1", quantity=2, section="s1", reservation_id=reservation_id),
+        total=PRICE.times(2),
+        reason=reason,
+        was_paid=was_paid,
+        reachable=False,
+    )
+
+
+_MONEY: dict[str, Any] = {"payment_id": "payment-1", "order_id": "order-1", "amount": PRICE.times(2)}
+
+
+def failed(round_: int, *, retry_until: datetime | None = None) -> PaymentFailed:
+    return PaymentFailed(
+        **_MONEY,
+        concert_id="c1",
+        round=round_,
+        attempts=1,
+        reason=FailureReason.DECLINED,
+        returned=False,
+        retry_until=retry_until,
+    )
+
+
+def completed(round_: int) -> PaymentCompleted:
+    return PaymentCompleted(**_MONEY, allocation=SEATS, round=round_, attempts=1)
+
+
+def refunded(round_: int) -> PaymentRefunded:
+    return PaymentRefunded(**_MONEY, concert_id="c1", round=round_)
+
+
+class Listed:
+    """A log of these events, in pages of `page`."""
+
+    def __init__(self, events: Sequence[Event], page: int) -> None:
+        self._pages = [events[at : at + page] for at in range(0, len(events), page)]
+
+    async def read(self) -> AsyncIterator[Sequence[Envelope]]:
+        pages, self._pages = self._pages, []
+        for page in pages:
+            yield [
+                envelop(each, id=f"event-{type(each).__name__}", source="test", time=NOON, cause=Cause())
+                for each in page
+            ]
+
+
+async def rebuilt(replay: Replay, events: Sequence[Event], page: int) -> MemoryStore:
+    store = MemoryStore(Disk(KINDS, CODEC))
+    await Rebuild(Listed(events, page), [replay], store).run()
+    return store
+
+
+LIVES: list[tuple[list[Event], orders.Status, CancelReason | None]] = [
+    ([PLACED, RESERVED, PAID], orders.Status.PAID, None),
+    ([PLACED, RESERVED, off(CancelReason.BUYER)], orders.Status.CANCELLED, CancelReason.BUYER),
+    ([PLACED, RESERVED, PAID, off(CancelReason.BUYER, was_paid=True)], orders.Status.CANCELLED, CancelReason.BUYER),
+    ([PLACED, RESERVED, off(CancelReason.DECLINED), PAID], orders.Status.PAID, None),
+    (
+        [PLACED, RESERVED, off(CancelReason.DECLINED), PAID, off(CancelReason.ORGANIZER, was_paid=True)],
+        orders.Status.CANCELLED,
+        CancelReason.ORGANIZER,
+    ),
+    (
+        [PLACED, RESERVED, off(CancelReason.EXPIRED), off(CancelReason.BUYER)],
+        orders.Status.CANCELLED,
+        CancelReason.BUYER,
+    ),
+    (
+        [PLACED, off(CancelReason.SOLD_OUT, reservation_id=None), off(CancelReason.BUYER, reservation_id=None)],
+        orders.Status.CANCELLED,
+        CancelReason.BUYER,
+    ),
+]
+
+
+@pytest.mark.parametrize(("life", "status", "reason"), LIVES)
+@pytest.mark.parametrize("page", [1, 10])
+async def test_an_order_ends_alike_in_whatever_order_it_is_logged(
+    life: list[Event], status: orders.Status, reason: CancelReason | None, page: int
+) -> None:
+    for logged in permutations(life):
+        store = await rebuilt(OrdersReplay(), logged, page)
+        order = (await ORDERS.one(store, "order-1")).state
+        assert (order.status, order.reason) == (status, reason), [type(each).__name__ for each in logged]
+
+
+@pytest.mark.parametrize("page", [1, 10])
+async def test_an_order_shows_its_payment_alike_in_whatever_order_it_is_logged(page: int) -> None:
+    request = PaymentRequested(order_id="order-1", concert_id="c1", round=2, payment_method="card-ok")
+    for logged in permutations([PLACED, RESERVED, failed(1, retry_until=EXPIRES), request, completed(2)]):
+        store = await rebuilt(OrdersReplay(), logged, page)
+        order = (await ORDERS.one(store, "order-1")).state
+        assert order.payment == orders.OrderPayment(status=orders.PaymentStatus.COMPLETED, at=NOON, attempts=1, round=2)
+
+
+AGAIN = [
+    [PLACED, RESERVED, PAID, RESERVED],
+    [PLACED, RESERVED, completed(1), PAID, completed(1)],
+    [PLACED, RESERVED, PAID, off(CancelReason.BUYER, was_paid=True), off(CancelReason.BUYER, was_paid=True)],
+    [PLACED, RESERVED, completed(1), refunded(1), off(CancelReason.EXPIRED), refunded(1)],
+]
+
+
+@pytest.mark.parametrize("life", AGAIN)
+@pytest.mark.parametrize("replay", [OrdersReplay(), PaymentsReplay()])
+async def test_what_is_told_again_is_folded_once_wherever_it_stands(life: list[Event], replay: Replay) -> None:
+    heard = [each for each in life if type(each).__name__ in replay.event_types]
+    once = list(dict.fromkeys(heard))
+    wanted = await rebuilt(replay, once, 10)
+    for logged in permutations(heard):
+        rebuild = Rebuild(Listed(logged, 10), [replay], MemoryStore(Disk(KINDS, CODEC)))
+        await rebuild.run()
+        assert await rebuild.compare(wanted, settle_rounds=1, settle_seconds=0) == []
+
+
+async def test_a_sale_that_is_told_again_counts_its_seats_once() -> None:
+    for logged in permutations([SCHEDULED, HELD, SOLD, SOLD, GIVEN_BACK]):
+        store = await rebuilt(ConcertsReplay(), logged, 10)
+        (section,) = (await SECTIONS.load(store, ["c1/s1"])).values()
+        assert (section.state.sold, section.state.held) == (0, {})
+
+
+async def test_an_order_that_is_older_than_what_it_shows_of_its_payment_is_as_its_log() -> None:
+    rebuild = Rebuild(
+        Listed([PLACED, RESERVED, PAID, completed(1)], 10), [OrdersReplay()], MemoryStore(Disk(KINDS, CODEC))
+    )
+    await rebuild.run()
+    live = await rebuilt(OrdersReplay(), [PLACED, RESERVED, PAID], 10)
+    known = await ORDERS.one(live, "order-1")
+    older = ORDERS.put(msgspec.structs.replace(known.state, payment=None), known.version)
+    await live.commit([Commit("order-1", (older,))])
+    assert await rebuild.compare(live, settle_rounds=1, settle_seconds=0) == []
+
+
+async def test_an_order_that_shows_another_payment_than_its_log_tells_is_found() -> None:
+    rebuild = Rebuild(Listed([PLACED, RESERVED, completed(1)], 10), [OrdersReplay()], MemoryStore(Disk(KINDS, CODEC)))
+    await rebuild.run()
+    live = await rebuilt(OrdersReplay(), [PLACED, RESERVED, failed(1, retry_until=EXPIRES)], 10)
+    (difference,) = await rebuild.compare(live, settle_rounds=1, settle_seconds=0)
+    assert difference.field == "payment"
+
+
+@pytest.mark.parametrize(
+    ("life", "status", "sold"),
+    [
+        ([SCHEDULED, HELD, SOLD], concerts.Status.SOLD, 2),
+        ([SCHEDULED, HELD, GIVEN_BACK], concerts.Status.RELEASED, 0),
+        ([SCHEDULED, HELD, SOLD, GIVEN_BACK], concerts.Status.RELEASED, 0),
+    ],
+)
+@pytest.mark.parametrize("page", [1, 10])
+async def test_seats_end_alike_in_whatever_order_it_is_logged(
+    life: list[Event], status: concerts.Status, sold: int, page: int
+) -> None:
+    for logged in permutations(life):
+        store = await rebuilt(ConcertsReplay(), logged, page)
+        (section,) = (await SECTIONS.load(store, ["c1/s1"])).values()
+        (reservation,) = (await RESERVATIONS.load(store, ["reservation-1"], partition="c1/s1")).values()
+        assert reservation.state.status is status
+        assert (section.state.sold, section.state.held) == (sold, {})
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_concert_of_the_log_is_listed_as_it_was(listed: bool) -> None:
+    scheduled = msgspec.structs.replace(SCHEDULED, listed=listed)
+    store = await rebuilt(ConcertsReplay(), [scheduled], 1)
+    assert (await CONCERTS.one(store, "c1")).state.listed is listed
+
+
+def test_a_concert_that_an_older_version_tells_of_is_listed() -> None:
+    envelope = envelop(SCHEDULED, id="event-1", source="concerts", time=NOON, cause=Cause())
+    older = json.loads(CODEC.encode(envelope))
+    del older["data"]["listed"]
+    assert CODEC.decode(json.dumps(older)) == envelope
+
+
+@pytest.mark.parametrize(
+    ("life", "status", "round_"),
+    [
+        ([RESERVED, completed(1)], payments.Status.COMPLETED, 1),
+        ([RESERVED, failed(1), completed(2)], payments.Status.COMPLETED, 2),
+        ([RESERVED, failed(1), failed(2), completed(3), refunded(3)], payments.Status.REFUNDED, 3),
+    ],
+)
+@pytest.mark.parametrize("page", [1, 10])
+async def test_a_payment_ends_alike_in_whatever_order_it_is_logged(
+    life: list[Event], status: payments.Status, round_: int, page: int
+) -> None:
+    for logged in permutations(life):
+        store = await rebuilt(PaymentsReplay(), logged, page)
+        payment = (await PAYMENTS.one(store, "payment-1")).state
+        assert (payment.status, payment.round) == (status, round_)
+
+
+async def test_a_log_that_misses_what_an_event_is_about_is_found_out_when_compared() -> None:
+    rebuild = Rebuild(Listed([PAID], 1), [OrdersReplay()], MemoryStore(Disk(KINDS, CODEC)))
+    await rebuild.run()
+    live = MemoryStore(Disk(KINDS, CODEC))
+    with pytest.raises(CannotFold, match="OrderPaid"):
+        await rebuild.compare(live, settle_rounds=1, settle_seconds=0)
+    assert (await live.get(ORDERS.kind, [Key("order-1", "order-1")])) == {}

@@ -1,0 +1,167 @@
+"""The distributed shape as a victim: started as `cludale up --distributed`, its parts hurt one by one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from types import TracebackType
+from typing import Any, Self
+
+from tests.parts import need
+from tests.proof.faults.crowd import Crowd
+from tests.proof.faults.victims import HASTE, PROJECT, Stillborn, eventually
+from tests.served import Served, environment
+
+from cludale_operations.local.daprd import Broker
+
+SERVER = {Broker.NATS: "nats-server", Broker.RABBITMQ: "rabbitmq-server"}
+STARTED_SECONDS = 120
+STOPPED_SECONDS = 120
+GONE_SECONDS = 30
+BACK_SECONDS = 90
+"""How long a part that was killed may take until all of the platform is ready again."""
+
+
+class Apart(Served):
+    """A distributed platform that runs."""
+
+    def state(self) -> dict[str, Any]:
+        """What runs where, as `cludale up` wrote it down last."""
+        state: dict[str, Any] = json.loads((self.folder / "up.json").read_text())
+        return state
+
+    @property
+    def database_url(self) -> str:
+        return str(self.state()["databaseUrl"])
+
+    def part(self, name: str) -> dict[str, Any]:
+        """One part of `state`."""
+        return next(part for part in self.state()["parts"] if part["name"] == name)
+
+    def names(self) -> list[str]:
+        """All parts, in the order in which they were started."""
+        return [part["name"] for part in self.state()["parts"]]
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to a part, and wait until it was started again and all of them are ready."""
+        self.end([name], signal.SIGKILL)
+
+    def end(self, names: Sequence[str], how: signal.Signals) -> None:
+        """Send a signal to these parts at once, and wait until they were started again and all parts are ready."""
+        before = {name: self.part(name) for name in names}
+        for part in before.values():
+            os.kill(part["pid"], how)
+
+        def are_back() -> bool:
+            parts = {part["name"]: part for part in self.state()["parts"]}
+            return all(parts[name]["restarts"] > before[name]["restarts"] for name in names) and all(
+                part["state"] == "ready" for part in parts.values()
+            )
+
+        if not eventually(are_back, seconds=BACK_SECONDS):
+            standing = {part["name"]: part["state"] for part in self.state()["parts"] if part["state"] != "ready"}
+            raise AssertionError(f"after the end of {', '.join(names)} not all is back: {standing or 'no restart'}")
+
+    def kill_all(self) -> None:
+        """SIGKILL to `cludale up` itself, with which all of its parts end: wait until the last one is gone."""
+        pids = [part["pid"] for part in self.state()["parts"]]
+        self.process.kill()
+        assert eventually(lambda: not any(_lives(pid) for pid in pids), seconds=GONE_SECONDS), "something outlived it"
+
+    def restart(self, *names: str) -> None:
+        """`cludale up restart`."""
+        subprocess.run(
+            [sys.executable, "-m", "cludale_operations", "up", "restart", *names],
+            cwd=PROJECT,
+            env=environment(self.folder),
+            check=True,
+            timeout=600,
+        )
+
+
+def _lives(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+@contextmanager
+def apart(
+    folder: Path, *, replicas: Sequence[str], settings: Mapping[str, str] = HASTE, broker: Broker = Broker.NATS
+) -> Iterator[Apart]:
+    """The platform over `folder` on a free port; what it says goes to `<folder>.log`. Raises Stillborn."""
+    for program in ("daprd", SERVER[broker], "postgres"):
+        need(program)
+    (folder / "up.json").unlink(missing_ok=True)  # of one that was killed
+    wishes = [part for wish in replicas for part in ("--replicas", wish)]
+    with Path(f"{folder}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cludale_operations", "up", "--distributed", "--broker", broker, *wishes],
+            cwd=PROJECT,
+            env=environment(folder, **settings),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            text=True,
+        )
+
+    def address() -> str | None:
+        try:
+            found = json.loads((folder / "up.json").read_text())["address"]
+        except (FileNotFoundError, KeyError):
+            return None
+        return None if found is None else str(found)
+
+    try:
+        eventually(lambda: address() is not None or process.poll() is not None, seconds=STARTED_SECONDS)
+        url = address()
+        if url is None:
+            process.terminate()
+            raise Stillborn(process.wait(STOPPED_SECONDS))
+        platform = Apart(process, url, folder)
+        try:
+            yield platform
+        finally:
+            platform.http.close()
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOPPED_SECONDS)
+        finally:
+            process.kill()
+
+
+class Stream:
+    """Buyers who keep coming while a block lasts."""
+
+    def __init__(self, crowd: Crowd, served: Served, *, connections: int) -> None:
+        self._crowd = crowd
+        self._served = served
+        self._connections = connections
+        self._over = Event()
+        self._thread = Thread(target=self._run, name="stream of buyers")
+        self._failed: BaseException | None = None
+
+    def _run(self) -> None:
+        try:
+            while not self._over.is_set():
+                self._crowd.rush(self._served, 100, connections=self._connections)
+        except BaseException as error:  # noqa: BLE001 - handed to who waits for the end of the stream
+            self._failed = error
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join()
+        if self._failed is not None and error is None:
+            raise self._failed

@@ -1,0 +1,192 @@
+"""The distributed shape, two processes of every service: parts die and are restarted while buyers keep coming."""
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter, sleep
+
+import pytest
+import uvloop
+from tests.proof.faults.apart import Apart, Stream, apart
+from tests.proof.faults.crowd import Crowd
+from tests.proof.faults.experiment import Faults, Figures, Scale
+from tests.proof.faults.judging import settled_database
+from tests.proof.faults.test_races import OnSale
+from tests.proof.faults.victims import HASTE, eventually
+
+from cludale.web.http1 import Target
+from cludale_operations.local.daprd import Broker
+from cludale_proof.checker import Observation
+
+SETTINGS = {
+    **HASTE,
+    "CLUDALE_HOLD_SECONDS": "20",
+    "CLUDALE_PAYMENT_ATTEMPT_SECONDS": "3",
+    # Nobody is turned away because it goes slowly: so whoever is turned away is because of what was done to a part.
+    "CLUDALE_GATE_SECONDS": "25",
+}
+SETTLED_SECONDS = 240
+"""Past leases, takeovers of what the dead left and the broker's own redelivery."""
+SOLD_AGAIN_SECONDS = 60
+CONNECTIONS = 8
+MANY_CONNECTIONS = 24
+EVERYONE, PLACES = 10_000, 1_000
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a dozen restarts in turn, on whatever machine
+
+
+def all_kept(platform: Apart, crowd: Crowd) -> None:
+    """All come to their end, every promise was kept, and no confirmed order is missing. Raises Unkept."""
+    crowd.ask_again(platform)
+    settled_database(platform.database_url, crowd.observations, seconds=SETTLED_SECONDS)
+    missing = [id for id in list(crowd.accepted)[:200] if not _is_there(platform, id)]
+    assert not missing, f"confirmed, and gone: {missing}"
+
+
+def _is_there(platform: Apart, order: str) -> bool:
+    return platform.http.get(f"/orders/{order}", headers=platform.organizer).status_code == 200
+
+
+def _victims(names: Sequence[str]) -> Sequence[str]:
+    """One of each kind of part: every service, every sidecar, the broker, the database, the gateway."""
+    return [name for name in names if not name.endswith(("-2", "-2-sidecar"))]
+
+
+def _sold_more(crowd: Crowd) -> bool:
+    """Is somebody confirmed from now on?"""
+    before = len(crowd.accepted)
+    return eventually(lambda: len(crowd.accepted) > before, seconds=SOLD_AGAIN_SECONDS)
+
+
+def test_each_part_is_killed_in_turn_and_every_promise_is_kept(
+    tmp_path: Path, seed: int, faults: Faults, figures: Figures
+) -> None:
+    crowd = Crowd(["c-1", "c-2"], seed=seed)
+    began = perf_counter()
+    with apart(tmp_path / "data", replicas=["all=2"], settings=SETTINGS) as platform:
+        for concert, seats in (("c-1", 1_000_000), ("c-2", 300)):
+            platform.concert(concert, seats=seats)
+        crowd.rush(platform, 100, connections=CONNECTIONS)
+        victims = _victims(platform.names())
+        for name in victims:
+            faults.expect(f"killed: {name}")
+        with Stream(crowd, platform, connections=CONNECTIONS):
+            for name in victims:
+                platform.kill(name)
+                faults.fire(f"killed: {name}")
+                assert _sold_more(crowd), f"nobody was confirmed after {name} was killed and came back"
+        all_kept(platform, crowd)
+    write_down(
+        figures,
+        f"{len(victims)} parts killed in turn, two processes of every service",
+        confirmed=len(crowd.accepted),
+        outcome=f"every promise kept, {perf_counter() - began:.0f} s",
+    )
+
+
+def test_all_of_it_is_killed_at_once_and_goes_on_where_it_stopped(
+    tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
+) -> None:
+    everything, turns = "everything killed at once", scale.of_three(1, 2, 10)
+    faults.expect(everything)
+    crowd = Crowd(["c-1"], seed=seed)
+    began = perf_counter()
+    for turn in range(turns):
+        with apart(tmp_path / "data", replicas=["concerts=2"], settings=SETTINGS) as platform:
+            if turn == 0:
+                platform.concert("c-1", seats=1_000_000)
+            crowd.ask_again(platform)
+            with Stream(crowd, platform, connections=CONNECTIONS):
+                assert _sold_more(crowd)
+                sleep(1)  # so that the kill meets orders at every stage
+                platform.kill_all()
+            faults.fire(everything)
+    with apart(tmp_path / "data", replicas=["concerts=2"], settings=SETTINGS) as platform:
+        all_kept(platform, crowd)
+    write_down(
+        figures,
+        f"everything killed at once under load, {turns} times",
+        confirmed=len(crowd.accepted),
+        outcome=f"every promise kept, {perf_counter() - began:.0f} s",
+    )
+
+
+def test_a_rolling_restart_of_every_service_loses_no_request_and_no_event(
+    tmp_path: Path, seed: int, faults: Faults, figures: Figures
+) -> None:
+    restarted = "replica restarted in turn"
+    faults.expect(restarted)
+    crowd = Crowd(["c-1"], seed=seed)
+    with apart(tmp_path / "data", replicas=["all=2"], settings=SETTINGS) as platform:
+        platform.concert("c-1", seats=1_000_000)
+        crowd.rush(platform, 100, connections=CONNECTIONS)
+        with Stream(crowd, platform, connections=CONNECTIONS):
+            before = {part["name"]: part["pid"] for part in platform.state()["parts"]}
+            platform.restart("all")
+            after = {part["name"]: part["pid"] for part in platform.state()["parts"]}
+        faults.fire(restarted, sum(before[name] != after[name] for name in before))
+        assert not crowd.errors, crowd.errors
+        assert set(crowd.statuses) <= {200, 201, 202, 409}, crowd.refusals
+        all_kept(platform, crowd)
+    write_down(
+        figures,
+        "rolling restart of every service under load",
+        confirmed=len(crowd.accepted),
+        outcome=f"{sum(crowd.statuses.values()):,} requests, none failed",
+    )
+
+
+def test_rabbitmq_and_sidecars_are_ended_ten_times_under_load_and_every_promise_is_kept(
+    tmp_path: Path, seed: int, faults: Faults, figures: Figures
+) -> None:
+    ended, turns = "RabbitMQ and a sidecar ended (SIGTERM)", 10
+    faults.expect(ended)
+    crowd = Crowd(["c-1"], seed=seed)
+    began = perf_counter()
+    with apart(
+        tmp_path / "data", replicas=["concerts=2", "notifications=2"], settings=SETTINGS, broker=Broker.RABBITMQ
+    ) as platform:
+        platform.concert("c-1", seats=1_000_000)
+        sidecars = [name for name in platform.names() if name.endswith("-sidecar")]
+        with Stream(crowd, platform, connections=MANY_CONNECTIONS):
+            for turn in range(turns):
+                platform.end(["rabbitmq", sidecars[turn % len(sidecars)]], signal.SIGTERM)
+                faults.fire(ended)
+                assert _sold_more(crowd)
+        all_kept(platform, crowd)
+    write_down(
+        figures,
+        f"RabbitMQ and a sidecar ended under load, {turns} times",
+        confirmed=len(crowd.accepted),
+        outcome=f"every promise kept, {perf_counter() - began:.0f} s",
+    )
+
+
+def test_ten_thousand_buyers_of_a_thousand_seats_over_two_replicas_get_exactly_those(
+    tmp_path: Path, faults: Faults, figures: Figures
+) -> None:
+    sold_out = "buyer who found a thousand seats taken"
+    faults.expect(sold_out)
+    seen: list[Observation] = []
+    began = perf_counter()
+    settings = {**SETTINGS, "CLUDALE_HOLD_SECONDS": "600"}
+    with apart(tmp_path / "data", replicas=["concerts=2"], settings=settings) as platform:
+        platform.concert("c-1", seats=PLACES)
+        sale = OnSale(Target.of(platform.url), "c-1", EVERYONE)
+        uvloop.run(sale.run())
+        seen += sale.observations
+        settled_database(platform.database_url, seen, seconds=SETTLED_SECONDS)
+        standing = platform.http.get("/concerts/c-1").json()
+        assert (standing["soldSeats"], standing["heldSeats"], standing["availableSeats"]) == (PLACES, 0, 0)
+        assert sale.statuses[201] + sale.statuses[202] >= PLACES
+        faults.fire(sold_out, sale.statuses[409])
+    write_down(
+        figures,
+        f"{EVERYONE:,} buyers, {PLACES:,} seats, two replicas of concerts",
+        confirmed=PLACES,
+        outcome=f"{PLACES:,} sold, {sale.statuses[409]:,} refused, {perf_counter() - began:.0f} s",
+    )
+
+
+def write_down(figures: Figures, ordeal: str, *, confirmed: int, outcome: str) -> None:
+    figures.row("apart", ordeal=ordeal, confirmed=confirmed, lost=0, outcome=outcome)

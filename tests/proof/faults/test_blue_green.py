@@ -1,0 +1,183 @@
+"""Two versions of every service side by side, and the traffic moved between them under load, by `cludale release`.
+
+The version after has a changed event. What is decided and done is what is decided and done in Azure; the gateway and
+processes stand where Container Apps stands there.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from msgspec import structs
+from tests.parts import complete
+from tests.proof.faults.apart import Apart, Stream, apart
+from tests.proof.faults.crowd import Crowd
+from tests.proof.faults.experiment import Figures
+from tests.proof.faults.test_apart import SETTINGS, all_kept
+from tests.proof.faults.versions import ANSWERS_500, CHANGED_EVENT, IS_SLOW, Beside, Patch, version
+from tests.served import KEY
+
+from cludale.services.catalogue import CATALOGUE, HEARS
+from cludale_operations.gateway.control import Control
+from cludale_operations.release.judgement import Bounds
+from cludale_operations.release.local import LocalDriver
+from cludale_operations.release.order import hearers_first, publishers
+from cludale_operations.release.prometheus import picked, samples
+from cludale_operations.release.release import Pace, Release
+from cludale_operations.release.trial import tried
+
+PACE = Pace(steps=(5, 50, 100), soak_seconds=6, watch_seconds=6, keep_seconds=1, check_seconds=2, start_seconds=120)
+BOUNDS = Bounds(p99_seconds=3.5, times_blue=1.5, waiting_events=100_000)
+ORDER = hearers_first(HEARS, publishers(CATALOGUE), ["OrderPaid"])
+CONNECTIONS = 4
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # two versions of everything are started
+
+
+class BlueGreen:
+    """A platform that runs, and releases of it."""
+
+    def __init__(self, platform: Apart, folder: Path, pace: Pace) -> None:
+        self.platform = platform
+        self.told: list[str] = []
+        self.control = Control(Path(platform.state()["gateway"]["routes"]), platform.folder)
+        self.beside = Beside(platform, folder / "green", dict(SETTINGS))
+        self.driver = LocalDriver(self.control, platform.url, KEY, self.beside)
+        self.release = Release(self.driver, ORDER, pace=pace, bounds=BOUNDS, report=self.told.append)
+
+    def weights(self) -> dict[str, dict[str, int]]:
+        return {
+            service: {share.revision: share.weight for share in each.traffic if share.weight}
+            for service, each in self.driver.standing().items()
+        }
+
+    def consuming(self, suffix: str) -> dict[str, bool]:
+        """Does each service's revision take events?"""
+        return {service: bool(answer.json()["consume"]) for service, answer in self._ask(suffix, "/-/consume")}
+
+    def delivered(self, suffix: str) -> dict[str, int]:
+        """How many events each service's revision was given."""
+        found = {}
+        for service, answer in self._ask(suffix, "/metrics"):
+            ((_, count),) = picked(samples(answer.text), "cludale_events_delivered_total")
+            found[service] = round(count)
+        return found
+
+    def _ask(self, suffix: str, path: str) -> Iterator[tuple[str, httpx.Response]]:
+        for service, routes in self.control.routes().services.items():
+            for backend in routes.backends:
+                if backend.revision == (f"{service}--{suffix}" if suffix != "main" else "main"):
+                    yield service, httpx.get(backend.url + path, headers=self.platform.organizer, timeout=10)
+
+
+@contextmanager
+def blue(folder: Path, pace: Pace = PACE) -> Iterator[BlueGreen]:
+    with apart(folder / "data", replicas=["all=1"], settings=SETTINGS) as platform:
+        for concert in ("c-1", "c-2"):
+            platform.concert(concert, seats=1_000_000)
+        there = BlueGreen(platform, folder, pace)
+        try:
+            yield there
+        finally:
+            there.beside.close()
+
+
+def everywhere(suffix: str) -> dict[str, dict[str, int]]:
+    return {service: {f"{service}--{suffix}": 100} for service in ORDER}
+
+
+async def _paid_by_version(url: str) -> Counter[tuple[str, bool]]:
+    """How many OrderPaid audit has of each version, with and without what the version after says more."""
+    connection = await asyncpg.connect(url, timeout=10, command_timeout=60)
+    try:
+        rows = await connection.fetch("SELECT body FROM audit.audit_event WHERE type = 'OrderPaid'")
+    finally:
+        await connection.close()
+    events = [json.loads(row["body"])["event"] for row in rows]
+    return Counter((event["dataversion"], "channel" in event["data"]) for event in events)
+
+
+def test_a_changed_version_takes_over_under_load_and_nobody_notices(
+    tmp_path: Path, seed: int, figures: Figures
+) -> None:
+    crowd = Crowd(["c-1", "c-2"], seed=seed)
+    with blue(tmp_path) as it:
+        with Stream(crowd, it.platform, connections=CONNECTIONS):
+            it.release.deploy(str(version(tmp_path / "after", *CHANGED_EVENT)), "c1")
+            assert it.consuming("c1") == dict.fromkeys(ORDER, False)
+            assert it.weights() == {service: {"main": 100} for service in ORDER}
+            assert it.delivered("c1") == dict.fromkeys(ORDER, 0)
+            wrong = tried(it.driver.try_address("green"), KEY, buyers=20, seats=10, report=it.told.append)
+            assert wrong == []
+            assert it.delivered("c1") == dict.fromkeys(ORDER, 0), "events were published all the while"
+            ended = it.release.promote()
+            assert ended.is_good, ended.reasons
+            assert it.consuming("c1") == dict.fromkeys(ORDER, True)
+            assert all(it.delivered("c1").values())
+            assert it.weights() == everywhere("c1")
+            ended = it.release.watch()
+            assert ended.is_good, ended.reasons
+            assert it.consuming("main") == dict.fromkeys(ORDER, False)
+            it.release.retire()
+            assert it.weights() == everywhere("c1")
+        failed = {status: count for status, count in crowd.statuses.items() if status >= 500}
+        assert not failed, failed
+        assert not crowd.errors, crowd.errors
+        all_kept(it.platform, crowd)
+        paid = complete(_paid_by_version(it.platform.database_url))
+        assert paid["1", False] > 0
+        assert paid["1.1", True] > 0
+    figures.row(
+        "blue green",
+        after="OrderPaid is changed",
+        buyers=crowd.came,
+        accepted=len(crowd.accepted),
+        errors=sum(failed.values()),
+        outcome=f"serves all; every promise kept; OrderPaid {paid['1', False]:,} times as before, "
+        f"{paid['1.1', True]:,} times changed",
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "patches", "why", "connections", "pace"),
+    # So many buyers wait at the slow one for so long that it gives enough answers to be judged by.
+    [
+        ("fails at every order", ANSWERS_500, "answers are errors", CONNECTIONS, PACE),
+        ("takes 4 s for every order", IS_SLOW, "answers come only within", 24, structs.replace(PACE, soak_seconds=15)),
+    ],
+    ids=["errors", "slow"],
+)
+def test_a_bad_version_is_taken_back_by_itself(
+    tmp_path: Path,
+    seed: int,
+    figures: Figures,
+    after: str,
+    patches: tuple[Patch, ...],
+    why: str,
+    connections: int,
+    pace: Pace,
+) -> None:
+    crowd = Crowd(["c-1", "c-2"], seed=seed)
+    with blue(tmp_path, pace) as it:
+        with Stream(crowd, it.platform, connections=connections):
+            it.release.deploy(str(version(tmp_path / "bad", *patches)), "c1")
+            ended = it.release.promote()
+            assert any(why in reason for reason in ended.reasons), "\n".join(it.told)
+            assert it.weights() == {service: {"main": 100} for service in ORDER}
+            assert it.beside.running() == set()
+            assert it.consuming("main") == dict.fromkeys(ORDER, True)
+        failed = sum(count for status, count in crowd.statuses.items() if status >= 500)
+        all_kept(it.platform, crowd)
+    figures.row(
+        "blue green",
+        after=after,
+        buyers=crowd.came,
+        accepted=len(crowd.accepted),
+        errors=failed,
+        outcome=f"taken back by itself: {why}; every promise kept",
+    )

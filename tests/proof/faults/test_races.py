@@ -1,0 +1,278 @@
+"""Races at the door: real HTTP, one server, and everyone wants the same thing in the same moment."""
+
+import asyncio
+import resource
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+import uvloop
+from tests.proof.faults.crowd import Crowd
+from tests.proof.faults.experiment import Faults, Figures, Scale
+from tests.proof.faults.judging import events, lost, payments, rows, settled
+from tests.proof.faults.victims import HASTE, stopped, victim
+from tests.served import KEY
+
+from cludale.web.connection import Connection, connect
+from cludale.web.http1 import ClientResponse, Target
+from cludale_proof.checker import Observation
+from cludale_proof.rehearsal.load import Load
+
+BUYERS, SEATS = 10_000, 100
+AT_ONCE = 1_000
+"""Connections of those buyers: more than the server works on at once, and than it lets wait for long."""
+FINAL = (201, 409)
+"""Answers after which a buyer goes home; with a 503 one asks again."""
+
+
+class OnSale:
+    """Buyers of one ticket each, who ask until they have an answer."""
+
+    def __init__(self, target: Target, concert: str, buyers: int) -> None:
+        self.statuses: Counter[int] = Counter()
+        self.observations: list[Observation] = []
+        self._target = target
+        self._concert = concert
+        self._buyers = buyers
+
+    async def run(self) -> None:
+        """Until everyone has an answer to go home with."""
+        while self._waiting:
+            await self._ask()
+
+    @property
+    def _waiting(self) -> int:
+        """How many of the buyers have no such answer yet, of those who have come."""
+        return self._buyers - sum(self.statuses[status] for status in FINAL)
+
+    async def _ask(self) -> None:
+        load = Load(
+            self._target,
+            self._requests(),
+            connections=AT_ONCE,
+            timeout_seconds=30,
+            hear=self._hear,
+        )
+        tally = await load.run()
+        assert not tally.errors, tally.errors
+
+    def _requests(self) -> Iterator[bytes]:
+        """One for each who waits; those who are turned away meanwhile come once more, if it goes on so long."""
+        waiting, away, number = self._waiting, self.statuses[503], 0
+        while number - (self.statuses[503] - away) < waiting:
+            wish = b'{"concertId":"%s","userId":"buyer-%d","quantity":1}' % (self._concert.encode(), number)
+            yield self._target.request("POST", "/orders", wish)
+            number += 1
+
+    def _hear(self, status: int, body: bytes) -> None:
+        self.statuses[status] += 1
+        if status == 201:
+            self.observations.append(Observation(method="POST", path="/orders", status=status, body=body.decode()))
+        elif status == 409:
+            assert b"/problems/seats-unavailable" in body, body
+
+
+def test_ten_thousand_buyers_of_a_hundred_seats_get_exactly_those(
+    tmp_path: Path, scale: Scale, faults: Faults, figures: Figures
+) -> None:
+    rounds = scale.of_three(1, 5, 100)
+    sold_out = "buyer who found a hundred seats taken"
+    faults.expect(sold_out)
+    seen: list[Observation] = []
+    began = perf_counter()
+    with victim(tmp_path / "data", settings={**HASTE, "CLUDALE_HOLD_SECONDS": "600"}) as served:
+        for turn in range(rounds):
+            concert = f"c-{turn}"
+            served.concert(concert, seats=SEATS)
+            sale = OnSale(Target.of(served.url), concert, BUYERS)
+            uvloop.run(sale.run())
+            assert sale.statuses[201] == SEATS
+            assert sale.statuses[409] == BUYERS - SEATS
+            assert set(sale.statuses) <= {201, 409, 503}, sale.statuses
+            standing = served.http.get(f"/concerts/{concert}").json()
+            assert standing["availableSeats"] == 0
+            assert standing["heldSeats"] + standing["soldSeats"] == SEATS
+            faults.fire(sold_out, sale.statuses[409])
+            seen += sale.observations
+        settled(tmp_path / "data", seen)
+        for turn in range(rounds):
+            assert served.http.get(f"/concerts/c-{turn}").json()["soldSeats"] == SEATS
+        stopped(served)
+    figures.row(
+        "races",
+        race=f"{BUYERS:,} buyers, {SEATS} seats",
+        rounds=rounds,
+        outcome=f"{SEATS} sold each time, {faults.fired[sold_out]:,} refused, {perf_counter() - began:.0f} s",
+    )
+
+
+@pytest.mark.slow
+def test_cancel_against_pay_has_one_winner(
+    tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
+) -> None:
+    folder = tmp_path / "data"
+    paid_first, cancelled_first = "cancelled after it was charged", "cancelled before it was charged"
+    faults.expect(paid_first)
+    faults.expect(cancelled_first)
+    pried = "stranger who asked for another's order, turned away"
+    faults.expect(pried)
+    methods = {"card-ok": 80, "card-flaky": 20}
+    crowd = Crowd(["c-1", "c-2"], seed=seed, methods=methods, regretting=0.9, pried_on=0.5)
+    with victim(folder) as served:
+        for concert in ("c-1", "c-2"):
+            served.concert(concert, seats=100_000)
+        for _ in range(scale.of_three(1, 3, 30)):
+            crowd.rush(served, 1_000)
+        crowd.ask_again(served)
+        settled(folder, crowd.observations)
+        assert not lost(folder, crowd.accepted)
+        stopped(served)
+    ended = payments(folder)
+    faults.fire(paid_first, ended["Refunded"])
+    faults.fire(cancelled_first, ended["Failed"])
+    faults.fire(pried, crowd.statuses[404])
+    figures.row(
+        "races",
+        race="cancel against pay",
+        rounds=len(crowd.accepted),
+        outcome=f"{ended['Refunded']:,} charged and given back, {ended['Failed']:,} cancelled in time",
+    )
+
+
+@pytest.mark.slow
+def test_expiry_against_pay_has_one_winner(
+    tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
+) -> None:
+    folder = tmp_path / "data"
+    in_time, found_again, given_back = (
+        "paid in time",
+        "paid late, seats found again",
+        "paid late, seats gone, given back",
+    )
+    for each in (in_time, found_again, given_back):
+        faults.expect(each)
+    settings = {
+        **HASTE,
+        "CLUDALE_HOLD_SECONDS": "1",
+        "CLUDALE_SWEEP_SECONDS": "0.1",
+        "CLUDALE_PAYMENT_ATTEMPT_SECONDS": "3",
+        # The charge takes as long as the hold, so that every order's money comes at the end of its hold.
+        "CLUDALE_PAYMENT_SLOW_SECONDS": "1.2",
+    }
+    crowd = Crowd([], seed=seed, methods={"card-slow": 1}, regretting=0.0)
+    with victim(folder, settings=settings) as served:
+        for turn in range(scale.of_three(2, 4, 40)):
+            # In the small halls there are more buyers than seats, over and over: what one loses another takes at
+            # once. In the large one whoever pays late finds seats again.
+            halls = {f"c-{turn}-small-{n}": 200 for n in range(3)} | {f"c-{turn}-large": 100_000}
+            crowd.concerts = list(halls)
+            for concert, seats in halls.items():
+                served.concert(concert, seats=seats)
+            over = perf_counter() + 2.5
+            while perf_counter() < over:
+                crowd.rush(served, 100)
+        crowd.ask_again(served)
+        settled(folder, crowd.observations)
+        assert not lost(folder, crowd.accepted)
+        stopped(served)
+    told = events(folder)
+    late = told["SeatsReserved"] - told["TicketReserved"]
+    faults.fire(in_time, told["OrderPaid"] - late)
+    faults.fire(found_again, late)
+    faults.fire(given_back, told["SaleRefused"])
+    figures.row(
+        "races",
+        race="expiry against pay",
+        rounds=len(crowd.accepted),
+        outcome=", ".join(f"{times:,} {what}" for what, times in faults.fired.items()),
+    )
+
+
+class _OfMany(Connection):
+    """One of thousands that ask the same thing in the same moment."""
+
+    def __init__(self, heard: Counter[tuple[int, bytes]]) -> None:
+        super().__init__()
+        self.over = asyncio.get_running_loop().create_future()
+        self._heard = heard
+
+    def answered(self, answer: ClientResponse) -> None:
+        self._heard[answer.status, answer.body] += 1
+        self.over.set_result(None)
+
+    def failed(self, why: str) -> None:
+        self._heard[0, why.encode()] += 1
+        self.over.set_result(None)
+
+
+async def all_at_once(target: Target, request: bytes, count: int) -> Counter[tuple[int, bytes]]:
+    """The same request over `count` connections that are all open before the first asks; the answers."""
+    heard: Counter[tuple[int, bytes]] = Counter()
+    lines: list[_OfMany] = []
+    while len(lines) < count:
+        some = min(200, count - len(lines))
+        lines += await asyncio.gather(*(connect(lambda: _OfMany(heard), target, 30) for _ in range(some)))
+    for line in lines:
+        line.send(request)
+    async with asyncio.timeout(120):
+        await asyncio.gather(*(line.over for line in lines))
+    for line in lines:
+        line.close()
+    return heard
+
+
+KEYED = {
+    "an order": ("/orders", b'{"concertId":"c","userId":"one","quantity":2}'),
+    "a reservation": ("/concerts/c/reserve", b'{"quantity":2}'),
+}
+
+
+@pytest.mark.parametrize("what", KEYED)
+@pytest.mark.slow
+def test_ten_thousand_requests_with_one_key_have_one_effect_and_one_answer(
+    tmp_path: Path, scale: Scale, faults: Faults, figures: Figures, what: str
+) -> None:
+    count = allow_connections(scale.of_three(2_000, 10_000, 10_000))
+    path, body = KEYED[what]
+    in_flight, again = f"{what} asked for while its key is in flight", f"{what} asked for again, answered alike"
+    faults.expect(in_flight)
+    faults.expect(again)
+    folder = tmp_path / "data"
+    with victim(folder, settings={**HASTE, "CLUDALE_MAX_CONNECTIONS": str(count + 100)}) as served:
+        served.concert("c")
+        target = Target.of(served.url)
+        request = target.request("POST", path, body, {"idempotency-key": "one", "authorization": f"Bearer {KEY}"})
+        heard = uvloop.run(all_at_once(target, request, count))
+        (effect,) = [answer for status, answer in heard if status == 201]
+        for (status, answer), times in heard.items():
+            if answer != effect:
+                assert (status, b"/problems/idempotency-key-in-flight" in answer) == (409, True), answer
+                faults.fire(in_flight, times)
+        # Those who were told to wait ask again, all of them: every one gets the first answer, to the byte.
+        late = uvloop.run(all_at_once(target, request, count))
+        assert set(late) == {(201, effect)}
+        faults.fire(again, late[201, effect])
+        settled(folder, [observed(path, body, effect)] * 2)
+        stopped(served)
+    assert events(folder)["SeatsReserved"] == 1
+    assert len(rows(folder, "SELECT 1 FROM orders_order")) == (path == "/orders")
+    figures.row(
+        "races",
+        race=f"one key for {what}",
+        rounds=count,
+        outcome=f"one effect; {heard[201, effect]:,} answered alike, {faults.fired[in_flight]:,} told to wait (409); "
+        f"asked again {late[201, effect]:,} answered alike",
+    )
+
+
+def observed(path: str, request: bytes, answer: bytes) -> Observation:
+    return Observation(method="POST", path=path, status=201, body=answer.decode(), request=request.decode(), key="one")
+
+
+def allow_connections(count: int) -> int:
+    """Have this process, and those it starts, open so many connections, or as many as it may."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return count if most == resource.RLIM_INFINITY else min(count, most - 500)

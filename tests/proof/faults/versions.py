@@ -1,0 +1,148 @@
+"""Versions of the platform that exist for tests only, and what starts them beside the one that runs.
+
+A version is a copy of the sources with a patch: text that has to be there once, and what stands there instead.
+"""
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.proof.faults.apart import Apart
+
+import cludale
+from cludale_operations.local.daprd import Broker, Daprd, resources_for
+from cludale_operations.local.part import PartFailed
+from cludale_operations.local.services import ServiceProcess
+from cludale_operations.release.driver import PlatformFailed
+
+SOURCES = Path(cludale.__file__).parent
+
+
+class Patch(NamedTuple):
+    """One change to one file."""
+
+    file: str
+    before: str
+    after: str
+
+
+CHANGED_EVENT = (
+    Patch(
+        "services/orders/events.py",
+        "class OrderPaid(SeatsEvent, frozen=True, kw_only=True):\n",
+        'class OrderPaid(SeatsEvent, frozen=True, kw_only=True):\n    data_version: ClassVar[str] = "1.1"\n'
+        '    channel: str = "box-office"\n',
+    ),
+    Patch("services/orders/events.py", "import StrEnum\n", "import StrEnum\nfrom typing import ClassVar\n"),
+)
+"""The version after: OrderPaid says more, and says that it does."""
+
+ANSWERS_500 = (
+    Patch(
+        "services/orders/api.py",
+        "        check_media_type(request.header",
+        '        raise RuntimeError("this version is bad on purpose")\n        check_media_type(request.header',
+    ),
+)
+"""A bad version: it takes no order."""
+
+IS_SLOW = (
+    Patch(
+        "services/orders/api.py",
+        "        check_media_type(request.header",
+        "        await __import__('asyncio').sleep(4)\n        check_media_type(request.header",
+    ),
+)
+"""A bad version: it takes every order, but four seconds for each."""
+
+
+def version(folder: Path, *patches: Patch) -> Path:
+    """A copy of the sources with these changes; what goes into PYTHONPATH."""
+    package = folder / "cludale"
+    shutil.copytree(SOURCES, package, ignore=shutil.ignore_patterns("__pycache__"))
+    for file, before, after in patches:
+        text = (package / file).read_text()
+        assert text.count(before) == 1, f"{file} has changed: the patch does not fit any more"
+        (package / file).write_text(text.replace(before, after))
+    return folder
+
+
+class Beside:
+    """Starts revisions beside a platform that `cludale up` runs, as it starts its own: a process and a sidecar each."""
+
+    def __init__(self, platform: Apart, folder: Path, settings: dict[str, str]) -> None:
+        self._platform = platform
+        self._folder = folder
+        self._settings = settings
+        self._running: dict[tuple[str, str], tuple[ServiceProcess, Daprd]] = {}
+        self._images: dict[str, str] = {}
+
+    def start(self, service: str, image: str, revision: str) -> list[str]:
+        """One process that takes no events yet."""
+        state = self._platform.state()
+        folder = self._folder / revision
+        sidecar = Daprd(
+            service,
+            folder,
+            name=f"{revision}-sidecar",
+            resources=resources_for(Broker.NATS),
+            secrets={
+                "broker-url": state["brokerUrl"],
+                "state-url": state["databaseUrl"],
+                "database-url": state["databaseUrl"],
+                "organizer-key": state["organizerKey"],
+            },
+            api_token="an-api-token",
+            app_token="an-app-token",
+            # Container Apps sends a sidecar's call where the weights say. Here sidecars call whom they find, and one
+            # whose app takes no events refuses calls: so each colour finds its own.
+            neighbours=self._folder / "neighbours.db",
+        )
+        environment = {
+            **self._settings,
+            **sidecar.environment,
+            "CLUDALE_DAPR": "1",
+            "CLUDALE_CONSUME": "0",
+            "CLUDALE_DATA_DIR": state["data"],
+            "CLUDALE_DATABASE_URL": state["databaseUrl"],
+            "CLUDALE_ORGANIZER_KEY": state["organizerKey"],
+            "CLUDALE_TOKEN_KEY": (Path(state["data"]) / "token.key").read_text().strip(),
+            "PYTHONPATH": image,
+        }
+        process = ServiceProcess(service, revision, folder / f"{revision}.log", environment)
+        sidecar.app_port = process.port
+        self._images[revision] = image
+        self._running[service, revision] = process, sidecar
+        try:
+            asyncio.run(_start(process, sidecar))
+        except PartFailed as failed:
+            raise PlatformFailed(str(failed)) from failed
+        return [process.url]
+
+    def stop(self, service: str, revision: str) -> None:
+        """Stop it, if it is one of ours; the first version is left to `cludale up`."""
+        parts = self._running.pop((service, revision), None)
+        if parts is not None:
+            asyncio.run(_stop(*parts))
+
+    def image(self, service: str, revision: str) -> str:
+        """Its sources."""
+        return self._images.get(revision, "")
+
+    def running(self) -> set[str]:
+        return {revision for _, revision in self._running}
+
+    def close(self) -> None:
+        for service, revision in list(self._running):
+            self.stop(service, revision)
+
+
+async def _start(process: ServiceProcess, sidecar: Daprd) -> None:
+    await sidecar.start()
+    await process.start()
+
+
+async def _stop(process: ServiceProcess, sidecar: Daprd) -> None:
+    await process.stop()
+    await sidecar.stop()

@@ -1,0 +1,25 @@
+"""What a rehearsal makes of the audit's order."""
+
+from cludale_proof.rehearsal.checks import _stories, in_causal_order
+from cludale_proof.rehearsal.plan import Payload, Told
+
+
+def told(sequence: int, id: str, cause: str | None = None, *, late: bool = False) -> Told:
+    return Told(sequence, id, "OrderPaid", "order-1", cause, Payload(), late)
+
+
+def test_an_effect_before_its_cause_does_not_hold() -> None:
+    check = in_causal_order([told(1, "b", "a"), told(2, "a")])
+    assert not check.ok
+    assert "1 without an earlier cause" in check.found
+
+
+def test_an_effect_that_is_marked_late_is_told_apart() -> None:
+    check = in_causal_order([told(1, "b", "a", late=True), told(2, "a"), told(3, "c", "a")])
+    assert check.ok
+    assert "0 without an earlier cause, 1 marked late" in check.found
+
+
+def test_a_fact_that_is_told_again_is_one_fact() -> None:
+    first, again = told(1, "a"), Told(2, "b", "OrderPaid", "order-1", None, Payload(), repeated=True)
+    assert _stories([again, first]) == _stories([first]) == _stories([again]) == {"order-1": {"OrderPaid": 1}}

@@ -1,0 +1,82 @@
+"""The platform in virtual time, with faults of every kind: nothing breaks, and every run can be had again."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from cludale_proof.simulator.campaign import run_campaign
+from cludale_proof.simulator.tally import ENOUGH_SEEDS
+from cludale_proof.simulator.trace import Digest, Trace
+from cludale_proof.simulator.world import run
+
+SEEDS = range(1, 1 + ENOUGH_SEEDS)
+
+
+def test_some_runs_break_nothing() -> None:
+    tally = run_campaign(SEEDS[:20], workers=1)
+    assert (tally.seeds, tally.failed) == (20, [])
+
+
+@pytest.mark.slow
+def test_a_few_hundred_runs_break_nothing_and_leave_no_fault_out() -> None:
+    tally = run_campaign(SEEDS, workers=os.cpu_count() or 1)
+    assert tally.failed == []
+    assert tally.never == []
+    assert tally.seeds == len(SEEDS)
+
+
+def digest(seed: int) -> str:
+    sink = Digest()
+    run(seed, Trace(sink))
+    assert sink.lines > 50
+    return sink.hexdigest()
+
+
+_DIGESTS = """
+import sys
+from tests.proof.simulator.test_runs import digest
+print(" ".join(digest(seed) for seed in range(1, 9)))
+"""
+
+
+@pytest.mark.slow
+def test_the_same_seed_is_the_same_run_byte_for_byte_in_any_process() -> None:
+    digests = set()
+    for hash_seed in ("0", "1", "4242"):
+        ran = subprocess.run(
+            [sys.executable, "-c", _DIGESTS],
+            env=os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        digests.add(ran.stdout)
+    assert len(digests) == 1
+    assert len(set(digests.pop().split())) == 8
+
+
+def test_a_run_is_the_same_whatever_ran_before_it() -> None:
+    alone = digest(5)
+    run(77)
+    assert digest(5) == alone
+
+
+def test_looking_on_changes_nothing() -> None:
+    lines: list[str] = []
+    traced, untraced = run(3, Trace(lines.append)), run(3)
+    assert traced == untraced
+    assert any("commits" in line for line in lines)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_trace_can_be_read_by_a_person(seed: int) -> None:
+    lines: list[str] = []
+    run(seed, Trace(lines.append))
+    assert all(line[:10].strip().replace(".", "").isdigit() for line in lines)
+    told = "\n".join(lines)
+    assert "0199" not in told  # ids are told by number
+    assert "event-1" in told
+    assert "!! " in told
