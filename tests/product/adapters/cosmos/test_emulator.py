@@ -16,7 +16,7 @@ from cludale.adapters.cosmos.layout import Container
 from cludale.adapters.cosmos.store import CosmosStore
 from cludale.ports.records import COMMITTED, Query, Range, Stored, VersionConflict
 
-CONTRACTS = Path(__file__).parents[3] / "contracts"
+CONTRACTS = Path(__file__).parents[2] / "contracts"
 CONTAINER = Container("contracts", [field for kind in KINDS for field in kind.indexed])
 
 

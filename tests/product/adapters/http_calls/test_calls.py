@@ -380,6 +380,10 @@ class TestProgramme:
 
     async def test_only_so_many_are_remembered(self, other: Other, programme: HttpProgramme) -> None:
         other.play = other.sends(answer(200, {"artist": "Zoë", "date": "2027-06-05"}))
-        for number in range(CONCERTS_REMEMBERED + 20):
+        for number in range(2 * CONCERTS_REMEMBERED):
             await programme.of([f"concert-{number}"])
-        assert len(programme._remembered) == CONCERTS_REMEMBERED
+        asked = len(other.requests)
+        await programme.of([f"concert-{2 * CONCERTS_REMEMBERED - 1}"])
+        assert len(other.requests) == asked
+        await programme.of(["concert-0"])
+        assert len(other.requests) == asked + 1
