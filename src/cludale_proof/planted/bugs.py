@@ -318,12 +318,24 @@ def _(stack: ExitStack) -> None:
     swap(stack, concerts_service, "Handled", Unequal)
 
 
-@bug("inbox: concerts does not write down what it has handled")
+@bug("inbox: that late money was refused is noted neither in the inbox of concerts nor in the reservation")
 def _(stack: ExitStack) -> None:
-    def wrong(partition: str, puts: Any = (), events: Any = (), handled: Any = ()) -> Commit:
+    # Either note alone is enough: money that is told of again is known by the reservation, too (ADR 27).
+    def uninboxed(partition: str, puts: Any = (), events: Any = (), handled: Any = ()) -> Commit:
         return Commit(partition, puts, events, ())
 
-    swap(stack, sections, "Commit", wrong)
+    right = concerts_domain._seat_late_money
+
+    def unnoted(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
+        decision = right(seating, ended, sale, now)
+        reservations = {
+            id: msgspec.structs.replace(each, answered=msgspec.UNSET)
+            for id, each in decision.state.reservations.items()
+        }
+        return Decision(Seating(decision.state.section, reservations), decision.events)
+
+    swap(stack, sections, "Commit", uninboxed)
+    swap(stack, concerts_domain, "_seat_late_money", unnoted)
 
 
 @bug("commit: an event that met a conflict is answered as handled", theme="changes of mind")
