@@ -137,9 +137,10 @@ def test_a_rolling_restart_of_every_service_loses_no_request_and_no_event(
 
 
 def test_rabbitmq_and_sidecars_are_ended_ten_times_under_load_and_every_promise_is_kept(
-    tmp_path: Path, seed: int, faults: Faults, figures: Figures
+    tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:
     ended, turns = "RabbitMQ and a sidecar ended (SIGTERM)", 10
+    connections = scale.of_three(CONNECTIONS, CONNECTIONS, MANY_CONNECTIONS)
     faults.expect(ended)
     crowd = Crowd(["c-1"], seed=seed)
     began = perf_counter()
@@ -148,7 +149,7 @@ def test_rabbitmq_and_sidecars_are_ended_ten_times_under_load_and_every_promise_
     ) as platform:
         platform.concert("c-1", seats=1_000_000)
         sidecars = [name for name in platform.names() if name.endswith("-sidecar")]
-        with Stream(crowd, platform, connections=MANY_CONNECTIONS):
+        with Stream(crowd, platform, connections=connections):
             for turn in range(turns):
                 platform.end(["rabbitmq", sidecars[turn % len(sidecars)]], signal.SIGTERM)
                 faults.fire(ended)
