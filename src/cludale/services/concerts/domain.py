@@ -113,22 +113,34 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
 
 def schedule(concert: Concert) -> Decision[Concert]:
     """Put a concert on."""
-    return Decision(
-        concert,
-        (
-            ConcertScheduled(
-                concert_id=concert.id,
-                artist=concert.artist,
-                date=concert.date,
-                venue=concert.venue,
-                sections=concert.sections,
-                on_sale_at=concert.on_sale_at,
-                max_per_order=concert.max_per_order,
-                listed=concert.listed,
-                ends_at=concert.ends_at,
-                cancel_until=concert.cancel_until,
-            ),
-        ),
+    scheduled = ConcertScheduled(
+        concert_id=concert.id,
+        artist=concert.artist,
+        date=concert.date,
+        venue=concert.venue,
+        sections=concert.sections,
+        on_sale_at=concert.on_sale_at,
+        max_per_order=concert.max_per_order,
+        listed=concert.listed,
+        ends_at=concert.ends_at,
+        cancel_until=concert.cancel_until,
+    )
+    return Decision(as_scheduled(scheduled), (scheduled,))
+
+
+def as_scheduled(event: ConcertScheduled) -> Concert:
+    """The concert: nothing about it changes once it is on."""
+    return Concert(
+        id=event.concert_id,
+        artist=event.artist,
+        date=event.date,
+        venue=event.venue,
+        sections=event.sections,
+        on_sale_at=event.on_sale_at,
+        max_per_order=event.max_per_order,
+        listed=event.listed,
+        ends_at=event.ends_at,
+        cancel_until=event.cancel_until,
     )
 
 
@@ -284,24 +296,18 @@ class Seating(msgspec.Struct, frozen=True, gc=False):
     section: Section
     reservations: Mapping[str, Reservation]
 
-    def after(self, events: Sequence[Event]) -> "Seating":
-        """As these facts leave it."""
-        section, reservations = self.section, dict(self.reservations)
-        for event in events:
-            section = _move(section, reservations, event)
-        return Seating(section, reservations)
 
-
-def _move(section: Section, reservations: dict[str, Reservation], event: Event) -> Section:
-    """Apply one fact to `section` and `reservations`: the only place where seats are counted."""
-    held = dict(section.held)
-    sold = section.sold
+def evolve(seating: Seating, event: Event) -> Seating:
+    """The seats after this fact; they are counted nowhere else. Raises ValueError where NEXT does not lead there."""
+    section = seating.section
     match event:
         case SeatsReserved():
             seats = event.allocation
             until = epoch_second(event.expires_at)
+            held = dict(section.held)
             held[until] = held.get(until, 0) + seats.quantity
-            reservations[seats.reservation_id] = Reservation(
+            section = msgspec.structs.replace(section, held=held)
+            reservation = Reservation(
                 id=seats.reservation_id,
                 concert_id=seats.concert_id,
                 section=seats.section,
@@ -309,30 +315,39 @@ def _move(section: Section, reservations: dict[str, Reservation], event: Event) 
                 order_id=event.order_id,
                 expires_at=event.expires_at,
             )
-            return msgspec.structs.replace(section, held=held)
-        case SeatsSold() | SeatsReleased():
-            reservation = reservations[event.allocation.reservation_id]
-            status = Status.SOLD if isinstance(event, SeatsSold) else Status.RELEASED
-            if status not in NEXT[reservation.status]:
-                raise ValueError(f"{reservation.id} can't go from {reservation.status} to {status}")
-            if reservation.status is Status.HELD:
-                until = epoch_second(reservation.expires_at)
-                held[until] -= reservation.quantity
-                if not held[until]:
-                    del held[until]
-            else:
-                sold -= reservation.quantity
-            if isinstance(event, SeatsSold):
-                sold += reservation.quantity
-                reservations[reservation.id] = msgspec.structs.replace(reservation, status=status)
-            else:
-                answered = Answered.SOLD if reservation.status is Status.SOLD else reservation.answered
-                reservations[reservation.id] = msgspec.structs.replace(
-                    reservation, status=status, released_for=event.reason, answered=answered
-                )
-            return msgspec.structs.replace(section, held=held, sold=sold)
+        case SeatsSold():
+            before = seating.reservations[event.allocation.reservation_id]
+            section = _given_up(section, before, Status.SOLD, sold=before.quantity)
+            reservation = msgspec.structs.replace(before, status=Status.SOLD)
+        case SeatsReleased():
+            before = seating.reservations[event.allocation.reservation_id]
+            section = _given_up(section, before, Status.RELEASED)
+            reservation = msgspec.structs.replace(
+                before,
+                status=Status.RELEASED,
+                released_for=event.reason,
+                answered=Answered.SOLD if before.status is Status.SOLD else before.answered,
+            )
+        case SaleRefused():
+            before = seating.reservations[event.allocation.reservation_id]
+            reservation = msgspec.structs.replace(before, answered=Answered.REFUSED)
         case _:
-            return section
+            return seating
+    return Seating(section, {**seating.reservations, reservation.id: reservation})
+
+
+def _given_up(section: Section, reservation: Reservation, status: Status, *, sold: int = 0) -> Section:
+    """The section once these seats are no longer what they were, and `sold` of them are Sold."""
+    if status not in NEXT[reservation.status]:
+        raise ValueError(f"{reservation.id} can't go from {reservation.status} to {status}")
+    if reservation.status is not Status.HELD:
+        return msgspec.structs.replace(section, sold=section.sold - reservation.quantity + sold)
+    held = dict(section.held)
+    until = epoch_second(reservation.expires_at)
+    held[until] -= reservation.quantity
+    if not held[until]:
+        del held[until]
+    return msgspec.structs.replace(section, held=held, sold=section.sold + sold)
 
 
 class Hold(msgspec.Struct, frozen=True, gc=False):
@@ -403,7 +418,13 @@ def _known(seating: Seating, reservation_id: str) -> Reservation:
 
 
 def _decided(seating: Seating, *events: Event) -> Decision[Seating]:
-    return Decision(seating.after(events), events)
+    return Decision(_after(seating, events), events)
+
+
+def _after(seating: Seating, events: Sequence[Event]) -> Seating:
+    for event in events:
+        seating = evolve(seating, event)
+    return seating
 
 
 def _given_at(now: datetime, seating: Seating) -> Seating:
@@ -434,7 +455,7 @@ def _hold(seating: Seating, wish: Hold, now: datetime) -> Decision[Seating]:
         order_id=wish.order_id,
         expires_at=whole_second_after(now, wish.hold_seconds),
     )
-    return Decision(_given_at(now, seating.after((reserved,))), (reserved,))
+    return Decision(_given_at(now, evolve(seating, reserved)), (reserved,))
 
 
 def _sold(reservation: Reservation, sale: Sell) -> SeatsSold:
@@ -491,10 +512,7 @@ def _seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: date
     is_over = sale.over_at is not None and now >= sale.over_at
     if ended.closed or is_over or seating.section.available(now) < ended.quantity:
         events.append(_refused(ended, sale))
-        after = seating.after(events)
-        reservations = dict(after.reservations)
-        reservations[ended.id] = msgspec.structs.replace(reservations[ended.id], answered=Answered.REFUSED)
-        return Decision(Seating(after.section, reservations), events)
+        return _decided(seating, *events)
     again = msgspec.structs.replace(ended, id=f"{ended.id}.{sale.payment_round}")
     events.append(
         SeatsReserved(
@@ -504,7 +522,7 @@ def _seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: date
         )
     )
     events.append(_sold(again, sale))
-    after = _given_at(now, seating.after(events))
+    after = _given_at(now, _after(seating, events))
     reservations = dict(after.reservations)
     reservations[ended.id] = msgspec.structs.replace(reservations[ended.id], successor=again.id)
     return Decision(Seating(after.section, reservations), events)
@@ -537,7 +555,7 @@ def _cancel(seating: Seating, cancel: Cancel) -> Decision[Seating]:
         chain.append(_known(seating, reservation.successor))
     losing = (Status.HELD, Status.SOLD) if cancel.by_wish else (Status.HELD,)
     events = [_released(each, cancel.reason) for each in chain if each.status in losing]
-    after = seating.after(events)
+    after = _after(seating, events)
     if not cancel.by_wish or reservation.closed:
         return Decision(after, events)
     reservations = dict(after.reservations)

@@ -60,18 +60,7 @@ class ConcertsReplay:
         """Schedule a concert, or move seats as the fact says."""
         data = event.data
         if isinstance(data, ConcertScheduled):
-            concert = Concert(
-                id=data.concert_id,
-                artist=data.artist,
-                date=data.date,
-                venue=data.venue,
-                sections=data.sections,
-                on_sale_at=data.on_sale_at,
-                max_per_order=data.max_per_order,
-                listed=data.listed,
-                ends_at=data.ends_at,
-                cancel_until=data.cancel_until,
-            )
+            concert = domain.as_scheduled(data)
             states.put(Ref("concert", concert.id, concert.id), concert)
             return
         concert_ref, section_ref, reservation_ref = self.touches(event)
@@ -82,7 +71,6 @@ class ConcertsReplay:
         if isinstance(data, SeatsSold) and reservation.status is not Status.HELD:
             return  # it was sold, and perhaps then given back; this is told again
         section = states.get(section_ref) or domain.empty_section(concert, data.allocation.section)
-        before = Seating(section, {reservation.id: reservation} if reservation else {})
-        after = before.after((data,))
+        after = domain.evolve(Seating(section, {reservation.id: reservation} if reservation else {}), data)
         states.put(section_ref, after.section)
         states.put(reservation_ref, after.reservations[data.subject])

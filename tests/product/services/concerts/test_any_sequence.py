@@ -1,6 +1,7 @@
 """Whatever is asked of a section, in whatever order and however often: it adds up."""
 
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import NamedTuple
 
 import msgspec
@@ -22,6 +23,7 @@ from cludale.services.concerts.domain import (
     Status,
     UnknownReservation,
     decide,
+    evolve,
 )
 from cludale.services.concerts.events import ReleaseReason, SaleRefused, SeatsReleased, SeatsReserved, SeatsSold
 
@@ -120,11 +122,11 @@ def test_any_sequence_of_commands_adds_up(steps: list[tuple[Command, float]]) ->
         check(seating, ledger, now)
     for later in (1, 10):
         check(seating, ledger, now + timedelta(seconds=later))
-    folded = Seating(SECTION, {}).after(events)
+    folded = reduce(evolve, events, Seating(SECTION, {}))
     # no event tells of the time that it went by
     assert folded.section == msgspec.structs.replace(seating.section, as_of=None)
-    assert {id: each.status for id, each in folded.reservations.items()} == {
-        id: each.status for id, each in seating.reservations.items()
+    assert {id: (each.status, each.answered) for id, each in folded.reservations.items()} == {
+        id: (each.status, each.answered) for id, each in seating.reservations.items()
     }
 
 
