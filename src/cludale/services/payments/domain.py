@@ -40,6 +40,9 @@ NEXT: Mapping[Status, frozenset[Status]] = {
     Status.REFUNDED: frozenset(),
 }
 
+_STAGE: Mapping[Status, int] = {Status.PENDING: 0, Status.COMPLETED: 1, Status.FAILED: 1, Status.REFUNDED: 2}
+"""How far a round has come."""
+
 ATTEMPTS_KEPT = 20
 
 
@@ -143,11 +146,67 @@ def payment_id(order_id: str) -> str:
     return same_as("payment", order_id)
 
 
+Moved = PaymentCompleted | PaymentFailed | PaymentRefunded
+
+
+def as_begun(order: TicketReserved, *, at: datetime) -> Payment:
+    """The payment of an order that can be paid since `at`."""
+    return Payment(
+        id=payment_id(order.order_id),
+        order_id=order.order_id,
+        allocation=order.allocation,
+        amount=order.total,
+        method=order.payment_method,
+        status=Status.PENDING,
+        created_at=at,
+        expires_at=order.expires_at,
+    )
+
+
+def evolve(payment: Payment, event: Moved, *, at: datetime) -> Payment:
+    """The payment after this fact, which happened at `at`: there is nothing left to do then.
+
+    The log may tell of an earlier round, or of the same again: that changes nothing.
+    """
+    match event:
+        case PaymentCompleted():
+            status = Status.COMPLETED
+        case PaymentFailed():
+            status = Status.FAILED
+        case PaymentRefunded():
+            status = Status.REFUNDED
+    if (event.round, _STAGE[status]) <= (payment.round, _STAGE[payment.status]):
+        return payment
+    if isinstance(event, PaymentRefunded):
+        return msgspec.structs.replace(
+            payment, status=status, round=event.round, refunding=False, refunded_at=at, due_at=None
+        )
+    failure = None
+    if isinstance(event, PaymentFailed):
+        failure = Failure(at=at, reason=event.reason, returned=event.returned, retry_until=event.retry_until)
+    return msgspec.structs.replace(
+        payment, status=status, round=event.round, tries=event.attempts, closing=None, failure=failure, due_at=None
+    )
+
+
+def _ended(payment: Payment, event: Moved, *, now: datetime, limits: Limits) -> Decision[Payment]:
+    """This has just happened. The end of a round that the organizer began is to be told again later."""
+    after = _allowed(payment, evolve(payment, event, at=now))
+    if after.retells:
+        after = msgspec.structs.replace(after, due_at=now + timedelta(seconds=limits.retell_seconds))
+    return Decision(after, (event,), at=now)
+
+
 def become(payment: Payment, status: Status, **changes: object) -> Payment:
     """The payment in this status. Raises ValueError where NEXT does not lead there."""
-    if status not in NEXT[payment.status]:
-        raise ValueError(f"{payment.id} can't go from {payment.status} to {status}")
-    return msgspec.structs.replace(payment, status=status, **changes)
+    return _allowed(payment, msgspec.structs.replace(payment, status=status, **changes))
+
+
+def _allowed(payment: Payment, after: Payment) -> Payment:
+    """What it becomes. Raises ValueError where NEXT does not lead there."""
+    if after.status not in NEXT[payment.status]:
+        raise ValueError(f"{payment.id} can't go from {payment.status} to {after.status}")
+    return after
 
 
 def begin(
@@ -156,29 +215,16 @@ def begin(
     """The order can be paid: its payment is Pending and its first attempt under way."""
     if payment is not None:
         return Decision(payment)  # cancelled before it began, or begun already
-    return _if_free(
-        Payment(
-            id=payment_id(order.order_id),
-            order_id=order.order_id,
-            allocation=order.allocation,
-            amount=order.total,
-            method=order.payment_method,
-            status=Status.PENDING,
-            created_at=now,
-            expires_at=order.expires_at,
-            due_at=_lease(now, limits),
-            cause=cause,
-        ),
-        now=now,
-    )
+    begun = msgspec.structs.replace(as_begun(order, at=now), due_at=_lease(now, limits), cause=cause)
+    return _if_free(begun, now=now)
 
 
 def _if_free(payment: Payment, *, now: datetime) -> Decision[Payment]:
     """What costs nothing is paid at once, without the provider; unless its hold has ended."""
     if not payment.is_free or is_too_late(payment, now):
         return Decision(payment)
-    done = become(payment, Status.COMPLETED, due_at=None)
-    return Decision(done, (_completed(done),))
+    completed = _completed(payment)
+    return Decision(_allowed(payment, evolve(payment, completed, at=now)), (completed,))
 
 
 def _lease(now: datetime, limits: Limits) -> datetime:
@@ -296,8 +342,7 @@ def attempted(
         return Decision(tried)  # whatever it took, the provider is being told to give it back
     match outcome:
         case Outcome.CHARGED:
-            done = become(tried, Status.COMPLETED, due_at=_first_retell(tried, now, limits))
-            return Decision(done, (_completed(done),), at=now)
+            return _ended(tried, _completed(tried), now=now, limits=limits)
         case Outcome.DECLINED:
             return _failed(tried, FailureReason.DECLINED, returned=False, now=now, limits=limits)
         case Outcome.UNKNOWN:
@@ -327,12 +372,10 @@ def _failed(
 ) -> Decision[Payment]:
     can_retry = reason in _TRIED_IN_VAIN and not payment.closed and now < payment.hold_end
     failure = Failure(at=now, reason=reason, returned=returned, retry_until=payment.hold_end if can_retry else None)
-    due_at = _first_retell(payment, now, limits)
-    failed = become(payment, Status.FAILED, closing=None, due_at=due_at, failure=failure)
-    return Decision(failed, (_failed_for(failed, failure),), at=now)
+    return _ended(payment, _failed_for(payment, failure), now=now, limits=limits)
 
 
-def _failed_for(payment: Payment, failure: Failure) -> Event:
+def _failed_for(payment: Payment, failure: Failure) -> PaymentFailed:
     return PaymentFailed(
         payment_id=payment.id,
         order_id=payment.order_id,
@@ -346,7 +389,7 @@ def _failed_for(payment: Payment, failure: Failure) -> Event:
     )
 
 
-def _completed(payment: Payment) -> Event:
+def _completed(payment: Payment) -> PaymentCompleted:
     return PaymentCompleted(
         payment_id=payment.id,
         order_id=payment.order_id,
@@ -418,12 +461,10 @@ def refunded(payment: Payment, *, now: datetime, limits: Limits) -> Decision[Pay
     """The money is back."""
     if payment.status is not Status.COMPLETED or not payment.refunding:
         return Decision(payment)
-    due_at = _first_retell(payment, now, limits)
-    back = become(payment, Status.REFUNDED, refunding=False, due_at=due_at, refunded_at=now)
-    return Decision(back, (_back(back),), at=now)
+    return _ended(payment, _back(payment), now=now, limits=limits)
 
 
-def _back(payment: Payment) -> Event:
+def _back(payment: Payment) -> PaymentRefunded:
     return PaymentRefunded(
         payment_id=payment.id,
         order_id=payment.order_id,
@@ -490,10 +531,6 @@ def _failure_of_old(payment: Payment) -> Failure:
     if last is not None:
         reason = FailureReason.DECLINED if last.outcome is Outcome.DECLINED else FailureReason.GAVE_UP
     return Failure(at=last.at if last else payment.created_at, reason=reason, returned=False, retry_until=None)
-
-
-def _first_retell(payment: Payment, now: datetime, limits: Limits) -> datetime | None:
-    return now + timedelta(seconds=limits.retell_seconds) if payment.retells else None
 
 
 def is_to_be_retold(payment: Payment) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 from cludale.kernel.events import Envelope
 from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.orders.events import TicketReserved
-from cludale.services.payments.domain import Payment, Status, payment_id
+from cludale.services.payments.domain import Payment, Status, as_begun, evolve, payment_id
 from cludale.services.payments.events import PaymentCompleted, PaymentFailed, PaymentRefunded
 from cludale.services.payments.store import PAYMENTS
 
@@ -18,10 +18,6 @@ def _told(payment: Payment) -> Mapping[str, object] | None:
         return None  # under way, or never begun: no event tells of it
     told = {name: getattr(payment, name) for name in ("order_id", "amount", "status", "round")}
     return {**told, **msgspec.structs.asdict(payment.allocation)}
-
-
-_STAGE = {Status.PENDING: 0, Status.COMPLETED: 1, Status.FAILED: 1, Status.REFUNDED: 2}
-"""How far a round has come."""
 
 
 class PaymentsReplay:
@@ -45,30 +41,8 @@ class PaymentsReplay:
         data = event.data
         if isinstance(data, TicketReserved):
             if payment is None:  # it may be told again
-                states.put(ref, _begun(data, event))
+                states.put(ref, as_begun(data, at=event.time))
             return
         if payment is None:
             raise NotYet
-        match data:
-            case PaymentCompleted():
-                status, tries = Status.COMPLETED, data.attempts
-            case PaymentFailed():
-                status, tries = Status.FAILED, data.attempts
-            case _:
-                status, tries = Status.REFUNDED, payment.tries
-        if (data.round, _STAGE[status]) <= (payment.round, _STAGE[payment.status]):
-            return  # it has gone on from there
-        states.put(ref, msgspec.structs.replace(payment, status=status, round=data.round, tries=tries))
-
-
-def _begun(order: TicketReserved, event: Envelope) -> Payment:
-    return Payment(
-        id=payment_id(order.order_id),
-        order_id=order.order_id,
-        allocation=order.allocation,
-        amount=order.total,
-        method=order.payment_method,
-        status=Status.PENDING,
-        created_at=event.time,
-        expires_at=order.expires_at,
-    )
+        states.put(ref, evolve(payment, data, at=event.time))
