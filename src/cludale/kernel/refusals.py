@@ -55,7 +55,7 @@ class IdempotencyKeyInFlight(Refusal):
     """The first request with this key is still being worked on."""
 
     def __init__(self, key: str) -> None:
-        super().__init__("A request with this Idempotency-Key is still in flight; ask again in a moment.")
+        super().__init__("A request with this Idempotency-Key is still in progress; try again in a moment.")
         self.key = key
 
 

@@ -74,7 +74,7 @@ class ConcertOver(Refusal):
 
     def __init__(self, concert_id: str, over_at: datetime) -> None:
         end = rfc3339(over_at)
-        super().__init__(f"Concert {concert_id!r} is over since {end}; its sale has ended.", overAt=end)
+        super().__init__(f"Concert {concert_id!r} was over at {end}; its sale has ended.", overAt=end)
 
 
 class SeatsUnavailable(RefusedForNow):
@@ -149,7 +149,7 @@ class HeldOtherwise(Refusal):
 
     def __init__(self, order_id: str, *, wanted: int, held: int, section: str) -> None:
         super().__init__(
-            f"Order {order_id!r} holds {held} seats in section {section!r}, which is not what is asked for now; "
+            f"Order {order_id!r} holds {held} seats in section {section!r}, not what this request asks for; "
             "use a new Idempotency-Key, or a new orderId, for a new order.",
             wanted=wanted,
             held=held,

@@ -140,6 +140,6 @@ class Gate:
             _, future = self._waiting.popleft()
             if not future.done():
                 self.turned_away += 1
-                future.set_exception(Busy("This could not be served in time."))
+                future.set_exception(Busy("The request could not be served in time."))
         if self._waiting:
             self._patrol = loop.call_later(PATROL_SECONDS, self._go_round)

@@ -44,7 +44,7 @@ _NOT_JSON = re.compile(
 """Media types that are clearly something else. The form type is not among them: it is what `curl -d` says of JSON."""
 
 NOTHING_CAME = "a JSON object is wanted, nothing came"
-UNKNOWN_FIELD = "is not known here"
+UNKNOWN_FIELD = "is not a known field"
 
 
 class Body(Generic[T]):

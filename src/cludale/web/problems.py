@@ -24,10 +24,10 @@ TYPE_PREFIX = "/problems/"
 
 
 class Unauthorized(Refusal):
-    """This is for the organizer: send `Authorization: Bearer <organizer key>`."""
+    """The organizer's key is missing or wrong: send `Authorization: Bearer <organizer key>`."""
 
     def __init__(self) -> None:
-        super().__init__("This needs the organizer's key: Authorization: Bearer <organizer key>.")
+        super().__init__("The organizer's key is required: Authorization: Bearer <organizer key>.")
 
 
 class NoSuchRoute(NotFound):
@@ -38,11 +38,11 @@ class NoSuchRoute(NotFound):
 
 
 class MethodNotAllowed(Refusal):
-    """The path is right, the method is not; the `Allow` header lists those that are."""
+    """This path does not have this method; the `Allow` header lists those that it has."""
 
-    def __init__(self, method: str, allowed: Iterable[str]) -> None:
+    def __init__(self, allowed: Iterable[str]) -> None:
         self.allowed = ", ".join(sorted(allowed))
-        super().__init__(f"{method} does not go here; these do: {self.allowed}.")
+        super().__init__(f"Method not allowed; allowed: {self.allowed}.")
 
 
 class BodyTooLarge(Refusal):
@@ -63,32 +63,32 @@ class UnsupportedMediaType(Refusal):
     """The body is something else than JSON."""
 
     def __init__(self, media_type: str) -> None:
-        super().__init__(f"The body has to be application/json; {media_type} came.")
+        super().__init__(f"The body must be application/json, not {media_type}.")
 
 
 class BadRequest(Refusal):
-    """What came is not HTTP as this server speaks it."""
+    """The request is not valid HTTP/1.1."""
 
 
 class HttpVersionNotSupported(Refusal):
-    """The request is in a version of HTTP that is not spoken here; HTTP/1.1 is."""
+    """The server supports HTTP/1.1 only."""
 
     def __init__(self, version: str) -> None:
-        super().__init__(f"HTTP/{version} is not spoken here; HTTP/1.1 is.")
+        super().__init__(f"HTTP/{version} is not supported; use HTTP/1.1.")
 
 
 class TransferCodingNotImplemented(Refusal):
-    """The body is in a transfer coding that is not known here; `chunked` is."""
+    """The body has a transfer coding that is not supported; `chunked` is."""
 
     def __init__(self, coding: str) -> None:
-        super().__init__(f"The transfer coding {coding!r} is not known here; chunked is.")
+        super().__init__(f"The transfer coding {coding!r} is not supported; use chunked.")
 
 
 class MethodNotImplemented(Refusal):
-    """No route here has this method. Methods are written in capitals."""
+    """No route has this method. Methods are written in capitals."""
 
     def __init__(self, method: str) -> None:
-        super().__init__(f"The method {method} is not known here.")
+        super().__init__(f"The method {method} is not supported.")
 
 
 class RequestTimeout(Refusal):
@@ -102,18 +102,18 @@ class TooManyConnections(Busy):
     """The server has as many connections as it can serve."""
 
     def __init__(self) -> None:
-        super().__init__("Too many connections; come back in a moment.")
+        super().__init__("Too many connections; try again in a moment.")
 
 
 class TooManyStreams(Busy):
     """The server sends as many streams as it can."""
 
     def __init__(self) -> None:
-        super().__init__("Too many streams are open; come back in a moment.")
+        super().__init__("Too many streams are open; try again in a moment.")
 
 
 class InternalError(Exception):
-    """Something went wrong that is not your fault; the log has it under this `id`."""
+    """An error of the server, not of the request; its log has the details under this `id`."""
 
     @classmethod
     def name(cls) -> str:
@@ -195,10 +195,14 @@ class Problems:
             return _problem(_name(UnusableCursor), 422, "after: is not a cursor of this collection", {"errors": errors})
         if isinstance(error, StoreUnavailable):
             _log.warning("the store is away: %s", error)
-            return _problem(_name(StoreUnavailable), 503, "The store is away; try again.", {}, (("retry-after", "1"),))
+            return _problem(
+                _name(StoreUnavailable), 503, "The store is not available; try again.", {}, (("retry-after", "1"),)
+            )
         incident = secrets.token_hex(8)
         _log.error("incident %s", incident, exc_info=error)
-        return _problem("internal-error", 500, "Something went wrong here; the log has it.", {"id": incident})
+        return _problem(
+            "internal-error", 500, "Internal error; the server's log has the details under this id.", {"id": incident}
+        )
 
     def page(self, name: str) -> ProblemPage | None:
         """What the problem called `name` means; None if there is no such problem."""

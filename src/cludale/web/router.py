@@ -95,7 +95,7 @@ class Router:
 
     def _not_allowed(self, method: str, methods: Mapping[str, Endpoint]) -> Endpoint:
         path = next(iter(methods.values())).path
-        return Endpoint(method, path, lambda _: self._refuse(method, path, MethodNotAllowed(method, methods)))
+        return Endpoint(method, path, lambda _: self._refuse(method, path, MethodNotAllowed(methods)))
 
     def endpoints(self) -> list[Endpoint]:
         """All of them."""

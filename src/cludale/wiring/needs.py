@@ -42,7 +42,7 @@ def check(settings: Settings, only: Collection[str]) -> None:
         try:
             sender_address(settings.smtp_from)
         except ValueError as error:
-            wanted = "wanted is an e-mail address: tickets@example.com, or Cludale Tickets <tickets@example.com>"
+            wanted = "expected an e-mail address: tickets@example.com, or Cludale Tickets <tickets@example.com>"
             raise UnusableSetting("CLUDALE_SMTP_FROM", settings.smtp_from, wanted) from error
     for callee in reversed(NAMES):
         if callee not in only and any(callee in each.needs for each in SERVICES if each.name in only):

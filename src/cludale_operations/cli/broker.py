@@ -21,7 +21,7 @@ def streams(
     from cludale_operations.local.jetstream import BrokerRefused, ensure_streams, streams_of
 
     if not url.startswith("nats://"):
-        fail("wanted is nats://user:password@host:4222; RabbitMQ takes what `cludale broker definitions` prints")
+        fail("expected nats://user:password@host:4222; RabbitMQ takes what `cludale broker definitions` prints")
     try:
         asyncio.run(ensure_streams(url, NAMES))
     except (TimeoutError, BrokerRefused, ValueError) as error:

@@ -16,7 +16,7 @@ from cludale_operations.cli.screen import NO, fail
 
 Url = Annotated[
     str | None,
-    typer.Option("--url", envvar="CLUDALE_URL", help="The server. Without it, the one that the settings tell of."),
+    typer.Option("--url", envvar="CLUDALE_URL", help="The server. Default: the one in the settings."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

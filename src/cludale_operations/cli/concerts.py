@@ -45,7 +45,7 @@ def add(
     section: Annotated[
         list[str] | None, typer.Option(help="A section, instead: floor:400:65.00EUR. Give one for each.")
     ] = None,
-    venue: Annotated[str | None, typer.Option(help="Where.")] = None,
+    venue: Annotated[str | None, typer.Option(help="Where it takes place.")] = None,
     id: Annotated[str | None, typer.Option(help="The concert's id; without it one is made.")] = None,
     on_sale_at: Annotated[str | None, typer.Option(help="When the on-sale begins: 2027-01-10T09:00:00Z.")] = None,
     ends_at: Annotated[

@@ -8,7 +8,7 @@ import typer
 from cludale_operations.cli.client import Client, Json, Url, segment
 from cludale_operations.cli.screen import NO, fail, print_json, record, say, table
 
-app = typer.Typer(no_args_is_help=True, help="Events that a service could not handle: look, and deliver again.")
+app = typer.Typer(no_args_is_help=True, help="Events that a service could not handle: list them, deliver them again.")
 
 RETRY_AT_ONCE = 50
 MOST = 10_000_000

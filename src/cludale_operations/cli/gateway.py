@@ -15,7 +15,7 @@ from cludale_operations.cli.screen import fail, say, table
 if TYPE_CHECKING:
     from cludale_operations.gateway.control import Control
 
-app = typer.Typer(help="One address before the services' processes.")
+app = typer.Typer(help="The reverse proxy in front of the services.")
 
 Config = Annotated[
     Path,

@@ -7,7 +7,7 @@ import typer
 from cludale_operations.cli.client import Client, Json, Url
 from cludale_operations.cli.screen import fail, print_json, say, table
 
-app = typer.Typer(no_args_is_help=True, help="What buyers were told: look, and send again what was given up.")
+app = typer.Typer(no_args_is_help=True, help="Messages to buyers: list them, send failed ones again.")
 
 RETRY_AT_ONCE = 50
 MOST = 10_000_000
@@ -35,7 +35,7 @@ def list_notifications(
 def retry(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of notifications.")] = None,
     *,
-    everything: Annotated[bool, typer.Option("--all", help="All that were given up.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All that failed.")] = False,
     url: Url = None,
     json: Json = False,
 ) -> None:

@@ -64,12 +64,13 @@ def options(
         str | None, typer.Option(rich_help_panel=_AZURE, help="The subscription, if not the usual one.")
     ] = None,
     az: Annotated[str, typer.Option(rich_help_panel=_AZURE, envvar="CLUDALE_AZ", help="The program az.")] = "az",
-    url: Annotated[str | None, typer.Option(help="The gateway; without it, the one that the settings tell of.")] = None,
+    url: Annotated[str | None, typer.Option(help="The gateway; default: the one in the settings.")] = None,
     config: Config = CONFIG,
     changed: Annotated[
-        list[str] | None, typer.Option(help="An event that this release changes: who hears it goes before who says it.")
+        list[str] | None,
+        typer.Option(help="An event that this release changes: its consumers are released before its producer."),
     ] = None,
-    steps: Annotated[str, typer.Option(help="The hundredths of the traffic, one after the other.")] = "5,25,50,100",
+    steps: Annotated[str, typer.Option(help="The steps, in per cent of the traffic.")] = "5,25,50,100",
     soak: Annotated[float, typer.Option(min=0, max=86_400, help="Seconds that each step lasts.")] = 300,
     watch_for: Annotated[float, typer.Option(min=0, max=86_400, help="Seconds of watching at 100 %.")] = 600,
     keep: Annotated[float, typer.Option(min=0, max=604_800, help="Seconds that the version before is kept.")] = 1_800,
@@ -89,7 +90,7 @@ def options(
     if strangers:
         fail(f"--changed: there is no event {', '.join(strangers)}")
     if not all(each.strip().isdigit() for each in steps.split(",")):
-        fail(f"--steps {steps}: wanted is something like 5,25,50,100")
+        fail(f"--steps {steps}: expected something like 5,25,50,100")
 
     def driver() -> "Driver":
         if on is Platform.GATEWAY:
@@ -181,7 +182,7 @@ def _release(image: str | None = None, commit: str | None = None) -> "Iterator[t
 
 def _conclude(ended: "Ended") -> None:
     if not ended.is_good:
-        fail("taken back: " + "; ".join(ended.reasons), NO)
+        fail("rolled back: " + "; ".join(ended.reasons), NO)
 
 
 Image = Annotated[str, typer.Option(help="The image, by digest: registry/cludale@sha256:…")]

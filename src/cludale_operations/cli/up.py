@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cludale_operations.local.deployment import Deployment
     from cludale_operations.local.up import Up
 
-app = typer.Typer(help="The distributed shape on this machine.")
+app = typer.Typer(help="Run each service in its own processes, on this machine.")
 
 RESTART_SECONDS = 600
 
@@ -102,7 +102,7 @@ async def _run(deployment: "Deployment") -> int:
                 async with await running.serve_control():
                     await told.wait()
                 looking.cancel()
-            screen.say("stopping; once more to end everything at once")
+            screen.say("stopping; press again to end everything at once")
         finally:
             stopped = await _unless(insisted, running.stop())
             if not stopped:
@@ -172,7 +172,7 @@ def restart(
                 with connection.makefile() as lines:
                     _follow(part, (json_.loads(line) for line in lines))
         except OSError as error:
-            fail(f"the `cludale up` of this data folder gives no answer: {error}")
+            fail(f"the `cludale up` of this data folder does not answer: {error}")
 
 
 def _follow(part: str, messages: Iterator[dict[str, str]]) -> None:
@@ -183,7 +183,7 @@ def _follow(part: str, messages: Iterator[dict[str, str]]) -> None:
             fail(message["refused"])
         else:
             return
-    fail(f"{part}: it broke off")
+    fail(f"{part}: the connection was closed")
 
 
 def _state() -> dict[str, Any]:

@@ -7,10 +7,10 @@ from cludale.web.problems import BadRequest, BodyTooLarge, RequestTimeout, Statu
 
 
 class NoBackend(Busy):
-    """Nothing that could take the request is up, or all of it has as many requests as it can. It was not begun."""
+    """No server is up that can take the request, or all of them are full. The request was not begun."""
 
     def __init__(self) -> None:
-        super().__init__("Nothing that could take this is up and free just now; nothing was done. Ask again.")
+        super().__init__("No server is available; nothing was done. Try again.")
 
 
 class NoSuchLabel(NotFound):
@@ -21,23 +21,26 @@ class NoSuchLabel(NotFound):
 
 
 class BrokeOff(Refusal):
-    """The service broke off before it had answered. What was asked may have been done or not.
+    """The connection to the service was closed before it answered. The request may have been carried out or not.
 
-    Ask again with the same Idempotency-Key, or look first: the gateway does not ask twice what may have been done.
+    Try again with the same Idempotency-Key, or look first: the gateway sends no request twice that may have been
+    carried out.
     """
 
     def __init__(self) -> None:
-        super().__init__("The service broke off before it had answered; what was asked may have been done or not.")
+        super().__init__(
+            "The service closed the connection before it answered; the request may have been carried out or not."
+        )
 
 
 class NoAnswerInTime(Refusal):
-    """The service did not answer in time. What was asked may have been done, or be done yet.
+    """The service did not answer in time. The request may have been carried out, or may still be.
 
-    Ask again with the same Idempotency-Key, or look first.
+    Try again with the same Idempotency-Key, or look first.
     """
 
     def __init__(self) -> None:
-        super().__init__("The service gave no answer in time; what was asked may have been done or not.")
+        super().__init__("The service did not answer in time; the request may have been carried out or not.")
 
 
 STATUS: Statuses = {BrokeOff: 502, NoBackend: 503, NoAnswerInTime: 504}
@@ -46,7 +49,7 @@ STATUS: Statuses = {BrokeOff: 502, NoBackend: 503, NoAnswerInTime: 504}
 def by_status(body_bytes: int) -> Mapping[int, Exception]:
     """What is meant by each status that HAProxy answers with by itself."""
     return {
-        400: BadRequest("This is no HTTP request, or its head is too large."),
+        400: BadRequest("The request is not valid HTTP, or its head is too large."),
         408: RequestTimeout(),
         413: BodyTooLarge(body_bytes),
         502: BrokeOff(),

@@ -116,5 +116,5 @@ def address(url: str) -> tuple[str, int]:
     except ValueError as error:
         raise UnusableRoutes(f"{url!r} is no address: {error}") from error
     if parts.scheme != "http" or not host or port is None or parts.path not in ("", "/") or parts.query or "@" in url:
-        raise UnusableRoutes(f"{url!r} can't be a backend: wanted is http://host:port")
+        raise UnusableRoutes(f"{url!r} can't be a backend: expected http://host:port")
     return host, port

@@ -169,6 +169,6 @@ def replicas_from(wishes: list[str]) -> dict[str, int]:
         if name != "all" and name not in NAMES:
             raise UnusableReplicas(f"there is no service {name!r}; these are: all, {', '.join(NAMES)}")
         if not text.isdecimal() or not 1 <= int(text) <= MAX_REPLICAS:
-            raise UnusableReplicas(f"--replicas {wish}: wanted is {name}=N, N from 1 to {MAX_REPLICAS}")
+            raise UnusableReplicas(f"--replicas {wish}: expected {name}=N, N from 1 to {MAX_REPLICAS}")
         numbers[name] = int(text)
     return {service: numbers.get(service, numbers.get("all", 1)) for service in NAMES}

@@ -90,7 +90,7 @@ class Up:
         until = time.monotonic() + REACHED_SECONDS
         while not await replica.sidecar.reaches_its_app():
             if time.monotonic() > until:
-                self._say(f"{replica.sidecar.name} lets no calls through to {replica.service.name} yet")
+                self._say(f"{replica.sidecar.name} does not forward calls to {replica.service.name} yet")
                 return
             await asyncio.sleep(0.1)
 

@@ -21,9 +21,9 @@ def suffix_of(commit: str, image: str) -> str:
     """The suffix of the version's revisions. Raises NotNow, for what is no commit or no image by its digest."""
     by_digest = _BY_DIGEST.fullmatch(image)
     if _COMMIT.fullmatch(commit) is None:
-        raise NotNow(f"{commit} is no commit: wanted is its hash")
+        raise NotNow(f"{commit} is no commit: expected its hash")
     if by_digest is None:
-        raise NotNow(f"{image}: wanted is an image by its digest, registry/name@sha256:…; a tag may change meanwhile")
+        raise NotNow(f"{image}: expected an image by its digest, registry/name@sha256:…; a tag may change meanwhile")
     return f"c{commit[:_OF_COMMIT].lower()}-{by_digest[1][:_OF_DIGEST]}"
 
 

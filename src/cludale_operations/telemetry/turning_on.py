@@ -21,7 +21,7 @@ def telemetry_of(settings: Settings, only: Collection[str]) -> "Telemetry | None
         return None
     if settings.otlp_endpoint is not None and settings.otlp_protocol != OTLP_PROTOCOL:
         _log.warning(
-            "OTEL_EXPORTER_OTLP_PROTOCOL=%s is not spoken here: %s gets OTLP over HTTP (%s), which a collector usually "
+            "OTEL_EXPORTER_OTLP_PROTOCOL=%s is not supported: %s gets OTLP over HTTP (%s), which a collector usually "
             "takes at port 4318",
             settings.otlp_protocol,
             settings.otlp_endpoint,

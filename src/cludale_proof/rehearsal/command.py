@@ -44,7 +44,7 @@ def rehearse(
     ] = False,
     url: Annotated[
         str | None,
-        typer.Option(envvar="CLUDALE_URL", help="The server; without it the one that the settings tell of."),
+        typer.Option(envvar="CLUDALE_URL", help="The server; default: the one in the settings."),
     ] = None,
     label: Annotated[
         str | None, typer.Option(help="The version with this label, at a gateway that has several.")
@@ -53,7 +53,7 @@ def rehearse(
     settle: Annotated[
         float, typer.Option(min=1, max=86_400, help="Seconds that orders may take to their end.")
     ] = 120.0,
-    seed: Annotated[int, typer.Option(help="Another seed, other arrivals and wishes.")] = 1,
+    seed: Annotated[int, typer.Option(help="The random seed: it decides when buyers arrive and what they want.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON and nothing else.")] = False,
 ) -> None:
     """Rehearse an on-sale against a running server, then check that nothing was oversold or lost.
@@ -117,7 +117,7 @@ def _methods(given: list[str]) -> dict[str, int]:
     for each in given:
         name, equals, weight = each.partition("=")
         if not name or (equals and not (weight.isdigit() and int(weight) > 0)):
-            raise CannotRehearse(f"--payment-method {each}: wanted is METHOD or METHOD=WEIGHT, as in card-ok=9")
+            raise CannotRehearse(f"--payment-method {each}: expected METHOD or METHOD=WEIGHT, as in card-ok=9")
         if name not in METHODS:
             raise CannotRehearse(f"--payment-method {each}: there is no {name}, there are {', '.join(METHODS)}")
         methods[name] = int(weight) if equals else 1

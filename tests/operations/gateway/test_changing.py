@@ -144,7 +144,7 @@ async def test_changes_of_many_at_once_all_count(start: Start) -> None:
 @pytest.mark.parametrize(
     ("routes", "why"),
     [
-        (ServiceRoutes((BackendRoute("ftp://x:1"),)), "wanted is http://host:port"),
+        (ServiceRoutes((BackendRoute("ftp://x:1"),)), "expected http://host:port"),
         (ServiceRoutes((), (Traffic("a", 100),)), "no backend"),
         (ServiceRoutes((BackendRoute("http://h:1", "a"), BackendRoute("http://h:2"))), "who of a, main gets"),
         (ServiceRoutes((BackendRoute("http://h:1"), BackendRoute("http://h:1"))), "twice"),

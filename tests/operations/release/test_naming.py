@@ -35,5 +35,5 @@ def test_azure_and_the_templates_take_every_revisions_name(service: str) -> None
     [("main", NEW), ("", NEW), (COMMIT, "registry/cludale:latest"), (COMMIT, "registry/cludale@sha256:1234")],
 )
 def test_what_is_no_commit_or_no_digest_names_nothing(commit: str, image: str) -> None:
-    with pytest.raises(NotNow, match="wanted is"):
+    with pytest.raises(NotNow, match="expected"):
         suffix_of(commit, image)

@@ -17,4 +17,4 @@ async def test_a_protocol_that_is_not_spoken_to_the_collector_is_warned_of(
     telemetry = telemetry_of(settings, NAMES)
     assert telemetry is not None
     await telemetry.stop()
-    assert ("OTEL_EXPORTER_OTLP_PROTOCOL=grpc is not spoken here" in caplog.text) == is_warned
+    assert ("OTEL_EXPORTER_OTLP_PROTOCOL=grpc is not supported" in caplog.text) == is_warned

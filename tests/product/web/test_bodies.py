@@ -81,7 +81,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     assert _faults(b'{"quantity": "2", "colour": "red"}') == {
         "concertId": "is required",
         "quantity": "must be a whole number, not a string",
-        "colour": "is not known here",
+        "colour": "is not a known field",
     }
 
 

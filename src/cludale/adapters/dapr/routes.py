@@ -76,7 +76,7 @@ class Consumption:
         if not self._is_ready():
             raise Busy("Starting or stopping.")
         if not self.wanted:
-            raise Busy("Events are not wanted here now (CLUDALE_CONSUME, PUT /-/consume).")
+            raise Busy("This server does not consume events now (CLUDALE_CONSUME, PUT /-/consume).")
 
 
 def sidecar_routes(
