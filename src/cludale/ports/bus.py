@@ -10,7 +10,7 @@ from cludale.kernel.events import Envelope
 from cludale.ports.outbox import Outgoing
 
 
-class Answer(Enum):
+class Acknowledgement(Enum):
     """What a handler says of one delivery."""
 
     SUCCESS = "SUCCESS"
@@ -29,11 +29,11 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     attempt: int = 1
 
 
-Handler = Callable[[Sequence[Delivery]], Awaitable[Sequence[Answer]]]
+Handler = Callable[[Sequence[Delivery]], Awaitable[Sequence[Acknowledgement]]]
 """Takes a batch, answers for each, in order. An exception means RETRY for all of them, one by one."""
 
 
-Deliver = Callable[[str, Sequence[Delivery]], Awaitable[Sequence[Answer]]]
+Deliver = Callable[[str, Sequence[Delivery]], Awaitable[Sequence[Acknowledgement]]]
 """Hands deliveries to one service once more; its answers, in order. The bus has it. Raises what the handler raises."""
 
 

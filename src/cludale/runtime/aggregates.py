@@ -18,7 +18,7 @@ from cludale.kernel.events import Cause, Envelope, Event, envelop
 from cludale.kernel.flat import FlatJson
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.kernel.times import rfc3339
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.records import (
     AlreadyHandled,
@@ -253,7 +253,7 @@ class Updates:
         handlers: Mapping[type[Event], Handler[S]],
         id_of: Callable[[Any], str],
         begins: type[Event] | None = None,
-    ) -> tuple[list[Answer], list[Versioned[S]]]:
+    ) -> tuple[list[Acknowledgement], list[Versioned[S]]]:
         """Handle events, each about one aggregate: an answer for each delivery, and the states that changed.
 
         `begins`: the event with which an aggregate begins, so that it is taken for new.
@@ -265,10 +265,10 @@ class Updates:
             decide = partial(handlers[kind], event)
             known = NEW if kind is begins else None
             changes.append(Change(store, id_of(event.data), decide, Cause.of(event), event.id, known))
-        answers: list[Answer] = []
+        answers: list[Acknowledgement] = []
         changed: list[Versioned[S]] = []
         for result, known in await self.update(changes):
-            answers.append(Answer.RETRY if result in _LATER else Answer.SUCCESS)
+            answers.append(Acknowledgement.RETRY if result in _LATER else Acknowledgement.SUCCESS)
             if result is ChangeResult.CHANGED and known is not None:
                 changed.append(known)
         return answers, changed

@@ -7,7 +7,7 @@ handler costs no other its answer.
 import logging
 from collections.abc import Iterable, Sequence
 
-from cludale.ports.bus import Answer, Delivery, Subscription
+from cludale.ports.bus import Acknowledgement, Delivery, Subscription
 from cludale.ports.records import StoreUnavailable
 from cludale.runtime.batching import BatchingQueue
 
@@ -23,7 +23,7 @@ class Consumers:
     def __init__(self, *, batch_limit: int) -> None:
         self.subscriptions: dict[str, Subscription] = {}
         self._by_type: dict[str, list[str]] = {}
-        self._queue: BatchingQueue[str, Delivery, Answer] = BatchingQueue(
+        self._queue: BatchingQueue[str, Delivery, Acknowledgement] = BatchingQueue(
             self._ask, of="deliveries", batch_limit=batch_limit, waiting_limit=WAITING_LIMIT
         )
         self.hand_over = self._queue.submit
@@ -53,7 +53,7 @@ class Consumers:
         """Deliveries that wait for each service."""
         return {service: self._queue.waiting_for(service) for service in self.subscriptions}
 
-    async def _ask(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+    async def _ask(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
         """The handler's answers. When a batch breaks it, each is tried alone, so that one can't hold up the rest."""
         try:
             answers = await self.subscriptions[service].handler(deliveries)
@@ -64,11 +64,11 @@ class Consumers:
             if len(deliveries) == 1:
                 event = deliveries[0].event
                 _log.warning("%s: %s %s: %r", service, event.type, event.id, error, exc_info=error)
-                return [Answer.RETRY]
+                return [Acknowledgement.RETRY]
         else:
             if len(answers) == len(deliveries):
                 return answers
             _log.error("%s: %d answers to %d deliveries", service, len(answers), len(deliveries))
             if len(deliveries) == 1:
-                return [Answer.RETRY]
+                return [Acknowledgement.RETRY]
         return [(await self._ask(service, [delivery]))[0] for delivery in deliveries]

@@ -27,7 +27,7 @@ from cludale.ports.records import Commit, Committed, Key, Kind, Put, Records, Ve
 from cludale.runtime.aggregates import AnsweredBefore
 
 
-class Answered(msgspec.Struct, frozen=True, gc=False):
+class KeptResponse(msgspec.Struct, frozen=True, gc=False):
     """An HTTP answer as it was given."""
 
     status: int
@@ -37,7 +37,7 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
 class _Kept(msgspec.Struct, frozen=True, gc=False):
     fingerprint: str | None
     """Of the request; None: the claim was given up, the key is free."""
-    answer: Answered | None
+    answer: KeptResponse | None
     """None: claimed, and not answered yet."""
 
 
@@ -53,7 +53,7 @@ _NOT_KEPT = (Busy, RefusedForNow, NotFound, Invalid)
 """Refusals that leave the key free: those that another moment undoes, and those that come to the same by themselves."""
 
 
-Keep = Callable[[Answered], Put]
+Keep = Callable[[KeptResponse], Put]
 """Makes the record of an answer, to be committed with the effect."""
 
 
@@ -77,10 +77,10 @@ class IdempotencyKeys:
         route: str,
         key: str,
         request: bytes,
-        act: Callable[[Keep], Awaitable[Answered]],
-        refuse: Callable[[Refusal], Answered],
+        act: Callable[[Keep], Awaitable[KeptResponse]],
+        refuse: Callable[[Refusal], KeptResponse],
         partition: str,
-    ) -> Answered:
+    ) -> KeptResponse:
         """What was answered to this key before, or what `act` answers now.
 
         `act` commits `keep(answer)` with its effect, in `partition`; raises AnsweredBefore if that conflicts. A
@@ -94,7 +94,7 @@ class IdempotencyKeys:
             if before is not None:
                 return before
 
-            def keep(answer: Answered) -> Put:
+            def keep(answer: KeptResponse) -> Put:
                 return self._put(at, _Kept(fingerprint, answer), 0)
 
             try:
@@ -125,9 +125,9 @@ class IdempotencyKeys:
         route: str,
         key: str,
         request: bytes,
-        act: Callable[[], Awaitable[Answered]],
-        refuse: Callable[[Refusal], Answered],
-    ) -> Answered:
+        act: Callable[[], Awaitable[KeptResponse]],
+        refuse: Callable[[Refusal], KeptResponse],
+    ) -> KeptResponse:
         """What was answered to this key before, or what `act` answers now; `act` may do its work again for the key.
 
         The key is claimed for this request before `act` begins, so no other request acts under it. What dies in the
@@ -182,7 +182,7 @@ class IdempotencyKeys:
         return _Found(self._decoder.decode(stored.body), stored.version)
 
     @staticmethod
-    def _answer(found: _Found, key: str, fingerprint: str) -> Answered | None:
+    def _answer(found: _Found, key: str, fingerprint: str) -> KeptResponse | None:
         kept = found.kept
         if kept.fingerprint is not None and kept.fingerprint != fingerprint:
             # Claimed and not answered may still come to nothing; then the key is free for this request.

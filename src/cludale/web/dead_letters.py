@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from cludale.kernel.refusals import NotFound
 from cludale.kernel.wire import Codec, Malformed
-from cludale.ports.bus import Answer, Deliver, Delivery
+from cludale.ports.bus import Acknowledgement, Deliver, Delivery
 from cludale.runtime.aggregates import Versioned
 from cludale.runtime.dead_letters import DeadLetter, DeadLetters, LetterState
 from cludale.web.access import Access
@@ -52,7 +52,7 @@ class LetterRetried(msgspec.Struct, frozen=True, rename="camel"):
     id: str
     event_type: str
     event_id: str
-    answer: Answer
+    answer: Acknowledgement
     state: LetterState
 
 
@@ -126,7 +126,7 @@ class DeadLettersApi:
         return json_response(AllRetried([await self._retried(each) for each in chosen]))
 
     async def _retried(self, stored: Versioned[DeadLetter]) -> LetterRetried:
-        letter, answer = stored.state, Answer.DROP
+        letter, answer = stored.state, Acknowledgement.DROP
         try:
             event = self._codec.decode(letter.body)
         except Malformed:
@@ -134,7 +134,7 @@ class DeadLettersApi:
         else:
             delivery = Delivery(event, letter.body.encode(), letter.attempts + 1)
             (answer,) = await self._deliver(self._service, [delivery])
-        if answer is Answer.SUCCESS:
+        if answer is Acknowledgement.SUCCESS:
             letter = await self._letters.delivered(stored)
         return LetterRetried(letter.id, letter.event_type, letter.event_id, answer, letter.state)
 

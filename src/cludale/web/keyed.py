@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from cludale.kernel.refusals import Invalid, Refusal
-from cludale.runtime.idempotency import Answered, IdempotencyKeys, Keep
+from cludale.runtime.idempotency import IdempotencyKeys, Keep, KeptResponse
 from cludale.web.problems import Problems
 from cludale.web.responses import JSON, PROBLEM, Response
 
@@ -22,9 +22,9 @@ class Keyed:
         self._problems = problems
 
     @staticmethod
-    def kept(answer: Response) -> Answered:
+    def kept(answer: Response) -> KeptResponse:
         """The answer as it is kept."""
-        return Answered(answer.status, answer.body.decode())
+        return KeptResponse(answer.status, answer.body.decode())
 
     async def once(
         self, route: str, key: str, wish: Any, act: Callable[[Keep], Awaitable[Response]], *, partition: str
@@ -36,7 +36,7 @@ class Keyed:
         """
         _check(key)
 
-        async def answered(keep: Keep) -> Answered:
+        async def answered(keep: Keep) -> KeptResponse:
             return self.kept(await act(keep))
 
         return _given(
@@ -49,14 +49,14 @@ class Keyed:
         """`once` for an effect that is elsewhere than its answer, and safe to repeat."""
         _check(key)
 
-        async def answered() -> Answered:
+        async def answered() -> KeptResponse:
             return self.kept(await act())
 
         return _given(
             await self._keys.once_apart(route=route, key=key, request=_encode(wish), act=answered, refuse=self._refused)
         )
 
-    def _refused(self, refusal: Refusal) -> Answered:
+    def _refused(self, refusal: Refusal) -> KeptResponse:
         return self.kept(self._problems.answer(refusal))
 
 
@@ -65,5 +65,5 @@ def _check(key: str) -> None:
         raise Invalid(("Idempotency-Key", f"must have 1 to {MAX_KEY} printable ASCII characters"))
 
 
-def _given(kept: Answered) -> Response:
+def _given(kept: KeptResponse) -> Response:
     return Response(kept.status, kept.body.encode(), JSON if kept.status < 400 else PROBLEM)

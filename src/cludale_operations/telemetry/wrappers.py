@@ -16,7 +16,7 @@ from opentelemetry.util.types import AnyValue
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, Refusal
-from cludale.ports.bus import Answer, Delivery, EventBus, Handler
+from cludale.ports.bus import Acknowledgement, Delivery, EventBus, Handler
 from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
 from cludale.ports.outbox import Outgoing
 from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGateway
@@ -243,7 +243,7 @@ class _Consumption:
         kind = SpanKind.CONSUMER
         return tracer.child(service, f"process {event.type}", kind, event.traceparent, attributes, begun=self.begun_ns)
 
-    def end(self, answers: Sequence[Answer], error: str | None) -> None:
+    def end(self, answers: Sequence[Acknowledgement], error: str | None) -> None:
         """It is over: with these answers, or with an error in their place."""
         ended = time_ns()
         if self.batch is not None:
@@ -258,14 +258,14 @@ class _Consumption:
 def watched_handler(service: str, handler: Handler, tracer: Tracer, measures: Measures) -> Handler:
     """A service's handler: what it does about an event belongs to the trace of that event."""
 
-    async def handle(deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+    async def handle(deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
         begun = perf_counter()
         now = time()
         for topic, oldest in _oldest(deliveries).items():
             measures.lag.labels(service, topic).observe(max(0.0, now - oldest.timestamp()))
         consumption = _Consumption(service, deliveries, tracer)
         token = TRACEPARENT.set(consumption.traceparent)
-        answers: Sequence[Answer] = ()
+        answers: Sequence[Acknowledgement] = ()
         error = None
         try:
             answers = await handler(consumption.deliveries)

@@ -21,7 +21,7 @@ from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.messengers import Trouble
 from cludale.ports.outbox import Outgoing
 from cludale.ports.payment_gateway import GatewayTrouble
@@ -1004,16 +1004,16 @@ def _(stack: ExitStack) -> None:
 
 @bug("dapr: an event that came too early is answered as taken")
 def _(stack: ExitStack) -> None:
-    swap(stack, inbound, "_worse", lambda one, other: Answer.SUCCESS)
+    swap(stack, inbound, "_worse", lambda one, other: Acknowledgement.SUCCESS)
 
 
 @bug("dapr: a dead letter that has to wait is answered as taken")
 def _(stack: ExitStack) -> None:
     right = inbound.Inbound._try
 
-    async def wrong(self: inbound.Inbound, case: inbound._Case) -> Answer:
+    async def wrong(self: inbound.Inbound, case: inbound._Case) -> Acknowledgement:
         await right(self, case)
-        return Answer.SUCCESS
+        return Acknowledgement.SUCCESS
 
     swap(stack, inbound.Inbound, "_try", wrong)
 
@@ -1022,7 +1022,7 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     right = inbound.Inbound.answers
 
-    async def wrong(self: inbound.Inbound, events: Sequence[bytes]) -> list[Answer]:
+    async def wrong(self: inbound.Inbound, events: Sequence[bytes]) -> list[Acknowledgement]:
         return (await right(self, events))[::-1]
 
     swap(stack, inbound.Inbound, "answers", wrong)
@@ -1131,9 +1131,9 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     right = audit_service.Audit.handle
 
-    async def wrong(self: Any, deliveries: Sequence[Delivery]) -> list[Answer]:
+    async def wrong(self: Any, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         await right(self, deliveries)
-        return [Answer.SUCCESS] * len(deliveries)
+        return [Acknowledgement.SUCCESS] * len(deliveries)
 
     swap(stack, audit_service.Audit, "handle", wrong)
 

@@ -11,7 +11,7 @@ import msgspec
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.dapr.subscriptions import topics_heard
 from cludale.kernel.wire import Codec
-from cludale.ports.bus import Answer, Delivery, EventBus, Handler
+from cludale.ports.bus import Acknowledgement, Delivery, EventBus, Handler
 from cludale.ports.outbox import Outgoing
 from cludale_proof.simulator.faults import Chaos, Fault, Situation
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, Owner, inside
@@ -52,11 +52,11 @@ class FaultyHandler:
         self._who = who
         self._crash = crash
 
-    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
         """Hand over what gets through; RETRY for the rest."""
         chaos, who = self._chaos, self._who
         await chaos.lag()
-        answers = [Answer.RETRY] * len(deliveries)
+        answers = [Acknowledgement.RETRY] * len(deliveries)
         handed: list[tuple[int, Delivery]] = []
         for i, delivery in enumerate(deliveries):
             if chaos.strikes(Fault.DELIVERY_LOST, who, delivery.event.id):
@@ -64,11 +64,11 @@ class FaultyHandler:
             if delivery.event.type in self._may_lose and chaos.strikes(
                 Fault.DELIVERY_LOST_FOR_GOOD, who, f"{delivery.event.type} {delivery.event.id}"
             ):
-                answers[i] = Answer.SUCCESS
+                answers[i] = Acknowledgement.SUCCESS
                 continue
             if self._is_log and chaos.strikes(Fault.LOG_LOST, who, f"{delivery.event.type} {delivery.event.id}"):
                 chaos.unlogged.add(delivery.event.id)
-                answers[i] = Answer.SUCCESS
+                answers[i] = Acknowledgement.SUCCESS
                 continue
             handed.append((i, delivery))
             if chaos.strikes(Fault.DELIVERY_TWICE, who, delivery.event.id):
@@ -88,12 +88,12 @@ class FaultyHandler:
             raise AnswerLost
         return answers
 
-    async def _hand_over(self, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+    async def _hand_over(self, deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
         answers = await self._handler(deliveries)
         if len(answers) != len(deliveries):
             raise RuntimeError(f"{len(answers)} answers to {len(deliveries)} deliveries")
         for delivery, answer in zip(deliveries, answers, strict=True):
-            if answer is Answer.RETRY:
+            if answer is Acknowledgement.RETRY:
                 self._chaos.meets(Situation.TOO_EARLY)
             if self._chaos.trace.on:
                 event, attempt = delivery.event, delivery.attempt
@@ -200,7 +200,7 @@ class Broker:
         if waiting:
             self._dispatch_soon(service, self._chaos.some(0.005))
         if self._chaos.strikes(Fault.APP_UNREACHABLE, "broker", process.name):
-            self._answered(service, bulk, [Answer.RETRY] * len(bulk))
+            self._answered(service, bulk, [Acknowledgement.RETRY] * len(bulk))
             return
         loop = asyncio.get_running_loop()
         unanswered = loop.call_later(ANSWER_SECONDS, self._again, service, bulk, context=OUTSIDE_CONTEXT)
@@ -238,11 +238,11 @@ class Broker:
         unanswered.cancel()
         self._answered(service, bulk, answers)
 
-    def _answered(self, service: str, bulk: Sequence[Parcel], answers: Sequence[Answer]) -> None:
+    def _answered(self, service: str, bulk: Sequence[Parcel], answers: Sequence[Acknowledgement]) -> None:
         """What a sidecar does with the answers."""
         again = []
         for parcel, answer in zip(bulk, answers, strict=True):
-            if answer is Answer.SUCCESS:
+            if answer is Acknowledgement.SUCCESS:
                 self._open.discard((service, parcel.number))
             elif parcel.dead:
                 again.append(parcel)
@@ -261,10 +261,10 @@ class Broker:
 
 
 class _Status(msgspec.Struct):
-    status: Answer
+    status: Acknowledgement
 
 
-def _only(answer: bytes) -> Answer:
+def _only(answer: bytes) -> Acknowledgement:
     return msgspec.json.decode(answer, type=_Status).status
 
 

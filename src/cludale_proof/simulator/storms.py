@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from cludale.kernel.refusals import Busy
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.records import StoreUnavailable
 from cludale.services.audit.replay import Redelivery
 from cludale.services.audit.store import Filter
@@ -159,7 +159,7 @@ class Storms:
         except (NobodyThere, Busy, StoreUnavailable, AnswerLost, TimeoutError) as error:
             self._chaos.trace.say("organizer", f"could not deliver again: {error!r}")
 
-    async def _deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+    async def _deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
         process = self._find(service)
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await call(process, lambda: process.handlers[service](deliveries))

@@ -9,7 +9,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from cludale.kernel.events import Envelope
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.services.concerts.events import SeatsReleased, SeatsSold
 from cludale.services.orders.events import OrderPaid
 from cludale_operations.telemetry.measures import Measures
@@ -61,8 +61,8 @@ async def test_lag_is_that_of_each_subscription() -> None:
     measures = Measures()
     tracer = Tracer({"audit": Resource({})}, [], ALWAYS_OFF)
 
-    async def handle(deliveries: Sequence[Delivery]) -> Sequence[Answer]:
-        return [Answer.SUCCESS for _ in deliveries]
+    async def handle(deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
+        return [Acknowledgement.SUCCESS for _ in deliveries]
 
     handler = watched_handler("audit", handle, tracer, measures)
     now = datetime.now(UTC)

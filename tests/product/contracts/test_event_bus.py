@@ -13,7 +13,7 @@ from tests.product.contracts.buses import ATTEMPTS, BUSES, Make, Stand
 from tests.product.contracts.samples import CODEC, NOON, PaymentNoted, noted
 
 from cludale.kernel.events import Cause, Envelope, envelop
-from cludale.ports.bus import Answer, Delivery, EventBus, Subscription
+from cludale.ports.bus import Acknowledgement, Delivery, EventBus, Subscription
 from cludale.ports.outbox import Outgoing
 
 SECONDS = 10
@@ -23,13 +23,13 @@ class Service:
     """Hears OrderNoted, writes down what it gets, and answers by the note and the attempt."""
 
     def __init__(
-        self, name: str, answer: Callable[[str, int], Answer] = lambda _note, _attempt: Answer.SUCCESS
+        self, name: str, answer: Callable[[str, int], Acknowledgement] = lambda _note, _attempt: Acknowledgement.SUCCESS
     ) -> None:
         self.name = name
         self.got: list[Delivery] = []
         self._answer = answer
 
-    async def handle(self, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+    async def handle(self, deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
         self.got += deliveries
         return [self._answer(delivery.event.data.note, delivery.attempt) for delivery in deliveries]
 
@@ -111,7 +111,9 @@ async def test_what_is_published_twice_may_come_twice_and_comes(stand: Stand) ->
 
 
 async def test_a_retry_is_delivered_again_and_holds_up_no_other(stand: Stand) -> None:
-    service = Service("one", lambda note, attempt: Answer.RETRY if note == "b" and attempt < 3 else Answer.SUCCESS)
+    service = Service(
+        "one", lambda note, attempt: Acknowledgement.RETRY if note == "b" and attempt < 3 else Acknowledgement.SUCCESS
+    )
     bus = await started(stand, service)
     assert await bus.publish(notes("a", "b", "c")) == [True] * 3
     await until(lambda: service.attempts("b") == [1, 2, 3], seconds=SECONDS)
@@ -120,7 +122,7 @@ async def test_a_retry_is_delivered_again_and_holds_up_no_other(stand: Stand) ->
 
 
 async def test_one_services_retries_are_not_anothers(stand: Stand) -> None:
-    slow = Service("slow", lambda _note, attempt: Answer.RETRY if attempt < 3 else Answer.SUCCESS)
+    slow = Service("slow", lambda _note, attempt: Acknowledgement.RETRY if attempt < 3 else Acknowledgement.SUCCESS)
     quick = Service("quick")
     bus = await started(stand, slow, quick)
     assert await bus.publish(notes("a")) == [True]
@@ -129,7 +131,7 @@ async def test_one_services_retries_are_not_anothers(stand: Stand) -> None:
 
 
 async def test_what_is_never_handled_is_given_up_at_the_delivery_limit_and_kept(stand: Stand) -> None:
-    service = Service("one", lambda note, _: Answer.RETRY if note == "b" else Answer.SUCCESS)
+    service = Service("one", lambda note, _: Acknowledgement.RETRY if note == "b" else Acknowledgement.SUCCESS)
     bus = await started(stand, service)
     entries = notes("a", "b")
     assert await bus.publish(entries) == [True, True]
@@ -139,7 +141,7 @@ async def test_what_is_never_handled_is_given_up_at_the_delivery_limit_and_kept(
 
 
 async def test_what_a_handler_drops_is_kept_at_once(stand: Stand) -> None:
-    service = Service("one", lambda _note, _attempt: Answer.DROP)
+    service = Service("one", lambda _note, _attempt: Acknowledgement.DROP)
     bus = await started(stand, service)
     (entry,) = notes("a")
     assert await bus.publish([entry]) == [True]
@@ -149,10 +151,10 @@ async def test_what_a_handler_drops_is_kept_at_once(stand: Stand) -> None:
 
 
 async def test_a_poisonous_event_stops_none_of_its_neighbours(stand: Stand) -> None:
-    def answer(note: str, _: int) -> Answer:
+    def answer(note: str, _: int) -> Acknowledgement:
         if note == "poison":
             raise ZeroDivisionError
-        return Answer.SUCCESS
+        return Acknowledgement.SUCCESS
 
     poisoned, sound = Service("poisoned", answer), Service("sound")
     bus = await started(stand, poisoned, sound)
@@ -177,7 +179,9 @@ async def test_what_is_no_event_of_ours_is_kept_and_its_neighbours_go_on(stand: 
 
 
 async def test_many_events_all_arrive(stand: Stand) -> None:
-    service = Service("one", lambda note, attempt: Answer.RETRY if int(note) % 7 == attempt else Answer.SUCCESS)
+    service = Service(
+        "one", lambda note, attempt: Acknowledgement.RETRY if int(note) % 7 == attempt else Acknowledgement.SUCCESS
+    )
     bus = await started(stand, service)
     names = [str(i) for i in range(500)]
     for start in range(0, 500, 50):

@@ -20,14 +20,14 @@ from cludale.kernel.refusals import (
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Commit, Committed, Records, StoreUnavailable
 from cludale.runtime.aggregates import AnsweredBefore
-from cludale.runtime.idempotency import Answered, IdempotencyKeys, Keep
+from cludale.runtime.idempotency import IdempotencyKeys, Keep, KeptResponse
 from cludale.services.catalogue import CATALOGUE
 from cludale_proof.simulator.memory import MemoryStore
 
 HOME = "order-1"
 """The partition of the effect and its answer."""
 
-Act = Callable[[Keep], Awaitable[Answered]]
+Act = Callable[[Keep], Awaitable[KeptResponse]]
 
 
 class Over(Refusal):
@@ -45,8 +45,8 @@ class Till:
         self.store = store
         self.sold = 0
 
-    async def sell(self, keep: Keep) -> Answered:
-        answer = Answered(201, f'{{"ticket":{self.sold + 1}}}')
+    async def sell(self, keep: Keep) -> KeptResponse:
+        answer = KeptResponse(201, f'{{"ticket":{self.sold + 1}}}')
         put = keep(answer)
         (outcome,) = await self.store.commit([Commit(HOME, (put,))])
         if not isinstance(outcome, Committed):
@@ -70,16 +70,16 @@ def till(store: Records) -> Till:
     return Till(store)
 
 
-def refused(refusal: Refusal) -> Answered:
-    return Answered(409, refusal.detail)
+def refused(refusal: Refusal) -> KeptResponse:
+    return KeptResponse(409, refusal.detail)
 
 
-async def once(keys: IdempotencyKeys, act: Act, **changed: Any) -> Answered:
+async def once(keys: IdempotencyKeys, act: Act, **changed: Any) -> KeptResponse:
     asked = {"route": "POST /orders", "key": "key-1", "request": b'{"quantity":1}'} | changed
     return await keys.once(act=act, refuse=refused, partition=HOME, **asked)
 
 
-async def raises(error: Exception, _: Keep) -> Answered:
+async def raises(error: Exception, _: Keep) -> KeptResponse:
     raise error
 
 
@@ -119,7 +119,7 @@ async def test_another_body_under_the_same_key_is_refused(keys: IdempotencyKeys,
 async def test_while_the_first_is_in_flight_the_second_is_told_so(keys: IdempotencyKeys, till: Till) -> None:
     gate = asyncio.Event()
 
-    async def slowly(keep: Keep) -> Answered:
+    async def slowly(keep: Keep) -> KeptResponse:
         await gate.wait()
         return await till.sell(keep)
 
@@ -135,7 +135,7 @@ async def test_while_the_first_is_in_flight_the_second_is_told_so(keys: Idempote
 
 async def test_a_refusal_is_an_answer_and_stays_one(keys: IdempotencyKeys, till: Till) -> None:
     first = await once(keys, lambda keep: raises(Over("It is over."), keep))
-    assert first == Answered(409, "It is over.")
+    assert first == KeptResponse(409, "It is over.")
     assert await once(keys, till.sell) == first
     assert till.sold == 0
 
@@ -160,7 +160,7 @@ async def test_trouble_is_no_answer_and_the_key_can_be_used_again(
 
 
 async def test_a_caller_who_gave_up_leaves_the_key_usable(keys: IdempotencyKeys, till: Till) -> None:
-    async def for_ever(_: Keep) -> Answered:
+    async def for_ever(_: Keep) -> KeptResponse:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -175,7 +175,7 @@ async def test_a_caller_who_gave_up_leaves_the_key_usable(keys: IdempotencyKeys,
 async def test_of_two_replicas_one_does_it_and_both_give_its_answer(store: Records, till: Till) -> None:
     one, other = IdempotencyKeys("orders", store), IdempotencyKeys("orders", store)
 
-    async def after_the_other(keep: Keep) -> Answered:
+    async def after_the_other(keep: Keep) -> KeptResponse:
         await once(other, till.sell)
         return await till.sell(keep)
 
@@ -189,7 +189,7 @@ async def test_of_two_replicas_one_refuses_and_both_give_what_was_kept_first(
 ) -> None:
     one, other = IdempotencyKeys("orders", store), IdempotencyKeys("orders", store)
 
-    async def refuse_after_the_other_sold(keep: Keep) -> Answered:
+    async def refuse_after_the_other_sold(keep: Keep) -> KeptResponse:
         await once(other, till.sell)
         raise refusal
 
@@ -200,20 +200,20 @@ class TestAnEffectElsewhere:
     """The answer is not in the partition of the effect, which is safe to repeat."""
 
     @staticmethod
-    async def apart(keys: IdempotencyKeys, act: Callable[[], Awaitable[Answered]], **changed: Any) -> Answered:
+    async def apart(keys: IdempotencyKeys, act: Callable[[], Awaitable[KeptResponse]], **changed: Any) -> KeptResponse:
         asked = {"route": "POST /payments", "key": "key-1", "request": b'{"orderId":1}'} | changed
         return await keys.once_apart(act=act, refuse=refused, **asked)
 
     @staticmethod
-    async def done() -> Answered:
-        return Answered(200, "done")
+    async def done() -> KeptResponse:
+        return KeptResponse(200, "done")
 
     @staticmethod
-    async def never() -> Answered:
+    async def never() -> KeptResponse:
         raise AssertionError("this must not be done")
 
     async def test_the_same_request_gets_the_same_answer_and_is_done_once(self, keys: IdempotencyKeys) -> None:
-        assert await self.apart(keys, self.done) == await self.apart(keys, self.never) == Answered(200, "done")
+        assert await self.apart(keys, self.done) == await self.apart(keys, self.never) == KeptResponse(200, "done")
 
     async def test_another_body_under_the_same_key_is_refused(self, keys: IdempotencyKeys) -> None:
         await self.apart(keys, self.done)
@@ -223,7 +223,7 @@ class TestAnEffectElsewhere:
     async def test_no_other_body_acts_while_the_first_is_at_it_anywhere(self, store: Records) -> None:
         one, other = IdempotencyKeys("payments", store), IdempotencyKeys("payments", store)
 
-        async def meanwhile() -> Answered:
+        async def meanwhile() -> KeptResponse:
             with pytest.raises(IdempotencyKeyInFlight):
                 await self.apart(other, self.never, request=b"other")
             return await self.done()
@@ -231,14 +231,14 @@ class TestAnEffectElsewhere:
         assert (await self.apart(one, meanwhile)).status == 200
 
     async def test_what_died_in_the_middle_is_done_again_for_the_same_request(self, keys: IdempotencyKeys) -> None:
-        async def dies() -> Answered:
+        async def dies() -> KeptResponse:
             raise StoreUnavailable("away")
 
         with pytest.raises(StoreUnavailable):
             await self.apart(keys, dies)
         with pytest.raises(IdempotencyKeyInFlight):
             await self.apart(keys, self.never, request=b"other")
-        assert await self.apart(keys, self.done) == Answered(200, "done")
+        assert await self.apart(keys, self.done) == KeptResponse(200, "done")
 
     @pytest.mark.parametrize(
         "trouble", [Busy("later"), SoldOut("none"), NotFound("order", "o"), Invalid(("section", "none"))]
@@ -246,35 +246,35 @@ class TestAnEffectElsewhere:
     async def test_trouble_is_no_answer_and_the_key_is_free_again(
         self, keys: IdempotencyKeys, trouble: Exception
     ) -> None:
-        async def troubled() -> Answered:
+        async def troubled() -> KeptResponse:
             raise trouble
 
         with pytest.raises(type(trouble)):
             await self.apart(keys, troubled)
-        assert await self.apart(keys, self.done, request=b"other") == Answered(200, "done")
+        assert await self.apart(keys, self.done, request=b"other") == KeptResponse(200, "done")
 
     async def test_a_refusal_is_an_answer_and_stays_one(self, keys: IdempotencyKeys) -> None:
-        async def over() -> Answered:
+        async def over() -> KeptResponse:
             raise Over("It is over.")
 
-        assert await self.apart(keys, over) == Answered(409, "It is over.")
-        assert await self.apart(keys, self.never) == Answered(409, "It is over.")
+        assert await self.apart(keys, over) == KeptResponse(409, "It is over.")
+        assert await self.apart(keys, self.never) == KeptResponse(409, "It is over.")
 
     async def test_what_is_refused_for_now_gets_the_answer_that_another_replica_kept(self, store: Records) -> None:
         one, other = IdempotencyKeys("payments", store), IdempotencyKeys("payments", store)
 
-        async def refused_after_the_other() -> Answered:
+        async def refused_after_the_other() -> KeptResponse:
             await self.apart(other, self.done)
             raise SoldOut("Nothing is left.")
 
-        assert await self.apart(one, refused_after_the_other) == Answered(200, "done")
+        assert await self.apart(one, refused_after_the_other) == KeptResponse(200, "done")
 
     async def test_of_two_replicas_both_give_the_answer_that_was_kept_first(self, store: Records) -> None:
         one, other = IdempotencyKeys("payments", store), IdempotencyKeys("payments", store)
 
-        async def after_the_other() -> Answered:
+        async def after_the_other() -> KeptResponse:
             await self.apart(other, self.done)
-            return Answered(200, "done again")
+            return KeptResponse(200, "done again")
 
-        assert await self.apart(one, after_the_other) == Answered(200, "done")
-        assert await self.apart(one, self.never) == Answered(200, "done")
+        assert await self.apart(one, after_the_other) == KeptResponse(200, "done")
+        assert await self.apart(one, self.never) == KeptResponse(200, "done")

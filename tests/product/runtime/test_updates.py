@@ -14,7 +14,7 @@ from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.refusals import Busy, NotFound
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.records import Kind, Put, Query
 from cludale.runtime.aggregates import (
     CONFLICT_RETRIES,
@@ -28,9 +28,9 @@ from cludale.runtime.aggregates import (
     Versioned,
 )
 
-Each = Callable[[Sequence[Delivery]], Awaitable[tuple[list[Answer], list[Versioned[Ledger]]]]]
+Each = Callable[[Sequence[Delivery]], Awaitable[tuple[list[Acknowledgement], list[Versioned[Ledger]]]]]
 BESIDE = Kind("ledgers", "answer")
-SUCCESS, RETRY = Answer.SUCCESS, Answer.RETRY
+SUCCESS, RETRY = Acknowledgement.SUCCESS, Acknowledgement.RETRY
 
 
 @pytest.fixture

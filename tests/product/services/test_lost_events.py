@@ -17,7 +17,7 @@ import pytest
 from tests.product.wiring.platforms import REQUEST, buy, put_on, settings
 
 from cludale.kernel.ids import same_as
-from cludale.ports.bus import Answer, Delivery, Handler
+from cludale.ports.bus import Acknowledgement, Delivery, Handler
 from cludale.services.audit.service import Audit
 from cludale.services.manifest import Service
 from cludale.services.orders.domain import Order, PaymentStatus, Status
@@ -45,8 +45,8 @@ def losing(service: Service, losses: Losses, lost: Lost) -> Service:
 
 
 def _losing(handle: Handler, name: str, losses: Losses, lost: Lost) -> Handler:
-    async def lossy(deliveries: Sequence[Delivery]) -> Sequence[Answer]:
-        answers = [Answer.SUCCESS] * len(deliveries)
+    async def lossy(deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
+        answers = [Acknowledgement.SUCCESS] * len(deliveries)
         kept = []
         for at, each in enumerate(deliveries):
             if losses[name, each.event.type] > 0:
@@ -306,7 +306,7 @@ async def test_what_was_lost_and_comes_after_all_changes_nothing(tmp_path: Path,
         await until(lambda: _is_quiet(here.platform))
         before = await here.story(order)
         ((service, delivery),) = here.lost
-        assert await here.platform.bus.deliver(service, [delivery]) == [Answer.SUCCESS]
+        assert await here.platform.bus.deliver(service, [delivery]) == [Acknowledgement.SUCCESS]
         await until(lambda: _is_quiet(here.platform))
         assert await here.order(order) == order
         assert await here.story(order) == before

@@ -71,7 +71,7 @@ from operator import attrgetter
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Envelope, Event
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.records import Query, Records
 from cludale.runtime.aggregates import Handler, Updates
@@ -86,7 +86,7 @@ class Waitlist:
     def __init__(self, records: Records, *, clock: Clock, ids: IdSource) -> None:
         self._updates = Updates("waitlist", records, clock=clock, ids=ids)
 
-    async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
+    async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         """SeatsReleased moves the list, once."""
         answers, _ = await self._updates.handle(MOVES, deliveries, HANDLERS, attrgetter("reservation_id"))
         return answers

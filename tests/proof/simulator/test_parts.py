@@ -9,7 +9,7 @@ from tests.product.contracts.samples import CODEC, NOTE, key, noted, of
 
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.kernel.money import Money
-from cludale.ports.bus import Answer, Delivery, Handler, Subscription
+from cludale.ports.bus import Acknowledgement, Delivery, Handler, Subscription
 from cludale.ports.outbox import Outgoing
 from cludale.ports.payment_gateway import Declined
 from cludale.ports.records import Put, StoreUnavailable
@@ -203,9 +203,11 @@ def test_the_broker_delivers_until_it_is_told_of_success() -> None:
     async def work() -> None:
         attempts: list[int] = []
 
-        async def handle(deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+        async def handle(deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
             attempts.extend(delivery.attempt for delivery in deliveries)
-            return [Answer.SUCCESS if delivery.attempt > 8 else Answer.RETRY for delivery in deliveries]
+            return [
+                Acknowledgement.SUCCESS if delivery.attempt > 8 else Acknowledgement.RETRY for delivery in deliveries
+            ]
 
         weather, ours = chaos(), inbound(handle)
         broker = Broker(CODEC, weather, HEARS, lambda _: (OUTSIDE, ours), lambda _: None)

@@ -10,7 +10,7 @@ from cludale.adapters.dapr.publisher import Publisher
 from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
 from cludale.adapters.dapr.subscriptions import EVENTS_PATH
 from cludale.kernel.events import Catalogue
-from cludale.ports.bus import Answer, Delivery, Subscription
+from cludale.ports.bus import Acknowledgement, Delivery, Subscription
 from cludale.ports.outbox import Outgoing
 
 REDELIVER_SECONDS = 30.0
@@ -27,7 +27,7 @@ class _Bulk(msgspec.Struct):
 
 class _Status(msgspec.Struct, rename="camel"):
     entry_id: str
-    status: Answer
+    status: Acknowledgement
 
 
 class _Statuses(msgspec.Struct):
@@ -55,7 +55,7 @@ class DaprBus:
         """For each entry: has the broker taken it?"""
         return await self.publisher.publish(batch)
 
-    async def deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+    async def deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
         """Hand these to one service once more, now: here, or by a call to where it runs. Raises SidecarAway."""
         here = self._inbound.consumers.subscriptions.get(service)
         if here is not None:
@@ -63,7 +63,7 @@ class DaprBus:
         by_topic: dict[str, list[int]] = {}
         for at, delivery in enumerate(deliveries):
             by_topic.setdefault(self._catalogue.topic_of(delivery.event.type).name, []).append(at)
-        answers = [Answer.RETRY] * len(deliveries)
+        answers = [Acknowledgement.RETRY] * len(deliveries)
         for topic, positions in by_topic.items():
             bulk = _Bulk([_Entry(str(at), base64.b64encode(deliveries[at].body).decode()) for at in positions])
             answer = await self._sidecar.ask(

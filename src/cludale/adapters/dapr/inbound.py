@@ -19,7 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from cludale.kernel.wire import Codec, Malformed
-from cludale.ports.bus import Answer, Delivery, Subscription
+from cludale.ports.bus import Acknowledgement, Delivery, Subscription
 from cludale.ports.clock import IdSource
 from cludale.ports.records import StoreUnavailable
 from cludale.runtime.backoff import Backoff
@@ -52,7 +52,7 @@ class _Wrapped(msgspec.Struct):
 
 class _Status(msgspec.Struct, rename="camel"):
     entry_id: str
-    status: Answer
+    status: Acknowledgement
 
 
 class _Statuses(msgspec.Struct):
@@ -60,7 +60,7 @@ class _Statuses(msgspec.Struct):
 
 
 class _One(msgspec.Struct):
-    status: Answer
+    status: Acknowledgement
 
 
 _read_bulk = msgspec.json.Decoder(_Bulk).decode
@@ -73,7 +73,7 @@ class _Tried(NamedTuple):
     """What is known of an event that some service here has not taken at once."""
 
     attempts: int
-    answer: Answer
+    answer: Acknowledgement
 
 
 class _Case(NamedTuple):
@@ -138,39 +138,39 @@ class Inbound:
             _Statuses([_Status(entry.entry_id, answer) for entry, answer in zip(entries, answers, strict=True)])
         )
 
-    async def answers(self, events: Sequence[bytes]) -> list[Answer]:
+    async def answers(self, events: Sequence[bytes]) -> list[Acknowledgement]:
         """For each: SUCCESS once all services here that hear it have taken it, DROP for what can't be, else RETRY."""
         self.delivered += len(events)
-        answers = [Answer.SUCCESS] * len(events)
+        answers = [Acknowledgement.SUCCESS] * len(events)
         cases: list[_Case] = []
         for at, body in enumerate(events):
             try:
                 event = self._codec.decode(body)
             except Malformed as malformed:
                 _log.warning("an event that is none of ours goes to the dead letters: %s", malformed)
-                answers[at] = Answer.DROP
+                answers[at] = Acknowledgement.DROP
                 continue
             for service in self.consumers.hearing(event.type):
                 case = _Case(at, service, Delivery(event, body))
                 before = self._tried.get(case.key) if self._tried else None
                 if before is None:
                     cases.append(case)
-                elif before.answer is Answer.RETRY and before.attempts < self._attempts:
+                elif before.answer is Acknowledgement.RETRY and before.attempts < self._attempts:
                     cases.append(case._replace(delivery=Delivery(event, body, before.attempts + 1)))
                 else:
-                    given_up = before.answer is Answer.RETRY
-                    answers[at] = _worse(answers[at], Answer.DROP if given_up else before.answer)
+                    given_up = before.answer is Acknowledgement.RETRY
+                    answers[at] = _worse(answers[at], Acknowledgement.DROP if given_up else before.answer)
         if cases:
             for case, answer in await self._settle(cases):
-                is_given_up = answer is Answer.RETRY and case.delivery.attempt >= self._attempts
-                answers[case.entry] = _worse(answers[case.entry], Answer.DROP if is_given_up else answer)
+                is_given_up = answer is Acknowledgement.RETRY and case.delivery.attempt >= self._attempts
+                answers[case.entry] = _worse(answers[case.entry], Acknowledgement.DROP if is_given_up else answer)
         return answers
 
-    async def _settle(self, cases: Sequence[_Case]) -> list[tuple[_Case, Answer]]:
+    async def _settle(self, cases: Sequence[_Case]) -> list[tuple[_Case, Acknowledgement]]:
         """Hand over, and again for a moment where it was too early; then what became of each."""
         loop = asyncio.get_running_loop()
         until = loop.time() + HOLD_SECONDS
-        settled: list[tuple[_Case, Answer]] = []
+        settled: list[tuple[_Case, Acknowledgement]] = []
         tries = 0
         while True:
             tries += 1
@@ -178,28 +178,29 @@ class Inbound:
             again = [
                 case if answer is None else case._replace(delivery=_next(case.delivery))
                 for case, answer in zip(cases, got, strict=True)
-                if answer is None or (answer is Answer.RETRY and case.delivery.attempt < self._attempts)
+                if answer is None or (answer is Acknowledgement.RETRY and case.delivery.attempt < self._attempts)
             ]
             settled += [
                 (case, answer)
                 for case, answer in zip(cases, got, strict=True)
-                if answer is not None and (answer is not Answer.RETRY or case.delivery.attempt >= self._attempts)
+                if answer is not None
+                and (answer is not Acknowledgement.RETRY or case.delivery.attempt >= self._attempts)
             ]
             if not again:
                 break
             self.too_early += len(again)
             wait = self._backoff.seconds(tries, self._ids.jitter())
             if loop.time() + wait > until:
-                settled += [(case._replace(delivery=_before(case.delivery)), Answer.RETRY) for case in again]
+                settled += [(case._replace(delivery=_before(case.delivery)), Acknowledgement.RETRY) for case in again]
                 break
             await self._sleep(wait)
             cases = again
         self._remember(settled)
         return settled
 
-    def _remember(self, settled: Sequence[tuple[_Case, Answer]]) -> None:
+    def _remember(self, settled: Sequence[tuple[_Case, Acknowledgement]]) -> None:
         """What an event that comes again should find; nothing of those that went well, as nearly all do."""
-        failed = {case.entry for case, answer in settled if answer is not Answer.SUCCESS}
+        failed = {case.entry for case, answer in settled if answer is not Acknowledgement.SUCCESS}
         if not failed and not self._tried:
             return
         for case, answer in settled:
@@ -208,9 +209,9 @@ class Inbound:
             else:
                 self._tried.pop(case.key, None)
 
-    async def _hand_over(self, cases: Sequence[_Case]) -> list[Answer | None]:
+    async def _hand_over(self, cases: Sequence[_Case]) -> list[Acknowledgement | None]:
         """An answer for each; None where the store was away."""
-        answers: list[Answer | None] = [None] * len(cases)
+        answers: list[Acknowledgement | None] = [None] * len(cases)
         by_service: dict[str, list[int]] = {}
         for at, case in enumerate(cases):
             by_service.setdefault(case.service, []).append(at)
@@ -230,7 +231,7 @@ class Inbound:
         """The answer to what the sidecar delivers from the dead-letter topic: SUCCESS once handled or buried."""
         return _encode(_One(await self._last_chance(_single(body))))
 
-    async def _last_chance(self, body: bytes) -> Answer:
+    async def _last_chance(self, body: bytes) -> Acknowledgement:
         try:
             event = self._codec.decode(body)
         except Malformed as malformed:
@@ -238,25 +239,25 @@ class Inbound:
         answers = [
             await self._try(_Case(0, service, Delivery(event, body))) for service in self.consumers.hearing(event.type)
         ]
-        if Answer.RETRY in answers:
-            return Answer.RETRY
+        if Acknowledgement.RETRY in answers:
+            return Acknowledgement.RETRY
         for service in self.consumers.hearing(event.type):
             self._tried.pop((service, event.id), None)
-        return Answer.SUCCESS
+        return Acknowledgement.SUCCESS
 
-    async def _try(self, case: _Case) -> Answer:
+    async def _try(self, case: _Case) -> Acknowledgement:
         """One service's part in a dead letter: SUCCESS when it is handled or buried, RETRY for another delivery."""
         loop = asyncio.get_running_loop()
         until = loop.time() + LETTER_SECONDS
-        tried = self._tried.get(case.key, _Tried(0, Answer.RETRY))
+        tried = self._tried.get(case.key, _Tried(0, Acknowledgement.RETRY))
         tries = 0
-        while tried.answer is Answer.RETRY and tried.attempts < self._attempts:
+        while tried.answer is Acknowledgement.RETRY and tried.attempts < self._attempts:
             if tries:
                 wait = self._backoff.seconds(max(tries, tried.attempts), self._ids.jitter())
                 if loop.time() + wait > until:
                     # Too long for one delivery; the broker does the rest of the waiting.
                     await self._sleep(max(0.0, until - loop.time()))
-                    return Answer.RETRY
+                    return Acknowledgement.RETRY
                 await self._sleep(wait)
             tries += 1
             delivery = msgspec.structs.replace(case.delivery, attempt=tried.attempts + 1)
@@ -264,21 +265,21 @@ class Inbound:
             if answer is not None:  # where the store is away, no event is to blame
                 tried = _Tried(tried.attempts + 1, answer)
                 self._tried.remember({case.key: tried})
-        if tried.answer is Answer.SUCCESS:
-            return Answer.SUCCESS
+        if tried.answer is Acknowledgement.SUCCESS:
+            return Acknowledgement.SUCCESS
         event = case.delivery.event
-        is_dropped = tried.answer is Answer.DROP
+        is_dropped = tried.answer is Acknowledgement.DROP
         why = "refused by its handler" if is_dropped else "still not handled at the delivery limit"
         return await self._bury(case.service, case.delivery.body, event.type, event.id, why, tried.attempts)
 
-    async def _bury(self, service: str, body: bytes, type_: str, id_: str, why: str, attempts: int) -> Answer:
+    async def _bury(self, service: str, body: bytes, type_: str, id_: str, why: str, attempts: int) -> Acknowledgement:
         try:
             await self._dead_letters.bury(service, body, event_type=type_, event_id=id_, reason=why, attempts=attempts)
         except StoreUnavailable as away:
             _log.warning("%s can't be buried yet: %s", id_, away)
             await self._sleep(1.0)
-            return Answer.RETRY
-        return Answer.SUCCESS
+            return Acknowledgement.RETRY
+        return Acknowledgement.SUCCESS
 
     @property
     def depths(self) -> dict[str, int]:
@@ -294,10 +295,10 @@ def _before(delivery: Delivery) -> Delivery:
     return msgspec.structs.replace(delivery, attempt=delivery.attempt - 1)
 
 
-_BADNESS = {Answer.SUCCESS: 0, Answer.DROP: 1, Answer.RETRY: 2}
+_BADNESS = {Acknowledgement.SUCCESS: 0, Acknowledgement.DROP: 1, Acknowledgement.RETRY: 2}
 
 
-def _worse(one: Answer, other: Answer) -> Answer:
+def _worse(one: Acknowledgement, other: Acknowledgement) -> Acknowledgement:
     return one if _BADNESS[one] >= _BADNESS[other] else other
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from cludale.kernel.wire import Codec, Malformed
-from cludale.ports.bus import Answer, Delivery, Subscription
+from cludale.ports.bus import Acknowledgement, Delivery, Subscription
 from cludale.ports.clock import IdSource
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import StoreUnavailable
@@ -100,22 +100,22 @@ class EmbeddedBus:
                 self._retrying[service] -= len(deliveries)
 
     async def _left(
-        self, service: str, deliveries: Sequence[Delivery], answers: Sequence[Answer]
+        self, service: str, deliveries: Sequence[Delivery], answers: Sequence[Acknowledgement]
     ) -> Sequence[Delivery]:
         """What has to be delivered again, after what is given up was buried."""
         left: list[Delivery] = []
         for delivery, answer in zip(deliveries, answers, strict=True):
-            if answer is Answer.SUCCESS:
+            if answer is Acknowledgement.SUCCESS:
                 continue
-            if (answer is Answer.RETRY and delivery.attempt < self._attempts) or not await self._is_buried(
+            if (answer is Acknowledgement.RETRY and delivery.attempt < self._attempts) or not await self._is_buried(
                 service, delivery, answer
             ):
                 left.append(msgspec.structs.replace(delivery, attempt=delivery.attempt + 1))
         return left
 
-    async def _is_buried(self, service: str, delivery: Delivery, answer: Answer) -> bool:
+    async def _is_buried(self, service: str, delivery: Delivery, answer: Acknowledgement) -> bool:
         event = delivery.event
-        why = "refused by its handler" if answer is Answer.DROP else "still not handled at the delivery limit"
+        why = "refused by its handler" if answer is Acknowledgement.DROP else "still not handled at the delivery limit"
         try:
             await self._dead_letters.bury(
                 service, delivery.body, event_type=event.type, event_id=event.id, reason=why, attempts=delivery.attempt
@@ -125,7 +125,7 @@ class EmbeddedBus:
             return False
         return True
 
-    async def deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+    async def deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
         """Hand these to one service once more, now. KeyError for a service that hears nothing here."""
         return await self._consumers.subscriptions[service].handler(deliveries)
 

@@ -11,7 +11,7 @@ import msgspec
 from cludale.kernel.events import Envelope
 from cludale.kernel.refusals import Invalid, NotFound
 from cludale.kernel.wire import Codec, Malformed
-from cludale.ports.bus import Answer, Deliver, Delivery
+from cludale.ports.bus import Acknowledgement, Deliver, Delivery
 from cludale.ports.records import Key, Records, Stored
 from cludale.services.audit import store
 from cludale.services.audit.store import ENTRY, PARTITION, Filter
@@ -84,7 +84,7 @@ class Delivered(msgspec.Struct, frozen=True, rename="camel", gc=False):
     event_id: str
     event_type: str
     service: str
-    answer: Answer
+    answer: Acknowledgement
 
 
 class Redelivered(msgspec.Struct, frozen=True, rename="camel", gc=False):

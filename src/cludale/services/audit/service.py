@@ -11,7 +11,7 @@ import msgspec
 
 from cludale.kernel.events import Event
 from cludale.kernel.refusals import NotFound
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock
 from cludale.ports.records import Commit, Key, Page, Put, Records, VersionConflict
 from cludale.runtime.aggregates import CONFLICT_RETRIES
@@ -127,7 +127,7 @@ class Audit:
         """As we committed it last; None when another may have moved it."""
         self._one_at_a_time = asyncio.Lock()
 
-    async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
+    async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         """Record each once, causes first; all in one commit, if the store takes that many at once.
 
         RETRY for those whose cause isn't there yet.
@@ -171,7 +171,7 @@ class Audit:
                 break
         return done
 
-    async def _record(self, deliveries: Sequence[Delivery]) -> list[Answer]:
+    async def _record(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         batch: list[Arrival] = [(each.event.id, each.event.causationid, True) for each in deliveries]
         order = causes_first(batch, self._recent.__contains__)
         for _ in range(CONFLICT_RETRIES):
@@ -191,11 +191,11 @@ class Audit:
             await self._know([batch[at][0] for at in order.ready])
             order = causes_first(batch, self._recent.__contains__)
         else:
-            return [Answer.RETRY] * len(deliveries)
-        answers = [Answer.SUCCESS] * len(deliveries)
+            return [Acknowledgement.RETRY] * len(deliveries)
+        answers = [Acknowledgement.SUCCESS] * len(deliveries)
         for at in order.waiting:
             if at not in kept.positions:
-                answers[at] = Answer.RETRY
+                answers[at] = Acknowledgement.RETRY
         await self._let_go([event for event, _, _ in batch if event in self._recent])
         return answers
 

@@ -9,7 +9,7 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Handled, Query, Records, StoreUnavailable
@@ -266,9 +266,9 @@ class Concerts:
             concert.cancellable_until,
         )
 
-    async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
+    async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         """PaymentCompleted sells the held seats; OrderCancelled gives them back."""
-        answers = [Answer.SUCCESS] * len(deliveries)
+        answers = [Acknowledgement.SUCCESS] * len(deliveries)
         by_section: dict[SectionKey, list[tuple[int, Asked]]] = {}
         for i, delivery in enumerate(deliveries):
             event = delivery.event
@@ -280,7 +280,7 @@ class Concerts:
             for (i, _), result in zip(by_section[key], results, strict=True):
                 if isinstance(result, StoreUnavailable):
                     raise result
-                answers[i] = Answer.SUCCESS if isinstance(result, Done) else Answer.RETRY
+                answers[i] = Acknowledgement.SUCCESS if isinstance(result, Done) else Acknowledgement.RETRY
         return answers
 
     async def _on_payment_completed(self, event: Envelope) -> Command:

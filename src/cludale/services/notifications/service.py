@@ -11,7 +11,7 @@ from typing import Any
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.refusals import Busy, NotFound
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contacts
 from cludale.ports.messengers import Mailer, TextMessenger
@@ -88,12 +88,12 @@ class Notifications:
         self._patience = patience
         self._concurrency = concurrency
 
-    async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
+    async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         """OrderPaid confirms, OrderCancelled tells why, each once; PaymentCompleted is the receipt that they go by.
 
         RETRY for one whose receipt has yet to come. One commit call, whatever the batch.
         """
-        answers = [Answer.SUCCESS] * len(deliveries)
+        answers = [Acknowledgement.SUCCESS] * len(deliveries)
         changes: list[Change[Any]] = []
         came: dict[str, Receipt] = {}
         for event in [delivery.event for delivery in deliveries]:
@@ -108,7 +108,7 @@ class Notifications:
                 continue
             money = receipts.get(event.data.order_id)
             if money is None and domain.needs_receipt(event.data) and delivery.attempt < self._patience:
-                answers[at] = Answer.RETRY
+                answers[at] = Acknowledgement.RETRY
                 continue
             # One that is there already has been told or is going to be.
             decide = partial(_tell, event, money)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.charges import COMPARED_AT_ONCE
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contact
@@ -247,7 +247,7 @@ class Orders:
         self._tell(order)
         return order
 
-    async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
+    async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         """SeatsSold pays the order; SaleRefused and a last PaymentFailed cancel it; what payments says, it shows."""
         answers, changed = await self._updates.handle(ORDERS, deliveries, self._handlers, attrgetter("order_id"))
         if self._waiters:

@@ -13,7 +13,7 @@ import msgspec
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.refusals import Busy, NotFound
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.charges import ChargeQuestion, ChargeStanding
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.payment_gateway import PaymentGateway
@@ -72,7 +72,7 @@ class Payments:
         """Charges, and money that goes back."""
         self._handlers = {event: partial(decide, self) for event, decide in self.HANDLERS.items()}
 
-    async def handle(self, deliveries: Sequence[Delivery]) -> list[Answer]:
+    async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         """TicketReserved and PaymentRequested begin to charge; OrderCancelled and SaleRefused send money back."""
         answers, changed = await self._updates.handle(
             PAYMENTS, deliveries, self._handlers, _payment_of, begins=TicketReserved

@@ -16,7 +16,7 @@ from cludale.adapters.dapr.publisher import Publisher
 from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.events import Cause, envelop
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.runtime import dead_letters
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
@@ -49,14 +49,14 @@ async def test_each_delivery_is_answered_in_its_place(tmp_path: Path) -> None:
         here = Service("here")
         bus.start([here.subscription])
         answers = await bus.deliver("payments", DELIVERIES)
-        assert answers == [Answer.SUCCESS, Answer.SUCCESS, Answer.DROP]
+        assert answers == [Acknowledgement.SUCCESS, Acknowledgement.SUCCESS, Acknowledgement.DROP]
         assert sorted(path for path, _ in double.requests) == [
             "/dapr/events/order-events",
             "/dapr/events/payment-events",
         ]
         assert all(b"dapr-app-id: payments" in head for head in double.heads)
         asked = len(double.requests)
-        assert await bus.deliver("here", DELIVERIES[:1]) == [Answer.SUCCESS]
+        assert await bus.deliver("here", DELIVERIES[:1]) == [Acknowledgement.SUCCESS]
         assert len(double.requests) == asked
         double.answer = lambda *_: (500, b"")
         with pytest.raises(SidecarAway, match="payments answered 500"):

@@ -15,7 +15,7 @@ from tests.product.contracts.test_event_bus import Service
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.events import Cause, envelop
-from cludale.ports.bus import Answer, Delivery, Subscription
+from cludale.ports.bus import Acknowledgement, Delivery, Subscription
 from cludale.ports.records import StoreUnavailable
 from cludale.runtime import dead_letters
 from cludale.runtime.backoff import Backoff
@@ -79,7 +79,10 @@ def event(note: str) -> bytes:
 
 
 async def test_each_entry_has_its_own_answer(desk: Desk) -> None:
-    service = Service("one", lambda note, _: {"b": Answer.DROP, "c": Answer.RETRY}.get(note, Answer.SUCCESS))
+    service = Service(
+        "one",
+        lambda note, _: {"b": Acknowledgement.DROP, "c": Acknowledgement.RETRY}.get(note, Acknowledgement.SUCCESS),
+    )
     desk.inbound.start([service.subscription])
     unheard = CODEC.encode(envelop(PaymentNoted(order_id="o"), id="e", source="payments", time=NOON, cause=Cause()))
     answers = await desk.bulk(event("a"), event("b"), event("c"), b"\xff{", unheard)
@@ -100,7 +103,7 @@ async def test_what_is_no_delivery_at_all_is_dropped_not_refused(desk: Desk, bod
 
 
 async def test_a_moment_too_early_is_tried_again_before_the_answer(desk: Desk) -> None:
-    service = Service("one", lambda _, attempt: Answer.RETRY if attempt < 2 else Answer.SUCCESS)
+    service = Service("one", lambda _, attempt: Acknowledgement.RETRY if attempt < 2 else Acknowledgement.SUCCESS)
     desk.inbound.start([service.subscription])
     assert await desk.bulk(event("a"), event("b")) == ["SUCCESS", "SUCCESS"]
     assert service.attempts("a") == [1, 2]
@@ -109,10 +112,10 @@ async def test_a_moment_too_early_is_tried_again_before_the_answer(desk: Desk) -
 async def test_a_store_that_is_away_costs_no_event_a_delivery_and_none_is_lost(desk: Desk) -> None:
     away = True
 
-    async def handle(deliveries: Any) -> list[Answer]:
+    async def handle(deliveries: Any) -> list[Acknowledgement]:
         if away:
             raise StoreUnavailable("gone")
-        return [Answer.SUCCESS for each in deliveries if each.attempt == 1]
+        return [Acknowledgement.SUCCESS for each in deliveries if each.attempt == 1]
 
     desk.inbound.start([Subscription("one", frozenset({"OrderNoted"}), handle)])
     for _ in range(ATTEMPTS + 1):
@@ -123,7 +126,7 @@ async def test_a_store_that_is_away_costs_no_event_a_delivery_and_none_is_lost(d
 
 
 async def test_from_the_dead_letter_topic_it_is_tried_up_to_the_limit_and_buried_with_the_reason(desk: Desk) -> None:
-    service = Service("one", lambda *_: Answer.RETRY)
+    service = Service("one", lambda *_: Acknowledgement.RETRY)
     desk.inbound.start([service.subscription])
     assert await desk.bulk(event("a")) == ["RETRY"]
     assert await desk.dead(event("a")) == "SUCCESS"
@@ -132,7 +135,7 @@ async def test_from_the_dead_letter_topic_it_is_tried_up_to_the_limit_and_buried
 
 
 async def test_another_replica_that_gets_a_dead_letter_begins_anew(desk: Desk) -> None:
-    service = Service("one", lambda *_: Answer.RETRY)
+    service = Service("one", lambda *_: Acknowledgement.RETRY)
     desk.inbound.start([service.subscription])
     await desk.bulk(event("a"))
     desk.inbound = desk.fresh()
@@ -151,10 +154,10 @@ async def test_what_cant_be_buried_stays_with_the_broker(desk: Desk) -> None:
 async def test_deliveries_of_many_requests_are_folded_into_few_batches(desk: Desk) -> None:
     batches: list[int] = []
 
-    async def handle(deliveries: list[Delivery]) -> list[Answer]:
+    async def handle(deliveries: list[Delivery]) -> list[Acknowledgement]:
         batches.append(len(deliveries))
         await asyncio.sleep(0.01)
-        return [Answer.SUCCESS] * len(deliveries)
+        return [Acknowledgement.SUCCESS] * len(deliveries)
 
     handler: Callable[..., Any] = handle
     desk.inbound.start([Subscription("one", frozenset({"OrderNoted"}), handler)])

@@ -11,7 +11,7 @@ from tests.product.runtime.ledgers import CODEC, Meddled, asked
 
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.sqlite import SqliteStore
-from cludale.ports.bus import Answer, Delivery, Subscription
+from cludale.ports.bus import Acknowledgement, Delivery, Subscription
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import StoreUnavailable
 from cludale.runtime import dead_letters
@@ -24,14 +24,16 @@ ATTEMPTS = 4
 class Service:
     """A handler that writes down what it gets and answers as the test says: by the note and the attempt."""
 
-    def __init__(self, answer: Callable[[str, int], Answer] = lambda _note, _attempt: Answer.SUCCESS) -> None:
+    def __init__(
+        self, answer: Callable[[str, int], Acknowledgement] = lambda _note, _attempt: Acknowledgement.SUCCESS
+    ) -> None:
         self.answer = answer
         self.got: list[tuple[str, int]] = []
         self.batches: list[int] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def handle(self, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+    async def handle(self, deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
         self.batches.append(len(deliveries))
         await self.gate.wait()
         self.got += [(delivery.event.data.note, delivery.attempt) for delivery in deliveries]
@@ -133,7 +135,9 @@ async def test_what_gathers_while_a_service_works_is_its_next_batch(start: Start
 
 
 async def test_a_retry_comes_later_with_its_count_while_the_others_go_on(start: Start) -> None:
-    service = Service(lambda note, attempt: Answer.RETRY if note == "b" and attempt < 3 else Answer.SUCCESS)
+    service = Service(
+        lambda note, attempt: Acknowledgement.RETRY if note == "b" and attempt < 3 else Acknowledgement.SUCCESS
+    )
     bus = start(service=service)
     assert await bus.publish(outgoing("a", "b", "c")) == [True] * 3
     assert service.got == [("a", 1), ("b", 1), ("c", 1), ("b", 2), ("b", 3)]
@@ -143,7 +147,7 @@ async def test_a_retry_comes_later_with_its_count_while_the_others_go_on(start: 
 async def test_at_the_delivery_limit_it_goes_to_the_dead_letters(
     start: Start, letters: DeadLetters, clock: ManualClock
 ) -> None:
-    service = Service(lambda note, _: Answer.RETRY if note == "b" else Answer.SUCCESS)
+    service = Service(lambda note, _: Acknowledgement.RETRY if note == "b" else Acknowledgement.SUCCESS)
     bus = start(service=service)
     (good, bad) = outgoing("a", "b")
     assert await bus.publish([good, bad]) == [True, True]
@@ -157,7 +161,7 @@ async def test_at_the_delivery_limit_it_goes_to_the_dead_letters(
 
 
 async def test_what_a_handler_drops_is_kept_as_a_dead_letter_at_once(start: Start, letters: DeadLetters) -> None:
-    service = Service(lambda _note, _attempt: Answer.DROP)
+    service = Service(lambda _note, _attempt: Acknowledgement.DROP)
     assert await start(service=service).publish(outgoing("a")) == [True]
     assert service.got == [("a", 1)]
     assert [letter.reason for letter in await buried(letters)] == ["refused by its handler"]
@@ -166,10 +170,10 @@ async def test_what_a_handler_drops_is_kept_as_a_dead_letter_at_once(start: Star
 async def test_a_poisonous_event_stops_none_of_its_neighbours(
     start: Start, letters: DeadLetters, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def answer(note: str, _: int) -> Answer:
+    def answer(note: str, _: int) -> Acknowledgement:
         if note == "poison":
             raise ZeroDivisionError(note)
-        return Answer.SUCCESS
+        return Acknowledgement.SUCCESS
 
     poisoned, sound = Service(answer), Service()
     bus = start(poisoned=poisoned, sound=sound)
@@ -185,7 +189,7 @@ async def test_a_poisonous_event_stops_none_of_its_neighbours(
 async def test_a_handler_that_forgets_an_answer_is_asked_one_by_one(start: Start) -> None:
     service = Service()
 
-    async def forgetful(deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+    async def forgetful(deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
         return (await service.handle(deliveries))[:1]
 
     bus = start()
@@ -197,12 +201,12 @@ async def test_a_handler_that_forgets_an_answer_is_asked_one_by_one(start: Start
 async def test_a_store_that_is_away_costs_no_event_a_delivery(start: Start, letters: DeadLetters) -> None:
     away = 3 * ATTEMPTS
 
-    def answer(_note: str, _attempt: int) -> Answer:
+    def answer(_note: str, _attempt: int) -> Acknowledgement:
         nonlocal away
         away -= 1
         if away > 0:
             raise StoreUnavailable("locked")
-        return Answer.SUCCESS
+        return Acknowledgement.SUCCESS
 
     service = Service(answer)
     assert await start(service=service).publish(outgoing("a", "b")) == [True, True]
@@ -230,7 +234,7 @@ async def test_what_can_not_be_buried_now_is_buried_later_and_the_others_go_on(
     async def away() -> None:
         raise trouble
 
-    service = Service(lambda note, _: Answer.DROP if note == "b" else Answer.SUCCESS)
+    service = Service(lambda note, _: Acknowledgement.DROP if note == "b" else Acknowledgement.SUCCESS)
     bus = start(service=service)
     records.meddle = away
     assert await bus.publish(outgoing("a", "b", "c")) == [True] * 3
@@ -253,7 +257,7 @@ async def test_a_bus_that_is_stopped_cancels_whoever_publishes_so_the_event_is_n
 async def test_an_event_can_be_delivered_to_one_service_once_more(start: Start) -> None:
     one, other = Service(), Service()
     bus = start(one=one, other=other)
-    assert await bus.deliver("one", [asked("event-a", "a", "a")]) == [Answer.SUCCESS]
+    assert await bus.deliver("one", [asked("event-a", "a", "a")]) == [Acknowledgement.SUCCESS]
     assert (one.notes, other.notes) == (["a"], [])
     with pytest.raises(KeyError):
         await bus.deliver("nobody", [asked("event-a", "a", "a")])

@@ -11,14 +11,14 @@ from tests.fakes import ManualClock
 from tests.product.services.audit.samples import CODEC, delivered, paid, placed, reserved, told
 
 from cludale.adapters.sqlite import SqliteStore
-from cludale.ports.bus import Answer
+from cludale.ports.bus import Acknowledgement
 from cludale.ports.records import Commit, Outcome, StoreUnavailable
 from cludale.services.audit.domain import Arrival, causes_first
 from cludale.services.audit.service import Audit
 from cludale.services.audit.store import KINDS, Filter
 
-DONE = Answer.SUCCESS
-LATER = Answer.RETRY
+DONE = Acknowledgement.SUCCESS
+LATER = Acknowledgement.RETRY
 
 
 async def ids(audit: Audit) -> list[str]:

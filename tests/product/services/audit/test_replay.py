@@ -13,7 +13,7 @@ from tests.product.services.audit.samples import CODEC, delivered, paid, placed,
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.events import Envelope
 from cludale.kernel.refusals import Invalid, NotFound
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.services.audit import replay
 from cludale.services.audit.replay import AuditLog, Redelivery, RepeatedNumber, UnreadableEntry
 from cludale.services.audit.service import Audit
@@ -95,11 +95,11 @@ class Services:
         self.bodies: list[bytes] = []
         self.events: list[Envelope] = []
 
-    async def deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+    async def deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
         self.handed.append((service, [delivery.event.id for delivery in deliveries]))
         self.bodies += [delivery.body for delivery in deliveries]
         self.events += [delivery.event for delivery in deliveries]
-        return [Answer.SUCCESS] * len(deliveries)
+        return [Acknowledgement.SUCCESS] * len(deliveries)
 
 
 HEARS = {
@@ -129,7 +129,7 @@ async def test_events_are_delivered_again_to_all_that_hear_them(redelivery: Rede
         ("e2", "audit"),
         ("e3", "audit"),
     ]
-    assert {each.answer for each in delivered_again.items} == {Answer.SUCCESS}
+    assert {each.answer for each in delivered_again.items} == {Acknowledgement.SUCCESS}
 
 
 async def test_events_come_again_byte_for_byte(redelivery: Redelivery, services: Services) -> None:
@@ -201,7 +201,7 @@ async def test_what_the_audit_hears_again_changes_nothing(audit: Audit, records:
     await audit.handle(LIFE)
     before = await audit.verify()
 
-    async def deliver(service: str, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+    async def deliver(service: str, deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
         return await audit.handle(deliveries)
 
     again = Redelivery(records, CODEC, deliver=deliver, hears={"audit": HEARS["audit"]})

@@ -11,7 +11,7 @@ from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.events import Cause, Event, envelop
 from cludale.kernel.money import Money
 from cludale.kernel.wire import Codec
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.seats import HoldWish
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.concerts.domain import Concert
@@ -72,8 +72,8 @@ async def test_money_too_late_that_is_told_twice_at_once_is_refused_once(
     concerts: Concerts, store: SqliteStore, clock: ManualClock
 ) -> None:
     await concerts.hold(HoldWish("c1", 2, "order-1"))
-    assert await concerts.handle([delivery(cancelled("1", 2), "event-off", clock)]) == [Answer.SUCCESS]
+    assert await concerts.handle([delivery(cancelled("1", 2), "event-off", clock)]) == [Acknowledgement.SUCCESS]
     clock.at += timedelta(seconds=1)
     twice = [delivery(paid("1", 2), "event-paid", clock)] * 2
-    assert await concerts.handle(twice) == [Answer.SUCCESS, Answer.SUCCESS]
+    assert await concerts.handle(twice) == [Acknowledgement.SUCCESS, Acknowledgement.SUCCESS]
     assert (await types(store)).count("SaleRefused") == 1

@@ -15,7 +15,7 @@ from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.records import StoreUnavailable
 from cludale.ports.sales import Outlook, SaleOutlook
 from cludale.ports.seats import (
@@ -49,7 +49,7 @@ CONCERT = Concert(
     on_sale_at=None,
     max_per_order=8,
 )
-SUCCESS, RETRY = Answer.SUCCESS, Answer.RETRY
+SUCCESS, RETRY = Acknowledgement.SUCCESS, Acknowledgement.RETRY
 
 
 @pytest.fixture

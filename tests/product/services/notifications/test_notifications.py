@@ -15,7 +15,7 @@ from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.events import Cause, Envelope, envelop
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import NotFound
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.contacts import Contact
 from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
 from cludale.ports.records import Commit, Outcome, Query, StoreUnavailable
@@ -25,7 +25,7 @@ from cludale.services.notifications.store import NOTIFICATIONS
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid
 from cludale.services.payments.events import PaymentCompleted
 
-DONE = Answer.SUCCESS
+DONE = Acknowledgement.SUCCESS
 
 
 def paid(order: str = "order-1", *, reachable: bool = False, total: int = 9000) -> Envelope:
@@ -553,7 +553,7 @@ async def test_a_confirmation_carries_its_receipt_whatever_comes_first(world: Wo
 async def test_a_confirmation_waits_for_its_receipt_and_not_for_ever(world: World) -> None:
     service = world.notifications(patience=5)
     for attempt in (1, 2, 3, 4):
-        assert await service.handle(delivered(paid(), attempt=attempt)) == [Answer.RETRY]
+        assert await service.handle(delivered(paid(), attempt=attempt)) == [Acknowledgement.RETRY]
     assert await world.stored() == {}
     assert await service.handle(delivered(paid(), attempt=5)) == [DONE]  # its money came before receipts were kept
     assert [event.payment_id for event in await world.published()] == [None]

@@ -10,7 +10,7 @@ from tests.product.services.orders.test_service import REQUEST, Seats, place, re
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.allocation import Allocation
-from cludale.ports.bus import Answer
+from cludale.ports.bus import Acknowledgement
 from cludale.ports.charges import COMPARED_AT_ONCE, ChargeQuestion, ChargeStanding, ChargeState, ChargesUnreachable
 from cludale.ports.sales import Outlook, SaleOutlook, SalesUnreachable
 from cludale.runtime.backoff import Backoff
@@ -96,7 +96,7 @@ async def repeated(store: SqliteStore) -> list[str]:
 async def cancelled(orders: Orders) -> Order:
     """A ticket that its buyer has cancelled."""
     order = await place(orders)
-    assert await orders.handle([sold(order)]) == [Answer.SUCCESS]
+    assert await orders.handle([sold(order)]) == [Acknowledgement.SUCCESS]
     return await orders.cancel(order.id, CancelReason.BUYER, REQUEST)
 
 
@@ -229,6 +229,6 @@ class TestCancelledOrders:
 
     async def test_money_that_went_back_ends_an_order_that_did_not_hear_why(self, orders: Orders) -> None:
         order = await place(orders)
-        assert await orders.handle([refunded(order)]) == [Answer.SUCCESS]
+        assert await orders.handle([refunded(order)]) == [Acknowledgement.SUCCESS]
         off = await orders.order(order.id)
         assert (off.status, off.reason) == (Status.CANCELLED, CancelReason.EXPIRED)

@@ -17,7 +17,7 @@ from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, NotFound
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.contacts import Contact
 from cludale.ports.records import Commit, Key, Kind, Put, Query
 from cludale.ports.seats import (
@@ -58,7 +58,7 @@ EXPIRES = NOON + timedelta(seconds=600)
 WISH = Wish(concert_id="concert-1", user_id="user-1", quantity=2, email="a@example.org")
 REQUEST = Cause(None, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 ANSWER = Kind("orders", "answer")
-SUCCESS, RETRY = Answer.SUCCESS, Answer.RETRY
+SUCCESS, RETRY = Acknowledgement.SUCCESS, Acknowledgement.RETRY
 
 
 class Seats:

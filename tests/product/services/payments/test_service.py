@@ -19,7 +19,7 @@ from cludale.kernel.allocation import Allocation, OrderSeats
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, NotFound
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock
 from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGateway
 from cludale.ports.records import Query, Records
@@ -34,7 +34,7 @@ from cludale.services.payments.events import FailureReason, PaymentFailed
 from cludale.services.payments.service import Payments
 
 TOTAL = Money(9000, "EUR")
-SUCCESS, RETRY = Answer.SUCCESS, Answer.RETRY
+SUCCESS, RETRY = Acknowledgement.SUCCESS, Acknowledgement.RETRY
 REQUEST = Cause()
 ATTEMPTS = 3
 HOLD_SECONDS = 600.0

@@ -20,7 +20,7 @@ from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
 from cludale.adapters.dapr.state import NoOutbox, StateStore
 from cludale.kernel.events import Cause
 from cludale.kernel.wire import Codec
-from cludale.ports.bus import Answer, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.records import COMMITTED, Query, StoreUnavailable
 from cludale.services.audit import store as audit_store
 from cludale.services.audit.service import Audit
@@ -99,7 +99,9 @@ async def test_two_replicas_record_everything_once_in_one_chain(daprd: Daprd) ->
             waiting = [placed(number) for number in numbers[at : at + 8]]
             while waiting:
                 answers = await audit.handle(waiting)
-                waiting = [each for each, said in zip(waiting, answers, strict=True) if said is not Answer.SUCCESS]
+                waiting = [
+                    each for each, said in zip(waiting, answers, strict=True) if said is not Acknowledgement.SUCCESS
+                ]
 
     # half of what each hears the other hears, too
     await asyncio.gather(record(audits[0], range(80)), record(audits[1], range(40, 120)))
@@ -183,7 +185,9 @@ async def test_a_sidecar_that_is_killed_loses_nothing_and_doubles_nothing(durabl
             while waiting:
                 with contextlib.suppress(StoreUnavailable):  # the bus delivers again
                     answers = await audit.handle(waiting)
-                    waiting = [each for each, said in zip(waiting, answers, strict=True) if said is not Answer.SUCCESS]
+                    waiting = [
+                        each for each, said in zip(waiting, answers, strict=True) if said is not Acknowledgement.SUCCESS
+                    ]
             number += 5
         return number
 
@@ -294,8 +298,8 @@ async def test_what_comes_before_its_cause_waits_in_the_state_store(daprd: Daprd
     clock = ManualClock()
     audit = Audit(log_in(daprd), clock, wait_seconds=60)
     effects = [after(number, f"e{number}", attempt=2) for number in range(4)]
-    assert await audit.handle(effects) == [Answer.SUCCESS] * 4
-    assert await audit.handle([placed(1), placed(2)]) == [Answer.SUCCESS] * 2
+    assert await audit.handle(effects) == [Acknowledgement.SUCCESS] * 4
+    assert await audit.handle([placed(1), placed(2)]) == [Acknowledgement.SUCCESS] * 2
     assert await audit.sweep() == 0
     assert await recorded(audit) == ["e1", "e2", "f1", "f2"]
     clock.advance(61)
