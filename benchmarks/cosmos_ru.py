@@ -22,7 +22,7 @@ from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.services.concerts.domain import Concert
 from cludale.services.concerts.events import SectionPlan
-from cludale.services.orders.domain import Order, Status, Wish
+from cludale.services.orders.domain import Order, OrderRequest, Status
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import Settings
 
@@ -118,8 +118,8 @@ async def _sell(platform: Platform, orders: int, in_flight: int) -> None:
 
     async def one(number: int) -> None:
         async with room:
-            wish = Wish(concert_id=CONCERT, user_id=f"user-{number}", quantity=2, email=None)
-            order = await platform.orders.place(wish, cause=Cause())
+            wanted = OrderRequest(concert_id=CONCERT, user_id=f"user-{number}", quantity=2, email=None)
+            order = await platform.orders.place(wanted, cause=Cause())
             settled: Order = await platform.orders.settled(order.id, wait_seconds=60)
             if settled.status is not Status.PAID:
                 raise RuntimeError(f"{order.id} is {settled.status}")

@@ -127,9 +127,9 @@ def _requests(task: Orders | Reservations | Signs) -> Iterator[bytes]:
         for _ in range(task.count):
             yield request
     else:
-        wish = msgspec.json.encode({"concertId": task.concert_id, "userId": "buyer-########", "quantity": 1})
+        wanted = msgspec.json.encode({"concertId": task.concert_id, "userId": "buyer-########", "quantity": 1})
         headers = {"idempotency-key": f"{str(uuid4())[:-8]}########"} if task.with_keys else {}
-        template = target.request("POST", "/orders", wish, headers)
+        template = target.request("POST", "/orders", wanted, headers)
         for buyer in range(task.count):
             yield template.replace(b"########", b"%08d" % buyer)
 

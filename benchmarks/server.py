@@ -163,8 +163,8 @@ class Server:
     def put_on_concert(self, seats: int) -> str:
         """A concert with so many seats, all in one section; its id."""
         price = {"amount": 4500, "currency": "EUR"}
-        wish = {"artist": "Benchmark", "date": "2099-12-31", "totalSeats": seats, "price": price}
-        return str(self.post("/concerts", wish)["id"])
+        wanted = {"artist": "Benchmark", "date": "2099-12-31", "totalSeats": seats, "price": price}
+        return str(self.post("/concerts", wanted)["id"])
 
     def put_on_sections(self, sections: int, seats: int) -> str:
         """A concert with so many sections of so many seats, each dearer than the one before; its id."""

@@ -91,9 +91,9 @@ def _call(url: str, body: Any = None, **headers: str) -> Any:
 
 def _buy(url: str, number: int, counting: Counting) -> Walk:
     """Buy one ticket, and count until all that follows from it is done."""
-    wish = {"concertId": "walk", "userId": f"buyer-{number}", "quantity": 1, "paymentMethod": "card-ok"}
+    wanted = {"concertId": "walk", "userId": f"buyer-{number}", "quantity": 1, "paymentMethod": "card-ok"}
     counting.begin()
-    placed = _call(f"{url}/orders", wish, **{"Idempotency-Key": f"order-{number}"})
+    placed = _call(f"{url}/orders", wanted, **{"Idempotency-Key": f"order-{number}"})
     time.sleep(SETTLED_SECONDS)
     walk = counting.end()
     organizer = {"Authorization": f"Bearer {KEY}"}

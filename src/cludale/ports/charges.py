@@ -23,8 +23,8 @@ class ChargeQuestion(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """It doesn't know how that round has ended."""
     is_refunded: bool
     """It knows that the money went back."""
-    cancelled_by_wish: bool
-    """Somebody wished it cancelled: it must not be charged, and money that was taken goes back."""
+    cancelled_on_purpose: bool = msgspec.field(name="cancelledByWish")
+    """It was cancelled on purpose: it must not be charged, and money that was taken goes back."""
 
 
 class ChargeState(StrEnum):
@@ -47,7 +47,7 @@ class ChargeStanding(msgspec.Struct, frozen=True, rename="camel", gc=False):
     state: ChargeState
     round: int = 0
     closed: bool = False
-    """Payments knows that somebody wished the order cancelled."""
+    """Payments knows that the order was cancelled on purpose."""
     told_again: bool = False
     """The order seems not to have heard how its money stands, so payments has published it again."""
 

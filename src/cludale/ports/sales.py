@@ -24,7 +24,7 @@ class Outlook(StrEnum):
     GONE = "gone"
     """There are too few seats left in the section: it goes back."""
     CANCELLED = "cancelled"
-    """Somebody wished the order cancelled: it goes back."""
+    """The order was cancelled on purpose: it goes back."""
     OVER = "over"
     """The concert is over: it goes back."""
 

@@ -11,7 +11,7 @@ from cludale.kernel.refusals import Invalid, NotFound, Refusal, RefusedForNow
 from cludale.kernel.times import rfc3339
 
 
-class HoldWish(msgspec.Struct, frozen=True, gc=False):
+class HoldRequest(msgspec.Struct, frozen=True, gc=False):
     """Hold `quantity` seats of `concert_id`, all or none; in `section`, or in the cheapest with room for all."""
 
     concert_id: str
@@ -145,7 +145,7 @@ class HeldElsewhere(Refusal):
 
 
 class HeldOtherwise(Refusal):
-    """This order holds other seats already than are asked for: its id or key was used before, for another wish."""
+    """This order holds other seats already than are asked for: its id or key was used before, for another request."""
 
     def __init__(self, order_id: str, *, wanted: int, held: int, section: str) -> None:
         super().__init__(
@@ -160,8 +160,8 @@ class HeldOtherwise(Refusal):
 class Seats(Protocol):
     """The concerts service, seen from orders."""
 
-    async def hold(self, wish: HoldWish) -> SeatsHeld:
-        """Hold seats; asked again for the same order and the same wish, the same hold.
+    async def hold(self, request: HoldRequest) -> SeatsHeld:
+        """Hold seats; asked again for the same order and the same request, the same hold.
 
         Raises SeatsUnreachable, and the refusals above.
         """

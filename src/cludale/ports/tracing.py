@@ -1,7 +1,7 @@
 """Tracing: which trace the work at hand belongs to, for what is called without being told why.
 
-Where a request, an event or a wish carries its trace (`traceparent`), that is what counts. This is for the rest: a
-payment provider's adapter, a log line. Nothing here costs anything to those who don't look.
+Where a request, an event or a hold request carries its trace (`traceparent`), that is what counts. This is for the
+rest: a payment provider's adapter, a log line. Nothing here costs anything to those who don't look.
 """
 
 from contextvars import ContextVar

@@ -27,7 +27,7 @@ class Keyed:
         return KeptResponse(answer.status, answer.body.decode())
 
     async def once(
-        self, route: str, key: str, wish: Any, act: Callable[[Keep], Awaitable[Response]], *, partition: str
+        self, route: str, key: str, body: Any, act: Callable[[Keep], Awaitable[Response]], *, partition: str
     ) -> Response:
         """What this key was answered before, or what `act` answers now; `act` keeps it with its effect.
 
@@ -41,11 +41,11 @@ class Keyed:
 
         return _given(
             await self._keys.once(
-                route=route, key=key, request=_encode(wish), act=answered, refuse=self._refused, partition=partition
+                route=route, key=key, request=_encode(body), act=answered, refuse=self._refused, partition=partition
             )
         )
 
-    async def once_apart(self, route: str, key: str, wish: Any, act: Callable[[], Awaitable[Response]]) -> Response:
+    async def once_apart(self, route: str, key: str, body: Any, act: Callable[[], Awaitable[Response]]) -> Response:
         """`once` for an effect that is elsewhere than its answer, and safe to repeat."""
         _check(key)
 
@@ -53,7 +53,7 @@ class Keyed:
             return self.kept(await act())
 
         return _given(
-            await self._keys.once_apart(route=route, key=key, request=_encode(wish), act=answered, refuse=self._refused)
+            await self._keys.once_apart(route=route, key=key, request=_encode(body), act=answered, refuse=self._refused)
         )
 
     def _refused(self, refusal: Refusal) -> KeptResponse:

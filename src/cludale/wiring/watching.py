@@ -9,10 +9,10 @@ from cludale.ports.bus import EventBus, Handler
 from cludale.ports.messengers import Mailer
 from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.records import Records
-from cludale.ports.seats import HoldWish, Seats, SeatsHeld
+from cludale.ports.seats import HoldRequest, Seats, SeatsHeld
 from cludale.runtime.batching import BatchingQueue
 
-Hold = Callable[[HoldWish], Awaitable[SeatsHeld]]
+Hold = Callable[[HoldRequest], Awaitable[SeatsHeld]]
 
 
 class Watching(Protocol):

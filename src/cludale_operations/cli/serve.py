@@ -143,10 +143,10 @@ async def _greet(platform: "Platform", listener: "socket.socket") -> None:
     if platform.whole:
         now = platform.clock.now()
         found, _ = await platform.concerts.search(Search(since=now.date().isoformat(), limit=100))
-        wish = _to_buy(found, now)
-        if wish is not None:
-            body = json.dumps({"concertId": wish.concert_id, "userId": "me", "quantity": wish.quantity})
-            say(f"Buy {'a ticket' if wish.quantity == 1 else 'two tickets'} for {wish.price} each:")
+        wanted = _to_buy(found, now)
+        if wanted is not None:
+            body = json.dumps({"concertId": wanted.concert_id, "userId": "me", "quantity": wanted.quantity})
+            say(f"Buy {'a ticket' if wanted.quantity == 1 else 'two tickets'} for {wanted.price} each:")
             say(f"  curl -s {address}/orders -H 'content-type: application/json' -d '{body}'")
         else:
             say("Put a concert on:")

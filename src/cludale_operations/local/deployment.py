@@ -158,17 +158,17 @@ def _check(settings: Settings) -> None:
         )
 
 
-def replicas_from(wishes: list[str]) -> dict[str, int]:
-    """`["concerts=2", "all=1"]` as numbers by service; a service's own wish counts more than `all`'s.
+def replicas_from(options: list[str]) -> dict[str, int]:
+    """`["concerts=2", "all=1"]` as numbers by service; a service's own number counts more than `all`'s.
 
     Raises UnusableReplicas.
     """
     numbers: dict[str, int] = {}
-    for wish in wishes:
-        name, _, text = wish.partition("=")
+    for option in options:
+        name, _, text = option.partition("=")
         if name != "all" and name not in NAMES:
             raise UnusableReplicas(f"there is no service {name!r}; these are: all, {', '.join(NAMES)}")
         if not text.isdecimal() or not 1 <= int(text) <= MAX_REPLICAS:
-            raise UnusableReplicas(f"--replicas {wish}: expected {name}=N, N from 1 to {MAX_REPLICAS}")
+            raise UnusableReplicas(f"--replicas {option}: expected {name}=N, N from 1 to {MAX_REPLICAS}")
         numbers[name] = int(text)
     return {service: numbers.get(service, numbers.get("all", 1)) for service in NAMES}

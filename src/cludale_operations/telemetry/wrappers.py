@@ -32,13 +32,13 @@ from cludale.ports.records import (
     Records,
     Stored,
 )
-from cludale.ports.seats import HoldWish, Seats, SeatsHeld
+from cludale.ports.seats import HoldRequest, Seats, SeatsHeld
 from cludale.ports.tracing import TRACEPARENT
 from cludale.services.catalogue import CATALOGUE
 from cludale_operations.telemetry.measures import Measures
 from cludale_operations.telemetry.spans import Tracer, end, traceparent_of
 
-Hold = Callable[[HoldWish], Awaitable[SeatsHeld]]
+Hold = Callable[[HoldRequest], Awaitable[SeatsHeld]]
 
 K = TypeVar("K", bound=Hashable)
 C = TypeVar("C")
@@ -92,13 +92,13 @@ class WatchedSeats:
         self._tracer = tracer
         self._measures = measures
 
-    async def hold(self, wish: HoldWish) -> SeatsHeld:
-        """Hold seats; the wish goes on with the trace of this call."""
-        span = self._tracer.child("orders", "reserve seats", SpanKind.CLIENT, wish.traceparent, _of_wish(wish))
+    async def hold(self, request: HoldRequest) -> SeatsHeld:
+        """Hold seats; the request goes on with the trace of this call."""
+        span = self._tracer.child("orders", "reserve seats", SpanKind.CLIENT, request.traceparent, _of_request(request))
         if span is not None:
-            wish = replace(wish, traceparent=traceparent_of(span))
+            request = replace(request, traceparent=traceparent_of(span))
         with _working(span, self._took, outcome="held", failed=_refused):
-            return await self._seats.hold(wish)
+            return await self._seats.hold(request)
 
     def _took(self, seconds: float, outcome: str) -> None:
         self._measures.holds.labels(outcome).observe(seconds)
@@ -107,26 +107,26 @@ class WatchedSeats:
 def watched_hold(hold: Hold, tracer: Tracer) -> Hold:
     """Concerts, called in this process: its side of the call."""
 
-    async def held(wish: HoldWish) -> SeatsHeld:
-        span = tracer.child("concerts", "hold seats", SpanKind.SERVER, wish.traceparent, _of_wish(wish))
+    async def held(request: HoldRequest) -> SeatsHeld:
+        span = tracer.child("concerts", "hold seats", SpanKind.SERVER, request.traceparent, _of_request(request))
         if span is None:
-            return await hold(wish)
-        wish = replace(wish, traceparent=traceparent_of(span))
-        token = TRACEPARENT.set(wish.traceparent)
+            return await hold(request)
+        request = replace(request, traceparent=traceparent_of(span))
+        token = TRACEPARENT.set(request.traceparent)
         try:
             with _working(span, lambda *_: None, outcome="held", failed=_refused):
-                return await hold(wish)
+                return await hold(request)
         finally:
             TRACEPARENT.reset(token)
 
     return held
 
 
-def _of_wish(wish: HoldWish) -> Mapping[str, str | int]:
+def _of_request(request: HoldRequest) -> Mapping[str, str | int]:
     return {
-        "cludale.order.id": wish.order_id,
-        "cludale.concert.id": wish.concert_id,
-        "cludale.quantity": wish.quantity,
+        "cludale.order.id": request.order_id,
+        "cludale.concert.id": request.concert_id,
+        "cludale.quantity": request.quantity,
     }
 
 

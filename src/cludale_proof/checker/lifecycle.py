@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from cludale_proof.checker.documents import Event, Fact, Money
 from cludale_proof.checker.findings import Invariant
 
-WISHES: Final = frozenset({"cancelled-by-buyer", "cancelled-by-organizer"})
+ON_PURPOSE: Final = frozenset({"cancelled-by-buyer", "cancelled-by-organizer"})
 """Reasons that somebody wanted: final, whatever money comes."""
 FAILURES: Final = frozenset(
     {
@@ -37,7 +37,7 @@ ORDER_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
     "Pending": frozenset({"Pending", "Reserved", "Cancelled"}),
     "Reserved": frozenset({"Reserved", "Paid", "Cancelled"}),  # an order is written, too, when its payment changes
     "Paid": frozenset({"Paid", "Cancelled"}),
-    "Cancelled": frozenset({"Paid", "Cancelled"}),  # unless somebody wished it; a wish closes one that failed
+    "Cancelled": frozenset({"Paid", "Cancelled"}),  # unless on purpose; that closes one that failed
 }
 RESERVATION_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
     None: frozenset({"Held", "Sold", "Released"}),  # a batch of commands may do several steps and commit once
@@ -75,15 +75,15 @@ class OrderTold(NamedTuple):
     placed: Fact | None = None
     reserved: Fact | None = None
     failed: Fact | None = None
-    """It was cancelled though nobody wished it."""
+    """It was cancelled though nobody asked for that."""
     paid: Fact | None = None
-    wished: Fact | None = None
+    on_purpose: Fact | None = None
     """Somebody had it cancelled."""
 
     @property
     def status(self) -> str | None:
         """None: there is no such order."""
-        if self.wished is not None:
+        if self.on_purpose is not None:
             return "Cancelled"
         if self.paid is not None:
             return "Paid"
@@ -95,16 +95,16 @@ class OrderTold(NamedTuple):
 
     @property
     def cancellations(self) -> tuple[Fact, ...]:
-        """Those that its buyer is told of: who wishes off what has failed, and was not paid since, knows already."""
-        if self.failed is not None and self.wished is not None and not self.wished.event.data.was_paid:
+        """Those that its buyer is told of: who cancels an order that failed, and was not paid since, knows already."""
+        if self.failed is not None and self.on_purpose is not None and not self.on_purpose.event.data.was_paid:
             return (self.failed,)
-        return tuple(fact for fact in (self.failed, self.wished) if fact is not None)
+        return tuple(fact for fact in (self.failed, self.on_purpose) if fact is not None)
 
     @property
     def reason(self) -> str | None:
         """Why it is cancelled, if it is."""
-        if self.wished is not None:
-            return self.wished.event.data.reason
+        if self.on_purpose is not None:
+            return self.on_purpose.event.data.reason
         if self.failed is not None and self.paid is None:
             return self.failed.event.data.reason
         return None
@@ -117,7 +117,7 @@ class OrderTold(NamedTuple):
 
     @property
     def section(self) -> str | None:
-        """Where its seats are, else where they were wished."""
+        """Where its seats are, else where they were wanted."""
         last = self.reserved or self.placed
         return last.event.data.section if last is not None else None
 
@@ -136,7 +136,7 @@ class OrderTold(NamedTuple):
 
         What it hears of its payment it may write down with these steps, or each by itself.
         """
-        later = sum(each is not None for each in (self.paid, self.failed, self.wished)) + requests
+        later = sum(each is not None for each in (self.paid, self.failed, self.on_purpose)) + requests
         if not tries:
             return 1 + later  # placed and reserved at once
         return tries + later + (self.reserved is not None)
@@ -281,7 +281,7 @@ def fold(facts: Iterable[Fact]) -> Told:
         if kind in _ORDER_SLOT:
             settle(order, _ORDER_SLOT[kind], fact)
         elif kind == "OrderCancelled":
-            settle(order, "wished" if data.reason in WISHES else "failed", fact)
+            settle(order, "on_purpose" if data.reason in ON_PURPOSE else "failed", fact)
         elif kind in _SEATS_SLOT:
             key = (data.concert_id or "", data.section or "", data.reservation_id or "")
             settle(seats.setdefault(key, {}), _SEATS_SLOT[kind], fact)
@@ -348,17 +348,17 @@ def _impossible_order(order: OrderTold) -> Iterator[Wrong]:
             yield Wrong(
                 Invariant.ONE_WINNER, "paid-order-failed", f"it was Paid, and then cancelled for {data.reason}", there
             )
-    if order.wished is not None and bool(order.wished.event.data.was_paid) is not (order.paid is not None):
-        claim = "was Paid" if order.wished.event.data.was_paid else "was not Paid"
+    if order.on_purpose is not None and bool(order.on_purpose.event.data.was_paid) is not (order.paid is not None):
+        claim = "was Paid" if order.on_purpose.event.data.was_paid else "was not Paid"
         truth = "there is an OrderPaid" if order.paid is not None else "there is no OrderPaid"
         yield Wrong(
-            Invariant.ONE_WINNER, "cancel-and-pay", f"it {claim} when it was cancelled by wish, and {truth}", there
+            Invariant.ONE_WINNER, "cancel-and-pay", f"it {claim} when it was cancelled on purpose, and {truth}", there
         )
-    if order.wished is not None and order.reserved is not None and order.failed is None:
-        wish, until = order.wished.event, order.reserved.event.data.cancel_until
-        told_then = not wish.repeated  # one that is told again has the time of that
-        if told_then and wish.data.reason == "cancelled-by-buyer" and until is not None and wish.time >= until:
-            detail = f"the buyer cancelled at {wish.time}, and could until {until}"
+    if order.on_purpose is not None and order.reserved is not None and order.failed is None:
+        end, until = order.on_purpose.event, order.reserved.event.data.cancel_until
+        told_then = not end.repeated  # one that is told again has the time of that
+        if told_then and end.data.reason == "cancelled-by-buyer" and until is not None and end.time >= until:
+            detail = f"the buyer cancelled at {end.time}, and could until {until}"
             yield Wrong(Invariant.LEGAL_STEPS, "cancelled-too-late", detail, there)
     for field in ("concert_id", "quantity", "user_id", "total"):
         # What an event doesn't tell, or not yet, is None there.
@@ -374,11 +374,11 @@ def _impossible_reservation(key: Seats, told: ReservationTold, order: OrderTold)
         yield Wrong(Invariant.SEATS_ADD_UP, "quantity-differs", f"the events of {id} differ in quantity", told.facts)
     if told.sold is not None and told.released is not None:
         reason = told.released.event.data.reason
-        if reason != "order-cancelled" or order.wished is None:
+        if reason != "order-cancelled" or order.on_purpose is None:
             yield Wrong(
                 Invariant.ONE_WINNER,
                 "sold-and-released",
-                f"the seats of {id} were sold, and released for {reason} though nobody wished the order cancelled",
+                f"the seats of {id} were sold, and released for {reason} though nobody cancelled the order",
                 told.facts,
             )
 
@@ -440,8 +440,15 @@ def _impossible_together(told: Told) -> Iterator[Wrong]:
         yield Wrong(
             Invariant.PAID_MEANS_SOLD, "paid-without-sale", "it was Paid without a SeatsSold", (told.order.paid,)
         )
-    if any(payment.refunded for payment in told.payments.values()) and told.order.wished is None and not told.refusals:
+    if (
+        any(payment.refunded for payment in told.payments.values())
+        and told.order.on_purpose is None
+        and not told.refusals
+    ):
         facts = tuple(fact for payment in told.payments.values() for fact in payment.refunded.values())
         yield Wrong(
-            Invariant.ONE_CAPTURE, "refunded-unasked", "nobody wished it cancelled, and its money went back", facts
+            Invariant.ONE_CAPTURE,
+            "refunded-unasked",
+            "nobody cancelled it, and its money went back",
+            facts,
         )

@@ -56,8 +56,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, tag_field="_", tag="claim
     concert_id: str | None = None
     user_id: str | None = None
     total: Money | None = None
-    wished: bool = False
-    """A cancellation by wish was confirmed."""
+    on_purpose: bool = False
+    """A cancellation on purpose was confirmed."""
     sent_at: float | None = None
     """It was true at some time after this…"""
     received_at: float | None = None
@@ -126,7 +126,7 @@ def claim_of(seen: Observation) -> Claimed | None:
                 concert_id=said.concert_id,
                 user_id=said.user_id,
                 total=said.total,
-                wished=segments[-1] == "cancel",
+                on_purpose=segments[-1] == "cancel",
                 sent_at=sent_at,
                 received_at=seen.received_at,
             )

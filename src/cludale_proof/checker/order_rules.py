@@ -21,7 +21,7 @@ from cludale_proof.checker.documents import (
     Reservation,
 )
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order
-from cludale_proof.checker.lifecycle import ENDS, WISHES, PaymentTold, ReservationTold, Seats, Told
+from cludale_proof.checker.lifecycle import ENDS, ON_PURPOSE, PaymentTold, ReservationTold, Seats, Told
 from cludale_proof.checker.observations import Claim
 
 Prices = Mapping[tuple[str, str], Money]
@@ -639,12 +639,12 @@ class _Check:
             "Pending": told.placed is not None,
             "Reserved": told.reserved is not None,
             "Paid": told.paid is not None,
-            "Cancelled": told.failed is not None or told.wished is not None,
+            "Cancelled": told.failed is not None or told.on_purpose is not None,
         }
         if claim.status is not None and not had.get(claim.status, False):
             yield self._unkept(claim, "status-never-had", f"{claim.status}; it never was")
-        elif (claim.wished or claim.reason in WISHES) and told.wished is None:
-            yield self._unkept(claim, "cancellation-lost", "it is cancelled, as was wished; no OrderCancelled says so")
+        elif (claim.on_purpose or claim.reason in ON_PURPOSE) and told.on_purpose is None:
+            yield self._unkept(claim, "cancellation-lost", "it is cancelled, on purpose; no OrderCancelled says so")
 
     def _claimed_payment(self, claim: Claim) -> Iterator[Violation]:
         payment = next((payment for payment in self.case.payments if payment.id == claim.id), None)
@@ -782,7 +782,7 @@ def _seen_after(claim: Claim) -> frozenset[str | None]:
             return frozenset({"Pending", "Reserved", "Paid", "Cancelled", None})
         case "Reserved":
             return frozenset({"Reserved", "Paid", "Cancelled", None})
-        case "Cancelled" if claim.wished or claim.reason in WISHES:
+        case "Cancelled" if claim.on_purpose or claim.reason in ON_PURPOSE:
             return frozenset({"Cancelled", None})
         case _:
             return frozenset({"Paid", "Cancelled", None})

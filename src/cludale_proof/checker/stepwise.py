@@ -32,10 +32,10 @@ from cludale_proof.checker.documents import (
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order
 from cludale_proof.checker.lifecycle import (
     NOTIFICATION_STEPS,
+    ON_PURPOSE,
     ORDER_STEPS,
     PAYMENT_STEPS,
     RESERVATION_STEPS,
-    WISHES,
     fold,
 )
 from cludale_proof.checker.log_rules import Chain
@@ -415,7 +415,7 @@ def _illegal_step(before: Any | None, after: Any) -> list[Violation]:
 def _illegal_change(before: Order, after: Order) -> list[Violation]:
     """What a write may not do to an order whose status may stay as it is."""
     ends = (before.status, before.reason), (after.status, after.reason)
-    if before.status == "Cancelled" and before.reason in WISHES and ends[0] != ends[1]:
+    if before.status == "Cancelled" and before.reason in ON_PURPOSE and ends[0] != ends[1]:
         detail = f"it was {before.reason}, and was changed to {after.status}"
         return [_broken(Invariant.ONE_WINNER, "revived", f"order {after.id}", detail)]
     is_same = ends[0] == ends[1] and before.payment == after.payment and before.looks == after.looks

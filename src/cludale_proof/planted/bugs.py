@@ -486,8 +486,8 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     right = orders_service.Orders.place
 
-    async def wrong(self: Any, wish: Any, *, cause: Any, order_id: Any = None, keep: Any = None) -> Order:
-        return await right(self, wish, cause=cause, order_id=order_id, keep=None)
+    async def wrong(self: Any, wanted: Any, *, cause: Any, order_id: Any = None, keep: Any = None) -> Order:
+        return await right(self, wanted, cause=cause, order_id=order_id, keep=None)
 
     swap(stack, orders_service.Orders, "place", wrong)
 
@@ -496,13 +496,13 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     right = orders_service.Orders.place
 
-    async def wrong(self: Any, wish: Any, *, cause: Any, order_id: Any = None, keep: Any = None) -> Order:
-        return await right(self, wish, cause=cause, order_id=None, keep=None)
+    async def wrong(self: Any, wanted: Any, *, cause: Any, order_id: Any = None, keep: Any = None) -> Order:
+        return await right(self, wanted, cause=cause, order_id=None, keep=None)
 
     swap(stack, orders_service.Orders, "place", wrong)
 
 
-@bug("orders: another wish under the same key gets the first one's seats", theme="impatience")
+@bug("orders: another request under the same key gets the first one's seats", theme="impatience")
 def _(stack: ExitStack) -> None:
     swap(stack, orders_api, "keyed_id", lambda key, _: keyed_id(key, b"the same"))
     reserve = orders_domain.reserve
@@ -513,7 +513,7 @@ def _(stack: ExitStack) -> None:
         return Decision(msgspec.structs.replace(decision.state, seats=seats), decision.events)
 
     swap(stack, orders_domain, "reserve", unchecked)
-    swap(stack, concerts_domain, "check_same_wish", lambda *_, **__: None)
+    swap(stack, concerts_domain, "check_same_request", lambda *_, **__: None)
 
 
 @bug("orders: what is told of an earlier round undoes what is known of a later one", theme="changes of mind")

@@ -53,7 +53,7 @@ class Organizer:
 
     async def put_on(self, plan: Plan, concert_id: str) -> Concert:
         """Make the concert of the rehearsal. Nobody who looks for concerts finds it."""
-        wish = {
+        wanted = {
             "id": concert_id,
             "artist": "Rehearsal",
             "date": "2099-12-31",
@@ -63,7 +63,7 @@ class Organizer:
             "listed": False,
         }
         try:
-            answer = await self._http.post("/concerts", json=wish)
+            answer = await self._http.post("/concerts", json=wanted)
         except httpx.HTTPError as error:
             raise CannotRehearse(self._unreachable(error)) from error
         return _read(answer, 201, Concert)

@@ -36,7 +36,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     settle_seconds: float = 120.0
     """How long accepted orders may take to their end state, and again their events to the audit."""
     seed: int = 1
-    """Of the buyers' arrivals and wishes."""
+    """Of the buyers' arrivals and requests."""
 
 
 class Check(msgspec.Struct, frozen=True):

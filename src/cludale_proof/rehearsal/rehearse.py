@@ -108,7 +108,7 @@ async def _open(plan: Plan, organizer: Organizer) -> Concert:
 
 
 def _requests(plan: Plan, target: Target, concert_id: str) -> Iterator[bytes]:
-    """Each buyer's request. All that a wish can vary in is encoded once, and the buyer's number put in."""
+    """Each buyer's request. All that a request can vary in is encoded once, and the buyer's number put in."""
     random = Random(plan.seed)  # noqa: S311 - not for secrets
     kinds: dict[tuple[str, int], bytes] = {}
     mark = "buyer-########"
@@ -116,9 +116,9 @@ def _requests(plan: Plan, target: Target, concert_id: str) -> Iterator[bytes]:
     headers = plan.headers | ({"idempotency-key": f"{str(uuid4())[:-8]}########"} if plan.with_keys else {})
     for method in plan.payment_methods:
         for quantity in range(1, plan.most_tickets + 1):
-            wish: dict[str, object] = {"concertId": concert_id, "userId": mark, "quantity": quantity}
-            wish |= {"paymentMethod": method} | ({"section": plan.section} if plan.section is not None else {})
-            kinds[method, quantity] = target.request("POST", "/orders", msgspec.json.encode(wish), headers)
+            wanted: dict[str, object] = {"concertId": concert_id, "userId": mark, "quantity": quantity}
+            wanted |= {"paymentMethod": method} | ({"section": plan.section} if plan.section is not None else {})
+            kinds[method, quantity] = target.request("POST", "/orders", msgspec.json.encode(wanted), headers)
     methods, weights = list(plan.payment_methods), list(plan.payment_methods.values())
     for buyer in range(plan.buyers):
         method = methods[0] if len(methods) == 1 else random.choices(methods, weights)[0]

@@ -14,7 +14,7 @@ from cludale.ports.charges import ChargeQuestion, Charges, ChargeStanding, Charg
 from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
 from cludale.ports.records import StoreUnavailable
 from cludale.ports.sales import SaleOutlook, Sales, SalesUnreachable
-from cludale.ports.seats import HoldWish, Seats, SeatsHeld, SeatsUnreachable
+from cludale.ports.seats import HoldRequest, Seats, SeatsHeld, SeatsUnreachable
 from cludale_proof.simulator.faults import Chaos, Fault
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, Owner, inside
 
@@ -64,37 +64,37 @@ class RemoteSeats:
         self._kill = kill
         self._timeout_seconds = timeout_seconds
 
-    async def hold(self, wish: HoldWish) -> SeatsHeld:
+    async def hold(self, request: HoldRequest) -> SeatsHeld:
         """Hold seats. Raises SeatsUnreachable when there is no answer in time, and the refusals of the port."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                return await self._hold(wish)
+                return await self._hold(request)
         except TimeoutError as error:
             raise SeatsUnreachable("no answer in time") from error
 
-    async def _hold(self, wish: HoldWish) -> SeatsHeld:
+    async def _hold(self, request: HoldRequest) -> SeatsHeld:
         chaos, who = self._chaos, self._who
         await chaos.lag()
-        if chaos.is_out(SEATS) or chaos.strikes(Fault.HOLD_UNASKED, who, wish.order_id):
+        if chaos.is_out(SEATS) or chaos.strikes(Fault.HOLD_UNASKED, who, request.order_id):
             raise SeatsUnreachable("no connection")
-        if chaos.strikes(Fault.CRASH_WHILE_HOLDING, who, wish.order_id):
+        if chaos.strikes(Fault.CRASH_WHILE_HOLDING, who, request.order_id):
             asyncio.get_running_loop().call_later(chaos.some(0.02), self._kill)
-        if chaos.strikes(Fault.HOLD_SLOW, who, wish.order_id):
+        if chaos.strikes(Fault.HOLD_SLOW, who, request.order_id):
             await chaos.long_lag()
-        if chaos.strikes(Fault.HOLD_TWICE, who, wish.order_id):
+        if chaos.strikes(Fault.HOLD_TWICE, who, request.order_id):
             after = chaos.some(0.02) if chaos.choices.random() < 0.5 else chaos.some(3.0)
-            asyncio.get_running_loop().call_later(after, self._once_more, wish, context=OUTSIDE_CONTEXT)
+            asyncio.get_running_loop().call_later(after, self._once_more, request, context=OUTSIDE_CONTEXT)
         try:
             target, seats = self._find()
-            held = await call(target, lambda: seats.hold(wish))
+            held = await call(target, lambda: seats.hold(request))
         except (NobodyThere, StoreUnavailable) as error:
             raise SeatsUnreachable(repr(error)) from error
-        if chaos.strikes(Fault.HOLD_UNANSWERED, who, wish.order_id):
+        if chaos.strikes(Fault.HOLD_UNANSWERED, who, request.order_id):
             raise SeatsUnreachable("the connection was closed")
         await chaos.lag()
         return held
 
-    def _once_more(self, wish: HoldWish) -> None:
+    def _once_more(self, request: HoldRequest) -> None:
         """What lies between makes the same call again, perhaps to another process; nobody waits for that answer."""
         if not self._chaos.active:
             return
@@ -105,7 +105,7 @@ class RemoteSeats:
 
         async def serve() -> None:
             with suppress(Refusal, StoreUnavailable):
-                await seats.hold(wish)
+                await seats.hold(request)
 
         inside(target, asyncio.get_running_loop().create_task, serve())
 

@@ -42,7 +42,7 @@ class Plan(NamedTuple):
     """What one buyer is going to do."""
 
     at: float
-    wish: PlaceOrder
+    wanted: PlaceOrder
     key: str | None
     retries: int
     """How often they ask again where there was no answer."""
@@ -97,16 +97,16 @@ class Door:
         """The same door, and no process behind it but this one."""
         return Door(self.chaos, lambda _: process, self._noted, self._surprised)
 
-    async def place(self, who: str, wish: PlaceOrder, key: str | None) -> Told:
+    async def place(self, who: str, wanted: PlaceOrder, key: str | None) -> Told:
         """POST /orders."""
         return await self._ask(
             who,
             "orders",
             "POST",
             "/orders",
-            _encode(wish),
+            _encode(wanted),
             key,
-            lambda p: p.orders_api.place_order(_request(p, key), wish),
+            lambda p: p.orders_api.place_order(_request(p, key), wanted),
         )
 
     async def show(self, who: str, order_id: str, *, wait_seconds: float = 0.0) -> Told:
@@ -127,52 +127,52 @@ class Door:
 
         return await self._ask(who, "orders", "POST", f"/orders/{order_id}/cancel", b"", None, act)
 
-    async def pay_again(self, who: str, order_id: str, wish: PayAgain, key: str | None) -> Told:
+    async def pay_again(self, who: str, order_id: str, wanted: PayAgain, key: str | None) -> Told:
         """POST /orders/{id}/payment."""
         return await self._ask(
             who,
             "orders",
             "POST",
             f"/orders/{order_id}/payment",
-            _encode(wish),
+            _encode(wanted),
             key,
-            lambda p: p.orders_api.pay_order_again(_request(p, key, order_id), wish),
+            lambda p: p.orders_api.pay_order_again(_request(p, key, order_id), wanted),
         )
 
-    async def charge(self, who: str, wish: ChargeOrder, key: str | None) -> Told:
+    async def charge(self, who: str, wanted: ChargeOrder, key: str | None) -> Told:
         """POST /payments."""
         return await self._ask(
             who,
             "payments",
             "POST",
             "/payments",
-            _encode(wish),
+            _encode(wanted),
             key,
-            lambda p: p.payments_api.charge_order(_request(p, key), wish),
+            lambda p: p.payments_api.charge_order(_request(p, key), wanted),
         )
 
-    async def reserve(self, who: str, concert_id: str, wish: Reserve, key: str | None) -> Told:
+    async def reserve(self, who: str, concert_id: str, wanted: Reserve, key: str | None) -> Told:
         """POST /concerts/{id}/reserve."""
         return await self._ask(
             who,
             "concerts",
             "POST",
             f"/concerts/{concert_id}/reserve",
-            _encode(wish),
+            _encode(wanted),
             key,
-            lambda p: p.concerts_api.reserve_seats(_request(p, key, concert_id), wish),
+            lambda p: p.concerts_api.reserve_seats(_request(p, key, concert_id), wanted),
         )
 
-    async def schedule(self, who: str, wish: ScheduleConcert) -> Told:
+    async def schedule(self, who: str, wanted: ScheduleConcert) -> Told:
         """POST /concerts."""
         return await self._ask(
             who,
             "concerts",
             "POST",
             "/concerts",
-            _encode(wish),
+            _encode(wanted),
             None,
-            lambda p: p.concerts_api.schedule_concert(_request(p, None), wish),
+            lambda p: p.concerts_api.schedule_concert(_request(p, None), wanted),
         )
 
     async def _ask(
@@ -317,11 +317,11 @@ class People:
         if plan.key is not None and chaos.strikes(Fault.KEY_RACED, who):
             self.begin(self._ask_once(who, plan))
         if plan.key is not None and chaos.strikes(Fault.KEY_REUSED, who):
-            other = msgspec.structs.replace(plan.wish, quantity=plan.wish.quantity % 4 + 1)
+            other = msgspec.structs.replace(plan.wanted, quantity=plan.wanted.quantity % 4 + 1)
             self.begin(self._reuse(who, other, plan.key))
         order_id: str | None = None
         for attempt in range(plan.retries + 1):
-            told = await door.place(who, plan.wish, plan.key)
+            told = await door.place(who, plan.wanted, plan.key)
             order_id = _id_of(told) or order_id
             if told.is_final and not (plan.key and chaos.strikes(Fault.KEY_REPEATED, who)):
                 break
@@ -342,11 +342,11 @@ class People:
         return told
 
     async def _ask_once(self, who: str, plan: Plan) -> None:
-        await self._door.place(who, plan.wish, plan.key)
+        await self._door.place(who, plan.wanted, plan.key)
 
-    async def _reuse(self, who: str, wish: PlaceOrder, key: str) -> None:
+    async def _reuse(self, who: str, wanted: PlaceOrder, key: str) -> None:
         await asyncio.sleep(self._chaos.some(2.0))
-        await self._door.place(who, wish, key)
+        await self._door.place(who, wanted, key)
 
     async def _cancel(self, who: str, order_id: str, reason: CancelReason) -> None:
         for attempt in range(4):
@@ -397,9 +397,9 @@ class People:
         chaos = self._chaos
         self._charges += 1
         key = f"pay-{self._charges}" if chaos.choices.random() < 0.7 else None
-        wish = PayAgain(payment_method="card-ok" if chaos.choices.random() < 0.7 else "card-declined")
+        wanted = PayAgain(payment_method="card-ok" if chaos.choices.random() < 0.7 else "card-declined")
         for attempt in range(4):
-            told = await self._door.pay_again("buyer", order_id, wish, key)
+            told = await self._door.pay_again("buyer", order_id, wanted, key)
             if told.status == 202 or (
                 told.is_final and b"charge-open" not in (told.answer.body if told.answer else b"")
             ):
@@ -412,18 +412,18 @@ class People:
         self._charges += 1
         key = f"charge-{self._charges}" if self._chaos.choices.random() < 0.7 else None
         method = "card-ok" if self._chaos.choices.random() < 0.8 else None
-        wish = ChargeOrder(order_id=order_id, method=method)
+        wanted = ChargeOrder(order_id=order_id, method=method)
         for attempt in range(3):
-            told = await self._door.charge("organizer", wish, key)
+            told = await self._door.charge("organizer", wanted, key)
             if told.is_final:
                 return
             await asyncio.sleep(self._chaos.some(0.5 * 2**attempt))
 
-    async def hold_without_order(self, concert_id: str, wish: Reserve, key: str | None) -> None:
+    async def hold_without_order(self, concert_id: str, wanted: Reserve, key: str | None) -> None:
         """Hold seats for nobody in particular; with a key, ask twice."""
         who = "organizer"
         for attempt in range(3):
-            told = await self._door.reserve(who, concert_id, wish, key)
+            told = await self._door.reserve(who, concert_id, wanted, key)
             if told.is_final and attempt:
                 return
             if key is None and told.status != 503:

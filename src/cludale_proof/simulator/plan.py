@@ -146,10 +146,9 @@ class Scene(NamedTuple):
 
 
 def _told(plan: Plan) -> str:
-    wish = plan.wish
-    told = (
-        f"at {plan.at:.3f} wants {wish.quantity} of {wish.concert_id}/{wish.section or 'any'} by {wish.payment_method}"
-    )
+    wanted = plan.wanted
+    seats = f"{wanted.quantity} of {wanted.concert_id}/{wanted.section or 'any'}"
+    told = f"at {plan.at:.3f} wants {seats} by {wanted.payment_method}"
     if plan.key:
         told += f", key {plan.key}"
     if plan.cancel_on:
@@ -272,7 +271,9 @@ def _with_ends(
         changed.append(concert)
     prices = [section.price for concert in concerts for section in concert.sections or ()]
     told = [
-        plan._replace(wish=replace(plan.wish, max_price=choices.choice(prices))) if choices.random() < 0.15 else plan
+        plan._replace(wanted=replace(plan.wanted, max_price=choices.choice(prices)))
+        if choices.random() < 0.15
+        else plan
         for plan in plans
     ]
     return changed, told
@@ -284,7 +285,7 @@ def _plans(choices: random.Random, concerts: Sequence[ScheduleConcert], limits: 
         concert = choices.choice(concerts)
         section = choices.choice(concert.sections or ()).id if choices.random() < 0.4 else None
         contact = choices.random()
-        wish = PlaceOrder(
+        wanted = PlaceOrder(
             concert_id=concert.id or "",
             user_id=f"user-{number}",
             quantity=choices.randint(1, concert.max_per_order or limits.max_per_order),
@@ -297,7 +298,7 @@ def _plans(choices: random.Random, concerts: Sequence[ScheduleConcert], limits: 
         plans.append(
             Plan(
                 at=choices.uniform(0, span),
-                wish=wish,
+                wanted=wanted,
                 key=f"key-{number}" if choices.random() < 0.6 else None,
                 retries=choices.choice((0, 2, 4)),
                 visits=choices.choice((1, 2, 5, 8)),

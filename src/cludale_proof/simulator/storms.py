@@ -141,9 +141,9 @@ class Storms:
         concert = choices.choice(self._scene.concerts)
         section = choices.choice(concert.sections or ()).id if choices.random() < 0.5 else None
         key = f"hold-{choices.randrange(10**6)}" if choices.random() < 0.6 else None
-        wish = Reserve(quantity=choices.randint(1, 2), section=section)
+        wanted = Reserve(quantity=choices.randint(1, 2), section=section)
         self._chaos.count(Fault.RESERVED_WITHOUT_ORDER, "organizer")
-        self._people.begin(self._people.hold_without_order(concert.id or "", wish, key))
+        self._people.begin(self._people.hold_without_order(concert.id or "", wanted, key))
 
     def _redeliver(self) -> None:
         if self._chaos.active:

@@ -50,7 +50,7 @@ QUIET_LOOKS = 3
 AFTERWARDS = ScheduleConcert(
     id="concert-afterwards", artist="Late", date="2027-06-06", total_seats=100, price=Money(1000, "EUR")
 )
-LATE_WISH = PlaceOrder(concert_id="concert-afterwards", user_id="late", quantity=1)
+LATE_REQUEST = PlaceOrder(concert_id="concert-afterwards", user_id="late", quantity=1)
 """What is bought when all is over, to see whether that can still be done."""
 LATE_ORDERS = 8
 """Where holds are short and calls are slow, one order's hold may well be over before orders hears of it; not all."""
@@ -386,7 +386,7 @@ class World:
 
     async def _buys(self, door: Door) -> bool:
         """Does one who orders now get a ticket?"""
-        told = await door.place("late buyer", LATE_WISH, None)
+        told = await door.place("late buyer", LATE_REQUEST, None)
         if told.status not in (201, 202) or told.answer is None:
             return False
         order_id = msgspec.json.decode(told.answer.body)["id"]

@@ -179,8 +179,8 @@ def test_a_users_orders_are_listed_and_cancelled_by_the_organizer(served: Served
     served.concert("cli-cancel", seats=50)
     contact = {"email": "ann@example.org", "phone": "+491700000000"}
     for user in ("ann", "bob", "ann"):
-        wish = {"concertId": "cli-cancel", "userId": user, "quantity": 1, **contact}
-        placed = served.http.post("/orders", json=wish).json()
+        wanted = {"concertId": "cli-cancel", "userId": user, "quantity": 1, **contact}
+        placed = served.http.post("/orders", json=wanted).json()
         served.http.get(f"/orders/{placed['id']}?wait=10", headers=served.organizer)
     of_ann = told("orders", "list", "--user", "ann", "--concert", "cli-cancel", "--status", "Paid")
     assert [each["userId"] for each in of_ann] == ["ann", "ann"]

@@ -32,10 +32,10 @@ def bought(served: Served, folder: Path) -> Any:
         assert again.process.stdout is not None
         line = next(line for line in again.process.stdout if "curl" in line)
         words = shlex.split(line)
-        wish = json.loads(words[-1])
-        answer = httpx.post(words[2], json=wish)
+        wanted = json.loads(words[-1])
+        answer = httpx.post(words[2], json=wanted)
         assert answer.status_code == 201, answer.text
-        return wish
+        return wanted
 
 
 def put_on_what_nobody_can_buy(served: Served) -> None:
@@ -43,8 +43,8 @@ def put_on_what_nobody_can_buy(served: Served) -> None:
     served.concert("over-today", date=(TODAY - timedelta(minutes=1)).isoformat())
     served.concert("later", date="2098-01-01", onSaleAt="2097-01-01T00:00:00Z")
     served.concert("sold-out", date="2098-01-02", seats=2)
-    wish = {"concertId": "sold-out", "userId": "somebody", "quantity": 2}
-    assert served.http.post("/orders", json=wish).status_code == 201
+    wanted = {"concertId": "sold-out", "userId": "somebody", "quantity": 2}
+    assert served.http.post("/orders", json=wanted).status_code == 201
 
 
 def test_the_line_that_buys_a_ticket_buys_one(tmp_path: Path) -> None:

@@ -107,16 +107,16 @@ def test_a_services_own_number_counts_more_than_that_of_all() -> None:
     }
 
 
-def test_without_a_wish_there_is_one_of_each() -> None:
+def test_without_an_option_there_is_one_of_each() -> None:
     assert set(replicas_from([]).values()) == {1}
 
 
 @pytest.mark.parametrize(
-    "wish", ["concerts", "concerts=", "concerts=0", "concerts=17", "concerts=-1", "ticket=2", "=2"]
+    "wanted", ["concerts", "concerts=", "concerts=0", "concerts=17", "concerts=-1", "ticket=2", "=2"]
 )
-def test_nonsense_is_refused_with_what_would_do(wish: str) -> None:
+def test_nonsense_is_refused_with_what_would_do(wanted: str) -> None:
     with pytest.raises(UnusableReplicas, match=r"expected|these are: all, concerts"):
-        replicas_from([wish])
+        replicas_from([wanted])
 
 
 def test_ports_are_different_and_not_those_of_outgoing_connections() -> None:

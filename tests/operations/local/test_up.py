@@ -69,10 +69,10 @@ def buys(platform: Served) -> str:
     eventually(lambda: platform.http.get("/concerts").status_code == 200, seconds=30)
     concerts = platform.http.get("/concerts").json()["items"]
     concert = next(each["id"] for each in concerts if each["onSaleAt"] is None)
-    wish = {"concertId": concert, "userId": "u", "quantity": 2}
+    wanted = {"concertId": concert, "userId": "u", "quantity": 2}
     deadline = time.monotonic() + 30
     # 503: who was just started again asks to be asked again
-    while (answer := platform.http.post("/orders", json=wish)).status_code == 503 and time.monotonic() < deadline:
+    while (answer := platform.http.post("/orders", json=wanted)).status_code == 503 and time.monotonic() < deadline:
         time.sleep(0.2)
     assert answer.status_code in {201, 202}, answer.text
     order = answer.json()

@@ -199,7 +199,7 @@ from cludale_operations.release.smoke import PROBES
 from cludale.services.catalogue import CATALOGUE, HEARS, KINDS
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.concerts.domain import Concert
-from cludale.services.orders.domain import Wish
+from cludale.services.orders.domain import OrderRequest
 from cludale.services.orders.events import CancelReason
 from cludale.kernel.money import Money
 from cludale.wiring.settings import Settings
@@ -217,8 +217,8 @@ async def at_work(folder):
             id="c1", artist="Larks", date="2099-06-05", venue=None, sections=(plan,), on_sale_at=None, max_per_order=8
         )
         await platform.concerts.schedule(concert, Cause())
-        wish = Wish(concert_id="c1", user_id="u", quantity=2, payment_method="card-declined")
-        order = await platform.orders.place(wish, cause=Cause())
+        request = OrderRequest(concert_id="c1", user_id="u", quantity=2, payment_method="card-declined")
+        order = await platform.orders.place(request, cause=Cause())
         await platform.orders.cancel(order.id, CancelReason.BUYER, Cause())
         app = WebApp(
             platform.services, is_ready=lambda: True, gauges=platform.gauges, version="0"

@@ -187,8 +187,8 @@ def test_a_concert_twice_is_refused(served: Served) -> None:
 
 
 def test_an_order_that_holds_seats_gets_no_others(served: Served) -> None:
-    def reserve(**wish: Any) -> httpx.Response:
-        body = {"orderId": "sale", "quantity": 2, **wish}
+    def reserve(**wanted: Any) -> httpx.Response:
+        body = {"orderId": "sale", "quantity": 2, **wanted}
         return served.http.post("/concerts/the-concert/reserve", json=body, headers=served.organizer)
 
     first, again, other = reserve(), reserve(section="general"), reserve(quantity=3)
@@ -392,10 +392,10 @@ def _order(served: Served) -> dict[str, Any]:
 
 
 def test_one_key_used_by_many_at_once_makes_one_order(served: Served) -> None:
-    wish = {"concertId": "the-concert", "userId": "the-impatient", "quantity": 1}
+    wanted = {"concertId": "the-concert", "userId": "the-impatient", "quantity": 1}
 
     def place(_: int) -> tuple[int, bytes]:
-        answer = httpx.post(f"{served.url}/orders", json=wish, headers={"idempotency-key": "impatient"}, timeout=20)
+        answer = httpx.post(f"{served.url}/orders", json=wanted, headers={"idempotency-key": "impatient"}, timeout=20)
         return answer.status_code, answer.content
 
     with ThreadPoolExecutor(16) as pool:
@@ -407,8 +407,8 @@ def test_one_key_used_by_many_at_once_makes_one_order(served: Served) -> None:
 
 
 def test_a_refusal_is_kept_with_its_key(served: Served) -> None:
-    wish = {"concertId": "sold-out", "userId": "me", "quantity": 1}
-    first, second = (served.http.post("/orders", json=wish, headers={"idempotency-key": "refused"}) for _ in range(2))
+    wanted = {"concertId": "sold-out", "userId": "me", "quantity": 1}
+    first, second = (served.http.post("/orders", json=wanted, headers={"idempotency-key": "refused"}) for _ in range(2))
     assert first.status_code == second.status_code == 409
     assert first.content == second.content
     assert second.headers["content-type"] == "application/problem+json"

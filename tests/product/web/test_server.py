@@ -132,13 +132,13 @@ def test_orders_alone_want_to_know_where_concerts_is(tmp_path: Path) -> None:
 def test_two_services_alone_work_together_over_http(tmp_path: Path) -> None:
     with serve(tmp_path / "concerts", "concerts") as concerts:
         concerts.concert("demo", seats=3)
-        wish = {"concertId": "demo", "userId": "me", "quantity": 2}
-        assert concerts.http.post("/orders", json=wish).status_code == 404
+        wanted = {"concertId": "demo", "userId": "me", "quantity": 2}
+        assert concerts.http.post("/orders", json=wanted).status_code == 404
         with serve(tmp_path / "orders", "orders", settings={"CLUDALE_CONCERTS_URL": concerts.url}) as orders:
             assert orders.http.get("/concerts").status_code == 404
-            placed = orders.http.post("/orders", json=wish)
+            placed = orders.http.post("/orders", json=wanted)
             assert placed.status_code == 201, placed.text
-            refused = orders.http.post("/orders", json=wish)
+            refused = orders.http.post("/orders", json=wanted)
             assert (refused.status_code, refused.json()["left"]) == (409, 1)
         assert concerts.http.get("/concerts/demo").json()["heldSeats"] == 2
 

@@ -10,7 +10,7 @@ from cludale.services import NAMES
 from cludale.services.audit.service import Audit
 from cludale.services.concerts.domain import Concert
 from cludale.services.concerts.events import SectionPlan
-from cludale.services.orders.domain import Order, Wish
+from cludale.services.orders.domain import Order, OrderRequest
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import Settings
 
@@ -54,8 +54,8 @@ async def put_on(platform: Platform, seats: int = 10) -> None:
 
 
 async def buy(platform: Platform, quantity: int = 2, method: str = "card-ok") -> Order:
-    wish = Wish(concert_id="concert-1", user_id="user-1", quantity=quantity, payment_method=method)
-    return await platform.orders.place(wish, cause=REQUEST)
+    wanted = OrderRequest(concert_id="concert-1", user_id="user-1", quantity=quantity, payment_method=method)
+    return await platform.orders.place(wanted, cause=REQUEST)
 
 
 async def story(platform: Platform, order: Order) -> list[str]:

@@ -14,7 +14,7 @@ from cludale.ports.records import Query
 from cludale.services import NAMES
 from cludale.services.notifications.domain import Notification, Status
 from cludale.services.notifications.store import NOTIFICATIONS
-from cludale.services.orders.domain import Order, Wish
+from cludale.services.orders.domain import Order, OrderRequest
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import SmtpEncryption
 
@@ -24,8 +24,8 @@ PATIENCE_SECONDS = 30
 
 
 async def buy(platform: Platform, number: int = 1) -> Order:
-    wish = Wish(concert_id="concert-1", user_id="user-1", quantity=2, email=f"buyer-{number}@example.org")
-    return await platform.orders.place(wish, cause=REQUEST)
+    wanted = OrderRequest(concert_id="concert-1", user_id="user-1", quantity=2, email=f"buyer-{number}@example.org")
+    return await platform.orders.place(wanted, cause=REQUEST)
 
 
 async def told(platform: Platform) -> list[Notification]:

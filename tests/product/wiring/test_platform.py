@@ -13,7 +13,7 @@ from cludale.adapters.sqlite import StoreInUse
 from cludale.ports.records import Query, StoreUnavailable
 from cludale.services import NAMES
 from cludale.services.concerts.service import Search
-from cludale.services.orders.domain import Status, Wish
+from cludale.services.orders.domain import OrderRequest, Status
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import SmtpEncryption
 
@@ -28,7 +28,7 @@ HAPPY = [
 ]
 
 
-async def test_an_order_goes_from_wish_to_ticket_through_all_five_services(tmp_path: Path) -> None:
+async def test_an_order_goes_from_order_to_ticket_through_all_five_services(tmp_path: Path) -> None:
     async with running(tmp_path) as platform:
         await put_on(platform)
         order = await buy(platform)
@@ -204,8 +204,8 @@ async def test_e_mails_go_by_the_encryption_of_the_settings(tmp_path: Path, encr
     mail = {"smtp_host": "127.0.0.1", "smtp_port": port, "smtp_encryption": SmtpEncryption(encryption)}
     async with server, running(tmp_path, **mail) as platform:
         await put_on(platform)
-        wish = Wish(concert_id="concert-1", user_id="user-1", quantity=1, email="zoe@example.org")
-        await platform.orders.place(wish, cause=REQUEST)
+        wanted = OrderRequest(concert_id="concert-1", user_id="user-1", quantity=1, email="zoe@example.org")
+        await platform.orders.place(wanted, cause=REQUEST)
         await until(lambda: len(heard) >= 2)
     assert heard[0].startswith(first)
     assert heard[1].startswith(b"MAIL FROM") == (encryption == "none")

@@ -67,16 +67,16 @@ def live(client: Client) -> None:
     organizer = client.served.organizer["authorization"].removeprefix("Bearer ")
     client.served.concert("concert-1", seats=30)
     for number in range(20):
-        wish = {
+        end = {
             "concertId": "concert-1",
             "userId": f"user-{number}",
             "quantity": 1 + number % 3,
             "paymentMethod": METHODS[number % len(METHODS)],
         }
         key = f"key-{number}" if number % 2 else None
-        order = client.call("POST", "/orders", wish, key=key)
+        order = client.call("POST", "/orders", end, key=key)
         if key is not None:
-            assert client.call("POST", "/orders", wish, key=key) == order
+            assert client.call("POST", "/orders", end, key=key) == order
         if "accessToken" not in order:
             continue
         path = f"/orders/{order['id']}"

@@ -379,7 +379,7 @@ def refund_unasked(world: World) -> None:
 
 
 def keep_the_money(world: World) -> None:
-    """Cancelled by wish, seats given back, and the refund forgotten."""
+    """Cancelled on purpose, seats given back, and the refund forgotten."""
     off = world.cancel("order-paid")
     world.release("order-paid", "order-cancelled", off, closed=True)
     world.notify("cancellation", off)

@@ -499,7 +499,7 @@ class World:
     # whole lives
 
     def buy(self, order_id: str, quantity: int = 2) -> Json:
-        """From wish to ticket; returns the OrderPaid."""
+        """From order to ticket; returns the OrderPaid."""
         reserved = self.place(order_id, quantity)
         self.begin(reserved)
         completed = self.charge(order_id, reserved)

@@ -100,10 +100,10 @@ def apart(
     for program in ("daprd", SERVER[broker], "postgres"):
         need(program)
     (folder / "up.json").unlink(missing_ok=True)  # of one that was killed
-    wishes = [part for wish in replicas for part in ("--replicas", wish)]
+    options = [part for wanted in replicas for part in ("--replicas", wanted)]
     with Path(f"{folder}.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cludale_operations", "up", "--distributed", "--broker", broker, *wishes],
+            [sys.executable, "-m", "cludale_operations", "up", "--distributed", "--broker", broker, *options],
             cwd=PROJECT,
             env=environment(folder, **settings),
             stdin=subprocess.DEVNULL,

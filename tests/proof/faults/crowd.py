@@ -34,7 +34,7 @@ class _Problem(msgspec.Struct):
     detail: str = ""
 
 
-class Wish(NamedTuple):
+class BuyerRequest(NamedTuple):
     """What one buyer asks for."""
 
     body: str
@@ -83,18 +83,18 @@ class Crowd:
         self._private: set[str] = set()
         """The orders that strangers asked for, and nobody else."""
         self._strangers_token = ""
-        self._wishes: dict[int, Wish] = {}
+        self._requests_by_number: dict[int, BuyerRequest] = {}
         self._decoder = msgspec.json.Decoder(_Answer)
         self._problems = msgspec.json.Decoder(_Problem)
 
-    def wish(self, number: int) -> Wish:
+    def wanted(self, number: int) -> BuyerRequest:
         """What buyer `number` asks for, whenever asked."""
-        known = self._wishes.get(number)
+        known = self._requests_by_number.get(number)
         if known is None:
-            known = self._wishes[number] = self._wish(Random(f"{self._seed}/{number}"), number)
+            known = self._requests_by_number[number] = self._request(Random(f"{self._seed}/{number}"), number)
         return known
 
-    def _wish(self, random: Random, number: int) -> Wish:
+    def _request(self, random: Random, number: int) -> BuyerRequest:
         body = msgspec.json.encode(
             {
                 "concertId": random.choice(self.concerts),
@@ -105,7 +105,7 @@ class Crowd:
         )
         key = f"key-{self._seed}-{number}" if random.random() < self._keyed else None
         regrets = random.random() < self._regretting
-        return Wish(body.decode(), key, regrets, not regrets and random.random() < self._pried_on)
+        return BuyerRequest(body.decode(), key, regrets, not regrets and random.random() < self._pried_on)
 
     def rush(self, served: Served, count: int, *, connections: int = 32) -> Tally:
         """`count` more buyers at once, until all are answered or the server is dead."""
@@ -113,7 +113,7 @@ class Crowd:
 
     def ask_again(self, served: Served, *, connections: int = 32) -> Tally:
         """Everyone who has a key comes once more with it, whether they were answered or not."""
-        return self._send(served, (n for n in range(self.came) if self.wish(n).key is not None), connections)
+        return self._send(served, (n for n in range(self.came) if self.wanted(n).key is not None), connections)
 
     def _new(self, count: int) -> Iterator[int]:
         for number in range(self.came, self.came + count):
@@ -145,9 +145,9 @@ class Crowd:
         for number in numbers:
             while self._errands:
                 yield self._errands.popleft()
-            wish = self.wish(number)
-            headers = {} if wish.key is None else {"idempotency-key": wish.key}
-            yield target.request("POST", "/orders", wish.body.encode(), headers)
+            wanted = self.wanted(number)
+            headers = {} if wanted.key is None else {"idempotency-key": wanted.key}
+            yield target.request("POST", "/orders", wanted.body.encode(), headers)
         while self._errands:
             yield self._errands.popleft()
 
@@ -169,16 +169,16 @@ class Crowd:
                 Observation(method="POST", path=f"/orders/{answer.id}/cancel", status=status, body=text)
             )
             return
-        wish = self.wish(int(answer.user_id.removeprefix("buyer-")))
+        wanted = self.wanted(int(answer.user_id.removeprefix("buyer-")))
         self.observations.append(
-            Observation(method="POST", path="/orders", status=status, body=text, request=wish.body, key=wish.key)
+            Observation(method="POST", path="/orders", status=status, body=text, request=wanted.body, key=wanted.key)
         )
         if status == 201 and answer.id not in self.accepted:
             self.accepted[answer.id] = text
-            if wish.regrets:
+            if wanted.regrets:
                 token = {"authorization": f"Bearer {answer.access_token}"}
                 self._errands.append(target.request("POST", f"/orders/{answer.id}/cancel", b"", token))
-            elif wish.is_pried_on:
+            elif wanted.is_pried_on:
                 self._private.add(answer.id)
                 for headers in ({}, {"authorization": f"Bearer {self._strangers_token}"}):
                     self._errands.append(target.request("GET", f"/orders/{answer.id}", b"", headers))

@@ -15,7 +15,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy
 from cludale.services.concerts.domain import Concert
 from cludale.services.concerts.events import SectionPlan
-from cludale.services.orders.domain import Wish
+from cludale.services.orders.domain import OrderRequest
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import Settings
 
@@ -32,8 +32,8 @@ async def fill(folder: Path, orders: int) -> None:
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await platform.concerts.schedule(concert(), Cause())
-            wishes = islice(repeat(None), orders)
-            await asyncio.gather(*(_buy(platform, wishes) for _ in range(BUYERS)))
+            turns = islice(repeat(None), orders)
+            await asyncio.gather(*(_buy(platform, turns) for _ in range(BUYERS)))
             while platform.relay.lag:  # noqa: ASYNC110 - what is waited for has no event to wait on
                 await asyncio.sleep(0.05)
     finally:
@@ -54,11 +54,11 @@ def concert() -> Concert:
     )
 
 
-async def _buy(platform: Platform, wishes: "islice[None]") -> None:
-    for _ in wishes:
+async def _buy(platform: Platform, turns: "islice[None]") -> None:
+    for _ in turns:
         while True:
             try:
-                await platform.orders.place(Wish(concert_id="full", user_id="one", quantity=1), cause=Cause())
+                await platform.orders.place(OrderRequest(concert_id="full", user_id="one", quantity=1), cause=Cause())
             except Busy:
                 await asyncio.sleep(0.05)
             else:

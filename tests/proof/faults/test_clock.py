@@ -119,10 +119,10 @@ def off_by(served: Served, clock: MachineClock, seconds: float) -> bool:
     """Is the server's clock off by so much soon after it is set so?"""
 
     def is_off() -> bool:
-        placed = datetime.fromisoformat(served.http.post("/orders", json=wish).json()["createdAt"])
+        placed = datetime.fromisoformat(served.http.post("/orders", json=wanted).json()["createdAt"])
         return placed - datetime.now(UTC) > timedelta(seconds=seconds / 2)
 
     served.concert("c-first")
-    wish = {"concertId": "c-first", "userId": "first", "quantity": 1}
+    wanted = {"concertId": "c-first", "userId": "first", "quantity": 1}
     clock.set(seconds)
     return eventually(is_off, seconds=5)

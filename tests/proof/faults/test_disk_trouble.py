@@ -84,8 +84,8 @@ def test_a_full_disk_turns_buyers_away_and_with_room_again_it_goes_on_by_itself(
 
 def turned_away(served: Served) -> httpx.Response | None:
     """An organizer's try to put a concert on: the answer, if it is 503."""
-    wish = {"artist": "A", "date": "2099-06-05", "totalSeats": 1, "price": {"amount": 1, "currency": "EUR"}}
-    answer = served.http.post("/concerts", json=wish, headers=served.organizer)
+    wanted = {"artist": "A", "date": "2099-06-05", "totalSeats": 1, "price": {"amount": 1, "currency": "EUR"}}
+    answer = served.http.post("/concerts", json=wanted, headers=served.organizer)
     assert answer.status_code in (201, 503), answer.text
     return answer if answer.status_code == 503 else None
 

@@ -73,8 +73,8 @@ class Box:
 
     def _buyers(self, over: float) -> Iterator[bytes]:
         while perf_counter() < over:
-            wish = b'{"concertId":"c","userId":"%d","quantity":1}' % next(self._names)
-            yield self._target.request("POST", "/orders", wish)
+            wanted = b'{"concertId":"c","userId":"%d","quantity":1}' % next(self._names)
+            yield self._target.request("POST", "/orders", wanted)
 
     def _settle(self) -> float:
         deadline = perf_counter() + SETTLED_SECONDS
@@ -155,8 +155,8 @@ def turned_away(box: Box, served: Served, *, rate: float) -> httpx.Response:
             selling = crowd.submit(box.sell, 3.0, connections=CONNECTIONS, rate=rate)
             try:
                 while not selling.done():
-                    wish = {"concertId": "c", "userId": "one", "quantity": 1}
-                    answer = served.http.post("/orders", json=wish)
+                    wanted = {"concertId": "c", "userId": "one", "quantity": 1}
+                    answer = served.http.post("/orders", json=wanted)
                     if answer.status_code == 503:
                         return answer
             finally:

@@ -62,8 +62,8 @@ class OnSale:
         """One for each who waits; those who are turned away meanwhile come once more, if it goes on so long."""
         waiting, away, number = self._waiting, self.statuses[503], 0
         while number - (self.statuses[503] - away) < waiting:
-            wish = b'{"concertId":"%s","userId":"buyer-%d","quantity":1}' % (self._concert.encode(), number)
-            yield self._target.request("POST", "/orders", wish)
+            wanted = b'{"concertId":"%s","userId":"buyer-%d","quantity":1}' % (self._concert.encode(), number)
+            yield self._target.request("POST", "/orders", wanted)
             number += 1
 
     def _hear(self, status: int, body: bytes) -> None:

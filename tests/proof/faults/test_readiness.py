@@ -62,8 +62,8 @@ def said(folder: Path) -> list[str]:
 
 
 def buy(served: Served, **more: str) -> Any:
-    wish = {"concertId": "c-1", "userId": "me", "quantity": 1}
-    return served.http.post("/orders", json=wish, headers=more)
+    wanted = {"concertId": "c-1", "userId": "me", "quantity": 1}
+    return served.http.post("/orders", json=wanted, headers=more)
 
 
 def test_a_disk_that_fills_up_is_said_before_anybody_buys_and_so_is_its_room(tmp_path: Path, faults: Faults) -> None:

@@ -14,14 +14,14 @@ METHODS = ("card-ok",) * 6 + ("card-declined", "card-flaky", "card-timeout-after
 Heard = list[tuple[int, bytes]]
 
 
-def wishes(url: str, concert: str, buyers: int, *, seed: int | None = None) -> Iterator[bytes]:
+def requests_of(url: str, concert: str, buyers: int, *, seed: int | None = None) -> Iterator[bytes]:
     """A request each buyer: one ticket by card; with a seed, up to three and every method."""
     target, random = Target.of(url), Random(seed)
     for buyer in range(buyers):
-        wish = {"concertId": concert, "userId": f"user-{buyer}", "quantity": 1}
+        wanted = {"concertId": concert, "userId": f"user-{buyer}", "quantity": 1}
         if seed is not None:
-            wish |= {"quantity": random.randint(1, 3), "paymentMethod": random.choice(METHODS)}
-        yield target.request("POST", "/orders", msgspec.json.encode(wish), {"content-type": "application/json"})
+            wanted |= {"quantity": random.randint(1, 3), "paymentMethod": random.choice(METHODS)}
+        yield target.request("POST", "/orders", msgspec.json.encode(wanted), {"content-type": "application/json"})
 
 
 def rush(

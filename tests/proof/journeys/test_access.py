@@ -45,10 +45,10 @@ def test_the_token_is_told_once_and_never_listed(office: BoxOffice, order: Json)
 
 def test_the_organizer_alone_sees_where_the_buyer_wants_to_be_told(office: BoxOffice) -> None:
     contact = {"email": "ann.lee@example.org", "phone": "+491701234567"}
-    wish = {"concertId": office.put_on()["id"], "userId": "ann", "quantity": 1, **contact}
-    placed = office.http.post("/orders", json=wish).json()
+    wanted = {"concertId": office.put_on()["id"], "userId": "ann", "quantity": 1, **contact}
+    placed = office.http.post("/orders", json=wanted).json()
     path = f"/orders/{placed['id']}"
-    (listed,) = office.listed("/orders", concertId=wish["concertId"], userId="ann")
+    (listed,) = office.listed("/orders", concertId=wanted["concertId"], userId="ann")
     for shown in (office.http.get(path, headers=office.organizer).json(), listed):
         assert {name: shown[name] for name in contact} == contact
     for shown in (
@@ -57,4 +57,4 @@ def test_the_organizer_alone_sees_where_the_buyer_wants_to_be_told(office: BoxOf
         office.http.post(f"{path}/cancel", headers=office.buyer(placed)).json(),
     ):
         assert not {"email", "phone"} & shown.keys()
-    assert office.listed("/orders", concertId=wish["concertId"], userId="bob") == []
+    assert office.listed("/orders", concertId=wanted["concertId"], userId="bob") == []

@@ -1,4 +1,4 @@
-"""From the wish to the ticket, and what stands between the two."""
+"""From the order to the ticket, and what stands between the two."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -14,7 +14,7 @@ import pytest
 from tests.proof.faults.judging import at_rest
 from tests.proof.journeys.box_office import Json, types
 from tests.proof.journeys.conftest import Start, is_over_cosmos, reads_the_embedded_store
-from tests.proof.journeys.crowds import rush, wishes
+from tests.proof.journeys.crowds import requests_of, rush
 from tests.served import environment
 
 pytestmark = pytest.mark.slow
@@ -86,7 +86,7 @@ def test_killed_in_the_middle_of_a_load_it_keeps_what_it_answered_and_finishes_t
             concert = concert or ours.office.put_on(seats=100_000)["id"]
             _, heard = rush(
                 ours.office.url,
-                wishes(ours.office.url, concert, 100_000, seed=seed + turn),
+                requests_of(ours.office.url, concert, 100_000, seed=seed + turn),
                 after=(random.uniform(0.05, 0.8), ours.served.process.kill),
             )
             assert ours.served.process.wait(timeout=10) == -signal.SIGKILL

@@ -72,10 +72,10 @@ def test_a_key_that_came_before_the_on_sale_is_served_once_it_has_begun(office: 
 
 
 def test_a_refusal_for_good_stays_the_answer_to_its_key(office: BoxOffice, concert: str) -> None:
-    wish = {"id": concert, "artist": "Another", "date": "2099-06-05", "totalSeats": 5}
-    wish |= {"price": {"amount": 1, "currency": "EUR"}}
+    wanted = {"id": concert, "artist": "Another", "date": "2099-06-05", "totalSeats": 5}
+    wanted |= {"price": {"amount": 1, "currency": "EUR"}}
     keyed = office.organizer | {"idempotency-key": fresh("key")}
-    answers = [office.http.post("/concerts", json=wish, headers=keyed) for _ in range(2)]
+    answers = [office.http.post("/concerts", json=wanted, headers=keyed) for _ in range(2)]
     problem(answers[0], 409, "concert-exists")
     assert same(answers)
 
@@ -88,23 +88,23 @@ def _reserved(office: BoxOffice, concert: str, headers: dict[str, str]) -> httpx
 def test_a_concert_is_put_on_once_for_a_key(office: BoxOffice, is_named: bool) -> None:
     headers = office.organizer | {"idempotency-key": fresh("key")}
     price = {"amount": 4500, "currency": "EUR"}
-    wish = {"artist": fresh("Once"), "date": "2099-06-05", "totalSeats": 5, "price": price}
-    wish |= {"id": fresh("named")} if is_named else {}
-    answers = [office.http.post("/concerts", json=wish, headers=headers) for _ in range(3)]
+    wanted = {"artist": fresh("Once"), "date": "2099-06-05", "totalSeats": 5, "price": price}
+    wanted |= {"id": fresh("named")} if is_named else {}
+    answers = [office.http.post("/concerts", json=wanted, headers=headers) for _ in range(3)]
     assert same(answers)
     assert answers[0].status_code == 201
-    assert len(office.get("/concerts", artist=wish["artist"])["items"]) == 1
-    other = office.http.post("/concerts", json=wish | {"totalSeats": 6}, headers=headers)
+    assert len(office.get("/concerts", artist=wanted["artist"])["items"]) == 1
+    other = office.http.post("/concerts", json=wanted | {"totalSeats": 6}, headers=headers)
     problem(other, 422, "idempotency-key-reused")
 
 
 def test_a_key_whose_answer_was_lost_is_answered_by_the_concert_that_is_there(office: BoxOffice) -> None:
     price = {"amount": 4500, "currency": "EUR"}
-    wish = {"id": fresh("there"), "artist": "There", "date": "2099-06-05", "totalSeats": 5, "price": price}
-    made = office.http.post("/concerts", json=wish, headers=office.organizer)
-    again = office.http.post("/concerts", json=wish, headers=office.organizer | {"idempotency-key": fresh("key")})
+    wanted = {"id": fresh("there"), "artist": "There", "date": "2099-06-05", "totalSeats": 5, "price": price}
+    made = office.http.post("/concerts", json=wanted, headers=office.organizer)
+    again = office.http.post("/concerts", json=wanted, headers=office.organizer | {"idempotency-key": fresh("key")})
     assert same([made, again])
-    other = wish | {"totalSeats": 6}
+    other = wanted | {"totalSeats": 6}
     refused = office.http.post("/concerts", json=other, headers=office.organizer | {"idempotency-key": fresh("key")})
     problem(refused, 409, "concert-exists")
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.proof.faults.judging import settled
 from tests.proof.journeys.conftest import Start, is_over_cosmos, reads_the_embedded_store
-from tests.proof.journeys.crowds import rush, wishes
+from tests.proof.journeys.crowds import requests_of, rush
 
 SEATS, BUYERS = 1_000, 10_000
 
@@ -18,7 +18,7 @@ def test_over_cosmos_two_thousand_buyers_for_two_hundred_seats(start: Start, tmp
     with start(tmp_path) as ours:
         office = ours.office
         concert = office.put_on(seats=200)["id"]
-        tally, heard = rush(office.url, wishes(office.url, concert, 2_000))
+        tally, heard = rush(office.url, requests_of(office.url, concert, 2_000))
         assert tally.errors == {}
         assert tally.statuses == {201: 200, 409: 1_800}
         bought = {msgspec.json.decode(body)["id"] for status, body in heard if status == 201}
@@ -36,7 +36,7 @@ def test_ten_thousand_buyers_for_a_thousand_seats(start: Start, tmp_path: Path) 
     with start(tmp_path) as ours:
         office = ours.office
         concert = office.put_on(seats=SEATS)["id"]
-        tally, heard = rush(office.url, wishes(office.url, concert, BUYERS))
+        tally, heard = rush(office.url, requests_of(office.url, concert, BUYERS))
         assert tally.errors == {}
         assert tally.statuses == {201: SEATS, 409: BUYERS - SEATS}
         refusals = {msgspec.json.decode(body)["type"].rpartition("/")[2] for status, body in heard if status == 409}

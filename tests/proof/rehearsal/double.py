@@ -36,7 +36,7 @@ class Double:
         self.faults = frozenset(faults)
         self.concert: dict[str, Any] = {}
         self.sold = 0
-        self.wishes: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
         self.keys: list[bytes | None] = []
         self.orders: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
@@ -97,23 +97,23 @@ class Double:
             found = 200, {"ok": "chain is broken" not in self.faults, "events": len(self.events), "head": "0" * 64}
         return found
 
-    def place(self, wish: dict[str, Any]) -> tuple[int, Any]:
-        self.wishes.append(wish)
-        if "every tenth breaks" in self.faults and len(self.wishes) % 10 == 0:
+    def place(self, wanted: dict[str, Any]) -> tuple[int, Any]:
+        self.requests.append(wanted)
+        if "every tenth breaks" in self.faults and len(self.requests) % 10 == 0:
             return 500, {}
         left = self.concert["totalSeats"] - self.sold
-        quantity = wish["quantity"]
+        quantity = wanted["quantity"]
         if quantity > left and "oversells" not in self.faults:
             return 409, {"type": "/problems/seats-unavailable", "left": left}
         order = {"id": f"order-{len(self.orders)}", "status": "Paid", "quantity": quantity, "accessToken": "x"}
-        if wish["paymentMethod"] == "card-declined":
+        if wanted["paymentMethod"] == "card-declined":
             order["status"] = "Cancelled"
         else:
             self.sold += quantity
         if "an order never settles" in self.faults and not self.orders:
             order["status"] = "Reserved"
         self.tell(order)
-        if "loses an order" in self.faults and len(self.wishes) == 3:
+        if "loses an order" in self.faults and len(self.requests) == 3:
             return 201, {**order, "id": "order-lost"}
         self.orders.append(order)
         return 201, order

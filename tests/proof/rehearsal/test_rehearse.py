@@ -33,7 +33,7 @@ async def test_a_platform_that_keeps_its_promises_passes() -> None:
     assert outcome.latency.p99_ms is not None
     assert outcome.settled_seconds is not None
     assert outcome.settled_seconds >= outcome.seconds > 0
-    assert len({wish["userId"] for wish in double.wishes}) == 120
+    assert len({wanted["userId"] for wanted in double.requests}) == 120
     assert double.concert["listed"] is False, "nobody who looks for concerts is offered it"
 
 
@@ -43,9 +43,9 @@ async def test_buyers_want_as_many_tickets_and_pay_as_the_plan_says() -> None:
         double, seats=1000, most_tickets=4, section="general", payment_methods={"card-ok": 3, "card-declined": 1}
     )
     assert broken(outcome) == set()
-    assert {wish["quantity"] for wish in double.wishes} == {1, 2, 3, 4}
-    assert {wish["section"] for wish in double.wishes} == {"general"}
-    declined = sum(wish["paymentMethod"] == "card-declined" for wish in double.wishes)
+    assert {wanted["quantity"] for wanted in double.requests} == {1, 2, 3, 4}
+    assert {wanted["section"] for wanted in double.requests} == {"general"}
+    declined = sum(wanted["paymentMethod"] == "card-declined" for wanted in double.requests)
     assert 10 < declined < 50
     assert outcome.orders == {"Cancelled": declined, "Paid": 120 - declined}
 

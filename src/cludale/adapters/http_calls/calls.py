@@ -25,7 +25,7 @@ from cludale.ports.seats import (
     HeldElsewhere,
     HeldOtherwise,
     HoldEnded,
-    HoldWish,
+    HoldRequest,
     NotOnSale,
     OtherCurrency,
     OverTheLimit,
@@ -120,44 +120,44 @@ class HttpSeats(_Service):
 
     service, unreachable, connections = "concerts", SeatsUnreachable, CONNECTIONS
 
-    async def hold(self, wish: HoldWish) -> SeatsHeld:
+    async def hold(self, request: HoldRequest) -> SeatsHeld:
         """Hold seats. Raises SeatsUnreachable when there is no answer in time, and the refusals of the port."""
-        body: dict[str, Any] = {"quantity": wish.quantity, "orderId": wish.order_id}
-        if wish.section is not None:
-            body["section"] = wish.section
-        if wish.max_price is not None:
-            body["maxPrice"] = wish.max_price
+        body: dict[str, Any] = {"quantity": request.quantity, "orderId": request.order_id}
+        if request.section is not None:
+            body["section"] = request.section
+        if request.max_price is not None:
+            body["maxPrice"] = request.max_price
         # The order's id names the hold: asked again, it is the same one.
         answer = await self._ask(
             "POST",
-            f"/concerts/{quote(wish.concert_id, safe='')}/reserve",
+            f"/concerts/{quote(request.concert_id, safe='')}/reserve",
             msgspec.json.encode(body),
-            traceparent=wish.traceparent,
+            traceparent=request.traceparent,
         )
         if answer.status != 201:
-            raise _refusal(wish, answer)
+            raise _refusal(request, answer)
         held = self._read(answer, _Held, "a reservation", status=201)
         allocation = Allocation(
-            concert_id=wish.concert_id, section=held.section, reservation_id=held.id, quantity=held.quantity
+            concert_id=request.concert_id, section=held.section, reservation_id=held.id, quantity=held.quantity
         )
         return SeatsHeld(allocation, held.price, held.expires_at, held.event_id, held.cancel_until)
 
 
-def _refusal(wish: HoldWish, answer: ClientResponse) -> Refusal | SeatsUnreachable:
+def _refusal(request: HoldRequest, answer: ClientResponse) -> Refusal | SeatsUnreachable:
     try:
         problem = msgspec.json.decode(answer.body, type=dict[str, Any])
         name = str(problem["type"]).rpartition("/")[2]
         make = _REFUSALS.get(name)
-        return make(wish, problem) if make else SeatsUnreachable(f"concerts answered {answer.status} {name}")
+        return make(request, problem) if make else SeatsUnreachable(f"concerts answered {answer.status} {name}")
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError):
         return SeatsUnreachable(f"concerts answered {answer.status} without a problem of ours")
 
 
-def _unavailable(wish: HoldWish, problem: dict[str, Any]) -> SeatsUnavailable:
+def _unavailable(request: HoldRequest, problem: dict[str, Any]) -> SeatsUnavailable:
     said = msgspec.convert(problem, _Unavailable)
     return SeatsUnavailable(
-        wish.concert_id,
-        wanted=wish.quantity,
+        request.concert_id,
+        wanted=request.quantity,
         left=said.left,
         section=said.section,
         held=said.held,
@@ -165,12 +165,12 @@ def _unavailable(wish: HoldWish, problem: dict[str, Any]) -> SeatsUnavailable:
     )
 
 
-def _too_dear(wish: HoldWish, problem: dict[str, Any]) -> PriceTooHigh:
+def _too_dear(request: HoldRequest, problem: dict[str, Any]) -> PriceTooHigh:
     said = msgspec.convert(problem, _TooDear)
-    return PriceTooHigh(wish.concert_id, max_price=said.max_price, price_from=said.price_from)
+    return PriceTooHigh(request.concert_id, max_price=said.max_price, price_from=said.price_from)
 
 
-_REFUSALS: Mapping[str, Callable[[HoldWish, dict[str, Any]], Refusal]] = {
+_REFUSALS: Mapping[str, Callable[[HoldRequest, dict[str, Any]], Refusal]] = {
     "seats-unavailable": _unavailable,
     "price-too-high": _too_dear,
     "other-currency": lambda w, p: OtherCurrency(w.concert_id, str(p["currency"])),

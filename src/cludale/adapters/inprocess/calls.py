@@ -10,18 +10,18 @@ from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargesUnreach
 from cludale.ports.contacts import Contact
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.sales import SaleOutlook
-from cludale.ports.seats import HoldWish, SeatsHeld
+from cludale.ports.seats import HoldRequest, SeatsHeld
 
 
 class InProcessSeats:
     """The concerts service of this process."""
 
-    def __init__(self, hold: Callable[[HoldWish], Awaitable[SeatsHeld]]) -> None:
+    def __init__(self, hold: Callable[[HoldRequest], Awaitable[SeatsHeld]]) -> None:
         self._hold = hold
 
-    async def hold(self, wish: HoldWish) -> SeatsHeld:
+    async def hold(self, request: HoldRequest) -> SeatsHeld:
         """Hold seats; the refusals are those of the service itself."""
-        return await self._hold(wish)
+        return await self._hold(request)
 
 
 class InProcessSales:

@@ -21,7 +21,7 @@ from cludale.ports.seats import (
     HeldElsewhere,
     HeldOtherwise,
     HoldEnded,
-    HoldWish,
+    HoldRequest,
     NotOnSale,
     OtherCurrency,
     OverTheLimit,
@@ -320,9 +320,9 @@ class ConcertsApi:
         ),
     )
     async def reserve_seats(self, request: Request, body: Reserve) -> Response:
-        """201 the reservation; with the same key or the same order and wish again, the same one."""
+        """201 the reservation; with the same key or the same order and request again, the same one."""
         concert_id, key = request.segment, request.idempotency_key
-        hold = HoldWish(
+        hold = HoldRequest(
             concert_id,
             body.quantity,
             body.order_id or "",
@@ -421,19 +421,19 @@ def _reservation_view(concert_id: str, held: SeatsHeld, event_id: str | None = N
     )
 
 
-def _concert(wish: ScheduleConcert, new_id: str, max_per_order: int) -> Concert:
-    """The concert that is wished for. Raises Invalid."""
+def _concert(request: ScheduleConcert, new_id: str, max_per_order: int) -> Concert:
+    """The concert that is asked for. Raises Invalid."""
     concert = Concert(
-        id=wish.id or new_id,
-        artist=wish.artist,
-        date=_when("date", wish.date),
-        venue=wish.venue,
-        sections=tuple(_plans(wish)),
-        on_sale_at=None if wish.on_sale_at is None else parsed_time("onSaleAt", wish.on_sale_at),
-        max_per_order=wish.max_per_order or max_per_order,
-        listed=wish.listed,
-        ends_at=_when("endsAt", wish.ends_at) if wish.ends_at else None,
-        cancel_until=parsed_time("cancelUntil", wish.cancel_until) if wish.cancel_until else None,
+        id=request.id or new_id,
+        artist=request.artist,
+        date=_when("date", request.date),
+        venue=request.venue,
+        sections=tuple(_plans(request)),
+        on_sale_at=None if request.on_sale_at is None else parsed_time("onSaleAt", request.on_sale_at),
+        max_per_order=request.max_per_order or max_per_order,
+        listed=request.listed,
+        ends_at=_when("endsAt", request.ends_at) if request.ends_at else None,
+        cancel_until=parsed_time("cancelUntil", request.cancel_until) if request.cancel_until else None,
     )
     _check_times(concert)
     return concert
@@ -456,26 +456,26 @@ def _check_times(concert: Concert) -> None:
         raise Invalid(*wrong)
 
 
-def _plans(wish: ScheduleConcert) -> Sequence[SectionPlan]:
-    if wish.sections is None:
-        if wish.total_seats is None:
+def _plans(request: ScheduleConcert) -> Sequence[SectionPlan]:
+    if request.sections is None:
+        if request.total_seats is None:
             raise Invalid(("totalSeats", "is required where there are no sections"))
-        price = wish.price or FREE_OF_CHARGE
+        price = request.price or FREE_OF_CHARGE
         if price.amount > MAX_PRICE:
             raise Invalid(("price.amount", _TOO_DEAR))
-        return [SectionPlan(id=GENERAL, name="General", total_seats=wish.total_seats, price=price)]
+        return [SectionPlan(id=GENERAL, name="General", total_seats=request.total_seats, price=price)]
     # What the sections say is said again by whoever posts back what a GET answered.
-    seats, prices = sum(each.total_seats for each in wish.sections), {each.price for each in wish.sections}
+    seats, prices = sum(each.total_seats for each in request.sections), {each.price for each in request.sections}
     wrong: list[tuple[str, str]] = []
-    if wish.total_seats not in (None, seats):
+    if request.total_seats not in (None, seats):
         wrong.append(("totalSeats", f"is said by the sections: they have {seats}"))
-    if wish.price is not None and prices != {wish.price}:
+    if request.price is not None and prices != {request.price}:
         wrong.append(("price", "is said by the sections"))
     seen: set[str] = set()
-    for i, section in enumerate(wish.sections):
+    for i, section in enumerate(request.sections):
         if section.id in seen:
             wrong.append((f"sections[{i}].id", f"{section.id!r} is there already"))
-        if section.price.currency != wish.sections[0].price.currency:
+        if section.price.currency != request.sections[0].price.currency:
             wrong.append((f"sections[{i}].price.currency", "all sections have one currency"))
         if section.price.amount > MAX_PRICE:
             wrong.append((f"sections[{i}].price.amount", _TOO_DEAR))
@@ -484,7 +484,7 @@ def _plans(wish: ScheduleConcert) -> Sequence[SectionPlan]:
         raise Invalid(*wrong)
     return [
         SectionPlan(id=each.id, name=each.name or each.id, total_seats=each.total_seats, price=each.price)
-        for each in wish.sections
+        for each in request.sections
     ]
 
 

@@ -291,7 +291,7 @@ class Chooser:
         """The section of each order that has one already; and those that have seats of another concert."""
         ids = [each.hold.reservation_id for each in waiting.values()]
         choices = await CHOICES.load(self._records, ids)
-        # A wish for one section by name needs no choice: its reservation is looked for where it can be.
+        # A request for one section by name needs no choice: its reservation is looked for where it can be.
         partitions = [SectionKey(concert.id, plan.id).partition for plan in concert.sections]
         unchosen = [id for id in ids if id not in choices]
         stored = await self._records.get(RESERVATIONS.kind, [Key(p, id) for p in partitions for id in unchosen])

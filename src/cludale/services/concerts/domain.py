@@ -201,7 +201,7 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     successor: str | None = None
     """The reservation that money which came too late got instead of this one."""
     closed: bool = False
-    """The order was cancelled by somebody's wish: money that still comes gets no seats."""
+    """The order was cancelled on purpose: money that still comes gets no seats."""
     answered: Answered | UnsetType = UNSET
     """What became of its money, where the status doesn't say so: it gets no other end however often it is told of."""
 
@@ -217,7 +217,7 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
         return self.status is Status.SOLD or (self.status is Status.HELD and now < self.expires_at)
 
 
-def check_same_wish(held: Reservation, *, quantity: int, section: str | None) -> None:
+def check_same_request(held: Reservation, *, quantity: int, section: str | None) -> None:
     """Is it what is asked for, in the section named, if one is? Raises HeldOtherwise."""
     if held.quantity != quantity or section not in (None, held.section):
         raise HeldOtherwise(held.order_id or held.id, wanted=quantity, held=held.quantity, section=held.section)
@@ -376,11 +376,11 @@ class Sell(msgspec.Struct, frozen=True, gc=False):
 
 
 class Cancel(msgspec.Struct, frozen=True, gc=False):
-    """Command: the order of this reservation was cancelled; `by_wish` when somebody wanted that."""
+    """Command: the order of this reservation was cancelled; `on_purpose`: somebody asked for that."""
 
     reservation_id: str
     reason: ReleaseReason
-    by_wish: bool
+    on_purpose: bool
 
 
 class Expire(msgspec.Struct, frozen=True, gc=False):
@@ -432,8 +432,8 @@ def _given_at(now: datetime, seating: Seating) -> Seating:
     return Seating(msgspec.structs.replace(seating.section, as_of=now), seating.reservations)
 
 
-def _hold(seating: Seating, wish: Hold, now: datetime) -> Decision[Seating]:
-    before = seating.reservations.get(wish.reservation_id)
+def _hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
+    before = seating.reservations.get(request.reservation_id)
     if before is not None:
         if before.concert_id != seating.section.concert_id:
             raise HeldElsewhere(before.id, concert_id=before.concert_id)
@@ -441,19 +441,19 @@ def _hold(seating: Seating, wish: Hold, now: datetime) -> Decision[Seating]:
             raise HoldEnded(before.id)
         return Decision(seating)
     section = seating.section
-    if wish.over_at is not None and now >= wish.over_at:
-        raise ConcertOver(section.concert_id, wish.over_at)
-    if wish.quantity > section.available(now):
-        raise unavailable(section.concert_id, (section,), wanted=wish.quantity, now=now)
+    if request.over_at is not None and now >= request.over_at:
+        raise ConcertOver(section.concert_id, request.over_at)
+    if request.quantity > section.available(now):
+        raise unavailable(section.concert_id, (section,), wanted=request.quantity, now=now)
     reserved = SeatsReserved(
         allocation=Allocation(
             concert_id=section.concert_id,
             section=section.id,
-            reservation_id=wish.reservation_id,
-            quantity=wish.quantity,
+            reservation_id=request.reservation_id,
+            quantity=request.quantity,
         ),
-        order_id=wish.order_id,
-        expires_at=whole_second_after(now, wish.hold_seconds),
+        order_id=request.order_id,
+        expires_at=whole_second_after(now, request.hold_seconds),
     )
     return Decision(_given_at(now, evolve(seating, reserved)), (reserved,))
 
@@ -548,15 +548,15 @@ def sale_outlook(seating: Seating, reservation_id: str, *, over_at: datetime, no
 
 
 def _cancel(seating: Seating, cancel: Cancel) -> Decision[Seating]:
-    """Give the seats back. Only somebody's wish takes back what is sold, and shuts the door on late money."""
+    """Give the seats back. Only a cancellation on purpose takes back sold seats, and refuses late money."""
     reservation = _known(seating, cancel.reservation_id)
     chain = [reservation]
     if reservation.successor is not None:
         chain.append(_known(seating, reservation.successor))
-    losing = (Status.HELD, Status.SOLD) if cancel.by_wish else (Status.HELD,)
+    losing = (Status.HELD, Status.SOLD) if cancel.on_purpose else (Status.HELD,)
     events = [_released(each, cancel.reason) for each in chain if each.status in losing]
     after = _after(seating, events)
-    if not cancel.by_wish or reservation.closed:
+    if not cancel.on_purpose or reservation.closed:
         return Decision(after, events)
     reservations = dict(after.reservations)
     reservations[reservation.id] = msgspec.structs.replace(reservations[reservation.id], closed=True)

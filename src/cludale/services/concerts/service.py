@@ -14,7 +14,7 @@ from cludale.ports.clock import Clock, IdSource
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Handled, Query, Records, StoreUnavailable
 from cludale.ports.sales import SaleOutlook
-from cludale.ports.seats import ConcertNotFound, HoldWish, SeatsHeld, SectionNotFound
+from cludale.ports.seats import ConcertNotFound, HoldRequest, SeatsHeld, SectionNotFound
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.gate import Gate
@@ -188,44 +188,44 @@ class Concerts:
             standings.append(Standing(concert, sections, now))
         return standings
 
-    async def reserve(self, wish: HoldWish, *, reservation_id: str | None = None) -> SeatsHeld:
+    async def reserve(self, request: HoldRequest, *, reservation_id: str | None = None) -> SeatsHeld:
         """`hold`, for those who come from outside: through the gate."""
         await self._gate.enter()
         try:
-            return await self.hold(wish, reservation_id=reservation_id)
+            return await self.hold(request, reservation_id=reservation_id)
         finally:
             self._gate.leave()
 
-    async def hold(self, wish: HoldWish, *, reservation_id: str | None = None) -> SeatsHeld:
+    async def hold(self, request: HoldRequest, *, reservation_id: str | None = None) -> SeatsHeld:
         """Hold seats, in the section named or the cheapest with room for all; asked again, the same hold.
 
         The hold belongs to the order, unless `reservation_id` says what to call it. Raises ConcertNotFound,
         ConcertOver, NotOnSale, SectionNotFound, OverTheLimit, SeatsUnavailable, PriceTooHigh, OtherCurrency,
         HoldEnded, HeldElsewhere, HeldOtherwise, Busy.
         """
-        concert, prices = await self._priced(wish.concert_id)
-        domain.check_on_sale(concert, quantity=wish.quantity, now=self._updates.clock.now())
-        if wish.section is not None and wish.section not in prices:
-            raise SectionNotFound(concert.id, wish.section)
-        section = concert.sections[0].id if len(prices) == 1 else wish.section
-        if wish.max_price is not None:
-            domain.check_price(concert, wish.max_price, section=section)
-        may_be_repeated = reservation_id is not None or bool(wish.order_id)
+        concert, prices = await self._priced(request.concert_id)
+        domain.check_on_sale(concert, quantity=request.quantity, now=self._updates.clock.now())
+        if request.section is not None and request.section not in prices:
+            raise SectionNotFound(concert.id, request.section)
+        section = concert.sections[0].id if len(prices) == 1 else request.section
+        if request.max_price is not None:
+            domain.check_price(concert, request.max_price, section=section)
+        may_be_repeated = reservation_id is not None or bool(request.order_id)
         if reservation_id is None:
-            reservation_id = self._reservation_id(wish)
+            reservation_id = self._reservation_id(request)
         command = Hold(
-            reservation_id, wish.order_id or None, wish.quantity, self._hold_seconds, over_at=concert.over_at
+            reservation_id, request.order_id or None, request.quantity, self._hold_seconds, over_at=concert.over_at
         )
-        asked = Asked(command, Cause(None, wish.traceparent))
+        asked = Asked(command, Cause(None, request.traceparent))
         if section is None:
-            most = None if wish.max_price is None else wish.max_price.amount
+            most = None if request.max_price is None else request.max_price.amount
             result = await self._chooser.hold(Anywhere(concert, command, asked, most, may_be_repeated))
         else:
             result = await self._hold_in(concert, section, asked)
         if not isinstance(result, Done):
             raise result
         price = prices[result.reservation.section]
-        return self._held(concert, wish, result.reservation, price, result.event_id)
+        return self._held(concert, request, result.reservation, price, result.event_id)
 
     async def _hold_in(self, concert: Concert, section: str, asked: Asked) -> Result:
         """Hold seats in this section; where it has none left, the hold that this very order has there."""
@@ -243,21 +243,21 @@ class Concerts:
         seating = Seating(section.state, near({each: known.state for each, known in loaded.items()}, reservation_id))
         return domain.sale_outlook(seating, reservation_id, over_at=concert.over_at, now=self._updates.clock.now())
 
-    def _reservation_id(self, wish: HoldWish) -> str:
-        if not wish.order_id:
+    def _reservation_id(self, request: HoldRequest) -> str:
+        if not request.order_id:
             return self._updates.ids.new("reservation")
-        if wish.order_id.startswith("order-"):
-            return same_as("reservation", wish.order_id)
+        if request.order_id.startswith("order-"):
+            return same_as("reservation", request.order_id)
         # Somebody else's name for an order says nothing beyond this concert; no id that is made or given has a colon.
-        return f"reservation:{wish.concert_id}:{wish.order_id}"
+        return f"reservation:{request.concert_id}:{request.order_id}"
 
     def _held(
-        self, concert: Concert, wish: HoldWish, reservation: Reservation, price: Money, event_id: str | None
+        self, concert: Concert, request: HoldRequest, reservation: Reservation, price: Money, event_id: str | None
     ) -> SeatsHeld:
-        """The hold as an answer to this wish. Raises HeldOtherwise."""
-        domain.check_same_wish(reservation, quantity=wish.quantity, section=wish.section)
-        if wish.max_price is not None:
-            domain.check_price(concert, wish.max_price, section=reservation.section)
+        """The hold, as this request's response. Raises HeldOtherwise."""
+        domain.check_same_request(reservation, quantity=request.quantity, section=request.section)
+        if request.max_price is not None:
+            domain.check_price(concert, request.max_price, section=reservation.section)
         return SeatsHeld(
             reservation.allocation,
             price,
@@ -301,7 +301,9 @@ class Concerts:
         if cancelled.allocation is None:
             return None  # it was cancelled before it had seats
         return Cancel(
-            cancelled.allocation.reservation_id, _why_released(cancelled.reason), by_wish=cancelled.reason.is_wish
+            cancelled.allocation.reservation_id,
+            _why_released(cancelled.reason),
+            on_purpose=cancelled.reason.is_on_purpose,
         )
 
     HANDLERS: ClassVar[Mapping[type[Event], Callable[["Concerts", Envelope], Awaitable[Command | None]]]] = {
@@ -353,6 +355,6 @@ def _query(search: Search) -> Query:
 
 
 def _why_released(reason: CancelReason) -> ReleaseReason:
-    if reason.is_wish:
+    if reason.is_on_purpose:
         return ReleaseReason.CANCELLED
     return ReleaseReason.EXPIRED if reason is CancelReason.EXPIRED else ReleaseReason.UNPAID

@@ -17,7 +17,7 @@ from cludale.services.notifications.events import NotificationKind
 from cludale.services.orders.events import CancelReason
 
 _WHY: Mapping[CancelReason | None, str] = {
-    CancelReason.BUYER: "as you wished",
+    CancelReason.BUYER: "as you asked",
     CancelReason.ORGANIZER: "by the organizer",
     CancelReason.DECLINED: "because the payment was declined and no other came in time",
     CancelReason.PAYMENT_FAILED: "because the payment did not go through",

@@ -1,1 +1,1 @@
-"""Orders: a buyer's wish and its life: Pending, Reserved, Paid, Cancelled."""
+"""Orders: what a buyer wants, and its life: Pending, Reserved, Paid, Cancelled."""

@@ -33,10 +33,10 @@ from cludale.services.orders.domain import (
     NotReserved,
     Order,
     OrderPayment,
+    OrderRequest,
     PaymentStatus,
     Status,
     TooLateToCancel,
-    Wish,
 )
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.service import Orders
@@ -116,7 +116,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     id: str
     concert_id: str
-    section: Annotated[str | None, Meta(description="the wished one until seats are had, then theirs")]
+    section: Annotated[str | None, Meta(description="the requested section until seats are held, then theirs")]
     user_id: str
     quantity: int
     status: Status
@@ -139,7 +139,7 @@ class PlacedOrder(OrderView, frozen=True, kw_only=True, rename="camel"):
 
 
 class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A buyer's wish. `paymentMethod` is the payment provider's name for how it is paid."""
+    """What a buyer orders. `paymentMethod` is the payment provider's name for how it is paid."""
 
     SHOWN_AS: ClassVar = PlacedOrder
 
@@ -213,7 +213,7 @@ class OrdersApi:
     async def place_order(self, request: Request, body: PlaceOrder) -> Response:
         """201 the order, Reserved; 202 Pending, when concerts gave no answer in time."""
         check_method("paymentMethod", body.payment_method, self._methods)
-        wanted = Wish(
+        wanted = OrderRequest(
             concert_id=body.concert_id,
             user_id=body.user_id,
             quantity=body.quantity,

@@ -131,8 +131,8 @@ class Comparison:
         await self._updates.update([Change(ORDERS, each.state.id, steps[each.state.id], known=each) for each in told])
 
     async def has_seats(self, order: Order) -> bool | None:
-        """Of an order that somebody wished cancelled: has concerts yet to give its seats back? None: no answer."""
-        if order.reason is None or not order.reason.is_wish or order.allocation is None:
+        """Of an order that was cancelled on purpose: has concerts yet to give its seats back? None: no answer."""
+        if order.reason is None or not order.reason.is_on_purpose or order.allocation is None:
             return False
         try:
             outlook = await self._sales.outlook(order.allocation)

@@ -14,7 +14,7 @@ from cludale.kernel.refusals import Refusal, RefusedForNow
 from cludale.kernel.times import rfc3339
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState
 from cludale.ports.contacts import Contact
-from cludale.ports.seats import HeldOtherwise, HoldEnded, HoldWish, SeatsHeld
+from cludale.ports.seats import HeldOtherwise, HoldEnded, HoldRequest, SeatsHeld
 from cludale.services.orders.events import (
     CancelReason,
     OrderCancelled,
@@ -47,7 +47,7 @@ NEXT: Mapping[Status, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.RESERVED, Status.CANCELLED}),
     Status.RESERVED: frozenset({Status.PAID, Status.CANCELLED}),
     Status.PAID: frozenset({Status.CANCELLED}),
-    # Nobody wished it cancelled, and then the money came after all: charged anew, or in the last moment.
+    # Nobody asked for its cancellation, and then the money came after all: charged anew, or in the last moment.
     Status.CANCELLED: frozenset({Status.PAID}),
 }
 
@@ -87,7 +87,7 @@ class OrderPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc
     round: int = 1
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a buyer asks for."""
 
     concert_id: str
@@ -187,33 +187,33 @@ def become(order: Order, status: Status, **changes: object) -> Order:
     return msgspec.structs.replace(order, status=status, **changes)
 
 
-def place(wish: Wish, *, order_id: str, now: datetime) -> Decision[Order]:
+def place(request: OrderRequest, *, order_id: str, now: datetime) -> Decision[Order]:
     """A new order, still without seats."""
     order = Order(
         id=order_id,
-        seats=OrderSeats(concert_id=wish.concert_id, quantity=wish.quantity, section=wish.section),
-        user_id=wish.user_id,
+        seats=OrderSeats(concert_id=request.concert_id, quantity=request.quantity, section=request.section),
+        user_id=request.user_id,
         status=Status.PENDING,
-        payment_method=wish.payment_method,
+        payment_method=request.payment_method,
         created_at=now,
-        email=wish.email,
-        phone=wish.phone,
-        max_price=wish.max_price,
+        email=request.email,
+        phone=request.phone,
+        max_price=request.max_price,
     )
     placed = OrderPlaced(
         order_id=order.id,
-        concert_id=wish.concert_id,
-        user_id=wish.user_id,
-        quantity=wish.quantity,
-        section=wish.section,
+        concert_id=request.concert_id,
+        user_id=request.user_id,
+        quantity=request.quantity,
+        section=request.section,
     )
     return Decision(order, (placed,))
 
 
-def hold_wish(order: Order, traceparent: str | None) -> HoldWish:
+def hold_request(order: Order, traceparent: str | None) -> HoldRequest:
     """The seats that it wants."""
     wanted = order.seats
-    return HoldWish(wanted.concert_id, wanted.quantity, order.id, wanted.section, traceparent, order.max_price)
+    return HoldRequest(wanted.concert_id, wanted.quantity, order.id, wanted.section, traceparent, order.max_price)
 
 
 def put_off(order: Order, *, until: datetime, traceparent: str | None) -> Order:
@@ -346,10 +346,10 @@ def hold_ended(order: Order, *, now: datetime) -> Decision[Order]:
 
 
 def pay(order: Order, allocation: Allocation, *, payment: OrderPayment | None = None) -> Decision[Order]:
-    """The seats are sold to this order: it is paid, by `payment`. One that somebody wished cancelled stays so."""
+    """The seats are sold to this order: it is paid, by `payment`. One that was cancelled on purpose stays so."""
     if payment is not None:
         order = learn(order, payment)
-    if order.status is Status.PAID or (order.reason is not None and order.reason.is_wish):
+    if order.status is Status.PAID or (order.reason is not None and order.reason.is_on_purpose):
         return Decision(order)
     if order.allocation is None or order.total is None:
         raise ValueError(f"{order.id} was sold seats that it never reserved")
@@ -382,12 +382,12 @@ def check_cancellable(order: Order, reason: CancelReason, *, now: datetime) -> N
 
 
 def cancel(order: Order, reason: CancelReason) -> Decision[Order]:
-    """Somebody wishes it cancelled; a second wish changes nothing.
+    """Somebody cancels it on purpose; a second time changes nothing.
 
-    An order that failed by itself is closed by the wish as well: money that still comes will not revive it.
+    An order that failed by itself is closed by that as well: money that still comes will not revive it.
     """
     if order.status is Status.CANCELLED:
-        if order.reason is not None and order.reason.is_wish:
+        if order.reason is not None and order.reason.is_on_purpose:
             return Decision(order)
         closed = msgspec.structs.replace(order, reason=reason)
         return Decision(closed, (_off(closed, reason, was_paid=False),))
@@ -414,12 +414,12 @@ def _off(order: Order, reason: CancelReason, *, was_paid: bool) -> OrderCancelle
 def may_have_something(order: Order) -> bool:
     """Is it Cancelled, and not known to have neither money nor seats?
 
-    Whose cancellation somebody wished: payments and concerts have to carry that out, and neither tells orders all of
+    That was cancelled on purpose: payments and concerts have to carry that out, and neither tells orders all of
     it. Any other has no seats, and its payments has said so; unless the last that was heard is a charge.
     """
     if order.status is not Status.CANCELLED or order.allocation is None or order.reason is None:
         return False
-    if order.reason.is_wish:
+    if order.reason.is_on_purpose:
         return True
     return order.payment is not None and order.payment.status in (PaymentStatus.PENDING, PaymentStatus.COMPLETED)
 
@@ -446,7 +446,7 @@ def question(order: Order) -> ChargeQuestion:
         round=known.round if known else 0,
         is_open=known is None or known.status is PaymentStatus.PENDING,
         is_refunded=known is not None and known.status is PaymentStatus.REFUNDED,
-        cancelled_by_wish=order.reason is not None and order.reason.is_wish,
+        cancelled_on_purpose=order.reason is not None and order.reason.is_on_purpose,
     )
 
 
@@ -485,7 +485,7 @@ def compared(order: Order, charge: ChargeStanding, *, has_seats: bool) -> Compar
 
 
 def _compared_cancelled(order: Order, charge: ChargeStanding, *, has_seats: bool) -> Compared:
-    if order.reason is not None and order.reason.is_wish and (has_seats or not charge.closed):
+    if order.reason is not None and order.reason.is_on_purpose and (has_seats or not charge.closed):
         off = _off(order, order.reason, was_paid=order.was_paid)
         return Compared(Decision(order, (off,), again=True), Lost.CANCELLED)
     if charge.told_again:
@@ -513,7 +513,7 @@ def _known_at(order: Order) -> datetime | None:
 
 
 def _missed_request(order: Order, charge: ChargeStanding) -> PaymentRequested | None:
-    """The buyer's wish to pay in another way, if payments has yet to begin that round."""
+    """The buyer's request to pay in another way, if payments has yet to begin that round."""
     known = order.payment
     if known is None or known.round <= charge.round or order.requested_method is None:
         return None

@@ -93,7 +93,7 @@ class DueOrders(DuePolicy[Order]):
     async def _hold(self, order: Order) -> Step[Order]:
         """Get a Pending order its seats, or an end."""
         try:
-            held = await self._seats.hold(domain.hold_wish(order, order.traceparent))
+            held = await self._seats.hold(domain.hold_request(order, order.traceparent))
         except (SeatsUnreachable, Busy) as trouble:
             return self.no_answer(order, str(trouble))
         except Refusal as refusal:

@@ -28,7 +28,7 @@ class CancelReason(StrEnum):
     UNREACHABLE = "concerts-unreachable"
 
     @property
-    def is_wish(self) -> bool:
+    def is_on_purpose(self) -> bool:
         """Somebody wanted it cancelled: final, whatever money or seats are still under way."""
         return self in (CancelReason.BUYER, CancelReason.ORGANIZER)
 

@@ -91,8 +91,8 @@ def _after(order: Order | None, event: Envelope) -> Order:
 
 
 def _cancelled(order: Order, off: OrderCancelled) -> Order:
-    if order.reason is not None and order.reason.is_wish:
-        return order  # somebody wished it cancelled before, or this is told again
+    if order.reason is not None and order.reason.is_on_purpose:
+        return order  # it was cancelled on purpose before, or this is told again
     if order.status is Status.PENDING and off.allocation is not None:
         raise NotYet
     if off.was_paid and order.status is not Status.PAID:

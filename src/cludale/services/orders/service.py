@@ -1,4 +1,4 @@
-"""Orders at work: takes wishes, asks concerts for seats, follows payment and sale. What comes due is in due.py."""
+"""Orders at work: takes requests, asks concerts for seats, follows payment and sale. What comes due is in due.py."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ from cludale.runtime.gate import Gate
 from cludale.services.concerts.events import SaleRefused, SeatsSold
 from cludale.services.orders import domain
 from cludale.services.orders.comparison import Comparison
-from cludale.services.orders.domain import Order, OrderPayment, PaymentStatus, Wish
+from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, PaymentStatus
 from cludale.services.orders.due import DueOrders
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.store import ORDERS
@@ -95,7 +95,7 @@ class Orders:
 
     async def place(
         self,
-        wish: Wish,
+        request: OrderRequest,
         *,
         cause: Cause,
         order_id: str | None = None,
@@ -107,7 +107,7 @@ class Orders:
         """
         await self._gate.enter()
         try:
-            return await self._place(wish, cause, order_id, keep)
+            return await self._place(request, cause, order_id, keep)
         finally:
             self._gate.leave()
 
@@ -116,15 +116,15 @@ class Orders:
         return self._gate.turns_away()
 
     async def _place(
-        self, wish: Wish, cause: Cause, order_id: str | None, keep: Callable[[Order], Put] | None
+        self, request: OrderRequest, cause: Cause, order_id: str | None, keep: Callable[[Order], Put] | None
     ) -> Order:
         now = self._updates.clock.now()
-        placed = domain.place(wish, order_id=order_id or self._updates.ids.new("order"), now=now)
+        placed = domain.place(request, order_id=order_id or self._updates.ids.new("order"), now=now)
         envelopes = self._updates.envelopes(placed, cause, now)
         order = placed.state
         decide: Decide[Order]
         try:
-            held = await self._seats.hold(domain.hold_wish(order, cause.traceparent))
+            held = await self._seats.hold(domain.hold_request(order, cause.traceparent))
         except SeatsUnreachable as unreachable:
             _log.warning("order %s is Pending: %s", order.id, unreachable)
             decide = partial(_wait, order, self._put_off, cause)

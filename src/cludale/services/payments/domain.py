@@ -91,7 +91,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     """The round is over without a known charge: to be Failed once the provider holds nothing."""
     refunding: bool = False
     closed: bool = False
-    """The order was cancelled by somebody's wish: no new round."""
+    """The order was cancelled on purpose: no new round."""
     hold_ends_at: datetime | None = None
     """When the order's own hold ends, once a round had another time for its end."""
     cause: Cause = Cause()
@@ -276,7 +276,7 @@ def was_late(payment: Payment) -> bool:
 def requested(payment: Payment, request: PaymentRequested, *, cause: Cause, now: datetime, limits: Limits) -> Payment:
     """The buyer pays in another way: a new round, within the hold. A round that has begun is not begun again.
 
-    Of an order that was cancelled by wish meanwhile, the round ends as it begins, so that the order hears of its end.
+    If the order was cancelled on purpose meanwhile, the round ends as it begins, so that the order hears of its end.
     """
     if payment.status is not Status.FAILED or request.round != payment.round + 1:
         return payment
@@ -403,12 +403,12 @@ def _completed(payment: Payment) -> PaymentCompleted:
 def order_cancelled(
     payment: Payment | None, order: OrderCancelled, *, cause: Cause, now: datetime
 ) -> Decision[Payment] | None:
-    """Somebody wished the order cancelled: charge no more, and give back what was taken.
+    """The order was cancelled on purpose: charge no more, and give back what was taken.
 
     An order that failed by itself asks for nothing: its payment has failed already, or SaleRefused says so.
     None: there is nothing to pay, nor will there be.
     """
-    if not order.reason.is_wish:
+    if not order.reason.is_on_purpose:
         return Decision(payment) if payment is not None else None
     if payment is None:
         return _never(order, now=now)
@@ -498,7 +498,7 @@ def compared(payment: Payment, order: ChargeQuestion) -> Decision[Payment]:
     Whose cancellation payments has yet to hear, or to carry out, is told nothing: the money goes back anyway.
     """
     match standing(order.order_id, payment).state:
-        case ChargeState.TAKEN if order.cancelled_by_wish:
+        case ChargeState.TAKEN if order.cancelled_on_purpose:
             return Decision(payment)
         case ChargeState.FAILED if payment.round < order.round or (payment.round == order.round and not order.is_open):
             return Decision(payment)

@@ -31,7 +31,7 @@ from cludale.ports.seats import (
     HeldElsewhere,
     HeldOtherwise,
     HoldEnded,
-    HoldWish,
+    HoldRequest,
     NotOnSale,
     OtherCurrency,
     OverTheLimit,
@@ -45,7 +45,7 @@ from cludale.services.concerts.api import STATUS
 from cludale.web.problems import Problems
 
 TIMEOUT_SECONDS = 1.5
-WISH = HoldWish("concert-1", 2, "order-1", "stalls", "00-trace")
+REQUEST = HoldRequest("concert-1", 2, "order-1", "stalls", "00-trace")
 HELD = {
     "id": "reservation-1",
     "concertId": "concert-1",
@@ -137,7 +137,7 @@ class TestSeats:
     async def test_a_hold_is_asked_for_by_its_order_and_with_the_services_own_credential(
         self, other: Other, seats: HttpSeats
     ) -> None:
-        held = await seats.hold(WISH)
+        held = await seats.hold(REQUEST)
         ends = NOON + timedelta(seconds=600)
         assert held == SeatsHeld(allocation(), Money(4500, "EUR"), ends, "event-1")
         (request,) = other.requests
@@ -172,7 +172,7 @@ class TestSeats:
         problem = Problems(STATUS).answer(refusal)
         other.play = other.sends(answer(problem.status, problem.body))
         with pytest.raises(type(refusal)) as came:
-            await seats.hold(WISH)
+            await seats.hold(REQUEST)
         assert (came.value.detail, came.value.values) == (refusal.detail, refusal.values)
 
     @pytest.mark.parametrize(
@@ -199,12 +199,12 @@ class TestSeats:
     ) -> None:
         other.play = other.sends(answer(status, body))
         with pytest.raises(SeatsUnreachable):
-            await seats.hold(WISH)
+            await seats.hold(REQUEST)
 
     async def test_a_service_that_is_away_means_ask_again(self) -> None:
         seats = HttpSeats("http://127.0.0.1:9", "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
         with pytest.raises(SeatsUnreachable):
-            await seats.hold(WISH)
+            await seats.hold(REQUEST)
         await seats.close()
 
     async def test_a_connection_that_breaks_means_ask_again(self, other: Other, seats: HttpSeats) -> None:
@@ -213,7 +213,7 @@ class TestSeats:
 
         other.play = hang_up
         with pytest.raises(SeatsUnreachable):
-            await seats.hold(WISH)
+            await seats.hold(REQUEST)
 
     async def test_an_answer_that_trickles_is_waited_for_no_longer_than_any(
         self, other: Other, seats: HttpSeats
@@ -222,13 +222,13 @@ class TestSeats:
         other.play = other.sends(*(whole[i : i + 8] for i in range(0, len(whole), 8)), every_seconds=0.1)
         begun = time.monotonic()
         with pytest.raises(SeatsUnreachable):
-            await seats.hold(WISH)
+            await seats.hold(REQUEST)
         assert time.monotonic() - begun < 2 * TIMEOUT_SECONDS
 
     async def test_an_answer_that_never_comes_is_given_up_on(self, other: Other, seats: HttpSeats) -> None:
         other.play = other.sends(every_seconds=0)
         with pytest.raises(SeatsUnreachable):
-            await seats.hold(WISH)
+            await seats.hold(REQUEST)
 
 
 class TestContacts:
@@ -299,8 +299,8 @@ class TestSales:
 
 class TestCharges:
     QUESTIONS = (
-        ChargeQuestion("order-1", 1, is_open=True, is_refunded=False, cancelled_by_wish=False),
-        ChargeQuestion("order-2", 2, is_open=False, is_refunded=False, cancelled_by_wish=True),
+        ChargeQuestion("order-1", 1, is_open=True, is_refunded=False, cancelled_on_purpose=False),
+        ChargeQuestion("order-2", 2, is_open=False, is_refunded=False, cancelled_on_purpose=True),
     )
 
     @pytest.fixture

@@ -10,27 +10,27 @@ from cludale.adapters.inprocess.calls import InProcessContacts, InProcessSales, 
 from cludale.kernel.money import Money
 from cludale.ports.contacts import Contact
 from cludale.ports.sales import Outlook, SaleOutlook
-from cludale.ports.seats import HoldWish, SeatsHeld, SeatsUnavailable
+from cludale.ports.seats import HoldRequest, SeatsHeld, SeatsUnavailable
 
 HELD = SeatsHeld(allocation(), Money(4500, "EUR"), NOON, None)
 
 
 async def test_the_answer_is_the_services_own() -> None:
-    async def hold(wish: HoldWish) -> SeatsHeld:
-        assert wish.order_id == "order-1"
+    async def hold(wanted: HoldRequest) -> SeatsHeld:
+        assert wanted.order_id == "order-1"
         return HELD
 
-    assert await InProcessSeats(hold).hold(HoldWish("concert-1", 2, "order-1")) is HELD
+    assert await InProcessSeats(hold).hold(HoldRequest("concert-1", 2, "order-1")) is HELD
 
 
 async def test_a_refusal_is_the_services_own() -> None:
     refusal = SeatsUnavailable("concert-1", wanted=2, left=1)
 
-    async def hold(_: HoldWish) -> SeatsHeld:
+    async def hold(_: HoldRequest) -> SeatsHeld:
         raise refusal
 
     with pytest.raises(SeatsUnavailable) as came:
-        await InProcessSeats(hold).hold(HoldWish("concert-1", 2, "order-1"))
+        await InProcessSeats(hold).hold(HoldRequest("concert-1", 2, "order-1"))
     assert came.value is refusal
 
 

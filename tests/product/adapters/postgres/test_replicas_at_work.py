@@ -31,9 +31,9 @@ async def server(tmp_path: Path) -> AsyncIterator[Postgres]:
 
 async def buy(client: httpx.AsyncClient, buyer: int) -> bool | None:
     """True for an order, False for none, None if nobody knows."""
-    wish = {"concertId": "hot", "userId": f"user-{buyer}", "quantity": 1}
+    wanted = {"concertId": "hot", "userId": f"user-{buyer}", "quantity": 1}
     try:
-        answer = await client.post("/orders", json=wish, headers={"idempotency-key": f"key-{buyer}"})
+        answer = await client.post("/orders", json=wanted, headers={"idempotency-key": f"key-{buyer}"})
     except httpx.HTTPError:
         return None
     return answer.status_code in (201, 202) if answer.status_code != 503 else None

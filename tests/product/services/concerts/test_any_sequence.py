@@ -41,7 +41,7 @@ SALES = st.builds(
     lambda name, payment_round: Sell(f"reservation-{name}", f"order-{name}", payment_round), NAMES, st.integers(1, 2)
 )
 CANCELS = st.builds(
-    lambda name, by_wish: Cancel(f"reservation-{name}", ReleaseReason.CANCELLED, by_wish), NAMES, st.booleans()
+    lambda name, on_purpose: Cancel(f"reservation-{name}", ReleaseReason.CANCELLED, on_purpose), NAMES, st.booleans()
 )
 EXPIRIES = st.builds(lambda name: Expire(f"reservation-{name}"), NAMES)
 COMMANDS = st.one_of(HOLDS, HOLDS, SALES, CANCELS, EXPIRIES)

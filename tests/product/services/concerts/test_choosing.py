@@ -11,7 +11,7 @@ from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Records, Stored, StoreUnavailable
-from cludale.ports.seats import HoldWish, OtherCurrency, PriceTooHigh, SeatsHeld, SeatsUnavailable
+from cludale.ports.seats import HoldRequest, OtherCurrency, PriceTooHigh, SeatsHeld, SeatsUnavailable
 from cludale.services.concerts.choosing import LOOK_AGAIN_SECONDS
 from cludale.services.concerts.domain import Concert
 from cludale.services.concerts.events import SectionPlan
@@ -79,7 +79,7 @@ def replica(store: SqliteStore, clock: ManualClock, ids: CountingIds) -> Concert
 async def order(
     concerts: Concerts, name: str, quantity: int = 1, section: str | None = None, most: Money | None = None
 ) -> SeatsHeld:
-    return await concerts.hold(HoldWish("concert-1", quantity, f"order-{name}", section, None, most))
+    return await concerts.hold(HoldRequest("concert-1", quantity, f"order-{name}", section, None, most))
 
 
 class TestThePrice:

@@ -12,7 +12,7 @@ from cludale.kernel.events import Cause, Event, envelop
 from cludale.kernel.money import Money
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Acknowledgement, Delivery
-from cludale.ports.seats import HoldWish
+from cludale.ports.seats import HoldRequest
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.concerts.domain import Concert
 from cludale.services.concerts.events import SectionPlan
@@ -71,7 +71,7 @@ async def types(store: SqliteStore) -> list[str]:
 async def test_money_too_late_that_is_told_twice_at_once_is_refused_once(
     concerts: Concerts, store: SqliteStore, clock: ManualClock
 ) -> None:
-    await concerts.hold(HoldWish("c1", 2, "order-1"))
+    await concerts.hold(HoldRequest("c1", 2, "order-1"))
     assert await concerts.handle([delivery(cancelled("1", 2), "event-off", clock)]) == [Acknowledgement.SUCCESS]
     clock.at += timedelta(seconds=1)
     twice = [delivery(paid("1", 2), "event-paid", clock)] * 2

@@ -73,9 +73,9 @@ def sell_again(name: str) -> Sell:
     return msgspec.structs.replace(sell(name), again=True)
 
 
-def cancel(name: str, *, by_wish: bool) -> Cancel:
-    reason = ReleaseReason.CANCELLED if by_wish else ReleaseReason.UNPAID
-    return Cancel(f"reservation-{name}", reason, by_wish)
+def cancel(name: str, *, on_purpose: bool) -> Cancel:
+    reason = ReleaseReason.CANCELLED if on_purpose else ReleaseReason.UNPAID
+    return Cancel(f"reservation-{name}", reason, on_purpose)
 
 
 def expire(name: str) -> Expire:
@@ -224,7 +224,7 @@ class TestExpiry:
         seating = after((hold("a"), 0))
         assert decide(seating, expire("a"), at(599.999)) == Decision(seating)
 
-    @pytest.mark.parametrize("end", [sell("a"), cancel("a", by_wish=True)])
+    @pytest.mark.parametrize("end", [sell("a"), cancel("a", on_purpose=True)])
     def test_what_was_sold_or_given_back_does_not_expire(self, end: Command) -> None:
         seating = after((hold("a"), 0), (end, 1))
         assert decide(seating, expire("a"), at(9999)) == Decision(seating)
@@ -291,9 +291,9 @@ class TestWhatWouldComeOfMoney:
         assert outlook(after((hold("a", 4), 0), (sell("a"), 1)), 700).outlook is Outlook.SOLD
         assert outlook(after((hold("a", 4), 0), (sell("a"), 601)), 700).outlook is Outlook.SOLD
 
-    def test_after_the_concert_and_after_a_wished_cancellation_there_are_none(self) -> None:
+    def test_after_the_concert_and_after_a_cancellation_on_purpose_there_are_none(self) -> None:
         assert outlook(after((hold("a", 4), 0)), 700, over_at=at(650)) == SaleOutlook(Outlook.OVER, 10, at(650))
-        assert outlook(after((hold("a", 4), 0), (cancel("a", by_wish=True), 1)), 2).outlook is Outlook.CANCELLED
+        assert outlook(after((hold("a", 4), 0), (cancel("a", on_purpose=True), 1)), 2).outlook is Outlook.CANCELLED
 
 
 class TestLateMoney:
@@ -341,7 +341,7 @@ class TestLateMoney:
 
     def test_once_refused_it_gets_no_seats_though_there_are_some_by_then(self) -> None:
         refused = after((hold("a", 4), 0), (hold("b", 7), 600), (sell("a"), 601))
-        room = decide(refused, cancel("b", by_wish=True), at(602)).state
+        room = decide(refused, cancel("b", on_purpose=True), at(602)).state
         assert decide(room, sell("a"), at(603)) == Decision(room)
         again = decide(room, sell_again("a"), at(604))
         assert [type(event) for event in again.events] == [SaleRefused]
@@ -350,8 +350,8 @@ class TestLateMoney:
         assert outlook(room, 605).outlook is Outlook.GONE
 
     @pytest.mark.parametrize("late", [1, 601])
-    def test_seats_that_a_wish_took_back_are_not_told_of_again_nor_is_the_money_refused(self, late: float) -> None:
-        off = after((hold("a", 4), 0), (sell("a"), late), (cancel("a", by_wish=True), 700))
+    def test_seats_taken_back_on_purpose_are_not_told_of_again_nor_is_the_money_refused(self, late: float) -> None:
+        off = after((hold("a", 4), 0), (sell("a"), late), (cancel("a", on_purpose=True), 700))
         for command in (sell("a"), sell_again("a")):
             assert decide(off, command, at(800)) == Decision(off)
         assert outlook(off, 801).outlook is Outlook.CANCELLED
@@ -359,62 +359,62 @@ class TestLateMoney:
     def test_what_became_of_the_money_is_stored_where_it_is_needed_and_nowhere_else(self) -> None:
         sold = after((hold("a", 4), 0), (sell("a"), 1))
         assert b"answered" not in RESERVATIONS.put(sold.reservations["reservation-a"], 1).body
-        off = decide(sold, cancel("a", by_wish=True), at(2)).state.reservations["reservation-a"]
+        off = decide(sold, cancel("a", on_purpose=True), at(2)).state.reservations["reservation-a"]
         body = RESERVATIONS.put(off, 2).body
         assert RESERVATIONS.decode(body) == off
         assert off.answered is Answered.SOLD
 
     def test_after_a_decline_a_new_round_of_payment_gets_seats_again(self) -> None:
-        seating = after((hold("a", 4), 0), (cancel("a", by_wish=False), 1))
+        seating = after((hold("a", 4), 0), (cancel("a", on_purpose=False), 1))
         decision = decide(seating, sell("a", payment_round=2), at(60))
         assert [type(event) for event in decision.events] == [SeatsReserved, SeatsSold]
         assert decision.state.reservations["reservation-a.2"].status is Status.SOLD
 
-    def test_it_gets_nothing_once_somebody_wished_the_order_cancelled(self) -> None:
-        seating = after((hold("a", 4), 0), (cancel("a", by_wish=True), 1))
+    def test_it_gets_nothing_once_the_order_was_cancelled_on_purpose(self) -> None:
+        seating = after((hold("a", 4), 0), (cancel("a", on_purpose=True), 1))
         decision = decide(seating, sell("a"), at(2))
         assert [type(event) for event in decision.events] == [SaleRefused]
         assert decision.state.section is seating.section
 
 
 class TestCancelling:
-    @pytest.mark.parametrize("by_wish", [True, False])
-    def test_held_seats_go_back(self, by_wish: bool) -> None:
-        decision = decide(after((hold("a", 4), 0)), cancel("a", by_wish=by_wish), at(1))
+    @pytest.mark.parametrize("on_purpose", [True, False])
+    def test_held_seats_go_back(self, on_purpose: bool) -> None:
+        decision = decide(after((hold("a", 4), 0)), cancel("a", on_purpose=on_purpose), at(1))
         (released,) = decision.events
         assert isinstance(released, SeatsReleased)
-        assert released.reason is (ReleaseReason.CANCELLED if by_wish else ReleaseReason.UNPAID)
+        assert released.reason is (ReleaseReason.CANCELLED if on_purpose else ReleaseReason.UNPAID)
         assert counts(decision.state.section, 1) == (10, 0, 0)
         assert decision.state.reservations["reservation-a"].released_for is released.reason
 
-    def test_sold_seats_go_back_by_wish(self) -> None:
-        seating = after((hold("a", 4), 0), (sell("a"), 1), (cancel("a", by_wish=True), 2))
+    def test_sold_seats_go_back_on_purpose(self) -> None:
+        seating = after((hold("a", 4), 0), (sell("a"), 1), (cancel("a", on_purpose=True), 2))
         assert counts(seating.section, 2) == (10, 0, 0)
 
     def test_sold_seats_stay_sold_when_only_an_earlier_payment_had_failed(self) -> None:
         seating = after((hold("a", 4), 0), (sell("a"), 1))
-        assert decide(seating, cancel("a", by_wish=False), at(2)).events == []
-        assert counts(decide(seating, cancel("a", by_wish=False), at(2)).state.section, 2) == (6, 0, 4)
+        assert decide(seating, cancel("a", on_purpose=False), at(2)).events == []
+        assert counts(decide(seating, cancel("a", on_purpose=False), at(2)).state.section, 2) == (6, 0, 4)
 
-    def test_the_seats_that_late_money_got_go_back_by_wish(self) -> None:
+    def test_the_seats_that_late_money_got_go_back_on_purpose(self) -> None:
         seating = after((hold("a", 4), 0), (sell("a"), 601))
-        decision = decide(seating, cancel("a", by_wish=True), at(602))
+        decision = decide(seating, cancel("a", on_purpose=True), at(602))
         assert [event.subject for event in decision.events] == ["reservation-a.1"]
         assert counts(decision.state.section, 602) == (10, 0, 0)
 
     def test_cancelling_twice_is_cancelling_once(self) -> None:
-        seating = after((hold("a"), 0), (cancel("a", by_wish=True), 1))
-        again = decide(seating, cancel("a", by_wish=True), at(2))
+        seating = after((hold("a"), 0), (cancel("a", on_purpose=True), 1))
+        again = decide(seating, cancel("a", on_purpose=True), at(2))
         assert again.events == []
         assert again.state == seating
 
-    def test_a_wish_after_a_decline_shuts_the_door_on_late_money(self) -> None:
-        seating = after((hold("a"), 0), (cancel("a", by_wish=False), 1), (cancel("a", by_wish=True), 2))
+    def test_a_cancellation_on_purpose_after_a_decline_refuses_late_money(self) -> None:
+        seating = after((hold("a"), 0), (cancel("a", on_purpose=False), 1), (cancel("a", on_purpose=True), 2))
         assert [type(event) for event in decide(seating, sell("a", 2), at(3)).events] == [SaleRefused]
 
     def test_a_cancellation_of_no_reservation_waits_for_it(self) -> None:
         with pytest.raises(UnknownReservation):
-            decide(EMPTY, cancel("a", by_wish=True), NOON)
+            decide(EMPTY, cancel("a", on_purpose=True), NOON)
 
 
 class TestTheTable:
@@ -485,15 +485,15 @@ class TestTheEnd:
             domain.check_on_sale(concert, quantity=1, now=concert.over_at)
 
     def test_a_turn_that_comes_after_the_end_holds_nothing(self) -> None:
-        wish = msgspec.structs.replace(hold("a"), over_at=at(60))
-        assert decide(EMPTY, wish, at(59)).events
+        wanted = msgspec.structs.replace(hold("a"), over_at=at(60))
+        assert decide(EMPTY, wanted, at(59)).events
         with pytest.raises(ConcertOver):
-            decide(EMPTY, wish, at(60))
+            decide(EMPTY, wanted, at(60))
 
     def test_who_has_seats_already_is_told_so_after_the_end(self) -> None:
-        wish = msgspec.structs.replace(hold("a"), over_at=at(60))
-        seating = decide(EMPTY, wish, NOON).state
-        assert decide(seating, wish, at(61)).state is seating
+        wanted = msgspec.structs.replace(hold("a"), over_at=at(60))
+        seating = decide(EMPTY, wanted, NOON).state
+        assert decide(seating, wanted, at(61)).state is seating
 
     def test_money_that_comes_after_hold_and_concert_have_ended_goes_back(self) -> None:
         late = msgspec.structs.replace(sell("a"), over_at=at(HOLD_SECONDS + 5))

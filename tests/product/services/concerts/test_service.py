@@ -23,7 +23,7 @@ from cludale.ports.seats import (
     HeldElsewhere,
     HeldOtherwise,
     HoldEnded,
-    HoldWish,
+    HoldRequest,
     NotOnSale,
     OverTheLimit,
     SeatsUnavailable,
@@ -70,8 +70,8 @@ def replica(store: SqliteStore, clock: ManualClock, ids: CountingIds) -> Concert
     return Concerts(store, clock=clock, ids=ids, hold_seconds=600, max_per_order=8)
 
 
-def wish(order: str, quantity: int = 2, section: str | None = "stalls") -> HoldWish:
-    return HoldWish("concert-1", quantity, f"order-{order}", section)
+def wanted(order: str, quantity: int = 2, section: str | None = "stalls") -> HoldRequest:
+    return HoldRequest("concert-1", quantity, f"order-{order}", section)
 
 
 def paid(order: str, *, event: str | None = None, payment_round: int = 1, section: str = "stalls") -> Delivery:
@@ -135,7 +135,7 @@ class TestScheduling:
         with pytest.raises(ConcertNotFound, match="'concert-9'"):
             await concerts.standing("concert-9")
         with pytest.raises(ConcertNotFound):
-            await concerts.hold(HoldWish("concert-9", 1, "order-a"))
+            await concerts.hold(HoldRequest("concert-9", 1, "order-a"))
 
 
 class TestSearching:
@@ -181,7 +181,7 @@ class TestSearching:
         for search in (Search(), Search(artist="lark"), Search(since="2027-06-05"), Search(order_by="artist")):
             assert "5" not in await self.found(concerts, search)
         assert (await concerts.standing("concert-5")).concert == unlisted
-        assert (await concerts.hold(HoldWish("concert-5", 1, "order-a"))).allocation.quantity == 1
+        assert (await concerts.hold(HoldRequest("concert-5", 1, "order-a"))).allocation.quantity == 1
 
     async def test_what_is_sought_is_no_pattern(self, concerts: Concerts) -> None:
         assert await self.found(concerts, Search(artist="%")) == []
@@ -201,7 +201,7 @@ class TestSearching:
 
 class TestHolding:
     async def test_held_seats_belong_to_the_order(self, concerts: Concerts, store: SqliteStore) -> None:
-        held = await concerts.hold(wish("a", 3))
+        held = await concerts.hold(wanted("a", 3))
         assert (held.allocation.reservation_id, held.allocation.section, held.allocation.quantity, held.price) == (
             "reservation-a",
             "stalls",
@@ -218,7 +218,7 @@ class TestHolding:
         self, concerts: Concerts, records: Meddled
     ) -> None:
         before = records.commits
-        answers = await asyncio.gather(*(concerts.hold(wish(f"{i}", 3)) for i in range(9)), return_exceptions=True)
+        answers = await asyncio.gather(*(concerts.hold(wanted(f"{i}", 3)) for i in range(9)), return_exceptions=True)
         assert sum(not isinstance(answer, Exception) for answer in answers) == 3
         refusals = [answer for answer in answers if isinstance(answer, SeatsUnavailable)]
         assert [(refusal.values["left"], refusal.values["held"]) for refusal in refusals] == [(1, 9)] * 6
@@ -228,50 +228,50 @@ class TestHolding:
     async def test_asked_again_for_the_same_order_it_is_the_same_hold(
         self, concerts: Concerts, store: SqliteStore
     ) -> None:
-        first = await concerts.hold(wish("a"))
-        again = await concerts.hold(wish("a"))
+        first = await concerts.hold(wanted("a"))
+        again = await concerts.hold(wanted("a"))
         assert again == msgspec.structs.replace(first, event_id=None)
         assert (await told(store)).count("SeatsReserved") == 1
         assert await seats(concerts) == (8, 2, 0)
 
     async def test_asked_again_it_is_found_though_nothing_is_left(self, concerts: Concerts) -> None:
-        first = await concerts.hold(wish("a", 8))
-        await concerts.hold(wish("b", 2))
-        assert (await concerts.hold(wish("a", 8))).allocation.reservation_id == first.allocation.reservation_id
+        first = await concerts.hold(wanted("a", 8))
+        await concerts.hold(wanted("b", 2))
+        assert (await concerts.hold(wanted("a", 8))).allocation.reservation_id == first.allocation.reservation_id
 
     async def test_asked_twice_at_once_it_is_one_hold(self, concerts: Concerts) -> None:
-        both = await asyncio.gather(concerts.hold(wish("a")), concerts.hold(wish("a")))
+        both = await asyncio.gather(concerts.hold(wanted("a")), concerts.hold(wanted("a")))
         assert len({held.allocation.reservation_id for held in both}) == 1
         assert await seats(concerts) == (8, 2, 0)
 
     @pytest.mark.parametrize("held_in", [None, "stalls"])
-    @pytest.mark.parametrize("other", [wish("a", 3), wish("a", 1, None), wish("a", 2, "balcony"), wish("a", 8)])
+    @pytest.mark.parametrize("other", [wanted("a", 3), wanted("a", 1, None), wanted("a", 2, "balcony"), wanted("a", 8)])
     async def test_asked_again_for_something_else_it_is_refused_and_the_hold_stays(
-        self, concerts: Concerts, store: SqliteStore, held_in: str | None, other: HoldWish
+        self, concerts: Concerts, store: SqliteStore, held_in: str | None, other: HoldRequest
     ) -> None:
-        held = await concerts.hold(wish("a", 2, held_in))
+        held = await concerts.hold(wanted("a", 2, held_in))
         with pytest.raises(HeldOtherwise) as refusal:
             await concerts.hold(other)
         assert refusal.value.values == {"wanted": other.quantity, "held": 2, "section": "stalls"}
         assert (await told(store)).count("SeatsReserved") == 1
         assert await seats(concerts) == (8, 2, 0)
-        for same in (wish("a", 2, None), wish("a", 2, "stalls")):
+        for same in (wanted("a", 2, None), wanted("a", 2, "stalls")):
             assert (await concerts.hold(same)).allocation.reservation_id == held.allocation.reservation_id
 
     async def test_asked_for_more_than_is_left_it_says_what_is_held(self, concerts: Concerts) -> None:
-        await concerts.hold(wish("a", 2))
-        await concerts.hold(wish("b", 8))
+        await concerts.hold(wanted("a", 2))
+        await concerts.hold(wanted("b", 8))
         with pytest.raises(HeldOtherwise):
-            await concerts.hold(wish("a", 3))
+            await concerts.hold(wanted("a", 3))
 
     async def test_a_hold_that_ended_is_not_held_again(self, concerts: Concerts, clock: ManualClock) -> None:
-        await concerts.hold(wish("a"))
+        await concerts.hold(wanted("a"))
         clock.advance(600)
         with pytest.raises(HoldEnded):
-            await concerts.hold(wish("a"))
+            await concerts.hold(wanted("a"))
 
     async def test_holds_without_an_order_are_holds_of_their_own(self, concerts: Concerts, store: SqliteStore) -> None:
-        one, other = [await concerts.hold(HoldWish("concert-1", 2, "", "stalls")) for _ in range(2)]
+        one, other = [await concerts.hold(HoldRequest("concert-1", 2, "", "stalls")) for _ in range(2)]
         assert one.allocation.reservation_id != other.allocation.reservation_id
         assert await seats(concerts) == (6, 4, 0)
         assert (await published(store))[-1].correlationid is None
@@ -279,7 +279,7 @@ class TestHolding:
     async def test_orders_of_other_people_never_share_a_hold(self, concerts: Concerts) -> None:
         """An organizer may call an order anything."""
         ids = [
-            (await concerts.hold(HoldWish("concert-1", 1, order, "stalls"))).allocation.reservation_id
+            (await concerts.hold(HoldRequest("concert-1", 1, order, "stalls"))).allocation.reservation_id
             for order in ("order-7", "sale-7", "7", "telephone-sale-7", "sale-sale-7")
         ]
         assert len(set(ids)) == 5
@@ -287,69 +287,69 @@ class TestHolding:
 
     async def test_one_order_holds_seats_of_one_concert(self, concerts: Concerts, store: SqliteStore) -> None:
         await concerts.schedule(msgspec.structs.replace(CONCERT, id="concert-2"), Cause())
-        await concerts.hold(wish("a"))
+        await concerts.hold(wanted("a"))
         with pytest.raises(HeldElsewhere):
-            await concerts.hold(HoldWish("concert-2", 2, "order-a", "stalls"))
-        await concerts.hold(HoldWish("concert-2", 8, "order-b", "stalls"))
+            await concerts.hold(HoldRequest("concert-2", 2, "order-a", "stalls"))
+        await concerts.hold(HoldRequest("concert-2", 8, "order-b", "stalls"))
         with pytest.raises(HeldElsewhere):
-            await concerts.hold(HoldWish("concert-2", 4, "order-a", "stalls"))
-        one = await concerts.hold(HoldWish("concert-1", 2, "sale-7", "stalls"))
-        other = await concerts.hold(HoldWish("concert-2", 2, "sale-7", "stalls"))
+            await concerts.hold(HoldRequest("concert-2", 4, "order-a", "stalls"))
+        one = await concerts.hold(HoldRequest("concert-1", 2, "sale-7", "stalls"))
+        other = await concerts.hold(HoldRequest("concert-2", 2, "sale-7", "stalls"))
         assert one.allocation.reservation_id != other.allocation.reservation_id
         assert (await told(store)).count("SeatsReserved") == 4
 
     async def test_without_a_section_it_is_the_cheapest_with_room_for_all(self, concerts: Concerts) -> None:
-        assert (await concerts.hold(wish("a", 8, None))).allocation.section == "stalls"
-        assert (await concerts.hold(wish("b", 3, None))).allocation.section == "balcony"
-        assert (await concerts.hold(wish("c", 2, None))).allocation.section == "stalls"
+        assert (await concerts.hold(wanted("a", 8, None))).allocation.section == "stalls"
+        assert (await concerts.hold(wanted("b", 3, None))).allocation.section == "balcony"
+        assert (await concerts.hold(wanted("c", 2, None))).allocation.section == "stalls"
         with pytest.raises(SeatsUnavailable) as refusal:
-            await concerts.hold(wish("d", 4, None))
+            await concerts.hold(wanted("d", 4, None))
         until = "2026-11-22T12:10:00.000000Z"
         assert refusal.value.values == {"wanted": 4, "left": 1, "section": "balcony", "held": 13, "heldUntil": until}
 
     async def test_an_order_that_got_another_section_gets_no_second_hold_when_the_first_has_room_again(
         self, concerts: Concerts
     ) -> None:
-        await concerts.hold(wish("a", 8, None))
-        first = await concerts.hold(wish("b", 3, None))
+        await concerts.hold(wanted("a", 8, None))
+        first = await concerts.hold(wanted("b", 3, None))
         assert first.allocation.section == "balcony"
         await concerts.handle([cancelled("a")])
-        assert (await concerts.hold(wish("b", 3, None))).allocation.section == "balcony"
+        assert (await concerts.hold(wanted("b", 3, None))).allocation.section == "balcony"
         assert await seats(concerts) == (10, 0, 0)
 
     async def test_what_may_not_be_ordered_is_refused(self, concerts: Concerts) -> None:
         later = msgspec.structs.replace(CONCERT, id="concert-2", on_sale_at=NOON + timedelta(seconds=1))
         await concerts.schedule(later, Cause())
         with pytest.raises(NotOnSale):
-            await concerts.hold(HoldWish("concert-2", 1, "order-a"))
+            await concerts.hold(HoldRequest("concert-2", 1, "order-a"))
         with pytest.raises(OverTheLimit):
-            await concerts.hold(wish("a", 9))
+            await concerts.hold(wanted("a", 9))
         with pytest.raises(SectionNotFound):
-            await concerts.hold(wish("a", 1, "pit"))
+            await concerts.hold(wanted("a", 1, "pit"))
 
     async def test_what_another_replica_held_meanwhile_is_counted(
         self, concerts: Concerts, replica: Concerts, records: Meddled
     ) -> None:
-        records.meddle = lambda: replica.hold(wish("b", 8))
+        records.meddle = lambda: replica.hold(wanted("b", 8))
         with pytest.raises(SeatsUnavailable) as refusal:
-            await concerts.hold(wish("a", 3))
+            await concerts.hold(wanted("a", 3))
         assert refusal.value.values["left"] == 2
         assert await seats(concerts) == (2, 8, 0)
 
     async def test_of_two_replicas_that_hold_for_one_order_one_does(
         self, concerts: Concerts, replica: Concerts, records: Meddled
     ) -> None:
-        records.meddle = lambda: replica.hold(wish("a", 3))
-        assert (await concerts.hold(wish("a", 3))).event_id is None
+        records.meddle = lambda: replica.hold(wanted("a", 3))
+        assert (await concerts.hold(wanted("a", 3))).event_id is None
         assert await seats(concerts) == (7, 3, 0)
 
     async def test_too_many_conflicts_end_in_busy(
         self, concerts: Concerts, replica: Concerts, records: Meddled
     ) -> None:
         turn = iter(range(100))
-        records.always = lambda: replica.hold(HoldWish("concert-1", 1, f"order-x{next(turn)}", "stalls"))
+        records.always = lambda: replica.hold(HoldRequest("concert-1", 1, f"order-x{next(turn)}", "stalls"))
         with pytest.raises(Busy):
-            await concerts.hold(wish("a"))
+            await concerts.hold(wanted("a"))
         records.always = None
         assert (await seats(replica))[1] == 8
 
@@ -358,7 +358,7 @@ class TestHolding:
             raise StoreUnavailable("locked")
 
         records.always = away
-        answers = await asyncio.gather(*(concerts.hold(wish(f"{i}")) for i in range(3)), return_exceptions=True)
+        answers = await asyncio.gather(*(concerts.hold(wanted(f"{i}")) for i in range(3)), return_exceptions=True)
         assert all(isinstance(answer, StoreUnavailable) for answer in answers)
         records.always = None
         assert await seats(concerts) == (10, 0, 0)
@@ -383,42 +383,42 @@ class TestPartitions:
         replica = Concerts(apart, clock=clock, ids=ids, hold_seconds=600, max_per_order=8, partitions_apart=True)
 
         async def meanwhile() -> None:
-            await replica.hold(wish("x", 8, "stalls"))
-            await replica.hold(wish("y", 2, "stalls"))
-            assert (await replica.hold(wish("a", 2, None))).allocation.section == "balcony"
+            await replica.hold(wanted("x", 8, "stalls"))
+            await replica.hold(wanted("y", 2, "stalls"))
+            assert (await replica.hold(wanted("a", 2, None))).allocation.section == "balcony"
             await replica.handle([cancelled("x")])
 
         records.meddle = meanwhile
-        assert (await concerts.hold(wish("a", 2, None))).allocation.section == "balcony"
+        assert (await concerts.hold(wanted("a", 2, None))).allocation.section == "balcony"
         standing = await concerts.standing("concert-1")
         assert [section.held_seats(standing.at) for section in standing.sections] == [2, 2]
 
     async def test_an_order_that_asks_again_gets_its_hold_and_not_another_in_the_next_section(
         self, concerts: Concerts
     ) -> None:
-        held = await concerts.hold(wish("a", 8, None))
-        await concerts.hold(wish("b", 2, "stalls"))
-        again = await concerts.hold(wish("a", 8, None))
+        held = await concerts.hold(wanted("a", 8, None))
+        await concerts.hold(wanted("b", 2, "stalls"))
+        again = await concerts.hold(wanted("a", 8, None))
         assert (again.allocation.reservation_id, again.allocation.section) == (held.allocation.reservation_id, "stalls")
-        assert (await concerts.hold(wish("b", 2, None))).allocation.section == "stalls"
+        assert (await concerts.hold(wanted("b", 2, None))).allocation.section == "stalls"
         standing = await concerts.standing("concert-1")
         assert [section.held_seats(standing.at) for section in standing.sections] == [10, 0]
 
     async def test_a_hold_that_ended_is_not_held_a_second_time_in_the_next_section(
         self, concerts: Concerts, clock: ManualClock
     ) -> None:
-        await concerts.hold(wish("a", 2, None))
+        await concerts.hold(wanted("a", 2, None))
         clock.advance(601)
-        await concerts.hold(wish("b", 8, "stalls"))
-        await concerts.hold(wish("c", 2, "stalls"))
+        await concerts.hold(wanted("b", 8, "stalls"))
+        await concerts.hold(wanted("c", 2, "stalls"))
         with pytest.raises(HoldEnded):
-            await concerts.hold(wish("a", 2, None))
+            await concerts.hold(wanted("a", 2, None))
 
     async def test_everything_that_happens_to_a_reservation_finds_it(
         self, concerts: Concerts, clock: ManualClock
     ) -> None:
         for name in "abc":
-            await concerts.hold(wish(name))
+            await concerts.hold(wanted(name))
         assert await concerts.handle([paid("a"), cancelled("b"), paid("a")]) == [SUCCESS, SUCCESS, SUCCESS]
         clock.advance(601)
         assert await concerts.sweep() == 1
@@ -436,7 +436,7 @@ class TestACommitLimit:
 
     async def test_a_batch_makes_as_many_commits_as_the_store_needs(self, concerts: Concerts, records: Meddled) -> None:
         before = records.commits
-        held = await asyncio.gather(*(concerts.hold(wish(f"{i}", 1)) for i in range(8)))
+        held = await asyncio.gather(*(concerts.hold(wanted(f"{i}", 1)) for i in range(8)))
         assert len({each.allocation.reservation_id for each in held}) == 8
         assert records.commits - before == 3  # three holds a commit: the fourth is the section
         assert await concerts.handle([paid(f"{i}") for i in range(8)]) == [SUCCESS] * 8
@@ -451,7 +451,7 @@ class TestACommitLimit:
 
         records.commits = 0
         records.always = away
-        answers = await asyncio.gather(*(concerts.hold(wish(f"{i}", 1)) for i in range(8)), return_exceptions=True)
+        answers = await asyncio.gather(*(concerts.hold(wanted(f"{i}", 1)) for i in range(8)), return_exceptions=True)
         assert [isinstance(answer, StoreUnavailable) for answer in answers] == [False] * 6 + [True] * 2
         records.always = None
         assert await seats(concerts) == (4, 6, 0)
@@ -459,14 +459,14 @@ class TestACommitLimit:
 
 class TestMoney:
     async def test_money_sells_the_seats(self, concerts: Concerts, store: SqliteStore) -> None:
-        await concerts.hold(wish("a"))
+        await concerts.hold(wanted("a"))
         assert await concerts.handle([paid("a")]) == [SUCCESS]
         assert await seats(concerts) == (8, 0, 2)
         sold = (await published(store))[-1]
         assert (sold.type, sold.correlationid, sold.causationid) == ("SeatsSold", "order-a", "paid-a")
 
     async def test_a_redelivered_payment_sells_the_seats_once(self, concerts: Concerts, store: SqliteStore) -> None:
-        await concerts.hold(wish("a"))
+        await concerts.hold(wanted("a"))
         assert await concerts.handle([paid("a")]) == [SUCCESS]
         assert await concerts.handle([paid("a"), paid("a")]) == [SUCCESS, SUCCESS]
         assert (await told(store)).count("SeatsSold") == 1
@@ -475,7 +475,7 @@ class TestMoney:
     async def test_a_redelivered_payment_does_not_sell_seats_that_were_given_back_since(
         self, concerts: Concerts, store: SqliteStore
     ) -> None:
-        await concerts.hold(wish("a"))
+        await concerts.hold(wanted("a"))
         await concerts.handle([paid("a")])
         await concerts.handle([cancelled("a")])
         before = await told(store)
@@ -485,21 +485,21 @@ class TestMoney:
 
     async def test_a_redelivered_payment_stops_none_of_those_beside_it(self, concerts: Concerts) -> None:
         for order in "abc":
-            await concerts.hold(wish(order))
+            await concerts.hold(wanted(order))
         await concerts.handle([paid("a")])
         assert await concerts.handle([paid("b"), paid("a"), paid("c")]) == [SUCCESS] * 3
         assert await seats(concerts) == (4, 0, 6)
 
     async def test_money_that_comes_before_its_reservation_is_to_come_again(self, concerts: Concerts) -> None:
-        await concerts.hold(wish("b"))
+        await concerts.hold(wanted("b"))
         assert await concerts.handle([paid("a"), paid("b")]) == [RETRY, SUCCESS]
-        await concerts.hold(wish("a"))
+        await concerts.hold(wanted("a"))
         assert await concerts.handle([paid("a")]) == [SUCCESS]
 
     async def test_late_money_gets_other_seats_once(
         self, concerts: Concerts, store: SqliteStore, clock: ManualClock
     ) -> None:
-        await concerts.hold(wish("a"))
+        await concerts.hold(wanted("a"))
         clock.advance(601)
         assert await concerts.handle([paid("a")]) == [SUCCESS]
         assert await concerts.handle([paid("a")]) == [SUCCESS]
@@ -510,10 +510,10 @@ class TestMoney:
     async def test_late_money_without_seats_is_refused_once(
         self, concerts: Concerts, store: SqliteStore, clock: ManualClock
     ) -> None:
-        await concerts.hold(wish("a"))
+        await concerts.hold(wanted("a"))
         clock.advance(600)
         for order, quantity in (("b", 8), ("c", 2)):
-            await concerts.hold(wish(order, quantity))
+            await concerts.hold(wanted(order, quantity))
         for _ in range(3):
             assert await concerts.handle([paid("a")]) == [SUCCESS]
         assert (await told(store, about="order-a")) == ["SeatsReserved", "SeatsReleased", "SaleRefused"]
@@ -524,7 +524,7 @@ class TestMoney:
     ) -> None:
         question = ("concert-1", "stalls", "reservation-a")
         assert (await concerts.sale_outlook(*question)).outlook is Outlook.GONE
-        await concerts.hold(wish("a"))
+        await concerts.hold(wanted("a"))
         clock.advance(601)
         before = await told(store)
         assert await concerts.sale_outlook(*question) == SaleOutlook(Outlook.POSSIBLE, 10)
@@ -536,7 +536,7 @@ class TestMoney:
         self, concerts: Concerts, store: SqliteStore
     ) -> None:
         for order, reason in (("a", CancelReason.DECLINED), ("b", CancelReason.BUYER)):
-            await concerts.hold(wish(order))
+            await concerts.hold(wanted(order))
             await concerts.handle([cancelled(order, reason)])
             assert await concerts.handle([paid(order, payment_round=2)]) == [SUCCESS]
         assert (await told(store, about="order-a"))[-1] == "SeatsSold"
@@ -544,8 +544,8 @@ class TestMoney:
         assert await seats(concerts) == (8, 0, 2)
 
     async def test_many_sections_are_sold_in_one_batch(self, concerts: Concerts) -> None:
-        await concerts.hold(wish("a"))
-        await concerts.hold(wish("b", 2, "balcony"))
+        await concerts.hold(wanted("a"))
+        await concerts.hold(wanted("b", 2, "balcony"))
         assert await concerts.handle([paid("a"), paid("b", section="balcony")]) == [SUCCESS, SUCCESS]
         standing = await concerts.standing("concert-1")
         assert [section.sold for section in standing.sections] == [2, 2]
@@ -555,7 +555,7 @@ class TestACancellation:
     async def test_a_redelivered_cancellation_gives_the_seats_back_once(
         self, concerts: Concerts, store: SqliteStore
     ) -> None:
-        await concerts.hold(wish("a"))
+        await concerts.hold(wanted("a"))
         await concerts.handle([paid("a")])
         for _ in range(2):
             assert await concerts.handle([cancelled("a"), cancelled("a")]) == [SUCCESS, SUCCESS]
@@ -573,7 +573,7 @@ class TestACancellation:
         self, concerts: Concerts, store: SqliteStore
     ) -> None:
         for order, batch in (("a", [paid("a"), cancelled("a")]), ("b", [cancelled("b"), paid("b")])):
-            await concerts.hold(wish(order))
+            await concerts.hold(wanted(order))
             assert await concerts.handle(batch) == [SUCCESS, SUCCESS]
         assert await seats(concerts) == (10, 0, 0)
         assert (await told(store, about="order-a")) == ["SeatsReserved", "SeatsSold", "SeatsReleased"]
@@ -583,7 +583,7 @@ class TestACancellation:
     async def test_every_reason_for_a_cancellation_gives_held_seats_back(
         self, concerts: Concerts, store: SqliteStore, reason: CancelReason
     ) -> None:
-        await concerts.hold(wish("a"))
+        await concerts.hold(wanted("a"))
         assert await concerts.handle([cancelled("a", reason)]) == [SUCCESS]
         assert (await reservation(store, "reservation-a")).status is Status.RELEASED
 
@@ -592,9 +592,9 @@ class TestSweeping:
     async def test_it_publishes_what_has_come_true_once(
         self, concerts: Concerts, store: SqliteStore, clock: ManualClock
     ) -> None:
-        await concerts.hold(wish("a"))
+        await concerts.hold(wanted("a"))
         clock.advance(5)
-        await concerts.hold(wish("b"))
+        await concerts.hold(wanted("b"))
         await concerts.handle([paid("b")])
         clock.advance(600)
         assert await seats(concerts) == (8, 0, 2)
@@ -606,7 +606,7 @@ class TestSweeping:
         assert section.state.held == {}
 
     async def test_it_leaves_holds_that_go_on(self, concerts: Concerts, clock: ManualClock) -> None:
-        await concerts.hold(wish("a"))
+        await concerts.hold(wanted("a"))
         clock.advance(599.9)
         assert await concerts.sweep() == 0
         assert await seats(concerts) == (8, 2, 0)
@@ -616,8 +616,8 @@ class TestSweeping:
     ) -> None:
         big = SectionPlan(id="field", name="Field", total_seats=1_000, price=PRICE)
         await concerts.schedule(msgspec.structs.replace(CONCERT, id="concert-2", sections=(big,)), Cause())
-        holds = [concerts.hold(HoldWish("concert-2", 1, f"order-{i}")) for i in range(450)]
-        await asyncio.gather(*holds, concerts.hold(wish("a")))
+        holds = [concerts.hold(HoldRequest("concert-2", 1, f"order-{i}")) for i in range(450)]
+        await asyncio.gather(*holds, concerts.hold(wanted("a")))
         clock.advance(601)
         assert await concerts.sweep() == 451
         assert (await told(store)).count("SeatsReleased") == 451

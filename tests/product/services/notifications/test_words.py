@@ -82,7 +82,7 @@ def test_what_is_free_is_neither_paid_nor_given_back() -> None:
 @pytest.mark.parametrize("reason", CancelReason)
 def test_every_reason_for_a_cancellation_has_words(reason: CancelReason) -> None:
     notification = told(cancelled(reason=reason).data)
-    assert "because" in summary(notification) or reason.is_wish
+    assert "because" in summary(notification) or reason.is_on_purpose
     for text in shown(mail(notification)):
         assert "your order is cancelled, " in text
 

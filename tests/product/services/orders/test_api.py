@@ -14,7 +14,7 @@ from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
 from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Stored, StoreUnavailable
-from cludale.ports.seats import HoldWish, SeatsHeld
+from cludale.ports.seats import HoldRequest, SeatsHeld
 from cludale.runtime.backoff import Backoff
 from cludale.services.orders.api import OrdersApi, PayAgain, PlaceOrder
 from cludale.services.orders.service import Orders
@@ -33,10 +33,10 @@ class Seats:
     def __init__(self) -> None:
         self.held: dict[str, SeatsHeld] = {}
 
-    async def hold(self, wish: HoldWish) -> SeatsHeld:
-        id = same_as("reservation", wish.order_id)
+    async def hold(self, wanted: HoldRequest) -> SeatsHeld:
+        id = same_as("reservation", wanted.order_id)
         ends = NOON + timedelta(seconds=600)
-        seats = allocation(id, wish.quantity, section=wish.section or "main")
+        seats = allocation(id, wanted.quantity, section=wanted.section or "main")
         fresh = SeatsHeld(seats, Money(4500, "EUR"), ends, f"event-{id}")
         return self.held.setdefault(id, fresh)
 
@@ -78,7 +78,7 @@ def api(records: Failing, clock: ManualClock, ids: CountingIds, seats: Seats) ->
     return OrdersApi(orders, records, access, methods=("card-ok", "invoice"))
 
 
-def wish(quantity: int) -> PlaceOrder:
+def wanted(quantity: int) -> PlaceOrder:
     return PlaceOrder(concert_id="c1", user_id="u1", quantity=quantity)
 
 
@@ -87,18 +87,18 @@ async def test_a_request_that_was_cut_off_is_taken_up_with_the_seats_that_it_hel
 ) -> None:
     records.fails = True
     with pytest.raises(StoreUnavailable):
-        await api.place_order(KEYED, wish(2))
-    assert (await api.place_order(KEYED, wish(2))).status == 201
+        await api.place_order(KEYED, wanted(2))
+    assert (await api.place_order(KEYED, wanted(2))).status == 201
     assert len(seats.held) == 1
 
 
-async def test_another_wish_under_a_key_that_was_cut_off_gets_seats_of_its_own(
+async def test_another_request_under_a_key_that_was_cut_off_gets_seats_of_its_own(
     api: OrdersApi, records: Failing, seats: Seats
 ) -> None:
     records.fails = True
     with pytest.raises(StoreUnavailable):
-        await api.place_order(KEYED, wish(2))
-    answer = await api.place_order(KEYED, wish(3))
+        await api.place_order(KEYED, wanted(2))
+    answer = await api.place_order(KEYED, wanted(3))
     said = msgspec.json.decode(answer.body)
     assert (said["quantity"], said["total"]["amount"]) == (3, 3 * 4500)
 
@@ -113,7 +113,7 @@ async def test_an_order_has_any_address_that_mail_can_be_sent_to(api: OrdersApi,
 async def test_a_way_to_pay_that_the_provider_does_not_know_is_refused_with_those_that_it_knows(
     api: OrdersApi, seats: Seats, method: str
 ) -> None:
-    placed = wish(2)
+    placed = wanted(2)
     with pytest.raises(Invalid) as refusal:
         await api.place_order(PLAIN, msgspec.structs.replace(placed, payment_method=method))
     assert refusal.value.values["methods"] == ["card-ok", "invoice"]

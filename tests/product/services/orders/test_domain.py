@@ -1,4 +1,4 @@
-"""Order rules: from wish to ticket, and every way that it can end otherwise."""
+"""Order rules: from order to ticket, and every way that it can end otherwise."""
 
 from datetime import timedelta
 
@@ -14,15 +14,15 @@ from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState
 from cludale.ports.contacts import Contact
 from cludale.ports.seats import HeldOtherwise, SeatsHeld
 from cludale.services.orders import domain
-from cludale.services.orders.domain import NEXT, Compared, Order, OrderPayment, PaymentStatus, Status, Wish
+from cludale.services.orders.domain import NEXT, Compared, Order, OrderPayment, OrderRequest, PaymentStatus, Status
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid, OrderPlaced, TicketReserved
 
-WISH = Wish(concert_id="concert-1", user_id="user-1", quantity=2, email="a@example.org")
+REQUEST = OrderRequest(concert_id="concert-1", user_id="user-1", quantity=2, email="a@example.org")
 HELD = SeatsHeld(allocation(), Money(4500, "EUR"), NOON + timedelta(seconds=600), "event-1")
-WISHES = [CancelReason.BUYER, CancelReason.ORGANIZER]
-FAILURES = [reason for reason in CancelReason if reason not in WISHES]
+ON_PURPOSE = [CancelReason.BUYER, CancelReason.ORGANIZER]
+FAILURES = [reason for reason in CancelReason if reason not in ON_PURPOSE]
 
-PENDING = domain.place(WISH, order_id="order-1", now=NOON).state
+PENDING = domain.place(REQUEST, order_id="order-1", now=NOON).state
 RESERVED = domain.reserve(PENDING, HELD, now=NOON).state
 PAID = domain.pay(RESERVED, allocation()).state
 IN_STATE = {
@@ -34,7 +34,7 @@ IN_STATE = {
 
 
 def test_a_placed_order_waits_for_its_seats() -> None:
-    decision = domain.place(WISH, order_id="order-1", now=NOON)
+    decision = domain.place(REQUEST, order_id="order-1", now=NOON)
     order = decision.state
     assert order.status is Status.PENDING
     assert order.total is None
@@ -45,8 +45,8 @@ def test_a_placed_order_waits_for_its_seats() -> None:
 
 
 def test_no_address_is_in_any_event() -> None:
-    wish = Wish(concert_id="c", user_id="u", quantity=2, email="secret@example.org", phone="+49 30 123456")
-    placed = domain.place(wish, order_id="order-1", now=NOON)
+    wanted = OrderRequest(concert_id="c", user_id="u", quantity=2, email="secret@example.org", phone="+49 30 123456")
+    placed = domain.place(wanted, order_id="order-1", now=NOON)
     reserved = domain.reserve(placed.state, HELD, now=NOON)
     paid = domain.pay(reserved.state, allocation())
     off = domain.cancel(paid.state, CancelReason.BUYER)
@@ -120,8 +120,8 @@ def test_an_order_that_failed_by_itself_can_still_be_paid(reason: CancelReason) 
     assert paid.reason is None
 
 
-@pytest.mark.parametrize("reason", WISHES)
-def test_an_order_that_somebody_wished_cancelled_stays_cancelled(reason: CancelReason) -> None:
+@pytest.mark.parametrize("reason", ON_PURPOSE)
+def test_an_order_that_was_cancelled_on_purpose_stays_cancelled(reason: CancelReason) -> None:
     off = domain.cancel(RESERVED, reason).state
     assert domain.pay(off, allocation()) == Decision(off)
 
@@ -144,9 +144,9 @@ def test_an_order_that_is_settled_does_not_fail(order: Order) -> None:
     assert domain.fail(order, CancelReason.PAYMENT_FAILED) == Decision(order)
 
 
-@pytest.mark.parametrize("reason", WISHES)
+@pytest.mark.parametrize("reason", ON_PURPOSE)
 @pytest.mark.parametrize("order", [PENDING, RESERVED, PAID])
-def test_a_wish_cancels_any_order(order: Order, reason: CancelReason) -> None:
+def test_any_order_can_be_cancelled_on_purpose(order: Order, reason: CancelReason) -> None:
     decision = domain.cancel(order, reason)
     assert decision.state.status is Status.CANCELLED
     assert decision.state.reason is reason
@@ -156,14 +156,14 @@ def test_a_wish_cancels_any_order(order: Order, reason: CancelReason) -> None:
     assert off.total == order.total
 
 
-@pytest.mark.parametrize("second", WISHES)
-@pytest.mark.parametrize("first", WISHES)
-def test_a_second_wish_changes_nothing(first: CancelReason, second: CancelReason) -> None:
+@pytest.mark.parametrize("second", ON_PURPOSE)
+@pytest.mark.parametrize("first", ON_PURPOSE)
+def test_a_second_cancellation_changes_nothing(first: CancelReason, second: CancelReason) -> None:
     off = domain.cancel(PAID, first).state
     assert domain.cancel(off, second) == Decision(off)
 
 
-def test_a_wish_closes_an_order_that_had_failed_by_itself() -> None:
+def test_a_cancellation_on_purpose_closes_an_order_that_had_failed_by_itself() -> None:
     decision = domain.cancel(IN_STATE[Status.CANCELLED], CancelReason.BUYER)
     assert decision.state.reason is CancelReason.BUYER
     assert [type(event) for event in decision.events] == [OrderCancelled]
@@ -183,13 +183,15 @@ def test_an_order_moves_only_as_the_table_says(status: Status, wanted: Status) -
 
 def test_only_a_buyer_who_left_an_address_is_reachable() -> None:
     assert PENDING.reachable
-    assert not domain.place(Wish(concert_id="c", user_id="u", quantity=1), order_id="o", now=NOON).state.reachable
+    assert not domain.place(
+        OrderRequest(concert_id="c", user_id="u", quantity=1), order_id="o", now=NOON
+    ).state.reachable
 
 
 @pytest.mark.parametrize(("quantity", "section"), [(3, None), (1, "stalls"), (2, "balcony")])
-def test_an_order_takes_no_seats_that_were_held_for_another_wish(quantity: int, section: str | None) -> None:
-    wish = Wish(concert_id="concert-1", user_id="user-1", quantity=quantity, section=section)
-    order = domain.place(wish, order_id="order-1", now=NOON).state
+def test_an_order_takes_no_seats_that_were_held_for_another_request(quantity: int, section: str | None) -> None:
+    wanted = OrderRequest(concert_id="concert-1", user_id="user-1", quantity=quantity, section=section)
+    order = domain.place(wanted, order_id="order-1", now=NOON).state
     with pytest.raises(HeldOtherwise):
         domain.reserve(order, HELD, now=NOON)
 
@@ -272,8 +274,8 @@ class TestComparing:
         for order in (PAID, TURNED_DOWN, domain.cancel(PAID, CancelReason.BUYER).state):
             assert compare(order, told(ChargeState.TAKEN)) == (Decision(order), None)
 
-    @pytest.mark.parametrize("reason", WISHES)
-    def test_a_wished_cancellation_is_told_again_until_payments_and_concerts_know(self, reason: CancelReason) -> None:
+    @pytest.mark.parametrize("reason", ON_PURPOSE)
+    def test_a_cancellation_is_told_again_until_payments_and_concerts_know(self, reason: CancelReason) -> None:
         first = domain.cancel(PAID, reason)
         off = domain.watched(first.state, look_at=LOOK)
         for found in (

@@ -25,7 +25,7 @@ from cludale.ports.seats import (
     ConcertOver,
     HeldElsewhere,
     HoldEnded,
-    HoldWish,
+    HoldRequest,
     NotOnSale,
     OtherCurrency,
     OverTheLimit,
@@ -44,9 +44,9 @@ from cludale.services.orders.domain import (
     NotReserved,
     Order,
     OrderPayment,
+    OrderRequest,
     PaymentStatus,
     Status,
-    Wish,
 )
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.service import Orders
@@ -55,7 +55,7 @@ from cludale.services.payments.events import FailureReason, PaymentCompleted, Pa
 
 PRICE = Money(4500, "EUR")
 EXPIRES = NOON + timedelta(seconds=600)
-WISH = Wish(concert_id="concert-1", user_id="user-1", quantity=2, email="a@example.org")
+WANTED = OrderRequest(concert_id="concert-1", user_id="user-1", quantity=2, email="a@example.org")
 REQUEST = Cause(None, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 ANSWER = Kind("orders", "answer")
 SUCCESS, RETRY = Acknowledgement.SUCCESS, Acknowledgement.RETRY
@@ -65,18 +65,18 @@ class Seats:
     """Concerts, as far as orders sees it: holds for each order once; away or without seats when the test says so."""
 
     def __init__(self) -> None:
-        self.wishes: list[HoldWish] = []
+        self.requests: list[HoldRequest] = []
         self.trouble: Exception | None = None
         self._held: dict[str, SeatsHeld] = {}
 
-    async def hold(self, wish: HoldWish) -> SeatsHeld:
-        self.wishes.append(wish)
+    async def hold(self, wanted: HoldRequest) -> SeatsHeld:
+        self.requests.append(wanted)
         if self.trouble is not None:
             raise self.trouble
-        id = wish.order_id.replace("order-", "reservation-")
-        held = allocation(id, wish.quantity, concert_id=wish.concert_id, section=wish.section or "stalls")
+        id = wanted.order_id.replace("order-", "reservation-")
+        held = allocation(id, wanted.quantity, concert_id=wanted.concert_id, section=wanted.section or "stalls")
         fresh = SeatsHeld(held, PRICE, EXPIRES, f"held-{id}")
-        return self._held.setdefault(wish.order_id, fresh)
+        return self._held.setdefault(wanted.order_id, fresh)
 
 
 @pytest.fixture
@@ -101,8 +101,8 @@ async def swept(orders: Orders) -> int:
     return count
 
 
-async def place(orders: Orders, wish: Wish = WISH) -> Order:
-    return await orders.place(wish, cause=REQUEST)
+async def place(orders: Orders, wanted: OrderRequest = WANTED) -> Order:
+    return await orders.place(wanted, cause=REQUEST)
 
 
 def sold(
@@ -224,11 +224,11 @@ class TestPlacing:
         def keep(order: Order) -> Put:
             return Put(ANSWER, "answer-1", order.id.encode(), 0)
 
-        order = await orders.place(WISH, cause=REQUEST, order_id="order-1", keep=keep)
+        order = await orders.place(WANTED, cause=REQUEST, order_id="order-1", keep=keep)
         kept = await store.get(ANSWER, [Key(order.id, "answer-1")])
         assert kept["answer-1"].body == b"order-1"
         with pytest.raises(AnsweredBefore):
-            await orders.place(WISH, cause=REQUEST, order_id="order-1", keep=keep)
+            await orders.place(WANTED, cause=REQUEST, order_id="order-1", keep=keep)
         assert (await told(store)).count("OrderPlaced") == 1
 
     async def test_one_that_is_not_there_is_named(self, orders: Orders) -> None:
@@ -253,20 +253,20 @@ class TestPending:
         assert (await published(store))[-1].causationid == f"held-{order.id.replace('order', 'reservation')}"
         clock.advance(100)
         assert await swept(orders) == 0
-        assert {wish.order_id for wish in seats.wishes} == {order.id}
+        assert {wanted.order_id for wanted in seats.requests} == {order.id}
 
     @pytest.mark.parametrize("end", [None, SeatsUnavailable("concert-1", wanted=2, left=0)])
     async def test_what_comes_of_it_is_in_the_trace_of_the_buyers_request(
         self, orders: Orders, store: SqliteStore, seats: Seats, clock: ManualClock, end: Exception | None
     ) -> None:
-        await orders.place(WISH, cause=REQUEST)
+        await orders.place(WANTED, cause=REQUEST)
         clock.advance(1.5)
         await swept(orders)  # in vain
         seats.trouble = end
         clock.advance(10)
         await swept(orders)
         assert [event.traceparent for event in await published(store)] == [REQUEST.traceparent] * 2
-        assert [wish.traceparent for wish in seats.wishes] == [REQUEST.traceparent] * 3
+        assert [wanted.traceparent for wanted in seats.requests] == [REQUEST.traceparent] * 3
 
     async def test_it_asks_ever_more_seldom_and_at_last_gives_up(
         self, orders: Orders, store: SqliteStore, seats: Seats, clock: ManualClock
@@ -573,7 +573,7 @@ class TestCancelling:
     async def test_cancel_against_pay_has_one_winner(
         self, orders: Orders, store: SqliteStore, records: Meddled, paid_first: bool
     ) -> None:
-        """The buyer's wish is the last word, whichever comes first."""
+        """The buyer's cancellation is the last word, whichever comes first."""
         order = await place(orders)
         if paid_first:
             records.meddle = lambda: orders.handle([sold(order)])

@@ -32,7 +32,7 @@ TICKET = TicketReserved(
     expires_at=NOON + HOLD,
 )
 CAUSE = Cause("event-1")
-WISH = Cause("event-9")
+REQUEST = Cause("event-9")
 
 
 def at(seconds: float) -> datetime:
@@ -67,7 +67,7 @@ def off(reason: CancelReason = CancelReason.BUYER, *, had_seats: bool = True) ->
 
 COMPLETED = tried(begun(), Outcome.CHARGED)
 DECLINED = tried(begun(), Outcome.DECLINED)
-REFUNDING = domain.refund(COMPLETED, cause=WISH, now=NOON).state
+REFUNDING = domain.refund(COMPLETED, cause=REQUEST, now=NOON).state
 REFUNDED = domain.refunded(REFUNDING, now=at(9), limits=LIMITS).state
 CLOSING = domain.close(begun(), FailureReason.EXPIRED, now=at(600))
 IN_STATE = {Status.PENDING: begun(), Status.COMPLETED: COMPLETED, Status.FAILED: DECLINED, Status.REFUNDED: REFUNDED}
@@ -232,40 +232,42 @@ class TestTheEndOfTheHold:
 
 class TestANewRound:
     def test_a_failed_payment_can_be_tried_anew_with_another_card(self) -> None:
-        anew = domain.retry(DECLINED, method="card-slow", cause=WISH, now=at(60), limits=LIMITS, hold=HOLD)
+        anew = domain.retry(DECLINED, method="card-slow", cause=REQUEST, now=at(60), limits=LIMITS, hold=HOLD)
         assert (anew.status, anew.round, anew.tries, anew.method) == (Status.PENDING, 2, 0, "card-slow")
         assert anew.key == "payment-1.2"
         assert anew.expires_at == at(600)
 
     def test_after_the_hold_a_new_round_has_as_long_as_a_hold(self) -> None:
-        anew = domain.retry(DECLINED, method="card-slow", cause=WISH, now=at(700), limits=LIMITS, hold=HOLD)
+        anew = domain.retry(DECLINED, method="card-slow", cause=REQUEST, now=at(700), limits=LIMITS, hold=HOLD)
         assert (anew.expires_at, anew.hold_end) == (at(1300), at(600))
 
     def test_the_buyer_begins_a_new_round_within_the_hold_and_once(self) -> None:
         request = PaymentRequested(order_id="order-1", concert_id="concert-1", round=2, payment_method="card-slow")
-        anew = domain.requested(DECLINED, request, cause=WISH, now=at(60), limits=LIMITS)
+        anew = domain.requested(DECLINED, request, cause=REQUEST, now=at(60), limits=LIMITS)
         assert (anew.status, anew.round, anew.tries, anew.method) == (Status.PENDING, 2, 0, "card-slow")
         assert (anew.expires_at, anew.due_at) == (at(600), at(67))
         for known in (anew, tried(anew, Outcome.DECLINED), tried(anew, Outcome.CHARGED), begun(), COMPLETED):
-            assert domain.requested(known, request, cause=WISH, now=at(61), limits=LIMITS) is known
-        closed = domain.order_cancelled(DECLINED, off(), cause=WISH, now=at(1))
+            assert domain.requested(known, request, cause=REQUEST, now=at(61), limits=LIMITS) is known
+        closed = domain.order_cancelled(DECLINED, off(), cause=REQUEST, now=at(1))
         assert closed is not None
-        ended = domain.requested(closed.state, request, cause=WISH, now=at(61), limits=LIMITS)
+        ended = domain.requested(closed.state, request, cause=REQUEST, now=at(61), limits=LIMITS)
         assert (ended.round, ended.closing, ended.due_at) == (2, FailureReason.CANCELLED, at(61))
-        assert anew.cause == WISH
+        assert anew.cause == REQUEST
         assert anew.attempts == DECLINED.attempts
 
     def test_without_another_method_the_same_is_tried(self) -> None:
-        assert domain.retry(DECLINED, method=None, cause=WISH, now=at(60), limits=LIMITS, hold=HOLD).method == "card-ok"
+        assert (
+            domain.retry(DECLINED, method=None, cause=REQUEST, now=at(60), limits=LIMITS, hold=HOLD).method == "card-ok"
+        )
 
     @pytest.mark.parametrize("payment", [begun(), COMPLETED, REFUNDING, REFUNDED])
     def test_what_is_under_way_or_was_paid_is_not_charged_anew(self, payment: Payment) -> None:
-        assert domain.retry(payment, method="card-slow", cause=WISH, now=at(60), limits=LIMITS, hold=HOLD) is payment
+        assert domain.retry(payment, method="card-slow", cause=REQUEST, now=at(60), limits=LIMITS, hold=HOLD) is payment
 
-    def test_an_order_that_was_cancelled_by_wish_can_not_be_charged(self) -> None:
+    def test_an_order_that_was_cancelled_on_purpose_can_not_be_charged(self) -> None:
         closed = msgspec.structs.replace(DECLINED, closed=True)
         with pytest.raises(PaymentClosed) as refusal:
-            domain.retry(closed, method=None, cause=WISH, now=at(60), limits=LIMITS, hold=HOLD)
+            domain.retry(closed, method=None, cause=REQUEST, now=at(60), limits=LIMITS, hold=HOLD)
         assert refusal.value.values == {"paymentStatus": "Failed"}
 
 
@@ -295,7 +297,7 @@ class TestSeatsForLateMoney:
             domain.check_seats(DECLINED, SaleOutlook(Outlook.CANCELLED, 5))
 
     def test_money_is_late_that_was_taken_after_the_hold(self) -> None:
-        anew = domain.retry(DECLINED, method=None, cause=WISH, now=at(700), limits=LIMITS, hold=HOLD)
+        anew = domain.retry(DECLINED, method=None, cause=REQUEST, now=at(700), limits=LIMITS, hold=HOLD)
         late = domain.attempted(anew, Outcome.CHARGED, None, now=at(701), retry_at=at(702), limits=LIMITS).state
         assert domain.was_late(late)
         assert not any(domain.was_late(each) for each in (anew, COMPLETED, DECLINED, REFUNDED))
@@ -303,13 +305,13 @@ class TestSeatsForLateMoney:
 
 class TestCancelling:
     def test_a_pending_payment_is_closed(self) -> None:
-        decision = domain.order_cancelled(begun(), off(), cause=WISH, now=at(1))
+        decision = domain.order_cancelled(begun(), off(), cause=REQUEST, now=at(1))
         assert decision is not None
         assert (decision.state.closing, decision.state.due_at) == (FailureReason.CANCELLED, at(1))
         assert decision.state.closed
 
     def test_money_that_was_taken_goes_back_once(self) -> None:
-        decision = domain.order_cancelled(COMPLETED, off(), cause=WISH, now=at(1))
+        decision = domain.order_cancelled(COMPLETED, off(), cause=REQUEST, now=at(1))
         assert decision is not None
         assert decision.state.refunding
         back = domain.refunded(decision.state, now=at(9), limits=LIMITS)
@@ -324,34 +326,34 @@ class TestCancelling:
             ),
         )
         assert domain.refunded(back.state, now=at(9), limits=LIMITS) == Decision(back.state)
-        assert domain.order_cancelled(back.state, off(), cause=WISH, now=at(2)) == Decision(back.state)
+        assert domain.order_cancelled(back.state, off(), cause=REQUEST, now=at(2)) == Decision(back.state)
 
     def test_a_failed_payment_is_not_tried_anew(self) -> None:
-        decision = domain.order_cancelled(DECLINED, off(), cause=WISH, now=at(1))
+        decision = domain.order_cancelled(DECLINED, off(), cause=REQUEST, now=at(1))
         assert decision is not None
         assert decision.state.closed
         assert decision.state.due_at is None
 
     def test_a_cancellation_that_comes_before_the_payment_forbids_it(self) -> None:
-        decision = domain.order_cancelled(None, off(), cause=WISH, now=at(1))
+        decision = domain.order_cancelled(None, off(), cause=REQUEST, now=at(1))
         assert decision is not None
         assert domain.begin(decision.state, TICKET, cause=CAUSE, now=at(2), limits=LIMITS) == Decision(decision.state)
         with pytest.raises(PaymentClosed):
-            domain.retry(decision.state, method=None, cause=WISH, now=at(3), limits=LIMITS, hold=HOLD)
+            domain.retry(decision.state, method=None, cause=REQUEST, now=at(3), limits=LIMITS, hold=HOLD)
 
     def test_an_order_that_never_had_seats_has_nothing_to_pay(self) -> None:
-        assert domain.order_cancelled(None, off(had_seats=False), cause=WISH, now=at(1)) is None
+        assert domain.order_cancelled(None, off(had_seats=False), cause=REQUEST, now=at(1)) is None
 
-    @pytest.mark.parametrize("reason", [reason for reason in CancelReason if not reason.is_wish])
+    @pytest.mark.parametrize("reason", [reason for reason in CancelReason if not reason.is_on_purpose])
     def test_an_order_that_failed_by_itself_asks_nothing_of_its_payment(self, reason: CancelReason) -> None:
-        assert domain.order_cancelled(DECLINED, off(reason), cause=WISH, now=at(1)) == Decision(DECLINED)
-        assert domain.order_cancelled(None, off(reason), cause=WISH, now=at(1)) is None
+        assert domain.order_cancelled(DECLINED, off(reason), cause=REQUEST, now=at(1)) == Decision(DECLINED)
+        assert domain.order_cancelled(None, off(reason), cause=REQUEST, now=at(1)) is None
 
 
 class TestRefunding:
     @pytest.mark.parametrize("payment", [begun(), DECLINED, REFUNDING, REFUNDED])
     def test_only_money_that_was_taken_goes_back(self, payment: Payment) -> None:
-        assert domain.refund(payment, cause=WISH, now=at(1)) == Decision(payment)
+        assert domain.refund(payment, cause=REQUEST, now=at(1)) == Decision(payment)
 
     @pytest.mark.parametrize("payment", [REFUNDING, CLOSING])
     def test_a_give_back_without_an_answer_is_tried_later(self, payment: Payment) -> None:
@@ -364,9 +366,9 @@ class TestRefunding:
 
 
 def asked(
-    *, round: int = 1, is_open: bool = True, is_refunded: bool = False, cancelled_by_wish: bool = False
+    *, round: int = 1, is_open: bool = True, is_refunded: bool = False, cancelled_on_purpose: bool = False
 ) -> ChargeQuestion:
-    return ChargeQuestion("order-1", round, is_open, is_refunded, cancelled_by_wish)
+    return ChargeQuestion("order-1", round, is_open, is_refunded, cancelled_on_purpose)
 
 
 class TestComparing:
@@ -403,21 +405,21 @@ class TestComparing:
 
     def test_a_refund_is_told_again_to_an_order_that_does_not_know_of_it(self) -> None:
         first = domain.refunded(REFUNDING, now=at(9), limits=LIMITS)
-        again = domain.compared(first.state, asked(cancelled_by_wish=True))
+        again = domain.compared(first.state, asked(cancelled_on_purpose=True))
         assert again == Decision(first.state, first.events, at=at(9), again=True)
         assert domain.compared(first.state, asked(is_refunded=True)) == Decision(first.state)
 
     def test_an_order_whose_cancellation_was_not_heard_is_told_nothing(self) -> None:
-        assert domain.compared(COMPLETED, asked(cancelled_by_wish=True)) == Decision(COMPLETED)
+        assert domain.compared(COMPLETED, asked(cancelled_on_purpose=True)) == Decision(COMPLETED)
 
     @pytest.mark.parametrize("payment", [begun(), REFUNDING, CLOSING])
     def test_what_is_under_way_is_told_when_it_has_an_end(self, payment: Payment) -> None:
         assert domain.compared(payment, asked()) == Decision(payment)
 
     def test_a_payment_that_never_began_has_nothing_to_tell(self) -> None:
-        never = domain.order_cancelled(None, off(), cause=WISH, now=at(1))
+        never = domain.order_cancelled(None, off(), cause=REQUEST, now=at(1))
         assert never is not None
-        assert domain.compared(never.state, asked(cancelled_by_wish=True)) == Decision(never.state)
+        assert domain.compared(never.state, asked(cancelled_on_purpose=True)) == Decision(never.state)
 
     @pytest.mark.parametrize(
         ("outcomes", "reason"),
@@ -439,7 +441,7 @@ class TestComparing:
 class TestARoundOfTheOrganizers:
     """Orders knows nothing of it, so it would not miss the end of it: that is told again a few times."""
 
-    ANEW = domain.retry(DECLINED, method=None, cause=WISH, now=at(60), limits=LIMITS, hold=HOLD)
+    ANEW = domain.retry(DECLINED, method=None, cause=REQUEST, now=at(60), limits=LIMITS, hold=HOLD)
 
     @pytest.mark.parametrize("outcome", [Outcome.CHARGED, Outcome.DECLINED])
     def test_its_end_is_told_three_times_more_each_after_a_longer_while(self, outcome: Outcome) -> None:
@@ -456,13 +458,13 @@ class TestARoundOfTheOrganizers:
 
     def test_money_that_is_wanted_back_meanwhile_goes_back(self) -> None:
         taken = domain.attempted(self.ANEW, Outcome.CHARGED, None, now=at(61), retry_at=at(62), limits=LIMITS).state
-        wanted = domain.refund(taken, cause=WISH, now=at(70)).state
+        wanted = domain.refund(taken, cause=REQUEST, now=at(70)).state
         assert not domain.is_to_be_retold(wanted)
         assert wanted.due_at == at(70)
 
     def test_a_round_of_the_buyers_is_not_told_again_unasked(self) -> None:
         request = PaymentRequested(order_id="order-1", concert_id="concert-1", round=2, payment_method="card-ok")
-        anew = domain.requested(DECLINED, request, cause=WISH, now=at(60), limits=LIMITS)
+        anew = domain.requested(DECLINED, request, cause=REQUEST, now=at(60), limits=LIMITS)
         assert tried(anew, Outcome.CHARGED).due_at is None
 
 
