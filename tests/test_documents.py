@@ -142,7 +142,7 @@ def test_each_target_of_make_is_there(document: str) -> None:
 @pytest.mark.parametrize("document", OF_TODAY)
 def test_each_setting_is_there(document: str) -> None:
     for name in re.findall(r"\bCLUDALE_[A-Z_]+", text_of(document)):
-        if name.endswith("_"):  # `CLUDALE_GATE_…`
+        if name.endswith("_"):  # `CLUDALE_ADMISSION_…`
             assert any(each.startswith(name) for each in variables()), name
         else:
             assert name in variables(), name

@@ -18,8 +18,8 @@ from cludale.ports.programme import Programme
 from cludale.ports.records import Kind, Records
 from cludale.ports.sales import Sales
 from cludale.ports.seats import Seats
+from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
-from cludale.runtime.gate import Gate
 from cludale.runtime.replay import Replay
 from cludale.runtime.sweeper import Sweep
 from cludale.web.access import Access
@@ -66,7 +66,7 @@ class Parts(Protocol):
     @property
     def ids(self) -> IdSource: ...
     @property
-    def gate(self) -> Gate: ...
+    def admission(self) -> AdmissionControl: ...
     @property
     def seats(self) -> Seats: ...
     @property

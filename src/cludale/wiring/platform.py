@@ -18,9 +18,9 @@ from cludale.adapters.system.keys import kept_key
 from cludale.kernel.events import Cause
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Subscription
+from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
-from cludale.runtime.gate import Gate
 from cludale.runtime.readiness import Dependency, Pulse, Readiness, Trouble
 from cludale.runtime.relay import Relay
 from cludale.runtime.sweeper import Sweeper
@@ -81,12 +81,12 @@ class Platform:
         self.sidecar = Sidecar(settings.dapr_http_port, settings.dapr_api_token) if settings.dapr else None
         self._inbound: Inbound | None = None
         self.bus = self._bus(delivery, only)
-        self.gate = Gate(
-            inside_limit=settings.gate_inside,
-            waiting_limit=settings.gate_waiting,
-            waiting_seconds=settings.gate_seconds,
+        self.admission = AdmissionControl(
+            inside_limit=settings.admission_inside,
+            waiting_limit=settings.admission_waiting,
+            waiting_seconds=settings.admission_seconds,
             backlog=lambda: self.relay.lag,
-            backlog_limit=settings.gate_backlog_events,
+            backlog_limit=settings.admission_backlog_events,
         )
         self.relay = Relay(
             self.store,
@@ -94,14 +94,14 @@ class Platform:
             clock=self.clock,
             ids=self.ids,
             backoff=delivery,
-            on_progress=self.gate.let_in,
+            on_progress=self.admission.let_in,
         )
         self._builder = ServiceBuilder(
             settings=settings,
             only=only,
             store=self.store,
             bus=self.bus,
-            gate=self.gate,
+            admission=self.admission,
             dead_letters=self.dead_letters,
             access=self.access,
             clock=self.clock,
@@ -236,7 +236,7 @@ class Platform:
 
     def stopping(self) -> None:
         """Keep nobody waiting who has a connection: what is in flight is answered before `stop`."""
-        self.gate.close()
+        self.admission.close()
         for each in self._running.values():
             each.end_waiting()
 
@@ -267,9 +267,9 @@ class Platform:
             "cludale_events_under_way": self.relay.lag,
             "cludale_events_published_total": self.relay.published,
             "cludale_dead_letters_total": self.dead_letters.buried,
-            "cludale_gate_inside": self.gate.inside,
-            "cludale_gate_waiting": self.gate.waiting,
-            "cludale_gate_turned_away_total": self.gate.turned_away,
+            "cludale_admission_inside": self.admission.inside,
+            "cludale_admission_waiting": self.admission.waiting,
+            "cludale_admission_turned_away_total": self.admission.turned_away,
             **{name: value for each in self._running.values() for name, value in each.gauges().items()},
             **{f'cludale_queue_depth{{service="{name}"}}': depth for name, depth in self.bus.depths.items()},
             **(

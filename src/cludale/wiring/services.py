@@ -29,9 +29,9 @@ from cludale.ports.programme import Programme
 from cludale.ports.records import Records
 from cludale.ports.sales import Sales
 from cludale.ports.seats import Seats
+from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
-from cludale.runtime.gate import Gate
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS, SERVICES
 from cludale.services.concerts.service import Concerts
@@ -69,7 +69,7 @@ class ServiceBuilder:
     only: Collection[str]
     store: Store
     bus: EmbeddedBus | DaprBus
-    gate: Gate
+    admission: AdmissionControl
     dead_letters: DeadLetters
     access: Access
     clock: SystemClock

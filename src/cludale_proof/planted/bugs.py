@@ -27,7 +27,7 @@ from cludale.ports.outbox import Outgoing
 from cludale.ports.payment_gateway import GatewayTrouble
 from cludale.ports.records import Commit, Committed, Handled, Key, Outcome, Put
 from cludale.ports.seats import SeatsHeld
-from cludale.runtime import aggregates, gate, idempotency, recent, relay
+from cludale.runtime import admission, aggregates, idempotency, recent, relay
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, TooEarly, Updated, Versioned
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.services.audit import domain as audit_domain
@@ -587,18 +587,18 @@ def _(stack: ExitStack) -> None:
     swap(stack, orders_due.DueOrders, "take_up", wrong)
 
 
-@bug("gate: an order that fails keeps its place inside")
+@bug("admission: an order that fails keeps its place inside")
 def _(stack: ExitStack) -> None:
-    right = gate.Gate.leave
+    right = admission.AdmissionControl.leave
 
     def wrong(self: Any) -> None:
         if sys.exc_info()[0] is None:
             right(self)
 
-    swap(stack, gate.Gate, "leave", wrong)
+    swap(stack, admission.AdmissionControl, "leave", wrong)
 
 
-@bug("gate: whoever hangs up in the moment of being let in keeps their place", theme="impatience")
+@bug("admission: whoever hangs up in the moment of being let in keeps their place", theme="impatience")
 def _(stack: ExitStack) -> None:
     async def wrong(self: Any) -> None:
         if not self._waiting and self._has_room():
@@ -610,11 +610,11 @@ def _(stack: ExitStack) -> None:
         future: asyncio.Future[None] = loop.create_future()
         self._waiting.append((loop.time() + self._waiting_seconds, future))
         if self._patrol is None:
-            self._patrol = loop.call_later(gate.PATROL_SECONDS, self._go_round)
+            self._patrol = loop.call_later(admission.PATROL_SECONDS, self._go_round)
         await future
 
-    swap(stack, gate.Gate, "enter", wrong)
-    swap(stack, gate.Gate, "_look", lambda self, now: None)
+    swap(stack, admission.AdmissionControl, "enter", wrong)
+    swap(stack, admission.AdmissionControl, "_look", lambda self, now: None)
 
 
 # -- keys ---------------------------------------------------------------------------------------------------------

@@ -180,7 +180,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     if choices.random() < 0.4:
         limits = _narrow(choices, limits)
     if "impatience" in themes:  # a crowd at the door, and many leave it in the moment in which they are let in
-        limits = dataclasses.replace(limits, gate_inside=choices.choice((1, 2)))
+        limits = dataclasses.replace(limits, admission_inside=choices.choice((1, 2)))
     if "lost for good" in themes:
         limits = dataclasses.replace(limits, compare_after_seconds=choices.choice((3.0, 6.0)))
     span = choices.choice((0.2, 3.0, 12.0))
@@ -216,9 +216,9 @@ def _narrow(choices: random.Random, limits: Limits) -> Limits:
     return dataclasses.replace(
         limits,
         messages_at_once=choices.choice((1, 2, 32)),
-        gate_inside=choices.choice((1, 3, 512)),
-        gate_waiting=choices.choice((1, 4, 1_000)),
-        gate_backlog=choices.choice((6, 20, 4_000)),
+        admission_inside=choices.choice((1, 3, 512)),
+        admission_waiting=choices.choice((1, 4, 1_000)),
+        admission_backlog=choices.choice((6, 20, 4_000)),
         relay_limit=choices.choice((8, 40, 20_000)),
         relay_page=choices.choice((1, 4, 500)),
         bus_batch=choices.choice((1, 3, 256)),

@@ -17,9 +17,9 @@ from cludale.ports.contacts import ContactsUnreachable
 from cludale.ports.outbox import Outgoing
 from cludale.ports.programme import ProgrammeUnreachable
 from cludale.ports.records import StoreUnavailable
+from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
-from cludale.runtime.gate import Gate
 from cludale.runtime.relay import Relay
 from cludale.runtime.sweeper import Sweep, Sweeper
 from cludale.services.catalogue import HEARS, SERVICES
@@ -63,9 +63,9 @@ class Limits(Policies):
     message_backoff: Backoff = Backoff(0.2, 4.0)
     messages_at_once: int = 32
     receipt_patience: int = 60
-    gate_inside: int = 512
-    gate_waiting: int = 1_000
-    gate_backlog: int = 4_000
+    admission_inside: int = 512
+    admission_waiting: int = 1_000
+    admission_backlog: int = 4_000
     relay_limit: int = 20_000
     relay_page: int = 500
     bus_batch: int = 256
@@ -153,11 +153,11 @@ class Process(Owner):
         machine, around = self.machine, self._around
         limits = around.limits
         self.store = FaultyStore(machine.disk, self, around.chaos, is_file=machine.broker is None)
-        self.gate = Gate(
-            inside_limit=limits.gate_inside,
-            waiting_limit=limits.gate_waiting,
+        self.admission = AdmissionControl(
+            inside_limit=limits.admission_inside,
+            waiting_limit=limits.admission_waiting,
             backlog=lambda: self.relay.lag,
-            backlog_limit=limits.gate_backlog,
+            backlog_limit=limits.admission_backlog,
         )
         self.policies: Policies = replace(limits, partitions_apart=machine.disk.apart)
         self._lay_ways()
@@ -213,7 +213,7 @@ class Process(Owner):
             backoff=limits.delivery_backoff,
             limit=limits.relay_limit,
             page=limits.relay_page,
-            on_progress=self.gate.let_in,
+            on_progress=self.admission.let_in,
         )
         self.sweeper = Sweeper(self.sweeps, every_seconds=limits.sweep_seconds, clock=self.clock)
 

@@ -71,8 +71,8 @@ async def test_who_waits_because_the_broker_takes_no_events_is_served_before_the
             "CLUDALE_DAPR": "1",
             "DAPR_HTTP_PORT": str(sidecar.port),
             "APP_API_TOKEN": APP_TOKEN,
-            "CLUDALE_GATE_BACKLOG_EVENTS": "1",
-            "CLUDALE_GATE_SECONDS": "30",
+            "CLUDALE_ADMISSION_BACKLOG_EVENTS": "1",
+            "CLUDALE_ADMISSION_SECONDS": "30",
             "CLUDALE_SHUTDOWN_SECONDS": "4",
         }
         assert await asyncio.to_thread(_order_twice_and_stop, tmp_path, settings) == [202, 202]
@@ -86,7 +86,7 @@ def _order_twice_and_stop(folder: Path, settings: dict[str, str]) -> list[int]:
         assert eventually(lambda: served.http.get("/readyz").status_code == 200, seconds=20)
         first = served.http.post("/orders", json=order)
         second = threads.submit(served.http.post, "/orders", json=order)
-        assert eventually(lambda: "cludale_gate_waiting 1" in served.http.get("/metrics").text, seconds=10)
+        assert eventually(lambda: "cludale_admission_waiting 1" in served.http.get("/metrics").text, seconds=10)
         served.process.send_signal(signal.SIGTERM)
         return [first.status_code, second.result().status_code]
 

@@ -23,7 +23,7 @@ SETTINGS = {
     "CLUDALE_HOLD_SECONDS": "20",
     "CLUDALE_PAYMENT_ATTEMPT_SECONDS": "3",
     # Nobody is turned away because it goes slowly: so whoever is turned away is because of what was done to a part.
-    "CLUDALE_GATE_SECONDS": "25",
+    "CLUDALE_ADMISSION_SECONDS": "25",
 }
 SETTLED_SECONDS = 240
 """Past leases, takeovers of what the dead left and the broker's own redelivery."""

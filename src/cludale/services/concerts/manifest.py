@@ -16,7 +16,7 @@ def _build(parts: Parts) -> Running:
         ids=parts.ids,
         hold_seconds=policies.hold_seconds,
         max_per_order=policies.max_per_order,
-        gate=parts.gate,
+        admission=parts.admission,
         commit_limit=policies.commit_limit,
         partitions_apart=policies.partitions_apart,
     )

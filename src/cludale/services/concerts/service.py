@@ -15,9 +15,9 @@ from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Handled, Query, Records, StoreUnavailable
 from cludale.ports.sales import SaleOutlook
 from cludale.ports.seats import ConcertNotFound, HoldRequest, SeatsHeld, SectionNotFound
+from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.batching import BatchingQueue
-from cludale.runtime.gate import Gate
 from cludale.runtime.recent import Recent
 from cludale.services.concerts import dates, domain
 from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait, unless_held
@@ -94,7 +94,7 @@ class Concerts:
         ids: IdSource,
         hold_seconds: float,
         max_per_order: int,
-        gate: Gate | None = None,
+        admission: AdmissionControl | None = None,
         commit_limit: int | None = None,
         partitions_apart: bool = False,
     ) -> None:
@@ -108,7 +108,7 @@ class Concerts:
         """The limit of a concert that names none."""
         self._remembered: Recent[str, tuple[Concert, Mapping[str, Money]]] = Recent(CONCERTS_REMEMBERED)
         """Concerts, and the price of a seat by section."""
-        self._gate = gate or Gate()
+        self._admission = admission or AdmissionControl()
         self._sections = Sections(self._updates, self.concert, commit_limit=commit_limit)
         self.command_queue: BatchingQueue[SectionKey, Asked, Result] = BatchingQueue(
             self._sections.run_commands, of="commands", refuse=too_many_wait
@@ -189,12 +189,12 @@ class Concerts:
         return standings
 
     async def reserve(self, request: HoldRequest, *, reservation_id: str | None = None) -> SeatsHeld:
-        """`hold`, for those who come from outside: through the gate."""
-        await self._gate.enter()
+        """`hold`, for those who come from outside: through admission control."""
+        await self._admission.enter()
         try:
             return await self.hold(request, reservation_id=reservation_id)
         finally:
-            self._gate.leave()
+            self._admission.leave()
 
     async def hold(self, request: HoldRequest, *, reservation_id: str | None = None) -> SeatsHeld:
         """Hold seats, in the section named or the cheapest with room for all; asked again, the same hold.

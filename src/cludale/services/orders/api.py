@@ -25,7 +25,7 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
 )
-from cludale.runtime.gate import TOO_MANY
+from cludale.runtime.admission import TOO_MANY
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
 from cludale.services.orders.domain import (
     AlreadyPaid,

@@ -29,7 +29,7 @@ def _build(parts: Parts) -> Running:
         pending_seconds=policies.pending_seconds,
         call_seconds=policies.call_seconds,
         look_again_seconds=policies.look_again_seconds,
-        gate=parts.gate,
+        admission=parts.admission,
         comparison=comparison,
     )
     return Running(

@@ -17,10 +17,10 @@ from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contact
 from cludale.ports.records import Put, Query, Records
 from cludale.ports.seats import Seats, SeatsHeld, SeatsUnreachable
+from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, AnsweredBefore, Change, ChangeResult, Decide, Handler, TooEarly, Updates
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import DueWork, PutOff
-from cludale.runtime.gate import Gate
 from cludale.services.concerts.events import SaleRefused, SeatsSold
 from cludale.services.orders import domain
 from cludale.services.orders.comparison import Comparison
@@ -60,7 +60,7 @@ class Orders:
         pending_seconds: float,
         call_seconds: float = 2.0,
         look_again_seconds: float = 0.25,
-        gate: Gate | None = None,
+        admission: AdmissionControl | None = None,
         comparison: Comparison | None = None,
     ) -> None:
         """`call_seconds`: how long concerts or payments may take to answer."""
@@ -68,7 +68,7 @@ class Orders:
         self._seats = seats
         self._look_again_seconds = look_again_seconds
         """How often who waits for an order looks at it, for what another replica did; what is done here is told."""
-        self._gate = gate or Gate()
+        self._admission = admission or AdmissionControl()
         self._comparison = comparison
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._is_ending = False
@@ -105,15 +105,15 @@ class Orders:
 
         Raises Busy, HeldOtherwise, the refusals of `Seats.hold`; AnsweredBefore if `keep`'s record is there already.
         """
-        await self._gate.enter()
+        await self._admission.enter()
         try:
             return await self._place(request, cause, order_id, keep)
         finally:
-            self._gate.leave()
+            self._admission.leave()
 
     def turns_away(self) -> bool:
         """Would `place` raise Busy at once? It is turned away with that, and counted."""
-        return self._gate.turns_away()
+        return self._admission.turns_away()
 
     async def _place(
         self, request: OrderRequest, cause: Cause, order_id: str | None, keep: Callable[[Order], Put] | None

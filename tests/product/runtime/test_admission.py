@@ -1,4 +1,4 @@
-"""The gate: so many inside, so many waiting and not for long, and nobody while too much work is left over."""
+"""Admission control: so many inside, so many waiting and not for long, and nobody while too much work is left over."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,14 +7,14 @@ import pytest
 from tests.patience import until
 
 from cludale.kernel.refusals import Busy
-from cludale.runtime.gate import LEAST_PACE_SECONDS, LEAST_WAITING, PATROL_SECONDS, Gate
+from cludale.runtime.admission import LEAST_PACE_SECONDS, LEAST_WAITING, PATROL_SECONDS, AdmissionControl
 
 
 class Queue:
-    """People who come to a gate, and go when the test lets them."""
+    """Buyers who ask to be admitted, and leave when the test lets them."""
 
-    def __init__(self, gate: Gate) -> None:
-        self.gate = gate
+    def __init__(self, admission: AdmissionControl) -> None:
+        self.admission = admission
         self.inside: list[str] = []
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.leave: dict[str, asyncio.Event] = {}
@@ -31,13 +31,13 @@ class Queue:
         await asyncio.sleep(0.005)
 
     async def _visit(self, name: str) -> None:
-        await self.gate.enter()
+        await self.admission.enter()
         self.inside.append(name)
         try:
             await self.leave[name].wait()
         finally:
             self.inside.remove(name)
-            self.gate.leave()
+            self.admission.leave()
 
 
 @pytest.fixture
@@ -50,63 +50,63 @@ async def left() -> AsyncIterator[list[Queue]]:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def queue(left: list[Queue], gate: Gate) -> Queue:
-    left.append(Queue(gate))
+def queue(left: list[Queue], admission: AdmissionControl) -> Queue:
+    left.append(Queue(admission))
     return left[-1]
 
 
 async def test_so_many_are_inside_and_the_others_follow_in_order(left: list[Queue]) -> None:
-    people = queue(left, Gate(inside_limit=2))
+    people = queue(left, AdmissionControl(inside_limit=2))
     await people.come("a", "b", "c", "d")
     assert people.inside == ["a", "b"]
-    assert people.gate.waiting == 2
+    assert people.admission.waiting == 2
     await people.go("b")
     assert people.inside == ["a", "c"]
     await people.come("e")
     await people.go("a", "c")
     assert people.inside == ["d", "e"]
-    assert (people.gate.inside, people.gate.waiting) == (2, 0)
+    assert (people.admission.inside, people.admission.waiting) == (2, 0)
 
 
 async def test_when_too_many_wait_the_next_is_turned_away_at_once(left: list[Queue]) -> None:
-    people = queue(left, Gate(inside_limit=1, waiting_limit=1))
+    people = queue(left, AdmissionControl(inside_limit=1, waiting_limit=1))
     await people.come("a", "b")
     with pytest.raises(Busy):
-        await people.gate.enter()
-    assert people.gate.turned_away == 1
+        await people.admission.enter()
+    assert people.admission.turned_away == 1
 
 
 async def test_when_more_wait_than_the_pace_lets_in_in_time_the_next_is_turned_away_at_once(left: list[Queue]) -> None:
-    gate = Gate(inside_limit=1, waiting_limit=1_000, waiting_seconds=1.0)
-    people = queue(left, gate)
+    admission = AdmissionControl(inside_limit=1, waiting_limit=1_000, waiting_seconds=1.0)
+    people = queue(left, admission)
     await people.come("inside", *(f"waiting {n}" for n in range(LEAST_WAITING)))
-    assert not gate.turns_away()
+    assert not admission.turns_away()
     await asyncio.sleep(LEAST_PACE_SECONDS + 2 * PATROL_SECONDS)  # in which nobody left
-    assert gate.waiting == LEAST_WAITING
-    assert gate.turns_away()
+    assert admission.waiting == LEAST_WAITING
+    assert admission.turns_away()
     with pytest.raises(Busy):
-        await gate.enter()
-    assert gate.turned_away == 2
+        await admission.enter()
+    assert admission.turned_away == 2
 
 
 async def test_the_faster_it_goes_the_more_may_wait(left: list[Queue]) -> None:
-    gate = Gate(inside_limit=10, waiting_limit=1_000, waiting_seconds=1.0)
+    admission = AdmissionControl(inside_limit=10, waiting_limit=1_000, waiting_seconds=1.0)
 
     async def visit() -> None:
-        await gate.enter()
+        await admission.enter()
         await asyncio.sleep(0.01)
-        gate.leave()
+        admission.leave()
 
     async with asyncio.timeout(5), asyncio.TaskGroup() as visitors:
         for _ in range(60):
             for _ in range(5):
                 visitors.create_task(visit())
             await asyncio.sleep(0.005)
-    assert gate.turned_away == 0
+    assert admission.turned_away == 0
 
 
 async def test_of_twice_as_many_as_can_be_served_nobody_waits_in_vain(left: list[Queue]) -> None:
-    gate = Gate(inside_limit=8, waiting_limit=1_000, waiting_seconds=0.4)
+    admission = AdmissionControl(inside_limit=8, waiting_limit=1_000, waiting_seconds=0.4)
     loop = asyncio.get_running_loop()
     began = loop.time()
     let_in: list[float] = []
@@ -116,13 +116,13 @@ async def test_of_twice_as_many_as_can_be_served_nobody_waits_in_vain(left: list
     async def visit() -> None:
         came = loop.time()
         try:
-            await gate.enter()
+            await admission.enter()
         except Busy:
             (in_vain if loop.time() - came > PATROL_SECONDS else at_once).append(came - began)
             return
         let_in.append(came - began)
         await asyncio.sleep(0.01)
-        gate.leave()
+        admission.leave()
 
     async with asyncio.timeout(10), asyncio.TaskGroup() as visitors:
         while loop.time() - began < 2.5:
@@ -134,11 +134,11 @@ async def test_of_twice_as_many_as_can_be_served_nobody_waits_in_vain(left: list
 
 
 async def test_nobody_waits_longer_than_promised(left: list[Queue]) -> None:
-    people = queue(left, Gate(inside_limit=1, waiting_seconds=0.05))
+    people = queue(left, AdmissionControl(inside_limit=1, waiting_seconds=0.05))
     await people.come("a", "b")
     with pytest.raises(Busy):
         await people.tasks["b"]
-    assert (people.gate.waiting, people.gate.turned_away) == (0, 1)
+    assert (people.admission.waiting, people.admission.turned_away) == (0, 1)
     await people.go("a")
     await people.come("c")
     assert people.inside == ["c"]
@@ -146,29 +146,29 @@ async def test_nobody_waits_longer_than_promised(left: list[Queue]) -> None:
 
 async def test_while_too_much_is_left_over_nobody_is_let_in(left: list[Queue]) -> None:
     backlog = 10
-    gate = Gate(backlog=lambda: backlog, backlog_limit=10)
-    people = queue(left, gate)
+    admission = AdmissionControl(backlog=lambda: backlog, backlog_limit=10)
+    people = queue(left, admission)
     await people.come("a")
     assert people.inside == []
     backlog = 9
-    gate.let_in()
+    admission.let_in()
     await asyncio.sleep(0.005)
     assert people.inside == ["a"]
 
 
 async def test_work_that_was_done_unheard_is_noticed_all_the_same(left: list[Queue]) -> None:
     backlog = 10
-    people = queue(left, Gate(backlog=lambda: backlog, backlog_limit=10))
+    people = queue(left, AdmissionControl(backlog=lambda: backlog, backlog_limit=10))
     await people.come("a")
     backlog = 0
     await until(lambda: people.inside == ["a"], seconds=1)
 
 
 async def test_at_the_end_who_waits_is_served_whatever_is_left_over(left: list[Queue]) -> None:
-    people = queue(left, Gate(inside_limit=2, backlog=lambda: 10, backlog_limit=10))
+    people = queue(left, AdmissionControl(inside_limit=2, backlog=lambda: 10, backlog_limit=10))
     await people.come("a", "b", "c")
     assert people.inside == []
-    people.gate.close()
+    people.admission.close()
     await asyncio.sleep(0.005)
     assert people.inside == ["a", "b"]
     await people.go("a")
@@ -176,23 +176,23 @@ async def test_at_the_end_who_waits_is_served_whatever_is_left_over(left: list[Q
 
 
 async def test_whoever_gives_up_waiting_takes_no_room(left: list[Queue]) -> None:
-    people = queue(left, Gate(inside_limit=1))
+    people = queue(left, AdmissionControl(inside_limit=1))
     await people.come("a", "b", "c")
     people.tasks["b"].cancel()
     await people.go("a")
     assert people.inside == ["c"]
     await people.go("c")
-    assert (people.gate.inside, people.gate.waiting) == (0, 0)
+    assert (people.admission.inside, people.admission.waiting) == (0, 0)
 
 
 async def test_whoever_gives_up_in_the_moment_that_lets_them_in_takes_no_room(left: list[Queue]) -> None:
-    people = queue(left, Gate(inside_limit=1))
+    people = queue(left, AdmissionControl(inside_limit=1))
     await people.come("a", "b")
     people.leave["a"].set()
-    while people.gate.waiting:  # noqa: ASYNC110 - this very turn of the loop is what the test is about
+    while people.admission.waiting:  # noqa: ASYNC110 - this very turn of the loop is what the test is about
         await asyncio.sleep(0)
     people.tasks["b"].cancel()
     await asyncio.sleep(0.005)
-    assert people.gate.inside == 0
+    assert people.admission.inside == 0
     await people.come("c")
     assert people.inside == ["c"]

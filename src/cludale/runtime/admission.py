@@ -1,8 +1,8 @@
-"""Gate: how many buyers are served at once, so that those who are let in are served fast.
+"""Admission control: limits how many requests are served at once, so that those that are admitted are served fast.
 
-Past that they wait outside, in order and not for long; when more wait already than can surely be let in in time, at
-the pace of the last moments, the next is turned away at once. What was let in makes work for later (events to deliver):
-while too much of that is left, nobody new is let in, so what is sold is what can be finished.
+The others wait in a queue, in order and for a short time. When the queue is longer than the measured admission rate can
+serve in time, the next request is refused at once. Each admitted request leaves events to deliver: while that backlog
+is over its limit, no new request is admitted.
 """
 
 import asyncio
@@ -13,22 +13,22 @@ from cludale.kernel.refusals import Busy
 
 PATROL_SECONDS = 0.05
 PACE_SECONDS = 1.0
-"""The pace is that of so long: people are let in by the batch, so one moment says little."""
+"""Window over which the admission rate is averaged: requests are admitted in batches."""
 LEAST_PACE_SECONDS = 0.25
-"""Less than that says nothing."""
+"""A shorter window gives no usable rate."""
 EXPECTED_SHARE = 0.5
-"""As much of the longest wait is expected of the last in the queue: the pace swings, and who waits should get in."""
+"""Share of the longest wait that the last in the queue is expected to need: a reserve, because the rate varies."""
 LEAST_WAITING = 64
-"""So many may wait however slow it goes: who knows how it goes on."""
+"""So many may wait, however low the rate is: it may rise."""
 
 TOO_MANY = "More buyers are waiting than can be served in time."
 
 
-class Gate:
-    """At most `inside_limit` inside and `waiting_limit` waiting, each for about `waiting_seconds` at most.
+class AdmissionControl:
+    """Admits at most `inside_limit` requests at once; `waiting_limit` may wait, each for about `waiting_seconds`.
 
-    `backlog` tells how much work is left over; nobody is let in while that is `backlog_limit` or more. Whoever
-    works it off calls `let_in`.
+    `backlog` returns the number of events still to deliver; none is admitted while that is `backlog_limit` or more.
+    Who delivers them calls `let_in`.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Gate:
         self._patrol: asyncio.TimerHandle | None = None
         self._entered = 0
         self._looks: deque[tuple[float, int]] = deque()
-        """When we looked in the last second, and how many had entered by then."""
+        """Times in the last second at which the rate was measured, and how many had been admitted by then."""
         self._room_outside = waiting_limit
         self._is_closing = False
         self.inside = 0
@@ -57,11 +57,11 @@ class Gate:
 
     @property
     def waiting(self) -> int:
-        """How many wait outside."""
+        """How many requests wait."""
         return len(self._waiting)
 
     def turns_away(self) -> bool:
-        """Would one who comes now be turned away at once? For who can say so for less than a Busy costs; it counts."""
+        """Would a request be refused at once now? Cheaper than raising Busy; counts as one that was turned away."""
         if not self._waiting and self._has_room():
             return False
         if len(self._waiting) < self._room_outside:
@@ -70,7 +70,7 @@ class Gate:
         return True
 
     async def enter(self) -> None:
-        """Be let in; call `leave` when done. Raises Busy."""
+        """Wait to be admitted; call `leave` when done. Raises Busy."""
         if not self._waiting and self._has_room():
             self.inside += 1
             self._entered += 1
@@ -91,13 +91,13 @@ class Gate:
             raise
 
     def leave(self) -> None:
-        """Make room for the next one."""
+        """End an admitted request, and admit the next."""
         self.inside -= 1
         if self._waiting:
             self.let_in()
 
     def let_in(self) -> None:
-        """Let in as many of those who wait as there is room for."""
+        """Admit as many of those that wait as the limits allow."""
         while self._waiting and self._has_room():
             _, future = self._waiting.popleft()
             if not future.done():
@@ -106,9 +106,9 @@ class Gate:
                 future.set_result(None)
 
     def close(self) -> None:
-        """The process ends: serve who waits, whatever is left over. That is durable, and delivered by who goes on.
+        """The process ends: admit those that wait, whatever the backlog is.
 
-        Nobody works it off here any more; who waits for that would wait until the connection is cut.
+        The backlog is stored, and other replicas or the next start deliver it; this process does not any more.
         """
         self._is_closing = True
         self.let_in()
@@ -117,7 +117,7 @@ class Gate:
         return self.inside < self._inside_limit and (self._is_closing or self._backlog() < self._backlog_limit)
 
     def _look(self, now: float) -> None:
-        """See how fast it goes, and so for how many it makes sense to wait."""
+        """Measure the admission rate, and from it how many may wait."""
         looks = self._looks
         looks.append((now, self._entered))
         while now - looks[0][0] > PACE_SECONDS:
@@ -130,7 +130,7 @@ class Gate:
         self._room_outside = room
 
     def _go_round(self) -> None:
-        """Let in, turn away who has waited too long, and look how fast it goes."""
+        """Admit, refuse those that have waited too long, and measure the rate."""
         self._patrol = None
         loop = asyncio.get_running_loop()
         now = loop.time()
