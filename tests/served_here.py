@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from cludale.web.app import WebApp
-from cludale.web.protocol import Connections, Limits
+from cludale.web.protocol import ConnectionLimits, Connections
 from cludale.web.server import accepting
 
 
@@ -15,7 +15,7 @@ from cludale.web.server import accepting
 async def served_here(app: WebApp) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the app."""
     listener = socket.create_server(("127.0.0.1", 0))
-    connections = Connections(app.router.find, app.problems, Limits())
+    connections = Connections(app.router.find, app.problems, ConnectionLimits())
     async with accepting(connections, listener, shutdown_seconds=5):
         url = "http://127.0.0.1:{1}".format(*listener.getsockname())
         async with httpx.AsyncClient(base_url=url, timeout=10) as client:

@@ -42,7 +42,7 @@ Find = Callable[[bytes, bytes], Found]
 """Method and target to what answers them."""
 
 
-class Limits(NamedTuple):
+class ConnectionLimits(NamedTuple):
     """What one connection may take, and how many there may be."""
 
     body_bytes: int = 65_536
@@ -55,7 +55,7 @@ class Limits(NamedTuple):
 class Connections:
     """What all connections share: the routes, the limits, and the patrol that enforces the times."""
 
-    def __init__(self, find: Find, problems: Problems, limits: Limits) -> None:
+    def __init__(self, find: Find, problems: Problems, limits: ConnectionLimits) -> None:
         self.loop = asyncio.get_running_loop()
         self.find = find
         self.problems = problems

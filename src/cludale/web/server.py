@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from cludale.web.app import WebApp
 from cludale.web.http1 import url_of
-from cludale.web.protocol import Connections, Limits
+from cludale.web.protocol import ConnectionLimits, Connections
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ async def serve(
     app: WebApp,
     listener: socket.socket,
     *,
-    limits: Limits,
+    limits: ConnectionLimits,
     shutdown_seconds: float,
     started: Callable[[], Awaitable[None]],
     stopping: Callable[[], None],

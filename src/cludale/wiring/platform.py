@@ -48,7 +48,7 @@ SIDECAR_STOPS = "Nothing is published, taken or called until there is one."
 
 
 @runtime_checkable
-class Watched(Protocol):
+class HasGauges(Protocol):
     """A part with figures for the operator."""
 
     def gauges(self) -> Mapping[str, float]:
@@ -280,5 +280,5 @@ class Platform:
                 if self._inbound is not None
                 else {}
             ),
-            **(self.store.gauges() if isinstance(self.store, Watched) else {}),
+            **(self.store.gauges() if isinstance(self.store, HasGauges) else {}),
         }

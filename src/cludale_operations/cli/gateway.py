@@ -45,7 +45,7 @@ def gateway(
 
     from cludale.web.server import CannotListen, address_of, listen
     from cludale_operations.cli.serve import log_to_stderr
-    from cludale_operations.gateway.configuration import Limits
+    from cludale_operations.gateway.configuration import GatewayLimits
     from cludale_operations.gateway.process import ProxyFailed, serve
     from cludale_operations.gateway.routes import UnusableRoutes
     from cludale_operations.local.find import MissingProgram, find
@@ -53,7 +53,7 @@ def gateway(
 
     settings = Settings.from_env(os.environ)
     log_to_stderr(settings.log_level, settings.log_format)
-    limits = Limits(
+    limits = GatewayLimits(
         body_bytes=settings.max_body_bytes,
         connections=settings.max_connections,
         request_seconds=settings.request_seconds,

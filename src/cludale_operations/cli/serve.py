@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import socket
 
     from cludale.kernel.money import Money
-    from cludale.services.concerts.service import Standing
+    from cludale.services.concerts.service import ConcertSnapshot
     from cludale.wiring.platform import Platform
 
 _log = logging.getLogger("cludale")
@@ -72,7 +72,7 @@ def serve(
 
 async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket") -> None:
     from cludale.web.app import WebApp
-    from cludale.web.protocol import Limits
+    from cludale.web.protocol import ConnectionLimits
     from cludale.web.server import serve as serve_app
     from cludale.wiring.platform import Platform
     from cludale.wiring.secret_store import with_secrets
@@ -100,7 +100,7 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
         await platform.start()
         await _greet(platform, listener)
 
-    limits = Limits(
+    limits = ConnectionLimits(
         body_bytes=settings.max_body_bytes,
         connections=settings.max_connections,
         request_seconds=settings.request_seconds,
@@ -161,7 +161,7 @@ class Offer(NamedTuple):
     price: "Money"
 
 
-def _to_buy(found: "Iterable[Standing]", now: datetime) -> "Offer | None":
+def _to_buy(found: "Iterable[ConcertSnapshot]", now: datetime) -> "Offer | None":
     """The first concert that has tickets for somebody who asks at `now`, and how many to ask for: two, if it can be."""
     for concert, sections, at in found:
         on_sale = concert.on_sale_at is None or concert.on_sale_at <= now

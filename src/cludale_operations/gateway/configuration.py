@@ -38,7 +38,7 @@ _BUFFERED_BODY_BYTES = 65_536
 _CHECKED = "fastinter 250ms downinter 500ms fall 2 rise 1 check inter"
 
 
-class Limits(NamedTuple):
+class GatewayLimits(NamedTuple):
     """Bounds, in seconds, bytes and counts."""
 
     body_bytes: int = 65_536
@@ -66,7 +66,7 @@ class Server(NamedTuple):
     check_seconds: int = 1
     """Between two questions whether it is ready; seldom where only a trial asks."""
 
-    def line(self, limits: Limits) -> str:
+    def line(self, limits: GatewayLimits) -> str:
         """How it is written, without its name."""
         return f"{self.at} {_CHECKED} {self.check_seconds}s weight {self.weight} maxconn {limits.backend_connections}"
 
@@ -119,7 +119,7 @@ def written(
     pages: str,
     socket: str,
     problems: Problems,
-    limits: Limits,
+    limits: GatewayLimits,
 ) -> str:
     """The whole of it, for all services. `listener`: an inherited descriptor; `pages`: where the pages are served."""
     lines = [
@@ -155,7 +155,7 @@ def _resolved(server: Server) -> str:
     return "" if _is_address(f"http://{server.at}") else " resolvers names init-addr last,libc,none"
 
 
-def _global(socket: str, limits: Limits) -> Iterator[str]:
+def _global(socket: str, limits: GatewayLimits) -> Iterator[str]:
     yield "global"
     yield f"    stats socket unix@{socket} mode 600 level admin"
     yield "    nbthread 1"
@@ -164,7 +164,7 @@ def _global(socket: str, limits: Limits) -> Iterator[str]:
     yield f"    tune.bufsize {_HEAD_BYTES + min(limits.body_bytes, _BUFFERED_BODY_BYTES)}"
 
 
-def _defaults(problems: Problems, limits: Limits) -> Iterator[str]:
+def _defaults(problems: Problems, limits: GatewayLimits) -> Iterator[str]:
     yield "defaults common"
     yield "    mode http"
     for what, seconds in (

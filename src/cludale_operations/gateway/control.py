@@ -25,7 +25,7 @@ from cludale_operations.gateway.configuration import (
     ERRORS,
     KINDS,
     TIMES,
-    Limits,
+    GatewayLimits,
     Server,
     revision_of,
     servers,
@@ -233,7 +233,7 @@ def _to_have(backend: str, server: Server, known: Mapping[str, Row]) -> Iterator
     named = f"{backend}/{server.name}"
     is_new = server.name not in known
     if is_new:
-        yield f"add server {named} {server.line(Limits())}"
+        yield f"add server {named} {server.line(GatewayLimits())}"
         yield f"enable health {named}"
     if is_new or _is_out(known[server.name]):
         yield f"set server {named} state ready"

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cludale.services import NAMES
-from cludale.web.protocol import Limits as PageLimits
+from cludale.web.protocol import ConnectionLimits
 from cludale.web.server import allow_files, listen
 from cludale.web.server import serve as serve_pages
-from cludale_operations.gateway.configuration import Limits, written
+from cludale_operations.gateway.configuration import GatewayLimits, written
 from cludale_operations.gateway.control import SOCKET, Control, GatewayRefused
 from cludale_operations.gateway.routes import Routes, ServiceRoutes, UnusableRoutes, decoded
 from cludale_operations.gateway.site import Site, surveyed
@@ -49,7 +49,7 @@ async def serve(
     tied: Callable[[Sequence[str | Path]], list[str]],
     file: Path,
     folder: Path,
-    limits: Limits,
+    limits: GatewayLimits,
     started: Callable[[int], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT; what is under way is finished, for `limits.stop_seconds` at most.
@@ -104,7 +104,7 @@ def _put_off_signals() -> None:
 
 
 async def _together(
-    proxy: Process, site: Site, pages: socket.socket, limits: Limits, started: Callable[[], None]
+    proxy: Process, site: Site, pages: socket.socket, limits: GatewayLimits, started: Callable[[], None]
 ) -> None:
     """Serve the pages until a signal comes or HAProxy ends, then let HAProxy finish what it has."""
     is_told_to_end = False
@@ -127,7 +127,7 @@ async def _together(
     await serve_pages(
         site,
         pages,
-        limits=PageLimits(body_bytes=_BODY_BYTES),
+        limits=ConnectionLimits(body_bytes=_BODY_BYTES),
         shutdown_seconds=_PAGES_STOP_SECONDS,
         started=greet,
         stopping=stop,

@@ -202,7 +202,7 @@ class PaymentTold(NamedTuple):
         return ("Failed", max(self.failed)) if self.failed else None
 
 
-class Told(NamedTuple):
+class OrderHistory(NamedTuple):
     """All that an order's events tell."""
 
     order: OrderTold
@@ -253,7 +253,7 @@ _TOLD_AGAIN: Final = frozenset(
 """What may be told again, marked as that and word for word, when somebody seems not to have heard it."""
 
 
-def fold(facts: Iterable[Fact]) -> Told:
+def fold(facts: Iterable[Fact]) -> OrderHistory:
     """What these events of one order (or of one reservation that no order has) come to."""
     order: dict[str, Fact] = {}
     seats: dict[Seats, dict[str, Fact]] = {}
@@ -300,7 +300,7 @@ def fold(facts: Iterable[Fact]) -> Told:
             notifications.setdefault(data.kind or "", []).append(fact)
         elif kind not in UNJUDGED:
             wrong.append(Wrong(Invariant.WHOLE_LOG, "unknown-event", f"nobody knows the event type {kind}", (fact,)))
-    told = Told(
+    told = OrderHistory(
         OrderTold(**order),
         {key: ReservationTold(**slots) for key, slots in seats.items()},
         {id: PaymentTold(**slots) for id, slots in payments.items()},
@@ -325,7 +325,7 @@ def _otherwise(first: Fact, second: Fact) -> Wrong:
     return Wrong(Invariant.LEGAL_STEPS, "repeated-otherwise", detail, (first, second))
 
 
-def _impossible(told: Told) -> Iterator[Wrong]:
+def _impossible(told: OrderHistory) -> Iterator[Wrong]:
     yield from _impossible_order(told.order)
     for key, reservation in told.reservations.items():
         yield from _impossible_reservation(key, reservation, told.order)
@@ -405,7 +405,7 @@ def _impossible_payment(told: PaymentTold) -> Iterator[Wrong]:
         yield Wrong(Invariant.ONE_CAPTURE, "refund-of-nothing", "a refund of a round that took no money", told.facts)
 
 
-def _impossible_together(told: Told) -> Iterator[Wrong]:
+def _impossible_together(told: OrderHistory) -> Iterator[Wrong]:
     failed = {round: fact for payment in told.payments.values() for round, fact in payment.failed.items()}
     for round, request in told.requests.items():
         before = failed.get(round - 1)

@@ -21,7 +21,7 @@ from cludale_proof.checker.documents import (
     Reservation,
 )
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order
-from cludale_proof.checker.lifecycle import ENDS, ON_PURPOSE, PaymentTold, ReservationTold, Seats, Told
+from cludale_proof.checker.lifecycle import ENDS, ON_PURPOSE, OrderHistory, PaymentTold, ReservationTold, Seats
 from cludale_proof.checker.observations import Claim
 
 Prices = Mapping[tuple[str, str], Money]
@@ -79,12 +79,12 @@ def key_of_event(fact: Fact) -> str | None:
     return f"reservation {data.reservation_id}" if data.reservation_id else None
 
 
-def always(case: Case, told: Told, terms: Terms, prices: Prices) -> list[Violation]:
+def always(case: Case, told: OrderHistory, terms: Terms, prices: Prices) -> list[Violation]:
     """What is broken about this case at any instant. `told` is the fold of its facts."""
     return list(_Check(case, told, terms, prices).always())
 
 
-def once_quiet(case: Case, told: Told, terms: Terms) -> list[Violation]:
+def once_quiet(case: Case, told: OrderHistory, terms: Terms) -> list[Violation]:
     """What is left undone about this case when nothing is under way any more."""
     return list(_Check(case, told, terms, {}).once_quiet())
 
@@ -99,7 +99,7 @@ def missing_causes(case: Case) -> Iterator[tuple[Fact, str]]:
 
 
 class _Check:
-    def __init__(self, case: Case, told: Told, terms: Terms, prices: Prices) -> None:
+    def __init__(self, case: Case, told: OrderHistory, terms: Terms, prices: Prices) -> None:
         self.case = case
         self.told = told
         self.terms = terms

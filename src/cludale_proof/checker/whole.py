@@ -29,7 +29,7 @@ from cludale_proof.checker.documents import (
     Unreadable,
 )
 from cludale_proof.checker.findings import Invariant, Report, Violation
-from cludale_proof.checker.lifecycle import Told, fold
+from cludale_proof.checker.lifecycle import OrderHistory, fold
 from cludale_proof.checker.log_rules import Chain
 from cludale_proof.checker.observations import Claim, Desk, Observation, claim_of, concert_claimed, kept_claim
 from cludale_proof.checker.order_rules import Case, Terms, key_of_event, key_of_reservation
@@ -419,7 +419,7 @@ class _Run:
             detail = f"{fact.event.id} is entry {before.sequence} and entry {fact.sequence}"
             self._wrong(Invariant.WHOLE_LOG, "logged-twice", case.subject, detail, before, fact)
 
-    def _check_ends(self, told: Told) -> None:
+    def _check_ends(self, told: OrderHistory) -> None:
         """Were seats given out when the concert was over? Orders of older versions were, and know no `cancelUntil`."""
         if told.order.reserved is None or told.order.reserved.event.data.cancel_until is None:
             return
@@ -432,7 +432,7 @@ class _Run:
                 detail = f"its seats were given out at {reserved.event.time}, and the concert is over since {end}"
                 self._wrong(Invariant.LEGAL_STEPS, "sold-when-over", f"reservation {id}", detail, scheduled, reserved)
 
-    def _occupy(self, told: Told) -> None:
+    def _occupy(self, told: OrderHistory) -> None:
         for (concert, section, _), reservation in told.reservations.items():
             times = reservation.occupied()
             if times is not None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from cludale_proof.rehearsal.plan import Check, Concert, Order, Told
+from cludale_proof.rehearsal.plan import AuditedEvent, Check, Concert, Order
 
 END_STATES: Final = ("Paid", "Cancelled")
 _EXAMPLES: Final = 3
@@ -26,7 +26,7 @@ def nothing_oversold(concert: Concert) -> Check:
     return Check("nothing oversold", ok, f"{total} seats: {sold} sold, {held} held, {available} available")
 
 
-def sold_is_paid(concert: Concert, orders: Collection[Order], events: Sequence[Told]) -> Check:
+def sold_is_paid(concert: Concert, orders: Collection[Order], events: Sequence[AuditedEvent]) -> Check:
     """The seats that the concert sold are the seats of Paid orders, and those that the log says were sold to them."""
     paid = {order.id: order.quantity for order in orders if order.status == "Paid"}
     sold = {event.correlation_id: event.payload.quantity for event in events if event.event_type == "SeatsSold"}
@@ -52,7 +52,7 @@ def all_settled(orders: Collection[Order]) -> Check:
     return Check("every order at its end state", not unsettled, found + _such_as(unsettled))
 
 
-def stories_whole(orders: Collection[Order], events: Sequence[Told]) -> Check:
+def stories_whole(orders: Collection[Order], events: Sequence[AuditedEvent]) -> Check:
     """Each order's events in the audit are the ones that lead to its status: none is missing, none there twice."""
     stories = _stories(events)
     gaps = [
@@ -68,7 +68,7 @@ def stories_whole(orders: Collection[Order], events: Sequence[Told]) -> Check:
     return Check("every event is in the audit", not gaps, found)
 
 
-def in_causal_order(events: Sequence[Told]) -> Check:
+def in_causal_order(events: Sequence[AuditedEvent]) -> Check:
     """Each event is in the audit once, and after the event that caused it, or marked late."""
     place = {event.event_id: event.sequence for event in events}
     wrong = [
@@ -97,7 +97,7 @@ def buyers_answered(buyers: int, errors: Mapping[str, int]) -> Check:
     return Check("every buyer got an answer", not failed, f"{buyers - failed} of {buyers}{kinds}")
 
 
-def _stories(events: Sequence[Told]) -> dict[str, Counter[str]]:
+def _stories(events: Sequence[AuditedEvent]) -> dict[str, Counter[str]]:
     """How often each type of fact is told of each order; what is told again counts only if it wasn't told before."""
     stories: dict[str, Counter[str]] = {}
     for event in sorted(events, key=lambda event: event.repeated):

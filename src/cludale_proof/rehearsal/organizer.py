@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from cludale_proof.rehearsal.plan import CannotRehearse, Concert, Order, Plan, Told
+from cludale_proof.rehearsal.plan import AuditedEvent, CannotRehearse, Concert, Order, Plan
 
 _PAGE: Final = 200
 _TIMEOUT_SECONDS: Final = 30.0
@@ -104,12 +104,12 @@ class Organizer:
                 return found
             asked["after"] = page.next
 
-    async def events(self, concert_id: str) -> AsyncGenerator[Sequence[Told], None]:
+    async def events(self, concert_id: str) -> AsyncGenerator[Sequence[AuditedEvent], None]:
         """The concert's events in the audit's order, in pages. Endless: a page is empty while there are no more."""
         asked = {"concertId": concert_id, "limit": str(_PAGE)}
         seen = 0
         while True:
-            page = await self._get("/audit/events", asked, _Page[Told])
+            page = await self._get("/audit/events", asked, _Page[AuditedEvent])
             fresh = [event for event in page.items if event.sequence > seen]
             if fresh:
                 seen = fresh[-1].sequence

@@ -168,7 +168,7 @@ class Order(msgspec.Struct, frozen=True, rename="camel"):
     payment: OrderPayment | None = None
 
 
-class Told(msgspec.Struct, frozen=True, rename="camel"):
+class AuditedEvent(msgspec.Struct, frozen=True, rename="camel"):
     """What `GET /audit/events` says of one event, as far as it matters here."""
 
     sequence: int

@@ -16,7 +16,17 @@ from cludale_proof.rehearsal import checks
 from cludale_proof.rehearsal.latencies import Latencies
 from cludale_proof.rehearsal.load import Load, Tally, at_random
 from cludale_proof.rehearsal.organizer import Organizer
-from cludale_proof.rehearsal.plan import CannotRehearse, Check, Concert, Latency, Order, Outcome, Plan, Reporter, Told
+from cludale_proof.rehearsal.plan import (
+    AuditedEvent,
+    CannotRehearse,
+    Check,
+    Concert,
+    Latency,
+    Order,
+    Outcome,
+    Plan,
+    Reporter,
+)
 
 _REPORT_SECONDS: Final = 0.2
 _POLL_SECONDS: Final = 0.1
@@ -87,7 +97,7 @@ class _Found(NamedTuple):
 
     concert: Concert
     orders: Sequence[Order]
-    events: Sequence[Told]
+    events: Sequence[AuditedEvent]
     chain: Check
 
 
@@ -154,7 +164,7 @@ async def _settle(plan: Plan, organizer: Organizer, concert_id: str, accepted: i
 async def _look(plan: Plan, organizer: Organizer, concert_id: str, report: Reporter) -> _Found:
     """Read everything there is to judge; what the audit has not heard yet gets time to arrive."""
     orders: Sequence[Order] = ()
-    events: list[Told] = []
+    events: list[AuditedEvent] = []
     deadline = perf_counter() + plan.settle_seconds
     async with aclosing(organizer.events(concert_id)) as pages:
         async for page in pages:

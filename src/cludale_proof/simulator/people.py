@@ -55,7 +55,7 @@ class Plan(NamedTuple):
     looks: bool
 
 
-class Told(NamedTuple):
+class RequestOutcome(NamedTuple):
     """What came back of a request; `answer` None: nothing did."""
 
     answer: Response | None
@@ -78,7 +78,7 @@ def _request(process: Process, key: str | None, segment: str = "") -> Request:
     return Request(segment, headers if key is None else {**headers, b"idempotency-key": key.encode("latin-1")})
 
 
-class Door:
+class SimulatedClient:
     """The way in from outside. `find` finds a process of a service; `noted` is told what was seen."""
 
     def __init__(
@@ -93,11 +93,11 @@ class Door:
         self._noted = noted
         self._surprised = surprised
 
-    def of(self, process: Process) -> "Door":
+    def of(self, process: Process) -> "SimulatedClient":
         """The same door, and no process behind it but this one."""
-        return Door(self.chaos, lambda _: process, self._noted, self._surprised)
+        return SimulatedClient(self.chaos, lambda _: process, self._noted, self._surprised)
 
-    async def place(self, who: str, wanted: PlaceOrder, key: str | None) -> Told:
+    async def place(self, who: str, wanted: PlaceOrder, key: str | None) -> RequestOutcome:
         """POST /orders."""
         return await self._ask(
             who,
@@ -109,7 +109,7 @@ class Door:
             lambda p: p.orders_api.place_order(_request(p, key), wanted),
         )
 
-    async def show(self, who: str, order_id: str, *, wait_seconds: float = 0.0) -> Told:
+    async def show(self, who: str, order_id: str, *, wait_seconds: float = 0.0) -> RequestOutcome:
         """GET /orders/{id}?wait=…"""
 
         async def act(process: Process) -> Response:
@@ -119,7 +119,7 @@ class Door:
 
         return await self._ask(who, "orders", "GET", f"/orders/{order_id}", b"", None, act)
 
-    async def cancel(self, who: str, order_id: str, reason: CancelReason) -> Told:
+    async def cancel(self, who: str, order_id: str, reason: CancelReason) -> RequestOutcome:
         """POST /orders/{id}/cancel."""
 
         async def act(process: Process) -> Response:
@@ -127,7 +127,7 @@ class Door:
 
         return await self._ask(who, "orders", "POST", f"/orders/{order_id}/cancel", b"", None, act)
 
-    async def pay_again(self, who: str, order_id: str, wanted: PayAgain, key: str | None) -> Told:
+    async def pay_again(self, who: str, order_id: str, wanted: PayAgain, key: str | None) -> RequestOutcome:
         """POST /orders/{id}/payment."""
         return await self._ask(
             who,
@@ -139,7 +139,7 @@ class Door:
             lambda p: p.orders_api.pay_order_again(_request(p, key, order_id), wanted),
         )
 
-    async def charge(self, who: str, wanted: ChargeOrder, key: str | None) -> Told:
+    async def charge(self, who: str, wanted: ChargeOrder, key: str | None) -> RequestOutcome:
         """POST /payments."""
         return await self._ask(
             who,
@@ -151,7 +151,7 @@ class Door:
             lambda p: p.payments_api.charge_order(_request(p, key), wanted),
         )
 
-    async def reserve(self, who: str, concert_id: str, wanted: Reserve, key: str | None) -> Told:
+    async def reserve(self, who: str, concert_id: str, wanted: Reserve, key: str | None) -> RequestOutcome:
         """POST /concerts/{id}/reserve."""
         return await self._ask(
             who,
@@ -163,7 +163,7 @@ class Door:
             lambda p: p.concerts_api.reserve_seats(_request(p, key, concert_id), wanted),
         )
 
-    async def schedule(self, who: str, wanted: ScheduleConcert) -> Told:
+    async def schedule(self, who: str, wanted: ScheduleConcert) -> RequestOutcome:
         """POST /concerts."""
         return await self._ask(
             who,
@@ -184,13 +184,13 @@ class Door:
         request: bytes,
         key: str | None,
         act: Callable[[Process], Awaitable[Response]],
-    ) -> Told:
+    ) -> RequestOutcome:
         loop = asyncio.get_running_loop()
         sent_at = loop.time()
         trace = self.chaos.trace
         if trace.on:
             trace.say(who, f"{method} {path} {request.decode()}{f' key {key}' if key else ''}")
-        told = Told(await self._answer(who, service, f"{method} {path}", act))
+        told = RequestOutcome(await self._answer(who, service, f"{method} {path}", act))
         if trace.on:
             trace.say(who, f"    {told.status} {told.answer.body.decode() if told.answer else 'no answer'}")
         self._noted(
@@ -273,7 +273,7 @@ def _order_answer(order: Order) -> Response:
 class People:
     """All who come in a run. They act by themselves, and on what they see happen (`happened`)."""
 
-    def __init__(self, door: Door, chaos: Chaos, *, hold_seconds: float) -> None:
+    def __init__(self, door: SimulatedClient, chaos: Chaos, *, hold_seconds: float) -> None:
         self._door = door
         self._chaos = chaos
         self._hold_seconds = hold_seconds
@@ -311,9 +311,9 @@ class People:
                 break
             await asyncio.sleep(chaos.between(0.2, self._hold_seconds))
 
-    async def _order(self, who: str, plan: Plan) -> Told:
+    async def _order(self, who: str, plan: Plan) -> RequestOutcome:
         chaos, door = self._chaos, self._door
-        told = Told(None)
+        told = RequestOutcome(None)
         if plan.key is not None and chaos.strikes(Fault.KEY_RACED, who):
             self.begin(self._ask_once(who, plan))
         if plan.key is not None and chaos.strikes(Fault.KEY_REUSED, who):
@@ -437,7 +437,7 @@ _WORST = frozenset(
 """After any of these a cancellation meets something that is under way."""
 
 
-def _id_of(told: Told) -> str | None:
+def _id_of(told: RequestOutcome) -> str | None:
     if told.answer is None or told.status not in (201, 202):
         return None
     found: str = msgspec.json.decode(told.answer.body)["id"]

@@ -17,7 +17,7 @@ from cludale.services.orders.api import PlaceOrder
 from cludale_proof.simulator.clock import MORNING
 from cludale_proof.simulator.faults import Fault, Weather
 from cludale_proof.simulator.people import Plan
-from cludale_proof.simulator.processes import Limits
+from cludale_proof.simulator.processes import RunLimits
 from cludale_proof.simulator.themes import THEMES
 
 CLOCK_JUMP_SECONDS = 12.0
@@ -116,7 +116,7 @@ class Scene(NamedTuple):
     is_apart: bool
     """A record is found in the partition that it was committed in, and nowhere else, as with Cosmos DB."""
     replicas: Mapping[str, int]
-    limits: Limits
+    limits: RunLimits
     concerts: Sequence[ScheduleConcert]
     plans: Sequence[Plan]
     weather: Weather
@@ -164,7 +164,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     themes: Sequence[str] = choices.sample(list(THEMES), choices.choice((0, 1, 1, 2, 2, 3)))
     if only is not None:
         themes = only
-    limits = Limits(
+    limits = RunLimits(
         hold_seconds=choices.choice((2.0, 4.0, 8.0, 15.0)),
         max_per_order=4,
         # Where clocks differ, a sweep that comes late leaves more to be judged by them.
@@ -211,7 +211,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     )
 
 
-def _narrow(choices: random.Random, limits: Limits) -> Limits:
+def _narrow(choices: random.Random, limits: RunLimits) -> RunLimits:
     """As if there were a hundred times as many of everything: what is bounded comes to its bounds."""
     return dataclasses.replace(
         limits,
@@ -279,7 +279,7 @@ def _with_ends(
     return changed, told
 
 
-def _plans(choices: random.Random, concerts: Sequence[ScheduleConcert], limits: Limits, span: float) -> list[Plan]:
+def _plans(choices: random.Random, concerts: Sequence[ScheduleConcert], limits: RunLimits, span: float) -> list[Plan]:
     plans = []
     for number in range(1, choices.randint(6, 24) + 1):
         concert = choices.choice(concerts)

@@ -44,7 +44,7 @@ P = TypeVar("P")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits(Policies):
+class RunLimits(Policies):
     """The settings of a run, all in seconds or counts; they mean what they mean in settings.py."""
 
     hold_seconds: float = 6.0
@@ -83,7 +83,7 @@ class Surroundings(NamedTuple):
     loop: SimulatedLoop
     chaos: Chaos
     codec: Codec
-    limits: Limits
+    limits: RunLimits
     provider: Provider
     posted: dict[str, int]
     surprised: Callable[[str, BaseException], None]

@@ -36,7 +36,7 @@ from cludale_proof.simulator.logs import heard
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, OWNER, Deadlock, Livelock, Owner, SimulatedLoop
 from cludale_proof.simulator.memory import Disk, MemoryStore
 from cludale_proof.simulator.network import NobodyThere
-from cludale_proof.simulator.people import PATIENCE_SECONDS, Door, People
+from cludale_proof.simulator.people import PATIENCE_SECONDS, People, SimulatedClient
 from cludale_proof.simulator.plan import Scene, scene_of
 from cludale_proof.simulator.processes import Machine, Process, Surroundings, find_running
 from cludale_proof.simulator.provider import Movement, Provider
@@ -145,7 +145,7 @@ class World:
             Machine(name, services, disk, around, broker=self.broker, find=self._find)
             for name, services, disk in self._places()
         ]
-        self.door = Door(self.chaos, self._find, self._noted, self.surprised)
+        self.door = SimulatedClient(self.chaos, self._find, self._noted, self.surprised)
         self.people = People(self.door, self.chaos, hold_seconds=self.scene.limits.hold_seconds)
 
     def _disks(self) -> list[Disk]:
@@ -384,7 +384,7 @@ class World:
                     self._fail([f"{process.name} sells no ticket any more"])
                     await asyncio.sleep(0)
 
-    async def _buys(self, door: Door) -> bool:
+    async def _buys(self, door: SimulatedClient) -> bool:
         """Does one who orders now get a ticket?"""
         told = await door.place("late buyer", LATE_REQUEST, None)
         if told.status not in (201, 202) or told.answer is None:

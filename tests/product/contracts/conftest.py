@@ -13,7 +13,7 @@ from tests.product.adapters.cosmos.emulator import EMULATOR_KEY, running_emulato
 from tests.product.adapters.dapr.state.parts import IN_MEMORY, in_postgres, state_sidecar
 from tests.product.contracts.samples import CODEC, KINDS, Place, Store
 
-from cludale.adapters.cosmos.account import Limits
+from cludale.adapters.cosmos.account import AccountLimits
 from cludale.adapters.cosmos.layout import Container
 from cludale.adapters.cosmos.store import CosmosStore
 from cludale.adapters.dapr.sidecar import Sidecar
@@ -113,11 +113,11 @@ def postgres_place(postgres_server: Postgres) -> Place:
 class CosmosPlace:
     """A container of a database of its own, in an account that may be the double or a real one."""
 
-    def __init__(self, endpoint: str, key: str, database: str, limits: Limits | None = None) -> None:
+    def __init__(self, endpoint: str, key: str, database: str, limits: AccountLimits | None = None) -> None:
         self._endpoint = endpoint
         self._key = key
         self._database = database
-        self._limits = limits or Limits()
+        self._limits = limits or AccountLimits()
 
     async def open(self) -> Store:
         container = Container("contracts", [field for kind in KINDS for field in kind.indexed])
@@ -140,7 +140,7 @@ def cosmos_emulator() -> Iterator[str]:
 
 @pytest.fixture
 def cosmos_emulator_place(cosmos_emulator: str) -> Place:
-    return CosmosPlace(cosmos_emulator, EMULATOR_KEY, f"d{uuid4().hex[:8]}", Limits(request_seconds=20))
+    return CosmosPlace(cosmos_emulator, EMULATOR_KEY, f"d{uuid4().hex[:8]}", AccountLimits(request_seconds=20))
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from tests.patience import until
 
 from cludale.kernel.refusals import Busy
 from cludale.web.problems import Problems
-from cludale.web.protocol import Connections, Limits
+from cludale.web.protocol import ConnectionLimits, Connections
 from cludale.web.responses import Response, json_response
 from cludale.web.router import Endpoint, Router
 from cludale.web.routing import Handler, Request
 from cludale.web.server import accepting
 
-LIMITS = Limits(body_bytes=1_000, connections=5, request_seconds=1, idle_seconds=2)
+LIMITS = ConnectionLimits(body_bytes=1_000, connections=5, request_seconds=1, idle_seconds=2)
 
 
 class Door(NamedTuple):

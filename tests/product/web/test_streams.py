@@ -12,7 +12,7 @@ from tests.patience import until
 from cludale.web import protocol
 from cludale.web.app import WebApp
 from cludale.web.problems import Problems, TooManyStreams
-from cludale.web.protocol import CHUNK_BYTES, Connections, Limits
+from cludale.web.protocol import CHUNK_BYTES, ConnectionLimits, Connections
 from cludale.web.responses import Response, Stream, event
 from cludale.web.routing import Request, Route
 from cludale.web.server import accepting
@@ -85,7 +85,7 @@ async def running() -> AsyncIterator[Running]:
     app = WebApp([], is_ready=lambda: True, gauges=dict, version="0", internal=routes)
     listener = socket.create_server(("127.0.0.1", 0))
     stop = asyncio.Event()
-    limits = Limits(request_seconds=1, idle_seconds=2, streams=2)
+    limits = ConnectionLimits(request_seconds=1, idle_seconds=2, streams=2)
     connections = Connections(app.router.find, app.problems, limits)
 
     async def serve() -> None:

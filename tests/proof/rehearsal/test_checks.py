@@ -1,11 +1,11 @@
 """What a rehearsal makes of the audit's order."""
 
 from cludale_proof.rehearsal.checks import _stories, in_causal_order
-from cludale_proof.rehearsal.plan import Payload, Told
+from cludale_proof.rehearsal.plan import AuditedEvent, Payload
 
 
-def told(sequence: int, id: str, cause: str | None = None, *, late: bool = False) -> Told:
-    return Told(sequence, id, "OrderPaid", "order-1", cause, Payload(), late)
+def told(sequence: int, id: str, cause: str | None = None, *, late: bool = False) -> AuditedEvent:
+    return AuditedEvent(sequence, id, "OrderPaid", "order-1", cause, Payload(), late)
 
 
 def test_an_effect_before_its_cause_does_not_hold() -> None:
@@ -21,5 +21,5 @@ def test_an_effect_that_is_marked_late_is_told_apart() -> None:
 
 
 def test_a_fact_that_is_told_again_is_one_fact() -> None:
-    first, again = told(1, "a"), Told(2, "b", "OrderPaid", "order-1", None, Payload(), repeated=True)
+    first, again = told(1, "a"), AuditedEvent(2, "b", "OrderPaid", "order-1", None, Payload(), repeated=True)
     assert _stories([again, first]) == _stories([first]) == _stories([again]) == {"order-1": {"OrderPaid": 1}}

@@ -59,7 +59,7 @@ class ContainerMissing(StoreUnavailable):
     """The database or container isn't there, and may not be made with this credential."""
 
 
-class Limits(NamedTuple):
+class AccountLimits(NamedTuple):
     """Bounds of what a container is asked."""
 
     request_seconds: float = 5.0
@@ -79,7 +79,7 @@ class Account:
         credential: str | AsyncTokenCredential,
         database: str,
         container: Container,
-        limits: Limits,
+        limits: AccountLimits,
     ) -> None:
         self._credential = credential
         policy = ConnectionPolicy()

@@ -15,7 +15,7 @@ from typing import Any
 from azure.core.credentials_async import AsyncTokenCredential
 
 from cludale.adapters.cosmos import documents
-from cludale.adapters.cosmos.account import Account, Limits, Refused
+from cludale.adapters.cosmos.account import Account, AccountLimits, Refused
 from cludale.adapters.cosmos.documents import Document, Known
 from cludale.adapters.cosmos.layout import BATCH_OPERATIONS, Container
 from cludale.adapters.cosmos.leases import LEASE_SECONDS, Leases
@@ -74,7 +74,7 @@ class CosmosStore:
         *,
         database: str,
         has_outbox: bool = True,
-        limits: Limits | None = None,
+        limits: AccountLimits | None = None,
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         """The store in `container`; nothing is opened before `start`. Call on the event loop.
@@ -83,7 +83,7 @@ class CosmosStore:
         what is committed here has events.
         """
         self._is_key = isinstance(credential, str)
-        self._account = Account(endpoint, credential, database, container, limits or Limits())
+        self._account = Account(endpoint, credential, database, container, limits or AccountLimits())
         self._codec = codec
         self._replica = secrets.token_hex(6)
         self._stamps = Stamps(secrets.randbits(16), lambda: time.time_ns() // 1_000)

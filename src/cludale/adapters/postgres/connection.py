@@ -46,7 +46,7 @@ class NoAddress(StoreUnavailable):
     """This is not the address of a PostgreSQL database; the message says why, and names no password."""
 
 
-class Limits(NamedTuple):
+class SessionLimits(NamedTuple):
     """How long anything may take, in seconds. A client's patience is a little longer than the server's."""
 
     connect: float = 5.0
@@ -89,7 +89,7 @@ def plainly(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-async def connect(url: str, limits: Limits, *, name: str, settings: dict[str, str] | None = None) -> Connection:
+async def connect(url: str, limits: SessionLimits, *, name: str, settings: dict[str, str] | None = None) -> Connection:
     """A connection whose commits are durable when they are answered. Raises StoreUnavailable, NoAddress.
 
     `name` is what `pg_stat_activity` shows, `settings` are more of the session's.

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Self
 
 from cludale.adapters.postgres import queries
-from cludale.adapters.postgres.connection import Connection, Limits, Line, connect
+from cludale.adapters.postgres.connection import Connection, Line, SessionLimits, connect
 from cludale.adapters.postgres.schema import Table, checked_schema
 from cludale.adapters.postgres.values import encoded_text
 from cludale.ports.records import Key, Kind, Page, Query, SchemaRefused, Stored
 
-_LIMITS: Final = Limits(statement=60.0)
+_LIMITS: Final = SessionLimits(statement=60.0)
 _READ_ONLY: Final = {"default_transaction_read_only": "on"}
 _STORES: Final = (
     "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN "

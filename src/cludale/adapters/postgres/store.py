@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final, Self
 
 from cludale.adapters.postgres import queries
-from cludale.adapters.postgres.connection import Connection, Limits, Line, NoAddress, connect, described, plainly
+from cludale.adapters.postgres.connection import Connection, Line, NoAddress, SessionLimits, connect, described, plainly
 from cludale.adapters.postgres.lookups import Lookups
 from cludale.adapters.postgres.migrations import migrate
 from cludale.adapters.postgres.replica import RENEW_SECONDS, STRUCK_OFF_SECONDS
@@ -48,7 +48,7 @@ class PostgresStore:
         codec: Codec,
         *,
         schema: str,
-        limits: Limits = Limits(),  # noqa: B008 - a tuple of numbers
+        limits: SessionLimits = SessionLimits(),  # noqa: B008 - a tuple of numbers
         patience_seconds: float = 3.0,
         opening_seconds: float = 30.0,
         renew_seconds: float = RENEW_SECONDS,

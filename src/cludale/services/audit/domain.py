@@ -166,7 +166,7 @@ def let_go(groups: Sequence[Group], is_recorded: Callable[[str], bool], *, now: 
     return going | dict.fromkeys(first, True)
 
 
-class Told(NamedTuple):
+class StoryEntry(NamedTuple):
     """An entry as far as its place in a story is concerned."""
 
     sequence: int
@@ -175,7 +175,7 @@ class Told(NamedTuple):
     time: datetime
 
 
-def story(entries: Sequence[Told]) -> list[int]:
+def story(entries: Sequence[StoryEntry]) -> list[int]:
     """The positions of `entries` in the order of the story: causes before effects, then by time, then by sequence."""
     by_id = {entry.event_id: position for position, entry in enumerate(entries)}
     effects: dict[int, list[int]] = {}

@@ -9,7 +9,7 @@ import msgspec
 from cludale.kernel.events import Envelope
 from cludale.kernel.times import rfc3339
 from cludale.ports.records import IndexValue, Kind, Put, Query, Range, Stored
-from cludale.services.audit.domain import Head, Link, Told
+from cludale.services.audit.domain import Head, Link, StoryEntry
 
 ENTRY = Kind("audit", "event", ("type", "orderId", "concertId", "time"), ("time",))
 """Entries come in the order of the chain, so the order in which the records came is that of their numbers."""
@@ -237,9 +237,9 @@ def listed(stored: Stored) -> Listed:
     )
 
 
-def told(entry: Listed) -> Told:
+def told(entry: Listed) -> StoryEntry:
     """Its place in a story."""
-    return Told(entry.sequence, entry.event_id, entry.causation_id, entry.timestamp)
+    return StoryEntry(entry.sequence, entry.event_id, entry.causation_id, entry.timestamp)
 
 
 def link_of(stored: Stored) -> Link:

@@ -34,7 +34,7 @@ from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts import dates
 from cludale.services.concerts.domain import Concert, ConcertExists
 from cludale.services.concerts.events import SectionPlan
-from cludale.services.concerts.service import Concerts, Search, Standing
+from cludale.services.concerts.service import Concerts, ConcertSnapshot, Search
 from cludale.web.access import Access
 from cludale.web.fields import DateOrTime, Quantity, Text, Time, offset_hint, parsed_time
 from cludale.web.keyed import Keyed
@@ -349,7 +349,7 @@ class ConcertsApi:
         return json_response(outlook)
 
 
-def _summary(standing: Standing) -> dict[str, Any]:
+def _summary(standing: ConcertSnapshot) -> dict[str, Any]:
     """The fields that a concert has in every answer."""
     concert, sections, now = standing
     held = [section.held_seats(now) for section in sections]
@@ -378,7 +378,7 @@ def _summary(standing: Standing) -> dict[str, Any]:
     }
 
 
-def _view(standing: Standing) -> ConcertView:
+def _view(standing: ConcertSnapshot) -> ConcertView:
     concert, sections, now = standing
     names = {plan.id: plan.name for plan in concert.sections}
     views = []

@@ -22,7 +22,7 @@ from cludale.runtime.aggregates import NEW, Change, Updates, Versioned
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
 from cludale.services.concerts import domain
-from cludale.services.concerts.commands import Asked, Done, Result
+from cludale.services.concerts.commands import Done, QueuedCommand, Result
 from cludale.services.concerts.domain import Choice, Concert, Hold, Reservation, Section
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.concerts.store import CHOICES, RESERVATIONS, SECTIONS, SectionKey
@@ -33,7 +33,7 @@ ROUNDS = 16
 """How often orders are given another section when others took the seats first."""
 CONCERTS_KNOWN = 100
 
-HoldIn = Callable[[SectionKey, Sequence[Asked]], Awaitable[Sequence[Result]]]
+HoldIn = Callable[[SectionKey, Sequence[QueuedCommand]], Awaitable[Sequence[Result]]]
 """Puts commands into a section's queue."""
 
 
@@ -42,7 +42,7 @@ class Anywhere(msgspec.Struct, frozen=True, gc=False):
 
     concert: Concert
     hold: Hold
-    asked: Asked
+    asked: QueuedCommand
     max_amount: int | None
     """The most that one seat may cost, in the concert's currency."""
     may_be_repeated: bool

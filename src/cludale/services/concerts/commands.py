@@ -7,7 +7,7 @@ from cludale.ports.records import Handled
 from cludale.services.concerts.domain import Command, Reservation
 
 
-class Asked(msgspec.Struct, frozen=True, gc=False):
+class QueuedCommand(msgspec.Struct, frozen=True, gc=False):
     """A command that waits in its section's queue."""
 
     command: Command

@@ -16,7 +16,7 @@ from cludale.ports.records import (
 )
 from cludale.runtime.aggregates import Updates, Versioned, until_committed
 from cludale.services.concerts import domain
-from cludale.services.concerts.commands import Asked, Done, Result
+from cludale.services.concerts.commands import Done, QueuedCommand, Result
 from cludale.services.concerts.domain import Concert, Hold, Reservation, Seating, Section, UnknownReservation
 from cludale.services.concerts.store import RESERVATIONS, SECTIONS, SectionKey
 
@@ -40,7 +40,7 @@ class Sections:
         """Hears how a batch of commands left a section."""
         self._commit_limit = commit_limit
 
-    async def run_commands(self, key: SectionKey, asked: Sequence[Asked]) -> Sequence[Result]:
+    async def run_commands(self, key: SectionKey, asked: Sequence[QueuedCommand]) -> Sequence[Result]:
         """Decide for everyone who waits, in as few commits as the store allows."""
         if self._commit_limit is None:
             return await self._run_part(key, asked)
@@ -55,7 +55,7 @@ class Sections:
                 break
         return results
 
-    async def _run_part(self, key: SectionKey, asked: Sequence[Asked]) -> Sequence[Result]:
+    async def _run_part(self, key: SectionKey, asked: Sequence[QueuedCommand]) -> Sequence[Result]:
         batch = CommandBatch(key, asked, self)
         if not await until_committed(self.updates.records, batch.draft, batch.learn):
             raise Busy(f"Section {key.partition} is being changed by too many at once.")
@@ -82,7 +82,7 @@ class Sections:
 class CommandBatch:
     """Commands decided together: what waits, what it needs loaded, what is to be committed, what each is answered."""
 
-    def __init__(self, key: SectionKey, asked: Sequence[Asked], of: "Sections") -> None:
+    def __init__(self, key: SectionKey, asked: Sequence[QueuedCommand], of: "Sections") -> None:
         self._key = key
         self._asked = asked
         self._of = of
@@ -160,9 +160,9 @@ class CommandBatch:
         return 1
 
 
-def _parts(asked: Sequence[Asked], limit: int) -> Iterable[Sequence[Asked]]:
+def _parts(asked: Sequence[QueuedCommand], limit: int) -> Iterable[Sequence[QueuedCommand]]:
     """What is decided and committed at once."""
-    parts: list[list[Asked]] = [[]]
+    parts: list[list[QueuedCommand]] = [[]]
     room = limit - 1  # one is the section
     for each in asked:
         if each.writes > room and parts[-1]:

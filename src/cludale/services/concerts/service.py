@@ -21,7 +21,7 @@ from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
 from cludale.services.concerts import dates, domain
 from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait, unless_held
-from cludale.services.concerts.commands import Asked, Done, Result
+from cludale.services.concerts.commands import Done, QueuedCommand, Result
 from cludale.services.concerts.domain import (
     Cancel,
     Command,
@@ -47,7 +47,7 @@ SEARCH_PAGES = 100
 CONCERTS_REMEMBERED = 1_000
 
 
-class Standing(NamedTuple):
+class ConcertSnapshot(NamedTuple):
     """A concert and its sections as they stood at `at`."""
 
     concert: Concert
@@ -110,13 +110,13 @@ class Concerts:
         """Concerts, and the price of a seat by section."""
         self._admission = admission or AdmissionControl()
         self._sections = Sections(self._updates, self.concert, commit_limit=commit_limit)
-        self.command_queue: BatchingQueue[SectionKey, Asked, Result] = BatchingQueue(
+        self.command_queue: BatchingQueue[SectionKey, QueuedCommand, Result] = BatchingQueue(
             self._sections.run_commands, of="commands", refuse=too_many_wait
         )
         self._chooser = Chooser(self._updates, self.command_queue.submit, partitions_apart=partitions_apart)
         self._sections.learn = self._chooser.learn
 
-    async def schedule(self, concert: Concert, cause: Cause) -> Standing:
+    async def schedule(self, concert: Concert, cause: Cause) -> ConcertSnapshot:
         """Put a concert on. Raises ConcertExists."""
 
         def decide(stored: Concert | None, _: datetime) -> Decision[Concert]:
@@ -126,7 +126,7 @@ class Concerts:
         if result is not ChangeResult.CHANGED:
             raise ConcertExists(concert.id)
         sections = [domain.untouched(concert.id, plan) for plan in concert.sections]
-        return Standing(concert, sections, self._updates.clock.now())
+        return ConcertSnapshot(concert, sections, self._updates.clock.now())
 
     async def concert(self, concert_id: str) -> Concert:
         """The concert; it does not change once scheduled. Raises ConcertNotFound."""
@@ -155,12 +155,12 @@ class Concerts:
             found[id] = ConcertDetails(concert.artist, concert.date, concert.venue, names)
         return found
 
-    async def standing(self, concert_id: str) -> Standing:
+    async def standing(self, concert_id: str) -> ConcertSnapshot:
         """The concert and how many seats are left now. Raises ConcertNotFound."""
         (standing,) = await self._standings([await self.concert(concert_id)])
         return standing
 
-    async def search(self, search: Search) -> tuple[Sequence[Standing], str | None]:
+    async def search(self, search: Search) -> tuple[Sequence[ConcertSnapshot], str | None]:
         """A page of concerts, and the cursor of the next one.
 
         It is full while there are more, save where SEARCH_PAGES looks at the store did not fill it.
@@ -175,7 +175,7 @@ class Concerts:
             query = query._replace(after=page.next, limit=search.limit - len(wanted))
         return await self._standings(wanted), page.next
 
-    async def _standings(self, concerts: Sequence[Concert]) -> list[Standing]:
+    async def _standings(self, concerts: Sequence[Concert]) -> list[ConcertSnapshot]:
         keys = [SectionKey(concert.id, plan.id).partition for concert in concerts for plan in concert.sections]
         stored = await SECTIONS.load(self._updates.records, keys)
         now = self._updates.clock.now()
@@ -185,7 +185,7 @@ class Concerts:
             for plan in concert.sections:
                 found = stored.get(SectionKey(concert.id, plan.id).partition)
                 sections.append(found.state if found else domain.untouched(concert.id, plan))
-            standings.append(Standing(concert, sections, now))
+            standings.append(ConcertSnapshot(concert, sections, now))
         return standings
 
     async def reserve(self, request: HoldRequest, *, reservation_id: str | None = None) -> SeatsHeld:
@@ -216,7 +216,7 @@ class Concerts:
         command = Hold(
             reservation_id, request.order_id or None, request.quantity, self._hold_seconds, over_at=concert.over_at
         )
-        asked = Asked(command, Cause(None, request.traceparent))
+        asked = QueuedCommand(command, Cause(None, request.traceparent))
         if section is None:
             most = None if request.max_price is None else request.max_price.amount
             result = await self._chooser.hold(Anywhere(concert, command, asked, most, may_be_repeated))
@@ -227,7 +227,7 @@ class Concerts:
         price = prices[result.reservation.section]
         return self._held(concert, request, result.reservation, price, result.event_id)
 
-    async def _hold_in(self, concert: Concert, section: str, asked: Asked) -> Result:
+    async def _hold_in(self, concert: Concert, section: str, asked: QueuedCommand) -> Result:
         """Hold seats in this section; where it has none left, the hold that this very order has there."""
         (result,) = await self.command_queue.submit(SectionKey(concert.id, section), (asked,))
         id = asked.command.reservation_id
@@ -269,12 +269,12 @@ class Concerts:
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         """PaymentCompleted sells the held seats; OrderCancelled gives them back."""
         answers = [Acknowledgement.SUCCESS] * len(deliveries)
-        by_section: dict[SectionKey, list[tuple[int, Asked]]] = {}
+        by_section: dict[SectionKey, list[tuple[int, QueuedCommand]]] = {}
         for i, delivery in enumerate(deliveries):
             event = delivery.event
             command = await self.HANDLERS[type(event.data)](self, event)
             if command is not None:
-                asked = Asked(command, Cause.of(event), Handled("concerts", event.id))
+                asked = QueuedCommand(command, Cause.of(event), Handled("concerts", event.id))
                 by_section.setdefault(SectionKey.of(event.data.allocation), []).append((i, asked))
         for key, results in await self._submit_each(by_section):
             for (i, _), result in zip(by_section[key], results, strict=True):
@@ -313,7 +313,7 @@ class Concerts:
     """What the service hears, and the command to the section that follows from it."""
 
     async def _submit_each(
-        self, by_section: dict[SectionKey, list[tuple[int, Asked]]]
+        self, by_section: dict[SectionKey, list[tuple[int, QueuedCommand]]]
     ) -> Iterable[tuple[SectionKey, Sequence[Result]]]:
         keys = list(by_section)
         waiting = (self.command_queue.submit(key, [asked for _, asked in by_section[key]]) for key in keys)
@@ -326,10 +326,10 @@ class Concerts:
             found, page = await RESERVATIONS.find(
                 self._updates.records, RESERVATIONS.due(until=self._updates.clock.now(), limit=SWEEP_PAGE)
             )
-            by_section: dict[SectionKey, list[tuple[int, Asked]]] = {}
+            by_section: dict[SectionKey, list[tuple[int, QueuedCommand]]] = {}
             for i, each in enumerate(found):
                 key = SectionKey(each.state.concert_id, each.state.section)
-                by_section.setdefault(key, []).append((i, Asked(Expire(each.state.id), Cause())))
+                by_section.setdefault(key, []).append((i, QueuedCommand(Expire(each.state.id), Cause())))
             for _, results in await self._submit_each(by_section):
                 released += sum(isinstance(result, Done) for result in results)
             if page.next is None:

@@ -22,7 +22,7 @@ STATUS: Statuses = {AlreadySent: 409}
 RETRY_LIMIT = 50
 
 
-class Told(StrEnum):
+class NotificationStatus(StrEnum):
     """How it stands with a notification."""
 
     PENDING = "Pending"
@@ -32,7 +32,7 @@ class Told(StrEnum):
     FAILED = "Failed"
 
     @classmethod
-    def of(cls, notification: Notification) -> "Told":
+    def of(cls, notification: Notification) -> "NotificationStatus":
         """`Sent` is what was handed to somebody who brings it."""
         if notification.status is Status.SENT and notification.channel is Channel.LOG:
             return cls.LOGGED
@@ -41,7 +41,7 @@ class Told(StrEnum):
     @property
     def stored(self) -> Status:
         """What is stored of it."""
-        return Status.SENT if self is Told.LOGGED else Status(self.value)
+        return Status.SENT if self is NotificationStatus.LOGGED else Status(self.value)
 
 
 class NotificationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -51,7 +51,9 @@ class NotificationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     order_id: str
     kind: NotificationKind
     channel: Annotated[Channel | None, Meta(description="unknown until it was tried")]
-    status: Annotated[Told, Meta(description="Logged: it stands in the log only, for want of an address or a server")]
+    status: Annotated[
+        NotificationStatus, Meta(description="Logged: it stands in the log only, for want of an address or a server")
+    ]
     sent_at: datetime | None
     due_at: Annotated[datetime | None, Meta(description="when it is sent, or sent again")]
     attempts: int
@@ -66,7 +68,7 @@ class NotificationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
             order_id=notification.order_id,
             kind=notification.kind,
             channel=notification.channel,
-            status=Told.of(notification),
+            status=NotificationStatus.of(notification),
             sent_at=notification.sent_at,
             due_at=notification.due_at,
             attempts=notification.attempts,
@@ -91,7 +93,7 @@ class FindNotifications(Paged, frozen=True, kw_only=True, rename="camel"):
     """Which notifications to list."""
 
     order_id: str | None = None
-    status: Told | None = None
+    status: NotificationStatus | None = None
 
 
 class NotificationsApi:
@@ -112,7 +114,7 @@ class NotificationsApi:
         """A page of them."""
         wanted, status = listed(order_id=query.order_id, after=query.after, limit=query.limit), query.status
         found, following = await self._notifications.find(wanted, None if status is None else status.stored)
-        shown = [NotificationView.of(each) for each in found if status is None or Told.of(each) is status]
+        shown = [NotificationView.of(each) for each in found if status is None or NotificationStatus.of(each) is status]
         return json_response(Page(shown, following))
 
     @route(

@@ -94,7 +94,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     """Why the last try came to nothing."""
 
 
-class Limits(NamedTuple):
+class RetryLimits(NamedTuple):
     """When a message is given up, and how long a try may take before another takes it up."""
 
     seconds: float
@@ -167,7 +167,7 @@ def tell(
     return Decision(notification, () if reachable else (_sent_event(notification, Channel.LOG),))
 
 
-def take_up(notification: Notification, *, now: datetime, limits: Limits) -> Notification:
+def take_up(notification: Notification, *, now: datetime, limits: RetryLimits) -> Notification:
     """Begin a try, if it is due: counted before it is made, so that one which brings the process down ends some day."""
     if notification.due_at is None or notification.due_at > now:
         return notification
@@ -199,7 +199,7 @@ def not_sent(
     *,
     now: datetime,
     retry_at: datetime,
-    limits: Limits,
+    limits: RetryLimits,
 ) -> Decision[Notification]:
     """A try came to nothing: again at `retry_at`, unless it is refused for good or was tried for long enough."""
     if notification.status is not Status.PENDING:

@@ -19,7 +19,7 @@ from cludale.ports.tracing import TRACEPARENT
 from cludale.runtime.due import Do, DuePolicy, PutOff, Step
 from cludale.runtime.pause import Pause
 from cludale.services.notifications import domain, words
-from cludale.services.notifications.domain import Limits, Notification, Status
+from cludale.services.notifications.domain import Notification, RetryLimits, Status
 from cludale.services.notifications.events import Channel
 
 LONGEST_WAIT = 32
@@ -43,7 +43,7 @@ class Sending(DuePolicy[Notification]):
         clock: Clock,
         ask_seconds: float,
         send_seconds: float,
-        limits: Limits,
+        limits: RetryLimits,
         put_off: PutOff,
     ) -> None:
         self._contacts = contacts

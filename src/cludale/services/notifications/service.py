@@ -21,7 +21,7 @@ from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates, chang
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import CallLater, DueWork, PutOff
 from cludale.services.notifications import domain
-from cludale.services.notifications.domain import Limits, Notification, Receipt, Status
+from cludale.services.notifications.domain import Notification, Receipt, RetryLimits, Status
 from cludale.services.notifications.due import Sending, write_to_log
 from cludale.services.notifications.store import NOTIFICATIONS, RECEIPTS
 from cludale.services.orders.events import OrderCancelled, OrderPaid
@@ -72,7 +72,7 @@ class Notifications:
             clock=clock,
             ask_seconds=ask_seconds,
             send_seconds=send_seconds,
-            limits=Limits(try_seconds, UNANSWERED, attempt_seconds + _LEASE_EXTRA_SECONDS),
+            limits=RetryLimits(try_seconds, UNANSWERED, attempt_seconds + _LEASE_EXTRA_SECONDS),
             put_off=PutOff(backoff, ids),
         )
         self.due = DueWork(

@@ -278,10 +278,10 @@ def learn(order: Order, payment: OrderPayment) -> Order:
     return msgspec.structs.replace(after, due_at=None)
 
 
-Told = PaymentRequested | PaymentCompleted | PaymentFailed | PaymentRefunded
+PaymentEvent = PaymentRequested | PaymentCompleted | PaymentFailed | PaymentRefunded
 
 
-def money_told(fact: Told, *, at: datetime) -> OrderPayment:
+def money_told(fact: PaymentEvent, *, at: datetime) -> OrderPayment:
     """How the money stands after this fact."""
     match fact:
         case PaymentRequested():

@@ -121,7 +121,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
         return f"{self.id}.{self.round}"
 
 
-class Limits(msgspec.Struct, frozen=True):
+class AttemptLimits(msgspec.Struct, frozen=True):
     """How often a charge is tried in a round, and how long one attempt may take at most (lease included)."""
 
     attempts: int
@@ -189,7 +189,7 @@ def evolve(payment: Payment, event: Moved, *, at: datetime) -> Payment:
     )
 
 
-def _ended(payment: Payment, event: Moved, *, now: datetime, limits: Limits) -> Decision[Payment]:
+def _ended(payment: Payment, event: Moved, *, now: datetime, limits: AttemptLimits) -> Decision[Payment]:
     """This has just happened. The end of a round that the organizer began is to be told again later."""
     after = _allowed(payment, evolve(payment, event, at=now))
     if after.retells:
@@ -210,7 +210,7 @@ def _allowed(payment: Payment, after: Payment) -> Payment:
 
 
 def begin(
-    payment: Payment | None, order: TicketReserved, *, cause: Cause, now: datetime, limits: Limits
+    payment: Payment | None, order: TicketReserved, *, cause: Cause, now: datetime, limits: AttemptLimits
 ) -> Decision[Payment]:
     """The order can be paid: its payment is Pending and its first attempt under way."""
     if payment is not None:
@@ -227,13 +227,13 @@ def _if_free(payment: Payment, *, now: datetime) -> Decision[Payment]:
     return Decision(_allowed(payment, evolve(payment, completed, at=now)), (completed,))
 
 
-def _lease(now: datetime, limits: Limits) -> datetime:
+def _lease(now: datetime, limits: AttemptLimits) -> datetime:
     # Who began the attempt has until then; after that anyone may take it up, by the same key.
     return now + timedelta(seconds=limits.lease_seconds)
 
 
 def retry(
-    payment: Payment, *, method: str | None, cause: Cause, now: datetime, limits: Limits, hold: timedelta
+    payment: Payment, *, method: str | None, cause: Cause, now: datetime, limits: AttemptLimits, hold: timedelta
 ) -> Payment:
     """Charge a failed payment anew, perhaps with another method. Raises PaymentClosed."""
     if payment.status is not Status.FAILED:
@@ -273,7 +273,9 @@ def was_late(payment: Payment) -> bool:
     return payment.attempts[-1].at >= payment.hold_end
 
 
-def requested(payment: Payment, request: PaymentRequested, *, cause: Cause, now: datetime, limits: Limits) -> Payment:
+def requested(
+    payment: Payment, request: PaymentRequested, *, cause: Cause, now: datetime, limits: AttemptLimits
+) -> Payment:
     """The buyer pays in another way: a new round, within the hold. A round that has begun is not begun again.
 
     If the order was cancelled on purpose meanwhile, the round ends as it begins, so that the order hears of its end.
@@ -306,7 +308,7 @@ def _new_round(payment: Payment, *, method: str, expires_at: datetime, due_at: d
     )
 
 
-def take_up(payment: Payment, *, now: datetime, limits: Limits) -> Payment:
+def take_up(payment: Payment, *, now: datetime, limits: AttemptLimits) -> Payment:
     """Somebody works on this payment now, if it is due: others leave it alone for the lease."""
     if payment.due_at is None or payment.due_at > now:
         return payment
@@ -329,7 +331,7 @@ def expire(payment: Payment, *, now: datetime) -> Payment:
 
 
 def attempted(
-    payment: Payment, outcome: Outcome, detail: str | None, *, now: datetime, retry_at: datetime, limits: Limits
+    payment: Payment, outcome: Outcome, detail: str | None, *, now: datetime, retry_at: datetime, limits: AttemptLimits
 ) -> Decision[Payment]:
     """An attempt to charge has ended."""
     if payment.status is not Status.PENDING:
@@ -356,7 +358,7 @@ def close(payment: Payment, reason: FailureReason, *, now: datetime) -> Payment:
     return msgspec.structs.replace(payment, closing=reason, due_at=now)
 
 
-def voided(payment: Payment, *, returned: bool, now: datetime, limits: Limits) -> Decision[Payment]:
+def voided(payment: Payment, *, returned: bool, now: datetime, limits: AttemptLimits) -> Decision[Payment]:
     """The provider holds nothing for this round, and never will; `returned` if there was something to give back."""
     if payment.status is not Status.PENDING or payment.closing is None:
         return Decision(payment)
@@ -368,7 +370,7 @@ _TRIED_IN_VAIN = frozenset({FailureReason.DECLINED, FailureReason.GAVE_UP})
 
 
 def _failed(
-    payment: Payment, reason: FailureReason, *, returned: bool, now: datetime, limits: Limits
+    payment: Payment, reason: FailureReason, *, returned: bool, now: datetime, limits: AttemptLimits
 ) -> Decision[Payment]:
     can_retry = reason in _TRIED_IN_VAIN and not payment.closed and now < payment.hold_end
     failure = Failure(at=now, reason=reason, returned=returned, retry_until=payment.hold_end if can_retry else None)
@@ -457,7 +459,7 @@ def put_off(payment: Payment, *, until: datetime) -> Payment:
     return msgspec.structs.replace(payment, tries=payment.tries + 1, due_at=until)
 
 
-def refunded(payment: Payment, *, now: datetime, limits: Limits) -> Decision[Payment]:
+def refunded(payment: Payment, *, now: datetime, limits: AttemptLimits) -> Decision[Payment]:
     """The money is back."""
     if payment.status is not Status.COMPLETED or not payment.refunding:
         return Decision(payment)
@@ -538,7 +540,7 @@ def is_to_be_retold(payment: Payment) -> bool:
     return payment.status is not Status.PENDING and not payment.refunding
 
 
-def retold(payment: Payment, *, now: datetime, limits: Limits) -> Decision[Payment]:
+def retold(payment: Payment, *, now: datetime, limits: AttemptLimits) -> Decision[Payment]:
     """Tell the end of a round that the organizer began once more, and say when the next time is, if there is one."""
     if not is_to_be_retold(payment) or payment.due_at is None:
         return Decision(payment)

@@ -14,7 +14,7 @@ from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGatew
 from cludale.ports.tracing import TRACEPARENT
 from cludale.runtime.due import Do, DuePolicy, PutOff, Step
 from cludale.services.payments import domain
-from cludale.services.payments.domain import Limits, Outcome, Payment
+from cludale.services.payments.domain import AttemptLimits, Outcome, Payment
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Charging(DuePolicy[Payment]):
         gateway: PaymentGateway,
         *,
         clock: Clock,
-        limits: Limits,
+        limits: AttemptLimits,
         put_off: PutOff,
     ) -> None:
         self._gateway = gateway

@@ -25,7 +25,7 @@ from cludale.runtime.due import CallLater, DueWork, PutOff, Step
 from cludale.services.concerts.events import SaleRefused
 from cludale.services.orders.events import OrderCancelled, PaymentRequested, TicketReserved
 from cludale.services.payments import domain
-from cludale.services.payments.domain import Limits, Payment, Status
+from cludale.services.payments.domain import AttemptLimits, Payment, Status
 from cludale.services.payments.due import Charging
 from cludale.services.payments.store import PAYMENTS
 
@@ -59,7 +59,9 @@ class Payments:
         """`call_later`: how it waits until the next payment is due; the event loop's own, if none is given."""
         self._updates = Updates("payments", records, clock=clock, ids=ids)
         self._sales = sales
-        self._limits = Limits(attempts=attempts, lease_seconds=attempt_seconds + 2, retell_seconds=retell_seconds)
+        self._limits = AttemptLimits(
+            attempts=attempts, lease_seconds=attempt_seconds + 2, retell_seconds=retell_seconds
+        )
         self._hold = timedelta(seconds=hold_seconds)
         self.due = DueWork(
             self._updates,

@@ -11,7 +11,7 @@ import pytest
 from tests.product.adapters.cosmos.emulator import EMULATOR_KEY, running_emulator
 from tests.product.contracts.samples import CODEC, KINDS, ORDER, key, of, order
 
-from cludale.adapters.cosmos.account import Limits
+from cludale.adapters.cosmos.account import AccountLimits
 from cludale.adapters.cosmos.layout import Container
 from cludale.adapters.cosmos.store import CosmosStore
 from cludale.ports.records import COMMITTED, Query, Range, Stored, VersionConflict
@@ -33,7 +33,7 @@ async def stores(endpoint: str) -> AsyncIterator[tuple[CosmosStore, CosmosStore]
     opened = []
     for _ in range(2):
         store = CosmosStore(
-            endpoint, EMULATOR_KEY, CODEC, CONTAINER, database=database, limits=Limits(request_seconds=20)
+            endpoint, EMULATOR_KEY, CODEC, CONTAINER, database=database, limits=AccountLimits(request_seconds=20)
         )
         await store.start()
         opened.append(store)

@@ -9,15 +9,15 @@ import pytest
 from tests.product.adapters.cosmos.double import KEY, CosmosDouble, running_double
 from tests.product.contracts.samples import CODEC, KINDS, ORDER, key, noted, of, order
 
-from cludale.adapters.cosmos.account import ContainerMissing, Limits
+from cludale.adapters.cosmos.account import AccountLimits, ContainerMissing
 from cludale.adapters.cosmos.layout import Container
 from cludale.adapters.cosmos.store import UNANSWERED_TRIES, CosmosStore
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import COMMITTED, AlreadyHandled, Commit, Query, Stored, StoreUnavailable, VersionConflict
 
 CONTAINER = Container("orders", [field for kind in KINDS for field in kind.indexed])
-QUICK = Limits(request_seconds=3, throttled_seconds=2)
-HASTY = Limits(request_seconds=0.5)
+QUICK = AccountLimits(request_seconds=3, throttled_seconds=2)
+HASTY = AccountLimits(request_seconds=0.5)
 LEASE = 0.8
 LONG = 60.0
 """A lease whose renewals, which are writes, too, get none of the faults that are meant for another write."""
@@ -37,7 +37,7 @@ async def open_(double: CosmosDouble) -> AsyncIterator[Open]:
     async with AsyncExitStack() as stack:
 
         async def open_one(
-            *, limits: Limits = QUICK, credential: str = KEY, lease_seconds: float = LEASE
+            *, limits: AccountLimits = QUICK, credential: str = KEY, lease_seconds: float = LEASE
         ) -> CosmosStore:
             store = CosmosStore(
                 double.endpoint, credential, CODEC, CONTAINER, database="d", limits=limits, lease_seconds=lease_seconds

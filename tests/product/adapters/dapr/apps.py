@@ -23,7 +23,7 @@ from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.web.access import Access
 from cludale.web.app import WebApp
-from cludale.web.protocol import Connections, Limits
+from cludale.web.protocol import ConnectionLimits, Connections
 from cludale.web.server import accepting
 from cludale_operations.local.daprd import COMPONENTS, Broker, Daprd
 
@@ -102,7 +102,7 @@ class App:
             internal=routes,
             admit=AppToken(APP_TOKEN).check_call,
         )
-        connections = Connections(app.router.find, app.problems, Limits())
+        connections = Connections(app.router.find, app.problems, ConnectionLimits())
         await self._serving.enter_async_context(accepting(connections, self._listener, shutdown_seconds=1))
 
     async def dead(self) -> list[tuple[str, bytes]]:

@@ -13,7 +13,7 @@ from tests.product.adapters.postgres.wire import die, wire
 from tests.product.contracts.samples import CODEC, KINDS, NOTE, ORDER, key, noted, of, order
 
 from cludale.adapters.postgres import PostgresStore, replica
-from cludale.adapters.postgres.connection import Limits
+from cludale.adapters.postgres.connection import SessionLimits
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import (
     COMMITTED,
@@ -288,7 +288,7 @@ class TestTrouble:
 
     async def test_a_connection_that_falls_silent_is_given_up(self, open_store: Open, database_url: str) -> None:
         async with wire(database_url) as line:
-            store = await open_store(line.url, limits=Limits(statement=0.3, lock=0.2, grace=0.3))
+            store = await open_store(line.url, limits=SessionLimits(statement=0.3, lock=0.2, grace=0.3))
             line.keeps_silent = True
             line.loses_next_answer_to = b"the-lost-one"
             assert list(await store.commit([of(order("the-lost-one"))])) == [COMMITTED]
@@ -308,7 +308,7 @@ class TestTrouble:
             await store.close()
 
     async def test_a_record_that_somebody_keeps_locked_is_given_up(self, open_store: Open, database_url: str) -> None:
-        store = await open_store(limits=Limits(lock=0.2))
+        store = await open_store(limits=SessionLimits(lock=0.2))
         await store.commit([of(order("a"))])
         connection = await asyncpg.connect(database_url)
         async with connection.transaction():
@@ -319,7 +319,7 @@ class TestTrouble:
         assert list(await store.commit([of(order("a", 1))])) == [COMMITTED]
 
     async def test_a_query_that_takes_too_long_is_given_up(self, open_store: Open, database_url: str) -> None:
-        store = await open_store(limits=Limits(statement=0.3))
+        store = await open_store(limits=SessionLimits(statement=0.3))
         connection = await asyncpg.connect(database_url)
         async with connection.transaction():
             await connection.execute("LOCK orders.orders_order")

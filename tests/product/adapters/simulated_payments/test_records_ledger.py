@@ -8,7 +8,7 @@ from tests.fakes import ManualClock
 from tests.product.adapters.cosmos.double import KEY, CosmosDouble, running_double
 from tests.product.contracts.samples import CODEC
 
-from cludale.adapters.cosmos.account import Limits
+from cludale.adapters.cosmos.account import AccountLimits
 from cludale.adapters.cosmos.layout import PROVIDER_CONTAINER
 from cludale.adapters.cosmos.store import CosmosStore
 from cludale.adapters.simulated_payments import LedgerRow, SimulatedProvider
@@ -37,7 +37,7 @@ async def providers(account: CosmosDouble) -> AsyncIterator[list[SimulatedProvid
             PROVIDER_CONTAINER,
             database="d",
             has_outbox=False,
-            limits=Limits(throttled_seconds=0.5),
+            limits=AccountLimits(throttled_seconds=0.5),
         )
         opened.append(SimulatedProvider(RecordsLedger(store), clock=ManualClock()))
     yield opened

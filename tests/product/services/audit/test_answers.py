@@ -7,7 +7,7 @@ from tests.fakes import NOON
 from tests.product.services.audit.samples import delivered, paid, placed, reserved, told
 
 from cludale.kernel.refusals import NotFound
-from cludale.services.audit.domain import Told, story
+from cludale.services.audit.domain import StoryEntry, story
 from cludale.services.audit.service import Audit
 from cludale.services.audit.store import Filter
 
@@ -71,15 +71,15 @@ async def test_an_order_that_nobody_heard_of_has_no_story(audit: Audit) -> None:
 
 def test_what_has_no_common_cause_is_told_by_time_then_by_sequence() -> None:
     entries = [
-        Told(1, "a", None, NOON),
-        Told(2, "late", "a", NOON + timedelta(seconds=9)),
-        Told(3, "early", None, NOON + timedelta(seconds=1)),
-        Told(4, "same-time", None, NOON + timedelta(seconds=1)),
-        Told(5, "of-late", "late", NOON),
+        StoryEntry(1, "a", None, NOON),
+        StoryEntry(2, "late", "a", NOON + timedelta(seconds=9)),
+        StoryEntry(3, "early", None, NOON + timedelta(seconds=1)),
+        StoryEntry(4, "same-time", None, NOON + timedelta(seconds=1)),
+        StoryEntry(5, "of-late", "late", NOON),
     ]
     assert [entries[at].event_id for at in story(entries)] == ["a", "early", "same-time", "late", "of-late"]
 
 
 def test_a_story_with_forged_causes_is_told_all_the_same() -> None:
-    entries = [Told(1, "a", "b", NOON), Told(2, "b", "a", NOON), Told(3, "c", "c", NOON)]
+    entries = [StoryEntry(1, "a", "b", NOON), StoryEntry(2, "b", "a", NOON), StoryEntry(3, "c", "c", NOON)]
     assert [entries[at].event_id for at in story(entries)] == ["c", "a", "b"]

@@ -17,11 +17,11 @@ from cludale.ports.sales import Outlook, SaleOutlook, SeatsGone
 from cludale.ports.seats import ConcertOver
 from cludale.services.orders.events import CancelReason, OrderCancelled, PaymentRequested, TicketReserved
 from cludale.services.payments import domain
-from cludale.services.payments.domain import NEXT, Limits, Outcome, Payment, PaymentClosed, Status
+from cludale.services.payments.domain import NEXT, AttemptLimits, Outcome, Payment, PaymentClosed, Status
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
 
 TOTAL = Money(9000, "EUR")
-LIMITS = Limits(attempts=3, lease_seconds=7)
+LIMITS = AttemptLimits(attempts=3, lease_seconds=7)
 HOLD = timedelta(seconds=600)
 TICKET = TicketReserved(
     order_id="order-1",
@@ -160,7 +160,7 @@ class TestCharging:
         assert given_up.due_at == at(1)
 
     def test_the_attempts_are_told_and_bounded(self) -> None:
-        limits = Limits(attempts=100, lease_seconds=7)
+        limits = AttemptLimits(attempts=100, lease_seconds=7)
         payment = begun()
         for i in range(30):
             payment = domain.attempted(
