@@ -11,7 +11,7 @@ from cludale.ports.outbox import Outgoing
 
 
 class Acknowledgement(Enum):
-    """What a handler says of one delivery."""
+    """A handler's result for one delivery."""
 
     SUCCESS = "SUCCESS"
     """Done, now or before."""
@@ -49,5 +49,5 @@ class EventBus(Protocol):
     """Publishes; delivers to the subscriptions that it was built with."""
 
     async def publish(self, batch: Sequence[Outgoing]) -> Sequence[bool]:
-        """For each entry: has the bus taken responsibility for it? What it hasn't is published again."""
+        """For each entry: did the bus accept it? An entry that it did not accept is published again."""
         ...

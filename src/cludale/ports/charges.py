@@ -1,4 +1,4 @@
-"""Charges: how orders asks payments what has become of the money of orders of which nothing more is heard.
+"""Charges: how orders asks payments for the state of payments whose events did not arrive.
 
 A call, not an event: it is there for the case that an event was lost.
 """
@@ -33,7 +33,7 @@ class ChargeState(StrEnum):
     UNKNOWN = "unknown"
     """Payments knows nothing of the order."""
     OPEN = "open"
-    """It isn't known yet: a charge, or its return, is under way."""
+    """A charge or a refund is in progress."""
     TAKEN = "taken"
     FAILED = "failed"
     """None is held."""

@@ -19,13 +19,13 @@ class HandedTo(Enum):
     """Who has the message now."""
 
     SERVER = "server"
-    """Somebody who brings it to the buyer."""
+    """A server that delivers it to the buyer."""
     LOG = "log"
-    """Nobody: it was written to the log, for want of a server."""
+    """No server is set: it was written to the log only."""
 
 
 class Trouble(Enum):
-    """What a message that did not go out says of itself and of the others."""
+    """Why a message was not sent, and whether others can be."""
 
     REFUSED = "refused"
     """This message is refused for good: trying again is no use."""
@@ -34,7 +34,7 @@ class Trouble(Enum):
     AWAY = "away"
     """No message is taken now."""
     UNKNOWN = "unknown"
-    """It may have gone out: the message was given, and no answer came."""
+    """It may have been sent: the server took it and did not answer."""
 
 
 class NotSent(Exception):

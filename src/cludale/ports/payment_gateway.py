@@ -8,7 +8,7 @@ from cludale.kernel.refusals import Invalid
 
 
 class Declined(Exception):
-    """The provider said no, for good; the message is its reason."""
+    """The provider refused for good; the message is its reason."""
 
 
 class GatewayTrouble(Exception):

@@ -41,7 +41,7 @@ S = TypeVar("S")
 
 
 DUE = "dueAt"
-"""The index of the time from which on an aggregate has something to do; without it there is none."""
+"""Name of the index of the time at which an aggregate is next due; not set: nothing is due."""
 
 
 class Versioned(msgspec.Struct, Generic[S], frozen=True, gc=False):
@@ -109,16 +109,16 @@ class AggregateStore(Generic[S]):
 
 
 CONFLICT_RETRIES = 8
-"""How often in a row a decision is made anew on what another wrote, with nothing committed, before it is given up."""
+"""How many version conflicts in a row, with nothing committed in between, end a change with Busy."""
 
 Draft = Callable[[], Awaitable[Sequence[Commit]]]
-"""Loads, decides, and says what is to be committed; nothing: there is nothing left to commit."""
+"""Loads, decides, and returns what to commit; empty: nothing is left to commit."""
 Learn = Callable[[Sequence[Outcome]], int]
-"""Takes in what came of the commits of a draft; returns how many have to be decided anew."""
+"""Takes the results of a draft's commits; returns how many must be decided again."""
 
 
 async def until_committed(records: Records, draft: Draft, learn: Learn) -> bool:
-    """Draft and commit until nothing is left; False if that only meets conflicts."""
+    """Draft and commit until nothing is left; False if every try ended in a conflict."""
     in_vain, before = 0, None
     while in_vain < CONFLICT_RETRIES:
         commits = await draft()
@@ -133,27 +133,27 @@ async def until_committed(records: Records, draft: Draft, learn: Learn) -> bool:
 
 
 class AnsweredBefore(Exception):
-    """The record that was to be committed beside a change is there already: another did the work first."""
+    """The record to be committed with a change exists already: another request did the work first."""
 
 
 class TooEarly(Exception):
-    """What the event is about isn't here yet; deliver it again later."""
+    """The event's aggregate does not exist yet; deliver the event again later."""
 
 
 Decide = Callable[[Any, datetime], Decision[S] | None]
-"""Decides on the state as it is (None: there is none yet) and the time. None: nothing to do. May raise TooEarly."""
+"""Decides from the state (None: there is none yet) and the time. Returns None for no change. May raise TooEarly."""
 
 Handler = Callable[[Envelope, S | None, datetime], Decision[S] | None]
 """Decides on one event, as `Decide`."""
 
 
 class Change(msgspec.Struct, Generic[S], frozen=True, gc=False):
-    """A change that is wanted of one aggregate."""
+    """One change to one aggregate."""
 
     store: AggregateStore[S]
     id: str
     decide: Decide[S]
-    """Pure: it is asked again, on the newer state, if another was faster."""
+    """A pure function: after a version conflict it is called again with the newer state."""
     cause: Cause | None = None
     """Of the events that are decided; None: the store says it of the state."""
     answers: str | None = None
@@ -161,13 +161,13 @@ class Change(msgspec.Struct, Generic[S], frozen=True, gc=False):
     known: Versioned[Any] | None = None
     """The aggregate as it was read before, or NEW; None: it is read now."""
     beside: Callable[[S], Put] | None = None
-    """One record more that commits with it, of the state as it is decided: an answer that is kept."""
+    """One more record, made from the decided state, that commits with it: a kept response."""
     earlier: Sequence[Envelope] = ()
-    """Events of a decision made before, which nobody could be told of until now."""
+    """Events of an earlier decision that could not be published before."""
 
 
 NEW: Versioned[Any] = Versioned(None, 0)
-"""Taken for new until a commit says otherwise: then the common case costs no read."""
+"""Assumed to be new until a commit conflicts: the common case needs no read."""
 
 
 class ChangeResult(Enum):

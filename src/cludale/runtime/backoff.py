@@ -1,4 +1,4 @@
-"""How long to wait before trying again: exponential, bounded, spread by jitter."""
+"""Exponential backoff with a limit and jitter."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""BatchingQueue: what waits is done together. Under every place where many who wait share one cost.
+"""BatchingQueue: calls that wait are done together in one batch, so that they share its cost.
 
 Commands for a section, commits, look-ups by id, events on their way to a service or to a topic: each time items wait,
 a worker takes all that wait up to a limit, does them at once, and everybody gets their own results. The next batch
@@ -21,9 +21,9 @@ Do = Callable[[Key, Sequence[Item]], Awaitable[Sequence[Result]]]
 """Does a batch of one key; one result an item, in order. If it raises, it may be called again with parts of it."""
 
 BUSY_ITEMS = 8
-"""A queue is busy when the last batch had this many items: a lone order makes batches of one or two."""
+"""A queue counts as busy when its last batch had this many items: a single order makes batches of one or two."""
 ENOUGH_ITEMS = 64
-"""When so many wait, more would hardly make each of them cheaper."""
+"""Batches larger than this hardly lower the cost of an item."""
 
 
 class _Call(NamedTuple, Generic[Item, Result]):

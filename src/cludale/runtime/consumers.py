@@ -12,7 +12,7 @@ from cludale.ports.records import StoreUnavailable
 from cludale.runtime.batching import BatchingQueue
 
 WAITING_LIMIT = 100_000
-"""Deliveries that wait; what comes on top is delivered later. Who publishes has far fewer under way."""
+"""The most deliveries that may wait; further ones are delivered later. Publishers have far fewer under way."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,11 +41,11 @@ class Consumers:
         return self._by_type.get(event_type, ())
 
     async def close(self) -> None:
-        """Finish what waits; what comes from now on meets StoreUnavailable."""
+        """Finish what waits; later deliveries raise StoreUnavailable."""
         await self._queue.close()
 
     async def stop(self) -> None:
-        """Break off; whoever waits for an answer is cancelled."""
+        """Stop at once; calls that wait are cancelled."""
         await self._queue.stop()
 
     @property
@@ -54,7 +54,7 @@ class Consumers:
         return {service: self._queue.waiting_for(service) for service in self.subscriptions}
 
     async def _ask(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
-        """The handler's answers. When a batch breaks it, each is tried alone, so that one can't hold up the rest."""
+        """The handler's acknowledgements. If a batch fails, each delivery is tried alone: one can't block the rest."""
         try:
             answers = await self.subscriptions[service].handler(deliveries)
         except StoreUnavailable as away:

@@ -1,4 +1,4 @@
-"""Due work: what an aggregate has yet to have done outside, at the time in its `due_at`.
+"""Due work: calls to the outside that an aggregate still needs, at the time in its `due_at`.
 
 Claim → do → settle. What is due is claimed first: the service's policy puts `due_at` off for as long as one attempt may
 take, and that commits. Then it is done, many at once, and what came of each is committed. An attempt that comes to
@@ -22,7 +22,7 @@ from cludale.runtime.backoff import Backoff
 PAGE = 200
 """How many are claimed at once."""
 LOOK_SECONDS = 0.001
-"""The least wait for one that is about to be due: clocks don't agree on the last moment."""
+"""The shortest wait for one that is nearly due: clocks differ slightly."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,13 +39,13 @@ class HasDue(Protocol):
 D = TypeVar("D", bound=HasDue)
 
 Step = Callable[[D, datetime], Decision[D]]
-"""What came of an attempt; decided on the state as it is by then."""
+"""The result of an attempt, decided on the state at that time."""
 Do = Callable[[D], Awaitable[Step[D]]]
-"""Does what one has to have done, and says what came of it. Runs in a task of its own."""
+"""Does the work of one aggregate and returns the result. Runs in its own task."""
 
 
 class PutOff(NamedTuple):
-    """When to try again what came to nothing: exponential, bounded, spread by jitter."""
+    """When to try a failed attempt again: exponential backoff with a limit and jitter."""
 
     backoff: Backoff
     ids: IdSource
@@ -67,7 +67,7 @@ class DuePolicy(Generic[D]):
         raise NotImplementedError
 
     def no_answer(self, state: D, why: str) -> Step[D]:
-        """What comes of an attempt that took too long."""
+        """The result of an attempt that timed out."""
         raise NotImplementedError
 
     def settled(self, states: Sequence[D]) -> None:
@@ -169,7 +169,7 @@ class DueWork(Generic[D]):
         await self._work((claimed,))
 
     async def stop(self) -> None:
-        """Begin nothing, finish what is under way if that is soon; the rest is left to whoever finds it due."""
+        """Start no more, finish what is under way within the time allowed; the rest is due after its lease."""
         self._is_stopping = True
         if self._next_look is not None:
             self._next_look.cancel()
@@ -270,7 +270,7 @@ class DueWork(Generic[D]):
         self._look_at_the_next()
 
     def _came_to_an_end(self, act: asyncio.Future[Step[D]]) -> bool:
-        """Is it known what came of it? If not, it is due again when its lease is over."""
+        """Is the result known? If not, it is due again when its lease ends."""
         error = act.exception()
         if error is not None:
             _log.error("%s: what was due broke: %r", self._store.kind.name, error, exc_info=error)

@@ -28,7 +28,7 @@ from cludale.runtime.aggregates import AnsweredBefore
 
 
 class KeptResponse(msgspec.Struct, frozen=True, gc=False):
-    """An HTTP answer as it was given."""
+    """The HTTP response that was sent."""
 
     status: int
     body: str
@@ -50,11 +50,11 @@ _NOTHING = _Found(_Kept(None, None), 0)
 
 
 _NOT_KEPT = (Busy, RefusedForNow, NotFound, Invalid)
-"""Refusals that leave the key free: those that another moment undoes, and those that come to the same by themselves."""
+"""Refusals that leave the key free: those that may pass, and those that a repetition gives again anyway."""
 
 
 Keep = Callable[[KeptResponse], Put]
-"""Makes the record of an answer, to be committed with the effect."""
+"""Makes the record of a response, to be committed with the effect."""
 
 
 class IdempotencyKeys:

@@ -1,4 +1,4 @@
-"""Both ends of an outbox, for stores: who is told of what was committed, and what was delivered and can go."""
+"""Both ends of an outbox, for stores: the listeners to commits, and the delivered rows to delete."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,7 +30,7 @@ class Listeners:
 
 
 class Delivered:
-    """What was delivered, on its way into one of the next commits; into one of its own when none comes."""
+    """Delivered rows, deleted by one of the next commits, or by a commit of their own when none comes."""
 
     def __init__(self, write: Callable[[], Awaitable[object]], *, seconds: float, limit: int) -> None:
         """`write` makes an empty commit for it to ride along with, after `seconds` or when over `limit` wait."""
@@ -43,7 +43,7 @@ class Delivered:
         self._is_over = False
 
     def add(self, positions: Sequence[int]) -> None:
-        """These can go; or, when the commit that was to take them failed, they still can."""
+        """Delete these; also called again when the commit that should have deleted them failed."""
         self._waiting += positions
         if self._waiting and self._timer is None and not self._is_over:
             soon = 0.0 if len(self._waiting) > self._limit else self._seconds

@@ -1,4 +1,4 @@
-"""Pause: leaves a server alone that takes nothing now. Decides by the time that it is told; no clock, no I/O."""
+"""Pause: a circuit breaker. Stops calls to a server that refuses them. The time is an argument; no clock, no I/O."""
 
 from datetime import datetime, timedelta
 
@@ -6,7 +6,7 @@ from cludale.runtime.backoff import Backoff
 
 
 class Pause:
-    """After trouble, nothing for a while that doubles; then one try at a time; after one that went well, all again."""
+    """After a failure no calls for a time that doubles; then one at a time; after a success all again."""
 
     def __init__(self, backoff: Backoff) -> None:
         self._backoff = backoff
@@ -14,19 +14,19 @@ class Pause:
         self._failures = 0
 
     def trouble(self, now: datetime, jitter: float) -> datetime:
-        """It took nothing. Returns when it is tried again; what was begun before a pause doesn't make it longer."""
+        """A call failed. Returns when to try again; calls begun before the pause don't make it longer."""
         if self._until is None or now >= self._until:
             self._failures += 1
             self._until = now + timedelta(seconds=self._backoff.seconds(self._failures, jitter))
         return self._until
 
     def went_well(self) -> None:
-        """It took something."""
+        """A call succeeded."""
         self._until = None
         self._failures = 0
 
     def room(self, now: datetime, most: int) -> int:
-        """How many tries there may be at once now."""
+        """How many calls may be made at once now."""
         if self._until is None:
             return most
         return 1 if now >= self._until else 0

@@ -1,4 +1,4 @@
-"""What a batch of commits comes to, before a transaction: which rows to write, and which commits fail. No I/O.
+"""Plans the transaction for a batch of commits: which rows to write, and which commits fail. No I/O.
 
 `hopeful` assumes that every record is at the version that the first commit to touch it expects, and that nothing
 was handled before. The database then says whether that is so. If not, `exact` decides again knowing what is stored.
@@ -39,7 +39,7 @@ class Plan:
         self.entries: list[Outgoing] = []
         self.outcomes: Sequence[Outcome] = ()
         self.failed = False
-        """Is there a commit that nothing was written of?"""
+        """Did any commit fail?"""
 
 
 class Planner:

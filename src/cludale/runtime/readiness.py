@@ -1,4 +1,4 @@
-"""Readiness: whether each part that this process needs does its work now, known without anybody asking.
+"""Readiness: background probes that find out whether each part that this process needs works.
 
 Real work that goes well is proof enough. Where there is none, or some of it fails, the part is asked by a probe: a
 little work of the same kind. Only a probe decides, so that one event that can't be stored or published makes nothing
@@ -17,7 +17,7 @@ from cludale.ports.clock import Clock
 _log = logging.getLogger(__name__)
 
 IDLE_SECONDS: Final = 2.0
-"""How often a part is probed that nobody uses."""
+"""Seconds between probes of a part that is not in use."""
 WHY_LIMIT: Final = 300
 """Characters of a reason that are shown."""
 
@@ -34,7 +34,7 @@ class Pace(NamedTuple):
 
 
 class Pulse:
-    """What became of real work lately, kept by whoever does it."""
+    """Recent results of real work, recorded by the code that does it."""
 
     __slots__ = ("failures", "worked_at")
 
@@ -48,7 +48,7 @@ class Pulse:
         self.worked_at = monotonic()
 
     def failed(self) -> None:
-        """Some work was not done, for a reason that may be the part's."""
+        """Some work failed, perhaps because of this part."""
         self.failures += 1
 
 
@@ -63,7 +63,7 @@ class Dependency(NamedTuple):
     """What can't be done then, as a sentence."""
     pulse: Pulse
     probe: Callable[[], Awaitable[None]]
-    """A little work. Raises what stopped it; its text is the reason."""
+    """The probe: a small piece of work. Raises on failure; the error's text is the reason."""
     idle_seconds: float = IDLE_SECONDS
     is_shared: bool = True
     """Do other replicas need the same one?"""

@@ -1,4 +1,4 @@
-"""Recent: what was remembered last, in bounded memory."""
+"""Recent: the entries added last, in bounded memory."""
 
 from collections.abc import Hashable, Mapping
 from typing import TypeVar
@@ -21,7 +21,7 @@ class Recent(dict[K, V]):
         self._old: list[K] = []
 
     def remember(self, items: Mapping[K, V]) -> None:
-        """Remember these, and forget the oldest when there are too many."""
+        """Add these, and remove the oldest when there are too many."""
         self.update(items)
         self._young += items
         if len(self._young) >= self._limit:

@@ -18,7 +18,7 @@ from cludale.runtime.backoff import Backoff
 _log = logging.getLogger(__name__)
 
 READ_REMEMBERED = 20_000
-"""Events read from the outbox of which it is known that they were; told of one of them again, nothing is done."""
+"""How many positions read from the outbox are remembered: a later announcement of one of them is ignored."""
 
 
 class _Lately:
@@ -68,7 +68,7 @@ class Relay:
         self._cursor = 0
         self._newest = 0
         self._left = 0
-        """Events that were told of while memory held enough, and not read from the outbox yet."""
+        """Events announced while memory was full, and not read from the outbox yet."""
         self._read = _Lately(READ_REMEMBERED)
         self._stopped = False
         self._tasks: set[asyncio.Task[None]] = set()

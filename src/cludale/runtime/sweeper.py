@@ -1,4 +1,4 @@
-"""Sweeper: does, every so often, what has come due. What it does late is late, never wrong."""
+"""Sweeper: runs each service's due work at an interval. A late sweep delays work and breaks nothing."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ class Sweeper:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Stop where it is; what is due stays due."""
+        """Stop at once; due work stays due."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

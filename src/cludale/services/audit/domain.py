@@ -167,7 +167,7 @@ def let_go(groups: Sequence[Group], is_recorded: Callable[[str], bool], *, now: 
 
 
 class StoryEntry(NamedTuple):
-    """An entry as far as its place in a story is concerned."""
+    """The fields of an entry that decide its place in a story."""
 
     sequence: int
     event_id: str

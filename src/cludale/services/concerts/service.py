@@ -48,7 +48,7 @@ CONCERTS_REMEMBERED = 1_000
 
 
 class ConcertSnapshot(NamedTuple):
-    """A concert and its sections as they stood at `at`."""
+    """A concert and its sections at the time `at`."""
 
     concert: Concert
     sections: Sequence[Section]

@@ -23,7 +23,7 @@ RETRY_LIMIT = 50
 
 
 class NotificationStatus(StrEnum):
-    """How it stands with a notification."""
+    """The status of a notification."""
 
     PENDING = "Pending"
     SENT = "Sent"
