@@ -124,8 +124,7 @@ async def test_the_connection_goes_on_after_a_stream_that_ends_and_what_came_mea
         await _until(reader, b"\r\n\r\n")
         running.source.queue.put_nowait(None)
         assert await _until(reader, b"0\r\n\r\n") == b"0\r\n\r\n"
-    await until(lambda: running.source.open == 0)
-    assert running.connections.streams == 0
+    await until(lambda: running.source.open == running.connections.streams == 0)
     writer.close()
 
 
@@ -141,9 +140,8 @@ async def test_a_client_that_goes_ends_its_stream_at_once(running: Running) -> N
     await _until(reader, b"\r\n\r\n")
     assert running.source.open == running.connections.streams == 1
     writer.close()
-    await until(lambda: running.source.open == 0, seconds=1)
-    assert running.connections.streams == 0
-    assert not running.connections.tasks
+    await until(lambda: running.source.open == running.connections.streams == 0, seconds=1)
+    await until(lambda: not running.connections.tasks)
 
 
 async def test_a_server_that_stops_ends_its_streams_so_that_the_client_has_them_whole(running: Running) -> None:
@@ -168,8 +166,7 @@ async def test_no_more_is_made_than_is_read_and_who_reads_nothing_is_cut_off(run
     taken = running.source.taken
     await asyncio.sleep(0.3)
     assert running.source.taken == taken < 300
-    await until(lambda: running.source.open == 0, seconds=8)
-    assert running.connections.streams == 0
+    await until(lambda: running.source.open == running.connections.streams == 0, seconds=8)
     writer.close()
 
 
@@ -210,7 +207,7 @@ async def test_a_stream_that_breaks_is_in_the_log_and_not_taken_for_whole(
         came = await reader.read()
     assert not came.endswith(b"0\r\n\r\n")
     assert "ZeroDivisionError" in caplog.text
-    assert running.connections.streams == 0
+    await until(lambda: running.connections.streams == 0)
     writer.close()
 
 
