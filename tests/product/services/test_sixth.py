@@ -204,7 +204,7 @@ from cludale.services.orders.events import CancelReason
 from cludale.kernel.money import Money
 from cludale.wiring.settings import Settings
 from cludale.web.app import WebApp
-from cludale.web.protocol import Connections, Limits
+from cludale.web.protocol import ConnectionLimits, Connections
 from cludale.web.server import accepting, address_of, listen
 
 
@@ -225,7 +225,7 @@ async def at_work(folder):
         )
         headers = {"authorization": "Bearer organizer"}
         listener = listen("127.0.0.1", 0)
-        connections = Connections(app.router.find, app.problems, Limits())
+        connections = Connections(app.router.find, app.problems, ConnectionLimits())
         async with (
             accepting(connections, listener, shutdown_seconds=5),
             httpx.AsyncClient(base_url=address_of(listener)) as client,
