@@ -52,7 +52,7 @@ def missing(shown: Any, answer: Any, where: str = "answer") -> list[str]:
 
 def run(script: str, served: Served, folder: Path, **variables: str) -> str:
     """What bash says. The server's address and the command are those of this test."""
-    ours = {".venv/bin/cludale": f"{sys.executable} -m cludale", ".venv/bin/python": sys.executable}
+    ours = {".venv/bin/cludale": f"{sys.executable} -m cludale_operations", ".venv/bin/python": sys.executable}
     script = re.sub(r"\.venv/bin/\w+", lambda found: ours[found[0]], script)
     script = script.replace("http://127.0.0.1:8080", served.url)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CLUDALE_")}
