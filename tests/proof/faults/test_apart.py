@@ -1,5 +1,6 @@
 """The distributed shape, two processes of every service: parts die and are restarted while buyers keep coming."""
 
+import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,8 @@ SETTINGS = {
 SETTLED_SECONDS = 240
 """Past leases, takeovers of what the dead left and the broker's own redelivery."""
 SOLD_AGAIN_SECONDS = 60
-CONNECTIONS = 8
+CONNECTIONS = Scale.of(os.environ).of_three(4, 4, 8)
+"""Buyers at once, each with the next order as soon as the last is answered: few of them leave no processor idle."""
 MANY_CONNECTIONS = 24
 EVERYONE, PLACES = 10_000, 1_000
 
