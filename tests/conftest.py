@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from tests.fakes import CountingIds, ManualClock
 
@@ -12,6 +13,10 @@ from cludale.services.catalogue import CATALOGUE, KINDS
 from cludale_proof.simulator.memory import Disk, MemoryStore
 
 pytest_plugins = ["tests.quick", "tests.parts"]
+
+# A property is judged by what it says, not by how long an example took on a machine that was busy.
+hypothesis.settings.register_profile("patient", parent=hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture
