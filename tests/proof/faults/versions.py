@@ -41,8 +41,8 @@ CHANGED_EVENT = (
 ANSWERS_500 = (
     Patch(
         "services/orders/api.py",
-        "        check_media_type(request.header",
-        '        raise RuntimeError("this version is bad on purpose")\n        check_media_type(request.header',
+        "        wanted = OrderRequest(\n",
+        '        raise RuntimeError("this version is bad on purpose")\n        wanted = OrderRequest(\n',
     ),
 )
 """A bad version: it takes no order."""
@@ -50,8 +50,8 @@ ANSWERS_500 = (
 IS_SLOW = (
     Patch(
         "services/orders/api.py",
-        "        check_media_type(request.header",
-        "        await __import__('asyncio').sleep(4)\n        check_media_type(request.header",
+        "        wanted = OrderRequest(\n",
+        "        await __import__('asyncio').sleep(4)\n        wanted = OrderRequest(\n",
     ),
 )
 """A bad version: it takes every order, but four seconds for each."""
