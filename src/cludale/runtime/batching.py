@@ -75,24 +75,23 @@ class BatchingQueue(Generic[Key, Item, Result]):
         """Items of this key that wait for a batch."""
         return sum(len(call.items) for call in self._lines.get(key, ()))
 
-    async def submit(self, key: Key, items: Sequence[Item]) -> Sequence[Result]:
-        """The results of `items`, in order, done in one batch. A call that is cancelled may be done all the same.
+    def submit(self, key: Key, items: Sequence[Item]) -> "asyncio.Future[Sequence[Result]]":
+        """The results of `items`, in order, done in one batch; they wait for it from this call on, awaited or not. A
+        call that is cancelled may be done all the same.
 
-        Raises what `refuse` makes when too many wait or after close(), ValueError for more than can ever wait, and
-        what doing them raised: `away` to all who wait for this key, as it is away for them, too; a Refusal to all
+        The future has what `refuse` makes when too many wait or after close(), ValueError for more than can ever wait,
+        and what doing them raised: `away` for all who wait for this key, as it is away for them, too; a Refusal for all
         of the batch. After any other exception each call is tried alone, so that it fails only its own.
         """
-        size = len(items)
-        if not size:
-            return ()
-        if self._is_closed:
-            raise self._refuse(f"closed: no more {self._of} are taken")
-        if self.waiting + size > self._waiting_limit:
-            if size > self._waiting_limit:
-                raise ValueError(f"{size} {self._of} in one call, {self._waiting_limit} are the most")
-            raise self._refuse(f"{self.waiting} {self._of} wait already, {self._waiting_limit} may")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Sequence[Result]] = loop.create_future()
+        size = len(items)
+        if not size:
+            answer.set_result(())
+            return answer
+        if (refused := self._refused(size)) is not None:
+            answer.set_exception(refused)
+            return answer
         waiting = self._lines.get(key)
         if waiting is None:
             waiting = self._lines[key] = deque()
@@ -105,7 +104,17 @@ class BatchingQueue(Generic[Key, Item, Result]):
             worker = loop.create_task(self._work(key, waiting))
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
-        return await answer
+        return answer
+
+    def _refused(self, size: int) -> Exception | None:
+        """Why so many can't wait, if they can't."""
+        if self._is_closed:
+            return self._refuse(f"closed: no more {self._of} are taken")
+        if size > self._waiting_limit:
+            return ValueError(f"{size} {self._of} in one call, {self._waiting_limit} are the most")
+        if self.waiting + size > self._waiting_limit:
+            return self._refuse(f"{self.waiting} {self._of} wait already, {self._waiting_limit} may")
+        return None
 
     async def close(self) -> None:
         """Refuse new calls, and return once all that waits is done."""

@@ -74,9 +74,9 @@ class TestABatch:
     async def test_takes_all_that_came_while_the_one_before_was_done(self, work: Work) -> None:
         queue = queue_of(work)
         work.open.clear()
-        first = asyncio.create_task(queue.submit("a", [1]))
+        first = queue.submit("a", [1])
         await rounds()
-        later = [asyncio.create_task(queue.submit("a", [i, 10 * i])) for i in (2, 3, 4)]
+        later = [queue.submit("a", [i, 10 * i]) for i in (2, 3, 4)]
         await rounds()
         assert queue.waiting == queue.waiting_for("a") == 6
         work.open.set()
@@ -138,10 +138,9 @@ class TestTooMany:
     async def test_are_refused_and_there_is_room_again_later(self, work: Work) -> None:
         queue: Queue = BatchingQueue(work.do, of="commands", waiting_limit=3, refuse=Busy)
         work.open.clear()
-        taken = asyncio.create_task(queue.submit("a", [1]))
+        taken = queue.submit("a", [1])
         await rounds()
-        waiting = [asyncio.create_task(queue.submit(key, [2])) for key in "aab"]
-        await rounds(1)
+        waiting = [queue.submit(key, [2]) for key in "aab"]
         with pytest.raises(Busy, match="3 commands wait already, 3 may"):
             await queue.submit("c", [4])
         work.open.set()
@@ -158,9 +157,9 @@ class TestTrouble:
         """Or the last of them would wait for all the timeouts before it."""
         queue = queue_of(work)
         work.open.clear()
-        first = asyncio.create_task(queue.submit("a", [1]))
+        first = queue.submit("a", [1])
         await rounds()
-        later = asyncio.create_task(queue.submit("a", [2]))
+        later = queue.submit("a", [2])
         await rounds()
         work.broken = StoreUnavailable("locked")
         work.open.set()
@@ -174,9 +173,9 @@ class TestTrouble:
     async def test_what_else_says_that_nothing_can_be_done_is_the_owners_to_name(self, work: Work) -> None:
         queue: Queue = BatchingQueue(work.do, of="requests", away=OSError)
         work.open.clear()
-        calls = [asyncio.create_task(queue.submit("a", [1]))]
+        calls = [queue.submit("a", [1])]
         await rounds()
-        calls.append(asyncio.create_task(queue.submit("a", [2])))
+        calls.append(queue.submit("a", [2]))
         await rounds()
         work.broken = OSError("no disk")
         work.open.set()
@@ -209,7 +208,7 @@ class TestTrouble:
     async def test_whoever_gives_up_waiting_harms_no_other(self, work: Work) -> None:
         queue = queue_of(work)
         work.open.clear()
-        leaving, staying = (asyncio.create_task(queue.submit("a", [n])) for n in (1, 2))
+        leaving, staying = (queue.submit("a", [n]) for n in (1, 2))
         await rounds()
         leaving.cancel()
         await rounds()
@@ -224,9 +223,9 @@ class TestTheEnd:
     async def test_closing_does_what_waits_and_refuses_what_comes(self, work: Work) -> None:
         queue = queue_of(work)
         work.open.clear()
-        calls = [asyncio.create_task(queue.submit("a", [1]))]
+        calls = [queue.submit("a", [1])]
         await rounds()
-        calls.append(asyncio.create_task(queue.submit("a", [2])))
+        calls.append(queue.submit("a", [2]))
         await rounds()
         closing = asyncio.create_task(queue.close())
         await rounds()
@@ -242,9 +241,9 @@ class TestTheEnd:
     async def test_stopping_breaks_off_and_cancels_all_who_wait(self, work: Work) -> None:
         queue = queue_of(work)
         work.open.clear()
-        calls = [asyncio.create_task(queue.submit("a", [1]))]
+        calls = [queue.submit("a", [1])]
         await rounds()
-        calls.append(asyncio.create_task(queue.submit("a", [2])))
+        calls.append(queue.submit("a", [2]))
         await rounds()
         await queue.stop()
         await asyncio.wait(calls)
@@ -258,19 +257,19 @@ class TestGathering:
     async def test_a_busy_queue_gathers_for_a_moment_and_an_idle_one_does_not(self, work: Work) -> None:
         queue = queue_of(work, gather_seconds=LONG_SECONDS)
         await queue.submit("a", list(range(100)))
-        late = asyncio.create_task(queue.submit("a", [1]))
+        late = queue.submit("a", [1])
         await rounds(10)
-        joining = asyncio.create_task(queue.submit("a", [2]))
+        joining = queue.submit("a", [2])
         await asyncio.gather(late, joining)
         assert work.batches[1:] == [("a", [1, 2])]
         await queue.submit("a", [3])
-        alone = asyncio.create_task(queue.submit("a", [4]))
+        alone = queue.submit("a", [4])
         await rounds(10)
         assert alone.done()
 
     async def test_a_busy_queue_in_which_enough_wait_does_not_wait_for_more(self, work: Work) -> None:
         queue = queue_of(work, gather_seconds=LONG_SECONDS)
         await queue.submit("a", list(range(100)))
-        enough = asyncio.create_task(queue.submit("a", list(range(ENOUGH_ITEMS))))
+        enough = queue.submit("a", list(range(ENOUGH_ITEMS)))
         await rounds(10)
         assert enough.done()

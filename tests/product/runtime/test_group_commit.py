@@ -47,9 +47,9 @@ def store() -> Store:
 
 async def test_what_waits_is_written_together_and_each_has_its_outcomes(store: Store) -> None:
     store.open.clear()
-    first = asyncio.create_task(store.group.submit(None, [Commit("a")]))
+    first = store.group.submit(None, [Commit("a")])
     await asyncio.sleep(0.01)
-    later = [asyncio.create_task(store.group.submit(None, commits)) for commits in ([Commit("b")] * 2, [Commit("c")])]
+    later = [store.group.submit(None, commits) for commits in ([Commit("b")] * 2, [Commit("c")])]
     await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable, match="3 commits wait already"):
         await store.group.submit(None, [Commit("d")])
@@ -109,7 +109,7 @@ async def test_the_pulse_tells_of_what_was_written_and_of_a_store_that_is_away(s
 
 async def test_closing_writes_what_waits_and_what_was_delivered(store: Store) -> None:
     store.group.delivered([7])
-    committing = asyncio.create_task(store.group.submit(None, [Commit("a")]))
+    committing = store.group.submit(None, [Commit("a")])
     await asyncio.sleep(0)
     await store.group.close()
     assert committing.done()

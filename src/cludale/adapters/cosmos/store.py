@@ -181,7 +181,11 @@ class CosmosStore:
         for at, each in enumerate(prepared):
             if each.commit.puts or each.commit.handled or each.events:
                 by_partition.setdefault(each.commit.partition, []).append(at)
-        written = await self._submit({key: [prepared[at] for at in places] for key, places in by_partition.items()})
+        submitted = [
+            self._commits.submit(partition, [prepared[at] for at in places])
+            for partition, places in by_partition.items()
+        ]
+        written = await asyncio.gather(*submitted, return_exceptions=True)
         for places, results in zip(by_partition.values(), written, strict=True):
             if isinstance(results, BaseException):
                 raise results
@@ -190,14 +194,6 @@ class CosmosStore:
                     raise outcome
                 outcomes[at] = outcome
         return outcomes
-
-    async def _submit(
-        self, by_partition: Mapping[str, Sequence[Prepared]]
-    ) -> Sequence[Sequence[Outcome | StoreUnavailable] | BaseException]:
-        submitted = [self._commits.submit(partition, commits) for partition, commits in by_partition.items()]
-        if len(submitted) == 1:  # waits at once, before whoever closes the store next
-            return (await submitted[0],)
-        return await asyncio.gather(*submitted, return_exceptions=True)
 
     def _encode(self, event: Envelope) -> Encoded:
         return self._codec.catalogue.topic_of(event.type).name, self._codec.encode(event)
