@@ -11,13 +11,14 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from cludale.kernel.decision import Decision
 from cludale.ports.clock import IdSource
 from cludale.ports.records import StoreUnavailable
 from cludale.runtime.aggregates import AggregateStore, Change, ChangeResult, Updates, Versioned, changed
 from cludale.runtime.backoff import Backoff
+from cludale.runtime.tasks import Tasks
 
 PAGE = 200
 """How many are claimed at once."""
@@ -114,7 +115,7 @@ class DueWork(Generic[D]):
         self._attempt_seconds = attempt_seconds
         self._finish_seconds = finish_seconds
         self._call_later = call_later
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(self._broke)
         self._sweeping = asyncio.Lock()
         self._is_catching_up = False
         self._is_stopping = False
@@ -161,7 +162,7 @@ class DueWork(Generic[D]):
         claimed = claimed[: self._at_once - self.under_way]
         if claimed and not self._is_stopping:
             self.under_way += len(claimed)
-            self._spawn(self._work(claimed))
+            self._tasks.start(self._work(claimed))
 
     async def do(self, claimed: Versioned[D]) -> None:
         """Do this one now, however many others are under way; what it has to have done after that is begun."""
@@ -173,12 +174,7 @@ class DueWork(Generic[D]):
         self._is_stopping = True
         if self._next_look is not None:
             self._next_look.cancel()
-        if self._tasks and self._finish_seconds:
-            await asyncio.wait(self._tasks, timeout=self._finish_seconds)
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.stop(finish_seconds=self._finish_seconds)
 
     def _room(self) -> int:
         return 0 if self._is_stopping else self._policy.at_once(self._at_once) - self.under_way
@@ -186,7 +182,7 @@ class DueWork(Generic[D]):
     def _go_on(self) -> None:
         if self._more_is_due and not self._is_catching_up and self._has_room():
             self._is_catching_up = True
-            self._spawn(self._catch_up())
+            self._tasks.start(self._catch_up())
 
     def _has_room(self) -> bool:
         room = self._room()
@@ -276,16 +272,9 @@ class DueWork(Generic[D]):
             _log.error("%s: what was due broke: %r", self._store.kind.name, error, exc_info=error)
         return error is None
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # What was not settled is due again when its lease is over.
-            _log.error("%s: work that is due stopped: %s", self._store.kind.name, error, exc_info=error)
+    def _broke(self, error: BaseException) -> None:
+        # What was not settled is due again when its lease is over.
+        _log.error("%s: work that is due stopped: %s", self._store.kind.name, error, exc_info=error)
 
 
 _STANDING = (ChangeResult.CHANGED, ChangeResult.UNCHANGED)

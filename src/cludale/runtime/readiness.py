@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from cludale.ports.clock import Clock
+from cludale.runtime.tasks import Tasks
 
 _log = logging.getLogger(__name__)
 
@@ -86,19 +87,17 @@ class Readiness:
         self._clock = clock
         self._pace = pace
         self._watches: list[_Watch] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = Tasks(lambda error: _log.critical("a part is watched no more: %r", error, exc_info=error))
 
     def watch(self, part: Dependency) -> None:
         """Watch this one from now on; it counts as working until its first probe."""
         watch = _Watch(part, self._clock, self._pace)
         self._watches.append(watch)
-        self._tasks.append(asyncio.get_running_loop().create_task(watch.run()))
+        self._tasks.start(watch.run())
 
     async def stop(self) -> None:
         """Watch nothing any more."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
 
     @property
     def troubles(self) -> Sequence[Trouble]:

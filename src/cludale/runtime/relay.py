@@ -7,35 +7,20 @@ the outbox is looked through for what nobody told of: commits whose answer was l
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from cludale.ports.bus import EventBus
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.outbox import Outbox, Outgoing
 from cludale.ports.records import StoreUnavailable
 from cludale.runtime.backoff import Backoff
+from cludale.runtime.recent import Recent
+from cludale.runtime.tasks import Tasks
 
 _log = logging.getLogger(__name__)
 
 READ_REMEMBERED = 20_000
 """How many positions read from the outbox are remembered: a later announcement of one of them is ignored."""
-
-
-class _Lately:
-    """The positions added last: at least `limit` of them, if there were as many."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._young: set[int] = set()
-        self._old: set[int] = set()
-
-    def add(self, positions: Iterable[int]) -> None:
-        self._young.update(positions)
-        if len(self._young) >= self._limit:
-            self._old, self._young = self._young, set()
-
-    def __contains__(self, position: int) -> bool:
-        return position in self._young or position in self._old
 
 
 class Relay:
@@ -69,9 +54,9 @@ class Relay:
         self._newest = 0
         self._left = 0
         """Events announced while memory was full, and not read from the outbox yet."""
-        self._read = _Lately(READ_REMEMBERED)
+        self._read: Recent[int, None] = Recent(READ_REMEMBERED)
         self._stopped = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(lambda error: _log.critical("the relay stopped: %s", error, exc_info=error))
         self._room = asyncio.Event()
         self._publishing: dict[int, Sequence[Outgoing]] = {}
         self._batches = 0
@@ -82,15 +67,13 @@ class Relay:
     def start(self) -> None:
         """Begin with what an earlier run left."""
         self._outbox.listen(self._fresh)
-        self._spawn(self._catch_up())
-        self._spawn(self._look_again())
+        self._tasks.start(self._catch_up())
+        self._tasks.start(self._look_again())
 
     async def stop(self) -> None:
         """Leave the rest in the outbox for the next start."""
         self._stopped = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
 
     @property
     def lag(self) -> int:
@@ -115,7 +98,7 @@ class Relay:
         if self.under_way + len(entries) > self._limit:
             self.behind = True
             self._left = len(entries)
-            self._spawn(self._catch_up())
+            self._tasks.start(self._catch_up())
             return
         self._send(entries)
 
@@ -137,7 +120,7 @@ class Relay:
             failed = 0
             if entries:
                 self._left = max(0, self._left - len(entries))
-                self._read.add(entry.position for entry in entries)
+                self._read.remember(dict.fromkeys(entry.position for entry in entries))
                 self._send(entries)
             elif newest == self._newest:  # nothing was committed while we looked: from here on, memory tells
                 break
@@ -168,7 +151,7 @@ class Relay:
         self._cursor = max(self._cursor, entries[-1].position)
         self.under_way += len(entries)
         self._batches += 1
-        self._spawn(self._publish(self._batches, entries))
+        self._tasks.start(self._publish(self._batches, entries))
 
     async def _publish(self, batch: int, entries: Sequence[Outgoing]) -> None:
         attempt = 0
@@ -198,13 +181,3 @@ class Relay:
         except Exception as error:  # noqa: BLE001 - whatever stopped the bus, the events stay in the outbox
             _log.warning("the bus took none of %d events: %s", len(entries), error, exc_info=error)
             return [False] * len(entries)
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.critical("the relay stopped: %s", error, exc_info=error)

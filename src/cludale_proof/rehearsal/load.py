@@ -7,11 +7,12 @@ mean is the caller's matter.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from time import perf_counter, process_time
 from typing import Final
 
+from cludale.runtime.tasks import Tasks
 from cludale.web.connection import Connection, connect
 from cludale.web.http1 import ClientResponse, Target
 from cludale_proof.rehearsal.latencies import Latencies
@@ -115,7 +116,7 @@ class Load:
         """Connections that nobody has tried to make yet."""
         self._at_the_door = asyncio.Event()
         """All were tried: buyers may come."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(self._break)
         self._over: asyncio.Future[None] | None = None
 
     async def run(self) -> Tally:
@@ -126,17 +127,15 @@ class Load:
         loop = asyncio.get_running_loop()
         self._over = loop.create_future()
         before, self.tally.began = process_time(), perf_counter()
-        self._start(self._look_for_timeouts())
+        self._tasks.start(self._look_for_timeouts())
         if self._arrivals is not None:
-            self._start(self._let_arrive(self._arrivals))
+            self._tasks.start(self._let_arrive(self._arrivals))
         for _ in range(self._connections):
-            self._start(self._connect(0.0))
+            self._tasks.start(self._connect(0.0))
         try:
             await self._over
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._tasks.stop()
             for line in self._lines:
                 line.close()
         self.tally.cpu_seconds = process_time() - before
@@ -215,18 +214,7 @@ class Load:
         self._lines.discard(line)
         self._idle.discard(line)
         if self._over is not None and not self._over.done():
-            self._start(self._connect(pause_seconds))
-
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self._break(error)
+            self._tasks.start(self._connect(pause_seconds))
 
     async def _connect(self, pause_seconds: float) -> None:
         """Get a connection, however often it takes; each failure is one request's failure, if one is due."""
