@@ -43,7 +43,8 @@ class Found(NamedTuple):
 def hunt(bug: int, first: int, seeds: int) -> Found:
     """Run seeds with this bug planted until one shows it; then those of its theme, then of the others."""
     began = time.monotonic()
-    for theme, seed in _everywhere(BUGS[bug], first, seeds):
+    own = BUGS[bug].theme
+    for theme, seed in _everywhere([None] if own is None else [None, own], first, seeds):
         said = shows(BUGS[bug], seed, None if theme is None else [theme])
         if said is not None:
             return Found(bug, seed, theme, said, time.monotonic() - began)
@@ -52,12 +53,12 @@ def hunt(bug: int, first: int, seeds: int) -> Found:
     return Found(bug, None, None, "", time.monotonic() - began)
 
 
-def _everywhere(bug: Bug, first: int, seeds: int) -> Iterator[tuple[str | None, int]]:
-    """Where it is looked for."""
-    for theme in (None,) if bug.theme is None else (None, bug.theme):
+def _everywhere(first_themes: Sequence[str | None], first: int, seeds: int) -> Iterator[tuple[str | None, int]]:
+    """Where a bug is looked for: `seeds` of these themes (None: of the seed's own), then some of each other one."""
+    for theme in first_themes:
         yield from ((theme, seed) for seed in range(first, first + seeds))
     for theme in THEMES:
-        if theme != bug.theme:
+        if theme not in first_themes:
             yield from ((theme, seed) for seed in range(first, first + OTHER_SEEDS))
 
 
@@ -72,9 +73,7 @@ def places(bug: Bug, seeds: int) -> Iterator[tuple[str | None, int]]:
     if bug.name in noted:
         theme, seed = noted[bug.name]
         yield theme, seed
-    if bug.theme is not None:
-        yield from ((bug.theme, seed) for seed in range(1, seeds))
-    yield from _everywhere(bug, 1, seeds)
+    yield from _everywhere([None] if bug.theme is None else [bug.theme, None], 1, seeds)
 
 
 def shows(bug: Bug, seed: int, themes: Sequence[str] | None = None) -> str | None:

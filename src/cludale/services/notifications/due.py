@@ -86,7 +86,6 @@ class Sending(DuePolicy[Notification]):
             return later
 
         async def do(notification: Notification) -> Step[Notification]:
-            TRACEPARENT.set(notification.cause.traceparent)
             contact = contacts.get(notification.order_id)
             return await self.send(notification, contact, concerts.get(notification.concert_id))
 
