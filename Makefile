@@ -51,16 +51,18 @@ test-all: all-system ## Check everything: that, sidecars and brokers, crashes, d
 	@$(MAKE) --no-print-directory -j 2 journeys
 	RELIABILITY_SCALE=slow $(BIN)/pytest --rest -m alone --durations=12 $(PYTEST_ARGS)
 
-# The journeys that `make test` makes through the embedded shape, through the others.
+# The journeys that `make test` makes through the embedded shape, through the others. They run beside each other, and
+# leave the list of what `make test` passed alone.
+JOURNEYS := $(BIN)/pytest -p no:cacheprovider
 journeys: journeys-nats journeys-state journeys-rabbitmq journeys-cosmos
 journeys-nats:
-	JOURNEYS_SHAPE=nats $(BIN)/pytest -p no:cacheprovider tests/proof/journeys $(PYTEST_ARGS)
+	JOURNEYS_SHAPE=nats $(JOURNEYS) tests/proof/journeys $(PYTEST_ARGS)
 journeys-state:
-	JOURNEYS_SHAPE=nats JOURNEYS_STORE=state $(BIN)/pytest -p no:cacheprovider tests/proof/journeys/test_auditing.py $(PYTEST_ARGS)
+	JOURNEYS_SHAPE=nats JOURNEYS_STORE=state $(JOURNEYS) tests/proof/journeys/test_auditing.py $(PYTEST_ARGS)
 journeys-rabbitmq:
-	JOURNEYS_SHAPE=rabbitmq $(BIN)/pytest -p no:cacheprovider tests/proof/journeys/test_buying.py $(PYTEST_ARGS)
+	JOURNEYS_SHAPE=rabbitmq $(JOURNEYS) tests/proof/journeys/test_buying.py $(PYTEST_ARGS)
 journeys-cosmos:
-	JOURNEYS_STORE=cosmos $(BIN)/pytest -p no:cacheprovider \
+	JOURNEYS_STORE=cosmos $(JOURNEYS) \
 		$(foreach journey,buying cancelling paying keys,tests/proof/journeys/test_$(journey).py) $(PYTEST_ARGS)
 
 # What only root can bring is said first, with the line that brings it; in CI root has it installed.
