@@ -104,9 +104,11 @@ class DueWork(Generic[D]):
         attempt_seconds: float,
         finish_seconds: float = 0.0,
         call_later: CallLater | None = None,
+        takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
         """`attempt_seconds`: for one attempt, less than the lease. `finish_seconds`: how long a stop waits for what is
         under way. `call_later`: how it waits until the next is due; the event loop's own, if none is given.
+        `takes_work`: while it says no, nothing is claimed.
         """
         self._updates = updates
         self._store = store
@@ -115,6 +117,7 @@ class DueWork(Generic[D]):
         self._attempt_seconds = attempt_seconds
         self._finish_seconds = finish_seconds
         self._call_later = call_later
+        self._takes_work = takes_work
         self._tasks = Tasks(self._broke)
         self._sweeping = asyncio.Lock()
         self._is_catching_up = False
@@ -177,7 +180,7 @@ class DueWork(Generic[D]):
         await self._tasks.stop(finish_seconds=self._finish_seconds)
 
     def _room(self) -> int:
-        return 0 if self._is_stopping else self._policy.at_once(self._at_once) - self.under_way
+        return 0 if self._is_stopping or not self._takes_work() else self._policy.at_once(self._at_once) - self.under_way
 
     def _go_on(self) -> None:
         if self._more_is_due and not self._is_catching_up and self._has_room():

@@ -15,10 +15,19 @@ Sweep = Callable[[], Awaitable[int]]
 class Sweeper:
     """Runs each service's sweep every `every_seconds`, one after another."""
 
-    def __init__(self, sweeps: Mapping[str, Sweep], *, every_seconds: float, clock: Clock) -> None:
+    def __init__(
+        self,
+        sweeps: Mapping[str, Sweep],
+        *,
+        every_seconds: float,
+        clock: Clock,
+        takes_work: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`takes_work`: while it says no, nothing is swept."""
         self._sweeps = sweeps
         self._every_seconds = every_seconds
         self._clock = clock
+        self._takes_work = takes_work
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -33,7 +42,7 @@ class Sweeper:
 
     async def _run(self) -> None:
         while True:
-            for name, sweep in self._sweeps.items():
+            for name, sweep in self._sweeps.items() if self._takes_work() else ():
                 try:
                     await sweep()
                 except Exception as error:  # noqa: BLE001 - one service's trouble must not keep the others' from being swept

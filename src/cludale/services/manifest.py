@@ -89,6 +89,10 @@ class Parts(Protocol):
         """How long one message may take."""
         ...
 
+    def takes_work(self) -> bool:
+        """Does this process take up what is due? A release that is not promoted leaves it to the one that is."""
+        ...
+
     def records(self, service: str) -> Records:
         """The store, as `service` sees it."""
         ...

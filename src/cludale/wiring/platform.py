@@ -80,6 +80,9 @@ class Platform:
         delivery = Backoff(settings.delivery_backoff_seconds, settings.delivery_backoff_max_seconds)
         self.sidecar = Sidecar(settings.dapr_http_port, settings.dapr_api_token) if settings.dapr else None
         self._inbound: Inbound | None = None
+        self.ready = False
+        """Has this process begun its work, and not ended it? Whether it can do it is for `troubles` to say."""
+        self._consumption = Consumption(wanted=settings.consume, is_ready=lambda: self.ready)
         self.bus = self._bus(delivery, only)
         self.admission = AdmissionControl(
             inside_limit=settings.admission_inside,
@@ -107,12 +110,13 @@ class Platform:
             clock=self.clock,
             ids=self.ids,
             watching=watching,
+            takes_work=self._takes_work,
         )
         self.services: Sequence[Service] = self._builder.build()
         sweeps = {name: each.sweep for name, each in self._running.items() if each.sweep is not None}
-        self.sweeper = Sweeper(sweeps, every_seconds=settings.sweep_seconds, clock=self.clock)
-        self.ready = False
-        """Has this process begun its work, and not ended it? Whether it can do it is for `troubles` to say."""
+        self.sweeper = Sweeper(
+            sweeps, every_seconds=settings.sweep_seconds, clock=self.clock, takes_work=self._takes_work
+        )
         self._readiness = Readiness(self.clock)
         self._joining: asyncio.Task[None] | None = None
         self.internal: Sequence[Route] = ()
@@ -127,7 +131,7 @@ class Platform:
                 self._inbound,
                 self.sidecar,
                 token,
-                Consumption(wanted=settings.consume, is_ready=lambda: self.ready),
+                self._consumption,
                 self.access,
                 heard=frozenset().union(*(HEARS[name] for name in self._running)),
                 app_id=app_id(settings, only),
@@ -154,6 +158,9 @@ class Platform:
             dead_letters=self.dead_letters,
         )
         return DaprBus(self.sidecar, Publisher(self.sidecar, settings.pubsub), self._inbound, CATALOGUE)
+
+    def _takes_work(self) -> bool:
+        return self._consumption.wanted
 
     @property
     def _running(self) -> Mapping[str, Running]:

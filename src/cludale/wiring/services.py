@@ -75,6 +75,7 @@ class ServiceBuilder:
     clock: SystemClock
     ids: SystemIds
     watching: Watching | None
+    takes_work: Callable[[], bool]
     codec: Codec = field(default_factory=lambda: Codec(CATALOGUE))
     built: dict[str, Any] = field(default_factory=dict)
     """Those of the services that are here, by name."""

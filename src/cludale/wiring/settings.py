@@ -216,7 +216,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     audit_state: Annotated[
         Name | None, _doc("the Dapr state store that keeps the audit log: for audit alone, behind a sidecar")
     ] = None
-    consume: Annotated[bool, _doc("take events; a release that is not promoted yet does not")] = True
+    consume: Annotated[bool, _doc("take events and what is due; a release that is not promoted yet does not")] = True
     sidecar_seconds: Annotated[Seconds, _doc("how long to wait for the sidecar before saying that it is away")] = 20
     token_key: Annotated[
         Token | None,

@@ -259,6 +259,10 @@ class Process(Owner):
         """The one store of the process."""
         return self.store
 
+    def takes_work(self) -> bool:
+        """Every process does."""
+        return True
+
     def _where(self, service: str, port: Callable[["Process"], P]) -> Callable[[], tuple[Owner, P]]:
         """Finds, at each call, a process with that service, this one if it has it; and what to call there."""
 

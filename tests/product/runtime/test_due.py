@@ -188,6 +188,23 @@ async def test_what_came_to_nothing_is_put_off_ever_longer(
     assert len(street.ran) == 3
 
 
+async def test_what_one_release_failed_at_is_left_to_the_one_that_takes_work(
+    build: Build, store: SqliteStore, street: Street, clock: ManualClock
+) -> None:
+    await errands(store, 1)
+    takes_work = True
+    left, taken = build(takes_work=lambda: takes_work), build()
+    street.is_good = False
+    street.open.set()
+    await left.sweep()
+    await idle(left)
+    takes_work = False
+    clock.advance(10)
+    left.wake()
+    assert (left.busy, await left.sweep()) == (False, 0)
+    assert await taken.sweep() == 1
+
+
 async def test_what_takes_too_long_is_given_up_for_now(build: Build, store: SqliteStore, street: Street) -> None:
     await errands(store, 1)
     work = build(attempt_seconds=0.02)

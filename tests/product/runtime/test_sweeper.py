@@ -68,5 +68,18 @@ async def test_one_services_trouble_keeps_no_other_from_being_swept(caplog: pyte
     await sweeper.stop()
 
 
+async def test_nothing_is_swept_while_another_release_does_the_work() -> None:
+    clock, broom, takes_work = StepClock(), Broom(), False
+    sweeper = Sweeper({"orders": broom.sweep}, every_seconds=1, clock=clock, takes_work=lambda: takes_work)
+    sweeper.start()
+    await clock.step()
+    await clock.step()
+    assert broom.swept == 0
+    takes_work = True
+    await clock.step()
+    assert broom.swept == 1
+    await sweeper.stop()
+
+
 async def test_it_can_be_stopped_before_it_began() -> None:
     await Sweeper({}, every_seconds=1, clock=StepClock()).stop()

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
@@ -139,12 +140,13 @@ def apart(
 
 
 class Stream:
-    """Buyers who keep coming while a block lasts."""
+    """Buyers who keep coming while a block lasts: so many a second, or as many as are served where that is None."""
 
-    def __init__(self, crowd: Crowd, served: Served, *, connections: int) -> None:
+    def __init__(self, crowd: Crowd, served: Served, *, connections: int, a_second: float | None = None) -> None:
         self._crowd = crowd
         self._served = served
         self._connections = connections
+        self._each_seconds = 0.0 if a_second is None else connections / a_second
         self._over = Event()
         self._thread = Thread(target=self._run, name="stream of buyers")
         self._failed: BaseException | None = None
@@ -152,7 +154,10 @@ class Stream:
     def _run(self) -> None:
         try:
             while not self._over.is_set():
-                self._crowd.rush(self._served, 100, connections=self._connections)
+                began = monotonic()
+                count = self._connections if self._each_seconds else 100
+                self._crowd.rush(self._served, count, connections=self._connections)
+                self._over.wait(max(0.0, began + self._each_seconds - monotonic()))
         except BaseException as error:  # noqa: BLE001 - handed to who waits for the end of the stream
             self._failed = error
 

@@ -65,7 +65,9 @@ class AppToken:
 
 
 class Consumption:
-    """Does this process take events? Dapr subscribes when its health check here says so, and unsubscribes after."""
+    """Does this process take up work: events, and what is due? Dapr subscribes when its health check here says so, and
+    unsubscribes after.
+    """
 
     def __init__(self, *, wanted: bool, is_ready: Callable[[], bool]) -> None:
         self.wanted = wanted

@@ -24,6 +24,7 @@ def _build(parts: Parts) -> Running:
         backoff=policies.message_backoff,
         patience=policies.receipt_patience,
         concurrency=policies.messages_at_once,
+        takes_work=parts.takes_work,
     )
     return Running(
         notifications,

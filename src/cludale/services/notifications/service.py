@@ -57,6 +57,7 @@ class Notifications:
         concurrency: int = 8,
         finish_seconds: float = 5.0,
         call_later: CallLater | None = None,
+        takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
         """`ask_seconds`: for addresses, and for concerts. `send_seconds`: for one message. `try_seconds`: for how
         long a message is tried. `patience`: how many deliveries an order's fact waits for its receipt, below the
@@ -83,6 +84,7 @@ class Notifications:
             attempt_seconds=attempt_seconds + 1,
             finish_seconds=finish_seconds,
             call_later=call_later,
+            takes_work=takes_work,
         )
         """Messages that are to be sent."""
         self._patience = patience

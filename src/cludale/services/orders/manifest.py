@@ -31,6 +31,7 @@ def _build(parts: Parts) -> Running:
         look_again_seconds=policies.look_again_seconds,
         admission=parts.admission,
         comparison=comparison,
+        takes_work=parts.takes_work,
     )
     return Running(
         orders,

@@ -62,6 +62,7 @@ class Orders:
         look_again_seconds: float = 0.25,
         admission: AdmissionControl | None = None,
         comparison: Comparison | None = None,
+        takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
         """`call_seconds`: how long concerts or payments may take to answer."""
         self._updates = Updates("orders", records, clock=clock, ids=ids)
@@ -87,6 +88,7 @@ class Orders:
             ),
             at_once=AT_ONCE,
             attempt_seconds=attempt_seconds,
+            takes_work=takes_work,
         )
         """Seats for Pending orders, and what else comes due."""
         self._handlers = {

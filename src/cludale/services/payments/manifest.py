@@ -21,6 +21,7 @@ def _build(parts: Parts) -> Running:
         backoff=policies.payment_backoff,
         hold_seconds=policies.hold_seconds,
         retell_seconds=policies.compare_after_seconds,
+        takes_work=parts.takes_work,
     )
     return Running(payments, payments.handle, payments.due.sweep, payments.due.stop)
 

@@ -55,6 +55,7 @@ class Payments:
         hold_seconds: float,
         retell_seconds: float = 60.0,
         call_later: CallLater | None = None,
+        takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
         """`call_later`: how it waits until the next payment is due; the event loop's own, if none is given."""
         self._updates = Updates("payments", records, clock=clock, ids=ids)
@@ -70,6 +71,7 @@ class Payments:
             at_once=WORK_LIMIT,
             attempt_seconds=attempt_seconds,
             call_later=call_later,
+            takes_work=takes_work,
         )
         """Charges, and money that goes back."""
         self._handlers = {event: partial(decide, self) for event, decide in self.HANDLERS.items()}
