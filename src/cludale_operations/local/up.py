@@ -69,6 +69,8 @@ class Up:
         processes = [part for replica in layout.replicas for part in (replica.sidecar, replica.service)]
         await self._start_all([*processes, layout.gateway])
         await asyncio.gather(*(self._reached(replica) for replica in layout.replicas))
+        # HAProxy takes a server for up until its checks say otherwise: what the gateway said before now means little.
+        await self._until(layout.gateway.is_ready, "the gateway does not find all services yet")
         self.address = layout.gateway.url
         self.write_state()
 
@@ -87,10 +89,15 @@ class Up:
         """Return when others can call it: its sidecar looks once a second, and turns calls away until it has looked."""
         if not self.deployment.settings.consume:
             return  # then its sidecar is to turn them away
+        complaint = f"{replica.sidecar.name} does not forward calls to {replica.service.name} yet"
+        await self._until(replica.sidecar.reaches_its_app, complaint)
+
+    async def _until(self, condition: Callable[[], Awaitable[bool]], complaint: str) -> None:
+        """Return when it holds; or after REACHED_SECONDS, and say that it does not."""
         until = time.monotonic() + REACHED_SECONDS
-        while not await replica.sidecar.reaches_its_app():
+        while not await condition():
             if time.monotonic() > until:
-                self._say(f"{replica.sidecar.name} does not forward calls to {replica.service.name} yet")
+                self._say(complaint)
                 return
             await asyncio.sleep(0.1)
 

@@ -29,8 +29,11 @@ SETTINGS = {
 SETTLED_SECONDS = 240
 """Past leases, takeovers of what the dead left and the broker's own redelivery."""
 SOLD_AGAIN_SECONDS = 60
-CONNECTIONS = Scale.of(os.environ).of_three(4, 4, 8)
-"""Buyers at once, each with the next order as soon as the last is answered: few of them leave no processor idle."""
+SCALE = Scale.of(os.environ)
+CONNECTIONS = SCALE.of_three(4, 4, 8)
+"""Buyers at once."""
+A_SECOND = None if SCALE is Scale.FULL else 30.0
+"""Buyers who come in a second. As many as are served leave parts that start no processor: a turn takes minutes then."""
 MANY_CONNECTIONS = 24
 EVERYONE, PLACES = 10_000, 1_000
 
@@ -72,7 +75,7 @@ def test_each_part_is_killed_in_turn_and_every_promise_is_kept(
         victims = _victims(platform.names())
         for name in victims:
             faults.expect(f"killed: {name}")
-        with Stream(crowd, platform, connections=CONNECTIONS):
+        with Stream(crowd, platform, connections=CONNECTIONS, a_second=A_SECOND):
             for name in victims:
                 platform.kill(name)
                 faults.fire(f"killed: {name}")
@@ -98,7 +101,7 @@ def test_all_of_it_is_killed_at_once_and_goes_on_where_it_stopped(
             if turn == 0:
                 platform.concert("c-1", seats=1_000_000)
             crowd.ask_again(platform)
-            with Stream(crowd, platform, connections=CONNECTIONS):
+            with Stream(crowd, platform, connections=CONNECTIONS, a_second=A_SECOND):
                 assert _sold_more(crowd)
                 sleep(1)  # so that the kill meets orders at every stage
                 platform.kill_all()
@@ -122,7 +125,7 @@ def test_a_rolling_restart_of_every_service_loses_no_request_and_no_event(
     with apart(tmp_path / "data", replicas=["all=2"], settings=SETTINGS) as platform:
         platform.concert("c-1", seats=1_000_000)
         crowd.rush(platform, 100, connections=CONNECTIONS)
-        with Stream(crowd, platform, connections=CONNECTIONS):
+        with Stream(crowd, platform, connections=CONNECTIONS, a_second=A_SECOND):
             before = {part["name"]: part["pid"] for part in platform.state()["parts"]}
             platform.restart("all")
             after = {part["name"]: part["pid"] for part in platform.state()["parts"]}
@@ -151,7 +154,7 @@ def test_rabbitmq_and_sidecars_are_ended_ten_times_under_load_and_every_promise_
     ) as platform:
         platform.concert("c-1", seats=1_000_000)
         sidecars = [name for name in platform.names() if name.endswith("-sidecar")]
-        with Stream(crowd, platform, connections=connections):
+        with Stream(crowd, platform, connections=connections, a_second=A_SECOND):
             for turn in range(turns):
                 platform.end(["rabbitmq", sidecars[turn % len(sidecars)]], signal.SIGTERM)
                 faults.fire(ended)

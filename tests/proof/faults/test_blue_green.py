@@ -18,7 +18,7 @@ from tests.parts import complete
 from tests.proof.faults.apart import Apart, Stream, apart
 from tests.proof.faults.crowd import Crowd
 from tests.proof.faults.experiment import Figures
-from tests.proof.faults.test_apart import SETTINGS, all_kept
+from tests.proof.faults.test_apart import A_SECOND, SETTINGS, all_kept
 from tests.proof.faults.versions import ANSWERS_500, CHANGED_EVENT, IS_SLOW, Beside, Patch, version
 from tests.served import KEY
 
@@ -107,7 +107,7 @@ def test_a_changed_version_takes_over_under_load_and_nobody_notices(
 ) -> None:
     crowd = Crowd(["c-1", "c-2"], seed=seed)
     with blue(tmp_path) as it:
-        with Stream(crowd, it.platform, connections=CONNECTIONS):
+        with Stream(crowd, it.platform, connections=CONNECTIONS, a_second=A_SECOND):
             it.release.deploy(str(version(tmp_path / "after", *CHANGED_EVENT)), "c1")
             assert it.consuming("c1") == dict.fromkeys(ORDER, False)
             assert it.weights() == {service: {"main": 100} for service in ORDER}
