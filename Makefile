@@ -11,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SEEDS ?= 10000
 # Tests wait as well as work, so one more of them runs at once than there are cores, but for those that are marked
-# `alone`: they are judged by how fast it goes, or hurt parts of a platform that takes the whole machine.
+# `alone`: they are judged by how fast it goes.
 WORKERS ?= $(shell expr 1 + $$(nproc))
 PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup
 # No cache: what is installed is all that the disk has to hold.
@@ -47,7 +47,7 @@ test: quick-system $(VENV)/.checks $(filter postgres,$(PARTS)) ## Check what thi
 test-all: all-system ## Check everything: that, sidecars and brokers, crashes, disks, races, releases, the infrastructure
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory -j 2 $(VENV)/.checks parts $(CHECKOV) $(AZURE_CLI)
-	$(PYTEST) --rest -m "not alone" --durations=12 $(PYTEST_ARGS)
+	RELIABILITY_SCALE=slow $(PYTEST) --rest -m "not alone" --durations=30 $(PYTEST_ARGS)
 	@$(MAKE) --no-print-directory -j 2 journeys
 	RELIABILITY_SCALE=slow $(BIN)/pytest --rest -m alone --durations=12 $(PYTEST_ARGS)
 

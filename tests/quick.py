@@ -46,6 +46,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         cache = _cache(config)
         passed = set(cache.get(_PASSED, [])) if cache is not None else set()
         late = [item for item in items if _name(item) in passed]
+        items.sort(key=_longest, reverse=True)  # so that nobody waits for one that began last
     if late:
         config.hook.pytest_deselected(items=late)
         gone = set(late)
@@ -55,6 +56,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     for item in session.items:
         item.user_properties.append((_PASSED, _name(item)))
+
+
+def _longest(item: pytest.Item) -> float:
+    """How long the test may take, in seconds; 0 if nothing is said of it."""
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker is not None and marker.args else 0.0
 
 
 class _Passed:

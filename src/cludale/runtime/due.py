@@ -180,7 +180,9 @@ class DueWork(Generic[D]):
         await self._tasks.stop(finish_seconds=self._finish_seconds)
 
     def _room(self) -> int:
-        return 0 if self._is_stopping or not self._takes_work() else self._policy.at_once(self._at_once) - self.under_way
+        if self._is_stopping or not self._takes_work():
+            return 0
+        return self._policy.at_once(self._at_once) - self.under_way
 
     def _go_on(self) -> None:
         if self._more_is_due and not self._is_catching_up and self._has_room():

@@ -23,8 +23,6 @@ IS_WHOLE = pytest.StashKey[bool]()
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     scale = Scale.of(os.environ)
     ours = [item for item in items if HERE in item.path.parents]
-    for item in ours:
-        item.add_marker("alone")
     if scale is Scale.FULL:
         for item in ours:
             item.add_marker(pytest.mark.timeout(FULL_SECONDS))

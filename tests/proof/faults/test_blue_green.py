@@ -36,7 +36,7 @@ BOUNDS = Bounds(p99_seconds=3.5, times_blue=1.5, waiting_events=100_000)
 ORDER = hearers_first(HEARS, publishers(CATALOGUE), ["OrderPaid"])
 CONNECTIONS = 4
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # two versions of everything are started
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]  # two versions of everything are started
 
 
 class BlueGreen:

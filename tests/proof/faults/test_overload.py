@@ -34,6 +34,8 @@ WARM_SECONDS, SETTLED_SECONDS = 2.0, 60.0
 RUSHES = 5
 """In how many rushes of too many one buyer is turned away at least once, however few are served on a busy machine."""
 
+pytestmark = pytest.mark.alone
+
 
 class Sold(NamedTuple):
     """What came of some seconds of an on-sale."""

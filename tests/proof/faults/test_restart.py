@@ -19,6 +19,8 @@ from tests.served import environment
 
 STARTS = 3
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.slow
 def test_killed_over_a_large_store_it_is_ready_in_two_seconds_and_has_everything(

@@ -18,7 +18,7 @@ from tests.served import Served
 from cludale.web.http1 import Target
 from cludale_proof.rehearsal.load import Load, Tally
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 SLOW = 500
 REQUEST_SECONDS = 6

@@ -166,7 +166,7 @@ async def build(store: SqliteStore, clock: ManualClock, ids: CountingIds) -> Asy
     built: list[Payments] = []
 
     def made(gateway: PaymentGateway) -> Payments:
-        built.append(new_payments(store, clock, ids, gateway))
+        built.append(new_payments(store, clock, ids, gateway, call_later=never))
         return built[-1]
 
     yield made
