@@ -11,9 +11,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SEEDS ?= 10000
 # Tests wait as well as work, so one more of them runs at once than there are cores, but for those that are marked
-# `alone`: they are judged by how fast it goes.
+# `alone`: they are judged by how fast it goes, or hurt parts of a platform that takes the whole machine.
 WORKERS ?= $(shell expr 1 + $$(nproc))
 PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup
+# Compiled once, not again at each of some thousand starts of a process in the tests.
+export PYTHONDONTWRITEBYTECODE :=
 # No cache: what is installed is all that the disk has to hold.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-cache-dir --quiet
 
@@ -47,9 +49,9 @@ test: quick-system $(VENV)/.checks $(filter postgres,$(PARTS)) ## Check what thi
 test-all: all-system ## Check everything: that, sidecars and brokers, crashes, disks, races, releases, the infrastructure
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory -j 2 $(VENV)/.checks parts $(CHECKOV) $(AZURE_CLI)
-	RELIABILITY_SCALE=slow $(PYTEST) --rest -m "not alone" --durations=30 $(PYTEST_ARGS)
+	RELIABILITY_SCALE=slow $(PYTEST) --rest -m "not alone" --durations=20 $(PYTEST_ARGS)
 	@$(MAKE) --no-print-directory -j 2 journeys
-	RELIABILITY_SCALE=slow $(BIN)/pytest --rest -m alone --durations=12 $(PYTEST_ARGS)
+	RELIABILITY_SCALE=slow $(BIN)/pytest --rest -m alone --durations=20 $(PYTEST_ARGS)
 
 # The journeys that `make test` makes through the embedded shape, through the others. They run beside each other, and
 # leave the list of what `make test` passed alone.

@@ -12,7 +12,7 @@ from cludale_operations.local.part import Part, PartFailed, how
 
 AGAIN = Backoff(first_seconds=0.5, max_seconds=10)
 STEADY_SECONDS = 30
-"""Who has run for so long begins again with the first wait."""
+"""Who has run for so long, or ended in order, begins again with the first wait."""
 
 Say = Callable[[str], None]
 
@@ -97,7 +97,8 @@ class Watched:
             async with self._busy:
                 if self.part.pid is not None:
                     continue  # it was restarted on purpose
-                failures = 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
+                is_steady = status == 0 or time.monotonic() - began > STEADY_SECONDS
+                failures = 1 if is_steady else failures + 1
                 self._becomes(State.ENDED)
                 wait = AGAIN.seconds(failures, random.random() if failures > 1 else 0)  # noqa: S311 - spreads starts
                 self._say(f"{self.part.name} ended ({how(status)}), started again in {wait:.1f} s")

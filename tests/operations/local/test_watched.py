@@ -38,6 +38,21 @@ class Failing(Sleeper):
         return False
 
 
+class Orderly(Sleeper):
+    program = (
+        "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit()); print('up', flush=True); "
+        "time.sleep(60)"
+    )
+
+    async def is_ready(self) -> bool:
+        return self.pid is not None and self.log.exists() and self.log.read_text().count("up") == self.starts
+
+    async def prepare(self) -> None:
+        self.starts += 1
+
+    starts = 0
+
+
 class Stubborn(Sleeper):
     program = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
@@ -68,6 +83,16 @@ async def test_a_killed_part_is_started_again_and_it_is_said(watched: Watched, s
     assert watched.part.pid not in {None, first}
     assert "sleeper ended (signal 9), started again in 0.5 s" in said
     assert said[-1] == "sleeper is ready again"
+
+
+async def test_one_that_ends_in_order_is_started_again_as_soon_each_time(tmp_path: Path, said: list[str]) -> None:
+    kept = Watched(Orderly(tmp_path), said.append, lambda: None)
+    await kept.start()
+    for times in (1, 2, 3):
+        kept.part.signal(signal.SIGTERM)
+        await until(lambda times=times: kept.restarts == times and kept.state is State.READY)  # type: ignore[misc]
+    assert said.count("sleeper ended (status 0), started again in 0.5 s") == 3
+    await kept.stop()
 
 
 async def test_a_restart_on_purpose_is_no_end(watched: Watched, said: list[str]) -> None:

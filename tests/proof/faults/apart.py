@@ -52,16 +52,17 @@ class Apart(Served):
         """SIGKILL to a part, and wait until it was started again and all of them are ready."""
         self.end([name], signal.SIGKILL)
 
-    def end(self, names: Sequence[str], how: signal.Signals) -> None:
-        """Send a signal to these parts at once, and wait until they were started again and all parts are ready."""
+    def end(self, names: Sequence[str], how: signal.Signals, *, until_all: bool = True) -> None:
+        """Send a signal to these parts at once, and wait until they were started again and are ready: they, or all."""
         before = {name: self.part(name) for name in names}
         for part in before.values():
             os.kill(part["pid"], how)
 
         def are_back() -> bool:
             parts = {part["name"]: part for part in self.state()["parts"]}
+            awaited = parts.values() if until_all else [parts[name] for name in names]
             return all(parts[name]["restarts"] > before[name]["restarts"] for name in names) and all(
-                part["state"] == "ready" for part in parts.values()
+                part["state"] == "ready" for part in awaited
             )
 
         if not eventually(are_back, seconds=BACK_SECONDS):

@@ -37,7 +37,7 @@ A_SECOND = None if SCALE is Scale.FULL else 30.0
 MANY_CONNECTIONS = 24
 EVERYONE, PLACES = 10_000, 1_000
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a dozen restarts in turn, on whatever machine
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]  # a dozen restarts in turn, on whatever machine
 
 
 def all_kept(platform: Apart, crowd: Crowd) -> None:
@@ -156,7 +156,7 @@ def test_rabbitmq_and_sidecars_are_ended_ten_times_under_load_and_every_promise_
         sidecars = [name for name in platform.names() if name.endswith("-sidecar")]
         with Stream(crowd, platform, connections=connections, a_second=A_SECOND):
             for turn in range(turns):
-                platform.end(["rabbitmq", sidecars[turn % len(sidecars)]], signal.SIGTERM)
+                platform.end(["rabbitmq", sidecars[turn % len(sidecars)]], signal.SIGTERM, until_all=False)
                 faults.fire(ended)
                 assert _sold_more(crowd)
         all_kept(platform, crowd)

@@ -31,7 +31,7 @@ from cludale_operations.release.prometheus import picked, samples
 from cludale_operations.release.release import Pace, Release
 from cludale_operations.release.trial import tried
 
-PACE = Pace(steps=(5, 50, 100), soak_seconds=6, watch_seconds=6, keep_seconds=1, check_seconds=2, start_seconds=120)
+PACE = Pace(steps=(5, 50, 100), soak_seconds=4, watch_seconds=4, keep_seconds=1, check_seconds=2, start_seconds=120)
 BOUNDS = Bounds(p99_seconds=3.5, times_blue=1.5, waiting_events=100_000)
 ORDER = hearers_first(HEARS, publishers(CATALOGUE), ["OrderPaid"])
 CONNECTIONS = 4

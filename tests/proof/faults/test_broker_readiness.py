@@ -18,7 +18,7 @@ from cludale_operations.local.daprd import Broker
 from cludale_operations.local.find import find
 from cludale_operations.local.jetstream import STREAM, jetstream
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 SERVICES = ("audit", "concerts", "notifications", "orders", "payments")
 LOUD = {**HASTE, "CLUDALE_LOG_LEVEL": "warning"}
