@@ -37,7 +37,7 @@ A_SECOND = None if SCALE is Scale.FULL else 30.0
 MANY_CONNECTIONS = 24
 EVERYONE, PLACES = 10_000, 1_000
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]  # a dozen restarts in turn, on whatever machine
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]  # a dozen restarts in turn
 
 
 def all_kept(platform: Apart, crowd: Crowd) -> None:
