@@ -13,8 +13,10 @@ from cludale_proof.rehearsal.plan import AuditedEvent, CannotRehearse, Concert, 
 
 _PAGE: Final = 200
 _TIMEOUT_SECONDS: Final = 30.0
-_GET_TRIES: Final = 4
-_FIRST_PAUSE_SECONDS: Final = 0.2
+GET_TRIES: Final = 12
+FIRST_PAUSE_SECONDS: Final = 0.2
+LONGEST_PAUSE_SECONDS: Final = 5.0
+"""With these a service may be away for half a minute: rehearsals are for finding out what happens then."""
 
 T = TypeVar("T")
 
@@ -33,7 +35,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Organizer:
-    """A client with the organizer's key. Reading is tried a few times; what can't be had raises CannotRehearse."""
+    """A client with the organizer's key. Reading is tried for half a minute; what can't be had raises CannotRehearse."""
 
     def __init__(self, url: str, organizer_key: str, headers: Mapping[str, str]) -> None:
         self._url = url
@@ -123,8 +125,8 @@ class Organizer:
         return await self._get("/audit/verify", {}, Verdict)
 
     async def _get(self, path: str, asked: Mapping[str, str], kind: type[T]) -> T:
-        pause_seconds = _FIRST_PAUSE_SECONDS
-        for tries_left in reversed(range(_GET_TRIES)):
+        pause_seconds = FIRST_PAUSE_SECONDS
+        for tries_left in reversed(range(GET_TRIES)):
             try:
                 answer = await self._http.get(path, params=dict(asked))
             except httpx.HTTPError as error:
@@ -134,7 +136,7 @@ class Organizer:
                 if answer.status_code < 500 or not tries_left:
                     return _read(answer, 200, kind)
             await asyncio.sleep(pause_seconds)
-            pause_seconds *= 2
+            pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
         raise AssertionError("the last try returns or raises")
 
     def _unreachable(self, error: httpx.HTTPError) -> str:

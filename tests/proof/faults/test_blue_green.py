@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import asyncpg
 import httpx
@@ -42,12 +43,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]  # 
 class BlueGreen:
     """A platform that runs, and releases of it."""
 
-    def __init__(self, platform: Apart, folder: Path, pace: Pace) -> None:
+    def __init__(self, platform: Apart, folder: Path) -> None:
         self.platform = platform
         self.told: list[str] = []
         self.control = Control(Path(platform.state()["gateway"]["routes"]), platform.folder)
         self.beside = Beside(platform, folder / "green", dict(SETTINGS))
         self.driver = LocalDriver(self.control, platform.url, KEY, self.beside)
+        self.goes_by(PACE)
+
+    def goes_by(self, pace: Pace) -> None:
+        """What is released from now on is released at this pace."""
         self.release = Release(self.driver, ORDER, pace=pace, bounds=BOUNDS, report=self.told.append)
 
     def weights(self) -> dict[str, dict[str, int]]:
@@ -76,11 +81,11 @@ class BlueGreen:
 
 
 @contextmanager
-def blue(folder: Path, pace: Pace = PACE) -> Iterator[BlueGreen]:
+def blue(folder: Path) -> Iterator[BlueGreen]:
     with apart(folder / "data", replicas=["all=1"], settings=SETTINGS) as platform:
         for concert in ("c-1", "c-2"):
             platform.concert(concert, seats=1_000_000)
-        there = BlueGreen(platform, folder, pace)
+        there = BlueGreen(platform, folder)
         try:
             yield there
         finally:
@@ -143,41 +148,50 @@ def test_a_changed_version_takes_over_under_load_and_nobody_notices(
     )
 
 
-@pytest.mark.parametrize(
-    ("after", "patches", "why", "connections", "pace"),
+class Bad(NamedTuple):
+    """A version that is to be taken back, and the load at which that shows."""
+
+    after: str
+    patches: tuple[Patch, ...]
+    why: str
+    connections: int
+    pace: Pace
+
+
+BAD = (
+    Bad("fails at every order", ANSWERS_500, "answers are errors", CONNECTIONS, PACE),
     # So many buyers wait at the slow one for so long that it gives enough answers to be judged by.
-    [
-        ("fails at every order", ANSWERS_500, "answers are errors", CONNECTIONS, PACE),
-        ("takes 4 s for every order", IS_SLOW, "answers come only within", 24, structs.replace(PACE, soak_seconds=15)),
-    ],
-    ids=["errors", "slow"],
+    Bad("takes 4 s for every order", IS_SLOW, "answers come only within", 24, structs.replace(PACE, soak_seconds=15)),
 )
-def test_a_bad_version_is_taken_back_by_itself(
-    tmp_path: Path,
-    seed: int,
-    figures: Figures,
-    after: str,
-    patches: tuple[Patch, ...],
-    why: str,
-    connections: int,
-    pace: Pace,
-) -> None:
+
+
+def test_bad_versions_are_taken_back_by_themselves(tmp_path: Path, seed: int, figures: Figures) -> None:
     crowd = Crowd(["c-1", "c-2"], seed=seed)
-    with blue(tmp_path, pace) as it:
-        with Stream(crowd, it.platform, connections=connections):
-            it.release.deploy(str(version(tmp_path / "bad", *patches)), "c1")
-            ended = it.release.promote()
-            assert any(why in reason for reason in ended.reasons), "\n".join(it.told)
-            assert it.weights() == {service: {"main": 100} for service in ORDER}
-            assert it.beside.running() == set()
-            assert it.consuming("main") == dict.fromkeys(ORDER, True)
-        failed = sum(count for status, count in crowd.statuses.items() if status >= 500)
+    rows: list[dict[str, str | int]] = []
+    with blue(tmp_path) as it:
+        for number, bad in enumerate(BAD):
+            it.goes_by(bad.pace)
+            before = Counter(came=crowd.came, accepted=len(crowd.accepted), errors=_errors(crowd))
+            with Stream(crowd, it.platform, connections=bad.connections, a_second=A_SECOND):
+                it.release.deploy(str(version(tmp_path / f"bad-{number}", *bad.patches)), f"c{number}")
+                ended = it.release.promote()
+                assert any(bad.why in reason for reason in ended.reasons), "\n".join(it.told)
+                assert it.weights() == {service: {"main": 100} for service in ORDER}
+                assert it.beside.running() == set()
+                assert it.consuming("main") == dict.fromkeys(ORDER, True)
+            rows.append(
+                {
+                    "after": bad.after,
+                    "buyers": crowd.came - before["came"],
+                    "accepted": len(crowd.accepted) - before["accepted"],
+                    "errors": _errors(crowd) - before["errors"],
+                    "outcome": f"taken back by itself: {bad.why}; every promise kept",
+                }
+            )
         all_kept(it.platform, crowd)
-    figures.row(
-        "blue green",
-        after=after,
-        buyers=crowd.came,
-        accepted=len(crowd.accepted),
-        errors=failed,
-        outcome=f"taken back by itself: {why}; every promise kept",
-    )
+    for row in rows:
+        figures.row("blue green", **row)
+
+
+def _errors(crowd: Crowd) -> int:
+    return sum(count for status, count in crowd.statuses.items() if status >= 500)

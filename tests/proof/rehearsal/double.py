@@ -93,6 +93,8 @@ class Double:
             self.audit_asked += 1
             late = "audit is late" in self.faults and self.audit_asked < 5
             found = self.page(self.events[: len(self.events) // 2] if late else self.events, asked)
+            if "audit is away" in self.faults and self.audit_asked < 6:
+                found = 503, {"type": "/problems/no-backend"}
         elif path == "/audit/verify":
             found = 200, {"ok": "chain is broken" not in self.faults, "events": len(self.events), "head": "0" * 64}
         return found

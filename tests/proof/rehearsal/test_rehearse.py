@@ -88,6 +88,12 @@ async def test_an_audit_that_is_late_is_waited_for() -> None:
     assert outcome.ok
 
 
+async def test_an_audit_that_is_away_for_a_while_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cludale_proof.rehearsal.organizer.FIRST_PAUSE_SECONDS", 0.001)
+    outcome = await rehearsed(Double("audit is away"))
+    assert outcome.ok
+
+
 @pytest.mark.parametrize(
     "moves",
     [
