@@ -35,7 +35,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Organizer:
-    """A client with the organizer's key. Reading is tried for half a minute; what can't be had raises CannotRehearse."""
+    """A client with the organizer's key. Reading is tried for half a minute, then raises CannotRehearse."""
 
     def __init__(self, url: str, organizer_key: str, headers: Mapping[str, str]) -> None:
         self._url = url
