@@ -28,6 +28,8 @@ SELDOM = 4
 """Seconds between two questions where it is seldom asked for."""
 KINDS = (ALIVE, *LABELS)
 """What the names of a service's other backends end with."""
+CHECKED = "proc.checked"
+"""HAProxy's variable that is set once each server was asked whether it is ready."""
 TIMES = "times"
 """The table of them; its keys are `service/revision`."""
 MOST_WEIGHT = 256
@@ -222,6 +224,9 @@ def _public(services: Collection[str], listener: int, problems: Problems) -> Ite
     yield "    http-request use-service prometheus-exporter if { path /metrics } reads"
     yield "    http-request set-path /metrics if of_a_service known reads"
     yield "    acl readiness path /readyz /readyz/replica"
+    # HAProxy takes a server for up until it was asked.
+    asking = _body(problems.answer(Busy("Starting: the services are asked whether they are ready.")))
+    yield f"    http-request return status 503 {asking} if readiness reads !{{ var({CHECKED}) -m found }}"
     for name in services:
         not_up = _body(problems.answer(Busy(f"Not up: {name}.")))
         none = f"{{ nbsrv({name}) eq 0 }} {{ nbsrv({name}.{ALIVE}) eq 0 }}"

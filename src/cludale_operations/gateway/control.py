@@ -22,6 +22,7 @@ from cludale_operations.gateway.configuration import (
     ALIVE,
     ANSWERS,
     BUCKET_SECONDS,
+    CHECKED,
     ERRORS,
     KINDS,
     TIMES,
@@ -138,6 +139,19 @@ class Control:
             rows = self._rows()
             new = [(backend, server) for backend, server in new if not rows[backend][server]["status"].startswith("UP")]
             time.sleep(_LOOK_SECONDS if new else 0)
+
+    def begin(self) -> bool:
+        """Let the gateway say whether it is ready, if each server was asked by now; False: not yet. Raises
+        GatewayRefused.
+        """
+        rows = self._rows()
+        servers = [row for name in _services(rows) for row in rows[name].values()]
+        if any("INI" in row["check_status"] and row["status"].startswith("UP") for row in servers):
+            return False
+        said = self._told("experimental-mode on", f"set var {CHECKED} bool(1)")
+        if said.strip():
+            raise GatewayRefused(f"the gateway does not begin: {' '.join(said.split())}")
+        return True
 
     def status(self) -> dict[str, ServiceStatus]:
         """How the backends stand. Raises GatewayRefused."""

@@ -21,7 +21,7 @@ from cludale_operations.gateway.site import Site, surveyed
 _log = logging.getLogger(__name__)
 
 CONFIGURATION = "gateway.cfg"
-START_SECONDS = 10
+START_SECONDS = 20
 _LOOK_SECONDS = 0.02
 _FILES_EACH = 2
 _SPARE_FILES = 1_024
@@ -144,12 +144,19 @@ async def _together(
 async def _until_ready(proxy: Process, file: Path, folder: Path) -> None:
     try:
         async with asyncio.timeout(START_SECONDS):
-            while not _answers(file, folder):
+            while not _begins(file, folder):
                 if proxy.returncode is not None:
                     raise ProxyFailed(f"HAProxy ended with status {proxy.returncode} before it was ready")
                 await asyncio.sleep(_LOOK_SECONDS)
     except TimeoutError:
         raise ProxyFailed(f"HAProxy was not ready in {START_SECONDS} s") from None
+
+
+def _begins(file: Path, folder: Path) -> bool:
+    try:
+        return Control(file, folder).begin()
+    except GatewayRefused:
+        return False
 
 
 def _answers(file: Path, folder: Path) -> bool:

@@ -69,8 +69,7 @@ class Up:
         processes = [part for replica in layout.replicas for part in (replica.sidecar, replica.service)]
         await self._start_all([*processes, layout.gateway])
         await asyncio.gather(*(self._reached(replica) for replica in layout.replicas))
-        # HAProxy takes a server for up until its checks say otherwise: what the gateway said before now means little.
-        await self._until(layout.gateway.is_ready, "the gateway does not find all services yet")
+        await self._until(layout.gateway.is_well, "the gateway does not find all services ready yet")
         self.address = layout.gateway.url
         self.write_state()
 

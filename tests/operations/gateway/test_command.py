@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import sleep
 
@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from cludale.services import NAMES
 from cludale_operations.cli import app
 from cludale_operations.gateway.control import Control, GatewayRefused
+from cludale_operations.local.free_ports import free_port
 
 
 def test_the_gateway_stands_before_a_real_server_and_shows_its_routes(tmp_path: Path) -> None:
@@ -54,6 +55,13 @@ def test_the_gateway_stands_before_a_real_server_and_shows_its_routes(tmp_path: 
             assert {(row["weight"], row["state"]) for row in rows} == {(100, "ready")}
 
 
+def test_a_gateway_says_nothing_of_services_that_it_has_not_asked(tmp_path: Path) -> None:
+    need("haproxy")
+    nobody = {"backends": [{"url": f"http://127.0.0.1:{free_port()}"}]}
+    with gateway(tmp_path, dict.fromkeys(NAMES, nobody)) as before:
+        assert before.http.get("/readyz").status_code == 503
+
+
 async def test_a_stopping_gateway_finishes_what_is_under_way(tmp_path: Path) -> None:
     need("haproxy")
     control = Control(tmp_path / "gateway.json", tmp_path)
@@ -63,7 +71,10 @@ async def test_a_stopping_gateway_finishes_what_is_under_way(tmp_path: Path) -> 
         writer.write(answer())
 
     async with backend(slowly) as one:
-        with gateway(tmp_path, {"orders": {"backends": [{"url": one.url}]}}) as before:
+        with ExitStack() as stack:
+            # beside us, for it asks the backend, which is ours
+            begun = gateway(tmp_path, {"orders": {"backends": [{"url": one.url}]}})
+            before = await asyncio.to_thread(stack.enter_context, begun)
             reader, writer = await asyncio.open_connection("127.0.0.1", before.port)
             writer.write(b"POST /orders HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
             await until(lambda: len(one.got) == 1)
