@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 from contextlib import ExitStack, suppress
@@ -19,7 +20,6 @@ from typer.testing import CliRunner
 from cludale.services import NAMES
 from cludale_operations.cli import app
 from cludale_operations.gateway.control import Control, GatewayRefused
-from cludale_operations.local.free_ports import free_port
 
 
 def test_the_gateway_stands_before_a_real_server_and_shows_its_routes(tmp_path: Path) -> None:
@@ -57,9 +57,10 @@ def test_the_gateway_stands_before_a_real_server_and_shows_its_routes(tmp_path: 
 
 def test_a_gateway_says_nothing_of_services_that_it_has_not_asked(tmp_path: Path) -> None:
     need("haproxy")
-    nobody = {"backends": [{"url": f"http://127.0.0.1:{free_port()}"}]}
-    with gateway(tmp_path, dict.fromkeys(NAMES, nobody)) as before:
-        assert before.http.get("/readyz").status_code == 503
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        dumb = {"backends": [{"url": f"http://127.0.0.1:{silent.getsockname()[1]}"}]}
+        with gateway(tmp_path, dict.fromkeys(NAMES, dumb)) as before:
+            assert before.http.get("/readyz").status_code == 503
 
 
 async def test_a_stopping_gateway_finishes_what_is_under_way(tmp_path: Path) -> None:
