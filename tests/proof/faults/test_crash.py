@@ -63,7 +63,7 @@ def test_killed_at_random_moments_it_goes_on_where_it_was(
     ordeal, random = Ordeal(tmp_path / "data", seed=seed), Random(seed)
     fault = "SIGKILL at a random moment, of starting or of an on-sale"
     faults.expect(fault)
-    for _ in range(scale.of_three(3, 8, 50)):
+    for _ in range(scale.of_three(3, 5, 50)):
         death = ordeal.die(life_seconds=random.uniform(0.3, 3))
         faults.fire(fault, death.status == KILLED)
         ordeal.look()
@@ -78,7 +78,7 @@ def test_told_to_end_under_load_and_killed_before_it_could_it_goes_on_where_it_w
     cut_short, ended = "SIGTERM under load, SIGKILL before it was done", "SIGTERM under load, ended by itself in time"
     faults.expect(cut_short)
     faults.expect(ended)
-    for turn in range(scale.of_three(2, 6, 24)):
+    for turn in range(scale.of_three(2, 4, 24)):
         # Now and then the signals come right after each other: on a busy machine even 20 ms may be enough to end.
         grace = (30.0, AT_ONCE, 30.0, random.uniform(0, 0.02))[turn % 4]
         death = ordeal.die(life_seconds=random.uniform(0.2, 1.5), grace_seconds=grace)
@@ -97,7 +97,7 @@ def test_when_the_power_goes_the_whole_platform_goes_on_where_it_was(
     faults.expect(fault)
     record = tmp_path / "record"
     left = Path(f"{record}.disk")
-    for _ in range(scale.of_three(2, 8, 60)):
+    for _ in range(scale.of_three(2, 4, 60)):
         death = ordeal.die(program=doomed(POWER_CUT, random.randint(1, 12_000), record))
         assert death.status == KILLED
         faults.fire(fault, record.read_text().count(POWER_CUT))
@@ -118,7 +118,7 @@ def test_killed_at_its_nth_write_it_goes_on_where_it_was(
     fault = "SIGKILL at the Nth write to the store (strace)"
     faults.expect(fault)
     log = tmp_path / "strace.log"
-    for _ in range(scale.of_three(2, 5, 40)):
+    for _ in range(scale.of_three(2, 3, 40)):
         nth = random.randint(1, 4_000)
         under = strace(
             log,

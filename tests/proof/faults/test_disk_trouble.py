@@ -30,7 +30,7 @@ def test_a_failing_disk_ends_the_process_and_the_next_start_has_all_that_was_ack
     fault = f"EIO from the Nth {call} of the store (strace)"
     faults.expect(fault)
     log = tmp_path / "strace.log"
-    for _ in range(scale.of_three(1, 4, 20)):
+    for _ in range(scale.of_three(1, 2, 20)):
         nth = random.randint(1, CALLS[call])
         under = strace(
             log,
@@ -102,7 +102,7 @@ def test_a_file_that_may_not_grow_ends_the_process_and_the_next_start_has_all_th
     ordeal, random = Ordeal(tmp_path / "data", seed=seed), Random(seed)
     fault = "no more room for a file (RLIMIT_FSIZE)"
     faults.expect(fault)
-    for _ in range(scale.of_three(1, 3, 15)):
+    for _ in range(scale.of_three(1, 2, 15)):
         room = random.randint(100, 4_000) * 1024
         with victim(ordeal.folder) as served:
             largest = max(path.stat().st_size for path in ordeal.folder.iterdir())
