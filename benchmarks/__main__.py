@@ -1,5 +1,6 @@
 """`python -m benchmarks`: the on-sale."""
 
-from benchmarks.onsale import main
+from benchmarks.command import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -16,11 +16,10 @@ from time import perf_counter, sleep
 import msgspec
 from rich.console import Console
 
-from benchmarks import generator, machine, measure
+from benchmarks import generator, machine
 from benchmarks.generator import Orders, Report, Reservations
-from benchmarks.measure import Wrong
 from benchmarks.onsale import show, write
-from benchmarks.server import Server
+from benchmarks.server import Server, Wrong
 from benchmarks.shapes import Distributed, Running, Textbook
 
 WARM_UP = 200
@@ -91,7 +90,7 @@ def _settled(server: Server, concert_id: str, count: int) -> None:
     deadline = perf_counter() + QUIET_SECONDS
     while True:
         try:
-            measure.check_orders(server, concert_id, count)
+            server.check_orders(concert_id, count)
         except Wrong:
             if perf_counter() > deadline:
                 raise

@@ -24,7 +24,7 @@ from benchmarks import generator, machine, measure
 from benchmarks.generator import Orders, Reservations
 from benchmarks.onsale import WARM_UP, show, write
 from benchmarks.processes import cpu_by_kind
-from benchmarks.server import Server
+from benchmarks.server import Server, Wrong
 from cludale.services import NAMES
 
 DIRECT = "none"
@@ -77,7 +77,7 @@ def measured(server: Server, way: Way, what: str, *, count: int, connections: in
     used = cpu_by_kind(kinds)
     if what == "orders":
         task: Orders | Reservations = Orders(url=way.url, count=count, connections=connections, concert_id=concert)
-        published = server.metrics()["cludale_events_published_total"] + len(measure.HAPPY) * count
+        published = server.metrics()["cludale_events_published_total"] + server.EVENTS_AN_ORDER * count
     else:
         task = Reservations(
             url=way.url, count=count, connections=connections, concert_id=concert, organizer_key=server.key
@@ -85,7 +85,7 @@ def measured(server: Server, way: Way, what: str, *, count: int, connections: in
         published = server.metrics()["cludale_events_published_total"] + count
     report = generator.run(task)
     if report.succeeded != count:
-        raise measure.Wrong(f"{count} {what}: {report.statuses}, {report.others}")
+        raise Wrong(f"{count} {what}: {report.statuses}, {report.others}")
     completed = measure.quiet(server, published=published)
     seconds = (completed if what == "orders" else report.ended) - report.began
     cpu = cpu_by_kind(kinds).get("gateway", 0.0) - used.get("gateway", 0.0)

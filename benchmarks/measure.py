@@ -1,28 +1,19 @@
 """One measurement: a load at the server, what both sides used meanwhile, and whether the counts are exact."""
 
 import os
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter, sleep
-from typing import Generic, NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self
 
 import msgspec
 
 from benchmarks import generator
 from benchmarks.generator import Orders, Report, Reservations, Signs
-from benchmarks.server import TICK, Server
-
-HAPPY = (
-    "OrderPlaced", "SeatsReserved", "TicketReserved", "PaymentCompleted", "SeatsSold", "OrderPaid", "NotificationSent",
-)  # fmt: skip
-"""The events of an order that goes well."""
+from benchmarks.processes import TICK
+from benchmarks.server import Server, Wrong
 
 _POLL_SECONDS = 0.02
 _QUIET_SECONDS = 300
-_PAGE = 200
-
-T = TypeVar("T")
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -74,10 +65,6 @@ class Usage(NamedTuple):
         return max(0.0, 100 * others / max(self.all - earlier.all, TICK))
 
 
-class Wrong(Exception):
-    """The server's counts are not what was sent: there is nothing to measure."""
-
-
 def orders(server: Server, *, count: int, connections: int, with_keys: bool = True) -> Measured:
     """Complete orders at one hot concert, from `POST /orders` until the last is Paid, notified and audited.
 
@@ -86,8 +73,8 @@ def orders(server: Server, *, count: int, connections: int, with_keys: bool = Tr
     concert_id = server.put_on_concert(count)
     task = Orders(url=server.url, count=count, connections=connections, concert_id=concert_id, with_keys=with_keys)
     what = f"orders at {connections}" if with_keys else f"no key, at {connections}"
-    measured = _measure(server, what, task, events_each=len(HAPPY))
-    check_orders(server, concert_id, measured.succeeded)
+    measured = _measure(server, what, task, events_each=server.EVENTS_AN_ORDER)
+    server.check_orders(concert_id, measured.succeeded)
     return measured
 
 
@@ -114,40 +101,25 @@ def quiet(server: Server, *, published: float) -> float:
     """Wait until so many events were ever published and all are delivered everywhere; when that was seen."""
     deadline = perf_counter() + _QUIET_SECONDS
     while True:
-        metrics = server.metrics()
+        progress = server.progress()
         now = perf_counter()
-        if metrics["cludale_events_published_total"] >= published and not _left_to_do(metrics):
+        if progress.published >= published and not progress.left:
             return now
         if now > deadline:
-            raise Wrong(
-                f"not quiet after {_QUIET_SECONDS} s: {metrics['cludale_events_published_total']} of {published}"
-            )
+            raise Wrong(f"not quiet after {_QUIET_SECONDS} s: {progress.published} of {published}")
         sleep(_POLL_SECONDS)
-
-
-def check_orders(server: Server, concert_id: str, count: int) -> None:
-    """By the API: exactly so many orders, all Paid, each with its seven events and one notification. Raises Wrong."""
-    statuses = Counter(order.status for order in _all(server, "/orders", _Order, concertId=concert_id))
-    if statuses != {"Paid": count}:
-        raise Wrong(f"{count} accepted, but orders are {dict(statuses)}")
-    events = Counter(event.event_type for event in _all(server, "/audit/events", _Event, concertId=concert_id))
-    if events != {"ConcertScheduled": 1} | dict.fromkeys(HAPPY, count):
-        raise Wrong(f"{count} accepted, but the audit has {dict(events)}")
-    concert = server.get(f"/concerts/{concert_id}")
-    if (concert["soldSeats"], concert["heldSeats"]) != (count, 0):
-        raise Wrong(f"{count} accepted, but {concert['soldSeats']} sold and {concert['heldSeats']} held")
 
 
 def sent(server: Server, task: Orders, *, events_each: int) -> Report:
     """The report of a load, when all that follows from it is done."""
-    before = server.metrics()["cludale_events_published_total"]
+    before = server.progress().published
     report = generator.run(task)
     quiet(server, published=before + events_each * report.succeeded)
     return report
 
 
 def _measure(server: Server, what: str, task: Orders | Reservations | Signs, *, events_each: int) -> Measured:
-    before = server.metrics()["cludale_events_published_total"]
+    before = server.progress().published
     cpu_before, usage_before = server.cpu(), Usage.now(server)
     report = generator.run(task)
     succeeded = report.succeeded
@@ -179,36 +151,3 @@ def _measure(server: Server, what: str, task: Orders | Reservations | Signs, *, 
 
 def _sent(report: Report) -> int:
     return report.succeeded + sum(report.others.values())
-
-
-def _left_to_do(metrics: dict[str, float]) -> float:
-    return sum(
-        value
-        for name, value in metrics.items()
-        if name == "cludale_events_under_way" or name.startswith("cludale_queue_depth")
-    )
-
-
-class _Order(msgspec.Struct, frozen=True):
-    status: str
-
-
-class _Event(msgspec.Struct, frozen=True, rename="camel"):
-    event_type: str
-
-
-class _Page(msgspec.Struct, Generic[T], frozen=True):
-    items: list[T]
-    next: str | None
-
-
-def _all(server: Server, path: str, kind: type[T], **asked: str) -> Iterator[T]:
-    """The items of all pages, one page at a time in memory."""
-    decoder = msgspec.json.Decoder(_Page[kind])  # type: ignore[valid-type] # a type at run time
-    after: dict[str, str] = {}
-    while True:
-        page = decoder.decode(server.get_bytes(path, limit=_PAGE, **asked, **after))
-        yield from page.items
-        if page.next is None:
-            return
-        after = {"after": page.next}

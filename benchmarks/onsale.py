@@ -7,11 +7,9 @@ Every run is a fresh server with an empty store, in which everything is measured
 machines are noisy, so what is compared is measured side by side, and medians count.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from benchmarks import machine, measure
+from benchmarks.figures import Ratio, Spread, ratio
 from benchmarks.measure import Measured
 from benchmarks.server import Server
 
@@ -43,14 +42,6 @@ class Step(NamedTuple):
 
     name: str
     measure: Callable[[Server], Measured]
-
-
-class Spread(msgspec.Struct, frozen=True):
-    """A figure over all runs."""
-
-    median: float
-    min: float
-    max: float
 
 
 def steps(*, count: int, connections: Sequence[int], with_keys: bool) -> list[Step]:
@@ -106,7 +97,7 @@ def summed_up(names: Sequence[str], runs: Sequence[Sequence[Measured]]) -> dict[
     for name in names:
         rows = [msgspec.to_builtins(each) for run in runs for each in run if each.what == name]
         summary[name] = {
-            figure: Spread(median(values), min(values), max(values))
+            figure: Spread.of(values)
             for figure in FIGURES
             if (values := [row[figure] for row in rows if row[figure] is not None])
         }
@@ -118,9 +109,17 @@ def as_table(summary: dict[str, dict[str, Spread]]) -> list[list[str]]:
     rows = [["", *summary]]
     for figure, (heading, decimals) in FIGURES.items():
         spreads = [spreads[figure] for spreads in summary.values()]
-        cells = [f"{each.median:.{decimals}f} ({each.min:.{decimals}f}-{each.max:.{decimals}f})" for each in spreads]
-        rows.append([heading, *cells])
+        rows.append([heading, *(each.text(decimals) for each in spreads)])
     return rows
+
+
+def of_the_key(runs: Sequence[Sequence[Measured]], connections: int) -> Ratio:
+    """The server's CPU for an order with a key over that for one without, run by run."""
+    with_key, without = (
+        [each.server_cpu_us for run in runs for each in run if each.what == f"{kind} at {connections}"]
+        for kind in ("orders", "no key,")
+    )
+    return ratio(with_key, without)
 
 
 def ratios(summary: dict[str, dict[str, Spread]]) -> dict[str, float]:
@@ -164,25 +163,21 @@ def show(rows: list[list[str]], title: str, console: Console) -> None:
     console.print(table)
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=5, help="how often everything is measured (5)")
-    parser.add_argument("--orders", type=int, default=10_000, help="orders, and reservations, in each run (10000)")
-    parser.add_argument("--connections", type=int, nargs="+", default=[64, 256], help="at once (64 256)")
-    parser.add_argument("--without-keys", action="store_true", help="orders without an Idempotency-Key only")
-    options = parser.parse_args()
-    console = Console()
-    todo = steps(count=options.orders, connections=options.connections, with_keys=not options.without_keys)
-    if not options.without_keys:
+def run(*, count: int, connections: Sequence[int], runs: int, with_keys: bool, console: Console) -> None:
+    """Measure, show and write."""
+    todo = steps(count=count, connections=connections, with_keys=with_keys)
+    if with_keys:
         console.print("Each order has an Idempotency-Key; beside that, the same without a key.")
     provenance, facts = machine.provenance("benchmarks", sys.argv[1:]), machine.facts()
-    runs = run_all(todo, runs=options.runs, console=console)
-    summary = summed_up([step.name for step in todo], runs)
+    found = run_all(todo, runs=runs, console=console)
+    summary = summed_up([step.name for step in todo], found)
     rows = as_table(summary)
     show(rows, "The on-sale: medians (least-most)", console)
-    for name, ratio in ratios(summary).items():
-        console.print(f"{name}: {ratio:.2f} of the rate of GET /livez")
+    for name, of_livez in ratios(summary).items():
+        console.print(f"{name}: {of_livez:.2f} of the rate of GET /livez")
+    for number in connections if with_keys else ():
+        key = of_the_key(found, number)
+        console.print(f"a key at {number}: {key.of_pairs.text(2)} of the server's CPU without one, pair by pair")
     path = write(
         {
             "benchmark": "onsale",
@@ -190,13 +185,10 @@ def main() -> None:
             "machine": facts,
             "summary": summary,
             "ratiosToLivez": ratios(summary),
-            "runs": runs,
+            "cpuWithKeyToWithout": {number: of_the_key(found, number) for number in connections if with_keys},
+            "runs": found,
         },
         rows,
         "onsale",
     )
     console.print(f"written to {path.relative_to(machine.PROJECT)} and {path.with_suffix('.md').name}")
-
-
-if __name__ == "__main__":
-    main()

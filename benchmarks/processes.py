@@ -1,10 +1,13 @@
 """What processes used, with all that they started: `/proc`, read from outside."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from benchmarks.server import TICK
+TICK = 1 / os.sysconf("SC_CLK_TCK")
+"""Seconds; `/proc` counts CPU in these."""
 
 _PAGE_MIB = 4096 / 2**20
 
@@ -41,6 +44,16 @@ def memory_by_kind(kinds: Mapping[int, str]) -> dict[str, float]:
             fields = _fields(pid)
             resident[kinds[root]] += int(fields[21]) * _PAGE_MIB if fields else 0.0
     return dict(resident)
+
+
+def most_memory_mib(root: int) -> float:
+    """The sum of the most resident MiB that a process, and each of its descendants that run now, ever had."""
+    most = 0.0
+    for pid in trees([root])[root]:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            most += sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
+    return most
 
 
 def _fields(pid: int) -> list[str]:

@@ -16,7 +16,7 @@ from rich.console import Console
 from benchmarks import machine, measure
 from benchmarks.generator import Orders
 from benchmarks.onsale import WARM_UP, show, write
-from benchmarks.server import Server
+from benchmarks.server import Server, Wrong
 
 SECTIONS = (1, 10, 50, 100, 500)
 HEADINGS = ("the cheapest has room: a second", "server µs", "all are sold out one by one: a second", "server µs")
@@ -36,9 +36,9 @@ def measured(server: Server, *, sections: int, seats: int, count: int, connectio
     concert_id = server.put_on_sections(sections, seats)
     task = Orders(url=server.url, count=count, connections=connections, concert_id=concert_id)
     before = server.cpu()
-    report = measure.sent(server, task, events_each=len(measure.HAPPY))
+    report = measure.sent(server, task, events_each=server.EVENTS_AN_ORDER)
     if report.succeeded != count:
-        raise measure.Wrong(f"{count} orders for {sections} sections: {report.statuses}, {report.others}")
+        raise Wrong(f"{count} orders for {sections} sections: {report.statuses}, {report.others}")
     cpu = server.cpu().since(before).process
     return Found(round(count / (report.ended - report.began), 1), round(cpu / count * 1e6, 1))
 

@@ -6,26 +6,35 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter, sleep
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import httpx
 import msgspec
 
-from benchmarks.machine import PROJECT, SCRATCH
+from benchmarks.checkout import Checkout
+from benchmarks.machine import SCRATCH
+from benchmarks.processes import TICK, cpu_by_kind, memory_by_kind, most_memory_mib
 
-_START_SECONDS = 60
+HAPPY = (
+    "OrderPlaced", "SeatsReserved", "TicketReserved", "PaymentCompleted", "SeatsSold", "OrderPaid", "NotificationSent",
+)  # fmt: skip
+"""The events of an order that goes well."""
+
 _STOP_SECONDS = 60
-TICK = 1 / os.sysconf("SC_CLK_TCK")
+_LOG = "server.log"
+_PAGE = 200
+
+T = TypeVar("T")
 
 
 class Cpu(NamedTuple):
-    """CPU seconds, user and system: of the whole process, and of its main thread alone."""
+    """CPU seconds, user and system: of the process with all that it started, and of its main thread alone."""
 
     process: float
     main_thread: float
@@ -39,10 +48,28 @@ class ServerEnded(Exception):
     """The server gives no answer any more; the message has its exit status and the end of its log."""
 
 
-class Server:
-    """`cludale serve` with its data in a temporary folder that goes with it. A context manager."""
+class Wrong(Exception):
+    """The server's counts are not what was sent: there is nothing to measure."""
 
-    def __init__(self) -> None:
+
+class Progress(NamedTuple):
+    """How many events were ever published, and how many are still under way."""
+
+    published: float
+    left: float
+
+
+class Server:
+    """`cludale serve` with its data in a temporary folder that goes with it. A context manager.
+
+    It is this tree's unless another checkout is named.
+    """
+
+    START_SECONDS: ClassVar = 60
+    EVENTS_AN_ORDER: ClassVar = len(HAPPY)
+
+    def __init__(self, checkout: Checkout | None = None) -> None:
+        self._checkout = Checkout.here() if checkout is None else checkout
         SCRATCH.mkdir(parents=True, exist_ok=True)
         self.data = Path(tempfile.mkdtemp(prefix="data-", dir=SCRATCH))
         self.key = secrets.token_urlsafe(24)
@@ -71,26 +98,14 @@ class Server:
     def start(self) -> float:
         """Start it and wait until it is ready; the seconds that took."""
         environment = {
-            **os.environ,
+            **self._checkout.environment(),
             "CLUDALE_DATA_DIR": str(self.data),
             "CLUDALE_PORT": str(self.port),
             "CLUDALE_ORGANIZER_KEY": self.key,
             "CLUDALE_DEMO": "0",
             "CLUDALE_LOG_LEVEL": os.environ.get("CLUDALE_LOG_LEVEL", "warning"),
         }
-        began = perf_counter()
-        with (self.data / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "cludale_operations", "serve"],
-                cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
-        while not self._is_ready():
-            if self._process.poll() is not None:
-                raise RuntimeError(f"the server ended with status {self._process.returncode}:\n{self.log()}")
-            if perf_counter() - began > _START_SECONDS:
-                raise RuntimeError(f"the server was not ready after {_START_SECONDS} s:\n{self.log()}")
-            sleep(0.01)
-        return perf_counter() - began
+        return self._started(self._checkout.command("serve"), environment, self._checkout.path)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> float:
         """End it by a signal and wait for that; the seconds that took."""
@@ -116,21 +131,25 @@ class Server:
 
     def log(self) -> str:
         """The end of what it said."""
-        return (self.data / "server.log").read_text(errors="replace")[-4000:]
+        return (self.data / _LOG).read_text(errors="replace")[-4000:]
 
     def cpu(self) -> Cpu:
         """The CPU it has used so far."""
-        return Cpu(_cpu_seconds(f"/proc/{self.pid}/stat"), _cpu_seconds(f"/proc/{self.pid}/task/{self.pid}/stat"))
+        process = cpu_by_kind({self.pid: "server"})["server"]
+        return Cpu(process, _cpu_seconds(f"/proc/{self.pid}/task/{self.pid}/stat"))
 
     def memory_mib(self) -> tuple[float, float]:
-        """Its resident memory now, and the most it ever had, in MiB."""
-        fields = dict(line.split(":", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
-        now, most = (int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
-        return now, most
+        """The resident memory of all its processes now, and the sum of the most that each ever had, in MiB."""
+        return memory_by_kind({self.pid: "server"})["server"], most_memory_mib(self.pid)
+
+    def data_bytes(self) -> int:
+        """The size of all its files but its log."""
+        files = (path for path in self.data.rglob("*") if path.is_file() and path.name != _LOG)
+        return sum(path.stat().st_size for path in files)
 
     def data_mib(self) -> float:
-        """The size of all its files, in MiB."""
-        return sum(path.stat().st_size for path in self.data.iterdir() if path.is_file()) / 2**20
+        """The same in MiB."""
+        return self.data_bytes() / 2**20
 
     def metrics(self) -> dict[str, float]:
         """`/metrics`, by name with labels."""
@@ -140,6 +159,28 @@ class Server:
                 name, _, value = line.rpartition(" ")
                 found[name] = float(value)
         return found
+
+    def progress(self) -> Progress:
+        """How far its events are."""
+        metrics = self.metrics()
+        left = (
+            value
+            for name, value in metrics.items()
+            if name == "cludale_events_under_way" or name.startswith("cludale_queue_depth")
+        )
+        return Progress(metrics["cludale_events_published_total"], sum(left))
+
+    def check_orders(self, concert_id: str, count: int) -> None:
+        """By the API: exactly so many orders, all Paid, each with its seven events and a notification. Raises Wrong."""
+        statuses = Counter(order.status for order in self._all("/orders", _Order, concertId=concert_id))
+        if statuses != {"Paid": count}:
+            raise Wrong(f"{count} accepted, but orders are {dict(statuses)}")
+        events = Counter(event.event_type for event in self._all("/audit/events", _Event, concertId=concert_id))
+        if events != {"ConcertScheduled": 1} | dict.fromkeys(HAPPY, count):
+            raise Wrong(f"{count} accepted, but the audit has {dict(events)}")
+        concert = self.get(f"/concerts/{concert_id}")
+        if (concert["soldSeats"], concert["heldSeats"]) != (count, 0):
+            raise Wrong(f"{count} accepted, but {concert['soldSeats']} sold and {concert['heldSeats']} held")
 
     def get(self, path: str, **asked: str | int) -> Any:
         """The JSON at `path`."""
@@ -174,6 +215,32 @@ class Server:
         ]
         return str(self.post("/concerts", {"artist": "Benchmark", "date": "2099-12-31", "sections": plans})["id"])
 
+    def _all(self, path: str, kind: type[T], **asked: str) -> Iterator[T]:
+        """The items of all pages, one page at a time in memory."""
+        decoder = msgspec.json.Decoder(_Page[kind])  # type: ignore[valid-type] # a type at run time
+        after: dict[str, str] = {}
+        while True:
+            page = decoder.decode(self.get_bytes(path, limit=_PAGE, **asked, **after))
+            yield from page.items
+            if page.next is None:
+                return
+            after = {"after": page.next}
+
+    def _started(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> float:
+        """Start a process in a folder, with more environment, and wait until it is ready; the seconds that took."""
+        began = perf_counter()
+        with (self.data / _LOG).open("ab") as log:
+            self._process = subprocess.Popen(
+                command, cwd=folder, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        while not self._is_ready():
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the server ended with status {self._process.returncode}:\n{self.log()}")
+            if perf_counter() - began > self.START_SECONDS:
+                raise RuntimeError(f"the server was not ready after {self.START_SECONDS} s:\n{self.log()}")
+            sleep(0.01)
+        return perf_counter() - began
+
     def _is_ready(self) -> bool:
         try:
             return self.http.get("/readyz").status_code == 200
@@ -187,6 +254,19 @@ class Server:
             self._process = None
         self.http.close()
         shutil.rmtree(self.data)
+
+
+class _Order(msgspec.Struct, frozen=True):
+    status: str
+
+
+class _Event(msgspec.Struct, frozen=True, rename="camel"):
+    event_type: str
+
+
+class _Page(msgspec.Struct, Generic[T], frozen=True):
+    items: list[T]
+    next: str | None
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""What is measured beside the embedded server: the distributed shape as `cludale up` starts it, and a textbook peer."""
+"""What is measured beside the embedded server: the distributed shape as `cludale up` starts it, and the peers."""
 
 import asyncio
 import hashlib
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any
 
 import httpx
@@ -16,17 +16,17 @@ import msgspec
 
 from benchmarks import processes
 from benchmarks.machine import PROJECT, SCRATCH
-from benchmarks.server import Server
+from benchmarks.server import Progress, Server, Wrong
 from cludale_operations.local.postgres import Postgres
 
-START_SECONDS = 120
-STOP_SECONDS = 90
-TEXTBOOK = PROJECT / "benchmarks" / "peers" / "textbook"
+PEERS = PROJECT / "benchmarks" / "peers"
 VENVS = SCRATCH.parent / "peers"
 
 
 class Running(Server):
     """A platform of several processes. `cpu_by_kind` tells them apart."""
+
+    START_SECONDS = 120
 
     def kinds(self) -> dict[int, str]:
         """The kind of each process, by its id."""
@@ -40,15 +40,6 @@ class Running(Server):
         """Resident MiB now."""
         return processes.memory_by_kind(self.kinds())
 
-    def _wait(self) -> None:
-        began = perf_counter()
-        while not self._is_ready():
-            if self._process is None or self._process.poll() is not None:
-                raise RuntimeError(f"it did not start:\n{self.log()}")
-            if perf_counter() - began > START_SECONDS:
-                raise RuntimeError(f"it was not ready after {START_SECONDS} s:\n{self.log()}")
-            sleep(0.05)
-
 
 class Distributed(Running):
     """`cludale up --distributed`: one process a service, its sidecar, PostgreSQL, NATS and the gateway."""
@@ -56,21 +47,13 @@ class Distributed(Running):
     def start(self) -> float:
         """Start it and wait until all of it is ready."""
         environment = {
-            **os.environ,
             "CLUDALE_DATA_DIR": str(self.data),
             "CLUDALE_PORT": str(self.port),
             "CLUDALE_ORGANIZER_KEY": self.key,
             "CLUDALE_DEMO": "0",
             "CLUDALE_LOG_LEVEL": os.environ.get("CLUDALE_LOG_LEVEL", "warning"),
         }
-        began = perf_counter()
-        with (self.data / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "cludale_operations", "up", "--distributed"],
-                cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
-        self._wait()
-        return perf_counter() - began
+        return self._started([sys.executable, "-m", "cludale_operations", "up", "--distributed"], environment, PROJECT)
 
     def kinds(self) -> dict[int, str]:
         """Services by their names; sidecars, broker, database and gateway as such."""
@@ -104,19 +87,10 @@ class Textbook(Running):
     def start(self) -> float:
         """Start both and wait until they are ready."""
         began = perf_counter()
-        python = _environment_of_its_own()
+        python = environment_of("textbook")
         asyncio.run(self._postgres.start())
         url = self._postgres.url.replace("postgresql://", "postgresql+asyncpg://")
-        with (self.data / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    str(python), "-m", "uvicorn", "benchmarks.peers.textbook.shop:app", "--port", str(self.port),
-                    "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning",
-                ],
-                cwd=PROJECT, env={**os.environ, "TEXTBOOK_DATABASE_URL": url, "PYTHONPATH": str(PROJECT)},
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
-        self._wait()
+        self._started(_uvicorn(python, "textbook", self.port), {"TEXTBOOK_DATABASE_URL": url}, PROJECT)
         return perf_counter() - began
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> float:
@@ -148,10 +122,38 @@ class Textbook(Running):
         super()._clean_up()
 
 
-def _environment_of_its_own() -> Path:
+class Embedded(Server):
+    """The peer of our embedded shape: one uvicorn process over one SQLite file."""
+
+    EVENTS_AN_ORDER = 4
+
+    def __init__(self, **settings: str) -> None:
+        """With settings of the shop's, by their names."""
+        super().__init__()
+        self._settings = settings
+
+    def start(self) -> float:
+        """Start it and wait until it is ready."""
+        settings = {"SHOP_FILE": str(self.data / "shop.db"), **self._settings}
+        return self._started(_uvicorn(environment_of("embedded"), "embedded", self.port), settings, PROJECT)
+
+    def progress(self) -> Progress:
+        """How far its outbox is."""
+        outbox = self.get("/outbox")
+        return Progress(outbox["logged"], outbox["waiting"])
+
+    def check_orders(self, concert_id: str, count: int) -> None:
+        """By its API: exactly so many orders, all Paid and confirmed, and as many seats sold. Raises Wrong."""
+        concert = self.get(f"/concerts/{concert_id}")
+        found = [concert[name] for name in ("paidOrders", "confirmedOrders", "soldSeats", "heldSeats")]
+        if found != [count, count, count, 0]:
+            raise Wrong(f"{count} accepted, but the peer has {concert}")
+
+
+def environment_of(peer: str) -> Path:
     """The interpreter of a virtual environment with just what the peer's lock says, made if need be."""
-    lock = TEXTBOOK / "requirements.lock"
-    folder = VENVS / f"textbook-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
+    lock = PEERS / peer / "requirements.lock"
+    folder = VENVS / f"{peer}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
     python, done = folder / "bin" / "python", folder / ".installed"
     if not done.exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, timeout=120)
@@ -162,3 +164,10 @@ def _environment_of_its_own() -> Path:
         )
         done.touch()
     return python
+
+
+def _uvicorn(python: Path, peer: str, port: int) -> list[str]:
+    return [
+        str(python), "-m", "uvicorn", f"benchmarks.peers.{peer}.shop:app", "--port", str(port),
+        "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning",
+    ]  # fmt: skip

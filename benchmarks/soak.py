@@ -75,7 +75,7 @@ def soak(server: Server, *, count: int, connections: int, progress: Progress) ->
     bar = progress.add_task("orders", total=count)
 
     def look(answered: int) -> None:
-        complete = (server.metrics()["cludale_events_published_total"] - published) / len(measure.HAPPY)
+        complete = (server.metrics()["cludale_events_published_total"] - published) / server.EVENTS_AN_ORDER
         samples.append(Sample(perf_counter() - began, complete, server.memory_mib()[0]))
         progress.update(bar, completed=answered, description=f"orders, {samples[-1].memory_mib:.0f} MiB")
 
@@ -84,11 +84,11 @@ def soak(server: Server, *, count: int, connections: int, progress: Progress) ->
     # The generator needs a moment to start: times are from its first request.
     late = report.began - began
     succeeded = report.succeeded
-    seconds = measure.quiet(server, published=published + len(measure.HAPPY) * succeeded) - report.began
+    seconds = measure.quiet(server, published=published + server.EVENTS_AN_ORDER * succeeded) - report.began
     used = server.cpu().since(cpu_before)
     memory_now, memory_most = server.memory_mib()
     progress.update(bar, completed=count, description="counting")
-    measure.check_orders(server, concert_id, succeeded)
+    server.check_orders(concert_id, succeeded)
     timeline = [samples[0], *(sample._replace(seconds=sample.seconds - late) for sample in samples[1:])]
     timeline.append(Sample(seconds, succeeded, memory_now))
     data = server.data_mib()

