@@ -1,1 +1,1 @@
-"""FastAPI, SQLAlchemy and SQLite in one process, as a good engineer would write it."""
+"""FastAPI and SQLite in one process, as a good engineer would write it."""

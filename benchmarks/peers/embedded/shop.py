@@ -1,136 +1,59 @@
-"""An embedded ticket shop: FastAPI, SQLAlchemy, one SQLite file, one process. README.md says what it promises.
+"""An embedded ticket shop: FastAPI, one SQLite file, one process. README.md says what it promises.
 
     SHOP_FILE=shop.db uvicorn benchmarks.peers.embedded.shop:app --loop uvloop
 
-A request is a transaction in a thread of the framework's pool. What follows from an order (charge, sale, confirmation)
-is done by one more thread, which takes events from the outbox by the batch and logs them.
+All that touches the file runs on one thread with one connection, a transaction at a time: SQLite has one writer, and
+who waits for it does so in that thread's queue. Between the requests it takes events from the outbox by the batch:
+charge, sale and confirmation follow from them, and the log.
 """
 
 import asyncio
 import hashlib
 import json
+import logging
 import os
-import threading
+import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from time import monotonic, time
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import uuid4
 
 from fastapi import FastAPI, Header, HTTPException, Response
 from pydantic import BaseModel, Field
-from sqlalchemy import Connection, Index, create_engine, delete, event, func, insert, select, text, update
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 HOLD_SECONDS = float(os.environ.get("SHOP_HOLD_SECONDS", "600"))
 PROVIDER_ANSWERS = os.environ.get("SHOP_PROVIDER", "answers") == "answers"
 """The simulated payment provider accepts every charge; with SHOP_PROVIDER=silent it accepts none, and holds end."""
-BATCH = 200
-"""Events that the dispatcher takes in one transaction."""
+BATCH = 1_000
+"""Events that are handled in one transaction."""
 LOOK_FOR_ENDED_HOLDS_SECONDS = 1.0
-BUSY_SECONDS = 30
 
-engine = create_engine(
-    f"sqlite:///{os.environ['SHOP_FILE']}", pool_size=48, max_overflow=0, connect_args={"timeout": BUSY_SECONDS}
-)
-writer = engine.execution_options(writes=True)
-buyers = ThreadPoolExecutor(1)
-writing = threading.Lock()
-"""SQLite has one writer: the others wait here instead of in its busy loop."""
-news = threading.Event()
-"""There is something in the outbox."""
+TABLES = """
+CREATE TABLE IF NOT EXISTS concerts (
+    id TEXT PRIMARY KEY, total INTEGER, available INTEGER, sold INTEGER, price INTEGER, currency TEXT
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS orders (
+    id TEXT PRIMARY KEY, concert TEXT, user TEXT, quantity INTEGER, amount INTEGER, status TEXT, expires_at REAL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS orders_held ON orders (expires_at) WHERE status = 'Reserved';
+CREATE TABLE IF NOT EXISTS payments (
+    order_id TEXT PRIMARY KEY, id TEXT, amount INTEGER, status TEXT
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notifications (order_id TEXT PRIMARY KEY, sent_at REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox (position INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT, body TEXT);
+CREATE TABLE IF NOT EXISTS audit (sequence INTEGER PRIMARY KEY, type TEXT, order_id TEXT, body TEXT, hash BLOB);
+CREATE INDEX IF NOT EXISTS audit_order ON audit (order_id);
+CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, request TEXT, body TEXT) WITHOUT ROWID;
+"""
+"""An order that is Reserved holds its seats until `expires_at` (Unix time). What is neither available nor sold is held.
+A row of `audit` has the SHA-256 of the hash before, its type and its body."""
 
-
-@event.listens_for(engine, "connect")
-def _set_up(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # transactions begin where SQLAlchemy says so, below
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-
-
-@event.listens_for(engine, "begin")
-def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-class Base(DeclarativeBase):
-    """The tables."""
-
-
-class Concert(Base):
-    """A concert and its seats: what is neither available nor sold is held."""
-
-    __tablename__ = "concerts"
-    id: Mapped[str] = mapped_column(primary_key=True)
-    total: Mapped[int]
-    available: Mapped[int]
-    sold: Mapped[int] = mapped_column(default=0)
-    price: Mapped[int]
-    currency: Mapped[str]
-
-
-class Order(Base):
-    """An order; while it is Reserved, its seats are held until `expires_at` (Unix time)."""
-
-    __tablename__ = "orders"
-    id: Mapped[str] = mapped_column(primary_key=True)
-    concert_id: Mapped[str]
-    user_id: Mapped[str]
-    quantity: Mapped[int]
-    amount: Mapped[int]
-    status: Mapped[str]
-    expires_at: Mapped[float]
-    __table_args__ = (Index("orders_held", "expires_at", sqlite_where=text("status = 'Reserved'")),)
-
-
-class Payment(Base):
-    """The charge of an order."""
-
-    __tablename__ = "payments"
-    order_id: Mapped[str] = mapped_column(primary_key=True)
-    id: Mapped[str]
-    amount: Mapped[int]
-    status: Mapped[str]
-
-
-class Notification(Base):
-    """The confirmation of an order."""
-
-    __tablename__ = "notifications"
-    order_id: Mapped[str] = mapped_column(primary_key=True)
-    sent_at: Mapped[float]
-
-
-class Outgoing(Base):
-    """An event that is not handled and logged yet."""
-
-    __tablename__ = "outbox"
-    position: Mapped[int] = mapped_column(primary_key=True)
-    type: Mapped[str]
-    body: Mapped[str]
-
-
-class Logged(Base):
-    """An event in the audit log; `hash` is the SHA-256 of the hash before, the type and the body."""
-
-    __tablename__ = "audit"
-    sequence: Mapped[int] = mapped_column(primary_key=True)
-    type: Mapped[str]
-    order_id: Mapped[str] = mapped_column(index=True)
-    body: Mapped[str]
-    hash: Mapped[str]
-
-
-class Kept(Base):
-    """The answer that a key got."""
-
-    __tablename__ = "answers"
-    key: Mapped[str] = mapped_column(primary_key=True)
-    request: Mapped[str]
-    body: Mapped[str]
+Body = dict[str, Any]
+Row = tuple[Any, ...]
+T = TypeVar("T")
 
 
 class Money(BaseModel):
@@ -155,157 +78,225 @@ class OrderWanted(BaseModel):
     quantity: int = Field(ge=1, le=8)
 
 
-@contextmanager
-def transaction() -> Iterator[Connection]:
-    """The one write transaction at a time; durable when left."""
-    with writing, writer.begin() as connection:
-        yield connection
+class Shop:
+    """What is done with the file, on its thread alone."""
 
+    def __init__(self, file: str) -> None:
+        self._db = sqlite3.connect(file, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(TABLES)
+        last = self._one("SELECT hash FROM audit ORDER BY sequence DESC LIMIT 1")
+        self._head: bytes = last[0] if last else b""
 
-def publish(connection: Connection, type_: str, bodies: Sequence[dict[str, Any]]) -> None:
-    """Put events of one type into the outbox, in this transaction."""
-    if bodies:
-        connection.execute(insert(Outgoing), [{"type": type_, "body": json.dumps(body)} for body in bodies])
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
 
-
-def charge(connection: Connection, events: Sequence[dict[str, Any]]) -> None:
-    """Charge each order that still holds its seats."""
-    if not PROVIDER_ANSWERS:
-        return
-    ids = [each["orderId"] for each in events]
-    held = connection.execute(
-        select(Order.id, Order.concert_id, Order.quantity, Order.amount).where(
-            Order.id.in_(ids), Order.status == "Reserved"
-        )
-    ).all()
-    if not held:
-        return
-    payments = [
-        {"order_id": each.id, "id": f"payment-{uuid4().hex}", "amount": each.amount, "status": "Completed"}
-        for each in held
-    ]
-    connection.execute(insert(Payment), payments)
-    publish(
-        connection,
-        "PaymentCompleted",
-        [
-            {
-                "orderId": each.id, "paymentId": payment["id"], "concertId": each.concert_id,
-                "quantity": each.quantity, "amount": each.amount,
-            }
-            for each, payment in zip(held, payments, strict=True)
-        ],
-    )  # fmt: skip
-
-
-def sell(connection: Connection, events: Sequence[dict[str, Any]]) -> None:
-    """The seats are sold and the order is paid; a charge whose hold ended meanwhile is given back."""
-    ids = [each["orderId"] for each in events]
-    paid = set(
-        connection.scalars(
-            update(Order).where(Order.id.in_(ids), Order.status == "Reserved").values(status="Paid").returning(Order.id)
-        )
-    )
-    sold: Counter[str] = Counter()
-    for each in events:
-        if each["orderId"] in paid:
-            sold[each["concertId"]] += each["quantity"]
-    for concert_id, quantity in sold.items():
-        connection.execute(update(Concert).where(Concert.id == concert_id).values(sold=Concert.sold + quantity))
-    publish(connection, "OrderPaid", [{"orderId": id} for id in ids if id in paid])
-    if late := [id for id in ids if id not in paid]:
-        connection.execute(update(Payment).where(Payment.order_id.in_(late)).values(status="Refunded"))
-        publish(connection, "PaymentRefunded", [{"orderId": id} for id in late])
-
-
-def confirm(connection: Connection, events: Sequence[dict[str, Any]]) -> None:
-    """Note each order's confirmation."""
-    now = time()
-    connection.execute(insert(Notification), [{"order_id": each["orderId"], "sent_at": now} for each in events])
-    publish(connection, "NotificationSent", [{"orderId": each["orderId"]} for each in events])
-
-
-HANDLERS: dict[str, Callable[[Connection, Sequence[dict[str, Any]]], None]] = {
-    "TicketReserved": charge,
-    "PaymentCompleted": sell,
-    "OrderPaid": confirm,
-}
-
-
-def dispatch(head: str) -> tuple[int, str]:
-    """Handle and log what waits in the outbox, one batch in one transaction; how many, and the log's new head."""
-    with engine.connect() as connection:
-        waiting = connection.execute(
-            select(Outgoing.position, Outgoing.type, Outgoing.body).order_by(Outgoing.position).limit(BATCH)
-        ).all()
-    if not waiting:
-        return 0, head
-    by_type: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    rows = []
-    for _, type_, text_ in waiting:
-        body = json.loads(text_)
-        by_type[type_].append(body)
-        head = hashlib.sha256(f"{head}{type_}{text_}".encode()).hexdigest()
-        rows.append({"type": type_, "order_id": body["orderId"], "body": text_, "hash": head})
-    with transaction() as connection:
-        for type_, events in by_type.items():
-            if type_ in HANDLERS:
-                HANDLERS[type_](connection, events)
-        connection.execute(insert(Logged), rows)
-        connection.execute(delete(Outgoing).where(Outgoing.position <= waiting[-1].position))
-    return len(waiting), head
-
-
-def end_holds() -> None:
-    """Give back the seats of orders that were not paid in time."""
-    with engine.connect() as connection:
-        due = select(Order.id).where(Order.status == "Reserved", Order.expires_at <= time()).limit(1)
-        if connection.scalar(due) is None:
-            return
-    with transaction() as connection:
-        ended = connection.execute(
-            update(Order)
-            .where(Order.status == "Reserved", Order.expires_at <= time())
-            .values(status="Expired")
-            .returning(Order.id, Order.concert_id, Order.quantity)
-        ).all()
-        back: Counter[str] = Counter()
-        for each in ended:
-            back[each.concert_id] += each.quantity
-        for concert_id, quantity in back.items():
-            connection.execute(
-                update(Concert).where(Concert.id == concert_id).values(available=Concert.available + quantity)
+    def put_on(self, wanted: ConcertWanted) -> str:
+        """Put a concert on; its id."""
+        concert_id = f"concert-{uuid4().hex}"
+        seats, price = wanted.totalSeats, wanted.price
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO concerts VALUES (?, ?, ?, 0, ?, ?)",
+                (concert_id, seats, seats, price.amount, price.currency),
             )
-        publish(connection, "OrderExpired", [{"orderId": each.id} for each in ended])
+        return concert_id
+
+    def place(self, wanted: OrderWanted, key: str | None) -> tuple[int, str]:
+        """Hold seats and take the order, both or neither; the same answer again for the same key. Status and body."""
+        asked = wanted.model_dump_json()
+        if key is not None:
+            kept = self._one("SELECT request, body FROM answers WHERE key = ?", (key,))
+            if kept is not None:
+                return (201, kept[1]) if kept[0] == asked else (422, "the key came with another body")
+        with self._transaction():
+            taken = self._one(
+                "UPDATE concerts SET available = available - ?1 WHERE id = ?2 AND available >= ?1 RETURNING price",
+                (wanted.quantity, wanted.concertId),
+            )
+            if taken is None:
+                return 409, "not enough seats"
+            order_id, expires_at = f"order-{uuid4().hex}", time() + HOLD_SECONDS
+            amount = taken[0] * wanted.quantity
+            self._db.execute(
+                "INSERT INTO orders VALUES (?, ?, ?, ?, ?, 'Reserved', ?)",
+                (order_id, wanted.concertId, wanted.userId, wanted.quantity, amount, expires_at),
+            )
+            seats = {"orderId": order_id, "concertId": wanted.concertId, "quantity": wanted.quantity, "amount": amount}
+            self._publish("TicketReserved", [seats])
+            body = json.dumps({**seats, "userId": wanted.userId, "status": "Reserved", "expiresAt": expires_at})
+            if key is not None:
+                self._db.execute("INSERT INTO answers VALUES (?, ?, ?)", (key, asked, body))
+        return 201, body
+
+    def dispatch(self) -> int:
+        """Handle and log what waits in the outbox, one batch in one transaction; how many."""
+        waiting = self._db.execute(
+            "SELECT position, type, body FROM outbox ORDER BY position LIMIT ?", (BATCH,)
+        ).fetchall()
+        by_type: dict[str, list[Body]] = defaultdict(list)
+        logged = []
+        head = self._head
+        for _, type_, text in waiting:
+            body = json.loads(text)
+            by_type[type_].append(body)
+            head = hashlib.sha256(head + type_.encode() + text.encode()).digest()
+            logged.append((type_, body["orderId"], text, head))
+        if logged:
+            handlers: dict[str, Callable[[Sequence[Body]], None]] = {
+                "TicketReserved": self._charge, "PaymentCompleted": self._sell, "OrderPaid": self._confirm,
+            }  # fmt: skip
+            with self._transaction():
+                for type_, events in by_type.items():
+                    if type_ in handlers:
+                        handlers[type_](events)
+                self._db.executemany("INSERT INTO audit (type, order_id, body, hash) VALUES (?, ?, ?, ?)", logged)
+                self._db.execute("DELETE FROM outbox WHERE position <= ?", (waiting[-1][0],))
+            self._head = head
+        return len(logged)
+
+    def end_holds(self) -> None:
+        """Give back the seats of orders that were not paid in time."""
+        now = time()
+        if self._one("SELECT 1 FROM orders WHERE status = 'Reserved' AND expires_at <= ? LIMIT 1", (now,)) is None:
+            return
+        with self._transaction():
+            ended = self._db.execute(
+                "UPDATE orders SET status = 'Expired' WHERE status = 'Reserved' AND expires_at <= ?"
+                " RETURNING id, concert, quantity",
+                (now,),
+            ).fetchall()
+            back: Counter[str] = Counter()
+            for _, concert_id, quantity in ended:
+                back[concert_id] += quantity
+            self._db.executemany("UPDATE concerts SET available = available + ?2 WHERE id = ?1", list(back.items()))
+            self._publish("OrderExpired", [{"orderId": order_id} for order_id, _, _ in ended])
+
+    def outbox(self) -> Body:
+        """How many events are logged, and whether any wait (0 or 1)."""
+        logged, waiting = self._db.execute(
+            "SELECT (SELECT coalesce(max(sequence), 0) FROM audit), EXISTS (SELECT 1 FROM outbox)"
+        ).fetchone()
+        return {"logged": logged, "waiting": waiting}
+
+    def concert(self, concert_id: str) -> Body | None:
+        """How its sale stands: seats, and orders that are paid and that are confirmed."""
+        found = self._one("SELECT total, available, sold FROM concerts WHERE id = ?", (concert_id,))
+        if found is None:
+            return None
+        total, available, sold = found
+        paid, confirmed = self._db.execute(
+            "SELECT count(*), count(order_id) FROM orders LEFT JOIN notifications ON order_id = id"
+            " WHERE concert = ? AND status = 'Paid'",
+            (concert_id,),
+        ).fetchone()
+        return {
+            "availableSeats": available, "heldSeats": total - available - sold, "soldSeats": sold,
+            "paidOrders": paid, "confirmedOrders": confirmed,
+        }  # fmt: skip
+
+    def order(self, order_id: str) -> Body | None:
+        """How an order stands."""
+        found = self._one("SELECT status, quantity, amount FROM orders WHERE id = ?", (order_id,))
+        return (
+            None
+            if found is None
+            else {"orderId": order_id} | dict(zip(("status", "quantity", "amount"), found, strict=True))
+        )
+
+    def _charge(self, events: Sequence[Body]) -> None:
+        """Charge each order; a provider that is silent leaves it to its hold's end."""
+        if not PROVIDER_ANSWERS:
+            return
+        charges = [each | {"paymentId": f"payment-{uuid4().hex}"} for each in events]
+        self._db.executemany("INSERT INTO payments VALUES (:orderId, :paymentId, :amount, 'Completed')", charges)
+        self._publish("PaymentCompleted", charges)
+
+    def _sell(self, events: Sequence[Body]) -> None:
+        """The seats are sold and the order is paid; a charge whose hold ended meanwhile is given back."""
+        sold: Counter[str] = Counter()
+        paid, late = [], []
+        for each in events:
+            order_id = each["orderId"]
+            changed = self._db.execute(
+                "UPDATE orders SET status = 'Paid' WHERE id = ? AND status = 'Reserved'", (order_id,)
+            ).rowcount
+            if changed:
+                sold[each["concertId"]] += each["quantity"]
+            (paid if changed else late).append({"orderId": order_id})
+        self._db.executemany("UPDATE concerts SET sold = sold + ?2 WHERE id = ?1", list(sold.items()))
+        self._db.executemany("UPDATE payments SET status = 'Refunded' WHERE order_id = :orderId", late)
+        self._publish("OrderPaid", paid)
+        self._publish("PaymentRefunded", late)
+
+    def _confirm(self, events: Sequence[Body]) -> None:
+        """Note each order's confirmation."""
+        now = time()
+        self._db.executemany("INSERT INTO notifications VALUES (?, ?)", [(each["orderId"], now) for each in events])
+        self._publish("NotificationSent", [{"orderId": each["orderId"]} for each in events])
+
+    def _publish(self, type_: str, bodies: Sequence[Body]) -> None:
+        """Put events of one type into the outbox, in this transaction."""
+        rows = [(type_, json.dumps(body)) for body in bodies]
+        self._db.executemany("INSERT INTO outbox (type, body) VALUES (?, ?)", rows)
+
+    def _one(self, statement: str, values: Sequence[object] = ()) -> Row | None:
+        found: Row | None = self._db.execute(statement, values).fetchone()
+        return found
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing, durable when left."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
 
 
-def work(ending: threading.Event) -> None:
-    """The dispatcher: handle events and end holds until the process ends; what is left goes on at the next start."""
-    with engine.connect() as connection:
-        head = connection.scalar(select(Logged.hash).order_by(Logged.sequence.desc()).limit(1)) or ""
+thread = ThreadPoolExecutor(1, thread_name_prefix="shop")
+news = asyncio.Event()
+"""There is something in the outbox."""
+
+
+async def on_thread(do: Callable[..., T], *arguments: object) -> T:
+    """Have the file's thread do something."""
+    return await asyncio.get_running_loop().run_in_executor(thread, do, *arguments)
+
+
+async def work(shop: Shop) -> None:
+    """Handle events and end holds until it is cancelled; what is left goes on at the next start."""
     looked = 0.0
-    while not ending.is_set():
-        if monotonic() - looked >= LOOK_FOR_ENDED_HOLDS_SECONDS:
-            looked = monotonic()
-            end_holds()
+    while True:
         news.clear()
-        count, head = dispatch(head)
+        try:
+            if monotonic() - looked >= LOOK_FOR_ENDED_HOLDS_SECONDS:
+                looked = monotonic()
+                await on_thread(shop.end_holds)
+            count = await on_thread(shop.dispatch)
+        except sqlite3.OperationalError:  # such as a full disk: nothing of the batch is done, so it is tried again
+            logging.getLogger(__name__).exception("the outbox could not be dispatched")
+            await asyncio.sleep(LOOK_FOR_ENDED_HOLDS_SECONDS)
+            continue
         if not count:
-            news.wait(LOOK_FOR_ENDED_HOLDS_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), LOOK_FOR_ENDED_HOLDS_SECONDS)
 
 
 @asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Make the tables, and dispatch meanwhile."""
-    Base.metadata.create_all(writer)
-    ending = threading.Event()
-    dispatcher = threading.Thread(target=work, args=(ending,))
-    dispatcher.start()
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open the file, and dispatch meanwhile."""
+    app.state.shop = shop = await on_thread(Shop, os.environ["SHOP_FILE"])
+    dispatcher = asyncio.create_task(work(shop))
     yield
-    ending.set()
-    news.set()
-    dispatcher.join()
-    engine.dispose()
+    dispatcher.cancel()
+    with suppress(asyncio.CancelledError):
+        await dispatcher
+    await on_thread(shop.close)
 
 
 app = FastAPI(lifespan=lifespan)
@@ -318,109 +309,41 @@ async def readyz() -> dict[str, str]:
 
 
 @app.get("/outbox")
-def outbox() -> dict[str, int]:
+async def outbox() -> Body:
     """How many events are logged, and whether any wait (0 or 1)."""
-    with engine.connect() as connection:
-        waiting = connection.scalar(select(Outgoing.position).limit(1)) is not None
-        return {"waiting": int(waiting), "logged": connection.scalar(select(func.max(Logged.sequence))) or 0}
+    return await on_thread(app.state.shop.outbox)
 
 
 @app.post("/concerts", status_code=201)
-def put_on(wanted: ConcertWanted) -> dict[str, str]:
+async def put_on(wanted: ConcertWanted) -> dict[str, str]:
     """Put a concert on."""
-    concert_id = f"concert-{uuid4().hex}"
-    with transaction() as connection:
-        connection.execute(
-            insert(Concert).values(
-                id=concert_id, total=wanted.totalSeats, available=wanted.totalSeats,
-                price=wanted.price.amount, currency=wanted.price.currency,
-            )
-        )  # fmt: skip
-    return {"id": concert_id}
+    return {"id": await on_thread(app.state.shop.put_on, wanted)}
 
 
 @app.get("/concerts/{concert_id}")
-def show_concert(concert_id: str) -> dict[str, int]:
-    """How its sale stands: seats, and orders that are paid and that are confirmed."""
-    with engine.connect() as connection:
-        concert = connection.execute(select(Concert).where(Concert.id == concert_id)).one_or_none()
-        if concert is None:
-            raise HTTPException(404, "no such concert")
-        paid = select(func.count()).where(Order.concert_id == concert_id, Order.status == "Paid")
-        confirmed = (
-            select(func.count())
-            .select_from(Notification)
-            .join(Order, Order.id == Notification.order_id)
-            .where(Order.concert_id == concert_id)
-        )
-        return {
-            "availableSeats": concert.available,
-            "heldSeats": concert.total - concert.available - concert.sold,
-            "soldSeats": concert.sold,
-            "paidOrders": connection.scalar(paid) or 0,
-            "confirmedOrders": connection.scalar(confirmed) or 0,
-        }
+async def show_concert(concert_id: str) -> Body:
+    """How its sale stands."""
+    return _found(await on_thread(app.state.shop.concert, concert_id))
 
 
 @app.post("/orders")
 async def place(wanted: OrderWanted, idempotency_key: Annotated[str | None, Header(max_length=255)] = None) -> Response:
-    """Hold seats and take the order, both or neither; the same answer again for the same key."""
-    return await asyncio.get_running_loop().run_in_executor(buyers, _place, wanted, idempotency_key)
-
-
-def _place(wanted: OrderWanted, idempotency_key: str | None) -> Response:
-    asked = wanted.model_dump_json()
-    order_id, expires_at = f"order-{uuid4().hex}", time() + HOLD_SECONDS
-    with transaction() as connection:
-        if idempotency_key is not None:
-            kept = connection.execute(select(Kept.request, Kept.body).where(Kept.key == idempotency_key)).one_or_none()
-            if kept is not None:
-                return _problem(422, "the key came with another body") if kept.request != asked else _created(kept.body)
-        price = connection.scalar(
-            update(Concert)
-            .where(Concert.id == wanted.concertId, Concert.available >= wanted.quantity)
-            .values(available=Concert.available - wanted.quantity)
-            .returning(Concert.price)
-        )
-        if price is None:
-            return _problem(409, "not enough seats")
-        amount = price * wanted.quantity
-        connection.execute(
-            insert(Order).values(
-                id=order_id, concert_id=wanted.concertId, user_id=wanted.userId, quantity=wanted.quantity,
-                amount=amount, status="Reserved", expires_at=expires_at,
-            )
-        )  # fmt: skip
-        publish(
-            connection,
-            "TicketReserved",
-            [{"orderId": order_id, "concertId": wanted.concertId, "quantity": wanted.quantity, "amount": amount}],
-        )
-        body = json.dumps(
-            {
-                "id": order_id, "concertId": wanted.concertId, "userId": wanted.userId, "quantity": wanted.quantity,
-                "status": "Reserved", "amount": amount, "expiresAt": expires_at,
-            }
-        )  # fmt: skip
-        if idempotency_key is not None:
-            connection.execute(insert(Kept).values(key=idempotency_key, request=asked, body=body))
+    """Hold seats and take the order."""
+    status, said = await on_thread(app.state.shop.place, wanted, idempotency_key)
+    if status != 201:
+        problem = json.dumps({"title": said, "status": status})
+        return Response(problem, status, media_type="application/problem+json")
     news.set()
-    return _created(body)
+    return Response(said, status, media_type="application/json")
 
 
 @app.get("/orders/{order_id}")
-def show_order(order_id: str) -> dict[str, str | int]:
+async def show_order(order_id: str) -> Body:
     """How an order stands."""
-    with engine.connect() as connection:
-        order = connection.execute(select(Order).where(Order.id == order_id)).one_or_none()
-    if order is None:
-        raise HTTPException(404, "no such order")
-    return {"id": order.id, "status": order.status, "quantity": order.quantity, "amount": order.amount}
+    return _found(await on_thread(app.state.shop.order, order_id))
 
 
-def _created(body: str) -> Response:
-    return Response(body, 201, media_type="application/json")
-
-
-def _problem(status: int, title: str) -> Response:
-    return Response(json.dumps({"title": title, "status": status}), status, media_type="application/problem+json")
+def _found(body: Body | None) -> Body:
+    if body is None:
+        raise HTTPException(404, "there is none of that id")
+    return body
