@@ -74,7 +74,7 @@ quick-system all-system: $(VENV)/bin/python
 reliability: $(VENV)/.checks ## All fault tests and the simulator, for hours; the figures go to docs/evidence/reliability.md
 	$(BIN)/python -m tools.reliability $(RELIABILITY_ARGS)
 
-bench: $(VENV)/.checks ## Run the benchmark; results go to benchmarks/results/
+bench: $(VENV)/.checks ## Run the benchmark into benchmarks/results/; BENCH_ARGS="--against PATH" or --peer: beside another
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 bench-distributed: $(VENV)/.checks parts ## The same of the distributed shape, with a textbook peer beside it

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from benchmarks import machine, measure
 from benchmarks.checkout import Checkout
-from benchmarks.figures import Ratio, as_rows, ratio, turns
+from benchmarks.figures import Ratio, Spread, as_rows, ratio, turns
 from benchmarks.measure import Measured
 from benchmarks.onsale import WARM_UP, Step, show, steps, write
 from benchmarks.server import Server, Wrong
@@ -47,12 +47,12 @@ class Found(msgspec.Struct, frozen=True, rename="camel"):
 
 def this_tree() -> Side:
     """The server of the tree that this is."""
-    return _of(Checkout.here())
+    return _tree(Checkout.here())
 
 
 def another_tree(checkout: Checkout) -> Side:
     """The server of another checkout."""
-    return _of(checkout)
+    return _tree(checkout)
 
 
 def peer() -> Side:
@@ -60,7 +60,7 @@ def peer() -> Side:
     return Side("embedded peer", Embedded, {"peer": "benchmarks/peers/embedded"})
 
 
-def _of(checkout: Checkout) -> Side:
+def _tree(checkout: Checkout) -> Side:
     commit = checkout.commit()
     return Side(commit, lambda: Server(checkout), {"commit": commit, "python": checkout.python_version()})
 
@@ -75,6 +75,22 @@ def compared(todo: Sequence[Step], rounds: Sequence[Sequence[Found]]) -> dict[st
     ours, theirs = ([each[side].bytes_an_order for each in rounds] for side in range(2))
     found["bytes on disk an order"] = (ratio(ours, theirs), 0)
     return found
+
+
+def circumstances(todo: Sequence[Step], rounds: Sequence[Sequence[Found]]) -> list[list[str]]:
+    """Rows for the table: how many requests were answered otherwise, where any were, and what others took of the CPU.
+
+    Both say how far the ratios can be believed: refusals spare work, and a machine that is busy with other things is
+    no scale.
+    """
+    rows = []
+    for step in todo:
+        otherwise = [[sum(_of(each[side], step.name).others.values()) for each in rounds] for side in range(2)]
+        if any(any(of_side) for of_side in otherwise):
+            texts = [", ".join(map(str, of_side)) for of_side in otherwise]
+            rows.append([f"{step.name}: answered otherwise", *texts, "", ""])
+    others = [[each.others_cpu_percent for of_round in rounds for each in of_round[side].measured] for side in range(2)]
+    return [*rows, ["the machine's CPU that others used, %", *(Spread.of(each).text(0) for each in others), "", ""]]
 
 
 def measured(
@@ -124,11 +140,9 @@ def run(other: Side, *, count: int, connections: Sequence[int], rounds: int, con
         if step.name.startswith("orders" if with_peer else ("orders", "no key", "reservations"))
     ]
     console.print(f"{ours.name} beside {other.name}, in turns.")
-    found = measured(
-        (ours, other), todo, count=count, connections=connections[0], rounds=rounds, console=console
-    )  # fmt: skip
+    found = measured((ours, other), todo, count=count, connections=connections[0], rounds=rounds, console=console)
     ratios = compared(todo, found)
-    rows = as_rows(ratios, ours=ours.name, theirs=other.name)
+    rows = [*as_rows(ratios, ours=ours.name, theirs=other.name), *circumstances(todo, found)]
     show(rows, "Medians (least-most); ratios are ours over theirs", console)
     path = write(
         {
@@ -145,11 +159,16 @@ def run(other: Side, *, count: int, connections: Sequence[int], rounds: int, con
     console.print(f"written to {path.relative_to(machine.PROJECT)} and {path.with_suffix('.md').name}")
 
 
+def _of(found: Found, step: str) -> Measured:
+    (one,) = (each for each in found.measured if each.what == step)
+    return one
+
+
 def _figure(found: Found, step: str, figure: str) -> float:
-    (one,) = (msgspec.to_builtins(each)[figure] for each in found.measured if each.what == step)
-    if one is None:
+    value = msgspec.to_builtins(_of(found, step))[figure]
+    if value is None:
         raise Wrong(f"{found.side}, {step}: no {figure}")
-    return float(one)
+    return float(value)
 
 
 def _tell(console: Console, number: int, side: Side, step: str, one: Measured) -> None:

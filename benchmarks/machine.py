@@ -49,7 +49,7 @@ def fsync_cost() -> dict[str, float]:
 
 
 def provenance(module: str, arguments: list[str]) -> dict[str, Any]:
-    """When, which commit, which command, and the settings that were not the default."""
+    """When, which commit, which command, and the settings that were not the default; no key, and no folder of tools."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "--short", "HEAD") or "unknown",
@@ -58,7 +58,7 @@ def provenance(module: str, arguments: list[str]) -> dict[str, Any]:
         "settings": {
             name: value
             for name, value in sorted(os.environ.items())
-            if name.startswith("CLUDALE_") and "KEY" not in name
+            if name.startswith("CLUDALE_") and "KEY" not in name and name != "CLUDALE_CACHE"
         },
     }
 

@@ -16,11 +16,12 @@ from time import monotonic
 from typing import NamedTuple
 
 import msgspec
-from benchmarks import machine
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from tools.reliability import page
 from tools.reliability.figures import Done, Row, Rows
+
+from benchmarks import machine
 
 PROJECT = machine.PROJECT
 WATCH_SECONDS = 0.5
