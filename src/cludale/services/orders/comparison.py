@@ -132,7 +132,7 @@ class Comparison:
 
     async def has_seats(self, order: Order) -> bool | None:
         """Of an order that was cancelled on purpose: has concerts yet to give its seats back? None: no answer."""
-        if order.reason is None or not order.reason.is_on_purpose or order.allocation is None:
+        if not domain.is_closed(order) or order.allocation is None:
             return False
         try:
             outlook = await self._sales.outlook(order.allocation)

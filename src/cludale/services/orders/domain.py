@@ -180,32 +180,112 @@ class ChargeOpen(RefusedForNow):
         super().__init__(f"A charge for order {order.id!r} is open; wait for its outcome.", since=since)
 
 
-def become(order: Order, status: Status, **changes: object) -> Order:
-    """The order in this status. Raises ValueError where NEXT does not lead there."""
-    if status not in NEXT[order.status]:
-        raise ValueError(f"{order.id} can't go from {order.status} to {status}")
-    return msgspec.structs.replace(order, status=status, **changes)
+PaymentEvent = PaymentRequested | PaymentCompleted | PaymentFailed | PaymentRefunded
+OrderEvent = TicketReserved | OrderPaid | OrderCancelled | PaymentEvent
+
+
+def as_placed(
+    placed: OrderPlaced,
+    *,
+    at: datetime,
+    payment_method: str = "",
+    email: str | None = None,
+    phone: str | None = None,
+    max_price: Money | None = None,
+) -> Order:
+    """The order that was placed at `at`, still without seats. The event tells none of the other arguments."""
+    return Order(
+        id=placed.order_id,
+        seats=OrderSeats(concert_id=placed.concert_id, quantity=placed.quantity, section=placed.section),
+        user_id=placed.user_id,
+        status=Status.PENDING,
+        payment_method=payment_method,
+        created_at=at,
+        email=email,
+        phone=phone,
+        max_price=max_price,
+    )
+
+
+def evolve(order: Order, event: OrderEvent, *, at: datetime) -> Order:
+    """The order after this fact, which happened at `at`.
+
+    The log may tell of the same again, or of an earlier round: that changes nothing.
+    """
+    match event:
+        case TicketReserved():
+            return _after_reserved(order, event, at=at)
+        case OrderPaid():
+            return _after_paid(order, event)
+        case OrderCancelled():
+            return _after_cancelled(order, event)
+        case _:
+            return learn(order, money_told(event, at=at))
+
+
+def _after_reserved(order: Order, reserved: TicketReserved, *, at: datetime) -> Order:
+    if order.status is not Status.PENDING:
+        return order
+    return msgspec.structs.replace(
+        order,
+        status=Status.RESERVED,
+        payment_method=reserved.payment_method,
+        seats=OrderSeats.of(reserved.allocation),
+        total=reserved.total,
+        expires_at=reserved.expires_at,
+        cancel_until=reserved.cancel_until,
+        payment=OrderPayment(status=PaymentStatus.PENDING, at=at),
+        due_at=None,
+        traceparent=None,
+    )
+
+
+def _after_paid(order: Order, paid: OrderPaid) -> Order:
+    return msgspec.structs.replace(
+        order, status=Status.PAID, seats=OrderSeats.of(paid.allocation), reason=None, due_at=None
+    )
+
+
+def _after_cancelled(order: Order, off: OrderCancelled) -> Order:
+    if is_closed(order):
+        return order
+    if order.status is Status.CANCELLED:  # it had failed, and somebody cancels it on purpose
+        return msgspec.structs.replace(order, reason=off.reason)
+    if order.status is Status.PAID and not off.was_paid:  # it had failed, and the money came after all
+        return order
+    return msgspec.structs.replace(
+        order, status=Status.CANCELLED, reason=off.reason, due_at=None, traceparent=None, was_paid=off.was_paid
+    )
+
+
+def is_closed(order: Order) -> bool:
+    """Was it cancelled on purpose? Whatever money or seats are still under way, it stays so."""
+    return order.reason is not None and order.reason.is_on_purpose
+
+
+def _allowed(order: Order, after: Order) -> Order:
+    """What it becomes. Raises ValueError where NEXT does not lead there."""
+    if after.status not in NEXT[order.status]:
+        raise ValueError(f"{order.id} can't go from {order.status} to {after.status}")
+    return after
 
 
 def place(request: OrderRequest, *, order_id: str, now: datetime) -> Decision[Order]:
     """A new order, still without seats."""
-    order = Order(
-        id=order_id,
-        seats=OrderSeats(concert_id=request.concert_id, quantity=request.quantity, section=request.section),
-        user_id=request.user_id,
-        status=Status.PENDING,
-        payment_method=request.payment_method,
-        created_at=now,
-        email=request.email,
-        phone=request.phone,
-        max_price=request.max_price,
-    )
     placed = OrderPlaced(
-        order_id=order.id,
+        order_id=order_id,
         concert_id=request.concert_id,
         user_id=request.user_id,
         quantity=request.quantity,
         section=request.section,
+    )
+    order = as_placed(
+        placed,
+        at=now,
+        payment_method=request.payment_method,
+        email=request.email,
+        phone=request.phone,
+        max_price=request.max_price,
     )
     return Decision(order, (placed,))
 
@@ -233,35 +313,16 @@ def reserve(order: Order, held: SeatsHeld, *, now: datetime) -> Decision[Order]:
     wanted, had = order.seats, held.allocation
     if had.quantity != wanted.quantity or wanted.section not in (None, had.section):
         raise HeldOtherwise(order.id, wanted=wanted.quantity, held=had.quantity, section=had.section)
-    total = held.price.times(had.quantity)
-    reserved = become(
-        order,
-        Status.RESERVED,
-        seats=OrderSeats.of(had),
-        total=total,
+    reserved = TicketReserved(
+        order_id=order.id,
+        allocation=had,
+        user_id=order.user_id,
+        total=held.price.times(had.quantity),
+        payment_method=order.payment_method,
         expires_at=held.expires_at,
         cancel_until=held.cancel_until,
-        payment=OrderPayment(status=PaymentStatus.PENDING, at=now),
-        due_at=None,
-        traceparent=None,
     )
-    return Decision(reserved, (_ticket_reserved(reserved),))
-
-
-def _ticket_reserved(order: Order) -> TicketReserved:
-    """Raises ValueError for an order without seats."""
-    allocation = order.allocation
-    if allocation is None or order.total is None or order.expires_at is None:
-        raise ValueError(f"{order.id} has no seats")
-    return TicketReserved(
-        order_id=order.id,
-        allocation=allocation,
-        user_id=order.user_id,
-        total=order.total,
-        payment_method=order.payment_method,
-        expires_at=order.expires_at,
-        cancel_until=order.cancel_until,
-    )
+    return Decision(_allowed(order, _after_reserved(order, reserved, at=now)), (reserved,))
 
 
 def learn(order: Order, payment: OrderPayment) -> Order:
@@ -276,9 +337,6 @@ def learn(order: Order, payment: OrderPayment) -> Order:
     if order.status is Status.PENDING or (order.status is Status.CANCELLED and may_have_something(after)):
         return after
     return msgspec.structs.replace(after, due_at=None)
-
-
-PaymentEvent = PaymentRequested | PaymentCompleted | PaymentFailed | PaymentRefunded
 
 
 def money_told(fact: PaymentEvent, *, at: datetime) -> OrderPayment:
@@ -349,22 +407,12 @@ def pay(order: Order, allocation: Allocation, *, payment: OrderPayment | None = 
     """The seats are sold to this order: it is paid, by `payment`. One that was cancelled on purpose stays so."""
     if payment is not None:
         order = learn(order, payment)
-    if order.status is Status.PAID or (order.reason is not None and order.reason.is_on_purpose):
+    if order.status is Status.PAID or is_closed(order):
         return Decision(order)
     if order.allocation is None or order.total is None:
         raise ValueError(f"{order.id} was sold seats that it never reserved")
-    paid = become(order, Status.PAID, seats=OrderSeats.of(allocation), reason=None, due_at=None)
-    return Decision(
-        paid,
-        (
-            OrderPaid(
-                order_id=order.id,
-                allocation=allocation,
-                total=order.total,
-                reachable=order.reachable,
-            ),
-        ),
-    )
+    paid = OrderPaid(order_id=order.id, allocation=allocation, total=order.total, reachable=order.reachable)
+    return Decision(_allowed(order, _after_paid(order, paid)), (paid,))
 
 
 def fail(order: Order, reason: CancelReason) -> Decision[Order]:
@@ -386,18 +434,17 @@ def cancel(order: Order, reason: CancelReason) -> Decision[Order]:
 
     An order that failed by itself is closed by that as well: money that still comes will not revive it.
     """
+    if is_closed(order):
+        return Decision(order)
     if order.status is Status.CANCELLED:
-        if order.reason is not None and order.reason.is_on_purpose:
-            return Decision(order)
-        closed = msgspec.structs.replace(order, reason=reason)
-        return Decision(closed, (_off(closed, reason, was_paid=False),))
+        off = _off(order, reason, was_paid=False)
+        return Decision(_after_cancelled(order, off), (off,))
     return _cancelled(order, reason)
 
 
 def _cancelled(order: Order, reason: CancelReason) -> Decision[Order]:
-    was_paid = order.status is Status.PAID
-    off = become(order, Status.CANCELLED, reason=reason, due_at=None, traceparent=None, was_paid=was_paid)
-    return Decision(off, (_off(off, reason, was_paid=was_paid),))
+    off = _off(order, reason, was_paid=order.status is Status.PAID)
+    return Decision(_allowed(order, _after_cancelled(order, off)), (off,))
 
 
 def _off(order: Order, reason: CancelReason, *, was_paid: bool) -> OrderCancelled:
@@ -419,7 +466,7 @@ def may_have_something(order: Order) -> bool:
     """
     if order.status is not Status.CANCELLED or order.allocation is None or order.reason is None:
         return False
-    if order.reason.is_on_purpose:
+    if is_closed(order):
         return True
     return order.payment is not None and order.payment.status in (PaymentStatus.PENDING, PaymentStatus.COMPLETED)
 
@@ -446,7 +493,7 @@ def question(order: Order) -> ChargeQuestion:
         round=known.round if known else 0,
         is_open=known is None or known.status is PaymentStatus.PENDING,
         is_refunded=known is not None and known.status is PaymentStatus.REFUNDED,
-        cancelled_on_purpose=order.reason is not None and order.reason.is_on_purpose,
+        cancelled_on_purpose=is_closed(order),
     )
 
 
@@ -485,7 +532,7 @@ def compared(order: Order, charge: ChargeStanding, *, has_seats: bool) -> Compar
 
 
 def _compared_cancelled(order: Order, charge: ChargeStanding, *, has_seats: bool) -> Compared:
-    if order.reason is not None and order.reason.is_on_purpose and (has_seats or not charge.closed):
+    if order.reason is not None and is_closed(order) and (has_seats or not charge.closed):
         off = _off(order, order.reason, was_paid=order.was_paid)
         return Compared(Decision(order, (off,), again=True), Lost.CANCELLED)
     if charge.told_again:
@@ -495,6 +542,22 @@ def _compared_cancelled(order: Order, charge: ChargeStanding, *, has_seats: bool
     if charge.state in (ChargeState.OPEN, ChargeState.TAKEN):
         return Compared(Decision(order))
     return Compared(Decision(msgspec.structs.replace(order, due_at=None, looks=order.looks + 1)))
+
+
+def _ticket_reserved(order: Order) -> TicketReserved:
+    """What was told when it got its seats. Raises ValueError for an order without seats."""
+    allocation = order.allocation
+    if allocation is None or order.total is None or order.expires_at is None:
+        raise ValueError(f"{order.id} has no seats")
+    return TicketReserved(
+        order_id=order.id,
+        allocation=allocation,
+        user_id=order.user_id,
+        total=order.total,
+        payment_method=order.payment_method,
+        expires_at=order.expires_at,
+        cancel_until=order.cancel_until,
+    )
 
 
 def _compared_reserved(order: Order, charge: ChargeStanding) -> Compared:

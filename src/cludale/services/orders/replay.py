@@ -5,16 +5,14 @@ from typing import Any
 
 import msgspec
 
-from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.events import Envelope, Event
 from cludale.runtime.replay import NotYet, Ref, States, Table
-from cludale.services.orders.domain import Order, OrderPayment, PaymentStatus, Status, learn, money_told
+from cludale.services.orders.domain import Order, OrderEvent, Status, as_placed, evolve, is_closed
 from cludale.services.orders.events import (
     TOPIC,
     OrderCancelled,
     OrderPaid,
     OrderPlaced,
-    PaymentRequested,
     TicketReserved,
 )
 from cludale.services.orders.store import ORDERS
@@ -52,51 +50,23 @@ class OrdersReplay:
 def _after(order: Order | None, event: Envelope) -> Order:
     data = event.data
     if isinstance(data, OrderPlaced):
-        return Order(
-            id=data.order_id,
-            seats=OrderSeats(concert_id=data.concert_id, quantity=data.quantity, section=data.section),
-            user_id=data.user_id,
-            status=Status.PENDING,
-            payment_method="",
-            created_at=event.time,
-        )
-    if order is None:
+        return as_placed(data, at=event.time)
+    if order is None or _is_missing(order, data):
         raise NotYet
+    return evolve(order, data, at=event.time)
+
+
+def _is_missing(order: Order, data: OrderEvent) -> bool:
+    """Does the log tell later of what must have come before this?"""
     match data:
-        case TicketReserved() if order.status is not Status.PENDING:
-            return order  # told again
         case TicketReserved():
-            return msgspec.structs.replace(
-                order,
-                status=Status.RESERVED,
-                payment_method=data.payment_method,
-                seats=OrderSeats.of(data.allocation),
-                total=data.total,
-                expires_at=data.expires_at,
-                cancel_until=data.cancel_until,
-                payment=OrderPayment(status=PaymentStatus.PENDING, at=event.time),
-            )
-        case PaymentRequested() | PaymentCompleted() | PaymentFailed() | PaymentRefunded():
-            if order.payment is None:
-                raise NotYet
-            return learn(order, money_told(data, at=event.time))
+            return False
         case OrderPaid():
-            if order.status is Status.PENDING:
-                raise NotYet
-            return msgspec.structs.replace(order, status=Status.PAID, seats=OrderSeats.of(data.allocation), reason=None)
+            return order.status is Status.PENDING
         case OrderCancelled():
-            return _cancelled(order, data)
+            if is_closed(order):  # it was cancelled on purpose before, or this is told again
+                return False
+            waits_for_seats = order.status is Status.PENDING and data.allocation is not None
+            return waits_for_seats or (data.was_paid and order.status is not Status.PAID)
         case _:
-            raise ValueError(f"orders does not fold {event.type}")
-
-
-def _cancelled(order: Order, off: OrderCancelled) -> Order:
-    if order.reason is not None and order.reason.is_on_purpose:
-        return order  # it was cancelled on purpose before, or this is told again
-    if order.status is Status.PENDING and off.allocation is not None:
-        raise NotYet
-    if off.was_paid and order.status is not Status.PAID:
-        raise NotYet
-    if order.status is Status.PAID and not off.was_paid:
-        return order  # it had failed, and the money came after all
-    return msgspec.structs.replace(order, status=Status.CANCELLED, reason=off.reason)
+            return order.payment is None
