@@ -49,13 +49,13 @@ class Outgoing(Base):
     body: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
-class ConcertWish(BaseModel):
+class ConcertRequest(BaseModel):
     """A concert to be."""
 
     totalSeats: int = Field(ge=1)  # noqa: N815 - as on the wire
 
 
-class Wish(BaseModel):
+class HoldRequest(BaseModel):
     """Seats to be held."""
 
     quantity: int = Field(ge=1, le=8)
@@ -100,9 +100,9 @@ async def readyz() -> dict[str, str]:
 
 
 @app.post("/concerts", status_code=201)
-async def put_on(wish: ConcertWish, session: Session) -> dict[str, str]:
+async def put_on(request: ConcertRequest, session: Session) -> dict[str, str]:
     """Put a concert on."""
-    concert = Concert(id=f"concert-{uuid4().hex}", total=wish.totalSeats, available=wish.totalSeats)
+    concert = Concert(id=f"concert-{uuid4().hex}", total=request.totalSeats, available=request.totalSeats)
     session.add(concert)
     return {"id": concert.id}
 
@@ -115,12 +115,12 @@ async def show(concert_id: str, session: Session) -> dict[str, int]:
 
 
 @app.post("/concerts/{concert_id}/reserve", status_code=201)
-async def reserve(concert_id: str, wish: Wish, session: Session) -> Reservation:
+async def reserve(concert_id: str, request: HoldRequest, session: Session) -> Reservation:
     """Hold seats, all or none."""
     reservation = Reservation(
         id=f"reservation-{uuid4().hex}",
         concertId=concert_id,
-        quantity=wish.quantity,
+        quantity=request.quantity,
         status="Held",
         expiresAt=datetime.now(UTC) + HOLD,
     )
@@ -129,8 +129,8 @@ async def reserve(concert_id: str, wish: Wish, session: Session) -> Reservation:
     await session.execute(insert(Outgoing).values(type="SeatsReserved", body=body))
     taken = await session.execute(
         update(Concert)
-        .where(Concert.id == concert_id, Concert.available >= wish.quantity)
-        .values(available=Concert.available - wish.quantity)
+        .where(Concert.id == concert_id, Concert.available >= request.quantity)
+        .values(available=Concert.available - request.quantity)
         .returning(Concert.available)
     )
     if taken.scalar_one_or_none() is None:

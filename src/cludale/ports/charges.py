@@ -24,7 +24,9 @@ class ChargeQuestion(msgspec.Struct, frozen=True, rename="camel", gc=False):
     is_refunded: bool
     """It knows that the money went back."""
     cancelled_on_purpose: bool = msgspec.field(name="cancelledByWish")
-    """It was cancelled on purpose: it must not be charged, and money that was taken goes back."""
+    """It was cancelled on purpose: it must not be charged, and money that was taken goes back.
+
+    Between services it keeps its older name, so that two versions can run side by side."""
 
 
 class ChargeState(StrEnum):

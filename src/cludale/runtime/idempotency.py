@@ -3,7 +3,7 @@
 A refusal that time or stock may undo is not kept: with the same key the same request may be met later.
 
 Where the effect is in the partition of the answer, both commit together (`once`). Where it is in another one, the key
-is claimed first and the answer is kept afterwards (`once_apart`): then the effect must be safe to repeat.
+is claimed first and the answer is kept afterwards (`once_across_partitions`): then the effect must be safe to repeat.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -119,7 +119,7 @@ class IdempotencyKeys:
                 raise IdempotencyKeyInFlight(key)
             return after
 
-    async def once_apart(
+    async def once_across_partitions(
         self,
         *,
         route: str,
@@ -128,7 +128,7 @@ class IdempotencyKeys:
         act: Callable[[], Awaitable[KeptResponse]],
         refuse: Callable[[Refusal], KeptResponse],
     ) -> KeptResponse:
-        """What was answered to this key before, or what `act` answers now; `act` may do its work again for the key.
+        """As `once`, for an effect in other partitions than the answer: `act` may do its work again for the key.
 
         The key is claimed for this request before `act` begins, so no other request acts under it. What dies in the
         middle leaves the claim, and the same request goes on where it was. Raises as `once` does.

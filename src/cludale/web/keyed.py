@@ -45,15 +45,19 @@ class Keyed:
             )
         )
 
-    async def once_apart(self, route: str, key: str, body: Any, act: Callable[[], Awaitable[Response]]) -> Response:
-        """`once` for an effect that is elsewhere than its answer, and safe to repeat."""
+    async def once_across_partitions(
+        self, route: str, key: str, body: Any, act: Callable[[], Awaitable[Response]]
+    ) -> Response:
+        """`once` for an effect in other partitions than its answer; the effect must be safe to repeat."""
         _check(key)
 
         async def answered() -> KeptResponse:
             return self.kept(await act())
 
         return _given(
-            await self._keys.once_apart(route=route, key=key, request=_encode(body), act=answered, refuse=self._refused)
+            await self._keys.once_across_partitions(
+                route=route, key=key, request=_encode(body), act=answered, refuse=self._refused
+            )
         )
 
     def _refused(self, refusal: Refusal) -> KeptResponse:

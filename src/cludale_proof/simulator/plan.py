@@ -12,7 +12,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.times import parse_time, rfc3339
 from cludale.runtime.backoff import Backoff
 from cludale.services import NAMES
-from cludale.services.concerts.api import ScheduleConcert, SectionWish
+from cludale.services.concerts.api import ScheduleConcert, SectionRequest
 from cludale.services.orders.api import PlaceOrder
 from cludale_proof.simulator.clock import MORNING
 from cludale_proof.simulator.faults import Fault, Weather
@@ -231,7 +231,7 @@ def _concerts(choices: random.Random, sizes: Sequence[int]) -> list[ScheduleConc
     concerts = []
     for number in range(1, choices.choice((1, 1, 2)) + 1):
         sections = [
-            SectionWish(
+            SectionRequest(
                 id=f"s{section}",
                 total_seats=choices.choice(sizes),
                 price=Money(0 if choices.random() < FREE else 1000 + 500 * section, "EUR"),

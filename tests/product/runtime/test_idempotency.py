@@ -202,7 +202,7 @@ class TestAnEffectElsewhere:
     @staticmethod
     async def apart(keys: IdempotencyKeys, act: Callable[[], Awaitable[KeptResponse]], **changed: Any) -> KeptResponse:
         asked = {"route": "POST /payments", "key": "key-1", "request": b'{"orderId":1}'} | changed
-        return await keys.once_apart(act=act, refuse=refused, **asked)
+        return await keys.once_across_partitions(act=act, refuse=refused, **asked)
 
     @staticmethod
     async def done() -> KeptResponse:

@@ -68,7 +68,7 @@ def test_each_route_says_who_may_what_comes_back_and_how_it_fails(
 
 def test_bodies_take_no_unknown_fields(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
-    for name in ("PlaceOrder", "ScheduleConcert", "SectionWish", "Reserve", "ChargeOrder", "Replay", "Money"):
+    for name in ("PlaceOrder", "ScheduleConcert", "SectionRequest", "Reserve", "ChargeOrder", "Replay", "Money"):
         assert schemas[name]["additionalProperties"] is False, name
 
 

@@ -127,7 +127,7 @@ class ConcertView(ConcertSummary, frozen=True, kw_only=True, rename="camel"):
     sections: list[SectionView]
 
 
-class SectionWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class SectionRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """A section of a concert to be."""
 
     SHOWN_AS: ClassVar = SectionView
@@ -151,7 +151,7 @@ class ScheduleConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     price: Annotated[
         Money | None, Meta(description="of one seat, where there are no sections; without it, seats are free of charge")
     ] = None
-    sections: Annotated[list[SectionWish], Meta(min_length=1, max_length=500)] | None = None
+    sections: Annotated[list[SectionRequest], Meta(min_length=1, max_length=500)] | None = None
     on_sale_at: Time | None = None
     ends_at: Annotated[DateOrTime | UnsetType | None, Meta(description=_ENDS_AT)] = UNSET
     cancel_until: Annotated[Time | UnsetType | None, Meta(description=_CANCEL_UNTIL)] = UNSET
@@ -254,7 +254,7 @@ class ConcertsApi:
                 standing = await self._concerts.standing(concert.id)
             return json_response(_view(standing), 201)
 
-        return await self._keyed.once_apart("schedule", key, body, schedule)
+        return await self._keyed.once_across_partitions("schedule", key, body, schedule)
 
     @route(
         "GET",
@@ -340,7 +340,7 @@ class ConcertsApi:
             held = await self._concerts.reserve(hold, reservation_id=own_id)
             return json_response(_reservation_view(concert_id, held), 201)
 
-        return await self._keyed.once_apart(f"reserve {concert_id}", key, body, reserve)
+        return await self._keyed.once_across_partitions(f"reserve {concert_id}", key, body, reserve)
 
     @route("GET", "/concerts/{concert_id}/sale-outlook", credential=Credential.ORGANIZER)
     async def show_sale_outlook(self, request: Request, query: AskOutlook) -> Response:

@@ -137,7 +137,7 @@ class PaymentsApi:
         if key is None:
             return await charge()
         # Charging is safe to repeat by itself: an order has one payment, and a round one key at the provider's.
-        return await self._keyed.once_apart("POST /payments", key, body, charge)
+        return await self._keyed.once_across_partitions("POST /payments", key, body, charge)
 
     @route(
         "GET",
