@@ -5,6 +5,7 @@ in UTC, and is over when it is over everywhere.
 """
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
 
 import msgspec
 
@@ -15,6 +16,8 @@ LAST_PLACE = timedelta(hours=-12)
 """The offset in which a day ends last."""
 
 _LAST = datetime.max.replace(tzinfo=UTC)
+_REMEMBERED = 1_024
+"""Dates that are worked out once: every order asks whether its concert is over."""
 
 
 def is_day(text: str) -> bool:
@@ -27,6 +30,7 @@ def local_day(text: str) -> str:
     return text[:10]
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def begins(text: str) -> datetime:
     """The first moment of the day, or the time itself, in UTC."""
     if is_day(text):
@@ -34,6 +38,7 @@ def begins(text: str) -> datetime:
     return msgspec.convert(text, datetime).astimezone(UTC)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def ends(text: str, *, as_in: str | None = None) -> datetime:
     """The moment in which the day is over, or the time itself, in UTC.
 

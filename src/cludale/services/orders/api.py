@@ -227,14 +227,22 @@ class OrdersApi:
         if key is None:
             return self._placed(await self._orders.place(wanted, cause=cause))
 
+        home = home_of(key)
+
         async def act(keep: Keep) -> Response:
+            response: Response | None = None
+
             def keep_answer(order: Order) -> Put:
-                return keep(Keyed.kept(self._placed(order)))
+                nonlocal response
+                response = self._placed(order)
+                return keep(Keyed.kept(response))
 
-            order_id = keyed_id(key, _encode(body))
-            return self._placed(await self._orders.place(wanted, cause=cause, order_id=order_id, keep=keep_answer))
+            order = await self._orders.place(
+                wanted, cause=cause, order_id=keyed_id(home, _encode(body)), keep=keep_answer
+            )
+            return response or self._placed(order)
 
-        return await self._keyed.once("POST /orders", key, body, act, partition=home_of(key))
+        return await self._keyed.once("POST /orders", key, body, act, partition=home)
 
     def _placed(self, order: Order) -> Response:
         view = PlacedOrder(**_shown(order), access_token=self._access.token_for(order.id))

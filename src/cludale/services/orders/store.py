@@ -22,14 +22,14 @@ ORDERS = AggregateStore(
 when a Cancelled one is compared with its payment and its seats."""
 
 
-def keyed_id(key: str, request: bytes) -> str:
-    """The id of the order that this request makes under this idempotency key.
+def keyed_id(home: str, request: bytes) -> str:
+    """The id of the order that this request makes under the idempotency key whose `home_of` it is.
 
     The same request makes the same order: what a crash cut off is taken up where it was. Another request under the same
     key makes another one, so that it never gets the seats that were held for the first; both are in the partition of
     the key, where the key's answer commits with the one that is placed.
     """
-    return f"{home_of(key)}.{blake2b(request, digest_size=6).hexdigest()}"
+    return f"{home}.{blake2b(request, digest_size=6).hexdigest()}"
 
 
 def home_of(key: str) -> str:
