@@ -6,7 +6,7 @@ Where the effect is in the partition of the answer, both commit together (`once`
 is claimed first and the answer is kept afterwards (`once_across_partitions`): then the effect must be safe to repeat.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import NamedTuple
@@ -23,9 +23,8 @@ from cludale.kernel.refusals import (
     Refusal,
     RefusedForNow,
 )
-from cludale.ports.records import Commit, Committed, Key, Kind, Put, Records, Stored, VersionConflict
+from cludale.ports.records import Commit, Committed, Key, Kind, Put, Records, VersionConflict
 from cludale.runtime.aggregates import AnsweredBefore
-from cludale.runtime.batching import BatchingQueue
 
 
 class KeptResponse(msgspec.Struct, frozen=True, gc=False):
@@ -65,8 +64,6 @@ class IdempotencyKeys:
         self.kind = self.kind_for(service)
         self._records = records
         self._in_flight: set[str] = set()
-        # Buyers come in waves, and a look in the store for each of them would cost more than the rest of the key.
-        self._looks: BatchingQueue[None, Key, Stored | None] = BatchingQueue(self._look, of="idempotency keys")
         self._decoder = msgspec.json.Decoder(_Kept)
 
     @staticmethod
@@ -178,14 +175,11 @@ class IdempotencyKeys:
             self._in_flight.discard(id)
 
     async def _load(self, at: Key) -> _Found:
-        (stored,) = await self._looks.submit(None, (at,))
-        if stored is None:
+        found = await self._records.get(self.kind, [at])
+        if at.id not in found:
             return _NOTHING
+        stored = found[at.id]
         return _Found(self._decoder.decode(stored.body), stored.version)
-
-    async def _look(self, _: None, keys: Sequence[Key]) -> Sequence[Stored | None]:
-        found = await self._records.get(self.kind, keys)
-        return [found.get(key.id) for key in keys]
 
     @staticmethod
     def _answer(found: _Found, key: str, fingerprint: str) -> KeptResponse | None:
