@@ -160,7 +160,8 @@ class Platform:
         return DaprBus(self.sidecar, Publisher(self.sidecar, settings.pubsub), self._inbound, CATALOGUE)
 
     def _takes_work(self) -> bool:
-        return self._consumption.wanted
+        # Without a sidecar there is no other release to leave it to.
+        return self.sidecar is None or self._consumption.wanted
 
     @property
     def _running(self) -> Mapping[str, Running]:

@@ -143,6 +143,16 @@ async def test_a_service_alone_keeps_its_events_for_whoever_delivers_them(tmp_pa
         await until(lambda: platform.relay.published == 1)
 
 
+async def test_without_a_sidecar_what_is_due_is_done_whatever_is_said_of_events(tmp_path: Path) -> None:
+    soon = {"sweep_seconds": 0.02, "pending_backoff_seconds": 0.02, "reserve_timeout_seconds": 0.2}
+    async with running(tmp_path, ["orders"], **ELSEWHERE, **soon, consume=False) as platform:
+        order = await buy(platform)
+        asked_once = (await platform.orders.order(order.id)).tries
+        async with asyncio.timeout(20):
+            while (await platform.orders.order(order.id)).tries == asked_once:  # noqa: ASYNC110 - a sweep tells nobody
+                await asyncio.sleep(0.05)
+
+
 async def test_the_demo_is_put_on_once_in_an_empty_store(tmp_path: Path) -> None:
     for _ in range(2):
         async with running(tmp_path, demo=True) as platform:
