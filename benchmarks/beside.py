@@ -45,22 +45,13 @@ class Found(msgspec.Struct, frozen=True, rename="camel"):
     bytes_an_order: float
 
 
-def this_tree() -> Side:
-    """The server of the tree that this is."""
-    return _tree(Checkout.here())
-
-
-def another_tree(checkout: Checkout) -> Side:
-    """The server of another checkout."""
-    return _tree(checkout)
-
-
 def peer() -> Side:
     """The embedded peer."""
     return Side("embedded peer", Embedded, {"peer": "benchmarks/peers/embedded"})
 
 
-def _tree(checkout: Checkout) -> Side:
+def tree(checkout: Checkout) -> Side:
+    """The server of a checkout."""
     commit = checkout.commit()
     return Side(commit, lambda: Server(checkout), {"commit": commit, "python": checkout.python_version()})
 
@@ -131,7 +122,7 @@ def bytes_an_order(server: Server, *, count: int, connections: int) -> float:
 
 def run(other: Side, *, count: int, connections: Sequence[int], rounds: int, console: Console) -> None:
     """Measure, show and write."""
-    ours = this_tree()
+    ours = tree(Checkout.here())
     provenance, facts = machine.provenance("benchmarks", sys.argv[1:]), machine.facts()
     with_peer = "peer" in other.facts
     todo = [

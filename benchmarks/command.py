@@ -52,7 +52,7 @@ def main() -> None:
             console=console,
         )  # fmt: skip
     else:
-        other = beside.peer() if asked.against is None else beside.another_tree(asked.against)
+        other = beside.peer() if asked.against is None else beside.tree(asked.against)
         beside.run(other, count=asked.orders, connections=asked.connections, rounds=asked.runs, console=console)
 
 

@@ -62,7 +62,8 @@ async def serve(
     if strangers:
         raise UnusableRoutes(f"{file}: there is no service {', '.join(strangers)}")
     _put_off_signals()
-    if _answers(file, folder):
+    control = Control(file, folder)
+    if _says(control.status):
         raise ProxyFailed(f"another gateway runs over {folder}")
     site = surveyed()
     pages = listen("127.0.0.1", 0)
@@ -87,7 +88,7 @@ async def serve(
         start_new_session=True,  # a Ctrl-C in our terminal is ours: we let it finish what it has
     )
     try:
-        await _until_ready(proxy, file, folder)
+        await _until_ready(proxy, control)
         listener.close()
         await _together(proxy, site, pages, limits, lambda: started(_count(routes)))
     finally:
@@ -141,10 +142,10 @@ async def _together(
         _log.warning("what was still under way was cut off")
 
 
-async def _until_ready(proxy: Process, file: Path, folder: Path) -> None:
+async def _until_ready(proxy: Process, control: Control) -> None:
     try:
         async with asyncio.timeout(START_SECONDS):
-            while not _begins(file, folder):
+            while not _says(control.begin):
                 if proxy.returncode is not None:
                     raise ProxyFailed(f"HAProxy ended with status {proxy.returncode} before it was ready")
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -152,16 +153,10 @@ async def _until_ready(proxy: Process, file: Path, folder: Path) -> None:
         raise ProxyFailed(f"HAProxy was not ready in {START_SECONDS} s") from None
 
 
-def _begins(file: Path, folder: Path) -> bool:
+def _says(asked: Callable[[], object]) -> bool:
+    """Does HAProxy answer, and with something?"""
     try:
-        return Control(file, folder).begin()
-    except GatewayRefused:
-        return False
-
-
-def _answers(file: Path, folder: Path) -> bool:
-    try:
-        return bool(Control(file, folder).status())
+        return bool(asked())
     except GatewayRefused:
         return False
 

@@ -39,6 +39,7 @@ class Failing(Sleeper):
 
 
 class Orderly(Sleeper):
+    starts = 0
     program = (
         "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit()); print('up', flush=True); "
         "time.sleep(60)"
@@ -49,8 +50,6 @@ class Orderly(Sleeper):
 
     async def prepare(self) -> None:
         self.starts += 1
-
-    starts = 0
 
 
 class Stubborn(Sleeper):
