@@ -1,9 +1,11 @@
-"""Programme: how notifications learns what a concert is. No event that it hears says more than the concert's id."""
+"""Programme: how other services learn what a concert is, and whose. Most events say no more than the concert's id."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
+
+from cludale.kernel.principals import DEFAULT_ORGANIZER
 
 
 class ConcertDetails(msgspec.Struct, frozen=True, gc=False):
@@ -15,6 +17,7 @@ class ConcertDetails(msgspec.Struct, frozen=True, gc=False):
     venue: str | None = None
     sections: Mapping[str, str] = {}
     """The names of its sections, by id."""
+    organizer: str = DEFAULT_ORGANIZER
 
 
 class ProgrammeUnreachable(Exception):
@@ -22,7 +25,7 @@ class ProgrammeUnreachable(Exception):
 
 
 class Programme(Protocol):
-    """The concerts service, seen from notifications."""
+    """The concerts service, seen from others."""
 
     async def of(self, concert_ids: Sequence[str], /) -> Mapping[str, ConcertDetails]:
         """Those of the concerts that there are. Raises ProgrammeUnreachable."""

@@ -23,6 +23,7 @@ from cludale.runtime.backoff import Backoff
 from cludale.runtime.replay import Replay
 from cludale.runtime.sweeper import Sweep
 from cludale.web.access import Access
+from cludale.web.ownership import Ownership
 from cludale.web.problems import Statuses
 from cludale.web.routing import Route
 
@@ -104,6 +105,8 @@ class HttpParts(Protocol):
     @property
     def access(self) -> Access: ...
     @property
+    def ownership(self) -> Ownership: ...
+    @property
     def codec(self) -> Codec: ...
 
     @property
@@ -173,7 +176,10 @@ class Manifest:
     """The services that it calls."""
     build: Callable[[Parts], Running]
     api: Callable[[Any, HttpParts], object]
-    """The routes of `Running.service`, as methods (`http.routing.route`); each says which credential it wants."""
+    """The routes of `Running.service`, as methods (`http.routing.route`); each says which credential it wants.
+
+    Several objects with routes come as a tuple.
+    """
     statuses: Statuses = field(default_factory=dict)
     """Refusal → HTTP status."""
     probes: tuple[Probe, ...] = ()

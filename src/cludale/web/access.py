@@ -1,57 +1,122 @@
-"""Who may do what: the organizer's key, and an access token for each order."""
+"""Who may do what: keys of organizers, the services' own credential, and an access token for each order."""
 
 import hmac
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from enum import Enum
 
+from cludale.kernel.principals import FIRST, SERVICE, Principal, Scope
 from cludale.kernel.refusals import NotFound
-from cludale.web.problems import Unauthorized
+from cludale.web.keyring import KeyRing
+from cludale.web.problems import ScopeMissing, Unauthorized
 
 _SCHEME = "bearer "
 
 
 class Who(Enum):
-    """Who a credential shows the caller to be."""
+    """Who a credential shows the caller of an order's route to be."""
 
     ORGANIZER = "organizer"
     BUYER = "buyer"
 
 
 class Access:
-    """Checks credentials, in constant time. Keeps nothing: an order's token follows from its id and the token key."""
+    """Checks credentials, in constant time. An order's token follows from its id and the token key."""
 
-    def __init__(self, *, organizer_key: str, token_key: str) -> None:
+    def __init__(
+        self,
+        *,
+        organizer_key: str,
+        token_key: str,
+        token_key_too: str | None = None,
+        service_keys: Sequence[str] = (),
+        keys: KeyRing | None = None,
+    ) -> None:
+        """`organizer_key` is the first key. `token_key_too`: tokens made with it open their orders, too.
+
+        `service_keys`: the first is what this service calls others with, each is what others may call it with; without
+        any, as in earlier versions, it is the first key. `keys`: the others that there are.
+        """
         self.organizer_key = organizer_key
+        """The first key."""
+        self.service_key = service_keys[0] if service_keys else organizer_key
         """What a service calls another one with."""
+        self.keys = keys
         self._organizer_key = organizer_key.encode()
+        self._service_keys = [each.encode() for each in service_keys or (organizer_key,)]
         self._tokens = hmac.new(token_key.encode(), digestmod="sha256")
+        self._tokens_too = None if token_key_too is None else hmac.new(token_key_too.encode(), digestmod="sha256")
 
     def token_for(self, order_id: str) -> str:
         """The bearer token that opens this order: 43 characters."""
-        token = self._tokens.copy()  # a third of what beginning with the key takes
-        token.update(order_id.encode())
-        return urlsafe_b64encode(token.digest()).rstrip(b"=").decode()
+        return _token(self._tokens, order_id)
 
-    def check_organizer(self, authorization: str | None) -> None:
-        """Raises Unauthorized unless `authorization` carries the organizer's key."""
-        if not self.is_organizer(authorization):
-            raise Unauthorized
-
-    def is_organizer(self, authorization: str | None) -> bool:
-        """Does `authorization` carry the organizer's key?"""
-        return self._has_organizers_key(_bearer(authorization))
-
-    def who_sees(self, order_id: str, authorization: str | None) -> Who:
-        """Who asks for this order. Raises NotFound for anyone but its buyer and the organizer."""
+    def principal(self, authorization: str | None) -> Principal | None:
+        """Who has the key in `authorization`; None for no key, or none that we know. Raises KeysUnknown."""
         token = _bearer(authorization)
-        if hmac.compare_digest(token, self.token_for(order_id).encode()):
-            return Who.BUYER
-        if self._has_organizers_key(token):
-            return Who.ORGANIZER
-        raise NotFound("order", order_id)
+        if not token:
+            return None
+        if hmac.compare_digest(token, self._organizer_key):
+            return FIRST
+        if self.keys is None:
+            return None
+        return self.keys.find(token.decode("utf-8", "surrogatepass"))
 
-    def _has_organizers_key(self, token: bytes) -> bool:
-        return hmac.compare_digest(token, self._organizer_key)
+    def digest(self, key: str) -> str:
+        """The keyed hash by which a key is kept."""
+        if self.keys is None:
+            raise TypeError("no keys are kept here")
+        return self.keys.digest(key)
+
+    def has_one_organizer(self) -> bool:
+        """Is everything the default organizer's, as far as is known?"""
+        return self.keys is None or self.keys.has_one_organizer
+
+    def is_service(self, authorization: str | None) -> bool:
+        """Does `authorization` carry the credential of another service?"""
+        token = _bearer(authorization)
+        return any(hmac.compare_digest(token, each) for each in self._service_keys)
+
+    def check(self, authorization: str | None, scope: Scope | None, *, is_for_services: bool = False) -> Principal:
+        """Who asks, with a key that has this `scope`, or as a service where it `is_for_services` (too).
+
+        Without a scope, services alone may. Raises Unauthorized, ScopeMissing, KeysUnknown.
+        """
+        if is_for_services and self.is_service(authorization):
+            return SERVICE
+        principal = None if scope is None else self.principal(authorization)
+        if principal is None or scope is None:
+            raise Unauthorized
+        if scope not in principal.scopes:
+            raise ScopeMissing(scope)
+        return principal
+
+    def of_order(self, order_id: str, authorization: str | None, scope: Scope) -> Principal | None:
+        """Who asks for this order: None for its buyer, else whoever has a key with this `scope`.
+
+        Whether the order is theirs is still to be seen. Raises NotFound for anyone else, ScopeMissing, KeysUnknown.
+        """
+        token = _bearer(authorization)
+        if self._opens(token, order_id):
+            return None
+        principal = self.principal(authorization)
+        if principal is None:
+            raise NotFound("order", order_id)
+        if scope not in principal.scopes:
+            raise ScopeMissing(scope)
+        return principal
+
+    def _opens(self, token: bytes, order_id: str) -> bool:
+        if hmac.compare_digest(token, self.token_for(order_id).encode()):
+            return True
+        earlier = self._tokens_too
+        return earlier is not None and hmac.compare_digest(token, _token(earlier, order_id).encode())
+
+
+def _token(tokens: hmac.HMAC, order_id: str) -> str:
+    token = tokens.copy()  # a third of what beginning with the key takes
+    token.update(order_id.encode())
+    return urlsafe_b64encode(token.digest()).rstrip(b"=").decode()
 
 
 def _bearer(authorization: str | None) -> bytes:

@@ -226,7 +226,7 @@ class WebApp:
             try:
                 if admit is not None:
                     admit(request.headers)
-                response = await handle(request, *read(request))
+                response = await handle(*read(request))
                 if is_read_only and isinstance(response, Response) and b"if-none-match" in request.headers:
                     response = unless_known(response, request.header(b"if-none-match") or "")
             except Exception as error:  # noqa: BLE001 - each becomes a problem; those nobody foresaw are logged there
@@ -243,24 +243,27 @@ class WebApp:
 
 
 def _read(route: Route) -> Callable[[Request], Sequence[Any]]:
-    """What a route's handler is given beside the request. Checks the credential first. Raises Unauthorized, Invalid,
-    UnsupportedMediaType.
+    """What a route's handler is given: the request, with who asks, and what it says. Checks the credential first.
+
+    Raises Unauthorized, ScopeMissing, KeysUnknown, Invalid, UnsupportedMediaType.
     """
-    access = route.access if route.credential is Credential.ORGANIZER else None
+    access = route.access if route.credential in (Credential.ORGANIZER, Credential.SERVICE) else None
+    scope, is_for_services = route.scope, route.is_for_services
     query = None if route.query is None else QueryReader(route.query)
     is_given_query = route.query not in (None, NoParameters)
     body = None if route.body is None else Body(route.body)
 
     def read(request: Request) -> Sequence[Any]:
         if access is not None:
-            access.check_organizer(request.authorization)
+            asks = access.check(request.authorization, scope, is_for_services=is_for_services)
+            request = request._replace(principal=asks)
         if request.body and body is None and not route.reads_body:
             check_no_body(request.body)
         parameters = query.read(request.query) if query is not None and (request.query or is_given_query) else None
         if body is not None:
             check_media_type(request.header(b"content-type"))
-            return (body.decode(request.body),)
-        return (parameters,) if is_given_query else ()
+            return (request, body.decode(request.body))
+        return (request, parameters) if is_given_query else (request,)
 
     return read
 

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 import msgspec
 from msgspec import Meta
 
+from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import NotFound
 from cludale.kernel.wire import Codec, Malformed
 from cludale.ports.bus import Acknowledgement, Deliver, Delivery
@@ -83,6 +84,7 @@ class DeadLettersApi:
         "GET",
         "/{service}/-/dead-letters",
         credential=Credential.ORGANIZER,
+        scope=Scope.OPERATE,
         summary="List events that {service} could not handle",
         description="Oldest first; with `since` or `until` those buried then (`since <= buriedAt < until`).",
         replies={200: Reply(Page[LetterView])},
@@ -103,6 +105,7 @@ class DeadLettersApi:
         "GET",
         "/{service}/-/dead-letters/{letter_id}",
         credential=Credential.ORGANIZER,
+        scope=Scope.OPERATE,
         summary="Show one of them",
         replies={200: Reply(LetterView)},
         refusals=(NotFound,),
@@ -115,6 +118,7 @@ class DeadLettersApi:
         "POST",
         "/{service}/-/dead-letters/retry",
         credential=Credential.ORGANIZER,
+        scope=Scope.OPERATE,
         summary="Deliver them again",
         description="The service knows what it has handled: nothing is applied twice.",
         replies={200: Reply(AllRetried, "What the service answered.")},

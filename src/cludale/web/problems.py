@@ -24,10 +24,17 @@ TYPE_PREFIX = "/problems/"
 
 
 class Unauthorized(Refusal):
-    """The organizer's key is missing or wrong: send `Authorization: Bearer <organizer key>`."""
+    """A key is missing, wrong, or at its end: send `Authorization: Bearer <organizer key>`."""
 
     def __init__(self) -> None:
         super().__init__("The organizer's key is required: Authorization: Bearer <organizer key>.")
+
+
+class ScopeMissing(Refusal):
+    """The key is good, and may not do this: it lacks the `scope` that is said."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"This key may not do this: it lacks the scope {scope!r}.", scope=scope)
 
 
 class NoSuchRoute(NotFound):
@@ -124,6 +131,7 @@ class InternalError(Exception):
 BASE_STATUSES: Statuses = {
     BadRequest: 400,
     Unauthorized: 401,
+    ScopeMissing: 403,
     NotFound: 404,
     MethodNotAllowed: 405,
     RequestTimeout: 408,
@@ -238,6 +246,8 @@ def headers_of(error: Exception) -> Headers:
             return (("retry-after", str(seconds)),)
         case Unauthorized():
             return (("www-authenticate", 'Bearer realm="cludale"'),)
+        case ScopeMissing(values={"scope": scope}):
+            return (("www-authenticate", f'Bearer realm="cludale", error="insufficient_scope", scope="{scope}"'),)
         case MethodNotAllowed(allowed=allowed):
             return (("allow", allowed),)
         case _:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar, get_type_hints
 import msgspec
 
 from cludale.kernel.events import Cause
+from cludale.kernel.principals import Principal, Scope
 from cludale.web.access import Access
 from cludale.web.keyed import MAX_KEY
 from cludale.web.responses import Response, Stream
@@ -26,6 +27,8 @@ class Request(NamedTuple):
     body: bytes = b""
     query: str = ""
     """As it was sent, without its `?`."""
+    principal: Principal | None = None
+    """Who asks, where the route wants a key or a service's credential."""
 
     def header(self, name: bytes) -> str | None:
         """The header's value, as far as it is text."""
@@ -60,7 +63,11 @@ class Credential(Enum):
 
     NONE = "none"
     BUYER = "buyer"
+    """The order's token, or a key."""
     ORGANIZER = "organizer"
+    """A key."""
+    SERVICE = "service"
+    """Another service's own; no key opens it."""
 
 
 class Reply(NamedTuple):
@@ -102,6 +109,10 @@ class Route:
     handle: Callable[..., Awaitable[Response | Stream]]
     """Is given the request and, where there is one, its `body` or its `query`, read."""
     credential: Credential = Credential.NONE
+    scope: Scope | None = None
+    """Which a key has to have for it."""
+    is_for_services: bool = False
+    """Other services may call it too, with their own credential."""
     access: Access | None = None
     """Checks it."""
     turned_away: Callable[[], Response | None] | None = None
@@ -125,6 +136,13 @@ class Route:
     tag: str = ""
 
 
+def asking(request: Request) -> Principal:
+    """Who asks, on a route that wants a key or a service's credential."""
+    if request.principal is None:
+        raise TypeError("nobody was asked for on this route")
+    return request.principal
+
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -133,10 +151,17 @@ def route(
     path: str,
     *,
     credential: Credential = Credential.NONE,
+    scope: Scope | None = None,
+    is_for_services: bool = False,
     turned_away: Callable[[Any], Response | None] | None = None,
     **shown: Any,
 ) -> Callable[[F], F]:
-    """Marks a method as the handler of a route. What it takes, its parameters `body` and `query` say."""
+    """Marks a method as the handler of a route. What it takes, its parameters `body` and `query` say.
+
+    Raises TypeError where a route that is opened by a key doesn't say by which `scope`, or another one does.
+    """
+    if (scope is not None) is not (credential in (Credential.BUYER, Credential.ORGANIZER)):
+        raise TypeError(f"{method} {path}: routes that keys open have a scope, the others none")
 
     def mark(handler: F) -> F:
         types = get_type_hints(handler, include_extras=True)
@@ -145,6 +170,8 @@ def route(
             path=path,
             handle=handler,
             credential=credential,
+            scope=scope,
+            is_for_services=is_for_services or credential is Credential.SERVICE,
             turned_away=turned_away,  # type: ignore[arg-type] # bound by `routes_of`, as the handler is
             body=types.get("body"),
             query=types.get("query", NoParameters),

@@ -1,6 +1,7 @@
 """What the services need to be told: is it all there, and what follows from it."""
 
 import hmac
+import secrets
 from collections.abc import Collection
 
 from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
@@ -65,6 +66,22 @@ def token_key(settings: Settings) -> str:
     if settings.dapr and settings.organizer_key is not None:
         return hmac.digest(settings.organizer_key.encode(), b"cludale access tokens", "sha256").hex()
     return kept_key(settings.data_dir / "token.key")
+
+
+def key_hash(settings: Settings) -> bytes:
+    """What the hashes of keys are made with: the same in all services."""
+    if settings.key_hash is not None:
+        return settings.key_hash.encode()
+    if settings.organizer_key is not None:
+        return hmac.digest(settings.organizer_key.encode(), b"cludale keys", "sha256")
+    return kept_key(settings.data_dir / "keys.key").encode()
+
+
+def service_keys(settings: Settings, only: Collection[str]) -> list[str]:
+    """What services call each other with, the one that is sent first; none: the first key, as in earlier releases."""
+    if set(only) == set(NAMES):
+        return [secrets.token_urlsafe(32)]  # all are here: nobody else has it
+    return [each for each in (settings.service_key, settings.service_key_too) if each is not None]
 
 
 def through_sidecar(settings: Settings, service: str) -> dict[str, str]:

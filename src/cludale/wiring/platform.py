@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
@@ -32,9 +33,11 @@ from cludale.services.orders.service import Orders
 from cludale.services.payments.service import Payments
 from cludale.web.access import Access
 from cludale.web.app import Admit
+from cludale.web.keyring import KeyRing
 from cludale.web.routing import Route
 from cludale.wiring.demo import demo_concerts
-from cludale.wiring.needs import app_id, check, token_key
+from cludale.wiring.key_watch import KeyWatch
+from cludale.wiring.needs import app_id, check, key_hash, service_keys, token_key
 from cludale.wiring.services import ServiceBuilder
 from cludale.wiring.settings import Settings
 from cludale.wiring.stores import Store, open_store
@@ -71,9 +74,13 @@ class Platform:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.clock = SystemClock()
         self.ids = SystemIds()
+        key_ring = KeyRing(key_hash(settings), now=self.clock.now, monotonic=time.monotonic)
         self.access = Access(
             organizer_key=settings.organizer_key or kept_key(data / "organizer.key"),
             token_key=token_key(settings),
+            token_key_too=settings.token_key_too,
+            service_keys=service_keys(settings, only),
+            keys=key_ring,
         )
         self.store: Store = open_store(settings, only)
         self.dead_letters = DeadLetters(self.store, self.clock)
@@ -113,6 +120,9 @@ class Platform:
             takes_work=self._takes_work,
         )
         self.services: Sequence[Service] = self._builder.build()
+        self.key_watch = KeyWatch(key_ring, self._builder.keys)
+        if "concerts" in only:
+            self.concerts.keys.changed = self.key_watch.look_now
         sweeps = {name: each.sweep for name, each in self._running.items() if each.sweep is not None}
         self.sweeper = Sweeper(
             sweeps, every_seconds=settings.sweep_seconds, clock=self.clock, takes_work=self._takes_work
@@ -191,6 +201,7 @@ class Platform:
         self._readiness.watch(
             Dependency("store", "The store takes no writes", STORE_STOPS, self.store.pulse, self.store.probe)
         )
+        await self.key_watch.start()
         if self.settings.demo and "concerts" in self._running:
             await self._put_on_demo()
         hearing = [
@@ -255,6 +266,7 @@ class Platform:
             self._joining.cancel()
             await asyncio.gather(self._joining, return_exceptions=True)
         await self._readiness.stop()
+        await self.key_watch.stop()
         await self.sweeper.stop()
         await self.relay.stop()
         await self.bus.stop()

@@ -7,10 +7,18 @@ from typing import Any, Protocol, TypeVar, cast
 
 from cludale.adapters.dapr.bus import DaprBus
 from cludale.adapters.embedded.bus import EmbeddedBus
-from cludale.adapters.http_calls.calls import HttpCharges, HttpContacts, HttpProgramme, HttpSales, HttpSeats
+from cludale.adapters.http_calls.calls import (
+    HttpCharges,
+    HttpContacts,
+    HttpKeys,
+    HttpProgramme,
+    HttpSales,
+    HttpSeats,
+)
 from cludale.adapters.inprocess.calls import (
     InProcessCharges,
     InProcessContacts,
+    InProcessKeys,
     InProcessProgramme,
     InProcessSales,
     InProcessSeats,
@@ -23,6 +31,7 @@ from cludale.kernel.wire import Codec
 from cludale.ports.bus import Deliver
 from cludale.ports.charges import Charges
 from cludale.ports.contacts import Contacts
+from cludale.ports.keys import Keys
 from cludale.ports.messengers import Mailer, TextMessenger
 from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.programme import Programme
@@ -38,6 +47,7 @@ from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import HttpParts, Manifest, Policies, Service
 from cludale.web import dead_letters as dead_letters_api
 from cludale.web.access import Access
+from cludale.web.ownership import Ownership
 from cludale.web.routing import Route, routes_of
 from cludale.wiring.needs import through_sidecar, url_of
 from cludale.wiring.settings import Settings
@@ -164,6 +174,18 @@ class ServiceBuilder:
         return self._called("concerts", HttpProgramme)
 
     @cached_property
+    def ownership(self) -> Ownership:
+        """Whose concerts are."""
+        return Ownership(self.programme, self.access.has_one_organizer)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """Concerts, as whoever checks keys asks it."""
+        if "concerts" in self.only:
+            return InProcessKeys(self.built["concerts"].keys)
+        return self._called("concerts", HttpKeys)
+
+    @cached_property
     def contacts(self) -> Contacts:
         """Orders, as notifications calls it."""
         if "orders" in self.only:
@@ -175,7 +197,7 @@ class ServiceBuilder:
         return self._closed(
             client(
                 url_of(self.settings, service),
-                self.access.organizer_key,
+                self.access.service_key,
                 timeout_seconds=self.settings.reserve_timeout_seconds,
                 headers=through_sidecar(self.settings, service),
             )
@@ -246,7 +268,9 @@ class ServiceBuilder:
 def _all_routes(manifest: Manifest, service: object, parts: HttpParts, dead_letters: DeadLetters) -> Sequence[Route]:
     """The routes of a service, and those of what it could not take."""
     more = dead_letters_api.routes(manifest.name, dead_letters, parts.codec, parts.deliver, parts.access)
-    return [*routes_of(manifest.api(service, parts), tag=manifest.name, access=parts.access), *more]
+    made = manifest.api(service, parts)
+    apis = made if isinstance(made, tuple) else (made,)
+    return [*(each for api in apis for each in routes_of(api, tag=manifest.name, access=parts.access)), *more]
 
 
 class _Undone:

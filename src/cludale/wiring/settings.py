@@ -225,6 +225,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
 
+    token_key_too: Annotated[
+        Token | None,
+        _doc("tokens made with this one open their orders, too: the one before, while it is changed", secret=True),
+    ] = None
+    service_key: Annotated[
+        Token | None,
+        _doc("what services in processes of their own call each other with; without it, the organizer's", secret=True),
+    ] = None
+    service_key_too: Annotated[
+        Token | None,
+        _doc("what they may be called with, too: the next one, or the one before, while it is changed", secret=True),
+    ] = None
+    key_hash: Annotated[
+        Token | None,
+        _doc(
+            "what the kept hashes of keys are made with; without it, it follows from the organizer's key", secret=True
+        ),
+    ] = None
+
     concerts_url: Annotated[Url | None, _doc("where concerts is, for the others started alone")] = None
     orders_url: Annotated[Url | None, _doc("where orders is, for notifications started alone")] = None
 

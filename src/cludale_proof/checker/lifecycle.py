@@ -217,7 +217,7 @@ class OrderHistory(NamedTuple):
     wrong: tuple[Wrong, ...]
 
 
-UNJUDGED: Final = ("ConcertScheduled",)
+UNJUDGED: Final = ("ConcertScheduled", "KeyCreated", "KeyRevoked")
 """Events on which no promise to buyers hangs. Whatever is neither here nor judged, nobody knows."""
 _ORDER_SLOT: Final = {"OrderPlaced": "placed", "TicketReserved": "reserved", "OrderPaid": "paid"}
 _SEATS_SLOT: Final = {"SeatsReserved": "reserved", "SeatsSold": "sold", "SeatsReleased": "released"}

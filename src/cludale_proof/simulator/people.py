@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from cludale.kernel.events import Cause, Envelope
+from cludale.kernel.principals import FIRST
 from cludale.kernel.refusals import Refusal
 from cludale.ports.records import StoreUnavailable
 from cludale.services.catalogue import SERVICES
@@ -75,7 +76,8 @@ class RequestOutcome(NamedTuple):
 
 def _request(process: Process, key: str | None, segment: str = "") -> Request:
     headers = {b"authorization": f"Bearer {process.access.organizer_key}".encode()}
-    return Request(segment, headers if key is None else {**headers, b"idempotency-key": key.encode("latin-1")})
+    given = headers if key is None else {**headers, b"idempotency-key": key.encode("latin-1")}
+    return Request(segment, given, principal=FIRST)
 
 
 class SimulatedClient:

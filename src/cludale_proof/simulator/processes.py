@@ -31,6 +31,7 @@ from cludale.services.orders.service import Orders
 from cludale.services.payments.api import PaymentsApi
 from cludale.services.payments.service import Payments
 from cludale.web.access import Access
+from cludale.web.ownership import Ownership
 from cludale_proof.simulator.clock import MachineClock, SimulatedIds
 from cludale_proof.simulator.delivery import Broker, BrokerClient, FaultyHandler, ToldBus
 from cludale_proof.simulator.faults import Chaos, Fault
@@ -173,15 +174,16 @@ class Process(Owner):
                     )
                 if running.sweep is not None:
                     self.sweeps[manifest.name] = self._watched(f"sweeping {manifest.name}", running.sweep)
+        ownership = Ownership(self.programme, self.access.has_one_organizer)
         if "concerts" in self.built:
             self.concerts: Concerts = self.built["concerts"]
             self.concerts_api = ConcertsApi(self.concerts, self.store, self.access)
         if "orders" in self.built:
             self.orders: Orders = self.built["orders"]
-            self.orders_api = OrdersApi(self.orders, self.store, self.access, methods=Gateway.methods)
+            self.orders_api = OrdersApi(self.orders, self.store, self.access, ownership, methods=Gateway.methods)
         if "payments" in self.built:
             self.payments: Payments = self.built["payments"]
-            self.payments_api = PaymentsApi(self.payments, self.store, methods=Gateway.methods)
+            self.payments_api = PaymentsApi(self.payments, self.store, ownership, methods=Gateway.methods)
         self._bus: EmbeddedBus | None = None
         self.inbound = Inbound(
             around.codec,

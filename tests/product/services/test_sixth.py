@@ -113,6 +113,7 @@ HANDLERS: Mapping[type[Event], Handler[Move]] = {SeatsReleased: _move}
 
 import msgspec
 
+from cludale.kernel.principals import Scope
 from cludale.web.problems import Statuses
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import Credential, Reply, Request, route
@@ -144,6 +145,7 @@ class WaitlistApi:
         "GET",
         "/waitlist",
         credential=Credential.ORGANIZER,
+        scope=Scope.READ,
         summary="List seats that came back",
         replies={200: Reply(Moves)},
     )
@@ -289,8 +291,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names.write_text("\n".join(lines) + "\n", encoding="utf-8")
     checker = copy / "src/cludale_proof/checker/lifecycle.py"
     text = checker.read_text(encoding="utf-8")
-    assert '("ConcertScheduled",)' in text
-    text = text.replace('("ConcertScheduled",)', '("ConcertScheduled", "WaitlistMoved")')
+    assert '("ConcertScheduled", "KeyCreated", "KeyRevoked")' in text
+    text = text.replace('"KeyRevoked")', '"KeyRevoked", "WaitlistMoved")')
     checker.write_text(text, encoding="utf-8")
     run(copy, "-m", "tools.infra")
     return copy

@@ -1,6 +1,6 @@
-"""What the sidecar calls: subscriptions, deliveries, health; and the organizer's switch of consumption.
+"""What the sidecar calls: subscriptions, deliveries, health; and the operator's switch of consumption.
 
-Whatever changes or tells something wants a token: the app's own, or the organizer's key.
+Whatever changes or tells something wants a token: the app's own, or a key with the scope `operate`.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
 from cludale.adapters.dapr.subscriptions import DEAD_LETTERS_PATH, EVENTS_PATH, subscriptions
 from cludale.kernel.events import Catalogue
+from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.web.access import Access
 from cludale.web.bodies import Body, check_no_body
@@ -130,12 +131,12 @@ def sidecar_routes(
         return Response(200, await inbound.take_dead(body), JSON)
 
     async def see_consume(request: Request) -> Response:
-        access.check_organizer(request.authorization)
+        access.check(request.authorization, Scope.OPERATE)
         check_no_body(request.body)
         return json_response(Consume(consumption.wanted))
 
     async def set_consume(request: Request) -> Response:
-        access.check_organizer(request.authorization)
+        access.check(request.authorization, Scope.OPERATE)
         consumption.wanted = _consume_body.decode(request.body).consume
         _log.warning("events are %s from now on", "taken" if consumption.wanted else "not taken")
         return json_response(Consume(consumption.wanted))

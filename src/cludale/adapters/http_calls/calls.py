@@ -1,4 +1,4 @@
-"""Seats, Sales, Charges, Contacts and Programme over HTTP.
+"""Seats, Sales, Charges, Contacts, Keys and Programme over HTTP.
 
 A refusal that comes back as problem+json becomes what it was.
 """
@@ -14,9 +14,11 @@ import msgspec
 from cludale.kernel.allocation import Allocation
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
+from cludale.kernel.principals import DEFAULT_ORGANIZER
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargesUnreachable
 from cludale.ports.contacts import Contact, ContactsUnreachable
+from cludale.ports.keys import KeyListing, KeysUnreachable
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.sales import SaleOutlook, SalesUnreachable
 from cludale.ports.seats import (
@@ -40,6 +42,8 @@ from cludale.runtime.recent import Recent
 from cludale.web.client import Client, NoAnswer
 from cludale.web.http1 import ClientResponse, Target
 
+KEYS_SECONDS = 0.5
+"""How long concerts may take to say which keys there are."""
 CONNECTIONS = 64
 SALES_AT_ONCE = 16
 CHARGES_AT_ONCE = 2
@@ -84,13 +88,18 @@ class _Service:
     """What the port raises where there is no answer in time, or another one than ours."""
     connections: ClassVar[int]
 
-    def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
-        sent = {"authorization": f"Bearer {organizer_key}", **(headers or {})}
+    def __init__(self, url: str, service_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
+        sent = {"authorization": f"Bearer {service_key}", **(headers or {})}
         target = Target.of(url)
         self._client = Client(target, connections=self.connections, timeout_seconds=timeout_seconds, headers=sent)
 
     async def _ask(
-        self, method: str, path: str, body: bytes = b"", *, traceparent: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        traceparent: str | None = None,
     ) -> ClientResponse:
         """Its answer. All that is asked here can be asked again. Raises `unreachable`."""
         try:
@@ -218,8 +227,8 @@ class HttpContacts(_Service):
 
     service, unreachable, connections = "orders", ContactsUnreachable, CONNECTIONS
 
-    def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
-        super().__init__(url, organizer_key, timeout_seconds=timeout_seconds, headers=headers)
+    def __init__(self, url: str, service_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
+        super().__init__(url, service_key, timeout_seconds=timeout_seconds, headers=headers)
         self._at_once = asyncio.Semaphore(CONTACTS_AT_ONCE)
 
     async def of(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
@@ -233,6 +242,26 @@ class HttpContacts(_Service):
         return None if answer.status == 404 else self._read(answer, Contact, "a contact")
 
 
+class HttpKeys(_Service):
+    """The concerts service at `url`. It is asked for the listing over and over, and gives it where it is new."""
+
+    service, unreachable, connections = "concerts", KeysUnreachable, 1
+
+    def __init__(self, url: str, service_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
+        super().__init__(url, service_key, timeout_seconds=min(timeout_seconds, KEYS_SECONDS), headers=headers)
+
+    async def listing(self, known: KeyListing | None) -> KeyListing:
+        """All keys as they are now; `known` itself where nothing has changed. Raises KeysUnreachable."""
+        answer = await self._ask("GET", "/keys/listing" if known is None else f"/keys/listing?known={known.version}")
+        if known is not None and answer.status == 204:
+            return known
+        return self._read(answer, KeyListing, "a listing of keys")
+
+    async def used(self, last: Mapping[str, datetime]) -> None:
+        """Note when these keys were used last. Raises KeysUnreachable."""
+        self._read(await self._ask("POST", "/keys/used", msgspec.json.encode({"used": last})), dict, "an answer")
+
+
 class _SectionNamed(msgspec.Struct):
     id: str
     name: str | None = None
@@ -243,6 +272,7 @@ class _Concert(msgspec.Struct):
     date: str
     venue: str | None = None
     sections: list[_SectionNamed] = []
+    organizer: str = DEFAULT_ORGANIZER
 
 
 class HttpProgramme(_Service):
@@ -250,8 +280,8 @@ class HttpProgramme(_Service):
 
     service, unreachable, connections = "concerts", ProgrammeUnreachable, CONCERTS_AT_ONCE
 
-    def __init__(self, url: str, organizer_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
-        super().__init__(url, organizer_key, timeout_seconds=timeout_seconds, headers=headers)
+    def __init__(self, url: str, service_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
+        super().__init__(url, service_key, timeout_seconds=timeout_seconds, headers=headers)
         self._at_once = asyncio.Semaphore(CONCERTS_AT_ONCE)
         self._remembered: Recent[str, tuple[float, ConcertDetails]] = Recent(CONCERTS_REMEMBERED)
         """Each with the loop's time until which it is."""
@@ -272,6 +302,6 @@ class HttpProgramme(_Service):
             return None
         concert = self._read(answer, _Concert, "a concert")
         names = {section.id: section.name for section in concert.sections if section.name is not None}
-        details = ConcertDetails(concert.artist, concert.date, concert.venue, names)
+        details = ConcertDetails(concert.artist, concert.date, concert.venue, names, concert.organizer)
         self._remembered.remember({concert_id: (now + REMEMBERED_SECONDS, details)})
         return details

@@ -1,14 +1,17 @@
-"""Seats, Sales, Charges, Contacts and Programme by a plain call.
+"""Seats, Sales, Charges, Contacts, Keys and Programme by a plain call.
 
 Bound when all is put together: the callee may be built later.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 
 from cludale.kernel.allocation import Allocation
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargesUnreachable
 from cludale.ports.contacts import Contact
+from cludale.ports.keys import KeyListing, Keys, KeysUnreachable
 from cludale.ports.programme import ConcertDetails
+from cludale.ports.records import StoreUnavailable
 from cludale.ports.sales import SaleOutlook
 from cludale.ports.seats import HoldRequest, SeatsHeld
 
@@ -60,6 +63,27 @@ class InProcessContacts:
     async def of(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
         """The contacts of these orders."""
         return await self._of(order_ids)
+
+
+class InProcessKeys:
+    """The concerts service of this process."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    async def listing(self, known: KeyListing | None) -> KeyListing:
+        """All keys as they are now. Raises KeysUnreachable."""
+        try:
+            return await self._keys.listing(known)
+        except StoreUnavailable as error:
+            raise KeysUnreachable(str(error)) from error
+
+    async def used(self, last: Mapping[str, datetime]) -> None:
+        """Note when these keys were used last. Raises KeysUnreachable."""
+        try:
+            await self._keys.used(last)
+        except StoreUnavailable as error:
+            raise KeysUnreachable(str(error)) from error
 
 
 class InProcessProgramme:

@@ -1,20 +1,23 @@
 """Audit over HTTP: shapes, routes, refusal → status. Decides nothing."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Invalid, NotFound
 from cludale.ports.records import UnusableCursor
 from cludale.services.audit.replay import Redelivered, Redelivery
 from cludale.services.audit.service import Audit, Verdict
-from cludale.services.audit.store import Filter, Listed
+from cludale.services.audit.store import Filter, Listed, concert_of
 from cludale.web.fields import Time, TimeParameter, moment
+from cludale.web.ownership import Ownership
 from cludale.web.problems import Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import Credential, Reply, Request, route
+from cludale.web.routing import Credential, Reply, Request, asking, route
 
 STATUS: Statuses = {}
 
@@ -59,7 +62,8 @@ class Verify(msgspec.Struct, frozen=True):
 class AuditApi:
     """The routes of audit."""
 
-    def __init__(self, audit: Audit, redelivery: Redelivery) -> None:
+    def __init__(self, audit: Audit, redelivery: Redelivery, ownership: Ownership) -> None:
+        self._ownership = ownership
         self._audit = audit
         self._redelivery = redelivery
 
@@ -67,19 +71,24 @@ class AuditApi:
         "GET",
         "/audit/events",
         credential=Credential.ORGANIZER,
+        scope=Scope.READ,
         summary="List events",
-        description="As they were recorded; with `since` or `until` (`since <= timestamp < until`) by time.",
+        description=(
+            "As they were recorded; with `since` or `until` (`since <= timestamp < until`) by time. Those about the "
+            "organizer's own concerts; where several sell, a page may have fewer than `limit`, and a `next`."
+        ),
         replies={200: Reply(Page[Listed])},
     )
-    async def list_events(self, _: Request, query: FindEvents) -> Response:
+    async def list_events(self, request: Request, query: FindEvents) -> Response:
         """A page of them."""
         items, page = await self._audit.events(_filter(query), after=query.after, limit=query.limit)
-        return json_response(Page(items, page.next))
+        return json_response(Page(await self._own(request, items), page.next))
 
     @route(
         "GET",
         "/audit/orders/{order_id}",
         credential=Credential.ORGANIZER,
+        scope=Scope.READ,
         summary="Tell an order's story",
         description="Every event of the order, causes before effects, then by time.",
         replies={200: Reply(Story)},
@@ -87,12 +96,26 @@ class AuditApi:
     )
     async def tell_story(self, request: Request) -> Response:
         """Every event of an order."""
-        return json_response(Story(await self._audit.story(request.segment)))
+        told = await self._own(request, await self._audit.story(request.segment))
+        if not told:
+            raise NotFound("order", request.segment)
+        return json_response(Story(told))
+
+    async def _own(self, request: Request, entries: Sequence[Listed]) -> list[Listed]:
+        principal = asking(request)
+        if self._ownership.sees_all(principal):
+            return list(entries)
+        # Of an event about no concert only who operates the platform is told: it is about keys.
+        about = [(each, concert_of(each)) for each in entries]
+        concerts = await self._ownership.owned(principal, [concert for _, concert in about if concert is not None])
+        operates = principal.concert_id is None and Scope.OPERATE in principal.scopes
+        return [each for each, concert in about if (operates if concert is None else concert in concerts)]
 
     @route(
         "GET",
         "/audit/verify",
         credential=Credential.ORGANIZER,
+        scope=Scope.OPERATE,
         summary="Verify the chain of hashes",
         description=(
             "With `head`, a hash that was noted elsewhere, also says at which entry it stands; `ok` is false if it is "
@@ -108,6 +131,7 @@ class AuditApi:
         "POST",
         "/audit/replay",
         credential=Credential.ORGANIZER,
+        scope=Scope.OPERATE,
         summary="Deliver events again",
         description="Services know what they have handled: what was applied is not applied twice.",
         replies={202: Reply(Redelivered, "What was delivered, and what each service answered.")},

@@ -5,6 +5,7 @@ from cludale.services.audit.replay import Redelivery
 from cludale.services.audit.service import HANDLERS, Audit
 from cludale.services.audit.store import KINDS
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
+from cludale.web.ownership import Ownership
 
 
 def _build(parts: Parts) -> Running:
@@ -24,7 +25,8 @@ def _build(parts: Parts) -> Running:
 
 def _api(audit: Audit, parts: HttpParts) -> api.AuditApi:
     redelivery = Redelivery(parts.records("audit"), parts.codec, deliver=parts.deliver, hears=parts.reachable)
-    return api.AuditApi(audit, redelivery)
+    # Whose a concert is, the log itself says: audit asks no other service.
+    return api.AuditApi(audit, redelivery, Ownership(audit, parts.access.has_one_organizer))
 
 
 MANIFEST = Manifest(

@@ -13,6 +13,7 @@ from cludale.kernel.events import Event
 from cludale.kernel.refusals import NotFound
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock
+from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Commit, Key, Page, Put, Records, VersionConflict
 from cludale.runtime.aggregates import CONFLICT_RETRIES
 from cludale.runtime.recent import Recent
@@ -338,6 +339,15 @@ class Audit:
         """A page of entries, as shown, and the page itself. Raises UnusableCursor."""
         page = await self._records.find(ENTRY, wanted.query(after=after, limit=limit))
         return [store.listed(stored) for stored in page.items], page
+
+    async def of(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
+        """Those of these concerts that the log tells of (a Programme): it asks nobody else whose a concert is."""
+        found: dict[str, ConcertDetails] = {}
+        for id in concert_ids:
+            page = await self._records.find(ENTRY, store.scheduled(id))
+            if page.items:
+                found[id] = store.concert_told(page.items[0])
+        return found
 
     async def story(self, order_id: str) -> list[Listed]:
         """All that happened to an order: causes before effects, then by time. Raises NotFound."""

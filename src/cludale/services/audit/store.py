@@ -7,7 +7,9 @@ from typing import NamedTuple
 import msgspec
 
 from cludale.kernel.events import Envelope
+from cludale.kernel.principals import DEFAULT_ORGANIZER
 from cludale.kernel.times import rfc3339
+from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import IndexValue, Kind, Put, Query, Range, Stored
 from cludale.services.audit.domain import Head, Link, StoryEntry
 
@@ -57,6 +59,15 @@ class _About(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     concert_id: str | None = None
 
 
+class _Concert(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """What is read of ConcertScheduled."""
+
+    artist: str
+    date: str
+    venue: str | None = None
+    organizer: str = DEFAULT_ORGANIZER
+
+
 class Arrived(NamedTuple):
     """An event as it is recorded, or kept until it can be."""
 
@@ -102,6 +113,7 @@ _headers = msgspec.json.Decoder(_Header)
 _heads = msgspec.json.Decoder(Head)
 _waiting = msgspec.json.Decoder(Waiting)
 _abouts = msgspec.json.Decoder(_About)
+_concerts = msgspec.json.Decoder(_Concert)
 
 
 class StoredHead(NamedTuple):
@@ -200,6 +212,17 @@ def of_order(order_id: str, limit: int) -> Query:
     return Filter(order_id=order_id).query(after=None, limit=limit)
 
 
+def scheduled(concert_id: str) -> Query:
+    """The entry that tells what a concert is."""
+    return Filter(type="ConcertScheduled", concert_id=concert_id).query(after=None, limit=1)
+
+
+def concert_told(stored: Stored) -> ConcertDetails:
+    """What such an entry tells. Raises msgspec.MsgspecError."""
+    told = _concerts.decode(_headers.decode(_entries.decode(stored.body).event).data)
+    return ConcertDetails(told.artist, told.date, told.venue, organizer=told.organizer)
+
+
 def walk(after: str | None, limit: int) -> Query:
     """A page of all entries, by sequence."""
     return Query(after=after, limit=limit, partition=PARTITION)
@@ -235,6 +258,11 @@ def listed(stored: Stored) -> Listed:
         late=entry.late,
         repeated=event.repeated,
     )
+
+
+def concert_of(entry: Listed) -> str | None:
+    """The concert that an entry is about."""
+    return _abouts.decode(entry.payload).concert_id
 
 
 def told(entry: Listed) -> StoryEntry:

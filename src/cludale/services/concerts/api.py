@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from cludale.kernel.ids import Id, from_key
 from cludale.kernel.money import MAX_PRICE, Money
+from cludale.kernel.principals import DEFAULT_ORGANIZER, Principal, PrincipalKind, Scope
 from cludale.kernel.refusals import Busy, Invalid
 from cludale.kernel.times import LONGEST_TIME, check_date_or_time, parse_time, rfc3339
 from cludale.ports.records import Records
@@ -38,10 +39,10 @@ from cludale.services.concerts.service import Concerts, ConcertSnapshot, Search
 from cludale.web.access import Access
 from cludale.web.fields import DateOrTime, Quantity, Text, Time, offset_hint, parsed_time
 from cludale.web.keyed import Keyed
-from cludale.web.problems import Problems, Statuses
+from cludale.web.problems import Problems, ScopeMissing, Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, route
+from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, asking, route
 
 STATUS: Statuses = {
     ConcertExists: 409,
@@ -83,6 +84,8 @@ _CANCEL_UNTIL = "from then on only the organizer can cancel an order; without it
 
 _TOO_DEAR = f"must be at most {MAX_PRICE}"
 
+_SEE_UNLISTED = (Scope.CATALOGUE, Scope.READ)
+
 Seats = Annotated[int, Meta(ge=1, le=1_000_000)]
 Name = Annotated[str, Meta(max_length=200, description="text within the name")]
 
@@ -103,6 +106,7 @@ class ConcertSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A concert as it stands now; its seat counts are the sums over its sections."""
 
     id: str
+    organizer: Annotated[str, Meta(description="whose it is")]
     artist: str
     date: Annotated[str, Meta(description="as the organizer wrote it: a day, or a time in its offset")]
     venue: str | None
@@ -117,7 +121,7 @@ class ConcertSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ends_at: Annotated[str | None, Meta(description="where it goes on after its `date`: the last day, or a time")]
     cancel_until: Annotated[datetime, Meta(description="from then on only the organizer can cancel an order")]
     max_per_order: Annotated[int, Meta(description="the most seats in one order")]
-    listed: Annotated[bool, Meta(description="false: found by its id, or by the organizer")]
+    listed: Annotated[bool, Meta(description="false: found by its id, or by its organizer")]
     section_count: Annotated[int, Meta(description="how many sections; GET /concerts/{id} has them all")]
 
 
@@ -231,6 +235,7 @@ class ConcertsApi:
         "POST",
         "/concerts",
         credential=Credential.ORGANIZER,
+        scope=Scope.CATALOGUE,
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
         summary="Put a concert on",
         replies={201: Reply(ConcertView, "The concert.")},
@@ -238,13 +243,17 @@ class ConcertsApi:
     )
     async def schedule_concert(self, request: Request, body: ScheduleConcert) -> Response:
         """201 the concert; with the same key again, the same answer. With an `id` alone: 409 concert-exists."""
-        cause, key = request.cause, request.idempotency_key
+        cause, key, principal = request.cause, request.idempotency_key, asking(request)
+        most = self._concerts.max_per_order
+        if principal.concert_id not in (None, body.id):
+            raise ScopeMissing(Scope.CATALOGUE)  # it is for one concert, which is not this one
         if key is None:
-            concert = _concert(body, from_key("concert", secrets.token_hex(16)), self._concerts.max_per_order)
+            concert = _concert(body, from_key("concert", secrets.token_hex(16)), most, principal.organizer)
             return json_response(_view(await self._concerts.schedule(concert, cause)), 201)
 
         async def schedule() -> Response:
-            concert = _concert(body, from_key("concert", key, _encode(body).decode()), self._concerts.max_per_order)
+            named = from_key("concert", *_own(principal, key), _encode(body).decode())
+            concert = _concert(body, named, most, principal.organizer)
             try:
                 standing = await self._concerts.schedule(concert, cause)
             except ConcertExists:
@@ -254,15 +263,16 @@ class ConcertsApi:
                 standing = await self._concerts.standing(concert.id)
             return json_response(_view(standing), 201)
 
-        return await self._keyed.once_across_partitions("schedule", key, body, schedule)
+        operation = "schedule" if principal.organizer == DEFAULT_ORGANIZER else f"schedule {principal.organizer}"
+        return await self._keyed.once_across_partitions(operation, key, body, schedule)
 
     @route(
         "GET",
         "/concerts",
         summary="Find concerts",
         description=(
-            "Those that are listed; with the organizer's key all of them, the others last. `from` and `to` take "
-            "days, which are those of the concert's own offset, and times; what goes on for days is found by each "
+            "Those that are listed; with an organizer's key its unlisted ones, too, which come last. `from` and `to` "
+            "take days, which are those of the concert's own offset, and times; what goes on for days is found by each "
             "of them. Sections are in `GET /concerts/{id}`. A page may have fewer than `limit`; it goes on while "
             "there is a `next`."
         ),
@@ -280,10 +290,16 @@ class ConcertsApi:
                 descending=query.sort.startswith("-"),
                 after=query.after,
                 limit=query.limit,
-                unlisted=self._access.is_organizer(request.authorization),
+                unlisted_of=self._may_see_unlisted(request),
             )
         )
         return json_response(Page([ConcertSummary(**_summary(each)) for each in standings], following))
+
+    def _may_see_unlisted(self, request: Request) -> Principal | None:
+        if request.authorization is None:
+            return None
+        principal = self._access.principal(request.authorization)
+        return None if principal is None or principal.scopes.isdisjoint(_SEE_UNLISTED) else principal
 
     @route(
         "GET",
@@ -300,6 +316,8 @@ class ConcertsApi:
         "POST",
         "/concerts/{concert_id}/reserve",
         credential=Credential.ORGANIZER,
+        scope=Scope.SELL,
+        is_for_services=True,
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
         summary="Hold seats",
         description="Holds all of the seats or none. What is not sold in time can be had again by others.",
@@ -321,7 +339,11 @@ class ConcertsApi:
     )
     async def reserve_seats(self, request: Request, body: Reserve) -> Response:
         """201 the reservation; with the same key or the same order and request again, the same one."""
-        concert_id, key = request.segment, request.idempotency_key
+        concert_id, key, principal = request.segment, request.idempotency_key, asking(request)
+        if principal.kind is not PrincipalKind.SERVICE:
+            concert = await self._concerts.concert(concert_id)
+            if not principal.owns(concert.organizer, concert.id):
+                raise ConcertNotFound(concert_id)
         hold = HoldRequest(
             concert_id,
             body.quantity,
@@ -342,11 +364,16 @@ class ConcertsApi:
 
         return await self._keyed.once_across_partitions(f"reserve {concert_id}", key, body, reserve)
 
-    @route("GET", "/concerts/{concert_id}/sale-outlook", credential=Credential.ORGANIZER)
+    @route("GET", "/concerts/{concert_id}/sale-outlook", credential=Credential.SERVICE)
     async def show_sale_outlook(self, request: Request, query: AskOutlook) -> Response:
         """For payments in a process of its own, before it charges an order whose hold has ended."""
         outlook = await self._concerts.sale_outlook(request.segment, query.section, query.reservation_id)
         return json_response(outlook)
+
+
+def _own(principal: Principal, key: str) -> tuple[str, ...]:
+    """An idempotency key of this organizer, which is another one than the same of another organizer."""
+    return (key,) if principal.organizer == DEFAULT_ORGANIZER else (principal.organizer, key)
 
 
 def _summary(standing: ConcertSnapshot) -> dict[str, Any]:
@@ -357,6 +384,7 @@ def _summary(standing: ConcertSnapshot) -> dict[str, Any]:
     prices = {plan.price for plan in concert.sections}
     return {
         "id": concert.id,
+        "organizer": concert.organizer,
         "artist": concert.artist,
         "date": concert.date,
         "venue": concert.venue,
@@ -421,7 +449,7 @@ def _reservation_view(concert_id: str, held: SeatsHeld, event_id: str | None = N
     )
 
 
-def _concert(request: ScheduleConcert, new_id: str, max_per_order: int) -> Concert:
+def _concert(request: ScheduleConcert, new_id: str, max_per_order: int, organizer: str) -> Concert:
     """The concert that is asked for. Raises Invalid."""
     concert = Concert(
         id=request.id or new_id,
@@ -434,6 +462,7 @@ def _concert(request: ScheduleConcert, new_id: str, max_per_order: int) -> Conce
         listed=request.listed,
         ends_at=_when("endsAt", request.ends_at) if request.ends_at else None,
         cancel_until=parsed_time("cancelUntil", request.cancel_until) if request.cancel_until else None,
+        organizer=organizer,
     )
     _check_times(concert)
     return concert

@@ -15,6 +15,7 @@ from cludale.kernel.allocation import Allocation
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
 from cludale.kernel.money import Money
+from cludale.kernel.principals import DEFAULT_ORGANIZER
 from cludale.kernel.refusals import Refusal
 from cludale.kernel.times import epoch_second, whole_second_after
 from cludale.ports.sales import Outlook, SaleOutlook
@@ -65,6 +66,8 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     """When it is over, where it goes on after `date`: the last day of a festival, or a time."""
     cancel_until: datetime | None = None
     """When buyers can no longer cancel, if it is not when it begins."""
+    organizer: str = DEFAULT_ORGANIZER
+    """Whose it is. Default for concerts written before this field existed."""
 
     @property
     def over_at(self) -> datetime:
@@ -124,6 +127,7 @@ def schedule(concert: Concert) -> Decision[Concert]:
         listed=concert.listed,
         ends_at=concert.ends_at,
         cancel_until=concert.cancel_until,
+        organizer=concert.organizer,
     )
     return Decision(as_scheduled(scheduled), (scheduled,))
 
@@ -141,6 +145,7 @@ def as_scheduled(event: ConcertScheduled) -> Concert:
         listed=event.listed,
         ends_at=event.ends_at,
         cancel_until=event.cancel_until,
+        organizer=event.organizer,
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 from cludale.kernel.allocation import Allocation, SeatsEvent
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
+from cludale.kernel.principals import DEFAULT_ORGANIZER, Scope
 
 
 class SectionPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -24,6 +25,7 @@ class ConcertScheduled(Event, frozen=True, kw_only=True):
     """A concert can be found, if it is listed, and, from `on_sale_at` on, ordered."""
 
     subject_field: ClassVar[str] = "concert_id"
+    data_version: ClassVar[str] = "1.1"
 
     concert_id: str
     artist: str
@@ -36,6 +38,33 @@ class ConcertScheduled(Event, frozen=True, kw_only=True):
     """As all were that older versions tell of."""
     ends_at: str | None = None
     cancel_until: datetime | None = None
+    organizer: str = DEFAULT_ORGANIZER
+    """Whose it is. Default for events written before this field existed."""
+
+
+class KeyCreated(Event, frozen=True, kw_only=True):
+    """Somebody has a key. Neither the key nor a hash of it is in any event."""
+
+    subject_field: ClassVar[str] = "key_id"
+
+    key_id: str
+    organizer: str
+    name: str
+    scopes: tuple[Scope, ...]
+    only_concert: str | None
+    """The one concert that it is for; None: any of the organizer's."""
+    created_at: datetime
+    ends_at: datetime | None
+
+
+class KeyRevoked(Event, frozen=True, kw_only=True):
+    """From `ends_at` on the key opens nothing."""
+
+    subject_field: ClassVar[str] = "key_id"
+
+    key_id: str
+    organizer: str
+    ends_at: datetime
 
 
 class ReleaseReason(StrEnum):
@@ -90,4 +119,8 @@ class SaleRefused(SeatsEvent, frozen=True, kw_only=True):
     allocation: Allocation
 
 
-TOPIC = Topic("concert-events", "concerts", (ConcertScheduled, SeatsReserved, SeatsSold, SeatsReleased, SaleRefused))
+TOPIC = Topic(
+    "concert-events",
+    "concerts",
+    (ConcertScheduled, SeatsReserved, SeatsSold, SeatsReleased, SaleRefused, KeyCreated, KeyRevoked),
+)

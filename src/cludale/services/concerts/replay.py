@@ -5,10 +5,21 @@ from typing import Any
 
 from cludale.kernel.events import Envelope
 from cludale.runtime.replay import NotYet, Ref, States, Table
-from cludale.services.concerts import domain
+from cludale.services.concerts import domain, keys
 from cludale.services.concerts.domain import Concert, Reservation, Seating, Section, Status
-from cludale.services.concerts.events import ConcertScheduled, SeatsReleased, SeatsReserved, SeatsSold
-from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey
+from cludale.services.concerts.events import (
+    ConcertScheduled,
+    KeyCreated,
+    KeyRevoked,
+    SeatsReleased,
+    SeatsReserved,
+    SeatsSold,
+)
+from cludale.services.concerts.keys import Keys
+from cludale.services.concerts.store import ALL_KEYS, CONCERTS, KEYS, RESERVATIONS, SECTIONS, SectionKey
+
+_FOLDED = (ConcertScheduled, SeatsReserved, SeatsSold, SeatsReleased, KeyCreated, KeyRevoked)
+_KEYS = Ref("keys", ALL_KEYS, ALL_KEYS)
 
 
 def _concert(concert: Concert) -> Mapping[str, object]:
@@ -24,11 +35,16 @@ def _reservation(reservation: Reservation) -> Mapping[str, object]:
     return {name: getattr(reservation, name) for name in told}
 
 
+def _keys(keys: Keys) -> Mapping[str, object]:
+    told = ("name", "organizer", "scopes", "only_concert", "created_at", "ends_at")  # no event has the digest
+    return {key.id: {name: getattr(key, name) for name in told} for key in keys.keys}
+
+
 class ConcertsReplay:
     """Folds what concerts published."""
 
     service = "concerts"
-    event_types = frozenset(e.__name__ for e in (ConcertScheduled, SeatsReserved, SeatsSold, SeatsReleased))
+    event_types = frozenset(e.__name__ for e in _FOLDED)
     tables: Sequence[Table[Any]] = (
         Table(CONCERTS.kind, CONCERTS.decode, CONCERTS.put, lambda concert: concert.id, _concert),
         Table(
@@ -45,11 +61,14 @@ class ConcertsReplay:
             lambda r: SectionKey(r.concert_id, r.section).partition,
             _reservation,
         ),
+        Table(KEYS.kind, KEYS.decode, KEYS.put, lambda _: ALL_KEYS, _keys),
     )
 
     def touches(self, event: Envelope) -> Sequence[Ref]:
         """The concert; for seats, their section and reservation too."""
         data = event.data
+        if isinstance(data, KeyCreated | KeyRevoked):
+            return (_KEYS,)
         concert = Ref("concert", data.concert_id, data.concert_id)
         if isinstance(data, ConcertScheduled):
             return (concert,)
@@ -62,6 +81,9 @@ class ConcertsReplay:
         if isinstance(data, ConcertScheduled):
             concert = domain.as_scheduled(data)
             states.put(Ref("concert", concert.id, concert.id), concert)
+            return
+        if isinstance(data, KeyCreated | KeyRevoked):
+            states.put(_KEYS, keys.evolve(states.get(_KEYS) or Keys(), data))
             return
         concert_ref, section_ref, reservation_ref = self.touches(event)
         concert = states.get(concert_ref)

@@ -9,6 +9,7 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
+from cludale.kernel.principals import Principal
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.programme import ConcertDetails
@@ -35,6 +36,7 @@ from cludale.services.concerts.domain import (
     Sell,
 )
 from cludale.services.concerts.events import ReleaseReason
+from cludale.services.concerts.key_service import KeyService
 from cludale.services.concerts.sections import Sections, near
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded, searched
 from cludale.services.orders.events import CancelReason, OrderCancelled
@@ -69,18 +71,21 @@ class Search(NamedTuple):
     descending: bool = False
     after: str | None = None
     limit: int = 50
-    unlisted: bool = False
-    """Those, too, that are not listed; they come last."""
+    unlisted_of: Principal | None = None
+    """Those of its own, too, that are not listed; they come last."""
 
     def matches(self, concert: Concert) -> bool:
         """Is it among those that are looked for?"""
         return (
-            (concert.listed or self.unlisted)
+            (concert.listed or self._owns(concert))
             and folded(self.artist or "") in folded(concert.artist)
             and folded(self.venue or "") in folded(concert.venue or "")
             and (self.since is None or concert.is_on_from(self.since))
             and (self.until is None or concert.is_on_until(self.until))
         )
+
+    def _owns(self, concert: Concert) -> bool:
+        return self.unlisted_of is not None and self.unlisted_of.owns(concert.organizer, concert.id)
 
 
 class Concerts:
@@ -115,6 +120,7 @@ class Concerts:
         )
         self._chooser = Chooser(self._updates, self.command_queue.submit, partitions_apart=partitions_apart)
         self._sections.learn = self._chooser.learn
+        self.keys = KeyService(self._updates)
 
     async def schedule(self, concert: Concert, cause: Cause) -> ConcertSnapshot:
         """Put a concert on. Raises ConcertExists."""
@@ -144,7 +150,7 @@ class Concerts:
         return known
 
     async def details(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
-        """What buyers know of these concerts, as far as there are any; for notifications alone."""
+        """What these concerts are, and whose, as far as there are any."""
         found: dict[str, ConcertDetails] = {}
         for id in concert_ids:
             try:
@@ -152,7 +158,7 @@ class Concerts:
             except ConcertNotFound:
                 continue
             names = {plan.id: plan.name for plan in concert.sections}
-            found[id] = ConcertDetails(concert.artist, concert.date, concert.venue, names)
+            found[id] = ConcertDetails(concert.artist, concert.date, concert.venue, names, concert.organizer)
         return found
 
     async def standing(self, concert_id: str) -> ConcertSnapshot:
@@ -344,9 +350,9 @@ class Concerts:
 def _query(search: Search) -> Query:
     # of unlisted ones, which have no date in the index, none can be narrowed down
     return searched(
-        artist=None if search.unlisted else search.artist,
-        venue=None if search.unlisted else search.venue,
-        days=None if search.unlisted else dates.days_around(search.since, search.until),
+        artist=None if search.unlisted_of else search.artist,
+        venue=None if search.unlisted_of else search.venue,
+        days=None if search.unlisted_of else dates.days_around(search.since, search.until),
         order_by=search.order_by,
         descending=search.descending,
         after=search.after,

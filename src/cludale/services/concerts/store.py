@@ -10,9 +10,13 @@ from cludale.ports.records import IndexValue, Kind, Query, Range
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.domain import Choice, Concert, Reservation, Section, Status
+from cludale.services.concerts.keys import Keys, KeyUse
 
 _ACCENTS = re.compile("[\u0300-\u036f]")
 """Those that combine with the letter before. Other scripts have blocks of their own: there they are letters."""
+
+
+ALL_KEYS = "keys"
 
 
 class SectionKey(NamedTuple):
@@ -71,7 +75,20 @@ CHOICES = AggregateStore(
     identity=lambda choice: choice.reservation_id,
 )
 
-KINDS = (CONCERTS.kind, SECTIONS.kind, RESERVATIONS.kind, CHOICES.kind, IdempotencyKeys.kind_for("concerts"))
+KEYS = AggregateStore(Kind("concerts", "keys"), Keys, identity=lambda _: ALL_KEYS)
+"""All keys in one record: who checks them reads one, and sees by its version whether anything has changed."""
+
+KEY_USES = AggregateStore(Kind("concerts", "keyuse"), KeyUse, identity=lambda use: use.key_id)
+
+KINDS = (
+    CONCERTS.kind,
+    SECTIONS.kind,
+    RESERVATIONS.kind,
+    CHOICES.kind,
+    KEYS.kind,
+    KEY_USES.kind,
+    IdempotencyKeys.kind_for("concerts"),
+)
 
 
 def searched(

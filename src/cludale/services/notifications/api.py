@@ -2,20 +2,23 @@
 
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Annotated, Self
 
 import msgspec
 from msgspec import Meta
 
+from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.services.notifications.domain import AlreadySent, Notification, Status
 from cludale.services.notifications.events import Channel, NotificationKind
 from cludale.services.notifications.service import Notifications
 from cludale.services.notifications.store import listed
+from cludale.web.ownership import Ownership
 from cludale.web.problems import Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import Credential, Reply, Request, route
+from cludale.web.routing import Credential, Reply, Request, asking, route
 
 STATUS: Statuses = {AlreadySent: 409}
 
@@ -99,21 +102,27 @@ class FindNotifications(Paged, frozen=True, kw_only=True, rename="camel"):
 class NotificationsApi:
     """The routes of notifications."""
 
-    def __init__(self, notifications: Notifications) -> None:
+    def __init__(self, notifications: Notifications, ownership: Ownership) -> None:
+        self._ownership = ownership
         self._notifications = notifications
 
     @route(
         "GET",
         "/notifications",
         credential=Credential.ORGANIZER,
+        scope=Scope.READ,
         summary="List what buyers were told",
-        description="With `status`, a page may have fewer of them than `limit`, or none, and a `next` all the same.",
+        description=(
+            "With `status`, or where several organizers sell, a page may have fewer of them than `limit`, or none, and "
+            "a `next` all the same."
+        ),
         replies={200: Reply(Page[NotificationView])},
     )
-    async def list_notifications(self, _: Request, query: FindNotifications) -> Response:
+    async def list_notifications(self, request: Request, query: FindNotifications) -> Response:
         """A page of them."""
         wanted, status = listed(order_id=query.order_id, after=query.after, limit=query.limit), query.status
         found, following = await self._notifications.find(wanted, None if status is None else status.stored)
+        found = await self._ownership.of(asking(request), found, attrgetter("concert_id"))
         shown = [NotificationView.of(each) for each in found if status is None or NotificationStatus.of(each) is status]
         return json_response(Page(shown, following))
 
@@ -121,12 +130,21 @@ class NotificationsApi:
         "POST",
         "/notifications/retry",
         credential=Credential.ORGANIZER,
+        scope=Scope.SELL,
         summary="Send those again that were given up",
         description="One that is to be sent anyway stays as it is. One that was sent is refused, and none is retried.",
         replies={200: Reply(Retried)},
         refusals=(NotFound, AlreadySent, Busy),
     )
-    async def retry_notifications(self, _: Request, body: NotificationsToRetry) -> Response:
+    async def retry_notifications(self, request: Request, body: NotificationsToRetry) -> Response:
         """How each stands now."""
-        retried = await self._notifications.retry(list(dict.fromkeys(body.ids)))
+        ids = list(dict.fromkeys(body.ids))
+        principal = asking(request)
+        if not self._ownership.sees_all(principal):
+            among = await self._notifications.named(ids)
+            owned = await self._ownership.of(principal, among, attrgetter("concert_id"))
+            for id in ids:
+                if all(each.id != id for each in owned):
+                    raise NotFound("notification", id)
+        retried = await self._notifications.retry(ids)
         return json_response(Retried([NotificationView.of(each) for each in retried]))

@@ -35,8 +35,8 @@ def _build(parts: Parts) -> Running:
     )
 
 
-def _api(notifications: Notifications, _: HttpParts) -> api.NotificationsApi:
-    return api.NotificationsApi(notifications)
+def _api(notifications: Notifications, parts: HttpParts) -> api.NotificationsApi:
+    return api.NotificationsApi(notifications, parts.ownership)
 
 
 MANIFEST = Manifest(

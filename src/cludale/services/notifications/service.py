@@ -150,6 +150,10 @@ class Notifications:
                 break
         return found, after
 
+    async def named(self, ids: Sequence[str]) -> list[Notification]:
+        """Those of them that there are."""
+        return [each.state for each in (await NOTIFICATIONS.load(self._updates.records, ids)).values()]
+
     async def retry(self, ids: Sequence[str]) -> list[Notification]:
         """Send those again that were given up; again changes nothing. Raises NotFound, AlreadySent, Busy."""
 

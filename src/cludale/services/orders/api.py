@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
+from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.records import Put, Records, StoreUnavailable
@@ -44,10 +45,11 @@ from cludale.services.orders.store import ORDERS, home_of, keyed_id, listed
 from cludale.web.access import Access, Who
 from cludale.web.fields import Email, PaymentMethod, Phone, Quantity, Text
 from cludale.web.keyed import Keyed
+from cludale.web.ownership import Ownership
 from cludale.web.problems import Problems, Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, route
+from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, asking, route
 
 STATUS: Statuses = {
     ConcertNotFound: 404,
@@ -170,8 +172,11 @@ class FindOrders(Paged, frozen=True, kw_only=True, rename="camel"):
 class OrdersApi:
     """The routes of orders."""
 
-    def __init__(self, orders: Orders, records: Records, access: Access, *, methods: Sequence[str]) -> None:
+    def __init__(
+        self, orders: Orders, records: Records, access: Access, ownership: Ownership, *, methods: Sequence[str]
+    ) -> None:
         """`methods`: the ways to pay that the provider knows."""
+        self._ownership = ownership
         self._methods = methods
         self._orders = orders
         self._access = access
@@ -252,13 +257,14 @@ class OrdersApi:
         "GET",
         "/orders/{order_id}",
         credential=Credential.BUYER,
+        scope=Scope.READ,
         summary="Look at an order",
         replies={200: Reply(OrderView, "The order.")},
         refusals=(NotFound,),
     )
     async def show_order(self, request: Request, query: ShowOrder) -> Response:
         """The order; with `wait`, once it is settled."""
-        who, order_id = self._who(request), request.segment
+        who, order_id = await self._who(request, Scope.READ), request.segment
         if query.wait:
             return json_response(_view(await self._orders.settled(order_id, wait_seconds=query.wait), who))
         return json_response(_view(await self._orders.order(order_id), who))
@@ -267,6 +273,7 @@ class OrdersApi:
         "POST",
         "/orders/{order_id}/cancel",
         credential=Credential.BUYER,
+        scope=Scope.REFUND,
         headers=(TRACEPARENT,),
         summary="Cancel an order",
         description=(
@@ -278,7 +285,7 @@ class OrdersApi:
     )
     async def cancel_order(self, request: Request) -> Response:
         """The order, Cancelled."""
-        who = self._who(request)
+        who = await self._who(request, Scope.REFUND)
         reason = CancelReason.BUYER if who is Who.BUYER else CancelReason.ORGANIZER
         return json_response(_view(await self._orders.cancel(request.segment, reason, request.cause), who))
 
@@ -286,6 +293,7 @@ class OrdersApi:
         "POST",
         "/orders/{order_id}/payment",
         credential=Credential.BUYER,
+        scope=Scope.SELL,
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
         summary="Pay in another way",
         description=(
@@ -297,7 +305,7 @@ class OrdersApi:
     )
     async def pay_order_again(self, request: Request, body: PayAgain) -> Response:
         """202 the order, its payment Pending again."""
-        self._who(request)
+        await self._who(request, Scope.SELL)
         check_method("paymentMethod", body.payment_method, self._methods)
         order_id, method, cause, key = request.segment, body.payment_method, request.cause, request.idempotency_key
         if key is None:
@@ -316,19 +324,30 @@ class OrdersApi:
         "GET",
         "/orders",
         credential=Credential.ORGANIZER,
+        scope=Scope.READ,
         summary="List orders",
+        description=(
+            "Those of the organizer's own concerts. Where several organizers sell, they are looked for page by page, "
+            "unless a concert is named: there may be a `next` after few items or none."
+        ),
         replies={200: Reply(Page[OrderView])},
     )
-    async def list_orders(self, _: Request, query: FindOrders) -> Response:
+    async def list_orders(self, request: Request, query: FindOrders) -> Response:
         """A page of them."""
-        asked = listed(concert_id=query.concert_id, status=query.status, after=query.after, limit=query.limit)
+        principal = asking(request)
+        concert_id = principal.concert_id if query.concert_id is None else query.concert_id
+        asked = listed(concert_id=concert_id, status=query.status, after=query.after, limit=query.limit)
+        if concert_id is not None and not await self._ownership.owns(principal, concert_id):
+            return json_response(Page[OrderView]([], None))
         if query.user_id is None:
             found, following = await self._orders.find(asked)
         else:
             found, following = await self._orders.find_of_user(query.user_id, asked)
+        if concert_id is None:
+            found = await self._ownership.of(principal, found, lambda order: order.seats.concert_id)
         return json_response(Page([_view(each, Who.ORGANIZER) for each in found], following))
 
-    @route("GET", "/orders/{order_id}/contact", credential=Credential.ORGANIZER)
+    @route("GET", "/orders/{order_id}/contact", credential=Credential.SERVICE)
     async def show_contact(self, request: Request) -> Response:
         """For notifications in a process of its own: the address is in no event."""
         found = await self._orders.contacts([request.segment])
@@ -336,9 +355,16 @@ class OrdersApi:
             raise NotFound("order", request.segment)
         return json_response(found[request.segment])
 
-    def _who(self, request: Request) -> Who:
-        """Who asks for this order. Raises NotFound for anyone but its buyer and the organizer."""
-        return self._access.who_sees(request.segment, request.authorization)
+    async def _who(self, request: Request, scope: Scope) -> Who:
+        """Who asks for this order. Raises NotFound for anyone but its buyer and its organizer, ScopeMissing."""
+        principal = self._access.of_order(request.segment, request.authorization, scope)
+        if principal is None:
+            return Who.BUYER
+        if not self._ownership.sees_all(principal):
+            order = await self._orders.order(request.segment)
+            if not await self._ownership.owns(principal, order.seats.concert_id):
+                raise NotFound("order", request.segment)
+        return Who.ORGANIZER
 
 
 def _shown(order: Order) -> dict[str, Any]:

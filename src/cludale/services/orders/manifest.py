@@ -44,7 +44,7 @@ def _build(parts: Parts) -> Running:
 
 
 def _api(orders: Orders, parts: HttpParts) -> api.OrdersApi:
-    return api.OrdersApi(orders, parts.records("orders"), parts.access, methods=parts.payment_methods)
+    return api.OrdersApi(orders, parts.records("orders"), parts.access, parts.ownership, methods=parts.payment_methods)
 
 
 MANIFEST = Manifest(

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
+from cludale.kernel.principals import Principal, Scope
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.charges import COMPARED_AT_ONCE, ChargeQuestion, ChargeStanding
 from cludale.ports.payment_gateway import UnknownMethod, check_method
@@ -17,14 +18,15 @@ from cludale.ports.sales import SeatsGone
 from cludale.ports.seats import ConcertOver
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.payments.domain import Attempt, Payment, PaymentClosed, Status
-from cludale.services.payments.service import Payments
+from cludale.services.payments.service import Payments, payment_not_found
 from cludale.services.payments.store import listed
 from cludale.web.fields import PaymentMethod
 from cludale.web.keyed import Keyed
+from cludale.web.ownership import Ownership
 from cludale.web.problems import Problems, Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, route
+from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, asking, route
 
 STATUS: Statuses = {PaymentClosed: 409, SeatsGone: 409, ConcertOver: 409, UnknownMethod: 422}
 
@@ -105,7 +107,8 @@ class FindPayments(Paged, frozen=True, kw_only=True, rename="camel"):
 class PaymentsApi:
     """The routes of payments."""
 
-    def __init__(self, payments: Payments, records: Records, *, methods: Sequence[str]) -> None:
+    def __init__(self, payments: Payments, records: Records, ownership: Ownership, *, methods: Sequence[str]) -> None:
+        self._ownership = ownership
         self._methods = methods
         self._payments = payments
         self._keyed = Keyed(IdempotencyKeys("payments", records), _PROBLEMS)
@@ -114,6 +117,7 @@ class PaymentsApi:
         "POST",
         "/payments",
         credential=Credential.ORGANIZER,
+        scope=Scope.SELL,
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
         summary="Charge an order now",
         description=(
@@ -128,6 +132,9 @@ class PaymentsApi:
         """200 the payment as it is once the attempt is over."""
         if body.method is not None:
             check_method("method", body.method, self._methods)
+        principal = asking(request)
+        if not self._ownership.sees_all(principal):
+            await self._check_own(principal, body.order_id)
 
         async def charge() -> Response:
             charged = await self._payments.charge_now(body.order_id, method=body.method, cause=request.cause)
@@ -139,20 +146,29 @@ class PaymentsApi:
         # Charging is safe to repeat by itself: an order has one payment, and a round one key at the provider's.
         return await self._keyed.once_across_partitions("POST /payments", key, body, charge)
 
+    async def _check_own(self, principal: Principal, order_id: str) -> None:
+        """Raises NotFound, as for an order without a payment."""
+        payment = await self._payments.payment(order_id)
+        if not await self._ownership.owns(principal, payment.allocation.concert_id):
+            raise payment_not_found(order_id)
+
     @route(
         "GET",
         "/payments",
         credential=Credential.ORGANIZER,
+        scope=Scope.READ,
         summary="List payments",
+        description="Those for the organizer's own concerts: a page may have fewer than `limit`, and a `next`.",
         replies={200: Reply(Page[PaymentView])},
     )
-    async def list_payments(self, _: Request, query: FindPayments) -> Response:
+    async def list_payments(self, request: Request, query: FindPayments) -> Response:
         """A page of them."""
         wanted = listed(order_id=query.order_id, after=query.after, limit=query.limit)
         found, following = await self._payments.find(wanted)
+        found = await self._ownership.of(asking(request), found, lambda payment: payment.allocation.concert_id)
         return json_response(Page([PaymentView.of(each) for each in found], following))
 
-    @route("POST", "/payments/compare", credential=Credential.ORGANIZER)
+    @route("POST", "/payments/compare", credential=Credential.SERVICE)
     async def compare_orders(self, _: Request, body: CompareOrders) -> Response:
         """For orders in a process of its own, about orders of which it hears nothing more."""
         standings = await self._payments.compare(body.orders)

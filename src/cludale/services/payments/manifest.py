@@ -27,7 +27,7 @@ def _build(parts: Parts) -> Running:
 
 
 def _api(payments: Payments, parts: HttpParts) -> api.PaymentsApi:
-    return api.PaymentsApi(payments, parts.records("payments"), methods=parts.payment_methods)
+    return api.PaymentsApi(payments, parts.records("payments"), parts.ownership, methods=parts.payment_methods)
 
 
 MANIFEST = Manifest(

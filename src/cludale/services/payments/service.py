@@ -135,12 +135,16 @@ class Payments:
         charged = (await self._one(order_id)).state
         return await self._once_sold(charged) if domain.was_late(charged) else charged
 
+    async def payment(self, order_id: str) -> Payment:
+        """The payment for this order. Raises NotFound."""
+        return (await self._one(order_id)).state
+
     async def _one(self, order_id: str) -> Versioned[Payment]:
         """Raises NotFound."""
         id = domain.payment_id(order_id)
         found = await PAYMENTS.load(self._updates.records, (id,))
         if id not in found:
-            raise NotFound("payment for order", order_id)
+            raise payment_not_found(order_id)
         return found[id]
 
     async def _check_seats(self, payment: Payment) -> None:
@@ -189,6 +193,11 @@ class Payments:
         """A page of payments and the cursor of the next one."""
         found, page = await PAYMENTS.find(self._updates.records, query)
         return [each.state for each in found], page.next
+
+
+def payment_not_found(order_id: str) -> NotFound:
+    """There is no payment for this order, or none that may be seen."""
+    return NotFound("payment for order", order_id)
 
 
 def _payment_of(fact: Any) -> str:

@@ -13,6 +13,7 @@ from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
+from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Stored, StoreUnavailable
 from cludale.ports.seats import HoldRequest, SeatsHeld
 from cludale.runtime.backoff import Backoff
@@ -20,11 +21,19 @@ from cludale.services.orders.api import OrdersApi, PayAgain, PlaceOrder
 from cludale.services.orders.service import Orders
 from cludale.web.access import Access
 from cludale.web.bodies import Body
+from cludale.web.ownership import Ownership
 from cludale.web.routing import Request
 
 PLAIN = Request("", {})
 KEYED = Request("", {b"idempotency-key": b"key-1"})
 PAID_AGAIN = Request("order-1", {b"authorization": b"Bearer organizer"})
+
+
+class Nowhere:
+    """No concerts are in reach; where there is one organizer, nobody asks."""
+
+    async def of(self, _: Sequence[str]) -> Mapping[str, ConcertDetails]:
+        raise AssertionError
 
 
 class Seats:
@@ -75,7 +84,7 @@ def records(store: SqliteStore) -> Failing:
 def api(records: Failing, clock: ManualClock, ids: CountingIds, seats: Seats) -> OrdersApi:
     orders = Orders(records, clock=clock, ids=ids, seats=seats, pending_backoff=Backoff(1, 10), pending_seconds=60)
     access = Access(organizer_key="organizer", token_key="token")
-    return OrdersApi(orders, records, access, methods=("card-ok", "invoice"))
+    return OrdersApi(orders, records, access, Ownership(Nowhere(), lambda: True), methods=("card-ok", "invoice"))
 
 
 def wanted(quantity: int) -> PlaceOrder:

@@ -1,0 +1,47 @@
+"""Keys: how every service knows which keys there are. Concerts keeps them; the others ask it, again and again."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from cludale.kernel.principals import Scope
+
+
+class ListedKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """A key as it is checked: never the key itself."""
+
+    id: str
+    digest: str
+    """The keyed hash of the key: hexadecimal."""
+    organizer: str
+    scopes: tuple[Scope, ...]
+    concert_id: str | None = None
+    ends_at: datetime | None = None
+    """From then on it opens nothing."""
+
+
+class KeyListing(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """All keys as of one version of them."""
+
+    version: int
+    keys: Sequence[ListedKey] = ()
+    organizers: Sequence[str] = ()
+    """Each that ever had a key, beside the default one."""
+
+
+class KeysUnreachable(Exception):
+    """Concerts gave no answer in time; try again."""
+
+
+class Keys(Protocol):
+    """The keeper of the keys."""
+
+    async def listing(self, known: KeyListing | None, /) -> KeyListing:
+        """All keys as they are now; `known` itself where nothing has changed. Raises KeysUnreachable."""
+        ...
+
+    async def used(self, last: Mapping[str, datetime], /) -> None:
+        """Note when these keys, by id, were used last. Raises KeysUnreachable."""
+        ...

@@ -1,0 +1,83 @@
+"""The keys that this process knows: a listing that is renewed, and who has used which. No I/O.
+
+A key is looked up by its id, which is no secret; what follows it is compared by its keyed hash, in constant time.
+"""
+
+import hmac
+from collections.abc import Callable
+from datetime import datetime
+
+from cludale.kernel.principals import DEFAULT_ORGANIZER, Principal, PrincipalKind
+from cludale.kernel.refusals import Busy
+from cludale.ports.keys import KeyListing, ListedKey
+
+FRESH_SECONDS = 1.0
+"""How old a listing may be that a key is checked by: so long after it is revoked a key may open something."""
+_NO_DIGEST = "0" * 64
+
+
+class KeysUnknown(Busy):
+    """Which keys there are can't be known at the moment, so none is taken but the first; try again."""
+
+    def __init__(self) -> None:
+        super().__init__("Which keys there are can't be known at the moment: concerts gives no answer. Try again.")
+
+
+class KeyRing:
+    """Checks keys by the newest listing."""
+
+    def __init__(self, pepper: bytes, *, now: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
+        """`pepper` is the key of the keyed hash, the same in all services."""
+        self._hash = hmac.new(pepper, digestmod="sha256")
+        self._now = now
+        self._monotonic = monotonic
+        self.listing: KeyListing | None = None
+        """The newest that is known."""
+        self._by_id: dict[str, ListedKey] = {}
+        self._asked_at = 0.0
+        self.used: dict[str, datetime] = {}
+        """Key → when it was used last, since this was emptied."""
+
+    def digest(self, key: str) -> str:
+        """The keyed hash by which a key is kept."""
+        hashed = self._hash.copy()
+        hashed.update(key.encode("utf-8", "surrogatepass"))
+        return hashed.hexdigest()
+
+    def learn(self, listing: KeyListing, *, asked_at: float) -> None:
+        """Take a listing over that was asked for at this moment of the monotonic clock."""
+        if listing is not self.listing:
+            self.listing = listing
+            self._by_id = {key.id: key for key in listing.keys}
+        self._asked_at = asked_at
+
+    @property
+    def is_fresh(self) -> bool:
+        """Is it known which keys there are?"""
+        return self.listing is not None and self._monotonic() - self._asked_at <= FRESH_SECONDS
+
+    @property
+    def has_one_organizer(self) -> bool:
+        """Is everything the default organizer's, as far as is known? Nobody without a key ever put a concert on."""
+        return self.listing is not None and set(self.listing.organizers) <= {DEFAULT_ORGANIZER}
+
+    def find(self, key: str) -> Principal | None:
+        """Who has this key; None where there is no such key, or it has ended. Raises KeysUnknown."""
+        id, dot, _ = key.partition(".")
+        if not dot:
+            return None  # not of the form that keys have: no listing could have it
+        if not self.is_fresh:
+            raise KeysUnknown
+        known = self._by_id.get(id)
+        is_it = hmac.compare_digest(self.digest(key), _NO_DIGEST if known is None else known.digest)
+        now = self._now()
+        if known is None or not is_it or (known.ends_at is not None and now >= known.ends_at):
+            return None
+        self.used[known.id] = now
+        return Principal(
+            kind=PrincipalKind.KEY,
+            id=known.id,
+            organizer=known.organizer,
+            scopes=frozenset(known.scopes),
+            concert_id=known.concert_id,
+        )

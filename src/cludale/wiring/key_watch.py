@@ -1,0 +1,75 @@
+"""Keeps what this process knows of keys new: asks their keeper again and again, and tells it which were used."""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+
+from cludale.ports.keys import Keys, KeysUnreachable
+from cludale.web.keyring import KeyRing
+
+LOOK_SECONDS = 0.3
+"""How often: with time for an answer, a key that is revoked ends within FRESH_SECONDS everywhere."""
+USED_SECONDS = 60.0
+"""How often uses are told: `last used` is as exact as that, and costs no more than a write a key and minute."""
+
+_log = logging.getLogger(__name__)
+
+
+class KeyWatch:
+    """The watch over the keys, from start to stop."""
+
+    def __init__(self, ring: KeyRing, keys: Keys) -> None:
+        self._ring = ring
+        self._keys = keys
+        self._now = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+        self._told_at = time.monotonic()
+        self._is_away = False
+
+    def look_now(self) -> None:
+        """Something has changed here."""
+        self._now.set()
+
+    async def start(self) -> None:
+        """Look once, and then again and again."""
+        await self._look()
+        self._watching = asyncio.get_running_loop().create_task(self._watch())
+
+    async def stop(self) -> None:
+        """End it, and tell what was used."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+            await self._tell()
+
+    async def _watch(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._now.wait()
+            self._now.clear()
+            await self._look()
+            if time.monotonic() - self._told_at >= USED_SECONDS:
+                await self._tell()
+
+    async def _look(self) -> None:
+        asked_at = time.monotonic()
+        try:
+            listing = await self._keys.listing(self._ring.listing)
+        except KeysUnreachable as error:
+            if not self._is_away:
+                _log.warning("which keys there are can't be known, so only the first one is taken: %s", error)
+            self._is_away = True
+            return
+        self._is_away = False
+        self._ring.learn(listing, asked_at=asked_at)
+
+    async def _tell(self) -> None:
+        self._told_at = time.monotonic()
+        used, self._ring.used = self._ring.used, {}
+        if used:
+            try:
+                await self._keys.used(used)
+            except KeysUnreachable as error:
+                _log.warning("when keys were used last is not noted: %s", error)

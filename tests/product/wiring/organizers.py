@@ -1,0 +1,67 @@
+"""A platform with the keys and concerts of two organizers, behind its real connections."""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from tests.product.wiring.platforms import running
+from tests.served_here import served_here
+
+from cludale.web.app import WebApp
+from cludale.wiring.platform import Platform
+
+FIRST_KEY = "organizer"
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+class Office:
+    """Somebody who calls the platform, as whoever they say."""
+
+    def __init__(self, platform: Platform, client: httpx.AsyncClient) -> None:
+        self.platform = platform
+        self.client = client
+
+    async def ask(self, method: str, path: str, key: str | None = FIRST_KEY, **request: Any) -> httpx.Response:
+        return await self.client.request(method, path, headers=bearer(key) if key else {}, **request)
+
+    async def new_key(self, *scopes: str, organizer: str = "default", **more: Any) -> str:
+        """A key: the bearer token."""
+        body = {"name": "box office", "scopes": scopes, "organizer": organizer, **more}
+        made = await self.ask("POST", "/keys", json=body)
+        assert made.status_code == 201, made.text
+        key: str = made.json()["key"]
+        return key
+
+    async def concert(self, id: str, key: str = FIRST_KEY, **more: Any) -> None:
+        body = {"id": id, "artist": "The Larks", "date": "2099-06-05", "totalSeats": 50, **more}
+        made = await self.ask("POST", "/concerts", key, json=body)
+        assert made.status_code == 201, made.text
+
+    async def order(self, concert_id: str) -> dict[str, Any]:
+        """An order that is paid."""
+        body = {"concertId": concert_id, "userId": "u", "quantity": 1}
+        made = await self.ask("POST", "/orders", None, json=body)
+        assert made.status_code == 201, made.text
+        order: dict[str, Any] = made.json()
+        await self.ask("GET", f"/orders/{order['id']}?wait=10", order["accessToken"])
+        return order
+
+
+@asynccontextmanager
+async def office(folder: Path, only: Collection[str] | None = None, **changes: object) -> AsyncIterator[Office]:
+    async with running(folder, *([only] if only else []), **changes) as platform:
+        app = WebApp(
+            platform.services,
+            is_ready=lambda: True,
+            gauges=platform.gauges,
+            version="0",
+            internal=platform.internal,
+            admit=platform.admit,
+        )
+        async with served_here(app) as client:
+            yield Office(platform, client)
