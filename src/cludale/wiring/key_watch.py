@@ -12,6 +12,8 @@ LOOK_SECONDS = 0.3
 """How often: with time for an answer, a key that is revoked ends within FRESH_SECONDS everywhere."""
 USED_SECONDS = 60.0
 """How often uses are told: `last used` is as exact as that, and costs no more than a write a key and minute."""
+AWAY_SECONDS = 5.0
+"""After how long the log says that they can't be known: processes don't start all at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -19,12 +21,15 @@ _log = logging.getLogger(__name__)
 class KeyWatch:
     """The watch over the keys, from start to stop."""
 
-    def __init__(self, ring: KeyRing, keys: Keys) -> None:
+    def __init__(self, ring: KeyRing, keys: Keys, *, are_here: bool) -> None:
+        """`are_here`: their keeper is in this process."""
+        self._are_here = are_here
         self._ring = ring
         self._keys = keys
         self._now = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
         self._told_at = time.monotonic()
+        self._known_at = time.monotonic()
         self._is_away = False
 
     def look_now(self) -> None:
@@ -32,8 +37,9 @@ class KeyWatch:
         self._now.set()
 
     async def start(self) -> None:
-        """Look once, and then again and again."""
-        await self._look()
+        """Look again and again. Where the keys are kept here, they are known before the first request."""
+        if self._are_here:
+            await self._look()
         self._watching = asyncio.get_running_loop().create_task(self._watch())
 
     async def stop(self) -> None:
@@ -58,11 +64,11 @@ class KeyWatch:
         try:
             listing = await self._keys.listing(self._ring.listing)
         except KeysUnreachable as error:
-            if not self._is_away:
+            if not self._is_away and asked_at - self._known_at >= AWAY_SECONDS:
                 _log.warning("which keys there are can't be known, so only the first one is taken: %s", error)
-            self._is_away = True
+                self._is_away = True
             return
-        self._is_away = False
+        self._known_at, self._is_away = asked_at, False
         self._ring.learn(listing, asked_at=asked_at)
 
     async def _tell(self) -> None:

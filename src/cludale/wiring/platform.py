@@ -120,7 +120,7 @@ class Platform:
             takes_work=self._takes_work,
         )
         self.services: Sequence[Service] = self._builder.build()
-        self.key_watch = KeyWatch(key_ring, self._builder.keys)
+        self.key_watch = KeyWatch(key_ring, self._builder.keys, are_here="concerts" in only)
         if "concerts" in only:
             self.concerts.keys.changed = self.key_watch.look_now
         sweeps = {name: each.sweep for name, each in self._running.items() if each.sweep is not None}

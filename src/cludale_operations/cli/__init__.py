@@ -11,7 +11,18 @@ import typer
 
 from cludale import __version__
 from cludale.wiring.settings import Settings, UnusableSetting
-from cludale_operations.cli import audit, broker, concerts, dead_letters, gateway, notifications, orders, release, up
+from cludale_operations.cli import (
+    audit,
+    broker,
+    concerts,
+    dead_letters,
+    gateway,
+    keys,
+    notifications,
+    orders,
+    release,
+    up,
+)
 from cludale_operations.cli.proofs import Commands
 from cludale_operations.cli.screen import fail, table
 from cludale_operations.cli.serve import serve
@@ -63,6 +74,7 @@ app.add_typer(broker.app, name="broker")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(release.app, name="release")
 app.add_typer(concerts.app, name="concerts")
+app.add_typer(keys.app, name="keys")
 app.add_typer(orders.app, name="orders")
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(audit.app, name="audit")

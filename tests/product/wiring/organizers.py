@@ -9,6 +9,7 @@ import httpx
 from tests.product.wiring.platforms import running
 from tests.served_here import served_here
 
+from cludale.services import NAMES
 from cludale.web.app import WebApp
 from cludale.wiring.platform import Platform
 
@@ -53,8 +54,8 @@ class Office:
 
 
 @asynccontextmanager
-async def office(folder: Path, only: Collection[str] | None = None, **changes: object) -> AsyncIterator[Office]:
-    async with running(folder, *([only] if only else []), **changes) as platform:
+async def office(folder: Path, only: Collection[str] = NAMES, **changes: object) -> AsyncIterator[Office]:
+    async with running(folder, only, **changes) as platform:
         app = WebApp(
             platform.services,
             is_ready=lambda: True,

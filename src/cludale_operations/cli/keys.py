@@ -1,0 +1,86 @@
+"""`cludale keys`: who may do what: make keys, list them, end them, put new ones in their place."""
+
+from typing import Annotated
+
+import typer
+
+from cludale.kernel.principals import DEFAULT_ORGANIZER, Scope
+from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.screen import print_json, record, say, table
+
+app = typer.Typer(no_args_is_help=True, help="Keys: make them, list them, end them, put new ones in their place.")
+
+Id = Annotated[str, typer.Argument(help="The key's id, which is what it begins with: not the key.")]
+
+_SCOPES = ", ".join(Scope)
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What it is called: who or what has it.")],
+    scopes: Annotated[list[Scope], typer.Option("--scope", help=f"What it opens; give one for each: {_SCOPES}.")],
+    *,
+    organizer: Annotated[str, typer.Option(help="Whose concerts it is for.")] = DEFAULT_ORGANIZER,
+    concert: Annotated[str | None, typer.Option(help="The one concert that it is for.")] = None,
+    ends_at: Annotated[str | None, typer.Option(help="Until when it is good: 2027-06-06T00:00:00Z.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Make a key. It is shown once: nobody keeps it.
+
+    `cludale keys create "box office" --scope sell --scope read --organizer acme`
+    """
+    body = {
+        "name": name,
+        "scopes": [scope.value for scope in scopes],
+        "organizer": organizer,
+        "concertId": concert,
+        "endsAt": ends_at,
+    }
+    with Client(url) as client:
+        record(client.post("/keys", body), as_json=json)
+
+
+@app.command("list")
+def list_keys(
+    *,
+    organizer: Annotated[str | None, typer.Option(help="Only this organizer's.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """List keys, the newest first: what each opens, until when, and when it was used last."""
+    with Client(url) as client:
+        found = client.get("/keys", {"organizer": organizer})["items"]
+    if json:
+        print_json(found)
+        return
+    for each in found:
+        each["scopes"] = ", ".join(each["scopes"])
+    table(
+        found,
+        columns=("id", "name", "organizer", "concertId", "scopes", "endsAt", "lastUsedAt"),
+        wide=("name",),
+        as_json=False,
+    )
+    if not found:
+        say("There is the organizer key alone. Make others with `cludale keys create`.")
+
+
+@app.command()
+def revoke(id: Id, *, url: Url = None, json: Json = False) -> None:
+    """End a key: within a second it opens nothing."""
+    with Client(url) as client:
+        record(client.post(f"/keys/{segment(id)}/revoke", None), as_json=json)
+
+
+@app.command()
+def rotate(
+    id: Id,
+    *,
+    overlap: Annotated[float, typer.Option(min=0, help="Seconds for which the old one is good, too.")] = 0,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Make a key for the same things in the place of another, which ends now, or once an overlap is over."""
+    with Client(url) as client:
+        record(client.post(f"/keys/{segment(id)}/rotate", {"overlapSeconds": overlap}), as_json=json)
