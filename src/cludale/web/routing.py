@@ -70,6 +70,19 @@ class Credential(Enum):
     """Another service's own; no key opens it."""
 
 
+class Owned(Enum):
+    """What becomes of a request with a key about something that isn't its organizer's, or not of its one concert."""
+
+    NOBODYS = "nobody's"
+    """What the route is about belongs to the platform, or to anyone."""
+    HIDDEN = "hidden"
+    """404, as if it weren't there."""
+    FILTERED = "filtered"
+    """A list shows what is the key's own."""
+    MADE = "made"
+    """What is made is the organizer's; a key for one concert makes that one alone."""
+
+
 class Reply(NamedTuple):
     """What a route answers when all goes well."""
 
@@ -111,6 +124,7 @@ class Route:
     credential: Credential = Credential.NONE
     scope: Scope | None = None
     """Which a key has to have for it."""
+    owned: Owned = Owned.NOBODYS
     is_for_services: bool = False
     """Other services may call it too, with their own credential."""
     access: Access | None = None
@@ -152,6 +166,7 @@ def route(
     *,
     credential: Credential = Credential.NONE,
     scope: Scope | None = None,
+    owned: Owned = Owned.NOBODYS,
     is_for_services: bool = False,
     turned_away: Callable[[Any], Response | None] | None = None,
     **shown: Any,
@@ -171,6 +186,7 @@ def route(
             handle=handler,
             credential=credential,
             scope=scope,
+            owned=owned,
             is_for_services=is_for_services or credential is Credential.SERVICE,
             turned_away=turned_away,  # type: ignore[arg-type] # bound by `routes_of`, as the handler is
             body=types.get("body"),

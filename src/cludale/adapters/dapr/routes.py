@@ -7,6 +7,7 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 import msgspec
 
@@ -20,7 +21,7 @@ from cludale.web.access import Access
 from cludale.web.bodies import Body, check_no_body
 from cludale.web.problems import Unauthorized
 from cludale.web.responses import JSON, Response, json_response
-from cludale.web.routing import Request, Route
+from cludale.web.routing import Credential, Request, Route
 
 TOKEN = b"dapr-api-token"
 COMPONENTS_TRIES = 10
@@ -130,20 +131,22 @@ def sidecar_routes(
     async def dead_letters(body: bytes) -> Response:
         return Response(200, await inbound.take_dead(body), JSON)
 
+    def switch(method: str, handler: Callable[[Request], Awaitable[Response]]) -> Route:
+        inner = _internal(method, "/-/consume", handler)
+        return replace(inner, credential=Credential.ORGANIZER, scope=Scope.OPERATE, access=access)
+
     async def see_consume(request: Request) -> Response:
-        access.check(request.authorization, Scope.OPERATE)
         check_no_body(request.body)
         return json_response(Consume(consumption.wanted))
 
     async def set_consume(request: Request) -> Response:
-        access.check(request.authorization, Scope.OPERATE)
         consumption.wanted = _consume_body.decode(request.body).consume
         _log.warning("events are %s from now on", "taken" if consumption.wanted else "not taken")
         return json_response(Consume(consumption.wanted))
 
     return [
-        _internal("GET", "/-/consume", see_consume),
-        _internal("PUT", "/-/consume", set_consume),
+        switch("GET", see_consume),
+        switch("PUT", set_consume),
         guarded("GET", "/dapr/subscribe", subscribe),
         guarded("GET", "/dapr/config", config),
         _internal("GET", "/dapr/healthz", health),

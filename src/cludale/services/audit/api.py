@@ -17,7 +17,7 @@ from cludale.web.ownership import Ownership
 from cludale.web.problems import Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import Credential, Reply, Request, asking, route
+from cludale.web.routing import Credential, Owned, Reply, Request, asking, route
 
 STATUS: Statuses = {}
 
@@ -72,6 +72,7 @@ class AuditApi:
         "/audit/events",
         credential=Credential.ORGANIZER,
         scope=Scope.READ,
+        owned=Owned.FILTERED,
         summary="List events",
         description=(
             "As they were recorded; with `since` or `until` (`since <= timestamp < until`) by time. Those about the "
@@ -89,6 +90,7 @@ class AuditApi:
         "/audit/orders/{order_id}",
         credential=Credential.ORGANIZER,
         scope=Scope.READ,
+        owned=Owned.HIDDEN,
         summary="Tell an order's story",
         description="Every event of the order, causes before effects, then by time.",
         replies={200: Reply(Story)},

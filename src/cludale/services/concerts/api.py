@@ -42,7 +42,7 @@ from cludale.web.keyed import Keyed
 from cludale.web.problems import Problems, ScopeMissing, Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, asking, route
+from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
 
 STATUS: Statuses = {
     ConcertExists: 409,
@@ -236,6 +236,7 @@ class ConcertsApi:
         "/concerts",
         credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
+        owned=Owned.MADE,
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
         summary="Put a concert on",
         replies={201: Reply(ConcertView, "The concert.")},
@@ -317,6 +318,7 @@ class ConcertsApi:
         "/concerts/{concert_id}/reserve",
         credential=Credential.ORGANIZER,
         scope=Scope.SELL,
+        owned=Owned.HIDDEN,
         is_for_services=True,
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
         summary="Hold seats",

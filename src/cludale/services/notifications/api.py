@@ -18,7 +18,7 @@ from cludale.web.ownership import Ownership
 from cludale.web.problems import Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import Credential, Reply, Request, asking, route
+from cludale.web.routing import Credential, Owned, Reply, Request, asking, route
 
 STATUS: Statuses = {AlreadySent: 409}
 
@@ -111,6 +111,7 @@ class NotificationsApi:
         "/notifications",
         credential=Credential.ORGANIZER,
         scope=Scope.READ,
+        owned=Owned.FILTERED,
         summary="List what buyers were told",
         description=(
             "With `status`, or where several organizers sell, a page may have fewer of them than `limit`, or none, and "
@@ -131,6 +132,7 @@ class NotificationsApi:
         "/notifications/retry",
         credential=Credential.ORGANIZER,
         scope=Scope.SELL,
+        owned=Owned.HIDDEN,
         summary="Send those again that were given up",
         description="One that is to be sent anyway stays as it is. One that was sent is refused, and none is retried.",
         replies={200: Reply(Retried)},

@@ -49,7 +49,7 @@ from cludale.web.ownership import Ownership
 from cludale.web.problems import Problems, Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, asking, route
+from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
 
 STATUS: Statuses = {
     ConcertNotFound: 404,
@@ -258,6 +258,7 @@ class OrdersApi:
         "/orders/{order_id}",
         credential=Credential.BUYER,
         scope=Scope.READ,
+        owned=Owned.HIDDEN,
         summary="Look at an order",
         replies={200: Reply(OrderView, "The order.")},
         refusals=(NotFound,),
@@ -274,6 +275,7 @@ class OrdersApi:
         "/orders/{order_id}/cancel",
         credential=Credential.BUYER,
         scope=Scope.REFUND,
+        owned=Owned.HIDDEN,
         headers=(TRACEPARENT,),
         summary="Cancel an order",
         description=(
@@ -294,6 +296,7 @@ class OrdersApi:
         "/orders/{order_id}/payment",
         credential=Credential.BUYER,
         scope=Scope.SELL,
+        owned=Owned.HIDDEN,
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
         summary="Pay in another way",
         description=(
@@ -325,6 +328,7 @@ class OrdersApi:
         "/orders",
         credential=Credential.ORGANIZER,
         scope=Scope.READ,
+        owned=Owned.FILTERED,
         summary="List orders",
         description=(
             "Those of the organizer's own concerts. Where several organizers sell, they are looked for page by page, "

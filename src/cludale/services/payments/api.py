@@ -26,7 +26,7 @@ from cludale.web.ownership import Ownership
 from cludale.web.problems import Problems, Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Reply, Request, asking, route
+from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
 
 STATUS: Statuses = {PaymentClosed: 409, SeatsGone: 409, ConcertOver: 409, UnknownMethod: 422}
 
@@ -118,6 +118,7 @@ class PaymentsApi:
         "/payments",
         credential=Credential.ORGANIZER,
         scope=Scope.SELL,
+        owned=Owned.HIDDEN,
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
         summary="Charge an order now",
         description=(
@@ -157,6 +158,7 @@ class PaymentsApi:
         "/payments",
         credential=Credential.ORGANIZER,
         scope=Scope.READ,
+        owned=Owned.FILTERED,
         summary="List payments",
         description="Those for the organizer's own concerts: a page may have fewer than `limit`, and a `next`.",
         replies={200: Reply(Page[PaymentView])},

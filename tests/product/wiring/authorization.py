@@ -1,0 +1,135 @@
+"""Who may do what: a row for each route, written down here by hand, whatever the routes say of themselves.
+
+`opens` is the status for whoever may; in paths and bodies `{concert}`, `{order}`, … stand for what is acme's.
+"""
+
+from typing import Any, NamedTuple
+
+from cludale.kernel.principals import Scope
+from cludale.services import NAMES
+from cludale.web.routing import Credential, Owned
+
+
+class Row(NamedTuple):
+    """One route."""
+
+    method: str
+    path: str
+    opens: int
+    """The answer to whoever may, in `Target`'s case: 404 where there is nothing of the kind."""
+    credential: Credential = Credential.NONE
+    scope: Scope | None = None
+    owned: Owned = Owned.NOBODYS
+    services: bool = False
+    """Other services may call it."""
+    body: dict[str, Any] | None = None
+    asked: str = ""
+    """What is asked for in the test, where the path has a placeholder or wants a query."""
+
+
+ORGANIZER, BUYER, SERVICE = Credential.ORGANIZER, Credential.BUYER, Credential.SERVICE
+OPERATE, READ, SELL = Scope.OPERATE, Scope.READ, Scope.SELL
+
+CONCERT = {"artist": "A", "date": "2099-01-01", "totalSeats": 1}
+OPEN = ("/", "/livez", "/readyz", "/readyz/replica", "/metrics", "/openapi.json", "/docs", "/problems")
+
+MATRIX: tuple[Row, ...] = (
+    # what is served beside the services
+    *(Row("GET", path, 200) for path in OPEN),
+    Row("GET", "/docs/{name}", 200, asked="/docs/start.js"),
+    Row("GET", "/problems/{name}", 200, asked="/problems/not-found"),
+    # concerts
+    Row("GET", "/concerts", 200),
+    Row("GET", "/concerts/{concert_id}", 200, asked="/concerts/ours"),
+    Row("POST", "/concerts", 201, ORGANIZER, Scope.CATALOGUE, Owned.MADE, body=CONCERT),
+    Row(
+        "POST",
+        "/concerts/{concert_id}/reserve",
+        201,
+        ORGANIZER,
+        SELL,
+        Owned.HIDDEN,
+        services=True,
+        body={"quantity": 1},
+        asked="/concerts/ours/reserve",
+    ),
+    Row(
+        "GET",
+        "/concerts/{concert_id}/sale-outlook",
+        200,
+        SERVICE,
+        services=True,
+        asked="/concerts/ours/sale-outlook?section=general&reservationId=none",
+    ),
+    # keys
+    Row("POST", "/keys", 201, ORGANIZER, OPERATE, body={"name": "n", "scopes": ["read"]}),
+    Row("GET", "/keys", 200, ORGANIZER, OPERATE),
+    Row("POST", "/keys/{key_id}/revoke", 200, ORGANIZER, OPERATE, asked="/keys/{spare}/revoke"),
+    Row(
+        "POST",
+        "/keys/{key_id}/rotate",
+        409,
+        ORGANIZER,
+        OPERATE,
+        body={"overlapSeconds": 1},
+        asked="/keys/{spare}/rotate",
+    ),
+    Row("GET", "/keys/listing", 200, SERVICE, services=True),
+    Row("POST", "/keys/used", 200, SERVICE, services=True, body={"used": {}}),
+    # orders
+    Row("POST", "/orders", 201, body={"concertId": "ours", "userId": "u", "quantity": 1}),
+    Row("GET", "/orders", 200, ORGANIZER, READ, Owned.FILTERED),
+    Row("GET", "/orders/{order_id}", 200, BUYER, READ, Owned.HIDDEN, asked="/orders/{order}"),
+    Row(
+        "POST",
+        "/orders/{order_id}/payment",
+        409,
+        BUYER,
+        SELL,
+        Owned.HIDDEN,
+        body={"paymentMethod": "card-ok"},
+        asked="/orders/{order}/payment",
+    ),
+    Row(
+        "POST", "/orders/{order_id}/cancel", 200, BUYER, Scope.REFUND, Owned.HIDDEN, asked="/orders/{cancelled}/cancel"
+    ),
+    Row("GET", "/orders/{order_id}/contact", 200, SERVICE, services=True, asked="/orders/{order}/contact"),
+    # payments
+    Row("POST", "/payments", 200, ORGANIZER, SELL, Owned.HIDDEN, body={"orderId": "{order}"}),
+    Row("GET", "/payments", 200, ORGANIZER, READ, Owned.FILTERED),
+    Row("POST", "/payments/compare", 200, SERVICE, services=True, body={"orders": []}),
+    # notifications
+    Row("GET", "/notifications", 200, ORGANIZER, READ, Owned.FILTERED),
+    Row("POST", "/notifications/retry", 409, ORGANIZER, SELL, Owned.HIDDEN, body={"ids": ["{message}"]}),
+    # audit
+    Row("GET", "/audit/events", 200, ORGANIZER, READ, Owned.FILTERED, asked="/audit/events?type=OrderPlaced"),
+    Row("GET", "/audit/orders/{order_id}", 200, ORGANIZER, READ, Owned.HIDDEN, asked="/audit/orders/{order}"),
+    Row("GET", "/audit/verify", 200, ORGANIZER, OPERATE),
+    Row("POST", "/audit/replay", 202, ORGANIZER, OPERATE, body={"type": "NotificationSent"}),
+    # what a service could not handle
+    *(
+        row
+        for name in NAMES
+        for row in (
+            Row("GET", f"/{name}/-/dead-letters", 200, ORGANIZER, OPERATE),
+            Row(
+                "GET",
+                f"/{name}/-/dead-letters/{{letter_id}}",
+                404,
+                ORGANIZER,
+                OPERATE,
+                asked=f"/{name}/-/dead-letters/none",
+            ),
+            Row("POST", f"/{name}/-/dead-letters/retry", 404, ORGANIZER, OPERATE, body={"ids": ["none"]}),
+        )
+    ),
+)
+
+SWITCH: tuple[Row, ...] = (
+    Row("GET", "/-/consume", 200, ORGANIZER, OPERATE),
+    Row("PUT", "/-/consume", 200, ORGANIZER, OPERATE, body={"consume": False}),
+)
+"""Behind a sidecar alone."""
+
+BY_THE_SIDECAR = ("/dapr/subscribe", "/dapr/config", "/dapr/healthz", "/dapr/dead-letters", "/dapr/events/")
+"""How the paths begin that a sidecar calls, with the app's token; tests/product/adapters/dapr has them."""

@@ -1,0 +1,208 @@
+"""The authorization matrix, every cell of it, against the real app: each route, whoever asks, whosever it is."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from tests.product.wiring.authorization import BY_THE_SIDECAR, MATRIX, SWITCH, Row
+from tests.product.wiring.organizers import FIRST_KEY, Office, office
+from tests.product.wiring.platforms import BEHIND_A_SIDECAR, settings
+
+from cludale.kernel.principals import Scope
+from cludale.web.app import WebApp
+from cludale.web.routing import Credential, Owned
+from cludale.wiring.platform import Platform
+from cludale.wiring.services import described
+
+
+class Caller(NamedTuple):
+    """Who asks: what they show, and what that should open."""
+
+    name: str
+    credential: str | None
+    scopes: frozenset[Scope] = frozenset()
+    is_acmes: bool = False
+    only_concert: str | None = None
+    """`ours`, or another one of acme's."""
+    opens_orders: bool = False
+    """It is the token of the orders that are asked for; that they are two, the test sees to."""
+    is_service: bool = False
+
+
+def expected(row: Row, caller: Caller) -> int:
+    """The status that the matrix says."""
+    if _is_opened_without_a_key(row, caller):
+        return row.opens
+    if not caller.scopes or row.scope is None:
+        return 404 if row.credential is Credential.BUYER else 401
+    if row.scope not in caller.scopes or (row.owned is Owned.MADE and caller.only_concert is not None):
+        return 403
+    is_own = caller.is_acmes and caller.only_concert in (None, "ours")
+    return 404 if row.owned is Owned.HIDDEN and not is_own else row.opens
+
+
+def _is_opened_without_a_key(row: Row, caller: Caller) -> bool:
+    return (
+        row.credential is Credential.NONE
+        or (caller.is_service and row.services)
+        or (row.credential is Credential.BUYER and caller.opens_orders)
+    )
+
+
+class World(NamedTuple):
+    """The office, everyone who may call, and what stands for the placeholders."""
+
+    office: Office
+    callers: list[Caller]
+    tokens: dict[str, str]
+    """Order → its token."""
+    names: dict[str, str]
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with office(tmp_path) as here:
+        every = [scope.value for scope in Scope if scope is not Scope.OPERATE]
+        acme = await here.new_key(*every, organizer="acme")
+        for id in ("ours", "ours-too"):
+            await here.concert(id, acme)
+        await here.concert("theirs")
+        order, cancelled = [await here.order("ours") for _ in range(2)]
+        other = await here.order("theirs")
+        await here.ask("POST", f"/orders/{cancelled['id']}/cancel", cancelled["accessToken"])
+        spare = (await here.new_key("read")).partition(".")[0]
+        await here.ask("POST", f"/keys/{spare}/revoke")
+        ended = await here.new_key(*every, organizer="acme")
+        await here.ask("POST", f"/keys/{ended.partition('.')[0]}/revoke")
+        callers = [
+            Caller("nobody", None),
+            Caller("a wrong key", "key-1.wrong"),
+            Caller("a revoked key", ended),
+            Caller("the buyer", "(token)", opens_orders=True),
+            Caller("another buyer", (await here.order("ours"))["accessToken"]),
+            Caller("a service", here.platform.access.service_key, is_service=True),
+            Caller("the first key", FIRST_KEY, frozenset(Scope)),
+        ]
+        for scope in Scope:
+            only = frozenset({scope})
+            if scope is Scope.OPERATE:
+                callers.append(Caller("operate", await here.new_key(scope), only))
+                continue
+            for concert in (None, "ours", "ours-too"):
+                key = await here.new_key(scope, organizer="acme", **({} if concert is None else {"concertId": concert}))
+                callers.append(Caller(f"{scope} of acme, {concert}", key, only, is_acmes=True, only_concert=concert))
+            callers.append(Caller(f"{scope} of another", await here.new_key(scope, organizer="other"), only))
+        message = f"confirmation-{order['id'].partition('-')[2]}"
+        for path in (
+            f"/notifications?orderId={order['id']}",
+            f"/audit/orders/{order['id']}",
+            f"/notifications?orderId={other['id']}",
+            f"/audit/orders/{other['id']}",
+        ):
+            for _ in range(200):
+                key = FIRST_KEY if other["id"] in path else acme
+                if (await here.ask("GET", path, key)).json().get("items"):
+                    break
+                await asyncio.sleep(0.05)
+        names = {
+            "order": order["id"],
+            "cancelled": cancelled["id"],
+            "message": message,
+            "spare": spare,
+            "other": other["id"],
+        }
+        tokens = {each["id"]: each["accessToken"] for each in (order, cancelled)}
+        yield World(here, callers, tokens, names)
+
+
+def filled(value: Any, names: dict[str, str]) -> Any:
+    """`value` with what the placeholders stand for."""
+    if isinstance(value, dict):
+        return {name: filled(each, names) for name, each in value.items()}
+    if isinstance(value, list):
+        return [filled(each, names) for each in value]
+    for name, meant in names.items() if isinstance(value, str) else ():
+        value = value.replace(f"{{{name}}}", meant)
+    return value
+
+
+async def test_every_cell_is_as_the_matrix_says(world: World) -> None:
+    wrong = []
+    for row in MATRIX:
+        path = filled(row.asked or row.path, world.names)
+        sent = {} if row.body is None else {"json": filled(row.body, world.names)}
+        token = next((token for id, token in world.tokens.items() if id in path), "no-token")
+        for caller in world.callers:
+            cell = f"{row.method} {row.path}, {caller.name}"
+            key = token if caller.opens_orders else caller.credential
+            answer = await world.office.ask(row.method, path, key, **sent)
+            if answer.status_code != expected(row, caller):
+                wrong.append(f"{cell}: {answer.status_code}, not {expected(row, caller)}")
+            if row.method == "GET" and row.credential is not Credential.NONE:
+                head = await world.office.ask("HEAD", path, key)
+                if head.status_code != answer.status_code:
+                    wrong.append(f"HEAD of {cell}: {head.status_code}, not {answer.status_code}")
+            if row.owned is Owned.FILTERED and answer.status_code == 200:
+                sees = {_concert_of(each, world) for each in answer.json()["items"]}
+                if sees != _seen(caller):
+                    wrong.append(f"{cell}: sees {sees}")
+    assert not wrong, "\n".join(wrong)
+
+
+def _concert_of(item: dict[str, Any], world: World) -> str:
+    if "payload" in item:
+        return str(item["payload"]["concertId"])
+    if "concertId" in item:
+        return str(item["concertId"])
+    return "theirs" if item["orderId"] == world.names["other"] else "ours"
+
+
+def _seen(caller: Caller) -> set[str]:
+    if caller.is_acmes:
+        return set() if caller.only_concert == "ours-too" else {"ours"}
+    return {"theirs"} if caller.name == "the first key" else set()
+
+
+async def test_the_releases_switch_wants_its_own_scope(tmp_path: Path) -> None:
+    async with office(tmp_path, ("concerts",), **BEHIND_A_SIDECAR, service_key="service") as here:
+        callers = [
+            Caller("nobody", None),
+            Caller("a service", "service", is_service=True),
+            Caller("the first key", FIRST_KEY, frozenset(Scope)),
+            *[Caller(scope, await here.new_key(scope), frozenset({scope})) for scope in Scope],
+        ]
+        for row in SWITCH:
+            for caller in callers:
+                sent = {} if row.body is None else {"json": row.body}
+                answer = await here.ask(row.method, row.path, caller.credential, **sent)
+                assert answer.status_code == expected(row, caller), caller.name
+
+
+async def test_each_route_has_its_row_and_each_row_its_route(tmp_path: Path) -> None:
+    platform = Platform(settings(tmp_path, **BEHIND_A_SIDECAR), ["concerts"])
+    try:
+        app = WebApp(
+            described(), is_ready=lambda: True, gauges=platform.gauges, version="0", internal=platform.internal
+        )
+        routes = {(each.method, each.path) for each in app.router.endpoints() if each.method not in ("HEAD", "OPTIONS")}
+    finally:
+        await platform.stop()
+    sidecars = {(method, path) for method, path in routes if path.startswith(BY_THE_SIDECAR)}
+    assert routes - sidecars == {(row.method, row.path) for row in (*MATRIX, *SWITCH)}
+
+
+def test_the_routes_say_of_themselves_what_the_matrix_says() -> None:
+    rows = {
+        (row.method, row.path): (row.credential, row.scope, row.owned, row.services)
+        for row in MATRIX
+        if row.credential is not Credential.NONE
+    }
+    routes = {
+        (each.method, each.path): (each.credential, each.scope, each.owned, each.is_for_services)
+        for service in described()
+        for each in service.routes
+        if each.credential is not Credential.NONE
+    }
+    assert routes == rows
