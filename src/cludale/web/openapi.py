@@ -13,7 +13,8 @@ from msgspec import inspect
 from cludale.kernel.refusals import IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid
 from cludale.ports.records import UnusableCursor
 from cludale.web.bodies import read_only_fields
-from cludale.web.problems import Problem, ProblemPage, Unauthorized
+from cludale.web.keyring import KeysUnknown
+from cludale.web.problems import Problem, ProblemPage, ScopeMissing, Unauthorized
 from cludale.web.routing import IDEMPOTENCY_KEY, Credential, Route
 
 _REF = "#/components/schemas/"
@@ -63,7 +64,8 @@ def document(
         "components": {
             "schemas": shown,
             "securitySchemes": {
-                "organizer": bearer | {"description": "The organizer's key."},
+                "organizer": bearer
+                | {"description": "A key of the organizer's. Which `x-scope` it needs, each operation says."},
                 "buyer": bearer | {"description": "The `accessToken` of the order."},
             },
         },
@@ -77,6 +79,7 @@ def _operation(route: Route, schemas: "_Schemas", page_of: PageOf) -> dict[str, 
         "tags": [route.tag],
         "summary": route.summary,
         "security": _SECURITY[route.credential],
+        **({} if route.scope is None else {"x-scope": route.scope}),
         "parameters": list(_parameters(route, schemas)),
         "responses": {
             **{
@@ -124,6 +127,7 @@ def _refusals(route: Route, page_of: PageOf) -> dict[str, Any]:
     fields = () if route.query is None else route.query.__struct_encode_fields__
     kinds: Sequence[type[Exception]] = [
         *([Unauthorized] if route.credential is Credential.ORGANIZER else []),
+        *([ScopeMissing, KeysUnknown] if route.scope is not None else []),
         *([Invalid] if route.body is not None or fields else []),
         *([UnusableCursor] if "after" in fields else []),
         *([IdempotencyKeyInFlight, IdempotencyKeyReused] if IDEMPOTENCY_KEY in route.headers else []),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from tests.product.wiring.platforms import running
@@ -12,49 +12,73 @@ from tests.served_here import served_here
 
 from cludale.services import NAMES
 from cludale.web.app import WebApp
+from cludale.web.routing import Credential
+from cludale.wiring.platform import Platform
 
 STRANGE = "nobodyReadsThis"
 ORGANIZER = {"authorization": f"Bearer {KEY}"}
 
 
 @pytest.fixture
-async def app(tmp_path: Path) -> AsyncIterator[WebApp]:
-    """All services in this process, so that their routes can be counted."""
+async def here(tmp_path: Path) -> AsyncIterator[Platform]:
+    """All services in this process."""
     async with running(tmp_path, organizer_key=KEY) as platform:
-        yield WebApp(platform.services, is_ready=lambda: True, gauges=dict, version="0")
+        yield platform
 
 
-def routes_of(app: WebApp) -> list[tuple[str, str]]:
+@pytest.fixture
+def app(here: Platform) -> WebApp:
+    """Its app, so that the routes can be counted."""
+    return WebApp(here.services, is_ready=lambda: True, gauges=dict, version="0")
+
+
+class Asked(NamedTuple):
+    """A route, and what whoever may call it shows."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+
+
+def routes_of(app: WebApp, here: Platform) -> list[Asked]:
+    between_services = {
+        each.path for service in here.services for each in service.routes if each.credential is Credential.SERVICE
+    }
+    service = {"authorization": f"Bearer {here.access.service_key}"}
     return [
-        (endpoint.method, endpoint.path.replace("{", "").replace("}", ""))
+        Asked(
+            endpoint.method,
+            endpoint.path.replace("{", "").replace("}", ""),
+            service if endpoint.path in between_services else ORGANIZER,
+        )
         for endpoint in app.router.endpoints()
         if endpoint.method != "HEAD"  # as a GET, but its response can't be read
     ]
 
 
-async def test_a_field_that_nobody_reads_is_refused_and_named_on_every_route(app: WebApp) -> None:
-    routes = routes_of(app)
-    assert {path.split("/")[1] for _, path in routes} >= {*NAMES, "livez", "readyz"}
+async def test_a_field_that_nobody_reads_is_refused_and_named_on_every_route(app: WebApp, here: Platform) -> None:
+    routes = routes_of(app, here)
+    assert {each.path.split("/")[1] for each in routes} >= {*NAMES, "livez", "readyz"}
     assert len(routes) > 60
     async with served_here(app) as http:
-        for method, path in routes:
-            answer = await http.request(method, path, json={STRANGE: 1}, headers=ORGANIZER)
+        for method, path, headers in routes:
+            answer = await http.request(method, path, json={STRANGE: 1}, headers=headers)
             assert answer.status_code == 422, (method, path, answer.text)
             assert STRANGE in {each["field"] for each in answer.json()["errors"]}, (method, path, answer.text)
 
 
 async def test_a_parameter_that_nobody_reads_or_that_comes_twice_is_refused_on_every_route_of_a_service(
-    app: WebApp,
+    app: WebApp, here: Platform
 ) -> None:
     async with served_here(app) as http:
-        for method, path in routes_of(app):
-            if path.split("/")[1] not in NAMES:
+        for method, path, headers in routes_of(app, here):
+            if path.split("/")[1] not in (*NAMES, "keys"):
                 continue
-            answer = await http.request(method, f"{path}?{STRANGE}=1", headers=ORGANIZER)
+            answer = await http.request(method, f"{path}?{STRANGE}=1", headers=headers)
             assert answer.status_code == 422, (method, path, answer.text)
             assert [each["field"] for each in answer.json()["errors"]] == [STRANGE], (method, path)
             for parameter in ("limit", "wait", "after", "since", "from", "orderId"):
-                twice = await http.request(method, f"{path}?{parameter}=1&{parameter}=1", headers=ORGANIZER)
+                twice = await http.request(method, f"{path}?{parameter}=1&{parameter}=1", headers=headers)
                 assert twice.status_code == 422, (method, path, parameter, twice.text)
 
 

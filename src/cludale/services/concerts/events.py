@@ -43,13 +43,12 @@ class ConcertScheduled(Event, frozen=True, kw_only=True):
 
 
 class KeyCreated(Event, frozen=True, kw_only=True):
-    """Somebody has a key. Neither the key nor a hash of it is in any event."""
+    """Somebody has a key. Neither the key nor a hash of it is in any event, nor its name, which may be a person's."""
 
     subject_field: ClassVar[str] = "key_id"
 
     key_id: str
     organizer: str
-    name: str
     scopes: tuple[Scope, ...]
     only_concert: str | None
     """The one concert that it is for; None: any of the organizer's."""

@@ -43,6 +43,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     digest: str
     """The keyed hash of the key, hexadecimal; empty where the log alone tells of it."""
     name: str
+    """Who or what has it; in no event either."""
     organizer: str
     scopes: tuple[Scope, ...]
     only_concert: str | None
@@ -89,13 +90,12 @@ def create(keys: Keys, new: NewKey, *, now: datetime) -> Decision[Keys]:
     created = KeyCreated(
         key_id=new.id,
         organizer=new.organizer,
-        name=new.name,
         scopes=new.scopes,
         only_concert=new.only_concert,
         created_at=now,
         ends_at=new.ends_at,
     )
-    return Decision(_with_digest(_bounded(evolve(keys, created)), new), (created,))
+    return Decision(_as_kept(_bounded(evolve(keys, created)), new), (created,))
 
 
 def revoke(keys: Keys, key_id: str, *, now: datetime) -> Decision[Keys]:
@@ -136,7 +136,7 @@ def evolve(keys: Keys, event: Event) -> Keys:
             key = Key(
                 id=event.key_id,
                 digest="",
-                name=event.name,
+                name="",
                 organizer=event.organizer,
                 scopes=event.scopes,
                 only_concert=event.only_concert,
@@ -163,8 +163,10 @@ def _bounded(keys: Keys) -> Keys:
     return keys
 
 
-def _with_digest(keys: Keys, new: NewKey) -> Keys:
-    return replace(keys, keys=tuple(replace(key, digest=new.digest) if key.id == new.id else key for key in keys.keys))
+def _as_kept(keys: Keys, new: NewKey) -> Keys:
+    """With what no event tells of the new one."""
+    kept = [replace(key, digest=new.digest, name=new.name) if key.id == new.id else key for key in keys.keys]
+    return replace(keys, keys=tuple(kept))
 
 
 def visible(keys: Keys, organizer: str | None) -> Sequence[Key]:

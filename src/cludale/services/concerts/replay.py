@@ -36,7 +36,7 @@ def _reservation(reservation: Reservation) -> Mapping[str, object]:
 
 
 def _keys(keys: Keys) -> Mapping[str, object]:
-    told = ("name", "organizer", "scopes", "only_concert", "created_at", "ends_at")  # no event has the digest
+    told = ("organizer", "scopes", "only_concert", "created_at", "ends_at")  # no event has digest and name
     return {key.id: {name: getattr(key, name) for name in told} for key in keys.keys}
 
 
