@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tools.infra.keys_page import keys_page
+
 from cludale.adapters.dapr.subscriptions import topics_heard
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS
@@ -231,6 +233,7 @@ _MAKERS: Mapping[Path, Callable[[str], str]] = {
     Path("docker/gateway.json"): _gateway,
     Path("dapr.yaml"): _dapr_run,
     Path("docs/develop/architecture.md"): _events,
+    Path("docs/use/keys.md"): keys_page,
     Path("infra/main.bicep"): _throughput("param cosmosMaxThroughput object = {"),
     Path("infra/parameters/prod.bicepparam"): _throughput("param cosmosMaxThroughput = {"),
 }

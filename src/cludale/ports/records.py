@@ -26,6 +26,8 @@ class Kind(NamedTuple):
     indexed: tuple[str, ...] = ()
     sorted_by: tuple[str, ...] = ()
     """Those of them by which queries sort, or ask for a range."""
+    may_lack: bool = False
+    """Stores of earlier releases have no such records: whoever only reads one finds none."""
 
 
 class Key(NamedTuple):

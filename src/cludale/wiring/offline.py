@@ -11,7 +11,6 @@ from cludale.ports.records import Key, Kind, Page, Query, Records, SchemaRefused
 from cludale.services.audit import store as audit
 from cludale.services.audit.service import Audit
 from cludale.services.catalogue import CATALOGUE, KINDS
-from cludale.services.concerts import store as concerts
 from cludale.wiring.needs import without_asyncpg
 
 
@@ -36,8 +35,8 @@ class Reader(Protocol):
         ...
 
 
-_READ = tuple(kind for kind in KINDS if kind not in (audit.WAITING, concerts.KEYS.kind, concerts.KEY_USES.kind))
-"""What tools read. Stores of older versions lack the others."""
+_READ = tuple(kind for kind in KINDS if kind != audit.WAITING)
+"""What tools read. Stores of older versions lack the other."""
 
 
 async def store_to_read(where: Path | str) -> Reader:

@@ -152,13 +152,15 @@ def check(connection: apsw.Connection, path: Path) -> bool:
     )
 
 
-def check_tables(connection: apsw.Connection, path: Path, tables: Iterable[Table]) -> None:
-    """Can these kinds be read from the file? Raises SchemaRefused."""
+def check_tables(connection: apsw.Connection, path: Path, tables: Mapping[Kind, Table]) -> frozenset[Kind]:
+    """Can these kinds be read from the file? Returns those that it lacks and may lack. Raises SchemaRefused."""
     if not check(connection, path):
         raise SchemaRefused(f"{path} is empty; a server makes a store of it")
-    missing = [table.name for table in tables if not table.exists(connection)]
+    lacked = frozenset(kind for kind, table in tables.items() if not table.exists(connection))
+    missing = [table.name for kind, table in tables.items() if kind in lacked and not kind.may_lack]
     if missing:
         raise SchemaRefused(f"{path} lacks {', '.join(missing)}; a server of this version adds them when it starts")
+    return lacked
 
 
 def prepare(connection: apsw.Connection, path: Path, tables: Iterable[Table]) -> None:

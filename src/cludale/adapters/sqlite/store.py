@@ -108,7 +108,7 @@ class SqliteReader:
         tables = schema.tables_of(kinds)
         try:
             near = connect_reader(path, busy_seconds=GET_BUSY_SECONDS, vfs=vfs)
-            schema.check_tables(near, path, tables.values())
+            self._lacked = schema.check_tables(near, path, tables)
             far = [connect_reader(path, busy_seconds=busy_seconds, vfs=vfs) for _ in range(find_threads)]
         except apsw.Error as error:
             raise understood(error) from error
@@ -119,6 +119,8 @@ class SqliteReader:
 
     async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
         """Those of the records that exist, by id."""
+        if self._lacked and kind in self._lacked:
+            return {}
         try:
             return self._near.get(kind, [key.id for key in keys])
         except apsw.Error as error:
@@ -126,6 +128,8 @@ class SqliteReader:
 
     async def find(self, kind: Kind, query: Query) -> Page:
         """A page of the records that match. Raises UnusableCursor; ValueError for a field that is not indexed."""
+        if self._lacked and kind in self._lacked:
+            return Page((), None)
         return await self._finder.run(lambda reader, seconds: reader.find(kind, query, seconds=seconds))
 
     async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:

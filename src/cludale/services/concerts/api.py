@@ -464,7 +464,7 @@ def _concert(request: ScheduleConcert, new_id: str, max_per_order: int, organize
         listed=request.listed,
         ends_at=_when("endsAt", request.ends_at) if request.ends_at else None,
         cancel_until=parsed_time("cancelUntil", request.cancel_until) if request.cancel_until else None,
-        organizer=organizer,
+        organizer_id=UNSET if organizer == DEFAULT_ORGANIZER else organizer,
     )
     _check_times(concert)
     return concert

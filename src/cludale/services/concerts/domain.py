@@ -66,8 +66,13 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     """When it is over, where it goes on after `date`: the last day of a festival, or a time."""
     cancel_until: datetime | None = None
     """When buyers can no longer cancel, if it is not when it begins."""
-    organizer: str = DEFAULT_ORGANIZER
-    """Whose it is. Default for concerts written before this field existed."""
+    organizer_id: str | UnsetType = msgspec.field(default=UNSET, name="organizer")
+    """Whose it is; unset, as in concerts written before this field existed: the default organizer's."""
+
+    @property
+    def organizer(self) -> str:
+        """Whose it is."""
+        return DEFAULT_ORGANIZER if self.organizer_id is UNSET else self.organizer_id
 
     @property
     def over_at(self) -> datetime:
@@ -127,7 +132,7 @@ def schedule(concert: Concert) -> Decision[Concert]:
         listed=concert.listed,
         ends_at=concert.ends_at,
         cancel_until=concert.cancel_until,
-        organizer=concert.organizer,
+        organizer_id=concert.organizer_id,
     )
     return Decision(as_scheduled(scheduled), (scheduled,))
 
@@ -145,7 +150,7 @@ def as_scheduled(event: ConcertScheduled) -> Concert:
         listed=event.listed,
         ends_at=event.ends_at,
         cancel_until=event.cancel_until,
-        organizer=event.organizer,
+        organizer_id=event.organizer_id,
     )
 
 

@@ -5,11 +5,12 @@ from enum import StrEnum
 from typing import ClassVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from cludale.kernel.allocation import Allocation, SeatsEvent
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
-from cludale.kernel.principals import DEFAULT_ORGANIZER, Scope
+from cludale.kernel.principals import Scope
 
 
 class SectionPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -38,8 +39,8 @@ class ConcertScheduled(Event, frozen=True, kw_only=True):
     """As all were that older versions tell of."""
     ends_at: str | None = None
     cancel_until: datetime | None = None
-    organizer: str = DEFAULT_ORGANIZER
-    """Whose it is. Default for events written before this field existed."""
+    organizer_id: str | UnsetType = msgspec.field(default=UNSET, name="organizer")
+    """Whose it is; unset, as in events written before this field existed: the default organizer's."""
 
 
 class KeyCreated(Event, frozen=True, kw_only=True):

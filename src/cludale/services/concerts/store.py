@@ -75,10 +75,10 @@ CHOICES = AggregateStore(
     identity=lambda choice: choice.reservation_id,
 )
 
-KEYS = AggregateStore(Kind("concerts", "keys"), Keys, identity=lambda _: ALL_KEYS)
+KEYS = AggregateStore(Kind("concerts", "keys", may_lack=True), Keys, identity=lambda _: ALL_KEYS)
 """All keys in one record: who checks them reads one, and sees by its version whether anything has changed."""
 
-KEY_USES = AggregateStore(Kind("concerts", "keyuse"), KeyUse, identity=lambda use: use.key_id)
+KEY_USES = AggregateStore(Kind("concerts", "keyuse", may_lack=True), KeyUse, identity=lambda use: use.key_id)
 
 KINDS = (
     CONCERTS.kind,
