@@ -20,7 +20,7 @@ GRACE_SECONDS = 5
 VERSION_SECONDS = 10
 BUILT_FOR = "built for Cludale Tickets"
 """What our own says after its version."""
-ALLOWED_SECRETS = ("organizer-key", "database-url", "token-key", "smtp-password")
+ALLOWED_SECRETS = ("organizer-key", "database-url", "token-key", "service-key", "key-hash", "smtp-password")
 
 
 class Broker(StrEnum):

@@ -53,6 +53,7 @@ class Deployment:
         self.folder = settings.data_dir.resolve()
         self.logs = self.folder / "logs"
         self.organizer_key = settings.organizer_key or kept_key(self.folder / "organizer.key")
+        self._service_key = settings.service_key or kept_key(self.folder / "service.key")
         self._token_key = settings.token_key or kept_key(self.folder / "token.key")
         self._stop_seconds = settings.shutdown_seconds + STOP_SECONDS_MORE
         processes = sum(replicas.get(service, 1) for service in NAMES)
@@ -111,6 +112,7 @@ class Deployment:
                 "database-url": self.postgres.url,
                 "organizer-key": self.organizer_key,
                 "token-key": self._token_key,
+                "service-key": self._service_key,
             },
             api_token=secrets.token_urlsafe(24),
             app_token=secrets.token_urlsafe(24),
@@ -135,6 +137,7 @@ class Deployment:
             "CLUDALE_AUDIT_STATE": (self.settings.audit_state or "") if service == "audit" else "",
             "CLUDALE_ORGANIZER_KEY": "",
             "CLUDALE_TOKEN_KEY": "",
+            "CLUDALE_SERVICE_KEY": "",
             # the first start of one process puts the demo concerts on, not that of each
             "CLUDALE_DEMO": "1" if self.settings.demo and (service, number) == ("concerts", 1) else "0",
         }

@@ -31,6 +31,7 @@ from cludale_proof.checker.documents import (
 )
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order
 from cludale_proof.checker.lifecycle import (
+    KEY_EVENTS,
     NOTIFICATION_STEPS,
     ON_PURPOSE,
     ORDER_STEPS,
@@ -244,7 +245,8 @@ class SafetyChecker:
         self._now = max(self._now, event.time)
         key = key_of_event(fact)
         if key is None:
-            self._scheduled.add(event.data.concert_id or "")
+            if event.type not in KEY_EVENTS:
+                self._scheduled.add(event.data.concert_id or "")
             return []
         self._case_of_event[event.id] = key
         self._case(key).facts.append(fact)

@@ -29,7 +29,7 @@ from cludale_proof.checker.documents import (
     Unreadable,
 )
 from cludale_proof.checker.findings import Invariant, Report, Violation
-from cludale_proof.checker.lifecycle import OrderHistory, fold
+from cludale_proof.checker.lifecycle import KEY_EVENTS, KEY_MADE, OrderHistory, fold
 from cludale_proof.checker.log_rules import Chain
 from cludale_proof.checker.observations import Claim, Desk, Observation, claim_of, concert_claimed, kept_claim
 from cludale_proof.checker.order_rules import Case, Terms, key_of_event, key_of_reservation
@@ -125,6 +125,9 @@ class _Run:
         self._prices: dict[SectionKey, Money] = {}
         self._concerts: dict[str, Concert] = {}
         self._scheduled: dict[str, Fact] = {}
+        self._keys_made: dict[str, Fact] = {}
+        self._about_keys: set[str] = set()
+        """Ids of the events about keys."""
         self._sections: dict[SectionKey, Section] = {}
         self._tallies: dict[SectionKey, Tally] = {}
         self._occupancies: dict[SectionKey, Occupancy] = {}
@@ -233,10 +236,23 @@ class _Run:
         heads: list[Head] = list(self._documents(Kind.AUDIT_HEAD, "log heads"))
         self._found(chain.ends_at(heads[0] if heads else None))
 
+    def _put_key_fact(self, fact: Fact) -> None:
+        event = fact.event
+        if event.id not in self._about_keys and not fact.sequence:
+            self._on_the_way += 1
+        self._about_keys.add(event.id)
+        before = self._keys_made.setdefault(event.subject, fact) if event.type == KEY_MADE else fact
+        if before.event.id != event.id:
+            detail = f"made twice, by {before.event.id} and {event.id}"
+            self._wrong(Invariant.LEGAL_STEPS, "key-made-twice", f"key {event.subject}", detail, before, fact)
+
     def _put_fact(self, fact: Fact, cases: Spill) -> None:
         key = key_of_event(fact)
         if key is not None:
             cases.put(key, fact)
+            return
+        if fact.event.type in KEY_EVENTS:
+            self._put_key_fact(fact)
             return
         concert_id = fact.event.data.concert_id or ""
         before = self._scheduled.get(concert_id)

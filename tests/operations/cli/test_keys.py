@@ -9,7 +9,8 @@ import pytest
 from tests.served import KEY, Served, serve
 from typer.testing import CliRunner
 
-from cludale_operations.cli import app
+from cludale_operations.cli import app, offline
+from cludale_proof.checker import DataFolder, check
 
 pytestmark = pytest.mark.slow
 
@@ -52,3 +53,19 @@ def test_a_key_without_the_scope_is_told_so(served: Served, capsys: pytest.Captu
 
 def test_what_there_is_not_can_not_end(served: Served, tmp_path: Path) -> None:
     told(served, "revoke", "key-none", status=1)
+
+
+def test_the_log_tells_of_the_keys_what_the_store_has_of_them(tmp_path: Path) -> None:
+    with serve(tmp_path) as served:
+        made = told(served, "create", "door", "--scope", "door", "--organizer", "acme", "--json")
+        told(served, "rotate", made["id"], "--overlap", "60")
+        told(served, "revoke", made["id"])
+        body = {"artist": "A", "date": "2099-01-01", "totalSeats": 1}
+        key = told(served, "create", "acme", "--scope", "catalogue", "--organizer", "acme", "--json")["key"]
+        assert served.http.post("/concerts", json=body, headers={"authorization": f"Bearer {key}"}).status_code == 201
+        assert served.stop() == 0
+    outcome = offline.replay(tmp_path, None, until=None, into=None, show=(), progress=lambda *_: None)
+    assert outcome.differences == []
+    assert outcome.events == 6
+    with DataFolder(tmp_path) as data:
+        assert check(data).ok

@@ -523,6 +523,12 @@ def second_concert(world: World) -> None:
     world.invent(event | {"id": "event-again"})
 
 
+def same_key_twice(world: World) -> None:
+    made = world.event("KeyCreated", {"keyId": "key-1"}, subject="key-1")
+    for id in ("event-key-1", "event-key-2"):
+        world.invent(made | {"id": id})
+
+
 def sell_when_over(world: World) -> None:
     say("order-paid", "TicketReserved", cancelUntil="2019-12-01T00:00:00Z")(world)
     for place in (world.doc("concerts/concert", CONCERT), world.logged[0]["data"]):
@@ -631,6 +637,7 @@ ALWAYS: list[tuple[Invariant, str, str, Break]] = [
     (Invariant.LEGAL_STEPS, "cancelled-twice", "order-declined", repeat("order-declined", "OrderCancelled")),
     (Invariant.LEGAL_STEPS, "unknown-reason", "order-declined", say("order-declined", "OrderCancelled", reason="mood")),
     (Invariant.LEGAL_STEPS, "scheduled-twice", CONCERT, second_concert),
+    (Invariant.LEGAL_STEPS, "key-made-twice", "key-1", same_key_twice),
     (Invariant.ONE_CONFIRMATION, "confirmation-twice", "order-paid", repeat("order-paid", "NotificationSent")),
     (Invariant.ONE_CONFIRMATION, "cancellation-twice", "order-returned", repeat("order-returned", "NotificationSent")),
     (Invariant.ONE_CONFIRMATION, "confirmed-unpaid", "order-declined", confirm_the_declined),
