@@ -1,0 +1,57 @@
+"""Secrets are changed in the steps of docs/use/keys.md: between two steps, processes of either work with those of both."""
+
+from itertools import pairwise, product
+from typing import NamedTuple
+
+import pytest
+
+from cludale.kernel.principals import SERVICE, Scope
+from cludale.kernel.refusals import NotFound
+from cludale.web.access import Access
+from cludale.web.problems import Unauthorized
+
+
+class Step(NamedTuple):
+    """What a process is started with: the secret, and the one that is good too."""
+
+    secret: str
+    too: str | None = None
+
+    @property
+    def access(self) -> Access:
+        """As the process has it."""
+        return Access(
+            organizer_key="organizer",
+            token_key=self.secret,
+            token_key_too=self.too,
+            service_keys=[each for each in self if each is not None],
+        )
+
+
+STEPS = (Step("old"), Step("old", "new"), Step("new", "old"), Step("new"))
+BESIDE = [pair for earlier, later in pairwise(STEPS) for pair in product((earlier, later), repeat=2)]
+
+
+@pytest.mark.parametrize(("caller", "callee"), BESIDE)
+def test_each_service_takes_the_calls_of_each(caller: Step, callee: Step) -> None:
+    called_with = f"Bearer {caller.access.service_key}"
+    assert callee.access.check(called_with, None, is_for_services=True) is SERVICE
+
+
+@pytest.mark.parametrize(("maker", "asked"), BESIDE)
+def test_each_replica_opens_an_order_with_the_token_of_each(maker: Step, asked: Step) -> None:
+    token = f"Bearer {maker.access.token_for('order-1')}"
+    assert asked.access.of_order("order-1", token, Scope.READ) is None
+
+
+def test_in_the_end_the_old_ones_open_nothing() -> None:
+    before, after = STEPS[0].access, STEPS[-1].access
+    with pytest.raises(Unauthorized):
+        after.check(f"Bearer {before.service_key}", None, is_for_services=True)
+    with pytest.raises(NotFound):
+        after.of_order("order-1", f"Bearer {before.token_for('order-1')}", Scope.READ)
+
+
+def test_a_step_that_is_left_out_would_refuse_somebody() -> None:
+    with pytest.raises(Unauthorized):
+        STEPS[0].access.check(f"Bearer {STEPS[2].access.service_key}", None, is_for_services=True)
