@@ -1,4 +1,4 @@
-"""Secrets are changed in the steps of docs/use/keys.md: between two steps, processes of either work with those of both."""
+"""Secrets are changed in steps (docs/use/keys.md): between two, processes of either work with those of both."""
 
 from itertools import pairwise, product
 from typing import NamedTuple
