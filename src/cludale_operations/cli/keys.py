@@ -38,7 +38,7 @@ def create(
         "endsAt": ends_at,
     }
     with Client(url) as client:
-        record(client.post("/keys", body), as_json=json)
+        record(client.post("/concerts/-/keys", body), as_json=json)
 
 
 @app.command("list")
@@ -50,7 +50,7 @@ def list_keys(
 ) -> None:
     """List keys, the newest first: what each opens, until when, and when it was used last."""
     with Client(url) as client:
-        found = client.get("/keys", {"organizer": organizer})["items"]
+        found = client.get("/concerts/-/keys", {"organizer": organizer})["items"]
     if json:
         print_json(found)
         return
@@ -70,7 +70,7 @@ def list_keys(
 def revoke(id: Id, *, url: Url = None, json: Json = False) -> None:
     """End a key: within a second it opens nothing."""
     with Client(url) as client:
-        record(client.post(f"/keys/{segment(id)}/revoke", None), as_json=json)
+        record(client.post(f"/concerts/-/keys/{segment(id)}/revoke", None), as_json=json)
 
 
 @app.command()
@@ -83,4 +83,4 @@ def rotate(
 ) -> None:
     """Make a key for the same things in the place of another, which ends now, or once an overlap is over."""
     with Client(url) as client:
-        record(client.post(f"/keys/{segment(id)}/rotate", {"overlapSeconds": overlap}), as_json=json)
+        record(client.post(f"/concerts/-/keys/{segment(id)}/rotate", {"overlapSeconds": overlap}), as_json=json)

@@ -73,9 +73,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         other = await here.order("theirs")
         await here.ask("POST", f"/orders/{cancelled['id']}/cancel", cancelled["accessToken"])
         spare = (await here.new_key("read")).partition(".")[0]
-        await here.ask("POST", f"/keys/{spare}/revoke")
+        await here.ask("POST", f"/concerts/-/keys/{spare}/revoke")
         ended = await here.new_key(*every, organizer="acme")
-        await here.ask("POST", f"/keys/{ended.partition('.')[0]}/revoke")
+        await here.ask("POST", f"/concerts/-/keys/{ended.partition('.')[0]}/revoke")
         callers = [
             Caller("nobody", None),
             Caller("a wrong key", "key-1.wrong"),

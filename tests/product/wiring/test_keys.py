@@ -38,7 +38,7 @@ async def test_a_key_is_shown_once_and_kept_by_nobody(tmp_path: Path) -> None:
         secret = key.partition(".")[2]
         assert len(secret) == 43
         assert (await here.ask("GET", "/orders", key)).status_code == 200
-        (listed,) = (await here.ask("GET", "/keys")).json()["items"]
+        (listed,) = (await here.ask("GET", "/concerts/-/keys")).json()["items"]
         assert listed["id"] == key.partition(".")[0]
         assert secret not in str(listed)
         assert (await here.ask("GET", "/audit/events")).status_code == 200
@@ -61,24 +61,26 @@ async def test_a_revoked_key_ends_at_once_where_keys_are_kept(tmp_path: Path) ->
         key = await here.new_key("read")
         id = key.partition(".")[0]
         assert (await here.ask("GET", "/orders", key)).status_code == 200
-        revoked = (await here.ask("POST", f"/keys/{id}/revoke")).json()
+        revoked = (await here.ask("POST", f"/concerts/-/keys/{id}/revoke")).json()
         await ends_within(here, "/orders", key)
-        assert (await here.ask("POST", f"/keys/{id}/revoke")).json() == revoked
-        assert (await here.ask("POST", "/keys/key-none/revoke")).status_code == 404
+        assert (await here.ask("POST", f"/concerts/-/keys/{id}/revoke")).json() == revoked
+        assert (await here.ask("POST", "/concerts/-/keys/key-none/revoke")).status_code == 404
 
 
 async def test_a_key_that_took_anothers_place_is_for_the_same_and_both_are_good_for_a_while(tmp_path: Path) -> None:
     async with office(tmp_path) as here:
         old = await here.new_key("read")
         id = old.partition(".")[0]
-        new = (await here.ask("POST", f"/keys/{id}/rotate", json={"overlapSeconds": 60})).json()["key"]
+        new = (await here.ask("POST", f"/concerts/-/keys/{id}/rotate", json={"overlapSeconds": 60})).json()["key"]
         for key in (old, new):
             assert (await here.ask("GET", "/orders", key)).status_code == 200
         id = new.partition(".")[0]
-        newer = (await here.ask("POST", f"/keys/{id}/rotate", json={})).json()["key"]
+        newer = (await here.ask("POST", f"/concerts/-/keys/{id}/rotate", json={})).json()["key"]
         await ends_within(here, "/orders", new)
         assert (await here.ask("GET", "/orders", newer)).status_code == 200
-        assert (await here.ask("POST", f"/keys/{id}/rotate", json={})).json()["type"] == "/problems/key-ended"
+        assert (await here.ask("POST", f"/concerts/-/keys/{id}/rotate", json={})).json()[
+            "type"
+        ] == "/problems/key-ended"
 
 
 async def test_a_key_ends_by_itself_at_its_time(tmp_path: Path) -> None:
@@ -102,7 +104,7 @@ async def test_a_key_ends_by_itself_at_its_time(tmp_path: Path) -> None:
 )
 async def test_a_key_that_can_not_be_is_refused(tmp_path: Path, change: dict[str, object], field: str) -> None:
     async with office(tmp_path) as here:
-        made = await here.ask("POST", "/keys", json={"name": "n", "scopes": ["read"]} | change)
+        made = await here.ask("POST", "/concerts/-/keys", json={"name": "n", "scopes": ["read"]} | change)
         assert made.status_code == 422
         assert made.json()["errors"][0]["field"] == field
 
@@ -112,7 +114,7 @@ async def test_when_a_key_was_used_last_is_known_after_a_restart(tmp_path: Path)
         key = await here.new_key("read")
         await here.ask("GET", "/orders", key)
     async with office(tmp_path) as here:
-        (listed,) = (await here.ask("GET", "/keys")).json()["items"]
+        (listed,) = (await here.ask("GET", "/concerts/-/keys")).json()["items"]
         assert listed["lastUsedAt"] is not None
         assert (await here.ask("GET", "/orders", key)).status_code == 200
 
@@ -126,7 +128,7 @@ async def test_a_service_of_its_own_knows_the_keys_and_when_they_end(tmp_path: P
             while (await here.ask("GET", "/notifications", key)).status_code != 200:
                 assert time.monotonic() - began < ENDS_SECONDS
                 await asyncio.sleep(0.01)
-            await concerts.ask("POST", f"/keys/{key.partition('.')[0]}/revoke")
+            await concerts.ask("POST", f"/concerts/-/keys/{key.partition('.')[0]}/revoke")
             await ends_within(here, "/notifications", key)
 
 
@@ -144,8 +146,8 @@ async def test_services_call_each_other_with_a_credential_of_their_own_where_the
     own = {"service_key": "service", "service_key_too": "the-next"}
     async with office(tmp_path, ("concerts",), **own) as here:
         for key, status in (("service", 200), ("the-next", 200), (FIRST_KEY, 401), (None, 401)):
-            assert (await here.ask("GET", "/keys/listing", key)).status_code == status
-        assert (await here.ask("GET", "/keys", "service")).status_code == 401
+            assert (await here.ask("GET", "/concerts/-/keys/listing", key)).status_code == status
+        assert (await here.ask("GET", "/concerts/-/keys", "service")).status_code == 401
 
 
 def test_a_process_with_all_services_has_no_credential_that_anybody_knows(tmp_path: Path) -> None:

@@ -34,5 +34,5 @@ async def test_a_service_is_built_alone_as_its_manifest_says(tmp_path: Path, ser
     async with running(tmp_path, [service], **ELSEWHERE) as platform:
         (built,) = platform.services
         assert built.manifest is SERVICES[NAMES.index(service)]
-        assert built.prefixes == [f"/{service}", *(["/keys"] if service == "concerts" else [])]
+        assert built.prefixes == [f"/{service}"]
         assert (built.running.handle is not None) == bool(HEARS[service])

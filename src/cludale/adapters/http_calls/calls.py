@@ -252,14 +252,18 @@ class HttpKeys(_Service):
 
     async def listing(self, known: KeyListing | None) -> KeyListing:
         """All keys as they are now; `known` itself where nothing has changed. Raises KeysUnreachable."""
-        answer = await self._ask("GET", "/keys/listing" if known is None else f"/keys/listing?known={known.version}")
+        answer = await self._ask(
+            "GET", "/concerts/-/keys/listing" if known is None else f"/concerts/-/keys/listing?known={known.version}"
+        )
         if known is not None and answer.status == 204:
             return known
         return self._read(answer, KeyListing, "a listing of keys")
 
     async def used(self, last: Mapping[str, datetime]) -> None:
         """Note when these keys were used last. Raises KeysUnreachable."""
-        self._read(await self._ask("POST", "/keys/used", msgspec.json.encode({"used": last})), dict, "an answer")
+        self._read(
+            await self._ask("POST", "/concerts/-/keys/used", msgspec.json.encode({"used": last})), dict, "an answer"
+        )
 
 
 class _SectionNamed(msgspec.Struct):

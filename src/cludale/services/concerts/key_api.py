@@ -88,7 +88,7 @@ class KeysApi:
 
     @route(
         "POST",
-        "/keys",
+        "/concerts/-/keys",
         credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         headers=(TRACEPARENT,),
@@ -118,7 +118,7 @@ class KeysApi:
 
     @route(
         "GET",
-        "/keys",
+        "/concerts/-/keys",
         credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         summary="List keys",
@@ -132,7 +132,7 @@ class KeysApi:
 
     @route(
         "POST",
-        "/keys/{key_id}/revoke",
+        "/concerts/-/keys/{key_id}/revoke",
         credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         headers=(TRACEPARENT,),
@@ -147,7 +147,7 @@ class KeysApi:
 
     @route(
         "POST",
-        "/keys/{key_id}/rotate",
+        "/concerts/-/keys/{key_id}/rotate",
         credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         headers=(TRACEPARENT,),
@@ -162,13 +162,13 @@ class KeysApi:
         overlap = timedelta(seconds=body.overlap_seconds)
         return _made(await self._keys.rotate(request.segment, new, overlap=overlap, cause=request.cause), key)
 
-    @route("GET", "/keys/listing", credential=Credential.SERVICE)
+    @route("GET", "/concerts/-/keys/listing", credential=Credential.SERVICE)
     async def show_listing(self, _: Request, query: AskListing) -> Response:
         """For services in processes of their own, which ask again and again: 204 where they know it already."""
         listing = await self._keys.listing(None if query.known is None else KeyListing(version=query.known))
         return Response(204, b"") if listing.version == query.known else json_response(listing)
 
-    @route("POST", "/keys/used", credential=Credential.SERVICE)
+    @route("POST", "/concerts/-/keys/used", credential=Credential.SERVICE)
     async def note_use(self, _: Request, body: UsedKeys) -> Response:
         """Which keys were used there."""
         if any(each.tzinfo is None for each in body.used.values()):
