@@ -112,6 +112,18 @@ def test_each_command_for_whoever_sells_or_looks_after_it_works(
 
 
 @pytest.mark.slow
+def test_each_command_about_keys_works(served: Served, tmp_path: Path) -> None:
+    made = served.http.post(
+        "/concerts/-/keys", json={"name": "to be replaced", "scopes": ["read"]}, headers=served.organizer
+    ).json()
+    said = run("\n".join(step.script for step in steps("docs/use/keys.md")), served, tmp_path, KEY=made["id"])
+    assert "box office" in said
+    assert "acme" in said
+    listed = served.http.get("/concerts/-/keys", headers=served.organizer).json()["items"]
+    assert [each["name"] for each in listed if each["id"] == made["id"] and each["endsAt"]] == ["to be replaced"]
+
+
+@pytest.mark.slow
 def test_a_copy_of_the_data_folder_is_whole(served: Served, order: str, tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to(served.folder)
     (served.folder / "organizer.key").write_text(KEY)
