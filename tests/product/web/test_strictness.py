@@ -165,6 +165,14 @@ def test_an_order_as_it_is_shown_can_be_placed_again(served: Served) -> None:
         }
 
 
+def test_a_payment_as_it_is_shown_can_be_charged_again_and_takes_no_money_twice(served: Served) -> None:
+    order = _order(served)
+    shown = served.http.post("/payments", json={"orderId": order["id"]}, headers=served.organizer).json()
+    assert shown["status"] == "Completed"
+    again = served.http.post("/payments", json=shown, headers=served.organizer)
+    assert (again.status_code, again.json()) == (200, shown)
+
+
 @pytest.mark.parametrize("value", [None, 1, "Paid", [], {"a": [1]}, 10**30])
 def test_a_read_only_field_may_say_anything_and_says_nothing(served: Served, value: Any) -> None:
     body = {"concertId": "the-concert", "userId": "me", "quantity": 2}
