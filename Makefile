@@ -10,10 +10,11 @@ PYTHON ?= $(firstword $(foreach python,/usr/bin/python3 python3.11 python3,$(she
 VENV ?= .venv
 BIN := $(VENV)/bin
 SEEDS ?= 10000
-# Tests wait as well as work, so one more of them runs at once than there are cores, but for those that are marked
-# `alone`: they are judged by how fast it goes, or hurt parts of a platform that takes the whole machine.
-WORKERS ?= $(shell expr 1 + $$(nproc))
-PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup
+# Tests wait as well as work, so two more of them run at once than there are cores, but for those that are marked
+# `alone`: they are judged by how fast it goes, or hurt parts of a platform that takes the whole machine. A file's tests
+# stay together, so that what they share is started once.
+WORKERS ?= $(shell expr 2 + $$(nproc))
+PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile
 # Compiled once, not again at each of some thousand starts of a process in the tests.
 export PYTHONDONTWRITEBYTECODE :=
 # No cache: what is installed is all that the disk has to hold.
@@ -27,7 +28,7 @@ PARTS := $(if $(call found,initdb),,postgres) $(if $(call found,nats-server),,na
 CHECKOV := $(CACHE)/checkov/bin/checkov
 AZURE_CLI := $(CACHE)/azure-cli/.installed
 
-.PHONY: help journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli postgres nats daprd cosmos-emulator rabbitmq run up test test-all quick-system all-system reliability bench bench-distributed soak simulate hunt lock format clean
+.PHONY: help journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli postgres nats daprd cosmos-emulator rabbitmq run up test test-all beside-test quick-system all-system reliability bench bench-distributed soak simulate hunt lock format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,13 +46,16 @@ test: quick-system $(VENV)/.checks $(filter postgres,$(PARTS)) ## Check what thi
 	$(BIN)/lint-imports --no-logo
 	$(PYTEST) --quick --durations=5 $(PYTEST_ARGS)
 
-# First what `make test` does; it notes what passed, and the rest follows.
-test-all: all-system ## Check everything: that, sidecars and brokers, crashes, disks, races, releases, the infrastructure
-	@$(MAKE) --no-print-directory test
-	@$(MAKE) --no-print-directory -j 2 $(VENV)/.checks parts $(CHECKOV) $(AZURE_CLI)
-	RELIABILITY_SCALE=slow $(PYTEST) --rest -m "not alone" --durations=20 $(PYTEST_ARGS)
+# First what `make test` does, which leaves a core idle at times: what the rest needs is built beside it. It notes what
+# passed, and the rest follows, the tests that may take longest first.
+test-all: all-system $(filter postgres,$(PARTS)) ## Check everything: that, sidecars and brokers, crashes, disks, races, releases, the infrastructure
+	@$(MAKE) --no-print-directory -j 2 test beside-test
+	RELIABILITY_SCALE=slow $(PYTEST) --no-loadscope-reorder --rest -m "not alone" --durations=20 $(PYTEST_ARGS)
 	@$(MAKE) --no-print-directory -j 2 journeys
 	RELIABILITY_SCALE=slow $(BIN)/pytest --rest -m alone --durations=20 $(PYTEST_ARGS)
+
+beside-test: $(VENV)/bin/python
+	@nice -n 19 $(MAKE) --no-print-directory parts $(CHECKOV) $(AZURE_CLI)
 
 # The journeys that `make test` makes through the embedded shape, through the others. They run beside each other, and
 # leave the list of what `make test` passed alone.

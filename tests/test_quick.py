@@ -45,6 +45,7 @@ LEFT = {"test_with[daprd]", "test_by_a_fixture", "test_for_a_minute"}
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("CI", "RELIABILITY_SCALE", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # none has a part in it, and they take long to load
     here = tmp_path / "bin"
     here.mkdir()
     (here / "daprd").write_text("#!/bin/sh\n")

@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Annotated, Any, Self
 from urllib.parse import quote
 
-import httpx
 import typer
 
 from cludale.web.http1 import url_of
@@ -30,6 +29,8 @@ class Client:
     """Asks a server, as the organizer where there is a key."""
 
     def __init__(self, url: str | None) -> None:
+        import httpx  # not with the module: `cludale serve` has no use for it
+
         settings = Settings.from_env(os.environ)
         self.url = (url or url_of(settings.host, settings.port)).rstrip("/")
         key = settings.organizer_key or _kept(settings.data_dir / "organizer.key")
@@ -74,6 +75,8 @@ class Client:
                 return
 
     def _answer(self, method: str, path: str, *, is_optional: bool = False, **request: Any) -> Any:
+        import httpx
+
         try:
             answer = self._http.request(method, path, **request)
         except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -7,7 +7,6 @@ processes stand where Container Apps stands there.
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,8 +79,10 @@ class BlueGreen:
                     yield service, httpx.get(backend.url + path, headers=self.platform.organizer, timeout=10)
 
 
-@contextmanager
-def blue(folder: Path) -> Iterator[BlueGreen]:
+@pytest.fixture(scope="module")
+def it(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlueGreen]:
+    """The first version runs; the releases of each test come after those of the one before."""
+    folder = tmp_path_factory.mktemp("blue-green")
     with apart(folder / "data", replicas=["all=1"], settings=SETTINGS) as platform:
         for concert in ("c-1", "c-2"):
             platform.concert(concert, seats=1_000_000)
@@ -90,6 +91,7 @@ def blue(folder: Path) -> Iterator[BlueGreen]:
             yield there
         finally:
             there.beside.close()
+            there.driver.close()
 
 
 def everywhere(suffix: str) -> dict[str, dict[str, int]]:
@@ -105,47 +107,6 @@ async def _paid_by_version(url: str) -> Counter[tuple[str, bool]]:
         await connection.close()
     events = [json.loads(row["body"])["event"] for row in rows]
     return Counter((event["dataversion"], "channel" in event["data"]) for event in events)
-
-
-def test_a_changed_version_takes_over_under_load_and_nobody_notices(
-    tmp_path: Path, seed: int, figures: Figures
-) -> None:
-    crowd = Crowd(["c-1", "c-2"], seed=seed)
-    with blue(tmp_path) as it:
-        with Stream(crowd, it.platform, connections=CONNECTIONS, a_second=A_SECOND):
-            it.release.deploy(str(version(tmp_path / "after", *CHANGED_EVENT)), "c1")
-            assert it.consuming("c1") == dict.fromkeys(ORDER, False)
-            assert it.weights() == {service: {"main": 100} for service in ORDER}
-            assert it.delivered("c1") == dict.fromkeys(ORDER, 0)
-            wrong = tried(it.driver.try_address("green"), KEY, buyers=20, seats=10, report=it.told.append)
-            assert wrong == []
-            assert it.delivered("c1") == dict.fromkeys(ORDER, 0), "events were published all the while"
-            ended = it.release.promote()
-            assert ended.is_good, ended.reasons
-            assert it.consuming("c1") == dict.fromkeys(ORDER, True)
-            assert all(it.delivered("c1").values())
-            assert it.weights() == everywhere("c1")
-            ended = it.release.watch()
-            assert ended.is_good, ended.reasons
-            assert it.consuming("main") == dict.fromkeys(ORDER, False)
-            it.release.retire()
-            assert it.weights() == everywhere("c1")
-        failed = {status: count for status, count in crowd.statuses.items() if status >= 500}
-        assert not failed, failed
-        assert not crowd.errors, crowd.errors
-        all_kept(it.platform, crowd)
-        paid = complete(_paid_by_version(it.platform.database_url))
-        assert paid["1", False] > 0
-        assert paid["1.1", True] > 0
-    figures.row(
-        "blue green",
-        after="OrderPaid is changed",
-        buyers=crowd.came,
-        accepted=len(crowd.accepted),
-        errors=sum(failed.values()),
-        outcome=f"serves all; every promise kept; OrderPaid {paid['1', False]:,} times as before, "
-        f"{paid['1.1', True]:,} times changed",
-    )
 
 
 class Bad(NamedTuple):
@@ -165,32 +126,72 @@ BAD = (
 )
 
 
-def test_bad_versions_are_taken_back_by_themselves(tmp_path: Path, seed: int, figures: Figures) -> None:
+def test_bad_versions_are_taken_back_by_themselves(it: BlueGreen, tmp_path: Path, seed: int, figures: Figures) -> None:
     crowd = Crowd(["c-1", "c-2"], seed=seed)
     rows: list[dict[str, str | int]] = []
-    with blue(tmp_path) as it:
-        for number, bad in enumerate(BAD):
-            it.goes_by(bad.pace)
-            before = Counter(came=crowd.came, accepted=len(crowd.accepted), errors=_errors(crowd))
-            with Stream(crowd, it.platform, connections=bad.connections, a_second=A_SECOND):
-                it.release.deploy(str(version(tmp_path / f"bad-{number}", *bad.patches)), f"c{number}")
-                ended = it.release.promote()
-                assert any(bad.why in reason for reason in ended.reasons), "\n".join(it.told)
-                assert it.weights() == {service: {"main": 100} for service in ORDER}
-                assert it.beside.running() == set()
-                assert it.consuming("main") == dict.fromkeys(ORDER, True)
-            rows.append(
-                {
-                    "after": bad.after,
-                    "buyers": crowd.came - before["came"],
-                    "accepted": len(crowd.accepted) - before["accepted"],
-                    "errors": _errors(crowd) - before["errors"],
-                    "outcome": f"taken back by itself: {bad.why}; every promise kept",
-                }
-            )
-        all_kept(it.platform, crowd)
+    for number, bad in enumerate(BAD):
+        it.goes_by(bad.pace)
+        before = Counter(came=crowd.came, accepted=len(crowd.accepted), errors=_errors(crowd))
+        with Stream(crowd, it.platform, connections=bad.connections, a_second=A_SECOND):
+            it.release.deploy(str(version(tmp_path / f"bad-{number}", *bad.patches)), f"bad{number}")
+            ended = it.release.promote()
+            assert any(bad.why in reason for reason in ended.reasons), "\n".join(it.told)
+            assert it.weights() == {service: {"main": 100} for service in ORDER}
+            assert it.beside.running() == set()
+            assert it.consuming("main") == dict.fromkeys(ORDER, True)
+        rows.append(
+            {
+                "after": bad.after,
+                "buyers": crowd.came - before["came"],
+                "accepted": len(crowd.accepted) - before["accepted"],
+                "errors": _errors(crowd) - before["errors"],
+                "outcome": f"taken back by itself: {bad.why}; every promise kept",
+            }
+        )
+    all_kept(it.platform, crowd)
     for row in rows:
         figures.row("blue green", **row)
+
+
+def test_a_changed_version_takes_over_under_load_and_nobody_notices(
+    it: BlueGreen, tmp_path: Path, seed: int, figures: Figures
+) -> None:
+    crowd = Crowd(["c-1", "c-2"], seed=seed + 1)  # others than those of the test before
+    it.goes_by(PACE)
+    with Stream(crowd, it.platform, connections=CONNECTIONS, a_second=A_SECOND):
+        it.release.deploy(str(version(tmp_path / "after", *CHANGED_EVENT)), "changed")
+        assert it.consuming("changed") == dict.fromkeys(ORDER, False)
+        assert it.weights() == {service: {"main": 100} for service in ORDER}
+        assert it.delivered("changed") == dict.fromkeys(ORDER, 0)
+        wrong = tried(it.driver.try_address("green"), KEY, buyers=20, seats=10, report=it.told.append)
+        assert wrong == []
+        assert it.delivered("changed") == dict.fromkeys(ORDER, 0), "events were published all the while"
+        ended = it.release.promote()
+        assert ended.is_good, ended.reasons
+        assert it.consuming("changed") == dict.fromkeys(ORDER, True)
+        assert all(it.delivered("changed").values())
+        assert it.weights() == everywhere("changed")
+        ended = it.release.watch()
+        assert ended.is_good, ended.reasons
+        assert it.consuming("main") == dict.fromkeys(ORDER, False)
+        it.release.retire()
+        assert it.weights() == everywhere("changed")
+    failed = {status: count for status, count in crowd.statuses.items() if status >= 500}
+    assert not failed, failed
+    assert not crowd.errors, crowd.errors
+    all_kept(it.platform, crowd)
+    paid = complete(_paid_by_version(it.platform.database_url))
+    assert paid["1", False] > 0
+    assert paid["1.1", True] > 0
+    figures.row(
+        "blue green",
+        after="OrderPaid is changed",
+        buyers=crowd.came,
+        accepted=len(crowd.accepted),
+        errors=sum(failed.values()),
+        outcome=f"serves all; every promise kept; OrderPaid {paid['1', False]:,} times as before, "
+        f"{paid['1.1', True]:,} times changed",
+    )
 
 
 def _errors(crowd: Crowd) -> int:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tests.proof.faults.apart import Apart
 
 import cludale
+from cludale.services import NAMES
 from cludale_operations.local.daprd import Broker, Daprd, resources_for
 from cludale_operations.local.part import PartFailed
 from cludale_operations.local.services import ServiceProcess
@@ -79,7 +80,23 @@ class Beside:
         self._images: dict[str, str] = {}
 
     def start(self, service: str, image: str, revision: str) -> list[str]:
-        """One process that takes no events yet."""
+        """One process that takes no events yet.
+
+        Those of the other services are started at once with the first one, so that a test waits for all of them
+        together.
+        """
+        suffix = revision.removeprefix(f"{service}--")
+        for each in NAMES:
+            if (each, f"{each}--{suffix}") not in self._running:
+                self._begin(each, image, f"{each}--{suffix}")
+        process, sidecar = self._running[service, revision]
+        try:
+            asyncio.run(_wait_until_ready(process, sidecar))
+        except PartFailed as failed:
+            raise PlatformFailed(str(failed)) from failed
+        return [process.url]
+
+    def _begin(self, service: str, image: str, revision: str) -> None:
         state = self._platform.state()
         folder = self._folder / revision
         sidecar = Daprd(
@@ -114,11 +131,7 @@ class Beside:
         sidecar.app_port = process.port
         self._images[revision] = image
         self._running[service, revision] = process, sidecar
-        try:
-            asyncio.run(_start(process, sidecar))
-        except PartFailed as failed:
-            raise PlatformFailed(str(failed)) from failed
-        return [process.url]
+        asyncio.run(_begin(process, sidecar))
 
     def stop(self, service: str, revision: str) -> None:
         """Stop it, if it is one of ours; the first version is left to `cludale up`."""
@@ -138,9 +151,14 @@ class Beside:
             self.stop(service, revision)
 
 
-async def _start(process: ServiceProcess, sidecar: Daprd) -> None:
-    await sidecar.start()
-    await process.start()
+async def _begin(process: ServiceProcess, sidecar: Daprd) -> None:
+    await sidecar.begin()
+    await process.begin()
+
+
+async def _wait_until_ready(process: ServiceProcess, sidecar: Daprd) -> None:
+    await sidecar.wait_until_ready()
+    await process.wait_until_ready()
 
 
 async def _stop(process: ServiceProcess, sidecar: Daprd) -> None:
