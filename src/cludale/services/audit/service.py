@@ -63,6 +63,8 @@ WAITING_LIMIT = 50_000
 WAITING_LIMIT_EACH = 32
 """How many of them wait for one cause."""
 WAITING_PAGE = 200
+LOOKED_AT_AGAIN = timedelta(seconds=5)
+"""What has waited so long is looked at by every sweep: another replica may have recorded the cause and gone."""
 
 _log = logging.getLogger(__name__)
 
@@ -148,7 +150,7 @@ class Audit:
         self._is_unsure = True
 
     async def sweep(self) -> int:
-        """Record what has waited long enough for its cause; returns how much that was."""
+        """Record what has waited long enough for its cause, or whose cause has come; returns how much that was."""
         async with self._one_at_a_time:
             try:
                 return await self._sweep()
@@ -162,13 +164,15 @@ class Audit:
             self._is_unsure = False
             return 0
         was_unsure, self._is_unsure = self._is_unsure, False
-        until = self._clock.now() + (2 * self._wait if was_unsure else timedelta())
+        now = self._clock.now()
+        until = now + (2 * self._wait if was_unsure else max(self._wait - LOOKED_AT_AGAIN, timedelta()))
         after, done = None, 0
         for _ in range(self._room.limit // WAITING_PAGE + 1):
             page = await self._records.find(WAITING, store.due(until, after, WAITING_PAGE))
             done += await self._let_go([each.id for each in page.items])
             after = page.next
-            if after is None:
+            # Who has waited longest comes first. Of what is not due, a page is enough for one sweep.
+            if after is None or not (was_unsure or store.is_due(page.items[-1], now)):
                 break
         return done
 

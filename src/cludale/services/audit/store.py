@@ -172,6 +172,12 @@ def due(until: datetime, after: str | None, limit: int) -> Query:
     )
 
 
+def is_due(stored: Stored, now: datetime) -> bool:
+    """Is the time over that a group of `due` waits at most?"""
+    due_at = waiting_of(stored).waiting.due_at
+    return due_at is not None and due_at <= now
+
+
 def put_head(head: Head, expected: int) -> Put:
     """Write the head over version `expected`."""
     return Put(HEAD, HEAD_ID, _encode(head), expected)

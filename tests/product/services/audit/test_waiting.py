@@ -162,6 +162,51 @@ async def test_a_cause_whose_commit_was_written_unanswered_sets_free_what_waits(
     await store.close()
 
 
+class Ending(SqliteStore):
+    """A store that takes so many commits more, and then none until told otherwise."""
+
+    left: float = float("inf")
+
+    async def commit(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        if not self.left:
+            raise StoreUnavailable("it was ended between two commits")
+        self.left -= 1
+        return await super().commit(commits)
+
+
+async def test_what_a_replica_left_that_recorded_the_cause_and_went_is_recorded_by_another_within_seconds(
+    path: Path, clock: ManualClock
+) -> None:
+    store = Ending(path, KINDS, CODEC)
+    stays, goes = Audit(store, clock), Audit(store, clock)
+    await stays.handle(delivered(reserved("e2", "e1"), attempt=2))
+    assert await stays.sweep() == 0
+    store.left = 1
+    with pytest.raises(StoreUnavailable):
+        await goes.handle(delivered(placed("e1")))
+    store.left = float("inf")
+    clock.advance(6)
+    assert await stays.sweep() == 1
+    assert await log_of(stays) == [("e1", False), ("e2", False)]
+    await store.close()
+
+
+async def test_a_sweep_looks_at_all_that_is_due_and_at_a_page_of_what_still_waits(
+    records: SqliteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cludale.services.audit.service.WAITING_PAGE", 10)
+    audit = Audit(records, clock, wait_seconds=60)
+    for number in range(25):
+        await audit.handle(delivered(reserved(f"b{number}", f"a{number}", f"order-{number}"), attempt=2))
+    clock.advance(30)
+    for number in range(25, 60):
+        await audit.handle(delivered(reserved(f"b{number}", f"a{number}", f"order-{number}"), attempt=2))
+    assert await audit.sweep() == 0
+    clock.advance(31)
+    assert await audit.sweep() == 25
+    assert await waiting(audit) == 35
+
+
 async def test_two_replicas_never_miss_each_others_causes(records: SqliteStore, clock: ManualClock) -> None:
     one, other = Audit(records, clock), Audit(records, clock)
     for number in range(40):
