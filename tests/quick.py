@@ -82,9 +82,10 @@ class _Passed:
 
 
 def _name(item: pytest.Item) -> str:
-    """What the test is noted as: one whose counts go by RELIABILITY_SCALE is another at each scale."""
+    """What the test is noted as: one that is to run alone, and in counts by RELIABILITY_SCALE, is another at each."""
     scale = os.environ.get("RELIABILITY_SCALE") or "quick"
-    return f"{item.nodeid} at {scale}" if "scale" in getattr(item, "fixturenames", ()) else item.nodeid
+    is_another = "scale" in getattr(item, "fixturenames", ()) and item.get_closest_marker("alone") is not None
+    return f"{item.nodeid} at {scale}" if is_another else item.nodeid
 
 
 def _cache(config: pytest.Config) -> pytest.Cache | None:

@@ -36,8 +36,12 @@ def scale():
 
 def test_in_counts(scale):
     pass
+
+@pytest.mark.alone
+def test_in_counts_alone(scale):
+    pass
 """
-QUICK = {"test_of_nothing_else", "test_with[postgres]", "test_in_counts"}
+QUICK = {"test_of_nothing_else", "test_with[postgres]", "test_in_counts", "test_in_counts_alone"}
 LEFT = {"test_with[daprd]", "test_by_a_fixture", "test_for_a_minute"}
 
 
@@ -77,7 +81,7 @@ def test_every_test_is_in_the_quick_run_or_in_the_rest_and_none_in_both(
     rest = LEFT | {"test_that_fails", "test_that_is_new"}
     assert passed(tmp_path, "--rest") == rest
     monkeypatch.setenv("RELIABILITY_SCALE", "slow")
-    assert passed(tmp_path, "--rest") == rest | {"test_in_counts"}, "it does more at that scale"
+    assert passed(tmp_path, "--rest") == rest | {"test_in_counts_alone"}, "nothing ran beside it this time"
 
 
 @pytest.mark.slow

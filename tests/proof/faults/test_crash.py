@@ -44,7 +44,7 @@ def test_killed_in_mid_checkpoint_it_goes_on_where_it_was(
     running, starting = "SIGKILL in mid checkpoint", "SIGKILL in the checkpoint that a start after a crash begins with"
     faults.expect(running)
     faults.expect(starting)
-    for _ in range(scale.of_three(1, 2, 8)):
+    for _ in range(scale.of_three(1, 1, 8)):
         for fault in (running, starting):
             # A store that was closed in order has no log to work in when it is opened, so this one dies later.
             death = ordeal.die(program=doomed(CHECKPOINT, random.randint(1, 60), record))
@@ -63,7 +63,7 @@ def test_killed_at_random_moments_it_goes_on_where_it_was(
     ordeal, random = Ordeal(tmp_path / "data", seed=seed), Random(seed)
     fault = "SIGKILL at a random moment, of starting or of an on-sale"
     faults.expect(fault)
-    for _ in range(scale.of_three(3, 5, 50)):
+    for _ in range(scale.of_three(3, 3, 50)):
         death = ordeal.die(life_seconds=random.uniform(0.3, 3))
         faults.fire(fault, death.status == KILLED)
         ordeal.look()
@@ -97,7 +97,7 @@ def test_when_the_power_goes_the_whole_platform_goes_on_where_it_was(
     faults.expect(fault)
     record = tmp_path / "record"
     left = Path(f"{record}.disk")
-    for _ in range(scale.of_three(2, 4, 60)):
+    for _ in range(scale.of_three(2, 2, 60)):
         death = ordeal.die(program=doomed(POWER_CUT, random.randint(1, 12_000), record))
         assert death.status == KILLED
         faults.fire(fault, record.read_text().count(POWER_CUT))
@@ -118,7 +118,7 @@ def test_killed_at_its_nth_write_it_goes_on_where_it_was(
     fault = "SIGKILL at the Nth write to the store (strace)"
     faults.expect(fault)
     log = tmp_path / "strace.log"
-    for _ in range(scale.of_three(2, 3, 40)):
+    for _ in range(scale.of_three(2, 2, 40)):
         nth = random.randint(1, 4_000)
         under = strace(
             log,

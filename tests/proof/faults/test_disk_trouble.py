@@ -30,7 +30,7 @@ def test_a_failing_disk_ends_the_process_and_the_next_start_has_all_that_was_ack
     fault = f"EIO from the Nth {call} of the store (strace)"
     faults.expect(fault)
     log = tmp_path / "strace.log"
-    for _ in range(scale.of_three(1, 2, 20)):
+    for _ in range(scale.of_three(1, 1, 20)):
         nth = random.randint(1, CALLS[call])
         under = strace(
             log,
@@ -53,7 +53,7 @@ def test_a_full_disk_turns_buyers_away_and_with_room_again_it_goes_on_by_itself(
     fault = "disk full (tmpfs)"
     faults.expect(fault)
     confirmed = 0
-    for turn in range(scale.of_three(1, 2, 6)):
+    for turn in range(scale.of_three(1, 1, 6)):
         folder = tmp_path / f"data-{turn}"
         with small_disk(folder, mebibytes=48):
             ballast = folder / "ballast"
@@ -102,7 +102,7 @@ def test_a_file_that_may_not_grow_ends_the_process_and_the_next_start_has_all_th
     ordeal, random = Ordeal(tmp_path / "data", seed=seed), Random(seed)
     fault = "no more room for a file (RLIMIT_FSIZE)"
     faults.expect(fault)
-    for _ in range(scale.of_three(1, 2, 15)):
+    for _ in range(scale.of_three(1, 1, 15)):
         room = random.randint(100, 4_000) * 1024
         with victim(ordeal.folder) as served:
             largest = max(path.stat().st_size for path in ordeal.folder.iterdir())

@@ -169,7 +169,7 @@ async def cut_again_and_again(
 async def test_a_power_cut_loses_nothing_that_was_acknowledged(
     tmp_path: Path, scale: Scale, seed: int, faults: Faults, figures: Figures
 ) -> None:
-    runs, cuts = scale.of_three(20, 40, 200), 5
+    runs, cuts = scale.of_three(20, 20, 200), 5
     acknowledged = 0
     for what in ("power cut", "unsynced write lost", "unsynced write torn"):
         faults.expect(what)

@@ -28,7 +28,7 @@ def test_killed_over_a_large_store_it_is_ready_in_two_seconds_and_has_everything
 ) -> None:
     fault = "SIGKILL over a large store, under load"
     faults.expect(fault)
-    folder, orders = tmp_path / "data", scale.of_three(1_000, 12_000, 145_000)
+    folder, orders = tmp_path / "data", scale.of_three(1_000, 6_000, 145_000)
     subprocess.run(
         [sys.executable, "-m", "tests.proof.faults.filling", str(folder), str(orders)],
         cwd=PROJECT,
