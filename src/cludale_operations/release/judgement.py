@@ -121,6 +121,16 @@ def of_events(now: Backlog, before: Backlog, bounds: Bounds) -> list[str]:
     return reasons
 
 
+def lasting(now: Backlog, look_before: Backlog) -> Backlog:
+    """Of what waits among the dead letters, what waited there at the look before as well.
+
+    Whoever hears a topic of dead letters tries them again: one that was there for a moment is no sign of a bad version.
+    """
+    return now._replace(
+        given_up={topic: min(count, look_before.given_up.get(topic, 0)) for topic, count in now.given_up.items()}
+    )
+
+
 def judged(services: list[str], measured: Measured, now: Backlog, before: Backlog, bounds: Bounds) -> list[str]:
     """Everything that is wrong; nothing if all is well."""
     reasons = [

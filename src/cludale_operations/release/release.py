@@ -18,6 +18,8 @@ from cludale_operations.release.judgement import (
     has_enough,
     is_timed,
     judged,
+    lasting,
+    of_events,
     with_enough,
 )
 from cludale_operations.release.naming import is_of
@@ -195,15 +197,17 @@ class Release:
         """Judge green again and again for so long; what is wrong, as soon as something is.
 
         What has answered too little in this while is judged by all that it answered since the release `began`: a slow
-        green answers little, and would get through step after step unjudged. What is not ready is looked at once more,
-        past the end as well: a replica that comes or goes makes a revision unready for a moment.
+        green answers little, and would get through step after step unjudged. What is not ready, and what waits among
+        the dead letters, is looked at once more, past the end as well: a replica that comes or goes makes a revision
+        unready for a moment, and a dead letter may be tried again with success.
         """
         driver, since, end = self._driver, self._driver.mark(), self._now() + seconds
         earlier = driver.earlier()
         unready_before: Collection[str] = ()
+        looked, is_open = before, False
         while True:
             left = end - self._now()
-            is_extra = bool(unready_before) and left <= 0
+            is_extra = is_open and left <= 0
             self._sleep(self._pace.check_seconds if is_extra else min(self._pace.check_seconds, max(0.0, left)))
             standing = driver.standing()
             unready = [each for each in self._order if not standing[each].is_ready(standing[each].green)]
@@ -223,10 +227,12 @@ class Release:
                     longer = driver.figures(service, green, began)
                     measured[service, "green"] = with_enough(measured[service, "green"], longer, self._bounds)
                 measured[service, "blue"] = self._compared(service, standing[service].blue, measured, earlier)
-            reasons += judged(list(self._order), measured, driver.backlog(), before, self._bounds)
-            if reasons or (self._now() >= end and not unready):
+            backlog = driver.backlog()
+            reasons += judged(list(self._order), measured, lasting(backlog, looked), before, self._bounds)
+            is_open = bool(unready) or bool(of_events(backlog, before, self._bounds))
+            if reasons or is_extra or (self._now() >= end and not is_open):
                 return reasons
-            unready_before = unready
+            unready_before, looked = unready, backlog
 
     def _compared(self, service: str, revision: str | None, measured: Measured, earlier: object) -> Figures:
         """Blue, as green is compared with it: what answers slowly anyhow is no reason when green has it all."""

@@ -216,6 +216,24 @@ def test_events_that_wait_among_the_dead_letters_take_it_back_too(cloud: Azure) 
     assert ended.reasons == ("orders-dead-letters: 1 more events wait there",)
 
 
+@pytest.mark.parametrize("moment", [10, 20], ids=["in the middle", "at the end"])
+def test_a_dead_letter_that_is_tried_again_with_success_is_no_reason(cloud: Azure, moment: float) -> None:
+    cloud.release.deploy(NEW, "c1")
+    assert cloud.release.promote().is_good
+    seen = cloud.time + moment
+    cloud.at = lambda time: cloud.change(unread={"audit-dead-letters": 1 if time == seen else 0})
+    assert cloud.release.watch().is_good
+
+
+def test_a_dead_letter_that_still_waits_after_the_end_of_a_step_is_one(cloud: Azure) -> None:
+    cloud.release.deploy(NEW, "c1")
+    assert cloud.release.promote().is_good
+    ends = cloud.time + 20
+    cloud.at = lambda time: cloud.change(unread={"audit-dead-letters": 1 if time >= ends else 0})
+    assert cloud.release.watch().reasons == ("audit-dead-letters: 1 more events wait there",)
+    assert cloud.time == ends + 10
+
+
 def test_old_dead_letters_that_are_taken_up_meanwhile_do_not_hide_new_ones(cloud: Azure) -> None:
     cloud.change(unread={"payments-dead-letters": 7})
     cloud.release.deploy(NEW, "c1")

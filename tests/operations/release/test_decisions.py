@@ -13,6 +13,7 @@ from cludale_operations.release.judgement import (
     Figures,
     as_it_was,
     judged,
+    lasting,
     of_events,
     of_requests,
     with_enough,
@@ -105,6 +106,14 @@ def test_dead_letters_that_wait_have_a_bound_of_their_own_topic_by_topic() -> No
     now = Backlog(0, 0, {"orders-dead-letters": 0, "audit-dead-letters": 1})
     assert of_events(now, before, BOUNDS) == ["audit-dead-letters: 1 more events wait there"]
     assert of_events(now, before, Bounds(given_up=1)) == []
+
+
+def test_of_the_dead_letters_that_wait_those_count_that_waited_at_the_look_before() -> None:
+    look_before = Backlog(5, 1, {"orders-dead-letters": 1, "audit-dead-letters": 3})
+    now = Backlog(7, 2, {"orders-dead-letters": 2, "audit-dead-letters": 1, "payments-dead-letters": 4})
+    assert lasting(now, look_before) == Backlog(
+        7, 2, {"orders-dead-letters": 1, "audit-dead-letters": 1, "payments-dead-letters": 0}
+    )
 
 
 def test_a_release_under_way_goes_back_to_blue_and_green_is_stopped() -> None:
