@@ -106,6 +106,10 @@ param minReplicas int = 1
 @minValue(1)
 param maxReplicas int = 10
 
+@description('The most replicas of audit. All of them write one chain: with more, more of their commits meet a conflict.')
+@minValue(1)
+param auditMaxReplicas int = 2
+
 @description('Days for which logs are kept.')
 @minValue(30)
 @maxValue(730)
@@ -290,7 +294,7 @@ module apps 'modules/app.bicep' = [for (service, i) in catalogue.services: if (w
     cpu: cpu
     memory: memory
     minReplicas: minReplicas
-    maxReplicas: maxReplicas
+    maxReplicas: service.name == 'audit' ? auditMaxReplicas : maxReplicas
     revisionSuffix: revisionSuffix
     blueSuffix: blueSuffix
     greenSuffix: greenSuffix

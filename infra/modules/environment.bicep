@@ -33,6 +33,9 @@ resource appsEnvironment 'Microsoft.App/managedEnvironments@2026-07-01' = {
   location: location
   tags: tags
   properties: {
+    // Not left to Azure: beside the destination azure-monitor others' were taken for Express, and refused (October 2026,
+    // ExpressEnvironmentFeatureNotSupported). Express has no vault references, managed identities or suffixes.
+    environmentMode: 'WorkloadProfiles'
     zoneRedundant: zoneRedundant
     vnetConfiguration: empty(infrastructureSubnetId) ? null : {
       infrastructureSubnetId: infrastructureSubnetId

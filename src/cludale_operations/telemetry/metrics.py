@@ -1,9 +1,9 @@
 """Metrics on their way out: what `/metrics` shows, as OpenTelemetry's exporters want it. Keeps no counts of its own."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from time import time_ns
-from typing import Any
+from typing import Any, TypeVar
 
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -26,11 +26,16 @@ from cludale_operations.telemetry.spans import SCOPE
 
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 
+P = TypeVar("P", NumberDataPoint, HistogramDataPoint)
 Series = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class Snapshots:
-    """Makes MetricsData of metric families: totals since the start, or what came since the last snapshot."""
+    """Makes MetricsData of metric families: totals since the start, or what came since the last snapshot.
+
+    Where it is what came, counters and histograms to which nothing came are left out: who stores them is paid by the
+    point, and most of an idle process's would be noughts.
+    """
 
     def __init__(self, resource: Resource, *, deltas: bool) -> None:
         self._resource = resource
@@ -52,11 +57,10 @@ class Snapshots:
         temporality = AggregationTemporality.DELTA if self._deltas else _CUMULATIVE
         if family.type == "counter":
             totals = [each for each in family.samples if each.name.endswith("_total")]
-            points = [self._since(family.name, self._number(each, now)) for each in totals]
+            points = self._since(family.name, [self._number(each, now) for each in totals])
             data = Sum(points, temporality, is_monotonic=True)
         elif family.type == "histogram":
-            histograms = [self._since(family.name, each) for each in self._histograms(family.samples, now)]
-            data = Histogram(histograms, temporality)
+            data = Histogram(self._since(family.name, self._histograms(family.samples, now)), temporality)
         else:
             data = Gauge([self._number(each, now) for each in family.samples])
         return Metric(family.name, family.documentation, unit, data) if data.data_points else None
@@ -92,18 +96,23 @@ class Snapshots:
             max=None,  # type: ignore[arg-type] # the same
         )
 
-    def _since(self, name: str, point: Any) -> Any:
-        """The point, or what came to it since the last snapshot."""
+    def _since(self, name: str, points: Sequence[P]) -> list[P]:
+        """The points; or what came to them since the last snapshot, of those to which something came."""
         if not self._deltas:
-            return point
+            return list(points)
+        return [came for point in points if (came := self._came(name, point)) is not None]
+
+    def _came(self, name: str, point: Any) -> Any | None:
         series = (name, tuple(sorted(point.attributes.items())))
         before: Any = self._before.get(series)
         self._before[series] = point
-        if before is None:
-            return replace(point, start_time_unix_nano=self._last)
         if isinstance(point, NumberDataPoint):
-            value = point.value - before.value
-            return replace(point, start_time_unix_nano=self._last, value=value)
+            value = point.value - (0 if before is None else before.value)
+            return replace(point, start_time_unix_nano=self._last, value=value) if value else None
+        if before is None:
+            return replace(point, start_time_unix_nano=self._last) if point.count else None
+        if point.count == before.count:
+            return None
         counts = [now - then for now, then in zip(point.bucket_counts, before.bucket_counts, strict=True)]
         return replace(
             point,

@@ -35,7 +35,8 @@ from cludale_operations.telemetry.wrappers import (
     watched_hold,
 )
 
-METRICS_SECONDS = 15.0
+METRICS_SECONDS = 60.0
+"""How often metrics are sent: what Application Insights stores is paid by the point."""
 NAMESPACE = "cludale"
 
 Families = Callable[[], Iterable[Metric]]

@@ -5,7 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
-from tools.azure_costs.__main__ import RU_AN_ORDER, tables
+from prometheus_client.parser import text_string_to_metric_families
+from tests.operations.infra.templates import running
+from tests.served import serve
+from tools.azure_costs.__main__ import GAUGES, RU_AN_ORDER, SCENES, tables
 from tools.azure_costs.model import OF_AN_ORDER, PRICES, Assumed, bill, messages_of_an_order
 
 from cludale.services.catalogue import CATALOGUE
@@ -22,6 +25,19 @@ def test_the_page_has_what_the_tool_prints() -> None:
 def test_the_units_of_an_order_are_those_that_the_page_of_the_store_has() -> None:
     page = Path("docs/evidence/cosmos-db.md").read_text(encoding="utf-8")
     assert f"| **all** | | | | **{RU_AN_ORDER:.0f}** |" in page
+
+
+def test_what_an_idle_process_sends_each_minute_is_what_the_logs_are_reckoned_with(tmp_path: Path) -> None:
+    with serve(tmp_path) as served:
+        families = list(text_string_to_metric_families(served.http.get("/metrics").text))
+    assert 0 < sum(len(each.samples) for each in families if each.type == "gauge") <= GAUGES
+
+
+def test_an_idle_trial_stays_far_below_the_most_that_its_logs_may_be() -> None:
+    """Past it nothing more is taken: alerts and the judge of a release see nothing."""
+    (workspace,) = running("dev").of("Microsoft.OperationalInsights/workspaces")
+    a_day = SCENES["dev", "nobody comes"].log_gb / 30
+    assert a_day < workspace.body["properties"]["workspaceCapping"]["dailyQuotaGb"] / 2
 
 
 def test_every_price_says_when_and_where_it_was_found() -> None:

@@ -187,6 +187,27 @@ def test_each_service_is_an_app_of_its_name_with_a_sidecar_of_its_name(environme
         assert app.body["properties"]["template"]["scale"]["minReplicas"] >= 1, "each relays an outbox"
 
 
+def test_audit_whose_replicas_write_one_chain_has_two_at_most_and_the_others_more(environment: str) -> None:
+    most = {
+        app.name: app.body["properties"]["template"]["scale"]["maxReplicas"]
+        for app in running(environment).of("Microsoft.App/containerApps")
+    }
+    assert most.pop("audit") == 2
+    assert min(most.values()) > 2
+    for app in running(environment).of("Microsoft.App/containerApps"):
+        scale = app.body["properties"]["template"]["scale"]
+        assert scale["minReplicas"] <= scale["maxReplicas"]
+
+
+def test_the_environment_says_of_what_mode_it_is(environment: str) -> None:
+    """Beside the destination azure-monitor one that does not was taken for Express (reports of October 2026)."""
+    (made,) = running(environment).of("Microsoft.App/managedEnvironments")
+    assert made.body["properties"]["environmentMode"] == "WorkloadProfiles"
+    assert {each["name"] for each in made.body["properties"]["workloadProfiles"]} == {
+        app.body["properties"]["workloadProfileName"] for app in running(environment).of("Microsoft.App/containerApps")
+    }
+
+
 def test_apps_scale_on_the_subscriptions_that_they_have(environment: str) -> None:
     made = running(environment)
     for app in made.of("Microsoft.App/containerApps"):

@@ -57,6 +57,23 @@ def test_what_has_not_happened_yet_is_not_sent_or_is_nought() -> None:
     assert [point.count for found in sent.values() for point in found] == [0, 0, 0]  # type: ignore[union-attr]
 
 
+def test_where_points_are_paid_for_counters_to_which_nothing_came_are_left_out() -> None:
+    measures = Measures()
+    deltas = Snapshots(Resource({}), deltas=True)
+
+    def sent() -> set[str]:
+        metrics = deltas.of(measures.families()).resource_metrics[0].scope_metrics[0].metrics
+        return {metric.name for metric in metrics}
+
+    assert sent() == set()
+    measures.handled.labels("orders", "SUCCESS").inc()
+    measures.holds.labels("held").observe(0.01)
+    assert sent() == {"cludale_events_handled", "cludale_hold_seconds"}
+    assert sent() == set()
+    measures.handled.labels("orders", "SUCCESS").inc()
+    assert sent() == {"cludale_events_handled"}
+
+
 async def test_lag_is_that_of_each_subscription() -> None:
     measures = Measures()
     tracer = Tracer({"audit": Resource({})}, [], ALWAYS_OFF)
