@@ -72,6 +72,9 @@ param cosmosMaxThroughput object = {
   'simulated-provider': 1000
 }
 
+@description('Whether a deleted vault, and so its name, is kept for 90 days whoever asks. Once on, it stays on.')
+param vaultPurgeProtection bool = true
+
 @description('How far back the store can be restored.')
 @allowed([
   'Continuous7Days'
@@ -211,6 +214,7 @@ module keyVault 'modules/keyVault.bicep' = {
     operatorPrincipalId: operatorPrincipalId
     operatorPrincipalType: operatorPrincipalType
     publicNetworkAccess: privateNetwork ? 'Disabled' : 'Enabled'
+    purgeProtection: vaultPurgeProtection
     privateEndpointsSubnetId: privateNetwork ? network.outputs.privateEndpointsSubnetId : ''
     networkId: privateNetwork ? network.outputs.networkId : ''
   }

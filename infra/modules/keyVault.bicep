@@ -31,6 +31,9 @@ param operatorPrincipalType string
 ])
 param publicNetworkAccess string
 
+@description('Whether a deleted vault is kept whoever asks. Its name is taken until its time is over, so the same platform can not be made again before.')
+param purgeProtection bool
+
 @description('The subnet of its private endpoint; empty for none.')
 param privateEndpointsSubnetId string
 
@@ -42,6 +45,8 @@ var secretsOfficer = subscriptionResourceId('Microsoft.Authorization/roleDefinit
 var isPrivate = !empty(privateEndpointsSubnetId)
 
 resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
+  // checkov:skip=CKV_AZURE_110:Protected wherever somebody sells (prod); a trial has to be made again under its name.
+  // checkov:skip=CKV_AZURE_42:The same: kept for 90 days where somebody sells, 7 in a trial.
   // checkov:skip=CKV_AZURE_109:Denies wherever there is a network (prod); a trial without one is behind roles alone.
   // checkov:skip=CKV_AZURE_189:Disabled wherever there is a network (prod); a trial without one is behind roles alone.
   name: name
@@ -55,8 +60,9 @@ resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
     }
     enableRbacAuthorization: true
     enableSoftDelete: true
-    softDeleteRetentionInDays: 90
-    enablePurgeProtection: true
+    softDeleteRetentionInDays: purgeProtection ? 90 : 7
+    // once true it stays true, and false is refused: it is left out
+    enablePurgeProtection: purgeProtection ? true : null
     publicNetworkAccess: publicNetworkAccess
     networkAcls: {
       bypass: 'AzureServices'

@@ -3,6 +3,7 @@ using '../main.bicep'
 
 param environmentName = 'dev'
 param alertEmail = 'operators@example.com'
+param vaultPurgeProtection = false
 param cosmosServerless = true
 param serviceBusSku = 'Standard'
 param minReplicas = 1

@@ -187,6 +187,17 @@ def test_each_service_is_an_app_of_its_name_with_a_sidecar_of_its_name(environme
         assert app.body["properties"]["template"]["scale"]["minReplicas"] >= 1, "each relays an outbox"
 
 
+def test_a_vault_that_sells_is_protected_and_a_trial_can_be_made_again_under_its_name() -> None:
+    kept = {
+        each: vault.body["properties"]
+        for each in ENVIRONMENTS
+        for vault in running(each).of("Microsoft.KeyVault/vaults")
+    }
+    assert kept["prod"]["enablePurgeProtection"] is True
+    assert kept["dev"].get("enablePurgeProtection") is None, "Azure refuses false, and never takes true back"
+    assert [kept[each]["softDeleteRetentionInDays"] for each in ("prod", "dev")] == [90, 7]
+
+
 def test_audit_whose_replicas_write_one_chain_has_two_at_most_and_the_others_more(environment: str) -> None:
     most = {
         app.name: app.body["properties"]["template"]["scale"]["maxReplicas"]
@@ -428,7 +439,6 @@ def test_nothing_can_be_signed_in_to_with_a_key(environment: str) -> None:
     assert registry.body["properties"]["adminUserEnabled"] is False
     (vault,) = made.of("Microsoft.KeyVault/vaults")
     assert vault.body["properties"]["enableRbacAuthorization"] is True
-    assert vault.body["properties"]["enablePurgeProtection"] is True
 
 
 def test_production_is_closed_to_the_outside_and_spread_over_zones() -> None:
