@@ -13,6 +13,8 @@ from tests.parts import need
 from cludale_operations.cli import app
 
 ROOT = FILE.parent
+SIGNED_IN_SECONDS = 600
+"""How long a federated sign-in lasts: after that no token for another resource is had with it."""
 
 
 def test_the_schema_of_azure_pipelines_holds() -> None:
@@ -38,12 +40,37 @@ def test_each_stage_waits_for_what_it_needs() -> None:
         assert before["stage"] in ([needs] if isinstance(needs, str) else needs)
 
 
-def test_what_changes_production_asks_for_an_approval_and_goes_back_when_it_fails() -> None:
+def test_what_changes_production_asks_for_an_approval() -> None:
     jobs: dict[str, Any] = {each["stage"]: each["jobs"][0] for each in document()["stages"]}
     assert jobs["infrastructure"]["environment"] == "cludale-infrastructure"
     assert jobs["promote"]["environment"] == "cludale-production"
-    failure = jobs["promote"]["strategy"]["runOnce"][True]["failure"]["steps"]  # `on`, as YAML 1.1 reads it
-    assert "rollback --unfinished" in str(failure)
+
+
+def test_a_release_that_failed_or_was_cancelled_goes_back() -> None:
+    (stage,) = (each for each in document()["stages"] if each["stage"] == "promote")
+    promote, watch, back = stage["jobs"]
+    assert watch["dependsOn"] == "promote"
+    assert back["dependsOn"] == ["promote", "watch"]
+    assert back["condition"].startswith("and(always(), "), "a job of a run that was cancelled is left out otherwise"
+    assert all(f"eq(dependencies.{each}.result, 'Succeeded')" in back["condition"] for each in ("promote", "watch"))
+    assert "rollback --unfinished" in str(back["steps"])
+    assert "rollback" not in str(promote) + str(watch)
+
+
+def test_no_two_releases_run_at_once() -> None:
+    assert document()["lockBehavior"] == "sequential"
+
+
+def test_no_task_of_a_release_lasts_longer_than_what_it_signs_in_with_nor_a_job_longer_than_an_hour() -> None:
+    found = document()
+    defaults = {each["name"]: each["default"] for each in found["parameters"]}
+    assert int(defaults["soakSeconds"]) + 180 < SIGNED_IN_SECONDS
+    assert int(defaults["watchSeconds"]) + 60 < SIGNED_IN_SECONDS
+    steps = defaults["steps"].split(",")
+    assert len(steps) * (int(defaults["soakSeconds"]) + 180) < 3_600
+    (stage,) = (each for each in found["stages"] if each["stage"] == "promote")
+    assert all(int(job["timeoutInMinutes"]) <= 60 for job in stage["jobs"])
+    assert "${{ each step in split(parameters.steps, ',') }}" in str(stage), "a task for each step"
 
 
 def test_every_job_has_an_end() -> None:
