@@ -3,10 +3,11 @@
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.served import Served
+from tests.served import Served, serve
 
 CHECKS = (
     "not_a_server_error",
@@ -27,6 +28,14 @@ negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 406, 409, 
 """What refuses bad data: schemathesis' own list, and 431. A query of 40 KB, each of its characters written as twelve,
 meets the door before it meets the route.
 """
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """One of its own: what is sent ends others' orders, too."""
+    with serve(tmp_path / "data") as running:
+        running.concert("the-concert", seats=100_000)
+        yield running
 
 
 @pytest.mark.slow

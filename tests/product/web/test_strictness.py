@@ -167,8 +167,9 @@ def test_an_order_as_it_is_shown_can_be_placed_again(served: Served) -> None:
 
 def test_a_payment_as_it_is_shown_can_be_charged_again_and_takes_no_money_twice(served: Served) -> None:
     order = _order(served)
-    shown = served.http.post("/payments", json={"orderId": order["id"]}, headers=served.organizer).json()
-    assert shown["status"] == "Completed"
+    paid = served.http.get(f"/orders/{order['id']}?wait=10", headers=served.organizer).json()
+    assert paid["status"] == "Paid"
+    (shown,) = served.http.get(f"/payments?orderId={order['id']}", headers=served.organizer).json()["items"]
     again = served.http.post("/payments", json=shown, headers=served.organizer)
     assert (again.status_code, again.json()) == (200, shown)
 
