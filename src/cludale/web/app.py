@@ -10,15 +10,17 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol
 
+from cludale.kernel.principals import PrincipalKind
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.kernel.times import rfc3339
 from cludale.runtime.readiness import Trouble
 from cludale.web import openapi, pages
 from cludale.web.bodies import Body, check_media_type, check_no_body
+from cludale.web.limits import Limits
 from cludale.web.metrics import Gauges, Metrics, RequestCounts
 from cludale.web.problems import NoSuchRoute, Problems, Statuses
 from cludale.web.queries import QueryReader
-from cludale.web.responses import JSON, Response, Stream, json_response, kept, unless_known
+from cludale.web.responses import JSON, Headers, Response, Stream, json_response, kept, unless_known
 from cludale.web.router import Endpoint, Router
 from cludale.web.routing import Credential, Handler, NoParameters, Request, Route
 
@@ -98,10 +100,12 @@ class WebApp:
         traced: Traced | None = None,
         internal: Iterable[Route] = (),
         admit: Admit | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """`is_ready` says whether the process is up, `troubles` what it needs and does not work.
 
-        `internal` are routes for parts of the platform; `admit` looks at every request.
+        `internal` are routes for parts of the platform; `admit` looks at every request. `limits` are for
+        the services' routes, and not for services.
         """
         self.problems = Problems(*(service.statuses for service in services))
         self.requests = RequestCounts()
@@ -111,6 +115,7 @@ class WebApp:
         self._services = {service.name: service.about for service in services}
         self.metrics = Metrics(self.requests, gauges, version=version)
         self._admit = admit
+        self._limits = limits
         self._traced = traced
         self._routes = [route for service in services for route in service.routes]
         routes = [*self._routes, *internal, *self._own_routes()]
@@ -197,7 +202,7 @@ class WebApp:
 
     def _endpoint(self, route: Route) -> Endpoint:
         """The route, its request read, its answers counted, its exceptions answered."""
-        handler = self._handler(route)
+        handler = self._handler(route if self._limits is None else _limited(route, self._limits))
         if self._traced is not None:
             handler = self._traced.handler(route.method, route.path, handler)
         return Endpoint(route.method, route.path, handler, route.max_body_bytes)
@@ -266,6 +271,29 @@ def _read(route: Route) -> Callable[[Request], Sequence[Any]]:
         return (request, parameters) if is_given_query else (request,)
 
     return read
+
+
+def _limited(route: Route, limits: Limits) -> Route:
+    """The route, which looks first whether its caller has requests left, and says how many with its answer."""
+    if route.access is None or route.credential is Credential.SERVICE:
+        return route
+    addresses, per_address, per_key = limits
+    handle, access, is_for_services = route.handle, route.access, route.is_for_services
+
+    def checked(request: Request) -> Headers:
+        principal = request.principal
+        if principal is not None and principal.kind is PrincipalKind.KEY and per_key is not None:
+            return per_key.check(principal.id)
+        if per_address is None or (is_for_services and access.is_service(request.authorization)):
+            return ()
+        return per_address.check(addresses.of(request.peer, request.headers))
+
+    async def limited(request: Request, *read: Any) -> Response | Stream:
+        told = checked(request)
+        response = await handle(request, *read)
+        return response._replace(headers=(*response.headers, *told)) if told else response
+
+    return replace(route, handle=limited)
 
 
 def _heads(routes: Iterable[Route]) -> list[Route]:

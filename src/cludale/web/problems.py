@@ -13,6 +13,7 @@ import msgspec
 
 from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound, Refusal
 from cludale.ports.records import StoreUnavailable, UnusableCursor
+from cludale.web.limits import TooManyRequests
 from cludale.web.responses import PROBLEM, Headers, Response
 
 _log = logging.getLogger(__name__)
@@ -139,6 +140,7 @@ BASE_STATUSES: Statuses = {
     BodyTooLarge: 413,
     UnsupportedMediaType: 415,
     Invalid: 422,
+    TooManyRequests: 429,
     IdempotencyKeyReused: 422,
     UnusableCursor: 422,
     HeadTooLarge: 431,
@@ -248,6 +250,8 @@ def headers_of(error: Exception) -> Headers:
             return (("www-authenticate", 'Bearer realm="cludale"'),)
         case ScopeMissing(values={"scope": scope}):
             return (("www-authenticate", f'Bearer realm="cludale", error="insufficient_scope", scope="{scope}"'),)
+        case TooManyRequests(headers=headers):
+            return headers
         case MethodNotAllowed(allowed=allowed):
             return (("allow", allowed),)
         case _:

@@ -146,6 +146,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, shared: Connections) -> None:
         self._shared = shared
         self._transport = cast(asyncio.Transport, None)  # until it is made
+        self._peer = ""
         self._set_parser()
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -179,6 +180,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there; one too many is turned away."""
         self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if isinstance(peer, tuple) else ""
         shared = self._shared
         shared.came(self)
         if len(shared) > 2 * shared.limits.connections:
@@ -335,7 +338,7 @@ class Connection(asyncio.Protocol):
         self._asked = asked
         found = asked.found
         try:
-            response = found.endpoint.handle(Request(found.segment, asked.headers, asked.body, found.query))
+            response = found.endpoint.handle(Request(found.segment, asked.headers, asked.body, found.query, self._peer))
         except Exception as error:  # noqa: BLE001 - raised through the parser it would pass for the client's mistake
             response = self._shared.problems.answer(error)
         if isinstance(response, Response):

@@ -27,6 +27,8 @@ class Request(NamedTuple):
     body: bytes = b""
     query: str = ""
     """As it was sent, without its `?`."""
+    peer: str = ""
+    """The address at the other end of the connection."""
     principal: Principal | None = None
     """Who asks, where the route wants a key or a service's credential."""
 

@@ -2,6 +2,7 @@
 
 import hmac
 import secrets
+import time
 from collections.abc import Collection
 
 from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
@@ -9,6 +10,7 @@ from cludale.adapters.smtp import sender_address
 from cludale.adapters.system.keys import kept_key
 from cludale.services import NAMES
 from cludale.services.catalogue import SERVICES
+from cludale.web.limits import Addresses, Limits, RequestLimit
 from cludale.wiring.settings import Settings, UnusableSetting
 
 
@@ -72,9 +74,10 @@ def key_hash(settings: Settings) -> bytes:
     """What the hashes of keys are made with: the same in all services."""
     if settings.key_hash is not None:
         return settings.key_hash.encode()
-    if settings.organizer_key is not None:
+    made = settings.data_dir / "keys.key"
+    if settings.organizer_key is not None and not made.exists():  # a first key that is set later ends no other one
         return hmac.digest(settings.organizer_key.encode(), b"cludale keys", "sha256")
-    return kept_key(settings.data_dir / "keys.key").encode()
+    return kept_key(made).encode()
 
 
 def service_keys(settings: Settings, only: Collection[str]) -> list[str]:
@@ -82,6 +85,22 @@ def service_keys(settings: Settings, only: Collection[str]) -> list[str]:
     if set(only) == set(NAMES):
         return [secrets.token_urlsafe(32)]  # all are here: nobody else has it
     return [each for each in (settings.service_key, settings.service_key_too) if each is not None]
+
+
+def request_limits(settings: Settings) -> Limits | None:
+    """How many requests an address, and a key, may make; None: any number. Raises UnusableSetting."""
+
+    def limit(name: str, most: int | None) -> RequestLimit | None:
+        if most is None:
+            return None
+        return RequestLimit(name, most=most, seconds=settings.limit_seconds, monotonic=time.monotonic)
+
+    try:
+        addresses = Addresses(each.strip() for each in settings.trusted_proxies.split(",") if each.strip())
+    except ValueError as error:
+        raise UnusableSetting("CLUDALE_TRUSTED_PROXIES", settings.trusted_proxies, str(error)) from error
+    found = Limits(addresses, limit("address", settings.address_requests), limit("key", settings.key_requests))
+    return None if found.per_address is None and found.per_key is None else found
 
 
 def through_sidecar(settings: Settings, service: str) -> dict[str, str]:

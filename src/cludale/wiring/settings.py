@@ -18,6 +18,7 @@ OTLP_PROTOCOL = "http/protobuf"
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400 * 366)]
 Attempts = Annotated[int, Meta(ge=1, le=1_000)]
+Requests = Annotated[int, Meta(ge=1, le=10_000_000)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Url = Annotated[str, Meta(pattern="^https?://[^/]+")]
 DatabaseUrl = Annotated[str, Meta(pattern="^postgres(ql)?://[^/?]*/?")]
@@ -187,6 +188,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     message_backoff_seconds: Annotated[Seconds, _doc("the wait after the first failed try; it doubles")] = 5
     message_backoff_max_seconds: Annotated[Seconds, _doc("the longest such wait")] = 900
+
+    address_requests: Annotated[
+        Requests | None,
+        _doc("requests that one address may make to a process in CLUDALE_LIMIT_SECONDS; without it any number"),
+    ] = None
+    key_requests: Annotated[
+        Requests | None, _doc("requests that may be made with one key in that time; without it those of an address")
+    ] = None
+    limit_seconds: Annotated[Seconds, _doc("the window in which requests are counted")] = 10
+    trusted_proxies: Annotated[
+        str, _doc("networks of proxies whose X-Forwarded-For is believed: 10.0.0.0/8,192.0.2.1/32")
+    ] = ""
 
     max_body_bytes: Annotated[int, Meta(ge=1_024, le=2**24), _doc("the largest request body")] = 65_536
     max_connections: Annotated[int, Meta(ge=1, le=1_000_000), _doc("connections at once; more are turned away")] = 4_096

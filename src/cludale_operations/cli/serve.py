@@ -74,6 +74,7 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
     from cludale.web.app import WebApp
     from cludale.web.protocol import ConnectionLimits
     from cludale.web.server import serve as serve_app
+    from cludale.wiring.needs import request_limits
     from cludale.wiring.platform import Platform
     from cludale.wiring.secret_store import with_secrets
     from cludale_operations.telemetry.turning_on import telemetry_of
@@ -90,6 +91,7 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
         traced=None if telemetry is None else telemetry.requests,
         internal=platform.internal,
         admit=platform.admit,
+        limits=request_limits(settings),
     )
     if telemetry is not None:
         app.metrics.watch_families(telemetry.families)

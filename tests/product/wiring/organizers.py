@@ -11,6 +11,7 @@ from tests.served_here import served_here
 
 from cludale.services import NAMES
 from cludale.web.app import WebApp
+from cludale.wiring.needs import request_limits
 from cludale.wiring.platform import Platform
 
 FIRST_KEY = "organizer"
@@ -63,6 +64,7 @@ async def office(folder: Path, only: Collection[str] = NAMES, **changes: object)
             version="0",
             internal=platform.internal,
             admit=platform.admit,
+            limits=request_limits(platform.settings),
         )
         async with served_here(app) as client:
             yield Office(platform, client)

@@ -161,3 +161,4 @@ def test_the_hashes_of_keys_follow_from_one_secret(tmp_path: Path) -> None:
     assert key_hash(settings(tmp_path, key_hash="own")) == b"own"
     made = key_hash(settings(tmp_path, organizer_key=None))
     assert made == key_hash(settings(tmp_path, organizer_key=None))
+    assert made == key_hash(settings(tmp_path)), "a first key that is set later must not end the others"
