@@ -6,7 +6,7 @@ A concert stays its organizer's, so what was asked once is remembered; where the
 from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
-from cludale.kernel.principals import DEFAULT_ORGANIZER, Principal, PrincipalKind
+from cludale.kernel.principals import DEFAULT_ORGANIZER, Principal, PrincipalKind, Scope
 from cludale.kernel.refusals import Busy
 from cludale.ports.programme import Programme, ProgrammeUnreachable
 from cludale.runtime.recent import Recent
@@ -40,7 +40,10 @@ class Ownership:
         return principal.concert_id is None and principal.organizer == DEFAULT_ORGANIZER and self._has_one_organizer()
 
     async def owned(self, principal: Principal, concert_ids: Iterable[str]) -> Collection[str]:
-        """Which of these concerts are its own. One of which nothing is known is nobody's. Raises OwnerUnknown."""
+        """Which of these concerts are its own. Raises OwnerUnknown.
+
+        One of which nothing is known is nobody's: whoever operates the platform sees to it.
+        """
         wanted = list(dict.fromkeys(concert_ids))
         if self.sees_all(principal):
             return wanted
@@ -51,8 +54,11 @@ class Ownership:
             except ProgrammeUnreachable as error:
                 raise OwnerUnknown from error
             self._remembered.remember({id: concert.organizer for id, concert in found.items()})
+        operates = Scope.OPERATE in principal.scopes and principal.concert_id is None
         organizers = [(id, self._remembered.get(id)) for id in wanted]
-        return [id for id, organizer in organizers if organizer is not None and principal.owns(organizer, id)]
+        return [
+            id for id, organizer in organizers if (operates if organizer is None else principal.owns(organizer, id))
+        ]
 
     async def owns(self, principal: Principal, concert_id: str) -> bool:
         """Is this concert its own? Raises OwnerUnknown."""

@@ -23,7 +23,8 @@ _KEYS = Ref("keys", ALL_KEYS, ALL_KEYS)
 
 
 def _concert(concert: Concert) -> Mapping[str, object]:
-    return {name: getattr(concert, name) for name in concert.__struct_fields__}
+    told = [name for name in concert.__struct_fields__ if name != "organizer_id"]
+    return {name: getattr(concert, name) for name in told} | {"organizer": concert.organizer}
 
 
 def _section(section: Section) -> Mapping[str, object]:
