@@ -49,7 +49,7 @@ class _Found(NamedTuple):
 _NOTHING = _Found(_Kept(None, None), 0)
 
 
-_NOT_KEPT = (Busy, RefusedForNow, NotFound, Invalid)
+NOT_KEPT = (Busy, RefusedForNow, NotFound, Invalid)
 """Refusals that leave the key free: those that may pass, and those that a repetition gives again anyway."""
 
 
@@ -105,7 +105,7 @@ class IdempotencyKeys:
                 if after is None:
                     raise
                 return after
-            except _NOT_KEPT:
+            except NOT_KEPT:
                 raise
             except Refusal as refusal:
                 answer = refuse(refusal)
@@ -148,7 +148,7 @@ class IdempotencyKeys:
                 version += 1
             try:
                 answer = await act()
-            except _NOT_KEPT:
+            except NOT_KEPT:
                 # No answer to keep: whatever comes next may try, unless another has answered meanwhile.
                 if not await self._write(at, _Kept(None, None), version):
                     after = self._answer(await self._load(at), key, fingerprint)

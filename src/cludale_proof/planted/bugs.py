@@ -7,7 +7,7 @@ Every one of them is a mistake that somebody could make and a review could let p
 import asyncio
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -21,11 +21,11 @@ from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
-from cludale.ports.bus import Acknowledgement, Delivery
+from cludale.ports.bus import Acknowledgement, Delivery, EventBus, Subscription
 from cludale.ports.messengers import Trouble
-from cludale.ports.outbox import Outgoing
+from cludale.ports.outbox import Listener, Outbox, Outgoing
 from cludale.ports.payment_gateway import GatewayTrouble
-from cludale.ports.records import Commit, Committed, Handled, Key, Outcome, Put
+from cludale.ports.records import Commit, Committed, Handled, Key, Outcome, Put, StoreUnavailable
 from cludale.ports.seats import SeatsHeld
 from cludale.runtime import admission, aggregates, idempotency, recent, relay
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, TooEarly, Updated, Versioned
@@ -37,7 +37,7 @@ from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts import sections
 from cludale.services.concerts import service as concerts_service
 from cludale.services.concerts.domain import Cancel, Reservation, Seating, Section, Sell
-from cludale.services.concerts.events import ReleaseReason, SaleRefused
+from cludale.services.concerts.events import ReleaseReason, SaleRefused, SeatsReleased
 from cludale.services.notifications import domain as notifications_domain
 from cludale.services.notifications import due as notifications_due
 from cludale.services.notifications import service as notifications_service
@@ -46,7 +46,7 @@ from cludale.services.orders import comparison
 from cludale.services.orders import domain as orders_domain
 from cludale.services.orders import due as orders_due
 from cludale.services.orders import service as orders_service
-from cludale.services.orders.domain import Order
+from cludale.services.orders.domain import Compared, Lost, Order
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid
 from cludale.services.orders.store import ORDERS, keyed_id
 from cludale.services.payments import domain as payments_domain
@@ -54,7 +54,8 @@ from cludale.services.payments import due as payments_due
 from cludale.services.payments import service as payments_service
 from cludale.services.payments.domain import Payment
 from cludale.services.payments.events import FailureReason, PaymentCompleted
-from cludale_proof.simulator.provider import Gateway, Movement, Provider
+from cludale_proof.simulator.memory import MemoryStore
+from cludale_proof.simulator.provider import Gateway, Provider
 from cludale_proof.simulator.storage import FaultyStore
 
 Plant = Callable[[ExitStack], None]
@@ -91,7 +92,9 @@ def bug(name: str, *, theme: str | None = None) -> Callable[[Plant], Plant]:
 
 
 def swap(stack: ExitStack, owner: Any, name: str, wrong: Any) -> None:
-    """Put `wrong` in the place of `owner.name` until the stack closes."""
+    """Put `wrong` in the place of `owner.name`, which is public, until the stack closes."""
+    if name.startswith("_") and not name.startswith("__"):
+        raise ValueError(f"{name} is private to {owner}: a bug goes through what that offers to others")
     right = vars(owner)[name]
     setattr(owner, name, wrong)
     stack.callback(setattr, owner, name, right)
@@ -113,28 +116,33 @@ def _(stack: ExitStack) -> None:
 
 @bug("seats: a hold is sold though its time is over", theme="slow payments")
 def _(stack: ExitStack) -> None:
-    right = concerts_domain._sell
+    right = concerts_domain.sell
 
     def wrong(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
         reservation = seating.reservations.get(sale.reservation_id)
         if reservation is not None and reservation.status is concerts_domain.Status.HELD:
-            return concerts_domain._decided(seating, concerts_domain._sold(reservation, sale))
+            return right(seating, sale, reservation.expires_at - timedelta(seconds=1))
         return right(seating, sale, now)
 
-    swap(stack, concerts_domain, "_sell", wrong)
+    swap(stack, concerts_domain, "sell", wrong)
 
 
 @bug("seats: the sweeper decides when a hold has ended, not its time", theme="slow payments")
 def _(stack: ExitStack) -> None:
     swap(stack, Reservation, "is_live", lambda self, now: self.status is not concerts_domain.Status.RELEASED)
-    swap(stack, concerts_domain, "_expire", _expire_by_time)
+    swap(stack, concerts_domain, "expire", _expire_by_time)
 
 
 def _expire_by_time(seating: Seating, expire: concerts_domain.Expire, now: datetime) -> Decision[Seating]:
     reservation = seating.reservations[expire.reservation_id]
     if reservation.status is not concerts_domain.Status.HELD or now < reservation.expires_at:
         return Decision(seating)
-    return concerts_domain._decided(seating, concerts_domain._released(reservation, ReleaseReason.EXPIRED))
+    return _released(seating, reservation, ReleaseReason.EXPIRED)
+
+
+def _released(seating: Seating, reservation: Reservation, reason: ReleaseReason) -> Decision[Seating]:
+    released = SeatsReleased(allocation=reservation.allocation, order_id=reservation.order_id, reason=reason)
+    return Decision(concerts_domain.evolve(seating, released), (released,))
 
 
 @bug("seats: a clock that goes back brings ended holds to life", theme="clocks")
@@ -144,7 +152,7 @@ def _(stack: ExitStack) -> None:
 
 @bug("seats: late money gets seats whether there are any or not")
 def _(stack: ExitStack) -> None:
-    right = concerts_domain._seat_late_money
+    right = concerts_domain.seat_late_money
 
     def wrong(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
         roomy = msgspec.structs.replace(seating.section, total=seating.section.total + 1_000)
@@ -152,28 +160,28 @@ def _(stack: ExitStack) -> None:
         section = msgspec.structs.replace(decision.state.section, total=seating.section.total)
         return Decision(Seating(section, decision.state.reservations), decision.events)
 
-    swap(stack, concerts_domain, "_seat_late_money", wrong)
+    swap(stack, concerts_domain, "seat_late_money", wrong)
 
 
 @bug("seats: late money gets seats though its order was cancelled")
 def _(stack: ExitStack) -> None:
-    right = concerts_domain._seat_late_money
+    right = concerts_domain.seat_late_money
 
     def wrong(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
         return right(seating, msgspec.structs.replace(ended, closed=False), sale, now)
 
-    swap(stack, concerts_domain, "_seat_late_money", wrong)
+    swap(stack, concerts_domain, "seat_late_money", wrong)
 
 
 @bug("seats: late money gets seats each time that it is told of")
 def _(stack: ExitStack) -> None:
-    right = concerts_domain._sell
+    right = concerts_domain.sell
 
     def wrong(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
         forgetful = {id: msgspec.structs.replace(each, successor=None) for id, each in seating.reservations.items()}
         return right(Seating(seating.section, forgetful), sale, now)
 
-    swap(stack, concerts_domain, "_sell", wrong)
+    swap(stack, concerts_domain, "sell", wrong)
     swap(stack, concerts_service, "Handled", _AnyEvent)
 
 
@@ -190,7 +198,7 @@ class _AnyEvent(Handled):
 
 @bug("seats: a cancelled order keeps the seats that were sold to it")
 def _(stack: ExitStack) -> None:
-    right = concerts_domain._cancel
+    right = concerts_domain.cancel
 
     def wrong(seating: Seating, cancel: Cancel) -> Decision[Seating]:
         reservation = seating.reservations.get(cancel.reservation_id)
@@ -198,12 +206,12 @@ def _(stack: ExitStack) -> None:
             return Decision(seating)
         return right(seating, cancel)
 
-    swap(stack, concerts_domain, "_cancel", wrong)
+    swap(stack, concerts_domain, "cancel", wrong)
 
 
 @bug("seats: a cancelled order gives back its hold, not the seats that its late money got")
 def _(stack: ExitStack) -> None:
-    right = concerts_domain._cancel
+    right = concerts_domain.cancel
 
     def wrong(seating: Seating, cancel: Cancel) -> Decision[Seating]:
         alone = {
@@ -216,18 +224,19 @@ def _(stack: ExitStack) -> None:
             Seating(decision.state.section, {**seating.reservations, **decision.state.reservations}), decision.events
         )
 
-    swap(stack, concerts_domain, "_cancel", wrong)
+    swap(stack, concerts_domain, "cancel", wrong)
 
 
 @bug("seats: seats go back twice")
 def _(stack: ExitStack) -> None:
     swap(stack, concerts_domain, "NEXT", dict.fromkeys(concerts_domain.Status, frozenset(concerts_domain.Status)))
+    right = concerts_domain.cancel
 
     def wrong(seating: Seating, cancel: Cancel) -> Decision[Seating]:
-        reservation = concerts_domain._known(seating, cancel.reservation_id)
-        return concerts_domain._decided(seating, concerts_domain._released(reservation, cancel.reason))
+        reservation = seating.reservations.get(cancel.reservation_id)
+        return right(seating, cancel) if reservation is None else _released(seating, reservation, cancel.reason)
 
-    swap(stack, concerts_domain, "_cancel", wrong)
+    swap(stack, concerts_domain, "cancel", wrong)
 
 
 @bug("seats: asked again for the same order, another hold")
@@ -324,7 +333,7 @@ def _(stack: ExitStack) -> None:
     def uninboxed(partition: str, puts: Any = (), events: Any = (), handled: Any = ()) -> Commit:
         return Commit(partition, puts, events, ())
 
-    right = concerts_domain._seat_late_money
+    right = concerts_domain.seat_late_money
 
     def unnoted(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
         decision = right(seating, ended, sale, now)
@@ -335,7 +344,7 @@ def _(stack: ExitStack) -> None:
         return Decision(Seating(decision.state.section, reservations), decision.events)
 
     swap(stack, sections, "Commit", uninboxed)
-    swap(stack, concerts_domain, "_seat_late_money", unnoted)
+    swap(stack, concerts_domain, "seat_late_money", unnoted)
 
 
 @bug("commit: an event that met a conflict is answered as handled", theme="changes of mind")
@@ -375,19 +384,30 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     right = FaultyStore.commit
 
+    listen = MemoryStore.listen
+    listening: set[MemoryStore] = set()
+    buses: dict[Any, EventBus] = {}
+
+    def listened(self: MemoryStore, listener: Any) -> None:
+        listening.add(self)
+        listen(self, listener)
+
+    def bus_of(outbox: Any, bus: EventBus) -> EventBus:
+        buses[outbox] = bus
+        return bus
+
     async def wrong(self: Any, commits: Sequence[Commit]) -> Sequence[Outcome]:
         codec = self.disk.codec
         early = [
             Outgoing(1 + position, codec.catalogue.topic_of(event.type).name, codec.encode(event))
             for position, event in enumerate(event for commit in commits for event in commit.events)
         ]
-        if early and self._listeners._listeners:
-            await _bus_of(self).publish(early)
+        if early and self in listening:
+            await buses[self].publish(early)
         return await right(self, commits)
 
-    def _bus_of(store: Any) -> Any:
-        return store._process.relay._bus
-
+    _relay_over(stack, bus=bus_of)
+    swap(stack, MemoryStore, "listen", listened)
     swap(stack, FaultyStore, "commit", wrong)
 
 
@@ -439,7 +459,7 @@ def _(stack: ExitStack) -> None:
     def wrong(order: Order, reason: CancelReason) -> Decision[Order]:
         if order.status is orders_domain.Status.CANCELLED:
             return Decision(order)
-        return orders_domain._cancelled(order, reason)
+        return orders_domain.cancel(order, reason)
 
     right = orders_domain.unpaid
 
@@ -553,7 +573,12 @@ def _(stack: ExitStack) -> None:
         return after if after is order else msgspec.structs.replace(after, due_at=order.due_at)
 
     swap(stack, orders_domain, "learn", wrong)
-    swap(stack, orders_domain, "_UNPAID", dict.fromkeys(orders_domain.PaymentStatus, CancelReason.DECLINED))
+
+    def ended(order: Order, *, now: datetime) -> Decision[Order]:
+        is_over = order.status is orders_domain.Status.RESERVED and order.due_at is not None and now >= order.due_at
+        return orders_domain.fail(order, CancelReason.DECLINED) if is_over else Decision(order)
+
+    swap(stack, orders_domain, "hold_ended", ended)
 
 
 @bug("orders: another way to pay is taken though the hold has ended", theme="changes of mind")
@@ -600,21 +625,23 @@ def _(stack: ExitStack) -> None:
 
 @bug("admission: whoever hangs up in the moment of being let in keeps their place", theme="impatience")
 def _(stack: ExitStack) -> None:
-    async def wrong(self: Any) -> None:
-        if not self._waiting and self._has_room():
-            self.inside += 1
-            return
-        if self.turns_away():
-            raise Busy("too many")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((loop.time() + self._waiting_seconds, future))
-        if self._patrol is None:
-            self._patrol = loop.call_later(admission.PATROL_SECONDS, self._go_round)
-        await future
+    enter, leave = admission.AdmissionControl.enter, admission.AdmissionControl.leave
+    entering: set[asyncio.Task[Any] | None] = set()
 
-    swap(stack, admission.AdmissionControl, "enter", wrong)
-    swap(stack, admission.AdmissionControl, "_look", lambda self, now: None)
+    async def entered(self: Any) -> None:
+        task = asyncio.current_task()
+        entering.add(task)
+        try:
+            await enter(self)
+        finally:
+            entering.discard(task)
+
+    def left(self: Any) -> None:
+        if asyncio.current_task() not in entering:
+            leave(self)
+
+    swap(stack, admission.AdmissionControl, "enter", entered)
+    swap(stack, admission.AdmissionControl, "leave", left)
 
 
 # -- keys ---------------------------------------------------------------------------------------------------------
@@ -631,7 +658,7 @@ def _(stack: ExitStack) -> None:
 
 @bug("keys: a refusal that time or stock undoes is kept")
 def _(stack: ExitStack) -> None:
-    swap(stack, idempotency, "_NOT_KEPT", (Busy, NotFound, Invalid))
+    swap(stack, idempotency, "NOT_KEPT", (Busy, NotFound, Invalid))
 
 
 @bug("keys: a refusal is not kept")
@@ -689,9 +716,7 @@ def _(stack: ExitStack) -> None:
     def wrong(payment: Payment, outcome: Any, detail: Any, **kwargs: Any) -> Decision[Payment]:
         decision = right(payment, outcome, detail, **kwargs)
         if decision.state.closing is FailureReason.GAVE_UP:
-            return payments_domain._failed(
-                decision.state, FailureReason.GAVE_UP, returned=False, now=kwargs["now"], limits=kwargs["limits"]
-            )
+            return payments_domain.voided(decision.state, returned=False, now=kwargs["now"], limits=kwargs["limits"])
         return decision
 
     swap(stack, payments_domain, "attempted", wrong)
@@ -732,7 +757,12 @@ def _(stack: ExitStack) -> None:
 
 @bug("payments: a cancellation that comes before the order is forgotten", theme="changes of mind")
 def _(stack: ExitStack) -> None:
-    swap(stack, payments_domain, "_never", lambda order, *, now: None)
+    right = payments_domain.order_cancelled
+
+    def wrong(payment: Payment | None, order: OrderCancelled, **kwargs: Any) -> Decision[Payment] | None:
+        return None if payment is None else right(payment, order, **kwargs)
+
+    swap(stack, payments_domain, "order_cancelled", wrong)
 
 
 @bug("payments: a refused sale is not refunded")
@@ -762,11 +792,11 @@ def _(stack: ExitStack) -> None:
 
 @bug("payments: a refund that is asked for again gives the money back again")
 def _(stack: ExitStack) -> None:
+    right = Provider.refund
+
     def wrong(self: Provider, key: str) -> None:
-        account = self.accounts[key]
-        if account.amount is not None:
-            account.given_back = True
-            self._booked(key, Movement.REFUND, account.amount)
+        self.accounts[key].given_back = False
+        right(self, key)
 
     swap(stack, Provider, "refund", wrong)
 
@@ -847,7 +877,13 @@ def _(stack: ExitStack) -> None:
 
 @bug("comparison: another way to pay that payments missed is not told again", theme="lost for good")
 def _(stack: ExitStack) -> None:
-    swap(stack, orders_domain, "_missed_request", lambda order, charge: None)
+    right = orders_domain.compared
+
+    def wrong(order: Order, charge: Any, *, has_seats: bool) -> Compared:
+        after = right(order, charge, has_seats=has_seats)
+        return Compared(Decision(order)) if after.lost is Lost.REQUESTED else after
+
+    swap(stack, orders_domain, "compared", wrong)
 
 
 @bug("comparison: money of which nothing came is charged again", theme="lost for good")
@@ -900,20 +936,20 @@ def _(stack: ExitStack) -> None:
 
 @bug("comparison: money that is told of again gets seats again", theme="lost for good")
 def _(stack: ExitStack) -> None:
-    right = concerts_domain._sell
+    right = concerts_domain.sell
 
     def wrong(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
         sold = seating.reservations.get(sale.reservation_id)
         if sale.again and sold is not None and sold.status is concerts_domain.Status.SOLD:
-            return concerts_domain._seat_late_money(seating, sold, sale, now)
+            return concerts_domain.seat_late_money(seating, sold, sale, now)
         return right(seating, sale, now)
 
-    swap(stack, concerts_domain, "_sell", wrong)
+    swap(stack, concerts_domain, "sell", wrong)
 
 
 @bug("comparison: money that was refused gets seats when it is told of again", theme="lost for good")
 def _(stack: ExitStack) -> None:
-    right = concerts_domain._sell
+    right = concerts_domain.sell
 
     def wrong(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
         refused = seating.reservations.get(sale.reservation_id)
@@ -922,12 +958,13 @@ def _(stack: ExitStack) -> None:
         forgotten = msgspec.structs.replace(refused, answered=msgspec.UNSET)
         return right(Seating(seating.section, {**seating.reservations, refused.id: forgotten}), sale, now)
 
-    swap(stack, concerts_domain, "_sell", wrong)
+    swap(stack, concerts_domain, "sell", wrong)
 
 
 @bug("comparison: concerts answers no money a second time", theme="lost for good")
 def _(stack: ExitStack) -> None:
-    swap(stack, concerts_domain, "_told_again", lambda seating, reservation, sale: Decision(seating))
+    right = concerts_domain.sell
+    swap(stack, concerts_domain, "sell", lambda seating, sale, now: right(seating, replace(sale, again=False), now))
 
 
 @bug("comparison: the end of a round that the organizer began is told once", theme="lost for good")
@@ -938,84 +975,137 @@ def _(stack: ExitStack) -> None:
 # -- delivery -----------------------------------------------------------------------------------------------------
 
 
+class _Outbox:
+    """An outbox that passes on what it is asked."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.right = outbox
+
+    def listen(self, listener: Listener) -> None:
+        self.right.listen(listener)
+
+    async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
+        return await self.right.pending(after, limit)
+
+    def delivered(self, positions: Sequence[int]) -> None:
+        self.right.delivered(positions)
+
+
+class _Bus:
+    """A bus that publishes as another one does."""
+
+    def __init__(self, outbox: Outbox, bus: EventBus) -> None:
+        self.outbox = outbox
+        self.right = bus
+
+    async def publish(self, batch: Sequence[Outgoing]) -> Sequence[bool]:
+        return await self.right.publish(batch)
+
+
+def _relay_over(
+    stack: ExitStack,
+    *,
+    outbox: Callable[[Any], Any] = lambda outbox: outbox,
+    bus: Any = lambda outbox, bus: bus,
+    **kw: Any,
+) -> None:
+    """Every relay works over these in the place of its outbox and its bus."""
+    right = relay.Relay.__init__
+
+    def wrong(self: Any, its_outbox: Outbox, its_bus: EventBus, **kwargs: Any) -> None:
+        right(self, outbox(its_outbox), bus(its_outbox, its_bus), **{**kwargs, **kw})
+
+    swap(stack, relay.Relay, "__init__", wrong)
+
+
 @bug("relay: what is in the outbox after a crash is not published")
 def _(stack: ExitStack) -> None:
-    async def wrong(self: Any) -> None:
-        self.behind = False
+    class Empty(_Outbox):
+        async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
+            return ()
 
-    async def never(self: Any) -> None:
-        return
-
-    swap(stack, relay.Relay, "_catch_up", wrong)
-    swap(stack, relay.Relay, "_look_again", never)
+    _relay_over(stack, outbox=Empty)
 
 
 @bug("relay: an outbox that can't be read at the start is never read")
 def _(stack: ExitStack) -> None:
-    async def wrong(self: Any) -> None:
-        while entries := await self._outbox.pending(self._cursor, self._page):
-            self._send(entries)
-        self.behind = False
+    class Unread(_Outbox):
+        is_given_up = False
 
-    async def never(self: Any) -> None:
-        return
+        async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
+            if self.is_given_up:
+                return ()
+            try:
+                return await self.right.pending(after, limit)
+            except StoreUnavailable:
+                self.is_given_up = True
+                return ()
 
-    swap(stack, relay.Relay, "_catch_up", wrong)
-    swap(stack, relay.Relay, "_look_again", never)
+    _relay_over(stack, outbox=Unread)
 
 
 @bug("relay: nobody looks for events whose commit got no answer")
 def _(stack: ExitStack) -> None:
-    async def never(self: Any) -> None:
-        return
-
-    swap(stack, relay.Relay, "_look_again", never)
+    _relay_over(stack, look_again_seconds=1e9)
 
 
 @bug("relay: takes events from the outbox before the bus has them")
 def _(stack: ExitStack) -> None:
-    right = relay.Relay._publish
+    class Hasty(_Bus):
+        async def publish(self, batch: Sequence[Outgoing]) -> Sequence[bool]:
+            self.outbox.delivered([entry.position for entry in batch])
+            return await self.right.publish(batch)
 
-    async def wrong(self: Any, batch: int, entries: Sequence[Outgoing]) -> None:
-        self._outbox.delivered([entry.position for entry in entries])
-        await right(self, batch, entries)
-
-    swap(stack, relay.Relay, "_publish", wrong)
+    _relay_over(stack, bus=Hasty)
 
 
 @bug("relay: what the bus refuses is dropped")
 def _(stack: ExitStack) -> None:
-    right = relay.Relay._try
+    class Careless(_Bus):
+        async def publish(self, batch: Sequence[Outgoing]) -> Sequence[bool]:
+            with suppress(Exception):
+                await self.right.publish(batch)
+            return [True] * len(batch)
 
-    async def wrong(self: Any, entries: Sequence[Outgoing]) -> Sequence[bool]:
-        await right(self, entries)
-        return [True] * len(entries)
-
-    swap(stack, relay.Relay, "_try", wrong)
+    _relay_over(stack, bus=Careless)
 
 
 @bug("bus: an event that is to be delivered again is dropped")
 def _(stack: ExitStack) -> None:
-    async def wrong(*_: Any) -> Sequence[Delivery]:
-        return []
+    right = embedded_bus.EmbeddedBus.start
 
-    swap(stack, embedded_bus.EmbeddedBus, "_left", wrong)
+    def taken(subscription: Subscription) -> Subscription:
+        async def handler(deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
+            await subscription.handler(deliveries)
+            return [Acknowledgement.SUCCESS] * len(deliveries)
+
+        return subscription._replace(handler=handler)
+
+    def wrong(self: Any, subscriptions: Sequence[Subscription]) -> None:
+        right(self, [taken(each) for each in subscriptions])
+
+    swap(stack, embedded_bus.EmbeddedBus, "start", wrong)
 
 
 @bug("dapr: an event that came too early is answered as taken")
 def _(stack: ExitStack) -> None:
-    swap(stack, inbound, "_worse", lambda one, other: Acknowledgement.SUCCESS)
+    right = inbound.Inbound.answers
+
+    async def wrong(self: inbound.Inbound, events: Sequence[bytes]) -> list[Acknowledgement]:
+        await right(self, events)
+        return [Acknowledgement.SUCCESS] * len(events)
+
+    swap(stack, inbound.Inbound, "answers", wrong)
 
 
 @bug("dapr: a dead letter that has to wait is answered as taken")
 def _(stack: ExitStack) -> None:
-    right = inbound.Inbound._try
+    right = inbound.Inbound.take_dead
 
-    async def wrong(self: inbound.Inbound, case: inbound._Case) -> Acknowledgement:
-        await right(self, case)
-        return Acknowledgement.SUCCESS
+    async def wrong(self: inbound.Inbound, body: bytes) -> bytes:
+        return (await right(self, body)).replace(b"RETRY", b"SUCCESS")
 
-    swap(stack, inbound.Inbound, "_try", wrong)
+    swap(stack, inbound.Inbound, "take_dead", wrong)
 
 
 @bug("dapr: a bulk gets the answers of its events in the wrong order")
@@ -1140,12 +1230,22 @@ def _(stack: ExitStack) -> None:
 
 @bug("audit: a batch that met a conflict is answered as recorded")
 def _(stack: ExitStack) -> None:
-    right = audit_service.Audit._commit
+    class Records:
+        """A store whose commits all seem to go well."""
 
-    async def wrong(self: Any, *change: Any) -> None:
-        await right(self, *change)
+        def __init__(self, records: Any) -> None:
+            self.get, self.find, self.right = records.get, records.find, records
 
-    swap(stack, audit_service.Audit, "_commit", wrong)
+        async def commit(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+            await self.right.commit(commits)
+            return [Committed()] * len(commits)
+
+    right = audit_service.Audit.__init__
+
+    def wrong(self: Any, records: Any, *args: Any, **kwargs: Any) -> None:
+        right(self, Records(records), *args, **kwargs)
+
+    swap(stack, audit_service.Audit, "__init__", wrong)
 
 
 @bug("audit: a hash does not cover all that came before")
@@ -1160,12 +1260,9 @@ def _(stack: ExitStack) -> None:
 
 @bug("audit: what is recorded without its cause is not marked", theme="audit far behind")
 def _(stack: ExitStack) -> None:
-    right = audit_service.Audit._commit
-
-    async def wrong(self: Any, entries: Any, *others: Any) -> Any:
-        return await right(self, [(event, False) for event, _ in entries], *others)
-
-    swap(stack, audit_service.Audit, "_commit", wrong)
+    sort, go = audit_domain.causes_first, audit_domain.let_go
+    swap(stack, audit_service, "causes_first", lambda *batch: sort(*batch)._replace(orphans=frozenset()))
+    swap(stack, audit_service, "let_go", lambda *groups, now: dict.fromkeys(go(*groups, now=now), False))
 
 
 @bug("audit: the wait for a cause is never over", theme="holes in the log")

@@ -411,13 +411,13 @@ def decide(seating: Seating, command: Command, now: datetime) -> Decision[Seatin
     now = seating.section.moment(now)
     match command:
         case Hold():
-            return _hold(seating, command, now)
+            return hold(seating, command, now)
         case Sell():
-            return _sell(seating, command, now)
+            return sell(seating, command, now)
         case Cancel():
-            return _cancel(seating, command)
+            return cancel(seating, command)
         case Expire():
-            return _expire(seating, command, now)
+            return expire(seating, command, now)
 
 
 def _known(seating: Seating, reservation_id: str) -> Reservation:
@@ -442,7 +442,8 @@ def _given_at(now: datetime, seating: Seating) -> Seating:
     return Seating(msgspec.structs.replace(seating.section, as_of=now), seating.reservations)
 
 
-def _hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
+def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
+    """Hold the seats, once. Raises ConcertOver, HeldElsewhere, HoldEnded, SeatsUnavailable."""
     before = seating.reservations.get(request.reservation_id)
     if before is not None:
         if before.concert_id != seating.section.concert_id:
@@ -486,13 +487,14 @@ def _released(reservation: Reservation, reason: ReleaseReason) -> SeatsReleased:
     )
 
 
-def _sell(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
+def sell(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
+    """Sell the seats that are held; after their time, other ones or none. Raises UnknownReservation."""
     reservation = _known(seating, sale.reservation_id)
     if reservation.status is Status.SOLD or reservation.successor is not None or reservation.answered is not UNSET:
         return _told_again(seating, reservation, sale) if sale.again else Decision(seating)
     if reservation.status is Status.HELD and reservation.is_live(now):
         return _decided(seating, _sold(reservation, sale))
-    return _seat_late_money(seating, reservation, sale, now)
+    return seat_late_money(seating, reservation, sale, now)
 
 
 def _told_again(seating: Seating, reservation: Reservation, sale: Sell) -> Decision[Seating]:
@@ -514,7 +516,7 @@ def _refused(reservation: Reservation, sale: Sell) -> SaleRefused:
     )
 
 
-def _seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
+def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
     """The hold has ended and the money came all the same: other seats if there are any, else a refund."""
     events: list[Event] = []
     if ended.status is Status.HELD:
@@ -557,24 +559,28 @@ def sale_outlook(seating: Seating, reservation_id: str, *, over_at: datetime, no
     return SaleOutlook(Outlook.OVER, left, over_at) if now >= over_at else SaleOutlook(Outlook.GONE, left)
 
 
-def _cancel(seating: Seating, cancel: Cancel) -> Decision[Seating]:
-    """Give the seats back. Only a cancellation on purpose takes back sold seats, and refuses late money."""
-    reservation = _known(seating, cancel.reservation_id)
+def cancel(seating: Seating, cancellation: Cancel) -> Decision[Seating]:
+    """Give the seats back. Only a cancellation on purpose takes back sold seats, and refuses late money.
+
+    Raises UnknownReservation.
+    """
+    reservation = _known(seating, cancellation.reservation_id)
     chain = [reservation]
     if reservation.successor is not None:
         chain.append(_known(seating, reservation.successor))
-    losing = (Status.HELD, Status.SOLD) if cancel.on_purpose else (Status.HELD,)
-    events = [_released(each, cancel.reason) for each in chain if each.status in losing]
+    losing = (Status.HELD, Status.SOLD) if cancellation.on_purpose else (Status.HELD,)
+    events = [_released(each, cancellation.reason) for each in chain if each.status in losing]
     after = _after(seating, events)
-    if not cancel.on_purpose or reservation.closed:
+    if not cancellation.on_purpose or reservation.closed:
         return Decision(after, events)
     reservations = dict(after.reservations)
     reservations[reservation.id] = msgspec.structs.replace(reservations[reservation.id], closed=True)
     return Decision(Seating(after.section, reservations), events)
 
 
-def _expire(seating: Seating, expire: Expire, now: datetime) -> Decision[Seating]:
-    reservation = _known(seating, expire.reservation_id)
+def expire(seating: Seating, expiry: Expire, now: datetime) -> Decision[Seating]:
+    """Give back what is held, if its time is over. Raises UnknownReservation."""
+    reservation = _known(seating, expiry.reservation_id)
     if reservation.status is not Status.HELD or reservation.is_live(now):
         return Decision(seating)
     return _decided(seating, _released(reservation, ReleaseReason.EXPIRED))
