@@ -1033,13 +1033,12 @@ def _(stack: ExitStack) -> None:
         is_given_up = False
 
         async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
-            if self.is_given_up:
-                return ()
-            try:
-                return await self.right.pending(after, limit)
-            except StoreUnavailable:
-                self.is_given_up = True
-                return ()
+            with suppress(StoreUnavailable):
+                if not self.is_given_up:
+                    return await self.right.pending(after, limit)
+            self.is_given_up = True
+            for_good: asyncio.Future[Sequence[Outgoing]] = asyncio.get_running_loop().create_future()
+            return await for_good
 
     _relay_over(stack, outbox=Unread)
 

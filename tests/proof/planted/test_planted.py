@@ -1,7 +1,12 @@
 """A checker that can't fail is worth nothing: every bug that is planted is found."""
 
+import ast
+from contextlib import ExitStack
+from pathlib import Path
+
 import pytest
 
+from cludale_proof.planted import bugs
 from cludale_proof.planted.bugs import BUGS, Bug
 from cludale_proof.planted.hunt import places, shows
 
@@ -23,3 +28,13 @@ def test_a_planted_bug_is_gone_once_it_was_looked_for() -> None:
         with bug.planted():
             pass
     assert shows(Bug("none", lambda stack: None, None), 1) is None
+
+
+def test_a_bug_takes_no_private_name_of_what_it_spoils() -> None:
+    tree = ast.parse(Path(bugs.__file__).read_text())
+    names = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    ours = {"_made"}  # of a class that stands there itself
+    allowed = {"_replace", *ours}
+    assert [name for name in names if name.startswith("_") and not name.startswith("__") and name not in allowed] == []
+    with ExitStack() as stack, pytest.raises(ValueError, match="private"):
+        bugs.swap(stack, bugs, "_released", None)
