@@ -579,6 +579,7 @@ def _(stack: ExitStack) -> None:
         return orders_domain.fail(order, CancelReason.DECLINED) if is_over else Decision(order)
 
     swap(stack, orders_domain, "hold_ended", ended)
+    swap(stack, Order, "is_settled", property(lambda self: self.status is not orders_domain.Status.PENDING))
 
 
 @bug("orders: another way to pay is taken though the hold has ended", theme="changes of mind")
