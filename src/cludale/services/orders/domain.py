@@ -313,16 +313,24 @@ def reserve(order: Order, held: SeatsHeld, *, now: datetime) -> Decision[Order]:
     wanted, had = order.seats, held.allocation
     if had.quantity != wanted.quantity or wanted.section not in (None, had.section):
         raise HeldOtherwise(order.id, wanted=wanted.quantity, held=had.quantity, section=had.section)
-    reserved = TicketReserved(
-        order_id=order.id,
-        allocation=had,
-        user_id=order.user_id,
-        total=held.price.times(had.quantity),
-        payment_method=order.payment_method,
-        expires_at=held.expires_at,
-        cancel_until=held.cancel_until,
-    )
+    total = held.price.times(had.quantity)
+    reserved = _ticket_reserved(order, had, total, expires_at=held.expires_at, cancel_until=held.cancel_until)
     return Decision(_allowed(order, _after_reserved(order, reserved, at=now)), (reserved,))
+
+
+def _ticket_reserved(
+    order: Order, allocation: Allocation, total: Money, *, expires_at: datetime, cancel_until: datetime | None
+) -> TicketReserved:
+    """The fact that the order has these seats."""
+    return TicketReserved(
+        order_id=order.id,
+        allocation=allocation,
+        user_id=order.user_id,
+        total=total,
+        payment_method=order.payment_method,
+        expires_at=expires_at,
+        cancel_until=cancel_until,
+    )
 
 
 def learn(order: Order, payment: OrderPayment) -> Order:
@@ -544,19 +552,13 @@ def _compared_cancelled(order: Order, charge: ChargeStanding, *, has_seats: bool
     return Compared(Decision(msgspec.structs.replace(order, due_at=None, looks=order.looks + 1)))
 
 
-def _ticket_reserved(order: Order) -> TicketReserved:
+def _reserved_before(order: Order) -> TicketReserved:
     """What was told when it got its seats. Raises ValueError for an order without seats."""
     allocation = order.allocation
     if allocation is None or order.total is None or order.expires_at is None:
         raise ValueError(f"{order.id} has no seats")
-    return TicketReserved(
-        order_id=order.id,
-        allocation=allocation,
-        user_id=order.user_id,
-        total=order.total,
-        payment_method=order.payment_method,
-        expires_at=order.expires_at,
-        cancel_until=order.cancel_until,
+    return _ticket_reserved(
+        order, allocation, order.total, expires_at=order.expires_at, cancel_until=order.cancel_until
     )
 
 
@@ -564,7 +566,7 @@ def _compared_reserved(order: Order, charge: ChargeStanding) -> Compared:
     if charge.told_again:
         return Compared(Decision(order), Lost.MONEY)
     if charge.state is ChargeState.UNKNOWN and order.expires_at is not None:
-        reserved = _ticket_reserved(order)
+        reserved = _reserved_before(order)
         return Compared(Decision(order, (reserved,), at=_known_at(order), again=True), Lost.RESERVED)
     if (request := _missed_request(order, charge)) is not None:
         return Compared(Decision(order, (request,), at=_known_at(order), again=True), Lost.REQUESTED)
