@@ -36,7 +36,7 @@ from cludale_proof.simulator.logs import heard
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, OWNER, Deadlock, Livelock, Owner, SimulatedLoop
 from cludale_proof.simulator.memory import Disk, MemoryStore
 from cludale_proof.simulator.network import NobodyThere
-from cludale_proof.simulator.people import PATIENCE_SECONDS, People, SimulatedClient
+from cludale_proof.simulator.people import PATIENCE_SECONDS, People, RequestOutcome, SimulatedClient
 from cludale_proof.simulator.plan import Scene, scene_of
 from cludale_proof.simulator.processes import Machine, Process, Surroundings, find_running
 from cludale_proof.simulator.provider import Movement, Provider
@@ -378,17 +378,17 @@ class World:
             if process is not None and "orders" in machine.services:
                 door = self.door.of(process)
                 for _ in range(LATE_ORDERS):
-                    if await self._buys(door):
+                    if (why_not := await self._buys(door)) is None:
                         break
                 else:
-                    self._fail([f"{process.name} sells no ticket any more"])
+                    self._fail([f"{process.name} sells no ticket any more: {why_not}"])
                     await asyncio.sleep(0)
 
-    async def _buys(self, door: SimulatedClient) -> bool:
-        """Does one who orders now get a ticket?"""
+    async def _buys(self, door: SimulatedClient) -> str | None:
+        """Why one who orders now gets no ticket; None if they get one."""
         told = await door.place("late buyer", LATE_REQUEST, None)
         if told.status not in (201, 202) or told.answer is None:
-            return False
+            return f"an order is answered {told.status}, {_body(told)}"
         order_id = msgspec.json.decode(told.answer.body)["id"]
         for _ in range(LATE_LOOKS):
             told = await door.show("late buyer", order_id, wait_seconds=PATIENCE_SECONDS - 1)
@@ -397,8 +397,8 @@ class World:
                 and b'"Pending"' not in told.answer.body
                 and b'"Reserved"' not in told.answer.body
             ):
-                return b'"Paid"' in told.answer.body
-        return False
+                return None if b'"Paid"' in told.answer.body else f"an order comes to {_body(told)}"
+        return f"an order does not come to its end, after {LATE_LOOKS} answers to who waits for it: {_body(told)}"
 
     async def _settle(self) -> None:
         """Wait until nothing is under way any more; SETTLING_SECONDS at most."""
@@ -542,6 +542,10 @@ def _described(violation: Violation) -> str:
         for fact in violation.story
     ]
     return "\n".join(lines)
+
+
+def _body(told: RequestOutcome) -> str:
+    return "with nothing" if told.answer is None else bytes(told.answer.body).decode()
 
 
 def _status_in(body: bytes) -> str:
