@@ -54,7 +54,7 @@ def all_settled(orders: Collection[Order]) -> Check:
 
 def stories_whole(orders: Collection[Order], events: Sequence[AuditedEvent]) -> Check:
     """Each order's events in the audit are the ones that lead to its status: none is missing, none there twice."""
-    stories = _stories(events)
+    stories = stories_of(events)
     gaps = [
         f"{order.id}: {gap}" for order in orders if (gap := _gap(order, stories.get(order.id, Counter()))) is not None
     ]
@@ -97,7 +97,7 @@ def buyers_answered(buyers: int, errors: Mapping[str, int]) -> Check:
     return Check("every buyer got an answer", not failed, f"{buyers - failed} of {buyers}{kinds}")
 
 
-def _stories(events: Sequence[AuditedEvent]) -> dict[str, Counter[str]]:
+def stories_of(events: Sequence[AuditedEvent]) -> dict[str, Counter[str]]:
     """How often each type of fact is told of each order; what is told again counts only if it wasn't told before."""
     stories: dict[str, Counter[str]] = {}
     for event in sorted(events, key=lambda event: event.repeated):

@@ -85,10 +85,14 @@ class FaultyStore(MemoryStore):
                 self._chaos.trace.say(self._who, f"takes over {len(entries)} events of replicas that are gone")
                 self._listeners.tell(entries)
 
-    async def close(self) -> None:
-        """Write what waits and let go."""
+    def die(self) -> None:
+        """Keep our place no more and say no good-bye, as when the process is killed."""
         if self._tending is not None:
             self._tending.cancel()
+
+    async def close(self) -> None:
+        """Write what waits and let go."""
+        self.die()
         await super().close()
         if not self._is_file:
             self.disk.leave(self.owner)

@@ -1,6 +1,8 @@
 """The batching queue: what waits is done together, everybody gets their own, nothing is unbounded, no error is lost."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -125,13 +127,21 @@ class TestKeys:
         assert await asyncio.gather(*(queue.submit("a", [i]) for i in range(10))) == [[2 * i] for i in range(10)]
         assert work.most_at_once == {"a": 3}
 
-    async def test_that_nobody_wants_any_more_are_forgotten(self, work: Work) -> None:
-        queue = queue_of(work, at_once=2)
-        await asyncio.gather(*(queue.submit(f"section-{i}", [i]) for i in range(100)))
+    async def test_that_nobody_wants_any_more_are_forgotten(self) -> None:
+        class Section:
+            pass
+
+        async def do(section: Section, items: Sequence[int]) -> Sequence[int]:
+            return items
+
+        queue: BatchingQueue[Section, int, int] = BatchingQueue(do, of="commands", at_once=2)
+        sections = [Section() for _ in range(100)]
+        await asyncio.gather(*(queue.submit(section, [1]) for section in sections))
         await rounds()
-        assert not queue._lines
-        assert not queue._busy
-        assert not queue._workers
+        left = [weakref.ref(section) for section in sections]
+        sections.clear()
+        gc.collect()
+        assert [section for section in left if section() is not None] == []
 
 
 class TestTooMany:

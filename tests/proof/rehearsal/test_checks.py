@@ -1,6 +1,6 @@
 """What a rehearsal makes of the audit's order."""
 
-from cludale_proof.rehearsal.checks import _stories, in_causal_order
+from cludale_proof.rehearsal.checks import in_causal_order, stories_of
 from cludale_proof.rehearsal.plan import AuditedEvent, Payload
 
 
@@ -22,4 +22,4 @@ def test_an_effect_that_is_marked_late_is_told_apart() -> None:
 
 def test_a_fact_that_is_told_again_is_one_fact() -> None:
     first, again = told(1, "a"), AuditedEvent(2, "b", "OrderPaid", "order-1", None, Payload(), repeated=True)
-    assert _stories([again, first]) == _stories([first]) == _stories([again]) == {"order-1": {"OrderPaid": 1}}
+    assert stories_of([again, first]) == stories_of([first]) == stories_of([again]) == {"order-1": {"OrderPaid": 1}}

@@ -174,6 +174,11 @@ class Orders:
             order = await self.order(order_id)
         return order
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for news of an order."""
+        return sum(len(waiters) for waiters in self._waiters.values())
+
     def end_waiting(self) -> None:
         """The process ends: tell whoever waits for an order how it stands, now and from here on at once."""
         self._is_ending = True

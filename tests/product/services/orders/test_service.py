@@ -620,13 +620,13 @@ class TestWaiting:
             await orders.cancel(order.id, CancelReason.BUYER, REQUEST)
         async with asyncio.timeout(0.15):
             assert (await waiting).status is end
-        assert not orders._waiters
+        assert orders.waiting == 0
 
     async def test_nobody_waits_longer_than_asked(self, orders: Orders) -> None:
         order = await place(orders)
         async with asyncio.timeout(1):
             assert (await orders.settled(order.id, wait_seconds=0.05)).status is Status.RESERVED
-        assert not orders._waiters
+        assert orders.waiting == 0
 
     async def test_what_has_its_end_is_not_waited_for(self, orders: Orders) -> None:
         order = await place(orders)
@@ -661,7 +661,7 @@ class TestWaiting:
         gone.cancel()
         with pytest.raises(asyncio.CancelledError):
             await gone
-        assert not orders._waiters
+        assert orders.waiting == 0
 
 
 def announced(id: str) -> Order:
