@@ -177,7 +177,7 @@ class Publisher:
     async def _bulk(self, way: int, topic: str, bulk: Sequence[Outgoing]) -> Sequence[bool] | None:
         """What became of each; None if the sidecar does not know this way."""
         entries = [
-            _Entry(str(i), entry.body.decode(errors="replace"), PLAIN, self._metadata(entry.body))
+            _Entry(str(i), entry.body.decode(errors="replace"), PLAIN, self._metadata_of(entry.body))
             for i, entry in enumerate(bulk)
         ]
         answer = await self._sidecar.ask(
@@ -208,7 +208,7 @@ class Publisher:
         async def one(entry: Outgoing) -> bool:
             query = "&".join(
                 f"metadata.{name}={value}"
-                for name, value in {"rawPayload": "true", **(self._metadata(entry.body) or {})}.items()
+                for name, value in {"rawPayload": "true", **(self._metadata_of(entry.body) or {})}.items()
             )
             async with at_once:
                 answer = await self._sidecar.ask(
@@ -226,27 +226,32 @@ class Publisher:
 
         return await asyncio.gather(*(one(entry) for entry in bulk))
 
+    def _metadata_of(self, body: bytes) -> Mapping[str, str] | None:
+        return service_bus_metadata(body) if self._is_service_bus else None
+
     def _waits(self, topic: str, why: str, message: str, *values: object) -> None:
         """Keep why something was not taken; it is said aloud once a topic, until something of it is."""
         self.why = why
         _log.log(logging.DEBUG if topic in self._stuck else logging.WARNING, message, *values)
 
-    def _metadata(self, body: bytes) -> Mapping[str, str] | None:
-        """What Azure Service Bus should know of the event: its id (or it makes one), what it belongs to, its type."""
-        if not self._is_service_bus:
-            return None
-        try:
-            head = _read_head(body)
-        except msgspec.MsgspecError:
-            return None  # no event of ours; who hears it will say so
-        belongs_to = head.correlationid or head.subject
-        return {
-            "MessageId": head.id,
-            "SessionId": belongs_to,
-            "CorrelationId": belongs_to,
-            "ContentType": CLOUDEVENT,
-            "eventtype": head.type,
-        }
+
+def service_bus_metadata(body: bytes) -> Mapping[str, str] | None:
+    """What Azure Service Bus should know of the event: its id (or it makes one), what it belongs to, its type.
+
+    None for what is no event of ours: who hears it will say so.
+    """
+    try:
+        head = _read_head(body)
+    except msgspec.MsgspecError:
+        return None
+    belongs_to = head.correlationid or head.subject
+    return {
+        "MessageId": head.id,
+        "SessionId": belongs_to,
+        "CorrelationId": belongs_to,
+        "ContentType": CLOUDEVENT,
+        "eventtype": head.type,
+    }
 
 
 def _bulks(entries: Sequence[Outgoing], most_bytes: int) -> Iterator[Sequence[Outgoing]]:
