@@ -87,7 +87,8 @@ def test_every_call_of_cludale_is_one_that_it_understands() -> None:
         assert group == "release"
         release = command.commands["release"]  # type: ignore[attr-defined] # a group of commands
         context = release.make_context("release", options)
-        name, subcommand, rest = release.resolve_command(context, [*context._protected_args, *context.args])
+        given = [*context._protected_args, *context.args]  # noqa: SLF001 - click's own, which it gives no other way to
+        name, subcommand, rest = release.resolve_command(context, given)
         subcommand.make_context(name, rest)
         called.append(name)
     assert called == [

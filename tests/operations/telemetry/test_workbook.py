@@ -64,7 +64,7 @@ def shown(watched: Served, receiver: Receiver) -> dict[str, set[str]]:
     for measure in vars(Measures()).values():
         (family,) = measure.describe()
         assert family.name in families
-        families[family.name] |= set(measure._labelnames)  # said nowhere else of one without values
+        families[family.name] |= set(measure._labelnames)  # noqa: SLF001 - said nowhere else of one without values
     for written in asyncio.run(_shown_of_cosmos()):
         name, _, labels = written.partition("{")
         families.setdefault(name.removesuffix("_total"), set()).update(re.findall(r"(\w+)=", labels))

@@ -55,7 +55,8 @@ class Powered:
                 self._folder / STORE, KINDS, CODEC, vfs=self._folder.name, checkpoint_pages=CHECKPOINT_PAGES
             )
             if self._sync != "full":
-                for connection in (store._writer._connection, store._writer._checkpoints._beside):
+                writer = store._writer  # noqa: SLF001 - a store that syncs less is not to be had
+                for connection in (writer._connection, writer._checkpoints._beside):  # noqa: SLF001
                     connection.pragma("synchronous", self._sync)
             try:
                 async with asyncio.timeout(60):

@@ -88,7 +88,7 @@ class Reader:
             self._connection.set_progress_handler(None)
 
     def _find(self, kind: Kind, query: Query) -> Page:
-        question = _Question(self._tables[kind], query)
+        question = Question(self._tables[kind], query)
         cursor = question.cursor()
         wanted = query.limit + 1
         ranked: list[_Ranked] = []
@@ -119,7 +119,7 @@ class Reader:
         return described, bodies or b""
 
 
-class _Question:
+class Question:
     """A query as SQL. Records without a value in `order_by` come after all others, in either direction."""
 
     def __init__(self, table: Table, query: Query) -> None:

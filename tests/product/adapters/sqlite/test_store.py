@@ -18,7 +18,10 @@ from tests.product.contracts.samples import CODEC, KINDS, NOTE, ORDER, PARTITION
 
 from cludale.adapters.sqlite import SqliteStore, StoreFailed, StoreInUse, open_readonly
 from cludale.adapters.sqlite.checkpoints import LOG_GROWTH
-from cludale.adapters.sqlite.queries import _Question
+from cludale.adapters.sqlite.connection import connect_writer
+from cludale.adapters.sqlite.queries import Question
+from cludale.adapters.sqlite.schema import tables_of
+from cludale.adapters.sqlite.writer import Writer
 from cludale.ports.records import (
     COMMITTED,
     Commit,
@@ -102,10 +105,12 @@ def always_reading(path: Path) -> Any:
 
 
 class TestDurability:
-    async def test_every_commit_is_synced(self, store: SqliteStore) -> None:
-        connection = store._writer._connection
+    async def test_every_commit_is_synced(self, store: SqliteStore, path: Path) -> None:
+        await store.commit([of(order("a"))])
+        connection = connect_writer(path, busy_seconds=0.0, vfs=None)
         assert connection.pragma("synchronous") == 2
         assert connection.pragma("journal_mode") == "wal"
+        connection.close()
 
     async def test_a_commit_returns_after_a_sync_of_the_log(self, path: Path) -> None:
         with faulty_disk("counting") as disk:
@@ -527,13 +532,13 @@ class TestReading:
     async def test_a_page_is_found_by_an_index_and_not_sorted(self, store: SqliteStore, path: Path) -> None:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         plans: list[str] = []
-        reader = store._finder._readers[0]
+        table = tables_of([ORDER])[ORDER]
         for query in (
             Query(equal={"concertId": "c"}),
             Query(order_by="dueAt"),
             Query(order_by="dueAt", descending=True),
         ):
-            sql, bindings = _Question(reader._tables[ORDER], query).valued_part(None, 10)
+            sql, bindings = Question(table, query).valued_part(None, 10)
             plans.append(" ".join(str(row[3]) for row in connection.execute("EXPLAIN QUERY PLAN " + sql, bindings)))
         connection.close()
         assert all("USING INDEX" in plan for plan in plans), plans
@@ -554,7 +559,7 @@ class TestReading:
     ) -> None:
         await store.get(NOTE, [key("n1")])  # what was asked for is kept in memory from then on
         await store.commit([of(Put(NOTE, "n1", b"first", 0))])
-        on_the_disk, write = threading.Event(), store._writer.write
+        on_the_disk, write = threading.Event(), Writer.write
 
         def write_and_take_long_to_say_so(*arguments: Any) -> Any:
             plan = write(*arguments)
@@ -562,7 +567,7 @@ class TestReading:
             threading.Event().wait(1.5)
             return plan
 
-        monkeypatch.setattr(store._writer, "write", write_and_take_long_to_say_so)
+        monkeypatch.setattr(Writer, "write", write_and_take_long_to_say_so)
         changing = asyncio.create_task(store.commit([of(Put(NOTE, "n1", b"second", 1))]))
         await asyncio.to_thread(on_the_disk.wait)
         (shown,) = (await store.find(NOTE, Query())).items
@@ -577,7 +582,7 @@ class TestReading:
         found = await store.get(NOTE, [key(f"big{n}") for n in range(48)])
         assert {id: stored.body[0] for id, stored in found.items()} == {f"big{n}": n for n in range(48)}
         assert (
-            sum(len(stored) for kinds in (store._recent._young, store._recent._old) for stored in kinds.values()) < 20
+            sum(len(stored) for kinds in (store._recent._young, store._recent._old) for stored in kinds.values()) < 20  # noqa: SLF001
         )
         await store.close()
 
