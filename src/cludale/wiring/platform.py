@@ -91,13 +91,7 @@ class Platform:
         """Has this process begun its work, and not ended it? Whether it can do it is for `troubles` to say."""
         self._consumption = Consumption(wanted=settings.consume, is_ready=lambda: self.ready)
         self.bus = self._bus(delivery, only)
-        self.admission = AdmissionControl(
-            inside_limit=settings.admission_inside,
-            waiting_limit=settings.admission_waiting,
-            waiting_seconds=settings.admission_seconds,
-            backlog=lambda: self.relay.lag,
-            backlog_limit=settings.admission_backlog_events,
-        )
+        self.admission = self._admission()
         self.relay = Relay(
             self.store,
             self.bus if watching is None else watching.bus(self.bus),
@@ -134,19 +128,33 @@ class Platform:
         self.admit: Admit | None = None
         """Looks at each request before anything else does."""
         if self.sidecar is not None and self._inbound is not None:
-            token = AppToken(settings.app_api_token or "")
-            self.admit = token.check_call
-            self.internal = sidecar_routes(
-                CATALOGUE,
-                self._inbound,
-                self.sidecar,
-                token,
-                self._consumption,
-                self.access,
-                heard=frozenset().union(*(HEARS[name] for name in self._running)),
-                app_id=app_id(settings, only),
-                pubsub=settings.pubsub,
-            )
+            self._answer_the_sidecar(self.sidecar, self._inbound, only)
+
+    def _admission(self) -> AdmissionControl:
+        settings = self.settings
+        return AdmissionControl(
+            inside_limit=settings.admission_inside,
+            waiting_limit=settings.admission_waiting,
+            waiting_seconds=settings.admission_seconds,
+            backlog=lambda: self.relay.lag,
+            backlog_limit=settings.admission_backlog_events,
+        )
+
+    def _answer_the_sidecar(self, sidecar: Sidecar, inbound: Inbound, only: Collection[str]) -> None:
+        """Have its routes, and look at its token in each call that comes through it."""
+        token = AppToken(self.settings.app_api_token or "")
+        self.admit = token.check_call
+        self.internal = sidecar_routes(
+            CATALOGUE,
+            inbound,
+            sidecar,
+            token,
+            self._consumption,
+            self.access,
+            heard=frozenset().union(*(HEARS[name] for name in self._running)),
+            app_id=app_id(self.settings, only),
+            pubsub=self.settings.pubsub,
+        )
 
     def _bus(self, delivery: Backoff, only: Collection[str]) -> EmbeddedBus | DaprBus:
         settings = self.settings

@@ -105,14 +105,7 @@ def sidecar_routes(
         return _internal(method, path, check_first)
 
     async def subscribe(_: bytes) -> Response:
-        components: Mapping[str, str] = {}
-        for _again in range(COMPONENTS_TRIES):  # it asks once, so it should have an answer
-            try:
-                components = await sidecar.components()
-                break
-            except SidecarAway as away:
-                _log.warning("subscriptions wait: %s", away)
-                await asyncio.sleep(0.5)
+        components = await _components(sidecar)
         wanted = subscriptions(catalogue, heard, app_id=app_id, pubsub=pubsub, components=components)
         _log.info("the sidecar subscribes to %s", ", ".join(each["topic"] for each in wanted) or "nothing")
         return json_response(wanted)
@@ -131,22 +124,8 @@ def sidecar_routes(
     async def dead_letters(body: bytes) -> Response:
         return Response(200, await inbound.take_dead(body), JSON)
 
-    def switch(method: str, handler: Callable[[Request], Awaitable[Response]]) -> Route:
-        inner = _internal(method, "/-/consume", handler)
-        return replace(inner, credential=Credential.ORGANIZER, scope=Scope.OPERATE, access=access)
-
-    async def see_consume(request: Request) -> Response:
-        check_no_body(request.body)
-        return json_response(Consume(consumption.wanted))
-
-    async def set_consume(request: Request) -> Response:
-        consumption.wanted = _consume_body.decode(request.body).consume
-        _log.warning("events are %s from now on", "taken" if consumption.wanted else "not taken")
-        return json_response(Consume(consumption.wanted))
-
     return [
-        switch("GET", see_consume),
-        switch("PUT", set_consume),
+        *_consume_switch(consumption, access),
         guarded("GET", "/dapr/subscribe", subscribe),
         guarded("GET", "/dapr/config", config),
         _internal("GET", "/dapr/healthz", health),
@@ -154,6 +133,36 @@ def sidecar_routes(
         # All topics: those that nobody here hears are asked for by nobody, and answered SUCCESS.
         *(guarded("POST", EVENTS_PATH + topic.name, events) for topic in catalogue.topics),
     ]
+
+
+async def _components(sidecar: Sidecar) -> Mapping[str, str]:
+    """What the sidecar has loaded; it asks for the subscriptions only once, so it is waited for."""
+    for _ in range(COMPONENTS_TRIES):
+        try:
+            return await sidecar.components()
+        except SidecarAway as away:
+            _log.warning("subscriptions wait: %s", away)
+            await asyncio.sleep(0.5)
+    return {}
+
+
+def _consume_switch(consumption: Consumption, access: Access) -> tuple[Route, Route]:
+    """Show and set whether events are taken, with a key that may operate the platform."""
+
+    def guarded(method: str, handler: Callable[[Request], Awaitable[Response]]) -> Route:
+        inner = _internal(method, "/-/consume", handler)
+        return replace(inner, credential=Credential.ORGANIZER, scope=Scope.OPERATE, access=access)
+
+    async def show(request: Request) -> Response:
+        check_no_body(request.body)
+        return json_response(Consume(consumption.wanted))
+
+    async def switch(request: Request) -> Response:
+        consumption.wanted = _consume_body.decode(request.body).consume
+        _log.warning("events are %s from now on", "taken" if consumption.wanted else "not taken")
+        return json_response(Consume(consumption.wanted))
+
+    return guarded("GET", show), guarded("PUT", switch)
 
 
 def _internal(method: str, path: str, handler: Callable[[Request], Awaitable[Response]]) -> Route:
