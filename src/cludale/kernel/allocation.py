@@ -1,4 +1,4 @@
-"""Seats as one value: what is handed on whole, by those who look inside and by those who needn't."""
+"""Allocation: which seats an order has, as one value that services hand on whole."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""What a pure decision returns."""
+"""Decision: the new state of an aggregate and the events to publish, which a pure function returns."""
 
 from collections.abc import Sequence
 from datetime import datetime
