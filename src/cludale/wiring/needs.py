@@ -1,4 +1,4 @@
-"""What the services need to be told: is it all there, and what follows from it."""
+"""Preflight: checks, before a process starts, that it has every setting that its services need."""
 
 import hmac
 import secrets

@@ -1,4 +1,4 @@
-"""For tools that look at a store beside the servers, or make one of their own."""
+"""Opens stores without a server: for tools that read a live store or write a new one."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

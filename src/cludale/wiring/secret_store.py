@@ -1,4 +1,4 @@
-"""Settings that lie in a secret store, which the sidecar asks."""
+"""Reads secret settings from a secret store, through the sidecar."""
 
 import asyncio
 import logging

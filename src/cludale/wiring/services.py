@@ -1,4 +1,4 @@
-"""The services of this process, each built as its manifest says from the parts that the settings name."""
+"""Builds the services of this process from their manifests, with the adapters that the settings name."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Where the services keep what they know: one store a process, of the kind that the settings name."""
+"""Opens the store of this process: SQLite, PostgreSQL, Cosmos DB or the Dapr state store, as the settings say."""
 
 import logging
 import os

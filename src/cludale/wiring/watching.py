@@ -1,4 +1,4 @@
-"""What can be put around the parts of a platform, to watch them: the platform's side of telemetry. No technology."""
+"""Watching: the protocol by which telemetry wraps the parts of a platform. No technology."""
 
 # ruff: noqa: D102 - each method gives back what it gets, watched
 
