@@ -8,7 +8,7 @@ V = TypeVar("V")
 
 
 class Recent(dict[K, V]):
-    """The last `limit` that were remembered, and at most as many again and a batch. It is read as the dict that it is.
+    """A dict of at least the last `limit` entries, and at most twice as many and one batch. Read it as any dict.
 
     Two generations: when the younger one is full, the older one is forgotten. So remembering costs the same however
     many there are, and whoever is remembered again in time stays.

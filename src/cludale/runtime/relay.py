@@ -49,7 +49,7 @@ class Relay:
         self._look_again_seconds = look_again_seconds
         self._on_progress = on_progress
         self.behind = True
-        """Is there more in the outbox than it has heard of, so that it reads there?"""
+        """Does it have to read the outbox, because memory does not have all that waits there?"""
         self._cursor = 0
         self._newest = 0
         self._left = 0
@@ -128,7 +128,7 @@ class Relay:
         self._left = 0
 
     async def _look_again(self) -> None:
-        """Publish what is in the outbox at two looks, and at neither of them under way."""
+        """Publish what two looks at the outbox in a row find there, and that is not being published."""
         idle: set[int] = set()
         while True:
             await asyncio.sleep(self._look_again_seconds)

@@ -23,7 +23,7 @@ class Sweeper:
         clock: Clock,
         takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`takes_work`: while it says no, nothing is swept."""
+        """Nothing is swept while `takes_work` returns False."""
         self._sweeps = sweeps
         self._every_seconds = every_seconds
         self._clock = clock
