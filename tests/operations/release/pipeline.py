@@ -10,9 +10,6 @@ import yaml  # type: ignore[import-untyped]
 
 FILE = Path(__file__).parents[3] / "azure-pipelines.yml"
 
-_STANDS_FOR = {"live": ["image=an/image@sha256:0", "revisionSuffix=c1"]}
-"""What shell variables hold when the script runs."""
-
 
 def document() -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load(FILE.read_text())
@@ -40,10 +37,8 @@ def az_lines(script: str) -> Iterator[list[str]]:
     """The words after `az` of each of its calls; $(variables) stand for the word cludale."""
     for line in script.splitlines():
         found = re.search(r"(?:^|\$\(|\s)az (.*?)\)?$", line.strip())
-        if found is None or re.match(r"\w+=\$\(\$\(release\)", line.strip()):
-            continue
-        text = re.sub(r"\$\((\w|\.)+\)", "cludale", found[1])
-        yield [each for word in shlex.split(text) for each in _STANDS_FOR.get(word.removeprefix("$"), [word])]
+        if found is not None:
+            yield shlex.split(re.sub(r"\$\((\w|\.)+\)", "cludale", found[1]))
 
 
 def release_lines() -> Iterator[list[str]]:
@@ -56,8 +51,7 @@ def release_lines() -> Iterator[list[str]]:
         for line in script.splitlines():
             if "$(release)" in line:
                 line = line.replace("${{ step }}", "5")  # noqa: PLW2901 - one of those that it stands for
-                said = line.strip().removeprefix("live=$(").removesuffix(")" if "live=" in line else "")
-                whole = said.replace("$(release)", release.strip())
+                whole = line.strip().replace("$(release)", release.strip())
                 whole = whole.replace("$(image)", "a/b@sha256:" + "0" * 64).replace(
                     "$(Build.SourceVersion)", "0123abcdef"
                 )

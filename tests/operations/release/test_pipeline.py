@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import typer.main
-from tests.operations.infra.templates import deployed
+from tests.operations.infra.templates import ENVIRONMENTS, deployed, empty
 from tests.operations.release.pipeline import FILE, az_lines, document, release_lines, scripts
 from tests.parts import need
 
@@ -91,9 +91,7 @@ def test_every_call_of_cludale_is_one_that_it_understands() -> None:
         name, subcommand, rest = release.resolve_command(context, given)
         subcommand.make_context(name, rest)
         called.append(name)
-    assert called == [
-        "parameters", "parameters", "plan", "deploy", "try", "promote", "watch", "rollback", "retire",
-    ]  # fmt: skip
+    assert called == ["plan", "deploy", "try", "promote", "watch", "rollback", "retire"]
 
 
 def test_every_step_of_a_release_is_about_the_commit_and_the_image_of_its_run() -> None:
@@ -137,6 +135,16 @@ def test_a_deployment_of_the_pipeline_leaves_the_operators_address_alone() -> No
     lines = [line for script in scripts() for line in script.splitlines() if "az deployment group" in line]
     assert len(lines) == 2
     assert all(line.endswith('alertEmail="$(alertEmail)"') for line in lines)
+
+
+def test_no_deployment_of_the_pipeline_puts_an_app_or_a_suffix() -> None:
+    """Azure refuses a suffix that exists, or passes over it: after a failed release, every deployment that names one."""
+    lines = [words for script in scripts() for words in az_lines(script) if words[:2] == ["deployment", "group"]]
+    assert len(lines) == 2
+    given = {word.partition("=")[0] for words in lines for word in words if "=" in word}
+    assert given == {"alertEmail"}
+    for environment in ENVIRONMENTS:
+        assert empty(environment).of("Microsoft.App/containerApps") == []
 
 
 def test_the_image_is_built_over_a_base_by_digest_and_says_its_commit() -> None:
