@@ -49,6 +49,9 @@ param appsPrefix string = '10.40.0.0/23'
 @description('The part of it for private endpoints.')
 param endpointsPrefix string = '10.40.2.0/24'
 
+@description('The part of it for the machines that reach what is closed to the outside: agents, operators.')
+param agentsPrefix string = '10.40.3.0/27'
+
 @description('Spread over availability zones. Needs the network.')
 param zoneRedundant bool = false
 
@@ -178,6 +181,7 @@ module network 'modules/network.bicep' = if (privateNetwork) {
     addressPrefix: networkPrefix
     appsPrefix: appsPrefix
     endpointsPrefix: endpointsPrefix
+    agentsPrefix: agentsPrefix
   }
 }
 
@@ -384,3 +388,6 @@ output environmentName string = appsEnvironment.outputs.environmentName
 
 @description('The one address of the API; empty before there are apps.')
 output apiUrl string = withApps ? 'https://${address.outputs.fqdn}' : ''
+
+@description('The subnet of agents, which reach the vault; empty without a network.')
+output agentsSubnetId string = privateNetwork ? network.outputs.agentsSubnetId : ''

@@ -1,4 +1,5 @@
-// The virtual network: one subnet for the container apps, one for private endpoints.
+// The virtual network: subnets for the container apps, for private endpoints, and for the machine (an agent of the
+// pipeline, an operator's) that puts the first secrets into a vault which is closed to the outside.
 
 @description('What names start with.')
 param baseName string
@@ -17,6 +18,9 @@ param appsPrefix string
 
 @description('The part of it for private endpoints.')
 param endpointsPrefix string
+
+@description('The part of it for agents. No subnet of the apps will do: that one is delegated and takes no machine.')
+param agentsPrefix string
 
 resource endpointsRules 'Microsoft.Network/networkSecurityGroups@2026-03-01' = {
   name: '${baseName}-endpoints'
@@ -43,9 +47,47 @@ resource endpointsRules 'Microsoft.Network/networkSecurityGroups@2026-03-01' = {
         }
       }
       {
+        name: 'agents-to-the-vault'
+        properties: {
+          description: 'Agents speak HTTPS to them: the vault, and the store behind a role.'
+          priority: 110
+          direction: 'Inbound'
+          access: 'Allow'
+          protocol: 'Tcp'
+          sourceAddressPrefix: agentsPrefix
+          sourcePortRange: '*'
+          destinationAddressPrefix: endpointsPrefix
+          destinationPortRange: '443'
+        }
+      }
+      {
         name: 'nobody-else'
         properties: {
           description: 'Nobody else does.'
+          priority: 4000
+          direction: 'Inbound'
+          access: 'Deny'
+          protocol: '*'
+          sourceAddressPrefix: '*'
+          sourcePortRange: '*'
+          destinationAddressPrefix: '*'
+          destinationPortRange: '*'
+        }
+      }
+    ]
+  }
+}
+
+resource agentsRules 'Microsoft.Network/networkSecurityGroups@2026-03-01' = {
+  name: '${baseName}-agents'
+  location: location
+  tags: tags
+  properties: {
+    securityRules: [
+      {
+        name: 'nobody'
+        properties: {
+          description: 'Agents ask for work; nobody speaks to them first.'
           priority: 4000
           direction: 'Inbound'
           access: 'Deny'
@@ -95,6 +137,15 @@ resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
           privateEndpointNetworkPolicies: 'Enabled'
         }
       }
+      {
+        name: 'agents'
+        properties: {
+          addressPrefix: agentsPrefix
+          networkSecurityGroup: {
+            id: agentsRules.id
+          }
+        }
+      }
     ]
   }
 }
@@ -107,3 +158,6 @@ output appsSubnetId string = network.properties.subnets[0].id
 
 @description('Where private endpoints are.')
 output privateEndpointsSubnetId string = network.properties.subnets[1].id
+
+@description('Where agents are.')
+output agentsSubnetId string = network.properties.subnets[2].id

@@ -1,4 +1,4 @@
-"""After a release that was taken back its revisions are there still, stopped; no later step may put their names again."""
+"""After a release that was taken back its revisions are there still, stopped; no later step puts their names again."""
 
 from pathlib import Path
 
@@ -30,4 +30,4 @@ def test_the_double_refuses_a_suffix_whose_revision_is_stopped(tmp_path: Path) -
         cloud.driver.deactivate("orders", "orders--c1")
         words = ["containerapp", "update", "--name", "orders", "--resource-group", "cludale-test", "--image", OLD]
         with pytest.raises(PlatformFailed, match="already exists"):
-            cloud.az([*words, "--revision-suffix", "c1", "--set-env-vars", "CLUDALE_CONSUME=0"])
+            cloud.az([*words, "--revision-suffix", "c1", "--set-env-vars", "CLUDALE_CONSUME=0", "--output", "json"])

@@ -138,7 +138,7 @@ def test_a_deployment_of_the_pipeline_leaves_the_operators_address_alone() -> No
 
 
 def test_no_deployment_of_the_pipeline_puts_an_app_or_a_suffix() -> None:
-    """Azure refuses a suffix that exists, or passes over it: after a failed release, every deployment that names one."""
+    """Azure refuses a suffix that exists, or passes over it: after a failed release, each that names one."""
     lines = [words for script in scripts() for words in az_lines(script) if words[:2] == ["deployment", "group"]]
     assert len(lines) == 2
     given = {word.partition("=")[0] for words in lines for word in words if "=" in word}
