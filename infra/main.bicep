@@ -141,6 +141,13 @@ param operatorPrincipalId string = ''
 ])
 param operatorPrincipalType string = 'User'
 
+@description('Who takes the money: simulated takes none and says that it did. With none payments does not start, so nobody sells without money unasked.')
+@allowed([
+  'none'
+  'simulated'
+])
+param paymentProvider string = 'none'
+
 @description('The mail server; empty: messages to buyers only go to the log.')
 param smtpHost string = ''
 
@@ -299,6 +306,7 @@ module apps 'modules/app.bicep' = [for (service, i) in catalogue.services: if (w
     smtpHost: smtpHost
     smtpUser: smtpUser
     smtpFrom: smtpFrom
+    paymentProvider: paymentProvider
     cpu: cpu
     memory: memory
     minReplicas: minReplicas

@@ -57,6 +57,9 @@ param smtpUser string
 @description('The sender of e-mails.')
 param smtpFrom string
 
+@description('Who takes the money.')
+param paymentProvider string
+
 @description('The cores of a replica, as a decimal number.')
 param cpu string
 
@@ -159,6 +162,10 @@ var variables = [
   {
     name: 'CLUDALE_COSMOS_DATABASE'
     value: cosmosDatabase
+  }
+  {
+    name: 'CLUDALE_PAYMENT_PROVIDER'
+    value: paymentProvider
   }
   {
     name: 'CLUDALE_ORGANIZER_KEY'

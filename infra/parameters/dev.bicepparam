@@ -4,6 +4,7 @@ using '../main.bicep'
 param environmentName = 'dev'
 param alertEmail = 'operators@example.com'
 param vaultPurgeProtection = false
+param paymentProvider = 'simulated'
 param cosmosServerless = true
 param serviceBusSku = 'Standard'
 param minReplicas = 1

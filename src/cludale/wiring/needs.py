@@ -11,7 +11,7 @@ from cludale.adapters.system.keys import kept_key
 from cludale.services import NAMES
 from cludale.services.catalogue import SERVICES
 from cludale.web.limits import Addresses, Limits, RequestLimit
-from cludale.wiring.settings import Settings, UnusableSetting
+from cludale.wiring.settings import PaymentProvider, Settings, UnusableSetting
 
 
 class MissingSetting(Exception):
@@ -41,6 +41,11 @@ def check(settings: Settings, only: Collection[str]) -> None:
         app_id(settings, only)
         if set(only) != set(NAMES) and settings.organizer_key is None:
             raise MissingSetting("services behind sidecars call each other with one key: set CLUDALE_ORGANIZER_KEY")
+    if "payments" in only and settings.payment_provider is PaymentProvider.NONE:
+        raise MissingSetting(
+            "nobody takes the money: CLUDALE_PAYMENT_PROVIDER=simulated sells tickets without it, and there is no other "
+            "provider yet"
+        )
     if "notifications" in only and settings.smtp_host is not None:
         try:
             sender_address(settings.smtp_from)

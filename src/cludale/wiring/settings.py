@@ -43,6 +43,13 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class PaymentProvider(StrEnum):
+    """Who takes the money."""
+
+    SIMULATED = "simulated"
+    NONE = "none"
+
+
 class SmtpEncryption(StrEnum):
     """How the connection to the mail server is kept private."""
 
@@ -156,6 +163,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     payment_attempt_seconds: Annotated[Seconds, _doc("how long the payment provider may take for one answer")] = 5
     payment_backoff_seconds: Annotated[Seconds, _doc("the wait after the first failed attempt; it doubles")] = 0.2
     payment_backoff_max_seconds: Annotated[Seconds, _doc("the longest such wait")] = 10
+    payment_provider: Annotated[
+        PaymentProvider,
+        _doc("who takes the money: `simulated` takes none and says that it did; with `none` payments does not start"),
+    ] = PaymentProvider.SIMULATED
     payment_slow_seconds: Annotated[Seconds, _doc("how long the simulated provider takes for `card-slow`")] = 2
 
     delivery_attempts: Annotated[Attempts, _doc("how often an event is delivered before it is a dead letter")] = 20

@@ -209,6 +209,20 @@ def test_audit_whose_replicas_write_one_chain_has_two_at_most_and_the_others_mor
         assert scale["minReplicas"] <= scale["maxReplicas"]
 
 
+def test_a_trial_sells_without_money_and_production_only_where_somebody_says_so() -> None:
+    def provider(environment: str) -> set[str]:
+        return {
+            variable["value"]
+            for app in running(environment).of("Microsoft.App/containerApps")
+            for container in app.body["properties"]["template"]["containers"]
+            for variable in container["env"]
+            if variable["name"] == "CLUDALE_PAYMENT_PROVIDER"
+        }
+
+    assert provider("dev") == {"simulated"}
+    assert provider("prod") == {"none"}, "payments does not start with it"
+
+
 def test_the_environment_says_of_what_mode_it_is(environment: str) -> None:
     """Beside the destination azure-monitor one that does not was taken for Express (reports of October 2026)."""
     (made,) = running(environment).of("Microsoft.App/managedEnvironments")

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from tests.product.wiring.platforms import BEHIND_A_SIDECAR, ELSEWHERE, running, settings
 
+from cludale.services import NAMES
 from cludale.wiring.needs import MissingSetting
 from cludale.wiring.platform import Platform
-from cludale.wiring.settings import UnusableSetting
+from cludale.wiring.settings import PaymentProvider, UnusableSetting
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,13 @@ async def test_a_sender_that_is_no_address_is_refused_by_name(tmp_path: Path, se
 @pytest.mark.parametrize("sender", ["tickets@localhost", "Cludale Tickets <tickets@example.com>"])
 async def test_a_sender_may_have_a_name(tmp_path: Path, sender: str) -> None:
     async with running(tmp_path, smtp_host="127.0.0.1", smtp_from=sender) as platform:
+        assert platform.ready
+
+
+async def test_where_nobody_takes_the_money_payments_does_not_start_and_the_others_do(tmp_path: Path) -> None:
+    with pytest.raises(MissingSetting, match="CLUDALE_PAYMENT_PROVIDER=simulated sells tickets without it"):
+        Platform(settings(tmp_path, payment_provider=PaymentProvider.NONE), NAMES)
+    async with running(tmp_path, ["concerts"], payment_provider=PaymentProvider.NONE, **ELSEWHERE) as platform:
         assert platform.ready
 
 
