@@ -43,8 +43,8 @@ def check(settings: Settings, only: Collection[str]) -> None:
             raise MissingSetting("services behind sidecars call each other with one key: set CLUDALE_ORGANIZER_KEY")
     if "payments" in only and settings.payment_provider is PaymentProvider.NONE:
         raise MissingSetting(
-            "nobody takes the money: CLUDALE_PAYMENT_PROVIDER=simulated sells tickets without it, and there is no other "
-            "provider yet"
+            "nobody takes the money: CLUDALE_PAYMENT_PROVIDER=simulated sells tickets without it, and there is no "
+            "other provider yet"
         )
     if "notifications" in only and settings.smtp_host is not None:
         try:

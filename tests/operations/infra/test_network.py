@@ -1,6 +1,6 @@
 """What is closed to the outside can be reached by who has to, and by nobody else."""
 
-from ipaddress import ip_network
+from ipaddress import IPv4Network
 from typing import Any
 
 from tests.operations.infra.templates import empty
@@ -35,7 +35,7 @@ def test_a_machine_can_be_put_where_it_reaches_the_closed_vault() -> None:
 
 def test_the_subnets_are_apart_and_inside_the_network() -> None:
     (network,) = empty("prod").of(NETWORK)
-    (whole,) = map(ip_network, network.body["properties"]["addressSpace"]["addressPrefixes"])
-    found = [ip_network(each["addressPrefix"]) for each in _subnets().values()]
-    assert all(each.subnet_of(whole) for each in found)  # type: ignore[type-var] # all are of version 4
+    (whole,) = map(IPv4Network, network.body["properties"]["addressSpace"]["addressPrefixes"])
+    found = [IPv4Network(each["addressPrefix"]) for each in _subnets().values()]
+    assert all(each.subnet_of(whole) for each in found)
     assert not any(a.overlaps(b) for i, a in enumerate(found) for b in found[:i])
