@@ -54,8 +54,9 @@ test-all: all-system $(filter postgres,$(PARTS)) ## Check everything: that, side
 	@$(MAKE) --no-print-directory -j 2 journeys
 	RELIABILITY_SCALE=slow $(BIN)/pytest --rest -m alone --durations=20 $(PYTEST_ARGS)
 
+# With jobs of its own: of those of `make -j 2` the tests have one, and this is the other.
 beside-test: $(VENV)/bin/python
-	@nice -n 19 $(MAKE) --no-print-directory parts $(CHECKOV) $(AZURE_CLI)
+	@env -u MAKEFLAGS nice -n 19 $(MAKE) --no-print-directory -j 2 parts $(CHECKOV) $(AZURE_CLI)
 
 # The journeys that `make test` makes through the embedded shape, through the others. They run beside each other, and
 # leave the list of what `make test` passed alone.
