@@ -165,15 +165,6 @@ def test_an_order_as_it_is_shown_can_be_placed_again(served: Served) -> None:
         }
 
 
-def test_a_payment_as_it_is_shown_can_be_charged_again_and_takes_no_money_twice(served: Served) -> None:
-    order = _order(served)
-    paid = served.http.get(f"/orders/{order['id']}?wait=10", headers=served.organizer).json()
-    assert paid["status"] == "Paid"
-    (shown,) = served.http.get(f"/payments?orderId={order['id']}", headers=served.organizer).json()["items"]
-    again = served.http.post("/payments", json=shown, headers=served.organizer)
-    assert (again.status_code, again.json()) == (200, shown)
-
-
 @pytest.mark.parametrize("value", [None, 1, "Paid", [], {"a": [1]}, 10**30])
 def test_a_read_only_field_may_say_anything_and_says_nothing(served: Served, value: Any) -> None:
     body = {"concertId": "the-concert", "userId": "me", "quantity": 2}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Self
 
 import msgspec
 from msgspec import Meta
@@ -36,6 +36,13 @@ _PAYMENT_STATUS = (
 )
 
 _PROBLEMS = Problems(STATUS)
+
+
+class ChargeOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Charge this order now, with another method if one is named."""
+
+    order_id: Id
+    method: PaymentMethod | None = None
 
 
 class CompareOrders(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -89,15 +96,6 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             created_at=payment.created_at,
             attempts=[AttemptView.of(each) for each in payment.attempts],
         )
-
-
-class ChargeOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Charge this order now, with another method if one is named."""
-
-    SHOWN_AS: ClassVar = PaymentView
-
-    order_id: Id
-    method: PaymentMethod | None = None
 
 
 class FindPayments(Paged, frozen=True, kw_only=True, rename="camel"):
