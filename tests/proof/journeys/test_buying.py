@@ -102,6 +102,7 @@ def test_a_concert_is_shown_with_every_seat_counted(office: BoxOffice) -> None:
     shown = {
         "id": id,
         "artist": "Ægir & Sons",
+        "organizer": "default",
         "date": "2099-01-02T19:30:00+01:00",
         "venue": None,
         "totalSeats": 10,
