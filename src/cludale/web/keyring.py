@@ -26,8 +26,19 @@ class KeysUnknown(Busy):
 class KeyRing:
     """Checks keys by the newest listing."""
 
-    def __init__(self, pepper: bytes, *, now: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
-        """`pepper` is the key of the keyed hash, the same in all services."""
+    def __init__(
+        self,
+        pepper: bytes,
+        *,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        fresh_seconds: float = FRESH_SECONDS,
+    ) -> None:
+        """`pepper` is the key of the keyed hash, the same in all services.
+
+        `fresh_seconds` is without end where no other process can change the keys: this one hears of each change.
+        """
+        self._fresh_seconds = fresh_seconds
         self._hash = hmac.new(pepper, digestmod="sha256")
         self._now = now
         self._monotonic = monotonic
@@ -54,7 +65,7 @@ class KeyRing:
     @property
     def is_fresh(self) -> bool:
         """Is it known which keys there are?"""
-        return self.listing is not None and self._monotonic() - self._asked_at <= FRESH_SECONDS
+        return self.listing is not None and self._monotonic() - self._asked_at <= self._fresh_seconds
 
     @property
     def has_one_organizer(self) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -33,14 +34,14 @@ from cludale.services.orders.service import Orders
 from cludale.services.payments.service import Payments
 from cludale.web.access import Access
 from cludale.web.app import Admit
-from cludale.web.keyring import KeyRing
+from cludale.web.keyring import FRESH_SECONDS, KeyRing
 from cludale.web.routing import Route
 from cludale.wiring.demo import demo_concerts
 from cludale.wiring.key_watch import KeyWatch
 from cludale.wiring.needs import app_id, check, key_hash, service_keys, token_key
 from cludale.wiring.services import ServiceBuilder
 from cludale.wiring.settings import Settings
-from cludale.wiring.stores import Store, open_store
+from cludale.wiring.stores import Store, is_of_one_process, open_store
 from cludale.wiring.watching import Watching
 
 _log = logging.getLogger(__name__)
@@ -74,7 +75,12 @@ class Platform:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.clock = SystemClock()
         self.ids = SystemIds()
-        key_ring = KeyRing(key_hash(settings), now=self.clock.now, monotonic=time.monotonic)
+        key_ring = KeyRing(
+            key_hash(settings),
+            now=self.clock.now,
+            monotonic=time.monotonic,
+            fresh_seconds=math.inf if "concerts" in only and is_of_one_process(settings) else FRESH_SECONDS,
+        )
         self.access = Access(
             organizer_key=settings.organizer_key or kept_key(data / "organizer.key"),
             token_key=token_key(settings),

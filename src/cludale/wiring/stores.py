@@ -46,6 +46,11 @@ SHARED_CONTAINER = cosmos_layout.Container("cludale", sorted_by(kind for each in
 _log = logging.getLogger(__name__)
 
 
+def is_of_one_process(settings: Settings) -> bool:
+    """Does no other process write to the store? SQLite's is locked by the one that has it open."""
+    return settings.database_url is None and settings.cosmos_endpoint is None and settings.audit_state is None
+
+
 class Store(Records, Outbox, Protocol):
     """What the wiring asks of a store besides its ports."""
 

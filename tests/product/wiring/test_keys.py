@@ -11,6 +11,8 @@ from tests.product.wiring.platforms import settings
 
 from cludale.kernel.times import rfc3339
 from cludale.services import NAMES
+from cludale.web.keyring import FRESH_SECONDS
+from cludale.wiring import key_watch
 from cludale.wiring.needs import key_hash, service_keys
 
 ENDS_SECONDS = 1.0
@@ -117,6 +119,18 @@ async def test_when_a_key_was_used_last_is_known_after_a_restart(tmp_path: Path)
         (listed,) = (await here.ask("GET", "/concerts/-/keys")).json()["items"]
         assert listed["lastUsedAt"] is not None
         assert (await here.ask("GET", "/orders", key)).status_code == 200
+
+
+async def test_where_one_process_keeps_the_keys_one_that_was_too_busy_to_look_still_takes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_watch, "LOOK_SECONDS", 60.0)
+    async with office(tmp_path) as here:
+        key = await here.new_key("read")
+        await asyncio.sleep(FRESH_SECONDS + 0.2)
+        assert (await here.ask("GET", "/orders", key)).status_code == 200
+        await here.ask("POST", f"/concerts/-/keys/{key.partition('.')[0]}/revoke")
+        await ends_within(here, "/orders", key)
 
 
 async def test_a_service_of_its_own_knows_the_keys_and_when_they_end(tmp_path: Path) -> None:
