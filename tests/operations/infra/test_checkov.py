@@ -34,6 +34,7 @@ def run(checkov: Path, folder: Path) -> Mapping[str, Any]:
     return found
 
 
+@pytest.mark.timeout(400)  # among the longest: its file begins early
 def test_checkov_finds_nothing(checkov: Path) -> None:
     found = run(checkov, INFRA)
     assert found["results"]["parsing_errors"] == []

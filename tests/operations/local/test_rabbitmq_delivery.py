@@ -66,6 +66,7 @@ async def publish(sidecar: Daprd, *ids: str, topic: str = "payment-events") -> h
         return await http.post(f"/v1.0-alpha1/publish/bulk/events/{topic}?metadata.rawPayload=true", json=entries)
 
 
+@pytest.mark.timeout(400)  # among the longest: its file begins early
 async def test_all_that_was_answered_with_success_while_the_broker_was_ended_is_delivered(
     broker: RabbitMq, app: App, sidecar: Daprd
 ) -> None:

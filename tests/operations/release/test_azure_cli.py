@@ -142,6 +142,7 @@ def said_by_the_documentation(folder: Path) -> list[list[str]]:
     return [words[1:] for words in lines if words[0] == "az"]
 
 
+@pytest.mark.timeout(400)  # among the longest: its file begins early
 def test_every_command_line_of_the_documentation_is_understood(python: Path, tmp_path: Path) -> None:
     said = shapes(said_by_the_documentation(tmp_path))
     assert len(said) > 20

@@ -38,6 +38,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
         yield running
 
 
+@pytest.mark.timeout(400)  # among the longest: its file begins early
 @pytest.mark.slow
 def test_the_api_keeps_its_contract_whatever_is_sent(served: Served, tmp_path: Path) -> None:
     (tmp_path / "schemathesis.toml").write_text(CONFIG)

@@ -74,6 +74,7 @@ class MachineClock:
             self.set(0)
 
 
+@pytest.mark.timeout(400)  # among the longest: its file begins early
 @pytest.mark.slow
 def test_a_clock_that_jumps_sells_no_seat_twice_and_loses_nothing(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures

@@ -16,6 +16,7 @@ AT_ONCE = 1e-6
 """A grace time in seconds."""
 
 
+@pytest.mark.timeout(400)  # among the longest: its file begins early
 @pytest.mark.slow
 def test_killed_at_every_named_point_it_goes_on_where_it_was(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures

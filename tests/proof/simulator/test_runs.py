@@ -19,6 +19,7 @@ def test_some_runs_break_nothing() -> None:
     assert (tally.seeds, tally.failed) == (20, [])
 
 
+@pytest.mark.timeout(400)  # among the longest: its file begins early
 @pytest.mark.slow
 def test_a_few_hundred_runs_break_nothing_and_leave_no_fault_out() -> None:
     tally = run_campaign(SEEDS, workers=os.cpu_count() or 1)
