@@ -121,7 +121,7 @@ def test_a_rolling_restart_of_every_service_loses_no_request_and_no_event(
 def test_all_of_it_is_killed_at_once_and_goes_on_where_it_stopped(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:
-    everything, turns = "everything killed at once", scale.of_three(1, 2, 10)
+    everything, turns = "everything killed at once", scale.of_three(1, 1, 10)
     faults.expect(everything)
     crowd = Crowd(["c-1"], seed=seed)
     began = perf_counter()

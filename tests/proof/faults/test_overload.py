@@ -92,7 +92,7 @@ def test_at_twice_the_rate_that_can_be_served_those_who_are_let_in_are_served_fa
     tmp_path: Path, scale: Scale, faults: Faults, figures: Figures
 ) -> None:
     faults.expect("buyer turned away at once (503)")
-    rounds, seconds = scale.of_three(1, 2, 9), scale.of_three(2.0, 3.0, 6.0)
+    rounds, seconds = scale.of_three(1, 1, 9), scale.of_three(2.0, 3.0, 6.0)
     rates = RATES if scale is Scale.FULL else (1.0, TWICE)
     folder = tmp_path / "data"
     served_to: list[float] = []
