@@ -69,8 +69,11 @@ class KeyRing:
 
     @property
     def has_one_organizer(self) -> bool:
-        """Is everything the default organizer's, as far as is known? Nobody without a key ever put a concert on."""
-        return self.listing is not None and set(self.listing.organizers) <= {DEFAULT_ORGANIZER}
+        """Is everything the default organizer's, as far as is known? Nobody without a key ever put a concert on.
+
+        Where nothing is known yet no key is taken but the first, which may make itself a key of any organizer.
+        """
+        return self.listing is None or set(self.listing.organizers) <= {DEFAULT_ORGANIZER}
 
     def find(self, key: str) -> Principal | None:
         """Who has this key; None where there is no such key, or it has ended. Raises KeysUnknown."""
