@@ -94,12 +94,7 @@ class _Service:
         self._client = Client(target, connections=self.connections, timeout_seconds=timeout_seconds, headers=sent)
 
     async def _ask(
-        self,
-        method: str,
-        path: str,
-        body: bytes = b"",
-        *,
-        traceparent: str | None = None,
+        self, method: str, path: str, body: bytes = b"", *, traceparent: str | None = None
     ) -> ClientResponse:
         """Its answer. All that is asked here can be asked again. Raises `unreachable`."""
         try:

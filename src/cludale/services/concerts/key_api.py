@@ -13,7 +13,7 @@ from cludale.kernel.principals import DEFAULT_ORGANIZER, Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.ports.keys import KeyListing
 from cludale.services.concerts.key_service import KeyService
-from cludale.services.concerts.keys import LONGEST_OVERLAP, Key, KeyEnded, NewKey, TooManyKeys
+from cludale.services.concerts.keys import LONGEST_OVERLAP, Key, KeyDigest, KeyEnded, NewKey, TooManyKeys
 from cludale.web.fields import Text, Time, parsed_time
 from cludale.web.problems import Statuses
 from cludale.web.queries import Page
@@ -106,8 +106,9 @@ class KeysApi:
             raise Invalid(("scopes", "`operate` is about the whole platform: not for one organizer or one concert"))
         key, new = self._new()
         ends_at = None if body.ends_at is None else parsed_time("endsAt", body.ends_at)
-        wanted = msgspec.structs.replace(
-            new,
+        wanted = NewKey(
+            id=new.id,
+            digest=new.digest,
             name=body.name,
             organizer=body.organizer,
             scopes=tuple(dict.fromkeys(body.scopes)),
@@ -176,11 +177,11 @@ class KeysApi:
         await self._keys.used(body.used)
         return json_response({})
 
-    def _new(self) -> tuple[str, NewKey]:
-        """A key, and what is kept of it: an id, which is no secret, a dot, and 256 random bits."""
+    def _new(self) -> tuple[str, KeyDigest]:
+        """A key, which is an id, no secret, a dot, and 256 random bits; and what it is known by."""
         id = from_key("key", secrets.token_hex(16))
         key = f"{id}.{secrets.token_urlsafe(32)}"
-        return key, NewKey(id=id, digest=self._digest(key), name="", organizer=DEFAULT_ORGANIZER, scopes=())
+        return key, KeyDigest(id, self._digest(key))
 
 
 def _view(key: Key, last_used_at: datetime | None) -> KeyView:

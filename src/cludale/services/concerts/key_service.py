@@ -9,7 +9,7 @@ from cludale.kernel.refusals import Busy
 from cludale.ports.keys import KeyListing, ListedKey
 from cludale.runtime.aggregates import Change, Updates
 from cludale.services.concerts import keys as domain
-from cludale.services.concerts.keys import Key, Keys, KeyUse, NewKey
+from cludale.services.concerts.keys import Key, KeyDigest, Keys, KeyUse, NewKey
 from cludale.services.concerts.store import ALL_KEYS, KEY_USES, KEYS
 
 
@@ -30,7 +30,7 @@ class KeyService:
         """End a key; again changes nothing. Raises NotFound, Busy."""
         return (await self._change(lambda keys, now: domain.revoke(keys, key_id, now=now), cause)).key(key_id)
 
-    async def rotate(self, key_id: str, new: NewKey, *, overlap: timedelta, cause: Cause) -> Key:
+    async def rotate(self, key_id: str, new: KeyDigest, *, overlap: timedelta, cause: Cause) -> Key:
         """Put `new` in its place. Raises NotFound, KeyEnded, TooManyKeys, Busy."""
         made = await self._change(lambda keys, now: domain.rotate(keys, key_id, new, overlap=overlap, now=now), cause)
         return made.key(new.id)

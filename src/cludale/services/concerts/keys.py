@@ -5,6 +5,7 @@ All keys are one aggregate. Those that ended long ago are forgotten when another
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -73,6 +74,14 @@ class KeyUse(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False
     last_used_at: datetime
 
 
+class KeyDigest(NamedTuple):
+    """What a key is found by, and checked by."""
+
+    id: str
+    digest: str
+    """The keyed hash of the key, hexadecimal."""
+
+
 class NewKey(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A key to be."""
 
@@ -107,17 +116,18 @@ def revoke(keys: Keys, key_id: str, *, now: datetime) -> Decision[Keys]:
     return Decision(evolve(keys, revoked), (revoked,))
 
 
-def rotate(keys: Keys, key_id: str, new: NewKey, *, overlap: timedelta, now: datetime) -> Decision[Keys]:
-    """Put `new` in a key's place, which goes on for `overlap` beside it. Raises NotFound, KeyEnded, TooManyKeys.
+def rotate(keys: Keys, key_id: str, new: KeyDigest, *, overlap: timedelta, now: datetime) -> Decision[Keys]:
+    """Put `new` in a key's place, for the same; the old one goes on for `overlap` beside it.
 
-    What the new one is for is what the old one was for; of `new` its id and digest count.
+    Raises NotFound, KeyEnded, TooManyKeys.
     """
     old = keys.key(key_id)
     until = now + overlap
     if old.ends_at is not None and old.ends_at <= until:
         raise KeyEnded(key_id)
-    successor = replace(
-        new,
+    successor = NewKey(
+        id=new.id,
+        digest=new.digest,
         name=old.name,
         organizer=old.organizer,
         scopes=old.scopes,

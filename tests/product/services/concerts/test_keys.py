@@ -11,6 +11,7 @@ from cludale.services.concerts.events import KeyCreated, KeyRevoked
 from cludale.services.concerts.keys import (
     FORGOTTEN_AFTER,
     MOST_KEYS,
+    KeyDigest,
     KeyEnded,
     Keys,
     NewKey,
@@ -23,7 +24,7 @@ from cludale.services.concerts.keys import (
 )
 
 NEW = NewKey(id="key-1", digest="d1", name="door", organizer="acme", scopes=(Scope.DOOR,), only_concert="c1")
-NEXT = NewKey(id="key-2", digest="d2", name="", organizer="", scopes=())
+NEXT = KeyDigest("key-2", "d2")
 MADE = create(Keys(), NEW, now=NOON).state
 HOUR = timedelta(hours=1)
 
