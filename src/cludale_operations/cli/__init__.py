@@ -13,6 +13,7 @@ from cludale import __version__
 from cludale.wiring.settings import Settings, UnusableSetting
 from cludale_operations.cli import (
     audit,
+    backup,
     broker,
     concerts,
     dead_letters,
@@ -79,6 +80,8 @@ app.add_typer(orders.app, name="orders")
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(audit.app, name="audit")
 app.add_typer(dead_letters.app, name="deadletters")
+app.add_typer(backup.app, name="backup")
+app.command()(backup.restore)
 
 
 def main() -> None:
