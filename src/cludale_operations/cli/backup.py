@@ -1,11 +1,13 @@
 """`cludale backup` and `cludale restore`: an encrypted copy of all that is kept, made while it runs, and back again."""
 
+import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -17,9 +19,10 @@ from cludale_operations.backup.archive import BrokenArchive, Kind, Manifest, Tel
 from cludale_operations.backup.folder import CannotCopy
 from cludale_operations.cli import offline
 from cludale_operations.cli.client import Json
-from cludale_operations.cli.screen import NO, fail, record, say
+from cludale_operations.cli.screen import CANNOT, NO, fail, record, say
 from cludale_operations.local.find import MissingProgram
-from cludale_operations.proof import ProofMissing, proof_for
+
+_CHECK_SECONDS = 6 * 3_600
 
 app = typer.Typer(no_args_is_help=True, help="Encrypted copies of all that is kept, made while it runs.")
 
@@ -149,27 +152,22 @@ def restore(
 
 
 def _checked(place: Path | str) -> tuple[str, bool]:
-    """What the checker says of it, and whether all holds. What it can't judge is said, and is no failure."""
-    try:
-        with proof_for("cludale check"):
-            from cludale_proof.checker.data_folder import DataFolder, Unopenable
-            from cludale_proof.checker.whole import check as check_snapshot
-        try:
-            if isinstance(place, Path):
-                opened: Any = DataFolder(place)
-            else:
-                from cludale_proof.checker.database import Database
-
-                opened = Database(place, quiet=False)
-            with opened as snapshot:
-                report = check_snapshot(snapshot)
-        except Unopenable as why:
-            return f"not done: {why}", True
-    except ProofMissing as why:
-        return f"not done: {why}", True
-    if report.ok:
-        return "every promise holds", True
-    return f"{len(report.violations)} promises do not hold: `cludale check` names them", False
+    """What `cludale check` says of it, and whether all holds. What it can't judge is said, and is no failure."""
+    where = {"CLUDALE_DATA_DIR": str(place)} if isinstance(place, Path) else {"CLUDALE_DATABASE_URL": place}
+    others = {name: value for name, value in os.environ.items() if name != "CLUDALE_DATABASE_URL"}
+    done = subprocess.run(
+        [sys.executable, "-m", "cludale_operations", "check"],
+        env={**others, **where},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_CHECK_SECONDS,
+        check=False,
+    )
+    if done.returncode == CANNOT:
+        return f"not done: {done.stderr.strip().removeprefix('cludale: ')}", True
+    holds = done.returncode == 0
+    return ("every promise holds" if holds else "not every promise holds: `cludale check` says which"), holds
 
 
 def _show(file: Path, made: Manifest, *, json: bool) -> None:

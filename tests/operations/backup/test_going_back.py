@@ -67,7 +67,7 @@ def assert_goes_on(served: Served, before: set[str]) -> None:
 
 def differences(data: Path) -> int:
     """How many records are not as the log says."""
-    command = [sys.executable, "-m", "cludale_operations", "audit", "replay", "--data", data, "--json"]
+    command = [sys.executable, "-m", "cludale_operations", "audit", "replay", "--data", str(data), "--json"]
     done = subprocess.run(command, env=environment(data), capture_output=True, text=True, timeout=60, check=False)
     return len(json.loads(done.stdout)["differences"])
 
