@@ -208,10 +208,10 @@ def _body(message: "ServiceBusReceivedMessage") -> bytes:
     """The bytes of a message; of a stranger's that has a value instead, its text."""
     from azure.servicebus.amqp import AmqpMessageBodyType  # noqa: PLC0415 - an extra
 
-    if message.body_type is not AmqpMessageBodyType.DATA:
-        return str(message).encode()
     content: Any = message.body
-    return bytes(content) if isinstance(content, bytes) else b"".join(content)
+    if isinstance(content, bytes):
+        return content
+    return b"".join(content) if message.body_type is AmqpMessageBodyType.DATA else str(content).encode()
 
 
 def _properties(message: "ServiceBusReceivedMessage") -> Mapping[str, Any]:
