@@ -244,20 +244,22 @@ class AzureDriver:
         """What waits in the subscriptions, and what is dead: in Service Bus, and in the services' own keeping.
 
         Of the latter it is what came since this driver is there. What waits among the dead letters has been given up
-        by its sidecar, and a service that can't keep it can't count it either.
+        by its sidecar, and a service that can't keep it can't count it either. What the broker itself gave up is told
+        by the queue in which it stands: one that somebody empties meanwhile does not hide another that fills.
         """
         asked = [*self._topics, *self._dead_letter_topics]
         given_up = {}
-        waiting = dead = 0
+        waiting = 0
         for topic, listed in zip(asked, self._each(self._subscriptions, asked), strict=True):
             active = sum(each["countDetails"]["activeMessageCount"] for each in listed)
-            dead += sum(each["countDetails"]["deadLetterMessageCount"] for each in listed)
+            for each in listed:
+                given_up[f"{topic}/{each['name']}/$deadletterqueue"] = each["countDetails"]["deadLetterMessageCount"]
             if topic in self._dead_letter_topics:
                 given_up[topic] = active
             else:
                 waiting += active
         kept = [row[0] or 0 for row in _rows(self._az(self._commands.query(dead_letters(self._began))))]
-        return Backlog(waiting, dead + round(sum(kept)), given_up)
+        return Backlog(waiting, round(sum(kept)), given_up)
 
     def _subscriptions(self, topic: str) -> Any:
         return self._az(self._commands.subscriptions(topic))
