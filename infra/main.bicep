@@ -130,7 +130,7 @@ param traceShare string = '1.0'
 @description('Who is told when something is wrong.')
 param alertEmail string
 
-@description('The object id of who may write secrets; empty for nobody.')
+@description('The object id of who may write secrets, and send again what the broker gave up; empty for nobody.')
 param operatorPrincipalId string = ''
 
 @description('What kind of principal that is.')
@@ -343,6 +343,16 @@ module scalerAccess 'modules/serviceBusAccess.bicep' = [for (service, i) in cata
     subscriptionName: service.name
   }
 }]
+
+module operatorAccess 'modules/serviceBusOperator.bicep' = if (!empty(operatorPrincipalId)) {
+  name: 'operator-access'
+  params: {
+    namespaceName: serviceBus.outputs.name
+    principalId: operatorPrincipalId
+    principalType: operatorPrincipalType
+    deadLetterTopics: catalogue.deadLetterTopics
+  }
+}
 
 module address 'modules/address.bicep' = if (withApps) {
   name: 'address'

@@ -296,7 +296,7 @@ resource deadLetters 'Microsoft.Insights/metricAlerts@2018-03-01' = {
   location: 'global'
   tags: tags
   properties: {
-    description: 'The broker has put messages aside.'
+    description: 'The broker has given events up, and nobody tries them again: cludale deadletters count --service-bus …'
     severity: 1
     enabled: true
     scopes: [
