@@ -120,7 +120,7 @@ AN_ID = "/subscriptions/s/resourceGroups/g/providers/Microsoft.App/containerApps
 
 def said_by_the_documentation(folder: Path) -> list[list[str]]:
     """The command lines that a shell makes of what the pages about Azure say, with `az` and others stood in for."""
-    for program in ("az", "docker", "git", "openssl", "curl", "pytest"):
+    for program in ("az", "docker", "git", "openssl", "curl", "pytest", "cludale"):
         stub = folder / program
         stub.write_text(
             "#!/usr/bin/env python3\nimport json, os, sys\n"
