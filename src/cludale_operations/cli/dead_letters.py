@@ -19,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Events that nobody took: list them, show one, deliver them again. They stand with the service that could "
     "not handle them or, with Azure Service Bus, in its dead-letter queues: --service-bus looks there as well. NATS "
-    "and RabbitMQ have none: they deliver an event that is not taken again, for ever.",
+    "and RabbitMQ have none: they never give up delivering.",
 )
 
 MOST_LISTED = 100_000
