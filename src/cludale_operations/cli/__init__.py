@@ -81,7 +81,6 @@ app.add_typer(notifications.app, name="notifications")
 app.add_typer(audit.app, name="audit")
 app.add_typer(dead_letters.app, name="deadletters")
 app.add_typer(backup.app, name="backup")
-app.command()(backup.restore)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`cludale backup` and `cludale restore`: an encrypted copy of all that is kept, made while it runs, and back again."""
+"""`cludale backup`: an encrypted copy of all that is kept, made while it runs, and the way back."""
 
 import os
 import subprocess
@@ -99,6 +99,7 @@ def check(file: File, identity: KeyFile, *, json: Json = False) -> None:
     _show(file, made, json=json)
 
 
+@app.command()
 def restore(
     file: File,
     identity: KeyFile,

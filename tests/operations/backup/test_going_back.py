@@ -77,7 +77,16 @@ def test_a_data_folder_comes_back_as_it_was_at_one_instant_and_goes_on(tmp_path:
         before = sold_while_copied(served, tmp_path, recipient)
     back = tmp_path / "back"
     came = cludale(
-        *("restore", tmp_path / "all.backup", "--identity", tmp_path / "backup.key", "--into", back, "--json"),
+        *(
+            "backup",
+            "restore",
+            tmp_path / "all.backup",
+            "--identity",
+            tmp_path / "backup.key",
+            "--into",
+            back,
+            "--json",
+        ),
         folder=tmp_path,
     )
     assert (came["log"], came["check"]) == ("whole", "every promise holds")
@@ -95,7 +104,15 @@ def test_a_database_comes_back_as_it_was_at_one_instant_and_goes_on(
     with serve(tmp_path / "data", settings={**SETTINGS, **there}) as served:
         before = sold_while_copied(served, tmp_path, recipient, there)
     back = {"CLUDALE_DATABASE_URL": another_database_url}
-    words = ("restore", tmp_path / "all.backup", "--identity", tmp_path / "backup.key", "--into", tmp_path / "back")
+    words = (
+        "backup",
+        "restore",
+        tmp_path / "all.backup",
+        "--identity",
+        tmp_path / "backup.key",
+        "--into",
+        tmp_path / "back",
+    )
     came = cludale(*words, "--json", folder=tmp_path, settings=back)
     assert (came["log"], came["check"]) == ("whole", "every promise holds")
     with serve(tmp_path / "back", settings={**SETTINGS, **back}) as served:
@@ -125,7 +142,7 @@ def small(tmp_path: Path, originals: Path) -> Path:
 
 
 def test_a_restore_writes_over_nothing(small: Path, tmp_path: Path) -> None:
-    words = ("restore", small, "--identity", tmp_path / "backup.key", "--into", tmp_path / "data")
+    words = ("backup", "restore", small, "--identity", tmp_path / "backup.key", "--into", tmp_path / "data")
     assert "is not empty" in cludale(*words, folder=tmp_path, status=2)
 
 
@@ -136,7 +153,7 @@ def test_a_backup_is_held_against_its_digests_and_shown_without_bringing_it_back
     assert checked["holds"][:1] == ["cludale.db"]
     os.truncate(small, small.stat().st_size - 1)
     assert "decryption error" in cludale("backup", "check", small, *with_key, folder=tmp_path, status=1)
-    words = ("restore", small, *with_key, "--into", tmp_path / "back")
+    words = ("backup", "restore", small, *with_key, "--into", tmp_path / "back")
     assert "decryption error" in cludale(*words, folder=tmp_path, status=1)
     assert not (tmp_path / "back").exists()
 
@@ -149,8 +166,8 @@ def test_a_backup_is_held_against_its_digests_and_shown_without_bringing_it_back
         (["backup", "create", "other", "--recipient", "{recipient}", "--data", "nowhere"], "there is no store in"),
         (["backup", "create", "no/folder/other", "--recipient", "{recipient}"], "No such file"),
         (["backup", "key", "backup.key"], "is there already"),
-        (["restore", "none", "--identity", "backup.key"], "none: No such file"),
-        (["restore", "small", "--identity", "none.key"], "none.key: No such file"),
+        (["backup", "restore", "none", "--identity", "backup.key"], "none: No such file"),
+        (["backup", "restore", "small", "--identity", "none.key"], "none.key: No such file"),
     ],
 )
 def test_what_can_not_be_done_is_said_in_one_line(words: list[str], why: str, small: Path, tmp_path: Path) -> None:
