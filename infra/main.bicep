@@ -85,6 +85,13 @@ param vaultPurgeProtection bool = true
 ])
 param cosmosBackupTier string = 'Continuous7Days'
 
+@description('A store that is there already, restored or moved here, by its name: no other is made, and what is said of cosmos… is not done to it. Empty: the platform makes its own.')
+@maxLength(44)
+param existingCosmosName string = ''
+
+@description('The resource group of that store.')
+param existingCosmosGroup string = resourceGroup().name
+
 @description('A second region for the store, to fail over to; empty for none. Not with serverless.')
 param secondaryLocation string = ''
 
@@ -167,6 +174,8 @@ var tags = {
   environment: environmentName
 }
 var withApps = !empty(image)
+var makesStore = empty(existingCosmosName)
+var storeGroup = makesStore ? resourceGroup().name : existingCosmosGroup
 
 module observability 'modules/observability.bicep' = {
   name: 'observability'
@@ -248,7 +257,7 @@ module serviceBus 'modules/serviceBus.bicep' = {
   }
 }
 
-module cosmos 'modules/cosmos.bicep' = {
+module cosmos 'modules/cosmos.bicep' = if (makesStore) {
   name: 'cosmos'
   params: {
     name: '${baseName}-${unique}'
@@ -262,9 +271,33 @@ module cosmos 'modules/cosmos.bicep' = {
     databaseName: catalogue.cosmos.database
     consistency: catalogue.cosmos.consistency
     containers: catalogue.cosmos.containers
+    isPrivate: privateNetwork
+  }
+}
+
+module storeAccess 'modules/cosmosAccess.bicep' = {
+  name: 'store-access'
+  scope: resourceGroup(storeGroup)
+  params: {
+    accountName: makesStore ? cosmos.outputs.name : existingCosmosName
+    databaseName: catalogue.cosmos.database
+    containers: catalogue.cosmos.containers
     principalIds: identities.outputs.principalIds
     workspaceId: observability.outputs.workspaceId
-    privateEndpointsSubnetId: privateNetwork ? network.outputs.privateEndpointsSubnetId : ''
+  }
+}
+
+// After the roles: an account takes one change at a time.
+module storeEndpoint 'modules/privateEndpoint.bicep' = if (privateNetwork) {
+  name: 'store-endpoint'
+  params: {
+    name: '${storeAccess.outputs.name}-store-endpoint'
+    location: location
+    tags: tags
+    targetId: storeAccess.outputs.id
+    groupId: 'Sql'
+    zoneName: 'privatelink.documents.azure.com'
+    subnetId: privateNetwork ? network.outputs.privateEndpointsSubnetId : ''
     networkId: privateNetwork ? network.outputs.networkId : ''
   }
 }
@@ -297,7 +330,7 @@ module apps 'modules/app.bicep' = [for (service, i) in catalogue.services: if (w
     identityClientId: identities.outputs.clientIds[i]
     port: catalogue.port
     probes: catalogue.probes
-    cosmosEndpoint: cosmos.outputs.endpoint
+    cosmosEndpoint: storeAccess.outputs.endpoint
     cosmosDatabase: catalogue.cosmos.database
     serviceBusName: serviceBus.outputs.name
     keyVaultUri: keyVault.outputs.uri
@@ -377,7 +410,7 @@ module alerts 'modules/alerts.bicep' = {
     serviceBusId: serviceBus.outputs.id
     topics: catalogue.topics
     deadLetterTopics: catalogue.deadLetterTopics
-    cosmosId: cosmos.outputs.id
+    cosmosId: storeAccess.outputs.id
     serviceNames: withApps ? catalogue.serviceNames : []
     address: withApps ? address.outputs.fqdn : ''
   }
@@ -399,7 +432,10 @@ output keyVaultName string = keyVault.outputs.name
 output serviceBusName string = serviceBus.outputs.name
 
 @description('The store.')
-output cosmosEndpoint string = cosmos.outputs.endpoint
+output cosmosEndpoint string = storeAccess.outputs.endpoint
+
+@description('Its name: what is restored from, and what `cludale restore` is told.')
+output cosmosName string = storeAccess.outputs.name
 
 @description('The environment of the container apps.')
 output environmentName string = appsEnvironment.outputs.environmentName
