@@ -328,6 +328,7 @@ module apps 'modules/app.bicep' = [for (service, i) in catalogue.services: if (w
     registryServer: registry.outputs.loginServer
     identityId: identities.outputs.identityIds[i]
     identityClientId: identities.outputs.clientIds[i]
+    scalerIdentityId: identities.outputs.scalerIds[i]
     port: catalogue.port
     probes: catalogue.probes
     cosmosEndpoint: storeAccess.outputs.endpoint
@@ -365,13 +366,12 @@ module sidecarAccess 'modules/serviceBusAccess.bicep' = [for (service, i) in cat
   }
 }]
 
-// The scaler looks at the subscriptions as the app's user-assigned identity.
-module scalerAccess 'modules/serviceBusAccess.bicep' = [for (service, i) in catalogue.services: {
+// The scaler looks at the subscriptions as an identity of its own.
+module scalerAccess 'modules/scalerAccess.bicep' = [for (service, i) in catalogue.services: {
   name: 'scaler-access-${service.name}'
   params: {
     namespaceName: serviceBus.outputs.name
-    principalId: identities.outputs.principalIds[i]
-    sendsTo: []
+    principalId: identities.outputs.scalerPrincipalIds[i]
     hears: service.hears
     subscriptionName: service.name
   }
