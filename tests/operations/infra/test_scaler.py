@@ -1,4 +1,4 @@
-"""What counts the messages that wait has an identity of its own, with the right to count and no way into a container."""
+"""What counts waiting messages has an identity of its own, with the right to count and no way into a container."""
 
 import re
 
