@@ -55,6 +55,15 @@ param agentsPrefix string = '10.40.3.0/27'
 @description('Spread over availability zones. Needs the network.')
 param zoneRedundant bool = false
 
+@description('The apps too. Without it they are on again in another zone only once Azure starts them there. Can not be changed later.')
+param appsZoneRedundant bool = zoneRedundant
+
+@description('The store too. Without it a zone that fails may take the store along until it is back. Can not be changed later.')
+param cosmosZoneRedundant bool = zoneRedundant
+
+@description('Where the store is, if the apps\' region has no room for it.')
+param cosmosLocation string = location
+
 @description('The broker. Standard has topics; Premium has zones of its own, private endpoints and a fixed price.')
 @allowed([
   'Standard'
@@ -174,6 +183,7 @@ var tags = {
   environment: environmentName
 }
 var withApps = !empty(image)
+var appsAreSpread = appsZoneRedundant && privateNetwork
 var makesStore = empty(existingCosmosName)
 var storeGroup = makesStore ? resourceGroup().name : existingCosmosGroup
 
@@ -261,10 +271,10 @@ module cosmos 'modules/cosmos.bicep' = if (makesStore) {
   name: 'cosmos'
   params: {
     name: '${baseName}-${unique}'
-    location: location
+    location: cosmosLocation
     tags: tags
     secondaryLocation: secondaryLocation
-    zoneRedundant: zoneRedundant
+    zoneRedundant: cosmosZoneRedundant
     serverless: cosmosServerless
     maxThroughput: cosmosMaxThroughput
     backupTier: cosmosBackupTier
@@ -310,7 +320,7 @@ module appsEnvironment 'modules/environment.bicep' = {
     tags: tags
     workspaceId: observability.outputs.workspaceId
     infrastructureSubnetId: privateNetwork ? network.outputs.appsSubnetId : ''
-    zoneRedundant: zoneRedundant && privateNetwork
+    zoneRedundant: appsAreSpread
     serviceNames: catalogue.serviceNames
     serviceBusHost: serviceBus.outputs.host
     delivery: catalogue.delivery
@@ -436,6 +446,14 @@ output cosmosEndpoint string = storeAccess.outputs.endpoint
 
 @description('Its name: what is restored from, and what `cludale restore` is told.')
 output cosmosName string = storeAccess.outputs.name
+
+@description('What a zone that fails leaves up: what is spread over zones is said here, whatever was wished for. Of a store that was there already it is not known.')
+output overZones object = {
+  apps: appsAreSpread
+  store: makesStore ? cosmosZoneRedundant : null
+  broker: serviceBusSku == 'Premium'
+  registry: zoneRedundant
+}
 
 @description('The environment of the container apps.')
 output environmentName string = appsEnvironment.outputs.environmentName
