@@ -78,8 +78,10 @@ def test_every_command_that_can_be_built_is_understood(python: Path, tmp_path: P
     lines = [
         commands.show("orders"),
         commands.revisions("orders"),
-        commands.update("orders", NEW, "c1"),
-        commands.copy("orders", "orders--c1", NEW, "c1-on"),
+        commands.update("orders", NEW, "c1", {"CLUDALE_COSMOS_ENDPOINT": "https://s.documents.azure.com:443/"}),
+        commands.copy(
+            "orders", "orders--c1", NEW, "c1-on", {"CLUDALE_COSMOS_ENDPOINT": "https://s.documents.azure.com"}
+        ),
         commands.activate("orders", "orders--c1"),
         commands.deactivate("orders", "orders--c1"),
         commands.label("orders", "green", "orders--c1"),

@@ -1,0 +1,222 @@
+"""`cludale restore`: the store in Azure as it was at a moment, beside the one in use; a drill, or for good.
+
+Exit statuses: 0 done, and what was restored is whole; 1 it is not; 2 it could not be done.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from cludale.services import NAMES
+from cludale_operations.cli.release import organizer_key
+from cludale_operations.cli.screen import NO, fail, say
+
+if TYPE_CHECKING:
+    from cludale_operations.release.azure import AzureDriver
+    from cludale_operations.restore.drill import Drill, Measured, Noted
+
+app = typer.Typer(
+    no_args_is_help=True, help="Restore the store in Azure to a moment: try it, measure it, switch to it."
+)
+
+Group = Annotated[str, typer.Option("--resource-group", help="The resource group.")]
+Environment = Annotated[str, typer.Option("--environment", help="The environment of the container apps: cludale-prod.")]
+Subscription = Annotated[str | None, typer.Option("--subscription", help="The subscription, if not the usual one.")]
+Program = Annotated[str, typer.Option("--az", envvar="CLUDALE_AZ", help="The program az.")]
+Api = Annotated[str, typer.Option("--url", help="The address of the API, whose log is noted first.")]
+Template = Annotated[Path, typer.Option("--template", help="What is given to a restored store.")]
+Target = Annotated[str | None, typer.Option("--target", help="What the restored account is to be called.")]
+Moment = Annotated[str | None, typer.Option("--at", help="The moment: 2027-06-05T19:30:00Z. Default: the newest.")]
+Within = Annotated[float, typer.Option("--within", min=60, max=172_800, help="Seconds for the restore itself.")]
+TEMPLATE = Path("infra/restored.bicep")
+WITHIN_SECONDS = 43_200.0
+
+
+@app.command()
+def drill(
+    *,
+    resource_group: Group,
+    environment: Environment,
+    url: Api,
+    target: Target = None,
+    at: Moment = None,
+    within: Within = WITHIN_SECONDS,
+    template: Template = TEMPLATE,
+    subscription: Subscription = None,
+    az: Program = "az",
+) -> None:
+    """Restore, try, measure, and take all of it away again. What serves is not touched."""
+    one, measured = _prepared(resource_group, environment, url, target, at, within, template, subscription, az)
+    one.end(measured)
+    _conclude(measured)
+
+
+@app.command()
+def prepare(
+    *,
+    resource_group: Group,
+    environment: Environment,
+    url: Api,
+    target: Target = None,
+    at: Moment = None,
+    within: Within = WITHIN_SECONDS,
+    template: Template = TEMPLATE,
+    subscription: Subscription = None,
+    az: Program = "az",
+) -> None:
+    """Restore and try, and leave it there: `switch` puts it in the place of the store in use."""
+    _, measured = _prepared(resource_group, environment, url, target, at, within, template, subscription, az)
+    say(f"to switch to it: --store {measured.account.endpoint}")
+    _conclude(measured)
+
+
+@app.command()
+def switch(
+    *,
+    resource_group: Group,
+    environment: Environment,
+    store: Annotated[str, typer.Option(help="The endpoint of the restored store, as `prepare` said it.")],
+    subscription: Subscription = None,
+    az: Program = "az",
+) -> None:
+    """Put what was prepared in the place of the store in use. What was written there since the moment is given up."""
+    from cludale.services.catalogue import CATALOGUE, HEARS
+    from cludale_operations.release.order import hearers_first, publishers
+    from cludale_operations.restore.switch import Switch
+
+    def run() -> None:
+        order = hearers_first(HEARS, publishers(CATALOGUE), None)
+        quiet = Switch(_driver(resource_group, environment, subscription, az)(store), order, store, report=say).run()
+        say(f"switched; for {quiet:.0f} s nobody took events")
+        say("from now on give existingCosmosName in the parameters file; back again: cludale release rollback")
+
+    _guarded(run)
+
+
+def _prepared(
+    resource_group: str,
+    environment: str,
+    url: str,
+    target: str | None,
+    at: str | None,
+    within: float,
+    template: Path,
+    subscription: str | None,
+    az: str,
+) -> "tuple[Drill, Measured]":
+    from cludale_operations.restore.drill import name_at
+
+    moment = None if at is None else _time(at)
+    found: list[tuple[Drill, Measured]] = []
+
+    def run() -> None:
+        one, noted, endpoint = _drill(resource_group, environment, url, within, template, subscription, az)
+        name = target or name_at(endpoint.partition("://")[2].partition(".")[0], datetime.now(UTC))
+        found.append((one, one.prepare(endpoint, name, at=moment, noted=noted, within_seconds=within)))
+
+    _guarded(run)
+    return found[0]
+
+
+def _drill(
+    resource_group: str,
+    environment: str,
+    url: str,
+    within: float,
+    template: Path,
+    subscription: str | None,
+    az: str,
+) -> "tuple[Drill, Noted, str]":
+    """The drill, the log as it stands now, and the endpoint of the store in use."""
+    from cludale.adapters.cosmos.layout import DATABASE
+    from cludale.services.catalogue import CATALOGUE, HEARS
+    from cludale.wiring.stores import CONTAINERS
+    from cludale_operations.release.azure import Az
+    from cludale_operations.release.driver import Address
+    from cludale_operations.release.judgement import Bounds
+    from cludale_operations.release.order import hearers_first, publishers
+    from cludale_operations.release.release import Pace, Release
+    from cludale_operations.restore.drill import Drill, Noted, Trial
+    from cludale_operations.restore.preparing import Preparing, Store
+    from cludale_operations.restore.store_commands import StoreCommands
+    from cludale_operations.restore.verification import faults_of, log_of
+
+    if not template.exists():
+        fail(f"there is no {template}: run this in the project's folder, or name the file with --template")
+    key = organizer_key()
+    order = hearers_first(HEARS, publishers(CATALOGUE), None)
+    over = _driver(resource_group, environment, subscription, az)
+    serving = over(None)
+    image, endpoint = serving.serving(order[-1])
+    if endpoint is None:
+        fail("what serves names no store in CLUDALE_COSMOS_ENDPOINT")
+    log = log_of(Address(url.rstrip("/"), {}), key)
+    noted = Noted.at(datetime.now(UTC), log)
+    say(f"the log has {noted.log.events} events, head {noted.log.head}")
+    preparing = Preparing(
+        Az(az, timeout_seconds=1_800),
+        Az(az, timeout_seconds=within),
+        StoreCommands(resource_group, subscription),
+        Store(DATABASE, [each.name for each in CONTAINERS]),
+        environment=environment.rpartition("-")[2],
+        template=template,
+        report=say,
+    )
+    trial = Trial(
+        release=lambda store: Release(over(store), order, pace=Pace(), bounds=Bounds(), report=say),
+        address=lambda: serving.try_address("green"),
+        image=lambda: image,
+        faults=lambda address, head: faults_of(address, key, head),
+    )
+    return Drill(preparing, trial, report=say), noted, endpoint
+
+
+def _driver(
+    resource_group: str, environment: str, subscription: str | None, az: str
+) -> "Callable[[str | None], AzureDriver]":
+    """A driver whose new revisions use this store; None: the one in use."""
+    from cludale.adapters.dapr.subscriptions import dead_letter_topic
+    from cludale.services.catalogue import CATALOGUE
+    from cludale.wiring.services import described
+    from cludale_operations.release.azure import Az, AzureDriver
+    from cludale_operations.release.azure_commands import Names
+
+    # A restore judges no traffic: neither the broker nor Application Insights is asked.
+    names = Names(resource_group, environment, "", "", subscription)
+    paths = {service.name: service.prefixes for service in described()}
+    topics, dead = [topic.name for topic in CATALOGUE.topics], [dead_letter_topic(name) for name in NAMES]
+    return lambda store: AzureDriver(Az(az), names, paths, topics, dead, store=store)
+
+
+def _guarded(run: Callable[[], None]) -> None:
+    from cludale_operations.release.driver import PlatformFailed
+    from cludale_operations.release.standing import NotNow
+
+    try:
+        run()
+    except (PlatformFailed, NotNow) as error:
+        fail(str(error))
+
+
+def _conclude(measured: "Measured") -> None:
+    say(f"restored to {measured.moment:%Y-%m-%dT%H:%M:%SZ}: {measured.log.events} events, head {measured.log.head}")
+    say(f"RPO: the newest second that could be had was {measured.lost_seconds:.0f} s old")
+    for phase, seconds in measured.phases.items():
+        say(f"  {seconds:8.0f} s  {phase}")
+    say(f"RTO: {measured.seconds:.0f} s to a store that is restored and tried, before the switch")
+    if measured.wrong:
+        for each in measured.wrong:
+            say(f"NOT WHOLE: {each}")
+        fail("; ".join(measured.wrong), NO)
+
+
+def _time(text: str) -> datetime:
+    try:
+        moment = msgspec.convert(text, datetime)
+    except msgspec.ValidationError as error:
+        fail(f"{text!r} is no time; write 2027-06-05T19:30:00Z ({error})")
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,133 @@
+"""From the store in use to a restored one that has been tried, with what that took: the drill, and the real thing.
+
+The restored store is tried by revisions of all services over it, without traffic and without events, at green's label.
+They publish what their outboxes held at the moment that was restored to: events that everybody has had, by their ids.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from cludale_operations.release.driver import Address
+from cludale_operations.release.release import Release
+from cludale_operations.restore.preparing import LONGEST_NAME, Account, Preparing
+from cludale_operations.restore.verification import Log
+
+CLOCKS_SECONDS = 10.0
+"""How far this machine's clock may be from Azure's."""
+
+
+class Noted(NamedTuple):
+    """The log as it stood before: what a store restored to this moment or later has to have."""
+
+    moment: datetime
+    log: Log
+
+    @classmethod
+    def at(cls, seen: datetime, log: Log) -> "Noted":
+        """What was seen then, by a clock that may be behind Azure's."""
+        return cls(seen + timedelta(seconds=CLOCKS_SECONDS), log)
+
+
+class Measured(NamedTuple):
+    """What a drill found."""
+
+    account: Account
+    moment: datetime
+    """What was restored to."""
+    lost_seconds: float
+    """How far back the newest second was that could be had when it was asked for: RPO, were all lost then."""
+    phases: dict[str, float]
+    """Seconds of each phase."""
+    log: Log
+    wrong: list[str]
+
+    @property
+    def seconds(self) -> float:
+        """All of them: RTO, but for the switch."""
+        return sum(self.phases.values())
+
+
+class Trial(NamedTuple):
+    """How the restored store is tried."""
+
+    release: Callable[[str], Release]
+    """A release over the store at this endpoint."""
+    address: Callable[[], Address]
+    """Green's."""
+    image: Callable[[], str]
+    """The image that serves now."""
+    faults: Callable[[Address, str | None], tuple[Log, list[str]]]
+    """The log there, and what is wrong; the head has to be in it."""
+
+
+class Drill:
+    """One restore. Raises PlatformFailed, NotNow."""
+
+    def __init__(
+        self,
+        preparing: Preparing,
+        trial: Trial,
+        *,
+        report: Callable[[str], None],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._preparing = preparing
+        self._trial = trial
+        self._report = report
+        self._now = now
+
+    def prepare(
+        self, endpoint: str, target: str, *, at: datetime | None, noted: Noted | None, within_seconds: float
+    ) -> Measured:
+        """Restore the store at `endpoint` as `target` and try it.
+
+        `at`: the moment; without it the newest that can be had, no older than `noted`.
+        """
+        phases: dict[str, float] = {}
+        source = self._preparing.in_use(endpoint)
+        asked = self._now()
+        latest = self._preparing.restorable(source)
+        lost = max(0.0, (asked - latest).total_seconds())
+        self._report(f"{source.name} can be restored up to {latest:%Y-%m-%dT%H:%M:%SZ}, {lost:.0f} s ago")
+        with self._phase(phases, "waiting for the backup"):
+            wanted = at or (noted.moment if noted is not None else latest)
+            latest = self._preparing.wait_restorable(source, wanted, within_seconds)
+        moment = at or latest
+        with self._phase(phases, "restore"):
+            account = self._preparing.restore(source, target, moment, within_seconds)
+        with self._phase(phases, "roles, endpoint, logs"):
+            self._preparing.take_in(account)
+        with self._phase(phases, "revisions over it"):
+            self._trial.release(account.endpoint).deploy(self._trial.image(), suffix_at(asked))
+        with self._phase(phases, "verification"):
+            head = noted.log.head if noted is not None and noted.moment <= moment else None
+            log, wrong = self._trial.faults(self._trial.address(), head)
+        return Measured(account, moment, lost, phases, log, wrong)
+
+    def end(self, measured: Measured) -> None:
+        """Take the trial and the restored store away again; what serves is not touched."""
+        release = self._trial.release(measured.account.endpoint)
+        if release.is_unfinished():
+            release.roll_back()
+        self._preparing.remove(measured.account.name)
+
+    @contextmanager
+    def _phase(self, phases: dict[str, float], name: str) -> Iterator[None]:
+        began = self._now()
+        yield
+        phases[name] = (self._now() - began) / timedelta(seconds=1)
+
+
+def suffix_at(moment: datetime) -> str:
+    """The suffix of the revisions over a store that is restored now: there was none of it before."""
+    return f"d{moment:%m%d%H%M%S}"
+
+
+def name_at(source: str, moment: datetime) -> str:
+    """A name for the account: the source's without what an earlier restore put there, and the time."""
+    base, _, before = source.rpartition("-r")
+    own = base if before.isdigit() and base else source
+    ending = f"-r{moment:%m%d%H%M%S}"
+    return own[: LONGEST_NAME - len(ending)] + ending

@@ -1,0 +1,62 @@
+"""What runs over a restored store is asked over HTTP: whether its log is whole, and whether it has the noted head."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+from tests.served import KEY, Served, serve
+
+from cludale.wiring.stores import STORE
+from cludale_operations.release.driver import Address, PlatformFailed
+from cludale_operations.restore.verification import faults_of, log_of
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A platform with something in its log."""
+    with serve(tmp_path_factory.mktemp("platform")) as platform:
+        platform.concert("c-1")
+        end = time.monotonic() + 20
+        while log_of(Address(platform.url, {}), KEY).events == 0 and time.monotonic() < end:
+            time.sleep(0.05)
+        yield platform
+
+
+def test_a_whole_log_that_has_the_head_is_fine(served: Served) -> None:
+    noted = log_of(Address(served.url, {}), KEY)
+    log, wrong = faults_of(Address(served.url, {}), KEY, noted.head)
+    assert wrong == []
+    assert log.is_whole
+    assert log.noted_at == noted.events > 0
+
+
+def test_a_log_without_the_head_lacks_what_was_acknowledged(served: Served) -> None:
+    _, wrong = faults_of(Address(served.url, {}), KEY, "0" * 63 + "1")
+    assert len(wrong) == 1
+    assert "lacks the head" in wrong[0]
+
+
+def test_who_does_not_know_us_or_does_not_answer_is_no_whole_log(served: Served) -> None:
+    with pytest.raises(PlatformFailed, match="401"):
+        log_of(Address(served.url, {}), "x" * 40)
+    with pytest.raises(PlatformFailed):
+        log_of(Address("http://127.0.0.1:1", {}), KEY)
+
+
+def test_a_log_that_was_spoilt_is_said_to_be_broken(tmp_path: Path) -> None:
+    with serve(tmp_path) as platform:
+        platform.concert("c-1")
+        address = Address(platform.url, {})
+        end = time.monotonic() + 20
+        while log_of(address, KEY).events == 0 and time.monotonic() < end:
+            time.sleep(0.05)
+    store = apsw.Connection(str(tmp_path / STORE))
+    store.execute("UPDATE audit_event SET body = replace(body, 'The Paper Lanterns', 'The Paper Tigers')")
+    assert store.total_changes() > 0
+    store.close()
+    with serve(tmp_path) as platform:
+        log, wrong = faults_of(Address(platform.url, {}), KEY, None)
+    assert not log.is_whole
+    assert any(each.startswith("the log is broken at entry") for each in wrong)
