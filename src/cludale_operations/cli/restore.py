@@ -6,7 +6,7 @@ Exit statuses: 0 done, and what was restored is whole; 1 it is not; 2 it could n
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
 import typer
@@ -17,7 +17,9 @@ from cludale_operations.cli.screen import NO, fail, say
 
 if TYPE_CHECKING:
     from cludale_operations.release.azure import AzureDriver
-    from cludale_operations.restore.drill import Drill, Measured, Noted
+    from cludale_operations.restore.drill import Drill, Measured
+
+T = TypeVar("T")
 
 app = typer.Typer(
     no_args_is_help=True, help="Restore the store in Azure to a moment: try it, measure it, switch to it."
@@ -50,8 +52,9 @@ def drill(
     az: Program = "az",
 ) -> None:
     """Restore, try, measure, and take all of it away again. What serves is not touched."""
-    one, measured = _prepared(resource_group, environment, url, target, at, within, template, subscription, az)
-    one.end(measured)
+    cloud = _Cloud(resource_group, environment, subscription, az, template, within)
+    measured = _prepared(cloud, url, target, at)
+    _guarded(lambda: cloud.drill("").end(measured.account.name))
     _conclude(measured)
 
 
@@ -69,7 +72,7 @@ def prepare(
     az: Program = "az",
 ) -> None:
     """Restore and try, and leave it there: `switch` puts it in the place of the store in use."""
-    _, measured = _prepared(resource_group, environment, url, target, at, within, template, subscription, az)
+    measured = _prepared(_Cloud(resource_group, environment, subscription, az, template, within), url, target, at)
     say(f"to switch to it: --store {measured.account.endpoint}")
     _conclude(measured)
 
@@ -84,120 +87,124 @@ def switch(
     az: Program = "az",
 ) -> None:
     """Put what was prepared in the place of the store in use. What was written there since the moment is given up."""
-    from cludale.services.catalogue import CATALOGUE, HEARS
-    from cludale_operations.release.order import hearers_first, publishers
     from cludale_operations.restore.switch import Switch
 
+    cloud = _Cloud(resource_group, environment, subscription, az)
+
     def run() -> None:
-        order = hearers_first(HEARS, publishers(CATALOGUE), None)
-        quiet = Switch(_driver(resource_group, environment, subscription, az)(store), order, store, report=say).run()
+        quiet = Switch(cloud.driver(None), cloud.order, store, report=say).run()
         say(f"switched; for {quiet:.0f} s nobody took events")
         say("from now on give existingCosmosName in the parameters file; back again: cludale release rollback")
 
     _guarded(run)
 
 
-def _prepared(
-    resource_group: str,
-    environment: str,
-    url: str,
-    target: str | None,
-    at: str | None,
-    within: float,
-    template: Path,
-    subscription: str | None,
-    az: str,
-) -> "tuple[Drill, Measured]":
-    from cludale_operations.restore.drill import name_at
-
-    moment = None if at is None else _time(at)
-    found: list[tuple[Drill, Measured]] = []
-
-    def run() -> None:
-        one, noted, endpoint = _drill(resource_group, environment, url, within, template, subscription, az)
-        name = target or name_at(endpoint.partition("://")[2].partition(".")[0], datetime.now(UTC))
-        found.append((one, one.prepare(endpoint, name, at=moment, noted=noted, within_seconds=within)))
-
-    _guarded(run)
-    return found[0]
+@app.command()
+def remove(
+    *,
+    resource_group: Group,
+    environment: Environment,
+    target: Annotated[str, typer.Option("--target", help="The restored account.")],
+    subscription: Subscription = None,
+    az: Program = "az",
+) -> None:
+    """Take a restored store away, with what tried it. One that is in use is not."""
+    _guarded(lambda: _Cloud(resource_group, environment, subscription, az).drill("").end(target))
 
 
-def _drill(
-    resource_group: str,
-    environment: str,
-    url: str,
-    within: float,
-    template: Path,
-    subscription: str | None,
-    az: str,
-) -> "tuple[Drill, Noted, str]":
-    """The drill, the log as it stands now, and the endpoint of the store in use."""
-    from cludale.adapters.cosmos.layout import DATABASE
-    from cludale.services.catalogue import CATALOGUE, HEARS
-    from cludale.wiring.stores import CONTAINERS
-    from cludale_operations.release.azure import Az
+class _Cloud:
+    """What the options say, as the parts of a restore."""
+
+    def __init__(
+        self,
+        resource_group: str,
+        environment: str,
+        subscription: str | None,
+        az: str,
+        template: Path = TEMPLATE,
+        within: float = WITHIN_SECONDS,
+    ) -> None:
+        from cludale.services.catalogue import CATALOGUE, HEARS
+        from cludale_operations.release.order import hearers_first, publishers
+
+        self._group, self._environment, self._subscription, self._az = resource_group, environment, subscription, az
+        self.template = template
+        self.within = within
+        self.order = hearers_first(HEARS, publishers(CATALOGUE), None)
+
+    def driver(self, store: str | None) -> "AzureDriver":
+        """One whose new revisions use this store; None: the one in use."""
+        from cludale.adapters.dapr.subscriptions import dead_letter_topic
+        from cludale.services.catalogue import CATALOGUE
+        from cludale.wiring.services import described
+        from cludale_operations.release.azure import Az, AzureDriver
+        from cludale_operations.release.azure_commands import Names
+
+        # A restore judges no traffic: neither the broker nor Application Insights is asked.
+        names = Names(self._group, self._environment, "", "", self._subscription)
+        paths = {service.name: service.prefixes for service in described()}
+        topics, dead = [topic.name for topic in CATALOGUE.topics], [dead_letter_topic(name) for name in NAMES]
+        return AzureDriver(Az(self._az), names, paths, topics, dead, store=store)
+
+    def drill(self, organizer_key: str) -> "Drill":
+        """The drill itself."""
+        from cludale.adapters.cosmos.layout import DATABASE
+        from cludale.wiring.stores import CONTAINERS
+        from cludale_operations.release.azure import Az
+        from cludale_operations.release.judgement import Bounds
+        from cludale_operations.release.release import Pace, Release
+        from cludale_operations.restore.drill import Drill, Trial
+        from cludale_operations.restore.preparing import Preparing, Store
+        from cludale_operations.restore.store_commands import StoreCommands
+        from cludale_operations.restore.verification import faults_of
+
+        preparing = Preparing(
+            Az(self._az, timeout_seconds=1_800),
+            Az(self._az, timeout_seconds=self.within),
+            StoreCommands(self._group, self._subscription),
+            Store(DATABASE, [each.name for each in CONTAINERS]),
+            environment=self._environment.rpartition("-")[2],
+            template=self.template,
+            report=say,
+        )
+        trial = Trial(
+            driver=self.driver(None),
+            services=self.order,
+            release=lambda store: Release(self.driver(store), self.order, pace=Pace(), bounds=Bounds(), report=say),
+            faults=lambda address, head: faults_of(address, organizer_key, head),
+        )
+        return Drill(preparing, trial, report=say)
+
+
+def _prepared(cloud: _Cloud, url: str, target: str | None, at: str | None) -> "Measured":
     from cludale_operations.release.driver import Address
-    from cludale_operations.release.judgement import Bounds
-    from cludale_operations.release.order import hearers_first, publishers
-    from cludale_operations.release.release import Pace, Release
-    from cludale_operations.restore.drill import Drill, Noted, Trial
-    from cludale_operations.restore.preparing import Preparing, Store
-    from cludale_operations.restore.store_commands import StoreCommands
-    from cludale_operations.restore.verification import faults_of, log_of
+    from cludale_operations.restore.drill import Noted, name_at
+    from cludale_operations.restore.verification import log_of
 
-    if not template.exists():
-        fail(f"there is no {template}: run this in the project's folder, or name the file with --template")
-    key = organizer_key()
-    order = hearers_first(HEARS, publishers(CATALOGUE), None)
-    over = _driver(resource_group, environment, subscription, az)
-    serving = over(None)
-    image, endpoint = serving.serving(order[-1])
-    if endpoint is None:
-        fail("what serves names no store in CLUDALE_COSMOS_ENDPOINT")
-    log = log_of(Address(url.rstrip("/"), {}), key)
-    noted = Noted.at(datetime.now(UTC), log)
-    say(f"the log has {noted.log.events} events, head {noted.log.head}")
-    preparing = Preparing(
-        Az(az, timeout_seconds=1_800),
-        Az(az, timeout_seconds=within),
-        StoreCommands(resource_group, subscription),
-        Store(DATABASE, [each.name for each in CONTAINERS]),
-        environment=environment.rpartition("-")[2],
-        template=template,
-        report=say,
-    )
-    trial = Trial(
-        release=lambda store: Release(over(store), order, pace=Pace(), bounds=Bounds(), report=say),
-        address=lambda: serving.try_address("green"),
-        image=lambda: image,
-        faults=lambda address, head: faults_of(address, key, head),
-    )
-    return Drill(preparing, trial, report=say), noted, endpoint
+    moment, key = None if at is None else _time(at), organizer_key()
+    if not cloud.template.exists():
+        fail(f"there is no {cloud.template}: run this in the project's folder, or name the file with --template")
+
+    def run() -> "Measured":
+        _, endpoint = cloud.driver(None).serving(cloud.order[0])
+        if endpoint is None:
+            fail("what serves names no store in CLUDALE_COSMOS_ENDPOINT")
+        log = log_of(Address(url.rstrip("/"), {}), key)
+        noted = Noted.at(datetime.now(UTC), log)
+        say(f"the log has {log.events} events, head {log.head}")
+        name = target or name_at(endpoint.partition("://")[2].partition(".")[0], datetime.now(UTC))
+        say(f"if this is cut off, --target {name} goes on with it, and `cludale restore remove` takes it away")
+        return cloud.drill(key).prepare(endpoint, name, at=moment, noted=noted, within_seconds=cloud.within)
+
+    return _guarded(run)
 
 
-def _driver(
-    resource_group: str, environment: str, subscription: str | None, az: str
-) -> "Callable[[str | None], AzureDriver]":
-    """A driver whose new revisions use this store; None: the one in use."""
-    from cludale.adapters.dapr.subscriptions import dead_letter_topic
-    from cludale.services.catalogue import CATALOGUE
-    from cludale.wiring.services import described
-    from cludale_operations.release.azure import Az, AzureDriver
-    from cludale_operations.release.azure_commands import Names
-
-    # A restore judges no traffic: neither the broker nor Application Insights is asked.
-    names = Names(resource_group, environment, "", "", subscription)
-    paths = {service.name: service.prefixes for service in described()}
-    topics, dead = [topic.name for topic in CATALOGUE.topics], [dead_letter_topic(name) for name in NAMES]
-    return lambda store: AzureDriver(Az(az), names, paths, topics, dead, store=store)
-
-
-def _guarded(run: Callable[[], None]) -> None:
+def _guarded(run: Callable[[], T]) -> T:
     from cludale_operations.release.driver import PlatformFailed
     from cludale_operations.release.standing import NotNow
 
     try:
-        run()
+        return run()
     except (PlatformFailed, NotNow) as error:
         fail(str(error))
 

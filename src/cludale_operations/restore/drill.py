@@ -4,13 +4,15 @@ The restored store is tried by revisions of all services over it, without traffi
 They publish what their outboxes held at the moment that was restored to: events that everybody has had, by their ids.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from cludale_operations.release.azure import AzureDriver
 from cludale_operations.release.driver import Address
 from cludale_operations.release.release import Release
+from cludale_operations.release.standing import GREEN, NotNow
 from cludale_operations.restore.preparing import LONGEST_NAME, Account, Preparing
 from cludale_operations.restore.verification import Log
 
@@ -52,14 +54,12 @@ class Measured(NamedTuple):
 class Trial(NamedTuple):
     """How the restored store is tried."""
 
+    driver: AzureDriver
+    services: Sequence[str]
     release: Callable[[str], Release]
     """A release over the store at this endpoint."""
-    address: Callable[[], Address]
-    """Green's."""
-    image: Callable[[], str]
-    """The image that serves now."""
     faults: Callable[[Address, str | None], tuple[Log, list[str]]]
-    """The log there, and what is wrong; the head has to be in it."""
+    """The log at green's address, and what is wrong; the head has to be in it."""
 
 
 class Drill:
@@ -100,18 +100,27 @@ class Drill:
         with self._phase(phases, "roles, endpoint, logs"):
             self._preparing.take_in(account)
         with self._phase(phases, "revisions over it"):
-            self._trial.release(account.endpoint).deploy(self._trial.image(), suffix_at(asked))
+            image, _ = self._trial.driver.serving(self._trial.services[0])
+            self._trial.release(account.endpoint).deploy(image, suffix_at(asked))
         with self._phase(phases, "verification"):
             head = noted.log.head if noted is not None and noted.moment <= moment else None
-            log, wrong = self._trial.faults(self._trial.address(), head)
+            log, wrong = self._trial.faults(self._trial.driver.try_address(GREEN), head)
         return Measured(account, moment, lost, phases, log, wrong)
 
-    def end(self, measured: Measured) -> None:
-        """Take the trial and the restored store away again; what serves is not touched."""
-        release = self._trial.release(measured.account.endpoint)
-        if release.is_unfinished():
-            release.roll_back()
-        self._preparing.remove(measured.account.name)
+    def end(self, target: str) -> None:
+        """Take a restored store and its trial away. Raises NotNow if anything that serves uses it."""
+        account = self._preparing.account(target)
+        if account is None:
+            raise NotNow(f"there is no account {target}")
+        driver, standing = self._trial.driver, self._trial.driver.standing()
+        tried = {service: driver.over(service, account.endpoint) for service in self._trial.services}
+        serving = [name for service, names in tried.items() for name in names if standing[service].weight(name)]
+        if serving:
+            raise NotNow(f"{target} is in use: {', '.join(serving)}")
+        for service, names in tried.items():
+            for name in names:
+                driver.deactivate(service, name)
+        self._preparing.remove(target)
 
     @contextmanager
     def _phase(self, phases: dict[str, float], name: str) -> Iterator[None]:

@@ -53,7 +53,7 @@ class Switch:
     def _tried(self, service: str) -> str:
         """Its newest revision over the store that runs and is ready; one that takes events if there is any."""
         over = self._driver.over(service, self._store)
-        standing = self._driver.standing()[service]
+        standing = self._driver.standing_of(service)
         ready = [name for name in over if standing.is_ready(name)]
         if not ready:
             raise NotNow(f"{service}: no revision over {self._store} is ready: prepare the restored store first")
@@ -61,7 +61,7 @@ class Switch:
 
     def _end_old_world(self, service: str, tried: str) -> None:
         over = self._driver.over(service, self._store)
-        standing = self._driver.standing()[service]
+        standing = self._driver.standing_of(service)
         old = [name for name, each in standing.revisions.items() if each.active and name not in over]
         if not old:
             return
@@ -76,7 +76,7 @@ class Switch:
         is_new = self._driver.over(service, self._store)[tried]
         new = tried if is_new else self._driver.consuming(service, tried)
         self._wait_ready(service, new)
-        standing = self._driver.standing()[service]
+        standing = self._driver.standing_of(service)
         if standing.weight(new) < 100:
             self._report(f"{service}: {new} takes events and requests")
             self._driver.weigh(service, {new: 100})
@@ -88,7 +88,7 @@ class Switch:
 
     def _wait_ready(self, service: str, revision: str) -> None:
         end = self._now() + self._start_seconds
-        while not self._driver.standing()[service].is_ready(revision):
+        while not self._driver.standing_of(service).is_ready(revision):
             if self._now() >= end:
                 raise PlatformFailed(f"{revision} is not ready after {self._start_seconds:g} s")
             self._sleep(READY_PAUSE_SECONDS)

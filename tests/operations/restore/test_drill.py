@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.operations.release.azure import NAMES
+from tests.operations.release.azure import NAMES, NEW
 from tests.operations.restore.world import BACKED_UP_SECONDS, BEGAN, ENDPOINT, RESTORED, SOURCE, TARGET, WHOLE, world
 
 from cludale.services import NAMES as SERVICES
@@ -43,11 +43,30 @@ def test_it_says_what_would_have_been_lost_and_how_long_each_part_took(tmp_path:
 def test_a_drill_leaves_nothing_behind_and_touches_nothing_that_serves(tmp_path: Path) -> None:
     with world(tmp_path) as there:
         before = there.stores()
-        measured = there.drill.prepare(ENDPOINT, TARGET, at=None, noted=None, within_seconds=HOUR)
-        there.drill.end(measured)
+        there.drill.prepare(ENDPOINT, TARGET, at=None, noted=None, within_seconds=HOUR)
+        there.drill.end(TARGET)
         assert there.stores() == before
         assert set(there.cloud.state["accounts"]) == {SOURCE}
         assert all(weight == 100 for each in there.cloud.traffic().values() for weight, _ in each.values() if weight)
+
+
+def test_a_store_that_is_in_use_is_not_taken_away(tmp_path: Path) -> None:
+    with world(tmp_path) as there:
+        with pytest.raises(NotNow, match="in use"):
+            there.drill.end(SOURCE)
+        there.drill.prepare(ENDPOINT, TARGET, at=None, noted=None, within_seconds=HOUR)
+        there.switch().run()
+        with pytest.raises(NotNow, match="in use"):
+            there.drill.end(TARGET)
+        assert set(there.cloud.state["accounts"]) == {SOURCE, TARGET}
+
+
+def test_another_release_s_green_stays_when_a_restored_store_is_taken_away(tmp_path: Path) -> None:
+    with world(tmp_path) as there:
+        there.drill.prepare(ENDPOINT, TARGET, at=None, noted=None, within_seconds=HOUR)
+        there.cloud.release.deploy(NEW, "c1")
+        there.drill.end(TARGET)
+        assert {store for name, store in there.stores().items() if name.endswith("--c1")} == {ENDPOINT}
 
 
 def test_a_moment_after_the_log_was_noted_is_waited_for_and_has_its_head(tmp_path: Path) -> None:
@@ -99,8 +118,7 @@ def test_a_store_that_is_not_backed_up_continuously_or_not_of_this_group_is_not_
 
 def test_while_a_release_is_under_way_none_is_tried(tmp_path: Path) -> None:
     with world(tmp_path) as there:
-        there.cloud.release.deploy("registry.azurecr.io/cludale@sha256:" + "1" * 64, "c1")
-        there.cloud.at = lambda time: None
+        there.cloud.release.deploy(NEW, "c1")
         for service in SERVICES:
             there.cloud.driver.weigh(service, {f"{service}--c0": 95, f"{service}--c1": 5})
         with pytest.raises(NotNow, match="under way"):

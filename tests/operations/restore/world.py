@@ -48,9 +48,9 @@ class World:
             now=self.now,
         )
         trial = Trial(
+            driver=self.driver(None),
+            services=ORDER,
             release=self.release,
-            address=lambda: cloud.driver.try_address("green"),
-            image=lambda: cloud.driver.serving("orders")[0],
             faults=self._faults,
         )
         self.drill = Drill(self.preparing, trial, report=cloud.told.append, now=self.now)
