@@ -148,7 +148,7 @@ class _Cloud:
 
     def drill(self, organizer_key: str) -> "Drill":
         """The drill itself."""
-        from cludale.adapters.cosmos.layout import DATABASE
+        from cludale.adapters.cosmos.layout import DATABASE, PROVIDER_CONTAINER
         from cludale.wiring.stores import CONTAINERS
         from cludale_operations.release.azure import Az
         from cludale_operations.release.judgement import Bounds
@@ -162,7 +162,7 @@ class _Cloud:
             Az(self._az, timeout_seconds=1_800),
             Az(self._az, timeout_seconds=self.within),
             StoreCommands(self._group, self._subscription),
-            Store(DATABASE, [each.name for each in CONTAINERS]),
+            Store(DATABASE, [each.name for each in (*CONTAINERS, PROVIDER_CONTAINER)]),
             environment=self._environment.rpartition("-")[2],
             template=self.template,
             report=say,
@@ -215,6 +215,8 @@ def _conclude(measured: "Measured") -> None:
     for phase, seconds in measured.phases.items():
         say(f"  {seconds:8.0f} s  {phase}")
     say(f"RTO: {measured.seconds:.0f} s to a store that is restored and tried, before the switch")
+    for each in measured.lacking:
+        say(f"did not come along: {each}")
     if measured.wrong:
         for each in measured.wrong:
             say(f"NOT WHOLE: {each}")

@@ -44,6 +44,8 @@ class Measured(NamedTuple):
     """Seconds of each phase."""
     log: Log
     wrong: list[str]
+    lacking: list[str]
+    """How the account is set up otherwise than the one in use."""
 
     @property
     def seconds(self) -> float:
@@ -105,7 +107,7 @@ class Drill:
         with self._phase(phases, "verification"):
             head = noted.log.head if noted is not None and noted.moment <= moment else None
             log, wrong = self._trial.faults(self._trial.driver.try_address(GREEN), head)
-        return Measured(account, moment, lost, phases, log, wrong)
+        return Measured(account, moment, lost, phases, log, wrong, self._preparing.lacking(source, account))
 
     def end(self, target: str) -> None:
         """Take a restored store and its trial away. Raises NotNow if anything that serves uses it."""

@@ -4,7 +4,7 @@ Each step looks first whether it is done, so what was cut off is taken up by the
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +33,10 @@ class Account(NamedTuple):
     """To the outside: only through private endpoints."""
     is_continuous: bool
     """Backed up so that any second can be restored."""
+    is_serverless: bool
+    """Without reserved throughput."""
+    set_up: Mapping[str, str]
+    """How it is set up, in words: what a restore might not bring along."""
 
 
 class Store(NamedTuple):
@@ -129,6 +133,25 @@ class Preparing:
                 raise PlatformFailed(f"{target} is {state}, not restored")
             self._sleep(PAUSE_SECONDS)
 
+    def lacking(self, source: Account, restored: Account) -> list[str]:
+        """What the restored one has not as the other has it: regions, zones, consistency, backups, throughput."""
+        pairs = [(what, value, restored.set_up.get(what, "")) for what, value in source.set_up.items()]
+        if not source.is_serverless:
+            pairs += [
+                (
+                    f"throughput of {container}",
+                    self._throughput(source, container),
+                    self._throughput(restored, container),
+                )
+                for container in self._store.containers
+            ]
+        return [f"{what}: {now or 'none'}, was {before}" for what, before, now in pairs if now != before]
+
+    def _throughput(self, account: Account, container: str) -> str:
+        told = self._az(self._commands.throughput(account.name, self._store.database, container))["resource"]
+        most = (told.get("autoscaleSettings") or {}).get("maxThroughput")
+        return f"{told.get('throughput')} RU/s" if most is None else f"up to {most} RU/s"
+
     def take_in(self, account: Account) -> None:
         """Give it what a restore leaves behind: the services' roles, a private endpoint, where its logs go."""
         self._report(f"{account.name}: roles, endpoint, logs")
@@ -162,7 +185,22 @@ def _account(shown: Any) -> Account:
         state=shown.get("provisioningState") or "",
         is_closed=(shown.get("publicNetworkAccess") or "Enabled").lower() == "disabled",
         is_continuous=(shown.get("backupPolicy") or {}).get("type") == "Continuous",
+        is_serverless=any(each["name"] == "EnableServerless" for each in shown.get("capabilities") or ()),
+        set_up=_set_up(shown),
     )
+
+
+def _set_up(shown: Any) -> dict[str, str]:
+    policy = shown.get("backupPolicy") or {}
+    regions = sorted(shown.get("locations") or (), key=lambda each: each.get("failoverPriority", 0))
+    return {
+        "regions": ", ".join(
+            each["locationName"] + (" over zones" if each.get("isZoneRedundant") else "") for each in regions
+        ),
+        "consistency": (shown.get("consistencyPolicy") or {}).get("defaultConsistencyLevel") or "",
+        "backups": (policy.get("continuousModeProperties") or {}).get("tier") or "",
+        "fails over by itself": "yes" if shown.get("enableAutomaticFailover") else "no",
+    }
 
 
 def _same(one: str, other: str) -> bool:

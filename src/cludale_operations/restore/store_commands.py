@@ -28,6 +28,11 @@ class StoreCommands:
         what = ("--database-name", database, "--container-name", container)
         return self._json("cosmosdb", "sql", "retrieve-latest-backup-time", *where, *what)
 
+    def throughput(self, account: str, database: str, container: str) -> Words:
+        """A container's reserved throughput."""
+        where = ("--account-name", account, "--database-name", database, "--name", container)
+        return self._json("cosmosdb", "sql", "container", "throughput", "show", *where)
+
     def restore(self, account: str, location: str, target: str, moment: datetime, *, is_closed: bool) -> Words:
         """Restore an account to a moment, as another one. az waits for the end. Without keys, as every store here."""
         to = (

@@ -23,6 +23,7 @@ def test_every_command_that_can_be_built_is_understood(python: Path) -> None:
     lines = [
         commands.accounts(),
         commands.latest_backup("cludale-prod", "West Europe", "cludale", "orders"),
+        commands.throughput("cludale-prod", "cludale", "orders"),
         commands.restore("cludale-prod", "West Europe", "restored", BEGAN, is_closed=True),
         commands.restore("cludale-prod", "West Europe", "restored", BEGAN, is_closed=False),
         commands.deploy("restored-access", INFRA / "restored.bicep", parameters),

@@ -40,6 +40,20 @@ def test_it_says_what_would_have_been_lost_and_how_long_each_part_took(tmp_path:
         assert len(measured.phases) == 5
 
 
+def test_it_says_what_did_not_come_along(tmp_path: Path) -> None:
+    with world(tmp_path) as there:
+        there.cloud.change(throughput=1_000)
+        accounts = there.cloud.state["accounts"]
+        accounts[SOURCE]["regions"].append({"locationName": "North Europe", "failoverPriority": 1})
+        there.cloud.change(accounts=accounts)
+        measured = there.drill.prepare(ENDPOINT, TARGET, at=None, noted=None, within_seconds=HOUR)
+        assert measured.lacking == [
+            "regions: West Europe, was West Europe over zones, North Europe",
+            "fails over by itself: no, was yes",
+            *(f"throughput of {each}: up to 1000 RU/s, was up to 20000 RU/s" for each in SERVICES),
+        ]
+
+
 def test_a_drill_leaves_nothing_behind_and_touches_nothing_that_serves(tmp_path: Path) -> None:
     with world(tmp_path) as there:
         before = there.stores()

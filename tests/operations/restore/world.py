@@ -118,7 +118,9 @@ def world(folder: Path) -> Iterator[World]:
         account = {
             "endpoint": ENDPOINT, "location": "West Europe", "closed": True, "state": "Succeeded", "looks": 0,
             "roles": roles, "endpoints": [f"{SOURCE}-store-endpoint"],
+            "regions": [{"locationName": "West Europe", "failoverPriority": 0, "isZoneRedundant": True}],
+            "throughput": 20_000,
             "backup": BEGAN.timestamp() - BACKED_UP_SECONDS, "keeps": BEGAN.timestamp() - 7 * 86_400,
         }  # fmt: skip
-        cloud.change(apps=apps, accounts={SOURCE: account}, restoring=2)
+        cloud.change(apps=apps, accounts={SOURCE: account}, restoring=2, throughput=20_000)
         yield World(cloud)
