@@ -156,7 +156,7 @@ class _Cloud:
         from cludale_operations.restore.drill import Drill, Trial
         from cludale_operations.restore.preparing import Preparing, Store
         from cludale_operations.restore.store_commands import StoreCommands
-        from cludale_operations.restore.verification import faults_of
+        from cludale_operations.restore.verification import verified
 
         preparing = Preparing(
             Az(self._az, timeout_seconds=1_800),
@@ -171,7 +171,7 @@ class _Cloud:
             driver=self.driver(None),
             services=self.order,
             release=lambda store: Release(self.driver(store), self.order, pace=Pace(), bounds=Bounds(), report=say),
-            faults=lambda address, head: faults_of(address, organizer_key, head),
+            verified=lambda address, moment, head: verified(address, organizer_key, moment, head),
         )
         return Drill(preparing, trial, report=say)
 
@@ -210,17 +210,19 @@ def _guarded(run: Callable[[], T]) -> T:
 
 
 def _conclude(measured: "Measured") -> None:
-    say(f"restored to {measured.moment:%Y-%m-%dT%H:%M:%SZ}: {measured.log.events} events, head {measured.log.head}")
+    log = measured.found.log
+    say(f"restored to {measured.moment:%Y-%m-%dT%H:%M:%SZ}: {log.events} events, head {log.head}")
+    say(f"{measured.found.records} records of the last events were held against the log")
     say(f"RPO: the newest second that could be had was {measured.lost_seconds:.0f} s old")
     for phase, seconds in measured.phases.items():
         say(f"  {seconds:8.0f} s  {phase}")
     say(f"RTO: {measured.seconds:.0f} s to a store that is restored and tried, before the switch")
     for each in measured.lacking:
         say(f"did not come along: {each}")
-    if measured.wrong:
-        for each in measured.wrong:
+    if measured.found.wrong:
+        for each in measured.found.wrong:
             say(f"NOT WHOLE: {each}")
-        fail("; ".join(measured.wrong), NO)
+        fail("what was restored is not whole", NO)
 
 
 def _time(text: str) -> datetime:

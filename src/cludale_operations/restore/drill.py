@@ -14,7 +14,7 @@ from cludale_operations.release.driver import Address
 from cludale_operations.release.release import Release
 from cludale_operations.release.standing import GREEN, NotNow
 from cludale_operations.restore.preparing import LONGEST_NAME, Account, Preparing
-from cludale_operations.restore.verification import Log
+from cludale_operations.restore.verification import Log, Verified
 
 CLOCKS_SECONDS = 10.0
 """How far this machine's clock may be from Azure's."""
@@ -42,8 +42,7 @@ class Measured(NamedTuple):
     """How far back the newest second was that could be had when it was asked for: RPO, were all lost then."""
     phases: dict[str, float]
     """Seconds of each phase."""
-    log: Log
-    wrong: list[str]
+    found: Verified
     lacking: list[str]
     """How the account is set up otherwise than the one in use."""
 
@@ -60,8 +59,8 @@ class Trial(NamedTuple):
     services: Sequence[str]
     release: Callable[[str], Release]
     """A release over the store at this endpoint."""
-    faults: Callable[[Address, str | None], tuple[Log, list[str]]]
-    """The log at green's address, and what is wrong; the head has to be in it."""
+    verified: Callable[[Address, datetime, str | None], Verified]
+    """What is found at green's address; the head has to be in the log."""
 
 
 class Drill:
@@ -106,8 +105,8 @@ class Drill:
             self._trial.release(account.endpoint).deploy(image, suffix_at(asked))
         with self._phase(phases, "verification"):
             head = noted.log.head if noted is not None and noted.moment <= moment else None
-            log, wrong = self._trial.faults(self._trial.driver.try_address(GREEN), head)
-        return Measured(account, moment, lost, phases, log, wrong, self._preparing.lacking(source, account))
+            found = self._trial.verified(self._trial.driver.try_address(GREEN), moment, head)
+        return Measured(account, moment, lost, phases, found, self._preparing.lacking(source, account))
 
     def end(self, target: str) -> None:
         """Take a restored store and its trial away. Raises NotNow if anything that serves uses it."""

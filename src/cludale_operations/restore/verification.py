@@ -1,11 +1,13 @@
 """Is a restored store whole, and what does it lack? Asked of the services that run over it; nothing is changed."""
 
+from datetime import datetime
 from typing import NamedTuple
 
 import httpx
 
 from cludale_operations.release.driver import Address, PlatformFailed
 from cludale_operations.release.smoke import smoked
+from cludale_operations.restore.records import compared
 
 TIMEOUT_SECONDS = 600.0
 """A long log takes its time to be followed."""
@@ -48,8 +50,17 @@ def log_of(address: Address, organizer_key: str, *, head: str | None = None) -> 
     )
 
 
-def faults_of(address: Address, organizer_key: str, head: str | None) -> tuple[Log, list[str]]:
-    """The log of a restored platform, and what is wrong with it: services that do not answer, a log that is not whole.
+class Verified(NamedTuple):
+    """What was found over a restored store."""
+
+    log: Log
+    records: int
+    """How many records were held against the log."""
+    wrong: list[str]
+
+
+def verified(address: Address, organizer_key: str, moment: datetime, head: str | None) -> Verified:
+    """Whether services answer, the log is whole, and records are as it says.
 
     `head`: a head of the log from before the moment that was restored to; it has to be there. Raises PlatformFailed.
     """
@@ -59,4 +70,5 @@ def faults_of(address: Address, organizer_key: str, head: str | None) -> tuple[L
         wrong.append(f"the log is broken at {log.what}")
     if head is not None and log.noted_at is None:
         wrong.append(f"the log lacks the head {head}, which was there at the moment that was restored to")
-    return log, wrong
+    found = compared(address, organizer_key, moment)
+    return Verified(log, found.records, wrong + found.wrong)

@@ -19,7 +19,7 @@ HOUR = 3_600.0
 def test_all_services_run_over_what_was_restored_without_traffic_or_events(tmp_path: Path) -> None:
     with world(tmp_path) as there:
         measured = there.drill.prepare(ENDPOINT, TARGET, at=None, noted=None, within_seconds=HOUR)
-        assert measured.wrong == []
+        assert measured.found.wrong == []
         assert measured.moment == BEGAN - timedelta(seconds=BACKED_UP_SECONDS)
         tried = {name: store for name, store in there.stores().items() if store == RESTORED}
         assert {name.partition("--")[0] for name in tried} == set(SERVICES)
@@ -89,7 +89,7 @@ def test_a_moment_after_the_log_was_noted_is_waited_for_and_has_its_head(tmp_pat
         measured = there.drill.prepare(ENDPOINT, TARGET, at=None, noted=noted, within_seconds=HOUR)
         assert measured.moment >= noted.moment
         assert measured.phases["waiting for the backup"] >= BACKED_UP_SECONDS
-        assert there.asked_for == [WHOLE.head]
+        assert there.asked_for == [(measured.moment, WHOLE.head)]
 
 
 def test_a_moment_before_it_is_not_held_against_it(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_moment_before_it_is_not_held_against_it(tmp_path: Path) -> None:
         at = BEGAN - timedelta(hours=2)
         measured = there.drill.prepare(ENDPOINT, TARGET, at=at, noted=Noted.at(BEGAN, WHOLE), within_seconds=HOUR)
         assert measured.moment == at
-        assert there.asked_for == [None]
+        assert there.asked_for == [(at, None)]
 
 
 def test_what_was_cut_off_after_the_restore_is_taken_up(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_what_was_cut_off_after_the_restore_is_taken_up(tmp_path: Path) -> None:
         with pytest.raises(PlatformFailed):
             there.drill.prepare(ENDPOINT, TARGET, at=None, noted=None, within_seconds=HOUR)
         measured = there.drill.prepare(ENDPOINT, TARGET, at=None, noted=None, within_seconds=HOUR)
-        assert measured.wrong == []
+        assert measured.found.wrong == []
         assert sum(words[1] == "restore" for words in there.cloud.said) == 1
 
 

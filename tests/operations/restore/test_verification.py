@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import apsw
@@ -10,7 +11,7 @@ from tests.served import KEY, Served, serve
 
 from cludale.wiring.stores import STORE
 from cludale_operations.release.driver import Address, PlatformFailed
-from cludale_operations.restore.verification import faults_of, log_of
+from cludale_operations.restore.verification import log_of, verified
 
 
 @pytest.fixture(scope="module")
@@ -26,16 +27,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def test_a_whole_log_that_has_the_head_is_fine(served: Served) -> None:
     noted = log_of(Address(served.url, {}), KEY)
-    log, wrong = faults_of(Address(served.url, {}), KEY, noted.head)
-    assert wrong == []
-    assert log.is_whole
-    assert log.noted_at == noted.events > 0
+    found = verified(Address(served.url, {}), KEY, datetime.now(UTC), noted.head)
+    assert found.wrong == []
+    assert found.log.is_whole
+    assert found.log.noted_at == noted.events > 0
 
 
 def test_a_log_without_the_head_lacks_what_was_acknowledged(served: Served) -> None:
-    _, wrong = faults_of(Address(served.url, {}), KEY, "0" * 63 + "1")
-    assert len(wrong) == 1
-    assert "lacks the head" in wrong[0]
+    (wrong,) = verified(Address(served.url, {}), KEY, datetime.now(UTC), "0" * 63 + "1").wrong
+    assert "lacks the head" in wrong
 
 
 def test_who_does_not_know_us_or_does_not_answer_is_no_whole_log(served: Served) -> None:
@@ -57,6 +57,6 @@ def test_a_log_that_was_spoilt_is_said_to_be_broken(tmp_path: Path) -> None:
     assert store.total_changes() > 0
     store.close()
     with serve(tmp_path) as platform:
-        log, wrong = faults_of(Address(platform.url, {}), KEY, None)
-    assert not log.is_whole
-    assert any(each.startswith("the log is broken at entry") for each in wrong)
+        found = verified(Address(platform.url, {}), KEY, datetime.now(UTC), None)
+    assert not found.log.is_whole
+    assert any(each.startswith("the log is broken at entry") for each in found.wrong)

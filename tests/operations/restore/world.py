@@ -19,7 +19,7 @@ from cludale_operations.restore.drill import Drill, Trial
 from cludale_operations.restore.preparing import Preparing, Store
 from cludale_operations.restore.store_commands import StoreCommands
 from cludale_operations.restore.switch import Switch
-from cludale_operations.restore.verification import Log
+from cludale_operations.restore.verification import Log, Verified
 
 BEGAN = datetime(2027, 6, 5, 19, 30, tzinfo=UTC)
 SOURCE, ENDPOINT = "cludale-prod", "https://cludale-prod.documents.azure.com:443/"
@@ -35,7 +35,7 @@ class World:
     def __init__(self, cloud: Azure) -> None:
         self.cloud = cloud
         self.log, self.wrong = WHOLE, list[str]()
-        self.asked_for: list[str | None] = []
+        self.asked_for: list[tuple[datetime, str | None]] = []
         self.preparing = Preparing(
             cloud.az,
             cloud.az,
@@ -51,13 +51,13 @@ class World:
             driver=self.driver(None),
             services=ORDER,
             release=self.release,
-            faults=self._faults,
+            verified=self._verified,
         )
         self.drill = Drill(self.preparing, trial, report=cloud.told.append, now=self.now)
 
-    def _faults(self, _: Address, head: str | None) -> tuple[Log, list[str]]:
-        self.asked_for.append(head)
-        return self.log, self.wrong
+    def _verified(self, _: Address, moment: datetime, head: str | None) -> Verified:
+        self.asked_for.append((moment, head))
+        return Verified(self.log, 0, self.wrong)
 
     def now(self) -> datetime:
         return BEGAN + timedelta(seconds=self.cloud.time)
