@@ -117,7 +117,11 @@ class Preparing:
         if found is None:
             self._report(f"restoring {source.name} as of {moment:{TIME}} as {target}")
             words = self._commands.restore(source.name, source.location, target, moment, is_closed=source.is_closed)
-            self._long_az(words)
+            try:
+                self._long_az(words)
+            except PlatformFailed:
+                if self.account(target) is None:  # else it was begun, and only the answer is lost
+                    raise
         else:
             self._report(f"{target} is there already ({found.state})")
         return self._wait_made(target, within_seconds)

@@ -1,9 +1,10 @@
 """What counts waiting messages has an identity of its own, with the right to count and no way into a container."""
 
 import re
+from pathlib import Path
 
 import pytest
-from tests.operations.infra.templates import ENVIRONMENTS, running
+from tests.operations.infra.templates import ENVIRONMENTS, INFRA, running
 from tools.infra.bicep.evaluate import Resource
 
 from cludale.services import NAMES
@@ -71,3 +72,11 @@ def test_a_scaler_that_fails_again_and_again_is_told_of_by_app(environment: str)
     assert [each["name"] for each in criterion["dimensions"]] == ["ContainerAppName"]
     looks = 15 * 60 / 30
     assert 1 < criterion["threshold"] < looks / 2, "one that always fails is found, one failure is none"
+
+
+def test_no_role_is_defined_for_who_deploys_may_only_assign_them() -> None:
+    page = Path("docs/run/azure-devops.md").read_text(encoding="utf-8")
+    assert 'for role in Contributor "Role Based Access Control Administrator"' in page
+    for file in INFRA.rglob("*.bicep"):
+        declared = re.findall(r"^resource \w+ '(.+?)@", file.read_text(encoding="utf-8"), re.MULTILINE)
+        assert not [each for each in declared if each.endswith(("/roleDefinitions", "/sqlRoleDefinitions"))], file

@@ -110,6 +110,18 @@ def test_what_was_cut_off_after_the_restore_is_taken_up(tmp_path: Path) -> None:
         assert sum(words[1] == "restore" for words in there.cloud.said) == 1
 
 
+def test_a_restore_whose_answer_is_lost_goes_on(tmp_path: Path) -> None:
+    with world(tmp_path) as there:
+
+        def broken_off(words: list[str]) -> object:
+            there.cloud.az(words)
+            raise PlatformFailed("no end in 60 s")
+
+        preparing = there.preparing_by(broken_off)
+        account = preparing.restore(preparing.in_use(ENDPOINT), TARGET, BEGAN - timedelta(hours=1), HOUR)
+        assert (account.name, account.state) == (TARGET, "Succeeded")
+
+
 def test_a_moment_that_can_not_be_had_is_said_before_anything_is_made(tmp_path: Path) -> None:
     with world(tmp_path) as there:
         with pytest.raises(PlatformFailed, match="can be restored up to"):

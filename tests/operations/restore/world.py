@@ -16,7 +16,7 @@ from cludale_operations.release.driver import Address
 from cludale_operations.release.judgement import Bounds
 from cludale_operations.release.release import Release
 from cludale_operations.restore.drill import Drill, Trial
-from cludale_operations.restore.preparing import Preparing, Store
+from cludale_operations.restore.preparing import Ask, Preparing, Store
 from cludale_operations.restore.store_commands import StoreCommands
 from cludale_operations.restore.switch import Switch
 from cludale_operations.restore.verification import Log, Verified
@@ -36,17 +36,7 @@ class World:
         self.cloud = cloud
         self.log, self.wrong = WHOLE, list[str]()
         self.asked_for: list[tuple[datetime, str | None]] = []
-        self.preparing = Preparing(
-            cloud.az,
-            cloud.az,
-            StoreCommands(NAMES.resource_group),
-            Store(DATABASE, SERVICES),
-            environment="prod",
-            template=INFRA / "restored.bicep",
-            report=cloud.told.append,
-            sleep=self.sleep,
-            now=self.now,
-        )
+        self.preparing = self.preparing_by(cloud.az)
         trial = Trial(
             driver=self.driver(None),
             services=ORDER,
@@ -54,6 +44,20 @@ class World:
             verified=self._verified,
         )
         self.drill = Drill(self.preparing, trial, report=cloud.told.append, now=self.now)
+
+    def preparing_by(self, long_az: Ask) -> Preparing:
+        """What restores, with something else in the place of what takes hours."""
+        return Preparing(
+            self.cloud.az,
+            long_az,
+            StoreCommands(NAMES.resource_group),
+            Store(DATABASE, SERVICES),
+            environment="prod",
+            template=INFRA / "restored.bicep",
+            report=self.cloud.told.append,
+            sleep=self.sleep,
+            now=self.now,
+        )
 
     def _verified(self, _: Address, moment: datetime, head: str | None) -> Verified:
         self.asked_for.append((moment, head))
