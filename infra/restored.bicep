@@ -3,12 +3,7 @@
 // deploys this; main.bicep with `existingCosmosName` gives the same to the store that is then used.
 targetScope = 'resourceGroup'
 
-@description('Which of the environments this is; part of every name.')
-@allowed([
-  'dev'
-  'test'
-  'prod'
-])
+@description('Which of the environments this is, as main.bicep has it; part of every name.')
 param environmentName string
 
 @description('Where everything is.')
