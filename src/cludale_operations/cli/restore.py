@@ -30,6 +30,12 @@ Environment = Annotated[str, typer.Option("--environment", help="The environment
 Subscription = Annotated[str | None, typer.Option("--subscription", help="The subscription, if not the usual one.")]
 Program = Annotated[str, typer.Option("--az", envvar="CLUDALE_AZ", help="The program az.")]
 Api = Annotated[str, typer.Option("--url", help="The address of the API, whose log is noted first.")]
+MaybeApi = Annotated[
+    str | None,
+    typer.Option(
+        "--url", help="The address of the API, whose log is noted first; none if it does not answer any more."
+    ),
+]
 Template = Annotated[Path, typer.Option("--template", help="What is given to a restored store.")]
 Target = Annotated[str | None, typer.Option("--target", help="What the restored account is to be called.")]
 Moment = Annotated[str | None, typer.Option("--at", help="The moment: 2027-06-05T19:30:00Z. Default: the newest.")]
@@ -63,7 +69,7 @@ def prepare(
     *,
     resource_group: Group,
     environment: Environment,
-    url: Api,
+    url: MaybeApi = None,
     target: Target = None,
     at: Moment = None,
     within: Within = WITHIN_SECONDS,
@@ -176,7 +182,7 @@ class _Cloud:
         return Drill(preparing, trial, report=say)
 
 
-def _prepared(cloud: _Cloud, url: str, target: str | None, at: str | None) -> "Measured":
+def _prepared(cloud: _Cloud, url: str | None, target: str | None, at: str | None) -> "Measured":
     from cludale_operations.release.driver import Address
     from cludale_operations.restore.drill import Noted, name_at
     from cludale_operations.restore.verification import log_of
@@ -189,9 +195,11 @@ def _prepared(cloud: _Cloud, url: str, target: str | None, at: str | None) -> "M
         _, endpoint = cloud.driver(None).serving(cloud.order[0])
         if endpoint is None:
             fail("what serves names no store in CLUDALE_COSMOS_ENDPOINT")
-        log = log_of(Address(url.rstrip("/"), {}), key)
-        noted = Noted.at(datetime.now(UTC), log)
-        say(f"the log has {log.events} events, head {log.head}")
+        noted = None
+        if url is not None:
+            log = log_of(Address(url.rstrip("/"), {}), key)
+            noted = Noted.at(datetime.now(UTC), log)
+            say(f"the log has {log.events} events, head {log.head}")
         name = target or name_at(endpoint.partition("://")[2].partition(".")[0], datetime.now(UTC))
         say(f"if this is cut off, --target {name} goes on with it, and `cludale restore remove` takes it away")
         return cloud.drill(key).prepare(endpoint, name, at=moment, noted=noted, within_seconds=cloud.within)

@@ -13,7 +13,7 @@ from cludale_operations.release.azure import AzureDriver
 from cludale_operations.release.driver import Address
 from cludale_operations.release.release import Release
 from cludale_operations.release.standing import GREEN, NotNow
-from cludale_operations.restore.preparing import LONGEST_NAME, Account, Preparing
+from cludale_operations.restore.preparing import LONGEST_NAME, TIME, Account, Preparing
 from cludale_operations.restore.verification import Log, Verified
 
 CLOCKS_SECONDS = 10.0
@@ -87,15 +87,13 @@ class Drill:
         `at`: the moment; without it the newest that can be had, no older than `noted`.
         """
         phases: dict[str, float] = {}
-        source = self._preparing.in_use(endpoint)
-        asked = self._now()
-        latest = self._preparing.restorable(source)
-        lost = max(0.0, (asked - latest).total_seconds())
-        self._report(f"{source.name} can be restored up to {latest:%Y-%m-%dT%H:%M:%SZ}, {lost:.0f} s ago")
-        with self._phase(phases, "waiting for the backup"):
-            wanted = at or (noted.moment if noted is not None else latest)
-            latest = self._preparing.wait_restorable(source, wanted, within_seconds)
-        moment = at or latest
+        source, asked = self._preparing.in_use(endpoint), self._now()
+        if source.deleted is None:
+            moment, lost = self._newest(source, at, noted, within_seconds, phases)
+        elif at is None or at >= source.deleted:
+            raise NotNow(f"{source.name} was deleted at {source.deleted:{TIME}}: say a moment before that (--at)")
+        else:
+            moment, lost = at, (source.deleted - at).total_seconds()
         with self._phase(phases, "restore"):
             account = self._preparing.restore(source, target, moment, within_seconds)
         with self._phase(phases, "roles, endpoint, logs"):
@@ -107,6 +105,18 @@ class Drill:
             head = noted.log.head if noted is not None and noted.moment <= moment else None
             found = self._trial.verified(self._trial.driver.try_address(GREEN), moment, head)
         return Measured(account, moment, lost, phases, found, self._preparing.lacking(source, account))
+
+    def _newest(
+        self, source: Account, at: datetime | None, noted: Noted | None, within_seconds: float, phases: dict[str, float]
+    ) -> tuple[datetime, float]:
+        """The moment to restore to, once it can be had; and how old the newest was when it was asked for."""
+        latest, asked = self._preparing.restorable(source), self._now()
+        lost = max(0.0, (asked - latest).total_seconds())
+        self._report(f"{source.name} can be restored up to {latest:{TIME}}, {lost:.0f} s ago")
+        with self._phase(phases, "waiting for the backup"):
+            wanted = at or (noted.moment if noted is not None else latest)
+            latest = self._preparing.wait_restorable(source, wanted, within_seconds)
+        return at or latest, lost
 
     def end(self, target: str) -> None:
         """Take a restored store and its trial away. Raises NotNow if anything that serves uses it."""

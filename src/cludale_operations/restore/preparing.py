@@ -37,6 +37,8 @@ class Account(NamedTuple):
     """Without reserved throughput."""
     set_up: Mapping[str, str]
     """How it is set up, in words: what a restore might not bring along."""
+    deleted: datetime | None = None
+    """When it was, if it is not there any more."""
 
 
 class Store(NamedTuple):
@@ -78,13 +80,33 @@ class Preparing:
         return next((each for each in self._accounts() if each.name == name), None)
 
     def in_use(self, endpoint: str) -> Account:
-        """The account that answers at this endpoint."""
+        """The account that answers at this endpoint, or did before it was deleted."""
         found = next((each for each in self._accounts() if _same(each.endpoint, endpoint)), None)
         if found is None:
-            raise PlatformFailed(f"no account of this resource group answers at {endpoint}")
+            return self._deleted(endpoint)
         if not found.is_continuous:
             raise PlatformFailed(f"{found.name} is not backed up continuously: no second of it can be restored")
         return found
+
+    def _deleted(self, endpoint: str) -> Account:
+        name = _host(endpoint).partition(".")[0]
+        gone = [each for each in self._az(self._commands.restorable(name)) if each.get("deletionTime")]
+        if not gone:
+            raise PlatformFailed(f"no account of this resource group answers at {endpoint}, or did")
+        last = max(gone, key=lambda each: str(each["deletionTime"]))
+        is_closed = any(each["name"] == _endpoint_of(name) for each in self._az(self._commands.endpoints()))
+        deleted = _time(last["deletionTime"])
+        return Account(
+            name=name,
+            location=last["location"],
+            endpoint=endpoint,
+            state="Deleted",
+            is_closed=is_closed,
+            is_continuous=True,
+            is_serverless=True,  # as far as is known: there is no throughput to compare with
+            set_up={},
+            deleted=deleted,
+        )
 
     def _accounts(self) -> list[Account]:
         return [_account(each) for each in self._az(self._commands.accounts())]
@@ -173,7 +195,7 @@ class Preparing:
 
     def remove(self, target: str) -> None:
         """Take it away again, with its endpoint."""
-        endpoint = f"{target}-store-endpoint"
+        endpoint = _endpoint_of(target)
         if any(each["name"] == endpoint for each in self._az(self._commands.endpoints())):
             self._az(self._commands.delete_endpoint(endpoint))
         if self.account(target) is not None:
@@ -224,8 +246,17 @@ def _moment(answer: Any) -> datetime:
             return datetime.strptime(text, form).replace(tzinfo=UTC)
         except ValueError:
             continue
+    return _time(text)
+
+
+def _time(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:
-        raise PlatformFailed(f"the latest backup is of {text!r}, which is no time that is known here") from error
+        raise PlatformFailed(f"az says {text!r}, which is no time that is known here") from error
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _endpoint_of(account: str) -> str:
+    """The name of its private endpoint, as the templates give it."""
+    return f"{account}-store-endpoint"

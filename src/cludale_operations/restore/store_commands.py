@@ -22,6 +22,12 @@ class StoreCommands:
         """All accounts, with their state."""
         return self._json("cosmosdb", "list")
 
+    def restorable(self, account: str) -> Words:
+        """What can be restored under this name, deleted accounts too: of the subscription, not of a group."""
+        subscription = ["--subscription", self._subscription] if self._subscription else []
+        words = ["cosmosdb", "restorable-database-account", "list", "--account-name", account]
+        return [*words, *subscription, "--only-show-errors", "--output", "json"]
+
     def latest_backup(self, account: str, location: str, database: str, container: str) -> Words:
         """Up to when a container of an account can be restored."""
         where = ("--account-name", account, "--location", location)

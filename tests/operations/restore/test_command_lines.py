@@ -22,6 +22,7 @@ def test_every_command_that_can_be_built_is_understood(python: Path) -> None:
     parameters = {"environmentName": "prod", "accountName": "restored", "privateNetwork": "true"}
     lines = [
         commands.accounts(),
+        commands.restorable("cludale-prod"),
         commands.latest_backup("cludale-prod", "West Europe", "cludale", "orders"),
         commands.throughput("cludale-prod", "cludale", "orders"),
         commands.restore("cludale-prod", "West Europe", "restored", BEGAN, is_closed=True),

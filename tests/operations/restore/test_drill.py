@@ -142,6 +142,20 @@ def test_a_store_that_is_not_backed_up_continuously_or_not_of_this_group_is_not_
             there.drill.prepare(ENDPOINT, TARGET, at=None, noted=None, within_seconds=HOUR)
 
 
+def test_an_account_that_was_deleted_is_restored_to_a_moment_before(tmp_path: Path) -> None:
+    with world(tmp_path) as there:
+        there.cloud.az(StoreCommands(NAMES.resource_group).delete(SOURCE))
+        with pytest.raises(NotNow, match="was deleted at 2027-06-05T19:29:20Z"):
+            there.drill.prepare(ENDPOINT, TARGET, at=None, noted=None, within_seconds=HOUR)
+        with pytest.raises(NotNow, match="was deleted"):
+            there.drill.prepare(ENDPOINT, TARGET, at=BEGAN, noted=None, within_seconds=HOUR)
+        at = BEGAN - timedelta(seconds=BACKED_UP_SECONDS + 5)
+        measured = there.drill.prepare(ENDPOINT, TARGET, at=at, noted=None, within_seconds=HOUR)
+        assert (measured.moment, measured.lost_seconds) == (at, 5)
+        there.switch().run()
+        assert set(there.stores().values()) == {RESTORED}
+
+
 def test_while_a_release_is_under_way_none_is_tried(tmp_path: Path) -> None:
     with world(tmp_path) as there:
         there.cloud.release.deploy(NEW, "c1")

@@ -70,7 +70,8 @@ class World:
         """Time passes, and is backed up."""
         self.cloud.time += seconds
         accounts = self.cloud.state["accounts"]
-        accounts[SOURCE]["backup"] += seconds
+        if SOURCE in accounts:
+            accounts[SOURCE]["backup"] += seconds
         self.cloud.change(accounts=accounts)
 
     def driver(self, store: str | None) -> AzureDriver:
