@@ -16,6 +16,8 @@ from cludale_operations.release.standing import GREEN, NotNow
 from cludale_operations.restore.preparing import LONGEST_NAME, TIME, Account, Preparing
 from cludale_operations.restore.verification import Log, Verified
 
+BACKUP_SECONDS = 1_800.0
+"""How long a moment that has passed may take to be backed up; Azure says 100 s."""
 CLOCKS_SECONDS = 10.0
 """How far this machine's clock may be from Azure's."""
 
@@ -89,7 +91,7 @@ class Drill:
         phases: dict[str, float] = {}
         source, asked = self._preparing.in_use(endpoint), self._now()
         if source.deleted is None:
-            moment, lost = self._newest(source, at, noted, within_seconds, phases)
+            moment, lost = self._newest(source, at, noted, phases)
         elif at is None or at >= source.deleted:
             raise NotNow(f"{source.name} was deleted at {source.deleted:{TIME}}: say a moment before that (--at)")
         else:
@@ -107,15 +109,17 @@ class Drill:
         return Measured(account, moment, lost, phases, found, self._preparing.lacking(source, account))
 
     def _newest(
-        self, source: Account, at: datetime | None, noted: Noted | None, within_seconds: float, phases: dict[str, float]
+        self, source: Account, at: datetime | None, noted: Noted | None, phases: dict[str, float]
     ) -> tuple[datetime, float]:
         """The moment to restore to, once it can be had; and how old the newest was when it was asked for."""
         latest, asked = self._preparing.restorable(source), self._now()
+        if at is not None and at > asked:
+            raise NotNow(f"{at:{TIME}} has not come yet")
         lost = max(0.0, (asked - latest).total_seconds())
         self._report(f"{source.name} can be restored up to {latest:{TIME}}, {lost:.0f} s ago")
         with self._phase(phases, "waiting for the backup"):
             wanted = at or (noted.moment if noted is not None else latest)
-            latest = self._preparing.wait_restorable(source, wanted, within_seconds)
+            latest = self._preparing.wait_restorable(source, wanted, BACKUP_SECONDS)
         return at or latest, lost
 
     def end(self, target: str) -> None:

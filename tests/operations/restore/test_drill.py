@@ -124,11 +124,20 @@ def test_a_restore_whose_answer_is_lost_goes_on(tmp_path: Path) -> None:
 
 def test_a_moment_that_can_not_be_had_is_said_before_anything_is_made(tmp_path: Path) -> None:
     with world(tmp_path) as there:
-        with pytest.raises(PlatformFailed, match="can be restored up to"):
+        with pytest.raises(NotNow, match="not come yet"):
             there.drill.prepare(ENDPOINT, TARGET, at=BEGAN + timedelta(hours=9), noted=None, within_seconds=60)
         with pytest.raises(PlatformFailed, match="restorable window"):
             there.drill.prepare(ENDPOINT, TARGET, at=BEGAN - timedelta(days=9), noted=None, within_seconds=60)
         assert set(there.cloud.state["accounts"]) == {SOURCE}
+
+
+def test_backups_that_have_stopped_are_not_waited_for_for_ever(tmp_path: Path) -> None:
+    with world(tmp_path) as there:
+        accounts = there.cloud.state["accounts"]
+        accounts[SOURCE]["backup"] -= 9_000
+        there.cloud.change(accounts=accounts)
+        with pytest.raises(PlatformFailed, match="can be restored up to"):
+            there.drill.prepare(ENDPOINT, TARGET, at=BEGAN, noted=None, within_seconds=HOUR)
 
 
 def test_a_store_that_is_not_backed_up_continuously_or_not_of_this_group_is_not_restored(tmp_path: Path) -> None:
