@@ -127,7 +127,7 @@ def test_each_command_about_keys_works(served: Served, tmp_path: Path) -> None:
 def test_a_backup_of_the_data_folder_comes_back_whole(served: Served, order: str, tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to(served.folder)
     (served.folder / "organizer.key").write_text(KEY)
-    key, one_process, _postgresql = steps("docs/run/backup.md")
+    key, one_process, *_others = steps("docs/run/backup.md")
     said = run(key.script + one_process.script, served, tmp_path)
     assert "every promise holds" in said
     assert "OK: everything holds." in said
