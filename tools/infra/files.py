@@ -14,17 +14,20 @@ from tools.infra.keys_page import keys_page
 from cludale.adapters.dapr.subscriptions import topics_heard
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS
+from cludale.wiring.stores import STATE_STORE_USERS
 from cludale_operations.local.jetstream import ACK_WAIT_SECONDS, MAX_ACK_PENDING, STREAM
 
 COMPONENTS = Path("docker/components")
 TOPICS = [topic.name for topic in CATALOGUE.topics]
-STATE_STORE_USERS = ("audit",)
-"""Who may keep its records in the Dapr state store."""
 OWN_SETTINGS = {
+    "concerts": (
+        "# `state`: what is read by id alone is kept in the Dapr state store of that name, not in concerts' own schema",
+        "CLUDALE_CONCERTS_STATE: ${CLUDALE_CONCERTS_STATE:-}",
+    ),
     "audit": (
         "# `state`: the log is kept in the Dapr state store of that name instead of audit's own schema",
         "CLUDALE_AUDIT_STATE: ${CLUDALE_AUDIT_STATE:-}",
-    )
+    ),
 }
 """Service → what its environment in the compose file has beside that of all."""
 BEGINS, ENDS = "# made by `make infra` from here on", "# made by `make infra` up to here"

@@ -22,16 +22,7 @@ def check(settings: Settings, only: Collection[str]) -> None:
     """Is all said that these services need? Before anything is opened. Raises MissingSetting, UnusableSetting."""
     if settings.database_url is not None and settings.cosmos_endpoint is not None:
         raise MissingSetting("there can be one store: unset CLUDALE_DATABASE_URL or CLUDALE_COSMOS_ENDPOINT")
-    if settings.audit_state is not None:
-        if not settings.dapr or set(only) != {"audit"}:
-            raise MissingSetting(
-                "CLUDALE_AUDIT_STATE is for `cludale serve audit` with CLUDALE_DAPR=1: a state store has no outbox, "
-                "so it keeps nothing for services that publish"
-            )
-        if settings.database_url is not None or settings.cosmos_endpoint is not None:
-            raise MissingSetting(
-                "there can be one store: unset CLUDALE_AUDIT_STATE, or CLUDALE_DATABASE_URL and CLUDALE_COSMOS_ENDPOINT"
-            )
+    _check_state_stores(settings, only)
     if settings.dapr:
         if settings.app_api_token is None:
             raise MissingSetting(
@@ -55,6 +46,24 @@ def check(settings: Settings, only: Collection[str]) -> None:
     for callee in reversed(NAMES):
         if callee not in only and any(callee in each.needs for each in SERVICES if each.name in only):
             url_of(settings, callee)
+
+
+def _check_state_stores(settings: Settings, only: Collection[str]) -> None:
+    """Are Dapr's state stores asked for where they can be used? Raises MissingSetting."""
+    if settings.audit_state is not None:
+        if not settings.dapr or set(only) != {"audit"}:
+            raise MissingSetting(
+                "CLUDALE_AUDIT_STATE is for `cludale serve audit` with CLUDALE_DAPR=1: a state store has no outbox, "
+                "so it keeps nothing for services that publish"
+            )
+        if settings.database_url is not None or settings.cosmos_endpoint is not None:
+            raise MissingSetting(
+                "there can be one store: unset CLUDALE_AUDIT_STATE, or CLUDALE_DATABASE_URL and CLUDALE_COSMOS_ENDPOINT"
+            )
+    if settings.concerts_state is not None and (not settings.dapr or set(only) != {"concerts"}):
+        raise MissingSetting(
+            "CLUDALE_CONCERTS_STATE is for `cludale serve concerts` with CLUDALE_DAPR=1: a sidecar has the state store"
+        )
 
 
 def app_id(settings: Settings, only: Collection[str]) -> str:

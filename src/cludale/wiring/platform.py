@@ -48,6 +48,7 @@ _log = logging.getLogger(__name__)
 
 STORE_STOPS = "Nothing can be sold, paid or cancelled until it does; what is there can be read."
 BROKER_STOPS = "Events wait in the outbox: what is ordered meanwhile is paid, sold or cancelled once it does."
+STATE_STOPS = "Concerts keeps no answer to an Idempotency-Key and no choice of a section until it does."
 SIDECAR_STOPS = "Nothing is published, taken or called until there is one."
 
 
@@ -253,6 +254,11 @@ class Platform:
             probe = BrokerProbe(sidecar, publisher, self.settings.pubsub).probe
             self._readiness.watch(
                 Dependency("broker", "The broker takes no events", BROKER_STOPS, publisher.pulse, probe)
+            )
+        state = self._builder.concerts_state
+        if state is not None:
+            self._readiness.watch(
+                Dependency("state", "The Dapr state store takes no writes", STATE_STOPS, state.pulse, state.probe)
             )
         _log.info("the Dapr sidecar is there: %s", ", ".join(self._running))
 

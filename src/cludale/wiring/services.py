@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Protocol, TypeVar, cast
 
 from cludale.adapters.dapr.bus import DaprBus
+from cludale.adapters.dapr.state import StateStore
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.http_calls.calls import (
     HttpCharges,
@@ -41,9 +42,11 @@ from cludale.ports.seats import Seats
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
+from cludale.runtime.split import SplitRecords
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS, SERVICES
 from cludale.services.concerts.service import Concerts
+from cludale.services.concerts.store import BY_ID
 from cludale.services.manifest import HttpParts, Manifest, Policies, Service
 from cludale.web import dead_letters as dead_letters_api
 from cludale.web.access import Access
@@ -51,7 +54,7 @@ from cludale.web.ownership import Ownership
 from cludale.web.routing import Route, routes_of
 from cludale.wiring.needs import through_sidecar, url_of
 from cludale.wiring.settings import Settings
-from cludale.wiring.stores import Store, commit_limit, ledger
+from cludale.wiring.stores import Store, commit_limit, concerts_state_store, ledger
 from cludale.wiring.watching import Watching
 
 LOOK_AGAIN_SECONDS = 0.25
@@ -112,7 +115,16 @@ class ServiceBuilder:
 
     def records(self, service: str) -> Records:
         """The store, as `service` sees it."""
-        return self.store if self.watching is None else self.watching.records(service, self.store)
+        records: Records = self.store
+        if service == "concerts" and self.concerts_state is not None:
+            records = SplitRecords(self.store, self.concerts_state, BY_ID)
+        return records if self.watching is None else self.watching.records(service, records)
+
+    @cached_property
+    def concerts_state(self) -> StateStore | None:
+        """Where concerts keeps what is read by id alone; None: with all the rest."""
+        store = concerts_state_store(self.settings)
+        return None if store is None else self._closed(store)
 
     @cached_property
     def policies(self) -> Policies:

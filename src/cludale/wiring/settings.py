@@ -50,6 +50,13 @@ class PaymentProvider(StrEnum):
     NONE = "none"
 
 
+class StateType(StrEnum):
+    """What is behind the component of a Dapr state store."""
+
+    ANY = "any"
+    COSMOS = "azure.cosmosdb"
+
+
 class SmtpEncryption(StrEnum):
     """How the connection to the mail server is kept private."""
 
@@ -240,6 +247,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     audit_state: Annotated[
         Name | None, _doc("the Dapr state store that keeps the audit log: for audit alone, behind a sidecar")
     ] = None
+    concerts_state: Annotated[
+        Name | None,
+        _doc(
+            "the Dapr state store that keeps what concerts reads by id alone: answers to Idempotency-Keys, chosen "
+            "sections, last uses of keys; for concerts alone, behind a sidecar"
+        ),
+    ] = None
+    state_type: Annotated[
+        StateType,
+        _doc("what that state store is: azure.cosmosdb, or any for others with transactions and ETags"),
+    ] = StateType.ANY
     consume: Annotated[bool, _doc("take events and what is due; a release that is not promoted yet does not")] = True
     sidecar_seconds: Annotated[Seconds, _doc("how long to wait for the sidecar before saying that it is away")] = 20
     token_key: Annotated[

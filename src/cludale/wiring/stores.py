@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from cludale.adapters.cosmos import layout as cosmos_layout
+from cludale.adapters.dapr import state as dapr_state
 from cludale.adapters.dapr.sidecar import Sidecar
-from cludale.adapters.dapr.state import store as dapr_state
 from cludale.adapters.simulated_payments import Ledger
 from cludale.adapters.simulated_payments.records_ledger import RecordsLedger
 from cludale.adapters.sqlite import SqliteStore, StoreFailed
@@ -20,6 +20,7 @@ from cludale.runtime import dead_letters
 from cludale.runtime.readiness import Pulse
 from cludale.services.audit import store as audit
 from cludale.services.catalogue import CATALOGUE, KINDS, SERVICES
+from cludale.services.concerts import store as concerts
 from cludale.wiring.needs import MissingSetting, without_asyncpg
 from cludale.wiring.settings import Settings
 
@@ -31,6 +32,8 @@ LEDGER = "simulated-provider.db"
 
 STATE_KINDS = (*audit.KINDS, *dead_letters.KINDS)
 """Those of audit by itself, in a Dapr state store."""
+STATE_STORE_USERS = ("audit", "concerts")
+"""Who may have records in a Dapr state store: audit all, concerts those in `concerts.BY_ID`."""
 
 
 def sorted_by(kinds: Iterable[Kind]) -> tuple[str, ...]:
@@ -72,19 +75,34 @@ class Store(Records, Outbox, Protocol):
 def open_store(settings: Settings, only: Collection[str]) -> Store:
     """PostgreSQL, Cosmos DB or a Dapr state store if one is named, else SQLite in the data folder."""
     if settings.audit_state is not None:
-        return dapr_state.StateStore(
-            Sidecar(settings.dapr_http_port, settings.dapr_api_token),
-            settings.audit_state,
-            STATE_KINDS,
-            Codec(CATALOGUE),
-            ranged=sorted_by(STATE_KINDS),
-        )
+        return _state_store(settings, settings.audit_state, STATE_KINDS)
     if settings.database_url is not None:
         return _postgres_store(settings.database_url, only)
     if settings.cosmos_endpoint is not None:
         found = [each for each in CONTAINERS if {each.name} == set(only)]
         return _cosmos_store(settings, found[0] if found else SHARED_CONTAINER)
     return SqliteStore(settings.data_dir / STORE, KINDS, Codec(CATALOGUE), on_fatal=_end_process)
+
+
+def concerts_state_store(settings: Settings) -> dapr_state.StateStore | None:
+    """Where concerts keeps what is read by id alone, if that has a store of its own."""
+    if settings.concerts_state is None:
+        return None
+    return _state_store(settings, settings.concerts_state, concerts.BY_ID, by_id=concerts.BY_ID)
+
+
+def _state_store(
+    settings: Settings, name: str, kinds: Collection[Kind], *, by_id: Collection[Kind] = ()
+) -> dapr_state.StateStore:
+    return dapr_state.StateStore(
+        Sidecar(settings.dapr_http_port, settings.dapr_api_token),
+        name,
+        kinds,
+        Codec(CATALOGUE),
+        ranged=sorted_by(kinds),
+        by_id=by_id,
+        type=dapr_state.StateType(settings.state_type.value),
+    )
 
 
 def _postgres_store(url: str, only: Collection[str]) -> Store:
@@ -121,7 +139,7 @@ def _cosmos_store(settings: Settings, container: cosmos_layout.Container, *, has
 def commit_limit(settings: Settings) -> int | None:
     """The most records and inbox entries in one commit, if the store has a limit."""
     if settings.audit_state is not None:
-        return dapr_state.COMMIT_OPERATIONS
+        return dapr_state.DIALECTS[dapr_state.StateType(settings.state_type.value)].sure_operations
     return None if settings.cosmos_endpoint is None else cosmos_layout.COMMIT_OPERATIONS
 
 

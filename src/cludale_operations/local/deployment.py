@@ -8,6 +8,7 @@ from typing import NamedTuple
 from cludale.adapters.system.keys import kept_key
 from cludale.services import NAMES
 from cludale.wiring.settings import Settings
+from cludale.wiring.stores import STATE_STORE_USERS
 from cludale_operations.local.daprd import Broker, Daprd, resources_for
 from cludale_operations.local.nats import Nats
 from cludale_operations.local.part import Part
@@ -23,7 +24,7 @@ CONNECTIONS_BESIDES = 20
 STOP_SECONDS_MORE = 10
 """What a service gets beyond CLUDALE_SHUTDOWN_SECONDS to end by itself before it is ended."""
 STATE_STORE = "state"
-"""What the component of audit's state store is called (docker/components/common/state.yaml)."""
+"""What the component of the state store is called (docker/components/common/state.yaml)."""
 _OWN_STORES = ("database_url", "cosmos_endpoint")
 
 
@@ -134,7 +135,10 @@ class Deployment:
             "CLUDALE_DATA_DIR": str(self.folder),
             "CLUDALE_SECRETS": "secrets",
             "CLUDALE_DATABASE_URL": "",
-            "CLUDALE_AUDIT_STATE": (self.settings.audit_state or "") if service == "audit" else "",
+            **{
+                f"CLUDALE_{user.upper()}_STATE": (_state_store(self.settings, user) or "") if service == user else ""
+                for user in STATE_STORE_USERS
+            },
             "CLUDALE_ORGANIZER_KEY": "",
             "CLUDALE_TOKEN_KEY": "",
             "CLUDALE_SERVICE_KEY": "",
@@ -154,11 +158,19 @@ def _check(settings: Settings) -> None:
                 f"CLUDALE_{field.upper()} is set, and `cludale up --distributed` keeps everything in a PostgreSQL that "
                 "it starts itself: unset it, or start the services one by one (`cludale serve SERVICE`)"
             )
-    if settings.audit_state not in (None, STATE_STORE):
-        raise NotDistributed(
-            f"CLUDALE_AUDIT_STATE={settings.audit_state}: the sidecars that `cludale up --distributed` starts have one "
-            f"state store, {STATE_STORE!r}"
-        )
+    for user in STATE_STORE_USERS:
+        name = _state_store(settings, user)
+        if name not in (None, STATE_STORE):
+            raise NotDistributed(
+                f"CLUDALE_{user.upper()}_STATE={name}: the sidecars that `cludale up --distributed` starts have one "
+                f"state store, {STATE_STORE!r}"
+            )
+
+
+def _state_store(settings: Settings, user: str) -> str | None:
+    """The state store that is named for this service."""
+    named: str | None = getattr(settings, f"{user}_state")
+    return named
 
 
 def replicas_from(options: list[str]) -> dict[str, int]:

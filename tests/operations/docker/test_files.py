@@ -13,6 +13,7 @@ from cludale.adapters.dapr.publisher import PUBLISH_SECONDS
 from cludale.adapters.dapr.subscriptions import dead_letter_topic, topics_heard
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS
+from cludale.wiring.stores import STATE_STORE_USERS
 from cludale_operations.cli import app as command_line
 from cludale_operations.gateway.routes import decoded
 from cludale_operations.local.daprd import ALLOWED_SECRETS
@@ -162,12 +163,14 @@ def test_compose_gives_keys_and_passwords_to_the_sidecars_and_services_ask_for_t
     assert {"database-url", "organizer-key"} <= set(sidecar["environment"]) & set(ALLOWED_SECRETS)
 
 
-def test_compose_leaves_it_to_a_setting_whether_audit_keeps_its_log_in_the_state_store() -> None:
+@pytest.mark.parametrize("user", STATE_STORE_USERS)
+def test_compose_leaves_it_to_a_setting_what_is_kept_in_the_state_store(user: str) -> None:
+    variable = f"CLUDALE_{user.upper()}_STATE"
     told = {name: each.get("environment", {}) for name, each in COMPOSE["services"].items() if name in NAMES}
-    assert [name for name, each in told.items() if "CLUDALE_AUDIT_STATE" in each] == ["audit"]
-    assert told["audit"]["CLUDALE_AUDIT_STATE"] == "${CLUDALE_AUDIT_STATE:-}", "unset: a schema of its own"
-    assert components("common")["state"]["scopes"] == ["audit"]
-    assert "state-url" in COMPOSE["services"]["audit-sidecar"]["environment"]
+    assert [name for name, each in told.items() if variable in each] == [user]
+    assert told[user][variable] == f"${{{variable}:-}}", "unset: a schema of its own"
+    assert user in components("common")["state"]["scopes"]
+    assert "state-url" in COMPOSE["services"][f"{user}-sidecar"]["environment"]
 
 
 def test_compose_has_the_gateway_before_all_services_and_nothing_else_outside() -> None:

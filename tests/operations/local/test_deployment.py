@@ -10,6 +10,7 @@ from tests.parts import need
 from cludale.adapters.postgres.store import LOOKUP_LINES, QUERY_LINES
 from cludale.services import NAMES
 from cludale.wiring.settings import Settings
+from cludale.wiring.stores import STATE_STORE_USERS
 from cludale_operations.local.daprd import COMPONENTS, Broker
 from cludale_operations.local.deployment import (
     CONNECTIONS_BESIDES,
@@ -76,25 +77,29 @@ def test_a_store_of_ones_own_is_refused(tmp_path: Path, settings: Settings, vari
         laid_out(tmp_path, settings)
 
 
-def test_audits_state_store_is_audits_alone_and_one_that_the_sidecars_have(tmp_path: Path) -> None:
-    deployment = laid_out(tmp_path, Settings(audit_state=STATE_STORE))
+def test_a_state_store_is_its_users_alone_and_one_that_the_sidecars_have(tmp_path: Path) -> None:
+    deployment = laid_out(tmp_path, Settings(audit_state=STATE_STORE, concerts_state=STATE_STORE))
     told = {each.service.service: each.service.launch().environment for each in deployment.replicas}
-    assert {service for service, each in told.items() if each["CLUDALE_AUDIT_STATE"]} == {"audit"}
     component = yaml.safe_load((COMPONENTS / "common" / "state.yaml").read_text())
-    assert told["audit"]["CLUDALE_AUDIT_STATE"] == component["metadata"]["name"]
-    assert component["scopes"] == ["audit"]
+    for user in STATE_STORE_USERS:
+        variable = f"CLUDALE_{user.upper()}_STATE"
+        assert {service for service, each in told.items() if each[variable]} == {user}
+        assert told[user][variable] == component["metadata"]["name"]
+    assert set(component["scopes"]) == set(STATE_STORE_USERS)
 
 
 def test_a_state_store_that_no_sidecar_has_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NotDistributed, match=r"CLUDALE_AUDIT_STATE=redis: .* one state store, 'state'"):
-        laid_out(tmp_path, Settings(audit_state="redis"))
+    for settings in (Settings(audit_state="redis"), Settings(concerts_state="redis")):
+        with pytest.raises(NotDistributed, match=r"CLUDALE_\w+_STATE=redis: .* one state store, 'state'"):
+            laid_out(tmp_path, settings)
 
 
 def test_the_database_takes_as_many_connections_as_all_replicas_may_want(tmp_path: Path) -> None:
     store = 1 + LOOKUP_LINES + QUERY_LINES
     postgres = laid_out(tmp_path, replicas=f"all={MAX_REPLICAS}").postgres
-    # payments' ledger is one more, the sidecar of audit holds four
-    assert postgres.max_connections >= MAX_REPLICAS * (len(NAMES) * store + 1 + 4) + CONNECTIONS_BESIDES
+    # payments' ledger is one more, the sidecars of those that use the state store hold four each
+    sidecars = 4 * len(STATE_STORE_USERS)
+    assert postgres.max_connections >= MAX_REPLICAS * (len(NAMES) * store + 1 + sidecars) + CONNECTIONS_BESIDES
 
 
 def test_a_services_own_number_counts_more_than_that_of_all() -> None:

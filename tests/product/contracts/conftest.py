@@ -10,7 +10,13 @@ import pytest
 from azure.cosmos.aio import CosmosClient
 from tests.product.adapters.cosmos.double import KEY, running_double
 from tests.product.adapters.cosmos.emulator import EMULATOR_KEY, running_emulator
-from tests.product.adapters.dapr.state.parts import IN_MEMORY, in_postgres, state_sidecar
+from tests.product.adapters.dapr.state.parts import (
+    IN_MEMORY,
+    StateSidecar,
+    in_postgres,
+    running_state_sidecar,
+    state_sidecar,
+)
 from tests.product.contracts.samples import CODEC, KINDS, Place, Store
 
 from cludale.adapters.cosmos.account import AccountLimits
@@ -20,12 +26,11 @@ from cludale.adapters.dapr.sidecar import Sidecar
 from cludale.adapters.dapr.state import StateStore
 from cludale.adapters.postgres import PostgresStore
 from cludale.adapters.sqlite import SqliteStore
-from cludale_operations.local.daprd import Daprd
 from cludale_operations.local.postgres import Postgres
 from cludale_proof.simulator.memory import Disk, MemoryStore
 
 STORES = ["sqlite_place", "memory_place", "apart_place", "postgres_place", "cosmos_place"]
-WITHOUT_OUTBOX = ["state_in_memory_place", "state_in_postgres_place"]
+WITHOUT_OUTBOX = ["state_in_memory_place", "state_in_postgres_place", "state_in_cosmos_place"]
 """Stores that keep records and no outbox: they refuse events, which tests/product/adapters/dapr/state shows. Left out
 are the tests marked `events`, and those marked `many_records`, for each record is a statement of its own there."""
 QUICK_PLACES = {"sqlite_place", "memory_place"}
@@ -162,11 +167,12 @@ def is_limited(request: pytest.FixtureRequest) -> bool:
 class StatePlace:
     """The state store of a sidecar."""
 
-    def __init__(self, daprd: Daprd) -> None:
+    def __init__(self, daprd: StateSidecar) -> None:
         self._daprd = daprd
 
     async def open(self) -> Store:
-        return StateStore(Sidecar(self._daprd.http_port, None), "state", KINDS, CODEC, ranged={"dueAt"})
+        sidecar = Sidecar(self._daprd.http_port, None)
+        return StateStore(sidecar, "state", KINDS, CODEC, ranged={"dueAt"}, type=self._daprd.type)
 
 
 @pytest.fixture
@@ -178,6 +184,13 @@ async def state_in_memory_place(tmp_path: Path) -> AsyncIterator[Place]:
 @pytest.fixture
 async def state_in_postgres_place(tmp_path: Path, database_url: str) -> AsyncIterator[Place]:
     async with state_sidecar(tmp_path, in_postgres(database_url)).running() as daprd:
+        yield StatePlace(daprd)
+
+
+@pytest.fixture
+async def state_in_cosmos_place(tmp_path: Path) -> AsyncIterator[Place]:
+    """Dapr's own component for Cosmos DB, over the double."""
+    async with running_state_sidecar(tmp_path, None) as daprd:
         yield StatePlace(daprd)
 
 

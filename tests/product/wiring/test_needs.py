@@ -70,6 +70,12 @@ async def test_a_state_store_is_for_audit_alone_behind_a_sidecar(tmp_path: Path)
             Platform(settings(tmp_path, audit_state="state", **changes), only)
 
 
+async def test_concerts_state_store_is_for_concerts_alone_behind_a_sidecar(tmp_path: Path) -> None:
+    for only, changes in ((["concerts"], {}), (["orders"], BEHIND_A_SIDECAR), (NAMES, BEHIND_A_SIDECAR)):
+        with pytest.raises(MissingSetting, match="CLUDALE_CONCERTS_STATE"):
+            Platform(settings(tmp_path, concerts_state="state", **changes), only)
+
+
 async def test_replicas_of_orders_make_the_same_access_tokens(tmp_path: Path) -> None:
     tokens = set()
     for replica in ("one", "other"):

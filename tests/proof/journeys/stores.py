@@ -1,6 +1,7 @@
 """Where the servers of the journeys keep everything: in a file each, or with JOURNEYS_STORE=cosmos in a double.
 
-With JOURNEYS_STORE=state audit keeps its log in its sidecar's state store (JOURNEYS_SHAPE=nats or =rabbitmq only).
+With JOURNEYS_STORE=state audit keeps its log in its sidecar's state store, and concerts what is read by id alone
+(JOURNEYS_SHAPE=nats or =rabbitmq only).
 The double runs in a process of its own for as long as the tests do, and each data folder has a database there.
 """
 
@@ -12,6 +13,7 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
+from cludale.wiring.stores import STATE_STORE_USERS
 from cludale_operations.local.deployment import STATE_STORE
 
 
@@ -29,7 +31,7 @@ def store_settings(folder: Path) -> dict[str, str]:
                 "CLUDALE_COSMOS_DATABASE": blake2b(str(folder).encode(), digest_size=8).hexdigest(),
             }
         case "state":
-            return {"CLUDALE_AUDIT_STATE": STATE_STORE}
+            return {f"CLUDALE_{user.upper()}_STATE": STATE_STORE for user in STATE_STORE_USERS}
         case other:
             raise ValueError(f"JOURNEYS_STORE={other!r}: sqlite, cosmos or state is wanted")
 

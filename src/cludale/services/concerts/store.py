@@ -90,6 +90,10 @@ KINDS = (
     IdempotencyKeys.kind_for("concerts"),
 )
 
+BY_ID = (CHOICES.kind, KEY_USES.kind, IdempotencyKeys.kind_for("concerts"))
+"""Those that are read by their ids alone and committed by themselves, without events: a store of keys and values will
+do for them."""
+
 
 def searched(
     *,

@@ -175,6 +175,11 @@ class CosmosDouble:
         found = {name: each for database in self.databases.values() for name, each in database.items()}
         return found[name] if name is not None else next(iter(found.values()))
 
+    def lay_out(self, database: str, container: Mapping[str, Any]) -> None:
+        """Make a container of this form in a database, as a template does."""
+        self.databases.setdefault(database, {})
+        self._create_collection(database, dict(container))
+
     # -- the server -----------------------------------------------------------------------------------------------
 
     async def start(self, port: int = 0) -> Self:
@@ -462,6 +467,10 @@ class CosmosDouble:
                 if body.get("id") != operation["id"]:
                     raise Problem(400, "the id of a document does not change")
                 return self._put(collection, partition, body, if_match=operation.get("ifMatch"), is_new=False)
+            case "Upsert":  # a condition is of what is there; where nothing is, none is looked at
+                body = operation["resourceBody"]
+                is_new = collection.live((partition, body["id"])) is None
+                return self._put(collection, partition, body, if_match=operation.get("ifMatch"), is_new=is_new)
             case "Delete":
                 return None, self._delete(collection, (partition, operation["id"]), operation.get("ifMatch"))
         raise Problem(400, f"the double knows no {operation['operationType']} in a batch")
@@ -578,7 +587,9 @@ def _kind(request: web.Request, path: Sequence[str]) -> str:
         return {"GET": "read", "PUT": "replace", "DELETE": "delete"}.get(request.method, "other")
     if request.headers.get("x-ms-cosmos-is-batch-request", "").lower() == "true":
         return "batch"
-    return "query" if request.headers.get("x-ms-documentdb-isquery", "").lower() == "true" else "create"
+    # Microsoft's library for Go says it in a shorter way
+    is_query = {request.headers.get(f"x-ms-documentdb-{name}", "").lower() for name in ("isquery", "query")}
+    return "query" if "true" in is_query else "create"
 
 
 def _partition(request: web.Request) -> str:

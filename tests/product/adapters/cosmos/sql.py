@@ -62,6 +62,7 @@ class _Parser:
         self._tokens: list[str] = []
         self._parameters = parameters
         self._used: list[str] = []
+        self._alias = "c"
         position = 0
         while position < len(text.rstrip()):
             found = _TOKENS.match(text, position)
@@ -82,7 +83,7 @@ class _Parser:
             while self._has(","):
                 paths.append(self._path(self._take()))
         self._want("FROM")
-        self._want("c")
+        self._alias = self._take()
         holds: Value = lambda _: True  # noqa: E731
         if self._has("WHERE"):
             holds = self._either()
@@ -172,8 +173,8 @@ class _Parser:
         return lambda document: at(document, path)
 
     def _path(self, token: str) -> str:
-        if token != "c":
-            raise NotUnderstood(f"{token!r} is no path of c")
+        if token != self._alias:
+            raise NotUnderstood(f"{token!r} is no path of {self._alias}")
         path = ""
         while True:
             if self._has("."):

@@ -7,19 +7,18 @@ from urllib.parse import quote
 import msgspec
 
 from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
+from cludale.adapters.dapr.state.dialects import Dialect
 from cludale.ports.records import StoreUnavailable
 from cludale.web.http1 import ClientResponse
 
 KEYS_A_READ = 100
 """So that an answer stays far below what one may be."""
-TRANSACTION_BYTES = 4 * 1024 * 1024 - 1024
-"""The sidecar takes requests up to 4 MiB."""
 READ_SECONDS = 10.0
 WRITE_SECONDS = 15.0
 
-_CONFLICTS = (b"etag mismatch", b"no item was updated")
+_CONFLICTS = (b"etag mismatch", b"no item was updated", b"status code 412", b"status code 409")
 """How stores say that a key is not as it was read: all with ERR_STATE_TRANSACTION, PostgreSQL v2 with the second where
-a key without an ETag is there already."""
+a key without an ETag is there already, Cosmos DB with the status of the operation that failed."""
 
 
 class Held(NamedTuple):
@@ -76,8 +75,9 @@ class _Operation(msgspec.Struct):
     operation: str = "upsert"
 
 
-class _Transaction(msgspec.Struct):
+class _Transaction(msgspec.Struct, omit_defaults=True):
     operations: Sequence[_Operation]
+    metadata: Mapping[str, str] = {}
 
 
 _encode = msgspec.json.Encoder().encode
@@ -88,20 +88,22 @@ _FIRST_WRITE = _Options()
 class StateApi:
     """One state store behind the sidecar."""
 
-    def __init__(self, sidecar: Sidecar, store: str) -> None:
+    def __init__(self, sidecar: Sidecar, store: str, dialect: Dialect) -> None:
         self._sidecar = sidecar
+        self._dialect = dialect
         self._path = f"/v1.0/state/{quote(store, safe='')}"
         self._store = store
 
     async def read(self, keys: Sequence[str]) -> Mapping[str, Held]:
         """Those of the keys that there are. Raises StoreUnavailable."""
         held: dict[str, Held] = {}
-        for at in range(0, len(keys), KEYS_A_READ):
-            body = _encode(_Keys(keys[at : at + KEYS_A_READ]))
+        asked = {self._dialect.key(key): key for key in keys}
+        there = list(asked)
+        path = f"{self._path}/bulk{self._dialect.query}"
+        for at in range(0, len(there), KEYS_A_READ):
+            body = _encode(_Keys(there[at : at + KEYS_A_READ]))
             try:
-                answer = await self._sidecar.ask(
-                    "POST", f"{self._path}/bulk", body, timeout_seconds=READ_SECONDS, repeatable=True
-                )
+                answer = await self._sidecar.ask("POST", path, body, timeout_seconds=READ_SECONDS, repeatable=True)
             except SidecarAway as away:
                 raise StoreUnavailable(str(away)) from away
             if answer.status != 200:
@@ -114,18 +116,22 @@ class StateApi:
                 if each.error:
                     raise StoreUnavailable(f"the state store {self._store!r} can't read {each.key!r}: {each.error}")
                 if each.etag is not None:
-                    held[each.key] = Held(each.etag, each.data)
+                    held[asked[each.key]] = Held(each.etag, each.data)
         return held
 
     async def write(self, writes: Sequence[Write]) -> None:
         """All of them or none. Raises Conflict, TooLarge, Unanswered, StoreUnavailable (then nothing is written)."""
         # in one order everywhere: two transactions never wait for each other
         operations = [
-            _Operation(_Request(key, msgspec.Raw(value), _FIRST_WRITE, etag)) for key, value, etag in sorted(writes)
+            _Operation(_Request(self._dialect.key(key), msgspec.Raw(value), _FIRST_WRITE, etag))
+            for key, value, etag in sorted(writes)
         ]
-        body = _encode(_Transaction(operations))
-        if len(body) > TRANSACTION_BYTES:
-            raise TooLarge(f"a transaction of {len(body)} bytes, {TRANSACTION_BYTES} are the most")
+        partition, most = self._dialect.partition, self._dialect.transaction_operations
+        if most is not None and len(operations) > most:
+            raise TooLarge(f"a transaction of {len(operations)} writes, {most} are the most")
+        body = _encode(_Transaction(operations, {} if partition is None else {"partitionKey": partition}))
+        if len(body) > self._dialect.transaction_bytes:
+            raise TooLarge(f"a transaction of {len(body)} bytes, {self._dialect.transaction_bytes} are the most")
         try:
             answer = await self._sidecar.ask("POST", f"{self._path}/transaction", body, timeout_seconds=WRITE_SECONDS)
         except SidecarAway as away:

@@ -13,6 +13,7 @@ from uuid import uuid4
 from cludale.adapters.dapr.sidecar import Sidecar
 from cludale.adapters.dapr.state import documents
 from cludale.adapters.dapr.state.api import Conflict, Held, StateApi, TooLarge, Unanswered, Write
+from cludale.adapters.dapr.state.dialects import DIALECTS, Dialect, StateType
 from cludale.adapters.dapr.state.documents import End, Mark, Node, Record, handled_key, node_key, record_key, tree_key
 from cludale.adapters.dapr.state.index import FANOUT, Entry, Question, Walk, zone_of_entries, zone_of_zones
 from cludale.kernel.wire import Codec
@@ -36,11 +37,6 @@ from cludale.runtime.group_commit import GATHER_SECONDS
 from cludale.runtime.planning import Planner, Row
 from cludale.runtime.readiness import Pulse
 
-COMMIT_OPERATIONS = 250
-"""The most records and inbox entries in one commit, and in one transaction. Stores write them one by one, and a
-transaction has to fit into their time limits with the index pages that it changes."""
-COMMIT_BYTES = 2 * 1024 * 1024
-"""The most bytes of bodies in one commit, as Base64; the other half of a request is for the index."""
 OPERATION_BYTES = 256
 """What a record takes besides its body, about."""
 TRIES = 12
@@ -71,21 +67,31 @@ class StateStore:
     """Records, and an outbox that is always empty."""
 
     def __init__(
-        self, sidecar: Sidecar, store: str, kinds: Collection[Kind], codec: Codec, *, ranged: Collection[str] = ()
+        self,
+        sidecar: Sidecar,
+        store: str,
+        kinds: Collection[Kind],
+        codec: Codec,
+        *,
+        ranged: Collection[str] = (),
+        by_id: Collection[Kind] = (),
+        type: StateType = StateType.ANY,
     ) -> None:
-        """Over the state store component of this name; `sidecar` is closed with it.
+        """Over the state store component of this name, of this type; `sidecar` is closed with it.
 
         `ranged` are indexed fields with another value in nearly every record: they get no trees of their own. Asked
-        for by value all records are gone through, as they are for a range.
+        for by value all records are gone through, as they are for a range. `by_id` are kinds that are never searched:
+        they get no index, so that two commits meet only in the same record.
         """
         self.pulse = Pulse()
         self._sidecar = sidecar
-        self._api = StateApi(sidecar, store)
+        self._dialect = DIALECTS[type]
+        self._api = StateApi(sidecar, store, self._dialect)
         self._planner = Planner(kinds, codec)
-        self._kinds = frozenset(kinds)
         self._ranged = frozenset(ranged)
+        self._by_id = frozenset(by_id)
         self._commits: BatchingQueue[None, Commit, Outcome] = BatchingQueue(
-            self._write, of="commits", batch_limit=COMMIT_OPERATIONS, gather_seconds=GATHER_SECONDS
+            self._write, of="commits", batch_limit=self._dialect.commit_operations, gather_seconds=GATHER_SECONDS
         )
 
     async def start(self) -> None:
@@ -130,6 +136,8 @@ class StateStore:
 
     async def find(self, kind: Kind, query: Query) -> Page:
         """A page of the records that match. Raises UnusableCursor, ValueError, StoreUnavailable."""
+        if kind in self._by_id:
+            raise ValueError(f"{kind.service} {kind.name} is found by id alone")
         question = Question(kind, query)
         try:
             async with asyncio.timeout(FIND_SECONDS):
@@ -190,13 +198,13 @@ class StateStore:
         if not commits:
             return []
         for commit in commits:
-            _check(commit)
+            _check(commit, self._dialect)
         return await self._commits.submit(None, commits)
 
     async def _write(self, _: None, commits: Sequence[Commit]) -> Sequence[Outcome]:
         outcomes: list[Outcome] = []
         try:
-            for chunk in _chunks(commits):
+            for chunk in _chunks(commits, self._dialect):
                 outcomes += await self._write_chunk(chunk)
         except StoreUnavailable:
             self.pulse.failed()
@@ -249,6 +257,8 @@ class StateStore:
 
     def _trees(self, kind: Kind, values: Sequence[IndexValue]) -> Iterator[str]:
         """Where records with these values are found. Not all `values` may be there: that is for the planner to say."""
+        if kind in self._by_id:
+            return
         yield tree_key(kind)
         for field, value in zip(kind.indexed, values, strict=False):
             if value is not None and field not in self._ranged:
@@ -270,7 +280,7 @@ class StateStore:
             for row in (*rows.fresh.values(), *rows.changed.values()):
                 id, version, body, values = _read_row(row)
                 before = records.get((kind, id))
-                came = written.end(tree_key(kind)).count if before is None else before.came
+                came = self._place(kind, written) if before is None else before.came
                 written.put(record_key(kind, id), Record(written.by, version, came, body, values))
                 if before is None or tuple(before.values) != values:
                     for tree in self._trees(kind, values):
@@ -278,6 +288,10 @@ class StateStore:
         for entry in plan.handled:
             written.put(handled_key(entry), Mark(written.by))
         return _Decided(written.by, plan.outcomes, written.writes())
+
+    def _place(self, kind: Kind, written: "_Written") -> int:
+        """The place of a new record in the order of coming; 0 for all where nobody asks for it."""
+        return 0 if kind in self._by_id else written.end(tree_key(kind)).count
 
 
 class _Written:
@@ -346,29 +360,31 @@ def _read_row(row: Row) -> tuple[str, int, bytes, tuple[IndexValue, ...]]:
     return id, version, body, tuple(values)  # type: ignore[arg-type] # a row's are what the put had
 
 
-def _check(commit: Commit) -> None:
+def _check(commit: Commit, dialect: Dialect) -> None:
     if commit.events:
         raise NoOutbox(
             f"a state store keeps no outbox, and this commit has events: {', '.join(e.type for e in commit.events)}"
         )
     operations, size = len(commit.puts) + len(commit.handled), _size(commit)
-    if operations > COMMIT_OPERATIONS:
-        raise CommitTooLarge(f"{operations} records and inbox entries in one commit, {COMMIT_OPERATIONS} are the most")
-    if size > COMMIT_BYTES:
-        raise CommitTooLarge(f"a commit of {size} bytes, {COMMIT_BYTES} are the most")
+    if operations > dialect.commit_operations:
+        raise CommitTooLarge(
+            f"{operations} records and inbox entries in one commit, {dialect.commit_operations} are the most"
+        )
+    if size > dialect.commit_bytes:
+        raise CommitTooLarge(f"a commit of {size} bytes, {dialect.commit_bytes} are the most")
 
 
 def _size(commit: Commit) -> int:
     return sum(len(put.body) * 4 // 3 + OPERATION_BYTES for put in commit.puts) + OPERATION_BYTES * len(commit.handled)
 
 
-def _chunks(commits: Sequence[Commit]) -> Iterator[Sequence[Commit]]:
+def _chunks(commits: Sequence[Commit], dialect: Dialect) -> Iterator[Sequence[Commit]]:
     """What goes in one transaction each: all at once, if it isn't too much."""
     chunk: list[Commit] = []
     operations = size = 0
     for commit in commits:
         more, larger = len(commit.puts) + len(commit.handled), _size(commit)
-        if chunk and (operations + more > COMMIT_OPERATIONS or size + larger > COMMIT_BYTES):
+        if chunk and (operations + more > dialect.commit_operations or size + larger > dialect.commit_bytes):
             yield chunk
             chunk, operations, size = [], 0, 0
         chunk.append(commit)

@@ -13,11 +13,19 @@ import pytest
 from tests.events import delivered
 from tests.fakes import NOON, ManualClock
 from tests.parts import need
-from tests.product.adapters.dapr.state.parts import IN_MEMORY, StateComponent, in_postgres, state_sidecar
+from tests.product.adapters.dapr.state.parts import (
+    STORES,
+    StateComponent,
+    StateSidecar,
+    component_over,
+    in_postgres,
+    running_state_sidecar,
+    state_sidecar,
+)
 from tests.product.contracts.samples import CODEC, KINDS, ORDER, key, noted, of, order
 
 from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
-from cludale.adapters.dapr.state import NoOutbox, StateStore
+from cludale.adapters.dapr.state import DIALECTS, NoOutbox, StateStore
 from cludale.kernel.events import Cause
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Acknowledgement, Delivery
@@ -38,30 +46,31 @@ pytestmark = pytest.mark.slow
 KEY = "organizer-key"
 
 
-@pytest.fixture(params=["in memory", "PostgreSQL"])
-def component(request: pytest.FixtureRequest) -> StateComponent:
-    return IN_MEMORY if request.param == "in memory" else in_postgres(request.getfixturevalue("database_url"))
+@pytest.fixture(params=STORES)
+def component(request: pytest.FixtureRequest) -> StateComponent | None:
+    return component_over(request.param, request)
 
 
 @pytest.fixture
-async def daprd(component: StateComponent, tmp_path: Path) -> AsyncIterator[Daprd]:
-    async with state_sidecar(tmp_path, component).running() as sidecar:
+async def daprd(component: StateComponent | None, tmp_path: Path) -> AsyncIterator[StateSidecar]:
+    async with running_state_sidecar(tmp_path, component) as sidecar:
         yield sidecar
 
 
 @pytest.fixture
-async def durable(tmp_path: Path, database_url: str) -> AsyncIterator[Daprd]:
+async def durable(tmp_path: Path, database_url: str) -> AsyncIterator[StateSidecar]:
     async with state_sidecar(tmp_path, in_postgres(database_url)).running() as sidecar:
         yield sidecar
 
 
-def log_in(daprd: Daprd) -> StateStore:
+def log_in(daprd: StateSidecar) -> StateStore:
     return StateStore(
         Sidecar(daprd.http_port, None),
         "state",
         audit_store.KINDS,
         Codec(CATALOGUE),
         ranged=sorted_by(audit_store.KINDS),
+        type=daprd.type,
     )
 
 
@@ -81,8 +90,8 @@ async def recorded(audit: Audit) -> list[str]:
             return found
 
 
-async def test_a_commit_with_events_is_refused_whole(daprd: Daprd) -> None:
-    store = StateStore(Sidecar(daprd.http_port, None), "state", KINDS, CODEC)
+async def test_a_commit_with_events_is_refused_whole(daprd: StateSidecar) -> None:
+    store = StateStore(Sidecar(daprd.http_port, None), "state", KINDS, CODEC, type=daprd.type)
     with pytest.raises(NoOutbox, match="no outbox, and this commit has events: OrderNoted"):
         await store.commit([of(order("a"), events=(noted("e"),))])
     assert await store.get(ORDER, [key("a")]) == {}
@@ -90,9 +99,9 @@ async def test_a_commit_with_events_is_refused_whole(daprd: Daprd) -> None:
     await store.close()
 
 
-async def test_two_replicas_record_everything_once_in_one_chain(daprd: Daprd) -> None:
+async def test_two_replicas_record_everything_once_in_one_chain(daprd: StateSidecar) -> None:
     stores = [log_in(daprd), log_in(daprd)]
-    audits = [Audit(store, ManualClock(), commit_limit=250) for store in stores]
+    audits = [Audit(store, ManualClock(), commit_limit=DIALECTS[daprd.type].sure_operations) for store in stores]
 
     async def record(audit: Audit, numbers: Sequence[int]) -> None:
         for at in range(0, len(numbers), 8):
@@ -112,9 +121,9 @@ async def test_two_replicas_record_everything_once_in_one_chain(daprd: Daprd) ->
         await store.close()
 
 
-async def test_the_log_is_asked_by_type_order_concert_and_time(daprd: Daprd) -> None:
+async def test_the_log_is_asked_by_type_order_concert_and_time(daprd: StateSidecar) -> None:
     store = log_in(daprd)
-    audit = Audit(store, ManualClock(), commit_limit=250)
+    audit = Audit(store, ManualClock(), commit_limit=DIALECTS[daprd.type].sure_operations)
     await audit.handle([placed(number) for number in range(40)])
     of_one, _ = await audit.events(Filter(type="OrderPlaced", order_id="o3", concert_id="c1"))
     assert [each.event_id for each in of_one] == [f"e{number}" for number in range(3, 40, 7)]
@@ -141,14 +150,14 @@ class Forgetful(Sidecar):
         return answer
 
 
-async def test_a_transaction_whose_answer_was_lost_is_known_again(daprd: Daprd) -> None:
-    store = StateStore(Forgetful(daprd.http_port, lost=1), "state", KINDS, CODEC)
+async def test_a_transaction_whose_answer_was_lost_is_known_again(daprd: StateSidecar) -> None:
+    store = StateStore(Forgetful(daprd.http_port, lost=1), "state", KINDS, CODEC, type=daprd.type)
     assert list(await store.commit([of(order("a"), handled=(("audit", "e"),))])) == [COMMITTED]
     assert (await store.get(ORDER, [key("a")]))["a"].version == 1
     await store.close()
 
 
-async def test_a_probe_writes_and_changes_no_record(daprd: Daprd) -> None:
+async def test_a_probe_writes_and_changes_no_record(daprd: StateSidecar) -> None:
     one, two = log_in(daprd), log_in(daprd)
     await asyncio.gather(*(store.probe() for store in (one, two) * 3))
     assert (await one.find(audit_store.KINDS[0], Query())).items == []
@@ -159,16 +168,16 @@ async def test_a_probe_writes_and_changes_no_record(daprd: Daprd) -> None:
     await two.close()
 
 
-async def test_a_state_store_that_is_not_there_is_said(daprd: Daprd) -> None:
-    store = StateStore(Sidecar(daprd.http_port, None), "stat", KINDS, CODEC)
+async def test_a_state_store_that_is_not_there_is_said(daprd: StateSidecar) -> None:
+    store = StateStore(Sidecar(daprd.http_port, None), "stat", KINDS, CODEC, type=daprd.type)
     with pytest.raises(StoreUnavailable, match="ERR_STATE_STORE_NOT_FOUND"):
         await store.get(ORDER, [key("a")])
     await store.close()
 
 
-async def test_a_sidecar_that_is_killed_loses_nothing_and_doubles_nothing(durable: Daprd) -> None:
+async def test_a_sidecar_that_is_killed_loses_nothing_and_doubles_nothing(durable: StateSidecar) -> None:
     store = log_in(durable)
-    audit = Audit(store, ManualClock(), commit_limit=250)
+    audit = Audit(store, ManualClock(), commit_limit=DIALECTS[durable.type].sure_operations)
     ended = asyncio.Event()
 
     async def trouble() -> None:
@@ -294,7 +303,7 @@ def after(number: int, cause: str, *, attempt: int) -> Delivery:
     return msgspec.structs.replace(delivered(event, f"f{number}", cause=Cause(cause)), attempt=attempt)
 
 
-async def test_what_comes_before_its_cause_waits_in_the_state_store(daprd: Daprd) -> None:
+async def test_what_comes_before_its_cause_waits_in_the_state_store(daprd: StateSidecar) -> None:
     clock = ManualClock()
     audit = Audit(log_in(daprd), clock, wait_seconds=60)
     effects = [after(number, f"e{number}", attempt=2) for number in range(4)]
