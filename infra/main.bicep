@@ -84,6 +84,9 @@ param cosmosMaxThroughput object = {
   'simulated-provider': 1000
 }
 
+@description('Services that keep records in a Dapr state store over Cosmos DB: audit (its log), concerts (what it reads by id alone). Decide before the first start: nothing is moved.')
+param stateStoreServices array = []
+
 @description('Whether a deleted vault, and so its name, is kept for 90 days whoever asks. Once on, it stays on.')
 param vaultPurgeProtection bool = true
 
@@ -323,9 +326,27 @@ module appsEnvironment 'modules/environment.bicep' = {
     zoneRedundant: appsAreSpread
     serviceNames: catalogue.serviceNames
     serviceBusHost: serviceBus.outputs.host
-    delivery: catalogue.delivery
+    resiliency: catalogue.resiliency.events
   }
 }
+
+// One after the other: an account takes one role assignment at a time, and answers 412 to a second.
+@batchSize(1)
+module stateStores 'modules/stateStore.bicep' = [for store in catalogue.stateStores: if (contains(stateStoreServices, store.service)) {
+  name: 'state-store-${store.service}'
+  params: {
+    store: store
+    environmentName: appsEnvironment.outputs.environmentName
+    cosmosName: storeAccess.outputs.name
+    cosmosEndpoint: storeAccess.outputs.endpoint
+    cosmosDatabase: catalogue.cosmos.database
+    serverless: cosmosServerless
+    maxThroughput: cosmosMaxThroughput[store.service]
+    principalId: identities.outputs.principalIds[store.serviceIndex]
+    clientId: identities.outputs.clientIds[store.serviceIndex]
+    resiliency: catalogue.resiliency.state
+  }
+}]
 
 module apps 'modules/app.bicep' = [for (service, i) in catalogue.services: if (withApps) {
   name: 'app-${service.name}'
@@ -343,6 +364,7 @@ module apps 'modules/app.bicep' = [for (service, i) in catalogue.services: if (w
     probes: catalogue.probes
     cosmosEndpoint: storeAccess.outputs.endpoint
     cosmosDatabase: catalogue.cosmos.database
+    hasStateStore: contains(stateStoreServices, service.name)
     serviceBusName: serviceBus.outputs.name
     keyVaultUri: keyVault.outputs.uri
     applicationInsightsName: observability.outputs.applicationInsightsName
@@ -360,6 +382,9 @@ module apps 'modules/app.bicep' = [for (service, i) in catalogue.services: if (w
     greenSuffix: greenSuffix
     liveLabel: liveLabel
   }
+  dependsOn: [
+    stateStores
+  ]
 }]
 
 // The sidecar of an app speaks to the broker as the app's own system-assigned identity, which is there once the app is.

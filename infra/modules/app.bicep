@@ -39,6 +39,9 @@ param cosmosEndpoint string
 @description('The database in it.')
 param cosmosDatabase string
 
+@description('Has it records in a Dapr state store?')
+param hasStateStore bool
+
 @description('The broker, for the scaler.')
 param serviceBusName string
 
@@ -159,14 +162,6 @@ var variables = [
     value: consumes ? '1' : '0'
   }
   {
-    name: 'CLUDALE_COSMOS_ENDPOINT'
-    value: cosmosEndpoint
-  }
-  {
-    name: 'CLUDALE_COSMOS_DATABASE'
-    value: cosmosDatabase
-  }
-  {
     name: 'CLUDALE_PAYMENT_PROVIDER'
     value: paymentProvider
   }
@@ -199,6 +194,28 @@ var variables = [
     secretRef: 'insights-connection'
   }
 ]
+var cosmosEnvironment = [
+  {
+    name: 'CLUDALE_COSMOS_ENDPOINT'
+    value: cosmosEndpoint
+  }
+  {
+    name: 'CLUDALE_COSMOS_DATABASE'
+    value: cosmosDatabase
+  }
+]
+var stateEnvironment = [
+  {
+    name: service.stateVariable
+    value: service.stateStore
+  }
+  {
+    name: 'CLUDALE_STATE_TYPE'
+    value: 'azure.cosmosdb'
+  }
+]
+// There can be one store of everything.
+var storeEnvironment = hasStateStore && service.keepsAllInStateStore ? [] : cosmosEnvironment
 var mailEnvironment = [
   {
     name: 'CLUDALE_SMTP_HOST'
@@ -324,7 +341,7 @@ resource app 'Microsoft.App/containerApps@2026-07-01' = {
             cpu: json(cpu)
             memory: memory
           }
-          env: concat(variables, sendsMail ? mailEnvironment : [], signsInToMail ? mailSignIn : [])
+          env: concat(variables, storeEnvironment, hasStateStore ? stateEnvironment : [], sendsMail ? mailEnvironment : [], signsInToMail ? mailSignIn : [])
           probes: [
             {
               type: 'Startup'

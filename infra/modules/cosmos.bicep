@@ -114,5 +114,65 @@ resource collections 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/contain
   }
 }]
 
+<<<<<<< HEAD
 @description('Its name, once all of it is there.')
 output name string = account.name
+=======
+// Cosmos DB Built-in Data Contributor, on one container. It is a role of the data plane, which RBAC does not know.
+// One after the other: an account takes one such change at a time, and answers 412 to a second.
+@batchSize(1)
+resource contributors 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2026-03-15' = [for (container, i) in containers: {
+  parent: account
+  name: guid(account.id, container.resource.id, principalIds[container.serviceIndex])
+  properties: {
+    roleDefinitionId: '${account.id}/sqlRoleDefinitions/00000000-0000-0000-0000-000000000002'
+    principalId: principalIds[container.serviceIndex]
+    scope: '${account.id}/dbs/${database.name}/colls/${collections[i].name}'
+  }
+}]
+
+module endpoint 'privateEndpoint.bicep' = if (isPrivate) {
+  name: 'store-endpoint'
+  params: {
+    name: '${name}-store-endpoint'
+    location: location
+    tags: tags
+    targetId: account.id
+    groupId: 'Sql'
+    zoneName: 'privatelink.documents.azure.com'
+    subnetId: privateEndpointsSubnetId
+    networkId: networkId
+  }
+  dependsOn: [
+    contributors
+  ]
+}
+
+resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'to-workspace'
+  scope: account
+  properties: {
+    workspaceId: workspaceId
+    logAnalyticsDestinationType: 'Dedicated'
+    logs: [
+      {
+        category: 'ControlPlaneRequests'
+        enabled: true
+      }
+      {
+        category: 'PartitionKeyRUConsumption'
+        enabled: true
+      }
+    ]
+  }
+}
+
+@description('The account.')
+output id string = account.id
+
+@description('Its name.')
+output name string = account.name
+
+@description('Where it answers.')
+output endpoint string = account.properties.documentEndpoint
+>>>>>>> 51811d4 (Azure: audit's log and what concerts reads by id may be in a Dapr state store over Cosmos DB; one file's policies in both places, with a table of what Container Apps can't hold)

@@ -25,8 +25,8 @@ param serviceNames array
 @description('The broker\'s host.')
 param serviceBusHost string
 
-@description('How often and how soon an event is delivered again: {handlerRetries, handlerSeconds, …}.')
-param delivery object
+@description('How often and how soon an event is published and delivered again: {inboundPolicy, outboundPolicy}.')
+param resiliency object
 
 resource appsEnvironment 'Microsoft.App/managedEnvironments@2026-07-01' = {
   name: name
@@ -122,33 +122,7 @@ resource events 'Microsoft.App/managedEnvironments/daprComponents@2026-07-01' = 
 resource redelivery 'Microsoft.App/managedEnvironments/daprComponents/resiliencyPolicies@2026-07-01' = {
   parent: events
   name: 'redelivery'
-  properties: {
-    inboundPolicy: {
-      timeoutPolicy: {
-        responseTimeoutInSeconds: delivery.handlerSeconds
-      }
-      httpRetryPolicy: {
-        maxRetries: delivery.handlerRetries
-        retryBackOff: {
-          initialDelayInMilliseconds: delivery.handlerFirstWait
-          maxIntervalInMilliseconds: delivery.handlerLongestWait
-        }
-      }
-    }
-    // The outbox tries again by itself.
-    outboundPolicy: {
-      timeoutPolicy: {
-        responseTimeoutInSeconds: delivery.publishSeconds
-      }
-      httpRetryPolicy: {
-        maxRetries: delivery.publishRetries
-        retryBackOff: {
-          initialDelayInMilliseconds: delivery.publishFirstWait
-          maxIntervalInMilliseconds: delivery.publishLongestWait
-        }
-      }
-    }
-  }
+  properties: resiliency
 }
 
 @description('The environment.')

@@ -4,30 +4,26 @@
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped] # it has no types of its own
+from tools.infra.resilience import BROKER, STATE, Policies
 
 from cludale.adapters.cosmos import layout
+from cludale.adapters.dapr.state.dialects import cosmos_container
 from cludale.adapters.dapr.subscriptions import dead_letter_topic, topics_heard
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS
 from cludale.services.manifest import Service
 from cludale.wiring.services import described
 from cludale.wiring.settings import Settings
-from cludale.wiring.stores import CONTAINERS
+from cludale.wiring.stores import CONTAINERS, STATE_STORE_USERS
 
 FILE = Path("infra/generated/catalogue.json")
 PORT = 8080
 EVENT_TYPE = "eventtype"
 """The application property that carries the CloudEvent's type: the key of the metadata that it is published with."""
-RESILIENCY = Path("docker/components/common/resiliency.yaml")
-"""How often sidecars try, for every place where they run; Container Apps has a form of its own for it."""
-FIRST_RETRY_MILLISECONDS = 500
-"""Dapr's own first wait of an exponential policy; Container Apps wants it said."""
 PAGES = ("/docs", "/problems")
 FRONT = ("/", "/openapi.json")
 """What every service has beside its routes; from outside, the first service's are seen."""
@@ -37,11 +33,13 @@ def catalogue() -> Mapping[str, Any]:
     """Everything, in the order of the services."""
     services = described()
     topics = [topic.name for topic in CATALOGUE.topics]
+    policies = Policies.read()
     return {
         "note": "Made by `make infra` from the code. Changes made here are lost.",
         "port": PORT,
         "probes": {"live": "/livez", "ready": "/readyz/replica", "deliver": "/dapr/healthz"},
-        "delivery": {"attempts": Settings().delivery_attempts, **_resiliency()},
+        "delivery": {"attempts": Settings().delivery_attempts},
+        "resiliency": {name: policies.of_component(name) for name in (BROKER, STATE)},
         "serviceNames": list(NAMES),
         "services": [_described(service, is_first=service is services[0]) for service in services],
         "topics": topics,
@@ -64,6 +62,15 @@ def catalogue() -> Mapping[str, Any]:
                 for container in (*CONTAINERS, layout.PROVIDER_CONTAINER)
             ],
         },
+        "stateStores": [
+            {
+                "service": user,
+                "serviceIndex": NAMES.index(user),
+                "name": f"{user}-state",
+                "container": cosmos_container(f"{user}-state"),
+            }
+            for user in STATE_STORE_USERS
+        ],
     }
 
 
@@ -80,36 +87,6 @@ def event_filter(heard: Sequence[str], published: Sequence[str]) -> str:
     return f"NOT EXISTS({EVENT_TYPE}) OR {EVENT_TYPE} IN ({names})"
 
 
-def _resiliency() -> Mapping[str, Any]:
-    """What the sidecars' policies for `events` say, in the words of Container Apps."""
-    spec = yaml.safe_load(RESILIENCY.read_text(encoding="utf-8"))["spec"]
-    inbound, outbound = (spec["targets"]["components"]["events"][way] for way in ("inbound", "outbound"))
-    policies = spec["policies"]
-    handler, publish = policies["retries"][inbound["retry"]], policies["retries"][outbound["retry"]]
-    return {
-        "handlerSeconds": _milliseconds(policies["timeouts"][inbound["timeout"]]) // 1000,
-        **_retry("handler", handler),
-        "publishSeconds": _milliseconds(policies["timeouts"][outbound["timeout"]]) // 1000,
-        **_retry("publish", publish),
-    }
-
-
-def _retry(way: str, policy: Mapping[str, Any]) -> Mapping[str, int]:
-    """A policy's number of retries, and its first and its longest wait."""
-    if policy["policy"] == "constant":
-        first = longest = _milliseconds(policy["duration"])
-    else:
-        first, longest = FIRST_RETRY_MILLISECONDS, _milliseconds(policy["maxInterval"])
-    return {f"{way}Retries": policy["maxRetries"], f"{way}FirstWait": first, f"{way}LongestWait": longest}
-
-
-def _milliseconds(duration: str) -> int:
-    form = re.fullmatch(r"(\d+)(ms|s)", duration)
-    if form is None:
-        raise ValueError(f"no duration: {duration}")
-    return int(form[1]) * (1000 if form[2] == "s" else 1)
-
-
 def _described(service: Service, *, is_first: bool) -> Mapping[str, Any]:
     published = [topic.name for topic in CATALOGUE.topics if topic.source == service.name]
     return {
@@ -118,6 +95,9 @@ def _described(service: Service, *, is_first: bool) -> Mapping[str, Any]:
         "hears": topics_heard(CATALOGUE, HEARS[service.name]),
         "deadLetterTopic": dead_letter_topic(service.name),
         "routes": _routes(service, is_first=is_first),
+        "stateStore": f"{service.name}-state" if service.name in STATE_STORE_USERS else "",
+        "stateVariable": f"CLUDALE_{service.name.upper()}_STATE" if service.name in STATE_STORE_USERS else "",
+        "keepsAllInStateStore": service.name == "audit",
     }
 
 

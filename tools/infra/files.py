@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tools.infra.keys_page import keys_page
+from tools.infra.resilience import Policies, table
 
 from cludale.adapters.dapr.subscriptions import topics_heard
 from cludale.services import NAMES
@@ -179,6 +180,14 @@ def _resiliency(text: str) -> str:
     return _scoped(text)
 
 
+def _policies(text: str) -> str:
+    """The table of what Container Apps holds of the sidecars' policies."""
+    begins, ends = "<!-- policies: from here -->\n", "<!-- policies: to here -->\n"
+    head, _, rest = text.partition(begins)
+    _, _, tail = rest.partition(ends)
+    return "".join([head, begins, "\n", *(f"{line}\n" for line in table(Policies.read())), "\n", ends, tail])
+
+
 def _compose(text: str) -> str:
     """A pod, a service and a sidecar for each."""
     text = re.sub(
@@ -236,6 +245,7 @@ _MAKERS: Mapping[Path, Callable[[str], str]] = {
     Path("docker/gateway.json"): _gateway,
     Path("dapr.yaml"): _dapr_run,
     Path("docs/develop/architecture.md"): _events,
+    Path("docs/run/resilience.md"): _policies,
     Path("docs/use/keys.md"): keys_page,
     Path("infra/main.bicep"): _throughput("param cosmosMaxThroughput object = {"),
     Path("infra/parameters/prod.bicepparam"): _throughput("param cosmosMaxThroughput = {"),

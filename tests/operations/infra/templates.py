@@ -19,6 +19,7 @@ RUNNING: Mapping[str, Any] = {
     "operatorPrincipalId": "11111111-1111-1111-1111-111111111111",
     "smtpHost": "mail.example.com",
     "smtpUser": "tickets",
+    "stateStoreServices": ["audit", "concerts"],
 }
 """A platform in the midst of a release, with all that can be switched on."""
 

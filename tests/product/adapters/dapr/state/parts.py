@@ -47,7 +47,7 @@ def in_postgres(url: str) -> StateComponent:
     return StateComponent((COMPONENTS / "common" / "state.yaml").read_text(), {"state-url": url})
 
 
-def in_cosmos(endpoint: str, key: str, container: str) -> StateComponent:
+def in_cosmos(endpoint: str, key: str, container: str, database: str = DATABASE) -> StateComponent:
     """Dapr's own component over this container; in Azure it signs in as an identity in place of a key."""
     return StateComponent(
         f"""
@@ -64,7 +64,7 @@ spec:
     - name: masterKey
       value: {key}
     - name: database
-      value: {DATABASE}
+      value: {database}
     - name: collection
       value: {container}
 """,
