@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -13,11 +14,13 @@ import pytest
 from tests.events import delivered
 from tests.fakes import NOON, ManualClock
 from tests.parts import need
+from tests.product.adapters.cosmos.double import running_double
 from tests.product.adapters.dapr.state.parts import (
     STORES,
     StateComponent,
     StateSidecar,
     component_over,
+    in_double,
     in_postgres,
     running_state_sidecar,
     state_sidecar,
@@ -37,7 +40,7 @@ from cludale.services.catalogue import CATALOGUE
 from cludale.services.orders.events import OrderPlaced
 from cludale.web.http1 import ClientResponse as HttpAnswer
 from cludale.wiring.stores import sorted_by
-from cludale_operations.local.daprd import Broker, Daprd, resources_for
+from cludale_operations.local.daprd import COMPONENTS, Broker, Daprd
 from cludale_operations.local.nats import Nats
 from cludale_operations.local.services import ServiceProcess
 
@@ -209,17 +212,22 @@ async def test_a_sidecar_that_is_killed_loses_nothing_and_doubles_nothing(durabl
 
 
 @contextlib.asynccontextmanager
-async def behind_sidecars(nats: Nats, database_url: str, tmp_path: Path) -> AsyncIterator[tuple[Daprd, ServiceProcess]]:
+async def behind_sidecars(
+    nats: Nats, component: StateComponent, tmp_path: Path
+) -> AsyncIterator[tuple[Daprd, ServiceProcess]]:
     """Audit in a process of its own over the state store, and the sidecar of an app that publishes as orders does."""
     need("daprd")
-    secrets = {"broker-url": nats.url, "state-url": database_url}
-    resources = resources_for(Broker.NATS)
+    secrets = {"broker-url": nats.url, **component.secrets}
+    shutil.copytree(COMPONENTS / "common", common := tmp_path / "common")
+    (common / "state.yaml").write_text(component.yaml)
+    resources = [common, COMPONENTS / Broker.NATS]
     audit_sidecar = Daprd(
         "audit", tmp_path / "audit", resources=resources, secrets=secrets, api_token="asked", app_token="shown"
     )
     environment = audit_sidecar.environment | {
         "CLUDALE_DAPR": "1",
         "CLUDALE_AUDIT_STATE": "state",
+        "CLUDALE_STATE_TYPE": component.type,
         "CLUDALE_DATA_DIR": str(tmp_path / "data"),
         "CLUDALE_ORGANIZER_KEY": KEY,
     }
@@ -255,7 +263,7 @@ async def test_a_backlog_behind_a_broker_is_recorded_causes_first(
     nats: Nats, database_url: str, tmp_path: Path
 ) -> None:
     async with (
-        behind_sidecars(nats, database_url, tmp_path) as (orders, audit),
+        behind_sidecars(nats, in_postgres(database_url), tmp_path) as (orders, audit),
         httpx.AsyncClient(base_url=audit.url, headers={"authorization": f"Bearer {KEY}"}, timeout=20) as http,
     ):
         await publish(orders, [after(number, f"e{number}", attempt=1) for number in range(200)])
@@ -276,10 +284,19 @@ async def test_a_backlog_behind_a_broker_is_recorded_causes_first(
         assert (await http.get("/audit/-/dead-letters")).json()["items"] == []
 
 
+@pytest.fixture(params=["PostgreSQL", "Cosmos DB"])
+def shipped(request: pytest.FixtureRequest) -> StateComponent | None:
+    """As the project ships it: on one machine, in Azure."""
+    return component_over(request.param, request)
+
+
 async def test_audit_runs_on_it_behind_its_sidecar_and_answers_its_routes(
-    nats: Nats, database_url: str, tmp_path: Path
+    nats: Nats, shipped: StateComponent | None, tmp_path: Path
 ) -> None:
-    async with behind_sidecars(nats, database_url, tmp_path) as (orders, service):
+    async with (
+        running_double() as double,
+        behind_sidecars(nats, shipped or in_double(double), tmp_path) as (orders, service),
+    ):
         await publish(orders, [placed(number) for number in range(20)])
         async with httpx.AsyncClient(
             base_url=service.url, headers={"authorization": f"Bearer {KEY}"}, timeout=20
