@@ -11,6 +11,7 @@ import pytest
 from tests.parts import complete, need
 
 from cludale.services import NAMES
+from cludale.wiring.stores import STATE_STORE_USERS
 from cludale_operations.local.daprd import Broker, Daprd, resources_for, running_daprd
 from cludale_operations.local.jetstream import STREAM, jetstream
 from cludale_operations.local.nats import Nats
@@ -44,7 +45,7 @@ async def test_each_service_gets_the_components_of_its_scope(start: Start, app: 
         answer = await http.get("/v1.0/metadata")
     names = {component["name"] for component in answer.json()["components"]}
     assert {"secrets", "events", "dead-letters"} <= names
-    assert ("state" in names) == (app == "audit")
+    assert ("state" in names) == (app in STATE_STORE_USERS)
     assert ("notification-events" in names) == (app == "audit")
 
 
