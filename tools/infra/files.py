@@ -9,7 +9,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import yaml  # type: ignore[import-untyped] # it has no types of its own
 from tools.infra.keys_page import keys_page
+from tools.infra.resilience import FILE as RESILIENCY
 from tools.infra.resilience import Policies, table
 
 from cludale.adapters.dapr.subscriptions import topics_heard
@@ -185,7 +187,9 @@ def _policies(text: str) -> str:
     begins, ends = "<!-- policies: from here -->\n", "<!-- policies: to here -->\n"
     head, _, rest = text.partition(begins)
     _, _, tail = rest.partition(ends)
-    return "".join([head, begins, "\n", *(f"{line}\n" for line in table(Policies.read())), "\n", ends, tail])
+    # the file as it will be: one run writes both
+    policies = Policies(yaml.safe_load(_resiliency(RESILIENCY.read_text(encoding="utf-8"))))
+    return "".join([head, begins, "\n", *(f"{line}\n" for line in table(policies)), "\n", ends, tail])
 
 
 def _compose(text: str) -> str:
