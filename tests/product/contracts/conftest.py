@@ -12,7 +12,6 @@ from azure.cosmos.aio import CosmosClient
 from tests.product.adapters.cosmos.double import KEY, running_double
 from tests.product.adapters.cosmos.emulator import EMULATOR_KEY, running_emulator
 from tests.product.adapters.dapr.state.parts import (
-    IN_MEMORY,
     StateSidecar,
     in_cosmos,
     in_postgres,
@@ -33,7 +32,7 @@ from cludale_operations.local.postgres import Postgres
 from cludale_proof.simulator.memory import Disk, MemoryStore
 
 STORES = ["sqlite_place", "memory_place", "apart_place", "postgres_place", "cosmos_place"]
-WITHOUT_OUTBOX = ["state_in_memory_place", "state_in_postgres_place", "state_in_cosmos_place"]
+WITHOUT_OUTBOX = ["state_in_postgres_place", "state_in_cosmos_place"]
 """Stores that keep records and no outbox: they refuse events, which tests/product/adapters/dapr/state shows. Left out
 are the tests marked `events`, and those marked `many_records`, for each record is a statement of its own there."""
 QUICK_PLACES = {"sqlite_place", "memory_place"}
@@ -193,12 +192,6 @@ class StatePlace:
     async def open(self) -> Store:
         sidecar = Sidecar(self._daprd.http_port, None)
         return StateStore(sidecar, "state", KINDS, CODEC, ranged={"dueAt"}, type=self._daprd.type)
-
-
-@pytest.fixture
-async def state_in_memory_place(tmp_path: Path) -> AsyncIterator[Place]:
-    async with state_sidecar(tmp_path, IN_MEMORY).running() as daprd:
-        yield StatePlace(daprd)
 
 
 @pytest.fixture

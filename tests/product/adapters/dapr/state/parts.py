@@ -1,4 +1,4 @@
-"""Real sidecars over a state store: in memory, in PostgreSQL as the project ships it, in a double of Cosmos DB."""
+"""Real sidecars over a state store: in PostgreSQL as the project ships it, in a double of Cosmos DB."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,20 +26,6 @@ class StateSidecar(Daprd):
     """A sidecar that has a state store of this type."""
 
     type: StateType = StateType.ANY
-
-
-IN_MEMORY = StateComponent(
-    """
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata:
-  name: state
-spec:
-  type: state.in-memory
-  version: v1
-""",
-    {},
-)
 
 
 def in_postgres(url: str) -> StateComponent:
@@ -92,18 +78,13 @@ def state_sidecar(folder: Path, component: StateComponent, *, app_id: str = "aud
     return sidecar
 
 
-STORES = ("in memory", "PostgreSQL", "Cosmos DB")
+STORES = ("PostgreSQL", "Cosmos DB")
+"""As the project ships it: on one machine, in Azure."""
 
 
 def component_over(store: str, request: pytest.FixtureRequest) -> StateComponent | None:
     """One of STORES; None for Cosmos DB, whose double is started where there is a loop."""
-    match store:
-        case "in memory":
-            return IN_MEMORY
-        case "PostgreSQL":
-            return in_postgres(request.getfixturevalue("database_url"))
-        case _:
-            return None
+    return in_postgres(request.getfixturevalue("database_url")) if store == "PostgreSQL" else None
 
 
 @asynccontextmanager

@@ -284,18 +284,12 @@ async def test_a_backlog_behind_a_broker_is_recorded_causes_first(
         assert (await http.get("/audit/-/dead-letters")).json()["items"] == []
 
 
-@pytest.fixture(params=["PostgreSQL", "Cosmos DB"])
-def shipped(request: pytest.FixtureRequest) -> StateComponent | None:
-    """As the project ships it: on one machine, in Azure."""
-    return component_over(request.param, request)
-
-
 async def test_audit_runs_on_it_behind_its_sidecar_and_answers_its_routes(
-    nats: Nats, shipped: StateComponent | None, tmp_path: Path
+    nats: Nats, component: StateComponent | None, tmp_path: Path
 ) -> None:
     async with (
         running_double() as double,
-        behind_sidecars(nats, shipped or in_double(double), tmp_path) as (orders, service),
+        behind_sidecars(nats, component or in_double(double), tmp_path) as (orders, service),
     ):
         await publish(orders, [placed(number) for number in range(20)])
         async with httpx.AsyncClient(
