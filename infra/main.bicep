@@ -187,6 +187,14 @@ var tags = {
 }
 var withApps = !empty(image)
 var appsAreSpread = appsZoneRedundant && privateNetwork
+// Dapr state stores: a container each, laid out and given rights to as the services' own are.
+var stateStoresHere = concat(contains(stateStoreServices, 'audit') ? [
+  catalogue.stateStores.audit
+] : [], contains(stateStoreServices, 'concerts') ? [
+  catalogue.stateStores.concerts
+] : [])
+var containers = concat(catalogue.cosmos.containers, stateStoresHere)
+
 var makesStore = empty(existingCosmosName)
 var storeGroup = makesStore ? resourceGroup().name : existingCosmosGroup
 
@@ -279,11 +287,14 @@ module cosmos 'modules/cosmos.bicep' = if (makesStore) {
     secondaryLocation: secondaryLocation
     zoneRedundant: cosmosZoneRedundant
     serverless: cosmosServerless
-    maxThroughput: cosmosMaxThroughput
+    maxThroughput: union({
+      'audit-state': cosmosMaxThroughput.audit
+      'concerts-state': cosmosMaxThroughput.concerts
+    }, cosmosMaxThroughput)
     backupTier: cosmosBackupTier
     databaseName: catalogue.cosmos.database
     consistency: catalogue.cosmos.consistency
-    containers: catalogue.cosmos.containers
+    containers: containers
     isPrivate: privateNetwork
   }
 }
@@ -294,7 +305,7 @@ module storeAccess 'modules/cosmosAccess.bicep' = {
   params: {
     accountName: makesStore ? cosmos.outputs.name : existingCosmosName
     databaseName: catalogue.cosmos.database
-    containers: catalogue.cosmos.containers
+    containers: containers
     principalIds: identities.outputs.principalIds
     workspaceId: observability.outputs.workspaceId
   }
@@ -330,19 +341,13 @@ module appsEnvironment 'modules/environment.bicep' = {
   }
 }
 
-// One after the other: an account takes one role assignment at a time, and answers 412 to a second.
-@batchSize(1)
-module stateStores 'modules/stateStore.bicep' = [for store in catalogue.stateStores: if (contains(stateStoreServices, store.service)) {
+module stateStores 'modules/stateStore.bicep' = [for store in stateStoresHere: {
   name: 'state-store-${store.service}'
   params: {
     store: store
     environmentName: appsEnvironment.outputs.environmentName
-    cosmosName: storeAccess.outputs.name
     cosmosEndpoint: storeAccess.outputs.endpoint
     cosmosDatabase: catalogue.cosmos.database
-    serverless: cosmosServerless
-    maxThroughput: cosmosMaxThroughput[store.service]
-    principalId: identities.outputs.principalIds[store.serviceIndex]
     clientId: identities.outputs.clientIds[store.serviceIndex]
     resiliency: catalogue.resiliency.state
   }

@@ -1,31 +1,19 @@
-// A service's Dapr state store: a container of its own in the account, reached by the sidecar as the service's user-assigned
-// identity, which is there before the app. Dapr fixes the partition key; everything of a store is in one logical partition.
+// A service's Dapr state store over a container of its own, reached by the sidecar as the service's user-assigned identity,
+// which is there, with its right to the container, before the app. All of a store is in one logical partition.
 
-@description('Which one: {service, name, container}.')
+@description('Which one: {service, name, resource}.')
 param store object
 
 @description('The environment of the container apps.')
 param environmentName string
 
-@description('The account.')
-param cosmosName string
-
-@description('Where it answers.')
+@description('Where the account answers.')
 param cosmosEndpoint string
 
-@description('The database in it.')
+@description('The database in the account.')
 param cosmosDatabase string
 
-@description('Without reserved throughput.')
-param serverless bool
-
-@description('The most request units a second, where it is not serverless.')
-param maxThroughput int
-
-@description('The service\'s user-assigned identity: its principal.')
-param principalId string
-
-@description('Its client id, which the sidecar signs in as.')
+@description('The client id of the service\'s user-assigned identity, which the sidecar signs in as.')
 param clientId string
 
 @description('How often and how soon the sidecar tries: {outboundPolicy}.')
@@ -33,39 +21,6 @@ param resiliency object
 
 resource appsEnvironment 'Microsoft.App/managedEnvironments@2026-07-01' existing = {
   name: environmentName
-}
-
-resource account 'Microsoft.DocumentDB/databaseAccounts@2026-03-15' existing = {
-  name: cosmosName
-}
-
-resource database 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2026-03-15' existing = {
-  parent: account
-  name: cosmosDatabase
-}
-
-resource collection 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2026-03-15' = {
-  parent: database
-  name: store.container.id
-  properties: {
-    resource: store.container
-    options: serverless ? {} : {
-      autoscaleSettings: {
-        maxThroughput: maxThroughput
-      }
-    }
-  }
-}
-
-// Cosmos DB Built-in Data Contributor, on this container alone.
-resource contributor 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2026-03-15' = {
-  parent: account
-  name: guid(account.id, store.container.id, principalId)
-  properties: {
-    roleDefinitionId: '${account.id}/sqlRoleDefinitions/00000000-0000-0000-0000-000000000002'
-    principalId: principalId
-    scope: '${account.id}/dbs/${cosmosDatabase}/colls/${collection.name}'
-  }
 }
 
 resource component 'Microsoft.App/managedEnvironments/daprComponents@2026-07-01' = {
@@ -87,7 +42,7 @@ resource component 'Microsoft.App/managedEnvironments/daprComponents@2026-07-01'
       }
       {
         name: 'collection'
-        value: collection.name
+        value: store.resource.id
       }
       {
         name: 'azureClientId'
@@ -98,9 +53,6 @@ resource component 'Microsoft.App/managedEnvironments/daprComponents@2026-07-01'
       store.service
     ]
   }
-  dependsOn: [
-    contributor
-  ]
 }
 
 resource tries 'Microsoft.App/managedEnvironments/daprComponents/resiliencyPolicies@2026-07-01' = {

@@ -62,15 +62,15 @@ def catalogue() -> Mapping[str, Any]:
                 for container in (*CONTAINERS, layout.PROVIDER_CONTAINER)
             ],
         },
-        "stateStores": [
-            {
+        "stateStores": {
+            user: {
                 "service": user,
                 "serviceIndex": NAMES.index(user),
                 "name": f"{user}-state",
-                "container": cosmos_container(f"{user}-state"),
+                "resource": cosmos_container(f"{user}-state"),
             }
             for user in STATE_STORE_USERS
-        ],
+        },
     }
 
 
