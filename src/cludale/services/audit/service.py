@@ -31,18 +31,19 @@ from cludale.services.audit.domain import (
     Room,
     causes_first,
     follow,
+    following,
+    is_full,
     keep,
     let_go,
     link,
     noted_head,
+    sealed,
     story,
 )
 from cludale.services.audit.store import (
     ENTRY,
     HEAD,
-    HEAD_ID,
     NO_HEAD,
-    PARTITION,
     WAITING,
     Arrived,
     Entry,
@@ -65,6 +66,13 @@ WAITING_LIMIT_EACH = 32
 WAITING_PAGE = 200
 LOOKED_AT_AGAIN = timedelta(seconds=5)
 """What has waited so long is looked at by every sweep: another replica may have recorded the cause and gone."""
+
+SEGMENT_ENTRIES = 4_000_000
+"""Entries after which the chain goes on in another partition. An entry takes some 1.2 KB, and with what the service
+adds and indexes less than 3 KB: 12 of the 20 GB that a partition of Cosmos DB may have."""
+SKEW = timedelta(hours=1)
+"""How far ahead a publisher's clock may be. An event that happened later than this after a segment was sealed is not
+looked for in it."""
 
 _log = logging.getLogger(__name__)
 
@@ -115,8 +123,12 @@ class Audit:
         waiting_limit: int = WAITING_LIMIT,
         recent_limit: int = 32_768,
         commit_limit: int | None = None,
+        segment_entries: int = SEGMENT_ENTRIES,
     ) -> None:
         """`commit_limit` is the most records that the store takes in one commit, if it has a limit."""
+        self._segment_entries = segment_entries
+        self._segment = 0
+        """The last segment of which we have seen the head."""
         self._records = records
         self._clock = clock
         self._room = Room(waiting_limit, WAITING_LIMIT_EACH, patience, attempts)
@@ -178,6 +190,7 @@ class Audit:
 
     async def _record(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         batch: list[Arrival] = [(each.event.id, each.event.causationid, True) for each in deliveries]
+        await self._know_sealed(deliveries)
         order = causes_first(batch, self._recent.__contains__)
         for _ in range(CONFLICT_RETRIES):
             kept = _NOTHING_KEPT
@@ -218,7 +231,10 @@ class Audit:
         ]
         groups = await self._groups([each.cause for each in early])
         ids = {cause: group.waiting.ids for cause, group in groups.items()}
-        plan = keep(early, self._room, held=self._head.head.waiting, groups=ids)
+        # A full segment is sealed when nothing waits in it, so nothing more may begin to.
+        is_over = is_full(self._head.head, limit=self._segment_entries)
+        room = self._room._replace(limit=0) if is_over else self._room
+        plan = keep(early, room, held=self._head.head.waiting, groups=ids)
         if plan.overdue:
             order = causes_first(
                 [(event, cause, at not in plan.overdue) for at, (event, cause, _) in enumerate(batch)],
@@ -240,8 +256,10 @@ class Audit:
         return order, _Keeping(puts, count, positions_kept)
 
     async def _groups(self, causes: Sequence[str]) -> dict[str, StoredWaiting]:
-        """The records of what waits for these, where there are any."""
-        keys = [Key(PARTITION, cause) for cause in dict.fromkeys(causes)]
+        """The records of what waits for these, where there are any: in the open segment, or nowhere."""
+        self._head = self._head or await self._load_head()
+        partition = store.partition_of(self._head.head.segment)
+        keys = [Key(partition, cause) for cause in dict.fromkeys(causes)]
         found = await self._records.get(WAITING, keys) if keys else {}
         return {cause: store.waiting_of(stored) for cause, stored in found.items()}
 
@@ -303,10 +321,21 @@ class Audit:
             await self._know([event for event, _, _ in batch])
         return causes_first(batch, self._recent.__contains__)
 
+    async def _know_sealed(self, deliveries: Sequence[Delivery]) -> None:
+        """Look up those that may be in a sealed segment: there a commit meets no conflict with them."""
+        self._head = self._head or await self._load_head()
+        since = self._head.head.since
+        if since is not None:
+            await self._know([each.event.id for each in deliveries if each.event.time <= since + SKEW])
+
     async def _know(self, ids: Sequence[str]) -> None:
-        unknown = [Key(PARTITION, event) for event in dict.fromkeys(ids) if event not in self._recent]
+        """Look up, in all segments, those that we have forgotten or never heard of."""
+        unknown = [event for event in dict.fromkeys(ids) if event not in self._recent]
         if unknown:
-            self._recent.remember(dict.fromkeys(await self._records.get(ENTRY, unknown)))
+            self._head = self._head or await self._load_head()
+            partitions = [store.partition_of(each) for each in range(self._head.head.segment + 1)]
+            keys = [Key(partition, event) for partition in partitions for event in unknown]
+            self._recent.remember(dict.fromkeys(await self._records.get(ENTRY, keys)))
 
     async def _commit(
         self, entries: Sequence[tuple[Arrived, bool]], others: Sequence[Put] = (), waiting: int = 0
@@ -326,18 +355,49 @@ class Audit:
             puts.append(store.put_entry(Entry(sequence, now, end, msgspec.Raw(event.body), is_late), event))
             if is_late:
                 _log.warning("event %s is recorded late: its cause has not come", event.id)
-        head = Head(sequence, end, current.head.waiting + waiting)
+        head = msgspec.structs.replace(
+            current.head, sequence=sequence, hash=end, waiting=current.head.waiting + waiting
+        )
+        head = sealed(head, limit=self._segment_entries, now=now)
         puts.append(store.put_head(head, current.version))
-        (outcome,) = await self._records.commit([Commit(PARTITION, puts)])
+        (outcome,) = await self._records.commit([Commit(store.partition_of(head.segment), puts)])
         if isinstance(outcome, VersionConflict):
             self._head = None
             return outcome
-        self._head = StoredHead(head, current.version + 1)
+        if head.sealed_at is not None:
+            _log.info("segment %d of the audit log is sealed after entry %d", head.segment, head.sequence)
+            self._head = StoredHead(following(head), 0)
+        else:
+            self._head = StoredHead(head, current.version + 1)
         return None
 
     async def _load_head(self) -> StoredHead:
-        found = await self._records.get(HEAD, [Key(PARTITION, HEAD_ID)])
-        return store.head_of(found[HEAD_ID]) if found else NO_HEAD
+        """The head of the open segment, which may not be written yet."""
+        head = NO_HEAD
+        segment = self._segment
+        while (stored := await self._head_of(segment)) is not None:
+            self._segment = segment
+            if stored.head.sealed_at is None:
+                return stored
+            head = StoredHead(following(stored.head), 0)
+            segment += 1
+        return head
+
+    async def _head_of(self, segment: int) -> StoredHead | None:
+        id = store.head_id(segment)
+        found = await self._records.get(HEAD, [Key(store.partition_of(segment), id)])
+        return store.head_of(found[id]) if found else None
+
+    async def _seals(self, until: Head) -> dict[int, str | None]:
+        """Where the segments before the open one end, and with which hash. None: somebody took that head away."""
+        ends: dict[int, str | None] = {}
+        reached = 0
+        for segment in range(until.segment):
+            stored = await self._head_of(segment)
+            if stored is not None:
+                reached = stored.head.sequence
+            ends[reached] = None if stored is None or stored.head.sealed_at is None else stored.head.hash
+        return ends
 
     async def events(self, wanted: Filter, *, after: str | None = None, limit: int = 50) -> tuple[list[Listed], Page]:
         """A page of entries, as shown, and the page itself. Raises UnusableCursor."""
@@ -369,6 +429,7 @@ class Audit:
         sought = None if noted is None else noted_head(noted)
         at = 0 if sought == GENESIS else None
         until = (await self._load_head()).head
+        seals = await self._seals(until)
         head, broken, after, late = Head(), None, None, 0
         while broken is None and head.sequence < until.sequence:
             page = await self._records.find(ENTRY, store.walk(after, VERIFY_PAGE))
@@ -379,6 +440,9 @@ class Audit:
                 at = next((each.sequence for each in good if each.hash == sought), at)
             if progress is not None:
                 progress(head.sequence, until.sequence)
+            broken = broken or next(
+                (Broken(each.sequence, _UNSEALED) for each in good if not _is_sealed(each, seals)), None
+            )
         if broken is None:
             broken = await self._past_the_head()
         return Verdict(
@@ -402,6 +466,14 @@ class Audit:
         except msgspec.MsgspecError as error:
             return Broken(head.sequence + 1, f"unreadable: {error}")
         return Broken(head.sequence + 1, f"past the head stands entry {sequence}") if sequence > head.sequence else None
+
+
+_UNSEALED = "a segment ends here, and its head is missing or has another hash"
+
+
+def _is_sealed(at: Link, seals: Mapping[int, str | None]) -> bool:
+    """Does the segment that ends with this entry, if one does, say so?"""
+    return seals.get(at.sequence, at.hash) == at.hash
 
 
 def _follow(head: Head, page: Page, until: Head) -> tuple[Head, Broken | None, list[Link]]:
