@@ -202,10 +202,13 @@ class DeadLetter(_Document, frozen=True, tag="letter"):
 
 
 class Head(_Document, frozen=True, tag="head"):
-    """What the audit log says of its own end."""
+    """What the audit log says of its own end, or of that of a segment before the last."""
 
     sequence: int = 0
     hash: str = ""
+    segment: int = 0
+    sealed_at: str | None = msgspec.field(name="sealed_at", default=None)
+    """When that segment was sealed. None: it is the last."""
 
 
 class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="_", tag="ledger", gc=False):
