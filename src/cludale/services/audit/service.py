@@ -67,9 +67,6 @@ WAITING_PAGE = 200
 LOOKED_AT_AGAIN = timedelta(seconds=5)
 """What has waited so long is looked at by every sweep: another replica may have recorded the cause and gone."""
 
-SEGMENT_ENTRIES = 4_000_000
-"""Entries after which the chain goes on in another partition. An entry takes some 1.2 KB, and with what the service
-adds and indexes less than 3 KB: 12 of the 20 GB that a partition of Cosmos DB may have."""
 SKEW = timedelta(hours=1)
 """How far ahead a publisher's clock may be. An event that happened later than this after a segment was sealed is not
 looked for in it."""
@@ -123,9 +120,10 @@ class Audit:
         waiting_limit: int = WAITING_LIMIT,
         recent_limit: int = 32_768,
         commit_limit: int | None = None,
-        segment_entries: int = SEGMENT_ENTRIES,
+        segment_entries: int = 4_000_000,
     ) -> None:
-        """`commit_limit` is the most records that the store takes in one commit, if it has a limit."""
+        """`commit_limit` is the most records that the store takes in one commit, if it has a limit; after
+        `segment_entries` the chain goes on in another partition."""
         self._segment_entries = segment_entries
         self._segment = 0
         """The last segment of which we have seen the head."""
