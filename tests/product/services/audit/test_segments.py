@@ -129,7 +129,7 @@ async def test_an_event_of_any_segment_is_delivered_again(disk: Disk) -> None:
         return [Acknowledgement.SUCCESS] * len(deliveries)
 
     hears = {"payments": frozenset({"OrderPlaced"})}
-    redelivery = Redelivery(MemoryStore(disk), CODEC, deliver=deliver, hears=hears)  # type: ignore[arg-type] # as above
+    redelivery = Redelivery(MemoryStore(disk), CODEC, deliver=deliver, hears=hears)
     await redelivery.by_ids(["e11", "e02"], None)
     assert heard == ["e02", "e11"]
 
