@@ -40,6 +40,7 @@ from cludale.services.audit.domain import (
     sealed,
     story,
 )
+from cludale.services.audit.segments import Seal, broken_seal, seals, segment_after
 from cludale.services.audit.store import (
     ENTRY,
     HEAD,
@@ -386,17 +387,6 @@ class Audit:
         found = await self._records.get(HEAD, [Key(store.partition_of(segment), id)])
         return store.head_of(found[id]) if found else None
 
-    async def _seals(self, until: Head) -> dict[int, str | None]:
-        """Where the segments before the open one end, and with which hash. None: somebody took that head away."""
-        ends: dict[int, str | None] = {}
-        reached = 0
-        for segment in range(until.segment):
-            stored = await self._head_of(segment)
-            if stored is not None:
-                reached = stored.head.sequence
-            ends[reached] = None if stored is None or stored.head.sealed_at is None else stored.head.hash
-        return ends
-
     async def events(self, wanted: Filter, *, after: str | None = None, limit: int = 50) -> tuple[list[Listed], Page]:
         """A page of entries, as shown, and the page itself. Raises UnusableCursor."""
         page = await self._records.find(ENTRY, wanted.query(after=after, limit=limit))
@@ -427,20 +417,20 @@ class Audit:
         sought = None if noted is None else noted_head(noted)
         at = 0 if sought == GENESIS else None
         until = (await self._load_head()).head
-        seals = await self._seals(until)
+        ends = await seals(self._records, until)
         head, broken, after, late = Head(), None, None, 0
         while broken is None and head.sequence < until.sequence:
-            page = await self._records.find(ENTRY, store.walk(after, VERIFY_PAGE))
+            segment = segment_after(head.sequence, ends)
+            page = await self._records.find(ENTRY, store.walk(after, VERIFY_PAGE, segment))
             after = page.next
-            head, broken, good = await asyncio.to_thread(_follow, head, page, until)
+            head, broken, good = await asyncio.to_thread(_follow, head, page, until, ends)
             late += sum(each.late for each in good)
             if sought is not None:
                 at = next((each.sequence for each in good if each.hash == sought), at)
             if progress is not None:
                 progress(head.sequence, until.sequence)
-            broken = broken or next(
-                (Broken(each.sequence, _UNSEALED) for each in good if not _is_sealed(each, seals)), None
-            )
+            if broken is None and (unsealed := broken_seal(good, ends)) is not None:
+                broken = Broken(unsealed, "a segment ends here, and its head is missing or has another hash")
         if broken is None:
             broken = await self._past_the_head()
         return Verdict(
@@ -466,30 +456,26 @@ class Audit:
         return Broken(head.sequence + 1, f"past the head stands entry {sequence}") if sequence > head.sequence else None
 
 
-_UNSEALED = "a segment ends here, and its head is missing or has another hash"
-
-
-def _is_sealed(at: Link, seals: Mapping[int, str | None]) -> bool:
-    """Does the segment that ends with this entry, if one does, say so?"""
-    return seals.get(at.sequence, at.hash) == at.hash
-
-
-def _follow(head: Head, page: Page, until: Head) -> tuple[Head, Broken | None, list[Link]]:
+def _follow(head: Head, page: Page, until: Head, ends: Sequence[Seal]) -> tuple[Head, Broken | None, list[Link]]:
     """Follow the chain over a page of entries, as far as `until`; also those that follow as they must."""
     links, unreadable = store.links_of(page.items)
     links = [each for each in links if each.sequence <= until.sequence]
     reached, broken = follow(head, links)
     good = links if broken is None else [each for each in links if each.sequence <= reached.sequence]
     if broken is None:
-        broken = _missing(reached, page, until, unreadable)
+        broken = _missing(reached, page, until, unreadable, ends)
     return reached, broken, good
 
 
-def _missing(reached: Head, page: Page, until: Head, unreadable: Exception | None) -> Broken | None:
+def _missing(
+    reached: Head, page: Page, until: Head, unreadable: Exception | None, ends: Sequence[Seal]
+) -> Broken | None:
     """What is wrong behind the last entry that follows."""
     if unreadable is not None and reached.sequence < until.sequence:
         return Broken(reached.sequence + 1, f"unreadable: {unreadable}")
-    if page.next is None and reached.sequence < until.sequence:
+    # A store with partitions has nothing more of a segment where that ends.
+    is_over = page.next is None and not (page.items and any(reached.sequence == seal.sequence for seal in ends))
+    if is_over and reached.sequence < until.sequence:
         return Broken(reached.sequence + 1, f"missing: the head says that there are {until.sequence} entries")
     if reached.sequence == until.sequence and reached.hash != until.hash:
         return Broken(reached.sequence, "the head has another hash than the last entry")

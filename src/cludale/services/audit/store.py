@@ -233,9 +233,9 @@ def concert_told(stored: Stored) -> ConcertDetails:
     return ConcertDetails(told.artist, told.date, told.venue, organizer=told.organizer)
 
 
-def walk(after: str | None, limit: int) -> Query:
-    """A page of all entries, by sequence."""
-    return Query(after=after, limit=limit)
+def walk(after: str | None, limit: int, segment: int | None = None) -> Query:
+    """A page of all entries, by sequence; where a store has partitions, of those in this segment."""
+    return Query(after=after, limit=limit, partition=None if segment is None else partition_of(segment))
 
 
 LAST = Query(descending=True, limit=1)
