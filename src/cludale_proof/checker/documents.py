@@ -206,9 +206,22 @@ class Head(_Document, frozen=True, tag="head"):
 
     sequence: int = 0
     hash: str = ""
+    waiting: int = 0
     segment: int = 0
+    before: int = 0
+    """How many entries the segments before it have."""
     sealed_at: str | None = msgspec.field(name="sealed_at", default=None)
     """When that segment was sealed. None: it is the last."""
+
+    @property
+    def is_open(self) -> bool:
+        """May entries follow in this segment?"""
+        return self.sealed_at is None
+
+    @property
+    def length(self) -> int:
+        """How many entries the segment has."""
+        return self.sequence - self.before
 
 
 class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="_", tag="ledger", gc=False):

@@ -43,6 +43,7 @@ from cludale_proof.checker.section_rules import (
     over_at,
     plans_of,
 )
+from cludale_proof.checker.segment_rules import one_after_another
 from cludale_proof.checker.snapshot import Snapshot
 from cludale_proof.checker.spill import IN_MEMORY_LIMIT, Spill
 
@@ -234,6 +235,7 @@ class _Run:
             if fact is not None:
                 self._marked += fact.cause_missing
                 self._put_fact(fact, cases)
+        self._found(one_after_another(heads))
         self._found(chain.ends_at(max(heads, key=lambda head: head.segment, default=None)))
 
     def _put_key_fact(self, fact: Fact) -> None:
