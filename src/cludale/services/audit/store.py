@@ -280,11 +280,21 @@ def told(entry: Listed) -> StoryEntry:
     return StoryEntry(entry.sequence, entry.event_id, entry.causation_id, entry.timestamp)
 
 
+def entry_of(stored: Stored) -> Entry:
+    """The entry in a record. Raises msgspec.MsgspecError."""
+    return _entries.decode(stored.body)
+
+
+def id_of(event: bytes) -> str:
+    """The id that an event has. Raises msgspec.MsgspecError."""
+    return _headers.decode(event).id
+
+
 def link_of(stored: Stored) -> Link:
     """An entry to be verified. Raises msgspec.MsgspecError."""
     entry = _entries.decode(stored.body)
     event = bytes(entry.event)
-    return Link(entry.sequence, stored.id, _headers.decode(event).id, event, entry.hash, entry.late)
+    return Link(entry.sequence, stored.id, id_of(event), event, entry.hash, entry.late)
 
 
 def links_of(items: Sequence[Stored]) -> tuple[list[Link], Exception | None]:
