@@ -106,14 +106,18 @@ async def audit_log_in_cosmos(settings: Settings) -> "CosmosStore":
     from cludale.adapters.cosmos.account import ContainerMissing  # noqa: PLC0415 - it needs azure-cosmos
 
     try:
-        await own.start()
+        return await _started(own)
     except ContainerMissing:
-        await own.close()
-    else:
-        return own
-    shared = _cosmos_store(settings, SHARED_CONTAINER, has_outbox=False, may_create=False)
-    await shared.start()
-    return shared
+        return await _started(_cosmos_store(settings, SHARED_CONTAINER, has_outbox=False, may_create=False))
+
+
+async def _started(store: "CosmosStore") -> "CosmosStore":
+    try:
+        await store.start()
+    except BaseException:
+        await store.close()
+        raise
+    return store
 
 
 def _container_of(services: Collection[str]) -> cosmos_layout.Container:
