@@ -168,6 +168,10 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
         category: 'PartitionKeyRUConsumption'
         enabled: true
       }
+      {
+        category: 'PartitionKeyStatistics'
+        enabled: true
+      }
     ]
   }
 }
