@@ -1,7 +1,7 @@
 """A partition that fills up is told of well before it is full, and no segment of the audit log is taken for one."""
 
 from tests.operations.infra.templates import ENVIRONMENTS, running
-from tools.cosmos_growth import ALLOWANCE, PARTITION_BYTES, SEGMENT_ENTRIES
+from tools.cosmos_growth.model import ALLOWANCE, PARTITION_BYTES, SEGMENT_ENTRIES
 
 from cludale.services.audit.service import Audit
 from cludale_proof.simulator.processes import RunLimits
