@@ -65,7 +65,7 @@ def season_table(measured: Measured, orders: int) -> str:
     ]
     units = sum(each.units for each in there)
     rows.append(f"| **all** | **{sum(each.gigabytes for each in there):,.0f}** | **{units:.0f}** | | | |")
-    rows += ["", f"A season takes {units * orders / 1e9:,.2f} thousand million RU."]
+    rows += ["", f"A season takes {units * orders / 1e6:,.0f} million RU."]
     return "\n".join(rows)
 
 
@@ -77,7 +77,7 @@ def limits_table(measured: Measured, orders: int) -> str:
     for seasons in (0, *SEASONS):
         there = {each.name: each for each in containers(measured, orders * seasons, most)}
         audit, concerts = there["audit"], there["concerts"]
-        when = "at first" if not seasons else f"after {seasons} season{'s' if seasons > 1 else ''}"
+        when = f"after season {seasons}" if seasons else "at first"
         for what, each, units in (
             ("the log's open segment", audit, measured.log_units),
             ("one section", concerts, measured.section_units),
@@ -92,7 +92,7 @@ def limits_table(measured: Measured, orders: int) -> str:
         (audit,) = (each for each in containers(measured, orders * seasons, most) if each.name == "audit")
         needed, usd = keeping_up(audit)
         rows.append(
-            f"- After {seasons} seasons the log is as fast as at first with {needed:,} RU/s at most for `audit`: "
+            f"- After season {seasons} the log is as fast as at first with {needed:,} RU/s at most for `audit`: "
             f"{usd:,.0f} USD a month more."
         )
     return "\n".join(rows)

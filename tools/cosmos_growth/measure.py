@@ -24,6 +24,8 @@ from cludale.wiring.platform import Platform
 from cludale.wiring.settings import Settings
 
 HOLD_SECONDS = 20
+REST_SECONDS = 60.0
+"""How long the last orders may take to come to their end."""
 CONCERTS = 2
 IN_FLIGHT = 100
 DECLINED, CANCELLED = 0.10, 0.05
@@ -58,7 +60,7 @@ class Measured(NamedTuple):
 
 
 async def measure(orders: int, *, hold_seconds: int = HOLD_SECONDS) -> Measured:
-    """Sell so many orders and wait until every event is through; longer by a hold and a quarter of a minute.
+    """Sell so many orders and wait until every event is through; longer by a hold and some seconds.
 
     Nobody may take longer to pay than a hold.
     """
@@ -73,15 +75,17 @@ async def measure(orders: int, *, hold_seconds: int = HOLD_SECONDS) -> Measured:
             )
             platform = Platform(settings)
             await platform.start()
-            for number in range(CONCERTS):
-                await platform.concerts.schedule(_concert(number, orders * 2), Cause())
-            await asyncio.sleep(1)
-            double.is_recording = True
-            ids = await _sell(platform, orders)
-            await asyncio.sleep(hold_seconds + 10)  # holds of those who did not pay end
-            await _come_to_rest(platform, ids)
-            double.is_recording = False
-            await platform.stop()
+            try:
+                for number in range(CONCERTS):
+                    await platform.concerts.schedule(_concert(number, orders * 2), Cause())
+                await asyncio.sleep(1)
+                double.is_recording = True
+                ids = await _sell(platform, orders)
+                await asyncio.sleep(hold_seconds)  # of those who did not pay
+                await _come_to_rest(platform, ids)
+                double.is_recording = False
+            finally:
+                await platform.stop()
             return _reckoned(double.requests, orders)._replace(events=_events(double))
 
 
@@ -127,15 +131,18 @@ async def _sell(platform: Platform, orders: int) -> Sequence[str]:
 
 
 async def _come_to_rest(platform: Platform, ids: Sequence[str]) -> None:
-    """Wait until everyone has heard everything; every order has to be as it was meant."""
+    """Wait until every order is as it was meant, and everyone has heard everything."""
+    declined, cancelled = _shares(len(ids))
+    deadline = asyncio.get_running_loop().time() + REST_SECONDS
+    for number, id in enumerate(ids):
+        meant = Status.CANCELLED if number < declined + cancelled else Status.PAID
+        while (status := (await platform.orders.settled(id, wait_seconds=1)).status) is not meant:
+            if asyncio.get_running_loop().time() > deadline:
+                raise RuntimeError(f"{id} is {status}")
+            await asyncio.sleep(0.5)
     while platform.relay.lag:  # noqa: ASYNC110 - the relay tells nobody
         await asyncio.sleep(0.5)
-    await asyncio.sleep(3)  # what was heard last is handled, and refunded
-    declined, cancelled = _shares(len(ids))
-    for number, id in enumerate(ids):
-        status = (await platform.orders.settled(id, wait_seconds=1)).status
-        if status is not (Status.CANCELLED if number < declined + cancelled else Status.PAID):
-            raise RuntimeError(f"{id} is {status}")
+    await asyncio.sleep(5)  # what was heard last is handled, and refunded
 
 
 def _reckoned(requests: Sequence[Request], orders: int) -> Measured:
