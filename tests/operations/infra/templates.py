@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tools.infra.bicep.evaluate import Deployment, with_parameters
+from tools.infra.bicep.evaluate import Deployment, deployment, with_parameters
 
 INFRA = Path("infra")
 ENVIRONMENTS = ("dev", "prod")
@@ -39,3 +39,10 @@ def deployed(environment: str) -> Deployment:
 def empty(environment: str) -> Deployment:
     """What the first deployment makes, before there is an image."""
     return with_parameters(INFRA / "parameters" / f"{environment}.bicepparam", {})
+
+
+@cache
+def restored(environment: str) -> Deployment:
+    """What is given to a restored store, beside the one in use."""
+    private = {"privateNetwork": True} if environment == "prod" else {}
+    return deployment(INFRA / "restored.bicep", {"environmentName": environment, "accountName": "restored", **private})

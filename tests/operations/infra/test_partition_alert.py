@@ -28,7 +28,7 @@ def test_what_the_alert_asks_is_logged() -> None:
         (logs,) = (
             each.body["properties"]
             for each in running(environment).of("Microsoft.Insights/diagnosticSettings")
-            if each.module == "cosmos"
+            if each.module == "cosmosAccess"
         )
         assert logs["logAnalyticsDestinationType"] == "Dedicated", "else there is no table of that name"
         assert {"category": "PartitionKeyStatistics", "enabled": True} in logs["logs"]
