@@ -43,6 +43,9 @@ param slowMilliseconds int = 1000
 @description('Messages that wait on a topic\'s subscriptions from which on they are behind.')
 param backlogMessages int = 5000
 
+@description('A logical partition of the store with more gigabytes than this is worth a message.')
+param partitionGigabytes int = 14
+
 var isServing = !empty(address)
 var actions = [
   {
@@ -334,6 +337,66 @@ resource blindScaler 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
       ]
     }
     // The table appears with the first app.
+    skipQueryValidation: true
+    autoMitigate: true
+    actions: {
+      actionGroups: [
+        operators.id
+      ]
+    }
+  }
+}
+
+// A logical partition takes no more than 20 GB. What grows there: docs/run/cosmos-db.md.
+resource filling 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
+  name: '${baseName}-filling'
+  location: location
+  tags: tags
+  properties: {
+    displayName: 'A partition of the store fills up'
+    description: 'A logical partition has more than ${partitionGigabytes} GB. At 20 every write to it is refused.'
+    severity: 1
+    enabled: true
+    scopes: [
+      workspaceId
+    ]
+    evaluationFrequency: 'PT1H'
+    windowSize: 'P1D'
+    criteria: {
+      allOf: [
+        {
+          query: '''
+            CDBPartitionKeyStatistics
+            | summarize Gigabytes = max(SizeKb) / 1000000.0 by CollectionName, PartitionKey
+          '''
+          timeAggregation: 'Maximum'
+          metricMeasureColumn: 'Gigabytes'
+          dimensions: [
+            {
+              name: 'CollectionName'
+              operator: 'Include'
+              values: [
+                '*'
+              ]
+            }
+            {
+              name: 'PartitionKey'
+              operator: 'Include'
+              values: [
+                '*'
+              ]
+            }
+          ]
+          operator: 'GreaterThan'
+          threshold: partitionGigabytes
+          failingPeriods: {
+            numberOfEvaluationPeriods: 1
+            minFailingPeriodsToAlert: 1
+          }
+        }
+      ]
+    }
+    // The table appears with the first partition of a gigabyte or so.
     skipQueryValidation: true
     autoMitigate: true
     actions: {

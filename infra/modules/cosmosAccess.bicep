@@ -48,6 +48,10 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
         category: 'PartitionKeyRUConsumption'
         enabled: true
       }
+      {
+        category: 'PartitionKeyStatistics'
+        enabled: true
+      }
     ]
   }
 }

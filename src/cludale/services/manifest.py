@@ -53,6 +53,9 @@ class Policies:
     audit_wait_seconds: float
     audit_waiting_limit: int = 50_000
     audit_recent: int = 32_768
+    audit_segment_entries: int = 4_000_000
+    """After so many entries the log goes on in another partition. An entry takes some 1.2 KB, and with what Cosmos DB
+    adds and indexes less than 3 KB: 12 of the 20 GB that a partition may have there."""
     commit_limit: int | None = None
     partitions_apart: bool = False
 

@@ -12,6 +12,8 @@ from cludale.services.audit import store as audit
 from cludale.services.audit.service import Audit
 from cludale.services.catalogue import CATALOGUE, KINDS
 from cludale.wiring.needs import without_asyncpg
+from cludale.wiring.settings import Settings
+from cludale.wiring.stores import audit_log_in_cosmos
 
 
 def new_store(path: Path) -> SqliteStore:
@@ -39,13 +41,16 @@ _READ = tuple(kind for kind in KINDS if kind != audit.WAITING)
 """What tools read. Stores of older versions lack the other."""
 
 
-async def store_to_read(where: Path | str) -> Reader:
-    """The existing store in this file, or in the PostgreSQL database at this address: for a tool, beside servers.
+async def store_to_read(where: Path | str | Settings) -> Reader:
+    """The existing store in this file, in the PostgreSQL database at this address, or in the Cosmos DB account that
+    these settings name: for a tool, beside servers. In an account it is the one with the audit log.
 
-    Raises SchemaRefused for a database without the audit log, which may be in a state store.
+    Raises SchemaRefused for a database without the audit log, which may be in a state store; StoreUnavailable.
     """
     if isinstance(where, Path):
         return open_readonly(where, _READ)
+    if isinstance(where, Settings):
+        return await audit_log_in_cosmos(where)
     try:
         from cludale.adapters.postgres import PostgresReader  # noqa: PLC0415 - only this shape needs asyncpg
     except ModuleNotFoundError as missing:

@@ -79,8 +79,7 @@ def open_store(settings: Settings, only: Collection[str]) -> Store:
     if settings.database_url is not None:
         return _postgres_store(settings.database_url, only)
     if settings.cosmos_endpoint is not None:
-        found = [each for each in CONTAINERS if {each.name} == set(only)]
-        return _cosmos_store(settings, found[0] if found else SHARED_CONTAINER)
+        return _cosmos_store(settings, _container_of(only))
     return SqliteStore(settings.data_dir / STORE, KINDS, Codec(CATALOGUE), on_fatal=_end_process)
 
 
@@ -116,7 +115,40 @@ def _postgres_store(url: str, only: Collection[str]) -> Store:
     return PostgresStore(url, kinds, Codec(CATALOGUE), schema=schema)
 
 
-def _cosmos_store(settings: Settings, container: cosmos_layout.Container, *, has_outbox: bool = True) -> "CosmosStore":
+async def audit_log_in_cosmos(settings: Settings) -> "CosmosStore":
+    """The store that has the audit log in the account that is named, to be read: no container is made.
+
+    Raises ContainerMissing, StoreUnavailable.
+    """
+    own = _cosmos_store(settings, _container_of({"audit"}), has_outbox=False, may_create=False)
+    from cludale.adapters.cosmos.account import ContainerMissing  # noqa: PLC0415 - it needs azure-cosmos
+
+    try:
+        return await _started(own)
+    except ContainerMissing:
+        return await _started(_cosmos_store(settings, SHARED_CONTAINER, has_outbox=False, may_create=False))
+
+
+async def _started(store: "CosmosStore") -> "CosmosStore":
+    try:
+        await store.start()
+    except BaseException:
+        await store.close()
+        raise
+    return store
+
+
+def _container_of(services: Collection[str]) -> cosmos_layout.Container:
+    return next((each for each in CONTAINERS if {each.name} == set(services)), SHARED_CONTAINER)
+
+
+def _cosmos_store(
+    settings: Settings,
+    container: cosmos_layout.Container,
+    *,
+    has_outbox: bool = True,
+    may_create: bool | None = None,
+) -> "CosmosStore":
     """The store in one container, with the account's key or this machine's identity."""
     try:
         from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - only this shape needs it
@@ -133,6 +165,7 @@ def _cosmos_store(settings: Settings, container: cosmos_layout.Container, *, has
         container,
         database=settings.cosmos_database,
         has_outbox=has_outbox,
+        may_create=may_create,
     )
 
 

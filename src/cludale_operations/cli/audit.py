@@ -73,23 +73,30 @@ def verify(
     *,
     data: Annotated[Path | None, typer.Option(help="The data folder. Without it, what the settings name.")] = None,
     url: Annotated[str | None, typer.Option(help="Ask this server instead of reading its store.")] = None,
+    exported: Annotated[Path | None, typer.Option(help="Read the files of an export instead, in this folder.")] = None,
     head: Annotated[str | None, typer.Option(help="A head noted earlier: is it in the chain, and where?")] = None,
     json: Json = False,
 ) -> None:
-    """Check the chain of hashes, beside a running server or without one.
+    """Check the chain of hashes, beside a running server or without one, or in files that were exported.
 
     Exit status 1 if it is broken, or has not the head that was noted.
     """
     if url is not None:
         with Client(url) as client:
             verdict: dict[str, Any] = client.get("/audit/verify", {"head": head} if head else None)
+    elif exported is not None:
+        from cludale_operations.cli import offline
+
+        verdict = offline.verify_export(exported, head=head)
     else:
         from cludale_operations.cli import offline
 
         with _progress() as progress:
             task = progress.add_task("verifying", total=None)
             verdict = offline.verify(
-                _place(data), lambda done, of: progress.update(task, completed=done, total=of), head=head
+                _cosmos(data) or _place(data),
+                lambda done, of: progress.update(task, completed=done, total=of),
+                head=head,
             )
     if json:
         print_json(verdict)
@@ -97,6 +104,26 @@ def verify(
         _tell(verdict)
     if not verdict["ok"]:
         raise typer.Exit(NO)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Where the files go, or those of an earlier export are.")],
+    *,
+    data: Annotated[Path | None, typer.Option(help="The data folder. Without it, what the settings name.")] = None,
+    json: Json = False,
+) -> None:
+    """Write what the log has more than the folder, as new files: to be kept in storage that nobody can change.
+
+    The last file is enough to go on from. Read them again with `verify --exported`. Exit status 1 if the log is broken.
+    """
+    from cludale_operations.cli import offline
+
+    outcome = offline.export(_cosmos(data) or _place(data), folder)
+    if json:
+        print_json(outcome._asdict())
+    else:
+        say(f"{outcome.files} new files. The export goes to entry {outcome.events}, head {outcome.head}")
 
 
 @app.command()
@@ -212,6 +239,12 @@ def _brief(event: dict[str, Any]) -> dict[str, Any]:
     """An event for a table: what happened, without the ids that are all alike."""
     what = {name: value for name, value in event["payload"].items() if name not in _TOLD}
     return {**event, "what": what}
+
+
+def _cosmos(data: Path | None) -> Settings | None:
+    """The settings, if no folder was named and they name a Cosmos DB account."""
+    settings = Settings.from_env(os.environ)
+    return settings if data is None and settings.cosmos_endpoint is not None else None
 
 
 def _place(data: Path | None) -> Path | str:

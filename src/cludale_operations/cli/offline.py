@@ -1,4 +1,4 @@
-"""`audit verify` and `audit replay` on a data folder or a database, beside running servers. Writes nothing there."""
+"""`audit verify`, `export` and `replay` on a store, beside running servers. Writes nothing there."""
 
 import asyncio
 import tempfile
@@ -14,11 +14,15 @@ from cludale.kernel.refusals import Invalid
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Records, SchemaRefused, StoreUnavailable
 from cludale.runtime.replay import CannotFold, Difference, NotEmpty, Rebuild, Rebuilt, Replay
+from cludale.services.audit.export import ChainBroken
 from cludale.services.audit.replay import AuditLog, UnreadableEntry
 from cludale.services.catalogue import CATALOGUE, REPLAYS
 from cludale.wiring.needs import MissingSetting
 from cludale.wiring.offline import Reader, audit_over, new_store, store_to_read
+from cludale.wiring.settings import Settings
 from cludale.wiring.stores import STORE
+from cludale_operations.cli import exports
+from cludale_operations.cli.exports import NotAnExport
 from cludale_operations.cli.screen import NO, fail
 
 Tell = Callable[[int, int | None], None]
@@ -35,8 +39,8 @@ class Outcome(NamedTuple):
     shown: Sequence[Rebuilt]
 
 
-Place = Path | str
-"""A data folder, or the address of a PostgreSQL database."""
+Place = Path | str | Settings
+"""A data folder, the address of a PostgreSQL database, or settings that name a Cosmos DB account."""
 
 
 def verify(place: Place, progress: Tell, *, head: str | None = None) -> dict[str, Any]:
@@ -59,8 +63,48 @@ def verify(place: Place, progress: Tell, *, head: str | None = None) -> dict[str
         fail(f"--head: {error}")
 
 
+class Exported(NamedTuple):
+    """What came of an export: how many files it wrote, and how far the folder goes now."""
+
+    files: int
+    events: int
+    head: str
+
+
+def export(place: Place, folder: Path) -> Exported:
+    """Write what the log there has more than the folder. Ends the program with one line if that can't be done."""
+
+    async def run() -> Exported:
+        live = await _open(place)
+        try:
+            files, reached = await exports.export_to(folder, cast("Records", live))
+        finally:
+            await live.close()
+        return Exported(files, reached.sequence, reached.hash)
+
+    try:
+        return asyncio.run(run())
+    except StoreUnavailable as error:
+        fail(f"{_name(place)}: {error}")
+    except ChainBroken as error:
+        fail(f"the log is broken, what is whole is exported: {error}", NO)
+    except (NotAnExport, OSError) as error:
+        fail(f"{folder}: {error}")
+
+
+def verify_export(folder: Path, *, head: str | None = None) -> dict[str, Any]:
+    """Follow the chain through the files of an export, and look for `head`."""
+    try:
+        found: dict[str, Any] = msgspec.to_builtins(exports.verify(folder, noted=head))
+    except (NotAnExport, OSError) as error:
+        fail(f"{folder}: {error}")
+    except Invalid as error:
+        fail(f"--head: {error}")
+    return found
+
+
 def replay(
-    place: Place,
+    place: Path | str,
     services: Sequence[str] | None,
     *,
     until: datetime | None,
@@ -87,7 +131,7 @@ def replay(
 
 
 async def _replay(
-    place: Place,
+    place: Path | str,
     chosen: Sequence[Replay],
     *,
     until: datetime | None,
@@ -127,4 +171,6 @@ async def _open(place: Place) -> Reader:
 
 def _name(place: Place) -> str:
     """Without a password."""
+    if isinstance(place, Settings):
+        return "CLUDALE_COSMOS_ENDPOINT"
     return str(place) if isinstance(place, Path) else "CLUDALE_DATABASE_URL"

@@ -202,10 +202,26 @@ class DeadLetter(_Document, frozen=True, tag="letter"):
 
 
 class Head(_Document, frozen=True, tag="head"):
-    """What the audit log says of its own end."""
+    """What the audit log says of its own end, or of that of a segment before the last."""
 
     sequence: int = 0
     hash: str = ""
+    waiting: int = 0
+    segment: int = 0
+    before: int = 0
+    """How many entries the segments before it have."""
+    sealed_at: str | None = msgspec.field(name="sealed_at", default=None)
+    """When that segment was sealed. None: it is the last."""
+
+    @property
+    def is_open(self) -> bool:
+        """May entries follow in this segment?"""
+        return self.sealed_at is None
+
+    @property
+    def length(self) -> int:
+        """How many entries the segment has."""
+        return self.sequence - self.before
 
 
 class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="_", tag="ledger", gc=False):

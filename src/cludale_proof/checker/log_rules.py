@@ -3,6 +3,7 @@
 Causes before effects are a matter of each order, in `order_rules.py`.
 """
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 from cludale_proof.checker.documents import AuditEntry, Body, Fact, Head, Unreadable, entry, event
@@ -26,9 +27,11 @@ class Chain:
     Each hash is SHA-256 of the hash before it, in hexadecimal, the event, and `late` where the entry is marked so.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, heads: Sequence[Head] = ()) -> None:
+        """`heads` are those of the log's segments, as far as they are known before."""
         self.sequence = 0
         self.hash = GENESIS
+        self._seals = {head.sequence: head.hash for head in heads if head.sealed_at is not None}
 
     def follow(self, id: str, body: Body) -> tuple[Fact | None, bytes, list[Violation]]:
         """Take the next entry. Returns its event (None: unreadable), that event's bytes, and what is wrong."""
@@ -47,6 +50,8 @@ class Chain:
         if self.hash and found.hash != _link(self.hash, raw, found.late):
             wrong.append(broken(found.sequence, "hash", "its hash does not follow from the one before and its event"))
         self.sequence, self.hash = found.sequence, found.hash
+        if self._seals.get(self.sequence, self.hash) != self.hash:
+            wrong.append(broken(self.sequence, "seal", "the segment that ends here was sealed with another hash"))
         try:
             read = event(raw)
         except Unreadable as error:

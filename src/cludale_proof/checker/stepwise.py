@@ -43,6 +43,7 @@ from cludale_proof.checker.log_rules import Chain
 from cludale_proof.checker.observations import Desk, Observation, claim_of, concert_claimed, is_refused_for_now
 from cludale_proof.checker.order_rules import Case, Terms, key_of_event, key_of_reservation
 from cludale_proof.checker.section_rules import SectionKey, Tally, counts, plans_of
+from cludale_proof.checker.segment_rules import Segments
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -61,8 +62,11 @@ class Write(NamedTuple):
 class SafetyChecker:
     """Follows a world from its beginning. Feed it everything, in the order in which it became true."""
 
-    def __init__(self, *, skew: timedelta = timedelta(), ledger_known: bool = True) -> None:
-        """`skew`: by how much the world's clocks differ. `ledger_known`: `money` will be told."""
+    def __init__(
+        self, *, skew: timedelta = timedelta(), ledger_known: bool = True, segment_entries: int | None = None
+    ) -> None:
+        """`skew`: by how much the world's clocks differ. `ledger_known`: `money` will be told. `segment_entries`: with
+        how many entries a segment of the audit log is to be sealed."""
         self.violations: list[Violation] = []
         """All that was found so far."""
         self.commits = 0
@@ -86,6 +90,7 @@ class SafetyChecker:
         self._letters: dict[str, DeadLetter] = {}
         self._chain = Chain()
         self._head: Head | None = None
+        self._segments = Segments(segment_entries)
         self._desk = Desk()
 
     def commit(
@@ -295,6 +300,7 @@ class SafetyChecker:
                 self._take_letter(read)
             case Head():
                 self._head = read
+                return self._segments.write(write.partition, read)
             case _ if write.kind in ANSWERS and isinstance(before, KeptAnswer) and before.answer is not None:
                 detail = "the answer kept for a key was written over"
                 return [_broken(Invariant.SAME_ANSWER, "answer-changed", f"{write.kind} {write.id}", detail)]

@@ -43,6 +43,7 @@ from cludale_proof.checker.section_rules import (
     over_at,
     plans_of,
 )
+from cludale_proof.checker.segment_rules import one_after_another
 from cludale_proof.checker.snapshot import Snapshot
 from cludale_proof.checker.spill import IN_MEMORY_LIMIT, Spill
 
@@ -225,7 +226,8 @@ class _Run:
             self._sections[(section.concert_id, section.id)] = section
 
     def _read_log(self, cases: Spill) -> None:
-        chain = Chain()
+        heads: list[Head] = list(self._documents(Kind.AUDIT_HEAD, "log heads"))
+        chain = Chain(heads)
         for row in self._counted("log entries", self._snapshot.rows(Kind.AUDIT_ENTRY)):
             fact, _, wrong = chain.follow(row.id, row.body)
             self._found(wrong)
@@ -233,8 +235,8 @@ class _Run:
             if fact is not None:
                 self._marked += fact.cause_missing
                 self._put_fact(fact, cases)
-        heads: list[Head] = list(self._documents(Kind.AUDIT_HEAD, "log heads"))
-        self._found(chain.ends_at(heads[0] if heads else None))
+        self._found(one_after_another(heads))
+        self._found(chain.ends_at(max(heads, key=lambda head: head.segment, default=None)))
 
     def _put_key_fact(self, fact: Fact) -> None:
         event = fact.event

@@ -1291,6 +1291,48 @@ def _(stack: ExitStack) -> None:
     swap(stack, audit_store, "put_waiting", wrong)
 
 
+@bug("audit: a full segment is not sealed")
+def _(stack: ExitStack) -> None:
+    swap(stack, audit_service, "sealed", lambda head, **_: head)
+
+
+@bug("audit: a segment is sealed with another hash than its last entry's")
+def _(stack: ExitStack) -> None:
+    right = audit_domain.sealed
+
+    def wrong(head: Any, **kwargs: Any) -> Any:
+        seal = right(head, **kwargs)
+        return seal if seal.sealed_at is None else replace(seal, hash=audit_domain.GENESIS)
+
+    swap(stack, audit_service, "sealed", wrong)
+
+
+@bug("audit: a segment begins with the number that the one before ended with")
+def _(stack: ExitStack) -> None:
+    right = audit_domain.following
+
+    def wrong(head: Any) -> Any:
+        after = right(head)
+        return replace(after, sequence=after.sequence - 1)
+
+    swap(stack, audit_service, "following", wrong)
+
+
+@bug("audit: the segment after a sealed one is written to the same partition")
+def _(stack: ExitStack) -> None:
+    swap(stack, audit_store, "partition_of", lambda segment: "log")
+
+
+@bug("audit: a seal with another hash is accepted")
+def _(stack: ExitStack) -> None:
+    swap(stack, audit_service, "broken_seal", lambda links, seals: None)
+
+
+@bug("audit: what comes again is not looked for in sealed segments", theme="bad delivery")
+def _(stack: ExitStack) -> None:
+    swap(stack, audit_service, "SKEW", timedelta(days=-1))
+
+
 def _forget_handled(stack: ExitStack, module: Any) -> None:
     right = module.Change
 

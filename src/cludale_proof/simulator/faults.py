@@ -120,6 +120,7 @@ class Situation(StrEnum):
     CANCELLED_PAID = "a paid order was cancelled"
     CANCELLED_UNPAID = "an order was cancelled before it was paid"
     KEPT = "the audit log kept an event until its cause came"
+    SEALED = "a segment of the audit log was full, and sealed"
     ORPHAN = "the audit log took an event without its cause, and marked it late"
     TOO_EARLY = "a handler was too early"
     DEAD_LETTERED = "an event came by way of the dead-letter topic"

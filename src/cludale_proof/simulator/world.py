@@ -20,7 +20,11 @@ from cludale.runtime import dead_letters
 from cludale.runtime.dead_letters import LETTERS
 from cludale.runtime.replay import CannotFold, NotEmpty, Rebuild
 from cludale.services import NAMES
+from cludale.services.audit import store as audit_store
+from cludale.services.audit.domain import GENESIS
 from cludale.services.audit.replay import AuditLog, UnreadableEntry
+from cludale.services.audit.service import Audit
+from cludale.services.audit.store import HEAD
 from cludale.services.catalogue import CATALOGUE, HEARS, KINDS, REPLAYS, SERVICES
 from cludale.services.concerts.api import ScheduleConcert
 from cludale.services.notifications.domain import Notification
@@ -29,7 +33,7 @@ from cludale.services.orders.api import PlaceOrder
 from cludale.services.orders.store import ORDERS
 from cludale_proof.checker import LedgerLine, SafetyChecker, Violation, Write
 from cludale_proof.checker.observations import Observation
-from cludale_proof.simulator.clock import MORNING
+from cludale_proof.simulator.clock import MORNING, MachineClock
 from cludale_proof.simulator.delivery import AnswerLost, Broker, BusDown
 from cludale_proof.simulator.faults import Chaos, Fault, Situation
 from cludale_proof.simulator.logs import heard
@@ -113,7 +117,7 @@ class World:
         self.loop.on_exception = self._unheard
         trace.follow(self.loop.time)
         self.chaos = Chaos(choices, self.scene.weather, trace)
-        self.checker = SafetyChecker(skew=self.scene.skew)
+        self.checker = SafetyChecker(skew=self.scene.skew, segment_entries=self.scene.limits.audit_segment_entries)
         self.events = 0
         self._pick = choices.randrange
         self._codec = Codec(CATALOGUE)
@@ -216,6 +220,8 @@ class World:
                 self._order_put(put.id, put.body)
             elif put.kind.name == "event" and b'"late":true' in put.body:
                 self.chaos.meets(Situation.ORPHAN)
+            elif put.kind == HEAD and b'"sealed_at":' in put.body:
+                self.chaos.meets(Situation.SEALED)
             elif put.kind.name == "waiting" and b'"dueAt":' in put.body:
                 self.chaos.meets(Situation.KEPT)
         for event in commit.events:
@@ -367,6 +373,7 @@ class World:
         await self._settle()
         self._check_end()
         await asyncio.sleep(0)  # if that failed, it ends here
+        await self._check_verification()
         if not self.chaos.unlogged:  # from a log with holes nothing can be rebuilt
             await self._check_replay()
         await self._check_redelivery(storms)
@@ -484,6 +491,26 @@ class World:
             for consumer in consumers
             if (consumer, body.decode(errors="replace")) not in buried
         ]
+
+    async def _check_verification(self) -> None:
+        """The log's own verification says that it is whole, and finds a seal that is not the one that was made."""
+        (disk,) = (disk for disk in self.disks if HEAD in disk.tables)
+        audit = Audit(MemoryStore(disk), MachineClock(self.loop))
+        verdict = await audit.verify()
+        if not verdict.ok:
+            self._fail([f"the log does not verify: {verdict.broken}"])
+            await asyncio.sleep(0)
+        for place, row in disk.tables[HEAD].items():
+            head = audit_store.head_of(row.stored).head
+            if head.sealed_at is not None:
+                forged = msgspec.json.encode(msgspec.structs.replace(head, hash=GENESIS))
+                disk.tables[HEAD][place] = row._replace(stored=msgspec.structs.replace(row.stored, body=forged))
+                verdict = await audit.verify()
+                disk.tables[HEAD][place] = row
+                if verdict.ok:
+                    self._fail([f"the log verifies, though segment {head.segment} is sealed with another hash"])
+                    await asyncio.sleep(0)
+                return
 
     async def _check_replay(self) -> None:
         """The log, folded by the services' own replays, gives what they have."""

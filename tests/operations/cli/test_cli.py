@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def test_help_lists_the_commands() -> None:
     "command",
     ["serve", "settings", "rehearse", "concerts add", "concerts list", "orders show", "orders list",
      "orders cancel", "notifications list", "notifications retry", "audit events", "audit order", "audit verify",
-     "audit replay", "audit redeliver"],
+     "audit export", "audit replay", "audit redeliver"],
 )  # fmt: skip
 def test_every_command_helps(command: str) -> None:
     assert "Usage" in run(*command.split(), "--help").stdout
@@ -213,6 +214,23 @@ def test_a_head_that_was_noted_is_looked_for(served: Served, paid: dict[str, Any
         assert "is in the chain: entry" in run("audit", "verify", "--head", noted, *way).stdout
         assert "NOT IN THE CHAIN" in run("audit", "verify", "--head", "ab" * 32, *way, status=1).stdout
     assert "64 hexadecimal digits" in run("audit", "verify", "--head", "ab", status=2).stderr
+
+
+def test_the_log_is_exported_on_from_where_the_last_export_ended(
+    served: Served, paid: dict[str, Any], tmp_path: Path
+) -> None:
+    first = told("audit", "export", str(tmp_path))
+    served.concert("cli-exported")
+    for _ in range(100):
+        if told("audit", "verify")["events"] > first["events"]:
+            break
+        time.sleep(0.05)
+    assert "1 new files" in run("audit", "export", str(tmp_path)).stdout
+    assert told("audit", "export", str(tmp_path))["files"] == 0
+    verdict = told("audit", "verify", "--exported", str(tmp_path), "--head", first["head"])
+    assert (verdict["ok"], verdict["noted"]["sequence"]) == (True, first["events"])
+    assert verdict["head"] == told("audit", "verify")["head"]
+    assert "no export in" in run("audit", "verify", "--exported", str(tmp_path / "none"), status=2).stderr
 
 
 def test_replay_gives_the_same_state(paid: dict[str, Any]) -> None:

@@ -509,5 +509,5 @@ def test_someone_is_told_of_each_thing_that_goes_wrong(environment: str) -> None
     for alert in alerts:
         assert group.id in str(alert.body["properties"]["actions"]), alert.name
     endings = {alert.name.removeprefix(f"cludale-{environment}-") for alert in alerts}
-    of_all = {"away", "scaler", "slow", "dead-letters", "buried", "behind", "throttled"}
+    of_all = {"away", "scaler", "slow", "filling", "dead-letters", "buried", "behind", "throttled"}
     assert endings == of_all | {f"{name}-{what}" for name in NAMES for what in ("errors", "restarts", "gone")}

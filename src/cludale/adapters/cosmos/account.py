@@ -34,6 +34,9 @@ _REFUSED = frozenset({404, 409, 412})
 _THROTTLED = 429
 _TOO_LARGE = 413
 _FORBIDDEN = frozenset({401, 403})
+_FULL = (403, 1014)
+"""Status and substatus of a write to a logical partition that has its 20 GB: no matter of credentials."""
+_SUBSTATUS = "x-ms-substatus"
 _RETRY_AFTER = "x-ms-retry-after-ms"
 _CHARGE = "x-ms-request-charge"
 _DEFAULT_WAIT_SECONDS = 0.1
@@ -278,6 +281,11 @@ def _wait_seconds(headers: Mapping[str, Any]) -> float:
     return _DEFAULT_WAIT_SECONDS if said is None else max(0.001, float(said) / 1_000)
 
 
+def _said(error: CosmosHttpResponseError | CosmosBatchOperationError) -> int:
+    """The substatus; 0 for none."""
+    return int((error.headers or {}).get(_SUBSTATUS) or 0)
+
+
 def _understood(error: CosmosHttpResponseError | CosmosBatchOperationError) -> Exception:
     status = error.status_code or 0
     index = getattr(error, "error_index", 0) or 0
@@ -285,6 +293,10 @@ def _understood(error: CosmosHttpResponseError | CosmosBatchOperationError) -> E
         return Refused(index, status)
     if status == _TOO_LARGE:
         return CommitTooLarge(f"Cosmos DB takes no request of this size: {error.message}")
+    if status == _FULL[0] and (_said(error) == _FULL[1] or "maximum size" in str(error.message)):
+        return StoreUnavailable(
+            f"a logical partition of Cosmos DB is full, it takes nothing more ({status}/{_FULL[1]}): {error.message}"
+        )
     if status in _FORBIDDEN:
         return StoreUnavailable(f"Cosmos DB refuses this credential ({status}): {error.message}")
     if status == 400:

@@ -74,15 +74,17 @@ class CosmosStore:
         *,
         database: str,
         has_outbox: bool = True,
+        may_create: bool | None = None,
         limits: AccountLimits | None = None,
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         """The store in `container`; nothing is opened before `start`. Call on the event loop.
 
         `credential` is the account's key or an identity, which is closed with the store. `has_outbox` says that
-        what is committed here has events.
+        what is committed here has events, `may_create` whether a missing container is made: without it, if the
+        credential is the account's key.
         """
-        self._is_key = isinstance(credential, str)
+        self._may_create = isinstance(credential, str) if may_create is None else may_create
         self._account = Account(endpoint, credential, database, container, limits or AccountLimits())
         self._codec = codec
         self._replica = secrets.token_hex(6)
@@ -98,11 +100,11 @@ class CosmosStore:
         self._is_closed = False
 
     async def start(self) -> None:
-        """Find the container, which is made if the credential is the account's key and it isn't there.
+        """Find the container, which is made if that is allowed and it isn't there.
 
         Raises ContainerMissing, StoreUnavailable.
         """
-        await self._account.prepare(may_create=self._is_key)
+        await self._account.prepare(may_create=self._may_create)
         if self._has_outbox:
             await self._leases.start()
 

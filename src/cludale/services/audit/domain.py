@@ -29,6 +29,30 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     hash: str = GENESIS
     waiting: int = 0
     """How many events are kept outside the log until their causes are in it. Heads of older logs: none."""
+    segment: int = 0
+    """Which segment of the log this is the end of. Heads of older logs: the first, which was the only one."""
+    before: int = 0
+    """How many entries the segments before this one have."""
+    since: datetime | None = None
+    """When the segment before this one was sealed."""
+    sealed_at: datetime | None = None
+    """When the segment was sealed: nothing follows in it, the chain goes on in the next. None: it is open."""
+
+
+def sealed(head: Head, *, limit: int, now: datetime) -> Head:
+    """The head, sealed if its segment has `limit` entries and no event waits in it for its cause."""
+    is_over = is_full(head, limit=limit) and not head.waiting
+    return msgspec.structs.replace(head, sealed_at=now) if is_over else head
+
+
+def is_full(head: Head, *, limit: int) -> bool:
+    """Has the segment so many entries, or more?"""
+    return head.sequence - head.before >= limit
+
+
+def following(head: Head) -> Head:
+    """The head of the segment after a sealed one, before it has entries of its own: the chain goes on from there."""
+    return Head(head.sequence, head.hash, segment=head.segment + 1, before=head.sequence, since=head.sealed_at)
 
 
 def link(previous: str, event: bytes, *, late: bool = False) -> str:

@@ -19,6 +19,7 @@ def _build(parts: Parts) -> Running:
         waiting_limit=policies.audit_waiting_limit,
         recent_limit=policies.audit_recent,
         commit_limit=policies.commit_limit,
+        segment_entries=policies.audit_segment_entries,
     )
     return Running(audit, audit.handle, audit.sweep)
 

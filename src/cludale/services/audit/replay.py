@@ -12,9 +12,10 @@ from cludale.kernel.events import Envelope
 from cludale.kernel.refusals import Invalid, NotFound
 from cludale.kernel.wire import Codec, Malformed
 from cludale.ports.bus import Acknowledgement, Deliver, Delivery
-from cludale.ports.records import Key, Records, Stored
+from cludale.ports.records import Records, Stored
 from cludale.services.audit import store
-from cludale.services.audit.store import ENTRY, PARTITION, Filter
+from cludale.services.audit.segments import entries_by_id
+from cludale.services.audit.store import ENTRY, Filter
 
 LOG_PAGE = 1_000
 REDELIVER_BATCH = 200
@@ -116,7 +117,7 @@ class Redelivery:
         if len(event_ids) > REDELIVER_LIMIT:
             raise Invalid(("eventIds", f"at most {REDELIVER_LIMIT} events at a time, {len(event_ids)} given"))
         services = self._services(to)
-        found = await self._records.get(ENTRY, [Key(PARTITION, each) for each in dict.fromkeys(event_ids)])
+        found = await entries_by_id(self._records, event_ids)
         for each in event_ids:
             if each not in found:
                 raise NotFound("event", each)

@@ -31,18 +31,20 @@ from cludale.services.audit.domain import (
     Room,
     causes_first,
     follow,
+    following,
+    is_full,
     keep,
     let_go,
     link,
     noted_head,
+    sealed,
     story,
 )
+from cludale.services.audit.segments import Seal, broken_seal, seals, segment_after
 from cludale.services.audit.store import (
     ENTRY,
     HEAD,
-    HEAD_ID,
     NO_HEAD,
-    PARTITION,
     WAITING,
     Arrived,
     Entry,
@@ -65,6 +67,10 @@ WAITING_LIMIT_EACH = 32
 WAITING_PAGE = 200
 LOOKED_AT_AGAIN = timedelta(seconds=5)
 """What has waited so long is looked at by every sweep: another replica may have recorded the cause and gone."""
+
+SKEW = timedelta(hours=1)
+"""How far ahead a publisher's clock may be. An event that happened later than this after a segment was sealed is not
+looked for in it."""
 
 _log = logging.getLogger(__name__)
 
@@ -115,8 +121,13 @@ class Audit:
         waiting_limit: int = WAITING_LIMIT,
         recent_limit: int = 32_768,
         commit_limit: int | None = None,
+        segment_entries: int = 4_000_000,
     ) -> None:
-        """`commit_limit` is the most records that the store takes in one commit, if it has a limit."""
+        """`commit_limit` is the most records that the store takes in one commit, if it has a limit; after
+        `segment_entries` the chain goes on in another partition."""
+        self._segment_entries = segment_entries
+        self._segment = 0
+        """The last segment of which we have seen the head."""
         self._records = records
         self._clock = clock
         self._room = Room(waiting_limit, WAITING_LIMIT_EACH, patience, attempts)
@@ -178,6 +189,7 @@ class Audit:
 
     async def _record(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         batch: list[Arrival] = [(each.event.id, each.event.causationid, True) for each in deliveries]
+        await self._know_sealed(deliveries)
         order = causes_first(batch, self._recent.__contains__)
         for _ in range(CONFLICT_RETRIES):
             kept = _NOTHING_KEPT
@@ -218,7 +230,10 @@ class Audit:
         ]
         groups = await self._groups([each.cause for each in early])
         ids = {cause: group.waiting.ids for cause, group in groups.items()}
-        plan = keep(early, self._room, held=self._head.head.waiting, groups=ids)
+        # A full segment is sealed when nothing waits in it, so nothing more may begin to.
+        is_over = is_full(self._head.head, limit=self._segment_entries)
+        room = self._room._replace(limit=0) if is_over else self._room
+        plan = keep(early, room, held=self._head.head.waiting, groups=ids)
         if plan.overdue:
             order = causes_first(
                 [(event, cause, at not in plan.overdue) for at, (event, cause, _) in enumerate(batch)],
@@ -240,8 +255,10 @@ class Audit:
         return order, _Keeping(puts, count, positions_kept)
 
     async def _groups(self, causes: Sequence[str]) -> dict[str, StoredWaiting]:
-        """The records of what waits for these, where there are any."""
-        keys = [Key(PARTITION, cause) for cause in dict.fromkeys(causes)]
+        """The records of what waits for these, where there are any: in the open segment, or nowhere."""
+        self._head = self._head or await self._load_head()
+        partition = store.partition_of(self._head.head.segment)
+        keys = [Key(partition, cause) for cause in dict.fromkeys(causes)]
         found = await self._records.get(WAITING, keys) if keys else {}
         return {cause: store.waiting_of(stored) for cause, stored in found.items()}
 
@@ -303,10 +320,21 @@ class Audit:
             await self._know([event for event, _, _ in batch])
         return causes_first(batch, self._recent.__contains__)
 
+    async def _know_sealed(self, deliveries: Sequence[Delivery]) -> None:
+        """Look up those that may be in a sealed segment: there a commit meets no conflict with them."""
+        self._head = self._head or await self._load_head()
+        since = self._head.head.since
+        if since is not None:
+            await self._know([each.event.id for each in deliveries if each.event.time <= since + SKEW])
+
     async def _know(self, ids: Sequence[str]) -> None:
-        unknown = [Key(PARTITION, event) for event in dict.fromkeys(ids) if event not in self._recent]
+        """Look up, in all segments, those that we have forgotten or never heard of."""
+        unknown = [event for event in dict.fromkeys(ids) if event not in self._recent]
         if unknown:
-            self._recent.remember(dict.fromkeys(await self._records.get(ENTRY, unknown)))
+            self._head = self._head or await self._load_head()
+            partitions = [store.partition_of(each) for each in range(self._head.head.segment + 1)]
+            keys = [Key(partition, event) for partition in partitions for event in unknown]
+            self._recent.remember(dict.fromkeys(await self._records.get(ENTRY, keys)))
 
     async def _commit(
         self, entries: Sequence[tuple[Arrived, bool]], others: Sequence[Put] = (), waiting: int = 0
@@ -326,18 +354,38 @@ class Audit:
             puts.append(store.put_entry(Entry(sequence, now, end, msgspec.Raw(event.body), is_late), event))
             if is_late:
                 _log.warning("event %s is recorded late: its cause has not come", event.id)
-        head = Head(sequence, end, current.head.waiting + waiting)
+        head = msgspec.structs.replace(
+            current.head, sequence=sequence, hash=end, waiting=current.head.waiting + waiting
+        )
+        head = sealed(head, limit=self._segment_entries, now=now)
         puts.append(store.put_head(head, current.version))
-        (outcome,) = await self._records.commit([Commit(PARTITION, puts)])
+        (outcome,) = await self._records.commit([Commit(store.partition_of(head.segment), puts)])
         if isinstance(outcome, VersionConflict):
             self._head = None
             return outcome
-        self._head = StoredHead(head, current.version + 1)
+        if head.sealed_at is not None:
+            _log.info("segment %d of the audit log is sealed after entry %d", head.segment, head.sequence)
+            self._head = StoredHead(following(head), 0)
+        else:
+            self._head = StoredHead(head, current.version + 1)
         return None
 
     async def _load_head(self) -> StoredHead:
-        found = await self._records.get(HEAD, [Key(PARTITION, HEAD_ID)])
-        return store.head_of(found[HEAD_ID]) if found else NO_HEAD
+        """The head of the open segment, which may not be written yet."""
+        head = NO_HEAD
+        segment = self._segment
+        while (stored := await self._head_of(segment)) is not None:
+            self._segment = segment
+            if stored.head.sealed_at is None:
+                return stored
+            head = StoredHead(following(stored.head), 0)
+            segment += 1
+        return head
+
+    async def _head_of(self, segment: int) -> StoredHead | None:
+        id = store.head_id(segment)
+        found = await self._records.get(HEAD, [Key(store.partition_of(segment), id)])
+        return store.head_of(found[id]) if found else None
 
     async def events(self, wanted: Filter, *, after: str | None = None, limit: int = 50) -> tuple[list[Listed], Page]:
         """A page of entries, as shown, and the page itself. Raises UnusableCursor."""
@@ -369,16 +417,20 @@ class Audit:
         sought = None if noted is None else noted_head(noted)
         at = 0 if sought == GENESIS else None
         until = (await self._load_head()).head
+        ends = await seals(self._records, until)
         head, broken, after, late = Head(), None, None, 0
         while broken is None and head.sequence < until.sequence:
-            page = await self._records.find(ENTRY, store.walk(after, VERIFY_PAGE))
+            segment = segment_after(head.sequence, ends)
+            page = await self._records.find(ENTRY, store.walk(after, VERIFY_PAGE, segment))
             after = page.next
-            head, broken, good = await asyncio.to_thread(_follow, head, page, until)
+            head, broken, good = await asyncio.to_thread(_follow, head, page, until, ends)
             late += sum(each.late for each in good)
             if sought is not None:
                 at = next((each.sequence for each in good if each.hash == sought), at)
             if progress is not None:
                 progress(head.sequence, until.sequence)
+            if broken is None and (unsealed := broken_seal(good, ends)) is not None:
+                broken = Broken(unsealed, "a segment ends here, and its head is missing or has another hash")
         if broken is None:
             broken = await self._past_the_head()
         return Verdict(
@@ -404,22 +456,26 @@ class Audit:
         return Broken(head.sequence + 1, f"past the head stands entry {sequence}") if sequence > head.sequence else None
 
 
-def _follow(head: Head, page: Page, until: Head) -> tuple[Head, Broken | None, list[Link]]:
+def _follow(head: Head, page: Page, until: Head, ends: Sequence[Seal]) -> tuple[Head, Broken | None, list[Link]]:
     """Follow the chain over a page of entries, as far as `until`; also those that follow as they must."""
     links, unreadable = store.links_of(page.items)
     links = [each for each in links if each.sequence <= until.sequence]
     reached, broken = follow(head, links)
     good = links if broken is None else [each for each in links if each.sequence <= reached.sequence]
     if broken is None:
-        broken = _missing(reached, page, until, unreadable)
+        broken = _missing(reached, page, until, unreadable, ends)
     return reached, broken, good
 
 
-def _missing(reached: Head, page: Page, until: Head, unreadable: Exception | None) -> Broken | None:
+def _missing(
+    reached: Head, page: Page, until: Head, unreadable: Exception | None, ends: Sequence[Seal]
+) -> Broken | None:
     """What is wrong behind the last entry that follows."""
     if unreadable is not None and reached.sequence < until.sequence:
         return Broken(reached.sequence + 1, f"unreadable: {unreadable}")
-    if page.next is None and reached.sequence < until.sequence:
+    # A store with partitions has nothing more of a segment where that ends.
+    is_over = page.next is None and not (page.items and any(reached.sequence == seal.sequence for seal in ends))
+    if is_over and reached.sequence < until.sequence:
         return Broken(reached.sequence + 1, f"missing: the head says that there are {until.sequence} entries")
     if reached.sequence == until.sequence and reached.hash != until.hash:
         return Broken(reached.sequence, "the head has another hash than the last entry")

@@ -20,9 +20,16 @@ HEAD = Kind("audit", "head")
 WAITING = Kind("audit", "waiting", ("dueAt",), ("dueAt",))
 """A record for each cause that events wait for; its id is the cause's."""
 KINDS = (ENTRY, HEAD, WAITING)
-PARTITION = "log"
-"""One chain, so one partition."""
-HEAD_ID = "head"
+
+
+def partition_of(segment: int) -> str:
+    """Where a segment of the log is: one partition each, for a partition may have a bound (20 GB in Cosmos DB)."""
+    return "log" if segment == 0 else f"log-{segment}"
+
+
+def head_id(segment: int) -> str:
+    """The id of a segment's head."""
+    return "head" if segment == 0 else f"head-{segment}"
 
 
 class Entry(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
@@ -167,9 +174,7 @@ def kept(body: bytes) -> Arrived:
 
 def due(until: datetime, after: str | None, limit: int) -> Query:
     """A page of what waits no longer than until then."""
-    return Query(
-        within=(Range("dueAt", None, rfc3339(until)),), order_by="dueAt", after=after, limit=limit, partition=PARTITION
-    )
+    return Query(within=(Range("dueAt", None, rfc3339(until)),), order_by="dueAt", after=after, limit=limit)
 
 
 def is_due(stored: Stored, now: datetime) -> bool:
@@ -180,7 +185,7 @@ def is_due(stored: Stored, now: datetime) -> bool:
 
 def put_head(head: Head, expected: int) -> Put:
     """Write the head over version `expected`."""
-    return Put(HEAD, HEAD_ID, _encode(head), expected)
+    return Put(HEAD, head_id(head.segment), _encode(head), expected)
 
 
 def head_of(stored: Stored) -> StoredHead:
@@ -209,7 +214,6 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
             order_by="time" if is_timed else None,
             after=after,
             limit=limit,
-            partition=PARTITION,
         )
 
 
@@ -229,12 +233,12 @@ def concert_told(stored: Stored) -> ConcertDetails:
     return ConcertDetails(told.artist, told.date, told.venue, organizer=told.organizer)
 
 
-def walk(after: str | None, limit: int) -> Query:
-    """A page of all entries, by sequence."""
-    return Query(after=after, limit=limit, partition=PARTITION)
+def walk(after: str | None, limit: int, segment: int | None = None) -> Query:
+    """A page of all entries, by sequence; where a store has partitions, of those in this segment."""
+    return Query(after=after, limit=limit, partition=None if segment is None else partition_of(segment))
 
 
-LAST = Query(descending=True, limit=1, partition=PARTITION)
+LAST = Query(descending=True, limit=1)
 """The entry that came last."""
 
 
@@ -276,11 +280,21 @@ def told(entry: Listed) -> StoryEntry:
     return StoryEntry(entry.sequence, entry.event_id, entry.causation_id, entry.timestamp)
 
 
+def entry_of(stored: Stored) -> Entry:
+    """The entry in a record. Raises msgspec.MsgspecError."""
+    return _entries.decode(stored.body)
+
+
+def id_of(event: bytes) -> str:
+    """The id that an event has. Raises msgspec.MsgspecError."""
+    return _headers.decode(event).id
+
+
 def link_of(stored: Stored) -> Link:
     """An entry to be verified. Raises msgspec.MsgspecError."""
     entry = _entries.decode(stored.body)
     event = bytes(entry.event)
-    return Link(entry.sequence, stored.id, _headers.decode(event).id, event, entry.hash, entry.late)
+    return Link(entry.sequence, stored.id, id_of(event), event, entry.hash, entry.late)
 
 
 def links_of(items: Sequence[Stored]) -> tuple[list[Link], Exception | None]:

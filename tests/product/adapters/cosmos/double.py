@@ -144,7 +144,7 @@ class CosmosDouble:
         self.is_recording = False
         self._throttled: list[tuple[Callable[[str], bool], float]] = []
         self._lost: list[Callable[[str], bool]] = []
-        self._refused: list[tuple[Callable[[str], bool], int]] = []
+        self._refused: list[tuple[Callable[[str], bool], int, int | None]] = []
         self._belied: list[tuple[Callable[[str], bool], int]] = []
         self.delay: Callable[[str], float] = lambda _: 0.0
         self._lsn = 0
@@ -162,9 +162,9 @@ class CosmosDouble:
         """Do what the next requests of this kind say, and break the connection in place of an answer."""
         self._lost += [_is(kind)] * times
 
-    def refuse(self, times: int, status: int, *, kind: str | None = None) -> None:
+    def refuse(self, times: int, status: int, *, kind: str | None = None, substatus: int | None = None) -> None:
         """Answer the next requests of this kind with this status, and do nothing."""
-        self._refused += [(_is(kind), status)] * times
+        self._refused += [(_is(kind), status, substatus)] * times
 
     def belie(self, times: int, status: int, *, kind: str | None = None) -> None:
         """Do what the next requests of this kind say, and answer with this status all the same."""
@@ -242,7 +242,7 @@ class CosmosDouble:
         refused = _first(self._refused, lambda each: each[0](kind))
         if refused is not None:
             self.faults["refused"] += 1
-            raise Problem(refused[1], "asked for by a test")
+            raise Problem(refused[1], "asked for by a test", substatus=refused[2])
 
     def _check_key(self, request: web.Request, path: Sequence[str]) -> None:
         given = unquote(request.headers.get("Authorization", ""))
