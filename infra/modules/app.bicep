@@ -60,6 +60,9 @@ param smtpFrom string
 @description('Who takes the money.')
 param paymentProvider string
 
+@description('Networks whose word on a client\'s address is taken; empty for none.')
+param trustedProxies string
+
 @description('The cores of a replica, as a decimal number.')
 param cpu string
 
@@ -196,6 +199,12 @@ var variables = [
     secretRef: 'insights-connection'
   }
 ]
+var proxyEnvironment = [
+  {
+    name: 'CLUDALE_TRUSTED_PROXIES'
+    value: trustedProxies
+  }
+]
 var mailEnvironment = [
   {
     name: 'CLUDALE_SMTP_HOST'
@@ -313,7 +322,7 @@ resource app 'Microsoft.App/containerApps@2026-07-01' = {
             cpu: json(cpu)
             memory: memory
           }
-          env: concat(variables, sendsMail ? mailEnvironment : [], signsInToMail ? mailSignIn : [])
+          env: concat(variables, empty(trustedProxies) ? [] : proxyEnvironment, sendsMail ? mailEnvironment : [], signsInToMail ? mailSignIn : [])
           probes: [
             {
               type: 'Startup'

@@ -359,11 +359,13 @@ def _union(*parts: Mapping[str, Any]) -> Mapping[str, Any]:
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "concat": _concat,
     "empty": lambda value: len(value) == 0,
+    "environment": lambda: {"suffixes": {"storage": "core.windows.net"}},
     "guid": _guid,
     "json": json.loads,
     "length": len,
     "loadJsonContent": lambda path: path,  # computed where the file is known
     "resourceGroup": lambda: {"id": GROUP, "location": "westeurope", "name": "cludale"},
+    "replace": str.replace,
     "string": _shown,
     "subscription": lambda: {"id": GROUP.rpartition("/resourceGroups")[0]},
     "subscriptionResourceId": lambda type_, name: f"{GROUP.rpartition('/resourceGroups')[0]}/providers/{type_}/{name}",
