@@ -19,7 +19,6 @@ RUNNING: Mapping[str, Any] = {
     "operatorPrincipalId": "11111111-1111-1111-1111-111111111111",
     "smtpHost": "mail.example.com",
     "smtpUser": "tickets",
-    "monthlyBudget": 100,
     "budgetStart": "2026-12-01",
 }
 """A platform in the midst of a release, with all that can be switched on."""
