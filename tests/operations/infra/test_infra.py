@@ -11,7 +11,6 @@ from opentelemetry.sdk.trace import TracerProvider
 from tests.operations.infra.templates import ENVIRONMENTS, INFRA, RUNNING, empty, running
 from tools.infra import catalogue
 from tools.infra.bicep.evaluate import Resource, with_parameters
-from tools.infra.bicep.resolve import faults_of
 
 from cludale.adapters.cosmos import layout
 from cludale.adapters.dapr.publisher import service_bus_metadata
@@ -47,11 +46,6 @@ SCOPED_NAMES = {
 @pytest.fixture(params=ENVIRONMENTS)
 def environment(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.mark.parametrize("file", ["main.bicep", *(f"parameters/{each}.bicepparam" for each in ENVIRONMENTS)])
-def test_every_name_resolves(file: str) -> None:
-    assert faults_of(INFRA / file) == []
 
 
 def test_every_file_is_used() -> None:

@@ -1,6 +1,6 @@
 """Bicep read into a tree: the part of the language that `infra/` is written in. Anything else is refused, loudly.
 
-No names are resolved here (`resolve.py`) and nothing is computed (`evaluate.py`). It is our own because `pycep-parser`
+Nothing is computed here (`evaluate.py`), and no name looked up: that is the compiler's, in the pipeline. It is our own because `pycep-parser`
 knows neither lines nor which operator binds first (ADR 31).
 """
 
