@@ -106,7 +106,7 @@ def test_a_command_line_that_is_wrong_is_found_to_be(python: Path) -> None:
 
 def test_every_command_line_of_the_pipeline_is_understood(python: Path) -> None:
     lines = [words for script in scripts() for words in az_lines(script)]
-    assert len(lines) == 4
+    assert len(lines) == 14
     wrong = [(line, why) for line, ok, why in parsed(python, lines) if not ok]
     assert wrong == []
 
