@@ -136,6 +136,9 @@ param frontDoor bool = false
 @description('The name that buyers type, if Front Door is to answer to it: tickets.example.com.')
 param domain string = ''
 
+@description('Turn away whoever wants to order, at Front Door. All else goes on.')
+param salesStopped bool = false
+
 @description('The most that a month should cost, in the currency of the bill; 0 for no budget.')
 param monthlyBudget int = 0
 
@@ -433,6 +436,15 @@ module archive 'modules/auditArchive.bicep' = if (auditArchive) {
   }
 }
 
+module firewall 'modules/firewall.bicep' = if (behindFrontDoor) {
+  name: 'firewall'
+  params: {
+    baseName: baseName
+    tags: tags
+    salesStopped: salesStopped
+  }
+}
+
 module front 'modules/frontDoor.bicep' = if (withApps && behindFrontDoor) {
   name: 'front-door'
   params: {
@@ -443,6 +455,7 @@ module front 'modules/frontDoor.bicep' = if (withApps && behindFrontDoor) {
     environmentId: appsEnvironment.outputs.environmentId
     originHost: address.outputs.fqdn
     domain: domain
+    firewallId: behindFrontDoor ? firewall.outputs.id : ''
     workspaceId: observability.outputs.workspaceId
   }
 }
@@ -479,6 +492,9 @@ output serviceBusName string = serviceBus.outputs.name
 
 @description('The store.')
 output cosmosEndpoint string = cosmos.outputs.endpoint
+
+@description('Its name.')
+output cosmosName string = cosmos.outputs.name
 
 @description('The environment of the container apps.')
 output environmentName string = appsEnvironment.outputs.environmentName

@@ -172,6 +172,9 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
+@description('Its name.')
+output name string = account.name
+
 @description('The account.')
 output id string = account.id
 

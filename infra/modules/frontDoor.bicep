@@ -22,8 +22,8 @@ param originHost string
 @description('The name that buyers type: tickets.example.com; empty for Front Door\'s own.')
 param domain string
 
-@description('Requests of one address in a minute, past which it is turned away for a while.')
-param requestsAMinute int = 600
+@description('The firewall, as a policy.')
+param firewallId string
 
 @description('Where its logs go.')
 param workspaceId string
@@ -130,57 +130,6 @@ resource route 'Microsoft.Cdn/profiles/afdEndpoints/routes@2026-10-01' = {
   ]
 }
 
-resource firewall 'Microsoft.Network/FrontDoorWebApplicationFirewallPolicies@2025-10-01' = {
-  // letters and digits only
-  name: '${replace(baseName, '-', '')}waf'
-  location: 'global'
-  tags: tags
-  sku: {
-    name: 'Premium_AzureFrontDoor'
-  }
-  properties: {
-    policySettings: {
-      enabledState: 'Enabled'
-      mode: 'Prevention'
-      requestBodyCheck: 'Enabled'
-    }
-    customRules: {
-      rules: [
-        {
-          name: 'tooMany'
-          enabledState: 'Enabled'
-          priority: 100
-          ruleType: 'RateLimitRule'
-          rateLimitDurationInMinutes: 1
-          rateLimitThreshold: requestsAMinute
-          matchConditions: [
-            {
-              matchVariable: 'RequestUri'
-              operator: 'Any'
-              negateCondition: false
-              matchValue: []
-            }
-          ]
-          action: 'Block'
-        }
-      ]
-    }
-    managedRules: {
-      managedRuleSets: [
-        {
-          ruleSetType: 'Microsoft_DefaultRuleSet'
-          ruleSetVersion: '2.1'
-          ruleSetAction: 'Block'
-        }
-        {
-          ruleSetType: 'Microsoft_BotManagerRuleSet'
-          ruleSetVersion: '1.1'
-        }
-      ]
-    }
-  }
-}
-
 resource guarded 'Microsoft.Cdn/profiles/securityPolicies@2026-10-01' = {
   parent: profile
   name: 'firewall'
@@ -188,7 +137,7 @@ resource guarded 'Microsoft.Cdn/profiles/securityPolicies@2026-10-01' = {
     parameters: {
       type: 'WebApplicationFirewall'
       wafPolicy: {
-        id: firewall.id
+        id: firewallId
       }
       associations: [
         {

@@ -1,11 +1,12 @@
 """What is there for years: locks, a log that is kept, a second region, Front Door, a budget, a staging environment."""
 
+import re
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 from tests.operations.infra.templates import ENVIRONMENTS, INFRA, behind_front_door, empty, locks, running
-from tools.infra.bicep.evaluate import Deployment
+from tools.infra.bicep.evaluate import Deployment, with_parameters
 
 from cludale.wiring.settings import Settings
 
@@ -88,6 +89,24 @@ class TestFrontDoor:
         (endpoint,) = behind_front_door().of("Microsoft.Cdn/profiles/afdEndpoints")
         (domain,) = behind_front_door().of("Microsoft.Cdn/profiles/customDomains")
         assert {each["id"] for each in association["domains"]} == {endpoint.id, domain.id}
+
+    def test_a_deployment_that_touches_no_app_stops_orders_and_nothing_else(self) -> None:
+        def stops(**given: bool) -> tuple[bool, list[str], str]:
+            made = with_parameters(INFRA / "parameters/prod.bicepparam", {"frontDoor": True, **given})
+            assert made.of("Microsoft.App/containerApps") == []
+            (firewall,) = made.of("Microsoft.Network/FrontDoorWebApplicationFirewallPolicies")
+            (rule,) = (
+                each for each in firewall.body["properties"]["customRules"]["rules"] if each["name"] == "salesStopped"
+            )
+            method, path = (each["matchValue"] for each in rule["matchConditions"])
+            return rule["enabledState"] == "Enabled", method, path[0]
+
+        is_stopped, methods, path = stops(salesStopped=True)
+        assert is_stopped
+        assert methods == ["POST"]
+        assert not stops()[0]
+        assert re.search(path, "https://tickets.example.com:443/orders")
+        assert not re.search(path, "https://tickets.example.com:443/orders/o-1/payment"), "who has ordered goes on"
 
     def test_a_client_s_address_is_believed_of_the_ingress_behind_it_and_of_nobody_without_it(self) -> None:
         (trusted,) = _variable(behind_front_door(), "CLUDALE_TRUSTED_PROXIES")
