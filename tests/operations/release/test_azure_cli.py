@@ -130,7 +130,10 @@ def said_by_the_documentation(folder: Path) -> list[list[str]]:
             f"print('{AN_ID}' if is_id else 'cludale')\n"
         )
         stub.chmod(0o755)
-    pages = ("run/azure.md", "run/azure-devops.md", "evidence/azure.md")
+    pages = (
+        "run/azure.md", "run/azure-devops.md", "run/people.md", "run/recovery.md", "run/first-day.md", "run/alerts.md",
+        "evidence/azure.md",
+    )  # fmt: skip
     text = "\n".join((ROOT / "docs" / page).read_text() for page in pages)
     blocks = re.findall(r"^```sh\n(.+?)^```", text, re.DOTALL | re.MULTILINE)
     inline = [line for line in re.findall(r"`((?:\w+=\$\()?az [^`\n]+)`", text) if " --" in line and "…" not in line]
