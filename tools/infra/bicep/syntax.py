@@ -1,7 +1,7 @@
 """Bicep read into a tree: the part of the language that `infra/` is written in. Anything else is refused, loudly.
 
-Nothing is computed here (`evaluate.py`), and no name looked up: that is the compiler's, in the pipeline. It is our own because `pycep-parser`
-knows neither lines nor which operator binds first (ADR 31).
+Nothing is computed here (`evaluate.py`), and no name looked up: that is the compiler's, in the pipeline. It is our own
+because `pycep-parser` knows neither lines nor which operator binds first (ADR 31).
 """
 
 import re
