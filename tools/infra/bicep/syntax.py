@@ -150,10 +150,6 @@ class Statement:
     loop: Loop | None = None
     """Around the body of a resource or module."""
 
-    def decorator(self, name: str) -> Decorator | None:
-        """The decorator of that name."""
-        return next((each for each in self.decorators if each.name == name), None)
-
 
 @dataclass(frozen=True)
 class Document:
