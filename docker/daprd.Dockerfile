@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The sidecar of tools/daprd: Dapr's own with the components that are used here. Built from the project's folder:
 #   docker build -f docker/daprd.Dockerfile -t cludale-daprd .
 # Dapr's image daprio/daprd:1.16.0 works in its place; it delivers over JetStream one message at a time.

@@ -55,6 +55,15 @@ param agentsPrefix string = '10.40.3.0/27'
 @description('Spread over availability zones. Needs the network.')
 param zoneRedundant bool = false
 
+@description('The apps too. Without it they are on again in another zone only once Azure starts them there. Can not be changed later.')
+param appsZoneRedundant bool = zoneRedundant
+
+@description('The store too. Without it a zone that fails may take the store along until it is back. Can not be changed later.')
+param cosmosZoneRedundant bool = zoneRedundant
+
+@description('Where the store is, if the apps\' region has no room for it.')
+param cosmosLocation string = location
+
 @description('The broker. Standard has topics; Premium has zones of its own, private endpoints and a fixed price.')
 @allowed([
   'Standard'
@@ -84,6 +93,13 @@ param vaultPurgeProtection bool = true
   'Continuous30Days'
 ])
 param cosmosBackupTier string = 'Continuous7Days'
+
+@description('A store that is there already, restored or moved here, by its name: no other is made, and what is said of cosmos… is not done to it. Empty: the platform makes its own.')
+@maxLength(44)
+param existingCosmosName string = ''
+
+@description('The resource group of that store.')
+param existingCosmosGroup string = resourceGroup().name
 
 @description('A second region: for the store, to fail over to; for a Premium broker and registry, a copy. Empty for none. Not with serverless.')
 param secondaryLocation string = ''
@@ -148,7 +164,7 @@ param budgetStart string = ''
 @description('Who is told when something is wrong.')
 param alertEmail string
 
-@description('The object id of who may write secrets; empty for nobody.')
+@description('The object id of who may write secrets, and send again what the broker gave up; empty for nobody.')
 param operatorPrincipalId string = ''
 
 @description('What kind of principal that is.')
@@ -189,6 +205,9 @@ var behindFrontDoor = frontDoor && privateNetwork
 
 // Where Container Apps' own ingress asks from; behind Front Door it alone says whose request it is.
 var ingressPrefix = '100.100.0.0/16'
+var appsAreSpread = appsZoneRedundant && privateNetwork
+var makesStore = empty(existingCosmosName)
+var storeGroup = makesStore ? resourceGroup().name : existingCosmosGroup
 
 module observability 'modules/observability.bicep' = {
   name: 'observability'
@@ -272,23 +291,47 @@ module serviceBus 'modules/serviceBus.bicep' = {
   }
 }
 
-module cosmos 'modules/cosmos.bicep' = {
+module cosmos 'modules/cosmos.bicep' = if (makesStore) {
   name: 'cosmos'
   params: {
     name: '${baseName}-${unique}'
-    location: location
+    location: cosmosLocation
     tags: tags
     secondaryLocation: secondaryLocation
-    zoneRedundant: zoneRedundant
+    zoneRedundant: cosmosZoneRedundant
     serverless: cosmosServerless
     maxThroughput: cosmosMaxThroughput
     backupTier: cosmosBackupTier
     databaseName: catalogue.cosmos.database
     consistency: catalogue.cosmos.consistency
     containers: catalogue.cosmos.containers
+    isPrivate: privateNetwork
+  }
+}
+
+module storeAccess 'modules/cosmosAccess.bicep' = {
+  name: 'store-access'
+  scope: resourceGroup(storeGroup)
+  params: {
+    accountName: makesStore ? cosmos.outputs.name : existingCosmosName
+    databaseName: catalogue.cosmos.database
+    containers: catalogue.cosmos.containers
     principalIds: identities.outputs.principalIds
     workspaceId: observability.outputs.workspaceId
-    privateEndpointsSubnetId: privateNetwork ? network.outputs.privateEndpointsSubnetId : ''
+  }
+}
+
+// After the roles: an account takes one change at a time.
+module storeEndpoint 'modules/privateEndpoint.bicep' = if (privateNetwork) {
+  name: 'store-endpoint'
+  params: {
+    name: '${storeAccess.outputs.name}-store-endpoint'
+    location: location
+    tags: tags
+    targetId: storeAccess.outputs.id
+    groupId: 'Sql'
+    zoneName: 'privatelink.documents.azure.com'
+    subnetId: privateNetwork ? network.outputs.privateEndpointsSubnetId : ''
     networkId: privateNetwork ? network.outputs.networkId : ''
   }
 }
@@ -301,7 +344,7 @@ module appsEnvironment 'modules/environment.bicep' = {
     tags: tags
     workspaceId: observability.outputs.workspaceId
     infrastructureSubnetId: privateNetwork ? network.outputs.appsSubnetId : ''
-    zoneRedundant: zoneRedundant && privateNetwork
+    zoneRedundant: appsAreSpread
     publicNetworkAccess: behindFrontDoor ? 'Disabled' : 'Enabled'
     serviceNames: catalogue.serviceNames
     serviceBusHost: serviceBus.outputs.host
@@ -320,9 +363,10 @@ module apps 'modules/app.bicep' = [for (service, i) in catalogue.services: if (w
     registryServer: registry.outputs.loginServer
     identityId: identities.outputs.identityIds[i]
     identityClientId: identities.outputs.clientIds[i]
+    scalerIdentityId: identities.outputs.scalerIds[i]
     port: catalogue.port
     probes: catalogue.probes
-    cosmosEndpoint: cosmos.outputs.endpoint
+    cosmosEndpoint: storeAccess.outputs.endpoint
     cosmosDatabase: catalogue.cosmos.database
     serviceBusName: serviceBus.outputs.name
     keyVaultUri: keyVault.outputs.uri
@@ -358,17 +402,26 @@ module sidecarAccess 'modules/serviceBusAccess.bicep' = [for (service, i) in cat
   }
 }]
 
-// The scaler looks at the subscriptions as the app's user-assigned identity.
-module scalerAccess 'modules/serviceBusAccess.bicep' = [for (service, i) in catalogue.services: {
+// The scaler looks at the subscriptions as an identity of its own.
+module scalerAccess 'modules/scalerAccess.bicep' = [for (service, i) in catalogue.services: {
   name: 'scaler-access-${service.name}'
   params: {
     namespaceName: serviceBus.outputs.name
-    principalId: identities.outputs.principalIds[i]
-    sendsTo: []
+    principalId: identities.outputs.scalerPrincipalIds[i]
     hears: service.hears
     subscriptionName: service.name
   }
 }]
+
+module operatorAccess 'modules/serviceBusOperator.bicep' = if (!empty(operatorPrincipalId)) {
+  name: 'operator-access'
+  params: {
+    namespaceName: serviceBus.outputs.name
+    principalId: operatorPrincipalId
+    principalType: operatorPrincipalType
+    deadLetterTopics: catalogue.deadLetterTopics
+  }
+}
 
 module address 'modules/address.bicep' = if (withApps) {
   name: 'address'
@@ -393,7 +446,7 @@ module alerts 'modules/alerts.bicep' = {
     serviceBusId: serviceBus.outputs.id
     topics: catalogue.topics
     deadLetterTopics: catalogue.deadLetterTopics
-    cosmosId: cosmos.outputs.id
+    cosmosId: storeAccess.outputs.id
     serviceNames: withApps ? catalogue.serviceNames : []
     address: withApps ? behindFrontDoor ? front.outputs.host : address.outputs.fqdn : ''
   }
@@ -491,10 +544,18 @@ output keyVaultName string = keyVault.outputs.name
 output serviceBusName string = serviceBus.outputs.name
 
 @description('The store.')
-output cosmosEndpoint string = cosmos.outputs.endpoint
+output cosmosEndpoint string = storeAccess.outputs.endpoint
 
-@description('Its name.')
-output cosmosName string = cosmos.outputs.name
+@description('Its name: what is restored from, and what `cludale restore` is told.')
+output cosmosName string = storeAccess.outputs.name
+
+@description('What a zone that fails leaves up: what is spread over zones is said here, whatever was wished for. Of a store that was there already it is not known.')
+output overZones object = {
+  apps: appsAreSpread
+  store: makesStore ? cosmosZoneRedundant : null
+  broker: serviceBusSku == 'Premium'
+  registry: zoneRedundant
+}
 
 @description('The environment of the container apps.')
 output environmentName string = appsEnvironment.outputs.environmentName

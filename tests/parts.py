@@ -165,6 +165,16 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
 @pytest.fixture
 def database_url(postgres_server: Postgres) -> Iterator[str]:
     """An empty database of the test's own."""
+    yield from _database(postgres_server)
+
+
+@pytest.fixture
+def another_database_url(postgres_server: Postgres) -> Iterator[str]:
+    """A second one."""
+    yield from _database(postgres_server)
+
+
+def _database(postgres_server: Postgres) -> Iterator[str]:
     name = f"test_{os.urandom(6).hex()}"
     complete(_execute(postgres_server, f"CREATE DATABASE {name}"))
     yield postgres_server.url_of(name)

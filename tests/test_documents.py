@@ -30,6 +30,7 @@ DECISIONS = "docs/develop/adr/0"
 OF_TODAY = [document for document in DOCUMENTS if not document.startswith(DECISIONS)]
 OTHERS_SETTINGS = {
     "CLUDALE_GATEWAY_CONFIG": "src/cludale_operations/cli/gateway.py",
+    "CLUDALE_SERVICE_BUS": "src/cludale_operations/cli/dead_letters.py",
     "CLUDALE_TEST_COSMOS_DATABASE": "tests/product/contracts/conftest.py",
     "CLUDALE_TEST_COSMOS_ENDPOINT": "tests/product/contracts/conftest.py",
     "CLUDALE_TEST_COSMOS_KEY": "tests/product/contracts/conftest.py",

@@ -1,5 +1,5 @@
 // Who is told, and of what: the API away, errors, slow answers, dead letters, subscriptions that fall behind, a store
-// that turns requests away, replicas that restart.
+// that turns requests away, replicas that restart, a scaler that can't see what waits.
 
 @description('What names start with.')
 param baseName string
@@ -291,12 +291,65 @@ resource slow 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   }
 }
 
+// Nothing else shows it: a scaler that may not count leaves an app at its fewest replicas, and says so here alone. It
+// looks every 30 s, so one failure is a moment's; ten in a quarter of an hour are a third of all.
+resource blindScaler 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
+  name: '${baseName}-scaler'
+  location: location
+  tags: tags
+  properties: {
+    displayName: 'A scaler fails'
+    description: 'A scaler can not see what waits: its app stays at the replicas that it has.'
+    severity: 2
+    enabled: true
+    scopes: [
+      workspaceId
+    ]
+    evaluationFrequency: 'PT5M'
+    windowSize: 'PT15M'
+    criteria: {
+      allOf: [
+        {
+          query: '''
+            ContainerAppSystemLogs
+            | where Reason == "KEDAScalerFailed"
+          '''
+          timeAggregation: 'Count'
+          dimensions: [
+            {
+              name: 'ContainerAppName'
+              operator: 'Include'
+              values: [
+                '*'
+              ]
+            }
+          ]
+          operator: 'GreaterThan'
+          threshold: 10
+          failingPeriods: {
+            numberOfEvaluationPeriods: 1
+            minFailingPeriodsToAlert: 1
+          }
+        }
+      ]
+    }
+    // The table appears with the first app.
+    skipQueryValidation: true
+    autoMitigate: true
+    actions: {
+      actionGroups: [
+        operators.id
+      ]
+    }
+  }
+}
+
 resource deadLetters 'Microsoft.Insights/metricAlerts@2018-03-01' = {
   name: '${baseName}-dead-letters'
   location: 'global'
   tags: tags
   properties: {
-    description: 'The broker has put messages aside.'
+    description: 'The broker has given events up, and nobody tries them again: cludale deadletters count --service-bus …'
     severity: 1
     enabled: true
     scopes: [

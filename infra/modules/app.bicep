@@ -24,6 +24,9 @@ param identityId string
 @description('Its client id, which the Azure libraries ask for.')
 param identityClientId string
 
+@description('The identity that the scaler alone has.')
+param scalerIdentityId string
+
 @description('The port that the service listens on.')
 param port int
 
@@ -246,7 +249,7 @@ var backlogRules = [for topic in service.hears: {
       subscriptionName: service.name
       messageCount: '200'
     }
-    identity: identityId
+    identity: scalerIdentityId
   }
 }]
 
@@ -262,6 +265,7 @@ resource app 'Microsoft.App/containerApps@2026-07-01' = {
     type: 'SystemAssigned,UserAssigned'
     userAssignedIdentities: {
       '${identityId}': {}
+      '${scalerIdentityId}': {}
     }
   }
   properties: {
@@ -270,6 +274,13 @@ resource app 'Microsoft.App/containerApps@2026-07-01' = {
     configuration: {
       activeRevisionsMode: 'Multiple'
       maxInactiveRevisions: 10
+      // No container gets a token of it: what the scaler may do the service must not.
+      identitySettings: [
+        {
+          identity: scalerIdentityId
+          lifecycle: 'None'
+        }
+      ]
       registries: [
         {
           server: registryServer

@@ -1,5 +1,6 @@
-// The store: one container a service, a logical partition an aggregate, backed up continuously. Keys are off: every
-// service signs in as itself and reaches its own containers only.
+// The store that the platform makes for itself: one container a service, a logical partition an aggregate, backed up
+// continuously. Keys are off. Who reaches which container, from where, and where its logs go is said apart, of this
+// account or of a restored one (cosmosAccess.bicep).
 
 @description('Its name, unique in Azure: 3 to 44 characters.')
 @minLength(3)
@@ -40,19 +41,9 @@ param consistency string
 @description('The containers: {resource, serviceIndex}.')
 param containers array
 
-@description('The services\' identities, in their order.')
-param principalIds array
+@description('Closed to the outside: it is reached through its private endpoint alone.')
+param isPrivate bool
 
-@description('Where its logs go.')
-param workspaceId string
-
-@description('The subnet of its private endpoint; empty: it is reached over the public address.')
-param privateEndpointsSubnetId string
-
-@description('The network of that subnet.')
-param networkId string
-
-var isPrivate = !empty(privateEndpointsSubnetId)
 var primary = [
   {
     locationName: location
@@ -123,60 +114,5 @@ resource collections 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/contain
   }
 }]
 
-// Cosmos DB Built-in Data Contributor, on one container. It is a role of the data plane, which RBAC does not know.
-// One after the other: an account takes one such change at a time, and answers 412 to a second.
-@batchSize(1)
-resource contributors 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2026-03-15' = [for (container, i) in containers: {
-  parent: account
-  name: guid(account.id, container.resource.id, principalIds[container.serviceIndex])
-  properties: {
-    roleDefinitionId: '${account.id}/sqlRoleDefinitions/00000000-0000-0000-0000-000000000002'
-    principalId: principalIds[container.serviceIndex]
-    scope: '${account.id}/dbs/${database.name}/colls/${collections[i].name}'
-  }
-}]
-
-module endpoint 'privateEndpoint.bicep' = if (isPrivate) {
-  name: 'store-endpoint'
-  params: {
-    name: '${name}-store-endpoint'
-    location: location
-    tags: tags
-    targetId: account.id
-    groupId: 'Sql'
-    zoneName: 'privatelink.documents.azure.com'
-    subnetId: privateEndpointsSubnetId
-    networkId: networkId
-  }
-  dependsOn: [
-    contributors
-  ]
-}
-
-resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
-  name: 'to-workspace'
-  scope: account
-  properties: {
-    workspaceId: workspaceId
-    logAnalyticsDestinationType: 'Dedicated'
-    logs: [
-      {
-        category: 'ControlPlaneRequests'
-        enabled: true
-      }
-      {
-        category: 'PartitionKeyRUConsumption'
-        enabled: true
-      }
-    ]
-  }
-}
-
-@description('Its name.')
+@description('Its name, once all of it is there.')
 output name string = account.name
-
-@description('The account.')
-output id string = account.id
-
-@description('Where it answers.')
-output endpoint string = account.properties.documentEndpoint

@@ -30,9 +30,11 @@ resource zone 'Microsoft.Network/privateDnsZones@2024-06-01' = {
   tags: tags
 }
 
+// Named after nothing that changes: a zone takes a network once, and refuses a second link to it under another name.
+// A restored store has an endpoint of its own in the same zone.
 resource zoneLink 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = {
   parent: zone
-  name: name
+  name: 'network'
   location: 'global'
   tags: tags
   properties: {

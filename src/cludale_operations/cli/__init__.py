@@ -13,6 +13,7 @@ from cludale import __version__
 from cludale.wiring.settings import Settings, UnusableSetting
 from cludale_operations.cli import (
     audit,
+    backup,
     broker,
     concerts,
     dead_letters,
@@ -21,6 +22,7 @@ from cludale_operations.cli import (
     notifications,
     orders,
     release,
+    restore,
     up,
 )
 from cludale_operations.cli.proofs import Commands
@@ -73,12 +75,14 @@ app.add_typer(up.app, name="up")
 app.add_typer(broker.app, name="broker")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(release.app, name="release")
+app.add_typer(restore.app, name="restore")
 app.add_typer(concerts.app, name="concerts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(orders.app, name="orders")
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(audit.app, name="audit")
 app.add_typer(dead_letters.app, name="deadletters")
+app.add_typer(backup.app, name="backup")
 
 
 def main() -> None:

@@ -1,49 +1,112 @@
-"""`cludale deadletters`: events that a service could not handle: look, and deliver again."""
+"""`cludale deadletters`: events that nobody took, kept by a service or by the broker: look, and deliver again."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cludale_operations.cli.client import Client, Json, Url, segment
-from cludale_operations.cli.screen import NO, fail, print_json, record, say, table
+from cludale_operations.cli.client import Client, Json, Url
+from cludale_operations.cli.screen import NO, fail, note, print_json, record, say, table
 
-app = typer.Typer(no_args_is_help=True, help="Events that a service could not handle: list them, deliver them again.")
+if TYPE_CHECKING:
+    from cludale_operations.cli.letters import Letters
 
-RETRY_AT_ONCE = 50
-MOST = 10_000_000
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Events that nobody took: list them, show one, deliver them again. They stand with the service that could "
+    "not handle them or, with Azure Service Bus, in its dead-letter queues: --service-bus looks there as well. NATS "
+    "and RabbitMQ have none: they never give up delivering.",
+)
+
+MOST_LISTED = 100_000
+MOST_COUNTED = 100_000
+MOST_RETRIED = 10_000
+NOTE_EVERY = 50
 
 Id = Annotated[str, typer.Argument(help="The letter's id.")]
 Of = Annotated[list[str] | None, typer.Option("--service", help="Only of this service; may be given more than once.")]
+Topic = Annotated[
+    list[str] | None, typer.Option("--topic", help="Only events of this topic; may be given more than once.")
+]
+Bus = Annotated[
+    str | None,
+    typer.Option(
+        "--service-bus",
+        envvar="CLUDALE_SERVICE_BUS",
+        help="The namespace of Azure Service Bus, for the letters that it keeps; you sign in as for `az`.",
+    ),
+]
 
-_COLUMNS = ("buriedAt", "consumer", "eventType", "attempts", "state", "id", "reason")
+_COLUMNS = ("since", "where", "consumer", "topic", "eventType", "attempts", "state", "id", "reason")
 
 
 @app.command(name="list")
 def list_letters(
     *,
     service: Of = None,
-    state: Annotated[str | None, typer.Option(help="Waiting, or Delivered; without it, both.")] = "Waiting",
-    since: Annotated[str | None, typer.Option(help="Buried then or later: 2027-06-05T19:30:00Z.")] = None,
-    until: Annotated[str | None, typer.Option(help="Buried before then.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many of a service at most.")] = 50,
+    topic: Topic = None,
+    state: Annotated[str | None, typer.Option(help="Waiting, or Delivered; all for both.")] = "Waiting",
+    since: Annotated[str | None, typer.Option(help="Since then or later: 2027-06-05T19:30:00Z.")] = None,
+    until: Annotated[str | None, typer.Option(help="Since before then.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_LISTED, help="How many at most.")] = 50,
+    service_bus: Bus = None,
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """List them, oldest first, service by service. `--state all` lists those that were delivered later, too."""
-    wanted = {"state": None if state in (None, "all") else state.capitalize(), "since": since, "until": until}
-    with Client(url) as client:
-        found = [
-            each for name in _services(service) for each in client.items(f"/{name}/-/dead-letters", wanted, limit=limit)
-        ]
-    table(found, columns=_COLUMNS, wide=("reason",), as_json=json)
+    """List them, oldest first. Since when: a service says when it gave up, the broker when the event was published."""
+    from cludale_operations.cli.letters import Wanted
+
+    wanted = Wanted(
+        _services(service),
+        _topics(topic),
+        None if state in (None, "all") else state.capitalize(),
+        _time("--since", since),
+        _time("--until", until),
+    )
+    with _opened(url, service_bus) as letters:
+        found = letters.oldest(wanted, limit + 1)
+    table(found[:limit], columns=_COLUMNS, wide=("reason",), as_json=json)
+    if len(found) > limit:
+        note(f"There are more: a higher --limit, or --since {found[limit]['since']} for those that follow.")
 
 
 @app.command()
-def show(id: Id, *, url: Url = None, json: Json = False) -> None:
+def count(
+    *, service: Of = None, topic: Topic = None, service_bus: Bus = None, url: Url = None, json: Json = False
+) -> None:
+    """Count those that wait, by where they stand, service, topic and reason, with the time of the oldest."""
+    from cludale_operations.cli.letters import Wanted
+
+    keys = ("where", "consumer", "topic", "reason")
+    counts: Counter[tuple[str, ...]] = Counter()
+    oldest: dict[tuple[str, ...], str] = {}
+    is_cut = False
+    with _opened(url, service_bus) as letters:
+        for rows in letters.by_place(Wanted(_services(service), _topics(topic))):
+            before = counts.total()
+            for row in islice(rows, MOST_COUNTED):
+                key = tuple(row[each] for each in keys)
+                counts[key] += 1
+                oldest.setdefault(key, row["since"])
+            is_cut = is_cut or counts.total() - before == MOST_COUNTED
+    counted = [
+        {"count": number, **dict(zip(keys, key, strict=True)), "oldest": oldest[key]}
+        for key, number in counts.most_common()
+    ]
+    table(counted, columns=("count", "where", "consumer", "topic", "oldest", "reason"), wide=("reason",), as_json=json)
+    if is_cut:
+        note(f"There may be more: of one service or subscription the {MOST_COUNTED:,} oldest were counted.")
+
+
+@app.command()
+def show(id: Id, *, service_bus: Bus = None, url: Url = None, json: Json = False) -> None:
     """Show one of them, with the event as it came."""
-    with Client(url) as client:
-        record(_find(client, id), as_json=json)
+    with _opened(url, service_bus) as letters:
+        record(letters.find(id), as_json=json)
 
 
 @app.command()
@@ -52,36 +115,69 @@ def retry(
     *,
     everything: Annotated[bool, typer.Option("--all", help="All that wait.")] = False,
     service: Of = None,
+    topic: Topic = None,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_LISTED, help="With --all: how many at most.")] = MOST_RETRIED,
+    service_bus: Bus = None,
     url: Url = None,
     json: Json = False,
 ) -> None:
     """Deliver them to their service again, which knows what it has handled: nothing is applied twice.
 
+    One that the broker keeps is sent to its service alone, and removed once the broker has confirmed that. The answer
+    is SENT then; if the service does not take it, `list` shows it with the service. HELD: somebody else has it in
+    hand, or too many stand before it; try again in a minute. Whatever ends this command, it can be run again.
+
     Exit status 1 if one is still not taken.
     """
+    from cludale_operations.cli.letters import Wanted, is_done
+    from cludale_operations.dead_letters.broker import BrokerRefused
+
     if bool(ids) == everything:
         fail("name the letters to retry, or --all of them")
-    with Client(url) as client:
-        chosen = _waiting(client, service) if everything else [_find(client, id) for id in ids or ()]
-        by_service: dict[str, list[str]] = {}
-        for letter in chosen:
-            by_service.setdefault(letter["consumer"], []).append(letter["id"])
-        retried = [
-            each
-            for name, letters in by_service.items()
-            for start in range(0, len(letters), RETRY_AT_ONCE)
-            for each in client.post(f"/{name}/-/dead-letters/retry", {"ids": letters[start : start + RETRY_AT_ONCE]})[
-                "items"
-            ]
-        ]
+    retried = []
+    why = ""
+    with _opened(url, service_bus) as letters:
+        if everything:
+            # read to the end before anything is retried: what is taken is not in the next page any more
+            chosen = letters.oldest(Wanted(_services(service), _topics(topic)), limit + 1)
+        else:
+            chosen = [letters.find(id) for id in dict.fromkeys(ids or ())]
+        is_cut = everything and len(chosen) > limit
+        chosen = chosen[:limit] if everything else chosen
+        try:
+            for each in letters.retry(chosen):
+                retried.append(each)
+                if len(retried) % NOTE_EVERY == 0:
+                    note(f"{len(retried)} of {len(chosen)} …")
+        except BrokerRefused as refused:
+            why = f"Service Bus, after {len(retried)} of {len(chosen)}: {refused}"
+    done = sum(is_done(each) for each in retried)
     if json:
         print_json(retried)
     else:
-        table(retried, columns=("id", "eventType", "eventId", "answer", "state"), as_json=False)
-        taken = sum(each["answer"] == "SUCCESS" for each in retried)
-        say(f"{taken} of {len(retried)} were taken.")
-    if any(each["answer"] != "SUCCESS" for each in retried):
+        table(retried, columns=("id", "where", "eventType", "eventId", "answer", "state"), as_json=False)
+        say(f"{done} of {len(chosen)} were taken or sent.")
+    if is_cut:
+        note("There are more: run it again, or give a higher --limit.")
+    if why:
+        fail(why)
+    if done < len(chosen):
         raise typer.Exit(NO)
+
+
+@contextmanager
+def _opened(url: str | None, namespace: str | None) -> "Iterator[Letters]":
+    """The letters of the server, and of the broker where one is named, which may end the program with one line."""
+    from cludale_operations.cli.letters import Letters
+    from cludale_operations.dead_letters.broker import BrokerRefused
+    from cludale_operations.dead_letters.service_bus import service_bus
+
+    try:
+        with ExitStack() as stack:
+            client = stack.enter_context(Client(url))
+            yield Letters(client, stack.enter_context(service_bus(namespace)) if namespace else None)
+    except BrokerRefused as refused:
+        fail(f"Service Bus: {refused}")
 
 
 def _services(wanted: Sequence[str] | None) -> Sequence[str]:
@@ -93,14 +189,20 @@ def _services(wanted: Sequence[str] | None) -> Sequence[str]:
     return wanted or NAMES
 
 
-def _waiting(client: Client, services: Sequence[str] | None) -> Iterator[dict[str, Any]]:
-    for name in _services(services):
-        # read to the end before anything is retried: what is taken is not in the next page any more
-        yield from list(client.items(f"/{name}/-/dead-letters", {"state": "Waiting"}, limit=MOST))
+def _topics(wanted: Sequence[str] | None) -> frozenset[str]:
+    from cludale.services.catalogue import CATALOGUE
+
+    known = [topic.name for topic in CATALOGUE.topics]
+    for name in wanted or ():
+        if name not in known:
+            fail(f"there is no topic {name!r}; these are: {', '.join(known)}")
+    return frozenset(wanted or ())
 
 
-def _find(client: Client, id: str) -> dict[str, Any]:
-    """The letter, whichever service's it is. Ends the program if there is none."""
-    found = (client.get_if_there(f"/{name}/-/dead-letters/{segment(id)}") for name in _services(None))
-    letter: dict[str, Any] | None = next((each for each in found if each is not None), None)
-    return fail(f"there is no dead letter {id!r}", NO) if letter is None else letter
+def _time(option: str, text: str | None) -> datetime | None:
+    from cludale.kernel.times import parse_time
+
+    try:
+        return None if text is None else parse_time(text)
+    except ValueError as error:
+        fail(f"{option} {error}")

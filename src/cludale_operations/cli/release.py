@@ -124,7 +124,7 @@ def _gateway(url: str | None, config: Path) -> "Driver":
     from cludale_operations.release.local import LocalDriver, NoLauncher
 
     settings = Settings.from_env(os.environ)
-    return LocalDriver(control(config), url or url_of(settings.host, settings.port), _organizer_key(), NoLauncher())
+    return LocalDriver(control(config), url or url_of(settings.host, settings.port), organizer_key(), NoLauncher())
 
 
 def _azure(names: dict[str, str | None], subscription: str | None, az: str) -> "Driver":
@@ -147,7 +147,8 @@ def _azure(names: dict[str, str | None], subscription: str | None, az: str) -> "
     )
 
 
-def _organizer_key() -> str:
+def organizer_key() -> str:
+    """The organizer's key: the setting's, or the data folder's. Ends the program with one line if there is none."""
     settings = Settings.from_env(os.environ)
     file: Path = settings.data_dir / "organizer.key"
     if settings.organizer_key is not None:
@@ -226,7 +227,7 @@ def try_green(
     from cludale_operations.release.trial import tried
 
     with _release(image, commit) as (release, driver):
-        key = _organizer_key()
+        key = organizer_key()
         release.check()
         address = driver.try_address("green")
         wait_until_reachable(address, within_seconds=answer_within)

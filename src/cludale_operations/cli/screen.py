@@ -32,6 +32,12 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def note(text: str) -> None:
+    """One line beside the output, to stderr: how far it is, what is left out."""
+    sys.stderr.write(printable(text, lines=True) + "\n")
+    sys.stderr.flush()
+
+
 def print_json(value: Any) -> None:
     """JSON for machines."""
     say(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

@@ -23,11 +23,10 @@ class _Source(NamedTuple):
     cached: tuple[str, ...] = ("bin",)
 
 
-_POSTGRES = _Source(
-    "make postgres",
-    installed=("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin"),
-    cached=("postgres/*/pginstall/bin",),
-)
+_POSTGRES_BIN = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
+_POSTGRES = _Source("make postgres", installed=_POSTGRES_BIN, cached=("postgres/*/pginstall/bin",))
+# what Debian puts on the PATH is one script for all of them, which has to be called by its link's name
+_POSTGRES_CLIENT = _Source("make postgres", before_path=_POSTGRES_BIN, cached=("postgres/*/pginstall/bin",))
 # what Debian puts on the PATH goes on as a user of its own, in a folder of its own
 _RABBITMQ = _Source(
     "make rabbitmq (as root)", before_path=("/usr/lib/rabbitmq/bin",), installed=("/usr/sbin",), cached=()
@@ -43,6 +42,8 @@ _SOURCES = {
     "haproxy": _HAPROXY,
     "postgres": _POSTGRES,
     "initdb": _POSTGRES,
+    "pg_dump": _POSTGRES_CLIENT,
+    "pg_restore": _POSTGRES_CLIENT,
     "nats-server": _Source("make nats", installed=("~/.dapr/bin",)),
     "daprd": _Source("make daprd", installed=("~/.dapr/bin",)),
     "rabbitmq-server": _RABBITMQ,

@@ -37,6 +37,7 @@ FRESH_SECONDS = 5.0
 EARLIER = timedelta(hours=6)
 """How far back the version before is looked for that has no requests any more."""
 CONSUME = "CLUDALE_CONSUME"
+STORE = "CLUDALE_COSMOS_ENDPOINT"
 
 
 class Az:
@@ -99,15 +100,20 @@ class AzureDriver:
         topics: Sequence[str],
         dead_letter_topics: Sequence[str],
         *,
+        store: str | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`paths`: each service → the first parts of its paths, from its manifest."""
+        """`paths`: each service → the first parts of its paths, from its manifest.
+
+        `store`: the endpoint of the store that new revisions use; without it, that of what serves.
+        """
         self._az = az
         self._commands = Commands(names)
         self._services = list(paths)
         self._topics = topics
         self._dead_letter_topics = dead_letter_topics
         self._paths = paths
+        self._store = store
         self._now = now
         self._began = now()
         self._ids: dict[str, str] = {}
@@ -118,6 +124,10 @@ class AzureDriver:
     def standing(self) -> Standing:
         """What runs where, now."""
         return dict(zip(self._services, self._each(self._service, self._services), strict=True))
+
+    def standing_of(self, service: str) -> ServiceStanding:
+        """What runs of one service, now: two command lines, where all services take ten."""
+        return self._service(service)
 
     def _service(self, service: str) -> ServiceStanding:
         app = self._az(self._commands.show(service))
@@ -141,12 +151,22 @@ class AzureDriver:
         name = f"{service}--{suffix}"
         known = self._known(service, name)
         if known is None:
-            self._az(self._commands.update(service, image, suffix))
+            self._az(self._commands.update(service, image, suffix, self._store_of_new(service)))
         elif _image(known) != image:
             raise PlatformFailed(f"{name} is there with another image, {_image(known)}: take another suffix")
         elif not known["properties"]["active"]:
             self._az(self._commands.activate(service, name))
         return name
+
+    def _store_of_new(self, service: str) -> dict[str, str]:
+        """The variable that says where its store is: as what serves has it, unless another was asked for.
+
+        Said each time: the app's template has what was deployed last, and that may be the trial of a restored store.
+        """
+        if self._store is not None:
+            return {STORE: self._store}
+        known = self._known(service, self._service(service).blue or "")
+        return {} if known is None else _store(known)
 
     def label(self, service: str, label: str, revision: str) -> None:
         """Give the label to the revision."""
@@ -175,14 +195,34 @@ class AzureDriver:
             if not known["properties"]["active"]:
                 self._az(self._commands.activate(service, revision))
             return
-        copy = revision + ON
-        there = self._known(service, copy)
-        if there is None:
-            self._az(self._commands.copy(service, revision, _image(known), copy.partition("--")[2]))
-        elif not there["properties"]["active"]:
-            self._az(self._commands.activate(service, copy))
+        copy = self.consuming(service, revision)
         self._az(self._commands.label(service, GREEN, copy))
         self._az(self._commands.deactivate(service, revision))
+
+    def consuming(self, service: str, revision: str) -> str:
+        """Start a copy of it that takes events, or find it there; its name. It has its store, and no label."""
+        known, copy = self._known(service, revision), revision + ON
+        if known is None:
+            raise PlatformFailed(f"there is no revision {revision}")
+        there = self._known(service, copy)
+        if there is None:
+            suffix = copy.partition("--")[2]
+            self._az(self._commands.copy(service, revision, _image(known), suffix, _store(known)))
+        elif not there["properties"]["active"]:
+            self._az(self._commands.activate(service, copy))
+        return copy
+
+    def serving(self, service: str) -> tuple[str, str | None]:
+        """The image of what serves, and the endpoint of its store. Raises PlatformFailed if nothing serves."""
+        known = self._known(service, self._service(service).blue or "")
+        if known is None:
+            raise PlatformFailed(f"{service} serves nothing yet: put it up first")
+        return _image(known), variable(known, STORE)
+
+    def over(self, service: str, store: str) -> dict[str, bool]:
+        """The revisions that use the store at this endpoint, running or not, and whether each takes events."""
+        listed = self._az(self._commands.revisions(service))
+        return {each["name"]: _takes_events(each) for each in listed if variable(each, STORE) == store}
 
     def stop_consuming(self, service: str, revision: str) -> None:
         """Stop it: it would go on taking events, whatever its weight."""
@@ -244,20 +284,22 @@ class AzureDriver:
         """What waits in the subscriptions, and what is dead: in Service Bus, and in the services' own keeping.
 
         Of the latter it is what came since this driver is there. What waits among the dead letters has been given up
-        by its sidecar, and a service that can't keep it can't count it either.
+        by its sidecar, and a service that can't keep it can't count it either. What the broker itself gave up is told
+        by the queue in which it stands: one that somebody empties meanwhile does not hide another that fills.
         """
         asked = [*self._topics, *self._dead_letter_topics]
         given_up = {}
-        waiting = dead = 0
+        waiting = 0
         for topic, listed in zip(asked, self._each(self._subscriptions, asked), strict=True):
             active = sum(each["countDetails"]["activeMessageCount"] for each in listed)
-            dead += sum(each["countDetails"]["deadLetterMessageCount"] for each in listed)
+            for each in listed:
+                given_up[f"{topic}/{each['name']}/$deadletterqueue"] = each["countDetails"]["deadLetterMessageCount"]
             if topic in self._dead_letter_topics:
                 given_up[topic] = active
             else:
                 waiting += active
         kept = [row[0] or 0 for row in _rows(self._az(self._commands.query(dead_letters(self._began))))]
-        return Backlog(waiting, dead + round(sum(kept)), given_up)
+        return Backlog(waiting, round(sum(kept)), given_up)
 
     def _subscriptions(self, topic: str) -> Any:
         return self._az(self._commands.subscriptions(topic))
@@ -289,8 +331,18 @@ def _image(listed: Any) -> str:
 
 
 def _takes_events(listed: Any) -> bool:
+    return variable(listed, CONSUME) != "0"
+
+
+def _store(listed: Any) -> dict[str, str]:
+    endpoint = variable(listed, STORE)
+    return {} if endpoint is None else {STORE: endpoint}
+
+
+def variable(listed: Any, name: str) -> str | None:
+    """What a revision's environment says, as `az` lists it; None if it says nothing."""
     variables = listed["properties"]["template"]["containers"][0].get("env") or []
-    return next((each.get("value") for each in variables if each["name"] == CONSUME), "1") != "0"
+    return next((each.get("value") for each in variables if each["name"] == name), None)
 
 
 def _rows(answer: Any) -> list[list[Any]]:

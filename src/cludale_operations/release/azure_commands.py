@@ -53,19 +53,20 @@ class Commands:
         """All of its revisions, those that are stopped too."""
         return self._app("revision", "list", "--all", service=service)
 
-    def update(self, service: str, image: str, suffix: str) -> Words:
-        """A new revision of another image that takes no events."""
-        words = ("update", "--image", image, "--revision-suffix", suffix, "--set-env-vars", "CLUDALE_CONSUME=0")
-        return self._app(*words, service=service)
+    def update(self, service: str, image: str, suffix: str, variables: Mapping[str, str]) -> Words:
+        """A new revision of another image that takes no events; `variables` besides."""
+        words = ("update", "--image", image, "--revision-suffix", suffix)
+        return self._app(*words, *_setting({"CLUDALE_CONSUME": "0", **variables}), service=service)
 
-    def copy(self, service: str, revision: str, image: str, suffix: str) -> Words:
-        """A new revision like this one that takes events.
+    def copy(self, service: str, revision: str, image: str, suffix: str, variables: Mapping[str, str]) -> Words:
+        """A new revision like this one that takes events; `variables` besides.
 
-        The image has to be said: with variables to set, azure-cli takes the container of the app's present template,
-        which is what was deployed last, whoever did that, and not the revision's.
+        The image has to be said, and any variable that may differ: with variables to set, azure-cli takes the
+        container of the app's present template, which is what was deployed last, whoever did that, and not the
+        revision's.
         """
         words = ("revision", "copy", "--from-revision", revision, "--image", image, "--revision-suffix", suffix)
-        return self._app(*words, "--set-env-vars", "CLUDALE_CONSUME=1", service=service)
+        return self._app(*words, *_setting({"CLUDALE_CONSUME": "1", **variables}), service=service)
 
     def activate(self, service: str, revision: str) -> Words:
         """Run it again."""
@@ -121,6 +122,10 @@ class Commands:
         names = self._names
         where = ("--namespace-name", names.service_bus, "--resource-group", names.resource_group)
         return self._json("servicebus", "topic", "subscription", "list", "--topic-name", topic, *where)
+
+
+def _setting(variables: Mapping[str, str]) -> Words:
+    return ["--set-env-vars", *(f"{name}={value}" for name, value in variables.items())]
 
 
 def slowest_requests(since: datetime) -> str:

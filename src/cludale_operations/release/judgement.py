@@ -26,10 +26,10 @@ class Figures(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """Events: how many wait to be delivered, how many were put aside so far, and how many wait as dead letters.
+    """Events: how many wait to be delivered, how many services keep as dead so far, and how many wait as dead letters.
 
-    `given_up`: topic of dead letters → its events that wait to be tried again or kept. A platform without such topics
-    names none.
+    `given_up`: topic of dead letters → its events that wait to be tried again or kept; and a queue of the broker's own
+    dead letters → what stands there. A platform without such topics or queues names none.
     """
 
     waiting: int = 0
@@ -56,7 +56,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: int = 0
     """So many more than before."""
     given_up: int = 0
-    """So many more than before, in each topic of dead letters."""
+    """So many more than before, in each topic of dead letters and each of the broker's own queues of them."""
 
 
 Measured = Mapping[tuple[str, str], Figures]

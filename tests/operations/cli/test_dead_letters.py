@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.fakes import NOON, ManualClock
+from tests.operations.dead_letters.service_bus import Namespace
 from tests.seats import allocation
 from tests.served import KEY, Served, serve
 from typer.testing import CliRunner
@@ -21,6 +22,7 @@ from cludale.services.orders.events import OrderPaid
 from cludale.wiring.offline import new_store
 from cludale.wiring.stores import STORE
 from cludale_operations.cli import app
+from cludale_operations.dead_letters.broker import Place
 
 pytestmark = pytest.mark.slow
 
@@ -105,3 +107,10 @@ def test_a_letter_that_is_not_there_is_said_so(served: Served) -> None:
         result = CliRunner().invoke(app, ["deadletters", *command])
         assert result.exit_code == 1
         assert "no dead letter 'letter-0'" in result.stderr
+
+
+def test_all_of_a_topic_are_retried_wherever_they_stand(served: Served, namespace: Namespace) -> None:
+    namespace.gave_up(Place("order-events", "audit"), PAID, id="event-1", type="OrderPaid")
+    retried = told("retry", "--all", "--topic", "order-events")
+    assert [(each["where"], each["answer"]) for each in retried] == [("service", "SUCCESS"), ("broker", "SENT")]
+    assert {each["topic"] for each in told("list")} == {"?"}

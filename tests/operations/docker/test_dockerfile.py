@@ -22,10 +22,17 @@ def test_it_runs_as_nobody_in_particular() -> None:
 
 def test_the_base_is_pinned_and_the_one_that_everything_is_tested_with() -> None:
     assert {stage.base for stage in STAGES} == {"${BASE}"}
-    tag = ARGUMENTS["BASE"].rpartition(":")[2]
+    name, _, digest = ARGUMENTS["BASE"].partition("@")
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", digest), "a tag may lead elsewhere tomorrow"
+    tag = name.rpartition(":")[2]
     assert re.fullmatch(r"\d+\.\d+-slim-\w+", tag)
     tested = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]["python_version"]
     assert tag.startswith(f"{tested}-")
+
+
+def test_no_other_image_is_fetched_to_read_the_file_with() -> None:
+    for file in (DOCKERFILE, SIDECAR):
+        assert "syntax=" not in file.read_text(encoding="utf-8").partition("\n")[0], "an image by tag, which runs"
 
 
 def test_no_shell_stands_between() -> None:

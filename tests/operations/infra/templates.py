@@ -54,3 +54,10 @@ def locks() -> Deployment:
     """What an Owner puts on what can't be made again."""
     names = ("cosmosName", "keyVaultName", "serviceBusName", "registryName", "auditArchiveName")
     return deployment(INFRA / "locks.bicep", {name: name.removesuffix("Name") for name in names})
+
+
+@cache
+def restored(environment: str) -> Deployment:
+    """What is given to a restored store, beside the one in use."""
+    private = {"privateNetwork": True} if environment == "prod" else {}
+    return deployment(INFRA / "restored.bicep", {"environmentName": environment, "accountName": "restored", **private})

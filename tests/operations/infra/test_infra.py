@@ -129,6 +129,42 @@ def test_each_sidecar_sends_to_its_own_topics_and_receives_from_its_own_subscrip
         }  # fmt: skip
 
 
+def test_operators_may_look_at_what_the_broker_gave_up_and_send_it_to_its_service_again(environment: str) -> None:
+    made = running(environment)
+    mine = [
+        each
+        for each in made.of("Microsoft.Authorization/roleAssignments")
+        if each.body["properties"]["principalId"] == "11111111-1111-1111-1111-111111111111"
+        and "Microsoft.ServiceBus" in str(each.scope)
+    ]
+    (namespace,) = made.of("Microsoft.ServiceBus/namespaces")
+    receives = {each.scope for each in mine if each.body["properties"]["roleDefinitionId"].endswith(RECEIVER)}
+    sends = {_end(each.scope) for each in mine if each.body["properties"]["roleDefinitionId"].endswith(SENDER)}
+    assert receives == {namespace.id}
+    assert sends == {dead_letter_topic(name) for name in NAMES}
+    assert len(mine) == 1 + len(NAMES)
+
+
+def test_nothing_is_forwarded_so_there_are_no_transfer_dead_letters(environment: str) -> None:
+    """`cludale deadletters` does not look there."""
+    for each in running(environment).of("Microsoft.ServiceBus/namespaces/topics/subscriptions"):
+        assert not {"forwardTo", "forwardDeadLetteredMessagesTo"} & each.body["properties"].keys()
+
+
+def test_operators_are_told_when_the_broker_has_given_anything_up(environment: str) -> None:
+    rules = [
+        (each.body["properties"]["scopes"], criterion)
+        for each in running(environment).of("Microsoft.Insights/metricAlerts")
+        for criterion in each.body["properties"]["criteria"].get("allOf", [])
+        if criterion["metricName"] == "DeadletteredMessages"
+    ]
+    (namespace,) = running(environment).of("Microsoft.ServiceBus/namespaces")
+    ((scopes, criterion),) = rules
+    assert scopes == [namespace.id]
+    assert (criterion["operator"], criterion["threshold"]) == ("GreaterThan", 0)
+    assert [(each["name"], each["values"]) for each in criterion["dimensions"]] == [("EntityName", ["*"])]
+
+
 def _end(scope: str | None) -> str:
     return str(scope).rpartition("/")[2]
 
@@ -295,7 +331,7 @@ def test_no_probe_fails_more_often_than_azure_takes(environment: str) -> None:
 
 def test_roles_in_the_store_are_given_one_after_the_other() -> None:
     # Cosmos DB answers 412 to a second change of an account while one is under way.
-    template = (INFRA / "modules/cosmos.bicep").read_text()
+    template = (INFRA / "modules/cosmosAccess.bicep").read_text()
     roles = template[: template.index("sqlRoleAssignments@")].splitlines()
     assert roles[-2] == "@batchSize(1)"
 
@@ -419,7 +455,7 @@ def test_two_resource_groups_never_want_the_same_global_name() -> None:
         for type_ in GLOBAL_NAMES:
             if f"'{type_}@" in file.read_text(encoding="utf-8") and "existing" not in file.read_text(encoding="utf-8"):
                 main = (INFRA / "main.bicep").read_text(encoding="utf-8")
-                module = re.search(rf"'modules/{file.name}' = \{{.*?\n    name: (.+?)\n", main, re.DOTALL)
+                module = re.search(rf"'modules/{file.name}' = (?:if .*?)?\{{.*?\n    name: (.+?)\n", main, re.DOTALL)
                 assert module is not None
                 assert "unique" in module[1], (file.name, module[1])
 

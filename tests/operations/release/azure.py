@@ -136,6 +136,7 @@ def azure(folder: Path) -> Iterator[Azure]:
         json.dumps(
             {
                 "group": NAMES.resource_group, "apps": apps, "made": 0, "start": 1, "fail": {}, "bad": {}, "routes": {},
+                "accounts": {}, "deleted": {}, "gone": [], "restoring": 0,
                 "waiting": 3, "crowd": 0, "unread": {}, "buried": [["2026-01-01T00:00:00Z", 3]],
             }
         )

@@ -242,8 +242,18 @@ def test_old_dead_letters_that_are_taken_up_meanwhile_do_not_hide_new_ones(cloud
     assert ended.reasons == ("orders-dead-letters: 2 more events wait there",)
 
 
+@pytest.mark.parametrize("queue", ["order-events/audit", "orders-dead-letters/orders"])
+def test_what_the_broker_itself_gave_up_takes_it_back_too_and_is_named_by_its_queue(cloud: Azure, queue: str) -> None:
+    """A process that dies over an event neither answers nor counts: after some deliveries the broker puts it aside."""
+    cloud.change(aside={"payment-events/audit": 3})
+    cloud.release.deploy(NEW, "c1")
+    cloud.at = lambda time: cloud.change(aside={queue: 1} if time > 30 else {"payment-events/audit": 3})
+    ended = cloud.release.promote()
+    assert ended.reasons == (f"{queue}/$deadletterqueue: 1 more events wait there",)
+
+
 def test_dead_letters_from_before_the_release_are_no_reason(cloud: Azure) -> None:
-    cloud.change(unread={"payments-dead-letters": 7})
+    cloud.change(unread={"payments-dead-letters": 7}, aside={"order-events/audit": 2})
     cloud.release.deploy(NEW, "c1")
     assert cloud.release.promote().is_good
     assert cloud.release.watch().is_good

@@ -78,8 +78,10 @@ def test_every_command_that_can_be_built_is_understood(python: Path, tmp_path: P
     lines = [
         commands.show("orders"),
         commands.revisions("orders"),
-        commands.update("orders", NEW, "c1"),
-        commands.copy("orders", "orders--c1", NEW, "c1-on"),
+        commands.update("orders", NEW, "c1", {"CLUDALE_COSMOS_ENDPOINT": "https://s.documents.azure.com:443/"}),
+        commands.copy(
+            "orders", "orders--c1", NEW, "c1-on", {"CLUDALE_COSMOS_ENDPOINT": "https://s.documents.azure.com"}
+        ),
         commands.activate("orders", "orders--c1"),
         commands.deactivate("orders", "orders--c1"),
         commands.label("orders", "green", "orders--c1"),
@@ -106,7 +108,7 @@ def test_a_command_line_that_is_wrong_is_found_to_be(python: Path) -> None:
 
 def test_every_command_line_of_the_pipeline_is_understood(python: Path) -> None:
     lines = [words for script in scripts() for words in az_lines(script)]
-    assert len(lines) == 14
+    assert len(lines) == 16
     wrong = [(line, why) for line, ok, why in parsed(python, lines) if not ok]
     assert wrong == []
 
@@ -120,7 +122,7 @@ AN_ID = "/subscriptions/s/resourceGroups/g/providers/Microsoft.App/containerApps
 
 def said_by_the_documentation(folder: Path) -> list[list[str]]:
     """The command lines that a shell makes of what the pages about Azure say, with `az` and others stood in for."""
-    for program in ("az", "docker", "git", "openssl", "curl", "pytest"):
+    for program in ("az", "docker", "git", "openssl", "curl", "pytest", "cludale"):
         stub = folder / program
         stub.write_text(
             "#!/usr/bin/env python3\nimport json, os, sys\n"

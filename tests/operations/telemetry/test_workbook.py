@@ -45,6 +45,7 @@ BUILT_IN = {
     },
     "AppRequests": {"Name", "DurationMs", "ItemCount", "AppRoleName"},
     "AppMetrics": {"Name", "Sum", "AppRoleName"},
+    "ContainerAppSystemLogs": {"Reason", "ContainerAppName"},
 }  # fmt: skip
 """The columns of Application Insights' tables that the queries may use."""
 WORDS = {

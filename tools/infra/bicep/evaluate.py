@@ -97,14 +97,14 @@ _SKIPPED = object()
 def deployment(template: Path, parameters: Mapping[str, Any]) -> Deployment:
     """What `template` makes. Raises NotComputable, NotBicep, OSError."""
     made = Deployment()
-    made.outputs.update(_File(read(template), parameters, made).run())
+    made.outputs.update(_File(read(template), parameters, made, GROUP).run())
     return made
 
 
 def with_parameters(file: Path, overrides: Mapping[str, Any]) -> Deployment:
     """What a .bicepparam file makes, some of its parameters replaced. Raises NotComputable, NotBicep, OSError."""
     document = read(file)
-    empty = _File(Document(file), {}, Deployment())
+    empty = _File(Document(file), {}, Deployment(), GROUP)
     given = {name: empty.value(each.value, {}) for name, each in document.of("param").items() if each.value is not None}
     template = (file.parent / str(document.of("using")["using"].target)).resolve()
     return deployment(template, {**given, **overrides})
@@ -113,8 +113,9 @@ def with_parameters(file: Path, overrides: Mapping[str, Any]) -> Deployment:
 class _File:
     """One template with its parameters. Everything is computed when it is asked for, so the order does not matter."""
 
-    def __init__(self, document: Document, parameters: Mapping[str, Any], into: Deployment) -> None:
-        self._document, self._into = document, into
+    def __init__(self, document: Document, parameters: Mapping[str, Any], into: Deployment, group: str) -> None:
+        """`group`: the id of the resource group that it is deployed to."""
+        self._document, self._into, self._group = document, into, group
         self._declared = {s.name: s for s in document.statements if s.kind in ("param", "var", "resource", "module")}
         self._values: dict[str, Any] = {}
         self._under_way: list[str] = []
@@ -198,7 +199,7 @@ class _File:
         if isinstance(holder, _Instance):
             id_ = f"{holder.resource.id}/{type_.rpartition('/')[2]}/{name}"
         else:
-            over = target.resource.id if isinstance(target, _Instance) else GROUP
+            over = target.resource.id if isinstance(target, _Instance) else self._group
             id_ = f"{over}/providers/{type_}/{name}"
         made = Resource(
             self._document.path.stem, statement.name, type_, version, id_, name, body,
@@ -221,7 +222,9 @@ class _File:
         params = statement.value.get("params")
         given = self.value(params, scope) if params is not None else {}
         target = (self._document.path.parent / str(statement.target)).resolve()
-        return _Made(_File(read(target), given, self._into).run())
+        where = statement.value.get("scope")
+        group = self._group if where is None else self.value(where, scope)["id"]
+        return _Made(_File(read(target), given, self._into, group).run())
 
     # Expressions
 
@@ -316,6 +319,8 @@ class _File:
         arguments = [self.value(each, scope) for each in node.arguments]
         if node.function == "loadJsonContent":
             return json.loads((self._document.path.parent / arguments[0]).read_text(encoding="utf-8"))
+        if node.function == "resourceGroup":
+            return _resource_group(self._group, *arguments)
         try:
             return FUNCTIONS[node.function](*arguments)
         except (KeyError, TypeError, ValueError) as error:
@@ -328,6 +333,12 @@ def _scope(loop: Loop, item: Any, at: int) -> Mapping[str, Any]:
 
 def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _resource_group(of: str, name: str | None = None) -> Mapping[str, str]:
+    """The group with this id; with a name, another of the same subscription."""
+    subscription, _, own = of.rpartition("/")
+    return {"id": f"{subscription}/{name or own}", "location": "westeurope", "name": name or own}
 
 
 def _of_resource(resource: Resource, name: str) -> Any:
@@ -364,8 +375,8 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "json": json.loads,
     "length": len,
     "loadJsonContent": lambda path: path,  # computed where the file is known
-    "resourceGroup": lambda: {"id": GROUP, "location": "westeurope", "name": "cludale"},
     "replace": str.replace,
+    "resourceGroup": _resource_group,  # as above
     "string": _shown,
     "subscription": lambda: {"id": GROUP.rpartition("/resourceGroups")[0]},
     "subscriptionResourceId": lambda type_, name: f"{GROUP.rpartition('/resourceGroups')[0]}/providers/{type_}/{name}",
