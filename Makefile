@@ -123,7 +123,7 @@ rabbitmq: ## Install RabbitMQ, the second broker, from Debian (as root)
 	@command -v rabbitmq-server >/dev/null || PATH="$$PATH:/usr/sbin" command -v rabbitmq-server >/dev/null || { \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends rabbitmq-server; }
 
-infra: $(VENV)/.checks ## Write what the code says into the files of the deployed shapes, and resolve the Bicep files
+infra: $(VENV)/.checks ## Write what the code says into the files of the deployed shapes, and compute what the templates make
 	$(BIN)/python -m tools.infra
 
 checkov: $(CHECKOV) ## Hold the infrastructure's files against checkov's policies

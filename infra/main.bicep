@@ -7,7 +7,7 @@ targetScope = 'resourceGroup'
 @description('Which of the environments this is; part of every name.')
 @allowed([
   'dev'
-  'test'
+  'staging'
   'prod'
 ])
 param environmentName string
@@ -104,7 +104,7 @@ param existingCosmosName string = ''
 @description('The resource group of that store.')
 param existingCosmosGroup string = resourceGroup().name
 
-@description('A second region for the store, to fail over to; empty for none. Not with serverless.')
+@description('A second region: for the store, to fail over to; for a Premium broker and registry, a copy. Empty for none. Not with serverless.')
 param secondaryLocation string = ''
 
 @description('The cores of a replica, as a decimal number.')
@@ -146,6 +146,24 @@ param logDailyCapGb int = -1
 @description('The share of traces that is recorded, from 0 to 1. All of them cost more CPU than the orders.')
 param traceShare string = '1.0'
 
+@description('Keep the exported audit log in an account of its own, past the days of the store\'s backup.')
+param auditArchive bool = false
+
+@description('Front Door with a firewall before the apps, which can then be reached through it alone. Needs the network.')
+param frontDoor bool = false
+
+@description('The name that buyers type, if Front Door is to answer to it: tickets.example.com.')
+param domain string = ''
+
+@description('Turn away whoever wants to order, at Front Door. All else goes on.')
+param salesStopped bool = false
+
+@description('The most that a month should cost, in the currency of the bill; 0 for no budget.')
+param monthlyBudget int = 0
+
+@description('The first day of this month, 2026-12-01, where a budget is made; Azure lets nobody change it after that.')
+param budgetStart string = ''
+
 @description('Who is told when something is wrong.')
 param alertEmail string
 
@@ -186,6 +204,10 @@ var tags = {
   environment: environmentName
 }
 var withApps = !empty(image)
+var behindFrontDoor = frontDoor && privateNetwork
+
+// Where Container Apps' own ingress asks from; behind Front Door it alone says whose request it is.
+var ingressPrefix = '100.100.0.0/16'
 var appsAreSpread = appsZoneRedundant && privateNetwork
 // Dapr state stores: a container each, laid out and given rights to as the services' own are.
 var stateStoresHere = concat(contains(stateStoreServices, 'audit') ? [
@@ -239,6 +261,7 @@ module registry 'modules/registry.bicep' = {
     location: location
     tags: tags
     zoneRedundant: zoneRedundant
+    secondaryLocation: secondaryLocation
     workspaceId: observability.outputs.workspaceId
     pullerPrincipalIds: identities.outputs.principalIds
   }
@@ -268,6 +291,7 @@ module serviceBus 'modules/serviceBus.bicep' = {
     location: location
     tags: tags
     sku: serviceBusSku
+    secondaryLocation: secondaryLocation
     workspaceId: observability.outputs.workspaceId
     topics: catalogue.topics
     subscriptions: catalogue.subscriptions
@@ -335,6 +359,7 @@ module appsEnvironment 'modules/environment.bicep' = {
     workspaceId: observability.outputs.workspaceId
     infrastructureSubnetId: privateNetwork ? network.outputs.appsSubnetId : ''
     zoneRedundant: appsAreSpread
+    publicNetworkAccess: behindFrontDoor ? 'Disabled' : 'Enabled'
     serviceNames: catalogue.serviceNames
     serviceBusHost: serviceBus.outputs.host
     resiliency: catalogue.resiliency.events
@@ -378,6 +403,7 @@ module apps 'modules/app.bicep' = [for (service, i) in catalogue.services: if (w
     smtpUser: smtpUser
     smtpFrom: smtpFrom
     paymentProvider: paymentProvider
+    trustedProxies: behindFrontDoor ? '${ingressPrefix},${networkPrefix}' : ''
     cpu: cpu
     memory: memory
     minReplicas: minReplicas
@@ -452,7 +478,83 @@ module alerts 'modules/alerts.bicep' = {
     deadLetterTopics: catalogue.deadLetterTopics
     cosmosId: storeAccess.outputs.id
     serviceNames: withApps ? catalogue.serviceNames : []
-    address: withApps ? address.outputs.fqdn : ''
+    address: withApps ? behindFrontDoor ? front.outputs.host : address.outputs.fqdn : ''
+  }
+}
+
+module healthAlerts 'modules/healthAlerts.bicep' = {
+  name: 'health-alerts'
+  params: {
+    baseName: baseName
+    location: location
+    tags: tags
+    actionGroupId: alerts.outputs.actionGroupId
+    workspaceId: observability.outputs.workspaceId
+    keyVaultId: keyVault.outputs.id
+    serviceNames: withApps ? catalogue.serviceNames : []
+  }
+}
+
+module budget 'modules/budget.bicep' = if (monthlyBudget > 0 && !empty(budgetStart)) {
+  name: 'budget'
+  params: {
+    name: '${baseName}-budget'
+    monthly: monthlyBudget
+    start: budgetStart
+    email: alertEmail
+  }
+}
+
+module archive 'modules/auditArchive.bicep' = if (auditArchive) {
+  name: 'audit-archive'
+  params: {
+    name: take('cludale${environmentName}${unique}', 24)
+    location: location
+    tags: tags
+    writerPrincipalId: operatorPrincipalId
+    writerPrincipalType: operatorPrincipalType
+    workspaceId: observability.outputs.workspaceId
+    privateEndpointsSubnetId: privateNetwork ? network.outputs.privateEndpointsSubnetId : ''
+    networkId: privateNetwork ? network.outputs.networkId : ''
+  }
+}
+
+module firewall 'modules/firewall.bicep' = if (behindFrontDoor) {
+  name: 'firewall'
+  params: {
+    baseName: baseName
+    tags: tags
+    salesStopped: salesStopped
+  }
+}
+
+module front 'modules/frontDoor.bicep' = if (withApps && behindFrontDoor) {
+  name: 'front-door'
+  params: {
+    baseName: baseName
+    unique: unique
+    tags: tags
+    environmentLocation: location
+    environmentId: appsEnvironment.outputs.environmentId
+    originHost: address.outputs.fqdn
+    domain: domain
+    firewallId: behindFrontDoor ? firewall.outputs.id : ''
+    workspaceId: observability.outputs.workspaceId
+  }
+}
+
+// Who is in the network (an agent of the pipeline, which tries green at its own address) needs an entrance of its own.
+module appsEndpoint 'modules/privateEndpoint.bicep' = if (behindFrontDoor) {
+  name: 'apps-endpoint'
+  params: {
+    name: '${baseName}-apps-endpoint'
+    location: location
+    tags: tags
+    targetId: appsEnvironment.outputs.environmentId
+    groupId: 'managedEnvironments'
+    zoneName: 'privatelink.${location}.azurecontainerapps.io'
+    subnetId: network.outputs.privateEndpointsSubnetId
+    networkId: network.outputs.networkId
   }
 }
 
@@ -489,7 +591,13 @@ output overZones object = {
 output environmentName string = appsEnvironment.outputs.environmentName
 
 @description('The one address of the API; empty before there are apps.')
-output apiUrl string = withApps ? 'https://${address.outputs.fqdn}' : ''
+output apiUrl string = withApps ? 'https://${behindFrontDoor ? front.outputs.host : address.outputs.fqdn}' : ''
+
+@description('Where the CNAME of `domain` has to lead; empty without Front Door.')
+output frontDoorHost string = withApps && behindFrontDoor ? front.outputs.endpointHost : ''
+
+@description('The account of the exported audit log; empty where there is none.')
+output auditArchiveName string = auditArchive ? archive.outputs.name : ''
 
 @description('The subnet of agents, which reach the vault; empty without a network.')
 output agentsSubnetId string = privateNetwork ? network.outputs.agentsSubnetId : ''

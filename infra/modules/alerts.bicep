@@ -562,3 +562,6 @@ resource throttled 'Microsoft.Insights/metricAlerts@2018-03-01' = {
     actions: actions
   }
 }
+
+@description('Who is told, for other alerts.')
+output actionGroupId string = operators.id

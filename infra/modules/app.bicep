@@ -66,6 +66,9 @@ param smtpFrom string
 @description('Who takes the money.')
 param paymentProvider string
 
+@description('Networks whose word on a client\'s address is taken; empty for none.')
+param trustedProxies string
+
 @description('The cores of a replica, as a decimal number.')
 param cpu string
 
@@ -216,6 +219,12 @@ var stateEnvironment = [
 ]
 // There can be one store of everything.
 var storeEnvironment = hasStateStore && service.keepsAllInStateStore ? [] : cosmosEnvironment
+var proxyEnvironment = [
+  {
+    name: 'CLUDALE_TRUSTED_PROXIES'
+    value: trustedProxies
+  }
+]
 var mailEnvironment = [
   {
     name: 'CLUDALE_SMTP_HOST'
@@ -341,7 +350,7 @@ resource app 'Microsoft.App/containerApps@2026-07-01' = {
             cpu: json(cpu)
             memory: memory
           }
-          env: concat(variables, storeEnvironment, hasStateStore ? stateEnvironment : [], sendsMail ? mailEnvironment : [], signsInToMail ? mailSignIn : [])
+          env: concat(variables, storeEnvironment, hasStateStore ? stateEnvironment : [], empty(trustedProxies) ? [] : proxyEnvironment, sendsMail ? mailEnvironment : [], signsInToMail ? mailSignIn : [])
           probes: [
             {
               type: 'Startup'

@@ -19,6 +19,9 @@ param infrastructureSubnetId string
 @description('Spread over availability zones; takes the subnet.')
 param zoneRedundant bool
 
+@description('Whether the apps\' addresses answer outside of private links: Enabled, Disabled.')
+param publicNetworkAccess string
+
 @description('The app ids that may use the components.')
 param serviceNames array
 
@@ -37,6 +40,7 @@ resource appsEnvironment 'Microsoft.App/managedEnvironments@2026-07-01' = {
     // ExpressEnvironmentFeatureNotSupported). Express has no vault references, managed identities or suffixes.
     environmentMode: 'WorkloadProfiles'
     zoneRedundant: zoneRedundant
+    publicNetworkAccess: publicNetworkAccess
     vnetConfiguration: empty(infrastructureSubnetId) ? null : {
       infrastructureSubnetId: infrastructureSubnetId
       internal: false

@@ -119,6 +119,9 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
+@description('The vault.')
+output id string = vault.id
+
 @description('Its name.')
 output name string = vault.name
 

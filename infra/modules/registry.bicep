@@ -14,6 +14,9 @@ param tags object
 @description('Spread over availability zones; takes the Premium tier.')
 param zoneRedundant bool
 
+@description('A second region that has the images too; empty for none. Takes the Premium tier.')
+param secondaryLocation string
+
 @description('Where its logs go.')
 param workspaceId string
 
@@ -36,6 +39,17 @@ resource registry 'Microsoft.ContainerRegistry/registries@2025-11-01' = {
     adminUserEnabled: false
     anonymousPullEnabled: false
     zoneRedundancy: zoneRedundant ? 'Enabled' : 'Disabled'
+  }
+}
+
+resource copy 'Microsoft.ContainerRegistry/registries/replications@2025-11-01' = if (zoneRedundant && !empty(secondaryLocation)) {
+  parent: registry
+  name: secondaryLocation
+  location: secondaryLocation
+  tags: tags
+  properties: {
+    regionEndpointEnabled: true
+    zoneRedundancy: 'Enabled'
   }
 }
 

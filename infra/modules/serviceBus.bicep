@@ -42,6 +42,9 @@ param privateEndpointsSubnetId string
 @description('The network of that subnet.')
 param networkId string
 
+@description('A second region that has a copy of topics and messages, to be promoted; empty for none. Takes Premium.')
+param secondaryLocation string
+
 var isPrivate = !empty(privateEndpointsSubnetId)
 
 // An event waits this long for a service that is away; past it, it is a dead letter, not lost.
@@ -65,6 +68,21 @@ resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' = {
     disableLocalAuth: true
     minimumTlsVersion: '1.2'
     publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
+    // Messages are copied without waiting: with a copy that is five minutes behind, sending is refused until it catches
+    // up, and events wait in the outboxes. What the copy lacks when it is promoted, a replay delivers again.
+    geoDataReplication: sku == 'Premium' && !empty(secondaryLocation) ? {
+      maxReplicationLagDurationInSeconds: 300
+      locations: [
+        {
+          locationName: location
+          roleType: 'Primary'
+        }
+        {
+          locationName: secondaryLocation
+          roleType: 'Secondary'
+        }
+      ]
+    } : null
   }
 }
 

@@ -11,3 +11,4 @@ param minReplicas = 1
 param maxReplicas = 3
 param logRetentionDays = 30
 param logDailyCapGb = 1
+param monthlyBudget = 350

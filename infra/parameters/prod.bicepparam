@@ -22,3 +22,5 @@ param minReplicas = 2
 param maxReplicas = 20
 param logRetentionDays = 90
 param traceShare = '0.1'
+param auditArchive = true
+param monthlyBudget = 3500

@@ -28,6 +28,16 @@ MODELS = {
     "Microsoft.Authorization/roleAssignments": (
         "authorization.v2022_04_01", "2022-04-01", "RoleAssignmentCreateParameters",
     ),
+    "Microsoft.Authorization/locks": ("resource.locks", "2020-05-01", "ManagementLockObject"),
+    "Microsoft.Cdn/profiles": ("cdn", "2026-10-01", "Profile"),
+    "Microsoft.Cdn/profiles/afdEndpoints": ("cdn", "2026-10-01", "AFDEndpoint"),
+    "Microsoft.Cdn/profiles/afdEndpoints/routes": ("cdn", "2026-10-01", "Route"),
+    "Microsoft.Cdn/profiles/customDomains": ("cdn", "2026-10-01", "AFDDomain"),
+    "Microsoft.Cdn/profiles/originGroups": ("cdn", "2026-10-01", "AFDOriginGroup"),
+    "Microsoft.Cdn/profiles/originGroups/origins": ("cdn", "2026-10-01", "AFDOrigin"),
+    "Microsoft.Cdn/profiles/securityPolicies": ("cdn", "2026-10-01", "SecurityPolicy"),
+    "Microsoft.Consumption/budgets": ("consumption", "2024-08-01", "Budget"),
+    "Microsoft.ContainerRegistry/registries/replications": ("containerregistry", "2025-11-01", "Replication"),
     "Microsoft.ContainerRegistry/registries": ("containerregistry", "2025-11-01", "Registry"),
     "Microsoft.DocumentDB/databaseAccounts": ("cosmosdb", "2026-03-15", "DatabaseAccountCreateUpdateParameters"),
     "Microsoft.DocumentDB/databaseAccounts/sqlDatabases": (
@@ -46,6 +56,9 @@ MODELS = {
     "Microsoft.Insights/webtests": ("applicationinsights.v2022_06_15", "2022-06-15", "WebTest"),
     "Microsoft.KeyVault/vaults": ("keyvault", "2026-05-15", "VaultCreateOrUpdateParameters"),
     "Microsoft.ManagedIdentity/userAssignedIdentities": ("msi.v2024_11_30", "2024-11-30", "Identity"),
+    "Microsoft.Network/FrontDoorWebApplicationFirewallPolicies": (
+        "frontdoor", "2025-10-01", "WebApplicationFirewallPolicy",
+    ),
     "Microsoft.Network/networkSecurityGroups": ("network", "2026-03-01", "NetworkSecurityGroup"),
     "Microsoft.Network/privateDnsZones": ("privatedns", "2024-06-01", "PrivateZone"),
     "Microsoft.Network/privateDnsZones/virtualNetworkLinks": ("privatedns", "2024-06-01", "VirtualNetworkLink"),
@@ -57,10 +70,18 @@ MODELS = {
     "Microsoft.ServiceBus/namespaces/topics": ("servicebus", "2026-01-01", "SBTopic"),
     "Microsoft.ServiceBus/namespaces/topics/subscriptions": ("servicebus", "2026-01-01", "SBSubscription"),
     "Microsoft.ServiceBus/namespaces/topics/subscriptions/rules": ("servicebus", "2026-01-01", "Rule"),
+    "Microsoft.Storage/storageAccounts": ("storage", "2026-09-01", "StorageAccountCreateParameters"),
+    "Microsoft.Storage/storageAccounts/blobServices": ("storage", "2026-09-01", "BlobServiceProperties"),
+    "Microsoft.Storage/storageAccounts/blobServices/containers": ("storage", "2026-09-01", "BlobContainer"),
 }  # fmt: skip
 """Resource type → library, API version, model. Diagnostic settings are in no library that is still published."""
 
-SUBTYPES = {"MetricAlertCriteria": "odata.type", "BackupPolicy": "type", "MultiMetricCriteria": "criterionType"}
+SUBTYPES = {
+    "MetricAlertCriteria": "odata.type",
+    "BackupPolicy": "type",
+    "MultiMetricCriteria": "criterionType",
+    "SecurityPolicyPropertiesParameters": "type",
+}
 """Models with a discriminator, whose subtypes have the properties."""
 
 
@@ -72,9 +93,15 @@ def main() -> int:
         module = importlib.import_module(f"azure.mgmt.{library}.models")
         types[type_] = {"version": version, "model": f"{library}.{model}"}
         _walk(module, library, model, classes)
-    content = {"note": "Made by `python -m tools.arm_types`.", "types": types, "models": dict(sorted(classes.items()))}
-    FILE.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    named = f'"types": {_lines(types)},\n"models": {_lines(dict(sorted(classes.items())))}'
+    text = '{"note": "Made by `python -m tools.arm_types`.",\n' + named + "}\n"
+    FILE.write_text(text, encoding="utf-8")
     return 0
+
+
+def _lines(content: Mapping[str, Any]) -> str:
+    """JSON with a line for each entry."""
+    return "{\n" + ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()) + "\n}"
 
 
 def _walk(module: Any, library: str, name: str, into: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ UNDERSTOOD = (
     "Please run 'az login'",
     "DOCKER_COMMAND_ERROR",
     "retrieve the latest Bicep version",
+    "attempting to download Bicep CLI",
     "does not exist in group",  # what some commands make of it, asking Azure for the app first
 )
 

@@ -253,4 +253,5 @@ _MAKERS: Mapping[Path, Callable[[str], str]] = {
     Path("docs/use/keys.md"): keys_page,
     Path("infra/main.bicep"): _throughput("param cosmosMaxThroughput object = {"),
     Path("infra/parameters/prod.bicepparam"): _throughput("param cosmosMaxThroughput = {"),
+    Path("infra/parameters/staging.bicepparam"): _throughput("param cosmosMaxThroughput = {"),
 }

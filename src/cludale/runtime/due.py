@@ -126,6 +126,7 @@ class DueWork(Generic[D]):
         self._dues: list[datetime] = []
         """A heap: when those are due that were put off here."""
         self._next_look: Wait | None = None
+        self._late_seconds = 0.0
         self.under_way = 0
         """Attempts."""
 
@@ -133,6 +134,11 @@ class DueWork(Generic[D]):
     def busy(self) -> bool:
         """Is anything being done, or looked for to be done?"""
         return bool(self._tasks)
+
+    @property
+    def late_seconds(self) -> float:
+        """How long that waited, at the last look, which was due for longest; 0 where nothing is to be claimed here."""
+        return self._late_seconds if self._takes_work() else 0.0
 
     async def sweep(self) -> int:
         """Claim what is due, as far as there is room, and begin to do it; returns how many were claimed or decided."""
@@ -145,6 +151,8 @@ class DueWork(Generic[D]):
             now = self._updates.clock.now()
             query = self._store.due(until=now + timedelta(microseconds=1), limit=limit)
             found, _ = await self._store.find(self._updates.records, query)
+            waited = [(now - each.state.due_at).total_seconds() for each in found if each.state.due_at is not None]
+            self._late_seconds = max(waited, default=0.0)
             updated = await self._updates.update(
                 [Change(self._store, self._store.id_of(each.state), self._policy.take_up, known=each) for each in found]
             )

@@ -8,6 +8,7 @@ the outbox is looked through for what nobody told of: commits whose answer was l
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from cludale.ports.bus import EventBus
 from cludale.ports.clock import Clock, IdSource
@@ -59,6 +60,8 @@ class Relay:
         self._tasks = Tasks(lambda error: _log.critical("the relay stopped: %s", error, exc_info=error))
         self._room = asyncio.Event()
         self._publishing: dict[int, Sequence[Outgoing]] = {}
+        self._began: dict[int, datetime] = {}
+        """Batch that is being published → when it was tried first; the oldest stands first."""
         self._batches = 0
         self.under_way = 0
         """Events handed to the bus and not yet taken."""
@@ -79,6 +82,12 @@ class Relay:
     def lag(self) -> int:
         """Events committed and not yet taken by the bus, as far as this process knows."""
         return self.under_way + self._left
+
+    @property
+    def oldest_seconds(self) -> float:
+        """For how long the bus has not taken the event that it was given first; 0 where it has taken all."""
+        began = next(iter(self._began.values()), None)
+        return 0.0 if began is None else (self._clock.now() - began).total_seconds()
 
     def _fresh(self, entries: Sequence[Outgoing]) -> None:
         if self._stopped:
@@ -155,6 +164,7 @@ class Relay:
 
     async def _publish(self, batch: int, entries: Sequence[Outgoing]) -> None:
         attempt = 0
+        self._began[batch] = self._clock.now()
         while entries:
             attempt += 1
             self._publishing[batch] = entries
@@ -173,7 +183,7 @@ class Relay:
                 self._publishing[batch] = entries
                 await self._clock.sleep(self._backoff.seconds(attempt, self._ids.jitter()))
             else:
-                del self._publishing[batch]
+                del self._publishing[batch], self._began[batch]
 
     async def _try(self, entries: Sequence[Outgoing]) -> Sequence[bool]:
         try:

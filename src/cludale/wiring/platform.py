@@ -305,6 +305,7 @@ class Platform:
             "cludale_ready": float(self.ready and not self.troubles),
             **self._readiness.gauges(),
             "cludale_events_under_way": self.relay.lag,
+            "cludale_outbox_oldest_seconds": self.relay.oldest_seconds,
             "cludale_events_published_total": self.relay.published,
             "cludale_dead_letters_total": self.dead_letters.buried,
             "cludale_admission_inside": self.admission.inside,

@@ -8,7 +8,7 @@ from typing import Any
 from tools.infra.bicep.evaluate import Deployment, deployment, with_parameters
 
 INFRA = Path("infra")
-ENVIRONMENTS = ("dev", "prod")
+ENVIRONMENTS = ("dev", "staging", "prod")
 IMAGE = "registry.azurecr.io/cludale@sha256:" + "0" * 64
 
 RUNNING: Mapping[str, Any] = {
@@ -20,6 +20,7 @@ RUNNING: Mapping[str, Any] = {
     "smtpHost": "mail.example.com",
     "smtpUser": "tickets",
     "stateStoreServices": ["audit", "concerts"],
+    "budgetStart": "2026-12-01",
 }
 """A platform in the midst of a release, with all that can be switched on."""
 
@@ -40,6 +41,20 @@ def deployed(environment: str) -> Deployment:
 def empty(environment: str) -> Deployment:
     """What the first deployment makes, before there is an image."""
     return with_parameters(INFRA / "parameters" / f"{environment}.bicepparam", {})
+
+
+@cache
+def behind_front_door() -> Deployment:
+    """Production with a domain of its own, and a second region."""
+    more = {"frontDoor": True, "domain": "tickets.example.com", "secondaryLocation": "northeurope"}
+    return with_parameters(INFRA / "parameters/prod.bicepparam", {**RUNNING, **more})
+
+
+@cache
+def locks() -> Deployment:
+    """What an Owner puts on what can't be made again."""
+    names = ("cosmosName", "keyVaultName", "serviceBusName", "registryName", "auditArchiveName")
+    return deployment(INFRA / "locks.bicep", {name: name.removesuffix("Name") for name in names})
 
 
 @cache

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.operations.infra.templates import ENVIRONMENTS, empty, running
+from tests.operations.infra.templates import ENVIRONMENTS, behind_front_door, empty, locks, running
 
 TYPES: Mapping[str, Any] = json.loads(Path("tests/operations/infra/arm_types.json").read_text(encoding="utf-8"))
 OF_ANY = {"name", "location", "tags", "kind", "sku", "identity", "zones"}
@@ -63,7 +63,7 @@ def _of_one(value: Any, known: Mapping[str, Any], where: str) -> Iterator[str]:
 def test_every_property_is_one_that_azure_takes(environment: str) -> None:
     found = {
         complaint
-        for made in (empty(environment), running(environment))
+        for made in (empty(environment), running(environment), behind_front_door(), locks())
         for each in made.resources
         if each.type not in UNKNOWN
         for complaint in complaints(each.type, each.body)
@@ -73,7 +73,7 @@ def test_every_property_is_one_that_azure_takes(environment: str) -> None:
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_the_api_versions_are_those_that_the_properties_were_looked_up_for(environment: str) -> None:
-    for each in running(environment).resources:
+    for each in (*running(environment).resources, *behind_front_door().resources, *locks().resources):
         if each.type not in UNKNOWN:
             assert each.version == TYPES["types"][each.type]["version"], each.type
 

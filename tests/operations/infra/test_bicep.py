@@ -1,11 +1,10 @@
-"""The reader of Bicep files finds what the compiler would: broken names, parameters, outputs, types."""
+"""The reader of Bicep files computes what Azure would make, and fails where a deployment would."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tools.infra.bicep.evaluate import NotComputable, deployment
-from tools.infra.bicep.resolve import faults_of
 
 MAIN = """
 @description('A name.')
@@ -69,55 +68,6 @@ def write(tmp_path: Path) -> Write:
     return written
 
 
-def test_sound_files_have_no_faults(write: Write) -> None:
-    assert faults_of(write(MAIN, STORE)) == []
-
-
-@pytest.mark.parametrize(
-    ("file", "sound", "broken", "complaint"),
-    [
-        ("main", "part in ['a', 'b']: '${name}", "part in ['a', 'b']: '${nome}", "there is no nome here"),
-        ("main", "if (count > i)", "if (cuont > i)", "there is no cuont here"),
-        ("main", "'store.bicep'", "'stores.bicep'", "there is no stores.bicep"),
-        ("main", "    size: 'small'\n", "", "store.bicep needs the parameter size"),
-        ("main", "    size: 'small'\n", "    size: 'small'\n    colour: 'red'\n", "has no parameter colour"),
-        ("main", "size: 'small'", "size: 3", "size is string, not int"),
-        ("main", "size: 'small'", "size: 'tiny'", "size is one of small, large, not tiny"),
-        ("main", "outputs.id", "outputs.ident", "module store has no output ident"),
-        ("main", "store[0].outputs", "store.outputs", "store is many: say which"),
-        ("main", "param count int = 2", "param count int = 'two'", "count is int, not string"),
-        ("main", "@minLength(3)", "@minimumLength(3)", "there is no @minimumLength"),
-        ("main", "(each, i) in names", "(each, i) in concat(names, nemas)", "there is no nemas here"),
-        ("main", "(each, i) in names", "(each, i) in concatenated(names)", "there is no function concatenated"),
-        ("main", "var names", "var other = 1\nvar names", "var other is not used"),
-        ("main", "@description('How many.')\n", "", "param count has no description"),
-        ("main", "param count int", "@description('Twice.')\nparam name int", "name is declared twice"),
-        ("store", "topic.id", "topic.ident", "resource topic has no ident"),
-        ("store", "@2026-01-01' = {\n  name: name", "' = {\n  name: name", "no resource type with an API version"),
-        ("store", "  parent: bus\n", "", "it needs a parent"),
-        ("store", "parent: bus", "parent: bos", "there is no bos here"),
-        ("store", "namespaces/topics@", "registries/topics@", "is no part of"),
-        ("store", "  name: 'orders'\n", "  naem: 'orders'\n", "a resource has no naem"),
-        ("store", "size == 'small'", "size = 'small'", "is wanted"),
-        ("store", "'orders'", "'orders", "a text without its end"),
-    ],
-)
-def test_a_broken_file_is_found_out(write: Write, file: str, sound: str, broken: str, complaint: str) -> None:
-    files = {"main": MAIN, "store": STORE}
-    assert sound in files[file]
-    files[file] = files[file].replace(sound, broken)
-    assert complaint in "\n".join(map(str, faults_of(write(files["main"], files["store"]))))
-
-
-def test_a_file_of_parameters_is_held_against_its_template(write: Write) -> None:
-    template = write(MAIN, STORE)
-    parameters = template.with_name("dev.bicepparam")
-    parameters.write_text("using 'main.bicep'\n\nparam cuont = 3\n", encoding="utf-8")
-    faults = "\n".join(map(str, faults_of(parameters)))
-    assert "needs the parameter name" in faults
-    assert "has no parameter cuont" in faults
-
-
 def test_what_a_template_makes_is_computed(write: Write) -> None:
     made = deployment(write(MAIN, STORE), {"name": "bus", "count": 1})
     assert [(each.type.rpartition("/")[2], each.name) for each in made.resources] == [
@@ -137,6 +87,10 @@ def test_what_a_template_makes_is_computed(write: Write) -> None:
         ("store[0]", "store[2]", {"name": "bus"}, "there is no [2]"),
         ("'${name}-${part}'", "'${name}'", {"name": "bus"}, "is made twice"),
         ("in ['a', 'b']", "in names", {"name": "bus"}, "a circle"),
+        ("outputs.id", "outputs.ident", {"name": "bus"}, "there is no ident"),
+        ("    size: 'small'\n", "", {"name": "bus"}, "the parameter size is needed"),
+        ("size: 'small'", "size: 3", {"name": "bus"}, "size is string, not 3"),
+        ("part in ['a', 'b']: '${name}", "part in ['a', 'b']: '${nome}", {"name": "bus"}, "there is no nome"),
     ],
 )  # fmt: skip
 def test_a_deployment_that_would_fail_is_found_out(

@@ -36,7 +36,7 @@ def _scripts(node: Any) -> Iterator[str]:
 def az_lines(script: str) -> Iterator[list[str]]:
     """The words after `az` of each of its calls; $(variables) stand for the word cludale."""
     for line in script.splitlines():
-        found = re.search(r"(?:^|\$\(|\s)az (.*?)\)?$", line.strip())
+        found = re.search(r"(?:^|\$\(|\s)az (.*?)\)?(?: > \S+)?$", line.strip())
         if found is not None:
             yield shlex.split(re.sub(r"\$\((\w|\.)+\)", "cludale", found[1]))
 

@@ -44,6 +44,8 @@ BUILT_IN = {
         "cloud_RoleInstance", "operation_Id",
     },
     "AppRequests": {"Name", "DurationMs", "ItemCount", "AppRoleName"},
+    "AppMetrics": {"Name", "Sum", "AppRoleName"},
+    "ContainerAppSystemLogs": {"Reason", "ContainerAppName"},
 }  # fmt: skip
 """The columns of Application Insights' tables that the queries may use."""
 WORDS = {
@@ -86,13 +88,13 @@ async def _shown_of_cosmos() -> list[str]:
 @pytest.mark.parametrize("title", QUERIES)
 def test_each_metric_and_label_is_one_that_is_emitted(title: str, shown: dict[str, set[str]]) -> None:
     query = QUERIES[title]
-    if not query.startswith("customMetrics"):
+    if not query.startswith(("customMetrics", "AppMetrics")):
         return
     names = re.findall(r'"(cludale_\w+)"', query)
     assert names
     for name in names:
         assert name in shown, f"no such metric: {name}"
-        assert set(re.findall(r"customDimensions\.(\w+)", query)) <= shown[name]
+        assert set(re.findall(r"(?:customDimensions|Properties)\.(\w+)", query)) <= shown[name]
 
 
 @pytest.mark.parametrize("title", QUERIES)
@@ -122,7 +124,7 @@ def test_each_span_and_attribute_is_one_that_is_emitted(title: str, watched: Ser
 def test_each_column_is_the_tables_own_or_made_in_the_query(title: str) -> None:
     query = QUERIES[title]
     table = query.partition("\n")[0]
-    bare = re.sub(r'"[^"]*"|customDimensions\.\w+|datetime\([^)]+\)', " ", query.partition("\n")[2])
+    bare = re.sub(r'"[^"]*"|(?:customDimensions|Properties)\.\w+|datetime\([^)]+\)', " ", query.partition("\n")[2])
     made = set(re.findall(r"(\w+) =(?![=~])", bare))
     used = set(re.findall(r"\b[A-Za-z_]\w*\b", re.sub(r"\b\d+\w*\b", " ", bare)))
     assert used - made - WORDS - BUILT_IN[table] == set()

@@ -160,6 +160,22 @@ async def test_what_is_due_is_claimed_for_a_lease_done_and_settled(
     assert (work.under_way, await work.sweep()) == (0, 0)
 
 
+async def test_how_long_what_is_due_has_waited_is_known(build: Build, store: SqliteStore, clock: ManualClock) -> None:
+    works = True
+    work = build(takes_work=lambda: works)
+    await work.sweep()
+    assert work.late_seconds == 0
+    clock.advance(50)
+    await errands(store, 1)
+    assert await work.sweep() == 1
+    assert work.late_seconds == (clock.now() - NOON).total_seconds()
+    works = False
+    assert work.late_seconds == 0, "it is for others to do"
+    works = True
+    await work.sweep()
+    assert work.late_seconds == 0
+
+
 async def test_no_more_than_so_many_are_done_at_once_and_all_without_another_sweep(
     build: Build, store: SqliteStore, street: Street
 ) -> None:

@@ -253,6 +253,23 @@ async def test_an_event_that_the_bus_refuses_is_published_again_alone(
     assert relay.under_way == 0
 
 
+async def test_for_how_long_the_bus_has_not_taken_an_event_is_known(
+    start: Start, store: SqliteStore, bus: Ear, clock: ManualClock
+) -> None:
+    relay = start()
+    assert relay.oldest_seconds == 0
+    bus.gate.clear()
+    await say(store, "a")
+    await until(lambda: relay.under_way == 1 and bus.batches == [1])
+    clock.advance(30)
+    await say(store, "b")
+    await until(lambda: relay.under_way == 2)
+    assert relay.oldest_seconds == 30
+    bus.gate.set()
+    await until(lambda: relay.published == 2)
+    assert relay.oldest_seconds == 0
+
+
 async def test_a_bus_that_breaks_gets_all_of_it_again(start: Start, store: SqliteStore, bus: Ear) -> None:
     start()
     bus.broken = ConnectionError("broker")

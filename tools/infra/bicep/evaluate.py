@@ -371,10 +371,12 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "concat": _concat,
     "contains": lambda value, part: part in value,
     "empty": lambda value: len(value) == 0,
+    "environment": lambda: {"suffixes": {"storage": "core.windows.net"}},
     "guid": _guid,
     "json": json.loads,
     "length": len,
     "loadJsonContent": lambda path: path,  # computed where the file is known
+    "replace": str.replace,
     "resourceGroup": _resource_group,  # as above
     "string": _shown,
     "subscription": lambda: {"id": GROUP.rpartition("/resourceGroups")[0]},

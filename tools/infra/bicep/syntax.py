@@ -1,7 +1,7 @@
 """Bicep read into a tree: the part of the language that `infra/` is written in. Anything else is refused, loudly.
 
-No names are resolved here (`resolve.py`) and nothing is computed (`evaluate.py`). It is our own because `pycep-parser`
-knows neither lines nor which operator binds first (ADR 31).
+Nothing is computed here (`evaluate.py`), and no name looked up: that is the compiler's, in the pipeline. It is our own
+because `pycep-parser` knows neither lines nor which operator binds first (ADR 31).
 """
 
 import re
@@ -149,10 +149,6 @@ class Statement:
     condition: Node | None = None
     loop: Loop | None = None
     """Around the body of a resource or module."""
-
-    def decorator(self, name: str) -> Decorator | None:
-        """The decorator of that name."""
-        return next((each for each in self.decorators if each.name == name), None)
 
 
 @dataclass(frozen=True)

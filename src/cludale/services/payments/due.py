@@ -16,6 +16,9 @@ from cludale.runtime.due import Do, DuePolicy, PutOff, Step
 from cludale.services.payments import domain
 from cludale.services.payments.domain import AttemptLimits, Outcome, Payment
 
+STUCK_TRIES = 30
+"""From so many tries on, money that has to go back counts as stuck: with the waits as they are, some four minutes."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -34,6 +37,8 @@ class Charging(DuePolicy[Payment]):
         self._clock = clock
         self._limits = limits
         self._put_off = put_off
+        self.stuck = 0
+        """Attempts to give money back that came to nothing, of payments that have been tried STUCK_TRIES times."""
 
     def take_up(self, state: Payment, now: datetime) -> Decision[Payment]:
         """Others leave it alone for the lease."""
@@ -76,6 +81,7 @@ class Charging(DuePolicy[Payment]):
         if not state.refunding and state.closing is None:
             return self.of_its_round(state, self._tried(state, Outcome.UNKNOWN, why))
         until = self._put_off(state.tries + 1, self._clock.now())
+        self.stuck += state.tries + 1 >= STUCK_TRIES
         _log.warning("%s: no answer to giving back (%s), again at %s", state.id, why, until)
         return self.of_its_round(state, lambda p, _: Decision(domain.put_off(p, until=until)))
 

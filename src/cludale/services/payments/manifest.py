@@ -23,7 +23,7 @@ def _build(parts: Parts) -> Running:
         retell_seconds=policies.compare_after_seconds,
         takes_work=parts.takes_work,
     )
-    return Running(payments, payments.handle, payments.due.sweep, payments.due.stop)
+    return Running(payments, payments.handle, payments.due.sweep, payments.due.stop, gauges=payments.gauges)
 
 
 def _api(payments: Payments, parts: HttpParts) -> api.PaymentsApi:

@@ -64,10 +64,11 @@ class Payments:
             attempts=attempts, lease_seconds=attempt_seconds + 2, retell_seconds=retell_seconds
         )
         self._hold = timedelta(seconds=hold_seconds)
+        self._charging = Charging(gateway, clock=clock, limits=self._limits, put_off=PutOff(backoff, ids))
         self.due = DueWork(
             self._updates,
             PAYMENTS,
-            Charging(gateway, clock=clock, limits=self._limits, put_off=PutOff(backoff, ids)),
+            self._charging,
             at_once=WORK_LIMIT,
             attempt_seconds=attempt_seconds,
             call_later=call_later,
@@ -193,6 +194,13 @@ class Payments:
         """A page of payments and the cursor of the next one."""
         found, page = await PAYMENTS.find(self._updates.records, query)
         return [each.state for each in found], page.next
+
+    def gauges(self) -> Mapping[str, float]:
+        """What the operator watches, by metric name."""
+        return {
+            "cludale_payments_late_seconds": self.due.late_seconds,
+            "cludale_payments_stuck_total": self._charging.stuck,
+        }
 
 
 def payment_not_found(order_id: str) -> NotFound:

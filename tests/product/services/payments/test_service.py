@@ -30,6 +30,7 @@ from cludale.services.concerts.events import SaleRefused
 from cludale.services.orders.events import CancelReason, OrderCancelled, TicketReserved
 from cludale.services.payments import service
 from cludale.services.payments.domain import Outcome, Payment, PaymentClosed, Status
+from cludale.services.payments.due import STUCK_TRIES
 from cludale.services.payments.events import FailureReason, PaymentFailed
 from cludale.services.payments.service import Payments
 
@@ -497,6 +498,24 @@ class TestGivingBack:
         await settles(scripted, Status.REFUNDED)
         assert [kind for kind, _ in script.asked].count("refund") == 12
         assert await told(store) == ["PaymentCompleted", "PaymentRefunded"]
+
+    async def test_money_that_does_not_go_back_for_many_tries_is_counted_as_stuck(
+        self, script: Script, store: SqliteStore, clock: ManualClock, ids: CountingIds
+    ) -> None:
+        scripted = new_payments(store, clock, ids, script, call_later=never)
+        script.plays["refund"] = [fails] * STUCK_TRIES
+        await scripted.handle([reserved()])
+        await settles(scripted, Status.COMPLETED)
+        await scripted.handle([cancelled()])
+        counted = []
+        for _ in range(STUCK_TRIES + 1):
+            await idle(scripted)
+            counted.append(scripted.gauges()["cludale_payments_stuck_total"])
+            clock.advance(20)
+            await scripted.due.sweep()
+        await settles(scripted, Status.REFUNDED)
+        assert counted.index(1) >= STUCK_TRIES - 2, "the charge was a try as well"
+        assert counted[-1] > 0
 
     async def test_an_order_that_is_cancelled_while_it_is_being_charged_keeps_no_money(
         self, payments: Payments, script: Script, build: Build, store: SqliteStore
