@@ -32,6 +32,13 @@ class Names(NamedTuple):
     subscription: str | None = None
 
 
+class Replicas(NamedTuple):
+    """How many of a revision."""
+
+    least: int
+    most: int
+
+
 class Commands:
     """Builds them for one resource group. A service's container app has the service's name."""
 
@@ -53,19 +60,25 @@ class Commands:
         """All of its revisions, those that are stopped too."""
         return self._app("revision", "list", "--all", service=service)
 
-    def update(self, service: str, image: str, suffix: str) -> Words:
-        """A new revision of another image that takes no events."""
-        words = ("update", "--image", image, "--revision-suffix", suffix, "--set-env-vars", "CLUDALE_CONSUME=0")
-        return self._app(*words, service=service)
+    def update(self, service: str, image: str, suffix: str, replicas: Replicas | None = None) -> Words:
+        """A new revision of another image that takes no events; with as many replicas as the app's template, or these.
 
-    def copy(self, service: str, revision: str, image: str, suffix: str) -> Words:
-        """A new revision like this one that takes events.
+        All variables of events are said: what was deployed last may have been a canary.
+        """
+        words = ("update", "--image", image, "--revision-suffix", suffix, *_replicas(replicas))
+        return self._app(*words, "--set-env-vars", "CLUDALE_CONSUME=0", "CLUDALE_CONSUME_MOST=0", service=service)
+
+    def copy(
+        self, service: str, revision: str, image: str, suffix: str, *, most: int = 0, replicas: Replicas | None = None
+    ) -> Words:
+        """A new revision like this one that takes events, `most` a process; with as many replicas as it, or these.
 
         The image has to be said: with variables to set, azure-cli takes the container of the app's present template,
         which is what was deployed last, whoever did that, and not the revision's.
         """
         words = ("revision", "copy", "--from-revision", revision, "--image", image, "--revision-suffix", suffix)
-        return self._app(*words, "--set-env-vars", "CLUDALE_CONSUME=1", service=service)
+        events = ("--set-env-vars", "CLUDALE_CONSUME=1", f"CLUDALE_CONSUME_MOST={most}")
+        return self._app(*words, *_replicas(replicas), *events, service=service)
 
     def activate(self, service: str, revision: str) -> Words:
         """Run it again."""
@@ -123,6 +136,10 @@ class Commands:
         return self._json("servicebus", "topic", "subscription", "list", "--topic-name", topic, *where)
 
 
+def _replicas(wanted: Replicas | None) -> Words:
+    return [] if wanted is None else ["--min-replicas", str(wanted.least), "--max-replicas", str(wanted.most)]
+
+
 def slowest_requests(since: datetime) -> str:
     """How long requests took, by revision, and how many are recorded.
 
@@ -143,6 +160,17 @@ def dead_letters(since: datetime) -> str:
         "customMetrics\n"
         f'| where timestamp > datetime({_time(since)}) and name == "cludale_dead_letters"\n'
         "| summarize buried = sum(valueSum)"
+    )
+
+
+def handler_outcomes(since: datetime) -> str:
+    """What became of events in the handlers of each revision since then."""
+    return (
+        "customMetrics\n"
+        f'| where timestamp > datetime({_time(since)}) and name == "cludale_handler_outcomes"\n'
+        "| extend service = tostring(customDimensions.service), type = tostring(customDimensions.type)\n"
+        "| extend outcome = tostring(customDimensions.outcome), revision = tostring(customDimensions.revision)\n"
+        "| summarize events = sum(valueSum) by service, revision, type, outcome"
     )
 
 
