@@ -15,7 +15,14 @@ from tests.operations.release.azure import NAMES, NEW, PATHS, Azure, azure
 from tests.operations.release.pipeline import az_lines, scripts
 from tests.parts import need
 
-from cludale_operations.release.azure_commands import Commands, dead_letters, route_rules, slowest_requests
+from cludale_operations.release.azure_commands import (
+    Commands,
+    Replicas,
+    dead_letters,
+    handler_outcomes,
+    route_rules,
+    slowest_requests,
+)
 
 ROOT = Path(__file__).parents[3]
 
@@ -79,7 +86,9 @@ def test_every_command_that_can_be_built_is_understood(python: Path, tmp_path: P
         commands.show("orders"),
         commands.revisions("orders"),
         commands.update("orders", NEW, "c1"),
+        commands.update("orders", NEW, "c1", Replicas(2, 10)),
         commands.copy("orders", "orders--c1", NEW, "c1-on"),
+        commands.copy("orders", "orders--c1", NEW, "c1-1", most=50, replicas=Replicas(1, 1)),
         commands.activate("orders", "orders--c1"),
         commands.deactivate("orders", "orders--c1"),
         commands.label("orders", "green", "orders--c1"),
@@ -91,6 +100,7 @@ def test_every_command_that_can_be_built_is_understood(python: Path, tmp_path: P
         commands.requests(app_id, now, now),
         commands.query(slowest_requests(now)),
         commands.query(dead_letters(now)),
+        commands.query(handler_outcomes(now)),
         commands.subscriptions("order-events"),
     ]
     public = [name for name in vars(Commands) if not name.startswith("_")]
