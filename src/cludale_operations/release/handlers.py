@@ -48,10 +48,10 @@ class EventBounds(msgspec.Struct, frozen=True, kw_only=True):
     """… and by how much more than of blue's."""
     bad_at_once: int = 3
     """Fewer are no reason, whatever their share."""
-    retried_more_than_blue: float = 0.3
-    """By how much the share that comes too early may be larger than blue's."""
     enough_events: int = 20
-    """Of a service's. Fewer tell nothing of it, and fewer of a type nothing of how many come too early."""
+    """Of a service's, to judge it by; and of a type that all came too early, to be a reason."""
+    handled_by_blue: float = 0.5
+    """So large a share has blue to handle of a type of which green handles nothing."""
 
 
 def events_of(outcomes: Outcomes) -> Tries:
@@ -80,12 +80,14 @@ def _of_type(service: str, what: str, green: Tries, blue: Tries, bounds: EventBo
             f"blue's {blue.failed} and {blue.refused} of {blue.events}"
         )
     if (
-        min(green.events, blue.events) >= bounds.enough_events
-        and _share(green.retried, green) > _share(blue.retried, blue) + bounds.retried_more_than_blue
+        green.retried == green.events >= bounds.enough_events
+        and blue.events >= bounds.enough_events
+        and _share(blue.handled, blue) >= bounds.handled_by_blue
     ):
+        # How many come too early is a matter of moments, and differs between two that are equally good.
         reasons.append(
-            f"{service}: to green's handler {green.retried} of {green.events} {what} came too early; "
-            f"to blue's {blue.retried} of {blue.events}"
+            f"{service}: to green's handler all of {green.events} {what} came too early; "
+            f"blue's handled {blue.handled} of {blue.events}"
         )
     return reasons
 

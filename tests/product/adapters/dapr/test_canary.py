@@ -9,7 +9,6 @@ from tests.product.contracts.samples import CODEC
 from tests.product.contracts.test_event_bus import Service
 
 from cludale.adapters.dapr.consumption import Consumption
-from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.dapr.subscriptions import dead_letter_topic, subscriptions
 from cludale.kernel.refusals import Busy
 from cludale.ports.bus import Acknowledgement
@@ -17,13 +16,8 @@ from cludale.ports.bus import Acknowledgement
 
 class Canary(Desk):
     def __init__(self, folder: Path) -> None:
-        self.consumption = Consumption(wanted=True, most=3)
-        super().__init__(folder)
-
-    def fresh(self, letters: object = None) -> Inbound:
-        inbound = super().fresh()
-        inbound._consumption = self.consumption  # noqa: SLF001 - as the wiring gives it
-        return inbound
+        self.consumption: Consumption = Consumption(wanted=True, most=3)
+        super().__init__(folder, self.consumption)
 
 
 @pytest.fixture
