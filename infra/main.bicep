@@ -385,6 +385,7 @@ module apps 'modules/app.bicep' = [for (service, i) in catalogue.services: if (w
     location: location
     tags: tags
     environmentId: appsEnvironment.outputs.environmentId
+    environmentDomain: appsEnvironment.outputs.domain
     image: image
     registryServer: registry.outputs.loginServer
     identityId: identities.outputs.identityIds[i]

@@ -12,6 +12,9 @@ param tags object
 @description('The environment of the container apps.')
 param environmentId string
 
+@description('The domain of its addresses.')
+param environmentDomain string
+
 @description('The image, by digest.')
 param image string
 
@@ -163,6 +166,15 @@ var variables = [
   {
     name: 'CLUDALE_CONSUME'
     value: consumes ? '1' : '0'
+  }
+  {
+    name: 'CLUDALE_CONSUME_MOST'
+    value: '0'
+  }
+  // Where a release that takes no events yet calls the others: at their label green, not who has the traffic.
+  {
+    name: 'CLUDALE_TRIAL_URL'
+    value: 'https://{service}---green.internal.${environmentDomain}'
   }
   {
     name: 'CLUDALE_PAYMENT_PROVIDER'

@@ -134,3 +134,6 @@ output environmentId string = appsEnvironment.id
 
 @description('Its name.')
 output environmentName string = appsEnvironment.name
+
+@description('The domain of its addresses: an app without access from outside is <app>.internal.<domain>.')
+output domain string = appsEnvironment.properties.defaultDomain

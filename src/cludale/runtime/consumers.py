@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from cludale.ports.bus import Acknowledgement, Delivery, Subscription
 from cludale.ports.records import StoreUnavailable
 from cludale.runtime.batching import BatchingQueue
+from cludale.runtime.outcomes import HandlerOutcomes
 
 WAITING_LIMIT = 100_000
 """The most deliveries that may wait; further ones are delivered later. Publishers have far fewer under way."""
@@ -20,7 +21,8 @@ _log = logging.getLogger(__name__)
 class Consumers:
     """Hands deliveries to services. Used from one event loop."""
 
-    def __init__(self, *, batch_limit: int) -> None:
+    def __init__(self, *, batch_limit: int, outcomes: HandlerOutcomes | None = None) -> None:
+        self.outcomes = HandlerOutcomes() if outcomes is None else outcomes
         self.subscriptions: dict[str, Subscription] = {}
         self._by_type: dict[str, list[str]] = {}
         self._queue: BatchingQueue[str, Delivery, Acknowledgement] = BatchingQueue(
@@ -64,11 +66,14 @@ class Consumers:
             if len(deliveries) == 1:
                 event = deliveries[0].event
                 _log.warning("%s: %s %s: %r", service, event.type, event.id, error, exc_info=error)
+                self.outcomes.failed(service, deliveries[0])
                 return [Acknowledgement.RETRY]
         else:
             if len(answers) == len(deliveries):
+                self.outcomes.answered(service, deliveries, answers)
                 return answers
             _log.error("%s: %d answers to %d deliveries", service, len(answers), len(deliveries))
             if len(deliveries) == 1:
+                self.outcomes.failed(service, deliveries[0])
                 return [Acknowledgement.RETRY]
         return [(await self._ask(service, [delivery]))[0] for delivery in deliveries]

@@ -136,6 +136,13 @@ def url_of(settings: Settings, service: str) -> str:
     return url
 
 
+def trial_url_of(settings: Settings, service: str) -> str | None:
+    """Where a release that takes no events yet calls a service; None: where it does later, too."""
+    if not settings.dapr or settings.trial_url is None:
+        return None
+    return settings.trial_url.replace("{service}", service)
+
+
 def without_asyncpg(missing: ModuleNotFoundError) -> MissingSetting:
     """What to say where a database is named and its driver is not installed."""
     return MissingSetting(f"CLUDALE_DATABASE_URL needs the package {missing.name}: pip install 'cludale[distributed]'")

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
 from cludale.adapters.dapr.bus import DaprBus
+from cludale.adapters.dapr.consumption import Consumption
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.dapr.probing import BrokerProbe, SidecarProbe
 from cludale.adapters.dapr.publisher import Publisher
-from cludale.adapters.dapr.routes import AppToken, Consumption, sidecar_routes
+from cludale.adapters.dapr.routes import AppToken, sidecar_routes
 from cludale.adapters.dapr.sidecar import Sidecar
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.system.clock import SystemClock, SystemIds
@@ -23,6 +24,7 @@ from cludale.ports.bus import Subscription
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
+from cludale.runtime.outcomes import HandlerOutcomes
 from cludale.runtime.readiness import Dependency, Pulse, Readiness, Trouble
 from cludale.runtime.relay import Relay
 from cludale.runtime.sweeper import Sweeper
@@ -96,7 +98,10 @@ class Platform:
         self._inbound: Inbound | None = None
         self.ready = False
         """Has this process begun its work, and not ended it? Whether it can do it is for `troubles` to say."""
-        self._consumption = Consumption(wanted=settings.consume, is_ready=lambda: self.ready)
+        self._consumption = Consumption(
+            wanted=settings.consume, most=settings.consume_most, is_ready=lambda: self.ready
+        )
+        self._outcomes = HandlerOutcomes()
         self.bus = self._bus(delivery, only)
         self.admission = self._admission()
         self.relay = Relay(
@@ -119,6 +124,7 @@ class Platform:
             ids=self.ids,
             watching=watching,
             takes_work=self._takes_work,
+            is_on_trial=lambda: not self._consumption.wanted,
         )
         self.services: Sequence[Service] = self._builder.build()
         self.key_watch = KeyWatch(key_ring, self._builder.keys, are_here="concerts" in only)
@@ -161,6 +167,7 @@ class Platform:
             heard=frozenset().union(*(HEARS[name] for name in self._running)),
             app_id=app_id(self.settings, only),
             pubsub=self.settings.pubsub,
+            hears_dead_letters=not self.settings.consume_most,
         )
 
     def _bus(self, delivery: Backoff, only: Collection[str]) -> EmbeddedBus | DaprBus:
@@ -173,6 +180,7 @@ class Platform:
                 backoff=delivery,
                 attempts=settings.delivery_attempts,
                 dead_letters=self.dead_letters,
+                outcomes=self._outcomes,
             )
         self._inbound = Inbound(
             codec,
@@ -181,12 +189,14 @@ class Platform:
             backoff=delivery,
             attempts=settings.delivery_attempts,
             dead_letters=self.dead_letters,
+            consumption=self._consumption,
+            outcomes=self._outcomes,
         )
         return DaprBus(self.sidecar, Publisher(self.sidecar, settings.pubsub), self._inbound, CATALOGUE)
 
     def _takes_work(self) -> bool:
         # Without a sidecar there is no other release to leave it to.
-        return self.sidecar is None or self._consumption.wanted
+        return self.sidecar is None or self._consumption.takes_due_work
 
     @property
     def _running(self) -> Mapping[str, Running]:
@@ -308,6 +318,7 @@ class Platform:
             "cludale_outbox_oldest_seconds": self.relay.oldest_seconds,
             "cludale_events_published_total": self.relay.published,
             "cludale_dead_letters_total": self.dead_letters.buried,
+            **self._outcomes.gauges(self.settings.revision),
             "cludale_admission_inside": self.admission.inside,
             "cludale_admission_waiting": self.admission.waiting,
             "cludale_admission_turned_away_total": self.admission.turned_away,
@@ -317,6 +328,7 @@ class Platform:
                 {
                     "cludale_events_delivered_total": self._inbound.delivered,
                     "cludale_events_too_early_total": self._inbound.too_early,
+                    "cludale_events_handed_back_total": self._consumption.handed_back,
                 }
                 if self._inbound is not None
                 else {}

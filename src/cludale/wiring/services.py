@@ -15,6 +15,7 @@ from cludale.adapters.http_calls.calls import (
     HttpProgramme,
     HttpSales,
     HttpSeats,
+    Trial,
 )
 from cludale.adapters.inprocess.calls import (
     InProcessCharges,
@@ -52,7 +53,7 @@ from cludale.web import dead_letters as dead_letters_api
 from cludale.web.access import Access
 from cludale.web.ownership import Ownership
 from cludale.web.routing import Route, routes_of
-from cludale.wiring.needs import through_sidecar, url_of
+from cludale.wiring.needs import through_sidecar, trial_url_of, url_of
 from cludale.wiring.settings import Settings
 from cludale.wiring.stores import Store, commit_limit, concerts_state_store, ledger
 from cludale.wiring.watching import Watching
@@ -89,6 +90,8 @@ class ServiceBuilder:
     ids: SystemIds
     watching: Watching | None
     takes_work: Callable[[], bool]
+    is_on_trial: Callable[[], bool]
+    """Is this a release that takes no events yet?"""
     codec: Codec = field(default_factory=lambda: Codec(CATALOGUE))
     built: dict[str, Any] = field(default_factory=dict)
     """Those of the services that are here, by name."""
@@ -206,12 +209,14 @@ class ServiceBuilder:
 
     def _called(self, service: str, client: Callable[..., C]) -> C:
         """The client of a service that is elsewhere."""
+        at = trial_url_of(self.settings, service)
         return self._closed(
             client(
                 url_of(self.settings, service),
                 self.access.service_key,
                 timeout_seconds=self.settings.reserve_timeout_seconds,
                 headers=through_sidecar(self.settings, service),
+                trial=None if at is None else Trial(at, self.is_on_trial),
             )
         )
 

@@ -259,6 +259,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _doc("what that state store is: azure.cosmosdb, or any for others with transactions and ETags"),
     ] = StateType.ANY
     consume: Annotated[bool, _doc("take events and what is due; a release that is not promoted yet does not")] = True
+    consume_most: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000),
+        _doc(
+            "the most events that this process takes, and then none, nor what is due: a release's canary; 0: any number"
+        ),
+    ] = 0
+    trial_url: Annotated[
+        Url | None,
+        _doc(
+            "where other services are called while no events are taken: the gateway, or those at the label green "
+            "({service} is a service's name); without it, by the sidecar"
+        ),
+    ] = None
+    revision: Annotated[
+        str,
+        Meta(pattern="^[A-Za-z0-9._-]{0,128}$"),
+        _doc("the version of the service that this process is of, for the metrics", variable="CONTAINER_APP_REVISION"),
+    ] = ""
     sidecar_seconds: Annotated[Seconds, _doc("how long to wait for the sidecar before saying that it is away")] = 20
     token_key: Annotated[
         Token | None,

@@ -22,6 +22,7 @@ from cludale_operations.cli.screen import NO, fail, say, table
 
 if TYPE_CHECKING:
     from cludale_operations.release.driver import Driver
+    from cludale_operations.release.handlers import EventBounds
     from cludale_operations.release.judgement import Bounds
     from cludale_operations.release.release import Ended, Pace, Release
 
@@ -42,6 +43,7 @@ class _Chosen(msgspec.Struct):
     order: list[str]
     pace: "Pace"
     bounds: "Bounds"
+    event_bounds: "EventBounds"
 
 
 _AZURE = "Azure"
@@ -70,6 +72,13 @@ def options(
         list[str] | None,
         typer.Option(help="An event that this release changes: its consumers are released before its producer."),
     ] = None,
+    canary_events: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="The most events that one process of each service takes at first.")
+    ] = 50,
+    canary_for: Annotated[
+        float, typer.Option(min=0, max=86_400, help="Seconds to wait for enough events to judge their handlers by.")
+    ] = 360,
+    enough_events: Annotated[int, typer.Option(min=1, help="Events of a service that are enough for that.")] = 20,
     steps: Annotated[str, typer.Option(help="The steps, in per cent of the traffic.")] = "5,25,50,100",
     soak: Annotated[float, typer.Option(min=0, max=86_400, help="Seconds that each step lasts.")] = 300,
     watch_for: Annotated[float, typer.Option(min=0, max=86_400, help="Seconds of watching at 100 %.")] = 600,
@@ -82,6 +91,7 @@ def options(
 ) -> None:
     """What goes before the command."""
     from cludale.services.catalogue import CATALOGUE, HEARS
+    from cludale_operations.release.handlers import EventBounds
     from cludale_operations.release.judgement import Bounds
     from cludale_operations.release.order import hearers_first, publishers
     from cludale_operations.release.release import Pace
@@ -108,6 +118,8 @@ def options(
             driver=driver,
             order=hearers_first(HEARS, publishers(CATALOGUE), changed or None),
             pace=Pace(
+                canary_events=canary_events,
+                canary_seconds=canary_for,
                 steps=tuple(int(each) for each in steps.split(",")),
                 soak_seconds=soak,
                 watch_seconds=watch_for,
@@ -116,6 +128,7 @@ def options(
                 start_seconds=start_within,
             ),
             bounds=Bounds(error_share=most_errors, p99_seconds=slowest, waiting_events=waiting_events),
+            event_bounds=EventBounds(enough_events=enough_events),
         )
     ]
 
@@ -175,7 +188,15 @@ def _release(image: str | None = None, commit: str | None = None) -> "Iterator[t
     try:
         version = None if image is None or commit is None else suffix_of(commit, image)
         driver = chosen.driver()
-        release = Release(driver, chosen.order, pace=chosen.pace, bounds=chosen.bounds, report=say, version=version)
+        release = Release(
+            driver,
+            chosen.order,
+            pace=chosen.pace,
+            bounds=chosen.bounds,
+            event_bounds=chosen.event_bounds,
+            report=say,
+            version=version,
+        )
         yield release, driver
     except (PlatformFailed, NotNow, GatewayRefused, ProofMissing) as error:
         fail(str(error))
@@ -240,8 +261,15 @@ def try_green(
 
 
 @app.command()
+def canary(*, image: ItsImage = None, commit: ItsCommit = None) -> None:
+    """Give one green process of each service a few events; then green, if its handlers are good, else go back."""
+    with _release(image, commit) as (release, _):
+        _conclude(release.canary())
+
+
+@app.command()
 def promote(*, image: ItsImage = None, commit: ItsCommit = None) -> None:
-    """Give green events, then more and more of the traffic, as long as it is good; else all of it back to blue."""
+    """Do what `canary` does, then give green more and more of the traffic, as long as it is good; else go back."""
     with _release(image, commit) as (release, _):
         _conclude(release.promote())
 

@@ -58,6 +58,17 @@ class Consume(NamedTuple):
         return f"{self.service}: {self.revision} takes {'events' if self.wanted else 'no events'}"
 
 
+class ConsumeFew(NamedTuple):
+    """One process takes so many events at most."""
+
+    service: str
+    revision: str
+    most: int
+
+    def __str__(self) -> str:
+        return f"{self.service}: one process of {self.revision} takes {self.most} events at most"
+
+
 class Deactivate(NamedTuple):
     """Stop all of a revision's processes."""
 
@@ -68,7 +79,7 @@ class Deactivate(NamedTuple):
         return f"{self.service}: stop {self.revision}"
 
 
-Action = Deploy | Label | Swap | Weigh | Consume | Deactivate
+Action = Deploy | Label | Swap | Weigh | Consume | ConsumeFew | Deactivate
 
 
 def to_adopt(standing: Standing) -> list[Action]:
@@ -99,6 +110,11 @@ def to_deploy(standing: Standing, order: Sequence[str], image: str, suffix: str)
 
 def _is_of(each: ServiceStanding, revision: str, image: str, suffix: str) -> bool:
     return revision.endswith(f"--{suffix}") and each.revisions[revision].image == image
+
+
+def to_consume_few(standing: Standing, order: Sequence[str], most: int) -> list[ConsumeFew]:
+    """One process of each green takes a few events, those that only hear first."""
+    return [ConsumeFew(service, _newer_green(standing, service), most) for service in order]
 
 
 def to_consume(standing: Standing, order: Sequence[str]) -> list[Action]:

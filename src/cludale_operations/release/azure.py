@@ -1,8 +1,8 @@
 """Container Apps as a platform of releases, by the command line `az`.
 
 A revision's environment can't be changed, so a revision that takes events is another one than the trial that takes
-none: a copy of it, `…-on`. And one that is to take no events any more is stopped. What answers at an address can be
-there some minutes before the metrics of it are.
+none: a copy of it, `…-on`. The canary that takes a few is one, too, of one replica: `…-1`. And one that is to take no
+events any more is stopped. What answers at an address can be there some minutes before the metrics of it are.
 """
 
 import json
@@ -18,14 +18,17 @@ from typing import Any
 from cludale_operations.release.azure_commands import (
     Commands,
     Names,
+    Replicas,
     Words,
     dead_letters,
+    handler_outcomes,
     route_rules,
     slowest_requests,
 )
 from cludale_operations.release.driver import Address, PlatformFailed
+from cludale_operations.release.handlers import Handled, Tries
 from cludale_operations.release.judgement import Backlog, Figures
-from cludale_operations.release.naming import ON
+from cludale_operations.release.naming import CANARY, ON, trial_of
 from cludale_operations.release.standing import BLUE, GREEN, Revision, ServiceStanding, Share, Standing
 
 TIMEOUT_SECONDS = 300.0
@@ -37,6 +40,7 @@ FRESH_SECONDS = 5.0
 EARLIER = timedelta(hours=6)
 """How far back the version before is looked for that has no requests any more."""
 CONSUME = "CLUDALE_CONSUME"
+CONSUME_MOST = "CLUDALE_CONSUME_MOST"
 STORE = "CLUDALE_COSMOS_ENDPOINT"
 
 
@@ -151,7 +155,8 @@ class AzureDriver:
         name = f"{service}--{suffix}"
         known = self._known(service, name)
         if known is None:
-            self._az(self._commands.update(service, image, suffix, self._store_of_new(service)))
+            variables = self._store_of_new(service)
+            self._az(self._commands.update(service, image, suffix, variables, self._replicas(service)))
         elif _image(known) != image:
             raise PlatformFailed(f"{name} is there with another image, {_image(known)}: take another suffix")
         elif not known["properties"]["active"]:
@@ -167,6 +172,16 @@ class AzureDriver:
             return {STORE: self._store}
         known = self._known(service, self._service(service).blue or "")
         return {} if known is None else _store(known)
+
+    def _replicas(self, service: str) -> Replicas | None:
+        """Blue's, where what was deployed last is a canary with its one; None: as the app's template says."""
+        if not _takes_few(self._az(self._commands.show(service))):
+            return None
+        blue = self._known(service, self._service(service).blue or "")
+        if blue is None:
+            return None
+        scale = blue["properties"]["template"]["scale"]
+        return Replicas(scale["minReplicas"], scale["maxReplicas"])
 
     def label(self, service: str, label: str, revision: str) -> None:
         """Give the label to the revision."""
@@ -191,26 +206,48 @@ class AzureDriver:
         known = self._known(service, revision)
         if known is None:
             raise PlatformFailed(f"there is no revision {revision}")
-        if _takes_events(known):
+        if _takes_events(known) and not _takes_few(known):
             if not known["properties"]["active"]:
                 self._az(self._commands.activate(service, revision))
             return
-        copy = self.consuming(service, revision)
-        self._az(self._commands.label(service, GREEN, copy))
-        self._az(self._commands.deactivate(service, revision))
+        self._become_green(service, revision, self.consuming(service, revision))
+
+    def consume_few(self, service: str, revision: str, most: int) -> None:
+        """Let a copy of one replica take so many events, with its label; one that is there begins to count anew."""
+        canary = trial_of(revision) + CANARY
+        if revision == canary:
+            self._az(self._commands.deactivate(service, canary))
+            self._az(self._commands.activate(service, canary))
+            return
+        copy = self._copy(service, revision, canary, most=most, replicas=Replicas(1, 1))
+        self._become_green(service, revision, copy)
 
     def consuming(self, service: str, revision: str) -> str:
         """Start a copy of it that takes events, or find it there; its name. It has its store, and no label."""
-        known, copy = self._known(service, revision), revision + ON
+        return self._copy(service, revision, trial_of(revision) + ON)
+
+    def _copy(self, service: str, revision: str, copy: str, *, most: int = 0, replicas: Replicas | None = None) -> str:
+        """Start a copy of the version's trial with this revision's image and store, or find it there; its name."""
+        known, there = self._known(service, revision), self._known(service, copy)
         if known is None:
             raise PlatformFailed(f"there is no revision {revision}")
-        there = self._known(service, copy)
         if there is None:
-            suffix = copy.partition("--")[2]
-            self._az(self._commands.copy(service, revision, _image(known), suffix, _store(known)))
+            trial, suffix = trial_of(revision), copy.partition("--")[2]
+            image, variables = _image(known), _store(known)
+            self._az(self._commands.copy(service, trial, image, suffix, variables, most=most, replicas=replicas))
         elif not there["properties"]["active"]:
             self._az(self._commands.activate(service, copy))
         return copy
+
+    def _become_green(self, service: str, revision: str, copy: str) -> None:
+        """The copy has the label in the place of this revision, which is stopped."""
+        self._az(self._commands.label(service, GREEN, copy))
+        self._az(self._commands.deactivate(service, revision))
+
+    def consumes_all(self, service: str, revision: str) -> bool:
+        """Does its environment say so?"""
+        known = self._known(service, revision)
+        return known is not None and _takes_events(known) and not _takes_few(known)
 
     def serving(self, service: str) -> tuple[str, str | None]:
         """The image of what serves, and the endpoint of its store. Raises PlatformFailed if nothing serves."""
@@ -280,6 +317,18 @@ class AzureDriver:
                 found[service, revision] = known._replace(requests=known.requests + total, errors=known.errors + errors)
         return found
 
+    def handled(self, since: object) -> Handled:
+        """What its processes have sent of it since then: each sends once a minute, and it is there a while later."""
+        assert isinstance(since, datetime)  # noqa: S101 - our own mark
+        found: dict[tuple[str, str], dict[str, Tries]] = {}
+        for service, revision, event_type, outcome, events in _rows(
+            self._az(self._commands.query(handler_outcomes(since)))
+        ):
+            if outcome in Tries._fields:
+                of_it = found.setdefault((service, revision), {})
+                of_it[event_type] = of_it.get(event_type, Tries()).plus(Tries(**{outcome: round(events)}))
+        return found
+
     def backlog(self) -> Backlog:
         """What waits in the subscriptions, and what is dead: in Service Bus, and in the services' own keeping.
 
@@ -331,7 +380,11 @@ def _image(listed: Any) -> str:
 
 
 def _takes_events(listed: Any) -> bool:
-    return variable(listed, CONSUME) != "0"
+    return _variable(listed["properties"]["template"], CONSUME) != "0"
+
+
+def _takes_few(listed: Any) -> bool:
+    return _variable(listed["properties"]["template"], CONSUME_MOST) not in {None, "0"}
 
 
 def _store(listed: Any) -> dict[str, str]:
@@ -341,7 +394,11 @@ def _store(listed: Any) -> dict[str, str]:
 
 def variable(listed: Any, name: str) -> str | None:
     """What a revision's environment says, as `az` lists it; None if it says nothing."""
-    variables = listed["properties"]["template"]["containers"][0].get("env") or []
+    return _variable(listed["properties"]["template"], name)
+
+
+def _variable(template: Any, name: str) -> str | None:
+    variables = template["containers"][0].get("env") or []
     return next((each.get("value") for each in variables if each["name"] == name), None)
 
 

@@ -32,6 +32,13 @@ class Names(NamedTuple):
     subscription: str | None = None
 
 
+class Replicas(NamedTuple):
+    """How many of a revision."""
+
+    least: int
+    most: int
+
+
 class Commands:
     """Builds them for one resource group. A service's container app has the service's name."""
 
@@ -53,20 +60,39 @@ class Commands:
         """All of its revisions, those that are stopped too."""
         return self._app("revision", "list", "--all", service=service)
 
-    def update(self, service: str, image: str, suffix: str, variables: Mapping[str, str]) -> Words:
-        """A new revision of another image that takes no events; `variables` besides."""
-        words = ("update", "--image", image, "--revision-suffix", suffix)
-        return self._app(*words, *_setting({"CLUDALE_CONSUME": "0", **variables}), service=service)
+    def update(
+        self, service: str, image: str, suffix: str, variables: Mapping[str, str], replicas: Replicas | None = None
+    ) -> Words:
+        """A new revision of another image that takes no events; `variables` besides; with as many replicas as the
+        app's template, or these.
 
-    def copy(self, service: str, revision: str, image: str, suffix: str, variables: Mapping[str, str]) -> Words:
-        """A new revision like this one that takes events; `variables` besides.
+        All variables of events are said: what was deployed last may have been a canary.
+        """
+        words = ("update", "--image", image, "--revision-suffix", suffix, *_replicas(replicas))
+        events = {"CLUDALE_CONSUME": "0", "CLUDALE_CONSUME_MOST": "0"}
+        return self._app(*words, *_setting({**events, **variables}), service=service)
+
+    def copy(
+        self,
+        service: str,
+        revision: str,
+        image: str,
+        suffix: str,
+        variables: Mapping[str, str],
+        *,
+        most: int = 0,
+        replicas: Replicas | None = None,
+    ) -> Words:
+        """A new revision like this one that takes events, `most` a process; `variables` besides; with as many replicas
+        as it, or these.
 
         The image has to be said, and any variable that may differ: with variables to set, azure-cli takes the
         container of the app's present template, which is what was deployed last, whoever did that, and not the
         revision's.
         """
         words = ("revision", "copy", "--from-revision", revision, "--image", image, "--revision-suffix", suffix)
-        return self._app(*words, *_setting({"CLUDALE_CONSUME": "1", **variables}), service=service)
+        events = {"CLUDALE_CONSUME": "1", "CLUDALE_CONSUME_MOST": str(most)}
+        return self._app(*words, *_replicas(replicas), *_setting({**events, **variables}), service=service)
 
     def activate(self, service: str, revision: str) -> Words:
         """Run it again."""
@@ -128,6 +154,10 @@ def _setting(variables: Mapping[str, str]) -> Words:
     return ["--set-env-vars", *(f"{name}={value}" for name, value in variables.items())]
 
 
+def _replicas(wanted: Replicas | None) -> Words:
+    return [] if wanted is None else ["--min-replicas", str(wanted.least), "--max-replicas", str(wanted.most)]
+
+
 def slowest_requests(since: datetime) -> str:
     """How long requests took, by revision, and how many are recorded.
 
@@ -148,6 +178,17 @@ def dead_letters(since: datetime) -> str:
         "customMetrics\n"
         f'| where timestamp > datetime({_time(since)}) and name == "cludale_dead_letters"\n'
         "| summarize buried = sum(valueSum)"
+    )
+
+
+def handler_outcomes(since: datetime) -> str:
+    """What became of events in the handlers of each revision since then."""
+    return (
+        "customMetrics\n"
+        f'| where timestamp > datetime({_time(since)}) and name == "cludale_handler_outcomes"\n'
+        "| extend service = tostring(customDimensions.service), type = tostring(customDimensions.type)\n"
+        "| extend outcome = tostring(customDimensions.outcome), revision = tostring(customDimensions.revision)\n"
+        "| summarize events = sum(valueSum) by service, revision, type, outcome"
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from cludale_operations.release.handlers import Handled
 from cludale_operations.release.judgement import Backlog, Figures
 from cludale_operations.release.standing import Standing
 
@@ -39,6 +40,15 @@ class Driver(Protocol):
     def consume(self, service: str, revision: str) -> None:
         """Let it take events, and run if it doesn't. A platform may make another revision of it, with its labels."""
 
+    def consume_few(self, service: str, revision: str, most: int) -> None:
+        """Let one process of it take so many events at most, no dead letters, and nothing else that is due.
+
+        A platform may make another revision for that, with its labels. Again: so many more.
+        """
+
+    def consumes_all(self, service: str, revision: str) -> bool:
+        """Does it take events, any number?"""
+
     def stop_consuming(self, service: str, revision: str) -> None:
         """Let it take no events any more."""
 
@@ -49,13 +59,16 @@ class Driver(Protocol):
         """Where this colour of all services is reached, whatever its weights."""
 
     def mark(self) -> object:
-        """Now, for `figures`."""
+        """Now, for `figures` and `handled`."""
 
     def earlier(self) -> object:
         """Some hours ago, or as far back as is known, for `figures`."""
 
     def figures(self, service: str, revision: str, since: object) -> Figures:
         """What the revision did since then."""
+
+    def handled(self, since: object) -> Handled:
+        """What became of events in the handlers of each revision since then, as far as the platform knows by now."""
 
     def backlog(self) -> Backlog:
         """How the events stand."""

@@ -5,21 +5,29 @@ in each of them.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import httpx
 import msgspec
 
-from cludale_operations.gateway.control import Control, Counts, GatewayRefused, ServiceStatus
+from cludale_operations.gateway.control import BackendStatus, Control, Counts, GatewayRefused, ServiceStatus
 from cludale_operations.gateway.routes import BackendRoute, Label, ServiceRoutes, Traffic
 from cludale_operations.release.driver import Address, PlatformFailed
+from cludale_operations.release.handlers import Handled, Tries
 from cludale_operations.release.judgement import Backlog, Figures
-from cludale_operations.release.prometheus import Samples, quantile, samples, total
+from cludale_operations.release.prometheus import Samples, picked, quantile, samples, total
 from cludale_operations.release.standing import BLUE, GREEN, Revision, ServiceStanding, Share, Standing
 
 TIMEOUT_SECONDS = 10.0
 
 Change = Callable[[ServiceRoutes], ServiceRoutes]
+
+
+class _Mark(NamedTuple):
+    """What was counted until then."""
+
+    counts: Mapping[tuple[str, str], Counts]
+    handled: Handled
 
 
 class Launcher(Protocol):
@@ -51,6 +59,10 @@ class NoLauncher:
     def image(self, service: str, revision: str) -> str:  # noqa: ARG002 - the protocol's
         """Nobody knows."""
         return ""
+
+
+class _NoAnswer(PlatformFailed):
+    """A process can't be reached, or breaks off."""
 
 
 class LocalDriver:
@@ -148,22 +160,42 @@ class LocalDriver:
 
     def consume(self, service: str, revision: str) -> None:
         """Let its processes take events."""
-        self._switch(service, revision, wanted=True)
+        for url in self._backends(service, revision):
+            self._switch(revision, url, wanted=True)
+
+    def consume_few(self, service: str, revision: str, most: int) -> None:
+        """Let its first process take so many events at most."""
+        for url in self._backends(service, revision)[:1]:
+            self._switch(revision, url, wanted=True, most=most)
+
+    def consumes_all(self, service: str, revision: str) -> bool:
+        """Does each of its processes take any number of events?"""
+        said = [self._answer(revision, "GET", f"{url}/-/consume").json() for url in self._backends(service, revision)]
+        return bool(said) and all(each["consume"] and not each.get("most", 0) for each in said)
 
     def stop_consuming(self, service: str, revision: str) -> None:
         """Let them take none any more."""
-        self._switch(service, revision, wanted=False)
-
-    def _switch(self, service: str, revision: str, *, wanted: bool) -> None:
         for url in self._backends(service, revision):
-            try:
-                answer = self._http.put(f"{url}/-/consume", json={"consume": wanted}, headers=self._organizer)
-            except httpx.HTTPError as error:
-                if not wanted:
-                    continue  # what does not answer takes nothing
-                raise PlatformFailed(f"{revision} at {url}: {error}") from error
-            if answer.is_error:
-                raise PlatformFailed(f"{revision} at {url}/-/consume: {answer.status_code} {answer.text[:200]}")
+            self._switch(revision, url, wanted=False)
+
+    def _switch(self, revision: str, url: str, *, wanted: bool, most: int = 0) -> None:
+        # The versions before know no `most`.
+        body = {"consume": wanted, **({"most": most} if most else {})}
+        try:
+            self._answer(revision, "PUT", f"{url}/-/consume", body)
+        except _NoAnswer:
+            if wanted:
+                raise
+            # what does not answer takes nothing
+
+    def _answer(self, revision: str, method: str, url: str, body: object = None) -> httpx.Response:
+        try:
+            answer = self._http.request(method, url, json=body, headers=self._organizer)
+        except httpx.HTTPError as error:
+            raise _NoAnswer(f"{revision} at {url}: {error}") from error
+        if answer.is_error:
+            raise PlatformFailed(f"{revision} at {url}: {answer.status_code} {answer.text[:200]}")
+        return answer
 
     def deactivate(self, service: str, revision: str) -> None:
         """Take its processes out of the routes, then stop them."""
@@ -195,17 +227,17 @@ class LocalDriver:
         return Address(self._url, {"x-cludale-label": label})
 
     def mark(self) -> object:
-        """The gateway's figures of now."""
-        return self._counts()
+        """The gateway's figures of now, and the processes'."""
+        return _Mark(self._counts(), self._handled())
 
     def earlier(self) -> object:
-        """When the gateway started."""
-        return {}
+        """When the gateway and the processes started."""
+        return _Mark({}, {})
 
     def figures(self, service: str, revision: str, since: object) -> Figures:
         """What the gateway counted since then."""
-        earlier: Mapping[tuple[str, str], Counts] = since  # type: ignore[assignment] # our own mark
-        before = earlier.get((service, revision), Counts())
+        assert isinstance(since, _Mark)  # noqa: S101 - our own mark
+        before = since.counts.get((service, revision), Counts())
         now = self._counts().get((service, revision), Counts())
         within = {bound: count - before.within.get(bound, 0) for bound, count in now.within.items()}
         timed = within.get(float("inf"), 0)
@@ -217,18 +249,43 @@ class LocalDriver:
         except GatewayRefused as error:
             raise PlatformFailed(str(error)) from error
 
+    def handled(self, since: object) -> Handled:
+        """What the processes counted since then; of one that was started again meanwhile, since its start."""
+        assert isinstance(since, _Mark)  # noqa: S101 - our own mark
+        return {
+            revision: {
+                event_type: _came(tries, since.handled.get(revision, {}).get(event_type, Tries()))
+                for event_type, tries in outcomes.items()
+            }
+            for revision, outcomes in self._handled().items()
+        }
+
+    def _handled(self) -> Handled:
+        found: dict[tuple[str, str], dict[str, Tries]] = {}
+        for service, backend in self._ready():
+            of_it = found.setdefault((service, backend.revision), {})
+            for labels, count in picked(self._metrics(backend.url), "cludale_handler_outcomes_total"):
+                if labels["outcome"] in Tries._fields:
+                    came = Tries(**{labels["outcome"]: round(count)})
+                    of_it[labels["type"]] = of_it.get(labels["type"], Tries()).plus(came)
+        return found
+
     def backlog(self) -> Backlog:
         """What all the processes say of their events."""
         waiting = buried = 0.0
-        try:
-            status = self._control.status()
-        except GatewayRefused as error:
-            raise PlatformFailed(str(error)) from error
-        for backend in (backend for each in status.values() for backend in each.backends if backend.ready):
+        for _, backend in self._ready():
             said = self._metrics(backend.url)
             waiting += total(said, "cludale_events_under_way")
             buried += total(said, "cludale_dead_letters_total")
         return Backlog(round(waiting), round(buried))
+
+    def _ready(self) -> list[tuple[str, BackendStatus]]:
+        """Each service's processes that are ready."""
+        try:
+            status = self._control.status()
+        except GatewayRefused as error:
+            raise PlatformFailed(str(error)) from error
+        return [(name, backend) for name, each in status.items() for backend in each.backends if backend.ready]
 
     def _metrics(self, url: str) -> Samples:
         try:
@@ -237,6 +294,12 @@ class LocalDriver:
             return samples(answer.text)
         except (httpx.HTTPError, ValueError) as error:
             raise PlatformFailed(f"{url}/metrics: {error}") from error
+
+
+def _came(now: Tries, before: Tries) -> Tries:
+    if now.events < before.events:
+        return now
+    return Tries(*(max(0, after - earlier) for after, earlier in zip(now, before, strict=True)))
 
 
 def _with_traffic(routes: ServiceRoutes, label: Callable[[Traffic], Label | None]) -> ServiceRoutes:

@@ -11,6 +11,9 @@ from cludale_operations.release.standing import NotNow
 ON = "-on"
 """What a copy that takes events has at the end of its name."""
 
+CANARY = "-1"
+"""What the copy that takes a few events has: one process of each service."""
+
 _COMMIT = re.compile(r"[0-9a-f]{7,64}", re.IGNORECASE)
 _BY_DIGEST = re.compile(r".+@sha256:([0-9a-f]{64})")
 _OF_COMMIT = 8
@@ -28,5 +31,10 @@ def suffix_of(commit: str, image: str) -> str:
 
 
 def is_of(revision: str, suffix: str) -> bool:
-    """Is it a revision of the version with this suffix, taking events or not?"""
-    return revision.partition("--")[2] in {suffix, suffix + ON}
+    """Is it a revision of the version with this suffix, taking events, a few or none?"""
+    return revision.partition("--")[2] in {suffix, suffix + CANARY, suffix + ON}
+
+
+def trial_of(revision: str) -> str:
+    """The revision of the same version that takes no events: what the others are copies of."""
+    return revision.removesuffix(ON).removesuffix(CANARY)

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import msgspec
 
 from cludale_operations.release import actions
-from cludale_operations.release.actions import Action, Consume, Deactivate, Deploy, Label, Swap, Weigh
+from cludale_operations.release.actions import Action, Consume, ConsumeFew, Deactivate, Deploy, Label, Swap, Weigh
 from cludale_operations.release.driver import Driver, PlatformFailed
+from cludale_operations.release.handlers import EventBounds, Handled, Outcomes, events_of, of_handlers
 from cludale_operations.release.judgement import (
     Backlog,
     Bounds,
@@ -31,6 +32,10 @@ Report = Callable[[str], None]
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """How fast."""
 
+    canary_events: int = 50
+    """The most events that the one canary of each service takes."""
+    canary_seconds: float = 360
+    """How long it is waited for enough of them."""
     steps: tuple[int, ...] = (5, 25, 50, 100)
     """The hundredths of the traffic that green gets, one after the other; the last is 100."""
     soak_seconds: float = 120
@@ -66,6 +71,7 @@ class Release:
         *,
         pace: Pace,
         bounds: Bounds,
+        event_bounds: EventBounds = EventBounds(),  # noqa: B008 - frozen
         report: Report,
         version: str | None = None,
         sleep: Callable[[float], None] = time.sleep,
@@ -78,6 +84,7 @@ class Release:
         self._order = order
         self._pace = pace
         self._bounds = bounds
+        self._event_bounds = event_bounds
         self._report = report
         self._version = version
         self._sleep = sleep
@@ -93,6 +100,10 @@ class Release:
         lines = [str(each) for each in actions.to_adopt(standing)]
         lines += [str(each) for each in actions.to_deploy(standing, self._order, image, suffix)]
         lines.append("try green at its label: smoke test, short rehearsal")
+        lines.append(
+            f"one green process of each service takes {self._pace.canary_events} events at most; its handlers are "
+            f"judged, for {self._pace.canary_seconds:g} s at most"
+        )
         lines += [f"{service}: green takes events" for service in self._order]
         for step in self._pace.steps:
             lines.append(f"{step} % of the traffic to green, {self._pace.soak_seconds:g} s, judged meanwhile")
@@ -118,20 +129,81 @@ class Release:
             self._do(Deactivate(service, revision) for service, revision in started)
             raise
 
+    def canary(self) -> Ended:
+        """Give one green process of each service a few events; if its handlers are good, green takes events.
+
+        Done already where any green takes events. Raises NotNow, PlatformFailed; what had begun by then was taken back.
+        """
+        standing = self._checked()
+        begin = actions.to_consume_few(standing, self._order, self._pace.canary_events)
+        try:
+            if not any(self._driver.consumes_all(each.service, each.revision) for each in begin):
+                reasons = self._few_events(begin)
+                if reasons:
+                    return self._back(reasons)
+            for action in actions.to_consume(self._checked(), self._order):
+                self._checked()
+                self._do([action])
+            standing = self._checked()
+            self._wait_ready([(service, standing[service].green or "") for service in self._order])
+        except PlatformFailed as failed:
+            self._back([str(failed)])
+            raise
+        return Ended()
+
+    def _few_events(self, begin: Sequence[ConsumeFew]) -> list[str]:
+        """Begin so, and judge until enough events came to each service, or for the canary's time; what is wrong."""
+        began = self._driver.mark()
+        for action in begin:
+            self._checked()
+            self._do([action])
+        standing = self._checked()
+        self._wait_ready([(service, standing[service].green or "") for service in self._order])
+        end = self._now() + self._pace.canary_seconds
+        while True:
+            self._sleep(min(self._pace.check_seconds, max(0.0, end - self._now())))
+            standing = self._checked()
+            handled = self._driver.handled(began)
+            reasons = self._of_handlers(standing, handled)
+            came = {each: events_of(self._of(handled, each, standing[each].green)).events for each in self._order}
+            self._report("  the canaries took " + ", ".join(f"{count} of {each}" for each, count in came.items()))
+            few = [each for each in self._order if came[each] < self._event_bounds.enough_events]
+            if reasons or not few:
+                return reasons
+            if self._now() >= end:
+                for each in few:
+                    self._report(
+                        f"{each}: {came[each]} events in {self._pace.canary_seconds:g} s, too few to judge by: "
+                        f"{self._event_bounds.enough_events} would do"
+                    )
+                return []
+
+    def _of_handlers(self, standing: Standing, handled: Handled) -> list[str]:
+        return [
+            reason
+            for service in self._order
+            for reason in of_handlers(
+                service,
+                self._of(handled, service, standing[service].green),
+                self._of(handled, service, standing[service].blue),
+                self._event_bounds,
+            )
+        ]
+
+    @staticmethod
+    def _of(handled: Handled, service: str, revision: str | None) -> Outcomes:
+        return {} if revision is None else handled.get((service, revision), {})
+
     def promote(self) -> Ended:
         """Give green events and more and more of the traffic, as long as it is good; else everything back to blue.
 
         Raises NotNow, PlatformFailed; what had begun by then was taken back.
         """
-        standing = self._checked()
-        wanted = actions.to_consume(standing, self._order)
-        before, began = self._driver.backlog(), self._driver.mark()
+        ended = self.canary()
+        if not ended.is_good:
+            return ended
         try:
-            for action in wanted:
-                self._checked()
-                self._do([action])
-            standing = self._checked()
-            self._wait_ready([(service, standing[service].green or "") for service in self._order])
+            before, began = self._driver.backlog(), self._driver.mark()
             for step in self._pace.steps:
                 standing = self._checked()
                 if all(standing[service].weight(standing[service].green) >= step for service in self._order):
@@ -227,6 +299,7 @@ class Release:
                     longer = driver.figures(service, green, began)
                     measured[service, "green"] = with_enough(measured[service, "green"], longer, self._bounds)
                 measured[service, "blue"] = self._compared(service, standing[service].blue, measured, earlier)
+            reasons += self._of_handlers(standing, driver.handled(since))
             backlog = driver.backlog()
             reasons += judged(list(self._order), measured, lasting(backlog, looked), before, self._bounds)
             is_open = bool(unready) or bool(of_events(backlog, before, self._bounds))
@@ -277,6 +350,8 @@ class Release:
             case Consume(service, revision, wanted=True):
                 driver.consume(service, revision)
                 self._wait_ready_to_take_over(service, revision)
+            case ConsumeFew(service, revision, most):
+                driver.consume_few(service, revision, most)
             case Consume(service, revision):
                 driver.stop_consuming(service, revision)
             case Deactivate(service, revision):

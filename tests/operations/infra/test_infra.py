@@ -378,6 +378,13 @@ def test_a_revision_beside_the_live_one_takes_no_events(blue: str, green: str, l
         assert _variables(app)["CLUDALE_CONSUME"] == consumes
 
 
+def test_a_release_in_its_trial_calls_the_other_services_of_its_own_release(environment: str) -> None:
+    for app in running(environment).of("Microsoft.App/containerApps"):
+        variables = _variables(app)
+        assert variables["CLUDALE_TRIAL_URL"].startswith("https://{service}---green.internal.")
+        assert variables["CLUDALE_CONSUME_MOST"] == "0", "a canary is made by a release only"
+
+
 def test_the_first_deployment_makes_no_apps_and_needs_no_image(environment: str) -> None:
     made = empty(environment)
     assert made.of("Microsoft.App/containerApps") == []

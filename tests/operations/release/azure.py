@@ -38,7 +38,15 @@ _double = ModuleType("az_double")
 sys.dont_write_bytecode, _kept = True, sys.dont_write_bytecode
 _loader.exec_module(_double)
 sys.dont_write_bytecode = _kept
-PACE = Pace(steps=(5, 50, 100), soak_seconds=20, watch_seconds=20, keep_seconds=60, check_seconds=10, start_seconds=30)
+PACE = Pace(
+    canary_seconds=60,
+    steps=(5, 50, 100),
+    soak_seconds=20,
+    watch_seconds=20,
+    keep_seconds=60,
+    check_seconds=10,
+    start_seconds=30,
+)
 
 
 class Azure:
@@ -137,7 +145,7 @@ def azure(folder: Path) -> Iterator[Azure]:
             {
                 "group": NAMES.resource_group, "apps": apps, "made": 0, "start": 1, "fail": {}, "bad": {}, "routes": {},
                 "accounts": {}, "deleted": {}, "gone": [], "restoring": 0,
-                "waiting": 3, "crowd": 0, "unread": {}, "buried": [["2026-01-01T00:00:00Z", 3]],
+                "waiting": 3, "events": 1_000, "crowd": 0, "unread": {}, "buried": [["2026-01-01T00:00:00Z", 3]],
             }
         )
     )  # fmt: skip

@@ -96,6 +96,10 @@ def test_the_next_version_goes_the_same_way(cloud: Azure) -> None:
     [
         ({"errors": 0.2}, "answers are errors"),
         ({"p99": 5_000.0}, "come only within 5 s, blue's within 0.04 s"),
+        (
+            {"handlers": 0.5},
+            "orders: green's handler broke at 25 and refused 0 of 50 OrderPaid; blue's 0 and 0 of 1000",
+        ),
     ],
 )
 def test_a_bad_version_is_taken_back_by_itself(cloud: Azure, bad: dict[str, float], why: str) -> None:
@@ -109,6 +113,88 @@ def test_a_bad_version_is_taken_back_by_itself(cloud: Azure, bad: dict[str, floa
     assert all(share <= 5 or share >= 95 for share in _weights_of(cloud, "orders--c1-on"))
 
 
+def variables(cloud: Azure, revision: str) -> dict[str, str]:
+    of_all = (each for app in cloud.state["apps"].values() for each in app["revisions"])
+    (found,) = (each for each in of_all if each["name"] == revision)
+    return {each["name"]: each["value"] for each in found["env"] if each["name"].startswith("CLUDALE_CONSUME")}
+
+
+def scale(cloud: Azure, revision: str) -> list[int]:
+    of_all = (each for app in cloud.state["apps"].values() for each in app["revisions"])
+    (found,) = (each.get("scale", [2, 10]) for each in of_all if each["name"] == revision)
+    return list(found)
+
+
+def test_before_any_traffic_moves_one_small_green_takes_a_few_events(cloud: Azure) -> None:
+    cloud.release.deploy(NEW, "c1")
+    assert cloud.release.canary().is_good
+    assert variables(cloud, "orders--c1-1") == {"CLUDALE_CONSUME": "1", "CLUDALE_CONSUME_MOST": "50"}
+    assert variables(cloud, "orders--c1-on") == {"CLUDALE_CONSUME": "1", "CLUDALE_CONSUME_MOST": "0"}
+    assert scale(cloud, "orders--c1-1") == [1, 1]
+    assert scale(cloud, "orders--c1-on") == scale(cloud, "orders--c1") == [2, 10]
+    assert without_latest(cloud) == everywhere(c1_on=(0, "green"), c0=(100, "blue"))
+
+
+def test_a_green_whose_handlers_break_never_gets_traffic_nor_all_events(cloud: Azure) -> None:
+    cloud.release.deploy(NEW, "c1")
+    cloud.change(bad={NEW: {"handlers": 0.1}})
+    ended = cloud.release.promote()
+    assert len(ended.reasons) == len(ORDER)
+    assert cloud.running() == {f"{service}--c0" for service in ORDER}
+    assert without_latest(cloud) == everywhere(c0=(100, "blue"))
+    assert not any(each["name"].endswith("-on") for each in cloud.state["apps"]["orders"]["revisions"])
+    assert _weights_of(cloud, "orders--c1-1") == [0]
+
+
+def test_the_release_after_a_canary_that_failed_has_all_its_replicas_and_takes_no_events_at_first(cloud: Azure) -> None:
+    cloud.release.deploy(NEW, "c1")
+    cloud.change(bad={NEW: {"handlers": 0.5}})
+    assert not cloud.release.promote().is_good
+    cloud.release.deploy(BUILT_ANEW, "c2")
+    assert scale(cloud, "orders--c2") == [2, 10]
+    assert variables(cloud, "orders--c2") == {"CLUDALE_CONSUME": "0", "CLUDALE_CONSUME_MOST": "0"}
+    assert cloud.release.promote().is_good
+    assert scale(cloud, "orders--c2-on") == [2, 10]
+
+
+def test_where_too_few_events_come_that_is_said_and_the_release_goes_on(cloud: Azure) -> None:
+    cloud.change(events=7)
+    cloud.release.deploy(NEW, "c1")
+    before = cloud.time
+    assert cloud.release.canary().is_good
+    assert "orders: 7 events in 60 s, too few to judge by: 20 would do" in cloud.told
+    assert before + 60 <= cloud.time < before + 80
+
+
+def test_a_canary_that_was_cut_off_is_begun_again_and_one_that_has_passed_is_not(cloud: Azure) -> None:
+    class Cut(Exception):
+        pass
+
+    def cut(_: float) -> None:
+        if "orders--c1-1" in cloud.running():
+            raise Cut
+
+    cloud.release.deploy(NEW, "c1")
+    cloud.at = cut
+    with pytest.raises(Cut):
+        cloud.release.canary()
+    cloud.at = lambda _: None
+    assert cloud.release.canary().is_good
+    assert without_latest(cloud) == everywhere(c1_on=(0, "green"), c0=(100, "blue"))
+    told = len(cloud.told)
+    assert cloud.release.promote().is_good
+    assert not any("events at most" in line for line in cloud.told[told:])
+
+
+def test_handlers_that_turn_bad_later_take_green_back_too(cloud: Azure) -> None:
+    cloud.release.deploy(NEW, "c1")
+    assert cloud.release.canary().is_good
+    cloud.change(bad={NEW: {"handlers": 0.5}})
+    ended = cloud.release.promote()
+    assert any("orders: green's handler broke at 500" in reason for reason in ended.reasons)
+    assert max(_weights_of(cloud, "orders--c1-on")) == 5
+
+
 def test_green_takes_events_with_its_own_image_whatever_was_deployed_to_the_app_meanwhile(cloud: Azure) -> None:
     """As an infrastructure deployment does, which puts blue's image into the apps' template."""
     cloud.release.deploy(NEW, "c1")
@@ -118,7 +204,7 @@ def test_green_takes_events_with_its_own_image_whatever_was_deployed_to_the_app_
     cloud.change(apps=apps)
     assert cloud.release.promote().is_good
     for app in cloud.state["apps"].values():
-        assert [each["image"] for each in app["revisions"]] == [OLD, NEW, NEW]
+        assert [each["image"] for each in app["revisions"]] == [OLD, NEW, NEW, NEW]
 
 
 @pytest.mark.parametrize("service", ORDER)
@@ -152,7 +238,9 @@ def test_a_green_that_answers_little_is_judged_by_all_steps_together(
         return Figures(12 * steps, 0, 5.0, 12 * steps) if revision.endswith("-on") else Figures(1_000, 0, 0.04, 1_000)
 
     cloud.release.deploy(NEW, "c1")
+    assert cloud.release.canary().is_good
     monkeypatch.setattr(cloud.driver, "mark", mark)
+    monkeypatch.setattr(cloud.driver, "handled", lambda _: {})
     monkeypatch.setattr(cloud.driver, "figures", figures)
     ended = cloud.release.promote()
     assert any("come only within 5 s" in reason for reason in ended.reasons)

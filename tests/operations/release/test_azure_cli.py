@@ -15,7 +15,14 @@ from tests.operations.release.azure import NAMES, NEW, PATHS, Azure, azure
 from tests.operations.release.pipeline import az_lines, scripts
 from tests.parts import need
 
-from cludale_operations.release.azure_commands import Commands, dead_letters, route_rules, slowest_requests
+from cludale_operations.release.azure_commands import (
+    Commands,
+    Replicas,
+    dead_letters,
+    handler_outcomes,
+    route_rules,
+    slowest_requests,
+)
 
 ROOT = Path(__file__).parents[3]
 
@@ -75,13 +82,14 @@ def test_every_command_that_can_be_built_is_understood(python: Path, tmp_path: P
     commands = Commands(NAMES._replace(subscription="11111111-1111-1111-1111-111111111111"))
     now = datetime(2026, 1, 1, tzinfo=UTC)
     app_id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.App/containerApps/orders"
+    store = {"CLUDALE_COSMOS_ENDPOINT": "https://s.documents.azure.com:443/"}
     lines = [
         commands.show("orders"),
         commands.revisions("orders"),
-        commands.update("orders", NEW, "c1", {"CLUDALE_COSMOS_ENDPOINT": "https://s.documents.azure.com:443/"}),
-        commands.copy(
-            "orders", "orders--c1", NEW, "c1-on", {"CLUDALE_COSMOS_ENDPOINT": "https://s.documents.azure.com"}
-        ),
+        commands.update("orders", NEW, "c1", store),
+        commands.update("orders", NEW, "c1", store, Replicas(2, 10)),
+        commands.copy("orders", "orders--c1", NEW, "c1-on", store),
+        commands.copy("orders", "orders--c1", NEW, "c1-1", store, most=50, replicas=Replicas(1, 1)),
         commands.activate("orders", "orders--c1"),
         commands.deactivate("orders", "orders--c1"),
         commands.label("orders", "green", "orders--c1"),
@@ -93,6 +101,7 @@ def test_every_command_that_can_be_built_is_understood(python: Path, tmp_path: P
         commands.requests(app_id, now, now),
         commands.query(slowest_requests(now)),
         commands.query(dead_letters(now)),
+        commands.query(handler_outcomes(now)),
         commands.subscriptions("order-events"),
     ]
     public = [name for name in vars(Commands) if not name.startswith("_")]

@@ -7,6 +7,7 @@ from cludale.services.catalogue import CATALOGUE, HEARS
 from cludale_operations.gateway.site import Site
 from cludale_operations.release import actions
 from cludale_operations.release.actions import Consume, Deactivate, Swap, Weigh
+from cludale_operations.release.handlers import EventBounds, Tries, of_handlers
 from cludale_operations.release.judgement import (
     Backlog,
     Bounds,
@@ -114,6 +115,39 @@ def test_of_the_dead_letters_that_wait_those_count_that_waited_at_the_look_befor
     assert lasting(now, look_before) == Backlog(
         7, 2, {"orders-dead-letters": 1, "audit-dead-letters": 1, "payments-dead-letters": 0}
     )
+
+
+EVENTS = EventBounds()
+
+
+def test_handlers_that_break_or_refuse_are_a_reason_where_blues_do_not() -> None:
+    good = {"OrderPaid": Tries(handled=1_000)}
+    assert of_handlers("audit", {"OrderPaid": Tries(handled=48, failed=1, refused=1)}, good, EVENTS) == []
+    assert of_handlers("audit", {"OrderPaid": Tries(handled=47, failed=2, refused=1)}, good, EVENTS) == [
+        "audit: green's handler broke at 2 and refused 1 of 50 OrderPaid; blue's 0 and 0 of 1000"
+    ]
+    as_bad = {"OrderPaid": Tries(handled=900, failed=100)}
+    assert of_handlers("audit", {"OrderPaid": Tries(handled=45, failed=5)}, as_bad, EVENTS) == []
+
+
+def test_handlers_are_judged_type_by_type_and_all_together() -> None:
+    good = {"A": Tries(handled=1_000), "B": Tries(handled=10)}
+    (reason,) = of_handlers("audit", {"A": Tries(handled=400), "B": Tries(failed=3)}, good, EVENTS)
+    assert "of 3 B" in reason
+    few_of_each = {name: Tries(handled=1, failed=1) for name in "ABC"}
+    (reason,) = of_handlers("audit", few_of_each, good, EVENTS)
+    assert "broke at 3 and refused 0 of 6 events" in reason
+
+
+def test_events_that_come_too_early_are_a_reason_only_where_green_handles_none_at_all() -> None:
+    """Audit keeps an event until its cause came: of those of one type, any share may come too early."""
+    blue = {"A": Tries(handled=15, retried=15)}
+    assert of_handlers("audit", {"A": Tries(handled=1, retried=49)}, blue, EVENTS) == []
+    (reason,) = of_handlers("audit", {"A": Tries(retried=20)}, blue, EVENTS)
+    assert reason == "audit: to green's handler all of 20 A came too early; blue's handled 15 of 30"
+    assert of_handlers("audit", {"A": Tries(retried=19)}, blue, EVENTS) == [], "too few to tell"
+    assert of_handlers("audit", {"A": Tries(retried=50)}, {"A": Tries(handled=19)}, EVENTS) == [], "blue's, too"
+    assert of_handlers("audit", {"A": Tries(retried=50)}, {"A": Tries(handled=14, retried=16)}, EVENTS) == []
 
 
 def test_a_release_under_way_goes_back_to_blue_and_green_is_stopped() -> None:

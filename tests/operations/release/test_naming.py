@@ -7,7 +7,7 @@ from tests.operations.infra.templates import INFRA
 from tests.operations.release.azure import BUILT_ANEW, NEW
 
 from cludale.services import NAMES
-from cludale_operations.release.naming import ON, suffix_of
+from cludale_operations.release.naming import CANARY, ON, suffix_of
 from cludale_operations.release.standing import NotNow
 
 COMMIT = "0123456789ABCDEF0123456789abcdef01234567"
@@ -22,7 +22,7 @@ def test_the_name_follows_from_commit_and_image() -> None:
 @pytest.mark.parametrize("service", NAMES)
 def test_azure_and_the_templates_take_every_revisions_name(service: str) -> None:
     """The pattern is azure-cli's, the length Azure's own."""
-    for suffix in (suffix_of(COMMIT, NEW), suffix_of(COMMIT, NEW) + ON):
+    for suffix in (suffix_of(COMMIT, NEW) + each for each in ("", CANARY, ON)):
         assert re.fullmatch(r"[a-z](?!.*-{2})([-a-z0-9]*[a-z0-9])?", suffix)
         assert len(f"{service}--{suffix}") <= 54
         longest = re.findall(r"@maxLength\((\d+)\)\nparam \w+Suffix ", (INFRA / "main.bicep").read_text())

@@ -65,9 +65,11 @@ def test_no_task_of_a_release_lasts_longer_than_what_it_signs_in_with_nor_a_job_
     found = document()
     defaults = {each["name"]: each["default"] for each in found["parameters"]}
     assert int(defaults["soakSeconds"]) + 180 < SIGNED_IN_SECONDS
+    assert int(defaults["canarySeconds"]) + 180 < SIGNED_IN_SECONDS
     assert int(defaults["watchSeconds"]) + 60 < SIGNED_IN_SECONDS
     steps = defaults["steps"].split(",")
-    assert len(steps) * (int(defaults["soakSeconds"]) + 180) < 3_600
+    canary = int(defaults["canarySeconds"]) + 180
+    assert canary + len(steps) * (int(defaults["soakSeconds"]) + 180) < 3_600
     (stage,) = (each for each in found["stages"] if each["stage"] == "promote")
     assert all(int(job["timeoutInMinutes"]) <= 60 for job in stage["jobs"])
     assert "${{ each step in split(parameters.steps, ',') }}" in str(stage), "a task for each step"
@@ -92,14 +94,16 @@ def test_every_call_of_cludale_is_one_that_it_understands() -> None:
         subcommand.make_context(name, rest)
         called.append(name)
     staging = ["deploy", "try", "promote", "watch", "rollback"]
-    assert called == [*staging, "plan", "deploy", "try", "promote", "watch", "rollback", "retire"]
+    assert called == [*staging, "plan", "deploy", "try", "canary", "promote", "watch", "rollback", "retire"]
 
 
 def test_every_step_of_a_release_is_about_the_commit_and_the_image_of_its_run() -> None:
     said = [
-        words for words in release_lines() if {"plan", "deploy", "try", "promote", "watch", "rollback"} & set(words)
+        words
+        for words in release_lines()
+        if {"plan", "deploy", "try", "canary", "promote", "watch", "rollback"} & set(words)
     ]
-    assert len(said) == 5 + 6, "in staging, and in production"
+    assert len(said) == 5 + 7, "in staging, and in production"
     assert all({"--image", "--commit"} <= set(words) for words in said)
 
 

@@ -46,8 +46,9 @@ BUILT_IN = {
     "AppRequests": {"Name", "DurationMs", "ItemCount", "AppRoleName"},
     "AppMetrics": {"Name", "Sum", "AppRoleName"},
     "ContainerAppSystemLogs": {"Reason", "ContainerAppName"},
+    "CDBPartitionKeyStatistics": {"SizeKb", "CollectionName", "PartitionKey"},
 }  # fmt: skip
-"""The columns of Application Insights' tables that the queries may use."""
+"""The columns of the tables that the queries may use."""
 WORDS = {
     "and", "asc", "avg", "bin", "by", "count", "countif", "desc", "extend", "extract", "false", "iff", "in",
     "matches", "max", "null", "or", "order", "percentile", "percentilew", "project", "real", "regex", "round",

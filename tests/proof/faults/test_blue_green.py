@@ -5,8 +5,9 @@ processes stand where Container Apps stands there.
 """
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from tests.proof.faults.apart import Apart, Stream, apart
 from tests.proof.faults.crowd import Crowd
 from tests.proof.faults.experiment import Figures
 from tests.proof.faults.test_apart import A_SECOND, SETTINGS, all_kept
-from tests.proof.faults.versions import ANSWERS_500, CHANGED_EVENT, IS_SLOW, Beside, Patch, version
+from tests.proof.faults.versions import ANSWERS_500, BREAKS_AT_EVENTS, CHANGED_EVENT, IS_SLOW, Beside, Patch, version
 from tests.served import KEY
 
 from cludale.services.catalogue import CATALOGUE, HEARS
@@ -31,7 +32,18 @@ from cludale_operations.release.prometheus import picked, samples
 from cludale_operations.release.release import Pace, Release
 from cludale_operations.release.trial import tried
 
-PACE = Pace(steps=(5, 50, 100), soak_seconds=4, watch_seconds=4, keep_seconds=1, check_seconds=2, start_seconds=120)
+PACE = Pace(
+    canary_events=50,
+    canary_seconds=30,
+    steps=(5, 50, 100),
+    soak_seconds=4,
+    watch_seconds=4,
+    keep_seconds=1,
+    check_seconds=2,
+    start_seconds=120,
+)
+NO_CANARY = structs.replace(PACE, canary_seconds=0)
+"""What is bad about answers is not waited for while events come."""
 BOUNDS = Bounds(p99_seconds=3.5, times_blue=1.5, waiting_events=100_000)
 ORDER = hearers_first(HEARS, publishers(CATALOGUE), ["OrderPaid"])
 CONNECTIONS = 4
@@ -71,6 +83,12 @@ class BlueGreen:
             ((_, count),) = picked(samples(answer.text), "cludale_events_delivered_total")
             found[service] = round(count)
         return found
+
+    def reserved(self, suffix: str) -> int:
+        """How often seats were asked for at this revision of concerts."""
+        route = "/concerts/{concert_id}/reserve"
+        found = dict(self._ask(suffix, "/metrics"))["concerts"].text
+        return round(sum(count for _, count in picked(samples(found), "cludale_http_requests_total", route=route)))
 
     def _ask(self, suffix: str, path: str) -> Iterator[tuple[str, httpx.Response]]:
         for service, routes in self.control.routes().services.items():
@@ -119,10 +137,18 @@ class Bad(NamedTuple):
     pace: Pace
 
 
+BROKE = "payments: green's handler broke"
 BAD = (
-    Bad("fails at every order", ANSWERS_500, "answers are errors", CONNECTIONS, PACE),
+    Bad("fails at every order", ANSWERS_500, "answers are errors", CONNECTIONS, NO_CANARY),
     # So many buyers wait at the slow one for so long that it gives enough answers to be judged by.
-    Bad("takes 4 s for every order", IS_SLOW, "answers come only within", 24, structs.replace(PACE, soak_seconds=15)),
+    Bad(
+        "takes 4 s for every order",
+        IS_SLOW,
+        "answers come only within",
+        24,
+        structs.replace(NO_CANARY, soak_seconds=15),
+    ),
+    Bad("payments breaks at each second order", BREAKS_AT_EVENTS, BROKE, CONNECTIONS, PACE),
 )
 
 
@@ -134,8 +160,13 @@ def test_bad_versions_are_taken_back_by_themselves(it: BlueGreen, tmp_path: Path
         before = Counter(came=crowd.came, accepted=len(crowd.accepted), errors=_errors(crowd))
         with Stream(crowd, it.platform, connections=bad.connections, a_second=A_SECOND):
             it.release.deploy(str(version(tmp_path / f"bad-{number}", *bad.patches)), f"bad{number}")
+            told, buried = len(it.told), it.driver.backlog().dead_letters
             ended = it.release.promote()
             assert any(bad.why in reason for reason in ended.reasons), "\n".join(it.told)
+            said = next(reason for reason in ended.reasons if BROKE in reason) if bad.why is BROKE else bad.why
+            if bad.why is BROKE:
+                _met_a_few_events_only(ended.reasons, it.told[told:], f"bad{number}")
+                assert it.driver.backlog().dead_letters == buried
             assert it.weights() == {service: {"main": 100} for service in ORDER}
             assert it.beside.running() == set()
             assert it.consuming("main") == dict.fromkeys(ORDER, True)
@@ -145,12 +176,19 @@ def test_bad_versions_are_taken_back_by_themselves(it: BlueGreen, tmp_path: Path
                 "buyers": crowd.came - before["came"],
                 "accepted": len(crowd.accepted) - before["accepted"],
                 "errors": _errors(crowd) - before["errors"],
-                "outcome": f"taken back by itself: {bad.why}; every promise kept",
+                "outcome": f"taken back by itself: {said}; every promise kept",
             }
         )
     all_kept(it.platform, crowd)
     for row in rows:
         figures.row("blue green", **row)
+
+
+def _met_a_few_events_only(reasons: Sequence[str], told: Sequence[str], suffix: str) -> None:
+    matches = (re.match(BROKE + r" at (\d+) and refused 0 of (\d+) TicketReserved", reason) for reason in reasons)
+    (found,) = (match for match in matches if match is not None)
+    assert 3 <= int(found[1]) <= int(found[2]) <= PACE.canary_events
+    assert not [line for line in told if re.search(rf"[1-9]\d* % to \w+--{suffix}", line)], "it had no traffic yet"
 
 
 def test_a_changed_version_takes_over_under_load_and_nobody_notices(
@@ -165,6 +203,7 @@ def test_a_changed_version_takes_over_under_load_and_nobody_notices(
         assert it.delivered("changed") == dict.fromkeys(ORDER, 0)
         wrong = tried(it.driver.try_address("green"), KEY, buyers=20, seats=10, report=it.told.append)
         assert wrong == []
+        assert it.reserved("changed") >= 20, "green orders hold their seats at green concerts"
         assert it.delivered("changed") == dict.fromkeys(ORDER, 0), "events were published all the while"
         ended = it.release.promote()
         assert ended.is_good, ended.reasons

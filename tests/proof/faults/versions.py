@@ -57,6 +57,17 @@ IS_SLOW = (
 )
 """A bad version: it takes every order, but four seconds for each."""
 
+BREAKS_AT_EVENTS = (
+    Patch(
+        "services/payments/service.py",
+        "        return domain.begin(payment, event.data",
+        '        if __import__("zlib").crc32(event.id.encode()) % 2:\n'
+        '            raise RuntimeError("this version is bad on purpose")\n'
+        "        return domain.begin(payment, event.data",
+    ),
+)
+"""A bad version: payments breaks at each second TicketReserved, however often it comes."""
+
 
 def version(folder: Path, *patches: Patch) -> Path:
     """A copy of the sources with these changes; what goes into PYTHONPATH."""
@@ -113,7 +124,7 @@ class Beside:
             api_token="an-api-token",
             app_token="an-app-token",
             # Container Apps sends a sidecar's call where the weights say. Here sidecars call whom they find, and one
-            # whose app takes no events refuses calls: so each colour finds its own.
+            # whose app takes no events lets no call through: so each colour finds its own.
             neighbours=self._folder / "neighbours.db",
         )
         environment = {
@@ -121,6 +132,8 @@ class Beside:
             **sidecar.environment,
             "CLUDALE_DAPR": "1",
             "CLUDALE_CONSUME": "0",
+            "CLUDALE_TRIAL_URL": state["address"],
+            "CONTAINER_APP_REVISION": revision,
             "CLUDALE_DATA_DIR": state["data"],
             "CLUDALE_DATABASE_URL": state["databaseUrl"],
             "CLUDALE_ORGANIZER_KEY": state["organizerKey"],

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from cludale.adapters.dapr.consumption import Consumption
 from cludale.kernel.wire import Codec, Malformed
 from cludale.ports.bus import Acknowledgement, Delivery, Subscription
 from cludale.ports.clock import IdSource
@@ -25,6 +26,7 @@ from cludale.ports.records import StoreUnavailable
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.consumers import Consumers
 from cludale.runtime.dead_letters import DeadLetters
+from cludale.runtime.outcomes import HandlerOutcomes
 from cludale.runtime.recent import Recent
 
 HOLD_SECONDS = 0.15
@@ -100,6 +102,8 @@ class Inbound:
         backoff: Backoff,
         attempts: int,
         dead_letters: DeadLetters,
+        consumption: Consumption | None = None,
+        outcomes: HandlerOutcomes | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._codec = codec
@@ -108,8 +112,9 @@ class Inbound:
         self._backoff = backoff
         self._attempts = attempts
         self._dead_letters = dead_letters
+        self._consumption = Consumption(wanted=True) if consumption is None else consumption
         self._sleep = sleep
-        self.consumers = Consumers(batch_limit=HANDLER_BATCH)
+        self.consumers = Consumers(batch_limit=HANDLER_BATCH, outcomes=outcomes)
         self._tried: Recent[tuple[str, str], _Tried] = Recent(REMEMBERED)
         self.delivered = 0
         """Events that came, each as often as it came."""
@@ -150,7 +155,11 @@ class Inbound:
                 _log.warning("an event that is none of ours goes to the dead letters: %s", malformed)
                 answers[at] = Acknowledgement.DROP
                 continue
-            for service in self.consumers.hearing(event.type):
+            hearing = self.consumers.hearing(event.type)
+            if hearing and not self._is_known(event.id, hearing) and not self._consumption.take():
+                answers[at] = Acknowledgement.RETRY
+                continue
+            for service in hearing:
                 case = _Case(at, service, Delivery(event, body))
                 before = self._tried.get(case.key) if self._tried else None
                 if before is None:
@@ -165,6 +174,9 @@ class Inbound:
                 is_given_up = answer is Acknowledgement.RETRY and case.delivery.attempt >= self._attempts
                 answers[case.entry] = _worse(answers[case.entry], Acknowledgement.DROP if is_given_up else answer)
         return answers
+
+    def _is_known(self, event_id: str, services: Sequence[str]) -> bool:
+        return bool(self._tried) and any(self._tried.get((service, event_id)) is not None for service in services)
 
     async def _settle(self, cases: Sequence[_Case]) -> list[tuple[_Case, Acknowledgement]]:
         """Hand over, and again for a moment where it was too early; then what became of each."""
@@ -228,7 +240,12 @@ class Inbound:
     # Dead letters
 
     async def take_dead(self, body: bytes) -> bytes:
-        """The answer to what the sidecar delivers from the dead-letter topic: SUCCESS once handled or buried."""
+        """The answer to what the sidecar delivers from the dead-letter topic: SUCCESS once handled or buried.
+
+        A canary buries nothing: it may be the one that can't handle it. So it leaves all of that to the others.
+        """
+        if self._consumption.is_canary:
+            return _encode(_One(Acknowledgement.RETRY))
         return _encode(_One(await self._last_chance(_single(body))))
 
     async def _last_chance(self, body: bytes) -> Acknowledgement:
@@ -279,6 +296,7 @@ class Inbound:
             _log.warning("%s can't be buried yet: %s", id_, away)
             await self._sleep(1.0)
             return Acknowledgement.RETRY
+        self.consumers.outcomes.buried(service, type_)
         return Acknowledgement.SUCCESS
 
     @property

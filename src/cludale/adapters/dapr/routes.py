@@ -8,15 +8,18 @@ import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
+from cludale.adapters.dapr.consumption import Consumption
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
 from cludale.adapters.dapr.subscriptions import DEAD_LETTERS_PATH, EVENTS_PATH, subscriptions
 from cludale.kernel.events import Catalogue
 from cludale.kernel.principals import Scope
-from cludale.kernel.refusals import Busy, Refusal
+from cludale.kernel.refusals import Refusal
 from cludale.web.access import Access
 from cludale.web.bodies import Body, check_no_body
 from cludale.web.problems import Unauthorized
@@ -40,10 +43,12 @@ class NotFromTheSidecar(Unauthorized):
         Refusal.__init__(self, "This is for the service's own Dapr sidecar: dapr-api-token: <APP_API_TOKEN>.")
 
 
-class Consume(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Should events be taken? Until the process ends; then it is as CLUDALE_CONSUME says."""
+class Consume(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Should events be taken, and how many at most? Until the process ends; then as CLUDALE_CONSUME… says."""
 
     consume: bool
+    most: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """0: any number, and what is due."""
 
 
 _consume_body = Body(Consume)
@@ -66,23 +71,6 @@ class AppToken:
             self.check(headers)
 
 
-class Consumption:
-    """Does this process take up work: events, and what is due? Dapr subscribes when its health check here says so, and
-    unsubscribes after.
-    """
-
-    def __init__(self, *, wanted: bool, is_ready: Callable[[], bool]) -> None:
-        self.wanted = wanted
-        self._is_ready = is_ready
-
-    def check(self) -> None:
-        """Raises Busy unless events are taken now."""
-        if not self._is_ready():
-            raise Busy("Starting or stopping.")
-        if not self.wanted:
-            raise Busy("This server does not consume events now (CLUDALE_CONSUME, PUT /-/consume).")
-
-
 def sidecar_routes(
     catalogue: Catalogue,
     inbound: Inbound,
@@ -94,8 +82,12 @@ def sidecar_routes(
     heard: frozenset[str],
     app_id: str,
     pubsub: str,
+    hears_dead_letters: bool = True,
 ) -> list[Route]:
-    """Every route that the sidecar calls, and the organizer's switch `/-/consume`."""
+    """Every route that the sidecar calls, and the organizer's switch `/-/consume`.
+
+    `hears_dead_letters`: False for a process that is a canary as long as it lives.
+    """
 
     def guarded(method: str, path: str, handler: Callable[[bytes], Awaitable[Response]]) -> Route:
         async def check_first(request: Request) -> Response:
@@ -106,7 +98,14 @@ def sidecar_routes(
 
     async def subscribe(_: bytes) -> Response:
         components = await _components(sidecar)
-        wanted = subscriptions(catalogue, heard, app_id=app_id, pubsub=pubsub, components=components)
+        wanted = subscriptions(
+            catalogue,
+            heard,
+            app_id=app_id,
+            pubsub=pubsub,
+            components=components,
+            dead_letters=hears_dead_letters,
+        )
         _log.info("the sidecar subscribes to %s", ", ".join(each["topic"] for each in wanted) or "nothing")
         return json_response(wanted)
 
@@ -155,12 +154,14 @@ def _consume_switch(consumption: Consumption, access: Access) -> tuple[Route, Ro
 
     async def show(request: Request) -> Response:
         check_no_body(request.body)
-        return json_response(Consume(consumption.wanted))
+        return json_response(Consume(consumption.wanted, consumption.most))
 
     async def switch(request: Request) -> Response:
-        consumption.wanted = _consume_body.decode(request.body).consume
-        _log.warning("events are %s from now on", "taken" if consumption.wanted else "not taken")
-        return json_response(Consume(consumption.wanted))
+        asked = _consume_body.decode(request.body)
+        consumption.switch(wanted=asked.consume, most=asked.most)
+        how_many = f", {asked.most} at most" if asked.most else ""
+        _log.warning("events are %s from now on%s", "taken" if asked.consume else "not taken", how_many)
+        return json_response(asked)
 
     return guarded("GET", show), guarded("PUT", switch)
 

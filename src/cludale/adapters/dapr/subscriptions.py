@@ -40,10 +40,12 @@ def subscriptions(
     app_id: str,
     pubsub: str,
     components: Mapping[str, str],
+    dead_letters: bool = True,
 ) -> list[dict[str, Any]]:
     """The list for the sidecar. A topic that has a component of its own name is heard through that.
 
-    JetStream needs it so: its durable consumer is named by the component, and is for one topic.
+    JetStream needs it so: its durable consumer is named by the component, and is for one topic. `dead_letters`: are
+    those heard as well?
     """
     dead = dead_letter_topic(app_id)
     found: list[dict[str, Any]] = [
@@ -57,7 +59,7 @@ def subscriptions(
         }
         for topic in topics_heard(catalogue, heard)
     ]
-    if found:
+    if found and dead_letters:
         found.append(
             {
                 "pubsubname": "dead-letters" if "dead-letters" in components else pubsub,

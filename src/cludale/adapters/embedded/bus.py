@@ -20,6 +20,7 @@ from cludale.ports.records import StoreUnavailable
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.consumers import Consumers
 from cludale.runtime.dead_letters import DeadLetters
+from cludale.runtime.outcomes import HandlerOutcomes
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class EmbeddedBus:
         attempts: int,
         dead_letters: DeadLetters,
         batch_limit: int = 512,
+        outcomes: HandlerOutcomes | None = None,
     ) -> None:
         self._codec = codec
         self._ids = ids
@@ -43,7 +45,7 @@ class EmbeddedBus:
         self._attempts = attempts
         self._dead_letters = dead_letters
         self._batch_limit = batch_limit
-        self._consumers = Consumers(batch_limit=batch_limit)
+        self._consumers = Consumers(batch_limit=batch_limit, outcomes=outcomes)
         self._retrying: Counter[str] = Counter()
 
     def start(self, subscriptions: Sequence[Subscription]) -> None:
@@ -123,6 +125,7 @@ class EmbeddedBus:
         except Exception as error:  # noqa: BLE001 - whatever it was, this event and those behind it must not be lost
             _log.warning("%s can't be buried yet: %r", event.id, error, exc_info=error)
             return False
+        self._consumers.outcomes.buried(service, event.type)
         return True
 
     async def deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:

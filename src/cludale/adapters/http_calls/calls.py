@@ -6,11 +6,12 @@ A refusal that comes back as problem+json becomes what it was.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 
+from cludale.adapters.http_calls.trial import LABEL, CallsOfATrial
 from cludale.kernel.allocation import Allocation
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
@@ -79,8 +80,15 @@ class _TooDear(msgspec.Struct, rename="camel"):
     price_from: Money
 
 
+class Trial(NamedTuple):
+    """Where services are called instead, while a release is tried that takes no events yet."""
+
+    url: str
+    is_on: Callable[[], bool]
+
+
 class _Service:
-    """One service of ours, at `url`, as a port calls it."""
+    """One service of ours, at `url`, as a port calls it; at `trial`'s, while that is on."""
 
     service: ClassVar[str]
     """Whom it calls."""
@@ -88,10 +96,26 @@ class _Service:
     """What the port raises where there is no answer in time, or another one than ours."""
     connections: ClassVar[int]
 
-    def __init__(self, url: str, service_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
-        sent = {"authorization": f"Bearer {service_key}", **(headers or {})}
-        target = Target.of(url)
-        self._client = Client(target, connections=self.connections, timeout_seconds=timeout_seconds, headers=sent)
+    def __init__(
+        self,
+        url: str,
+        service_key: str,
+        *,
+        timeout_seconds: float,
+        headers: Headers | None = None,
+        trial: Trial | None = None,
+    ) -> None:
+        bearer = {"authorization": f"Bearer {service_key}"}
+
+        def client(url: str, headers: Headers) -> Client:
+            return Client(
+                Target.of(url), connections=self.connections, timeout_seconds=timeout_seconds, headers=headers
+            )
+
+        usual = client(url, {**bearer, **(headers or {})})
+        self._client: Client | CallsOfATrial = usual
+        if trial is not None:
+            self._client = CallsOfATrial(usual, client(trial.url, {**bearer, **LABEL}), trial.is_on)
 
     async def _ask(
         self, method: str, path: str, body: bytes = b"", *, traceparent: str | None = None
@@ -222,8 +246,16 @@ class HttpContacts(_Service):
 
     service, unreachable, connections = "orders", ContactsUnreachable, CONNECTIONS
 
-    def __init__(self, url: str, service_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
-        super().__init__(url, service_key, timeout_seconds=timeout_seconds, headers=headers)
+    def __init__(
+        self,
+        url: str,
+        service_key: str,
+        *,
+        timeout_seconds: float,
+        headers: Headers | None = None,
+        trial: Trial | None = None,
+    ) -> None:
+        super().__init__(url, service_key, timeout_seconds=timeout_seconds, headers=headers, trial=trial)
         self._at_once = asyncio.Semaphore(CONTACTS_AT_ONCE)
 
     async def of(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
@@ -242,8 +274,18 @@ class HttpKeys(_Service):
 
     service, unreachable, connections = "concerts", KeysUnreachable, 1
 
-    def __init__(self, url: str, service_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
-        super().__init__(url, service_key, timeout_seconds=min(timeout_seconds, KEYS_SECONDS), headers=headers)
+    def __init__(
+        self,
+        url: str,
+        service_key: str,
+        *,
+        timeout_seconds: float,
+        headers: Headers | None = None,
+        trial: Trial | None = None,
+    ) -> None:
+        super().__init__(
+            url, service_key, timeout_seconds=min(timeout_seconds, KEYS_SECONDS), headers=headers, trial=trial
+        )
 
     async def listing(self, known: KeyListing | None) -> KeyListing:
         """All keys as they are now; `known` itself where nothing has changed. Raises KeysUnreachable."""
@@ -279,8 +321,16 @@ class HttpProgramme(_Service):
 
     service, unreachable, connections = "concerts", ProgrammeUnreachable, CONCERTS_AT_ONCE
 
-    def __init__(self, url: str, service_key: str, *, timeout_seconds: float, headers: Headers | None = None) -> None:
-        super().__init__(url, service_key, timeout_seconds=timeout_seconds, headers=headers)
+    def __init__(
+        self,
+        url: str,
+        service_key: str,
+        *,
+        timeout_seconds: float,
+        headers: Headers | None = None,
+        trial: Trial | None = None,
+    ) -> None:
+        super().__init__(url, service_key, timeout_seconds=timeout_seconds, headers=headers, trial=trial)
         self._at_once = asyncio.Semaphore(CONCERTS_AT_ONCE)
         self._remembered: Recent[str, tuple[float, ConcertDetails]] = Recent(CONCERTS_REMEMBERED)
         """Each with the loop's time until which it is."""

@@ -11,9 +11,10 @@ from tests.fakes import CountingIds, ManualClock
 from tests.product.contracts.samples import CODEC
 
 from cludale.adapters.dapr.bus import DaprBus
+from cludale.adapters.dapr.consumption import Consumption
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.dapr.publisher import Publisher
-from cludale.adapters.dapr.routes import AppToken, Consumption, sidecar_routes
+from cludale.adapters.dapr.routes import AppToken, sidecar_routes
 from cludale.adapters.dapr.sidecar import Sidecar
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.wire import Codec

@@ -12,6 +12,7 @@ from tests.fakes import CountingIds, ManualClock
 from tests.product.contracts.samples import CODEC, NOON, PaymentNoted, noted
 from tests.product.contracts.test_event_bus import Service
 
+from cludale.adapters.dapr.consumption import Consumption
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.events import Cause, envelop
@@ -32,7 +33,8 @@ class NoRoom(DeadLetters):
 
 
 class Desk:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, consumption: Consumption | None = None) -> None:
+        self.consumption = consumption
         self.store = SqliteStore(folder / "letters.db", dead_letters.KINDS, CODEC)
         self.letters = DeadLetters(self.store, ManualClock())
         self.inbound = self.fresh()
@@ -46,6 +48,7 @@ class Desk:
             backoff=Backoff(0.05, 0.05),
             attempts=ATTEMPTS,
             dead_letters=letters or self.letters,
+            consumption=self.consumption,
         )
 
     async def bulk(self, *events: bytes | dict[str, Any]) -> list[str]:

@@ -1,0 +1,63 @@
+"""Outcomes: what became of events at their first try by a handler, counted by service and type. A release judges by it.
+
+The first try alone, so that an event counts once however often it comes again. One that waits for the store is not
+tried yet.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from cludale.ports.bus import Acknowledgement, Delivery
+
+
+class Outcome(StrEnum):
+    """What became of an event."""
+
+    HANDLED = "handled"
+    RETRIED = "retried"
+    """Its handler says that it came too early."""
+    FAILED = "failed"
+    """Its handler broke; it comes again."""
+    REFUSED = "refused"
+    """Its handler says that it can never be handled."""
+    BURIED = "buried"
+    """Given up after its tries, whatever came of the first one: a dead letter."""
+
+
+_ANSWERED = {
+    Acknowledgement.SUCCESS: Outcome.HANDLED,
+    Acknowledgement.RETRY: Outcome.RETRIED,
+    Acknowledgement.DROP: Outcome.REFUSED,
+}
+
+
+class HandlerOutcomes:
+    """The counts of one process, since its start."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str, Outcome]] = Counter()
+        """(service, event type, outcome) → events."""
+
+    def answered(self, service: str, deliveries: Sequence[Delivery], answers: Sequence[Acknowledgement]) -> None:
+        """The handler's answers to these."""
+        for delivery, answer in zip(deliveries, answers, strict=True):
+            if delivery.attempt == 1:
+                self.counts[service, delivery.event.type, _ANSWERED[answer]] += 1
+
+    def failed(self, service: str, delivery: Delivery) -> None:
+        """The handler broke at this one alone."""
+        if delivery.attempt == 1:
+            self.counts[service, delivery.event.type, Outcome.FAILED] += 1
+
+    def buried(self, service: str, event_type: str) -> None:
+        """It was given up."""
+        self.counts[service, event_type, Outcome.BURIED] += 1
+
+    def gauges(self, revision: str) -> Mapping[str, float]:
+        """By metric name, with the revision that this process is of; empty where nobody said."""
+        return {
+            f'cludale_handler_outcomes_total{{service="{service}",type="{event_type}",outcome="{outcome}",'
+            f'revision="{revision}"}}': count
+            for (service, event_type, outcome), count in self.counts.items()
+        }
