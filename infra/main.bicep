@@ -280,6 +280,7 @@ module appsEnvironment 'modules/environment.bicep' = {
     zoneRedundant: zoneRedundant && privateNetwork
     serviceNames: catalogue.serviceNames
     serviceBusHost: serviceBus.outputs.host
+    applicationInsightsName: observability.outputs.applicationInsightsName
     delivery: catalogue.delivery
   }
 }

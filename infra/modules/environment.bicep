@@ -25,8 +25,15 @@ param serviceNames array
 @description('The broker\'s host.')
 param serviceBusHost string
 
+@description('Application Insights, where the sidecars\' spans go.')
+param applicationInsightsName string
+
 @description('How often and how soon an event is delivered again: {handlerRetries, handlerSeconds, …}.')
 param delivery object
+
+resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
+  name: applicationInsightsName
+}
 
 resource appsEnvironment 'Microsoft.App/managedEnvironments@2026-07-01' = {
   name: name
@@ -55,6 +62,8 @@ resource appsEnvironment 'Microsoft.App/managedEnvironments@2026-07-01' = {
     appLogsConfiguration: {
       destination: 'azure-monitor'
     }
+    // The sidecars' own spans. What a service does not record (traceShare) they don't either: each call says so.
+    daprAIConnectionString: insights.properties.ConnectionString
   }
 }
 

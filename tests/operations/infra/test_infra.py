@@ -232,6 +232,15 @@ def test_the_environment_says_of_what_mode_it_is(environment: str) -> None:
     }
 
 
+def test_the_sidecars_spans_go_where_the_services_go(environment: str) -> None:
+    made = running(environment)
+    (of_apps,) = made.of("Microsoft.App/managedEnvironments")
+    for app in made.of("Microsoft.App/containerApps"):
+        secrets = {each["name"]: each for each in app.body["properties"]["configuration"]["secrets"]}
+        services = secrets["insights-connection"]["value"]
+        assert of_apps.body["properties"]["daprAIConnectionString"] == services != ""
+
+
 def test_apps_scale_on_the_subscriptions_that_they_have(environment: str) -> None:
     made = running(environment)
     for app in made.of("Microsoft.App/containerApps"):
