@@ -286,6 +286,15 @@ def test_secrets_are_secrets_and_come_from_the_vault(environment: str) -> None:
             assert "keyVaultUrl" in each or name == "insights-connection"
 
 
+def test_each_service_knows_two_of_each_secret_that_is_changed_while_it_sells(environment: str) -> None:
+    for app in running(environment).of("Microsoft.App/containerApps"):
+        given = _variables(app)
+        for field in ("token_key", "service_key"):
+            for variable in (f"CLUDALE_{field.upper()}", f"CLUDALE_{field.upper()}_TOO"):
+                assert given[variable] == variable.removeprefix("CLUDALE_").lower().replace("_", "-")
+        assert given["CLUDALE_KEY_HASH"] == "key-hash", "else all keys would end with the first one"
+
+
 def _is_secret(variable: str) -> bool:
     value = "x" * 40
     try:
