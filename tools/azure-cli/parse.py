@@ -17,6 +17,7 @@ UNDERSTOOD = (
     "DOCKER_COMMAND_ERROR",
     "retrieve the latest Bicep version",
     "does not exist in group",  # what some commands make of it, asking Azure for the app first
+    "' does not exist",  # the same of `containerapp secret set`, which has not read its secrets yet
 )
 
 
