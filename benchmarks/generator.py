@@ -36,6 +36,8 @@ class Orders(Task, frozen=True, kw_only=True):
     concert_id: str
     with_keys: bool = True
     """Has each an `Idempotency-Key` of its own, as clients are told to send?"""
+    traced: bool = False
+    """Has each a trace of its own that its sender wants to have recorded?"""
 
 
 class Reservations(Task, frozen=True, kw_only=True):
@@ -129,6 +131,8 @@ def _requests(task: Orders | Reservations | Signs) -> Iterator[bytes]:
     else:
         wanted = msgspec.json.encode({"concertId": task.concert_id, "userId": "buyer-########", "quantity": 1})
         headers = {"idempotency-key": f"{str(uuid4())[:-8]}########"} if task.with_keys else {}
+        if task.traced:
+            headers["traceparent"] = f"00-{uuid4().hex[:-8]}########-00f067aa0ba902b7-01"
         template = target.request("POST", "/orders", wanted, headers)
         for buyer in range(task.count):
             yield template.replace(b"########", b"%08d" % buyer)

@@ -65,13 +65,20 @@ class Usage(NamedTuple):
         return max(0.0, 100 * others / max(self.all - earlier.all, TICK))
 
 
-def orders(server: Server, *, count: int, connections: int, with_keys: bool = True) -> Measured:
+def orders(server: Server, *, count: int, connections: int, with_keys: bool = True, traced: bool = False) -> Measured:
     """Complete orders at one hot concert, from `POST /orders` until the last is Paid, notified and audited.
 
-    Each is sent with an `Idempotency-Key`, unless without keys.
+    Each is sent with an `Idempotency-Key`, unless without keys; `traced`, with a trace context whose flag says sampled.
     """
     concert_id = server.put_on_concert(count)
-    task = Orders(url=server.url, count=count, connections=connections, concert_id=concert_id, with_keys=with_keys)
+    task = Orders(
+        url=server.url,
+        count=count,
+        connections=connections,
+        concert_id=concert_id,
+        with_keys=with_keys,
+        traced=traced,
+    )
     what = f"orders at {connections}" if with_keys else f"no key, at {connections}"
     measured = _measure(server, what, task, events_each=server.EVENTS_AN_ORDER)
     server.check_orders(concert_id, measured.succeeded)

@@ -362,6 +362,7 @@ module appsEnvironment 'modules/environment.bicep' = {
     publicNetworkAccess: behindFrontDoor ? 'Disabled' : 'Enabled'
     serviceNames: catalogue.serviceNames
     serviceBusHost: serviceBus.outputs.host
+    applicationInsightsName: observability.outputs.applicationInsightsName
     resiliency: catalogue.resiliency.events
   }
 }

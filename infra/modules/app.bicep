@@ -125,18 +125,43 @@ var green = empty(greenSuffix) ? [] : [
   }
 ]
 
-var keptSecrets = [
+// What every service is given out of the vault. The ones that end with -too are good beside the others and are the same
+// as those, but while one is being changed (docs/run/secrets.md).
+var kept = [
   {
     name: 'organizer-key'
-    keyVaultUrl: '${keyVaultUri}secrets/organizer-key'
-    identity: identityId
+    variable: 'CLUDALE_ORGANIZER_KEY'
   }
   {
     name: 'token-key'
-    keyVaultUrl: '${keyVaultUri}secrets/token-key'
-    identity: identityId
+    variable: 'CLUDALE_TOKEN_KEY'
+  }
+  {
+    name: 'token-key-too'
+    variable: 'CLUDALE_TOKEN_KEY_TOO'
+  }
+  {
+    name: 'service-key'
+    variable: 'CLUDALE_SERVICE_KEY'
+  }
+  {
+    name: 'service-key-too'
+    variable: 'CLUDALE_SERVICE_KEY_TOO'
+  }
+  {
+    name: 'key-hash'
+    variable: 'CLUDALE_KEY_HASH'
   }
 ]
+var keptSecrets = [for each in kept: {
+  name: each.name
+  keyVaultUrl: '${keyVaultUri}secrets/${each.name}'
+  identity: identityId
+}]
+var keptVariables = [for each in kept: {
+  name: each.variable
+  secretRef: each.name
+}]
 var mailSecrets = [
   {
     name: 'smtp-password'
@@ -179,14 +204,6 @@ var variables = [
   {
     name: 'CLUDALE_PAYMENT_PROVIDER'
     value: paymentProvider
-  }
-  {
-    name: 'CLUDALE_ORGANIZER_KEY'
-    secretRef: 'organizer-key'
-  }
-  {
-    name: 'CLUDALE_TOKEN_KEY'
-    secretRef: 'token-key'
   }
   {
     name: 'AZURE_CLIENT_ID'
@@ -362,7 +379,7 @@ resource app 'Microsoft.App/containerApps@2026-07-01' = {
             cpu: json(cpu)
             memory: memory
           }
-          env: concat(variables, storeEnvironment, hasStateStore ? stateEnvironment : [], empty(trustedProxies) ? [] : proxyEnvironment, sendsMail ? mailEnvironment : [], signsInToMail ? mailSignIn : [])
+          env: concat(variables, keptVariables, storeEnvironment, hasStateStore ? stateEnvironment : [], empty(trustedProxies) ? [] : proxyEnvironment, sendsMail ? mailEnvironment : [], signsInToMail ? mailSignIn : [])
           probes: [
             {
               type: 'Startup'

@@ -28,8 +28,15 @@ param serviceNames array
 @description('The broker\'s host.')
 param serviceBusHost string
 
+@description('Application Insights, where the sidecars\' spans go.')
+param applicationInsightsName string
+
 @description('How often and how soon an event is published and delivered again: {inboundPolicy, outboundPolicy}.')
 param resiliency object
+
+resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
+  name: applicationInsightsName
+}
 
 resource appsEnvironment 'Microsoft.App/managedEnvironments@2026-07-01' = {
   name: name
@@ -59,6 +66,8 @@ resource appsEnvironment 'Microsoft.App/managedEnvironments@2026-07-01' = {
     appLogsConfiguration: {
       destination: 'azure-monitor'
     }
+    // The sidecars' own spans. What a service does not record (traceShare) they don't either: each call says so.
+    daprAIConnectionString: insights.properties.ConnectionString
   }
 }
 

@@ -18,6 +18,7 @@ UNDERSTOOD = (
     "retrieve the latest Bicep version",
     "attempting to download Bicep CLI",
     "does not exist in group",  # what some commands make of it, asking Azure for the app first
+    "' does not exist",  # the same of `containerapp secret set`, which has not read its secrets yet
 )
 
 

@@ -47,6 +47,7 @@ class _Dictionary(Sidecar):
         *,
         timeout_seconds: float,  # noqa: ARG002 - the same
         headers: Mapping[str, str] | None = None,  # noqa: ARG002 - the same
+        traceparent: str | None = None,  # noqa: ARG002 - the same
         repeatable: bool = False,  # noqa: ARG002 - the same
     ) -> ClientResponse:
         """Answer at once."""

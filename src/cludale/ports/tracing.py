@@ -8,3 +8,6 @@ from contextvars import ContextVar
 
 TRACEPARENT: ContextVar[str | None] = ContextVar("traceparent", default=None)
 """W3C trace context of what is being done in this task; None where nobody traces it."""
+
+UNTRACED = f"00-{1:032x}-{1:016x}-00"
+"""A trace context that says: not recorded. A sidecar begins a trace of its own for whatever comes without one."""

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
 from cludale.adapters.smtp import sender_address
 from cludale.adapters.system.keys import kept_key
+from cludale.ports.tracing import UNTRACED
 from cludale.services import NAMES
 from cludale.services.catalogue import SERVICES
 from cludale.web.limits import Addresses, Limits, RequestLimit
@@ -118,11 +119,11 @@ def request_limits(settings: Settings) -> Limits | None:
 
 
 def through_sidecar(settings: Settings, service: str) -> dict[str, str]:
-    """The headers of a call that goes through the sidecar."""
+    """The headers of a call that goes through the sidecar. One that belongs to no trace is not recorded there."""
     if not settings.dapr:
         return {}
     token = {"dapr-api-token": settings.dapr_api_token} if settings.dapr_api_token else {}
-    return {"dapr-app-id": service, **token}
+    return {"dapr-app-id": service, "traceparent": UNTRACED, **token}
 
 
 def url_of(settings: Settings, service: str) -> str:

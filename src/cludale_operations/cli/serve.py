@@ -88,7 +88,7 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
         troubles=lambda: platform.troubles,
         gauges=platform.gauges,
         version=__version__,
-        traced=None if telemetry is None else telemetry.requests,
+        traced=None if telemetry is None else telemetry.requests(platform.access.is_service),
         internal=platform.internal,
         admit=platform.admit,
         limits=request_limits(settings),

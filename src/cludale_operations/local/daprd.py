@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from cludale.ports.tracing import UNTRACED
 from cludale_operations.local.find import MissingProgram, cache_folder, find
 from cludale_operations.local.free_ports import LOOPBACK, free_ports
 from cludale_operations.local.part import Launch, Part, answers
@@ -22,7 +23,16 @@ TESTED = "1.16.0"
 """The Dapr that everything is tested with, as tools/daprd/go.mod names it."""
 BUILT_FOR = "built for Cludale Tickets"
 """What our own says after its version."""
-ALLOWED_SECRETS = ("organizer-key", "database-url", "token-key", "service-key", "key-hash", "smtp-password")
+ALLOWED_SECRETS = (
+    "organizer-key",
+    "database-url",
+    "token-key",
+    "token-key-too",
+    "service-key",
+    "service-key-too",
+    "key-hash",
+    "smtp-password",
+)
 
 
 class Broker(StrEnum):
@@ -173,7 +183,8 @@ class Daprd(Part):
     async def reaches_its_app(self) -> bool:
         """Does it let calls through? Only once it has seen for itself that the app takes events."""
         token = {"dapr-api-token": self.api_token} if self.api_token else {}
-        return await answers(f"{self.url}/v1.0/invoke/{self.app_id}/method/livez", token)
+        headers = {"traceparent": UNTRACED, **token}
+        return await answers(f"{self.url}/v1.0/invoke/{self.app_id}/method/livez", headers)
 
 
 def stranger() -> str | None:

@@ -4,7 +4,7 @@ Whoever is turned away at once, and whoever asks how the server is, gets none: t
 """
 
 import re
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from opentelemetry.trace import Span
 
@@ -20,10 +20,16 @@ _TRACEPARENT = b"traceparent"
 class TracedRequests:
     """Begins the trace of what a request causes, or goes on with the caller's; the services see it as the caller's."""
 
-    def __init__(self, tracer: Tracer, services: Collection[str]) -> None:
-        """Requests below `/<service>` are that service's; those of others have no span."""
+    def __init__(
+        self, tracer: Tracer, services: Collection[str], is_service: Callable[[str | None], bool] = lambda _: False
+    ) -> None:
+        """Requests below `/<service>` are that service's; those of others have no span.
+
+        `is_service`: is this credential a service's of ours? Its caller's word on what is recorded counts, no other's.
+        """
         self._tracer = tracer
         self._services = services
+        self._is_service = is_service
 
     def handler(self, method: str, path: str, handler: Handler) -> Handler:
         """The handler of one route, traced."""
@@ -31,10 +37,12 @@ class TracedRequests:
         if service is None:
             return handler
         shown = _PARAMETER.sub("{}", path)  # as queries and alerts of earlier releases have it
-        name, tracer = f"{method} {shown}", self._tracer
+        name, tracer, is_service = f"{method} {shown}", self._tracer, self._is_service
 
         def traced(request: Request) -> Response | Awaitable[Response | Stream]:
-            span = tracer.request(service, name, request.header(_TRACEPARENT))
+            caller = request.header(_TRACEPARENT)
+            begin = tracer.call if caller is not None and is_service(request.authorization) else tracer.request
+            span = begin(service, name, caller)
             traceparent = traceparent_of(span)
             headers = {**request.headers, _TRACEPARENT: traceparent.encode()}
             response = handler(request._replace(headers=headers))

@@ -25,6 +25,8 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import Attributes
 
+from cludale_operations.telemetry.sampling import EdgeSampler, from_outside
+
 SCOPE = "cludale"
 MAX_LINKS = 128
 """OpenTelemetry's own limit; a turn may fold more."""
@@ -74,12 +76,20 @@ class Tracer:
         self._tracers = {}
         for service, resource in resources.items():
             provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
+            provider.sampler = EdgeSampler(provider.sampler)
             for each in processors:
                 provider.add_span_processor(each)
             self._tracers[service] = provider.get_tracer(SCOPE)
 
     def request(self, service: str, name: str, traceparent: str | None) -> Span:
-        """The span of a request from outside: in the caller's trace, or the first of its own; sampled as is said."""
+        """The span of a request from outside: in the caller's trace, or the first of its own.
+
+        Whether it is recorded is not for the caller to say.
+        """
+        return self._tracers[service].start_span(name, from_outside(context_of(traceparent)), SpanKind.SERVER)
+
+    def call(self, service: str, name: str, traceparent: str | None) -> Span:
+        """The span of a request of another service of ours: recorded if the caller says that its trace is."""
         return self._tracers[service].start_span(name, context_of(traceparent), SpanKind.SERVER)
 
     def child(

@@ -68,12 +68,16 @@ class Telemetry:
             self._destinations.append((insights, Snapshots(resources[name], deltas=True)))
         to = [each for each, _ in self._destinations]
         self.tracer = Tracer(resources, [each.spans for each in to])
-        self.requests = TracedRequests(self.tracer, services)
+        self._services = services
         self._log_records = LogRecords(resources[name], [each.logs for each in to])
         self._families: list[Families] = []
         self._task: asyncio.Task[None] | None = None
 
     # What the wiring puts around things
+
+    def requests(self, is_service: Callable[[str | None], bool]) -> TracedRequests:
+        """The requests; `is_service` knows the credential of another service of ours."""
+        return TracedRequests(self.tracer, self._services, is_service)
 
     def records(self, service: str, records: Records) -> Records:
         """A service's store."""

@@ -163,6 +163,15 @@ def test_compose_gives_keys_and_passwords_to_the_sidecars_and_services_ask_for_t
     assert {"database-url", "organizer-key"} <= set(sidecar["environment"]) & set(ALLOWED_SECRETS)
 
 
+@pytest.mark.parametrize("service", NAMES)
+def test_services_of_compose_have_secrets_of_their_own_and_may_be_given_a_second_one(service: str) -> None:
+    held = COMPOSE["services"][f"{service}-sidecar"]["environment"]
+    for name in ("organizer-key", "token-key", "service-key", "key-hash"):
+        assert held[name] == f"${{CLUDALE_{name.upper().replace('-', '_')}:?}}", "there has to be one"
+    for name in ("token-key-too", "service-key-too"):
+        assert held[name] == f"${{CLUDALE_{name.upper().replace('-', '_')}:-}}", "there may be one"
+
+
 @pytest.mark.parametrize("user", STATE_STORE_USERS)
 def test_compose_leaves_it_to_a_setting_what_is_kept_in_the_state_store(user: str) -> None:
     variable = f"CLUDALE_{user.upper()}_STATE"
@@ -198,6 +207,8 @@ def test_the_dapr_cli_runs_every_service_on_a_port_of_its_own() -> None:
     (run,) = documents(ROOT / "dapr.yaml")
     assert [each["appID"] for each in run["apps"]] == list(NAMES)
     assert all(each["env"]["CLUDALE_PORT"] == str(each["appPort"]) for each in run["apps"])
+    given = run["common"]["env"]
+    assert given["CLUDALE_SERVICE_KEY"] != given["CLUDALE_ORGANIZER_KEY"]
     ports = [port for each in run["apps"] for port in (each["appPort"], each["daprHTTPPort"])]
     assert len(set(ports)) == len(ports)
     assert all((ROOT / path).is_dir() for path in run["common"]["resourcesPaths"])

@@ -264,6 +264,15 @@ def test_the_environment_says_of_what_mode_it_is(environment: str) -> None:
     }
 
 
+def test_the_sidecars_spans_go_where_the_services_go(environment: str) -> None:
+    made = running(environment)
+    (of_apps,) = made.of("Microsoft.App/managedEnvironments")
+    for app in made.of("Microsoft.App/containerApps"):
+        secrets = {each["name"]: each for each in app.body["properties"]["configuration"]["secrets"]}
+        services = secrets["insights-connection"]["value"]
+        assert of_apps.body["properties"]["daprAIConnectionString"] == services != ""
+
+
 def test_apps_scale_on_the_subscriptions_that_they_have(environment: str) -> None:
     made = running(environment)
     for app in made.of("Microsoft.App/containerApps"):
@@ -307,6 +316,15 @@ def test_secrets_are_secrets_and_come_from_the_vault(environment: str) -> None:
         assert set(referred.values()) == set(named)
         for name, each in named.items():
             assert "keyVaultUrl" in each or name == "insights-connection"
+
+
+def test_each_service_knows_two_of_each_secret_that_is_changed_while_it_sells(environment: str) -> None:
+    for app in running(environment).of("Microsoft.App/containerApps"):
+        given = _variables(app)
+        for field in ("token_key", "service_key"):
+            for variable in (f"CLUDALE_{field.upper()}", f"CLUDALE_{field.upper()}_TOO"):
+                assert given[variable] == variable.removeprefix("CLUDALE_").lower().replace("_", "-")
+        assert given["CLUDALE_KEY_HASH"] == "key-hash", "else all keys would end with the first one"
 
 
 def _is_secret(variable: str) -> bool:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -57,13 +57,13 @@ class Azure:
         self.time = 0.0
         self.told: list[str] = []
         self._turn = threading.Lock()
-        self.az = Az(str(DOUBLE), pause_seconds=0, run=self._run)
+        self.az = Az(str(DOUBLE), pause_seconds=0, run=self.run)
         self.driver = AzureDriver(self.az, NAMES, PATHS, [each.name for each in CATALOGUE.topics], DEAD_LETTER_TOPICS)
         self.at: Callable[[float], None] = lambda _: None
         """Called whenever time passes."""
         self.release = self.of(ORDER)
 
-    def _run(self, words: list[str], **_: Any) -> "subprocess.CompletedProcess[str]":
+    def run(self, words: list[str], **_: Any) -> "subprocess.CompletedProcess[str]":
         """The double in this process: a release is hundreds of command lines, and each would start a Python."""
         said = io.StringIO()
         try:
@@ -81,11 +81,11 @@ class Azure:
             bounds=Bounds(),
             report=self.told.append,
             version=version,
-            sleep=self._sleep,
+            sleep=self.pass_time,
             now=lambda: self.time,
         )
 
-    def _sleep(self, seconds: float) -> None:
+    def pass_time(self, seconds: float) -> None:
         self.time += seconds
         self.at(self.time)
 
@@ -116,17 +116,43 @@ class Azure:
         return {each["name"] for app in self.state["apps"].values() for each in app["revisions"] if each["active"]}
 
 
+VAULT = ("organizer-key", "token-key", "token-key-too", "service-key", "service-key-too", "key-hash")
+
+
+def old_secret(name: str) -> str:
+    """What the vault has at first; the second of two is the same as the first."""
+    return f"the-old-{name.removesuffix('-too')}"
+
+
+def _referred(secrets: list[Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """An app's secrets by name, those of the vault with what they are."""
+    return {
+        each["name"]: {
+            "keyVaultUrl": each["keyVaultUrl"],
+            "identity": each["identity"],
+            "value": old_secret(each["name"]),
+        }
+        for each in secrets
+        if "keyVaultUrl" in each
+    }
+
+
+def _replica(secrets: Mapping[str, Mapping[str, str]], id: str) -> dict[str, Any]:
+    knows = {name: each["value"] for name, each in secrets.items()}
+    return {"containerId": f"containerd://{id}", "ready": True, "stale": False, "knows": knows}
+
+
 @contextmanager
 def azure(folder: Path) -> Iterator[Azure]:
     """Five container apps as the templates make them: one revision each, no label, traffic to the latest."""
     file = folder / "azure.json"
-    environments = {
-        app.name: app.body["properties"]["template"]["containers"][0]["env"]
-        for app in deployed("prod").of("Microsoft.App/containerApps")
-    }
+    templates = {app.name: app.body["properties"] for app in deployed("prod").of("Microsoft.App/containerApps")}
+    environments = {name: each["template"]["containers"][0]["env"] for name, each in templates.items()}
+    referred = {name: _referred(each["configuration"]["secrets"]) for name, each in templates.items()}
     apps = {
         service: {
             "traffic": [{"latestRevision": True, "weight": 100}],
+            "secrets": referred[service],
             "revisions": [
                 {
                     "name": f"{service}--c0",
@@ -134,6 +160,7 @@ def azure(folder: Path) -> Iterator[Azure]:
                     "env": environments[service],
                     "active": True,
                     "starting": 0,
+                    "replicas": [_replica(referred[service], f"{service}-{at}") for at in range(2)],
                     "created": "2026-01-01T00:00:00+00:00",
                 }
             ],
@@ -145,6 +172,8 @@ def azure(folder: Path) -> Iterator[Azure]:
             {
                 "group": NAMES.resource_group, "apps": apps, "made": 0, "start": 1, "fail": {}, "bad": {}, "routes": {},
                 "accounts": {}, "deleted": {}, "gone": [], "restoring": 0,
+                "vault": {name: [{"value": old_secret(name), "tags": None}] for name in VAULT}, "begun": 0,
+                "stuck": False,
                 "waiting": 3, "events": 1_000, "crowd": 0, "unread": {}, "buried": [["2026-01-01T00:00:00Z", 3]],
             }
         )

@@ -23,6 +23,8 @@ from cludale_operations.release.azure_commands import (
     route_rules,
     slowest_requests,
 )
+from cludale_operations.release.azure_rotation import AzureRotation, SecretCommands, VaultNames
+from cludale_operations.rotation import Stage
 
 ROOT = Path(__file__).parents[3]
 
@@ -108,6 +110,46 @@ def test_every_command_that_can_be_built_is_understood(python: Path, tmp_path: P
     assert len(lines) >= len(public)
     wrong = [(line, why) for line, ok, why in parsed(python, lines) if not ok]
     assert wrong == []
+
+
+def test_every_command_that_changes_a_secret_is_understood(python: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("new")
+    commands = SecretCommands(VaultNames("a-group", "the-vault", "11111111-1111-1111-1111-111111111111"))
+    reference = "service-key=keyvaultref:https://the-vault.vault.azure.net/secrets/service-key/1,identityref:/an/id"
+    lines = [
+        commands.kept("service-key"),
+        commands.keep("service-key-too", str(secret), Stage.NEXT),
+        commands.show("orders"),
+        commands.give("orders", [reference, reference.replace("service-key", "service-key-too")]),
+        commands.revisions("orders"),
+        commands.replicas("orders", "orders--c1"),
+        commands.restart("orders", "orders--c1"),
+    ]
+    assert len(lines) == len([name for name in vars(SecretCommands) if not name.startswith("_")])
+    wrong = [(line, why) for line, ok, why in parsed(python, lines) if not ok]
+    assert wrong == []
+
+
+def test_a_reference_to_a_version_of_a_secret_is_read_as_one(python: Path, tmp_path: Path) -> None:
+    """`containerapp secret set` reads them after it has asked for the app, so its own function is asked."""
+    with azure(tmp_path) as cloud:
+        az = AzureRotation(cloud.az, VaultNames(NAMES.resource_group, "the-vault"), ["orders"], report=print)
+        az.rotate("service-key")
+        given = next(words for words in cloud.said if words[:3] == ["containerapp", "secret", "set"])
+        references = [word for word in given if word.startswith("service-key")]
+    script = (
+        "import json, sys\n"
+        "from azure.cli.command_modules.containerapp._utils import parse_secret_flags\n"
+        "print(json.dumps(parse_secret_flags(sys.argv[1:])))"
+    )
+    done = subprocess.run([python, "-c", script, *references], capture_output=True, text=True, check=True, timeout=60)
+    read = {each["name"]: each for each in json.loads(done.stdout)}
+    assert set(read) == {"service-key", "service-key-too"}
+    for name, each in read.items():
+        assert re.fullmatch(rf"https://the-vault\.vault\.azure\.net/secrets/{name}/\d+", each["keyVaultUrl"])
+        assert each["identity"].endswith("orders")
+        assert each["value"] == ""
 
 
 def test_a_command_line_that_is_wrong_is_found_to_be(python: Path) -> None:

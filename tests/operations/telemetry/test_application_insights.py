@@ -13,9 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
+from opentelemetry.trace import SpanKind
 from tests.operations.telemetry.test_one_order import CALLING_SPAN, buy, caller
 from tests.proof.faults.victims import eventually
 from tests.served import serve
+
+from cludale_operations.telemetry.destinations import application_insights
+from cludale_operations.telemetry.spans import Tracer, traceparent_of
 
 KEY = "00000000-0000-0000-0000-000000000001"
 
@@ -97,3 +103,30 @@ def test_an_order_is_one_operation_with_its_metrics_and_logs(ingestion: Ingestio
     }
     (told,) = [each for each in ingestion.of("MessageData") if order_id in each["data"]["baseData"]["message"]]
     assert told["tags"]["ai.operation.id"] == trace_id
+
+
+def sample_rates(ingestion: Ingestion, sampler: Sampler) -> dict[str, list[float | None]]:
+    """What 400 requests came to: the sample rate of each envelope, by its kind."""
+    destination = application_insights(ingestion.connection_string)
+    tracer = Tracer({"orders": Resource({"service.name": "orders"})}, [destination.spans], sampler)
+    for _ in range(400):
+        request = tracer.request("orders", "POST /orders", None)
+        call = tracer.child("orders", "reserve seats", SpanKind.CLIENT, traceparent_of(request))
+        if call is not None:
+            call.end()
+        request.end()
+    destination.close()
+    kinds = ("RequestData", "RemoteDependencyData")
+    return {kind: [each.get("sampleRate") for each in ingestion.of(kind)] for kind in kinds}
+
+
+def test_what_is_recorded_counts_for_what_was_not(ingestion: Ingestion) -> None:
+    rates = sample_rates(ingestion, ParentBased(TraceIdRatioBased(0.25)))
+    assert set(rates["RequestData"]) == {25.0}
+    assert rates["RemoteDependencyData"] == rates["RequestData"]
+    counted = sum(100 / rate for rate in rates["RequestData"] if rate)
+    assert 220 < counted < 580  # 400 but for chance: five standard deviations
+
+
+def test_where_all_are_recorded_each_counts_once(ingestion: Ingestion) -> None:
+    assert sample_rates(ingestion, ParentBased(ALWAYS_ON))["RequestData"] == [None] * 400

@@ -123,3 +123,15 @@ def test_every_process_is_an_instance_of_its_own(distributed: Served, collected:
 
     collected.until(lambda receiver: len(instances(receiver)) >= 5)
     assert len(instances(collected)) == 5
+
+
+def test_sidecars_record_nothing_that_the_services_do_not(distributed: Served, collected: Receiver) -> None:
+    """They ask each other for keys all the time, look at their sidecars, deliver: no trace of an order."""
+    wait_for(collected, buy(distributed))
+
+    def strangers(receiver: Receiver) -> set[tuple[str, str]]:
+        ours = {span.trace_id for span in receiver.spans if span.resource.get("service.namespace") == "cludale"}
+        return {(span.service, span.name) for span in receiver.spans if span.trace_id not in ours}
+
+    collected.until(lambda receiver: not strangers(receiver))
+    assert [span for span in collected.spans if "/publish/" in span.name], "what they do for an order they record"

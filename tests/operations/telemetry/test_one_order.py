@@ -86,13 +86,27 @@ def test_no_span_of_an_order_is_an_orphan(watched: Served, receiver: Receiver) -
     assert len({span.resource["service.instance.id"] for span in trace}) == 1
 
 
-async def test_what_the_caller_does_not_sample_is_not_recorded_and_keeps_its_trace(
-    watched: Served, receiver: Receiver
-) -> None:
+def test_what_a_buyer_says_of_recording_counts_for_nothing(watched: Served, receiver: Receiver) -> None:
     trace_id, traceparent = caller(sampled=False)
-    order_id = buy(watched, traceparent=traceparent)
-    await until(lambda: len(story(watched, order_id)) == 7)
-    wait_for(receiver, buy(watched))
+    wait_for(receiver, buy(watched, traceparent=traceparent))
+    assert named(receiver.trace(trace_id), "orders", "POST /orders").parent_id == CALLING_SPAN
+
+
+async def test_an_order_that_is_not_sampled_has_no_spans_and_sells_all_the_same(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    settings = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "0",
+    }
+    # a flag, and a trace id that the ratio sampler would take: it looks at the lower half
+    trace_id = f"{secrets.token_hex(8)}{1:016x}"
+    with serve(tmp_path, settings=settings) as alone:
+        alone.concert("the-concert")
+        order_id = buy(alone, traceparent=f"00-{trace_id}-{CALLING_SPAN}-01")
+        await until(lambda: len(story(alone, order_id)) == 7)
+        alone.stop()  # sends what waits
     assert receiver.trace(trace_id) == []
 
 

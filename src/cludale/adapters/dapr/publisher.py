@@ -65,6 +65,7 @@ class _Head(msgspec.Struct):
     type: str
     subject: str = ""
     correlationid: str | None = None
+    traceparent: str | None = None
 
 
 _read_failures = msgspec.json.Decoder(_Failures).decode
@@ -185,6 +186,7 @@ class Publisher:
             f"{_BULKS[way]}/{self._pubsub}/{topic}?metadata.rawPayload=true",
             _encode(entries),
             timeout_seconds=PUBLISH_SECONDS,
+            traceparent=_traceparent(bulk[0].body),
             repeatable=True,  # whoever hears an event knows it by its id
         )
         if 200 <= answer.status < 300:
@@ -217,6 +219,7 @@ class Publisher:
                     entry.body,
                     headers={"content-type": CLOUDEVENT},
                     timeout_seconds=PUBLISH_SECONDS,
+                    traceparent=_traceparent(entry.body),
                     repeatable=True,
                 )
             if not 200 <= answer.status < 300:
@@ -252,6 +255,14 @@ def service_bus_metadata(body: bytes) -> Mapping[str, str] | None:
         "ContentType": CLOUDEVENT,
         "eventtype": head.type,
     }
+
+
+def _traceparent(body: bytes) -> str | None:
+    """What caused the event; of a bulk, what caused its first one stands for all."""
+    try:
+        return _read_head(body).traceparent
+    except msgspec.MsgspecError:
+        return None
 
 
 def _bulks(entries: Sequence[Outgoing], most_bytes: int) -> Iterator[Sequence[Outgoing]]:

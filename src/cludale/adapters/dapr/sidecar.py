@@ -9,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from cludale.kernel.refusals import Busy
+from cludale.ports.tracing import UNTRACED
 from cludale.web.client import Client, NoAnswer
 from cludale.web.http1 import ClientResponse, Target
 
@@ -49,7 +50,7 @@ class Sidecar:
             Target(HOST, port),
             connections=CONNECTIONS,
             timeout_seconds=LOOK_SECONDS,
-            headers={"dapr-api-token": token} if token else {},
+            headers={"traceparent": UNTRACED, **({"dapr-api-token": token} if token else {})},
         )
         self._components: Mapping[str, str] | None = None
 
@@ -61,12 +62,19 @@ class Sidecar:
         *,
         timeout_seconds: float,
         headers: Mapping[str, str] | None = None,
+        traceparent: str | None = None,
         repeatable: bool = False,
     ) -> ClientResponse:
-        """The sidecar's answer, whatever its status. Raises SidecarAway."""
+        """The sidecar's answer, whatever its status; recorded by it as `traceparent` says. Raises SidecarAway."""
         try:
             return await self._client.ask(
-                method, path, body, headers=headers, timeout_seconds=timeout_seconds, repeatable=repeatable
+                method,
+                path,
+                body,
+                headers=headers,
+                timeout_seconds=timeout_seconds,
+                traceparent=traceparent,
+                repeatable=repeatable,
             )
         except NoAnswer as error:
             raise SidecarAway(f"the Dapr sidecar gave no answer: {error}") from error

@@ -1,0 +1,82 @@
+"""Rotation: how a secret is changed while everything sells. Which pairs of secrets follow each other; no I/O.
+
+A process is given a pair: it uses the one secret and takes the other one, too. From one pair to the next, processes of
+either work with those of both (a test asks all of them). So a pair has to have reached every process before the next
+is given to any: that is for whoever goes the steps.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+TOO = "-too"
+"""What the second secret's name ends with."""
+PAIRED = ("service-key", "token-key")
+ALONE = "organizer-key"
+"""The first key has no second: the old one is void at once. What else would follow from it has secrets of its own."""
+FOLLOWING = {"token-key": "CLUDALE_TOKEN_KEY", "service-key": "CLUDALE_SERVICE_KEY", "key-hash": "CLUDALE_KEY_HASH"}
+"""What follows from the first key where it is not set, by its variable."""
+NAMES = (*PAIRED, ALONE)
+KEPT_FOR_BUYERS = "token-key"
+"""Buyers have tokens of the former one: it is taken away when somebody says so."""
+
+
+class NotRotated(Exception):
+    """It can't be done; the message says why, and how far it came."""
+
+
+class Stage(StrEnum):
+    """What the second secret is."""
+
+    SETTLED = "settled"
+    """The same as the first."""
+    NEXT = "next"
+    """The one that is to be used."""
+    FORMER = "former"
+    """The one that was used before."""
+
+
+class Pair(NamedTuple):
+    """What a process is given: the secret that it uses, and the one that it takes, too."""
+
+    secret: str
+    too: str
+    stage: Stage
+
+
+def settled(secret: str) -> Pair:
+    """One secret alone."""
+    return Pair(secret, secret, Stage.SETTLED)
+
+
+def course(name: str, present: Pair, new: str, *, finish: bool) -> Iterator[Pair]:
+    """The pairs to go through, each to be kept and then given to every process before the next one.
+
+    What was begun and not ended goes on where it was: the present pair may not have reached everybody. Without
+    `finish` the former secret stays good where somebody outside has something of it. Raises NotRotated.
+    """
+    if name not in NAMES:
+        raise NotRotated(f"{name!r} can't be rotated; these can: {', '.join(NAMES)}")
+    if name == ALONE:
+        yield settled(new)
+        return
+    pair = present
+    if pair.stage is Stage.SETTLED:
+        pair = Pair(present.secret, new, Stage.NEXT)
+    if pair.stage is Stage.NEXT:
+        yield pair
+        pair = Pair(pair.too, pair.secret, Stage.FORMER)
+    yield pair
+    if finish or name != KEPT_FOR_BUYERS:
+        yield settled(pair.secret)
+
+
+def described(name: str, pair: Pair) -> str:
+    """What is done by giving this pair to everybody."""
+    if name == ALONE:
+        return "the new one"
+    return {
+        Stage.NEXT: "the new one is good, too",
+        Stage.FORMER: "the new one is used, the former one is good, too",
+        Stage.SETTLED: "the former one is void",
+    }[pair.stage]
