@@ -23,6 +23,7 @@ from cludale_operations.cli import (
     orders,
     release,
     restore,
+    secrets,
     up,
 )
 from cludale_operations.cli.proofs import Commands
@@ -75,6 +76,7 @@ app.add_typer(up.app, name="up")
 app.add_typer(broker.app, name="broker")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(release.app, name="release")
+app.add_typer(secrets.app, name="secrets")
 app.add_typer(restore.app, name="restore")
 app.add_typer(concerts.app, name="concerts")
 app.add_typer(keys.app, name="keys")

@@ -122,7 +122,7 @@ def test_every_variable_that_must_be_set_is_set_up_in_the_documentation() -> Non
     page = (ROOT / "docs/run/azure-devops.md").read_text()
     assert used == {
         "registryName", "resourceGroup", "environmentName", "serviceBusName", "insightsAppId", "alertEmail",
-        "organizerKey", "parametersFile",
+        "parametersFile", "releaseKey",
     }  # fmt: skip
     assert {name for name in used if not re.search(rf"\b{name}[ =]", page)} == set()
     (group,) = (each["group"] for each in found["variables"] if "group" in each)

@@ -1,0 +1,66 @@
+"""`cludale secrets`, over the double of `az`."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.operations.release.azure import NAMES as GROUP
+from tests.operations.release.azure import VAULT, Azure, azure, old_secret
+from typer.testing import CliRunner
+
+from cludale.services import NAMES
+from cludale_operations.cli import app, secrets
+from cludale_operations.release.azure_rotation import AzureRotation, VaultNames
+
+PLACE = ["--resource-group", GROUP.resource_group, "--vault", "the-vault"]
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
+    with azure(tmp_path) as made:
+
+        def in_this_process(_: str, names: VaultNames) -> AzureRotation:
+            return AzureRotation(
+                made.az, names, NAMES, report=made.told.append, sleep=made.pass_time, now=lambda: made.time,
+            )  # fmt: skip
+
+        monkeypatch.setattr(secrets, "rotation_of", in_this_process)
+        yield made
+
+
+def said(*words: str, status: int = 0) -> str:
+    done = CliRunner().invoke(app, ["secrets", *words, *PLACE])
+    assert done.exit_code == status, done.output
+    return done.output
+
+
+def stands() -> dict[str, str]:
+    return {each["secret"]: each["stands"] for each in json.loads(said("show", "--json"))}
+
+
+@pytest.mark.usefixtures("cloud")
+def test_it_is_shown_how_each_stands_and_no_secret() -> None:
+    assert set(stands()) == {"service-key", "token-key", "organizer-key"}
+    assert set(stands().values()) == {"one is good"}
+    shown = said("show")
+    assert not any(old_secret(name) in shown for name in VAULT)
+
+
+def test_a_new_one_comes_and_the_former_one_of_the_buyers_stays_until_it_is_ended(cloud: Azure) -> None:
+    assert "the former one is good, too" in said("rotate", "token-key")
+    assert stands()["token-key"] == "a new one is used, the former one is good, too"
+    assert cloud.told, "each step is said"
+    assert "one is good" in said("rotate", "token-key", "--finish")
+    assert stands()["token-key"] == "one is good"
+
+
+@pytest.mark.usefixtures("cloud")
+def test_of_the_first_key_it_is_said_that_nothing_else_changed_with_it() -> None:
+    assert "CLUDALE" not in said("rotate", "organizer-key")
+    assert "service-key, key-hash are as they were" in said("rotate", "organizer-key")
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_secret_that_can_not_be_changed_so_is_said() -> None:
+    assert "key-hash" in said("rotate", "key-hash", status=2)
