@@ -49,7 +49,7 @@ def test_the_api_keeps_its_contract_whatever_is_sent(served: Served, tmp_path: P
             *("--header", f"Authorization: {served.organizer['authorization']}"),
             *("--checks", ",".join(CHECKS)),
             *("--phases", "examples,coverage,fuzzing"),
-            *("--max-examples", "20", "--seed", "1", "--generation-database", "none", "--no-color"),
+            *("--max-examples", "8", "--seed", "1", "--generation-database", "none", "--no-color"),
         ],
         cwd=tmp_path,
         capture_output=True,
