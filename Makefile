@@ -28,7 +28,7 @@ PARTS := $(if $(call found,initdb),,postgres) $(if $(call found,nats-server),,na
 CHECKOV := $(CACHE)/checkov/bin/checkov
 AZURE_CLI := $(CACHE)/azure-cli/.installed
 
-.PHONY: help journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli postgres nats daprd other-dapr dapr-suite cosmos-emulator rabbitmq run up test test-all rest beside-test quick-system all-system reliability bench bench-distributed soak simulate hunt lock format clean
+.PHONY: help journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli postgres nats daprd other-dapr dapr-suite cosmos-emulator rabbitmq run up test test-all beside-test quick-system all-system reliability bench bench-distributed soak simulate hunt lock format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,21 +47,19 @@ test: quick-system $(VENV)/.checks $(filter postgres,$(PARTS)) ## Check what thi
 	$(PYTEST) --quick --durations=5 $(PYTEST_ARGS)
 
 # First what `make test` does, which leaves a core idle at times: what the rest needs is built beside it. It notes what
-# passed, and the rest follows, the tests that may take longest first, with the journeys beside it.
+# passed, and the rest follows, the tests that may take longest first.
 test-all: all-system $(filter postgres,$(PARTS)) ## Check everything: that, sidecars and brokers, crashes, disks, races, releases, the infrastructure
 	@$(MAKE) --no-print-directory -j 2 test beside-test
-	@$(MAKE) --no-print-directory -j 2 rest journeys
-	RELIABILITY_SCALE=slow $(BIN)/pytest --rest -m alone --durations=20 $(PYTEST_ARGS)
-
-rest:
 	RELIABILITY_SCALE=slow $(PYTEST) --no-loadscope-reorder --rest -m "not alone" --durations=20 $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory -j 2 journeys
+	RELIABILITY_SCALE=slow $(BIN)/pytest --rest -m alone --durations=20 $(PYTEST_ARGS)
 
 # With jobs of its own: of those of `make -j 2` the tests have one, and this is the other.
 beside-test: $(VENV)/bin/python
 	@env -u MAKEFLAGS nice -n 19 $(MAKE) --no-print-directory -j 2 parts $(CHECKOV) $(AZURE_CLI)
 
-# The journeys that `make test` makes through the embedded shape, through the others. They leave the list of what
-# `make test` passed alone.
+# The journeys that `make test` makes through the embedded shape, through the others. They run beside each other, and
+# leave the list of what `make test` passed alone.
 JOURNEYS := $(BIN)/pytest -p no:cacheprovider
 journeys: journeys-nats journeys-state journeys-rabbitmq journeys-cosmos
 journeys-nats:
