@@ -24,8 +24,8 @@ OF_AN_ORDER = (
 """The events of an order that is bought."""
 STANDARD_CREDITS = 1_000
 """Message operations a second that a Standard namespace allows before it throttles."""
-RU_AN_ORDER = 151.0
-"""From docs/evidence/cosmos-db.md: computed from measured operations and sizes, 100 orders in flight."""
+RU_AN_ORDER = 188.0
+"""From docs/evidence/cosmos-db.md: a season of 10 million orders, with declined and refunded ones."""
 GAUGES = 24
 """How many values a process sends with each minute's metrics though nothing happens."""
 KB_A_VALUE = 1.04

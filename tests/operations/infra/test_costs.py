@@ -1,6 +1,7 @@
 """The table of costs is what the tool computes, and the tool computes what the templates say."""
 
 import json
+import re
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,7 +30,7 @@ def test_the_page_has_what_the_tool_prints() -> None:
 
 def test_the_units_of_an_order_are_those_that_the_page_of_the_store_has() -> None:
     page = Path("docs/evidence/cosmos-db.md").read_text(encoding="utf-8")
-    assert f"| **all** | | | | **{RU_AN_ORDER:.0f}** |" in page
+    assert re.search(rf"^\| \*\*all\*\* \| \*\*\d+\*\* \| \*\*{RU_AN_ORDER:.0f}\*\* \|", page, re.MULTILINE)
 
 
 def test_what_an_idle_process_sends_each_minute_is_what_the_logs_are_reckoned_with(tmp_path: Path) -> None:
