@@ -6,6 +6,8 @@ A refusal that comes back as problem+json becomes what it was.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
+from math import inf
 from typing import Any, ClassVar, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -95,6 +97,8 @@ class _Service:
     unreachable: ClassVar[type[Exception]]
     """What the port raises where there is no answer in time, or another one than ours."""
     connections: ClassVar[int]
+    most_seconds: ClassVar[float] = inf
+    """The most that a call may take, whatever is set."""
 
     def __init__(
         self,
@@ -108,9 +112,8 @@ class _Service:
         bearer = {"authorization": f"Bearer {service_key}"}
 
         def client(url: str, headers: Headers) -> Client:
-            return Client(
-                Target.of(url), connections=self.connections, timeout_seconds=timeout_seconds, headers=headers
-            )
+            seconds = min(timeout_seconds, self.most_seconds)
+            return Client(Target.of(url), connections=self.connections, timeout_seconds=seconds, headers=headers)
 
         usual = client(url, {**bearer, **(headers or {})})
         self._client: Client | CallsOfATrial = usual
@@ -246,17 +249,10 @@ class HttpContacts(_Service):
 
     service, unreachable, connections = "orders", ContactsUnreachable, CONNECTIONS
 
-    def __init__(
-        self,
-        url: str,
-        service_key: str,
-        *,
-        timeout_seconds: float,
-        headers: Headers | None = None,
-        trial: Trial | None = None,
-    ) -> None:
-        super().__init__(url, service_key, timeout_seconds=timeout_seconds, headers=headers, trial=trial)
-        self._at_once = asyncio.Semaphore(CONTACTS_AT_ONCE)
+    @cached_property
+    def _at_once(self) -> asyncio.Semaphore:
+        """Who waits here does not wait in its own time yet."""
+        return asyncio.Semaphore(CONTACTS_AT_ONCE)
 
     async def of(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
         """The contacts of these orders. Raises ContactsUnreachable."""
@@ -273,19 +269,7 @@ class HttpKeys(_Service):
     """The concerts service at `url`. It is asked for the listing over and over, and gives it where it is new."""
 
     service, unreachable, connections = "concerts", KeysUnreachable, 1
-
-    def __init__(
-        self,
-        url: str,
-        service_key: str,
-        *,
-        timeout_seconds: float,
-        headers: Headers | None = None,
-        trial: Trial | None = None,
-    ) -> None:
-        super().__init__(
-            url, service_key, timeout_seconds=min(timeout_seconds, KEYS_SECONDS), headers=headers, trial=trial
-        )
+    most_seconds = KEYS_SECONDS
 
     async def listing(self, known: KeyListing | None) -> KeyListing:
         """All keys as they are now; `known` itself where nothing has changed. Raises KeysUnreachable."""
@@ -321,19 +305,15 @@ class HttpProgramme(_Service):
 
     service, unreachable, connections = "concerts", ProgrammeUnreachable, CONCERTS_AT_ONCE
 
-    def __init__(
-        self,
-        url: str,
-        service_key: str,
-        *,
-        timeout_seconds: float,
-        headers: Headers | None = None,
-        trial: Trial | None = None,
-    ) -> None:
-        super().__init__(url, service_key, timeout_seconds=timeout_seconds, headers=headers, trial=trial)
-        self._at_once = asyncio.Semaphore(CONCERTS_AT_ONCE)
-        self._remembered: Recent[str, tuple[float, ConcertDetails]] = Recent(CONCERTS_REMEMBERED)
+    @cached_property
+    def _at_once(self) -> asyncio.Semaphore:
+        """Who waits here does not wait in its own time yet."""
+        return asyncio.Semaphore(CONCERTS_AT_ONCE)
+
+    @cached_property
+    def _remembered(self) -> Recent[str, tuple[float, ConcertDetails]]:
         """Each with the loop's time until which it is."""
+        return Recent(CONCERTS_REMEMBERED)
 
     async def of(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
         """Those of the concerts that there are. Raises ProgrammeUnreachable."""
