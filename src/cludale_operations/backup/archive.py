@@ -21,6 +21,8 @@ from typing import IO, Any, BinaryIO, TypeAlias, TypeVar
 import msgspec
 import pyrage
 
+from cludale.adapters.system.folders import sync_folder
+
 MANIFEST = "backup.json"
 FORMAT = 1
 """What a program must know to read it: a greater number is another form."""
@@ -131,7 +133,7 @@ def write(
         if to.exists():  # it was not when this began
             raise FileExistsError(17, "is there already", str(to))
         unfinished.rename(to)
-        _sync_folder(to.parent)
+        sync_folder(to.parent)
     finally:
         unfinished.unlink(missing_ok=True)
     return manifest
@@ -325,11 +327,3 @@ def _decrypted(file: Path, identity: Identity, take: Callable[[BinaryIO], Taken]
     if whole and failed:
         raise BrokenArchive(f"{file}: {failed[0]}")
     return taken
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,6 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
+from cludale.adapters.system.folders import sync_folder
+
 KEY_BYTES = 32
 
 
@@ -35,11 +37,7 @@ def kept_key(path: Path) -> str:
             return _read(path)
     finally:
         draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
     return _read(path)
 
 
