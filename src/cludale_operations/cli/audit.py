@@ -1,7 +1,6 @@
 """`cludale audit`: the log of all events. Questions go to a running server; verify and replay read the data folder."""
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from cludale.services import NAMES
 from cludale.wiring.settings import Settings
 from cludale_operations.cli.client import Client, Json, Url, segment
-from cludale_operations.cli.screen import NO, fail, print_json, record, say, table
+from cludale_operations.cli.screen import NO, as_moment, print_json, record, say, table
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -149,7 +148,7 @@ def replay(
     """
     from cludale_operations.cli import offline
 
-    moment = None if until is None else _time(until)
+    moment = None if until is None else as_moment(until)
     with _progress() as progress:
         task = progress.add_task("folding events", total=None)
         outcome = offline.replay(
@@ -253,14 +252,6 @@ def _place(data: Path | None) -> Path | str:
         return data
     settings = Settings.from_env(os.environ)
     return settings.database_url or settings.data_dir
-
-
-def _time(text: str) -> datetime:
-    try:
-        moment = msgspec.convert(text, datetime)
-    except msgspec.ValidationError as error:
-        fail(f"{text!r} is no time; write 2027-06-05T19:30:00Z ({error})")
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _progress() -> Progress:

@@ -117,30 +117,30 @@ def restore(
     """
     with _said(), _progress() as tell:
         secret = archive.read_identity(identity)
-        kind = archive.manifest_of(file, secret).kind
+        is_database = archive.manifest_of(file, secret).kind is Kind.DATABASE
+        url = database_url if is_database else None
         target = into or Path("restored")
         folder.assert_free(target)
-        if kind is Kind.DATABASE:
-            if database_url is None:
-                fail("it is a backup of a database: name an empty one with --database or CLUDALE_DATABASE_URL")
-            database.assert_empty(database_url)
+        if is_database and database_url is None:
+            fail("it is a backup of a database: name an empty one with --database or CLUDALE_DATABASE_URL")
+        if url is not None:
+            database.assert_empty(url)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".cludale-restore-", dir=target.parent) as place:
             work = Path(place)
             made = archive.read(file, secret, into=work, tell=tell)
-            files = [work / each.name for each in made.members]
-            if kind is Kind.DATABASE and database_url is not None:
-                database.restore(work / database.DUMP, database_url, tell)
-                files.remove(work / database.DUMP)
-            folder.move_into(files, target)
-        back: Path | str = database_url if kind is Kind.DATABASE and database_url is not None else target
+            if url is not None:
+                database.restore(work / database.DUMP, url, tell)
+            kept = [work / each.name for each in made.members if url is None or each.name != database.DUMP]
+            folder.move_into(kept, target)
+        back: Path | str = url or target
         chain = offline.verify(back, lambda done, total: tell("verifying the log", done, total or 0))
     checked, holds = _checked(back)
     record(
         {
             "file": str(file),
             "madeAt": made.made_at.isoformat(),
-            "restoredTo": "the database" if kind is Kind.DATABASE else str(target),
+            "restoredTo": str(target) if url is None else "the database",
             "keys": str(target),
             "log": "whole" if chain["ok"] else "broken",
             "events": chain["events"],

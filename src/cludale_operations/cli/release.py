@@ -21,6 +21,7 @@ from cludale_operations.cli.gateway import CONFIG, Config, control
 from cludale_operations.cli.screen import NO, fail, say, table
 
 if TYPE_CHECKING:
+    from cludale_operations.release.azure import AzureDriver
     from cludale_operations.release.driver import Driver
     from cludale_operations.release.handlers import EventBounds
     from cludale_operations.release.judgement import Bounds
@@ -141,22 +142,40 @@ def _gateway(url: str | None, config: Path) -> "Driver":
 
 
 def _azure(names: dict[str, str | None], subscription: str | None, az: str) -> "Driver":
+    missing = [option for option, value in names.items() if not value]
+    if missing:
+        fail(f"--on azure needs {', '.join(missing)}")
+    group, environment, service_bus, insights = (str(each) for each in names.values())
+    return azure_driver(az, group, environment, service_bus, insights, subscription)
+
+
+def azure_driver(
+    az: str,
+    group: str,
+    environment: str,
+    service_bus: str = "",
+    insights: str = "",
+    subscription: str | None = None,
+    *,
+    store: str | None = None,
+) -> "AzureDriver":
+    """Of Container Apps, by the program `az`. Who judges no traffic names neither broker nor Application Insights.
+
+    `store`: the endpoint of the store that new revisions use; None: that of what serves.
+    """
     from cludale.adapters.dapr.subscriptions import dead_letter_topic
     from cludale.services.catalogue import CATALOGUE
     from cludale.wiring.services import described
     from cludale_operations.release.azure import Az, AzureDriver
     from cludale_operations.release.azure_commands import Names
 
-    missing = [option for option, value in names.items() if not value]
-    if missing:
-        fail(f"--on azure needs {', '.join(missing)}")
-    group, environment, service_bus, insights = (str(each) for each in names.values())
     return AzureDriver(
         Az(az),
         Names(group, environment, service_bus, insights, subscription),
         {service.name: service.prefixes for service in described()},
         [topic.name for topic in CATALOGUE.topics],
         [dead_letter_topic(name) for name in NAMES],
+        store=store,
     )
 
 

@@ -8,12 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-import msgspec
 import typer
 
-from cludale.services import NAMES
-from cludale_operations.cli.release import organizer_key
-from cludale_operations.cli.screen import NO, fail, say
+from cludale_operations.cli.release import azure_driver, organizer_key
+from cludale_operations.cli.screen import NO, as_moment, fail, say
 
 if TYPE_CHECKING:
     from cludale_operations.release.azure import AzureDriver
@@ -140,17 +138,7 @@ class _Cloud:
 
     def driver(self, store: str | None) -> "AzureDriver":
         """One whose new revisions use this store; None: the one in use."""
-        from cludale.adapters.dapr.subscriptions import dead_letter_topic
-        from cludale.services.catalogue import CATALOGUE
-        from cludale.wiring.services import described
-        from cludale_operations.release.azure import Az, AzureDriver
-        from cludale_operations.release.azure_commands import Names
-
-        # A restore judges no traffic: neither the broker nor Application Insights is asked.
-        names = Names(self._group, self._environment, "", "", self._subscription)
-        paths = {service.name: service.prefixes for service in described()}
-        topics, dead = [topic.name for topic in CATALOGUE.topics], [dead_letter_topic(name) for name in NAMES]
-        return AzureDriver(Az(self._az), names, paths, topics, dead, store=store)
+        return azure_driver(self._az, self._group, self._environment, subscription=self._subscription, store=store)
 
     def drill(self, organizer_key: str) -> "Drill":
         """The drill itself."""
@@ -187,7 +175,7 @@ def _prepared(cloud: _Cloud, url: str | None, target: str | None, at: str | None
     from cludale_operations.restore.drill import Noted, name_at
     from cludale_operations.restore.verification import log_of
 
-    moment, key = None if at is None else _time(at), organizer_key()
+    moment, key = None if at is None else as_moment(at), organizer_key()
     if not cloud.template.exists():
         fail(f"there is no {cloud.template}: run this in the project's folder, or name the file with --template")
 
@@ -231,11 +219,3 @@ def _conclude(measured: "Measured") -> None:
         for each in measured.found.wrong:
             say(f"NOT WHOLE: {each}")
         fail("what was restored is not whole", NO)
-
-
-def _time(text: str) -> datetime:
-    try:
-        moment = msgspec.convert(text, datetime)
-    except msgspec.ValidationError as error:
-        fail(f"{text!r} is no time; write 2027-06-05T19:30:00Z ({error})")
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

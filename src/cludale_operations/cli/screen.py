@@ -1,8 +1,9 @@
-"""What the command line prints: tables for people, JSON for machines, one clear line for what went wrong."""
+"""What the command line prints: tables for people, JSON for machines, one line for an error. And times typed into it."""
 
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import msgspec
@@ -49,6 +50,15 @@ def fail(why: str, status: int = CANNOT) -> NoReturn:
         f"[bold red]cludale:[/] {escape(printable(why, lines=True))}", soft_wrap=True, highlight=False
     )
     raise SystemExit(status)
+
+
+def as_moment(text: str) -> datetime:
+    """The time that somebody typed, in UTC if no zone is said. Ends the program with one line if it is none."""
+    try:
+        found = msgspec.convert(text, datetime)
+    except msgspec.ValidationError as error:
+        fail(f"{text!r} is no time; write 2027-06-05T19:30:00Z ({error})")
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def table(

@@ -19,12 +19,12 @@ from cludale_operations.release.azure_commands import (
     Commands,
     Names,
     Replicas,
-    Words,
     dead_letters,
     handler_outcomes,
     route_rules,
     slowest_requests,
 )
+from cludale_operations.release.azure_words import Words
 from cludale_operations.release.driver import Address, PlatformFailed
 from cludale_operations.release.handlers import Handled, Tries
 from cludale_operations.release.judgement import Backlog, Figures

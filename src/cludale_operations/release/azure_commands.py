@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-Words = list[str]
+from cludale_operations.release.azure_words import AzureWords, Words
 
 INSIGHTS = "https://api.applicationinsights.io"
 
@@ -39,18 +39,12 @@ class Replicas(NamedTuple):
     most: int
 
 
-class Commands:
-    """Builds them for one resource group. A service's container app has the service's name."""
+class Commands(AzureWords):
+    """Builds them for one resource group."""
 
     def __init__(self, names: Names) -> None:
+        super().__init__(names.resource_group, names.subscription)
         self._names = names
-
-    def _app(self, *words: str, service: str) -> Words:
-        return self._json("containerapp", *words, "--name", service, "--resource-group", self._names.resource_group)
-
-    def _json(self, *words: str) -> Words:
-        subscription = ["--subscription", self._names.subscription] if self._names.subscription else []
-        return [*words, *subscription, "--only-show-errors", "--output", "json"]
 
     def show(self, service: str) -> Words:
         """The app: its traffic, its id."""

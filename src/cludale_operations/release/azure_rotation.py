@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from cludale.adapters.system.keys import KEY_BYTES
-from cludale_operations.release.azure_commands import Words
+from cludale_operations.release.azure_words import AzureWords, Words
 from cludale_operations.rotation import (
     ALONE,
     FOLLOWING,
@@ -39,26 +39,20 @@ class VaultNames(NamedTuple):
     subscription: str | None = None
 
 
-class SecretCommands:
+class SecretCommands(AzureWords):
     """Builds the command lines of `az`. No secret is in one: processes' arguments can be read by others."""
 
     def __init__(self, names: VaultNames) -> None:
-        self._names = names
-
-    def _json(self, *words: str) -> Words:
-        subscription = ["--subscription", self._names.subscription] if self._names.subscription else []
-        return [*words, *subscription, "--only-show-errors", "--output", "json"]
-
-    def _app(self, *words: str, service: str) -> Words:
-        return self._json("containerapp", *words, "--name", service, "--resource-group", self._names.resource_group)
+        super().__init__(names.resource_group, names.subscription)
+        self._vault = names.vault
 
     def kept(self, name: str) -> Words:
         """The secret's newest version: its value, its id, its tags."""
-        return self._json("keyvault", "secret", "show", "--vault-name", self._names.vault, "--name", name)
+        return self._json("keyvault", "secret", "show", "--vault-name", self._vault, "--name", name)
 
     def keep(self, name: str, file: str, stage: Stage) -> Words:
         """A new version, whose value is the file's content."""
-        where = ("--vault-name", self._names.vault, "--name", name)
+        where = ("--vault-name", self._vault, "--name", name)
         return self._json(
             "keyvault", "secret", "set", *where, "--file", file, "--encoding", "utf-8", "--tags", f"{STAGE}={stage}"
         )

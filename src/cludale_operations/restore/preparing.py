@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cludale_operations.release.azure_words import Words
 from cludale_operations.release.driver import PlatformFailed
-from cludale_operations.restore.store_commands import StoreCommands, Words
+from cludale_operations.restore.store_commands import StoreCommands
 
 Ask = Callable[[Words], Any]
 
