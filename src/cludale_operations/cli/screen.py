@@ -1,4 +1,4 @@
-"""What the command line prints: tables for people, JSON for machines, one line for an error. And times typed into it."""
+"""What the command line prints: tables for people, JSON for machines, a line for an error. And times typed into it."""
 
 import re
 import sys
