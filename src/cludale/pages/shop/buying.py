@@ -109,7 +109,7 @@ class Buying:
             body["phone"] = fields["phone"]
         sent, once = msgspec.json.encode(body), {"idempotency-key": f"shop-{key}"}
         for _ in range(IN_FLIGHT_TRIES):
-@@
+            answer = await self._site.api.ask("POST", "/orders", sent, headers=once, caller=visit.request)
             if answer.status != HTTPStatus.CONFLICT or answer.problem.name != "idempotency-key-in-flight":
                 break
             await asyncio.sleep(IN_FLIGHT_SECONDS)

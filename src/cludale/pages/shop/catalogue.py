@@ -147,12 +147,11 @@ class Catalogue:
         return json_response(answer)._replace(headers=(("cache-control", "no-store"), NOSNIFF))
 
     async def _sitemap(self, visit: Visit) -> Response:
-        base, after, today = self._site.base(visit), None, self._site.now().date().isoformat()
+        base, today = self._site.base(visit), self._site.now().date().isoformat()
+        after: str | None = None
         urls = [f"{base}/shop"]
         while len(urls) < LISTED_IN_SITEMAP:
-            found = (
-                await self._programme.list(**{"from": self._site.now().date().isoformat()}, after=after, limit=100)
-            ).value
+            found = (await self._programme.list(**{"from": today}, after=after, limit=100)).value
             urls += [f"{base}/shop/concerts/{each.id}" for each in found.items if each.listed]
             after = found.next
             if after is None:
