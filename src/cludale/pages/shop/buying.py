@@ -31,6 +31,7 @@ KEPT_REFUSALS = ("over-the-limit", "section-not-found", "other-currency", "unkno
 IN_FLIGHT_TRIES = 20
 IN_FLIGHT_SECONDS = 0.25
 MAX_PHONE = 31
+_NO_WRONG = {"email": "", "phone": "", "card": ""}
 
 
 class Wanted(NamedTuple):
@@ -161,8 +162,8 @@ class Buying:
             quantity=wanted.quantity,
             total=wanted.section.price.times(wanted.quantity),
             cart=key,
-            fields=fields or {},
-            wrong=wrong or {},
+            fields={"email": "", "phone": "", **(fields or {})},
+            wrong=_NO_WRONG | dict(wrong or {}),
             refusal=refusal,
             methods=METHODS,
         )
