@@ -47,6 +47,8 @@ class Camera:
         """The whole page."""
         file = self._folder / f"{name}.png"
         page.wait_for_load_state("load")
+        page.evaluate("document.querySelectorAll('img').forEach((each) => each.loading = 'eager')")
+        page.wait_for_load_state("networkidle") if "/orders/" not in page.url and "/concerts/" not in page.url else None
         page.screenshot(path=file, full_page=True, animations="disabled")
         size = shrink(file, MAX_BYTES)
         print(f"{file.name}: {size} bytes")
@@ -67,7 +69,7 @@ def concerts(http: httpx.Client, now: datetime) -> None:
         }
         http.post("/concerts", json=body, headers={"authorization": f"Bearer {KEY}"}).raise_for_status()
 
-    put("quartet", "Quartetto Lumière", "Salle Cortot, Paris", 21, 12)
+    put("quartet", "Quartetto Lumière", "Salle Cortot, Paris", 21, 14)
     put("sold-out", "Mira & the Tides", "Teatro Real, Madrid", 35, 2)
     put("soon", "Nils Okafor Trio", "Elbphilharmonie, Hamburg", 48, 900, onSaleAt=(now + timedelta(hours=3)).isoformat())
 

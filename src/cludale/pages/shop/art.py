@@ -10,7 +10,7 @@ WIDTH, HEIGHT = 640, 320
 def picture(id: str) -> bytes:
     """An SVG of 640 by 320, about 2 KB."""
     seed = hashlib.sha256(id.encode()).digest()
-    hue, step = seed[0] * 360 // 256, 25 + seed[1] % 70
+    hue, step = (190 + seed[0] * 190 // 256) % 360, 25 + seed[1] % 50  # blue to red: fewer look like mud
     second = (hue + step) % 360
     beams = "".join(
         f'<path d="M{x} -10L{x + lean - spread} 330H{x + lean + spread}z" fill="hsl({(hue, second)[i % 2]} 90% 72%)" '
