@@ -71,6 +71,8 @@ def serve(
 
 
 async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket") -> None:
+    from cludale.pages.api import InProcess
+    from cludale.pages.building import Pages
     from cludale.web.app import WebApp
     from cludale.web.protocol import ConnectionLimits
     from cludale.web.server import serve as serve_app
@@ -82,6 +84,8 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
     settings = await with_secrets(settings)
     telemetry = telemetry_of(settings, chosen)
     platform = Platform(settings, chosen, watching=telemetry)
+    services = InProcess()
+    pages = Pages(services, now=platform.clock.now) if platform.whole else None
     app = WebApp(
         platform.services,
         is_ready=lambda: platform.ready,
@@ -89,10 +93,11 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
         gauges=platform.gauges,
         version=__version__,
         traced=None if telemetry is None else telemetry.requests(platform.access.is_service),
-        internal=platform.internal,
+        internal=[*platform.internal, *(() if pages is None else pages.routes)],
         admit=platform.admit,
         limits=request_limits(settings),
     )
+    services.find = app.router.find
     if telemetry is not None:
         app.metrics.watch_families(telemetry.families)
 
@@ -118,6 +123,8 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
             stopping=platform.stopping,
         )
     finally:
+        if pages is not None:
+            await pages.stop()
         await platform.stop()
         if telemetry is not None:
             await telemetry.stop()
@@ -139,6 +146,8 @@ async def _greet(platform: "Platform", listener: "socket.socket") -> None:
     names = ", ".join(service.name for service in platform.services)
     key = "in CLUDALE_ORGANIZER_KEY" if settings.organizer_key else settings.data_dir.resolve() / "organizer.key"
     say(f"Cludale Tickets {__version__} on {address} ({names})")
+    if platform.whole:
+        say(f"  shop           {address}/shop")
     say(f"  data           {home_of_data(settings)}")
     say(f"  organizer key  {key}")
     say(f"  documentation  {address}/docs")

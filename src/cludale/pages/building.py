@@ -1,0 +1,41 @@
+"""All pages of a process, put together."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from cludale.pages.api import Api
+from cludale.pages.shop.shop import Shop
+from cludale.pages.site import Site
+from cludale.web.routing import Route
+
+
+class Area(Protocol):
+    """Pages for one kind of people: the shop, say."""
+
+    def routes(self) -> list[Route]:
+        """Its routes."""
+        ...
+
+    def stop(self) -> None:
+        """End what goes on in the background."""
+        ...
+
+
+class Pages:
+    """The site with all of its areas."""
+
+    def __init__(self, api: Api, *, now: Callable[[], datetime]) -> None:
+        self.site = Site(api, now=now)
+        self._areas: list[Area] = [Shop(self.site)]
+
+    @property
+    def routes(self) -> list[Route]:
+        """Everything under `/shop` and what comes beside it; they are in no OpenAPI document."""
+        return [*self.site.routes(), *(route for area in self._areas for route in area.routes())]
+
+    async def stop(self) -> None:
+        """End what goes on in the background."""
+        for area in self._areas:
+            area.stop()
+        await self.site.api.close()

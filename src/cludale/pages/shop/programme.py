@@ -1,0 +1,101 @@
+"""What there is to buy, read from the API at most once a second, however many look.
+
+One answer at a time is under way for each question; all who ask meanwhile share it.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from cludale.pages.api import Answer, Api, Refused, path
+from cludale.pages.shop.views import Concert, Found
+from cludale.pages.site import Missing
+
+FRESH_SECONDS = 1.0
+KEPT = 512
+"""Answers kept of each kind; the one that was not asked for the longest goes first."""
+
+T = TypeVar("T")
+
+
+class Kept(NamedTuple, Generic[T]):
+    """An answer, and how often this question had another one before it."""
+
+    value: T
+    version: int
+    at: float
+    body: bytes
+
+
+class Fresh(Generic[T]):
+    """Answers of one type, by path."""
+
+    def __init__(self, api: Api, type: type[T], *, clock: Callable[[], float]) -> None:
+        """`clock`: seconds that never go back."""
+        self._api = api
+        self._type: Any = type
+        self._clock = clock
+        self._kept: OrderedDict[str, Kept[T]] = OrderedDict()
+        self._asking: dict[str, asyncio.Task[Kept[T]]] = {}
+        self._versions = 0
+
+    def now(self, path: str) -> Kept[T] | None:
+        """The answer, if it is fresh."""
+        kept = self._kept.get(path)
+        return kept if kept is not None and self._clock() - kept.at < FRESH_SECONDS else None
+
+    async def get(self, path: str) -> Kept[T]:
+        """The answer. Raises Missing, Refused, Unreachable."""
+        kept = self.now(path)
+        if kept is not None:
+            return kept
+        asking = self._asking.get(path)
+        if asking is None:
+            asking = self._asking[path] = asyncio.get_running_loop().create_task(self._ask(path))
+            asking.add_done_callback(lambda _: self._asking.pop(path, None))
+        return await asyncio.shield(asking)
+
+    async def _ask(self, path: str) -> Kept[T]:
+        at = self._clock()
+        answer = await self._api.ask("GET", path)
+        before = self._kept.get(path)
+        if before is not None and answer.status == 200 and answer.body == before.body:
+            kept = before._replace(at=at)
+        else:
+            self._versions += 1
+            kept = Kept(checked(answer).read(self._type), self._versions, at, answer.body)
+        self._kept[path] = kept
+        self._kept.move_to_end(path)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return kept
+
+
+def checked(answer: Answer) -> Answer:
+    """The answer of a GET. Raises Missing for 404, Refused for other refusals."""
+    if answer.status == 404:
+        raise Missing
+    if answer.status >= 400:
+        raise Refused(answer.problem)
+    return answer
+
+
+class Programme:
+    """Concerts."""
+
+    def __init__(self, api: Api, *, clock: Callable[[], float]) -> None:
+        self.concerts: Fresh[Concert] = Fresh(api, Concert, clock=clock)
+        self._lists: Fresh[Found] = Fresh(api, Found, clock=clock)
+
+    def fresh_concert(self, id: str) -> Kept[Concert] | None:
+        """One that is known, and fresh."""
+        return self.concerts.now(f"/concerts/{id}")
+
+    async def concert(self, id: str) -> Kept[Concert]:
+        """One. Raises Missing, Refused, Unreachable."""
+        return await self.concerts.get(path("concerts", id))
+
+    def list(self, **query: Any) -> Awaitable[Kept[Found]]:
+        """Those that `GET /concerts` finds. Raises Refused, Unreachable."""
+        return self._lists.get(path("concerts", **query))

@@ -1,0 +1,32 @@
+"""The shop: its parts, put together."""
+
+import time
+
+from cludale.pages.shop.buying import Buying
+from cludale.pages.shop.catalogue import Catalogue
+from cludale.pages.shop.live import Live
+from cludale.pages.shop.orders import OrderPages
+from cludale.pages.shop.programme import Programme
+from cludale.pages.site import Site
+from cludale.web.routing import Route
+
+
+class Shop:
+    """All of the shop."""
+
+    def __init__(self, site: Site) -> None:
+        programme = Programme(site.api, clock=time.monotonic)
+        self._live = Live(programme, now=site.now)
+        self._parts = (
+            Catalogue(site, programme, self._live),
+            Buying(site, programme),
+            OrderPages(site, programme),
+        )
+
+    def routes(self) -> list[Route]:
+        """Its routes."""
+        return [route for part in self._parts for route in part.routes()]
+
+    def stop(self) -> None:
+        """Look at no concert any more."""
+        self._live.stop()
