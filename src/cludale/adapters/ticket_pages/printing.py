@@ -68,7 +68,7 @@ def _qr(code: str) -> segno.QRCode:
 
 
 def _compiled(compiler: typst.Compiler, pages: Sequence[TicketPage]) -> bytes:
-    issued = min(page.issued_at for page in pages)
+    issued = min(page.issued_at for page in pages).replace(microsecond=0)
     given: dict[str, Any] = {
         "title": f"{pages[0].artist}, {pages[0].date}",
         "issued": list(issued.timetuple()[:6]),

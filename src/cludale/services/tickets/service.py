@@ -183,7 +183,9 @@ class Tickets:
         try:
             tickets = (await TICKETS.one(self._updates.records, claims.order_id)).state
             concert_id = tickets.concert_id
-            if scan.concert_id not in (None, concert_id) or (is_theirs is not None and not await is_theirs(concert_id)):
+            if is_theirs is not None and not await is_theirs(concert_id):
+                return Answer(Scanned(Result.WRONG_CONCERT))
+            if scan.concert_id not in (None, concert_id):
                 return Answer(Scanned(Result.WRONG_CONCERT), claims, concert_id)
             _, hours = await self._concert(concert_id)
         except NotFound:
