@@ -624,6 +624,9 @@ class _Check:
                 yield from self._claimed_order(claim)
             elif claim.thing == "payment":
                 yield from self._claimed_payment(claim)
+            elif claim.thing == "admission":
+                if self.terms.whole and all(fact.event.data.scan_id != claim.id for fact in self.told.tickets):
+                    yield self._unkept(claim, "admission-gone", f"scan {claim.id} was let in, and no event tells of it")
             elif not any(r.id == claim.id and r.quantity == claim.quantity for r in self.case.reservations):
                 yield self._unkept(claim, "reservation-gone", f"{claim.quantity} seats of {claim.id} were promised")
         yield from self._seen_steps()

@@ -126,6 +126,8 @@ def _after(before: Ticket, event: Event) -> tuple[Ticket, str | None]:
             is_in = event.type == "TicketAdmitted"
             move = Move(door=data.door or "", scan_id=data.scan_id or "", direction="in" if is_in else "out")
             after = Ticket(generation=before.generation, revoked=before.revoked, moves=(*moves, move))
+            if is_in and data.generation != before.generation:
+                return after, "admitted-with-a-void-code"
             rule = "admitted-twice" if is_in else "left-without-entering"
             return after, rule if is_in is is_inside else None
 

@@ -32,7 +32,9 @@ from cludale.services.orders.api import OrdersApi
 from cludale.services.orders.service import Orders
 from cludale.services.payments.api import PaymentsApi
 from cludale.services.payments.service import Payments
+from cludale.services.tickets.api import TicketsApi
 from cludale.services.tickets.codes import key_of
+from cludale.services.tickets.service import Tickets
 from cludale.web.access import Access
 from cludale.web.ownership import Ownership
 from cludale_proof.simulator.clock import MachineClock, SimulatedIds
@@ -106,6 +108,7 @@ class RunLimits(Policies):
     audit_attempts: int = 5
     audit_wait_seconds: float = 30.0
     audit_waiting_limit: int = 1_000
+    door_opens_seconds: float = 366 * 86_400.0
     compare_seconds: float = 1.0
     compare_after_seconds: float = 3_600.0
     """By far longer than a run: what is lost stays lost, and is found."""
@@ -217,6 +220,9 @@ class Process(Owner):
         if "payments" in self.built:
             self.payments: Payments = self.built["payments"]
             self.payments_api = PaymentsApi(self.payments, self.store, ownership, methods=Gateway.methods)
+        if "tickets" in self.built:
+            self.tickets: Tickets = self.built["tickets"]
+            self.tickets_api = TicketsApi(self.tickets, self.access, ownership)
         self._bus: EmbeddedBus | None = None
         self.inbound = Inbound(
             around.codec,

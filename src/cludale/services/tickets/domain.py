@@ -256,12 +256,15 @@ def transfer(state: OrderTickets, number: int, *, holder: str | None, now: datet
     return Decision(msgspec.structs.replace(after, changed=named), decision.events, now)
 
 
-def admit(state: OrderTickets, number: int, *, door: str, scan_id: str, now: datetime) -> Decision[OrderTickets]:
-    """Whoever shows the ticket is let in. The caller looked at `refusal` before."""
+def admit(
+    state: OrderTickets, number: int, *, generation: int, door: str, scan_id: str, now: datetime
+) -> Decision[OrderTickets]:
+    """Whoever shows the ticket's code of this generation is let in. What speaks against it, `door.judged` said."""
     event = TicketAdmitted(
         order_id=state.order_id,
         concert_id=state.concert_id,
         number=number,
+        generation=generation,
         door=door,
         scan_id=scan_id,
         step=state.step + 1,

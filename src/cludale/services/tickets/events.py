@@ -65,6 +65,8 @@ class TicketAdmitted(Event, frozen=True, kw_only=True):
     order_id: str
     concert_id: str
     number: int
+    generation: int
+    """Which of the ticket's codes was shown."""
     door: str
     scan_id: str
     step: int

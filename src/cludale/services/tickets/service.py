@@ -206,9 +206,12 @@ class Tickets:
             )
             if said.result is not Result.VALID or said.at is not None:
                 return Decision(state)
-            step = domain.admit if scan.direction is Direction.IN else domain.let_out
             outcome[0] = Scanned(Result.VALID, now, scan.door)
-            return step(state, claims.number, door=scan.door, scan_id=scan.scan_id, now=now)
+            if scan.direction is Direction.OUT:
+                return domain.let_out(state, claims.number, door=scan.door, scan_id=scan.scan_id, now=now)
+            return domain.admit(
+                state, claims.number, generation=claims.generation, door=scan.door, scan_id=scan.scan_id, now=now
+            )
 
         (updated,) = await self._updates.update((Change(TICKETS, claims.order_id, decide, cause),))
         if updated.known is None:
