@@ -52,18 +52,19 @@ def pdf(pages: Sequence[TicketPage]) -> bytes:
 def svg(code: str) -> bytes:
     """The code as a drawing."""
     out = io.BytesIO()
-    _qr(code).save(out, kind="svg", border=BORDER_MODULES, xmldecl=False, svgclass=None, lineclass=None, omitsize=True)
+    qr(code).save(out, kind="svg", border=BORDER_MODULES, xmldecl=False, svgclass=None, lineclass=None, omitsize=True)
     return out.getvalue()
 
 
 def png(code: str) -> bytes:
     """The code as an image, 8 pixels a module."""
     out = io.BytesIO()
-    _qr(code).save(out, kind="png", border=BORDER_MODULES, scale=PNG_SCALE)
+    qr(code).save(out, kind="png", border=BORDER_MODULES, scale=PNG_SCALE)
     return out.getvalue()
 
 
-def _qr(code: str) -> segno.QRCode:
+def qr(code: str) -> segno.QRCode:
+    """The QR code, at level M."""
     return segno.make_qr(code, error="m", boost_error=False, mask=_MASK)
 
 

@@ -78,7 +78,7 @@ def signed(claims: Claims, key: TicketKey) -> str:
     )
     protected = _protected(key.id)
     signature = _private(key.seed).sign(_to_sign(protected, payload))
-    return _base45(cbor2.dumps(cbor2.CBORTag(_SIGN1_TAG, [protected, {}, payload, signature])))
+    return base45(cbor2.dumps(cbor2.CBORTag(_SIGN1_TAG, [protected, {}, payload, signature])))
 
 
 def key_id_of(code: str) -> str:
@@ -157,7 +157,7 @@ def _parts(code: str) -> tuple[str, bytes, bytes, bytes]:
     if len(code) > LONGEST:
         raise Unreadable
     try:
-        message = cbor2.loads(_unbase45(code.rstrip("\r\n")))
+        message = cbor2.loads(unbase45(code.rstrip("\r\n")))
         if not isinstance(message, cbor2.CBORTag) or message.tag != _SIGN1_TAG:
             raise Unreadable
         protected, _, payload, signature = message.value
@@ -169,7 +169,8 @@ def _parts(code: str) -> tuple[str, bytes, bytes, bytes]:
     return key_id, protected, payload, signature
 
 
-def _base45(raw: bytes) -> str:
+def base45(raw: bytes) -> str:
+    """Bytes as Base45 (RFC 9285): two bytes are three letters, the lowest place first."""
     letters: list[str] = []
     for at in range(0, len(raw) - 1, 2):
         high, rest = divmod(raw[at] << 8 | raw[at + 1], 45 * 45)
@@ -181,7 +182,7 @@ def _base45(raw: bytes) -> str:
     return "".join(letters)
 
 
-def _unbase45(text: str) -> bytes:
+def unbase45(text: str) -> bytes:
     """Raises ValueError for what is no Base45, KeyError for a letter that is none of its own."""
     values = [_VALUES[letter] for letter in text]
     raw = bytearray()
