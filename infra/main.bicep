@@ -81,6 +81,7 @@ param cosmosMaxThroughput object = {
   payments: 4000
   notifications: 1000
   audit: 4000
+  tickets: 1000
   'simulated-provider': 1000
 }
 

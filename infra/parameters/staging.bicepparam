@@ -18,6 +18,7 @@ param cosmosMaxThroughput = {
   payments: 1000
   notifications: 1000
   audit: 1000
+  tickets: 1000
   'simulated-provider': 1000
 }
 param minReplicas = 1

@@ -20,7 +20,7 @@ class Scope(StrEnum):
     REFUND = "refund"
     """Cancel orders, which gives seats and money back."""
     DOOR = "door"
-    """For those who let people in; no route wants it yet."""
+    """Let people in, and count them."""
     OPERATE = "operate"
     """The platform itself, whoever's concerts are on it: releases, dead letters, replay, the chain, keys."""
     PRIVACY = "privacy"

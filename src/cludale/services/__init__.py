@@ -9,6 +9,7 @@ NAMES = (
     "orders",
     "payments",
     "notifications",
+    "tickets",
     "audit",
 )
 """The folders, and so the services. Whoever is called by another in the same process comes before it."""

@@ -18,6 +18,8 @@ from cludale.ports.programme import Programme
 from cludale.ports.records import Kind, Records
 from cludale.ports.sales import Sales
 from cludale.ports.seats import Seats
+from cludale.ports.ticket_keys import TicketKeys
+from cludale.ports.ticket_pages import TicketPages
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.replay import Replay
@@ -58,6 +60,8 @@ class Policies:
     adds and indexes less than 3 KB: 12 of the 20 GB that a partition may have there."""
     commit_limit: int | None = None
     partitions_apart: bool = False
+    door_opens_seconds: float = 43_200
+    door_reentry: bool = False
 
 
 class Parts(Protocol):
@@ -87,6 +91,10 @@ class Parts(Protocol):
     def mailer(self) -> Mailer: ...
     @property
     def texts(self) -> TextMessenger: ...
+    @property
+    def ticket_keys(self) -> TicketKeys: ...
+    @property
+    def ticket_pages(self) -> TicketPages: ...
 
     @property
     def send_seconds(self) -> float:

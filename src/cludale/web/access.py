@@ -114,6 +114,10 @@ class Access:
             raise ScopeMissing(scope)
         return principal
 
+    def opens(self, id: str, authorization: str | None) -> bool:
+        """Does `authorization` carry the token of what is called so: an order, or a ticket?"""
+        return self._opens(_bearer(authorization), id)
+
     def _opens(self, token: bytes, order_id: str) -> bool:
         if hmac.compare_digest(token, self.token_for(order_id).encode()):
             return True

@@ -3,14 +3,18 @@
 import hmac
 import secrets
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Collection
 
 from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
 from cludale.adapters.smtp import sender_address
 from cludale.adapters.system.keys import kept_key
+from cludale.adapters.system.ticket_keys import KeptTicketKeys
+from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.tracing import UNTRACED
 from cludale.services import NAMES
 from cludale.services.catalogue import SERVICES
+from cludale.services.tickets.codes import key_of
 from cludale.web.limits import Addresses, Limits, RequestLimit
 from cludale.wiring.settings import PaymentProvider, Settings, UnusableSetting
 
@@ -83,6 +87,15 @@ def token_key(settings: Settings) -> str:
     if settings.dapr and settings.organizer_key is not None:
         return hmac.digest(settings.organizer_key.encode(), b"cludale access tokens", "sha256").hex()
     return kept_key(settings.data_dir / "token.key")
+
+
+def ticket_keys(settings: Settings) -> TicketKeys:
+    """What codes of tickets are signed with: all replicas of tickets need the same. Raises UnusableKey, OSError."""
+    text = settings.ticket_keys
+    if text is None and settings.dapr and settings.organizer_key is not None:
+        seed = hmac.digest(settings.organizer_key.encode(), b"cludale tickets", "sha256")
+        text = urlsafe_b64encode(seed).rstrip(b"=").decode()
+    return KeptTicketKeys(settings.data_dir / "tickets.key", key_of, text=text)
 
 
 def key_hash(settings: Settings) -> bytes:

@@ -29,6 +29,7 @@ from cludale.adapters.log_messages import LoggedMessages
 from cludale.adapters.simulated_payments import METHODS, SimulatedProvider
 from cludale.adapters.smtp import Encryption, SmtpMailer
 from cludale.adapters.system.clock import SystemClock, SystemIds
+from cludale.adapters.ticket_pages.pool import PrintedPages
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Deliver
 from cludale.ports.charges import Charges
@@ -40,6 +41,8 @@ from cludale.ports.programme import Programme
 from cludale.ports.records import Records
 from cludale.ports.sales import Sales
 from cludale.ports.seats import Seats
+from cludale.ports.ticket_keys import TicketKeys
+from cludale.ports.ticket_pages import TicketPages
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
@@ -53,7 +56,7 @@ from cludale.web import dead_letters as dead_letters_api
 from cludale.web.access import Access
 from cludale.web.ownership import Ownership
 from cludale.web.routing import Route, routes_of
-from cludale.wiring.needs import through_sidecar, trial_url_of, url_of
+from cludale.wiring.needs import through_sidecar, ticket_keys, trial_url_of, url_of
 from cludale.wiring.settings import Settings
 from cludale.wiring.stores import Store, commit_limit, concerts_state_store, ledger
 from cludale.wiring.watching import Watching
@@ -155,6 +158,8 @@ class ServiceBuilder:
             audit_wait_seconds=settings.audit_wait_seconds,
             commit_limit=commit_limit(settings),
             partitions_apart=settings.cosmos_endpoint is not None,
+            door_opens_seconds=settings.door_opens_seconds,
+            door_reentry=settings.door_reentry,
         )
 
     @cached_property
@@ -232,6 +237,16 @@ class ServiceBuilder:
             SimulatedProvider(ledger(settings), clock=self.clock, slow_seconds=settings.payment_slow_seconds)
         )
         return provider if self.watching is None else self.watching.gateway(provider)
+
+    @cached_property
+    def ticket_keys(self) -> TicketKeys:
+        """What codes of tickets are signed with."""
+        return ticket_keys(self.settings)
+
+    @cached_property
+    def ticket_pages(self) -> TicketPages:
+        """What makes pages of tickets."""
+        return self._closed(PrintedPages())
 
     @property
     def payment_methods(self) -> Sequence[str]:

@@ -305,6 +305,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
 
+    ticket_keys: Annotated[
+        Token | None,
+        _doc(
+            "the keys that codes of tickets are signed with, as `cludale tickets keys rotate` prints them; without it "
+            "one is made in <data folder>/tickets.key",
+            secret=True,
+        ),
+    ] = None
+    door_opens_seconds: Annotated[Seconds, _doc("how long before a concert begins its tickets let people in")] = 43_200
+    door_reentry: Annotated[bool, _doc("whoever was let out at the door may come back with the same ticket")] = False
+
     concerts_url: Annotated[Url | None, _doc("where concerts is, for the others started alone")] = None
     orders_url: Annotated[Url | None, _doc("where orders is, for notifications started alone")] = None
 

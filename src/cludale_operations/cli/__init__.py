@@ -24,8 +24,10 @@ from cludale_operations.cli import (
     release,
     restore,
     secrets,
+    tickets,
     up,
 )
+from cludale_operations.cli.door import door
 from cludale_operations.cli.proofs import Commands
 from cludale_operations.cli.screen import fail, table
 from cludale_operations.cli.serve import serve
@@ -82,6 +84,8 @@ app.add_typer(concerts.app, name="concerts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(orders.app, name="orders")
 app.add_typer(notifications.app, name="notifications")
+app.add_typer(tickets.app, name="tickets")
+app.command()(door)
 app.add_typer(audit.app, name="audit")
 app.add_typer(dead_letters.app, name="deadletters")
 app.add_typer(backup.app, name="backup")

@@ -1,17 +1,21 @@
 """The command line's way to a running server."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 from urllib.parse import quote
 
 import typer
 
 from cludale.web.http1 import url_of
 from cludale.wiring.settings import Settings
-from cludale_operations.cli.screen import NO, fail
+from cludale_operations.cli.screen import NO, fail, note
+
+if TYPE_CHECKING:
+    import httpx
 
 Url = Annotated[
     str | None,
@@ -74,13 +78,46 @@ class Client:
             if after is None:
                 return
 
+    def download(self, path: str) -> bytes:
+        """The bytes that GET answers with; ends the program with one line if there are none."""
+        answer = self._asked("GET", path)
+        if answer.is_error:
+            self._content(answer)
+        return answer.content
+
+    def post_until_answered(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The answer to POST, asked for again each second while the server is away or busy; says so once.
+
+        For a request that may come twice. Ends the program with one line for any other refusal.
+        """
+        import httpx
+
+        wanted = {name: value for name, value in body.items() if value is not None}
+        is_said = False
+        while True:
+            try:
+                answer = self._http.post(path, json=wanted)
+                if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    return self._content(answer)
+            except httpx.HTTPError:
+                pass
+            if not is_said:
+                note(f"no answer from {self.url}: asking again each second")
+                is_said = True
+            time.sleep(1.0)
+
     def _answer(self, method: str, path: str, *, is_optional: bool = False, **request: Any) -> Any:
+        return self._content(self._asked(method, path, **request), is_optional=is_optional)
+
+    def _asked(self, method: str, path: str, **request: Any) -> "httpx.Response":
         import httpx
 
         try:
-            answer = self._http.request(method, path, **request)
+            return self._http.request(method, path, **request)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             fail(f"no answer from {self.url} ({error}). Start a server with `cludale serve`, or name one with --url.")
+
+    def _content(self, answer: "httpx.Response", *, is_optional: bool = False) -> Any:
         if answer.status_code == 401:
             fail(
                 "the server does not take this organizer key: set CLUDALE_ORGANIZER_KEY, or CLUDALE_DATA_DIR to the "

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     AUDIT_ENTRY = "audit/event"
     AUDIT_HEAD = "audit/head"
     AUDIT_WAITING = "audit/waiting"
+    TICKETS = "tickets/order_tickets"
     DEAD_LETTER = "delivery/dead_letter"
     CONCERTS_ANSWER = "concerts/answer"
     ORDERS_ANSWER = "orders/answer"
@@ -173,6 +174,41 @@ class Notification(_Document, frozen=True, tag="notification"):
     paid_at: datetime | None = None
 
 
+class Seats(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """The seats of an order's tickets."""
+
+    concert_id: str
+    section: str
+    quantity: int
+
+
+class Move(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """Somebody went through a door."""
+
+    door: str
+    scan_id: str
+    direction: str = "in"
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A ticket to which something happened."""
+
+    generation: int = 1
+    revoked: str | None = None
+    moves: tuple[Move, ...] = ()
+
+
+class OrderTickets(_Document, frozen=True, tag="tickets"):
+    """The tickets of one order."""
+
+    order_id: str
+    concert_id: str
+    step: int
+    allocation: Seats | None = None
+    key_id: str = ""
+    changed: Mapping[int, Ticket] = {}
+
+
 class Given(msgspec.Struct, frozen=True, gc=False):
     """An HTTP answer as it was given."""
 
@@ -272,6 +308,13 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     retry_until: datetime | None = None
     returned: bool | None = None
     kind: str | None = None
+    step: int | None = None
+    number: int | None = None
+    numbers: tuple[int, ...] | None = None
+    generation: int | None = None
+    key_id: str | None = None
+    door: str | None = None
+    scan_id: str | None = None
     payment_method: str | None = None
     channel: str | None = None
     sections: tuple[PlannedSection, ...] | None = None
@@ -329,7 +372,19 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=F
     """The same mark in older logs, which the hash does not cover."""
 
 
-Document = Concert | Section | Reservation | Order | Payment | Notification | KeptAnswer | DeadLetter | Head | Waiting
+Document = (
+    Concert
+    | Section
+    | Reservation
+    | Order
+    | Payment
+    | Notification
+    | OrderTickets
+    | KeptAnswer
+    | DeadLetter
+    | Head
+    | Waiting
+)
 
 _TYPES: Mapping[Kind, type[Any]] = {
     Kind.CONCERT: Concert,
@@ -338,6 +393,7 @@ _TYPES: Mapping[Kind, type[Any]] = {
     Kind.ORDER: Order,
     Kind.PAYMENT: Payment,
     Kind.NOTIFICATION: Notification,
+    Kind.TICKETS: OrderTickets,
     Kind.AUDIT_HEAD: Head,
     Kind.AUDIT_WAITING: Waiting,
     Kind.DEAD_LETTER: DeadLetter,

@@ -215,11 +215,16 @@ class OrderHistory(NamedTuple):
     requests: Mapping[int, Fact]
     """By round: the buyer paid in another way."""
     wrong: tuple[Wrong, ...]
+    tickets: tuple[Fact, ...] = ()
+    """What became of its tickets, in the order in which it did."""
 
 
 KEY_MADE: Final = "KeyCreated"
 KEY_EVENTS: Final = (KEY_MADE, "KeyRevoked")
 """About neither an order nor a concert."""
+TICKET_EVENTS: Final = frozenset(
+    {"TicketIssued", "TicketRevoked", "TicketTransferred", "TicketAdmitted", "TicketLeft", "AdmissionUndone"}
+)
 UNJUDGED: Final = ("ConcertScheduled", *KEY_EVENTS)
 """Events on which no promise to buyers hangs. Whatever is neither here nor judged, nobody knows."""
 _ORDER_SLOT: Final = {"OrderPlaced": "placed", "TicketReserved": "reserved", "OrderPaid": "paid"}
@@ -264,6 +269,7 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:
     notifications: dict[str, list[Fact]] = {}
     refusals: dict[Any, Fact] = {}
     requests: dict[int, Fact] = {}
+    tickets: list[Fact] = []
     wrong: list[Wrong] = []
 
     def settle(slots: dict[Any, Fact], slot: object, fact: Fact) -> None:
@@ -301,6 +307,8 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:
             settle(slot, data.round or 0, fact)
         elif kind == "NotificationSent":
             notifications.setdefault(data.kind or "", []).append(fact)
+        elif kind in TICKET_EVENTS:
+            tickets.append(fact)
         elif kind not in UNJUDGED:
             wrong.append(Wrong(Invariant.WHOLE_LOG, "unknown-event", f"nobody knows the event type {kind}", (fact,)))
     told = OrderHistory(
@@ -311,6 +319,7 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:
         tuple(refusals.values()),
         requests,
         (),
+        tuple(sorted(tickets, key=lambda fact: fact.event.data.step or 0)),
     )
     return told._replace(wrong=(*wrong, *_impossible(told)))
 

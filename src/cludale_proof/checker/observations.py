@@ -48,7 +48,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, tag_field="_", tag="claim
     by: str
     """The request: `POST /orders`."""
     thing: str
-    """order, payment or reservation."""
+    """order, payment, reservation or admission."""
     id: str
     status: str | None = None
     reason: str | None = None
@@ -74,6 +74,9 @@ class _Said(msgspec.Struct, frozen=True, rename="camel", gc=False):
     user_id: str | None = None
     total: Money | None = None
     type: str | None = None
+    result: str | None = None
+    ticket_id: str | None = None
+    scan_id: str | None = None
 
 
 _lines = msgspec.json.Decoder(Observation)
@@ -107,9 +110,9 @@ def claim_of(seen: Observation) -> Claimed | None:
     if not 200 <= seen.status < 300:
         return None
     said = _said(seen.body)
-    if said.id is None:
-        return None
     segments = seen.path.partition("?")[0].strip("/").split("/")
+    if said.id is None:
+        return _admission_of(seen, said) if segments == ["tickets", "admissions"] else None
     by = f"{seen.method} {seen.path}"
     status = said.status if isinstance(said.status, str) else None
     # What was kept for a key is given again as it was: true when it was made, not necessarily when it was sent for.
@@ -141,6 +144,15 @@ def claim_of(seen: Observation) -> Claimed | None:
             )
         case _:
             return None
+
+
+def _admission_of(seen: Observation, said: _Said) -> Claimed | None:
+    """Whoever was let in must have been written down."""
+    scan_id = _said(seen.request).scan_id
+    if said.result != "valid" or said.ticket_id is None or scan_id is None:
+        return None
+    order_id = "order-" + said.ticket_id.removeprefix("ticket-").rpartition(".")[0]
+    return Claimed(order_id, Claim(by="POST /tickets/admissions", thing="admission", id=scan_id))
 
 
 def kept_claim(kind: Kind, kept: KeptAnswer) -> Claimed | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from cludale_proof.checker import ticket_rules
 from cludale_proof.checker.documents import (
     DeadLetter,
     Fact,
@@ -17,6 +18,7 @@ from cludale_proof.checker.documents import (
     Notification,
     Order,
     OrderPayment,
+    OrderTickets,
     Payment,
     Reservation,
 )
@@ -40,6 +42,8 @@ class Terms(NamedTuple):
     """The provider's ledger can be read."""
     ledger_exact: bool = True
     """The ledger shows the same instant as the stores; else it may be ahead of them."""
+    tickets_since: datetime | None = None
+    """When tickets were first issued: orders that were paid before may have none. None: that is not looked at."""
     whole: bool = True
     """All events up to this instant are known: the log and what is on its way to it."""
 
@@ -53,6 +57,7 @@ class Case:
     reservations: list[Reservation] = field(default_factory=list)
     payments: list[Payment] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
+    tickets: OrderTickets | None = None
     letters: list[DeadLetter] = field(default_factory=list)
     ledger: dict[str, LedgerLine] = field(default_factory=dict)
     """By the provider's key."""
@@ -130,6 +135,8 @@ class _Check:
         yield from self._one_live_reservation()
         yield from self._paid_means_sold()
         yield from self._notices()
+        for wrong in ticket_rules.always(self.case.tickets, self.told, whole=self.terms.whole):
+            yield self.broken(wrong.invariant, wrong.rule, wrong.detail, *wrong.evidence)
         if self.terms.ledger_known:
             yield from self._money()
         if self.case.claims:
@@ -617,6 +624,9 @@ class _Check:
                 yield from self._claimed_order(claim)
             elif claim.thing == "payment":
                 yield from self._claimed_payment(claim)
+            elif claim.thing == "admission":
+                if self.terms.whole and all(fact.event.data.scan_id != claim.id for fact in self.told.tickets):
+                    yield self._unkept(claim, "admission-gone", f"scan {claim.id} was let in, and no event tells of it")
             elif not any(r.id == claim.id and r.quantity == claim.quantity for r in self.case.reservations):
                 yield self._unkept(claim, "reservation-gone", f"{claim.quantity} seats of {claim.id} were promised")
         yield from self._seen_steps()
@@ -695,6 +705,8 @@ class _Check:
         yield from self._money_once_quiet(excuse)
         yield from self._payment_once_quiet(excuse)
         yield from self._told_once_quiet(excuse)
+        for wrong in ticket_rules.once_quiet(self.case.tickets, self.told, since=self.terms.tickets_since):
+            yield self.broken(wrong.invariant, wrong.rule, wrong.detail + excuse, *wrong.evidence)
 
     def _payment_once_quiet(self, excuse: str) -> Iterator[Violation]:
         order = self.case.order

@@ -23,6 +23,7 @@ from cludale_proof.checker.documents import (
     Money,
     Notification,
     Order,
+    OrderTickets,
     Payment,
     PlannedSection,
     Reservation,
@@ -199,7 +200,7 @@ class SafetyChecker:
                 found.append(_broken(Invariant.WHOLE_LOG, "not-in-the-log", f"event {id}", detail))
         for letter in self._letters.values():
             found += order_rules.explained(letter)
-        terms = self._terms()._replace(now=now, grace=grace)
+        terms = self._terms()._replace(now=now, grace=grace, tickets_since=_EPOCH)
         for case in self._cases.values():
             told = fold(case.facts)
             found += order_rules.always(case, told, terms, self._prices)
@@ -290,6 +291,9 @@ class SafetyChecker:
                 touched[read.order_id] = None
             case Notification():
                 _exchange(self._case(read.order_id).notifications, before, read)
+                touched[read.order_id] = None
+            case OrderTickets():
+                self._case(read.order_id).tickets = read
                 touched[read.order_id] = None
             case Section():
                 self._sections[(read.concert_id, read.id)] = read

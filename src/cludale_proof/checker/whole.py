@@ -22,6 +22,7 @@ from cludale_proof.checker.documents import (
     Money,
     Notification,
     Order,
+    OrderTickets,
     Payment,
     PlannedSection,
     Reservation,
@@ -54,7 +55,7 @@ _PROGRESS_EVERY = 5_000
 _NAMED = 10
 """How many messages that were given up are named one by one."""
 _CONCERT_TOLD = ("sections", "artist", "date", "venue", "on_sale_at", "max_per_order", "ends_at", "cancel_until")
-_CASE_PARTS = Order | Reservation | Payment | Notification | DeadLetter | LedgerLine | Fact | Claim
+_CASE_PARTS = Order | Reservation | Payment | Notification | OrderTickets | DeadLetter | LedgerLine | Fact | Claim
 
 
 class _Payee(msgspec.Struct, frozen=True, tag_field="_", tag="payee", gc=False):
@@ -251,6 +252,11 @@ class _Run:
     def _put_fact(self, fact: Fact, cases: Spill) -> None:
         key = key_of_event(fact)
         if key is not None:
+            if fact.event.type == "TicketIssued":
+                since = self._terms.tickets_since
+                self._terms = self._terms._replace(
+                    tickets_since=fact.event.time if since is None else min(since, fact.event.time)
+                )
             cases.put(key, fact)
             return
         if fact.event.type in KEY_EVENTS:
@@ -324,6 +330,8 @@ class _Run:
                 failed += 1
                 given_up = [*given_up, notification][:_NAMED]
         self._note_given_up(given_up, failed)
+        for tickets in self._documents(Kind.TICKETS, "orders with tickets"):
+            cases.put(tickets.order_id, tickets)
         for kind in documents.ANSWERS:
             for answer in self._documents(kind, "kept answers"):
                 self._put_kept(kind, answer, cases, seats)
@@ -418,6 +426,8 @@ class _Run:
                     case.ledger[part.key] = part
                 case Notification():
                     case.notifications.append(part)
+                case OrderTickets():
+                    case.tickets = part
                 case DeadLetter():
                     case.letters.append(part)
                 case Claim():

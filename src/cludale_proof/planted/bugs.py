@@ -54,6 +54,9 @@ from cludale.services.payments import due as payments_due
 from cludale.services.payments import service as payments_service
 from cludale.services.payments.domain import Payment
 from cludale.services.payments.events import FailureReason, PaymentCompleted
+from cludale.services.tickets import domain as tickets_domain
+from cludale.services.tickets import door
+from cludale.services.tickets import service as tickets_service
 from cludale_proof.simulator.memory import MemoryStore
 from cludale_proof.simulator.provider import Gateway, Provider
 from cludale_proof.simulator.storage import FaultyStore
@@ -1331,6 +1334,56 @@ def _(stack: ExitStack) -> None:
 @bug("audit: what comes again is not looked for in sealed segments", theme="bad delivery")
 def _(stack: ExitStack) -> None:
     swap(stack, audit_service, "SKEW", timedelta(days=-1))
+
+
+@bug("tickets: a cancelled order keeps them")
+def _(stack: ExitStack) -> None:
+    swap(stack, tickets_domain, "cancel", lambda state, **_: None)
+
+
+@bug("tickets: who cancels before they are issued gets them all the same", theme="bad delivery")
+def _(stack: ExitStack) -> None:
+    right = tickets_domain.cancel
+    swap(stack, tickets_domain, "cancel", lambda state, **kw: None if state is None else right(state, **kw))
+
+
+@bug("tickets: one fewer than the order has seats")
+def _(stack: ExitStack) -> None:
+    right = tickets_domain.issue
+
+    def wrong(state: Any, *, allocation: Any, **kwargs: Any) -> Any:
+        return right(state, allocation=replace(allocation, quantity=allocation.quantity - 1), **kwargs)
+
+    swap(stack, tickets_domain, "issue", wrong)
+
+
+@bug("door: a ticket lets in as often as it is shown", theme="at the door")
+def _(stack: ExitStack) -> None:
+    right = door.judged
+    swap(stack, door, "judged", lambda ticket, **kw: right(replace(ticket, moves=()), **kw))
+
+
+@bug("door: the code of before a transfer lets in", theme="at the door")
+def _(stack: ExitStack) -> None:
+    right = door.judged
+
+    def wrong(ticket: Any, *, generation: int, **kwargs: Any) -> Any:
+        return right(ticket, generation=ticket.generation, **kwargs)
+
+    swap(stack, door, "judged", wrong)
+
+
+@bug("door: says that a ticket is good before that is written down", theme="at the door")
+def _(stack: ExitStack) -> None:
+    right = tickets_service.Tickets.scan
+
+    async def wrong(self: Any, scan: Any, *args: Any) -> Any:
+        answering = asyncio.ensure_future(right(self, scan, *args))
+        await asyncio.sleep(0)
+        claims = self._read(scan.code)
+        return tickets_service.Answer(door.Scanned(door.Result.VALID), claims, None) if claims else await answering
+
+    swap(stack, tickets_service.Tickets, "scan", wrong)
 
 
 def _forget_handled(stack: ExitStack, module: Any) -> None:

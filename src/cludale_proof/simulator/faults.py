@@ -94,6 +94,9 @@ class Fault(StrEnum):
     PAID_IN_ANOTHER_WAY = "buyer: pays in another way after a failure"
     PAID_AT_EXPIRY = "buyer: pays in another way when the hold ends"
     RESERVED_WITHOUT_ORDER = "organizer: holds seats without an order"
+    TWO_DOORS = "guest: shows a ticket at two doors at once"
+    SCANNED_AGAIN = "door: tells a scan again"
+    TRANSFERRED = "guest: shows a ticket that is given to another"
     REDELIVERED = "organizer: delivers events from the audit log again"
 
 
@@ -126,6 +129,9 @@ class Situation(StrEnum):
     DEAD_LETTERED = "an event came by way of the dead-letter topic"
     TOLD_AGAIN = "a fact was told again, for somebody who had not heard it"
     HEALED = "an order came to its end by a fact that was told again"
+    ADMITTED = "somebody was let in with a ticket"
+    USED = "a ticket was shown that had been used"
+    GIVEN_ON = "a ticket was given to somebody else"
     TAKEN_OVER = "a replica took over the events of one that was gone"
 
 

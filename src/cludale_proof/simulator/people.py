@@ -20,6 +20,8 @@ from cludale.services.orders.api import PayAgain, PlaceOrder
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import CancelReason
 from cludale.services.payments.api import ChargeOrder
+from cludale.services.tickets.api import ScanCode, Transfer
+from cludale.services.tickets.domain import ticket_id
 from cludale.web.problems import Problems
 from cludale.web.responses import Response
 from cludale.web.routing import Request
@@ -153,6 +155,48 @@ class SimulatedClient:
             lambda p: p.payments_api.charge_order(_request(p, key), wanted),
         )
 
+    async def code(self, who: str, order_id: str, number: int) -> str | None:
+        """GET /tickets/{id}: the ticket's code; None for no answer."""
+        id = ticket_id(order_id, number)
+        told = await self._ask(
+            who,
+            "tickets",
+            "GET",
+            f"/tickets/{id}",
+            b"",
+            None,
+            lambda p: p.tickets_api.show_ticket(_request(p, None, id)),
+        )
+        if told.answer is None or told.status != 200:
+            return None
+        code: str | None = msgspec.json.decode(told.answer.body)["code"]
+        return code
+
+    async def transfer(self, who: str, order_id: str, number: int) -> RequestOutcome:
+        """POST /tickets/{id}/transfer."""
+        id, wanted = ticket_id(order_id, number), Transfer(holder="Somebody else")
+        return await self._ask(
+            who,
+            "tickets",
+            "POST",
+            f"/tickets/{id}/transfer",
+            _encode(wanted),
+            None,
+            lambda p: p.tickets_api.transfer_ticket(_request(p, None, id), wanted),
+        )
+
+    async def scan(self, who: str, wanted: ScanCode) -> RequestOutcome:
+        """POST /tickets/admissions."""
+        return await self._ask(
+            who,
+            "tickets",
+            "POST",
+            "/tickets/admissions",
+            _encode(wanted),
+            None,
+            lambda p: p.tickets_api.admit(_request(p, None), wanted),
+        )
+
     async def reserve(self, who: str, concert_id: str, wanted: Reserve, key: str | None) -> RequestOutcome:
         """POST /concerts/{id}/reserve."""
         return await self._ask(
@@ -282,6 +326,7 @@ class People:
         self._cancels_on: dict[tuple[str, str], Plan] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._charges = 0
+        self._scans = 0
         self.busy = 0
         """Who still has something to do."""
 
@@ -374,6 +419,11 @@ class People:
                 self._soon(lambda: self._cancel("buyer", order_id, CancelReason.BUYER), after=after)
             if chaos.strikes(Fault.PAID_AT_ONCE, "organizer", order_id):
                 self._soon(lambda: self._charge(order_id), after=chaos.some(1.0))
+        if event.type == "TicketIssued":
+            if chaos.strikes(Fault.TWO_DOORS, "guest", order_id):
+                self._soon(lambda: self._enter_twice(order_id, 1))
+            if chaos.strikes(Fault.TRANSFERRED, "guest", order_id):
+                self._soon(lambda: self._enter_transferred(order_id, event.data.allocation.quantity))
         if event.type == "PaymentFailed" and chaos.strikes(Fault.PAID_AGAIN, "organizer", order_id):
             self._soon(lambda: self._charge(order_id), after=chaos.some(2.0))
         if event.type == "PaymentFailed" and chaos.strikes(Fault.PAID_IN_ANOTHER_WAY, "buyer", order_id):
@@ -409,6 +459,32 @@ class People:
             if key is not None and told.is_final:
                 key = f"{key}-{attempt}"
             await asyncio.sleep(chaos.some(0.5 * 2**attempt))
+
+    async def _enter_twice(self, order_id: str, number: int) -> None:
+        """The same code at two doors."""
+        code = await self._door.code("guest", order_id, number)
+        if code is not None:
+            self.begin(self._enter("guest", code, "north"))
+            self.begin(self._enter("guest's friend", code, "south"))
+
+    async def _enter_transferred(self, order_id: str, number: int) -> None:
+        """The code of before and the new one."""
+        before = await self._door.code("guest", order_id, number)
+        told = await self._door.transfer("guest", order_id, number)
+        after = await self._door.code("guest", order_id, number)
+        if told.status == 200 and before is not None and after is not None:
+            self.begin(self._enter("guest", before, "north"))
+            self.begin(self._enter("guest's friend", after, "south"))
+
+    async def _enter(self, who: str, code: str, at: str) -> None:
+        chaos = self._chaos
+        self._scans += 1
+        wanted = ScanCode(code=code, door=at, scan_id=f"scan-{self._scans}")
+        for attempt in range(4):
+            told = await self._door.scan(who, wanted)
+            if told.is_final and not chaos.strikes(Fault.SCANNED_AGAIN, who, wanted.scan_id or ""):
+                return
+            await asyncio.sleep(chaos.some(0.3 * 2**attempt))
 
     async def _charge(self, order_id: str) -> None:
         self._charges += 1

@@ -87,6 +87,9 @@ RATES: Mapping[Fault, float] = {
     Fault.PAID_IN_ANOTHER_WAY: 0.4,
     Fault.PAID_AT_EXPIRY: 0.1,
     Fault.RESERVED_WITHOUT_ORDER: 0.5,
+    Fault.TWO_DOORS: 0.3,
+    Fault.SCANNED_AGAIN: 0.2,
+    Fault.TRANSFERRED: 0.1,
     # These strike by the clock; the rate is how many of each there are in a fault phase, on average.
     Fault.STORE_OUTAGE: 0.5,
     Fault.CRASH_AT_STEP: 3.0,

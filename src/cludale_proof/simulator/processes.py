@@ -17,6 +17,8 @@ from cludale.ports.contacts import ContactsUnreachable
 from cludale.ports.outbox import Outgoing
 from cludale.ports.programme import ProgrammeUnreachable
 from cludale.ports.records import StoreUnavailable
+from cludale.ports.ticket_keys import TicketKey
+from cludale.ports.ticket_pages import PagesBusy, TicketPage
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
@@ -30,6 +32,9 @@ from cludale.services.orders.api import OrdersApi
 from cludale.services.orders.service import Orders
 from cludale.services.payments.api import PaymentsApi
 from cludale.services.payments.service import Payments
+from cludale.services.tickets.api import TicketsApi
+from cludale.services.tickets.codes import key_of
+from cludale.services.tickets.service import Tickets
 from cludale.web.access import Access
 from cludale.web.ownership import Ownership
 from cludale_proof.simulator.clock import MachineClock, SimulatedIds
@@ -42,6 +47,36 @@ from cludale_proof.simulator.provider import Gateway, Provider
 from cludale_proof.simulator.storage import FaultyStore
 
 P = TypeVar("P")
+
+
+class OneKey:
+    """The key that tickets of all runs are signed with."""
+
+    def __init__(self) -> None:
+        self._keys = (key_of(b"the simulator's key of tickets 32"[:32]),)
+
+    def all(self) -> Sequence[TicketKey]:
+        """It alone."""
+        return self._keys
+
+
+class NoPages:
+    """No run prints tickets: pages change nothing."""
+
+    async def pdf(self, _: Sequence[TicketPage], /) -> bytes:
+        """None is made."""
+        raise PagesBusy
+
+    async def svg(self, _: str, /) -> bytes:
+        """None is made."""
+        raise PagesBusy
+
+    async def png(self, _: str, /) -> bytes:
+        """None is made."""
+        raise PagesBusy
+
+
+TICKET_KEYS = OneKey()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +108,7 @@ class RunLimits(Policies):
     audit_attempts: int = 5
     audit_wait_seconds: float = 30.0
     audit_waiting_limit: int = 1_000
+    door_opens_seconds: float = 366 * 86_400.0
     compare_seconds: float = 1.0
     compare_after_seconds: float = 3_600.0
     """By far longer than a run: what is lost stays lost, and is found."""
@@ -184,6 +220,9 @@ class Process(Owner):
         if "payments" in self.built:
             self.payments: Payments = self.built["payments"]
             self.payments_api = PaymentsApi(self.payments, self.store, ownership, methods=Gateway.methods)
+        if "tickets" in self.built:
+            self.tickets: Tickets = self.built["tickets"]
+            self.tickets_api = TicketsApi(self.tickets, self.access, ownership)
         self._bus: EmbeddedBus | None = None
         self.inbound = Inbound(
             around.codec,
@@ -256,6 +295,8 @@ class Process(Owner):
         self.mailer = Postman(chaos, around.posted)
         self.texts = self.mailer
         self.send_seconds = around.limits.send_seconds
+        self.ticket_keys = TICKET_KEYS
+        self.ticket_pages = NoPages()
 
     def records(self, _: str) -> FaultyStore:
         """The one store of the process."""

@@ -95,6 +95,15 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.DELIVERY_TWICE: 0.2,
         Fault.STORE_SLOW: 0.15,
     },
+    "at the door": {
+        Fault.TWO_DOORS: 0.9,
+        Fault.SCANNED_AGAIN: 0.4,
+        Fault.TRANSFERRED: 0.5,
+        Fault.CANCELLED_AT_ONCE: 0.2,
+        Fault.REPLY_LOST: 0.2,
+        Fault.COMMIT_UNKNOWN: 0.04,
+        Fault.STORE_SLOW: 0.15,
+    },
     "impatience": {
         Fault.KEY_RACED: 0.5,
         Fault.KEY_REPEATED: 0.5,

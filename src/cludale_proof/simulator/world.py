@@ -268,6 +268,8 @@ class World:
         for name, situation in _SITUATIONS.items():
             if seen.status == 409 and name in seen.body:
                 self.chaos.meets(situation)
+        if seen.path == "/tickets/admissions" and '"result":"used"' in seen.body:
+            self.chaos.meets(Situation.USED)
         if seen.key is not None:
             # A kept answer is given again as it was: what it says was true when it was made, not when it was sent.
             seen = msgspec.structs.replace(seen, sent_at=None)
@@ -320,6 +322,10 @@ class World:
                 meets(Situation.SECOND_ROUND)
             case "OrderPaid" if data.order_id in self._cancelled:
                 meets(Situation.REVIVED)
+            case "TicketAdmitted":
+                meets(Situation.ADMITTED)
+            case "TicketTransferred":
+                meets(Situation.GIVEN_ON)
             case "OrderCancelled":
                 self._cancelled.add(data.order_id)
                 meets(Situation.CANCELLED_PAID if data.was_paid else Situation.CANCELLED_UNPAID)

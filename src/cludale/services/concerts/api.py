@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from cludale.kernel import dates
 from cludale.kernel.ids import Id, from_key
 from cludale.kernel.money import MAX_PRICE, Money
 from cludale.kernel.principals import DEFAULT_ORGANIZER, Principal, PrincipalKind, Scope
@@ -32,7 +33,6 @@ from cludale.ports.seats import (
     SectionNotFound,
 )
 from cludale.runtime.idempotency import IdempotencyKeys
-from cludale.services.concerts import dates
 from cludale.services.concerts.domain import Concert, ConcertExists
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.concerts.service import Concerts, ConcertSnapshot, Search

@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from cludale.kernel import dates
 from cludale.kernel.allocation import Allocation
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
@@ -31,7 +32,6 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
 )
-from cludale.services.concerts import dates
 from cludale.services.concerts.events import (
     ConcertScheduled,
     ReleaseReason,

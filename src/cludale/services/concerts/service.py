@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, NamedTuple
 
+from cludale.kernel import dates
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.ids import same_as
@@ -20,7 +21,7 @@ from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
-from cludale.services.concerts import dates, domain
+from cludale.services.concerts import domain
 from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait, unless_held
 from cludale.services.concerts.commands import Done, QueuedCommand, Result
 from cludale.services.concerts.domain import (
@@ -158,7 +159,9 @@ class Concerts:
             except ConcertNotFound:
                 continue
             names = {plan.id: plan.name for plan in concert.sections}
-            found[id] = ConcertDetails(concert.artist, concert.date, concert.venue, names, concert.organizer)
+            found[id] = ConcertDetails(
+                concert.artist, concert.date, concert.venue, names, concert.organizer, concert.ends_at
+            )
         return found
 
     async def standing(self, concert_id: str) -> ConcertSnapshot:

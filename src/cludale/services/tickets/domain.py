@@ -1,0 +1,303 @@
+"""Rules of tickets: issued, transferred, revoked, let in once. No I/O, clock, keys or HTTP.
+
+The tickets of an order are one aggregate. Most are never touched again after they were issued, so only those are kept
+one by one to which something happened (`changed`); the others are valid, and nobody was let in with them.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from cludale.kernel.allocation import Allocation
+from cludale.kernel.decision import Decision
+from cludale.kernel.events import Event
+from cludale.kernel.ids import same_as
+from cludale.kernel.refusals import NotFound, Refusal
+from cludale.services.tickets.events import (
+    AdmissionUndone,
+    RevokeReason,
+    TicketAdmitted,
+    TicketIssued,
+    TicketLeft,
+    TicketRevoked,
+    TicketTransferred,
+    UndoReason,
+)
+
+MOVES_KEPT = 100
+"""How many movements at the door one ticket keeps."""
+
+_PREFIX = "ticket-"
+
+
+class Direction(StrEnum):
+    """Which way through the door."""
+
+    IN = "in"
+    OUT = "out"
+
+
+class Movement(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+    """Somebody went through a door."""
+
+    at: datetime
+    door: str
+    scan_id: str
+    direction: Direction = Direction.IN
+
+
+class Ticket(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+    """One ticket, as far as anything happened to it."""
+
+    generation: int = 1
+    """How many codes it has had."""
+    revoked: RevokeReason | None = None
+    holder: str | None = None
+    """Who has it, if it was transferred and a name was given. Personal data: in no event."""
+    moves: tuple[Movement, ...] = ()
+
+    @property
+    def is_inside(self) -> bool:
+        """Is whoever has it inside?"""
+        return bool(self.moves) and self.moves[-1].direction is Direction.IN
+
+    @property
+    def is_transferred(self) -> bool:
+        """Is it somebody else's than the buyer's?"""
+        return self.generation > 1
+
+
+UNTOUCHED = Ticket()
+
+
+class OrderTickets(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """All tickets of an order."""
+
+    order_id: str
+    concert_id: str
+    step: int
+    """How often they changed: which event was the last."""
+    allocation: Allocation | None = None
+    """Their seats. None: the order was cancelled before they were issued."""
+    key_id: str = ""
+    issued_at: datetime | None = None
+    changed: Mapping[int, Ticket] = {}
+    """Number → ticket, for those to which something happened."""
+
+    @property
+    def quantity(self) -> int:
+        """How many there are, valid or not."""
+        return 0 if self.allocation is None else self.allocation.quantity
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of the tickets."""
+        return range(1, self.quantity + 1)
+
+    def ticket(self, number: int) -> Ticket:
+        """The ticket with this number. Raises NotFound."""
+        if number not in self.numbers:
+            raise NotFound("ticket", ticket_id(self.order_id, number))
+        return self.changed.get(number, UNTOUCHED)
+
+    @property
+    def valid(self) -> list[int]:
+        """The numbers of those that are not revoked."""
+        return [number for number in self.numbers if self.ticket(number).revoked is None]
+
+
+class TicketVoid(Refusal):
+    """The ticket was revoked: nothing can be done with it."""
+
+    def __init__(self, id: str, reason: RevokeReason) -> None:
+        super().__init__(f"Ticket {id!r} is void: {reason}.", ticket=id, reason=reason)
+
+
+class TicketUsed(Refusal):
+    """Somebody was let in with the ticket: it can't be transferred."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"Somebody was let in with ticket {id!r}: it can't be transferred.", ticket=id)
+
+
+class NotInside(Refusal):
+    """Nobody is inside with this ticket: there is no admission to undo, and nobody to let out."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"Nobody is inside with ticket {id!r}.", ticket=id)
+
+
+def ticket_id(order_id: str, number: int) -> str:
+    """The id of ticket `number` of an order."""
+    return f"{same_as('ticket', order_id)}.{number}"
+
+
+def parsed_id(id: str) -> tuple[str, int]:
+    """Order and number of the ticket with this id. Raises NotFound."""
+    order, dot, number = id.removeprefix(_PREFIX).rpartition(".")
+    if not id.startswith(_PREFIX) or not dot or not number.isdecimal() or len(number) > 7 or number[0] == "0":
+        raise NotFound("ticket", id)
+    return f"order-{order}", int(number)
+
+
+def evolve(state: OrderTickets | None, event: Event, *, at: datetime) -> OrderTickets:
+    """The tickets after this event. A holder's name is in no event, so it is added by whoever knows it."""
+    if isinstance(event, TicketIssued):
+        return OrderTickets(
+            order_id=event.order_id,
+            concert_id=event.concert_id,
+            step=event.step,
+            allocation=event.allocation,
+            key_id=event.key_id,
+            issued_at=at,
+        )
+    if state is not None:
+        return _after(state, event, at)
+    if not isinstance(event, TicketRevoked):
+        raise TypeError(f"{type(event).__name__} of tickets that there are not")
+    return OrderTickets(order_id=event.order_id, concert_id=event.concert_id, step=event.step)
+
+
+def _after(state: OrderTickets, event: Event, at: datetime) -> OrderTickets:
+    match event:
+        case TicketRevoked():
+            void = {n: msgspec.structs.replace(state.ticket(n), revoked=event.reason) for n in event.numbers}
+            return msgspec.structs.replace(state, changed={**state.changed, **void}, step=event.step)
+        case TicketTransferred():
+            return _with(state, event, generation=event.generation, holder=None)
+        case TicketAdmitted():
+            return _moved(state, event, Movement(at, event.door, event.scan_id))
+        case TicketLeft():
+            return _moved(state, event, Movement(at, event.door, event.scan_id, Direction.OUT))
+        case AdmissionUndone():
+            return _with(state, event, moves=state.ticket(event.number).moves[:-1])
+    raise TypeError(f"{type(event).__name__} is no event of tickets")
+
+
+def _with(state: OrderTickets, event: Any, **changes: Any) -> OrderTickets:
+    after = msgspec.structs.replace(state.ticket(event.number), **changes)
+    return msgspec.structs.replace(state, changed={**state.changed, event.number: after}, step=event.step)
+
+
+def _moved(state: OrderTickets, event: Any, movement: Movement) -> OrderTickets:
+    moves = (*state.ticket(event.number).moves, movement)
+    return _with(state, event, moves=moves[-MOVES_KEPT:])
+
+
+def _decided(state: OrderTickets | None, event: Event, at: datetime) -> Decision[OrderTickets]:
+    return Decision(evolve(state, event, at=at), (event,), at)
+
+
+def issue(
+    state: OrderTickets | None, *, order_id: str, allocation: Allocation, key_id: str, now: datetime
+) -> Decision[OrderTickets]:
+    """The order was paid: it gets its tickets, once, unless it was cancelled before."""
+    if state is not None:
+        return Decision(state)
+    return _decided(None, TicketIssued(order_id=order_id, key_id=key_id, step=1, allocation=allocation), now)
+
+
+def cancel(state: OrderTickets | None, *, order_id: str, concert_id: str, now: datetime) -> Decision[OrderTickets]:
+    """The paid order was cancelled: all its tickets are void, those that are not issued yet, too."""
+    if state is None:
+        void = TicketRevoked(
+            order_id=order_id, concert_id=concert_id, numbers=(), reason=RevokeReason.CANCELLED, step=1
+        )
+        return _decided(None, void, now)
+    return revoke(state, state.valid, reason=RevokeReason.CANCELLED, now=now)
+
+
+def give_back(state: OrderTickets, count: int, *, now: datetime) -> Decision[OrderTickets]:
+    """`count` seats of the order went back: so many of its tickets are void, at most all.
+
+    First those that nobody was let in with and that are still the buyer's, the highest number first.
+    """
+
+    def last(number: int) -> tuple[bool, bool, int]:
+        ticket = state.ticket(number)
+        return bool(ticket.moves), ticket.is_transferred, -number
+
+    return revoke(state, sorted(state.valid, key=last)[:count], reason=RevokeReason.GIVEN_BACK, now=now)
+
+
+def revoke(
+    state: OrderTickets, numbers: Sequence[int], *, reason: RevokeReason, now: datetime
+) -> Decision[OrderTickets]:
+    """These tickets are void. Those that are void already stay as they are."""
+    void = tuple(sorted(set(numbers) & set(state.valid)))
+    if not void:
+        return Decision(state)
+    event = TicketRevoked(
+        order_id=state.order_id, concert_id=state.concert_id, numbers=void, reason=reason, step=state.step + 1
+    )
+    return _decided(state, event, now)
+
+
+def transfer(state: OrderTickets, number: int, *, holder: str | None, now: datetime) -> Decision[OrderTickets]:
+    """The ticket is somebody else's from now on. Raises TicketVoid, TicketUsed, NotFound."""
+    ticket, id = state.ticket(number), ticket_id(state.order_id, number)
+    if ticket.revoked is not None:
+        raise TicketVoid(id, ticket.revoked)
+    if ticket.moves:
+        raise TicketUsed(id)
+    event = TicketTransferred(
+        order_id=state.order_id,
+        concert_id=state.concert_id,
+        number=number,
+        generation=ticket.generation + 1,
+        step=state.step + 1,
+    )
+    decision = _decided(state, event, now)
+    after = decision.state
+    named = {**after.changed, number: msgspec.structs.replace(after.changed[number], holder=holder)}
+    return Decision(msgspec.structs.replace(after, changed=named), decision.events, now)
+
+
+def admit(
+    state: OrderTickets, number: int, *, generation: int, door: str, scan_id: str, now: datetime
+) -> Decision[OrderTickets]:
+    """Whoever shows the ticket's code of this generation is let in. What speaks against it, `door.judged` said."""
+    event = TicketAdmitted(
+        order_id=state.order_id,
+        concert_id=state.concert_id,
+        number=number,
+        generation=generation,
+        door=door,
+        scan_id=scan_id,
+        step=state.step + 1,
+    )
+    return _decided(state, event, now)
+
+
+def let_out(state: OrderTickets, number: int, *, door: str, scan_id: str, now: datetime) -> Decision[OrderTickets]:
+    """Whoever is inside with the ticket goes out. Raises NotInside, NotFound."""
+    if not state.ticket(number).is_inside:
+        raise NotInside(ticket_id(state.order_id, number))
+    event = TicketLeft(
+        order_id=state.order_id,
+        concert_id=state.concert_id,
+        number=number,
+        door=door,
+        scan_id=scan_id,
+        step=state.step + 1,
+    )
+    return _decided(state, event, now)
+
+
+def undo(state: OrderTickets, number: int, *, reason: UndoReason, now: datetime) -> Decision[OrderTickets]:
+    """The ticket's last admission did not count. Raises NotInside, NotFound."""
+    ticket = state.ticket(number)
+    if not ticket.is_inside:
+        raise NotInside(ticket_id(state.order_id, number))
+    event = AdmissionUndone(
+        order_id=state.order_id,
+        concert_id=state.concert_id,
+        number=number,
+        door=ticket.moves[-1].door,
+        reason=reason,
+        step=state.step + 1,
+    )
+    return _decided(state, event, now)

@@ -1,0 +1,120 @@
+"""What the door says to a code, and what came through it. Pure."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from cludale.kernel import dates
+from cludale.ports.programme import ConcertDetails
+from cludale.services.tickets.domain import Direction, OrderTickets, Ticket
+
+CLOSES_AFTER = timedelta(hours=24)
+"""How long after a concert's end, or its begin where it says no end, its tickets still let people in."""
+_FIRST_PLACE = timedelta(hours=14)
+"""A day begins so much earlier somewhere than in UTC."""
+
+
+class Result(StrEnum):
+    """What the door says."""
+
+    VALID = "valid"
+    USED = "used"
+    """Somebody was let in with it; `at` and `door` say when and where."""
+    NOT_INSIDE = "not-inside"
+    """Out, and nobody was inside with it."""
+    REVOKED = "revoked"
+    REPLACED = "replaced"
+    """It was transferred: there is a newer code."""
+    WRONG_CONCERT = "wrong-concert"
+    NOT_YET = "not-yet"
+    """`at` says from when on."""
+    OVER = "over"
+    FORGED = "forged"
+    """It is no code of ours, or its key is not good any more."""
+    UNKNOWN = "unknown"
+    """The code is ours, and there is no such ticket or concert here."""
+
+
+class Open(NamedTuple):
+    """When tickets of a concert let people in."""
+
+    since: datetime
+    until: datetime
+
+
+def open_hours(concert: ConcertDetails, *, before: timedelta) -> Open:
+    """From so long before it begins until a day after its end."""
+    begins = dates.begins(concert.date)
+    over = dates.ends(concert.date) if concert.ends_at is None else dates.ends(concert.ends_at, as_in=concert.date)
+    first = begins - _FIRST_PLACE if dates.is_day(concert.date) else begins
+    return Open(first - before, max(over, begins) + CLOSES_AFTER)
+
+
+class Scanned(NamedTuple):
+    """What the door says to one ticket; `at` and `door` are those of an earlier admission, or a time to come back."""
+
+    result: Result
+    at: datetime | None = None
+    door: str | None = None
+
+
+def judged(
+    ticket: Ticket, *, generation: int, direction: Direction, scan_id: str, reentry: bool, hours: Open, now: datetime
+) -> Scanned:
+    """What is said to this ticket now. VALID: it goes through, and that has yet to be written down.
+
+    The same scan told again gets the same answer.
+    """
+    last = ticket.moves[-1] if ticket.moves else None
+    if last is not None and last.scan_id == scan_id and last.direction is direction:
+        return Scanned(Result.VALID, last.at, last.door)
+    if ticket.revoked is not None or generation != ticket.generation:
+        return Scanned(Result.REPLACED if ticket.revoked is None else Result.REVOKED)
+    if direction is Direction.OUT:
+        return Scanned(Result.VALID if ticket.is_inside else Result.NOT_INSIDE)
+    if last is not None and (ticket.is_inside or not reentry):
+        entered = next(each for each in reversed(ticket.moves) if each.direction is Direction.IN)
+        return Scanned(Result.USED, entered.at, entered.door)
+    if now < hours.since:
+        return Scanned(Result.NOT_YET, hours.since)
+    return Scanned(Result.VALID if now < hours.until else Result.OVER)
+
+
+class Minute(msgspec.Struct, frozen=True, rename="camel"):
+    """What went through one door in one minute."""
+
+    door: str
+    minute: datetime
+    came: int
+    left: int
+
+
+class Counts(msgspec.Struct, frozen=True, rename="camel"):
+    """What went through the doors of a concert."""
+
+    tickets: int
+    """Valid ones."""
+    admitted: int
+    """Those with which somebody was let in."""
+    inside: int
+    minutes: list[Minute]
+    """In order of time and door; a minute in which nobody came or left is left out."""
+
+
+def counts(orders: Iterable[OrderTickets]) -> Counts:
+    """Of all orders of a concert."""
+    tickets = admitted = inside = 0
+    through: dict[tuple[datetime, str], list[int]] = {}
+    for order in orders:
+        tickets += len(order.valid)
+        for ticket in order.changed.values():
+            admitted += bool(ticket.moves)
+            inside += ticket.is_inside
+            for move in ticket.moves:
+                at = through.setdefault((move.at.replace(second=0, microsecond=0), move.door), [0, 0])
+                at[move.direction is Direction.OUT] += 1
+    minutes = [Minute(door, minute, came, left) for (minute, door), (came, left) in sorted(through.items())]
+    return Counts(tickets, admitted, inside, minutes)

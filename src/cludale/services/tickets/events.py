@@ -1,0 +1,102 @@
+"""What tickets tells the others. Whoever holds a ticket is in no event.
+
+Each event says with `step` which change of its order's tickets it is, counted from 1: so their order is known, in
+whatever order they come.
+"""
+
+from enum import StrEnum
+
+from cludale.kernel.allocation import Allocation, SeatsEvent
+from cludale.kernel.events import Event, Topic
+
+
+class RevokeReason(StrEnum):
+    """Why tickets are void."""
+
+    CANCELLED = "order-cancelled"
+    GIVEN_BACK = "given-back"
+
+
+class UndoReason(StrEnum):
+    """Why an admission did not count."""
+
+    MISTAKE = "mistake"
+    """The wrong code was scanned, or one twice."""
+    TURNED_AWAY = "turned-away"
+    """The code was good, and whoever showed it did not go in."""
+    TEST = "test"
+
+
+class TicketIssued(SeatsEvent, frozen=True, kw_only=True):
+    """An order has its tickets: as many as it has seats, numbered from 1."""
+
+    order_id: str
+    key_id: str
+    """Their codes are signed with this key."""
+    step: int
+    allocation: Allocation
+
+
+class TicketRevoked(Event, frozen=True, kw_only=True):
+    """These tickets of the order let nobody in any more."""
+
+    order_id: str
+    concert_id: str
+    numbers: tuple[int, ...]
+    reason: RevokeReason
+    step: int
+    """1: they were revoked before they were issued, and never are."""
+
+
+class TicketTransferred(Event, frozen=True, kw_only=True):
+    """A ticket is somebody else's: its code of before is void, and it has a new one."""
+
+    order_id: str
+    concert_id: str
+    number: int
+    generation: int
+    """How many codes the ticket has had, with the new one."""
+    step: int
+
+
+class TicketAdmitted(Event, frozen=True, kw_only=True):
+    """Whoever showed the ticket's code was let in."""
+
+    order_id: str
+    concert_id: str
+    number: int
+    generation: int
+    """Which of the ticket's codes was shown."""
+    door: str
+    scan_id: str
+    step: int
+
+
+class TicketLeft(Event, frozen=True, kw_only=True):
+    """Whoever was let in with the ticket went out, and may come back with it."""
+
+    order_id: str
+    concert_id: str
+    number: int
+    door: str
+    scan_id: str
+    step: int
+
+
+class AdmissionUndone(Event, frozen=True, kw_only=True):
+    """The ticket's last admission did not count."""
+
+    order_id: str
+    concert_id: str
+    number: int
+    door: str
+    """Where it was."""
+    reason: UndoReason
+    step: int
+
+
+TOPIC = Topic(
+    "ticket-events",
+    "tickets",
+    (TicketIssued, TicketRevoked, TicketTransferred, TicketAdmitted, TicketLeft, AdmissionUndone),
+)

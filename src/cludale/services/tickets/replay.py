@@ -1,0 +1,38 @@
+"""Tickets from the log: all but their holders' names, which are in no event."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from cludale.kernel.events import Envelope
+from cludale.runtime.replay import NotYet, Ref, States, Table
+from cludale.services.tickets.domain import OrderTickets, evolve
+from cludale.services.tickets.events import TOPIC
+from cludale.services.tickets.store import TICKETS
+
+
+def _comparable(tickets: OrderTickets) -> Mapping[str, object]:
+    told = {number: msgspec.structs.replace(each, holder=None) for number, each in tickets.changed.items()}
+    return {**msgspec.structs.asdict(tickets), "changed": told}
+
+
+class TicketsReplay:
+    """Folds what tickets published, step by step."""
+
+    service = "tickets"
+    event_types = frozenset(each.__name__ for each in TOPIC.events)
+    tables: Sequence[Table[OrderTickets]] = (
+        Table(TICKETS.kind, TICKETS.decode, TICKETS.put, lambda tickets: tickets.order_id, _comparable),
+    )
+
+    def touches(self, event: Envelope) -> Sequence[Ref]:
+        """The order's tickets."""
+        return (Ref(TICKETS.kind.name, event.data.order_id, event.data.order_id),)
+
+    def fold(self, event: Envelope, states: States) -> None:
+        """Take them one step on. Raises NotYet where a step before this comes later in the log."""
+        (ref,) = self.touches(event)
+        before: OrderTickets | None = states.get(ref)
+        if event.data.step != (0 if before is None else before.step) + 1:
+            raise NotYet
+        states.put(ref, evolve(before, event.data, at=event.time))

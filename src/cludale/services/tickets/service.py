@@ -1,0 +1,336 @@
+"""Tickets at work: issues them when an order is paid, revokes them when it is cancelled, and lets people in once.
+
+A code is stored nowhere: it is signed anew when it is shown, and is the same each time while concert and key are.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from operator import attrgetter
+from typing import NamedTuple
+
+from cludale.kernel.decision import Decision
+from cludale.kernel.events import Cause, Envelope, Event
+from cludale.kernel.refusals import Busy, NotFound
+from cludale.ports.bus import Acknowledgement, Delivery
+from cludale.ports.clock import Clock, IdSource
+from cludale.ports.programme import ConcertDetails, Programme, ProgrammeUnreachable
+from cludale.ports.records import Records
+from cludale.ports.ticket_keys import TicketKey, TicketKeys
+from cludale.ports.ticket_pages import PagesBusy, TicketPage, TicketPages
+from cludale.runtime.aggregates import Change, Handler, Updates
+from cludale.runtime.recent import Recent
+from cludale.services.orders.events import OrderCancelled, OrderPaid
+from cludale.services.tickets import codes, domain, door
+from cludale.services.tickets.domain import Direction, OrderTickets, Ticket
+from cludale.services.tickets.door import Counts, Open, Result, Scanned
+from cludale.services.tickets.events import UndoReason
+from cludale.services.tickets.store import TICKETS, of_concert
+
+_SERVICE = "tickets"
+CONCERTS_REMEMBERED = 1_000
+REMEMBERED_SECONDS = 5.0
+PAGE = 1_000
+PAGES = 1_000
+"""How many pages of a concert's orders are counted at most."""
+
+
+class Shown(NamedTuple):
+    """A ticket with what is needed to show it."""
+
+    of: OrderTickets
+    number: int
+    ticket: Ticket
+    concert: ConcertDetails
+    hours: Open
+    code: str
+
+    @property
+    def id(self) -> str:
+        """The ticket's."""
+        return domain.ticket_id(self.of.order_id, self.number)
+
+    @property
+    def section(self) -> str:
+        """The section's name."""
+        section = "" if self.of.allocation is None else self.of.allocation.section
+        return self.concert.sections.get(section, section)
+
+
+class Scan(NamedTuple):
+    """What a door is shown."""
+
+    code: str
+    door: str
+    scan_id: str
+    """The device's own: told again, it gets the same answer."""
+    direction: Direction = Direction.IN
+    concert_id: str | None = None
+    """What is on at this door; None: any."""
+
+
+class Answer(NamedTuple):
+    """What the door says to a code, and whose ticket it is."""
+
+    scanned: Scanned
+    claims: codes.Claims | None = None
+    concert_id: str | None = None
+
+
+class Tickets:
+    """The tickets service."""
+
+    def __init__(
+        self,
+        records: Records,
+        *,
+        clock: Clock,
+        ids: IdSource,
+        keys: TicketKeys,
+        pages: TicketPages,
+        programme: Programme,
+        opens_before: timedelta,
+        reentry: bool,
+    ) -> None:
+        """`opens_before`: how long before a concert begins its tickets let people in. `reentry`: whoever went out may
+        come back."""
+        self._updates = Updates(_SERVICE, records, clock=clock, ids=ids)
+        self._clock = clock
+        self._ids = ids
+        self._keys = keys
+        self._pages = pages
+        self._programme = programme
+        self._opens_before = opens_before
+        self._reentry = reentry
+        self._concerts: Recent[str, tuple[datetime, ConcertDetails, Open]] = Recent(CONCERTS_REMEMBERED)
+
+    async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
+        """OrderPaid issues an order's tickets, OrderCancelled revokes them. One commit call, whatever the batch."""
+        key_id = self._keys.all()[0].id
+        handlers: Mapping[type[Event], Handler[OrderTickets]] = {**HANDLERS, OrderPaid: partial(_issue, key_id)}
+        answers, _ = await self._updates.handle(TICKETS, deliveries, handlers, attrgetter("order_id"), begins=OrderPaid)
+        return answers
+
+    # -- showing
+
+    async def of_order(self, order_id: str) -> OrderTickets:
+        """The tickets of an order. Raises NotFound, where it has none (yet)."""
+        try:
+            return (await TICKETS.one(self._updates.records, order_id)).state
+        except NotFound:
+            raise NotFound("order with tickets", order_id) from None
+
+    async def shown(self, tickets: OrderTickets, numbers: Sequence[int]) -> list[Shown]:
+        """These tickets of an order as they are shown. Raises NotFound, Busy."""
+        concert, hours = await self._concert(tickets.concert_id)
+        return [
+            Shown(
+                tickets,
+                number,
+                ticket := tickets.ticket(number),
+                concert,
+                hours,
+                codes.signed(_claims(tickets, number, ticket.generation, hours), self._key(tickets.key_id)),
+            )
+            for number in numbers
+        ]
+
+    async def pdf(self, shown: Sequence[Shown]) -> bytes:
+        """A document with these tickets, one a page. Raises Busy."""
+        try:
+            return await self._pages.pdf([_page(each) for each in shown])
+        except PagesBusy:
+            raise _busy() from None
+
+    async def drawing(self, shown: Shown) -> bytes:
+        """The code as SVG. Raises Busy."""
+        try:
+            return await self._pages.svg(shown.code)
+        except PagesBusy:
+            raise _busy() from None
+
+    async def image(self, shown: Shown) -> bytes:
+        """The code as PNG. Raises Busy."""
+        try:
+            return await self._pages.png(shown.code)
+        except PagesBusy:
+            raise _busy() from None
+
+    def public_keys(self) -> list[tuple[TicketKey, bytes]]:
+        """The keys that are good now, each with its public key."""
+        now = self._clock.now()
+        return [(key, codes.public_bytes(key.seed)) for key in self._keys.all() if key.is_good(now)]
+
+    # -- changing
+
+    async def transfer(self, order_id: str, number: int, *, holder: str | None, cause: Cause) -> OrderTickets:
+        """The tickets, one of them somebody else's. Raises NotFound, TicketVoid, TicketUsed, Busy."""
+
+        def decide(tickets: OrderTickets, now: datetime) -> Decision[OrderTickets]:
+            return domain.transfer(tickets, number, holder=holder, now=now)
+
+        return await self._updates.change(TICKETS, order_id, decide, cause)
+
+    async def scan(self, scan: Scan, cause: Cause, is_theirs: Callable[[str], Awaitable[bool]] | None = None) -> Answer:
+        """What the door says. Whoever is let in is written down, durably, before this returns. Raises Busy.
+
+        `is_theirs`: may who asks let people into this concert? None: into any.
+        """
+        claims = self._read(scan.code)
+        if claims is None:
+            return Answer(Scanned(Result.FORGED))
+        outcome = [Scanned(Result.UNKNOWN)]
+        try:
+            tickets = (await TICKETS.one(self._updates.records, claims.order_id)).state
+            concert_id = tickets.concert_id
+            if is_theirs is not None and not await is_theirs(concert_id):
+                return Answer(Scanned(Result.WRONG_CONCERT))
+            if scan.concert_id not in (None, concert_id):
+                return Answer(Scanned(Result.WRONG_CONCERT), claims, concert_id)
+            _, hours = await self._concert(concert_id)
+        except NotFound:
+            return Answer(outcome[0], claims)
+
+        def decide(state: OrderTickets | None, now: datetime) -> Decision[OrderTickets] | None:
+            if state is None or claims.number not in state.numbers:
+                return None
+            ticket = state.ticket(claims.number)
+            outcome[0] = said = door.judged(
+                ticket,
+                generation=claims.generation,
+                direction=scan.direction,
+                scan_id=scan.scan_id,
+                reentry=self._reentry,
+                hours=hours,
+                now=now,
+            )
+            if said.result is not Result.VALID or said.at is not None:
+                return Decision(state)
+            outcome[0] = Scanned(Result.VALID, now, scan.door)
+            if scan.direction is Direction.OUT:
+                return domain.let_out(state, claims.number, door=scan.door, scan_id=scan.scan_id, now=now)
+            return domain.admit(
+                state, claims.number, generation=claims.generation, door=scan.door, scan_id=scan.scan_id, now=now
+            )
+
+        (updated,) = await self._updates.update((Change(TICKETS, claims.order_id, decide, cause),))
+        if updated.known is None:
+            raise Busy("This ticket is being scanned in too many places at once.")
+        return Answer(outcome[0], claims, concert_id)
+
+    def new_scan_id(self) -> str:
+        """For a scan whose device gave none."""
+        return self._ids.new("scan")
+
+    async def undo(self, order_id: str, number: int, *, reason: UndoReason, cause: Cause) -> OrderTickets:
+        """The ticket's last admission did not count. Raises NotFound, NotInside, Busy."""
+
+        def decide(tickets: OrderTickets, now: datetime) -> Decision[OrderTickets]:
+            return domain.undo(tickets, number, reason=reason, now=now)
+
+        return await self._updates.change(TICKETS, order_id, decide, cause)
+
+    async def counts(self, concert_id: str) -> Counts:
+        """What went through the doors of a concert. Looks at each of its orders."""
+        orders: list[OrderTickets] = []
+        after: str | None = None
+        for _ in range(PAGES):
+            found, page = await TICKETS.find(self._updates.records, of_concert(concert_id, after=after, limit=PAGE))
+            orders += [each.state for each in found]
+            after = page.next
+            if after is None:
+                break
+        return door.counts(orders)
+
+    # -- keys and concerts
+
+    def _read(self, code: str) -> codes.Claims | None:
+        """What a good code says; None for any other."""
+        now = self._clock.now()
+        try:
+            key_id = codes.key_id_of(code)
+            for key in self._keys.all():
+                if key.id == key_id and key.is_good(now):
+                    return codes.read(code, key)
+        except codes.Unreadable:
+            pass
+        return None
+
+    def _key(self, id: str) -> TicketKey:
+        """The key that tickets were issued with; the present one, where that has ended."""
+        now, keys = self._clock.now(), self._keys.all()
+        return next((key for key in keys if key.id == id and key.is_good(now)), keys[0])
+
+    async def _concert(self, id: str) -> tuple[ConcertDetails, Open]:
+        """The concert, as it was some seconds ago at the earliest, and when its doors are open.
+
+        Raises NotFound, Busy.
+        """
+        now = self._clock.now()
+        known = self._concerts.get(id)
+        if known is not None and now < known[0]:
+            return known[1:]
+        try:
+            found = (await self._programme.of((id,))).get(id)
+        except ProgrammeUnreachable as error:
+            if known is not None:
+                return known[1:]
+            raise Busy("Concerts can't be reached; try again in a moment.") from error
+        if found is None:
+            raise NotFound("concert", id)
+        hours = door.open_hours(found, before=self._opens_before)
+        self._concerts.remember({id: (now + timedelta(seconds=REMEMBERED_SECONDS), found, hours)})
+        return found, hours
+
+
+def _busy() -> Busy:
+    return Busy("Many tickets are being made; try again in a moment.", retry_after_seconds=2)
+
+
+def _claims(tickets: OrderTickets, number: int, generation: int, hours: Open) -> codes.Claims:
+    section = "" if tickets.allocation is None else tickets.allocation.section
+    return codes.Claims(
+        codes.concert_claim(tickets.concert_id),
+        tickets.order_id,
+        number,
+        tickets.quantity,
+        generation,
+        codes.section_claim(section),
+        hours.since,
+        hours.until,
+    )
+
+
+def _page(shown: Shown) -> TicketPage:
+    issued = shown.of.issued_at
+    if issued is None:
+        raise TypeError("a ticket that was never issued has no page")
+    return TicketPage(
+        shown.id,
+        shown.concert.artist,
+        shown.concert.date,
+        shown.concert.venue,
+        shown.section,
+        shown.number,
+        shown.of.quantity,
+        shown.ticket.holder,
+        shown.code,
+        issued,
+    )
+
+
+def _issue(key_id: str, event: Envelope, state: OrderTickets | None, now: datetime) -> Decision[OrderTickets]:
+    paid: OrderPaid = event.data
+    return domain.issue(state, order_id=paid.order_id, allocation=paid.allocation, key_id=key_id, now=now)
+
+
+def _cancel(event: Envelope, state: OrderTickets | None, now: datetime) -> Decision[OrderTickets] | None:
+    off: OrderCancelled = event.data
+    if not off.was_paid:
+        return None
+    return domain.cancel(state, order_id=off.order_id, concert_id=off.concert_id, now=now)
+
+
+_Decides = Callable[..., Decision[OrderTickets] | None]
+HANDLERS: Mapping[type[Event], _Decides] = {OrderPaid: _issue, OrderCancelled: _cancel}
+"""What the service hears, and what decides about it. `_issue` is told the key that signs, too."""

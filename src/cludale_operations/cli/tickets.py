@@ -1,0 +1,152 @@
+"""`cludale tickets`: look at tickets, print them, give them on; and the keys that their codes are signed with."""
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cludale.adapters.system.keys import UnusableKey
+from cludale.adapters.system.ticket_keys import replace_file, rotated, written
+from cludale.kernel.times import rfc3339
+from cludale.ports.ticket_keys import TicketKey
+from cludale.services.tickets.codes import key_of
+from cludale.services.tickets.events import UndoReason
+from cludale.wiring.needs import ticket_keys
+from cludale.wiring.settings import Settings
+from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.screen import fail, note, record, say, table
+
+app = typer.Typer(no_args_is_help=True, help="Look at tickets, print them, give them on; the keys that sign them.")
+keys = typer.Typer(no_args_is_help=True, help="The keys that codes of tickets are signed with.")
+app.add_typer(keys, name="keys")
+
+Order = Annotated[str, typer.Argument(help="The order's id.")]
+Ticket = Annotated[str, typer.Argument(help="The ticket's id.")]
+
+
+@app.command("list")
+def list_tickets(order: Order, *, url: Url = None, json: Json = False) -> None:
+    """List an order's tickets."""
+    with Client(url) as client:
+        found = client.get("/tickets", {"order": order})["items"]
+    table(
+        found,
+        columns=("id", "number", "quantity", "section", "status", "transferred", "holder", "admittedAt"),
+        as_json=json,
+    )
+
+
+@app.command("print")
+def print_tickets(
+    id: Annotated[str, typer.Argument(help="A ticket's id, or an order's for all of its tickets.")],
+    to: Annotated[Path, typer.Option("--to", help="The file to write.", dir_okay=False)] = Path("tickets.pdf"),
+    *,
+    url: Url = None,
+) -> None:
+    """Write tickets to a PDF file."""
+    with Client(url) as client:
+        to.write_bytes(client.download(f"/tickets/{segment(id)}.pdf"))
+    say(f"written to {to}")
+
+
+@app.command()
+def transfer(
+    id: Ticket,
+    *,
+    holder: Annotated[str | None, typer.Option(help="The new holder's name.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Give a ticket to somebody else: a new code, and the one before is void. Shows the new holder's token, once."""
+    with Client(url) as client:
+        record(client.post(f"/tickets/{segment(id)}/transfer", {"holder": holder}), as_json=json)
+
+
+@app.command()
+def undo(
+    id: Ticket,
+    reason: Annotated[UndoReason, typer.Option(help="Why it did not count.")] = UndoReason.MISTAKE,
+    *,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Undo a ticket's last admission: its code lets in again."""
+    with Client(url) as client:
+        record(client.post(f"/tickets/{segment(id)}/undo", {"reason": reason.value}), as_json=json)
+
+
+@app.command()
+def counts(
+    concert: Annotated[str, typer.Argument(help="The concert's id.")], *, url: Url = None, json: Json = False
+) -> None:
+    """Count who came and left, by door and minute."""
+    with Client(url) as client:
+        found = client.get("/tickets/admissions", {"concertId": concert})
+    if json:
+        record(found, as_json=True)
+        return
+    table(found["minutes"], columns=("minute", "door", "came", "left"), as_json=False)
+    say(f"{found['inside']} inside, {found['admitted']} of {found['tickets']} tickets were let in")
+
+
+@keys.command("list")
+def list_keys(*, json: Json = False) -> None:
+    """List the keys of the data folder, or of CLUDALE_TICKET_KEYS: the one that signs first. Never shows a secret."""
+    now = datetime.now(UTC)
+    table(
+        [
+            {
+                "id": key.id,
+                "stands": "signs" if key.ends_at is None else "good until its end" if key.is_good(now) else "ended",
+                "endsAt": None if key.ends_at is None else rfc3339(key.ends_at),
+            }
+            for key in _keys(_settings())
+        ],
+        columns=("id", "stands", "endsAt"),
+        as_json=json,
+    )
+
+
+@keys.command("rotate")
+def rotate_keys(
+    *,
+    good_for_days: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=3_660,
+            help="How long tickets signed with the former key stay good; 0 if it has leaked: they are void at once, "
+            "and are signed anew when they are next shown.",
+        ),
+    ] = 800,
+) -> None:
+    """Make a new key that signs from now on.
+
+    In a data folder a running server takes it up within a second. Where CLUDALE_TICKET_KEYS is set, the new value is
+    printed, to be put in its place: a secret.
+    """
+    settings, now = _settings(), datetime.now(UTC).replace(microsecond=0)
+    after = rotated(_keys(settings), former_until=now + timedelta(days=good_for_days), now=now, key_of=key_of)
+    if settings.ticket_keys is not None:
+        note("CLUDALE_TICKET_KEYS has to be this from now on, in every process of tickets:")
+        say(written(after))
+        return
+    try:
+        replace_file(settings.data_dir / "tickets.key", after)
+    except OSError as error:
+        fail(f"the keys can't be written: {error}")
+    say(f"{after[0].id} signs from now on; {after[1].id} is good until {rfc3339(after[1].ends_at or now)}")
+
+
+def _settings() -> Settings:
+    return Settings.from_env(os.environ)
+
+
+def _keys(settings: Settings) -> Sequence[TicketKey]:
+    try:
+        return ticket_keys(settings).all()
+    except (UnusableKey, OSError) as error:
+        fail(str(error))

@@ -1,0 +1,136 @@
+"""The rules of an order's tickets: the record, its events, and the order that they belong to.
+
+Each event says which step it is of its order's tickets, so that they can be put in order whatever the log's is.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from cludale_proof.checker.documents import Event, Fact, Move, OrderTickets, Ticket
+from cludale_proof.checker.findings import Invariant
+from cludale_proof.checker.lifecycle import OrderHistory, Wrong
+
+_FRESH = Ticket()
+
+
+class _Told(NamedTuple):
+    """What the events of an order's tickets come to."""
+
+    issued: int
+    """How many were; 0 for none."""
+    tickets: Mapping[int, Ticket]
+    wrong: tuple[Wrong, ...]
+
+    @property
+    def valid(self) -> int:
+        """How many let somebody in."""
+        return sum(self.tickets.get(number, _FRESH).revoked is None for number in range(1, self.issued + 1))
+
+
+def always(record: OrderTickets | None, told: OrderHistory, *, whole: bool) -> Iterator[Wrong]:
+    """What is broken at any instant. `whole`: all events up to it are known."""
+    steps = [fact.event.data.step for fact in told.tickets]
+    if len(set(steps)) < len(steps):
+        yield _wrong("ticket-step-twice", f"its tickets made the steps {steps}", *told.tickets)
+        return
+    if not whole:
+        return
+    if steps != list(range(1, len(steps) + 1)):
+        yield _wrong("ticket-steps-have-gaps", f"its tickets made the steps {steps}", *told.tickets)
+        return
+    tickets = _told(told.tickets)
+    yield from tickets.wrong
+    yield from _of_the_order(told)
+    yield from _as_told(record, told, tickets)
+
+
+def once_quiet(record: OrderTickets | None, told: OrderHistory, *, since: datetime | None) -> Iterator[Wrong]:
+    """What is left undone when nothing is under way any more."""
+    paid, off = told.order.paid, told.order.on_purpose
+    if record is None:
+        if paid is not None and since is not None and paid.event.time >= since:
+            yield _wrong("never-issued", "it was Paid, and has no tickets", paid)
+        return
+    seats = 0 if off is not None or paid is None else paid.event.data.quantity or 0
+    valid = _told(told.tickets).valid
+    if valid != seats:
+        yield _wrong("tickets-and-seats", f"it has {seats} seats and {valid} valid tickets", *told.tickets)
+
+
+def _of_the_order(told: OrderHistory) -> Iterator[Wrong]:
+    for fact in told.tickets:
+        data = fact.event.data
+        if fact.event.type == "TicketIssued":
+            paid = told.order.paid
+            if paid is None:
+                yield _wrong("issued-unpaid", "its tickets were issued, and it was never Paid", fact)
+            elif data.quantity != paid.event.data.quantity:
+                detail = f"{data.quantity} tickets were issued for {paid.event.data.quantity} seats"
+                yield _wrong("issued-otherwise", detail, paid, fact)
+        elif fact.event.type == "TicketRevoked" and data.reason == "order-cancelled" and told.order.on_purpose is None:
+            yield _wrong("revoked-unasked", "its tickets are void, and nobody cancelled it", fact)
+
+
+def _as_told(record: OrderTickets | None, told: OrderHistory, tickets: _Told) -> Iterator[Wrong]:
+    if record is None:
+        if told.tickets:
+            yield _wrong("tickets-lost", "its tickets have events, and are not there", *told.tickets)
+        return
+    if (record.version and record.version != len(told.tickets)) or record.step != len(told.tickets):
+        detail = f"its tickets are at version {record.version}, step {record.step}, after {len(told.tickets)} events"
+        yield _wrong("tickets-untold", detail, *told.tickets)
+        return
+    quantity = 0 if record.allocation is None else record.allocation.quantity
+    if quantity != tickets.issued or dict(record.changed) != dict(tickets.tickets):
+        detail = f"its tickets are {quantity}: {dict(record.changed)}; told are {tickets.issued}: {tickets.tickets}"
+        yield _wrong("tickets-differ", detail, *told.tickets)
+
+
+def _told(facts: tuple[Fact, ...]) -> _Told:
+    issued, tickets, wrong = 0, dict[int, Ticket](), list[Wrong]()
+    for fact in facts:
+        event, data = fact.event, fact.event.data
+        if event.type == "TicketIssued":
+            if fact is not facts[0]:
+                wrong.append(_wrong("issued-twice", "tickets were issued after something had happened to them", *facts))
+            issued = data.quantity or 0
+            continue
+        for number in data.numbers or (() if data.number is None else (data.number,)):
+            before = tickets.get(number, _FRESH)
+            if not 1 <= number <= issued:
+                wrong.append(_wrong("no-such-ticket", f"{event.type} of ticket {number}, and there are {issued}", fact))
+            elif before.revoked is not None and event.type != "AdmissionUndone":
+                wrong.append(_wrong("void-ticket-used", f"{event.type} of ticket {number}, which was void", fact))
+            after, problem = _after(before, event)
+            tickets[number] = after
+            if problem is not None:
+                wrong.append(_wrong(problem, f"{event.type} of ticket {number}, which was {before}", *facts))
+    return _Told(issued, tickets, tuple(wrong))
+
+
+def _after(before: Ticket, event: Event) -> tuple[Ticket, str | None]:
+    """The ticket after this event, and which rule that breaks."""
+    data, moves = event.data, before.moves
+    is_inside = bool(moves) and moves[-1].direction == "in"
+    match event.type:
+        case "TicketRevoked":
+            return Ticket(generation=before.generation, revoked=data.reason, moves=moves), None
+        case "TicketTransferred":
+            after = Ticket(generation=data.generation or 0, revoked=before.revoked, moves=moves)
+            return after, None if after.generation == before.generation + 1 and not moves else "transferred-wrongly"
+        case "AdmissionUndone":
+            after = Ticket(generation=before.generation, revoked=before.revoked, moves=moves[:-1])
+            return after, None if is_inside else "undone-for-nothing"
+        case _:
+            is_in = event.type == "TicketAdmitted"
+            move = Move(door=data.door or "", scan_id=data.scan_id or "", direction="in" if is_in else "out")
+            after = Ticket(generation=before.generation, revoked=before.revoked, moves=(*moves, move))
+            if is_in and data.generation != before.generation:
+                return after, "admitted-with-a-void-code"
+            rule = "admitted-twice" if is_in else "left-without-entering"
+            return after, rule if is_in is is_inside else None
+
+
+def _wrong(rule: str, detail: str, *facts: Fact) -> Wrong:
+    return Wrong(Invariant.ONE_TICKET, rule, detail, facts)

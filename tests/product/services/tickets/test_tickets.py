@@ -1,0 +1,187 @@
+"""Tickets over a real store: heard, shown, scanned by several at once, and rebuilt from the log."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.events import REQUEST, delivered, told
+from tests.fakes import NOON, CountingIds, ManualClock
+from tests.seats import allocation
+
+from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.allocation import OrderSeats
+from cludale.kernel.money import Money
+from cludale.kernel.refusals import Busy, NotFound
+from cludale.kernel.wire import Codec
+from cludale.ports.bus import Acknowledgement
+from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
+from cludale.ports.ticket_keys import TicketKey
+from cludale.services.catalogue import CATALOGUE
+from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid
+from cludale.services.tickets import codes
+from cludale.services.tickets.door import Result
+from cludale.services.tickets.service import Scan, Tickets
+from cludale.services.tickets.store import KINDS, TICKETS
+
+PRICE = Money(9000, "EUR")
+SUCCESS = Acknowledgement.SUCCESS
+
+
+def paid(order_id: str = "order-1", quantity: int = 2) -> OrderPaid:
+    seats = allocation(quantity=quantity)
+    return OrderPaid(order_id=order_id, total=PRICE, reachable=True, allocation=seats)
+
+
+def off(order_id: str = "order-1", *, was_paid: bool = True) -> OrderCancelled:
+    return OrderCancelled(
+        order_id=order_id,
+        total=PRICE,
+        reason=CancelReason.BUYER,
+        was_paid=was_paid,
+        reachable=True,
+        seats=OrderSeats.of(allocation()),
+    )
+
+
+class Concerts:
+    def __init__(self) -> None:
+        self.away = False
+
+    async def of(self, ids: Sequence[str], /) -> Mapping[str, ConcertDetails]:
+        if self.away:
+            raise ProgrammeUnreachable
+        date = (NOON + timedelta(hours=2)).isoformat()
+        return {id: ConcertDetails("Larks", date, "Olympia", {"stalls": "Stalls"}) for id in ids if id == "concert-1"}
+
+
+class Keys:
+    def __init__(self) -> None:
+        self.keys = [codes.key_of(b"1" * 32)]
+
+    def all(self) -> Sequence[TicketKey]:
+        return self.keys
+
+
+class Pages:
+    async def pdf(self, pages: Sequence[object], /) -> bytes:
+        return repr(pages).encode()
+
+    async def svg(self, code: str, /) -> bytes:
+        return code.encode()
+
+    png = svg
+
+
+class World:
+    def __init__(self, store: SqliteStore) -> None:
+        self.store, self.clock, self.keys, self.concerts = store, ManualClock(), Keys(), Concerts()
+        self.tickets = Tickets(
+            store,
+            clock=self.clock,
+            ids=CountingIds(),
+            keys=self.keys,
+            pages=Pages(),
+            programme=self.concerts,
+            opens_before=timedelta(hours=12),
+            reentry=False,
+        )
+
+    async def code(self, order_id: str = "order-1", number: int = 1) -> str:
+        (shown,) = await self.tickets.shown(await self.tickets.of_order(order_id), [number])
+        return shown.code
+
+    async def scan(self, code: str, scan_id: str = "s1", concert_id: str | None = None) -> Result:
+        return (await self.tickets.scan(Scan(code, "north", scan_id, concert_id=concert_id), REQUEST)).scanned.result
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    store = SqliteStore(tmp_path / "store.db", KINDS, Codec(CATALOGUE))
+    await store.start()
+    yield World(store)
+    await store.close()
+
+
+async def test_a_paid_order_has_its_tickets_however_often_that_is_told(world: World) -> None:
+    handle = world.tickets.handle
+    assert await handle([delivered(paid(), "e1")]) == [SUCCESS]
+    assert await handle([delivered(paid(), "e1"), delivered(paid(), "e2")]) == [SUCCESS, SUCCESS]
+    assert (await world.tickets.of_order("order-1")).valid == [1, 2]
+    assert await told(world.store) == ["TicketIssued"]
+
+
+async def test_a_cancellation_counts_before_after_and_beside_the_payment(world: World) -> None:
+    await world.tickets.handle([delivered(paid("order-1"), "e1"), delivered(off("order-1"), "e2")])
+    await world.tickets.handle([delivered(off("order-2"), "e3")])
+    await world.tickets.handle([delivered(paid("order-2"), "e4")])
+    await world.tickets.handle([delivered(off("order-3", was_paid=False), "e5")])
+    for order in ("order-1", "order-2"):
+        assert not (await world.tickets.of_order(order)).valid
+    with pytest.raises(NotFound):
+        await world.tickets.of_order("order-3")
+
+
+async def test_of_many_who_show_one_code_at_once_one_is_let_in(world: World) -> None:
+    await world.tickets.handle([delivered(paid(quantity=4), "e1")])
+    code, other = await world.code(), await world.code(number=3)
+    results = await asyncio.gather(
+        *(world.scan(code, f"a{n}") for n in range(20)), *(world.scan(other, f"b{n}") for n in range(20))
+    )
+    assert results.count(Result.VALID) == 2
+    assert results.count(Result.USED) == 38
+    assert (await told(world.store)).count("TicketAdmitted") == 2
+
+
+async def test_the_door_knows_forged_unknown_and_other_concerts(world: World) -> None:
+    await world.tickets.handle([delivered(paid(), "e1")])
+    code = await world.code()
+    assert await world.scan("nonsense") is Result.FORGED
+    assert await world.scan(code, concert_id="concert-2") is Result.WRONG_CONCERT
+    (shown,) = await world.tickets.shown(await world.tickets.of_order("order-1"), [1])
+    claims = codes.read(code, world.keys.keys[0])
+    assert await world.scan(codes.signed(claims._replace(order_id="order-9"), world.keys.keys[0])) is Result.UNKNOWN
+    assert await world.scan(codes.signed(claims._replace(number=9), world.keys.keys[0])) is Result.UNKNOWN
+    assert await world.scan(codes.signed(claims, codes.key_of(b"2" * 32))) is Result.FORGED
+    assert await world.scan(shown.code) is Result.VALID
+
+
+async def test_codes_of_a_former_key_are_good_until_its_end(world: World) -> None:
+    await world.tickets.handle([delivered(paid(), "e1")])
+    before = await world.code()
+    former = world.keys.keys[0]._replace(ends_at=NOON + timedelta(hours=1))
+    world.keys.keys = [codes.key_of(b"2" * 32), former]
+    assert await world.code() == before  # a ticket that was printed stays as it is
+    assert [key.id for key, _ in world.tickets.public_keys()] == [key.id for key in world.keys.keys]
+    assert await world.scan(before) is Result.VALID
+    world.clock.advance(3600)
+    assert await world.scan(before, "s2") is Result.FORGED
+    after = await world.code(number=2)
+    assert codes.key_id_of(after) == world.keys.keys[0].id
+    assert await world.scan(after) is Result.VALID
+
+
+async def test_the_door_goes_by_what_it_knew_while_concerts_is_away(world: World) -> None:
+    await world.tickets.handle([delivered(paid(), "e1")])
+    code, other = await world.code(), await world.code(number=2)
+    world.concerts.away = True
+    world.clock.advance(60)
+    assert await world.scan(code) is Result.VALID
+    fresh = World(world.store)
+    fresh.concerts.away = True
+    with pytest.raises(Busy):
+        await fresh.scan(other)
+
+
+async def test_a_new_holder_has_another_code_and_the_old_one_ends(world: World) -> None:
+    await world.tickets.handle([delivered(paid(), "e1")])
+    before = await world.code()
+    await world.tickets.transfer("order-1", 1, holder="Zoë", cause=REQUEST)
+    after = await world.code()
+    assert await world.scan(before) is Result.REPLACED
+    assert await world.scan(after) is Result.VALID
+    stored = await world.store.get(TICKETS.kind, [])
+    assert stored == {}
+    for event in await world.store.pending(0, 100):
+        assert "Zoë".encode() not in event.body
