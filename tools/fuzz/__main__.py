@@ -57,7 +57,10 @@ def watched(name: str, seconds: int) -> tuple[bool, str]:
     features = re.findall(r"cov: (\d+) ft: (\d+)", done.stderr)
     reached = f"{features[-1][0]} edges" if features else "nothing reached"
     line = f"{name}: {int(cases[1]) if cases else 0:,} cases, {reached}, {perf_counter() - began:.0f} s"
-    return done.returncode == 0, line if done.returncode == 0 else f"{line}\n{done.stdout[-2_000:]}{done.stderr[-4_000:]}"
+    return (
+        done.returncode == 0,
+        line if done.returncode == 0 else f"{line}\n{done.stdout[-2_000:]}{done.stderr[-4_000:]}",
+    )
 
 
 def main() -> int:

@@ -273,8 +273,7 @@ def forwarded(data: bytes) -> None:
 
 
 TARGETS: dict[str, Target] = {
-    each.__name__: each
-    for each in (envelope, cursor, token, http, answer, body, query, moment, address, forwarded)
+    each.__name__: each for each in (envelope, cursor, token, http, answer, body, query, moment, address, forwarded)
 }
 """By name. Codes of tickets get their line here, too."""
 

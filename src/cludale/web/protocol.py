@@ -17,6 +17,7 @@ from cludale.web.framing import BLANKS, checked, fault_of, without_upgrade
 from cludale.web.problems import (
     BodyTooLarge,
     HeadTooLarge,
+    MethodNotImplemented,
     Problems,
     RequestTimeout,
     TooManyConnections,
@@ -284,6 +285,9 @@ class Connection(asyncio.Protocol):
             self._refuse(refusal)
             return
         if self._parser.should_upgrade():
+            if method == b"CONNECT":  # which is an offer by itself, whatever its target: without it nothing is left
+                self._refuse(MethodNotImplemented("CONNECT"))
+                return
             self._offers_upgrade = True
             return
         if target is not self._url:
