@@ -152,7 +152,7 @@ def _server() -> tuple[asyncio.AbstractEventLoop, Connections]:
         return json_response({"bytes": len(request.body), "segment": request.segment, "query": request.query})
 
     endpoints = [Endpoint("POST", "/orders", echo), Endpoint("GET", "/concerts/{concert_id}", echo)]
-    router = Router(endpoints, lambda method, path, error: problems.answer(error))
+    router = Router(endpoints, lambda _method, _path, error: problems.answer(error))
 
     async def connections() -> Connections:
         return Connections(router.find, problems, ConnectionLimits())

@@ -19,8 +19,9 @@ class Login(NamedTuple):
 
 def kept_login(folder: Path) -> Login:
     """The one that is used, as `password` in the folder says; a password alone is the first user's. Raises OSError."""
-    first, _, second = (folder / "password").read_text().strip().rpartition(":")
-    return Login(first or USERS[0], second)
+    text = (folder / "password").read_text().strip()
+    user, colon, password = text.partition(":")
+    return Login(user, password) if colon and user in USERS else Login(USERS[0], text)
 
 
 def keep_login(folder: Path, login: Login) -> None:

@@ -143,7 +143,7 @@ def test_two_users_take_turns(tmp_path: Path) -> None:
     first = new_login()
     second = new_login(first)
     assert [first.user, second.user, new_login(second).user] == ["cludale", "cludale_2", "cludale"]
-    for login in (first, second, Login("cludale", "earlier-form")):
+    for login in (first, second, Login("cludale", "earlier:form")):
         keep_login(tmp_path, login)
         assert kept_login(tmp_path) == login
         assert (tmp_path / "password").stat().st_mode & 0o077 == 0
