@@ -1,4 +1,4 @@
-"""Whatever is sent to the API: schemathesis reads /openapi.json and tries, also what must be refused, also in sequences.
+"""Whatever is sent to the API: schemathesis reads /openapi.json, tries what must be refused, too, and sequences.
 
     python -m tools.fuzz.api --cases 100000
 

@@ -1,4 +1,4 @@
-"""The API keeps its own contract, whatever is sent: schemathesis reads /openapi.json and tries; `make fuzz` tries longer."""
+"""The API keeps its own contract, whatever is sent: schemathesis reads /openapi.json and tries."""
 
 from collections.abc import Iterator
 from pathlib import Path
