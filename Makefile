@@ -27,8 +27,9 @@ PARTS := $(if $(call found,initdb),,postgres) $(if $(call found,nats-server),,na
 	$(if $(call found,npm),cosmos-emulator)
 CHECKOV := $(CACHE)/checkov/bin/checkov
 AZURE_CLI := $(CACHE)/azure-cli/.installed
+SECURITY := $(CACHE)/security/bin
 
-.PHONY: help journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli postgres nats daprd other-dapr dapr-suite cosmos-emulator rabbitmq run up test test-all beside-test quick-system all-system reliability bench bench-distributed soak simulate hunt screens lock format clean
+.PHONY: help journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli fuzz sbom bandit audit postgres nats daprd other-dapr dapr-suite cosmos-emulator rabbitmq run up test test-all beside-test quick-system all-system reliability bench bench-distributed soak simulate hunt screens lock format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,7 +57,7 @@ test-all: all-system $(filter postgres,$(PARTS)) ## Check everything: that, side
 
 # With jobs of its own: of those of `make -j 2` the tests have one, and this is the other.
 beside-test: $(VENV)/bin/python
-	@env -u MAKEFLAGS nice -n 19 $(MAKE) --no-print-directory -j 2 parts $(CHECKOV) $(AZURE_CLI)
+	@env -u MAKEFLAGS nice -n 19 $(MAKE) --no-print-directory -j 2 parts $(CHECKOV) $(AZURE_CLI) $(SECURITY)/bandit
 
 # The journeys that `make test` makes through the embedded shape, through the others. They run beside each other, and
 # leave the list of what `make test` passed alone.
@@ -132,6 +133,24 @@ infra: $(VENV)/.checks ## Write what the code says into the files of the deploye
 checkov: $(CHECKOV) ## Hold the infrastructure's files against checkov's policies
 	$(CHECKOV) -d infra --framework bicep --skip-download --compact --quiet
 
+# Atheris is built for Linux and CPython up to 3.13; what it found interesting is kept in .cache/fuzz-corpus.
+FUZZ_SECONDS ?= 600
+FUZZ_CASES ?= 100000
+fuzz: $(VENV)/.checks $(CACHE)/fuzz/.installed ## Send what strangers might: FUZZ_CASES to the API, and to each reader for FUZZ_SECONDS
+	CLUDALE_CACHE="$(abspath $(CACHE))" $(BIN)/python -m tools.fuzz --seconds $(FUZZ_SECONDS)
+	$(BIN)/python -m tools.fuzz.api --cases $(FUZZ_CASES)
+
+sbom: $(SECURITY)/bandit ## Write what is in an installation as CycloneDX: cludale.cdx.json
+	$(SECURITY)/cyclonedx-py requirements requirements-distributed.lock --pyproject pyproject.toml \
+		--output-reproducible --sv 1.6 --output-file cludale.cdx.json
+
+bandit: $(SECURITY)/bandit $(VENV)/bin/python ## Look for what is risky in src; each finding has its answer in tools/security
+	$(BIN)/python tools/security/found.py $<
+
+audit: $(SECURITY)/bandit ## Ask PyPI's and OSV's lists of holes about each package that is locked; needs the network
+	@for lock in requirements.lock requirements-distributed.lock requirements-dev.lock; do \
+		$(SECURITY)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$lock || exit 1; done
+
 azure-cli: $(AZURE_CLI) ## Install azure-cli and check-jsonschema, against which the release's files are checked
 
 format: $(VENV)/.checks ## Put the sources into the agreed form
@@ -188,6 +207,20 @@ $(CHECKOV): tools/checkov/requirements.lock | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(CACHE)/checkov
 	@$(CACHE)/checkov/bin/python -m pip --disable-pip-version-check --no-cache-dir --quiet \
 		install --require-hashes --no-deps --no-compile -r $<
+	@touch $@
+
+$(SECURITY)/bandit: tools/security/requirements.lock | $(VENV)/bin/python
+	@echo "Installing bandit, pip-audit and cyclonedx-bom into $(CACHE)/security …"
+	@rm -rf $(CACHE)/security
+	@$(BIN)/python -m venv $(CACHE)/security
+	@$(SECURITY)/python -m pip --disable-pip-version-check --no-cache-dir --quiet \
+		install --require-hashes --no-deps -r $<
+	@touch $@
+
+$(CACHE)/fuzz/.installed: tools/fuzz/requirements.lock | $(VENV)/bin/python
+	@echo "Installing atheris into $(@D) …"
+	@rm -rf $(@D)
+	@$(PIP) install --require-hashes --no-deps --target $(@D) -r $<
 	@touch $@
 
 # Not compiled either: a check reads few of its 13,000 files, and compiling all of them takes longer than the rest.

@@ -115,6 +115,7 @@ def _root() -> Path:
 PARTS: Mapping[str, Callable[[], Path]] = {
     "cosmos-emulator": _cosmos_emulator,
     "checkov": _cached("checkov/bin/checkov", "checkov"),
+    "bandit": _cached("security/bin/bandit", "bandit"),
     "azure-cli": _cached("azure-cli/bin/python", "azure-cli"),
     "check-jsonschema": _cached("azure-cli/bin/check-jsonschema", "azure-cli"),
     "go": _go,

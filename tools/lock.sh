@@ -31,3 +31,5 @@ compile --output-file benchmarks/peers/textbook/requirements.lock benchmarks/pee
 compile --output-file benchmarks/peers/embedded/requirements.lock benchmarks/peers/embedded/requirements.in
 compile --output-file tools/azure-cli/requirements.lock tools/azure-cli/requirements.in
 compile --output-file tools/checkov/requirements.lock tools/checkov/requirements.in
+compile --output-file tools/security/requirements.lock tools/security/requirements.in
+compile --output-file tools/fuzz/requirements.lock tools/fuzz/requirements.in

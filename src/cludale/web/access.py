@@ -44,8 +44,12 @@ class Access:
         self.keys = keys
         self._organizer_key = organizer_key.encode()
         self._service_keys = [each.encode() for each in service_keys or (organizer_key,)]
-        self._tokens = hmac.new(token_key.encode(), digestmod="sha256")
-        self._tokens_too = None if token_key_too is None else hmac.new(token_key_too.encode(), digestmod="sha256")
+        self.use_token_keys(token_key, token_key_too)
+
+    def use_token_keys(self, key: str, too: str | None) -> None:
+        """From now on tokens are made with `key`, and those made with `too` open their orders as well."""
+        self._tokens = hmac.new(key.encode(), digestmod="sha256")
+        self._tokens_too = None if too is None else hmac.new(too.encode(), digestmod="sha256")
 
     def token_for(self, order_id: str) -> str:
         """The bearer token that opens this order: 43 characters."""

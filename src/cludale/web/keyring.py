@@ -4,7 +4,7 @@ A key is looked up by its id, which is no secret; what follows it is compared by
 """
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from cludale.kernel.principals import DEFAULT_ORGANIZER, Principal, PrincipalKind
@@ -33,13 +33,15 @@ class KeyRing:
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         fresh_seconds: float = FRESH_SECONDS,
+        peppers_too: Sequence[bytes] = (),
     ) -> None:
-        """`pepper` is the key of the keyed hash, the same in all services.
+        """`pepper` is the key of the keyed hash, the same in all services; `peppers_too`, those it may have been.
 
         `fresh_seconds` is without end where no other process can change the keys: this one hears of each change.
         """
         self._fresh_seconds = fresh_seconds
         self._hash = hmac.new(pepper, digestmod="sha256")
+        self._hashes_too = [hmac.new(each, digestmod="sha256") for each in peppers_too]
         self._now = now
         self._monotonic = monotonic
         self.listing: KeyListing | None = None
@@ -51,9 +53,7 @@ class KeyRing:
 
     def digest(self, key: str) -> str:
         """The keyed hash by which a key is kept."""
-        hashed = self._hash.copy()
-        hashed.update(key.encode("utf-8", "surrogatepass"))
-        return hashed.hexdigest()
+        return _digest(self._hash, key)
 
     def learn(self, listing: KeyListing, *, asked_at: float) -> None:
         """Take a listing over that was asked for at this moment of the monotonic clock."""
@@ -83,7 +83,10 @@ class KeyRing:
         if not self.is_fresh:
             raise KeysUnknown
         known = self._by_id.get(id)
-        is_it = hmac.compare_digest(self.digest(key), _NO_DIGEST if known is None else known.digest)
+        kept = _NO_DIGEST if known is None else known.digest
+        is_it = hmac.compare_digest(self.digest(key), kept)
+        for each in self._hashes_too:
+            is_it |= hmac.compare_digest(_digest(each, key), kept)
         now = self._now()
         if known is None or not is_it or (known.ends_at is not None and now >= known.ends_at):
             return None
@@ -95,3 +98,9 @@ class KeyRing:
             scopes=frozenset(known.scopes),
             concert_id=known.concert_id,
         )
+
+
+def _digest(hash: hmac.HMAC, key: str) -> str:
+    hashed = hash.copy()
+    hashed.update(key.encode("utf-8", "surrogatepass"))
+    return hashed.hexdigest()

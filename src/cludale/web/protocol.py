@@ -17,12 +17,13 @@ from cludale.web.framing import BLANKS, checked, fault_of, without_upgrade
 from cludale.web.problems import (
     BodyTooLarge,
     HeadTooLarge,
+    MethodNotImplemented,
     Problems,
     RequestTimeout,
     TooManyConnections,
     TooManyStreams,
 )
-from cludale.web.responses import EVENT_STREAM, Response, Stream
+from cludale.web.responses import EVENT_STREAM, JSON, PROBLEM, Response, Stream
 from cludale.web.router import Found
 from cludale.web.routing import Request
 
@@ -70,7 +71,7 @@ class Connections:
         self.streams = 0
         self.stopping = False
         self._open: set[Connection] = set()
-        self._heads: dict[tuple[int, str], bytes] = {}
+        self._heads: dict[tuple[int, str, bool], bytes] = {}
 
     def __len__(self) -> int:
         """Connections that are open now."""
@@ -120,14 +121,16 @@ class Connections:
         for connection in list(self._open):
             connection.abort()
 
-    def head(self, status: int, media_type: str) -> bytes:
-        """Status line and headers as far as the length."""
-        head = self._heads.get((status, media_type))
+    def head(self, status: int, media_type: str, *, says_caching: bool = False) -> bytes:
+        """Status line and headers as far as the length. JSON is nobody's to keep, unless the response says otherwise."""
+        head = self._heads.get((status, media_type, says_caching))
         if head is None:
             lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"date: {formatdate(usegmt=True)}"]
             if status not in NO_BODY:
                 lines += [f"content-type: {media_type}"]
-            head = self._heads[status, media_type] = "\r\n".join([*lines, ""]).encode()
+            if media_type in (JSON, PROBLEM):
+                lines += ["x-content-type-options: nosniff", *([] if says_caching else ["cache-control: no-store"])]
+            head = self._heads[status, media_type, says_caching] = "\r\n".join([*lines, ""]).encode()
         return head
 
 
@@ -284,6 +287,9 @@ class Connection(asyncio.Protocol):
             self._refuse(refusal)
             return
         if self._parser.should_upgrade():
+            if method == b"CONNECT":  # which is an offer by itself, whatever its target: without it nothing is left
+                self._refuse(MethodNotImplemented("CONNECT"))
+                return
             self._offers_upgrade = True
             return
         if target is not self._url:
@@ -395,7 +401,8 @@ class Connection(asyncio.Protocol):
 
     def _write(self, response: Response, *, close: bool, with_body: bool = True) -> None:
         status, body, media_type, headers = response
-        head, sent = self._shared.head(status, media_type), body if with_body else b""
+        says_caching = bool(headers) and any(name == "cache-control" for name, _ in headers)
+        head, sent = self._shared.head(status, media_type, says_caching=says_caching), body if with_body else b""
         if not headers and not close:
             self._transport.write(b"%scontent-length: %d\r\n\r\n%s" % (head, len(body), sent))
             return

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from cludale.ports.keys import Keys, KeysUnreachable
@@ -21,8 +22,9 @@ _log = logging.getLogger(__name__)
 class KeyWatch:
     """The watch over the keys, from start to stop."""
 
-    def __init__(self, ring: KeyRing, keys: Keys, *, are_here: bool) -> None:
-        """`are_here`: their keeper is in this process."""
+    def __init__(self, ring: KeyRing, keys: Keys, *, are_here: bool, also: Callable[[], None] = lambda: None) -> None:
+        """`are_here`: their keeper is in this process. `also` is called at each look, on the event loop."""
+        self._also = also
         self._are_here = are_here
         self._ring = ring
         self._keys = keys
@@ -55,6 +57,7 @@ class KeyWatch:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._now.wait()
             self._now.clear()
+            self._also()
             await self._look()
             if time.monotonic() - self._told_at >= USED_SECONDS:
                 await self._tell()

@@ -5,10 +5,13 @@ import secrets
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
 
 from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
 from cludale.adapters.smtp import sender_address
-from cludale.adapters.system.keys import kept_key
+from cludale.adapters.system.keys import KeyPair, kept_key, kept_pair
 from cludale.adapters.system.ticket_keys import KeptTicketKeys
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.tracing import UNTRACED
@@ -80,13 +83,19 @@ def app_id(settings: Settings, only: Collection[str]) -> str:
     return next(iter(only))
 
 
-def token_key(settings: Settings) -> str:
-    """What orders' access tokens follow from: all replicas of orders need the same."""
+def token_keys(settings: Settings) -> KeyPair:
+    """What orders' access tokens follow from, and what they may have followed from: the same in all of orders."""
     if settings.token_key is not None:
-        return settings.token_key
+        return KeyPair(settings.token_key, settings.token_key_too)
     if settings.dapr and settings.organizer_key is not None:
-        return hmac.digest(settings.organizer_key.encode(), b"cludale access tokens", "sha256").hex()
-    return kept_key(settings.data_dir / "token.key")
+        key = hmac.digest(settings.organizer_key.encode(), b"cludale access tokens", "sha256").hex()
+        return KeyPair(key, settings.token_key_too)
+    kept = kept_pair(settings.data_dir, "token")
+    return kept if settings.token_key_too is None else kept._replace(too=settings.token_key_too)
+
+
+_HASHED: Final = "sha256-"
+"""What a kept pepper begins with that is bytes, in hexadecimal."""
 
 
 def ticket_keys(settings: Settings) -> TicketKeys:
@@ -99,13 +108,42 @@ def ticket_keys(settings: Settings) -> TicketKeys:
 
 
 def key_hash(settings: Settings) -> bytes:
-    """What the hashes of keys are made with: the same in all services."""
+    """What the hashes of new keys are made with: the same in all services."""
     if settings.key_hash is not None:
-        return settings.key_hash.encode()
+        return _pepper(settings.key_hash)
     made = settings.data_dir / "keys.key"
     if settings.organizer_key is not None and not made.exists():  # a first key that is set later ends no other one
-        return hmac.digest(settings.organizer_key.encode(), b"cludale keys", "sha256")
-    return kept_key(made).encode()
+        return _of_first_key(settings.organizer_key)
+    return _pepper(kept_key(made))
+
+
+def key_hashes_too(settings: Settings) -> list[bytes]:
+    """What the hashes of kept keys may have been made with before: a setting that comes later ends no key."""
+    found = []
+    made = settings.data_dir / "keys.key"
+    if made.exists():
+        found.append(_pepper(kept_key(made)))
+    if settings.organizer_key is not None:
+        found.append(_of_first_key(settings.organizer_key))
+    return [each for each in dict.fromkeys(found) if each != key_hash(settings)]
+
+
+def keep_key_hash(folder: Path, organizer_key: str | None) -> str:
+    """What the hashes of keys follow from, from now on in `keys.key`: another first key ends no other one then."""
+    if organizer_key is None:
+        return kept_key(folder / "keys.key")
+    return kept_key(folder / "keys.key", make=lambda: _HASHED + _of_first_key(organizer_key).hex())
+
+
+def _of_first_key(organizer_key: str) -> bytes:
+    return hmac.digest(organizer_key.encode(), b"cludale keys", "sha256")
+
+
+def _pepper(text: str) -> bytes:
+    if text.startswith(_HASHED):
+        with suppress(ValueError):
+            return bytes.fromhex(text.removeprefix(_HASHED))
+    return text.encode()
 
 
 def service_keys(settings: Settings, only: Collection[str]) -> list[str]:

@@ -17,7 +17,7 @@ from cludale.adapters.dapr.routes import AppToken, sidecar_routes
 from cludale.adapters.dapr.sidecar import Sidecar
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.system.clock import SystemClock, SystemIds
-from cludale.adapters.system.keys import kept_key
+from cludale.adapters.system.keys import UnusableKey, kept_key
 from cludale.kernel.events import Cause
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Subscription
@@ -40,7 +40,7 @@ from cludale.web.keyring import FRESH_SECONDS, KeyRing
 from cludale.web.routing import Route
 from cludale.wiring.demo import demo_concerts
 from cludale.wiring.key_watch import KeyWatch
-from cludale.wiring.needs import app_id, check, key_hash, service_keys, token_key
+from cludale.wiring.needs import app_id, check, keep_key_hash, key_hash, key_hashes_too, service_keys, token_keys
 from cludale.wiring.services import ServiceBuilder
 from cludale.wiring.settings import Settings
 from cludale.wiring.stores import Store, is_of_one_process, open_store
@@ -78,16 +78,20 @@ class Platform:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.clock = SystemClock()
         self.ids = SystemIds()
+        if self.whole and not settings.dapr and settings.key_hash is None:
+            keep_key_hash(data, settings.organizer_key)
         key_ring = KeyRing(
             key_hash(settings),
+            peppers_too=key_hashes_too(settings),
             now=self.clock.now,
             monotonic=time.monotonic,
             fresh_seconds=math.inf if "concerts" in only and is_of_one_process(settings) else FRESH_SECONDS,
         )
+        self._token_keys = token_keys(settings)
         self.access = Access(
             organizer_key=settings.organizer_key or kept_key(data / "organizer.key"),
-            token_key=token_key(settings),
-            token_key_too=settings.token_key_too,
+            token_key=self._token_keys.key,
+            token_key_too=self._token_keys.too,
             service_keys=service_keys(settings, only),
             keys=key_ring,
         )
@@ -127,7 +131,9 @@ class Platform:
             is_on_trial=lambda: not self._consumption.wanted,
         )
         self.services: Sequence[Service] = self._builder.build()
-        self.key_watch = KeyWatch(key_ring, self._builder.keys, are_here="concerts" in only)
+        self.key_watch = KeyWatch(
+            key_ring, self._builder.keys, are_here="concerts" in only, also=self._look_at_token_keys
+        )
         if "concerts" in only:
             self.concerts.keys.changed = self.key_watch.look_now
         sweeps = {name: each.sweep for name, each in self._running.items() if each.sweep is not None}
@@ -193,6 +199,21 @@ class Platform:
             outcomes=self._outcomes,
         )
         return DaprBus(self.sidecar, Publisher(self.sidecar, settings.pubsub), self._inbound, CATALOGUE)
+
+    def _look_at_token_keys(self) -> None:
+        """Where they are kept in the data folder, they are changed there while this process runs."""
+        kept = self.settings.data_dir / "token.key"
+        if self.settings.token_key is not None or self.settings.dapr or not kept.exists():
+            return
+        try:
+            found = token_keys(self.settings)
+        except (OSError, UnusableKey) as error:
+            _log.warning("the token key can't be read again, so the one before is used: %s", error)
+            return
+        if found != self._token_keys:
+            self._token_keys = found
+            self.access.use_token_keys(*found)
+            _log.info("access tokens follow from another key from now on")
 
     def _takes_work(self) -> bool:
         # Without a sidecar there is no other release to leave it to.

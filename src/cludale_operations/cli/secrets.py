@@ -1,4 +1,4 @@
-"""`cludale secrets`: the platform's secrets in Azure, changed while it sells (docs/run/secrets.md).
+"""`cludale secrets`: the platform's secrets, in Azure or on this machine, changed while it sells (docs/run/secrets.md).
 
 Exit statuses: 0 done; 2 it could not be done, and how far it came is said. The same command goes on from there.
 """
@@ -9,19 +9,24 @@ from typing import Annotated
 
 import typer
 
+from cludale.adapters.system.keys import UnusableKey
 from cludale.services import NAMES
+from cludale_operations.cli import secrets_here as here
 from cludale_operations.cli.client import Json
 from cludale_operations.cli.screen import fail, say, table
 from cludale_operations.release.azure import Az
 from cludale_operations.release.azure_rotation import AzureRotation, VaultNames
 from cludale_operations.release.driver import PlatformFailed
-from cludale_operations.rotation import ALONE, FOLLOWING, KEPT_FOR_BUYERS, NotRotated, Stage
+from cludale_operations.rotation import ALONE, FOLLOWING, KEPT_FOR_BUYERS, PAIRED, NotRotated, Stage
 from cludale_operations.rotation import NAMES as SECRETS
 
-app = typer.Typer(no_args_is_help=True, help="The platform's secrets in Azure: how they stand, and a new one.")
+app = typer.Typer(no_args_is_help=True, help="The platform's secrets: how they stand, and new ones.")
 
-Group = Annotated[str, typer.Option("--resource-group", help="The resource group.")]
-Vault = Annotated[str, typer.Option("--vault", help="The vault's name: output keyVaultName of the deployment.")]
+_HERE = "Without it: the platform on this machine, over CLUDALE_DATA_DIR."
+Group = Annotated[str | None, typer.Option("--resource-group", help=f"The resource group in Azure. {_HERE}")]
+Vault = Annotated[
+    str | None, typer.Option("--vault", help="The vault's name: output keyVaultName of the deployment in Azure.")
+]
 Subscription = Annotated[str | None, typer.Option("--subscription", help="The subscription, if not the usual one.")]
 Program = Annotated[str, typer.Option("--az", envvar="CLUDALE_AZ", help="The program az.")]
 
@@ -34,21 +39,31 @@ _STANDS = {
 
 @app.command()
 def show(
-    *, resource_group: Group, vault: Vault, subscription: Subscription = None, az: Program = "az", json: Json = False
+    *,
+    resource_group: Group = None,
+    vault: Vault = None,
+    subscription: Subscription = None,
+    az: Program = "az",
+    json: Json = False,
 ) -> None:
     """Show how each secret stands, and never the secret."""
     with _said():
-        rotation = rotation_of(az, VaultNames(resource_group, vault, subscription))
-        rows = [{"secret": name, "stands": _STANDS[rotation.pair(name).stage]} for name in SECRETS]
+        names = _vault(resource_group, vault, subscription)
+        pair = here.pairs().pair if names is None else rotation_of(az, names).pair
+        known = PAIRED if names is None else SECRETS
+        rows = [{"secret": name, "stands": _STANDS[pair(name).stage]} for name in known]
     table(rows, columns=("secret", "stands"), as_json=json)
 
 
 @app.command()
 def rotate(
-    name: Annotated[str, typer.Argument(help=f"Which: {', '.join(SECRETS)}.")],
+    secrets: Annotated[
+        list[str],
+        typer.Argument(help=f"Which: {', '.join(here.NAMES)}; in Azure one of {', '.join(SECRETS)}."),
+    ],
     *,
-    resource_group: Group,
-    vault: Vault,
+    resource_group: Group = None,
+    vault: Vault = None,
     finish: Annotated[
         bool,
         typer.Option(
@@ -62,14 +77,31 @@ def rotate(
 
     `service-key` is what services call each other with, `token-key` what buyers' access tokens follow from; its former
     one stays good until the same command with --finish. `organizer-key` is the first key: the old one is void at once.
-    What was cut off is gone on with by the same command. Deploy no template meanwhile.
+    `database` and `broker` are the passwords of those that `cludale up --distributed` runs; give each service two
+    replicas there, or one is away while it is started again. What was cut off is gone on with by the same command.
+    In Azure deploy no template meanwhile.
     """
     with _said():
-        pair = rotation_of(az, VaultNames(resource_group, vault, subscription)).rotate(name, finish=finish)
+        names = _vault(resource_group, vault, subscription)
+        if names is None:
+            here.rotate(secrets, finish=finish)
+            return
+        if len(secrets) != 1:
+            raise NotRotated("in Azure one secret is changed at a time")
+        name = secrets[0]
+        pair = rotation_of(az, names).rotate(name, finish=finish)
     if name == ALONE:
         say(f"{name} is a new one; {', '.join(FOLLOWING)} are as they were")
     else:
         say(f"{name}: {_STANDS[pair.stage]}")
+
+
+def _vault(group: str | None, vault: str | None, subscription: str | None) -> VaultNames | None:
+    if group is None and vault is None:
+        return None
+    if group is None or vault is None:
+        raise NotRotated("of a platform in Azure both are needed, --resource-group and --vault")
+    return VaultNames(group, vault, subscription)
 
 
 def rotation_of(az: str, names: VaultNames) -> AzureRotation:
@@ -81,5 +113,5 @@ def rotation_of(az: str, names: VaultNames) -> AzureRotation:
 def _said() -> Iterator[None]:
     try:
         yield
-    except (NotRotated, PlatformFailed) as error:
+    except (NotRotated, PlatformFailed, UnusableKey) as error:
         fail(str(error))

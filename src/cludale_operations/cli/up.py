@@ -164,15 +164,20 @@ def restart(
     ],
 ) -> None:
     """Restart parts while everything runs: a service's processes one after the other, each ready before the next."""
-    control = _state()["control"]
     for part in parts:
-        try:
-            with socket.create_connection(("127.0.0.1", control["port"]), timeout=RESTART_SECONDS) as connection:
-                connection.sendall(json_.dumps({"token": control["token"], "restart": part}).encode() + b"\n")
-                with connection.makefile() as lines:
-                    _follow(part, (json_.loads(line) for line in lines))
-        except OSError as error:
-            fail(f"the `cludale up` of this data folder does not answer: {error}")
+        ask_up({"restart": part}, part)
+
+
+def ask_up(order: dict[str, object], name: str) -> None:
+    """Have the `cludale up` of this data folder do it, and say what it says."""
+    control = _state()["control"]
+    try:
+        with socket.create_connection(("127.0.0.1", control["port"]), timeout=RESTART_SECONDS) as connection:
+            connection.sendall(json_.dumps({"token": control["token"], **order}).encode() + b"\n")
+            with connection.makefile() as lines:
+                _follow(name, (json_.loads(line) for line in lines))
+    except OSError as error:
+        fail(f"the `cludale up` of this data folder does not answer: {error}")
 
 
 def _follow(part: str, messages: Iterator[dict[str, str]]) -> None:

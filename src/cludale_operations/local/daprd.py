@@ -83,6 +83,10 @@ class Daprd(Part):
         self._neighbours = (neighbours or self.folder / "neighbours.db").resolve()
         self._otlp_endpoint = otlp_endpoint
 
+    def know(self, secrets: Mapping[str, str]) -> None:
+        """What its secret store holds from its next start on."""
+        self._secrets = dict(secrets)
+
     @property
     def http_url(self) -> str:
         """The same as `url`."""

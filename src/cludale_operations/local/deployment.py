@@ -7,14 +7,17 @@ from typing import NamedTuple
 
 from cludale.adapters.system.keys import kept_key
 from cludale.services import NAMES
+from cludale.wiring.needs import keep_key_hash
 from cludale.wiring.settings import Settings
 from cludale.wiring.stores import STATE_STORE_USERS
 from cludale_operations.local.daprd import Broker, Daprd, resources_for
+from cludale_operations.local.kept_pairs import KeptPairs
 from cludale_operations.local.nats import Nats
 from cludale_operations.local.part import Part
 from cludale_operations.local.postgres import CONNECTIONS, Postgres
 from cludale_operations.local.rabbitmq import RabbitMq
 from cludale_operations.local.services import GatewayProcess, ServiceProcess
+from cludale_operations.rotation import PAIRED, TOO
 
 MAX_REPLICAS = 16
 CONNECTIONS_EACH = 10
@@ -54,8 +57,8 @@ class Deployment:
         self.folder = settings.data_dir.resolve()
         self.logs = self.folder / "logs"
         self.organizer_key = settings.organizer_key or kept_key(self.folder / "organizer.key")
-        self._service_key = settings.service_key or kept_key(self.folder / "service.key")
-        self._token_key = settings.token_key or kept_key(self.folder / "token.key")
+        self.pairs = KeptPairs(self.folder, settings)
+        self._key_hash = settings.key_hash or keep_key_hash(self.folder, self.organizer_key)
         self._stop_seconds = settings.shutdown_seconds + STOP_SECONDS_MORE
         processes = sum(replicas.get(service, 1) for service in NAMES)
         self.postgres = Postgres(
@@ -99,6 +102,20 @@ class Deployment:
             *([self.gateway] if self.gateway is not None else []),
         ]
 
+    def secrets(self) -> dict[str, str]:
+        """What the sidecars' secret stores hold."""
+        found = {
+            "broker-url": self.broker.url,
+            "state-url": self.postgres.url,
+            "database-url": self.postgres.url,
+            "organizer-key": self.organizer_key,
+            "key-hash": self._key_hash,
+        }
+        for name in PAIRED:
+            pair = self.pairs.pair(name)
+            found |= {name: pair.secret, name + TOO: pair.too}
+        return found
+
     def _replica(self, service: str, number: int) -> Replica:
         name = f"{service}-{number}"
         sidecar = Daprd(
@@ -107,14 +124,7 @@ class Deployment:
             name=f"{name}-sidecar",
             log=self._log(f"{name}-sidecar"),
             resources=resources_for(self.broker_kind),
-            secrets={
-                "broker-url": self.broker.url,
-                "state-url": self.postgres.url,
-                "database-url": self.postgres.url,
-                "organizer-key": self.organizer_key,
-                "token-key": self._token_key,
-                "service-key": self._service_key,
-            },
+            secrets=self.secrets(),
             api_token=secrets.token_urlsafe(24),
             app_token=secrets.token_urlsafe(24),
             otlp_endpoint=self.settings.otlp_endpoint,
@@ -142,6 +152,9 @@ class Deployment:
             "CLUDALE_ORGANIZER_KEY": "",
             "CLUDALE_TOKEN_KEY": "",
             "CLUDALE_SERVICE_KEY": "",
+            "CLUDALE_TOKEN_KEY_TOO": "",
+            "CLUDALE_SERVICE_KEY_TOO": "",
+            "CLUDALE_KEY_HASH": "",
             # the first start of one process puts the demo concerts on, not that of each
             "CLUDALE_DEMO": "1" if self.settings.demo and (service, number) == ("concerts", 1) else "0",
         }

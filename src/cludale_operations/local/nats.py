@@ -1,7 +1,7 @@
 """A NATS server with JetStream on loopback, over a folder of its own. An acknowledged message is on the disk."""
 
+import asyncio
 import json
-import secrets
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,9 +10,11 @@ from typing import ClassVar
 
 from cludale_operations.local.find import find
 from cludale_operations.local.free_ports import LOOPBACK, free_ports
-from cludale_operations.local.part import Launch, Part, answers
+from cludale_operations.local.jetstream import BrokerRefused, jetstream
+from cludale_operations.local.logins import Login, keep_login, kept_login, new_login
+from cludale_operations.local.part import Launch, Part, PartFailed, answers
 
-USER = "cludale"
+RELOAD_SECONDS = 20
 
 
 class Nats(Part):
@@ -30,7 +32,8 @@ class Nats(Part):
     @property
     def url(self) -> str:
         """The server's address, with the password."""
-        return f"nats://{USER}:{self._password()}@{LOOPBACK}:{self.port}"
+        user, password = kept_login(self.folder)
+        return f"nats://{user}:{password}@{LOOPBACK}:{self.port}"
 
     @property
     def monitoring_url(self) -> str:
@@ -42,19 +45,42 @@ class Nats(Part):
         """The same as `monitoring_url`."""
         return self.monitoring_url
 
-    @property
-    def _password_file(self) -> Path:
-        return self.folder / "password"
-
-    def _password(self) -> str:
-        return self._password_file.read_text().strip()
-
     async def prepare(self) -> None:
         """Write the configuration; the password is made once."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not self._password_file.exists():
-            self._password_file.touch(mode=0o600)
-            self._password_file.write_text(secrets.token_urlsafe(24))
+        if not (self.folder / "password").exists():
+            keep_login(self.folder, new_login())
+        self._configure(kept_login(self.folder))
+
+    async def renew_login(self) -> Login:
+        """Let another user in, who is used from now on; the former one, who still gets in. Raises PartFailed."""
+        former = kept_login(self.folder)
+        login = new_login(former)
+        self._configure(former, login)
+        self.signal(signal.SIGHUP)
+        keep_login(self.folder, login)
+        await self._lets_in()
+        return former
+
+    async def end_login(self, former: Login) -> None:  # noqa: ARG002 - who is not named is not let in
+        """Let nobody in but the one that is used; whoever is there as another is sent away."""
+        self._configure(kept_login(self.folder))
+        self.signal(signal.SIGHUP)
+        await self._lets_in()
+
+    async def _lets_in(self) -> None:
+        """Return when it takes the login that is used. Raises PartFailed."""
+        why: Exception | None = None
+        for _ in range(RELOAD_SECONDS * 10):
+            try:
+                async with jetstream(self.url):
+                    return
+            except (BrokerRefused, TimeoutError) as error:
+                why = error
+                await asyncio.sleep(0.1)
+        raise PartFailed(f"nats does not take its new password: {why}")
+
+    def _configure(self, *logins: Login) -> None:
         configuration = self.folder / "nats.conf"
         configuration.touch(mode=0o600)
         configuration.write_text(
@@ -65,7 +91,7 @@ class Nats(Part):
                     "server_name": "cludale",
                     # by default a message is acknowledged first and written to the disk within two minutes
                     "jetstream": {"store_dir": str(self.folder / "jetstream"), "sync_interval": "always"},
-                    "authorization": {"user": USER, "password": self._password()},
+                    "authorization": {"users": [each._asdict() for each in logins]},
                     "max_payload": 2**20,
                 },
                 indent=2,

@@ -11,12 +11,14 @@ from typing import ClassVar
 
 from cludale_operations.local.find import find
 from cludale_operations.local.free_ports import LOOPBACK, free_port
+from cludale_operations.local.logins import USERS, Login, keep_login, kept_login, new_login
 from cludale_operations.local.part import Launch, Part, PartFailed
 from cludale_operations.local.tether import give, tethered, user_instead_of_root
 
 USER = "cludale"
 DATABASE = "cludale"
 INIT_SECONDS = 60
+ASK_SECONDS = 20
 CONNECTIONS = 200
 """Enough for some replicas of five services, and whoever looks in."""
 SETTINGS = {
@@ -56,14 +58,48 @@ class Postgres(Part):
 
     def url_of(self, database: str) -> str:
         """The address of another database on this server."""
-        return f"postgresql://{USER}:{self._password()}@{LOOPBACK}:{self.port}/{database}"
+        user, password = kept_login(self.folder)
+        return f"postgresql://{user}:{password}@{LOOPBACK}:{self.port}/{database}"
 
     @property
     def _cluster(self) -> Path:
         return self.folder / "cluster"
 
-    def _password(self) -> str:
-        return (self.folder / "password").read_text().strip()
+    async def renew_login(self) -> Login:
+        """Let another user in, from now on the one that is used; the former one, who still gets in. Raises PartFailed.
+
+        Whatever is made belongs to the first of the two, whoever has logged in.
+        """
+        former = kept_login(self.folder)
+        login = new_login(former)
+        exists = f"SELECT FROM pg_roles WHERE rolname = '{login.user}'"
+        await self._ask(
+            f"DO $$ BEGIN IF NOT EXISTS ({exists}) THEN CREATE ROLE {login.user} SUPERUSER; END IF; END $$",
+            f"ALTER ROLE {login.user} LOGIN PASSWORD '{login.password}'",
+            f"ALTER ROLE {USERS[1]} SET role = '{USERS[0]}'" if login.user == USERS[1] else "SELECT",
+        )
+        keep_login(self.folder, login)
+        return former
+
+    async def end_login(self, former: Login) -> None:
+        """Let that user in no more, and end its connections. Raises PartFailed."""
+        await self._ask(
+            f"ALTER ROLE {former.user} NOLOGIN PASSWORD NULL",
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{former.user}'",  # noqa: S608 - ours
+        )
+
+    async def _ask(self, *statements: str) -> None:
+        import asyncpg  # noqa: PLC0415 - an extra
+
+        try:
+            connection = await asyncpg.connect(self.url, timeout=ASK_SECONDS, command_timeout=ASK_SECONDS)
+            try:
+                for statement in statements:
+                    await connection.execute(statement)
+            finally:
+                await connection.close()
+        except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+            raise PartFailed(f"the database does not do it: {error or 'no answer'}") from error
 
     async def prepare(self) -> None:
         """Make the cluster if there is none yet. Raises PartFailed."""

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import shlex
 import signal
 from collections.abc import AsyncIterator, Collection
@@ -19,7 +18,8 @@ from cludale.adapters.dapr.probing import PROBES
 from cludale.services import NAMES
 from cludale_operations.local.find import find
 from cludale_operations.local.free_ports import LOOPBACK, free_ports
-from cludale_operations.local.part import Launch, Part
+from cludale_operations.local.logins import Login, keep_login, kept_login, new_login
+from cludale_operations.local.part import Launch, Part, PartFailed
 from cludale_operations.local.tether import tethered
 from cludale_operations.local.topology import TOPICS, dead_letters_of, topics_heard
 
@@ -47,24 +47,18 @@ class RabbitMq(Part):
     @property
     def url(self) -> str:
         """The broker's address, with the password."""
-        return f"amqp://{USER}:{self._password()}@{LOOPBACK}:{self.port}/"
-
-    def _password(self) -> str:
-        return (self.folder / "password").read_text().strip()
+        user, password = kept_login(self.folder)
+        return f"amqp://{user}:{password}@{LOOPBACK}:{self.port}/"
 
     async def prepare(self) -> None:
         """Write the configuration; the password is made once."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        password = self.folder / "password"
-        if not password.exists():
-            password.touch(mode=0o600)
-            password.write_text(secrets.token_urlsafe(24))
-        definitions = self.folder / "definitions.json"
-        definitions.touch(mode=0o600)
-        definitions.write_text(json.dumps(definitions_for(NAMES, password=self._password()), indent=2))
+        if not (self.folder / "password").exists():
+            keep_login(self.folder, new_login())
+        self._define()
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = {LOOPBACK}:{self.port}\n"
-            f"load_definitions = {definitions}\n"
+            f"load_definitions = {self.folder / 'definitions.json'}\n"
             "log.console = true\n"
             "log.console.level = info\n"
             "log.file = false\n"
@@ -74,18 +68,48 @@ class RabbitMq(Part):
         )
         (self.folder / "enabled_plugins").write_text("[].\n")
 
-    async def control(self, *command: str) -> None:
-        """Run `rabbitmqctl` against it. Raises MissingProgram, CalledProcessError, TimeoutError."""
+    def _define(self) -> None:
+        definitions = self.folder / "definitions.json"
+        definitions.touch(mode=0o600)
+        user, password = kept_login(self.folder)
+        definitions.write_text(json.dumps(definitions_for(NAMES, user=user, password=password), indent=2))
+
+    async def renew_login(self) -> Login:
+        """Let another user in, who is used from now on; the former one, who still gets in. Raises PartFailed."""
+        former = kept_login(self.folder)
+        login = new_login(former)
+        try:
+            with contextlib.suppress(CalledProcessError):
+                await self.control("delete_user", login.user)  # left from a change that was cut off
+            await self.control("add_user", login.user, said=login.password)
+            await self.control("set_permissions", "-p", "/", login.user, ".*", ".*", ".*")
+            await self.control("set_user_tags", login.user, "administrator")
+        except (CalledProcessError, TimeoutError) as error:
+            raise PartFailed(f"rabbitmq does not take a new user: {error}") from error
+        keep_login(self.folder, login)
+        self._define()
+        return former
+
+    async def end_login(self, former: Login) -> None:
+        """Let that user in no more. Raises PartFailed."""
+        try:
+            await self.control("delete_user", former.user)
+        except (CalledProcessError, TimeoutError) as error:
+            raise PartFailed(f"rabbitmq does not end a user: {error}") from error
+
+    async def control(self, *command: str, said: str | None = None) -> None:
+        """Run `rabbitmqctl` and say `said` to it. Raises MissingProgram, CalledProcessError, TimeoutError."""
         program = [str(find("rabbitmqctl")), *command]
         process = await asyncio.create_subprocess_exec(
             *program,
             env={**os.environ, **self._environment()},
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.DEVNULL if said is None else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
         )
         try:
             async with asyncio.timeout(_CONTROL_SECONDS):
-                status = await process.wait()
+                await process.communicate(None if said is None else f"{said}\n".encode())
+                status = process.returncode
         except TimeoutError:
             process.kill()
             raise
@@ -136,7 +160,7 @@ class RabbitMq(Part):
             return False
 
 
-def definitions_for(services: Collection[str], *, password: str) -> dict[str, Any]:
+def definitions_for(services: Collection[str], *, user: str = USER, password: str) -> dict[str, Any]:
     """RabbitMQ's definitions: the user, an exchange a topic, a queue for each service that hears it.
 
     Names and arguments are those that Dapr's component declares itself: a queue that is there already is taken as it
@@ -152,14 +176,14 @@ def definitions_for(services: Collection[str], *, password: str) -> dict[str, An
     return {
         "users": [
             {
-                "name": USER,
+                "name": user,
                 "password_hash": base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode(),
                 "hashing_algorithm": "rabbit_password_hashing_sha256",
                 "tags": "administrator",
             }
         ],
         "vhosts": [{"name": "/"}],
-        "permissions": [{"user": USER, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
+        "permissions": [{"user": user, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
         "exchanges": [
             {
                 "name": name,

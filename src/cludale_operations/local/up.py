@@ -6,11 +6,12 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from cludale.adapters.system.keys import UnusableKey
 from cludale.services import NAMES
 from cludale_operations.gateway.control import Control, GatewayRefused
 from cludale_operations.gateway.routes import BackendRoute, ServiceRoutes
@@ -20,7 +21,9 @@ from cludale_operations.local.free_ports import LOOPBACK
 from cludale_operations.local.jetstream import BrokerRefused, ensure_streams
 from cludale_operations.local.nats import Nats
 from cludale_operations.local.part import Part, PartFailed
+from cludale_operations.local.rotating import rotated
 from cludale_operations.local.watched import Say, Watched
+from cludale_operations.rotation import NotRotated
 
 STATE_FILE = "up.json"
 LOCK_FILE = "up.lock"
@@ -147,7 +150,7 @@ class Up:
                 await self._restart_replica(replica)
                 await tell(f"{replica.service.name} was restarted")
 
-    async def _restart_replica(self, replica: Replica) -> None:
+    async def _restart_replica(self, replica: Replica, *, with_sidecar: bool = False) -> None:
         others = [
             each
             for each in self.deployment.replicas
@@ -155,11 +158,36 @@ class Up:
         ]
         routes = await asyncio.to_thread(self._take_out, replica) if others else None
         try:
-            await self.watched[replica.service.name].restart()
+            between = self.watched[replica.sidecar.name].restart if with_sidecar else None
+            await self.watched[replica.service.name].restart(between)
             await self._reached(replica)
         finally:
             if routes is not None:
                 await asyncio.to_thread(self._put_back, replica, routes)
+
+    async def rotate(self, names: Sequence[str], tell: Callable[[str], Awaitable[None]], *, finish: bool) -> None:
+        """Give all processes other secrets, step by step, each known to all before the next (rotation.py).
+
+        `database` and `broker` are the passwords of those. Raises NotRotated, PartFailed, UnusableKey, OSError.
+        """
+        async with self._rolling:
+            await rotated(self.deployment, names, self._renew_all, tell, finish=finish)
+            self.write_state()
+
+    async def _renew_all(self) -> None:
+        """Start all sidecars and services again with the secrets as they are now: of each service one at a time."""
+        secrets = self.deployment.secrets()
+        for replica in self.deployment.replicas:
+            replica.sidecar.know(secrets)
+
+        async def of_service(name: str) -> None:
+            for replica in self.deployment.replicas:
+                if replica.service.service == name:
+                    await self._restart_replica(replica, with_sidecar=True)
+
+        async with asyncio.TaskGroup() as group:
+            for name in NAMES:
+                group.create_task(of_service(name))
 
     def _take_out(self, replica: Replica) -> BackendRoute | None:
         """Let the gateway send it nothing more; what is under way there goes on."""
@@ -266,11 +294,17 @@ class Up:
             if not secrets.compare_digest(str(order.get("token")), self.control_token):
                 await tell(refused="the token is wrong")
                 return
-            await self.restart(str(order.get("restart")), lambda line: tell(said=line))
+            if "rotate" in order:
+                await self.rotate(order["rotate"], lambda line: tell(said=line), finish=bool(order.get("finish")))
+            else:
+                await self.restart(str(order.get("restart")), lambda line: tell(said=line))
             await tell(done="yes")
-        except (NoSuchPart, PartFailed) as error:
+        except (NoSuchPart, PartFailed, NotRotated, UnusableKey) as error:
             with suppress(OSError):
                 await tell(refused=str(error))
+        except BaseExceptionGroup as errors:
+            with suppress(OSError):
+                await tell(refused="; ".join(map(str, errors.exceptions)))
         except (OSError, ValueError, AttributeError, TimeoutError):
             pass  # whoever asked is gone, or asked for nothing
         finally:

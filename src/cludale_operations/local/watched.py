@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
 from cludale.runtime.backoff import Backoff
@@ -56,11 +56,16 @@ class Watched:
         self._say(f"{self.part.name} is ready after {time.monotonic() - began:.1f} s")
         self._watching = asyncio.get_running_loop().create_task(self._watch())
 
-    async def restart(self) -> None:
-        """Stop it in order and start it again. Raises what Part.start raises; it is tried again then, too."""
+    async def restart(self, between: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Stop it in order and start it again, `between` done before that.
+
+        Raises what Part.start and `between` raise; it is tried again then, too.
+        """
         async with self._busy:
             self._becomes(State.STOPPING)
             await self.part.stop()
+            if between is not None:
+                await between()
             await self._start_again()
         self._say(f"{self.part.name} was restarted")
 

@@ -15,7 +15,8 @@ from tests.patience import until
 
 from cludale_operations.local.free_ports import free_ports
 from cludale_operations.local.jetstream import STREAM, BrokerRefused, ensure_streams, jetstream
-from cludale_operations.local.nats import USER, Nats, running_nats
+from cludale_operations.local.logins import kept_login
+from cludale_operations.local.nats import Nats, running_nats
 from cludale_operations.local.part import PartFailed
 from cludale_operations.local.postgres import Postgres, running_postgres
 
@@ -106,7 +107,7 @@ async def test_a_password_may_have_any_character(tmp_path: Path) -> None:
     need("nats-server")
     (tmp_path / "password").write_text("p@ss:w%/rd")
     async with running_nats(tmp_path) as server:
-        url = f"nats://{USER}:{quote('p@ss:w%/rd', safe='')}@127.0.0.1:{server.port}"
+        url = f"nats://{kept_login(server.folder).user}:{quote('p@ss:w%/rd', safe='')}@127.0.0.1:{server.port}"
         async with jetstream(url) as broker:
             assert await broker.streams_info() == []
 

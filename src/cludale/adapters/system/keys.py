@@ -2,7 +2,10 @@
 
 import os
 import secrets
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from cludale.adapters.system.folders import sync_folder
 
@@ -13,8 +16,20 @@ class UnusableKey(Exception):
     """A key file holds no key."""
 
 
-def kept_key(path: Path) -> str:
-    """The key in `path`; made there (43 characters, 256 random bits) if there is none yet.
+class KeyPair(NamedTuple):
+    """A key that is used, and one that is taken, too, while it is changed (docs/run/secrets.md)."""
+
+    key: str
+    too: str | None = None
+
+
+def new_key() -> str:
+    """43 characters, 256 random bits."""
+    return secrets.token_urlsafe(KEY_BYTES)
+
+
+def kept_key(path: Path, make: Callable[[], str] = new_key) -> str:
+    """The key in `path`; made there if there is none yet.
 
     The file appears whole or not at all, mode 0600 (its folder 0700, if there is none), and of two processes that
     make it at once both get the same key. Raises OSError, UnusableKey.
@@ -28,7 +43,7 @@ def kept_key(path: Path) -> str:
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(KEY_BYTES) + "\n")
+            file.write(make() + "\n")
             file.flush()
             os.fsync(file.fileno())
         try:
@@ -39,6 +54,32 @@ def kept_key(path: Path) -> str:
         draft.unlink()
     sync_folder(path.parent)
     return _read(path)
+
+
+def kept_pair(folder: Path, name: str) -> KeyPair:
+    """The key `<name>.key` in a folder, made if there is none, and beside it the next or else the former one.
+
+    Raises OSError, UnusableKey.
+    """
+    key = kept_key(folder / f"{name}.key")
+    for other in ("next", "former"):
+        with suppress(FileNotFoundError):
+            found = _read(folder / f"{name}-{other}.key")
+            if found != key:  # what a change that was cut off has left
+                return KeyPair(key, found)
+    return KeyPair(key)
+
+
+def put_key(path: Path, key: str) -> None:
+    """Write a key in the place of whatever is there; whoever reads it meanwhile gets the one or the other."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(key + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync_folder(path.parent)
 
 
 def _read(path: Path) -> str:

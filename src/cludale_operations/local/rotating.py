@@ -1,0 +1,65 @@
+"""How secrets of a platform on this machine are changed while it sells: the steps; who carries them out is `Up`."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+from cludale.adapters.system.keys import new_key, put_key
+from cludale_operations.local.deployment import Deployment
+from cludale_operations.local.logins import Login
+from cludale_operations.local.nats import Nats
+from cludale_operations.local.postgres import Postgres
+from cludale_operations.local.rabbitmq import RabbitMq
+from cludale_operations.rotation import ALONE, PAIRED, NotRotated, Pair, course, described
+
+DATABASE, BROKER = "database", "broker"
+NAMES = (*PAIRED, ALONE, DATABASE, BROKER)
+
+
+async def rotated(
+    layout: Deployment,
+    names: Sequence[str],
+    give_to_all: Callable[[], Awaitable[None]],
+    tell: Callable[[str], Awaitable[None]],
+    *,
+    finish: bool,
+) -> None:
+    """Change all of these at once: after each step `give_to_all` gives every process what there is now.
+
+    Raises NotRotated, PartFailed, OSError, UnusableKey; the same again goes on from there.
+    """
+    if not names or (unknown := [each for each in names if each not in NAMES]):
+        raise NotRotated(f"there is no secret {', '.join(unknown) if names else ''!r}; these are: {', '.join(NAMES)}")
+    for name in names:
+        _assert_kept(layout, name)
+    former: list[tuple[Postgres | Nats | RabbitMq, Login]] = []
+    for name, part in ((DATABASE, layout.postgres), (BROKER, layout.broker)):
+        if name in names:
+            former.append((part, await part.renew_login()))
+            await tell(f"{name}: a new password is used, the former one is good, too")
+    courses: dict[str, Iterator[Pair]] = {
+        name: course(name, layout.pairs.pair(name), new_key(), finish=finish) for name in names if name in PAIRED
+    }
+    if ALONE in names:
+        layout.organizer_key = new_key()
+        put_key(layout.folder / "organizer.key", layout.organizer_key)
+        await tell(f"{ALONE}: the former one is void")
+    is_known = not former and ALONE not in names
+    while True:
+        steps = {name: pair for name, each in courses.items() if (pair := next(each, None)) is not None}
+        for name, pair in steps.items():
+            layout.pairs.keep(name, pair)
+            await tell(f"{name}: {described(name, pair)}")
+        if not steps and is_known:
+            return
+        await give_to_all()
+        is_known = True
+        for part, login in former:
+            await part.end_login(login)
+            await tell(f"{part.name}: the former password is void")
+        former = []
+
+
+def _assert_kept(layout: Deployment, name: str) -> None:
+    if name in PAIRED:
+        layout.pairs.assert_kept(name)
+    if name == ALONE and layout.settings.organizer_key is not None:
+        raise NotRotated("CLUDALE_ORGANIZER_KEY is set: put another one there, and start again")
