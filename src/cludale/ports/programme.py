@@ -18,6 +18,11 @@ class ConcertDetails(msgspec.Struct, frozen=True, gc=False):
     sections: Mapping[str, str] = {}
     """The names of its sections, by id."""
     organizer: str = DEFAULT_ORGANIZER
+    title: str | None = None
+    """What it is called, if not by its artist."""
+    place: str | None = None
+    zone: str | None = None
+    """The IANA name of its time zone, if it is known."""
 
 
 class ProgrammeUnreachable(Exception):
