@@ -6,24 +6,12 @@ twice: the first is refused, the second has to say by its offset which it is.
 
 import re
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from cludale.kernel.times import parse_date, parse_time
 from cludale.services.concerts import dates
 
 _LOCAL = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d):(\d\d)(?::(\d\d))?", re.ASCII)
-
-
-@lru_cache(maxsize=1)
-def _names() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
-def check_zone(name: str) -> None:
-    """Raises ValueError for what is no IANA zone."""
-    if name not in _names():
-        raise ValueError("must be the IANA name of a time zone: Europe/Berlin")
 
 
 def is_local(text: str) -> bool:

@@ -29,6 +29,7 @@ class CancelReason(StrEnum):
     OTHER_CURRENCY = "other-currency"
     HELD_OTHERWISE = "held-otherwise"
     UNREACHABLE = "concerts-unreachable"
+    SALE_ENDED = "sale-ended"
     CALLED_OFF = "concert-called-off"
 
     @property
@@ -115,8 +116,6 @@ class OrderMoved(Event, frozen=True, kw_only=True):
     reason: str
     date: str
     """When it is to be now; of one without a new time, when it was to be."""
-    was: str
-    """When it was to be before."""
     is_open: bool
     """No new time is known yet."""
     cancel_until: datetime
