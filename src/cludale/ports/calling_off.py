@@ -45,7 +45,7 @@ class SalesNotClosed(Exception):
 class SaleClosing(Protocol):
     """The concerts service, seen from orders."""
 
-    async def close(self, concert_id: str) -> None:
+    async def close_sales(self, concert_id: str) -> None:
         """From the answer on nobody gets seats of this concert, which is called off. Raises SalesNotClosed."""
         ...
 

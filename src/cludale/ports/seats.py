@@ -89,7 +89,7 @@ class SalePaused(RefusedForNow):
     """The concert is postponed: nothing of it is sold until its new time is known."""
 
     def __init__(self, concert_id: str) -> None:
-        super().__init__(f"Concert {concert_id!r} is postponed; its tickets are not on sale until its new time is known.")
+        super().__init__(f"Concert {concert_id!r} is postponed: nothing is sold until its new time is known.")
 
 
 class CalledOff(Refusal):

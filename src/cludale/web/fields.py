@@ -81,7 +81,6 @@ DateOrTime = Annotated[
 ]
 
 
-
 def _check_local(text: str) -> None:
     if not LOCAL_TIME.fullmatch(text):
         check_date_or_time(text)
@@ -95,8 +94,8 @@ LocalDateOrTime = Annotated[
     Meta(
         max_length=LONGEST_TIME,
         description=(
-            "a date, or a time with its offset: 2027-06-05 or 2027-06-05T19:30:00Z; where the concert has a `zone`, the "
-            "offset may be left out: 2027-06-05T19:30"
+            "a date, or a time with its offset: 2027-06-05 or 2027-06-05T19:30:00Z; where the concert has a `zone`, "
+            "the offset may be left out: 2027-06-05T19:30"
         ),
         extra={"check": _check_local},
     ),

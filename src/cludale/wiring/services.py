@@ -188,7 +188,7 @@ class ServiceBuilder:
         return self._called("payments", HttpCharges) if self.settings.dapr else InProcessCharges()
 
     @cached_property
-    def closing(self) -> SaleClosing:
+    def sale_closing(self) -> SaleClosing:
         """Concerts, as orders calls it when a concert is called off."""
         if "concerts" in self.only:
             return InProcessClosing(self.built["concerts"].close)
@@ -198,7 +198,7 @@ class ServiceBuilder:
     def call_offs(self) -> CallOffs:
         """Orders, as concerts calls it; it is built later."""
         if "orders" in self.only:
-            return InProcessCallOffs(lambda *asked: self.built["orders"].progress(*asked))
+            return InProcessCallOffs(lambda *asked: self.built["orders"].progress(*asked))  # noqa: PLW0108 - built later
         return self._called("orders", HttpCallOffs)
 
     @cached_property

@@ -63,6 +63,15 @@ class Client:
             return self._answer("POST", path)
         return self._answer("POST", path, json={name: value for name, value in body.items() if value is not None})
 
+    def tagged(self, path: str) -> tuple[Any, str]:
+        """The answer to GET, and its ETag; ends the program with one line if there is none."""
+        tags: list[str] = []
+        return self._answer("GET", path, tags=tags), tags[0]
+
+    def patch(self, path: str, body: Mapping[str, Any], *, tag: str) -> Any:
+        """The answer to PATCH of what had this ETag; ends the program with one line if there is none."""
+        return self._answer("PATCH", path, json=body, headers={"if-match": tag})
+
     def items(self, path: str, parameters: Parameters, *, limit: int) -> Iterator[Any]:
         """Up to `limit` items of a collection, over as many pages as that takes."""
         after: str | None = None
@@ -74,7 +83,9 @@ class Client:
             if after is None:
                 return
 
-    def _answer(self, method: str, path: str, *, is_optional: bool = False, **request: Any) -> Any:
+    def _answer(
+        self, method: str, path: str, *, is_optional: bool = False, tags: list[str] | None = None, **request: Any
+    ) -> Any:
         import httpx
 
         try:
@@ -96,6 +107,8 @@ class Client:
         if answer.is_error:
             name = str(content.get("type", "")).rpartition("/")[2] or answer.status_code
             fail(f"{name}: {content.get('detail', answer.text)}", NO)
+        if tags is not None:
+            tags.append(answer.headers.get("etag", "*"))
         return content
 
 

@@ -148,7 +148,7 @@ class RemoteClosing:
         self._find = find
         self._timeout_seconds = timeout_seconds
 
-    async def close(self, concert_id: str) -> None:
+    async def close_sales(self, concert_id: str) -> None:
         """From the answer on nobody gets seats of this concert. Raises SalesNotClosed."""
         await self._chaos.lag()
         if self._chaos.strikes(Fault.SALES_AWAY, self._who, concert_id):
@@ -156,7 +156,7 @@ class RemoteClosing:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 target, closing = self._find()
-                await call(target, lambda: closing.close(concert_id))
+                await call(target, lambda: closing.close_sales(concert_id))
         except TimeoutError as error:
             raise SalesNotClosed("no answer in time") from error
         except (NobodyThere, StoreUnavailable) as error:

@@ -259,7 +259,7 @@ class Process(Owner):
         )
         sales = self._where("concerts", lambda process: InProcessSales(process.concerts.sale_outlook))
         self.sales = RemoteSales(chaos, name, find=sales, timeout_seconds=timeout_seconds)
-        self.closing = RemoteClosing(
+        self.sale_closing = RemoteClosing(
             chaos,
             name,
             find=self._where("concerts", lambda process: InProcessClosing(process.concerts.close)),

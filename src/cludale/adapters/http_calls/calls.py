@@ -242,7 +242,7 @@ class HttpClosing(_Service):
 
     service, unreachable, connections = "concerts", SalesNotClosed, 1
 
-    async def close(self, concert_id: str) -> None:
+    async def close_sales(self, concert_id: str) -> None:
         """From the answer on nobody gets seats of this concert. Raises SalesNotClosed."""
         self._read(await self._ask("POST", f"/concerts/{quote(concert_id, safe='')}/close"), dict, "an answer")
 

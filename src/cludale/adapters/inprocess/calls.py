@@ -62,7 +62,7 @@ class InProcessClosing:
     def __init__(self, close: Callable[[str], Awaitable[None]]) -> None:
         self._close = close
 
-    async def close(self, concert_id: str) -> None:
+    async def close_sales(self, concert_id: str) -> None:
         """From the answer on nobody gets seats of this concert. Raises SalesNotClosed."""
         try:
             await self._close(concert_id)

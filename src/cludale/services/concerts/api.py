@@ -89,13 +89,14 @@ _ENDS_AT = (
 )
 _ZONE = (
     "the IANA name of its time zone: Europe/Berlin. With it, times may be written without an offset, as they are read "
-    "there, and a day is a day there; a time that does not exist there is refused, and one that exists twice has to say "
-    "its offset"
+    "there, and a day is a day there; a time that does not exist there is refused, and one that exists twice has to "
+    "say its offset"
 )
 _OFF_SALE_AT = "from then on nothing is sold; a day: from its end on, there. Without it, from when the concert is over"
 _STATUS = (
-    "draft: only its organizer sees it, and nothing is sold. listed: it is found. unlisted: found by its id. postponed: "
-    "tickets stay valid, nothing is sold until its new time is known. cancelled: called off, all money goes back"
+    "draft: only its organizer sees it, and nothing is sold. listed: it is found. unlisted: found by its id. "
+    "postponed: tickets stay valid, nothing is sold until its new time is known. cancelled: called off, all money goes "
+    "back"
 )
 _CANCEL_UNTIL = "from then on only the organizer can cancel an order; without it from when the concert begins"
 
@@ -494,9 +495,7 @@ def _view(standing: ConcertSnapshot) -> ConcertView:
             )
         )
     more = concert.more
-    return ConcertView(
-        **_summary(standing), description=more.description, picture=more.picture, sections=views
-    )
+    return ConcertView(**_summary(standing), description=more.description, picture=more.picture, sections=views)
 
 
 def _price_from(concert: Concert, prices: Mapping[str, Money], with_room: AbstractSet[str]) -> Money:
@@ -527,6 +526,7 @@ def _concert(request: ScheduleConcert, new_id: str, max_per_order: int, organize
     zone, status = request.zone, request.status
     if status in (ConcertStatus.POSTPONED, ConcertStatus.CANCELLED):
         raise Invalid(("status", "must be draft, listed or unlisted"))
+    off = request.off_sale_at
     particulars = Particulars(
         title=request.title,
         place=request.place,
@@ -534,7 +534,7 @@ def _concert(request: ScheduleConcert, new_id: str, max_per_order: int, organize
         doors_at=None if request.doors_at is None else when("doorsAt", request.doors_at, zone),
         description=request.description,
         picture=request.picture,
-        off_sale_at=None if request.off_sale_at is None else moment("offSaleAt", request.off_sale_at, zone, is_end=True),
+        off_sale_at=None if off is None else moment("offSaleAt", off, zone, is_end=True),
     )
     concert = Concert(
         id=request.id or new_id,

@@ -52,9 +52,10 @@ class ChangeConcertSection(msgspec.Struct, frozen=True, kw_only=True, rename="ca
     """How many seats a section has from now on, and at what price for those who come later."""
 
     id: Id
-    total_seats: Annotated[
-        int, Meta(ge=0, le=MOST_SEATS, description="never fewer than are sold and held: 409 seats-in-use")
-    ] | UnsetType = UNSET
+    total_seats: (
+        Annotated[int, Meta(ge=0, le=MOST_SEATS, description="never fewer than are sold and held: 409 seats-in-use")]
+        | UnsetType
+    ) = UNSET
     price: Annotated[
         Money | UnsetType, Meta(description="of one seat; holds, orders and refunds keep the price that they had")
     ] = UNSET
@@ -199,9 +200,7 @@ class ChangesApi:
         """200 the concert."""
         principal = asking(request)
         await self._own(request.segment, principal)
-        called_off = self._concerts.call_off(
-            request.segment, reason=body.reason, by=principal.id, cause=request.cause
-        )
+        called_off = self._concerts.call_off(request.segment, reason=body.reason, by=principal.id, cause=request.cause)
         return view_response(await called_off)
 
     @route(
@@ -211,7 +210,7 @@ class ChangesApi:
         scope=Scope.READ,
         owned=Owned.HIDDEN,
         summary="How far a cancellation or a postponement has come",
-        description="Of all orders of a concert that is called off, or was moved: how many are through, and what is left.",
+        description="Of the orders of a concert that is called off or was moved: how many are through and left.",
         replies={200: Reply(Progress)},
         refusals=(ConcertNotFound, NotFound, Busy),
     )

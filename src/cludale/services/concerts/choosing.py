@@ -54,7 +54,7 @@ class Anywhere(msgspec.Struct, frozen=True, gc=False):
 class Room:
     """How many seats each section on offer has left, as far as is known here; the cheapest section comes first."""
 
-    def __init__(self, concert: Concert, prices: Mapping[str, Money] = {}) -> None:  # noqa: B006 - nobody changes it
+    def __init__(self, concert: Concert, prices: Mapping[str, Money] = {}) -> None:
         """`prices`: those that are known to differ from what was scheduled, by section."""
         self.concert = concert
         self.prices = prices

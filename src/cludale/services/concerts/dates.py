@@ -1,7 +1,7 @@
 """When a concert is, as its organizer wrote it: a day, `2027-06-05`, or a time with its offset. No clock.
 
-What is written with an offset keeps it: it says which day it is there. A day of a concert whose zone is known begins and
-ends there. Without either it may be anywhere: it begins as in UTC, and is over when it is over everywhere.
+What is written with an offset keeps it: it says which day it is there. A day of a concert whose zone is known begins
+and ends there. Without either, it may be anywhere: it begins as in UTC, and is over when it is over everywhere.
 """
 
 from datetime import UTC, date, datetime, timedelta, timezone

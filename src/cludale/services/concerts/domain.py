@@ -439,9 +439,11 @@ def evolve(seating: Seating, event: Event) -> Seating:
             before = seating.reservations[event.allocation.reservation_id]
             reservation = msgspec.structs.replace(before, answered=Answered.REFUSED)
         case SeatsAdded() | SeatsTaken():
-            return Seating(msgspec.structs.replace(section, total=event.total, changed=event.change), seating.reservations)
+            resized = msgspec.structs.replace(section, total=event.total, changed=event.change)
+            return Seating(resized, seating.reservations)
         case PriceChanged():
-            return Seating(msgspec.structs.replace(section, price=event.price, changed=event.change), seating.reservations)
+            repriced = msgspec.structs.replace(section, price=event.price, changed=event.change)
+            return Seating(repriced, seating.reservations)
         case _:
             return seating
     return Seating(section, {**seating.reservations, reservation.id: reservation})
@@ -696,10 +698,8 @@ def sale_outlook(seating: Seating, reservation_id: str, *, over_at: datetime, no
         return SaleOutlook(Outlook.CANCELLED, left)
     if reservation.status is Status.SOLD or reservation.successor is not None:
         return SaleOutlook(Outlook.SOLD, left)
-    if reservation.answered is Answered.REFUSED:
+    if reservation.answered is Answered.REFUSED or seating.section.closed is True:
         return SaleOutlook(Outlook.GONE, left)
-    if seating.section.closed is True:
-        return SaleOutlook(Outlook.GONE, 0)
     sale = Sell(reservation.id, reservation.order_id or "", 0, over_at=over_at)
     if not any(isinstance(event, SaleRefused) for event in decide(seating, sale, now).events):
         return SaleOutlook(Outlook.POSSIBLE, left)

@@ -14,8 +14,8 @@ from cludale.kernel.money import Money
 from cludale.kernel.principals import Principal
 from cludale.kernel.refusals import Busy
 from cludale.ports.bus import Acknowledgement, Delivery
-from cludale.ports.clock import Clock, IdSource
 from cludale.ports.calling_off import CallOffs, Progress
+from cludale.ports.clock import Clock, IdSource
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Handled, Query, Records, StoreUnavailable
 from cludale.ports.sales import SaleOutlook
@@ -278,7 +278,7 @@ class Concerts:
     async def _ask_section(self, key: SectionKey, command: ChangeSection | Close, cause: Cause) -> Section:
         (result,) = await self.command_queue.submit(key, (QueuedCommand(command, cause),))
         if not isinstance(result, SectionDone):
-            raise result if isinstance(result, Exception) else TypeError("a section answers with itself")
+            raise _not_done(result)
         return result.section
 
     async def progress(self, concert_id: str) -> Progress | None:
@@ -372,17 +372,16 @@ class Concerts:
         if section is None:
             result = await self._chooser.hold(Anywhere(concert, command, asked, most, may_be_repeated))
         else:
-            result = await self._hold_in(concert, section, asked)
+            result = await self._hold_in(concert, section, asked, reservation_id)
         if not isinstance(result, Done):
-            raise result
+            raise _not_done(result)
         held = result.reservation
         price = prices[held.section] if held.price is UNSET else held.price
         return self._held(concert, request, result.reservation, price, result.event_id)
 
-    async def _hold_in(self, concert: Concert, section: str, asked: QueuedCommand) -> Result:
+    async def _hold_in(self, concert: Concert, section: str, asked: QueuedCommand, id: str) -> Result:
         """Hold seats in this section; where it has none left, the hold that this very order has there."""
         (result,) = await self.command_queue.submit(SectionKey(concert.id, section), (asked,))
-        id = asked.command.reservation_id
         return await unless_held(result, self._updates.records, concert, section, id, self._updates.clock.now())
 
     async def sale_outlook(self, concert_id: str, section_id: str, reservation_id: str) -> SaleOutlook:
@@ -491,6 +490,10 @@ class Concerts:
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches, by metric name."""
         return {"cludale_holds_waiting": self.command_queue.waiting}
+
+
+def _not_done(result: Result) -> Exception:
+    return result if isinstance(result, Exception) else TypeError(f"another answer than was asked for: {result}")
 
 
 def _query(search: Search) -> Query:

@@ -44,7 +44,7 @@ def moment(text: str, zone: str | None, *, is_end: bool) -> datetime:
     plain = written(text, zone)
     if dates.is_day(plain):
         if zone is None:
-            raise ValueError("must be a time (RFC 3339): 2027-06-05T19:30:00Z; a day only where the concert has a `zone`")
+            raise ValueError("must be a time (RFC 3339), 2027-06-05T19:30:00Z; a day where the concert has a `zone`")
         return dates.ends(plain, zone=zone) if is_end else dates.begins(plain, zone)
     return dates.begins(plain)
 

@@ -146,7 +146,8 @@ def goes_by_receipt(fact: Told) -> bool:
 
 def needs_receipt(fact: Told) -> bool:
     """Was money taken for certain? Then its receipt comes, if it is not here yet."""
-    return goes_by_receipt(fact) and (isinstance(fact, OrderPaid) or (isinstance(fact, OrderCancelled) and fact.was_paid))
+    was_paid = isinstance(fact, OrderPaid) or (isinstance(fact, OrderCancelled) and fact.was_paid)
+    return was_paid and goes_by_receipt(fact)
 
 
 def tell_moved(fact: OrderMoved, *, cause: Cause, now: datetime) -> Decision[Notification]:
@@ -171,9 +172,7 @@ def tell_moved(fact: OrderMoved, *, cause: Cause, now: datetime) -> Decision[Not
     return Decision(notification, () if fact.reachable else (_sent_event(notification, Channel.LOG),))
 
 
-def tell(
-    fact: Told, money: Receipt | None, *, cause: Cause, now: datetime
-) -> Decision[Notification]:
+def tell(fact: Told, money: Receipt | None, *, cause: Cause, now: datetime) -> Decision[Notification]:
     """What the buyer is told of `fact`: now, in the log, if they left no address; else as soon as it can be sent."""
     if isinstance(fact, OrderMoved):
         return tell_moved(fact, cause=cause, now=now)

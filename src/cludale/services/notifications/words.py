@@ -58,7 +58,8 @@ def summary(n: Notification) -> str:
         paid = "free of charge" if _is_free(n) else f"{n.total} paid"
         return f"Order {n.order_id} is confirmed: {_seats(n)}, {paid}."
     if n.kind is NotificationKind.MOVED:
-        return f"The concert of order {n.order_id} is {_moved_to(n)}: {_seats(n)}. Your tickets stay valid. {_way_out(n)}"
+        moved = f"The concert of order {n.order_id} is {_moved_to(n)}"
+        return f"{moved}: {_seats(n)}. Your tickets stay valid. {_way_out(n)}"
     return f"Order {n.order_id} is cancelled, {_why(n)}: {_seats(n)}. {_money_of_cancelled(n)}"
 
 

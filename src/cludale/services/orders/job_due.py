@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
+from msgspec.structs import replace
+
 from cludale.kernel.decision import Decision
 from cludale.ports.calling_off import SaleClosing, SalesNotClosed
 from cludale.ports.records import Query
@@ -53,7 +55,7 @@ class Jobs(DuePolicy[Job]):
         """Claim a turn."""
         return Decision(jobs.take_up(state, now=now, until=now + timedelta(seconds=LEASE_SECONDS)))
 
-    async def start(self, states: Sequence[Job]) -> Do[Job]:
+    async def start(self, _: Sequence[Job]) -> Do[Job]:
         """Each has its own turn."""
         return self._turn
 
@@ -66,7 +68,7 @@ class Jobs(DuePolicy[Job]):
         began = self._updates.clock.now()
         try:
             if job.kind is JobKind.CANCEL:
-                await self._closing.close(job.concert_id)
+                await self._closing.close_sales(job.concert_id)
         except SalesNotClosed as error:
             return self.no_answer(job, str(error))
         claimed = job
@@ -92,7 +94,7 @@ class Jobs(DuePolicy[Job]):
         changed, in_vain = await self._decide(job, page.orders)
         if job.kind is JobKind.CANCEL and page.orders:
             # Those that were cancelled have left the page; it is looked at again.
-            seen = jobs.replace(job, seen_to=job.seen_to + changed, total=max(job.total, job.seen_to + changed))
+            seen = replace(job, seen_to=job.seen_to + changed, total=max(job.total, job.seen_to + changed))
             return job if in_vain and not changed else seen
         return jobs.seen_to(job, changed, page.following, now=self._updates.clock.now())
 
@@ -108,9 +110,7 @@ class Jobs(DuePolicy[Job]):
 
     async def _orders(self, job: Job, *, after: str | None) -> Page:
         statuses = jobs.LIVE if job.kind is JobKind.CANCEL else jobs.MOVED
-        return await self._find(
-            listed(concert_id=job.concert_id, status=statuses[job.place], after=after, limit=PAGE)
-        )
+        return await self._find(listed(concert_id=job.concert_id, status=statuses[job.place], after=after, limit=PAGE))
 
     async def _find(self, query: Query) -> Page:
         found, page = await ORDERS.find(self._updates.records, query)
@@ -141,7 +141,7 @@ class Jobs(DuePolicy[Job]):
 
 
 def _later(job: Job, at: datetime) -> Job:
-    return jobs.replace(job, due_at=at)
+    return replace(job, due_at=at)
 
 
 def _written(claimed: Job, after: Job, stored: Job, now: datetime) -> Decision[Job]:

@@ -32,7 +32,7 @@ def _build(parts: Parts) -> Running:
         admission=parts.admission,
         comparison=comparison,
         takes_work=parts.takes_work,
-        closing=parts.closing,
+        closing=parts.sale_closing,
         call_off_rate=policies.call_off_rate,
         watch_seconds=policies.call_off_watch_seconds,
     )

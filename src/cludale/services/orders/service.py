@@ -73,7 +73,9 @@ class Orders:
         call_off_rate: float = 1_000.0,
         watch_seconds: float = 30.0,
     ) -> None:
-        """`closing`, `call_off_rate`, `watch_seconds`: for the orders of a concert that is called off. `call_seconds`: how long concerts or payments may take to answer."""
+        """`closing`, `call_off_rate`, `watch_seconds`: for the orders of a concert that is called off.
+
+        `call_seconds`: how long concerts or payments may take to answer."""
         self._updates = Updates("orders", records, clock=clock, ids=ids)
         self._seats = seats
         self._look_again_seconds = look_again_seconds
@@ -112,7 +114,12 @@ class Orders:
                 tell=self._tell,
             )
             self.jobs = DueWork(
-                self._updates, JOBS, policy, at_once=JOBS_AT_ONCE, attempt_seconds=ATTEMPT_SECONDS, takes_work=takes_work
+                self._updates,
+                JOBS,
+                policy,
+                at_once=JOBS_AT_ONCE,
+                attempt_seconds=ATTEMPT_SECONDS,
+                takes_work=takes_work,
             )
         self._handlers = {
             event: self._watching(decide) if event in _WATCHED else decide for event, decide in _ORDER_HANDLERS.items()
