@@ -1,11 +1,12 @@
 """When a concert is, as its organizer wrote it: a day, `2027-06-05`, or a time with its offset. No clock.
 
-What is written with an offset keeps it: it says which day it is there. A day without one may be anywhere: it begins as
-in UTC, and is over when it is over everywhere.
+What is written with an offset keeps it: it says which day it is there. A day of a concert whose zone is known begins
+and ends there. Without either, it may be anywhere: it begins as in UTC, and is over when it is over everywhere.
 """
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -31,22 +32,31 @@ def local_day(text: str) -> str:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def begins(text: str) -> datetime:
-    """The first moment of the day, or the time itself, in UTC."""
+def begins(text: str, zone: str | None = None) -> datetime:
+    """The first moment of the day (in `zone`, else as in UTC), or the time itself, in UTC."""
     if is_day(text):
-        return datetime.combine(msgspec.convert(text, date), datetime.min.time(), UTC)
+        return _midnight(msgspec.convert(text, date), zone)
     return msgspec.convert(text, datetime).astimezone(UTC)
 
 
+def _midnight(day: date, zone: str | None) -> datetime:
+    try:
+        return datetime.combine(day, datetime.min.time(), UTC if zone is None else ZoneInfo(zone)).astimezone(UTC)
+    except OverflowError:
+        return datetime.combine(day, datetime.min.time(), UTC)
+
+
 @lru_cache(maxsize=_REMEMBERED)
-def ends(text: str, *, as_in: str | None = None) -> datetime:
+def ends(text: str, *, as_in: str | None = None, zone: str | None = None) -> datetime:
     """The moment in which the day is over, or the time itself, in UTC.
 
-    The offset of a day is that of `as_in`; where that has none, the day is over when it is over everywhere.
+    A day is over in `zone`; else its offset is that of `as_in`; where that has none, when it is over everywhere.
     """
     if not is_day(text):
         return begins(text)
     try:
+        if zone is not None:
+            return _midnight(msgspec.convert(text, date) + timedelta(days=1), zone)
         return begins(text) + timedelta(days=1) - _offset(as_in)
     except OverflowError:
         return _LAST

@@ -20,6 +20,11 @@ class ConcertDetails(msgspec.Struct, frozen=True, gc=False):
     organizer: str = DEFAULT_ORGANIZER
     ends_at: str | None = None
     """When it is over, where it goes on after `date`: a day or a time."""
+    title: str | None = None
+    """What it is called, if not by its artist."""
+    place: str | None = None
+    zone: str | None = None
+    """The IANA name of its time zone, if it is known."""
 
 
 class ProgrammeUnreachable(Exception):

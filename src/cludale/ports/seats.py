@@ -77,6 +77,30 @@ class ConcertOver(Refusal):
         super().__init__(f"Concert {concert_id!r} was over at {end}; its sale has ended.", overAt=end)
 
 
+class SaleEnded(Refusal):
+    """The sale has ended, though the concert is not over."""
+
+    def __init__(self, concert_id: str, off_sale_at: datetime) -> None:
+        end = rfc3339(off_sale_at)
+        super().__init__(f"The sale for concert {concert_id!r} ended at {end}.", offSaleAt=end)
+
+
+class SalePaused(RefusedForNow):
+    """The concert is postponed: nothing of it is sold until its new time is known."""
+
+    def __init__(self, concert_id: str) -> None:
+        super().__init__(f"Concert {concert_id!r} is postponed: nothing is sold until its new time is known.")
+
+
+class CalledOff(Refusal):
+    """The concert is called off: nothing of it is sold any more."""
+
+    def __init__(self, concert_id: str, reason: str | None = None) -> None:
+        why = "" if reason is None else f": {reason}"
+        super().__init__(f"Concert {concert_id!r} is called off{why}", reason=reason)
+        self.reason = reason
+
+
 class SeatsUnavailable(RefusedForNow):
     """Not enough seats; `left` is the most that one order could still have, in `section`.
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Deliver, Handler
+from cludale.ports.calling_off import CallOffs, SaleClosing
 from cludale.ports.charges import Charges
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contacts
@@ -43,6 +44,8 @@ class Policies:
     payment_attempt_seconds: float
     payment_attempts: int
     payment_backoff: Backoff
+    call_off_rate: float = 1_000.0
+    call_off_watch_seconds: float = 30.0
     compare_seconds: float
     compare_after_seconds: float
     ask_seconds: float
@@ -81,6 +84,10 @@ class Parts(Protocol):
     def sales(self) -> Sales: ...
     @property
     def charges(self) -> Charges: ...
+    @property
+    def sale_closing(self) -> SaleClosing: ...
+    @property
+    def call_offs(self) -> CallOffs: ...
     @property
     def contacts(self) -> Contacts: ...
     @property

@@ -6,7 +6,9 @@ ValueError with words for the caller.
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, overload
+from zoneinfo import available_timezones
 
 from msgspec import Meta
 
@@ -75,6 +77,60 @@ DateOrTime = Annotated[
         max_length=LONGEST_TIME,
         description="a date, or a time with its offset: 2027-06-05 or 2027-06-05T19:30:00Z",
         extra={"check": check_date_or_time},
+    ),
+]
+
+
+def _check_local(text: str) -> None:
+    if not LOCAL_TIME.fullmatch(text):
+        check_date_or_time(text)
+
+
+LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(:\d\d)?", re.ASCII)
+"""A time that says no offset."""
+
+LocalDateOrTime = Annotated[
+    str,
+    Meta(
+        max_length=LONGEST_TIME,
+        description=(
+            "a date, or a time with its offset: 2027-06-05 or 2027-06-05T19:30:00Z; where the concert has a `zone`, "
+            "the offset may be left out: 2027-06-05T19:30"
+        ),
+        extra={"check": _check_local},
+    ),
+]
+"""What it is in a zone says `services/concerts/zones.py`."""
+
+
+def _check_zone(name: str) -> None:
+    if name not in _zones():
+        raise ValueError("must be the IANA name of a time zone: Europe/Berlin")
+
+
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+Zone = Annotated[str, Meta(max_length=64, description="a time zone: Europe/Berlin", extra={"check": _check_zone})]
+
+Prose = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=5_000,
+        pattern=r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f]*$(?!\n)",
+        description="text, over several lines if need be",
+    ),
+]
+
+Picture = Annotated[
+    str,
+    Meta(
+        max_length=2_000,
+        pattern=r"^https://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[!-~]*)?$(?!\n)",
+        description="an https URL",
     ),
 ]
 

@@ -59,9 +59,13 @@ def kept(body: bytes, media_type: str = HTML, *, max_age_seconds: int = 0, heade
 
 
 def unless_known(response: Response, if_none_match: str) -> Response:
-    """304 without the body, if it is one of those that the client says it has (RFC 9110, section 13.1.2)."""
-    tag = dict(response.headers).get("etag")
-    if response.status != 200 or tag is None:
+    """304 without the body, if it is one of those that the client says it has (RFC 9110, section 13.1.2).
+
+    Never of what is not to be kept: its tag is for changes, and the body may be another under the same one.
+    """
+    headers = dict(response.headers)
+    tag = headers.get("etag")
+    if response.status != 200 or tag is None or headers.get("cache-control") == "no-store":
         return response
     known = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
     return response._replace(status=304, body=b"") if tag in known or known == ["*"] else response

@@ -9,7 +9,9 @@ from cludale.adapters.dapr.bus import DaprBus
 from cludale.adapters.dapr.state import StateStore
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.http_calls.calls import (
+    HttpCallOffs,
     HttpCharges,
+    HttpClosing,
     HttpContacts,
     HttpKeys,
     HttpProgramme,
@@ -18,7 +20,9 @@ from cludale.adapters.http_calls.calls import (
     Trial,
 )
 from cludale.adapters.inprocess.calls import (
+    InProcessCallOffs,
     InProcessCharges,
+    InProcessClosing,
     InProcessContacts,
     InProcessKeys,
     InProcessProgramme,
@@ -32,6 +36,7 @@ from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.ticket_pages.pool import PrintedPages
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Deliver
+from cludale.ports.calling_off import CallOffs, SaleClosing
 from cludale.ports.charges import Charges
 from cludale.ports.contacts import Contacts
 from cludale.ports.keys import Keys
@@ -146,6 +151,7 @@ class ServiceBuilder:
             payment_attempt_seconds=settings.payment_attempt_seconds,
             payment_attempts=settings.payment_attempts,
             payment_backoff=Backoff(settings.payment_backoff_seconds, settings.payment_backoff_max_seconds),
+            call_off_rate=settings.call_off_rate,
             compare_seconds=settings.compare_seconds,
             compare_after_seconds=settings.compare_after_seconds,
             ask_seconds=ASK_SECONDS,
@@ -185,6 +191,20 @@ class ServiceBuilder:
         if "payments" in self.only:
             return InProcessCharges(lambda asked: self.built["payments"].compare(asked))  # noqa: PLW0108 - built later
         return self._called("payments", HttpCharges) if self.settings.dapr else InProcessCharges()
+
+    @cached_property
+    def sale_closing(self) -> SaleClosing:
+        """Concerts, as orders calls it when a concert is called off."""
+        if "concerts" in self.only:
+            return InProcessClosing(self.built["concerts"].close)
+        return self._called("concerts", HttpClosing)
+
+    @cached_property
+    def call_offs(self) -> CallOffs:
+        """Orders, as concerts calls it; it is built later."""
+        if "orders" in self.only:
+            return InProcessCallOffs(lambda *asked: self.built["orders"].progress(*asked))  # noqa: PLW0108 - built later
+        return self._called("orders", HttpCallOffs)
 
     @cached_property
     def programme(self) -> Programme:

@@ -159,6 +159,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "its end a Cancelled one is, if it may have money or seats; what seems to be lost is then told again"
         ),
     ] = 60
+    call_off_rate: Annotated[
+        float,
+        Meta(gt=0, le=1_000_000),
+        _doc("the most orders a second that are cancelled where a concert is called off"),
+    ] = 1_000
     compare_seconds: Annotated[Seconds, _doc("how often orders are looked for of which nothing is heard")] = 30
 
     reserve_timeout_seconds: Annotated[Seconds, _doc("how long an order waits for concerts before it is Pending")] = 2

@@ -1,16 +1,21 @@
-"""`cludale concerts`: put concerts on, and find them."""
+"""`cludale concerts`: put concerts on, find them, change them, call them off."""
 
 import re
+import time
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cludale.kernel.currencies import minor_digits
 from cludale_operations.cli.client import Client, Json, Url, segment
-from cludale_operations.cli.screen import record, say, table
+from cludale_operations.cli.screen import print_json, record, say, table
 
-app = typer.Typer(no_args_is_help=True, help="Put concerts on, and find them.")
+app = typer.Typer(no_args_is_help=True, help="Put concerts on, find them, change them, call them off.")
 
+Id = Annotated[str, typer.Argument(help="The concert's id.")]
+_LOOK_SECONDS = 0.5
 _PRICE = re.compile(r"^(\d+)(?:\.(\d+))? ?([A-Za-z]{3})$", re.ASCII)
 
 
@@ -55,7 +60,17 @@ def add(
         str | None, typer.Option(help="From when on buyers can't cancel, if it is not when it begins.")
     ] = None,
     max_per_order: Annotated[int | None, typer.Option(min=1, help="The most seats in one order.")] = None,
+    off_sale_at: Annotated[str | None, typer.Option(help="From when on nothing is sold.")] = None,
+    zone: Annotated[
+        str | None, typer.Option(help="Its time zone, Europe/Berlin: then times may be written as they are there.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="What it is called, if not by its artist.")] = None,
+    place: Annotated[str | None, typer.Option(help="The town or address of its venue.")] = None,
+    doors_at: Annotated[str | None, typer.Option(help="When the doors open.")] = None,
+    description: Annotated[str | None, typer.Option(help="What is told of it.")] = None,
+    picture: Annotated[str | None, typer.Option(help="An https URL.")] = None,
     unlisted: Annotated[bool, typer.Option("--unlisted", help="To be found by its id only, not by a search.")] = False,
+    draft: Annotated[bool, typer.Option("--draft", help="To be seen by its organizer only, and not on sale.")] = False,
     url: Url = None,
     json: Json = False,
 ) -> None:
@@ -77,6 +92,14 @@ def add(
                 "price": None if price is None else _price(price),
                 "sections": [_section(each) for each in section] if section else None,
                 "onSaleAt": on_sale_at,
+                "offSaleAt": off_sale_at,
+                "zone": zone,
+                "title": title,
+                "place": place,
+                "doorsAt": doors_at,
+                "description": description,
+                "picture": picture,
+                "status": "draft" if draft else None,
                 "endsAt": ends_at,
                 "cancelUntil": cancel_until,
                 "maxPerOrder": max_per_order,
@@ -86,8 +109,193 @@ def add(
     record(concert, as_json=json)
 
 
+_NOTHING = "none"
+
+
+def _or_none(text: str) -> str | None:
+    return None if text == _NOTHING else text
+
+
 @app.command()
-def show(id: Annotated[str, typer.Argument(help="The concert's id.")], *, url: Url = None, json: Json = False) -> None:
+def change(
+    id: Id,
+    *,
+    artist: Annotated[str | None, typer.Option(help="Who plays.")] = None,
+    title: Annotated[str | None, typer.Option(help=f"What it is called; {_NOTHING!r}: as its artist.")] = None,
+    date: Annotated[str | None, typer.Option(help="When: 2027-06-05T19:30, where it has a zone.")] = None,
+    zone: Annotated[str | None, typer.Option(help="Its time zone: Europe/Berlin.")] = None,
+    doors_at: Annotated[str | None, typer.Option(help="When the doors open.")] = None,
+    ends_at: Annotated[str | None, typer.Option(help="When it is over.")] = None,
+    venue: Annotated[str | None, typer.Option(help="Where it takes place.")] = None,
+    place: Annotated[str | None, typer.Option(help="The town or address of its venue.")] = None,
+    description: Annotated[str | None, typer.Option(help="What is told of it.")] = None,
+    picture: Annotated[str | None, typer.Option(help="An https URL.")] = None,
+    on_sale_at: Annotated[str | None, typer.Option(help="When the on-sale begins.")] = None,
+    off_sale_at: Annotated[str | None, typer.Option(help="From when on nothing is sold.")] = None,
+    cancel_until: Annotated[str | None, typer.Option(help="From when on buyers can't cancel.")] = None,
+    max_per_order: Annotated[int | None, typer.Option(min=1, help="The most seats in one order.")] = None,
+    status: Annotated[str | None, typer.Option(help="listed or unlisted.")] = None,
+    seats: Annotated[
+        list[str] | None,
+        typer.Option(help="Seats of a section: floor=400, floor=+20 or floor=-20. Never fewer than sold and held."),
+    ] = None,
+    price: Annotated[
+        list[str] | None, typer.Option(help="The price of a section for those who come later: floor=45.00EUR.")
+    ] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Change a concert. What is not named stays; `none` takes away what it need not have.
+
+    `cludale concerts change concert-1 --seats floor=+20 --price floor=49.00EUR`
+    """
+    texts = {
+        "artist": artist, "title": title, "date": date, "zone": zone, "doorsAt": doors_at, "endsAt": ends_at,
+        "venue": venue, "place": place, "description": description, "picture": picture, "onSaleAt": on_sale_at,
+        "offSaleAt": off_sale_at, "cancelUntil": cancel_until, "status": status,
+    }  # fmt: skip
+    body: dict[str, Any] = {name: _or_none(text) for name, text in texts.items() if text is not None}
+    if max_per_order is not None:
+        body["maxPerOrder"] = max_per_order
+    with Client(url) as client:
+        concert, tag = client.tagged(f"/concerts/{segment(id)}")
+        sections = _changed_sections(concert, seats or [], price or [])
+        if sections:
+            body["sections"] = sections
+        if not body:
+            raise typer.BadParameter("say what is to change")
+        record(client.patch(f"/concerts/{segment(id)}", body, tag=tag), as_json=json)
+
+
+def _changed_sections(concert: dict[str, Any], seats: list[str], prices: list[str]) -> list[dict[str, Any]]:
+    known = {section["id"]: section for section in concert["sections"]}
+    changed: dict[str, dict[str, Any]] = {}
+    for text in seats:
+        section, _, count = text.partition("=")
+        if not re.fullmatch(r"[+-]?\d{1,7}", count, re.ASCII):
+            raise typer.BadParameter(f"{text!r}: write floor=400, floor=+20 or floor=-20")
+        if section not in known:
+            raise typer.BadParameter(f"there is no section {section!r}; there are {', '.join(known)}")
+        before = known[section]["totalSeats"] if count[0] in "+-" else 0
+        changed.setdefault(section, {"id": section})["totalSeats"] = before + int(count)
+    for text in prices:
+        section, _, amount = text.partition("=")
+        changed.setdefault(section, {"id": section})["price"] = _price(amount)
+    return list(changed.values())
+
+
+@app.command()
+def postpone(
+    id: Id,
+    *,
+    reason: Annotated[str, typer.Option(help="What its buyers are told.")],
+    date: Annotated[str | None, typer.Option(help="When it is to be now; without it, until further notice.")] = None,
+    doors_at: Annotated[str | None, typer.Option(help="When the doors open.")] = None,
+    ends_at: Annotated[str | None, typer.Option(help="When it is over.")] = None,
+    cancel_until: Annotated[
+        str | None, typer.Option(help="Until when buyers may cancel; without it, until the new date.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until all buyers are told.")] = True,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Move a concert: its tickets stay valid, and each buyer is told once."""
+    body = {"reason": reason, "date": date, "doorsAt": doors_at, "endsAt": ends_at, "cancelUntil": cancel_until}
+    with Client(url) as client:
+        concert = client.post(f"/concerts/{segment(id)}/postpone", body)
+        _follow(client, id, wait=wait, as_json=json, otherwise=concert)
+
+
+@app.command()
+def cancel(
+    id: Id,
+    *,
+    reason: Annotated[str, typer.Option(help="What its buyers are told.")],
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until all money is back.")] = True,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Call a concert off: nothing is sold any more, all money goes back, and each buyer is told once.
+
+    It goes on though this command be ended; called again, it shows how far it is.
+    """
+    with Client(url) as client:
+        concert = client.post(f"/concerts/{segment(id)}/cancel", {"reason": reason})
+        _follow(client, id, wait=wait, as_json=json, otherwise=concert)
+
+
+@app.command()
+def cancellation(id: Id, *, url: Url = None, json: Json = False) -> None:
+    """Show how far a concert that is called off, or was moved, has come with its orders."""
+    with Client(url) as client:
+        record(client.get(f"/concerts/{segment(id)}/cancellation"), as_json=json)
+
+
+_CHANGES = (
+    "ConcertScheduled", "ConcertChanged", "ConcertPostponed", "ConcertCancelled", "SeatsAdded", "SeatsTaken",
+    "PriceChanged",
+)  # fmt: skip
+
+
+@app.command()
+def history(id: Id, *, url: Url = None, json: Json = False) -> None:
+    """List what became of a concert: when, by which key, and what."""
+    with Client(url) as client:
+        found = [
+            entry
+            for kind in _CHANGES
+            for entry in client.items("/audit/events", {"concertId": id, "type": kind}, limit=100_000)
+        ]
+    found.sort(key=lambda entry: int(entry["sequence"]))
+    if json:
+        print_json(found)
+        return
+    rows = [
+        {
+            "when": entry["timestamp"],
+            "what": entry["eventType"],
+            "by": _said(entry).pop("changedBy", ""),
+            "how": _how(entry),
+        }
+        for entry in found
+    ]
+    table(rows, columns=("when", "what", "by", "how"), wide=("how",), as_json=False)
+
+
+def _said(entry: dict[str, Any]) -> dict[str, Any]:
+    return dict(entry["payload"].get("data", entry["payload"]))
+
+
+def _how(entry: dict[str, Any]) -> dict[str, Any]:
+    said = _said(entry)
+    for name in ("concertId", "changedBy", "revision", "change"):
+        said.pop(name, None)
+    return {**said.pop("fields", {}), **said}
+
+
+def _follow(client: Client, id: str, *, wait: bool, as_json: bool, otherwise: Any) -> None:
+    """Show how far it is until it is through; the state as it is then."""
+    if not wait:
+        record(otherwise, as_json=as_json)
+        return
+    path = f"/concerts/{segment(id)}/cancellation"
+    progress: Any = None
+    with Progress(
+        TextColumn("orders"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"),
+        TimeRemainingColumn(), console=Console(stderr=True), transient=as_json,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("orders", total=None, said="")
+        while progress is None or progress["status"] != "Done":
+            time.sleep(_LOOK_SECONDS)
+            progress = client.get_if_there(path)
+            if progress is not None:
+                said = f"{progress['left']} left, {progress['failed']} failed"
+                bar.update(task, total=progress["total"], completed=progress["done"], said=said)
+    record(progress, as_json=as_json)
+
+
+@app.command()
+def show(id: Id, *, url: Url = None, json: Json = False) -> None:
     """Show a concert: its sections, its prices, how many seats are left."""
     with Client(url) as client:
         record(client.get(f"/concerts/{segment(id)}"), as_json=json)

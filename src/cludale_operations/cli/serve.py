@@ -176,11 +176,14 @@ def _to_buy(found: "Iterable[ConcertSnapshot]", now: datetime) -> "Offer | None"
     """The first concert that has tickets for somebody who asks at `now`, and how many to ask for: two, if it can be."""
     for concert, sections, at in found:
         on_sale = concert.on_sale_at is None or concert.on_sale_at <= now
+        on_sale = on_sale and concert.status in ("listed", "unlisted")
         # seats of one order are in one section
         left = {section.id: section.available(at) for section in sections}
-        quantity = min(2, concert.max_per_order, max(left[plan.id] for plan in concert.offered))
+        prices = {section.id: section.price for section in sections}
+        offered = [plan.id for plan in concert.offered(prices)]
+        quantity = min(2, concert.max_per_order, max(left[id] for id in offered))
         if on_sale and now < concert.over_at and quantity > 0:
-            return Offer(concert.id, quantity, next(p.price for p in concert.offered if left[p.id] >= quantity))
+            return Offer(concert.id, quantity, next(prices[id] for id in offered if left[id] >= quantity))
     return None
 
 

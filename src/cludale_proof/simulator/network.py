@@ -10,6 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from cludale.kernel.allocation import Allocation
 from cludale.kernel.refusals import Refusal
+from cludale.ports.calling_off import SaleClosing, SalesNotClosed
 from cludale.ports.charges import ChargeQuestion, Charges, ChargeStanding, ChargesUnreachable
 from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
 from cludale.ports.records import StoreUnavailable
@@ -134,6 +135,32 @@ class RemoteSales:
             raise SalesUnreachable("no answer in time") from error
         except (NobodyThere, StoreUnavailable) as error:
             raise SalesUnreachable(repr(error)) from error
+
+
+class RemoteClosing:
+    """Concerts, seen from orders when a concert is called off."""
+
+    def __init__(
+        self, chaos: Chaos, who: str, *, find: Callable[[], tuple[Owner, SaleClosing]], timeout_seconds: float
+    ) -> None:
+        self._chaos = chaos
+        self._who = who
+        self._find = find
+        self._timeout_seconds = timeout_seconds
+
+    async def close_sales(self, concert_id: str) -> None:
+        """From the answer on nobody gets seats of this concert. Raises SalesNotClosed."""
+        await self._chaos.lag()
+        if self._chaos.strikes(Fault.SALES_AWAY, self._who, concert_id):
+            raise SalesNotClosed("no connection")
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                target, closing = self._find()
+                await call(target, lambda: closing.close_sales(concert_id))
+        except TimeoutError as error:
+            raise SalesNotClosed("no answer in time") from error
+        except (NobodyThere, StoreUnavailable) as error:
+            raise SalesNotClosed(repr(error)) from error
 
 
 class RemoteCharges:

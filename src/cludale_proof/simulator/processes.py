@@ -10,9 +10,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.embedded.bus import EmbeddedBus
-from cludale.adapters.inprocess.calls import InProcessSales
+from cludale.adapters.inprocess.calls import InProcessCallOffs, InProcessClosing, InProcessSales
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import EventBus, Handler, Subscription
+from cludale.ports.calling_off import Progress
 from cludale.ports.contacts import ContactsUnreachable
 from cludale.ports.outbox import Outgoing
 from cludale.ports.programme import ProgrammeUnreachable
@@ -26,6 +27,7 @@ from cludale.runtime.relay import Relay
 from cludale.runtime.sweeper import Sweep, Sweeper
 from cludale.services.catalogue import HEARS, SERVICES
 from cludale.services.concerts.api import ConcertsApi
+from cludale.services.concerts.change_api import ChangesApi
 from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import Policies
 from cludale.services.orders.api import OrdersApi
@@ -42,7 +44,16 @@ from cludale_proof.simulator.delivery import Broker, BrokerClient, FaultyHandler
 from cludale_proof.simulator.faults import Chaos, Fault
 from cludale_proof.simulator.loop import Owner, SimulatedLoop, inside
 from cludale_proof.simulator.memory import Disk
-from cludale_proof.simulator.network import NobodyThere, Postman, RemoteCharges, RemoteDetails, RemoteSales, RemoteSeats
+from cludale_proof.simulator.network import (
+    NobodyThere,
+    Postman,
+    RemoteCharges,
+    RemoteClosing,
+    RemoteDetails,
+    RemoteSales,
+    RemoteSeats,
+    call,
+)
 from cludale_proof.simulator.provider import Gateway, Provider
 from cludale_proof.simulator.storage import FaultyStore
 
@@ -110,6 +121,7 @@ class RunLimits(Policies):
     audit_waiting_limit: int = 1_000
     door_opens_seconds: float = 366 * 86_400.0
     compare_seconds: float = 1.0
+    call_off_watch_seconds: float = 15.0
     compare_after_seconds: float = 3_600.0
     """By far longer than a run: what is lost stays lost, and is found."""
 
@@ -214,6 +226,7 @@ class Process(Owner):
         if "concerts" in self.built:
             self.concerts: Concerts = self.built["concerts"]
             self.concerts_api = ConcertsApi(self.concerts, self.store, self.access)
+            self.changes_api = ChangesApi(self.concerts)
         if "orders" in self.built:
             self.orders: Orders = self.built["orders"]
             self.orders_api = OrdersApi(self.orders, self.store, self.access, ownership, methods=Gateway.methods)
@@ -285,6 +298,13 @@ class Process(Owner):
         )
         sales = self._where("concerts", lambda process: InProcessSales(process.concerts.sale_outlook))
         self.sales = RemoteSales(chaos, name, find=sales, timeout_seconds=timeout_seconds)
+        self.sale_closing = RemoteClosing(
+            chaos,
+            name,
+            find=self._where("concerts", lambda process: InProcessClosing(process.concerts.close)),
+            timeout_seconds=timeout_seconds,
+        )
+        self.call_offs = InProcessCallOffs(self._progress)
         charges = self._where("payments", lambda process: process.payments)
         self.charges = RemoteCharges(chaos, name, find=charges, timeout_seconds=timeout_seconds)
         contacts = self._where("orders", lambda process: process.orders.contacts)
@@ -297,6 +317,11 @@ class Process(Owner):
         self.send_seconds = around.limits.send_seconds
         self.ticket_keys = TICKET_KEYS
         self.ticket_pages = NoPages()
+
+    async def _progress(self, concert_id: str, revision: int) -> Progress | None:
+        """As orders has it, wherever that is."""
+        target, orders = self._where("orders", lambda process: process.orders)()
+        return await call(target, lambda: orders.progress(concert_id, revision))
 
     def records(self, _: str) -> FaultyStore:
         """The one store of the process."""

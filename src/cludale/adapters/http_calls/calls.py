@@ -1,4 +1,4 @@
-"""Seats, Sales, Charges, Contacts, Keys and Programme over HTTP.
+"""Seats, Sales, SaleClosing, Charges, CallOffs, Contacts, Keys and Programme over HTTP.
 
 A refusal that comes back as problem+json becomes what it was.
 """
@@ -19,12 +19,14 @@ from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.principals import DEFAULT_ORGANIZER
 from cludale.kernel.refusals import Busy, Refusal
+from cludale.ports.calling_off import Progress, ProgressUnknown, SalesNotClosed
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargesUnreachable
 from cludale.ports.contacts import Contact, ContactsUnreachable
 from cludale.ports.keys import KeyListing, KeysUnreachable
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.sales import SaleOutlook, SalesUnreachable
 from cludale.ports.seats import (
+    CalledOff,
     ConcertNotFound,
     ConcertOver,
     HeldElsewhere,
@@ -35,6 +37,8 @@ from cludale.ports.seats import (
     OtherCurrency,
     OverTheLimit,
     PriceTooHigh,
+    SaleEnded,
+    SalePaused,
     SeatsHeld,
     SeatsUnavailable,
     SeatsUnreachable,
@@ -53,7 +57,8 @@ CHARGES_AT_ONCE = 2
 CONTACTS_AT_ONCE = 16
 CONCERTS_AT_ONCE = 4
 CONCERTS_REMEMBERED = 256
-REMEMBERED_SECONDS = 600.0
+REMEMBERED_SECONDS = 0.8
+"""How long a concert is taken for what it was: its changes are known everywhere within a second."""
 
 T = TypeVar("T")
 Headers = Mapping[str, str]
@@ -207,6 +212,9 @@ _REFUSALS: Mapping[str, Callable[[HoldRequest, dict[str, Any]], Refusal]] = {
     "other-currency": lambda w, p: OtherCurrency(w.concert_id, str(p["currency"])),
     "not-on-sale": lambda w, p: NotOnSale(w.concert_id, msgspec.convert(p["onSaleAt"], datetime)),
     "concert-over": lambda w, p: ConcertOver(w.concert_id, msgspec.convert(p["overAt"], datetime)),
+    "sale-ended": lambda w, p: SaleEnded(w.concert_id, msgspec.convert(p["offSaleAt"], datetime)),
+    "sale-paused": lambda w, _: SalePaused(w.concert_id),
+    "called-off": lambda w, p: CalledOff(w.concert_id, p.get("reason")),
     "concert-not-found": lambda w, _: ConcertNotFound(w.concert_id),
     "section-not-found": lambda w, _: SectionNotFound(w.concert_id, w.section or ""),
     "over-the-limit": lambda w, p: OverTheLimit(w.concert_id, wanted=w.quantity, limit=p["limit"]),
@@ -227,6 +235,28 @@ class HttpSales(_Service):
         asked = urlencode({"section": allocation.section, "reservationId": allocation.reservation_id})
         answer = await self._ask("GET", f"/concerts/{quote(allocation.concert_id, safe='')}/sale-outlook?{asked}")
         return self._read(answer, SaleOutlook, "an outlook")
+
+
+class HttpClosing(_Service):
+    """The concerts service at `url`."""
+
+    service, unreachable, connections = "concerts", SalesNotClosed, 1
+
+    async def close_sales(self, concert_id: str) -> None:
+        """From the answer on nobody gets seats of this concert. Raises SalesNotClosed."""
+        self._read(await self._ask("POST", f"/concerts/{quote(concert_id, safe='')}/close"), dict, "an answer")
+
+
+class HttpCallOffs(_Service):
+    """The orders service at `url`."""
+
+    service, unreachable, connections = "orders", ProgressUnknown, 2
+
+    async def progress(self, concert_id: str, revision: int) -> Progress | None:
+        """How far the orders have come after this change of the concert. Raises ProgressUnknown."""
+        asked = urlencode({"concertId": concert_id, "revision": revision})
+        answer = await self._ask("GET", f"/orders/-/jobs?{asked}")
+        return None if answer.status == 204 else self._read(answer, Progress, "a progress")
 
 
 class _Compared(msgspec.Struct):
@@ -299,10 +329,13 @@ class _Concert(msgspec.Struct):
     sections: list[_SectionNamed] = []
     organizer: str = DEFAULT_ORGANIZER
     ends_at: str | None = msgspec.field(default=None, name="endsAt")
+    title: str | None = None
+    place: str | None = None
+    zone: str | None = None
 
 
 class HttpProgramme(_Service):
-    """The concerts service at `url`. What a concert is hardly changes, so it is remembered for a while."""
+    """The concerts service at `url`. A concert is remembered for a moment: many messages are about one."""
 
     service, unreachable, connections = "concerts", ProgrammeUnreachable, CONCERTS_AT_ONCE
 
@@ -332,6 +365,16 @@ class HttpProgramme(_Service):
             return None
         concert = self._read(answer, _Concert, "a concert")
         names = {section.id: section.name for section in concert.sections if section.name is not None}
-        details = ConcertDetails(concert.artist, concert.date, concert.venue, names, concert.organizer, concert.ends_at)
+        details = ConcertDetails(
+            concert.artist,
+            concert.date,
+            concert.venue,
+            names,
+            concert.organizer,
+            concert.ends_at,
+            concert.title,
+            concert.place,
+            concert.zone,
+        )
         self._remembered.remember({concert_id: (now + REMEMBERED_SECONDS, details)})
         return details

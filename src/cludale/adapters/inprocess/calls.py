@@ -1,4 +1,4 @@
-"""Seats, Sales, Charges, Contacts, Keys and Programme by a plain call.
+"""Seats, Sales, SaleClosing, Charges, CallOffs, Contacts, Keys and Programme by a plain call.
 
 Bound when all is put together: the callee may be built later.
 """
@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 from cludale.kernel.allocation import Allocation
+from cludale.kernel.refusals import Refusal
+from cludale.ports.calling_off import Progress, SalesNotClosed
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargesUnreachable
 from cludale.ports.contacts import Contact
 from cludale.ports.keys import KeyListing, Keys, KeysUnreachable
@@ -52,6 +54,31 @@ class InProcessCharges:
         if self.bound is None:
             raise ChargesUnreachable("there is no payments service in reach")
         return await self.bound(questions)
+
+
+class InProcessClosing:
+    """The concerts service of this process."""
+
+    def __init__(self, close: Callable[[str], Awaitable[None]]) -> None:
+        self._close = close
+
+    async def close_sales(self, concert_id: str) -> None:
+        """From the answer on nobody gets seats of this concert. Raises SalesNotClosed."""
+        try:
+            await self._close(concert_id)
+        except (StoreUnavailable, Refusal) as error:
+            raise SalesNotClosed(str(error)) from error
+
+
+class InProcessCallOffs:
+    """The orders service of this process."""
+
+    def __init__(self, progress: Callable[[str, int], Awaitable[Progress | None]]) -> None:
+        self._progress = progress
+
+    async def progress(self, concert_id: str, revision: int) -> Progress | None:
+        """How far the orders have come after this change of the concert."""
+        return await self._progress(concert_id, revision)
 
 
 class InProcessContacts:

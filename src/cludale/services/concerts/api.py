@@ -1,23 +1,23 @@
 """Concerts over HTTP: shapes, routes, refusal → status. Decides nothing."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from cludale.kernel import dates
 from cludale.kernel.ids import Id, from_key
 from cludale.kernel.money import MAX_PRICE, Money
 from cludale.kernel.principals import DEFAULT_ORGANIZER, Principal, PrincipalKind, Scope
 from cludale.kernel.refusals import Busy, Invalid
-from cludale.kernel.times import LONGEST_TIME, check_date_or_time, parse_time, rfc3339
+from cludale.kernel.times import LONGEST_TIME, check_date_or_time
 from cludale.ports.records import Records
 from cludale.ports.seats import (
+    CalledOff,
     ConcertNotFound,
     ConcertOver,
     HeldElsewhere,
@@ -28,16 +28,20 @@ from cludale.ports.seats import (
     OtherCurrency,
     OverTheLimit,
     PriceTooHigh,
+    SaleEnded,
+    SalePaused,
     SeatsHeld,
     SeatsUnavailable,
     SectionNotFound,
 )
 from cludale.runtime.idempotency import IdempotencyKeys
+from cludale.services.concerts import zones
+from cludale.services.concerts.changes import check_times
 from cludale.services.concerts.domain import Concert, ConcertExists
-from cludale.services.concerts.events import SectionPlan
+from cludale.services.concerts.events import ConcertStatus, Particulars, SectionPlan
 from cludale.services.concerts.service import Concerts, ConcertSnapshot, Search
 from cludale.web.access import Access
-from cludale.web.fields import DateOrTime, Quantity, Text, Time, offset_hint, parsed_time
+from cludale.web.fields import LocalDateOrTime, Picture, Prose, Quantity, Text, Zone, offset_hint
 from cludale.web.keyed import Keyed
 from cludale.web.problems import Problems, ScopeMissing, Statuses
 from cludale.web.queries import Page, Paged
@@ -45,6 +49,7 @@ from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
 
 STATUS: Statuses = {
+    CalledOff: 409,
     ConcertExists: 409,
     ConcertNotFound: 404,
     ConcertOver: 409,
@@ -55,6 +60,8 @@ STATUS: Statuses = {
     OverTheLimit: 422,
     OtherCurrency: 422,
     PriceTooHigh: 409,
+    SaleEnded: 409,
+    SalePaused: 409,
     SeatsUnavailable: 409,
     SectionNotFound: 422,
 }
@@ -79,6 +86,17 @@ _MAX_PRICE = "the most that one seat may cost; where it costs more, the answer i
 _ENDS_AT = (
     "where it goes on after its `date`: the last day, or a time; at most 31 days later. Until then it is on sale. "
     "Without it the sale ends at the time of `date`, or with that day"
+)
+_ZONE = (
+    "the IANA name of its time zone: Europe/Berlin. With it, times may be written without an offset, as they are read "
+    "there, and a day is a day there; a time that does not exist there is refused, and one that exists twice has to "
+    "say its offset"
+)
+_OFF_SALE_AT = "from then on nothing is sold; a day: from its end on, there. Without it, from when the concert is over"
+_STATUS = (
+    "draft: only its organizer sees it, and nothing is sold. listed: it is found. unlisted: found by its id. "
+    "postponed: tickets stay valid, nothing is sold until its new time is known. cancelled: called off, all money goes "
+    "back"
 )
 _CANCEL_UNTIL = "from then on only the organizer can cancel an order; without it from when the concert begins"
 
@@ -108,8 +126,14 @@ class ConcertSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     id: str
     organizer: Annotated[str, Meta(description="whose it is")]
     artist: str
+    title: Annotated[str | None, Meta(description="what it is called, if not by its artist")]
     date: Annotated[str, Meta(description="as the organizer wrote it: a day, or a time in its offset")]
+    zone: Annotated[str | None, Meta(description="the IANA name of its time zone")]
+    doors_at: str | None
     venue: str | None
+    place: Annotated[str | None, Meta(description="the town or address of its venue")]
+    status: Annotated[ConcertStatus, Meta(description=_STATUS)]
+    reason: Annotated[str | None, Meta(description="why it is postponed or cancelled, if it is")]
     total_seats: int
     available_seats: int
     held_seats: int
@@ -118,6 +142,7 @@ class ConcertSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     price: Annotated[Money | None, Meta(description="of one seat, where all sections cost the same")]
     free: Annotated[bool, Meta(description="every seat is free of charge")]
     on_sale_at: datetime | None
+    off_sale_at: Annotated[datetime | None, Meta(description="from then on nothing is sold, if not until it is over")]
     ends_at: Annotated[str | None, Meta(description="where it goes on after its `date`: the last day, or a time")]
     cancel_until: Annotated[datetime, Meta(description="from then on only the organizer can cancel an order")]
     max_per_order: Annotated[int, Meta(description="the most seats in one order")]
@@ -128,6 +153,8 @@ class ConcertSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class ConcertView(ConcertSummary, frozen=True, kw_only=True, rename="camel"):
     """A concert with all of its sections."""
 
+    description: str | None
+    picture: str | None
     sections: list[SectionView]
 
 
@@ -149,16 +176,23 @@ class ScheduleConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
 
     id: Id | None = None
     artist: Text
-    date: DateOrTime
+    title: Text | None = None
+    date: LocalDateOrTime
+    zone: Annotated[Zone | None, Meta(description=_ZONE)] = None
+    doors_at: LocalDateOrTime | None = None
     venue: Text | None = None
+    place: Text | None = None
+    description: Prose | None = None
+    picture: Picture | None = None
     total_seats: Seats | None = None
     price: Annotated[
         Money | None, Meta(description="of one seat, where there are no sections; without it, seats are free of charge")
     ] = None
     sections: Annotated[list[SectionRequest], Meta(min_length=1, max_length=500)] | None = None
-    on_sale_at: Time | None = None
-    ends_at: Annotated[DateOrTime | UnsetType | None, Meta(description=_ENDS_AT)] = UNSET
-    cancel_until: Annotated[Time | UnsetType | None, Meta(description=_CANCEL_UNTIL)] = UNSET
+    on_sale_at: LocalDateOrTime | None = None
+    off_sale_at: Annotated[LocalDateOrTime | None, Meta(description=_OFF_SALE_AT)] = None
+    ends_at: Annotated[LocalDateOrTime | UnsetType | None, Meta(description=_ENDS_AT)] = UNSET
+    cancel_until: Annotated[LocalDateOrTime | UnsetType | None, Meta(description=_CANCEL_UNTIL)] = UNSET
     max_per_order: (
         Annotated[
             int,
@@ -169,6 +203,7 @@ class ScheduleConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
         | None
     ) = None
     listed: Annotated[bool, Meta(description="false: found by its id only")] = True
+    status: Annotated[ConcertStatus | None, Meta(description="draft, listed or unlisted; instead of `listed`")] = None
 
 
 class Reserve(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -250,7 +285,7 @@ class ConcertsApi:
             raise ScopeMissing(Scope.CATALOGUE)  # it is for one concert, which is not this one
         if key is None:
             concert = _concert(body, from_key("concert", secrets.token_hex(16)), most, principal.organizer)
-            return json_response(_view(await self._concerts.schedule(concert, cause)), 201)
+            return view_response(await self._concerts.schedule(concert, cause), 201)
 
         async def schedule() -> Response:
             named = from_key("concert", *_own(principal, key), _encode(body).decode())
@@ -306,12 +341,27 @@ class ConcertsApi:
         "GET",
         "/concerts/{concert_id}",
         summary="Look at a concert and its seats",
+        description=(
+            "Its `ETag` is what a change wants as `If-Match`. It changes with each change of the concert, of its seats "
+            "or prices, and not with each sale: so it says nothing of how fresh the counts are."
+        ),
         replies={200: Reply(ConcertView)},
         refusals=(ConcertNotFound,),
     )
     async def show_concert(self, request: Request) -> Response:
         """The concert with its sections."""
-        return json_response(_view(await self._concerts.standing(request.segment)))
+        standing = await self._concerts.standing(request.segment)
+        if standing.concert.status is ConcertStatus.DRAFT and not self._may_see(request, standing.concert):
+            raise ConcertNotFound(request.segment)
+        return view_response(standing)
+
+    def _may_see(self, request: Request, concert: Concert) -> bool:
+        if request.authorization is None:
+            return False
+        if self._access.is_service(request.authorization):
+            return True
+        principal = self._may_see_unlisted(request)
+        return principal is not None and principal.owns(concert.organizer, concert.id)
 
     @route(
         "POST",
@@ -329,6 +379,9 @@ class ConcertsApi:
             SeatsUnavailable,
             PriceTooHigh,
             NotOnSale,
+            SaleEnded,
+            SalePaused,
+            CalledOff,
             ConcertOver,
             HeldElsewhere,
             HeldOtherwise,
@@ -383,29 +436,45 @@ def _summary(standing: ConcertSnapshot) -> dict[str, Any]:
     concert, sections, now = standing
     held = [section.held_seats(now) for section in sections]
     left = [section.total - section.sold - seats for section, seats in zip(sections, held, strict=True)]
-    prices = {plan.price for plan in concert.sections}
+    prices = {section.price for section in sections}
+    more = concert.more
     return {
         "id": concert.id,
         "organizer": concert.organizer,
         "artist": concert.artist,
+        "title": more.title,
         "date": concert.date,
+        "zone": more.zone,
+        "doors_at": more.doors_at,
         "venue": concert.venue,
+        "place": more.place,
+        "status": concert.status,
+        "reason": concert.reason,
         "total_seats": sum(section.total for section in sections),
         "available_seats": sum(left),
         "held_seats": sum(held),
         "sold_seats": sum(section.sold for section in sections),
         "price_from": _price_from(
-            concert, {section.id for section, seats in zip(sections, left, strict=True) if seats > 0}
+            concert,
+            {section.id: section.price for section in sections},
+            {section.id for section, seats in zip(sections, left, strict=True) if seats > 0},
         ),
         "price": next(iter(prices)) if len(prices) == 1 else None,
         "free": all(price.amount == 0 for price in prices),
         "on_sale_at": concert.on_sale_at,
+        "off_sale_at": more.off_sale_at,
         "ends_at": concert.ends_at,
         "cancel_until": concert.cancellable_until,
         "max_per_order": concert.max_per_order,
         "listed": concert.listed,
         "section_count": len(sections),
     }
+
+
+def view_response(standing: ConcertSnapshot, status: int = 200) -> Response:
+    """A concert with its sections, and the ETag that a change of it wants."""
+    answer = json_response(_view(standing), status)
+    return answer._replace(headers=(*answer.headers, ("etag", f'"{standing.tag}"'), ("cache-control", "no-store")))
 
 
 def _view(standing: ConcertSnapshot) -> ConcertView:
@@ -425,16 +494,17 @@ def _view(standing: ConcertSnapshot) -> ConcertView:
                 price=section.price,
             )
         )
-    return ConcertView(**_summary(standing), sections=views)
+    more = concert.more
+    return ConcertView(**_summary(standing), description=more.description, picture=more.picture, sections=views)
 
 
-def _price_from(concert: Concert, with_room: AbstractSet[str]) -> Money:
+def _price_from(concert: Concert, prices: Mapping[str, Money], with_room: AbstractSet[str]) -> Money:
     """The price in the section that an order for one seat gets now which names none; of the cheapest, if none is left.
 
     An order for more seats gets the cheapest section that has room for all of them.
     """
-    offered = concert.offered
-    return next((plan.price for plan in offered if plan.id in with_room), offered[0].price)
+    offered = [plan.id for plan in concert.offered(prices)]
+    return prices[next((id for id in offered if id in with_room), offered[0])]
 
 
 def _reservation_view(concert_id: str, held: SeatsHeld, event_id: str | None = None) -> ReservationView:
@@ -453,38 +523,36 @@ def _reservation_view(concert_id: str, held: SeatsHeld, event_id: str | None = N
 
 def _concert(request: ScheduleConcert, new_id: str, max_per_order: int, organizer: str) -> Concert:
     """The concert that is asked for. Raises Invalid."""
+    zone, status = request.zone, request.status
+    if status in (ConcertStatus.POSTPONED, ConcertStatus.CANCELLED):
+        raise Invalid(("status", "must be draft, listed or unlisted"))
+    off = request.off_sale_at
+    particulars = Particulars(
+        title=request.title,
+        place=request.place,
+        zone=zone,
+        doors_at=None if request.doors_at is None else when("doorsAt", request.doors_at, zone),
+        description=request.description,
+        picture=request.picture,
+        off_sale_at=None if off is None else moment("offSaleAt", off, zone, is_end=True),
+    )
     concert = Concert(
         id=request.id or new_id,
         artist=request.artist,
-        date=_when("date", request.date),
+        date=when("date", request.date, zone),
         venue=request.venue,
         sections=tuple(_plans(request)),
-        on_sale_at=None if request.on_sale_at is None else parsed_time("onSaleAt", request.on_sale_at),
+        on_sale_at=None if request.on_sale_at is None else moment("onSaleAt", request.on_sale_at, zone),
         max_per_order=request.max_per_order or max_per_order,
-        listed=request.listed,
-        ends_at=_when("endsAt", request.ends_at) if request.ends_at else None,
-        cancel_until=parsed_time("cancelUntil", request.cancel_until) if request.cancel_until else None,
+        listed=request.listed if status is None else status is ConcertStatus.LISTED,
+        ends_at=when("endsAt", request.ends_at, zone) if request.ends_at else None,
+        cancel_until=moment("cancelUntil", request.cancel_until, zone) if request.cancel_until else None,
         organizer_id=UNSET if organizer == DEFAULT_ORGANIZER else organizer,
+        particulars=UNSET if particulars == Particulars() else particulars,
+        said=ConcertStatus.DRAFT if status is ConcertStatus.DRAFT else UNSET,
     )
-    _check_times(concert)
+    check_times(concert)
     return concert
-
-
-def _check_times(concert: Concert) -> None:
-    """Do its times go together? Raises Invalid."""
-    begins, over_at = dates.begins(concert.date), concert.over_at
-    wrong = []
-    if concert.ends_at is not None:
-        if over_at < begins or concert.last_day < dates.local_day(concert.date):
-            wrong.append(("endsAt", "must not be before `date`"))
-        elif over_at - begins > dates.LONGEST + timedelta(days=1) - dates.LAST_PLACE:
-            wrong.append(("endsAt", f"must be at most {dates.LONGEST.days} days after `date`"))
-    if concert.on_sale_at is not None and concert.on_sale_at >= over_at:
-        wrong.append(("onSaleAt", f"must be before the concert is over, {rfc3339(over_at)}"))
-    if concert.cancel_until is not None and concert.cancel_until > over_at:
-        wrong.append(("cancelUntil", f"must not be after the concert is over, {rfc3339(over_at)}"))
-    if wrong:
-        raise Invalid(*wrong)
 
 
 def _plans(request: ScheduleConcert) -> Sequence[SectionPlan]:
@@ -525,7 +593,20 @@ def _when(field: str, text: str) -> str:
         check_date_or_time(text)
     except ValueError as error:
         raise Invalid((field, f"{error}{offset_hint(text)}")) from error
-    if "T" not in text.upper():
-        return text
-    said = parse_time(text)
-    return dates.written(said, said.utcoffset() or timedelta())
+    return when(field, text, None)
+
+
+def when(field: str, text: str, zone: str | None) -> str:
+    """A day as it stands, or a time to the second with its offset in the zone, if one is known. Raises Invalid."""
+    try:
+        return zones.written(text, zone)
+    except ValueError as error:
+        raise Invalid((field, str(error))) from error
+
+
+def moment(field: str, text: str, zone: str | None, *, is_end: bool = False) -> datetime:
+    """The time; of a day, where the zone is known, its first moment there or its end. Raises Invalid."""
+    try:
+        return zones.moment(text, zone, is_end=is_end)
+    except ValueError as error:
+        raise Invalid((field, str(error))) from error

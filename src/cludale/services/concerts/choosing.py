@@ -7,14 +7,16 @@ higher price.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from math import inf
 
 import msgspec
+from msgspec import UNSET
 
 from cludale.kernel.decision import Decision
+from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.records import Key, Records
 from cludale.ports.seats import HeldElsewhere, HoldEnded, PriceTooHigh, SeatsUnavailable
@@ -52,9 +54,14 @@ class Anywhere(msgspec.Struct, frozen=True, gc=False):
 class Room:
     """How many seats each section on offer has left, as far as is known here; the cheapest section comes first."""
 
-    def __init__(self, concert: Concert) -> None:
+    def __init__(self, concert: Concert, prices: Mapping[str, Money] = {}) -> None:
+        """`prices`: those that are known to differ from what was scheduled, by section."""
         self.concert = concert
-        self.plans: Sequence[SectionPlan] = concert.offered
+        self.prices = prices
+        self.plans: Sequence[SectionPlan] = concert.offered(prices)
+        self._scheduled = {plan.id: plan.price for plan in concert.sections}
+        self.new_prices: dict[str, Money] = {}
+        """Prices that were learnt since: the sections' order, and what is offered, may be another by now."""
         self.looked_at: datetime | None = None
         """When all sections were last read from the store."""
         self._places = {plan.id: place for place, plan in enumerate(self.plans)}
@@ -65,13 +72,21 @@ class Room:
 
     def learn(self, known: Versioned[Section]) -> None:
         """Take in a section as it was stored, unless a newer one is known."""
-        place = self._places.get(known.state.id)
+        section = known.state
+        if section.changed is not UNSET and section.price != self.price_of(section.id):
+            self.new_prices[section.id] = section.price
+        place = self._places.get(section.id)
         if place is None:
             return
         before = self._known[place]
         if before is None or before.version <= known.version:
             self._known[place] = known
             self._left_until[place] = -inf
+
+    def price_of(self, section: str) -> Money:
+        """What a seat of the section costs, as far as is known."""
+        known = self.new_prices.get(section) or self.prices.get(section)
+        return known or self._scheduled[section]
 
     def section(self, place: int) -> Section:
         """The section as far as is known."""
@@ -117,7 +132,8 @@ class Room:
         age = now - self.looked_at
         if timedelta() <= age <= timedelta(seconds=LOOK_AGAIN_SECONDS):
             return False
-        return any(self.plans[place].price != self.plans[0].price for place in chosen)
+        cheapest = self.price_of(self.plans[0].id)
+        return any(self.price_of(self.plans[place].id) != cheapest for place in chosen)
 
 
 class Chooser:
@@ -145,13 +161,15 @@ class Chooser:
         if room is not None:
             room.learn(known)
 
-    def _new_room(self, concert: Concert) -> Room:
-        room = Room(concert)
+    def _new_room(self, concert: Concert, prices: Mapping[str, Money]) -> Room:
+        room = Room(concert, prices)
         self._rooms.remember({concert.id: room})
         return room
 
     async def _hold_all(self, concert_id: str, wanted: Sequence[Anywhere]) -> Sequence[Result]:
-        room = self._rooms.get(concert_id) or self._new_room(wanted[0].concert)
+        room = self._rooms.get(concert_id) or self._new_room(wanted[0].concert, {})
+        if room.new_prices:
+            room = self._new_room(room.concert, {**room.prices, **room.new_prices})
         results: dict[int, Result] = {}
         waiting = dict(enumerate(wanted))
         if self._partitions_apart:
@@ -163,6 +181,10 @@ class Chooser:
             if not waiting:
                 break
             places, refused = await self._placed(room, waiting, look=look)
+            if room.new_prices:  # another section may be the cheapest
+                room = self._new_room(room.concert, {**room.prices, **room.new_prices})
+                look = True
+                continue
             results |= await self._repeated_or(refused, waiting)
             held = await self._submit(room, {i: waiting[i] for i in places}, places)
             waiting = {i: waiting[i] for i, result in held.items() if isinstance(result, SeatsUnavailable)}
@@ -189,8 +211,8 @@ class Chooser:
             for (i, each), place in zip(waiting.items(), room.choose(quantities, now), strict=True):
                 if place is None:
                     refused[i] = _unavailable(room, each, now)
-                elif each.max_amount is not None and room.plans[place].price.amount > each.max_amount:
-                    price = room.plans[place].price
+                elif each.max_amount is not None and room.price_of(room.plans[place].id).amount > each.max_amount:
+                    price = room.price_of(room.plans[place].id)
                     most = msgspec.structs.replace(price, amount=each.max_amount)
                     refused[i] = PriceTooHigh(each.concert.id, max_price=most, price_from=price)
                 else:

@@ -4,13 +4,13 @@ import msgspec
 
 from cludale.kernel.events import Cause
 from cludale.ports.records import Handled
-from cludale.services.concerts.domain import Command, Reservation
+from cludale.services.concerts.domain import Command, Reservation, Section, SectionCommand
 
 
 class QueuedCommand(msgspec.Struct, frozen=True, gc=False):
     """A command that waits in its section's queue."""
 
-    command: Command
+    command: Command | SectionCommand
     cause: Cause
     handled: Handled | None = None
 
@@ -27,4 +27,10 @@ class Done(msgspec.Struct, frozen=True, gc=False):
     event_id: str | None
 
 
-Result = Done | Exception
+class SectionDone(msgspec.Struct, frozen=True, gc=False):
+    """The section as a command about itself left it."""
+
+    section: Section
+
+
+Result = Done | SectionDone | Exception

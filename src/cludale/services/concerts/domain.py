@@ -21,6 +21,8 @@ from cludale.kernel.refusals import Refusal
 from cludale.kernel.times import epoch_second, whole_second_after
 from cludale.ports.sales import Outlook, SaleOutlook
 from cludale.ports.seats import (
+    CalledOff,
+    ConcertNotFound,
     ConcertOver,
     HeldElsewhere,
     HeldOtherwise,
@@ -29,16 +31,23 @@ from cludale.ports.seats import (
     OtherCurrency,
     OverTheLimit,
     PriceTooHigh,
+    SaleEnded,
+    SalePaused,
     SeatsUnavailable,
     SectionNotFound,
 )
 from cludale.services.concerts.events import (
     ConcertScheduled,
+    ConcertStatus,
+    Particulars,
+    PriceChanged,
     ReleaseReason,
     SaleRefused,
+    SeatsAdded,
     SeatsReleased,
     SeatsReserved,
     SeatsSold,
+    SeatsTaken,
     SectionPlan,
 )
 
@@ -50,8 +59,15 @@ class ConcertExists(Refusal):
         super().__init__(f"There is a concert {concert_id!r} already.", id=concert_id)
 
 
+_NOTHING_MORE = Particulars()
+
+
 class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """A scheduled concert. Its seats are elsewhere, one aggregate a section."""
+    """A scheduled concert. Its seats are elsewhere, one aggregate a section.
+
+    What it becomes is in changes.py. `sections` stay as they were scheduled: how many seats a section has now, and at
+    what price, it says itself.
+    """
 
     id: str
     artist: str
@@ -68,6 +84,40 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     """When buyers can no longer cancel, if it is not when it begins."""
     organizer_id: str | UnsetType = msgspec.field(default=UNSET, name="organizer")
     """Whose it is; unset, as in concerts written before this field existed: the default organizer's."""
+    particulars: Particulars | UnsetType = UNSET
+    said: ConcertStatus | UnsetType = msgspec.field(default=UNSET, name="status")
+    """Its status; unset, as in concerts written before this field existed: `listed` says it."""
+    changed: int | UnsetType = msgspec.field(default=UNSET, name="revision")
+    """How often it was changed; unset: never."""
+    why: str | UnsetType = msgspec.field(default=UNSET, name="reason")
+    """Why it is postponed or cancelled, if it is."""
+
+    @property
+    def more(self) -> Particulars:
+        """What else is said of it."""
+        return _NOTHING_MORE if self.particulars is UNSET else self.particulars
+
+    @property
+    def zone(self) -> str | None:
+        """Its time zone, if it is known."""
+        return self.more.zone
+
+    @property
+    def status(self) -> ConcertStatus:
+        """Where it is in its life."""
+        if self.said is not UNSET:
+            return self.said
+        return ConcertStatus.LISTED if self.listed else ConcertStatus.UNLISTED
+
+    @property
+    def revision(self) -> int:
+        """How often it was changed."""
+        return 0 if self.changed is UNSET else self.changed
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is postponed or cancelled, if it is."""
+        return None if self.why is UNSET else self.why
 
     @property
     def organizer(self) -> str:
@@ -77,7 +127,14 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     @property
     def over_at(self) -> datetime:
         """From when on nothing is sold: its end; without one the time at which it begins, or the end of its day."""
-        return dates.ends(self.date) if self.ends_at is None else dates.ends(self.ends_at, as_in=self.date)
+        if self.ends_at is None:
+            return dates.ends(self.date, zone=self.zone)
+        return dates.ends(self.ends_at, as_in=self.date, zone=self.zone)
+
+    @property
+    def begins(self) -> datetime:
+        """When it begins: the time, or the day there."""
+        return dates.begins(self.date, self.zone)
 
     @property
     def last_day(self) -> str:
@@ -89,18 +146,18 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
         if dates.is_day(since):
             return self.last_day >= since
         moment = dates.begins(since)
-        return self.over_at > moment or dates.begins(self.date) >= moment
+        return self.over_at > moment or self.begins >= moment
 
     def is_on_until(self, until: str) -> bool:
         """Does it begin by this time, or by the end of this day there?"""
         if dates.is_day(until):
             return dates.local_day(self.date) <= until
-        return dates.begins(self.date) <= dates.begins(until)
+        return self.begins <= dates.begins(until)
 
     @property
     def cancellable_until(self) -> datetime:
         """From when on only the organizer can cancel an order."""
-        return dates.begins(self.date) if self.cancel_until is None else self.cancel_until
+        return self.begins if self.cancel_until is None else self.cancel_until
 
     def plan(self, section: str) -> SectionPlan:
         """The section's plan. Raises SectionNotFound."""
@@ -109,14 +166,15 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
                 return plan
         raise SectionNotFound(self.id, section)
 
-    @property
-    def offered(self) -> tuple[SectionPlan, ...]:
+    def offered(self, prices: Mapping[str, Money]) -> tuple[SectionPlan, ...]:
         """The sections that an order which names none can get: the cheapest first, of equal ones that listed first.
 
-        One that is free of charge is had only by name, unless all of them are: nobody gets free tickets by chance.
+        `prices` are those that differ by now from what was scheduled. A section that is free of charge is had only by
+        name, unless all of them are: nobody gets free tickets by chance.
         """
-        paid = [plan for plan in self.sections if plan.price.amount]
-        return tuple(sorted(paid or self.sections, key=lambda plan: plan.price.amount))
+        amounts = {plan.id: prices.get(plan.id, plan.price).amount for plan in self.sections}
+        paid = [plan for plan in self.sections if amounts[plan.id]]
+        return tuple(sorted(paid or self.sections, key=lambda plan: amounts[plan.id]))
 
 
 def schedule(concert: Concert) -> Decision[Concert]:
@@ -133,12 +191,14 @@ def schedule(concert: Concert) -> Decision[Concert]:
         ends_at=concert.ends_at,
         cancel_until=concert.cancel_until,
         organizer_id=concert.organizer_id,
+        particulars=concert.particulars,
+        status=concert.said,
     )
     return Decision(as_scheduled(scheduled), (scheduled,))
 
 
 def as_scheduled(event: ConcertScheduled) -> Concert:
-    """The concert: nothing about it changes once it is on."""
+    """The concert as it was put on."""
     return Concert(
         id=event.concert_id,
         artist=event.artist,
@@ -151,26 +211,51 @@ def as_scheduled(event: ConcertScheduled) -> Concert:
         ends_at=event.ends_at,
         cancel_until=event.cancel_until,
         organizer_id=event.organizer_id,
+        particulars=event.particulars,
+        said=event.status,
     )
 
 
-def check_price(concert: Concert, max_price: Money, *, section: str | None) -> None:
-    """May a seat of this section, or of any for None, cost at most so much? Raises OtherCurrency, PriceTooHigh."""
-    price = concert.sections[0].price if section is None else concert.plan(section).price
-    if price.currency != max_price.currency:
-        raise OtherCurrency(concert.id, price.currency)
-    if section is not None and price.amount > max_price.amount:
+def check_currency(concert: Concert, max_price: Money) -> None:
+    """Is the most that a seat may cost in the currency of the prices? Raises OtherCurrency."""
+    currency = concert.sections[0].price.currency
+    if currency != max_price.currency:
+        raise OtherCurrency(concert.id, currency)
+
+
+def check_price(concert: Concert, max_price: Money, price: Money) -> None:
+    """May a seat cost this? Raises OtherCurrency, PriceTooHigh."""
+    check_currency(concert, max_price)
+    if price.amount > max_price.amount:
         raise PriceTooHigh(concert.id, max_price=max_price, price_from=price)
 
 
 def check_on_sale(concert: Concert, *, quantity: int, now: datetime) -> None:
-    """May this be ordered at all? Raises ConcertOver, NotOnSale, OverTheLimit."""
+    """May this be ordered at all?
+
+    Raises ConcertNotFound for a draft, CalledOff, SalePaused, ConcertOver, NotOnSale, SaleEnded, OverTheLimit.
+    """
+    if concert.said is not UNSET:
+        _check_status(concert)
     if now >= concert.over_at:
         raise ConcertOver(concert.id, concert.over_at)
     if concert.on_sale_at is not None and now < concert.on_sale_at:
         raise NotOnSale(concert.id, concert.on_sale_at)
+    off_sale_at = concert.more.off_sale_at
+    if off_sale_at is not None and now >= off_sale_at:
+        raise SaleEnded(concert.id, off_sale_at)
     if quantity > concert.max_per_order:
         raise OverTheLimit(concert.id, wanted=quantity, limit=concert.max_per_order)
+
+
+def _check_status(concert: Concert) -> None:
+    match concert.status:
+        case ConcertStatus.DRAFT:
+            raise ConcertNotFound(concert.id)
+        case ConcertStatus.CANCELLED:
+            raise CalledOff(concert.id, concert.reason)
+        case ConcertStatus.POSTPONED:
+            raise SalePaused(concert.id)
 
 
 class Status(StrEnum):
@@ -214,6 +299,8 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     """The order was cancelled on purpose: money that still comes gets no seats."""
     answered: Answered | UnsetType = UNSET
     """What became of its money, where the status doesn't say so: it gets no other end however often it is told of."""
+    price: Money | UnsetType = UNSET
+    """Of one seat, where the section's was changed before; unset: the one that was scheduled."""
 
     @property
     def allocation(self) -> Allocation:
@@ -245,6 +332,15 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     """Seats held until which second since 1970; those whose second has come are held no more."""
     as_of: datetime | None = None
     """The latest time at which seats were given to somebody."""
+    changed: int | UnsetType = msgspec.field(default=UNSET, name="changes")
+    """How often seats or price were changed; unset: never."""
+    closed: bool | UnsetType = UNSET
+    """The concert is called off: nobody gets seats. In no event: the concert's says it."""
+
+    @property
+    def changes(self) -> int:
+        """How often seats or price were changed."""
+        return 0 if self.changed is UNSET else self.changed
 
     def moment(self, now: datetime) -> datetime:
         """The time here: it never goes back. A clock that does must not bring holds to life whose seats others have."""
@@ -324,6 +420,7 @@ def evolve(seating: Seating, event: Event) -> Seating:
                 quantity=seats.quantity,
                 order_id=event.order_id,
                 expires_at=event.expires_at,
+                price=event.price,
             )
         case SeatsSold():
             before = seating.reservations[event.allocation.reservation_id]
@@ -341,6 +438,12 @@ def evolve(seating: Seating, event: Event) -> Seating:
         case SaleRefused():
             before = seating.reservations[event.allocation.reservation_id]
             reservation = msgspec.structs.replace(before, answered=Answered.REFUSED)
+        case SeatsAdded() | SeatsTaken():
+            resized = msgspec.structs.replace(section, total=event.total, changed=event.change)
+            return Seating(resized, seating.reservations)
+        case PriceChanged():
+            repriced = msgspec.structs.replace(section, price=event.price, changed=event.change)
+            return Seating(repriced, seating.reservations)
         case _:
             return seating
     return Seating(section, {**seating.reservations, reservation.id: reservation})
@@ -369,6 +472,8 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     hold_seconds: float
     over_at: datetime | None = None
     """When the concert is over."""
+    max_amount: int | None = None
+    """The most that one seat may cost, in the concert's currency."""
 
 
 class Sell(msgspec.Struct, frozen=True, gc=False):
@@ -399,6 +504,22 @@ class Expire(msgspec.Struct, frozen=True, gc=False):
     reservation_id: str
 
 
+class ChangeSection(msgspec.Struct, frozen=True, gc=False):
+    """Command: so many seats, or such a price, from now on; None: as it is."""
+
+    changed_by: str
+    expected: int | None
+    """How often the section was changed when whoever asks looked at it; None: however often."""
+    total: int | None = None
+    price: Money | None = None
+
+
+class Close(msgspec.Struct, frozen=True, gc=False):
+    """Command: the concert is called off, so nobody gets seats any more."""
+
+
+SectionCommand = ChangeSection | Close
+"""About the section itself, not about a reservation."""
 Command = Hold | Sell | Cancel | Expire
 
 
@@ -443,7 +564,9 @@ def _given_at(now: datetime, seating: Seating) -> Seating:
 
 
 def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
-    """Hold the seats, once. Raises ConcertOver, HeldElsewhere, HoldEnded, SeatsUnavailable."""
+    """Hold the seats, once. Raises CalledOff, ConcertOver, HeldElsewhere, HoldEnded, PriceTooHigh, SeatsUnavailable."""
+    if seating.section.closed is True:
+        raise CalledOff(seating.section.concert_id)
     before = seating.reservations.get(request.reservation_id)
     if before is not None:
         if before.concert_id != seating.section.concert_id:
@@ -456,6 +579,10 @@ def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
         raise ConcertOver(section.concert_id, request.over_at)
     if request.quantity > section.available(now):
         raise unavailable(section.concert_id, (section,), wanted=request.quantity, now=now)
+    price = section.price
+    if request.max_amount is not None and price.amount > request.max_amount:
+        most = msgspec.structs.replace(price, amount=request.max_amount)
+        raise PriceTooHigh(section.concert_id, max_price=most, price_from=price)
     reserved = SeatsReserved(
         allocation=Allocation(
             concert_id=section.concert_id,
@@ -465,8 +592,14 @@ def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
         ),
         order_id=request.order_id,
         expires_at=whole_second_after(now, request.hold_seconds),
+        price=_price_kept(section),
     )
     return Decision(_given_at(now, evolve(seating, reserved)), (reserved,))
+
+
+def _price_kept(section: Section) -> Money | UnsetType:
+    """What a new reservation notes of its price: nothing while it is the one that was scheduled."""
+    return UNSET if section.changed is UNSET else section.price
 
 
 def _sold(reservation: Reservation, sale: Sell) -> SeatsSold:
@@ -492,6 +625,8 @@ def sell(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
     reservation = _known(seating, sale.reservation_id)
     if reservation.status is Status.SOLD or reservation.successor is not None or reservation.answered is not UNSET:
         return _told_again(seating, reservation, sale) if sale.again else Decision(seating)
+    if seating.section.closed is True:
+        return _refuse_called_off(seating, reservation, sale)
     if reservation.status is Status.HELD and reservation.is_live(now):
         return _decided(seating, _sold(reservation, sale))
     return seat_late_money(seating, reservation, sale, now)
@@ -500,7 +635,8 @@ def sell(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
 def _told_again(seating: Seating, reservation: Reservation, sale: Sell) -> Decision[Seating]:
     """What came of this money, once more: nothing is sold or refused a second time."""
     if reservation.answered is Answered.REFUSED:
-        return Decision(seating, (_refused(reservation, sale),), again=True)
+        was_called_off = reservation.released_for is ReleaseReason.CALLED_OFF
+        return Decision(seating, (_refused(reservation, sale, called_off=was_called_off),), again=True)
     if reservation.successor is not None:
         reservation = _known(seating, reservation.successor)
     if reservation.status is not Status.SOLD:
@@ -508,12 +644,21 @@ def _told_again(seating: Seating, reservation: Reservation, sale: Sell) -> Decis
     return Decision(seating, (_sold(reservation, sale),), again=True)
 
 
-def _refused(reservation: Reservation, sale: Sell) -> SaleRefused:
+def _refused(reservation: Reservation, sale: Sell, *, called_off: bool = False) -> SaleRefused:
     return SaleRefused(
         allocation=reservation.allocation,
         order_id=sale.order_id,
         payment_round=sale.payment_round,
+        called_off=called_off or UNSET,
     )
+
+
+def _refuse_called_off(seating: Seating, reservation: Reservation, sale: Sell) -> Decision[Seating]:
+    """The concert is called off, so the money goes back, held or not."""
+    events: list[Event] = []
+    if reservation.status is Status.HELD:
+        events.append(_released(reservation, ReleaseReason.CALLED_OFF))
+    return _decided(seating, *events, _refused(reservation, sale, called_off=True))
 
 
 def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
@@ -525,12 +670,14 @@ def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datet
     if ended.closed or is_over or seating.section.available(now) < ended.quantity:
         events.append(_refused(ended, sale))
         return _decided(seating, *events)
+    # It was paid for at the price of then, whatever seats cost by now.
     again = msgspec.structs.replace(ended, id=f"{ended.id}.{sale.payment_round}")
     events.append(
         SeatsReserved(
             allocation=again.allocation,
             order_id=sale.order_id,
             expires_at=whole_second_after(now, 1),
+            price=ended.price,
         )
     )
     events.append(_sold(again, sale))
@@ -551,7 +698,7 @@ def sale_outlook(seating: Seating, reservation_id: str, *, over_at: datetime, no
         return SaleOutlook(Outlook.CANCELLED, left)
     if reservation.status is Status.SOLD or reservation.successor is not None:
         return SaleOutlook(Outlook.SOLD, left)
-    if reservation.answered is Answered.REFUSED:
+    if reservation.answered is Answered.REFUSED or seating.section.closed is True:
         return SaleOutlook(Outlook.GONE, left)
     sale = Sell(reservation.id, reservation.order_id or "", 0, over_at=over_at)
     if not any(isinstance(event, SaleRefused) for event in decide(seating, sale, now).events):

@@ -22,11 +22,62 @@ class SectionPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     price: Money
 
 
+class ConcertStatus(StrEnum):
+    """Where a concert is in its life."""
+
+    DRAFT = "draft"
+    """Only its organizer sees it, and nothing is sold."""
+    LISTED = "listed"
+    UNLISTED = "unlisted"
+    """Found by its id, or by its organizer."""
+    POSTPONED = "postponed"
+    """To be held another time that is not known yet: tickets stay valid, and nothing is sold."""
+    CANCELLED = "cancelled"
+    """Called off: all money goes back."""
+
+
+class Particulars(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """What else is said of a concert, as far as it is."""
+
+    title: str | None = None
+    """What it is called, if not by its artist."""
+    place: str | None = None
+    """The town or address of its venue."""
+    zone: str | None = None
+    """The IANA name of its time zone: `Europe/Berlin`."""
+    doors_at: str | None = None
+    description: str | None = None
+    picture: str | None = None
+    """An https URL."""
+    off_sale_at: datetime | None = None
+    """From then on nothing is sold, if that is before it is over."""
+
+
+class ConcertFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """Fields of a concert as they are set anew; what isn't here stays as it is."""
+
+    artist: str | UnsetType = UNSET
+    date: str | UnsetType = UNSET
+    venue: str | UnsetType | None = UNSET
+    on_sale_at: datetime | UnsetType | None = UNSET
+    max_per_order: int | UnsetType = UNSET
+    ends_at: str | UnsetType | None = UNSET
+    cancel_until: datetime | UnsetType | None = UNSET
+    title: str | UnsetType | None = UNSET
+    place: str | UnsetType | None = UNSET
+    zone: str | UnsetType | None = UNSET
+    doors_at: str | UnsetType | None = UNSET
+    description: str | UnsetType | None = UNSET
+    picture: str | UnsetType | None = UNSET
+    off_sale_at: datetime | UnsetType | None = UNSET
+    status: ConcertStatus | UnsetType = UNSET
+
+
 class ConcertScheduled(Event, frozen=True, kw_only=True):
     """A concert can be found, if it is listed, and, from `on_sale_at` on, ordered."""
 
     subject_field: ClassVar[str] = "concert_id"
-    data_version: ClassVar[str] = "1.1"
+    data_version: ClassVar[str] = "1.2"
 
     concert_id: str
     artist: str
@@ -41,6 +92,93 @@ class ConcertScheduled(Event, frozen=True, kw_only=True):
     cancel_until: datetime | None = None
     organizer_id: str | UnsetType = msgspec.field(default=UNSET, name="organizer")
     """Whose it is; unset, as in events written before this field existed: the default organizer's."""
+    particulars: Particulars | UnsetType = UNSET
+    status: ConcertStatus | UnsetType = UNSET
+    """Unset, as in events written before this field existed: `listed` says it."""
+
+
+class ConcertChanged(Event, frozen=True, kw_only=True):
+    """What a concert is, or how it is sold, is said anew."""
+
+    subject_field: ClassVar[str] = "concert_id"
+
+    concert_id: str
+    revision: int
+    """The how manieth change of this concert it is, its postponements and its cancellation among them."""
+    changed_by: str
+    """The id of the key."""
+    fields: ConcertFields
+
+
+class ConcertPostponed(Event, frozen=True, kw_only=True):
+    """It is moved: to the time in `fields`, or to one that is not known yet. Tickets stay valid; buyers are told."""
+
+    subject_field: ClassVar[str] = "concert_id"
+
+    concert_id: str
+    revision: int
+    changed_by: str
+    reason: str
+    """For the buyers."""
+    date: str
+    """When it is to be now; of one without a new time, when it was to be."""
+    cancel_until: datetime
+    """Until then buyers may cancel."""
+    fields: ConcertFields
+
+
+class ConcertCancelled(Event, frozen=True, kw_only=True):
+    """It is called off: nothing is sold from now on, all orders are cancelled, and all money goes back."""
+
+    subject_field: ClassVar[str] = "concert_id"
+
+    concert_id: str
+    revision: int
+    changed_by: str
+    reason: str
+    """For the buyers."""
+
+
+class SeatsAdded(Event, frozen=True, kw_only=True):
+    """A section has more seats from now on."""
+
+    subject_field: ClassVar[str] = "concert_id"
+
+    concert_id: str
+    section: str
+    seats: int
+    total: int
+    """With them."""
+    change: int
+    """The how manieth change of this section it is, of seats or price."""
+    changed_by: str
+
+
+class SeatsTaken(Event, frozen=True, kw_only=True):
+    """A section has fewer seats from now on; never fewer than are sold and held."""
+
+    subject_field: ClassVar[str] = "concert_id"
+
+    concert_id: str
+    section: str
+    seats: int
+    total: int
+    """Without them."""
+    change: int
+    changed_by: str
+
+
+class PriceChanged(Event, frozen=True, kw_only=True):
+    """Who gets seats of this section from now on pays this for each; who has some keeps the price that they had."""
+
+    subject_field: ClassVar[str] = "concert_id"
+
+    concert_id: str
+    section: str
+    price: Money
+    before: Money
+    change: int
+    changed_by: str
 
 
 class KeyCreated(Event, frozen=True, kw_only=True):
@@ -73,15 +211,20 @@ class ReleaseReason(StrEnum):
     EXPIRED = "hold-expired"
     CANCELLED = "order-cancelled"
     UNPAID = "payment-failed"
+    CALLED_OFF = "concert-called-off"
+    """Money came for them after the concert was called off."""
 
 
 class SeatsReserved(SeatsEvent, frozen=True, kw_only=True):
     """Seats are held until `expires_at`."""
 
     subject_field: ClassVar[str] = "reservation_id"
+    data_version: ClassVar[str] = "1.1"
 
     order_id: str | None
     expires_at: datetime
+    price: Money | UnsetType = UNSET
+    """Of one seat; unset, as in all events written before this field existed: the section's first price."""
     allocation: Allocation
 
 
@@ -110,17 +253,34 @@ class SeatsReleased(SeatsEvent, frozen=True, kw_only=True):
 
 
 class SaleRefused(SeatsEvent, frozen=True, kw_only=True):
-    """Money came for a hold that had ended, and there are no seats for it any more: it has to go back."""
+    """Money came for a hold that had ended, or for a concert that is called off: it has to go back."""
 
     subject_field: ClassVar[str] = "reservation_id"
+    data_version: ClassVar[str] = "1.1"
 
     order_id: str
     payment_round: int
+    called_off: bool | UnsetType = UNSET
+    """Is it for that? Unset, as in events written before this field existed: no."""
     allocation: Allocation
 
 
 TOPIC = Topic(
     "concert-events",
     "concerts",
-    (ConcertScheduled, SeatsReserved, SeatsSold, SeatsReleased, SaleRefused, KeyCreated, KeyRevoked),
+    (
+        ConcertScheduled,
+        SeatsReserved,
+        SeatsSold,
+        SeatsReleased,
+        SaleRefused,
+        KeyCreated,
+        KeyRevoked,
+        ConcertChanged,
+        ConcertPostponed,
+        ConcertCancelled,
+        SeatsAdded,
+        SeatsTaken,
+        PriceChanged,
+    ),
 )

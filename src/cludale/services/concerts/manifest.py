@@ -1,6 +1,6 @@
 """Concerts as data: what the rest of the platform has to know of it."""
 
-from cludale.services.concerts import api, key_api
+from cludale.services.concerts import api, change_api, key_api
 from cludale.services.concerts.events import TOPIC
 from cludale.services.concerts.replay import ConcertsReplay
 from cludale.services.concerts.service import Concerts
@@ -19,13 +19,15 @@ def _build(parts: Parts) -> Running:
         admission=parts.admission,
         commit_limit=policies.commit_limit,
         partitions_apart=policies.partitions_apart,
+        call_offs=parts.call_offs,
     )
     return Running(concerts, concerts.handle, concerts.sweep, gauges=concerts.gauges)
 
 
-def _api(concerts: Concerts, parts: HttpParts) -> tuple[api.ConcertsApi, key_api.KeysApi]:
+def _api(concerts: Concerts, parts: HttpParts) -> tuple[api.ConcertsApi, change_api.ChangesApi, key_api.KeysApi]:
     return (
         api.ConcertsApi(concerts, parts.records("concerts"), parts.access),
+        change_api.ChangesApi(concerts),
         key_api.KeysApi(concerts.keys, parts.access.digest),
     )
 
@@ -39,7 +41,7 @@ MANIFEST = Manifest(
     replay=ConcertsReplay(),
     build=_build,
     api=_api,
-    statuses={**api.STATUS, **key_api.STATUS},
+    statuses={**api.STATUS, **change_api.STATUS, **key_api.STATUS},
     probes=(
         Probe("GET", "/concerts?limit=1", 200),
         Probe("GET", "/concerts/smoke-test-of-nothing", 404),

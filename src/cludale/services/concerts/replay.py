@@ -5,20 +5,37 @@ from typing import Any
 
 from cludale.kernel.events import Envelope
 from cludale.runtime.replay import NotYet, Ref, States, Table
-from cludale.services.concerts import domain, keys
+from cludale.services.concerts import changes, domain, keys
 from cludale.services.concerts.domain import Concert, Reservation, Seating, Section, Status
 from cludale.services.concerts.events import (
+    ConcertCancelled,
+    ConcertChanged,
+    ConcertPostponed,
     ConcertScheduled,
     KeyCreated,
     KeyRevoked,
+    PriceChanged,
+    SeatsAdded,
     SeatsReleased,
     SeatsReserved,
     SeatsSold,
+    SeatsTaken,
 )
 from cludale.services.concerts.keys import Keys
 from cludale.services.concerts.store import ALL_KEYS, CONCERTS, KEYS, RESERVATIONS, SECTIONS, SectionKey
 
-_FOLDED = (ConcertScheduled, SeatsReserved, SeatsSold, SeatsReleased, KeyCreated, KeyRevoked)
+_CHANGES = (ConcertChanged, ConcertPostponed, ConcertCancelled)
+_OF_SECTION = (SeatsAdded, SeatsTaken, PriceChanged)
+_FOLDED = (
+    ConcertScheduled,
+    SeatsReserved,
+    SeatsSold,
+    SeatsReleased,
+    KeyCreated,
+    KeyRevoked,
+    *_CHANGES,
+    *_OF_SECTION,
+)
 _KEYS = Ref("keys", ALL_KEYS, ALL_KEYS)
 
 
@@ -28,11 +45,12 @@ def _concert(concert: Concert) -> Mapping[str, object]:
 
 
 def _section(section: Section) -> Mapping[str, object]:
-    return {"total": section.total, "sold": section.sold, "held": dict(section.held), "price": section.price}
+    told = {"total": section.total, "sold": section.sold, "held": dict(section.held), "price": section.price}
+    return told | {"changes": section.changes}
 
 
 def _reservation(reservation: Reservation) -> Mapping[str, object]:
-    told = ("section", "quantity", "order_id", "expires_at", "status", "released_for")
+    told = ("section", "quantity", "order_id", "expires_at", "status", "released_for", "price")
     return {name: getattr(reservation, name) for name in told}
 
 
@@ -71,8 +89,11 @@ class ConcertsReplay:
         if isinstance(data, KeyCreated | KeyRevoked):
             return (_KEYS,)
         concert = Ref("concert", data.concert_id, data.concert_id)
-        if isinstance(data, ConcertScheduled):
+        if isinstance(data, ConcertScheduled | ConcertChanged | ConcertPostponed | ConcertCancelled):
             return (concert,)
+        if isinstance(data, SeatsAdded | SeatsTaken | PriceChanged):
+            whole = SectionKey(data.concert_id, data.section).partition
+            return concert, Ref("section", whole, whole)
         partition = SectionKey.of(data.allocation).partition
         return concert, Ref("section", partition, partition), Ref("reservation", partition, data.subject)
 
@@ -86,6 +107,12 @@ class ConcertsReplay:
         if isinstance(data, KeyCreated | KeyRevoked):
             states.put(_KEYS, keys.evolve(states.get(_KEYS) or Keys(), data))
             return
+        if isinstance(data, _CHANGES):
+            _fold_change(data, states, *self.touches(event))
+            return
+        if isinstance(data, _OF_SECTION):
+            _fold_section(data, states, *self.touches(event))
+            return
         concert_ref, section_ref, reservation_ref = self.touches(event)
         concert = states.get(concert_ref)
         reservation = states.get(reservation_ref)
@@ -97,3 +124,22 @@ class ConcertsReplay:
         after = domain.evolve(Seating(section, {reservation.id: reservation} if reservation else {}), data)
         states.put(section_ref, after.section)
         states.put(reservation_ref, after.reservations[data.subject])
+
+
+def _fold_change(data: Any, states: States, ref: Ref) -> None:
+    concert = states.get(ref)
+    if concert is None or concert.revision < data.revision - 1:
+        raise NotYet  # the log tells later of what came before
+    if concert.revision < data.revision:
+        states.put(ref, changes.evolve_concert(concert, data))
+
+
+def _fold_section(data: Any, states: States, concert_ref: Ref, section_ref: Ref) -> None:
+    concert = states.get(concert_ref)
+    if concert is None:
+        raise NotYet
+    section = states.get(section_ref) or domain.empty_section(concert, data.section)
+    if section.changes < data.change - 1:
+        raise NotYet
+    if section.changes < data.change:
+        states.put(section_ref, domain.evolve(Seating(section, {}), data).section)

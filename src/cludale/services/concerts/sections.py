@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 
+from cludale.kernel.decision import Decision
 from cludale.kernel.events import Envelope
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.records import (
@@ -15,9 +16,19 @@ from cludale.ports.records import (
     VersionConflict,
 )
 from cludale.runtime.aggregates import Updates, Versioned, until_committed
-from cludale.services.concerts import domain
-from cludale.services.concerts.commands import Done, QueuedCommand, Result
-from cludale.services.concerts.domain import Concert, Hold, Reservation, Seating, Section, UnknownReservation
+from cludale.services.concerts import changes, domain
+from cludale.services.concerts.commands import Done, QueuedCommand, Result, SectionDone
+from cludale.services.concerts.domain import (
+    ChangeSection,
+    Close,
+    Concert,
+    Hold,
+    Reservation,
+    Seating,
+    Section,
+    SectionCommand,
+    UnknownReservation,
+)
 from cludale.services.concerts.store import RESERVATIONS, SECTIONS, SectionKey
 
 
@@ -88,7 +99,9 @@ class CommandBatch:
         self._of = of
         self._settled: dict[int, Result] = {}
         # a hold is taken for new until its id turns out to be there: the common case costs no look
-        self.needed = {each.command.reservation_id for each in asked if not isinstance(each.command, Hold)}
+        self.needed = {
+            each.command.reservation_id for each in asked if not isinstance(each.command, Hold | ChangeSection | Close)
+        }
         self.results: list[Result] = []
         self.commit: Commit | None = None
         self.section: Versioned[Section]
@@ -115,6 +128,16 @@ class CommandBatch:
             if asked.handled is not None and asked.handled in handled:
                 self.results.append(handled[asked.handled])  # delivered twice, and both are in this batch
                 continue
+            if isinstance(asked.command, ChangeSection | Close):
+                try:
+                    changed_to = _changed(Seating(current, {}), asked.command, now)
+                except Refusal as refusal:
+                    self.results.append(refusal)
+                    continue
+                current = changed_to.state.section
+                events.extend(self._of.updates.envelopes(changed_to, asked.cause, now))
+                self.results.append(SectionDone(current))
+                continue
             id = asked.command.reservation_id
             close = near(reservations, id)
             try:
@@ -136,7 +159,7 @@ class CommandBatch:
             self.results.append(done)
         self.commit = None
         self.section = section
-        if not (changed or events):
+        if not (changed or events) and current is section.state:
             return
         puts = [RESERVATIONS.put(reservations[id], loaded[id].version if id in loaded else 0) for id in changed]
         if current is not section.state:
@@ -154,10 +177,16 @@ class CommandBatch:
                 case AlreadyHandled(event_ids) if asked.handled and asked.handled.event_id in event_ids:
                     result = self.results[i]
                     self._settled[i] = result if isinstance(result, Done) else RuntimeError("handled, yet refused")
-                case VersionConflict(ids):
+                case VersionConflict(ids) if not isinstance(asked.command, ChangeSection | Close):
                     if asked.command.reservation_id in ids:
                         self.needed.add(asked.command.reservation_id)
         return 1
+
+
+def _changed(seating: Seating, command: SectionCommand, now: datetime) -> Decision[Seating]:
+    if isinstance(command, Close):
+        return changes.close(seating)
+    return changes.change_section(seating, command, now)
 
 
 def _parts(asked: Sequence[QueuedCommand], limit: int) -> Iterable[Sequence[QueuedCommand]]:

@@ -5,13 +5,17 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, NamedTuple
 
+from msgspec import UNSET
+
 from cludale.kernel import dates
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Principal
+from cludale.kernel.refusals import Busy
 from cludale.ports.bus import Acknowledgement, Delivery
+from cludale.ports.calling_off import CallOffs, Progress
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Handled, Query, Records, StoreUnavailable
@@ -21,11 +25,13 @@ from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
-from cludale.services.concerts import domain
+from cludale.services.concerts import changes, domain
 from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait, unless_held
-from cludale.services.concerts.commands import Done, QueuedCommand, Result
+from cludale.services.concerts.commands import Done, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.domain import (
     Cancel,
+    ChangeSection,
+    Close,
     Command,
     Concert,
     ConcertExists,
@@ -36,7 +42,7 @@ from cludale.services.concerts.domain import (
     Section,
     Sell,
 )
-from cludale.services.concerts.events import ReleaseReason
+from cludale.services.concerts.events import ConcertFields, ConcertStatus, ReleaseReason
 from cludale.services.concerts.key_service import KeyService
 from cludale.services.concerts.sections import Sections, near
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded, searched
@@ -48,6 +54,24 @@ SWEEP_PAGES = 100
 SEARCH_PAGES = 100
 """How many pages of the store are gone through for one that has something in it."""
 CONCERTS_REMEMBERED = 1_000
+FRESH_SECONDS = 0.5
+"""How long what a concert is is taken for what another replica may have changed since."""
+
+
+class Known(NamedTuple):
+    """A concert as it was read at the time `at`, and the price at which each section was put on."""
+
+    concert: Concert
+    prices: Mapping[str, Money]
+    at: datetime
+
+
+class SectionWish(NamedTuple):
+    """What is to become of a section; None: as it is."""
+
+    id: str
+    total: int | None = None
+    price: Money | None = None
 
 
 class ConcertSnapshot(NamedTuple):
@@ -56,6 +80,11 @@ class ConcertSnapshot(NamedTuple):
     concert: Concert
     sections: Sequence[Section]
     at: datetime
+
+    @property
+    def tag(self) -> str:
+        """Changes with each change of the concert, of its seats or prices; not with each sale."""
+        return f"{self.concert.revision}.{sum(section.changes for section in self.sections)}"
 
 
 class Search(NamedTuple):
@@ -103,6 +132,7 @@ class Concerts:
         admission: AdmissionControl | None = None,
         commit_limit: int | None = None,
         partitions_apart: bool = False,
+        call_offs: CallOffs | None = None,
     ) -> None:
         """`commit_limit` is the most records and inbox entries that the store takes in one commit; None: any number.
 
@@ -112,8 +142,8 @@ class Concerts:
         self._hold_seconds = hold_seconds
         self.max_per_order = max_per_order
         """The limit of a concert that names none."""
-        self._remembered: Recent[str, tuple[Concert, Mapping[str, Money]]] = Recent(CONCERTS_REMEMBERED)
-        """Concerts, and the price of a seat by section."""
+        self._remembered: Recent[str, Known] = Recent(CONCERTS_REMEMBERED)
+        self._call_offs = call_offs
         self._admission = admission or AdmissionControl()
         self._sections = Sections(self._updates, self.concert, commit_limit=commit_limit)
         self.command_queue: BatchingQueue[SectionKey, QueuedCommand, Result] = BatchingQueue(
@@ -136,19 +166,129 @@ class Concerts:
         return ConcertSnapshot(concert, sections, self._updates.clock.now())
 
     async def concert(self, concert_id: str) -> Concert:
-        """The concert; it does not change once scheduled. Raises ConcertNotFound."""
-        return (await self._priced(concert_id))[0]
+        """The concert, as it was FRESH_SECONDS ago at most. Raises ConcertNotFound."""
+        return (await self._priced(concert_id, self._updates.clock.now())).concert
 
-    async def _priced(self, concert_id: str) -> tuple[Concert, Mapping[str, Money]]:
+    async def _priced(self, concert_id: str, now: datetime) -> Known:
         known = self._remembered.get(concert_id)
-        if known is None:
-            found = await CONCERTS.load(self._updates.records, (concert_id,))
-            if concert_id not in found:
-                raise ConcertNotFound(concert_id)
-            concert = found[concert_id].state
-            known = concert, {plan.id: plan.price for plan in concert.sections}
-            self._remembered.remember({concert_id: known})
+        if known is not None:
+            age = (now - known.at).total_seconds()
+            if 0 <= age < FRESH_SECONDS:
+                return known
+            self._remembered.remember({concert_id: known._replace(at=now)})  # one reads it anew, the others go on
+        try:
+            return await self._read(concert_id, now)
+        except StoreUnavailable:
+            if known is not None:
+                self._remembered.remember({concert_id: known})
+            raise
+
+    async def _read(self, concert_id: str, now: datetime) -> Known:
+        found = await CONCERTS.load(self._updates.records, (concert_id,))
+        if concert_id not in found:
+            raise ConcertNotFound(concert_id)
+        return self._remember(found[concert_id].state, now)
+
+    def _remember(self, concert: Concert, now: datetime) -> Known:
+        known = Known(concert, {plan.id: plan.price for plan in concert.sections}, now)
+        self._remembered.remember({concert.id: known})
         return known
+
+    async def fresh(self, concert_id: str) -> Concert:
+        """The concert as it is stored now. Raises ConcertNotFound."""
+        return (await self._read(concert_id, self._updates.clock.now())).concert
+
+    # -- what becomes of a concert
+
+    async def change(
+        self,
+        concert_id: str,
+        fields: Callable[[Concert], ConcertFields],
+        sections: Sequence[SectionWish],
+        *,
+        tag: str | None,
+        by: str,
+        cause: Cause,
+    ) -> ConcertSnapshot:
+        """Say anew what a concert is, and how many seats its sections have at what price.
+
+        `fields` says it of the concert as it is then. `tag`: the snapshot's that whoever asks has seen; None: whatever.
+        Sections come first, one after the other; a refusal ends it there. Raises ConcertNotFound, ChangedMeanwhile,
+        SectionNotFound, SeatsInUse, CalledOff, StatusRefused, Invalid, Busy.
+        """
+        concert = await self.fresh(concert_id)
+        (seen,) = await self._standings([concert])
+        if tag is not None and seen.tag != tag:
+            raise changes.ChangedMeanwhile(concert_id)
+        by_id = {section.id: section for section in seen.sections}
+        missing = [wish.id for wish in sections if wish.id not in by_id]
+        if missing:
+            raise SectionNotFound(concert_id, missing[0])
+        # What would be refused is refused before a seat is moved.
+        changes.change(concert, fields(concert), expected=None, by=by)
+        for wish in sections:
+            command = ChangeSection(by, None if tag is None else by_id[wish.id].changes, wish.total, wish.price)
+            await self._ask_section(SectionKey(concert_id, wish.id), command, cause)
+        expected = None if tag is None else concert.revision
+
+        def decide(stored: Concert, _: datetime) -> Decision[Concert]:
+            return changes.change(stored, fields(stored), expected=expected, by=by)
+
+        return await self._change(concert_id, decide, cause)
+
+    async def postpone(
+        self,
+        concert_id: str,
+        decide: Callable[[Concert, datetime], Decision[Concert]],
+        cause: Cause,
+    ) -> ConcertSnapshot:
+        """Move it. Raises ConcertNotFound, CalledOff, StatusRefused, Invalid, Busy."""
+        return await self._change(concert_id, decide, cause)
+
+    async def call_off(self, concert_id: str, *, reason: str, by: str, cause: Cause) -> ConcertSnapshot:
+        """Call it off; again changes nothing. Raises ConcertNotFound, Busy."""
+
+        def decide(stored: Concert, _: datetime) -> Decision[Concert]:
+            return changes.cancel(stored, reason=reason, expected=None, by=by)
+
+        standing = await self._change(concert_id, decide, cause)
+        await self.close(concert_id)
+        return standing
+
+    async def _change(
+        self, concert_id: str, decide: Callable[[Concert, datetime], Decision[Concert]], cause: Cause
+    ) -> ConcertSnapshot:
+        await self.fresh(concert_id)  # 404 is a concert's own
+        concert = await self._updates.change(CONCERTS, concert_id, decide, cause)
+        self._remember(concert, self._updates.clock.now())
+        (standing,) = await self._standings([concert])
+        return standing
+
+    async def close(self, concert_id: str) -> None:
+        """From here on nobody gets seats of this concert, if it is called off; again changes nothing.
+
+        Raises ConcertNotFound, Busy, StoreUnavailable.
+        """
+        concert = await self.fresh(concert_id)
+        if concert.status is not ConcertStatus.CANCELLED:
+            raise Busy(f"Concert {concert_id!r} is not called off yet, as far as is known here.")
+        await asyncio.gather(
+            *(self._ask_section(SectionKey(concert_id, plan.id), Close(), Cause()) for plan in concert.sections)
+        )
+
+    async def _ask_section(self, key: SectionKey, command: ChangeSection | Close, cause: Cause) -> Section:
+        (result,) = await self.command_queue.submit(key, (QueuedCommand(command, cause),))
+        if not isinstance(result, SectionDone):
+            raise _not_done(result)
+        return result.section
+
+    async def progress(self, concert_id: str) -> Progress | None:
+        """How far the orders of a concert have come that is called off or was moved last; None: orders has yet to hear.
+
+        Raises ConcertNotFound, ProgressUnknown.
+        """
+        concert = await self.fresh(concert_id)
+        return None if self._call_offs is None else await self._call_offs.progress(concert_id, concert.revision)
 
     async def details(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
         """What these concerts are, and whose, as far as there are any."""
@@ -159,8 +299,17 @@ class Concerts:
             except ConcertNotFound:
                 continue
             names = {plan.id: plan.name for plan in concert.sections}
+            title, place = concert.more.title, concert.more.place
             found[id] = ConcertDetails(
-                concert.artist, concert.date, concert.venue, names, concert.organizer, concert.ends_at
+                concert.artist,
+                concert.date,
+                concert.venue,
+                names,
+                concert.organizer,
+                concert.ends_at,
+                title,
+                place,
+                concert.zone,
             )
         return found
 
@@ -212,34 +361,36 @@ class Concerts:
         ConcertOver, NotOnSale, SectionNotFound, OverTheLimit, SeatsUnavailable, PriceTooHigh, OtherCurrency,
         HoldEnded, HeldElsewhere, HeldOtherwise, Busy.
         """
-        concert, prices = await self._priced(request.concert_id)
-        domain.check_on_sale(concert, quantity=request.quantity, now=self._updates.clock.now())
+        now = self._updates.clock.now()
+        concert, prices, _ = await self._priced(request.concert_id, now)
+        domain.check_on_sale(concert, quantity=request.quantity, now=now)
         if request.section is not None and request.section not in prices:
             raise SectionNotFound(concert.id, request.section)
         section = concert.sections[0].id if len(prices) == 1 else request.section
+        most = None
         if request.max_price is not None:
-            domain.check_price(concert, request.max_price, section=section)
+            domain.check_currency(concert, request.max_price)
+            most = request.max_price.amount
         may_be_repeated = reservation_id is not None or bool(request.order_id)
         if reservation_id is None:
             reservation_id = self._reservation_id(request)
         command = Hold(
-            reservation_id, request.order_id or None, request.quantity, self._hold_seconds, over_at=concert.over_at
+            reservation_id, request.order_id or None, request.quantity, self._hold_seconds, concert.over_at, most
         )
         asked = QueuedCommand(command, Cause(None, request.traceparent))
         if section is None:
-            most = None if request.max_price is None else request.max_price.amount
             result = await self._chooser.hold(Anywhere(concert, command, asked, most, may_be_repeated))
         else:
-            result = await self._hold_in(concert, section, asked)
+            result = await self._hold_in(concert, section, asked, reservation_id)
         if not isinstance(result, Done):
-            raise result
-        price = prices[result.reservation.section]
+            raise _not_done(result)
+        held = result.reservation
+        price = prices[held.section] if held.price is UNSET else held.price
         return self._held(concert, request, result.reservation, price, result.event_id)
 
-    async def _hold_in(self, concert: Concert, section: str, asked: QueuedCommand) -> Result:
+    async def _hold_in(self, concert: Concert, section: str, asked: QueuedCommand, id: str) -> Result:
         """Hold seats in this section; where it has none left, the hold that this very order has there."""
         (result,) = await self.command_queue.submit(SectionKey(concert.id, section), (asked,))
-        id = asked.command.reservation_id
         return await unless_held(result, self._updates.records, concert, section, id, self._updates.clock.now())
 
     async def sale_outlook(self, concert_id: str, section_id: str, reservation_id: str) -> SaleOutlook:
@@ -266,7 +417,7 @@ class Concerts:
         """The hold, as this request's response. Raises HeldOtherwise."""
         domain.check_same_request(reservation, quantity=request.quantity, section=request.section)
         if request.max_price is not None:
-            domain.check_price(concert, request.max_price, section=reservation.section)
+            domain.check_price(concert, request.max_price, price)
         return SeatsHeld(
             reservation.allocation,
             price,
@@ -348,6 +499,10 @@ class Concerts:
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches, by metric name."""
         return {"cludale_holds_waiting": self.command_queue.waiting}
+
+
+def _not_done(result: Result) -> Exception:
+    return result if isinstance(result, Exception) else TypeError(f"another answer than was asked for: {result}")
 
 
 def _query(search: Search) -> Query:

@@ -23,7 +23,7 @@ from cludale.kernel.refusals import Refusal
 from cludale.ports.contacts import Contact
 from cludale.ports.messengers import Trouble
 from cludale.services.notifications.events import Channel, NotificationKind, NotificationSent
-from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid
+from cludale.services.orders.events import CancelReason, OrderCancelled, OrderMoved, OrderPaid
 from cludale.services.payments.events import PaymentCompleted
 
 
@@ -79,6 +79,12 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     paid: Money | None = None
     """How much that was."""
     paid_at: datetime | None = None
+    note: str | None = None
+    """What the organizer says of it, where the concert is called off or moved."""
+    date: str | None = None
+    """When the concert is to be, since it was moved; None: not known yet."""
+    cancel_until: datetime | None = None
+    """Until when its buyer may cancel, since it was moved."""
     cause: Cause = Cause()
     channel: Channel | None = None
     """None until an address was looked for."""
@@ -113,8 +119,14 @@ def notification_id(kind: NotificationKind, order_id: str, *, was_paid: bool = F
     return same_as(f"ticket-{kind.value}" if was_paid else kind.value, order_id)
 
 
-def id_for(fact: OrderPaid | OrderCancelled) -> str:
+Told = OrderPaid | OrderCancelled | OrderMoved
+"""What a buyer is told of."""
+
+
+def id_for(fact: Told) -> str:
     """The id of the notification that tells of this."""
+    if isinstance(fact, OrderMoved):
+        return f"{notification_id(NotificationKind.MOVED, fact.order_id)}.{fact.revision}"
     if isinstance(fact, OrderCancelled):
         return notification_id(NotificationKind.CANCELLATION, fact.order_id, was_paid=fact.was_paid)
     return notification_id(NotificationKind.CONFIRMATION, fact.order_id)
@@ -125,20 +137,45 @@ def receipt(fact: PaymentCompleted, *, at: datetime) -> Receipt:
     return Receipt(order_id=fact.order_id, payment_id=fact.payment_id, amount=fact.amount, taken_at=at)
 
 
-def goes_by_receipt(fact: OrderPaid | OrderCancelled) -> bool:
+def goes_by_receipt(fact: Told) -> bool:
     """Does what the buyer is told depend on whether money was taken? Not where there was none to take."""
+    if isinstance(fact, OrderMoved):
+        return False
     return fact.total is not None and fact.total.amount > 0
 
 
-def needs_receipt(fact: OrderPaid | OrderCancelled) -> bool:
+def needs_receipt(fact: Told) -> bool:
     """Was money taken for certain? Then its receipt comes, if it is not here yet."""
-    return goes_by_receipt(fact) and (isinstance(fact, OrderPaid) or fact.was_paid)
+    was_paid = isinstance(fact, OrderPaid) or (isinstance(fact, OrderCancelled) and fact.was_paid)
+    return was_paid and goes_by_receipt(fact)
 
 
-def tell(
-    fact: OrderPaid | OrderCancelled, money: Receipt | None, *, cause: Cause, now: datetime
-) -> Decision[Notification]:
+def tell_moved(fact: OrderMoved, *, cause: Cause, now: datetime) -> Decision[Notification]:
+    """The buyer is told that the concert is moved."""
+    notification = Notification(
+        id=id_for(fact),
+        order_id=fact.order_id,
+        concert_id=fact.concert_id,
+        kind=NotificationKind.MOVED,
+        status=Status.PENDING if fact.reachable else Status.SENT,
+        created_at=now,
+        quantity=fact.seats.quantity,
+        section=fact.seats.section,
+        note=fact.reason,
+        date=None if fact.is_open else fact.date,
+        cancel_until=fact.cancel_until,
+        cause=cause,
+        channel=None if fact.reachable else Channel.LOG,
+        sent_at=None if fact.reachable else now,
+        due_at=now if fact.reachable else None,
+    )
+    return Decision(notification, () if fact.reachable else (_sent_event(notification, Channel.LOG),))
+
+
+def tell(fact: Told, money: Receipt | None, *, cause: Cause, now: datetime) -> Decision[Notification]:
     """What the buyer is told of `fact`: now, in the log, if they left no address; else as soon as it can be sent."""
+    if isinstance(fact, OrderMoved):
+        return tell_moved(fact, cause=cause, now=now)
     cancelled = fact if isinstance(fact, OrderCancelled) else None
     kind = NotificationKind.CANCELLATION if cancelled else NotificationKind.CONFIRMATION
     was_paid = cancelled.was_paid if cancelled else False
@@ -156,6 +193,7 @@ def tell(
         total=fact.total,
         reason=cancelled.reason if cancelled else None,
         was_paid=was_paid,
+        note=(cancelled.note or None) if cancelled else None,
         payment_id=money.payment_id if money else None,
         paid=money.amount if money else None,
         paid_at=money.taken_at if money else None,

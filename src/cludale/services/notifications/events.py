@@ -10,6 +10,8 @@ class NotificationKind(StrEnum):
 
     CONFIRMATION = "confirmation"
     CANCELLATION = "cancellation"
+    MOVED = "moved"
+    """The concert is postponed; the tickets stay valid."""
 
 
 class Channel(StrEnum):

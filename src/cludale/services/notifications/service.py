@@ -24,7 +24,7 @@ from cludale.services.notifications import domain
 from cludale.services.notifications.domain import Notification, Receipt, RetryLimits, Status
 from cludale.services.notifications.due import Sending, write_to_log
 from cludale.services.notifications.store import NOTIFICATIONS, RECEIPTS
-from cludale.services.orders.events import OrderCancelled, OrderPaid
+from cludale.services.orders.events import OrderCancelled, OrderMoved, OrderPaid
 from cludale.services.payments.events import PaymentCompleted
 
 _SERVICE = "notifications"
@@ -200,6 +200,7 @@ def _tell(event: Envelope, money: Receipt | None, stored: Notification | None, n
 HANDLERS: Mapping[type[Event], Callable[..., Any]] = {
     OrderPaid: _tell,
     OrderCancelled: _tell,
+    OrderMoved: _tell,
     PaymentCompleted: _keep_receipt,
 }
 """What the service hears, and what decides about it."""

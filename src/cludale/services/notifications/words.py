@@ -25,6 +25,8 @@ _WHY: Mapping[CancelReason | None, str] = {
     CancelReason.SOLD_OUT: "because there are not enough seats left",
     CancelReason.NOT_ON_SALE: "because its tickets are not on sale yet",
     CancelReason.CONCERT_OVER: "because the concert is over",
+    CancelReason.SALE_ENDED: "because the sale has ended",
+    CancelReason.CALLED_OFF: "because the concert is called off",
     CancelReason.PRICE_TOO_HIGH: "because no seat is left at the price that you named",
     CancelReason.OTHER_CURRENCY: "because its prices are in another currency than the one that you named",
     CancelReason.NO_SUCH_CONCERT: "because there is no such concert",
@@ -55,6 +57,9 @@ def summary(n: Notification) -> str:
     if n.kind is NotificationKind.CONFIRMATION:
         paid = "free of charge" if _is_free(n) else f"{n.total} paid"
         return f"Order {n.order_id} is confirmed: {_seats(n)}, {paid}."
+    if n.kind is NotificationKind.MOVED:
+        moved = f"The concert of order {n.order_id} is {_moved_to(n)}"
+        return f"{moved}: {_seats(n)}. Your tickets stay valid. {_way_out(n)}"
     return f"Order {n.order_id} is cancelled, {_why(n)}: {_seats(n)}. {_money_of_cancelled(n)}"
 
 
@@ -70,10 +75,14 @@ def message(n: Notification, to: str, concert: ConcertDetails | None) -> Message
         opening = "your order is confirmed."
         rows = [*_concert(n, concert), *_price(n)]
         closing = [_receipt(n), "Please keep this message; the order number opens the door."]
+    elif n.kind is NotificationKind.MOVED:
+        opening = f"the concert of your order is {_moved_to(n)}."
+        rows = _concert(n, concert)
+        closing = [*_noted(n), "Your tickets stay valid.", _way_out(n)]
     else:
         opening = f"your order is cancelled, {_why(n)}."
         rows = _concert(n, concert)
-        closing = [_money_of_cancelled(n)]
+        closing = [*_noted(n), _money_of_cancelled(n)]
         if n.payment_id is not None:
             closing.append(f"Payment: {n.payment_id}")
     rows.append(_Row("Order number", n.order_id))
@@ -117,8 +126,24 @@ def _line(typed: str) -> str:
     return " ".join(kept.split())[:_LONGEST_LINE]
 
 
+def _moved_to(n: Notification) -> str:
+    return "postponed; its new date is not known yet" if n.date is None else f"moved to {when(n.date)}"
+
+
+def _noted(n: Notification) -> list[str]:
+    return [] if n.note is None else [f"The organizer says: {_line(n.note)}"]
+
+
+def _way_out(n: Notification) -> str:
+    if n.cancel_until is None:
+        return ""
+    return f"If you can't come, you can cancel your order until {_moment(n.cancel_until)}, and get your money back."
+
+
 def _subject(n: Notification, concert: ConcertDetails | None) -> str:
     what = f"{_line(concert.artist)}, {when(concert.date)}" if concert is not None else f"order {n.order_id}"
+    if n.kind is NotificationKind.MOVED:
+        return f"Postponed: {what}" if n.date is None else f"Moved: {what}"
     return f"Your tickets: {what}" if n.kind is NotificationKind.CONFIRMATION else f"Cancelled: {what}"
 
 
@@ -127,9 +152,12 @@ def _concert(n: Notification, concert: ConcertDetails | None) -> list[_Row]:
     if concert is None:
         rows.append(_Row("Concert", n.concert_id))
     else:
-        rows += [_Row("Concert", _line(concert.artist)), _Row("When", when(concert.date))]
+        # What a message says of a move was true when it was decided, whatever the concert has become since.
+        date = concert.date if n.kind is not NotificationKind.MOVED else n.date
+        rows.append(_Row("Concert", _line(concert.title or concert.artist)))
+        rows.append(_Row("When", "not known yet" if date is None else when(date)))
         if concert.venue:
-            rows.append(_Row("Where", _line(concert.venue)))
+            rows.append(_Row("Where", _line(f"{concert.venue}, {concert.place}" if concert.place else concert.venue)))
     if n.section:
         name = concert.sections.get(n.section) if concert is not None else None
         rows.append(_Row("Section", _line(name or n.section)))

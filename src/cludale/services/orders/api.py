@@ -14,6 +14,7 @@ from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.records import Put, Records, StoreUnavailable
 from cludale.ports.seats import (
+    CalledOff,
     ConcertNotFound,
     ConcertOver,
     HeldElsewhere,
@@ -23,6 +24,8 @@ from cludale.ports.seats import (
     OtherCurrency,
     OverTheLimit,
     PriceTooHigh,
+    SaleEnded,
+    SalePaused,
     SeatsUnavailable,
     SectionNotFound,
 )
@@ -52,6 +55,9 @@ from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
 
 STATUS: Statuses = {
+    CalledOff: 409,
+    SaleEnded: 409,
+    SalePaused: 409,
     ConcertNotFound: 404,
     ConcertOver: 409,
     HeldOtherwise: 409,
@@ -169,6 +175,13 @@ class FindOrders(Paged, frozen=True, kw_only=True, rename="camel"):
     user_id: Annotated[str, Meta(max_length=128, description=_USER_ID)] | None = None
 
 
+class AskProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The orders after which change of which concert."""
+
+    concert_id: str
+    revision: int
+
+
 class OrdersApi:
     """The routes of orders."""
 
@@ -206,6 +219,9 @@ class OrdersApi:
             SeatsUnavailable,
             PriceTooHigh,
             NotOnSale,
+            SaleEnded,
+            SalePaused,
+            CalledOff,
             ConcertOver,
             UnknownMethod,
             OverTheLimit,
@@ -359,6 +375,12 @@ class OrdersApi:
             raise NotFound("order", request.segment)
         return json_response(found[request.segment])
 
+    @route("GET", "/orders/-/jobs", credential=Credential.SERVICE)
+    async def show_progress(self, _: Request, query: AskProgress) -> Response:
+        """For concerts in a process of its own: 204 where nothing is known of it yet."""
+        progress = await self._orders.progress(query.concert_id, query.revision)
+        return Response(204, b"") if progress is None else json_response(progress)
+
     async def _who(self, request: Request, scope: Scope) -> Who:
         """Who asks for this order. Raises NotFound for anyone but its buyer and its organizer, ScopeMissing."""
         principal = self._access.of_order(request.segment, request.authorization, scope)
@@ -384,7 +406,7 @@ def _shown(order: Order) -> dict[str, Any]:
         "total": order.total,
         "created_at": order.created_at,
         "expires_at": order.expires_at,
-        "cancel_until": order.cancel_until,
+        "cancel_until": order.cancellable_until,
         "payment": None if order.payment is None else OrderPaymentView.of(order.payment),
     }
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from cludale.kernel.allocation import Allocation, OrderSeats
 from cludale.kernel.decision import Decision
@@ -18,6 +19,7 @@ from cludale.ports.seats import HeldOtherwise, HoldEnded, HoldRequest, SeatsHeld
 from cludale.services.orders.events import (
     CancelReason,
     OrderCancelled,
+    OrderMoved,
     OrderPaid,
     OrderPlaced,
     PaymentRequested,
@@ -131,7 +133,18 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     """How the buyer wants to pay in the latest round, if it is not the first."""
     looks: int = 0
     """How often a look at it, or the end of the looks, was written down since it was cancelled."""
+    note: str | None = None
+    """What the organizer tells of it, where the concert is called off."""
+    moved: int = 0
+    """The last change of the concert by which it was moved, as its buyer was told."""
+    moved_until: datetime | None = None
+    """From when on the buyer can't cancel since it was moved."""
     seats: OrderSeats
+
+    @property
+    def cancellable_until(self) -> datetime | None:
+        """From when on the buyer can't cancel; None for orders of older versions."""
+        return self.cancel_until if self.moved_until is None else self.moved_until
 
     @property
     def allocation(self) -> Allocation | None:
@@ -181,7 +194,7 @@ class ChargeOpen(RefusedForNow):
 
 
 PaymentEvent = PaymentRequested | PaymentCompleted | PaymentFailed | PaymentRefunded
-OrderEvent = TicketReserved | OrderPaid | OrderCancelled | PaymentEvent
+OrderEvent = TicketReserved | OrderPaid | OrderCancelled | OrderMoved | PaymentEvent
 
 
 def as_placed(
@@ -219,6 +232,8 @@ def evolve(order: Order, event: OrderEvent, *, at: datetime) -> Order:
             return _after_paid(order, event)
         case OrderCancelled():
             return _after_cancelled(order, event)
+        case OrderMoved():
+            return after_moved(order, event)
         case _:
             return learn(order, money_told(event, at=at))
 
@@ -250,12 +265,25 @@ def _after_cancelled(order: Order, off: OrderCancelled) -> Order:
     if is_closed(order):
         return order
     if order.status is Status.CANCELLED:  # it had failed, and somebody cancels it on purpose
-        return msgspec.structs.replace(order, reason=off.reason)
+        return msgspec.structs.replace(order, reason=off.reason, note=off.note or None)
     if order.status is Status.PAID and not off.was_paid:  # it had failed, and the money came after all
         return order
     return msgspec.structs.replace(
-        order, status=Status.CANCELLED, reason=off.reason, due_at=None, traceparent=None, was_paid=off.was_paid
+        order,
+        status=Status.CANCELLED,
+        reason=off.reason,
+        due_at=None,
+        traceparent=None,
+        was_paid=off.was_paid,
+        note=off.note or None,
     )
+
+
+def after_moved(order: Order, moved: OrderMoved) -> Order:
+    """The order once its buyer is to be told that the concert is moved; what was told before changes nothing."""
+    if moved.revision <= order.moved:
+        return order
+    return msgspec.structs.replace(order, moved=moved.revision, moved_until=moved.cancel_until)
 
 
 def is_closed(order: Order) -> bool:
@@ -423,21 +451,22 @@ def pay(order: Order, allocation: Allocation, *, payment: OrderPayment | None = 
     return Decision(_allowed(order, _after_paid(order, paid)), (paid,))
 
 
-def fail(order: Order, reason: CancelReason) -> Decision[Order]:
+def fail(order: Order, reason: CancelReason, note: str | None = None) -> Decision[Order]:
     """No seats or no money came of it. Only an order that still waits for them is cancelled by that."""
     if order.status not in (Status.PENDING, Status.RESERVED):
         return Decision(order)
-    return _cancelled(order, reason)
+    return _cancelled(order, reason, note)
 
 
 def check_cancellable(order: Order, reason: CancelReason, *, now: datetime) -> None:
     """May it be cancelled for this reason now? The organizer always may. Raises TooLateToCancel."""
     has_seats = order.status in (Status.RESERVED, Status.PAID)
-    if reason is CancelReason.BUYER and has_seats and order.cancel_until is not None and now >= order.cancel_until:
-        raise TooLateToCancel(order.id, order.cancel_until)
+    until = order.cancellable_until
+    if reason is CancelReason.BUYER and has_seats and until is not None and now >= until:
+        raise TooLateToCancel(order.id, until)
 
 
-def cancel(order: Order, reason: CancelReason) -> Decision[Order]:
+def cancel(order: Order, reason: CancelReason, note: str | None = None) -> Decision[Order]:
     """Somebody cancels it on purpose; a second time changes nothing.
 
     An order that failed by itself is closed by that as well: money that still comes will not revive it.
@@ -445,17 +474,17 @@ def cancel(order: Order, reason: CancelReason) -> Decision[Order]:
     if is_closed(order):
         return Decision(order)
     if order.status is Status.CANCELLED:
-        off = _off(order, reason, was_paid=False)
+        off = _off(order, reason, was_paid=False, note=note)
         return Decision(_after_cancelled(order, off), (off,))
-    return _cancelled(order, reason)
+    return _cancelled(order, reason, note)
 
 
-def _cancelled(order: Order, reason: CancelReason) -> Decision[Order]:
-    off = _off(order, reason, was_paid=order.status is Status.PAID)
+def _cancelled(order: Order, reason: CancelReason, note: str | None = None) -> Decision[Order]:
+    off = _off(order, reason, was_paid=order.status is Status.PAID, note=note)
     return Decision(_allowed(order, _after_cancelled(order, off)), (off,))
 
 
-def _off(order: Order, reason: CancelReason, *, was_paid: bool) -> OrderCancelled:
+def _off(order: Order, reason: CancelReason, *, was_paid: bool, note: str | None = None) -> OrderCancelled:
     return OrderCancelled(
         order_id=order.id,
         seats=order.seats,
@@ -463,6 +492,7 @@ def _off(order: Order, reason: CancelReason, *, was_paid: bool) -> OrderCancelle
         reason=reason,
         was_paid=was_paid,
         reachable=order.reachable,
+        note=note or UNSET,
     )
 
 
@@ -541,7 +571,7 @@ def compared(order: Order, charge: ChargeStanding, *, has_seats: bool) -> Compar
 
 def _compared_cancelled(order: Order, charge: ChargeStanding, *, has_seats: bool) -> Compared:
     if order.reason is not None and is_closed(order) and (has_seats or not charge.closed):
-        off = _off(order, order.reason, was_paid=order.was_paid)
+        off = _off(order, order.reason, was_paid=order.was_paid, note=order.note)
         return Compared(Decision(order, (off,), again=True), Lost.CANCELLED)
     if charge.told_again:
         return Compared(Decision(order), Lost.MONEY)

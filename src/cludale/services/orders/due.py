@@ -12,6 +12,7 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.seats import (
+    CalledOff,
     ConcertNotFound,
     ConcertOver,
     HoldEnded,
@@ -19,6 +20,8 @@ from cludale.ports.seats import (
     OtherCurrency,
     OverTheLimit,
     PriceTooHigh,
+    SaleEnded,
+    SalePaused,
     Seats,
     SeatsUnavailable,
     SeatsUnreachable,
@@ -36,6 +39,9 @@ _NO_SEATS: Mapping[type[Refusal], CancelReason] = {
     SeatsUnavailable: CancelReason.SOLD_OUT,
     NotOnSale: CancelReason.NOT_ON_SALE,
     ConcertOver: CancelReason.CONCERT_OVER,
+    SaleEnded: CancelReason.SALE_ENDED,
+    SalePaused: CancelReason.NOT_ON_SALE,
+    CalledOff: CancelReason.CALLED_OFF,
     ConcertNotFound: CancelReason.NO_SUCH_CONCERT,
     SectionNotFound: CancelReason.NO_SUCH_SECTION,
     OverTheLimit: CancelReason.OVER_THE_LIMIT,
@@ -99,7 +105,8 @@ class DueOrders(DuePolicy[Order]):
         except Refusal as refusal:
             _log.info("order %s gets no seats: %s", order.id, refusal)
             reason = _NO_SEATS.get(type(refusal), CancelReason.HELD_OTHERWISE)
-            return lambda o, _: domain.fail(o, reason) if o.status is Status.PENDING else Decision(o)
+            note = refusal.reason if isinstance(refusal, CalledOff) else None
+            return lambda o, _: domain.fail(o, reason, note) if o.status is Status.PENDING else Decision(o)
 
         def step(o: Order, now: datetime) -> Decision[Order]:
             if o.status is not Status.PENDING:

@@ -2,6 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
+
+from msgspec import UNSET, UnsetType
 
 from cludale.kernel.allocation import Allocation, OrderSeats, SeatsEvent
 from cludale.kernel.events import Event, Topic
@@ -26,11 +29,13 @@ class CancelReason(StrEnum):
     OTHER_CURRENCY = "other-currency"
     HELD_OTHERWISE = "held-otherwise"
     UNREACHABLE = "concerts-unreachable"
+    SALE_ENDED = "sale-ended"
+    CALLED_OFF = "concert-called-off"
 
     @property
     def is_on_purpose(self) -> bool:
         """Somebody wanted it cancelled: final, whatever money or seats are still under way."""
-        return self in (CancelReason.BUYER, CancelReason.ORGANIZER)
+        return self in (CancelReason.BUYER, CancelReason.ORGANIZER, CancelReason.CALLED_OFF)
 
 
 class OrderPlaced(Event, frozen=True, kw_only=True):
@@ -79,12 +84,16 @@ class OrderPaid(SeatsEvent, frozen=True, kw_only=True):
 class OrderCancelled(Event, frozen=True, kw_only=True):
     """The order is off: its seats go back and so does its money."""
 
+    data_version: ClassVar[str] = "1.1"
+
     order_id: str
     total: Money | None
     """None while no seats were had."""
     reason: CancelReason
     was_paid: bool
     reachable: bool
+    note: str | UnsetType = UNSET
+    """What the organizer tells all buyers of it, where the concert is called off. Unset in events of older versions."""
     seats: OrderSeats
 
     @property
@@ -98,4 +107,30 @@ class OrderCancelled(Event, frozen=True, kw_only=True):
         return self.seats.allocation
 
 
-TOPIC = Topic("order-events", "orders", (OrderPlaced, TicketReserved, PaymentRequested, OrderPaid, OrderCancelled))
+class OrderMoved(Event, frozen=True, kw_only=True):
+    """The concert of this order is moved: its tickets stay valid, and its buyer is told."""
+
+    order_id: str
+    revision: int
+    """The change of the concert by which it is moved."""
+    reason: str
+    date: str
+    """When it is to be now; of one without a new time, when it was to be."""
+    is_open: bool
+    """No new time is known yet."""
+    cancel_until: datetime
+    """Until then the buyer may cancel."""
+    reachable: bool
+    seats: OrderSeats
+
+    @property
+    def concert_id(self) -> str:
+        """The concert."""
+        return self.seats.concert_id
+
+
+TOPIC = Topic(
+    "order-events",
+    "orders",
+    (OrderPlaced, TicketReserved, PaymentRequested, OrderPaid, OrderCancelled, OrderMoved),
+)

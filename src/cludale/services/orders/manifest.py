@@ -32,12 +32,15 @@ def _build(parts: Parts) -> Running:
         admission=parts.admission,
         comparison=comparison,
         takes_work=parts.takes_work,
+        closing=parts.sale_closing,
+        call_off_rate=policies.call_off_rate,
+        watch_seconds=policies.call_off_watch_seconds,
     )
     return Running(
         orders,
         orders.handle,
         orders.sweep,
-        orders.due.stop,
+        orders.stop,
         end_waiting=orders.end_waiting,
         gauges=comparison.gauges,
     )

@@ -11,6 +11,7 @@ from cludale.services.orders.domain import Order, OrderEvent, Status, as_placed,
 from cludale.services.orders.events import (
     TOPIC,
     OrderCancelled,
+    OrderMoved,
     OrderPaid,
     OrderPlaced,
     TicketReserved,
@@ -22,7 +23,7 @@ _TELLING: tuple[type[Event], ...] = (*TOPIC.events, PaymentCompleted, PaymentFai
 
 
 def _told(order: Order) -> Mapping[str, object]:
-    names = ("user_id", "status", "created_at", "total", "expires_at", "reason")
+    names = ("user_id", "status", "created_at", "total", "expires_at", "reason", "note", "moved", "moved_until")
     told = {**msgspec.structs.asdict(order.seats), **{name: getattr(order, name) for name in names}}
     # An order that was reserved before orders kept this has none, though the log tells of it.
     return told if order.payment is None else {**told, "payment": order.payment}
@@ -61,6 +62,8 @@ def _is_missing(order: Order, data: OrderEvent) -> bool:
     match data:
         case TicketReserved():
             return False
+        case OrderMoved():
+            return order.status is Status.PENDING
         case OrderPaid():
             return order.status is Status.PENDING
         case OrderCancelled():

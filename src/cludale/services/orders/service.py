@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from operator import attrgetter
+from typing import Any
 
 from msgspec.structs import replace
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.ports.bus import Acknowledgement, Delivery
+from cludale.ports.calling_off import Progress, SaleClosing
 from cludale.ports.charges import COMPARED_AT_ONCE
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contact
@@ -21,15 +23,19 @@ from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, AnsweredBefore, Change, ChangeResult, Decide, Handler, TooEarly, Updates
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import DueWork, PutOff
-from cludale.services.concerts.events import SaleRefused, SeatsSold
-from cludale.services.orders import domain
+from cludale.services.concerts.events import ConcertCancelled, ConcertPostponed, SaleRefused, SeatsSold
+from cludale.services.orders import domain, jobs
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, PaymentStatus
 from cludale.services.orders.due import DueOrders
 from cludale.services.orders.events import CancelReason
-from cludale.services.orders.store import ORDERS
+from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
+from cludale.services.orders.jobs import Job
+from cludale.services.orders.store import JOBS, ORDERS
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
 
+JOBS_AT_ONCE = 4
+"""Concerts whose orders are gone over at once."""
 AT_ONCE = COMPARED_AT_ONCE
 """How many that are due are seen to at once."""
 
@@ -63,8 +69,13 @@ class Orders:
         admission: AdmissionControl | None = None,
         comparison: Comparison | None = None,
         takes_work: Callable[[], bool] = lambda: True,
+        closing: SaleClosing | None = None,
+        call_off_rate: float = 1_000.0,
+        watch_seconds: float = 30.0,
     ) -> None:
-        """`call_seconds`: how long concerts or payments may take to answer."""
+        """`closing`, `call_off_rate`, `watch_seconds`: for the orders of a concert that is called off.
+
+        `call_seconds`: how long concerts or payments may take to answer."""
         self._updates = Updates("orders", records, clock=clock, ids=ids)
         self._seats = seats
         self._look_again_seconds = look_again_seconds
@@ -91,8 +102,27 @@ class Orders:
             takes_work=takes_work,
         )
         """Seats for Pending orders, and what else comes due."""
+        self.jobs: DueWork[Job] | None = None
+        """The orders of concerts that are called off or moved."""
+        if closing is not None:
+            policy = Jobs(
+                self._updates,
+                closing=closing,
+                rate=call_off_rate,
+                watch_seconds=watch_seconds,
+                watched=self._watch,
+                tell=self._tell,
+            )
+            self.jobs = DueWork(
+                self._updates,
+                JOBS,
+                policy,
+                at_once=JOBS_AT_ONCE,
+                attempt_seconds=ATTEMPT_SECONDS,
+                takes_work=takes_work,
+            )
         self._handlers = {
-            event: self._watching(decide) if event in _WATCHED else decide for event, decide in HANDLERS.items()
+            event: self._watching(decide) if event in _WATCHED else decide for event, decide in _ORDER_HANDLERS.items()
         }
 
     async def place(
@@ -256,11 +286,39 @@ class Orders:
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         """SeatsSold pays the order; SaleRefused and a last PaymentFailed cancel it; what payments says, it shows."""
+        about_concerts = [each for each in deliveries if isinstance(each.event.data, _OF_CONCERTS)]
+        if about_concerts:
+            return await self._handle_both(deliveries, about_concerts)
         answers, changed = await self._updates.handle(ORDERS, deliveries, self._handlers, attrgetter("order_id"))
         if self._waiters:
             for each in changed:
                 self._tell(each.state)
         return answers
+
+    async def _handle_both(
+        self, deliveries: Sequence[Delivery], about_concerts: Sequence[Delivery]
+    ) -> list[Acknowledgement]:
+        begun, _ = await self._updates.handle(JOBS, about_concerts, _JOB_HANDLERS, _job_of)
+        if self.jobs is not None:
+            self.jobs.wake()
+        others = [each for each in deliveries if each not in about_concerts]
+        of_jobs, of_orders = iter(begun), iter(await self.handle(others) if others else [])
+        return [next(of_jobs if each in about_concerts else of_orders) for each in deliveries]
+
+    async def progress(self, concert_id: str, revision: int) -> Progress | None:
+        """How far the orders have come after the last change up to this one by which the concert was moved or called
+        off; None: nothing is known of one.
+        """
+        ids = [jobs.job_id(concert_id, each) for each in range(max(1, revision - 20), revision + 1)]
+        found = await JOBS.load(self._updates.records, ids)
+        last = max(found.values(), key=lambda known: known.state.revision, default=None)
+        return None if last is None else jobs.progress(last.state, now=self._updates.clock.now())
+
+    async def stop(self) -> None:
+        """Begin nothing more."""
+        await self.due.stop()
+        if self.jobs is not None:
+            await self.jobs.stop()
 
     def _tell(self, order: Order) -> None:
         for future in self._waiters.get(order.id, ()):
@@ -270,6 +328,8 @@ class Orders:
     async def sweep(self) -> int:
         """See to what is due, and compare the Reserved orders of which nothing is heard; returns how many."""
         count = await self.due.sweep()
+        if self.jobs is not None:
+            count += await self.jobs.sweep()
         return count if self._comparison is None else count + await self._comparison.look()
 
 
@@ -296,8 +356,17 @@ def _on_sold(event: Envelope, order: Order | None, _: datetime) -> Decision[Orde
     return domain.pay(_known(order), sold.allocation, payment=payment)
 
 
-def _on_sale_refused(_: Envelope, order: Order | None, __: datetime) -> Decision[Order]:
-    return domain.fail(_known(order), CancelReason.EXPIRED)
+def _on_sale_refused(event: Envelope, order: Order | None, _: datetime) -> Decision[Order]:
+    is_off = event.data.called_off is True
+    return domain.fail(_known(order), CancelReason.CALLED_OFF if is_off else CancelReason.EXPIRED)
+
+
+def _on_concert(event: Envelope, job: Job | None, now: datetime) -> Decision[Job]:
+    return jobs.begin(event.data, job, at=event.time, now=now)
+
+
+def _job_of(fact: ConcertCancelled | ConcertPostponed) -> str:
+    return jobs.job_id(fact.concert_id, fact.revision)
 
 
 def _on_payment_failed(event: Envelope, order: Order | None, _: datetime) -> Decision[Order]:
@@ -320,13 +389,16 @@ def _known(order: Order | None) -> Order:
     return order
 
 
-HANDLERS: Mapping[type[Event], Handler[Order]] = {
+_JOB_HANDLERS: Mapping[type[Event], Handler[Job]] = {ConcertCancelled: _on_concert, ConcertPostponed: _on_concert}
+_OF_CONCERTS = tuple(_JOB_HANDLERS)
+_ORDER_HANDLERS: Mapping[type[Event], Handler[Order]] = {
     SeatsSold: _on_sold,
     SaleRefused: _on_sale_refused,
     PaymentCompleted: _on_money,
     PaymentFailed: _on_payment_failed,
     PaymentRefunded: _on_refunded,
 }
+HANDLERS: Mapping[type[Event], Handler[Any]] = {**_ORDER_HANDLERS, **_JOB_HANDLERS}
 """What the service hears, and what decides about it."""
 _WATCHED = (SaleRefused, PaymentCompleted)
 """After these, a Cancelled order that may have something is compared."""

@@ -9,6 +9,7 @@ from cludale.ports.records import Kind, Query
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.orders.domain import Order, Status
+from cludale.services.orders.jobs import Job
 
 ORDERS = AggregateStore(
     Kind("orders", "order", ("concertId", "status", DUE), (DUE,)),
@@ -37,7 +38,15 @@ def home_of(key: str) -> str:
     return from_key("order", "POST /orders", key)
 
 
-KINDS = (ORDERS.kind, IdempotencyKeys.kind_for("orders"))
+JOBS = AggregateStore(
+    Kind("orders", "job", (DUE,), (DUE,), may_lack=True),
+    Job,
+    identity=lambda job: job.id,
+    index=lambda job: (rfc3339(job.due_at) if job.due_at else None,),
+)
+"""DUE is when it takes its next turn."""
+
+KINDS = (ORDERS.kind, JOBS.kind, IdempotencyKeys.kind_for("orders"))
 
 
 def reserved(*, after: str | None, limit: int) -> Query:
