@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import UNSET
+
 from cludale.kernel.events import Envelope
 from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.concerts import domain, keys
@@ -13,12 +15,13 @@ from cludale.services.concerts.events import (
     KeyRevoked,
     SeatsReleased,
     SeatsReserved,
+    SeatsReturned,
     SeatsSold,
 )
 from cludale.services.concerts.keys import Keys
 from cludale.services.concerts.store import ALL_KEYS, CONCERTS, KEYS, RESERVATIONS, SECTIONS, SectionKey
 
-_FOLDED = (ConcertScheduled, SeatsReserved, SeatsSold, SeatsReleased, KeyCreated, KeyRevoked)
+_FOLDED = (ConcertScheduled, SeatsReserved, SeatsSold, SeatsReleased, SeatsReturned, KeyCreated, KeyRevoked)
 _KEYS = Ref("keys", ALL_KEYS, ALL_KEYS)
 
 
@@ -33,7 +36,8 @@ def _section(section: Section) -> Mapping[str, object]:
 
 def _reservation(reservation: Reservation) -> Mapping[str, object]:
     told = ("section", "quantity", "order_id", "expires_at", "status", "released_for")
-    return {name: getattr(reservation, name) for name in told}
+    returns = {} if reservation.returns is UNSET else dict(reservation.returns)
+    return {name: getattr(reservation, name) for name in told} | {"returns": returns}
 
 
 def _keys(keys: Keys) -> Mapping[str, object]:
@@ -93,6 +97,11 @@ class ConcertsReplay:
             raise NotYet
         if isinstance(data, SeatsSold) and reservation.status is not Status.HELD:
             return  # it was sold, and perhaps then given back; this is told again
+        if isinstance(data, SeatsReturned):
+            if reservation.status is Status.HELD:
+                raise NotYet
+            if reservation.returns is not UNSET and data.number in reservation.returns:
+                return  # it is told again
         section = states.get(section_ref) or domain.empty_section(concert, data.allocation.section)
         after = domain.evolve(Seating(section, {reservation.id: reservation} if reservation else {}), data)
         states.put(section_ref, after.section)
