@@ -1,14 +1,14 @@
 """What a buyer is told, when, and when we give up. No I/O, clock or HTTP, no words, and no address either.
 
 A notification's id follows from the order and what it says, so a fact that is heard twice tells the buyer once. An
-order has at most three: it failed, it was paid after all, and then it was cancelled. A notification keeps what it
-says, never where it goes: the address is asked for anew each time it is sent.
+order has at most three: it failed, it was paid after all, and then it was cancelled; beside these one for each part
+refund, and one for each time that its confirmation is asked for again. A notification keeps what it says, never where it goes: the address is asked for anew each time it is sent.
 
 A confirmation carries the receipt of the money that was taken (`Receipt`, from PaymentCompleted), and a cancellation
 says by it whether money goes back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -23,8 +23,8 @@ from cludale.kernel.refusals import Refusal
 from cludale.ports.contacts import Contact
 from cludale.ports.messengers import Trouble
 from cludale.services.notifications.events import Channel, NotificationKind, NotificationSent
-from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid
-from cludale.services.payments.events import PaymentCompleted
+from cludale.services.orders.events import CancelReason, ConfirmationRequested, OrderCancelled, OrderPaid, PartRefund
+from cludale.services.payments.events import PartRefunded, PaymentCompleted
 
 
 class Status(StrEnum):
@@ -79,6 +79,12 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     paid: Money | None = None
     """How much that was."""
     paid_at: datetime | None = None
+    returned: int = 0
+    """Tickets that were given back, of `quantity`."""
+    refunded: Money | None = None
+    """What had gone back in part, or was on its way; None: nothing had."""
+    part: PartRefund | None = None
+    """Of a refund: what it gives back, and what is left."""
     cause: Cause = Cause()
     channel: Channel | None = None
     """None until an address was looked for."""
@@ -113,8 +119,16 @@ def notification_id(kind: NotificationKind, order_id: str, *, was_paid: bool = F
     return same_as(f"ticket-{kind.value}" if was_paid else kind.value, order_id)
 
 
-def id_for(fact: OrderPaid | OrderCancelled) -> str:
+ToldOf = OrderPaid | OrderCancelled | ConfirmationRequested | PartRefunded
+"""What a buyer is told of."""
+
+
+def id_for(fact: ToldOf) -> str:
     """The id of the notification that tells of this."""
+    if isinstance(fact, PartRefunded):
+        return f"{notification_id(NotificationKind.REFUND, fact.order_id)}.{fact.part.number}"
+    if isinstance(fact, ConfirmationRequested):
+        return f"{notification_id(NotificationKind.CONFIRMATION, fact.order_id)}.{fact.number}"
     if isinstance(fact, OrderCancelled):
         return notification_id(NotificationKind.CANCELLATION, fact.order_id, was_paid=fact.was_paid)
     return notification_id(NotificationKind.CONFIRMATION, fact.order_id)
@@ -125,14 +139,16 @@ def receipt(fact: PaymentCompleted, *, at: datetime) -> Receipt:
     return Receipt(order_id=fact.order_id, payment_id=fact.payment_id, amount=fact.amount, taken_at=at)
 
 
-def goes_by_receipt(fact: OrderPaid | OrderCancelled) -> bool:
+def goes_by_receipt(fact: ToldOf) -> bool:
     """Does what the buyer is told depend on whether money was taken? Not where there was none to take."""
+    if isinstance(fact, PartRefunded):
+        return False
     return fact.total is not None and fact.total.amount > 0
 
 
-def needs_receipt(fact: OrderPaid | OrderCancelled) -> bool:
+def needs_receipt(fact: ToldOf) -> bool:
     """Was money taken for certain? Then its receipt comes, if it is not here yet."""
-    return goes_by_receipt(fact) and (isinstance(fact, OrderPaid) or fact.was_paid)
+    return goes_by_receipt(fact) and (fact.was_paid if isinstance(fact, OrderCancelled) else True)
 
 
 def tell(
@@ -156,6 +172,8 @@ def tell(
         total=fact.total,
         reason=cancelled.reason if cancelled else None,
         was_paid=was_paid,
+        returned=sum(each.tickets for each in cancelled.part_refunds) if cancelled else 0,
+        refunded=_refunded(cancelled.part_refunds) if cancelled else None,
         payment_id=money.payment_id if money else None,
         paid=money.amount if money else None,
         paid_at=money.taken_at if money else None,
@@ -165,6 +183,58 @@ def tell(
         due_at=now if reachable else None,
     )
     return Decision(notification, () if reachable else (_sent_event(notification, Channel.LOG),))
+
+
+def _refunded(parts: Sequence[PartRefund]) -> Money | None:
+    return Money(sum(each.amount.amount for each in parts), parts[0].amount.currency) if parts else None
+
+
+def tell_once_more(
+    fact: ConfirmationRequested, money: Receipt | None, *, cause: Cause, now: datetime
+) -> Decision[Notification]:
+    """The confirmation again, as the order is now. Only an order with an address is asked for it."""
+    seats = fact.allocation
+    return Decision(
+        Notification(
+            id=id_for(fact),
+            order_id=fact.order_id,
+            concert_id=fact.concert_id,
+            kind=NotificationKind.COPY,
+            status=Status.PENDING,
+            created_at=now,
+            quantity=seats.quantity,
+            section=seats.section,
+            total=fact.total,
+            payment_id=money.payment_id if money else None,
+            paid=money.amount if money else None,
+            paid_at=money.taken_at if money else None,
+            returned=fact.tickets_returned,
+            refunded=fact.refunded if fact.refunded.amount else None,
+            cause=cause,
+            due_at=now,
+        )
+    )
+
+
+def tell_of_part(fact: PartRefunded, *, cause: Cause, now: datetime) -> Decision[Notification]:
+    """A part of the money went back; who left no address is told in the log, as soon as that is known."""
+    seats = fact.allocation
+    return Decision(
+        Notification(
+            id=id_for(fact),
+            order_id=fact.order_id,
+            concert_id=fact.concert_id,
+            kind=NotificationKind.REFUND,
+            status=Status.PENDING,
+            created_at=now,
+            quantity=seats.quantity,
+            section=seats.section,
+            returned=seats.quantity - fact.part.held,
+            part=fact.part,
+            cause=cause,
+            due_at=now,
+        )
+    )
 
 
 def take_up(notification: Notification, *, now: datetime, limits: RetryLimits) -> Notification:

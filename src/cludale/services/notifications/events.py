@@ -10,6 +10,10 @@ class NotificationKind(StrEnum):
 
     CONFIRMATION = "confirmation"
     CANCELLATION = "cancellation"
+    REFUND = "refund"
+    """A part of the money went back."""
+    COPY = "confirmation-copy"
+    """The confirmation once more, as somebody asked for it."""
 
 
 class Channel(StrEnum):

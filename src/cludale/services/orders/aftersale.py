@@ -198,7 +198,7 @@ def resend(order: Order, *, now: datetime) -> Decision[Order]:
         order_id=order.id,
         number=order.resends + 1,
         total=total,
-        returned=parts.returned(order.refunds),
+        tickets_returned=parts.returned(order.refunds),
         refunded=Money(parts.refunded(order.refunds), total.currency),
         allocation=allocation,
     )

@@ -164,7 +164,7 @@ class ConfirmationRequested(SeatsEvent, frozen=True, kw_only=True):
     number: int
     """Counts these requests from 1."""
     total: Money
-    returned: int
+    tickets_returned: int
     """Tickets that were given back."""
     refunded: Money
     """Money that went back, or is on its way."""
