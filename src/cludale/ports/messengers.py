@@ -1,7 +1,19 @@
 """Mailer and TextMessenger: the ways to a buyer."""
 
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
+
+
+class Attachment(NamedTuple):
+    """A file that comes with a message."""
+
+    name: str
+    maintype: str
+    subtype: str
+    content: bytes
+    parameters: Mapping[str, str] = {}
+    """Of its media type: `{"method": "PUBLISH"}`."""
 
 
 class Message(NamedTuple):
@@ -13,6 +25,7 @@ class Message(NamedTuple):
     text: str
     html: str | None = None
     """The same as a page, for who can show one."""
+    attachments: Sequence[Attachment] = ()
 
 
 class HandedTo(Enum):

@@ -45,6 +45,12 @@ class PaymentGateway(Protocol):
         """Give back what was taken under `key`, once. Raises GatewayTrouble."""
         ...
 
+    async def refund_part(self, key: str, refund_key: str, amount: Money) -> None:
+        """Give back so much of what was taken under `key`, once for each `refund_key`; all parts are not more than
+        was taken. Raises GatewayTrouble, also where less is left.
+        """
+        ...
+
     async def void(self, key: str) -> bool:
         """Make sure that nothing is held under `key`, now or later: gives back what was taken.
 

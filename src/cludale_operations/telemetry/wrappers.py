@@ -363,6 +363,10 @@ class WatchedGateway:
         """Give it back."""
         await self._watched("refund", self._gateway.refund(key))
 
+    async def refund_part(self, key: str, refund_key: str, amount: Money) -> None:
+        """Give back a part."""
+        await self._watched("refund", self._gateway.refund_part(key, refund_key, amount))
+
     async def void(self, key: str) -> bool:
         """Make sure that nothing is held."""
         return await self._watched("void", self._gateway.void(key))

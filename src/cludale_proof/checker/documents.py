@@ -94,6 +94,33 @@ class Section(_Document, frozen=True, tag="section"):
     """The latest time at which it gave seats away; by a clock that may have been ahead."""
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """A part of an order that is given back: some tickets or none, and money."""
+
+    number: int
+    refund_id: str
+    tickets: int
+    amount: Money
+    left: Money
+    held: int
+
+
+class OrderRefund(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """What an order says of a part refund."""
+
+    part: Part
+    at: datetime
+    done_at: datetime | None = None
+    returned_at: datetime | None = None
+
+
+class PaymentPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """What a payment says of a part refund."""
+
+    part: Part
+    done_at: datetime | None = None
+
+
 class Reservation(_Document, frozen=True, tag="reservation"):
     """Seats of one section, held for somebody, sold to them, or given back."""
 
@@ -109,6 +136,13 @@ class Reservation(_Document, frozen=True, tag="reservation"):
     closed: bool = False
     answered: str | None = None
     """What became of its money, if it is Released: `refused`, or `sold` before."""
+    returns: Mapping[int, int] = {}
+    """Seats that were given back while it was Sold, by part refund."""
+
+    @property
+    def kept(self) -> int:
+        """Its seats but for those."""
+        return self.quantity - sum(self.returns.values())
 
 
 class OrderPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -138,7 +172,10 @@ class Order(_Document, frozen=True, tag="order"):
     """None: it can't be paid yet, or was reserved before orders said this."""
     tries: int = 0
     looks: int = 0
-    """How often it was compared with its payment since it was cancelled."""
+    """How often it was compared with its payment since it was cancelled, or asked for a part refund again."""
+    refunds: tuple[OrderRefund, ...] = ()
+    amendments: int = 0
+    resends: int = 0
 
 
 class Payment(_Document, frozen=True, tag="payment"):
@@ -157,6 +194,17 @@ class Payment(_Document, frozen=True, tag="payment"):
     closing: str | None = None
     refunding: bool = False
     closed: bool = False
+    parts: tuple[PaymentPart, ...] = ()
+
+    @property
+    def open_parts(self) -> int:
+        """Minor units that have yet to go back in part."""
+        return sum(each.part.amount.amount for each in self.parts if each.done_at is None)
+
+    @property
+    def all_parts(self) -> int:
+        """Minor units that go back in part."""
+        return sum(each.part.amount.amount for each in self.parts)
 
 
 class Notification(_Document, frozen=True, tag="notification"):
@@ -325,6 +373,9 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     max_per_order: int | None = None
     ends_at: str | None = None
     cancel_until: datetime | None = None
+    part: Part | None = None
+    part_refunds: tuple[Part, ...] = ()
+    tickets: int | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -148,6 +148,8 @@ class ReservationTold(NamedTuple):
     reserved: Fact | None = None
     sold: Fact | None = None
     released: Fact | None = None
+    returned: Mapping[int, Fact] = {}
+    """Some of its seats were given back, by part refund."""
 
     @property
     def status(self) -> str:
@@ -159,7 +161,8 @@ class ReservationTold(NamedTuple):
     @property
     def facts(self) -> tuple[Fact, ...]:
         """Those that there are."""
-        return tuple(fact for fact in self if fact is not None)
+        ends = (self.reserved, self.sold, self.released)
+        return (*(fact for fact in ends if fact is not None), *self.returned.values())
 
     @property
     def first(self) -> Event:
@@ -188,10 +191,12 @@ class PaymentTold(NamedTuple):
     completed: Mapping[int, Fact] = {}
     failed: Mapping[int, Fact] = {}
     refunded: Mapping[int, Fact] = {}
+    parts: Mapping[int, Fact] = {}
+    """By part refund: this part is back."""
 
     @property
     def facts(self) -> tuple[Fact, ...]:
-        """All of them."""
+        """All but the parts."""
         return (*self.failed.values(), *self.completed.values(), *self.refunded.values())
 
     @property
@@ -214,6 +219,11 @@ class OrderHistory(NamedTuple):
     """Sales refused: money came and there were no seats."""
     requests: Mapping[int, Fact]
     """By round: the buyer paid in another way."""
+    parts: Mapping[int, Fact]
+    """By number: a part of it was to be given back."""
+    amendments: tuple[Fact, ...]
+    resends: Mapping[int, Fact]
+    """By number: its confirmation was to be sent again."""
     wrong: tuple[Wrong, ...]
     tickets: tuple[Fact, ...] = ()
     """What became of its tickets, in the order in which it did."""
@@ -243,6 +253,10 @@ _TWICE: Final = {
     "PaymentCompleted": (Invariant.ONE_CAPTURE, "charged-twice"),
     "PaymentFailed": (Invariant.LEGAL_STEPS, "failed-twice"),
     "PaymentRefunded": (Invariant.ONE_CAPTURE, "refunded-twice"),
+    "PartRefundRequested": (Invariant.LEGAL_STEPS, "part-asked-twice"),
+    "PartRefunded": (Invariant.ONE_CAPTURE, "part-refunded-twice"),
+    "SeatsReturned": (Invariant.ONE_END, "returned-twice"),
+    "ConfirmationRequested": (Invariant.LEGAL_STEPS, "resent-twice"),
 }
 
 
@@ -256,6 +270,9 @@ _TOLD_AGAIN: Final = frozenset(
         "PaymentCompleted",
         "PaymentFailed",
         "PaymentRefunded",
+        "PartRefundRequested",
+        "PartRefunded",
+        "SeatsReturned",
     }
 )
 """What may be told again, marked as that and word for word, when somebody seems not to have heard it."""
@@ -270,6 +287,10 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:
     refusals: dict[Any, Fact] = {}
     requests: dict[int, Fact] = {}
     tickets: list[Fact] = []
+    parts: dict[int, Fact] = {}
+    returned: dict[Seats, dict[int, Fact]] = {}
+    amendments: list[Fact] = []
+    resends: dict[int, Fact] = {}
     wrong: list[Wrong] = []
 
     def settle(slots: dict[Any, Fact], slot: object, fact: Fact) -> None:
@@ -302,6 +323,19 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:
                 refusals[(*same, fact.event.id) if same in refusals else same] = fact
         elif kind == "PaymentRequested":
             settle(requests, data.round or 0, fact)
+        elif kind == "PartRefundRequested":
+            settle(parts, data.part.number if data.part else 0, fact)
+        elif kind == "PartRefunded":
+            slot = payments.setdefault(data.payment_id or "", {}).setdefault("parts", {})
+            settle(slot, data.part.number if data.part else 0, fact)
+        elif kind == "SeatsReturned":
+            key = (data.concert_id or "", data.section or "", data.reservation_id or "")
+            seats.setdefault(key, {})
+            settle(returned.setdefault(key, {}), data.number or 0, fact)
+        elif kind == "OrderAmended":
+            amendments.append(fact)
+        elif kind == "ConfirmationRequested":
+            settle(resends, data.number or 0, fact)
         elif kind in _ROUND_SLOT:
             slot = payments.setdefault(data.payment_id or "", {}).setdefault(_ROUND_SLOT[kind], {})
             settle(slot, data.round or 0, fact)
@@ -313,11 +347,14 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:
             wrong.append(Wrong(Invariant.WHOLE_LOG, "unknown-event", f"nobody knows the event type {kind}", (fact,)))
     told = OrderHistory(
         OrderTold(**order),
-        {key: ReservationTold(**slots) for key, slots in seats.items()},
+        {key: ReservationTold(**slots, returned=returned.get(key, {})) for key, slots in seats.items()},
         {id: PaymentTold(**slots) for id, slots in payments.items()},
         {kind: tuple(sent) for kind, sent in notifications.items()},
         tuple(refusals.values()),
         requests,
+        parts,
+        tuple(amendments),
+        resends,
         (),
         tuple(sorted(tickets, key=lambda fact: fact.event.data.step or 0)),
     )
@@ -344,6 +381,7 @@ def _impossible(told: OrderHistory) -> Iterator[Wrong]:
     for payment in told.payments.values():
         yield from _impossible_payment(payment)
     yield from _impossible_together(told)
+    yield from _impossible_parts(told)
 
 
 def _impossible_order(order: OrderTold) -> Iterator[Wrong]:
@@ -464,3 +502,58 @@ def _impossible_together(told: OrderHistory) -> Iterator[Wrong]:
             "nobody cancelled it, and its money went back",
             facts,
         )
+
+
+def _impossible_parts(told: OrderHistory) -> Iterator[Wrong]:
+    """Part refunds: asked for one after another, never more than there is, and each carried out as it was asked for."""
+    asked = [told.parts[number] for number in sorted(told.parts)]
+    if sorted(told.parts) != list(range(1, len(asked) + 1)):
+        detail = f"the part refunds that were asked for are {sorted(told.parts)}"
+        yield Wrong(Invariant.LEGAL_STEPS, "parts-have-gaps", detail, tuple(asked))
+    if asked and told.order.paid is None:
+        yield Wrong(Invariant.ONE_CAPTURE, "part-of-unpaid", "it was refunded in part, and never Paid", tuple(asked))
+    yield from _impossible_amounts(told.order, asked)
+    done = [fact for payment in told.payments.values() for fact in payment.parts.values()]
+    back = [fact for each in told.reservations.values() for fact in each.returned.values()]
+    for fact in done:
+        request = told.parts.get(fact.event.data.part.number if fact.event.data.part else 0)
+        if request is None:
+            yield Wrong(Invariant.ONE_CAPTURE, "part-unasked", "a part went back that nobody asked for", (fact,))
+        elif request.event.data.part != fact.event.data.part:
+            yield Wrong(Invariant.ONE_CAPTURE, "part-differs", "another part went back than was asked", (request, fact))
+    for fact in back:
+        request = told.parts.get(fact.event.data.number or 0)
+        wanted = request.event.data.part.tickets if request is not None and request.event.data.part else None
+        if wanted is None:
+            yield Wrong(Invariant.SEATS_ADD_UP, "returned-unasked", "seats went back that nobody gave back", (fact,))
+        elif wanted != fact.event.data.tickets:
+            detail = f"{fact.event.data.tickets} seats went back, and {wanted} were given back"
+            yield Wrong(Invariant.SEATS_ADD_UP, "returned-otherwise", detail, (fact,))
+    off = told.order.on_purpose
+    if off is not None and [fact.event.data.part for fact in asked] != list(off.event.data.part_refunds):
+        detail = f"it was cancelled with {len(off.event.data.part_refunds)} part refunds, and had {len(asked)}"
+        yield Wrong(Invariant.ONE_CAPTURE, "parts-cancelled-otherwise", detail, (*asked, off))
+
+
+def _impossible_amounts(order: OrderTold, asked: list[Fact]) -> Iterator[Wrong]:
+    """Does each part leave what it says, of money and tickets, and is a ticket's part what was paid for it?"""
+    if order.reserved is None or order.total is None:
+        return
+    left, held = order.total.amount, order.reserved.event.data.quantity or 0
+    each = left // held if held else 0
+    for fact in asked:
+        part = fact.event.data.part
+        if part is None:
+            continue
+        if part.tickets and part.amount.amount != min(each * part.tickets, left):
+            detail = f"{part.amount} go back for {part.tickets} tickets; a ticket was {each}, and {left} were left"
+            yield Wrong(Invariant.ONE_CAPTURE, "part-priced-otherwise", detail, (fact,))
+        left, held = left - part.amount.amount, held - part.tickets
+        if left < 0 or held < 1:
+            detail = f"after part refund {part.number}, {left} of the money and {held} tickets are left"
+            yield Wrong(Invariant.ONE_CAPTURE, "refunded-too-much", detail, tuple(asked))
+        if (part.left.amount, part.held) != (left, held):
+            detail = (
+                f"part refund {part.number} says that {part.left} and {part.held} are left; it is {left} and {held}"
+            )
+            yield Wrong(Invariant.ONE_CAPTURE, "left-differs", detail, (fact,))

@@ -165,6 +165,8 @@ def kept_claim(kind: Kind, kept: KeptAnswer) -> Claimed | None:
     by = f"a request with an idempotency key ({kind})"
     status = said.status if isinstance(said.status, str) else None
     match kind:
+        case Kind.ORDERS_ANSWER if said.concert_id is None:
+            return None  # a part refund: the order's own record has it
         case Kind.ORDERS_ANSWER:
             claim = Claim(
                 by=by,
@@ -193,7 +195,7 @@ def concert_claimed(seen: Observation) -> str | None:
     return None
 
 
-REFUSED_FOR_NOW = frozenset({"seats-unavailable", "price-too-high", "not-on-sale", "charge-open"})
+REFUSED_FOR_NOW = frozenset({"seats-unavailable", "price-too-high", "not-on-sale", "charge-open", "not-paid"})
 """The problems that time or stock undoes: what is asked again with the same key may be met later."""
 
 

@@ -236,9 +236,11 @@ class _Check:
             wanted["paymentMethod"] = told.reserved.event.data.payment_method
             found["paymentMethod"] = order.payment_method
         yield from self._differing("order", wanted, found, there)
-        least = told.commits(order.tries, len(self.told.requests))
+        wishes = len(self.told.requests) + len(self.told.parts) + len(self.told.amendments) + len(self.told.resends)
+        least = told.commits(order.tries, wishes)
         least += order.looks
-        heard = sum(len(payment.facts) for payment in self.told.payments.values())
+        heard = sum(len(payment.facts) + len(payment.parts) for payment in self.told.payments.values())
+        heard += sum(len(each.returned) for each in self.told.reservations.values())
         if order.version and not least <= order.version <= least + heard:
             yield self.broken(
                 Invariant.LEGAL_STEPS,
@@ -248,6 +250,40 @@ class _Check:
             )
         if order.payment is not None:
             yield from self._order_payment_as_told(order, order.payment)
+        yield from self._order_parts_as_told(order)
+
+    def _order_parts_as_told(self, order: Order) -> Iterator[Violation]:
+        """What an order shows of its part refunds, and how often it was amended, is what the events say."""
+        told = self.told
+        numbers = sorted(told.parts)
+        done = {number: fact for payment in told.payments.values() for number, fact in payment.parts.items()}
+        back = {number: fact for each in told.reservations.values() for number, fact in each.returned.items()}
+        yield from self._differing(
+            "order",
+            {
+                "refunds": [told.parts[number].event.data.part for number in numbers],
+                "amendments": len(told.amendments),
+                "resends": len(told.resends),
+            },
+            {
+                "refunds": [each.part for each in order.refunds],
+                "amendments": order.amendments,
+                "resends": order.resends,
+            },
+            tuple(told.parts.values()),
+        )
+        for each in order.refunds:
+            for said, fact, what in (
+                (each.done_at, done.get(each.part.number), "its money back"),
+                (each.returned_at, back.get(each.part.number), "its seats back"),
+            ):
+                if said is not None and (fact is None or fact.event.time != said):
+                    yield self.broken(
+                        Invariant.LOG_GIVES_STORES,
+                        "order-part-untold",
+                        f"it shows of part refund {each.part.number} {what} at {_shown(said)}, and no event says so",
+                        *_present(fact),
+                    )
 
     def _order_payment_as_told(self, order: Order, shown: OrderPayment) -> Iterator[Violation]:
         """What an order shows of its money was said by payments, or asked for by its buyer."""
@@ -330,6 +366,8 @@ class _Check:
         if told.reserved is not None:
             wanted["expiresAt"] = told.reserved.event.data.expires_at
             found["expiresAt"] = reservation.expires_at
+        wanted["returns"] = {number: fact.event.data.tickets for number, fact in told.returned.items()}
+        found["returns"] = dict(reservation.returns)
         wanted["releasedFor"] = told.released.event.data.reason if told.released is not None else None
         found["releasedFor"] = reservation.released_for
         yield from self._differing(f"reservation {reservation.id}", wanted, found, told.facts)
@@ -401,14 +439,27 @@ class _Check:
             },
             (reserved,),
         )
+        rest = Money(payment.amount.amount - payment.all_parts, payment.amount.currency)
         for fact in told.facts:
-            if fact.event.data.amount != payment.amount:
+            right = rest if fact.event.type == "PaymentRefunded" else payment.amount
+            if fact.event.data.amount != right:
                 yield self.broken(
                     Invariant.ONE_CAPTURE,
                     "amount-differs",
-                    f"{fact.event.type} says {fact.event.data.amount}, the payment {payment.amount}",
+                    f"{fact.event.type} says {fact.event.data.amount}, the payment {right}",
                     fact,
                 )
+        yield from self._differing(
+            f"payment {payment.id}",
+            {"parts": {number: fact.event.data.part for number, fact in sorted(told.parts.items())}},
+            {"parts": {each.part.number: each.part for each in payment.parts if each.done_at is not None}},
+            tuple(told.parts.values()),
+        )
+        for each in payment.parts:
+            asked = self.told.parts.get(each.part.number)
+            if asked is None or asked.event.data.part != each.part:
+                detail = f"payment {payment.id} gives back part {each.part.number}, and nobody asked for that"
+                yield self.broken(Invariant.ONE_CAPTURE, "part-unasked", detail, *_present(asked))
         for fact in told.completed.values():
             said = fact.event.data
             yield from self._differing(
@@ -530,7 +581,11 @@ class _Check:
             most = (
                 2 if kind == "cancellation" and (not self.terms.whole or len(self.told.order.cancellations) > 1) else 1
             )
-            if len({fact.event.id for fact in facts}) > most:
+            if kind == "refund":
+                most = max(most, sum(len(payment.parts) for payment in self.told.payments.values()))
+            elif kind == "confirmation-copy":
+                most = max(most, len(self.told.resends))
+            if len({fact.event.id for fact in facts}) > most and (self.terms.whole or kind in _TOLD_ONCE):
                 yield self.broken(
                     Invariant.ONE_CONFIRMATION, f"{kind}-twice", f"its buyer was sent {len(facts)} of {kind}", *facts
                 )
@@ -604,10 +659,14 @@ class _Check:
         elif payment.status == "Completed":
             if not line.charges or line.captured != amount:  # of what is free, 0 is taken, once
                 wrong = "a round that was completed"
-            elif line.refunded and exact and not payment.refunding:
-                wrong = "a round that nobody wanted back"
-        elif payment.status in {"Failed", "Refunded"} and line.net:
-            wrong = f"a round that is {payment.status}"
+            elif line.refunded > payment.all_parts and exact and not payment.refunding:
+                wrong = "a round of which nobody wanted so much back"
+            elif line.refunded < payment.all_parts - payment.open_parts:
+                wrong = "a round of which more is said to be back"
+        elif payment.status == "Failed" and line.net:
+            wrong = "a round that is Failed"
+        elif payment.status == "Refunded" and line.net > payment.open_parts:
+            wrong = "a round that is Refunded"
         if wrong is not None:
             yield self.broken(
                 Invariant.ONE_CAPTURE,
@@ -704,6 +763,7 @@ class _Check:
         yield from self._seats_once_quiet(excuse)
         yield from self._money_once_quiet(excuse)
         yield from self._payment_once_quiet(excuse)
+        yield from self._parts_once_quiet(excuse)
         yield from self._told_once_quiet(excuse)
         for wrong in ticket_rules.once_quiet(self.case.tickets, self.told, since=self.terms.tickets_since):
             yield self.broken(wrong.invariant, wrong.rule, wrong.detail + excuse, *wrong.evidence)
@@ -726,6 +786,18 @@ class _Check:
                     f"it shows its payment {shown[0]} in round {shown[1]}, and it is {status} in round {round}{excuse}",
                     *told.facts,
                 )
+
+    def _parts_once_quiet(self, excuse: str) -> Iterator[Violation]:
+        """Each part refund has come to its end, and its order knows; who cancels gets all seats back anyway."""
+        order = self.case.order
+        for each in order.refunds if order is not None else ():
+            number, is_paid = each.part.number, order is not None and order.status == "Paid"
+            if each.done_at is None:
+                detail = f"its part refund {number} is Pending still{excuse}"
+                yield self.broken(Invariant.SETTLES, "part-stuck", detail, *_present(self.told.parts.get(number)))
+            if each.part.tickets and is_paid and each.returned_at is None:
+                detail = f"the seats of its part refund {number} are not back{excuse}"
+                yield self.broken(Invariant.SETTLES, "seats-stuck", detail, *_present(self.told.parts.get(number)))
 
     def _seats_once_quiet(self, excuse: str) -> Iterator[Violation]:
         order = self.case.order
@@ -751,7 +823,8 @@ class _Check:
         order = self.case.order
         paid = order is not None and order.status == "Paid"
         for payment in self.case.payments:
-            if payment.status == "Pending" or payment.closing or payment.refunding:
+            is_open = any(part.done_at is None for part in payment.parts)
+            if payment.status == "Pending" or payment.closing or payment.refunding or is_open:
                 yield self.broken(Invariant.SETTLES, "payment-stuck", f"{_state(payment)} still{excuse}")
             elif payment.status == "Completed" and not paid:
                 status = order.status if order is not None else "not there"
@@ -763,6 +836,8 @@ class _Check:
             return
         net = sum(line.net for line in self.case.ledger.values())
         owed = order.total.amount if paid and order is not None and order.total is not None else 0
+        if paid:
+            owed -= sum(fact.event.data.part.amount.amount for fact in self.told.parts.values() if fact.event.data.part)
         if net != owed:
             yield self.broken(
                 Invariant.ONE_CAPTURE,
@@ -779,7 +854,13 @@ class _Check:
                     Invariant.SETTLES, "message-stuck", f"the {message.kind} {message.id} is Pending still{excuse}"
                 )
         given_up = [each.kind for each in self.case.notifications if each.status == "Failed" and each.detail]
-        for kind, due in (("confirmation", _present(order.paid)), ("cancellation", order.cancellations)):
+        back = tuple(fact for payment in self.told.payments.values() for fact in payment.parts.values())
+        for kind, due in (
+            ("confirmation", _present(order.paid)),
+            ("cancellation", order.cancellations),
+            ("refund", back),
+            ("confirmation-copy", tuple(self.told.resends.values())),
+        ):
             sent = {fact.event.data.notification_id for fact in self.told.notifications.get(kind, ())}
             if len(sent) + given_up.count(kind) >= len(due):
                 continue
@@ -800,6 +881,10 @@ def _seen_after(claim: Claim) -> frozenset[str | None]:
             return frozenset({"Paid", "Cancelled", None})
 
 
+_TOLD_ONCE = frozenset({"confirmation", "cancellation"})
+"""What a buyer is told as often, however little of the log is known."""
+
+
 def _may_be_incomplete(rule: str) -> bool:
     """Rules that miss an event: it may only be on its way, if not all events are known."""
     return rule in {
@@ -814,6 +899,13 @@ def _may_be_incomplete(rule: str) -> bool:
         "refunded-unasked",
         "sold-and-released",
         "cancel-and-pay",
+        "parts-have-gaps",
+        "part-of-unpaid",
+        "part-unasked",
+        "returned-unasked",
+        "left-differs",
+        "part-priced-otherwise",
+        "parts-cancelled-otherwise",
     }
 
 

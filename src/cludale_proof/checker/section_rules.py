@@ -30,7 +30,7 @@ class Tally:
     def add(self, reservation: Reservation, sign: int = 1) -> None:
         """Count a reservation in, or with -1 out again."""
         if reservation.status == "Sold":
-            self.sold += sign * reservation.quantity
+            self.sold += sign * reservation.kept
         elif reservation.status == "Held":
             until = int(reservation.expires_at.timestamp())
             left = self.held.get(until, 0) + sign * reservation.quantity
@@ -129,6 +129,16 @@ class Occupancy:
                 return
             self._moves.append(_move(until, -quantity))
         self._moves.append(_move(since, quantity))
+
+    def give_back(self, at: datetime, until: datetime | None, quantity: int) -> None:
+        """Some of the seats that are kept until then could be had again `at` this time already."""
+        at -= self._skew
+        if until is not None:
+            until -= self._skew
+            if until <= at:
+                return
+            self._moves.append(_move(until, quantity))
+        self._moves.append(_move(at, -quantity))
 
     def peak(self) -> Peak:
         """The fullest instant."""

@@ -430,8 +430,8 @@ def _illegal_change(before: Order, after: Order) -> list[Violation]:
     if before.status == "Cancelled" and before.reason in ON_PURPOSE and ends[0] != ends[1]:
         detail = f"it was {before.reason}, and was changed to {after.status}"
         return [_broken(Invariant.ONE_WINNER, "revived", f"order {after.id}", detail)]
-    is_same = ends[0] == ends[1] and before.payment == after.payment and before.looks == after.looks
-    if after.status != "Pending" and is_same:
+    kept = [(each.payment, each.looks, each.refunds, each.amendments, each.resends) for each in (before, after)]
+    if after.status != "Pending" and ends[0] == ends[1] and kept[0] == kept[1]:
         detail = f"it was written again as it was, {after.status}"
         return [_broken(Invariant.LEGAL_STEPS, "written-for-nothing", f"order {after.id}", detail)]
     known = (0, 0) if before.payment is None else (before.payment.round, _STAGE[before.payment.status])

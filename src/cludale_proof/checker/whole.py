@@ -469,6 +469,8 @@ class _Run:
                 if occupancy is None:
                     occupancy = self._occupancies[key] = Occupancy(self._terms.skew)
                 occupancy.add(*times, reservation.first.data.quantity or 0)
+                for fact in reservation.returned.values():
+                    occupancy.give_back(fact.event.time, times[1], fact.event.data.tickets or 0)
 
     def _check_concerts(self) -> None:
         for id in self._concerts.keys() - self._scheduled.keys():

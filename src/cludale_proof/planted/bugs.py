@@ -799,7 +799,7 @@ def _(stack: ExitStack) -> None:
     right = Provider.refund
 
     def wrong(self: Provider, key: str) -> None:
-        self.accounts[key].given_back = False
+        self.accounts[key].returned = 0
         right(self, key)
 
     swap(stack, Provider, "refund", wrong)

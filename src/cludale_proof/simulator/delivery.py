@@ -32,9 +32,21 @@ class AnswerLost(Exception):
 
 
 HEALED: Mapping[str, frozenset[str]] = {
-    "concerts": frozenset({"PaymentCompleted", "OrderCancelled"}),
-    "orders": frozenset({"SeatsSold", "SaleRefused", "PaymentCompleted", "PaymentFailed", "PaymentRefunded"}),
-    "payments": frozenset({"TicketReserved", "PaymentRequested", "OrderCancelled", "SaleRefused"}),
+    "concerts": frozenset({"PaymentCompleted", "OrderCancelled", "PartRefundRequested"}),
+    "orders": frozenset(
+        {
+            "SeatsSold",
+            "SaleRefused",
+            "PaymentCompleted",
+            "PaymentFailed",
+            "PaymentRefunded",
+            "PartRefunded",
+            "SeatsReturned",
+        }
+    ),
+    "payments": frozenset(
+        {"TicketReserved", "PaymentRequested", "OrderCancelled", "SaleRefused", "PartRefundRequested"}
+    ),
 }
 """Which events each service may lose for good: comparing orders with their payments makes up for that."""
 

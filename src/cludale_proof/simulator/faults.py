@@ -93,6 +93,7 @@ class Fault(StrEnum):
     PAID_AT_ONCE = "organizer: charges while a charge is under way"
     PAID_IN_ANOTHER_WAY = "buyer: pays in another way after a failure"
     PAID_AT_EXPIRY = "buyer: pays in another way when the hold ends"
+    AFTER_THE_SALE = "buyer, organizer: give a part back, change the address, want the confirmation again"
     RESERVED_WITHOUT_ORDER = "organizer: holds seats without an order"
     TWO_DOORS = "guest: shows a ticket at two doors at once"
     SCANNED_AGAIN = "door: tells a scan again"
@@ -117,6 +118,8 @@ class Situation(StrEnum):
     RESEATED = "late money got seats again"
     SALE_REFUSED = "late money found no seats"
     REFUNDED = "money went back"
+    PART_REFUNDED = "a part of the money went back"
+    SEATS_RETURNED = "some seats of an order went back"
     RETURNED = "an unanswered charge was found and given back"
     SECOND_ROUND = "an order was charged in a new round"
     REVIVED = "a cancelled order was paid after all"
@@ -156,6 +159,8 @@ class Chaos:
         self.met: dict[Situation, int] = dict.fromkeys(Situation, 0)
         self.unlogged: set[str] = set()
         """Events that were lost on their way to the audit log."""
+        self.after_sale = random.Random(0)  # noqa: S311 - a simulation
+        """What is done after the sale is chosen apart: a run without it is as it was before there was any."""
         self._random = choices.random
         self._rates = dict.fromkeys(Fault, 0.0) | dict(weather.rates)
         self._lag_seconds = weather.lag_seconds
@@ -168,6 +173,11 @@ class Chaos:
             return False
         self.count(fault, who, about)
         return True
+
+    def does_after_sale(self) -> bool:
+        """Does somebody do something about this order, now that it is paid?"""
+        rate = self._rates[Fault.AFTER_THE_SALE]
+        return self.active and rate > 0 and self.after_sale.random() < rate
 
     def count(self, fault: Fault, who: str, about: str | Callable[[], str] = "") -> None:
         """This fault happens, by whoever's decision."""

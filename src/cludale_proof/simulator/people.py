@@ -6,16 +6,19 @@ noted as observations, for the checker to hold against the stores.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
 from cludale.kernel.events import Cause, Envelope
+from cludale.kernel.money import Money
 from cludale.kernel.principals import FIRST
 from cludale.kernel.refusals import Refusal
 from cludale.ports.records import StoreUnavailable
 from cludale.services.catalogue import SERVICES
 from cludale.services.concerts.api import Reserve, ScheduleConcert
+from cludale.services.orders.aftersale_api import AmendOrder, RefundPart
 from cludale.services.orders.api import PayAgain, PlaceOrder
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import CancelReason
@@ -141,6 +144,42 @@ class SimulatedClient:
             _encode(wanted),
             key,
             lambda p: p.orders_api.pay_order_again(_request(p, key, order_id), wanted),
+        )
+
+    async def refund_part(self, who: str, order_id: str, wanted: RefundPart, key: str | None) -> RequestOutcome:
+        """POST /orders/{id}/refunds."""
+        return await self._ask(
+            who,
+            "orders",
+            "POST",
+            f"/orders/{order_id}/refunds",
+            _encode(wanted),
+            key,
+            lambda p: p.aftersale_api.refund_part(_request(p, key, order_id), wanted),
+        )
+
+    async def amend(self, who: str, order_id: str, wanted: AmendOrder) -> RequestOutcome:
+        """PATCH /orders/{id}."""
+        return await self._ask(
+            who,
+            "orders",
+            "PATCH",
+            f"/orders/{order_id}",
+            _encode(wanted),
+            None,
+            lambda p: p.aftersale_api.amend_order(_request(p, None, order_id), wanted),
+        )
+
+    async def resend(self, who: str, order_id: str) -> RequestOutcome:
+        """POST /orders/{id}/resend."""
+        return await self._ask(
+            who,
+            "orders",
+            "POST",
+            f"/orders/{order_id}/resend",
+            b"",
+            None,
+            lambda p: p.aftersale_api.resend_confirmation(_request(p, None, order_id)),
         )
 
     async def charge(self, who: str, wanted: ChargeOrder, key: str | None) -> RequestOutcome:
@@ -433,6 +472,47 @@ class People:
             self._soon(lambda: self._pay_again(order_id), after=left.total_seconds() + chaos.between(-0.3, 0.1))
         if event.type in _WORST and chaos.strikes(Fault.CANCELLED_BY_ORGANIZER, "organizer", order_id):
             self._soon(lambda: self._cancel("organizer", order_id, CancelReason.ORGANIZER), after=chaos.some(3.0))
+
+        if event.type == "OrderPaid" and chaos.does_after_sale():
+            self._after_the_sale(order_id, event.data.total, event.data.allocation.quantity)
+
+    def _after_the_sale(self, order_id: str, total: Money, quantity: int) -> None:
+        """A few things, some of them at the same moment, and now and then a cancellation among them."""
+        choose = self._chaos.after_sale
+        self._chaos.count(Fault.AFTER_THE_SALE, "organizer", order_id)
+        moment = choose.uniform(0.0, 2.0)
+        for _ in range(choose.choice((1, 2, 3))):
+            after = moment if choose.random() < 0.5 else choose.uniform(0.0, 6.0)
+            done = choose.random()
+            if done < 0.45:
+                tickets = RefundPart(quantity=choose.randint(1, max(1, quantity - 1)))
+                self._soon(partial(self._refund_part, order_id, tickets), after=after)
+            elif done < 0.8:
+                amount = Money(choose.randint(1, max(1, total.amount)), total.currency)
+                money = RefundPart(amount=amount, reason="a pillar in the way")
+                self._soon(partial(self._refund_part, order_id, money), after=after)
+            elif done < 0.87:
+                self._soon(partial(self._cancel, "organizer", order_id, CancelReason.ORGANIZER), after=after)
+            elif done < 0.94:
+                wanted = AmendOrder(email=choose.choice((None, "new@example.org")), comment="comes late")
+                self._soon(partial(self._amend, order_id, wanted), after=after)
+            else:
+                self._soon(partial(self._resend, order_id), after=after)
+
+    async def _refund_part(self, order_id: str, wanted: RefundPart) -> None:
+        self._charges += 1
+        key = f"refund-{self._charges}"
+        for attempt in range(4):
+            told = await self._door.refund_part("organizer", order_id, wanted, key)
+            if told.is_final:
+                return
+            await asyncio.sleep(0.5 * 2**attempt)
+
+    async def _amend(self, order_id: str, wanted: AmendOrder) -> None:
+        await self._door.amend("organizer", order_id, wanted)
+
+    async def _resend(self, order_id: str) -> None:
+        await self._door.resend("organizer", order_id)
 
     def _soon(self, doing: Callable[[], Coroutine[None, None, None]], *, after: float | None = None) -> None:
         """Do something outside, in a moment."""

@@ -30,7 +30,9 @@ from cludale.services.concerts.api import ConcertsApi
 from cludale.services.concerts.change_api import ChangesApi
 from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import Policies
+from cludale.services.orders.aftersale_api import AftersaleApi
 from cludale.services.orders.api import OrdersApi
+from cludale.services.orders.manifest import MANIFEST as ORDERS_MANIFEST
 from cludale.services.orders.service import Orders
 from cludale.services.payments.api import PaymentsApi
 from cludale.services.payments.service import Payments
@@ -230,6 +232,7 @@ class Process(Owner):
         if "orders" in self.built:
             self.orders: Orders = self.built["orders"]
             self.orders_api = OrdersApi(self.orders, self.store, self.access, ownership, methods=Gateway.methods)
+            self.aftersale_api = AftersaleApi(self.orders, self.orders_api, self.store, ORDERS_MANIFEST.statuses)
         if "payments" in self.built:
             self.payments: Payments = self.built["payments"]
             self.payments_api = PaymentsApi(self.payments, self.store, ownership, methods=Gateway.methods)

@@ -26,14 +26,17 @@ class Movement(StrEnum):
 class Account:
     """What the provider knows under one key."""
 
-    __slots__ = ("amount", "captured", "declined", "given_back", "voided")
+    __slots__ = ("amount", "captured", "declined", "parts", "returned", "voided")
 
     def __init__(self) -> None:
         self.amount: Money | None = None
         self.captured = False
         self.declined = False
         self.voided = False
-        self.given_back = False
+        self.returned = 0
+        """Minor units that went back."""
+        self.parts: dict[str, int] = {}
+        """Those of them that went back in part, by key."""
 
 
 Booked = Callable[[str, Movement, Money], None]
@@ -70,15 +73,15 @@ class Provider:
 
         def do() -> None:
             result: object = None
-            refusal: Declined | None = None
+            refusal: Declined | GatewayTrouble | None = None
             try:
                 result = act()
-            except Declined as declined:
-                refusal = declined
+            except (Declined, GatewayTrouble) as refused:
+                refusal = refused
             if not is_unanswered:
                 loop.call_later(after, reply, result, refusal, context=OUTSIDE_CONTEXT)
 
-        def reply(result: object, refusal: Declined | None) -> None:
+        def reply(result: object, refusal: Declined | GatewayTrouble | None) -> None:
             if answer.done():
                 return  # nobody waits any more
             if refusal is not None:
@@ -108,6 +111,17 @@ class Provider:
         """Give back what was taken under `key`, once."""
         self._give_back(self._account(key), key)
 
+    def refund_part(self, key: str, refund_key: str, amount: Money) -> None:
+        """Give back so much of what was taken under `key`, once for each `refund_key`. Raises GatewayTrouble."""
+        account = self._account(key)
+        if refund_key in account.parts:
+            return
+        if account.amount is None or account.returned + amount.amount > account.amount.amount:
+            raise GatewayTrouble("less is left than is to be given back")
+        account.parts[refund_key] = amount.amount
+        account.returned += amount.amount
+        self._booked(key, Movement.REFUND, amount)
+
     def void(self, key: str) -> bool:
         """Take nothing under `key` any more, and give back what was taken; was there anything?"""
         account = self._account(key)
@@ -116,9 +130,10 @@ class Provider:
         return account.captured
 
     def _give_back(self, account: Account, key: str) -> None:
-        if account.captured and not account.given_back and account.amount is not None:
-            account.given_back = True
-            self._booked(key, Movement.REFUND, account.amount)
+        if account.captured and account.amount is not None and account.returned < account.amount.amount:
+            left = Money(account.amount.amount - account.returned, account.amount.currency)
+            account.returned = account.amount.amount
+            self._booked(key, Movement.REFUND, left)
 
     def _account(self, key: str) -> Account:
         account = self.accounts.get(key)
@@ -165,6 +180,19 @@ class Gateway:
             self._who,
             f"refund {key}",
             lambda: provider.refund(key),
+            Fault.REFUND_TROUBLE,
+            Fault.REFUND_UNANSWERED,
+        )
+
+    async def refund_part(self, key: str, refund_key: str, amount: Money) -> None:
+        """Give back a part of what was taken under `key`. Raises GatewayTrouble."""
+        provider = self._provider
+        if self._chaos.strikes(Fault.CRASH_WHILE_PAYING, self._who, refund_key):
+            self._perish()
+        await provider.request(
+            self._who,
+            f"refund {refund_key}",
+            lambda: provider.refund_part(key, refund_key, amount),
             Fault.REFUND_TROUBLE,
             Fault.REFUND_UNANSWERED,
         )

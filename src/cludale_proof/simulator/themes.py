@@ -26,6 +26,7 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.CRASH_AFTER_COMMIT: 0.04,
         Fault.CRASH_BEFORE_ACK: 0.04,
         Fault.CRASH_WHILE_PAYING: 0.15,
+        Fault.AFTER_THE_SALE: 0.2,
         Fault.CRASH_WHILE_HOLDING: 0.1,
     },
     "frozen": {
@@ -55,6 +56,7 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.CHARGE_SLOW: 0.3,
         Fault.PAID_AGAIN: 0.4,
         Fault.PAID_IN_ANOTHER_WAY: 0.5,
+        Fault.AFTER_THE_SALE: 0.1,
         Fault.CANCELLED_AT_ONCE: 0.15,
         Fault.CANCELLED_BY_ORGANIZER: 0.05,
     },
@@ -91,6 +93,7 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.DECLINED: 0.3,
         Fault.PAID_IN_ANOTHER_WAY: 0.6,
         Fault.PAID_AT_EXPIRY: 0.3,
+        Fault.AFTER_THE_SALE: 0.5,
         Fault.DELIVERY_LATE: 0.3,
         Fault.DELIVERY_TWICE: 0.2,
         Fault.STORE_SLOW: 0.15,

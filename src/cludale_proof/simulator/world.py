@@ -117,6 +117,7 @@ class World:
         self.loop.on_exception = self._unheard
         trace.follow(self.loop.time)
         self.chaos = Chaos(choices, self.scene.weather, trace)
+        self.chaos.after_sale.seed(seed)
         self.checker = SafetyChecker(skew=self.scene.skew, segment_entries=self.scene.limits.audit_segment_entries)
         self.events = 0
         self._pick = choices.randrange
@@ -316,6 +317,10 @@ class World:
                 meets(Situation.SALE_REFUSED)
             case "PaymentRefunded":
                 meets(Situation.REFUNDED)
+            case "PartRefunded":
+                meets(Situation.PART_REFUNDED)
+            case "SeatsReturned":
+                meets(Situation.SEATS_RETURNED)
             case "PaymentFailed" if data.returned:
                 meets(Situation.RETURNED)
             case "PaymentCompleted" if data.round > 1:

@@ -57,9 +57,11 @@ class SqliteLedger:
             self._connection.pragma("synchronous", "off")
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS charge(key TEXT PRIMARY KEY, amount INTEGER, currency TEXT, method TEXT,"
-                " captured INTEGER, refunded INTEGER, charges INTEGER, asked INTEGER, declined INTEGER, voided INTEGER)"
-                " WITHOUT ROWID"
+                " captured INTEGER, refunded INTEGER, charges INTEGER, asked INTEGER, declined INTEGER, voided INTEGER,"
+                " parts TEXT NOT NULL DEFAULT '') WITHOUT ROWID"
             )
+            if not _has_parts(self._connection):  # a file of an earlier version
+                self._connection.execute("ALTER TABLE charge ADD COLUMN parts TEXT NOT NULL DEFAULT ''")
         except (apsw.Error, OSError) as error:
             raise LedgerBroken(str(error)) from error
 
@@ -110,6 +112,10 @@ class SqliteLedger:
         return None if values is None else _row_of(values)
 
 
+def _has_parts(connection: apsw.Connection) -> bool:
+    return any(row[1] == "parts" for row in connection.execute("PRAGMA table_info(charge)"))
+
+
 def _row_of(values: tuple[Any, ...]) -> LedgerRow:
     row = LedgerRow(*values)
     return row._replace(declined=bool(row.declined), voided=bool(row.voided))
@@ -120,7 +126,8 @@ def read_ledger(path: Path) -> Iterator[LedgerRow]:
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
-            for values in connection.execute(f"{_SELECT} ORDER BY key"):
+            columns = _COLUMNS if _has_parts(connection) else _COLUMNS.removesuffix(",parts")
+            for values in connection.execute(f"SELECT {columns} FROM charge ORDER BY key"):  # noqa: S608
                 yield _row_of(values)
         finally:
             connection.close()

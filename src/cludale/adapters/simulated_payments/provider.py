@@ -78,6 +78,12 @@ class SimulatedProvider:
         if reply is not Reply.DONE:
             raise GatewayTrouble(reply.value)
 
+    async def refund_part(self, key: str, refund_key: str, amount: Money) -> None:
+        """Give back so much of what was taken under `key`, once for each `refund_key`. Raises GatewayTrouble."""
+        reply = await self._ask(key, lambda row: rules.refund_part(row, refund_key, amount.amount))
+        if reply is not Reply.DONE:
+            raise GatewayTrouble(reply.value)
+
     async def void(self, key: str) -> bool:
         """Give back what was taken under `key`; no later charge under it succeeds. True if anything was taken.
 

@@ -31,6 +31,8 @@ class LedgerRow(NamedTuple):
     """How often a charge was asked for."""
     declined: bool = False
     voided: bool = False
+    parts: str = ""
+    """What went back in parts, by key: `payment-1.1.1=500 payment-1.1.2=250`."""
 
 
 class Reply(Enum):
@@ -43,6 +45,7 @@ class Reply(Enum):
     OTHER_AMOUNT = "this key was used for another amount"
     TROUBLE = "internal error, try again"
     UNKNOWN = "nothing was taken under this key, so far"
+    TOO_MUCH = "less is left than is to be given back"
     GONE = "the connection broke"
 
 
@@ -74,6 +77,19 @@ def refund(row: LedgerRow | None) -> tuple[LedgerRow | None, Reply]:
     if row is None or not row.charges:
         return row, Reply.UNKNOWN
     return row._replace(refunded=row.captured), Reply.DONE
+
+
+def refund_part(row: LedgerRow | None, refund_key: str, amount: int) -> tuple[LedgerRow | None, Reply]:
+    """Give back so much of what was taken, if nothing was given back under this key before."""
+    if row is None or not row.charges:
+        return row, Reply.UNKNOWN
+    before = dict(each.rsplit("=", 1) for each in row.parts.split())
+    if refund_key in before:
+        return row, Reply.DONE if before[refund_key] == str(amount) else Reply.OTHER_AMOUNT
+    if row.refunded + amount > row.captured:
+        return row, Reply.TOO_MUCH
+    parts = f"{row.parts} {refund_key}={amount}".strip()
+    return row._replace(refunded=row.refunded + amount, parts=parts), Reply.DONE
 
 
 def void(row: LedgerRow | None, key: str) -> tuple[LedgerRow, Reply]:

@@ -21,7 +21,7 @@ _BROKEN: Final = asyncpg.InternalClientError
 SECONDS: Final = 5.0
 """How long anything may take."""
 _COLUMNS: Final = ", ".join(LedgerRow._fields)
-_TYPES: Final = ("text", "bigint", "text", "text", "bigint", "bigint", "bigint", "bigint", "bool", "bool")
+_TYPES: Final = ("text", "bigint", "text", "text", "bigint", "bigint", "bigint", "bigint", "bool", "bool", "text")
 _ROWS: Final = f"SELECT * FROM unnest({', '.join(f'${n}::{type}[]' for n, type in enumerate(_TYPES, 1))})"  # noqa: S608 - our own
 _INSERT: Final = f"INSERT INTO provider.charge ({_COLUMNS}) {_ROWS}"
 _CHANGED: Final = ", ".join(f"{field} = excluded.{field}" for field in LedgerRow._fields[1:])
@@ -31,7 +31,9 @@ _MAKE: Final = f"""
     SELECT pg_advisory_xact_lock(hashtextextended('cludale provider', 0));
     CREATE SCHEMA IF NOT EXISTS provider;
     CREATE TABLE IF NOT EXISTS provider.charge (
-      {", ".join(f"{field} {type}" for field, type in zip(LedgerRow._fields, _TYPES, strict=True))}, PRIMARY KEY (key));
+      {", ".join(f"{field} {type}" for field, type in list(zip(LedgerRow._fields, _TYPES, strict=True))[:-1])},
+      PRIMARY KEY (key));
+    ALTER TABLE provider.charge ADD COLUMN IF NOT EXISTS parts text NOT NULL DEFAULT '';
 """
 
 

@@ -55,6 +55,10 @@ def mail(message: Message, *, sender: Address, now: datetime) -> Mail:
     made.set_content(message.text)
     if message.html is not None:
         made.add_alternative(message.html, subtype="html")
+    for each in message.attachments:
+        made.add_attachment(
+            each.content, maintype=each.maintype, subtype=each.subtype, filename=each.name, params=dict(each.parameters)
+        )
     needs_utf8 = not to.username.isascii()
     content = BytesIO()
     BytesGenerator(content, policy=_POLICY.clone(utf8=needs_utf8)).flatten(made)

@@ -46,6 +46,7 @@ from cludale.services.concerts.events import (
     SeatsAdded,
     SeatsReleased,
     SeatsReserved,
+    SeatsReturned,
     SeatsSold,
     SeatsTaken,
     SectionPlan,
@@ -301,6 +302,13 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     """What became of its money, where the status doesn't say so: it gets no other end however often it is told of."""
     price: Money | UnsetType = UNSET
     """Of one seat, where the section's was changed before; unset: the one that was scheduled."""
+    returns: Mapping[int, int] | UnsetType = UNSET
+    """Seats of a sold one that were given back, by the number of the order's part refund; unset: none were."""
+
+    @property
+    def kept(self) -> int:
+        """Its seats but for those that were given back."""
+        return self.quantity if self.returns is UNSET else self.quantity - sum(self.returns.values())
 
     @property
     def allocation(self) -> Allocation:
@@ -426,6 +434,12 @@ def evolve(seating: Seating, event: Event) -> Seating:
             before = seating.reservations[event.allocation.reservation_id]
             section = _given_up(section, before, Status.SOLD, sold=before.quantity)
             reservation = msgspec.structs.replace(before, status=Status.SOLD)
+        case SeatsReturned():
+            before = seating.reservations[event.allocation.reservation_id]
+            returns = {} if before.returns is UNSET else before.returns
+            if before.status is Status.SOLD:  # a log may tell of the release of all of them first
+                section = msgspec.structs.replace(section, sold=section.sold - event.tickets)
+            reservation = msgspec.structs.replace(before, returns={**returns, event.number: event.tickets})
         case SeatsReleased():
             before = seating.reservations[event.allocation.reservation_id]
             section = _given_up(section, before, Status.RELEASED)
@@ -454,7 +468,7 @@ def _given_up(section: Section, reservation: Reservation, status: Status, *, sol
     if status not in NEXT[reservation.status]:
         raise ValueError(f"{reservation.id} can't go from {reservation.status} to {status}")
     if reservation.status is not Status.HELD:
-        return msgspec.structs.replace(section, sold=section.sold - reservation.quantity + sold)
+        return msgspec.structs.replace(section, sold=section.sold - reservation.kept + sold)
     held = dict(section.held)
     until = epoch_second(reservation.expires_at)
     held[until] -= reservation.quantity
@@ -498,6 +512,17 @@ class Cancel(msgspec.Struct, frozen=True, gc=False):
     on_purpose: bool
 
 
+class Return(msgspec.Struct, frozen=True, gc=False):
+    """Command: some seats of this sold reservation are given back, by this part refund of its order."""
+
+    reservation_id: str
+    order_id: str
+    number: int
+    tickets: int
+    again: bool = False
+    """This was told before: somebody seems not to have heard what came of it."""
+
+
 class Expire(msgspec.Struct, frozen=True, gc=False):
     """Command: publish that this reservation's time is over, if it is."""
 
@@ -520,7 +545,7 @@ class Close(msgspec.Struct, frozen=True, gc=False):
 
 SectionCommand = ChangeSection | Close
 """About the section itself, not about a reservation."""
-Command = Hold | Sell | Cancel | Expire
+Command = Hold | Sell | Cancel | Return | Expire
 
 
 class UnknownReservation(Exception):
@@ -537,6 +562,8 @@ def decide(seating: Seating, command: Command, now: datetime) -> Decision[Seatin
             return sell(seating, command, now)
         case Cancel():
             return cancel(seating, command)
+        case Return():
+            return give_back(seating, command)
         case Expire():
             return expire(seating, command, now)
 
@@ -723,6 +750,24 @@ def cancel(seating: Seating, cancellation: Cancel) -> Decision[Seating]:
     reservations = dict(after.reservations)
     reservations[reservation.id] = msgspec.structs.replace(reservations[reservation.id], closed=True)
     return Decision(Seating(after.section, reservations), events)
+
+
+def give_back(seating: Seating, back: Return) -> Decision[Seating]:
+    """Some sold seats can be had again, once for each part refund. Of one that was cancelled, all are back anyway.
+
+    Raises UnknownReservation, also while it is not sold.
+    """
+    reservation = _known(seating, back.reservation_id)
+    if reservation.status is Status.HELD:
+        raise UnknownReservation(back.reservation_id)
+    returned = SeatsReturned(
+        allocation=reservation.allocation, order_id=back.order_id, number=back.number, tickets=back.tickets
+    )
+    if reservation.returns is not UNSET and back.number in reservation.returns:
+        return Decision(seating, (returned,), again=True) if back.again else Decision(seating)
+    if reservation.status is not Status.SOLD or back.tickets >= reservation.kept:
+        return Decision(seating)
+    return _decided(seating, returned)
 
 
 def expire(seating: Seating, expiry: Expire, now: datetime) -> Decision[Seating]:

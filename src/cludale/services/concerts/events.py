@@ -243,12 +243,27 @@ class SeatsSold(SeatsEvent, frozen=True, kw_only=True):
 
 
 class SeatsReleased(SeatsEvent, frozen=True, kw_only=True):
-    """The seats can be had again."""
+    """The seats can be had again, beside those that could already (`SeatsReturned`)."""
 
     subject_field: ClassVar[str] = "reservation_id"
 
     order_id: str | None
     reason: ReleaseReason
+    allocation: Allocation
+
+
+class SeatsReturned(SeatsEvent, frozen=True, kw_only=True):
+    """Some of an order's sold seats can be had again, once for each part refund.
+
+    `allocation` are all the seats that the order was sold.
+    """
+
+    subject_field: ClassVar[str] = "reservation_id"
+
+    order_id: str
+    number: int
+    """Of the order's part refund."""
+    tickets: int
     allocation: Allocation
 
 
@@ -273,6 +288,7 @@ TOPIC = Topic(
         SeatsReserved,
         SeatsSold,
         SeatsReleased,
+        SeatsReturned,
         SaleRefused,
         KeyCreated,
         KeyRevoked,

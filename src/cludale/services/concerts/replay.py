@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import UNSET
+
 from cludale.kernel.events import Envelope
 from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.concerts import changes, domain, keys
@@ -18,6 +20,7 @@ from cludale.services.concerts.events import (
     SeatsAdded,
     SeatsReleased,
     SeatsReserved,
+    SeatsReturned,
     SeatsSold,
     SeatsTaken,
 )
@@ -31,6 +34,7 @@ _FOLDED = (
     SeatsReserved,
     SeatsSold,
     SeatsReleased,
+    SeatsReturned,
     KeyCreated,
     KeyRevoked,
     *_CHANGES,
@@ -51,7 +55,8 @@ def _section(section: Section) -> Mapping[str, object]:
 
 def _reservation(reservation: Reservation) -> Mapping[str, object]:
     told = ("section", "quantity", "order_id", "expires_at", "status", "released_for", "price")
-    return {name: getattr(reservation, name) for name in told}
+    returns = {} if reservation.returns is UNSET else dict(reservation.returns)
+    return {name: getattr(reservation, name) for name in told} | {"returns": returns}
 
 
 def _keys(keys: Keys) -> Mapping[str, object]:
@@ -120,6 +125,11 @@ class ConcertsReplay:
             raise NotYet
         if isinstance(data, SeatsSold) and reservation.status is not Status.HELD:
             return  # it was sold, and perhaps then given back; this is told again
+        if isinstance(data, SeatsReturned):
+            if reservation.status is Status.HELD:
+                raise NotYet
+            if reservation.returns is not UNSET and data.number in reservation.returns:
+                return  # it is told again
         section = states.get(section_ref) or domain.empty_section(concert, data.allocation.section)
         after = domain.evolve(Seating(section, {reservation.id: reservation} if reservation else {}), data)
         states.put(section_ref, after.section)

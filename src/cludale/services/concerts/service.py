@@ -38,6 +38,7 @@ from cludale.services.concerts.domain import (
     Expire,
     Hold,
     Reservation,
+    Return,
     Seating,
     Section,
     Sell,
@@ -46,7 +47,7 @@ from cludale.services.concerts.events import ConcertFields, ConcertStatus, Relea
 from cludale.services.concerts.key_service import KeyService
 from cludale.services.concerts.sections import Sections, near
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded, searched
-from cludale.services.orders.events import CancelReason, OrderCancelled
+from cludale.services.orders.events import CancelReason, OrderCancelled, PartRefundRequested
 from cludale.services.payments.events import PaymentCompleted
 
 SWEEP_PAGE = 200
@@ -427,7 +428,7 @@ class Concerts:
         )
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
-        """PaymentCompleted sells the held seats; OrderCancelled gives them back."""
+        """PaymentCompleted sells the held seats; OrderCancelled and PartRefundRequested give them back."""
         answers = [Acknowledgement.SUCCESS] * len(deliveries)
         by_section: dict[SectionKey, list[tuple[int, QueuedCommand]]] = {}
         for i, delivery in enumerate(deliveries):
@@ -466,9 +467,22 @@ class Concerts:
             on_purpose=cancelled.reason.is_on_purpose,
         )
 
+    async def _on_part_refund_requested(self, event: Envelope) -> Command | None:
+        asked: PartRefundRequested = event.data
+        if not asked.part.tickets:
+            return None  # money only
+        return Return(
+            asked.allocation.reservation_id,
+            asked.order_id,
+            asked.part.number,
+            asked.part.tickets,
+            again=event.repeated,
+        )
+
     HANDLERS: ClassVar[Mapping[type[Event], Callable[["Concerts", Envelope], Awaitable[Command | None]]]] = {
         PaymentCompleted: _on_payment_completed,
         OrderCancelled: _on_order_cancelled,
+        PartRefundRequested: _on_part_refund_requested,
     }
     """What the service hears, and the command to the section that follows from it."""
 

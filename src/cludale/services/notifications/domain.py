@@ -1,14 +1,15 @@
 """What a buyer is told, when, and when we give up. No I/O, clock or HTTP, no words, and no address either.
 
 A notification's id follows from the order and what it says, so a fact that is heard twice tells the buyer once. An
-order has at most three: it failed, it was paid after all, and then it was cancelled. A notification keeps what it
-says, never where it goes: the address is asked for anew each time it is sent.
+order has at most three: it failed, it was paid after all, and then it was cancelled; beside these one for each part
+refund, for each time that its confirmation is asked for again and for each time that its concert is moved. A
+notification keeps what it says, never where it goes: the address is asked for anew each time it is sent.
 
 A confirmation carries the receipt of the money that was taken (`Receipt`, from PaymentCompleted), and a cancellation
 says by it whether money goes back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -23,8 +24,15 @@ from cludale.kernel.refusals import Refusal
 from cludale.ports.contacts import Contact
 from cludale.ports.messengers import Trouble
 from cludale.services.notifications.events import Channel, NotificationKind, NotificationSent
-from cludale.services.orders.events import CancelReason, OrderCancelled, OrderMoved, OrderPaid
-from cludale.services.payments.events import PaymentCompleted
+from cludale.services.orders.events import (
+    CancelReason,
+    ConfirmationRequested,
+    OrderCancelled,
+    OrderMoved,
+    OrderPaid,
+    PartRefund,
+)
+from cludale.services.payments.events import PartRefunded, PaymentCompleted
 
 
 class Status(StrEnum):
@@ -85,6 +93,12 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     """When the concert is to be, since it was moved; None: not known yet."""
     cancel_until: datetime | None = None
     """Until when its buyer may cancel, since it was moved."""
+    returned: int = 0
+    """Tickets that were given back, of `quantity`."""
+    refunded: Money | None = None
+    """What had gone back in part, or was on its way; None: nothing had."""
+    part: PartRefund | None = None
+    """Of a refund: what it gives back, and what is left."""
     cause: Cause = Cause()
     channel: Channel | None = None
     """None until an address was looked for."""
@@ -119,14 +133,18 @@ def notification_id(kind: NotificationKind, order_id: str, *, was_paid: bool = F
     return same_as(f"ticket-{kind.value}" if was_paid else kind.value, order_id)
 
 
-Told = OrderPaid | OrderCancelled | OrderMoved
+ToldOf = OrderPaid | OrderCancelled | OrderMoved | ConfirmationRequested | PartRefunded
 """What a buyer is told of."""
 
 
-def id_for(fact: Told) -> str:
+def id_for(fact: ToldOf) -> str:
     """The id of the notification that tells of this."""
     if isinstance(fact, OrderMoved):
         return f"{notification_id(NotificationKind.MOVED, fact.order_id)}.{fact.revision}"
+    if isinstance(fact, PartRefunded):
+        return f"{notification_id(NotificationKind.REFUND, fact.order_id)}.{fact.part.number}"
+    if isinstance(fact, ConfirmationRequested):
+        return f"{notification_id(NotificationKind.CONFIRMATION, fact.order_id)}.{fact.number}"
     if isinstance(fact, OrderCancelled):
         return notification_id(NotificationKind.CANCELLATION, fact.order_id, was_paid=fact.was_paid)
     return notification_id(NotificationKind.CONFIRMATION, fact.order_id)
@@ -137,17 +155,16 @@ def receipt(fact: PaymentCompleted, *, at: datetime) -> Receipt:
     return Receipt(order_id=fact.order_id, payment_id=fact.payment_id, amount=fact.amount, taken_at=at)
 
 
-def goes_by_receipt(fact: Told) -> bool:
+def goes_by_receipt(fact: ToldOf) -> bool:
     """Does what the buyer is told depend on whether money was taken? Not where there was none to take."""
-    if isinstance(fact, OrderMoved):
+    if isinstance(fact, PartRefunded | OrderMoved):
         return False
     return fact.total is not None and fact.total.amount > 0
 
 
-def needs_receipt(fact: Told) -> bool:
+def needs_receipt(fact: ToldOf) -> bool:
     """Was money taken for certain? Then its receipt comes, if it is not here yet."""
-    was_paid = isinstance(fact, OrderPaid) or (isinstance(fact, OrderCancelled) and fact.was_paid)
-    return was_paid and goes_by_receipt(fact)
+    return goes_by_receipt(fact) and (fact.was_paid if isinstance(fact, OrderCancelled) else True)
 
 
 def tell_moved(fact: OrderMoved, *, cause: Cause, now: datetime) -> Decision[Notification]:
@@ -172,7 +189,9 @@ def tell_moved(fact: OrderMoved, *, cause: Cause, now: datetime) -> Decision[Not
     return Decision(notification, () if fact.reachable else (_sent_event(notification, Channel.LOG),))
 
 
-def tell(fact: Told, money: Receipt | None, *, cause: Cause, now: datetime) -> Decision[Notification]:
+def tell(
+    fact: OrderPaid | OrderCancelled | OrderMoved, money: Receipt | None, *, cause: Cause, now: datetime
+) -> Decision[Notification]:
     """What the buyer is told of `fact`: now, in the log, if they left no address; else as soon as it can be sent."""
     if isinstance(fact, OrderMoved):
         return tell_moved(fact, cause=cause, now=now)
@@ -194,6 +213,8 @@ def tell(fact: Told, money: Receipt | None, *, cause: Cause, now: datetime) -> D
         reason=cancelled.reason if cancelled else None,
         was_paid=was_paid,
         note=(cancelled.note or None) if cancelled else None,
+        returned=sum(each.tickets for each in cancelled.part_refunds) if cancelled else 0,
+        refunded=_refunded(cancelled.part_refunds) if cancelled else None,
         payment_id=money.payment_id if money else None,
         paid=money.amount if money else None,
         paid_at=money.taken_at if money else None,
@@ -203,6 +224,58 @@ def tell(fact: Told, money: Receipt | None, *, cause: Cause, now: datetime) -> D
         due_at=now if reachable else None,
     )
     return Decision(notification, () if reachable else (_sent_event(notification, Channel.LOG),))
+
+
+def _refunded(parts: Sequence[PartRefund]) -> Money | None:
+    return Money(sum(each.amount.amount for each in parts), parts[0].amount.currency) if parts else None
+
+
+def tell_once_more(
+    fact: ConfirmationRequested, money: Receipt | None, *, cause: Cause, now: datetime
+) -> Decision[Notification]:
+    """The confirmation again, as the order is now. Only an order with an address is asked for it."""
+    seats = fact.allocation
+    return Decision(
+        Notification(
+            id=id_for(fact),
+            order_id=fact.order_id,
+            concert_id=fact.concert_id,
+            kind=NotificationKind.COPY,
+            status=Status.PENDING,
+            created_at=now,
+            quantity=seats.quantity,
+            section=seats.section,
+            total=fact.total,
+            payment_id=money.payment_id if money else None,
+            paid=money.amount if money else None,
+            paid_at=money.taken_at if money else None,
+            returned=fact.tickets_returned,
+            refunded=fact.refunded if fact.refunded.amount else None,
+            cause=cause,
+            due_at=now,
+        )
+    )
+
+
+def tell_of_part(fact: PartRefunded, *, cause: Cause, now: datetime) -> Decision[Notification]:
+    """A part of the money went back; who left no address is told in the log, as soon as that is known."""
+    seats = fact.allocation
+    return Decision(
+        Notification(
+            id=id_for(fact),
+            order_id=fact.order_id,
+            concert_id=fact.concert_id,
+            kind=NotificationKind.REFUND,
+            status=Status.PENDING,
+            created_at=now,
+            quantity=seats.quantity,
+            section=seats.section,
+            returned=seats.quantity - fact.part.held,
+            part=fact.part,
+            cause=cause,
+            due_at=now,
+        )
+    )
 
 
 def take_up(notification: Notification, *, now: datetime, limits: RetryLimits) -> Notification:

@@ -12,6 +12,10 @@ class NotificationKind(StrEnum):
     CANCELLATION = "cancellation"
     MOVED = "moved"
     """The concert is postponed; the tickets stay valid."""
+    REFUND = "refund"
+    """A part of the money went back."""
+    COPY = "confirmation-copy"
+    """The confirmation once more, as somebody asked for it."""
 
 
 class Channel(StrEnum):

@@ -24,8 +24,8 @@ from cludale.services.notifications import domain
 from cludale.services.notifications.domain import Notification, Receipt, RetryLimits, Status
 from cludale.services.notifications.due import Sending, write_to_log
 from cludale.services.notifications.store import NOTIFICATIONS, RECEIPTS
-from cludale.services.orders.events import OrderCancelled, OrderMoved, OrderPaid
-from cludale.services.payments.events import PaymentCompleted
+from cludale.services.orders.events import ConfirmationRequested, OrderCancelled, OrderMoved, OrderPaid
+from cludale.services.payments.events import PartRefunded, PaymentCompleted
 
 _SERVICE = "notifications"
 _LEASE_EXTRA_SECONDS = 5.0
@@ -91,7 +91,8 @@ class Notifications:
         self._concurrency = concurrency
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
-        """OrderPaid confirms, OrderCancelled tells why, each once; PaymentCompleted is the receipt that they go by.
+        """OrderPaid confirms, OrderCancelled tells why, PartRefunded what went back, each once; ConfirmationRequested
+        confirms once more; PaymentCompleted is the receipt that they go by.
 
         RETRY for one whose receipt has yet to come. One commit call, whatever the batch.
         """
@@ -194,6 +195,10 @@ def _unless_there(receipt: Receipt, stored: Receipt | None, _: datetime) -> Deci
 def _tell(event: Envelope, money: Receipt | None, stored: Notification | None, now: datetime) -> Decision[Notification]:
     if stored is not None:
         return Decision(stored)
+    if isinstance(event.data, PartRefunded):
+        return domain.tell_of_part(event.data, cause=Cause.of(event), now=now)
+    if isinstance(event.data, ConfirmationRequested):
+        return domain.tell_once_more(event.data, money, cause=Cause.of(event), now=now)
     return domain.tell(event.data, money, cause=Cause.of(event), now=now)
 
 
@@ -202,5 +207,7 @@ HANDLERS: Mapping[type[Event], Callable[..., Any]] = {
     OrderCancelled: _tell,
     OrderMoved: _tell,
     PaymentCompleted: _keep_receipt,
+    PartRefunded: _tell,
+    ConfirmationRequested: _tell,
 }
 """What the service hears, and what decides about it."""

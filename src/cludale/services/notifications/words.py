@@ -10,11 +10,12 @@ from typing import NamedTuple
 from unicodedata import category
 
 from cludale.kernel.money import Money
-from cludale.ports.messengers import Message
+from cludale.ports.messengers import Attachment, Message
 from cludale.ports.programme import ConcertDetails
+from cludale.services.notifications.calendar import calendar
 from cludale.services.notifications.domain import Notification
 from cludale.services.notifications.events import NotificationKind
-from cludale.services.orders.events import CancelReason
+from cludale.services.orders.events import CancelReason, PartRefund
 
 _WHY: Mapping[CancelReason | None, str] = {
     CancelReason.BUYER: "as you asked",
@@ -42,6 +43,7 @@ _MONTHS = (
     "December",
 )  # fmt: skip
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_CONFIRMING = (NotificationKind.CONFIRMATION, NotificationKind.COPY)
 _KEPT_FORMATS = "\u200c\u200d"
 """Letters of some scripts, and some emoji, are joined by these."""
 _LONGEST_LINE = 200
@@ -54,9 +56,11 @@ class _Row(NamedTuple):
 
 def summary(n: Notification) -> str:
     """What happened, in one line, for the log and for a text message."""
-    if n.kind is NotificationKind.CONFIRMATION:
+    if n.part is not None:
+        return f"Order {n.order_id}: {_given_back(n.part)} {_what_is_left(n.part)}"
+    if n.kind in _CONFIRMING:
         paid = "free of charge" if _is_free(n) else f"{n.total} paid"
-        return f"Order {n.order_id} is confirmed: {_seats(n)}, {paid}."
+        return f"Order {n.order_id} is confirmed: {_seats(n)}, {paid}.{_refunded(n)}"
     if n.kind is NotificationKind.MOVED:
         moved = f"The concert of order {n.order_id} is {_moved_to(n)}"
         return f"{moved}: {_seats(n)}. Your tickets stay valid. {_way_out(n)}"
@@ -71,9 +75,16 @@ def text_message(n: Notification, to: str, concert: ConcertDetails | None) -> Me
 
 def message(n: Notification, to: str, concert: ConcertDetails | None) -> Message:
     """The e-mail; it has the same id and words each time it is sent. Without `concert`, it names the concert's id."""
-    if n.kind is NotificationKind.CONFIRMATION:
+    attachments: tuple[Attachment, ...] = ()
+    if n.part is not None:
+        opening = "a part of your order was given back."
+        rows = [*_concert(n, concert), _Row("Given back", str(n.part.amount)), _Row("Left", str(n.part.left))]
+        closing = [_given_back(n.part), _what_is_left(n.part)]
+    elif n.kind in _CONFIRMING:
         opening = "your order is confirmed."
         rows = [*_concert(n, concert), *_price(n)]
+        if concert is not None:
+            attachments = (Attachment("concert.ics", "text", "calendar", calendar(n, concert), {"method": "PUBLISH"}),)
         closing = [_receipt(n), "Please keep this message; the order number opens the door."]
     elif n.kind is NotificationKind.MOVED:
         opening = f"the concert of your order is {_moved_to(n)}."
@@ -86,7 +97,8 @@ def message(n: Notification, to: str, concert: ConcertDetails | None) -> Message
         if n.payment_id is not None:
             closing.append(f"Payment: {n.payment_id}")
     rows.append(_Row("Order number", n.order_id))
-    return Message(n.id, to, _subject(n, concert), _text(opening, rows, closing), _page(opening, rows, closing))
+    text, page = _text(opening, rows, closing), _page(opening, rows, closing)
+    return Message(n.id, to, _subject(n, concert), text, page, attachments)
 
 
 def when(written: str) -> str:
@@ -144,7 +156,9 @@ def _subject(n: Notification, concert: ConcertDetails | None) -> str:
     what = f"{_line(concert.artist)}, {when(concert.date)}" if concert is not None else f"order {n.order_id}"
     if n.kind is NotificationKind.MOVED:
         return f"Postponed: {what}" if n.date is None else f"Moved: {what}"
-    return f"Your tickets: {what}" if n.kind is NotificationKind.CONFIRMATION else f"Cancelled: {what}"
+    if n.part is not None:
+        return f"Refund: {what}"
+    return f"Your tickets: {what}" if n.kind in _CONFIRMING else f"Cancelled: {what}"
 
 
 def _concert(n: Notification, concert: ConcertDetails | None) -> list[_Row]:
@@ -161,7 +175,8 @@ def _concert(n: Notification, concert: ConcertDetails | None) -> list[_Row]:
     if n.section:
         name = concert.sections.get(n.section) if concert is not None else None
         rows.append(_Row("Section", _line(name or n.section)))
-    rows.append(_Row("Seats", str(n.quantity)))
+    of = f" of {n.quantity}; the others were given back" if n.returned else ""
+    rows.append(_Row("Seats", f"{n.quantity - n.returned}{of}"))
     return rows
 
 
@@ -179,7 +194,20 @@ def _receipt(n: Notification) -> str:
         return "Nothing was charged."
     if n.payment_id is None or n.paid_at is None:
         return f"Receipt: {n.total} was paid."
-    return f"Receipt: {n.paid} was paid on {_moment(n.paid_at)}, payment {n.payment_id}."
+    return f"Receipt: {n.paid} was paid on {_moment(n.paid_at)}, payment {n.payment_id}.{_refunded(n)}"
+
+
+def _refunded(n: Notification) -> str:
+    return f" {n.refunded} of it went back, or is on its way." if n.refunded else ""
+
+
+def _given_back(part: PartRefund) -> str:
+    tickets = f" for {part.tickets} ticket{'' if part.tickets == 1 else 's'}" if part.tickets else ""
+    return f"{part.amount} went back to you{tickets}."
+
+
+def _what_is_left(part: PartRefund) -> str:
+    return f"You have {part.held} ticket{'' if part.held == 1 else 's'} left, for which {part.left} stay paid."
 
 
 def _why(n: Notification) -> str:
@@ -194,6 +222,11 @@ def _money_of_cancelled(n: Notification) -> str:
         return "It was free of charge, and nothing was charged."
     if n.was_paid or n.payment_id is not None:
         returned = n.paid or n.total
+        if returned and n.refunded:
+            left = Money(returned.amount - n.refunded.amount, returned.currency)
+            return (
+                f"{n.refunded} of the {returned} that you paid went back before; the other {left} go back to you now."
+            )
         return f"The {returned} that you paid goes back to you." if returned else "What you paid goes back to you."
     if n.total is None:
         return "Nothing was charged."
@@ -204,7 +237,8 @@ def _money_of_cancelled(n: Notification) -> str:
 
 def _seats(n: Notification) -> str:
     where = f" in section {n.section}" if n.section else ""
-    return f"{n.quantity} ticket{'' if n.quantity == 1 else 's'}{where} for concert {n.concert_id}"
+    left = n.quantity - n.returned
+    return f"{left} ticket{'' if left == 1 else 's'}{where} for concert {n.concert_id}"
 
 
 def _is_free(n: Notification) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
 import msgspec
@@ -31,6 +32,7 @@ from cludale.ports.seats import (
 )
 from cludale.runtime.admission import TOO_MANY
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
+from cludale.services.orders import parts
 from cludale.services.orders.domain import (
     AlreadyPaid,
     ChargeOpen,
@@ -42,7 +44,8 @@ from cludale.services.orders.domain import (
     Status,
     TooLateToCancel,
 )
-from cludale.services.orders.events import CancelReason
+from cludale.services.orders.events import CancelReason, Party
+from cludale.services.orders.parts import OrderRefund
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import ORDERS, home_of, keyed_id, listed
 from cludale.web.access import Access, Who
@@ -99,6 +102,10 @@ _USER_ID = "these are looked for page by page: there may be a `next` after few i
 
 _CONTACT = "where the buyer wants to be told; for the organizer only"
 
+_BUYER_NAME = "the buyer's name; for the organizer only"
+
+COMMENT = "the organizer's own note; for the organizer only"
+
 
 class PayAgain(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Another way to pay for an order whose charge failed."""
@@ -117,6 +124,44 @@ class OrderPaymentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     def of(cls, payment: OrderPayment) -> Self:
         """The view of an order's payment."""
         return cls(status=payment.status, at=payment.at, attempts=payment.attempts)
+
+
+class RefundStatus(StrEnum):
+    """How far a part refund has come."""
+
+    PENDING = "Pending"
+    COMPLETED = "Completed"
+
+
+class RefundView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A part of an order that was given back."""
+
+    id: str
+    status: Annotated[RefundStatus, Meta(description="Completed: the payment provider has given the money back")]
+    quantity: Annotated[int, Meta(description="tickets that were given back; 0: money only")]
+    amount: Annotated[Money, Meta(description="money that goes back for it")]
+    left: Annotated[Money, Meta(description="what was left of the order's money after it")]
+    requested_at: datetime
+    requested_by: Party
+    completed_at: datetime | None
+    reason: Annotated[str | UnsetType | None, Meta(description="the organizer's own words; for the organizer only")] = (
+        UNSET
+    )
+
+    @classmethod
+    def of(cls, refund: OrderRefund, who: Who) -> Self:
+        """The view of a part refund."""
+        return cls(
+            id=refund.part.refund_id,
+            status=RefundStatus.PENDING if refund.done_at is None else RefundStatus.COMPLETED,
+            quantity=refund.part.tickets,
+            amount=refund.part.amount,
+            left=refund.part.left,
+            requested_at=refund.at,
+            requested_by=refund.by,
+            completed_at=refund.done_at,
+            reason=UNSET if who is Who.BUYER else refund.reason,
+        )
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -138,6 +183,13 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         datetime | None, Meta(description="from then on only the organizer can cancel it; known once seats are had")
     ]
     payment: Annotated[OrderPaymentView | None, Meta(description="known once seats are had")]
+    name: Annotated[str | UnsetType | None, Meta(description=_BUYER_NAME)] = UNSET
+    comment: Annotated[str | UnsetType | None, Meta(description=COMMENT)] = UNSET
+    refunds: Annotated[list[RefundView], Meta(description="parts that were given back, in the order of their requests")]
+    held: Annotated[int, Meta(description="tickets that it has, beside those that were given back")]
+    refunded: Annotated[
+        Money | None, Meta(description="money that part refunds give back; null as long as there is no total")
+    ]
 
 
 class PlacedOrder(OrderView, frozen=True, kw_only=True, rename="camel"):
@@ -159,6 +211,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     email: Email | None = None
     phone: Phone | None = None
     max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
+    name: Text | UnsetType | None = UNSET
 
 
 class ShowOrder(msgspec.Struct, frozen=True):
@@ -243,6 +296,7 @@ class OrdersApi:
             email=body.email,
             phone=body.phone,
             max_price=body.max_price or None,
+            name=body.name or None,
         )
         cause, key = request.cause, request.idempotency_key
         if key is None:
@@ -281,10 +335,10 @@ class OrdersApi:
     )
     async def show_order(self, request: Request, query: ShowOrder) -> Response:
         """The order; with `wait`, once it is settled."""
-        who, order_id = await self._who(request, Scope.READ), request.segment
+        who, order_id = await self.who(request, Scope.READ), request.segment
         if query.wait:
-            return json_response(_view(await self._orders.settled(order_id, wait_seconds=query.wait), who))
-        return json_response(_view(await self._orders.order(order_id), who))
+            return json_response(view_of(await self._orders.settled(order_id, wait_seconds=query.wait), who))
+        return json_response(view_of(await self._orders.order(order_id), who))
 
     @route(
         "POST",
@@ -303,9 +357,9 @@ class OrdersApi:
     )
     async def cancel_order(self, request: Request) -> Response:
         """The order, Cancelled."""
-        who = await self._who(request, Scope.REFUND)
+        who = await self.who(request, Scope.REFUND)
         reason = CancelReason.BUYER if who is Who.BUYER else CancelReason.ORGANIZER
-        return json_response(_view(await self._orders.cancel(request.segment, reason, request.cause), who))
+        return json_response(view_of(await self._orders.cancel(request.segment, reason, request.cause), who))
 
     @route(
         "POST",
@@ -324,7 +378,7 @@ class OrdersApi:
     )
     async def pay_order_again(self, request: Request, body: PayAgain) -> Response:
         """202 the order, its payment Pending again."""
-        await self._who(request, Scope.SELL)
+        await self.who(request, Scope.SELL)
         check_method("paymentMethod", body.payment_method, self._methods)
         order_id, method, cause, key = request.segment, body.payment_method, request.cause, request.idempotency_key
         if key is None:
@@ -365,7 +419,7 @@ class OrdersApi:
             found, following = await self._orders.find_of_user(query.user_id, asked)
         if concert_id is None:
             found = await self._ownership.of(principal, found, lambda order: order.seats.concert_id)
-        return json_response(Page([_view(each, Who.ORGANIZER) for each in found], following))
+        return json_response(Page([view_of(each, Who.ORGANIZER) for each in found], following))
 
     @route("GET", "/orders/{order_id}/contact", credential=Credential.SERVICE)
     async def show_contact(self, request: Request) -> Response:
@@ -381,7 +435,7 @@ class OrdersApi:
         progress = await self._orders.progress(query.concert_id, query.revision)
         return Response(204, b"") if progress is None else json_response(progress)
 
-    async def _who(self, request: Request, scope: Scope) -> Who:
+    async def who(self, request: Request, scope: Scope) -> Who:
         """Who asks for this order. Raises NotFound for anyone but its buyer and its organizer, ScopeMissing."""
         principal = self._access.of_order(request.segment, request.authorization, scope)
         if principal is None:
@@ -393,7 +447,7 @@ class OrdersApi:
         return Who.ORGANIZER
 
 
-def _shown(order: Order) -> dict[str, Any]:
+def _shown(order: Order, who: Who = Who.BUYER) -> dict[str, Any]:
     """The fields that an order has in every answer."""
     return {
         "id": order.id,
@@ -408,14 +462,19 @@ def _shown(order: Order) -> dict[str, Any]:
         "expires_at": order.expires_at,
         "cancel_until": order.cancellable_until,
         "payment": None if order.payment is None else OrderPaymentView.of(order.payment),
+        "refunds": [RefundView.of(each, who) for each in order.refunds],
+        "held": order.held,
+        "refunded": None if order.total is None else Money(parts.refunded(order.refunds), order.total.currency),
     }
 
 
-def _view(order: Order, who: Who) -> OrderView:
+def view_of(order: Order, who: Who) -> OrderView:
+    """The order, as the buyer or the organizer sees it."""
     if who is Who.BUYER:
         return OrderView(**_shown(order))
-    return OrderView(**_shown(order), email=order.email, phone=order.phone)
+    kept = {name: getattr(order, name) for name in ("name", "email", "phone", "comment")}
+    return OrderView(**_shown(order, who), **kept)
 
 
 def _accepted(order: Order) -> Response:
-    return json_response(_view(order, Who.BUYER), 202)
+    return json_response(view_of(order, Who.BUYER), 202)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from cludale.kernel.decision import Decision
 from cludale.kernel.refusals import Refusal
 from cludale.kernel.times import rfc3339
 from cludale.ports.charges import COMPARED_AT_ONCE, Charges, ChargeStanding, ChargeState, ChargesUnreachable
@@ -20,7 +21,7 @@ from cludale.runtime.aggregates import Change, Updates, Versioned
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import Step
 from cludale.runtime.recent import Recent
-from cludale.services.orders import domain
+from cludale.services.orders import aftersale, domain
 from cludale.services.orders.domain import Compared, Lost, Order
 from cludale.services.orders.store import ORDERS, reserved
 
@@ -70,7 +71,7 @@ class Comparison:
         """How often something was told again, by what seems to have been lost."""
 
     def watched(self, order: Order, now: datetime) -> Order:
-        """The order, to be looked at after a while if it is Cancelled and may have something."""
+        """The order, to be looked at after a while if it may have something, or has a part refund under way."""
         return domain.watched(order, look_at=now + self._after)
 
     def gauges(self) -> Mapping[str, float]:
@@ -105,6 +106,14 @@ class Comparison:
     def take_up(self, order: Order, now: datetime) -> Order:
         """A Cancelled order, to be looked at again after a while that grows, whatever comes of the look now."""
         return domain.looked_at(order, now=now, look_at=now + self._wait(order.looks + 1))
+
+    def refund_again(self, order: Order, now: datetime) -> Decision[Order]:
+        """A Paid order asks for its part refund again, if it has heard nothing of it for a while."""
+        decision = aftersale.asked_again(order, now=now, look_at=now + self._wait(order.looks + 1))
+        if decision.events:
+            self.lost[Lost.PART_REFUND] += 1
+            _log.warning("order %s has heard nothing of its part refund, and asks for it again", order.id)
+        return decision
 
     async def ask(self, orders: Sequence[Order]) -> Mapping[str, Step[Order]]:
         """What comes of comparing these, by order; COMPARED_AT_ONCE at most. What gave no answer isn't among them."""

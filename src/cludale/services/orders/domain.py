@@ -16,16 +16,28 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState
 from cludale.ports.contacts import Contact
 from cludale.ports.seats import HeldOtherwise, HoldEnded, HoldRequest, SeatsHeld
+from cludale.services.concerts.events import SeatsReturned
+from cludale.services.orders import parts
 from cludale.services.orders.events import (
     CancelReason,
+    ConfirmationRequested,
+    OrderAmended,
     OrderCancelled,
     OrderMoved,
     OrderPaid,
     OrderPlaced,
+    PartRefundRequested,
     PaymentRequested,
     TicketReserved,
 )
-from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
+from cludale.services.orders.parts import OrderRefund
+from cludale.services.payments.events import (
+    FailureReason,
+    PartRefunded,
+    PaymentCompleted,
+    PaymentFailed,
+    PaymentRefunded,
+)
 
 
 class TooLateToCancel(Refusal):
@@ -100,6 +112,7 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     email: str | None = None
     phone: str | None = None
     max_price: Money | None = None
+    name: str | None = None
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
@@ -123,7 +136,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     """None until it can be paid; and of an order that was reserved before this field existed."""
     due_at: datetime | None = None
     """When a Pending order asks for its seats again; when a Reserved one whose last charge failed is off; when a
-    Cancelled one is compared, until it is known that it has neither money nor seats."""
+    Paid one asks for its part refunds again; when a Cancelled one is compared, until it is known that it has neither
+    money nor seats."""
     tries: int = 0
     traceparent: str | None = None
     """The trace of the buyer's request, kept for as long as the order is Pending."""
@@ -132,13 +146,27 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     requested_method: str | None = None
     """How the buyer wants to pay in the latest round, if it is not the first."""
     looks: int = 0
-    """How often a look at it, or the end of the looks, was written down since it was cancelled."""
+    """How often a look at it, or the end of the looks, was written down since it was cancelled; and how often it asked
+    for a part refund again."""
     note: str | None = None
     """What the organizer tells of it, where the concert is called off."""
     moved: int = 0
     """The last change of the concert by which it was moved, as its buyer was told."""
     moved_until: datetime | None = None
     """From when on the buyer can't cancel since it was moved."""
+    name: str | None = None
+    """Of the buyer."""
+    comment: str | None = None
+    """The organizer's own."""
+    refunds: tuple[OrderRefund, ...] = ()
+    """Its part refunds, as they were asked for."""
+    amendments: int = 0
+    """How often its name, address or comment was changed."""
+    resends: int = 0
+    """How often its confirmation was asked for again."""
+    resent_at: datetime | None = None
+    off_reachable: bool | None = None
+    """Of an order whose address was changed after it was cancelled: had it one then?"""
     seats: OrderSeats
 
     @property
@@ -150,6 +178,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     def allocation(self) -> Allocation | None:
         """Its seats; None while it has none."""
         return self.seats.allocation
+
+    @property
+    def held(self) -> int:
+        """How many tickets are left of it, beside those that were given back."""
+        return self.seats.quantity - parts.returned(self.refunds)
 
     @property
     def contact(self) -> Contact:
@@ -194,7 +227,8 @@ class ChargeOpen(RefusedForNow):
 
 
 PaymentEvent = PaymentRequested | PaymentCompleted | PaymentFailed | PaymentRefunded
-OrderEvent = TicketReserved | OrderPaid | OrderCancelled | OrderMoved | PaymentEvent
+Amending = PartRefundRequested | PartRefunded | SeatsReturned | OrderAmended | ConfirmationRequested
+OrderEvent = TicketReserved | OrderPaid | OrderCancelled | OrderMoved | PaymentEvent | Amending
 
 
 def as_placed(
@@ -205,6 +239,7 @@ def as_placed(
     email: str | None = None,
     phone: str | None = None,
     max_price: Money | None = None,
+    name: str | None = None,
 ) -> Order:
     """The order that was placed at `at`, still without seats. The event tells none of the other arguments."""
     return Order(
@@ -217,6 +252,7 @@ def as_placed(
         email=email,
         phone=phone,
         max_price=max_price,
+        name=name,
     )
 
 
@@ -234,6 +270,8 @@ def evolve(order: Order, event: OrderEvent, *, at: datetime) -> Order:
             return _after_cancelled(order, event)
         case OrderMoved():
             return after_moved(order, event)
+        case PartRefundRequested() | PartRefunded() | SeatsReturned() | OrderAmended() | ConfirmationRequested():
+            return _amended(order, event, at=at)
         case _:
             return learn(order, money_told(event, at=at))
 
@@ -286,6 +324,29 @@ def after_moved(order: Order, moved: OrderMoved) -> Order:
     return msgspec.structs.replace(order, moved=moved.revision, moved_until=moved.cancel_until)
 
 
+def _amended(order: Order, event: Amending, *, at: datetime) -> Order:
+    match event:
+        case PartRefundRequested():
+            if event.part.number <= len(order.refunds):
+                return order
+            return msgspec.structs.replace(order, refunds=(*order.refunds, OrderRefund(part=event.part, at=at)))
+        case PartRefunded():
+            return _with_refunds(order, parts.with_done(order.refunds, event.part.number, at=at))
+        case SeatsReturned():
+            return _with_refunds(order, parts.with_returned(order.refunds, event.number, at=at))
+        case OrderAmended():
+            return msgspec.structs.replace(order, amendments=order.amendments + 1)
+        case ConfirmationRequested():
+            return msgspec.structs.replace(order, resends=max(order.resends, event.number), resent_at=at)
+
+
+def _with_refunds(order: Order, refunds: tuple[OrderRefund, ...]) -> Order:
+    if refunds is order.refunds:
+        return order
+    is_over = order.status is Status.PAID and not any(each.is_open for each in refunds)
+    return msgspec.structs.replace(order, refunds=refunds, due_at=None if is_over else order.due_at)
+
+
 def is_closed(order: Order) -> bool:
     """Was it cancelled on purpose? Whatever money or seats are still under way, it stays so."""
     return order.reason is not None and order.reason.is_on_purpose
@@ -314,6 +375,7 @@ def place(request: OrderRequest, *, order_id: str, now: datetime) -> Decision[Or
         email=request.email,
         phone=request.phone,
         max_price=request.max_price,
+        name=request.name,
     )
     return Decision(order, (placed,))
 
@@ -491,7 +553,8 @@ def _off(order: Order, reason: CancelReason, *, was_paid: bool, note: str | None
         total=order.total,
         reason=reason,
         was_paid=was_paid,
-        reachable=order.reachable,
+        reachable=order.reachable if order.off_reachable is None else order.off_reachable,
+        part_refunds=tuple(each.part for each in order.refunds),
         note=note or UNSET,
     )
 
@@ -510,8 +573,10 @@ def may_have_something(order: Order) -> bool:
 
 
 def watched(order: Order, *, look_at: datetime) -> Order:
-    """To be compared at `look_at`, if it may have something; when it is to be looked at already, then."""
-    if order.due_at is not None or not may_have_something(order):
+    """To be looked at at `look_at`, if it may have something or has a part refund under way; when it is to be looked
+    at already, then."""
+    has_open_refund = order.status is Status.PAID and any(each.is_open for each in order.refunds)
+    if order.due_at is not None or not (has_open_refund or may_have_something(order)):
         return order
     return msgspec.structs.replace(order, due_at=look_at)
 
@@ -541,6 +606,7 @@ class Lost(StrEnum):
     RESERVED = "TicketReserved"
     REQUESTED = "PaymentRequested"
     CANCELLED = "OrderCancelled"
+    PART_REFUND = "PartRefundRequested, or what came of it"
     MONEY = "how its money stands, or what follows from it"
 
 
@@ -579,7 +645,17 @@ def _compared_cancelled(order: Order, charge: ChargeStanding, *, has_seats: bool
         return Compared(Decision(order, (request,), at=_known_at(order), again=True), Lost.REQUESTED)
     if charge.state in (ChargeState.OPEN, ChargeState.TAKEN):
         return Compared(Decision(order))
+    # Payments has learnt of every part refund by the cancellation: who asks for one again is told what came of it.
+    if (owed := next((each for each in order.refunds if each.done_at is None), None)) is not None:
+        return Compared(Decision(order, (request_of(order, owed),), at=owed.at, again=True), Lost.PART_REFUND)
     return Compared(Decision(msgspec.structs.replace(order, due_at=None, looks=order.looks + 1)))
+
+
+def request_of(order: Order, refund: OrderRefund) -> PartRefundRequested:
+    """What was told when this part refund was asked for. Raises ValueError for an order without seats."""
+    if order.allocation is None:
+        raise ValueError(f"{order.id} has no seats")
+    return PartRefundRequested(order_id=order.id, part=refund.part, allocation=order.allocation)
 
 
 def _reserved_before(order: Order) -> TicketReserved:

@@ -1,5 +1,5 @@
-"""What is due for an order: seats for a Pending one, the end of a Reserved one that nobody paid in time, and the
-comparison of a Cancelled one with its payment and its seats.
+"""What is due for an order: seats for a Pending one, the end of a Reserved one that nobody paid in time, a part refund
+of a Paid one that nothing was heard of, and the comparison of a Cancelled one with its payment and its seats.
 """
 
 import logging
@@ -73,7 +73,9 @@ class DueOrders(DuePolicy[Order]):
         self._tell = tell
 
     def take_up(self, state: Order, now: datetime) -> Decision[Order]:
-        """A Pending order is claimed; a Reserved one that nobody paid ends; a Cancelled one is looked at."""
+        """A Pending order is claimed; a Reserved one that nobody paid ends; a Paid one asks for a part refund again; a
+        Cancelled one is looked at.
+        """
         match state.status:
             case Status.PENDING:
                 # The claim counts the attempt and puts the next one off, so one in vain is one commit.
@@ -81,18 +83,20 @@ class DueOrders(DuePolicy[Order]):
                 return Decision(domain.take_up(state, now=now, until=until))
             case Status.RESERVED:
                 return domain.hold_ended(state, now=now)
+            case Status.PAID:
+                return Decision(state) if self._comparison is None else self._comparison.refund_again(state, now)
             case _:
                 return Decision(state if self._comparison is None else self._comparison.take_up(state, now))
 
     async def start(self, states: Sequence[Order]) -> Do[Order]:
-        """Payments is asked about all Cancelled ones at once; each of the others asks for its seats."""
+        """Payments is asked about all Cancelled ones at once; each Pending one asks for its seats."""
         cancelled = [order for order in states if order.status is Status.CANCELLED]
         steps: Mapping[str, Step[Order]] = {}
         if cancelled and self._comparison is not None:
             steps = await self._comparison.ask(cancelled)
 
         async def do(order: Order) -> Step[Order]:
-            return steps.get(order.id, _nothing) if order.status is Status.CANCELLED else await self._hold(order)
+            return await self._hold(order) if order.status is Status.PENDING else steps.get(order.id, _nothing)
 
         return do
 

@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from cludale.kernel.allocation import Allocation, OrderSeats, SeatsEvent
@@ -81,10 +82,25 @@ class OrderPaid(SeatsEvent, frozen=True, kw_only=True):
     allocation: Allocation
 
 
-class OrderCancelled(Event, frozen=True, kw_only=True):
-    """The order is off: its seats go back and so does its money."""
+class PartRefund(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """A part of an order's money that goes back, perhaps with some of its tickets."""
 
-    data_version: ClassVar[str] = "1.1"
+    number: int
+    """Counts the part refunds of the order from 1."""
+    refund_id: str
+    tickets: int
+    """How many are given back; 0: money only."""
+    amount: Money
+    left: Money
+    """What is left of the money after this one."""
+    held: int
+    """Tickets that the order has left after this one."""
+
+
+class OrderCancelled(Event, frozen=True, kw_only=True):
+    """The order is off: its seats go back and so does its money, as far as part refunds have left any."""
+
+    data_version: ClassVar[str] = "1.2"
 
     order_id: str
     total: Money | None
@@ -94,6 +110,9 @@ class OrderCancelled(Event, frozen=True, kw_only=True):
     reachable: bool
     note: str | UnsetType = UNSET
     """What the organizer tells all buyers of it, where the concert is called off. Unset in events of older versions."""
+    part_refunds: tuple[PartRefund, ...] = ()
+    """Those asked for before it was cancelled, whether or not they are carried out by now. Default for events written
+    before this field existed: there were none."""
     seats: OrderSeats
 
     @property
@@ -129,8 +148,68 @@ class OrderMoved(Event, frozen=True, kw_only=True):
         return self.seats.concert_id
 
 
+class PartRefundRequested(SeatsEvent, frozen=True, kw_only=True):
+    """Some tickets of a paid order are given back, or some of its money: give back `part.amount`, and the seats.
+
+    `allocation` are all the seats that the order was sold.
+    """
+
+    order_id: str
+    part: PartRefund
+    allocation: Allocation
+
+
+class AmendedField(StrEnum):
+    """What was changed about an order. The value itself is in no event."""
+
+    NAME = "name"
+    EMAIL = "email"
+    PHONE = "phone"
+    COMMENT = "comment"
+
+
+class Party(StrEnum):
+    """Who wanted something of an order."""
+
+    BUYER = "buyer"
+    ORGANIZER = "organizer"
+
+
+class OrderAmended(Event, frozen=True, kw_only=True):
+    """The buyer's name or address was changed, or the organizer's comment."""
+
+    order_id: str
+    concert_id: str
+    fields: tuple[AmendedField, ...]
+    by: Party
+
+
+class ConfirmationRequested(SeatsEvent, frozen=True, kw_only=True):
+    """The confirmation of a paid order is to be sent once more, as the order is now."""
+
+    order_id: str
+    number: int
+    """Counts these requests from 1."""
+    total: Money
+    tickets_returned: int
+    """Tickets that were given back."""
+    refunded: Money
+    """Money that went back, or is on its way."""
+    allocation: Allocation
+
+
 TOPIC = Topic(
     "order-events",
     "orders",
-    (OrderPlaced, TicketReserved, PaymentRequested, OrderPaid, OrderCancelled, OrderMoved),
+    (
+        OrderPlaced,
+        TicketReserved,
+        PaymentRequested,
+        OrderPaid,
+        OrderCancelled,
+        OrderMoved,
+        PartRefundRequested,
+        OrderAmended,
+        ConfirmationRequested,
+    ),
 )

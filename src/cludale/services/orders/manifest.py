@@ -1,7 +1,7 @@
 """Orders as data: what the rest of the platform has to know of it."""
 
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
-from cludale.services.orders import api
+from cludale.services.orders import aftersale_api, api
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.events import TOPIC
 from cludale.services.orders.replay import OrdersReplay
@@ -46,8 +46,13 @@ def _build(parts: Parts) -> Running:
     )
 
 
-def _api(orders: Orders, parts: HttpParts) -> api.OrdersApi:
-    return api.OrdersApi(orders, parts.records("orders"), parts.access, parts.ownership, methods=parts.payment_methods)
+_STATUS = {**api.STATUS, **aftersale_api.STATUS}
+
+
+def _api(orders: Orders, parts: HttpParts) -> tuple[api.OrdersApi, aftersale_api.AftersaleApi]:
+    records = parts.records("orders")
+    first = api.OrdersApi(orders, records, parts.access, parts.ownership, methods=parts.payment_methods)
+    return first, aftersale_api.AftersaleApi(orders, first, records, _STATUS)
 
 
 MANIFEST = Manifest(
@@ -60,7 +65,7 @@ MANIFEST = Manifest(
     needs=("concerts",),
     build=_build,
     api=_api,
-    statuses=api.STATUS,
+    statuses=_STATUS,
     probes=(
         Probe("POST", "/orders", 422),
         Probe("GET", "/orders/smoke-test-of-nothing", 404),

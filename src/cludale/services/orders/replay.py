@@ -7,24 +7,48 @@ import msgspec
 
 from cludale.kernel.events import Envelope, Event
 from cludale.runtime.replay import NotYet, Ref, States, Table
+from cludale.services.concerts.events import SeatsReturned
 from cludale.services.orders.domain import Order, OrderEvent, Status, as_placed, evolve, is_closed
 from cludale.services.orders.events import (
     TOPIC,
+    ConfirmationRequested,
+    OrderAmended,
     OrderCancelled,
     OrderMoved,
     OrderPaid,
     OrderPlaced,
+    PartRefundRequested,
     TicketReserved,
 )
 from cludale.services.orders.store import ORDERS
-from cludale.services.payments.events import PaymentCompleted, PaymentFailed, PaymentRefunded
+from cludale.services.payments.events import PartRefunded, PaymentCompleted, PaymentFailed, PaymentRefunded
 
-_TELLING: tuple[type[Event], ...] = (*TOPIC.events, PaymentCompleted, PaymentFailed, PaymentRefunded)
+_TELLING: tuple[type[Event], ...] = (
+    *TOPIC.events,
+    PaymentCompleted,
+    PaymentFailed,
+    PaymentRefunded,
+    PartRefunded,
+    SeatsReturned,
+)
 
 
 def _told(order: Order) -> Mapping[str, object]:
-    names = ("user_id", "status", "created_at", "total", "expires_at", "reason", "note", "moved", "moved_until")
+    names = (
+        "user_id",
+        "status",
+        "created_at",
+        "total",
+        "expires_at",
+        "reason",
+        "note",
+        "moved",
+        "moved_until",
+        "amendments",
+        "resends",
+    )
     told = {**msgspec.structs.asdict(order.seats), **{name: getattr(order, name) for name in names}}
+    told["refunds"] = [(each.part, each.at, each.done_at, each.returned_at) for each in order.refunds]
     # An order that was reserved before orders kept this has none, though the log tells of it.
     return told if order.payment is None else {**told, "payment": order.payment}
 
@@ -59,8 +83,10 @@ def _after(order: Order | None, event: Envelope) -> Order:
 
 def _is_missing(order: Order, data: OrderEvent) -> bool:
     """Does the log tell later of what must have come before this?"""
+    if isinstance(data, PartRefundRequested | PartRefunded | SeatsReturned):
+        return _is_part_missing(order, data)
     match data:
-        case TicketReserved():
+        case TicketReserved() | OrderAmended() | ConfirmationRequested():
             return False
         case OrderMoved():
             return order.status is Status.PENDING
@@ -73,3 +99,10 @@ def _is_missing(order: Order, data: OrderEvent) -> bool:
             return waits_for_seats or (data.was_paid and order.status is not Status.PAID)
         case _:
             return order.payment is None
+
+
+def _is_part_missing(order: Order, data: PartRefundRequested | PartRefunded | SeatsReturned) -> bool:
+    known = len(order.refunds)
+    if isinstance(data, PartRefundRequested):
+        return order.status in (Status.PENDING, Status.RESERVED) or data.part.number > known + 1
+    return (data.part.number if isinstance(data, PartRefunded) else data.number) > known

@@ -23,16 +23,23 @@ from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, AnsweredBefore, Change, ChangeResult, Decide, Handler, TooEarly, Updates
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import DueWork, PutOff
-from cludale.services.concerts.events import ConcertCancelled, ConcertPostponed, SaleRefused, SeatsSold
-from cludale.services.orders import domain, jobs
+from cludale.services.concerts.events import ConcertCancelled, ConcertPostponed, SaleRefused, SeatsReturned, SeatsSold
+from cludale.services.orders import aftersale, domain, jobs
+from cludale.services.orders.aftersale import Amendment, RefundWish
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, PaymentStatus
 from cludale.services.orders.due import DueOrders
-from cludale.services.orders.events import CancelReason
+from cludale.services.orders.events import CancelReason, Party
 from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
 from cludale.services.orders.jobs import Job
 from cludale.services.orders.store import JOBS, ORDERS
-from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
+from cludale.services.payments.events import (
+    FailureReason,
+    PartRefunded,
+    PaymentCompleted,
+    PaymentFailed,
+    PaymentRefunded,
+)
 
 JOBS_AT_ONCE = 4
 """Concerts whose orders are gone over at once."""
@@ -273,6 +280,27 @@ class Orders:
             order_id, lambda order, now: domain.pay_again(order, method=method, now=now), cause, keep
         )
 
+    async def refund(
+        self, order_id: str, wish: RefundWish, *, cause: Cause, keep: Callable[[Order], Put] | None = None
+    ) -> Order:
+        """Give a part of a paid order back: the order, with the refund as its last; `keep`'s record commits with it.
+
+        Raises NotFound, Busy, AnsweredBefore and what `aftersale.refund` raises.
+        """
+
+        def decide(order: Order, now: datetime) -> Decision[Order]:
+            return self._watch(order, aftersale.refund(order, wish, now=now), now)
+
+        return await self._change(order_id, decide, cause, keep)
+
+    async def amend(self, order_id: str, wanted: Amendment, *, by: Party, cause: Cause) -> Order:
+        """Change name, address or comment. Raises NotFound, Busy and what `aftersale.amend` raises."""
+        return await self._change(order_id, lambda order, _: aftersale.amend(order, wanted, by=by), cause)
+
+    async def resend(self, order_id: str, *, cause: Cause) -> Order:
+        """Have the confirmation sent again. Raises NotFound, Busy and what `aftersale.resend` raises."""
+        return await self._change(order_id, lambda order, now: aftersale.resend(order, now=now), cause)
+
     async def _change(
         self,
         order_id: str,
@@ -383,6 +411,11 @@ def _on_refunded(event: Envelope, order: Order | None, _: datetime) -> Decision[
     return domain.money_back(_known(order), domain.money_told(event.data, at=event.time))
 
 
+def _on_part(event: Envelope, order: Order | None, _: datetime) -> Decision[Order]:
+    known = _known(order)
+    return Decision(domain.evolve(known, event.data, at=event.time))
+
+
 def _known(order: Order | None) -> Order:
     if order is None:
         raise TooEarly
@@ -397,6 +430,8 @@ _ORDER_HANDLERS: Mapping[type[Event], Handler[Order]] = {
     PaymentCompleted: _on_money,
     PaymentFailed: _on_payment_failed,
     PaymentRefunded: _on_refunded,
+    PartRefunded: _on_part,
+    SeatsReturned: _on_part,
 }
 HANDLERS: Mapping[type[Event], Handler[Any]] = {**_ORDER_HANDLERS, **_JOB_HANDLERS}
 """What the service hears, and what decides about it."""

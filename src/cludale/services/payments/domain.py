@@ -1,8 +1,8 @@
 """Payment rules: charging in rounds of attempts, giving up, refunding. No I/O, clock or HTTP.
 
 A payment that has something left to do says when (`due_at`): try the charge, make sure that nothing is
-held (`closing`), or give the money back (`refunding`). What it does outside, it does by a key of the
-provider's, so that doing it twice moves the money once.
+held (`closing`), give a part of the money back (`parts`), or all that is left of it (`refunding`). What
+it does outside, it does by a key of the provider's, so that doing it twice moves the money once.
 """
 
 from collections.abc import Mapping
@@ -20,8 +20,20 @@ from cludale.kernel.refusals import Refusal
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState
 from cludale.ports.sales import Outlook, SaleOutlook, SeatsGone
 from cludale.ports.seats import ConcertOver
-from cludale.services.orders.events import OrderCancelled, PaymentRequested, TicketReserved
-from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
+from cludale.services.orders.events import (
+    OrderCancelled,
+    PartRefund,
+    PartRefundRequested,
+    PaymentRequested,
+    TicketReserved,
+)
+from cludale.services.payments.events import (
+    FailureReason,
+    PartRefunded,
+    PaymentCompleted,
+    PaymentFailed,
+    PaymentRefunded,
+)
 
 
 class Status(StrEnum):
@@ -72,6 +84,14 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     retry_until: datetime | None
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
+    """A part of the money that was asked back."""
+
+    part: PartRefund
+    done_at: datetime | None = None
+    """When it went back; None: it is still to be given back."""
+
+
 class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
     """The money side of one order."""
 
@@ -102,6 +122,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     retells: int = 0
     """How often the end of the round is still to be told again: orders knows nothing of a round that the organizer
     began, so it doesn't miss the end of it."""
+    parts: tuple[Part, ...] = ()
+    """Part refunds, as they were heard of; never more than was paid."""
     allocation: Allocation
     """What is paid for; handed on whole."""
 
@@ -109,6 +131,16 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     def is_free(self) -> bool:
         """Does it cost nothing?"""
         return not self.amount.amount
+
+    @property
+    def open_part(self) -> PartRefund | None:
+        """The first part refund that is still to be given back."""
+        return next((each.part for each in self.parts if each.done_at is None), None)
+
+    @property
+    def rest(self) -> Money:
+        """What part refunds leave of the money: what goes back if all of it does."""
+        return Money(self.amount.amount - sum(each.part.amount.amount for each in self.parts), self.amount.currency)
 
     @property
     def hold_end(self) -> datetime:
@@ -146,7 +178,7 @@ def payment_id(order_id: str) -> str:
     return same_as("payment", order_id)
 
 
-Moved = PaymentCompleted | PaymentFailed | PaymentRefunded
+Moved = PaymentCompleted | PaymentFailed | PaymentRefunded | PartRefunded
 
 
 def as_begun(order: TicketReserved, *, at: datetime) -> Payment:
@@ -168,6 +200,8 @@ def evolve(payment: Payment, event: Moved, *, at: datetime) -> Payment:
 
     The log may tell of an earlier round, or of the same again: that changes nothing.
     """
+    if isinstance(event, PartRefunded):
+        return _with_part(payment, Part(part=event.part, done_at=at))
     match event:
         case PaymentCompleted():
             status = Status.COMPLETED
@@ -178,8 +212,9 @@ def evolve(payment: Payment, event: Moved, *, at: datetime) -> Payment:
     if (event.round, _STAGE[status]) <= (payment.round, _STAGE[payment.status]):
         return payment
     if isinstance(event, PaymentRefunded):
+        due_at = None if payment.open_part is None else payment.due_at
         return msgspec.structs.replace(
-            payment, status=status, round=event.round, refunding=False, refunded_at=at, due_at=None
+            payment, status=status, round=event.round, refunding=False, refunded_at=at, due_at=due_at
         )
     failure = None
     if isinstance(event, PaymentFailed):
@@ -187,6 +222,19 @@ def evolve(payment: Payment, event: Moved, *, at: datetime) -> Payment:
     return msgspec.structs.replace(
         payment, status=status, round=event.round, tries=event.attempts, closing=None, failure=failure, due_at=None
     )
+
+
+def _with_part(payment: Payment, part: Part) -> Payment:
+    """The payment with this part refund as it is now; what is back stays that."""
+    before = next((each for each in payment.parts if each.part.number == part.part.number), None)
+    if before is not None and (before.done_at is not None or part.done_at is None):
+        return payment
+    others = tuple(each for each in payment.parts if each is not before)
+    after = msgspec.structs.replace(payment, parts=tuple(sorted((*others, part), key=lambda each: each.part.number)))
+    if part.done_at is None:
+        return after
+    owes = after.refunding or after.open_part is not None
+    return msgspec.structs.replace(after, due_at=part.done_at if owes else None)
 
 
 def _ended(payment: Payment, event: Moved, *, now: datetime, limits: AttemptLimits) -> Decision[Payment]:
@@ -417,6 +465,8 @@ def order_cancelled(
     if payment.closed:
         return Decision(payment)
     closed = msgspec.structs.replace(payment, closed=True, cause=cause)
+    for part in order.part_refunds:  # whose own events may still be on their way
+        closed = _with_part(closed, Part(part=part))
     match payment.status:
         case Status.PENDING:
             return Decision(close(closed, payment.closing or FailureReason.CANCELLED, now=now))
@@ -452,9 +502,53 @@ def refund(payment: Payment, *, cause: Cause, now: datetime) -> Decision[Payment
     return Decision(msgspec.structs.replace(payment, refunding=True, due_at=now, cause=cause))
 
 
+def has_taken_money(payment: Payment) -> bool:
+    """Was the money taken, so that a part of it can go back?"""
+    return payment.status in (Status.COMPLETED, Status.REFUNDED)
+
+
+def part_requested(
+    payment: Payment, request: PartRefundRequested, *, cause: Cause, now: datetime, again: bool
+) -> Decision[Payment]:
+    """A part of the money is to go back, once. Asked `again`, it is told again that it is back, if it is.
+
+    Raises ValueError for more than is left: orders never asks for that.
+    """
+    part = request.part
+    known = next((each for each in payment.parts if each.part.number == part.number), None)
+    if known is not None:
+        if not again or known.done_at is None:
+            return Decision(payment)
+        return Decision(payment, (_part_back(payment, part),), at=known.done_at, again=True)
+    if payment.refunding or payment.status is not Status.COMPLETED or part.amount.amount > payment.rest.amount:
+        raise ValueError(f"{payment.id} has no {part.amount} left to give back")
+    after = _with_part(payment, Part(part=part))
+    return Decision(msgspec.structs.replace(after, due_at=now, cause=cause))
+
+
+def part_refunded(payment: Payment, part: PartRefund, *, now: datetime, limits: AttemptLimits) -> Decision[Payment]:
+    """This part of the money is back."""
+    if all(each.part.number != part.number or each.done_at is not None for each in payment.parts):
+        return Decision(payment)
+    event = _part_back(payment, part)
+    after = evolve(payment, event, at=now)
+    if after.due_at is None and after.retells:
+        after = msgspec.structs.replace(after, due_at=now + timedelta(seconds=limits.retell_seconds))
+    return Decision(after, (event,), at=now)
+
+
+def _part_back(payment: Payment, part: PartRefund) -> PartRefunded:
+    return PartRefunded(payment_id=payment.id, order_id=payment.order_id, part=part, allocation=payment.allocation)
+
+
+def owes_money(payment: Payment) -> bool:
+    """Is there something to give back, for certain or perhaps? That is never given up on."""
+    return payment.refunding or payment.closing is not None or payment.open_part is not None
+
+
 def put_off(payment: Payment, *, until: datetime) -> Payment:
     """The provider gave no answer: try to give back again at `until`, if that is still to be done."""
-    if not payment.refunding and payment.closing is None:
+    if not owes_money(payment):
         return payment
     return msgspec.structs.replace(payment, tries=payment.tries + 1, due_at=until)
 
@@ -471,7 +565,7 @@ def _back(payment: Payment) -> PaymentRefunded:
         payment_id=payment.id,
         order_id=payment.order_id,
         concert_id=payment.allocation.concert_id,
-        amount=payment.amount,
+        amount=payment.rest,
         round=payment.round,
         attempts=sum(each.round == payment.round for each in payment.attempts),
     )
@@ -481,7 +575,8 @@ def standing(order_id: str, payment: Payment | None) -> ChargeStanding:
     """How the money of an order stands."""
     if payment is None:
         return ChargeStanding(order_id, ChargeState.UNKNOWN)
-    state = ChargeState.OPEN if payment.refunding else _STATES[payment.status]
+    is_going_back = payment.refunding or (payment.status is Status.REFUNDED and payment.open_part is not None)
+    state = ChargeState.OPEN if is_going_back else _STATES[payment.status]
     return ChargeStanding(order_id, state, payment.round, payment.closed)
 
 
@@ -500,6 +595,8 @@ def compared(payment: Payment, order: ChargeQuestion) -> Decision[Payment]:
     Whose cancellation payments has yet to hear, or to carry out, is told nothing: the money goes back anyway.
     """
     match standing(order.order_id, payment).state:
+        case ChargeState.OPEN if payment.status is Status.REFUNDED and order.is_refunded:
+            return Decision(payment)
         case ChargeState.TAKEN if order.cancelled_on_purpose:
             return Decision(payment)
         case ChargeState.FAILED if payment.round < order.round or (payment.round == order.round and not order.is_open):
@@ -537,7 +634,7 @@ def _failure_of_old(payment: Payment) -> Failure:
 
 def is_to_be_retold(payment: Payment) -> bool:
     """Is nothing left to do but to tell again how the round has ended?"""
-    return payment.status is not Status.PENDING and not payment.refunding
+    return payment.status is not Status.PENDING and not owes_money(payment)
 
 
 def retold(payment: Payment, *, now: datetime, limits: AttemptLimits) -> Decision[Payment]:

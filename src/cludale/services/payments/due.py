@@ -63,9 +63,12 @@ class Charging(DuePolicy[Payment]):
 
     async def _ask(self, payment: Payment) -> Step[Payment]:
         asks = not payment.is_free
+        if (part := payment.open_part) is not None:
+            if part.amount.amount:
+                await self._gateway.refund_part(payment.key, f"{payment.key}.{part.number}", part.amount)
+            return lambda p, now: domain.part_refunded(p, part, now=now, limits=self._limits)
         if payment.refunding:
-            if asks:
-                await self._gateway.refund(payment.key)
+            await self._refund_rest(payment)
             return lambda p, now: domain.refunded(p, now=now, limits=self._limits)
         if payment.closing is not None:
             returned = await self._gateway.void(payment.key) if asks else False
@@ -76,9 +79,16 @@ class Charging(DuePolicy[Payment]):
             await self._gateway.charge(payment.key, payment.amount, payment.method)
         return self._tried(payment, Outcome.CHARGED)
 
+    async def _refund_rest(self, payment: Payment) -> None:
+        """Give back all that is left. What part refunds have left goes back by a key of its own, as they did."""
+        if payment.parts and payment.rest.amount:
+            await self._gateway.refund_part(payment.key, f"{payment.key}.rest", payment.rest)
+        elif payment.rest.amount:
+            await self._gateway.refund(payment.key)
+
     def no_answer(self, state: Payment, why: str) -> Step[Payment]:
         """An attempt to charge counts. Money that is owed is never given up on: only the waits are bounded."""
-        if not state.refunding and state.closing is None:
+        if not domain.owes_money(state):
             return self.of_its_round(state, self._tried(state, Outcome.UNKNOWN, why))
         until = self._put_off(state.tries + 1, self._clock.now())
         self.stuck += state.tries + 1 >= STUCK_TRIES

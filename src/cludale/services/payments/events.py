@@ -6,6 +6,7 @@ from enum import StrEnum
 from cludale.kernel.allocation import Allocation, SeatsEvent
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
+from cludale.services.orders.events import PartRefund
 
 
 class FailureReason(StrEnum):
@@ -47,7 +48,7 @@ class PaymentFailed(Event, frozen=True, kw_only=True):
 
 
 class PaymentRefunded(Event, frozen=True, kw_only=True):
-    """The money that was taken went back, once."""
+    """The money that was taken went back, once: all of it, or what part refunds had left (`amount`)."""
 
     payment_id: str
     order_id: str
@@ -58,4 +59,13 @@ class PaymentRefunded(Event, frozen=True, kw_only=True):
     """Default for events written before this field existed."""
 
 
-TOPIC = Topic("payment-events", "payments", (PaymentCompleted, PaymentFailed, PaymentRefunded))
+class PartRefunded(SeatsEvent, frozen=True, kw_only=True):
+    """A part of the money went back, once. `allocation` are all the seats that were paid for."""
+
+    payment_id: str
+    order_id: str
+    part: PartRefund
+    allocation: Allocation
+
+
+TOPIC = Topic("payment-events", "payments", (PaymentCompleted, PaymentFailed, PaymentRefunded, PartRefunded))

@@ -9,7 +9,7 @@ from cludale.kernel.events import Envelope
 from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.orders.events import TicketReserved
 from cludale.services.payments.domain import Payment, Status, as_begun, evolve, payment_id
-from cludale.services.payments.events import PaymentCompleted, PaymentFailed, PaymentRefunded
+from cludale.services.payments.events import PartRefunded, PaymentCompleted, PaymentFailed, PaymentRefunded
 from cludale.services.payments.store import PAYMENTS
 
 
@@ -17,6 +17,7 @@ def _told(payment: Payment) -> Mapping[str, object] | None:
     if payment.status is Status.PENDING or (payment.status is Status.FAILED and not payment.tries):
         return None  # under way, or never begun: no event tells of it
     told = {name: getattr(payment, name) for name in ("order_id", "amount", "status", "round")}
+    told["parts"] = [each for each in payment.parts if each.done_at is not None]
     return {**told, **msgspec.structs.asdict(payment.allocation)}
 
 
@@ -24,7 +25,9 @@ class PaymentsReplay:
     """Folds what payments published, over what could be paid."""
 
     service = "payments"
-    event_types = frozenset(e.__name__ for e in (TicketReserved, PaymentCompleted, PaymentFailed, PaymentRefunded))
+    event_types = frozenset(
+        e.__name__ for e in (TicketReserved, PaymentCompleted, PaymentFailed, PaymentRefunded, PartRefunded)
+    )
     tables: Sequence[Table[Any]] = (
         Table(PAYMENTS.kind, PAYMENTS.decode, PAYMENTS.put, lambda payment: payment.id, _told),
     )

@@ -23,7 +23,7 @@ from cludale.runtime.aggregates import Change, TooEarly, Updates, Versioned
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import CallLater, DueWork, PutOff, Step
 from cludale.services.concerts.events import SaleRefused
-from cludale.services.orders.events import OrderCancelled, PaymentRequested, TicketReserved
+from cludale.services.orders.events import OrderCancelled, PartRefundRequested, PaymentRequested, TicketReserved
 from cludale.services.payments import domain
 from cludale.services.payments.domain import AttemptLimits, Payment, Status
 from cludale.services.payments.due import Charging
@@ -78,7 +78,9 @@ class Payments:
         self._handlers = {event: partial(decide, self) for event, decide in self.HANDLERS.items()}
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
-        """TicketReserved and PaymentRequested begin to charge; OrderCancelled and SaleRefused send money back."""
+        """TicketReserved and PaymentRequested begin to charge; OrderCancelled, PartRefundRequested and SaleRefused send
+        money back.
+        """
         answers, changed = await self._updates.handle(
             PAYMENTS, deliveries, self._handlers, _payment_of, begins=TicketReserved
         )
@@ -104,11 +106,17 @@ class Payments:
             raise TooEarly
         return domain.refund(payment, cause=Cause.of(event), now=now)
 
+    def _on_part_requested(self, event: Envelope, payment: Payment | None, now: datetime) -> Decision[Payment]:
+        if payment is None or not domain.has_taken_money(payment):
+            raise TooEarly
+        return domain.part_requested(payment, event.data, cause=Cause.of(event), now=now, again=event.repeated)
+
     HANDLERS: ClassVar[Mapping[type[Event], Callable[..., Decision[Payment] | None]]] = {
         TicketReserved: _on_ticket_reserved,
         PaymentRequested: _on_payment_requested,
         OrderCancelled: _on_order_cancelled,
         SaleRefused: _on_sale_refused,
+        PartRefundRequested: _on_part_requested,
     }
     """What the service hears, and what decides about it."""
 

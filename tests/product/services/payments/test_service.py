@@ -62,6 +62,9 @@ class Script:
     async def refund(self, key: str) -> None:
         await self._play("refund", key)
 
+    async def refund_part(self, key: str, refund_key: str, amount: Money) -> None:
+        await self._play("refund", f"{refund_key}={amount.amount}")
+
     async def void(self, key: str) -> bool:
         return await self._play("void", key) is True
 

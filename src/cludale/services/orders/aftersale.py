@@ -1,0 +1,219 @@
+"""What may be done about an order after it was placed: part refunds, another name or address, a comment, its
+confirmation once more. Pure, as `domain.py`: no I/O, clock or HTTP.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from cludale.kernel.decision import Decision
+from cludale.kernel.ids import same_as
+from cludale.kernel.money import Money
+from cludale.kernel.refusals import Invalid, Refusal, RefusedForNow
+from cludale.kernel.times import rfc3339
+from cludale.services.orders import parts
+from cludale.services.orders.domain import Order, Status, TooLateToCancel, evolve, request_of
+from cludale.services.orders.events import (
+    AmendedField,
+    ConfirmationRequested,
+    OrderAmended,
+    PartRefund,
+    PartRefundRequested,
+    Party,
+)
+
+MOST_REFUNDS = 100
+"""Part refunds of one order."""
+RESEND_SECONDS = 60
+"""Between two confirmations that are sent again."""
+MOST_RESENDS = 20
+"""Confirmations of one order that are sent again."""
+MOST_AMENDMENTS = 200
+"""Changes of one order's name, address and comment."""
+
+
+class NotPaid(RefusedForNow):
+    """Only a paid order can be refunded in part, and only its confirmation can be sent again."""
+
+    def __init__(self, order: Order) -> None:
+        hint = {
+            Status.PENDING: "it has no seats yet; cancel it, or wait until it is Paid",
+            Status.RESERVED: "its payment isn't through yet; cancel it, or wait until it is Paid",
+            Status.CANCELLED: "all of its money goes back, if it had any",
+        }[order.status]
+        super().__init__(f"Order {order.id!r} is {order.status}: {hint}.", status=order.status)
+
+
+class TooManyTickets(Refusal):
+    """Fewer tickets are left, or as many: who gives all of them back cancels the order."""
+
+    def __init__(self, order: Order, *, wanted: int) -> None:
+        held = order.held
+        hint = "cancel the order to give all of them back" if wanted == held else f"it has {held} left"
+        super().__init__(f"{wanted} tickets of order {order.id!r} can't be given back: {hint}.", held=held)
+
+
+class RefundTooLarge(Refusal):
+    """More than is left of what was paid."""
+
+    def __init__(self, order: Order, *, wanted: Money, left: Money) -> None:
+        super().__init__(f"{wanted} can't be given back: of what order {order.id!r} cost, {left} are left.", left=left)
+
+
+class TooManyChanges(Refusal):
+    """An order keeps so many part refunds, amendments or repeated confirmations, and no more."""
+
+    def __init__(self, order: Order, what: str, limit: int) -> None:
+        super().__init__(f"Order {order.id!r} has had {limit} {what} already.", limit=limit)
+
+
+class ResentTooSoon(RefusedForNow):
+    """Its confirmation was sent again a moment ago."""
+
+    def __init__(self, order: Order, *, again_at: datetime) -> None:
+        at = rfc3339(again_at)
+        super().__init__(f"The confirmation of order {order.id!r} can be sent again from {at} on.", againAt=at)
+
+
+class NoAddress(RefusedForNow):
+    """The buyer left no address, so there is nowhere to send it."""
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(f"Order {order.id!r} has no e-mail address and no phone number.")
+
+
+class CommentForOrganizers(Refusal):
+    """Comments, reasons and refunds of money alone are the organizer's."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"Only the organizer may give {field!r}.", field=field)
+
+
+class RefundWish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What somebody wants back: `tickets`, at their price, or `amount` alone. Exactly one of them is given."""
+
+    by: Party
+    tickets: int = 0
+    amount: Money | None = None
+    reason: str | None = None
+
+
+def refund(order: Order, wish: RefundWish, *, now: datetime) -> Decision[Order]:
+    """Give a part back. The buyer may do so with tickets, for as long as the order can be cancelled.
+
+    Raises NotPaid, TooLateToCancel, TooManyTickets, RefundTooLarge, TooManyChanges, Invalid (another currency).
+    """
+    allocation, total = order.allocation, order.total
+    if order.status is not Status.PAID or allocation is None or total is None:
+        raise NotPaid(order)
+    if wish.by is Party.BUYER and order.cancel_until is not None and now >= order.cancel_until:
+        raise TooLateToCancel(order.id, order.cancel_until)
+    if len(order.refunds) >= MOST_REFUNDS:
+        raise TooManyChanges(order, "part refunds", MOST_REFUNDS)
+    part = _part(order, wish, total)
+    requested = PartRefundRequested(order_id=order.id, part=part, allocation=allocation)
+    after = evolve(order, requested, at=now)
+    kept = msgspec.structs.replace(after.refunds[-1], by=wish.by, reason=wish.reason)
+    return Decision(msgspec.structs.replace(after, refunds=(*after.refunds[:-1], kept)), (requested,))
+
+
+def _part(order: Order, wish: RefundWish, total: Money) -> PartRefund:
+    """What goes back. Tickets at the price that was paid for them; never more than is left."""
+    left = parts.left(total, order.refunds)
+    if wish.amount is None:
+        if wish.tickets >= order.held:
+            raise TooManyTickets(order, wanted=wish.tickets)
+        each = total.amount // order.seats.quantity
+        amount = Money(min(each * wish.tickets, left.amount), total.currency)
+    else:
+        amount = wish.amount
+        if amount.currency != total.currency:
+            raise Invalid(("amount.currency", f"must be {total.currency}, in which the order was paid"))
+        if amount.amount > left.amount:
+            raise RefundTooLarge(order, wanted=amount, left=left)
+    number = len(order.refunds) + 1
+    return PartRefund(
+        number=number,
+        refund_id=f"{same_as('refund', order.id)}.{number}",
+        tickets=wish.tickets,
+        amount=amount,
+        left=Money(left.amount - amount.amount, total.currency),
+        held=order.held - wish.tickets,
+    )
+
+
+class Amendment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is to be otherwise about an order; what is unset stays, None takes it away."""
+
+    name: str | UnsetType | None = UNSET
+    email: str | UnsetType | None = UNSET
+    phone: str | UnsetType | None = UNSET
+    comment: str | UnsetType | None = UNSET
+
+
+def amend(order: Order, wanted: Amendment, *, by: Party) -> Decision[Order]:
+    """Another name or address, or the organizer's comment; what is there already changes nothing.
+
+    Raises CommentForOrganizers, TooManyChanges.
+    """
+    if by is Party.BUYER and wanted.comment is not UNSET:
+        raise CommentForOrganizers("comment")
+    changes: Mapping[str, str | None] = {
+        field.value: value
+        for field in AmendedField
+        if (value := getattr(wanted, field.value)) is not UNSET and value != getattr(order, field.value)
+    }
+    if not changes:
+        return Decision(order)
+    if order.amendments >= MOST_AMENDMENTS:
+        raise TooManyChanges(order, "changes", MOST_AMENDMENTS)
+    amended = OrderAmended(
+        order_id=order.id,
+        concert_id=order.seats.concert_id,
+        fields=tuple(AmendedField(name) for name in changes),
+        by=by,
+    )
+    after = msgspec.structs.replace(evolve(order, amended, at=order.created_at), **changes)
+    if order.status is Status.CANCELLED and order.off_reachable is None:
+        # Its cancellation may have to be told again, word for word.
+        after = msgspec.structs.replace(after, off_reachable=order.reachable)
+    return Decision(after, (amended,))
+
+
+def resend(order: Order, *, now: datetime) -> Decision[Order]:
+    """Send the confirmation once more. Raises NotPaid, NoAddress, ResentTooSoon, TooManyChanges."""
+    allocation, total = order.allocation, order.total
+    if order.status is not Status.PAID or allocation is None or total is None:
+        raise NotPaid(order)
+    if not order.reachable:
+        raise NoAddress(order)
+    again_at = None if order.resent_at is None else order.resent_at + timedelta(seconds=RESEND_SECONDS)
+    if again_at is not None and now < again_at:
+        raise ResentTooSoon(order, again_at=again_at)
+    if order.resends >= MOST_RESENDS:
+        raise TooManyChanges(order, "confirmations sent again", MOST_RESENDS)
+    requested = ConfirmationRequested(
+        order_id=order.id,
+        number=order.resends + 1,
+        total=total,
+        tickets_returned=parts.returned(order.refunds),
+        refunded=Money(parts.refunded(order.refunds), total.currency),
+        allocation=allocation,
+    )
+    return Decision(evolve(order, requested, at=now), (requested,))
+
+
+def has_open_refund(order: Order) -> bool:
+    """Is the order Paid, with a part refund under way?"""
+    return order.status is Status.PAID and any(each.is_open for each in order.refunds)
+
+
+def asked_again(order: Order, *, now: datetime, look_at: datetime) -> Decision[Order]:
+    """Ask for the first part refund that is under way once more, if that is due; the next time is at `look_at`."""
+    if order.due_at is None or order.due_at > now or not has_open_refund(order):
+        return Decision(order)
+    first = next(each for each in order.refunds if each.is_open)
+    after = msgspec.structs.replace(order, due_at=look_at, looks=order.looks + 1)
+    return Decision(after, (request_of(order, first),), at=first.at, again=True)
