@@ -33,9 +33,7 @@ def gateway(
     config: Config = CONFIG,
     pages: Annotated[
         str | None,
-        typer.Option(
-            envvar="CLUDALE_PAGES_URL", help="Where `cludale pages` is: the shop is then at this address, too."
-        ),
+        typer.Option(envvar="CLUDALE_PAGES_URL", help="Where `cludale pages` is: the shop is then here, too."),
     ] = None,
 ) -> None:
     """Start the gateway, in the foreground, until Ctrl+C or SIGTERM.

@@ -55,7 +55,8 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; what is under way is finished, for `limits.stop_seconds` at most.
 
-    `people`: where the pages for people are. `tied`: the command for a program that ends with us; `started` is told how many backends there are. Raises OSError,
+    `people`: where the pages for people are, if they are anywhere. `tied`: the
+    command for a program that ends with us; `started` is told how many backends there are. Raises OSError,
     UnusableRoutes, ProxyFailed, CannotListen.
     """
     routes = read_routes(file)

@@ -65,7 +65,8 @@ class Up:
         await self._start_all([layout.postgres, layout.broker])
         await self._set_up_broker()
         layout.add_services()
-        assert layout.gateway is not None and layout.pages is not None  # noqa: S101 - add_services has made it
+        assert layout.gateway is not None  # noqa: S101 - add_services has made it
+        assert layout.pages is not None  # noqa: S101 - so is this
         processes = [part for replica in layout.replicas for part in (replica.sidecar, replica.service)]
         await self._start_all([*processes, layout.pages, layout.gateway])
         await asyncio.gather(*(self._reached(replica) for replica in layout.replicas))

@@ -9,7 +9,7 @@ from tests.parts import need
 from tests.served import Served, serve
 from tools.screens.browser import chromium
 
-HOLD_SECONDS = 7
+HOLD_SECONDS = 15
 HASTE = {
     "CLUDALE_HOLD_SECONDS": str(HOLD_SECONDS),
     "CLUDALE_SWEEP_SECONDS": "0.1",
