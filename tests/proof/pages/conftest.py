@@ -9,11 +9,11 @@ from tests.parts import need
 from tests.served import Served, serve
 from tools.screens.browser import chromium
 
-HOLD_SECONDS = 6
+HOLD_SECONDS = 15
 HASTE = {
     "CLUDALE_HOLD_SECONDS": str(HOLD_SECONDS),
     "CLUDALE_SWEEP_SECONDS": "0.1",
-    "CLUDALE_PAYMENT_SLOW_SECONDS": "1.5",
+    "CLUDALE_PAYMENT_SLOW_SECONDS": "3",
 }
 
 Visit = Callable[..., Page]
