@@ -35,6 +35,7 @@ RECORDS: Mapping[str, Record] = {
         lambda told: f"/payments?orderId={told['orderId']}", frozenset({"Completed", "Refunded"})
     ),
     "NotificationSent": Record(lambda told: f"/notifications?orderId={told['orderId']}", frozenset({"Sent", "Logged"})),
+    "TicketIssued": Record(lambda told: f"/tickets?order={told['orderId']}", frozenset({"Valid", "Revoked"})),
 }
 """One kind of event of each service that has records."""
 

@@ -122,6 +122,7 @@ def _gap(order: Order, story: Counter[str]) -> str | None:
             "paid": paid == cancelled + 1 and money_kept == 1,
             "sold": story["SeatsSold"] == paid,
             "told": told == paid + cancelled,
+            "ticketed": story["TicketIssued"] == paid,
         }
     elif order.status == "Cancelled":
         must = {

@@ -101,6 +101,50 @@ MATRIX: tuple[Row, ...] = (
     # notifications
     Row("GET", "/notifications", 200, ORGANIZER, READ, Owned.FILTERED),
     Row("POST", "/notifications/retry", 409, ORGANIZER, SELL, Owned.HIDDEN, body={"ids": ["{message}"]}),
+    # tickets
+    Row("GET", "/tickets", 200, BUYER, READ, Owned.HIDDEN, asked="/tickets?order={order}"),
+    Row("GET", "/tickets/keys", 200),
+    Row(
+        "POST",
+        "/tickets/admissions",
+        200,
+        ORGANIZER,
+        Scope.DOOR,
+        body={"code": "none", "door": "north"},
+    ),
+    Row(
+        "GET",
+        "/tickets/admissions",
+        200,
+        ORGANIZER,
+        Scope.DOOR,
+        Owned.HIDDEN,
+        asked="/tickets/admissions?concertId=ours",
+    ),
+    Row(
+        "POST",
+        "/tickets/{ticket_id}/undo",
+        409,
+        ORGANIZER,
+        Scope.DOOR,
+        Owned.HIDDEN,
+        body={"reason": "mistake"},
+        asked="/tickets/{ticket}/undo",
+    ),
+    Row(
+        "POST",
+        "/tickets/{ticket_id}/transfer",
+        200,
+        BUYER,
+        SELL,
+        Owned.HIDDEN,
+        body={},
+        asked="/tickets/{given}/transfer",
+    ),
+    *(
+        Row("GET", f"/tickets/{{ticket_id}}{kind}", 200, BUYER, READ, Owned.HIDDEN, asked=f"/tickets/{{ticket}}{kind}")
+        for kind in (".pdf", ".svg", ".png", "")
+    ),
     # audit
     Row("GET", "/audit/events", 200, ORGANIZER, READ, Owned.FILTERED, asked="/audit/events?type=OrderPlaced"),
     Row("GET", "/audit/orders/{order_id}", 200, ORGANIZER, READ, Owned.HIDDEN, asked="/audit/orders/{order}"),

@@ -69,7 +69,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         for id in ("ours", "ours-too"):
             await here.concert(id, acme)
         await here.concert("theirs")
-        order, cancelled = [await here.order("ours") for _ in range(2)]
+        order, cancelled, given = [await here.order("ours") for _ in range(3)]
         other = await here.order("theirs")
         await here.ask("POST", f"/orders/{cancelled['id']}/cancel", cancelled["accessToken"])
         spare = (await here.new_key("read")).partition(".")[0]
@@ -100,20 +100,26 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             f"/audit/orders/{order['id']}",
             f"/notifications?orderId={other['id']}",
             f"/audit/orders/{other['id']}",
+            f"/tickets?order={order['id']}",
+            f"/tickets?order={given['id']}",
         ):
             for _ in range(200):
                 key = FIRST_KEY if other["id"] in path else acme
                 if (await here.ask("GET", path, key)).json().get("items"):
                     break
                 await asyncio.sleep(0.05)
+        ticket, on = [f"ticket-{each['id'].partition('-')[2]}.1" for each in (order, given)]
         names = {
             "order": order["id"],
+            "ticket": ticket,
+            "given": on,
             "cancelled": cancelled["id"],
             "message": message,
             "spare": spare,
             "other": other["id"],
         }
         tokens = {each["id"]: each["accessToken"] for each in (order, cancelled)}
+        tokens |= {ticket: order["accessToken"], on: given["accessToken"]}
         yield World(here, callers, tokens, names)
 
 

@@ -20,7 +20,7 @@ from cludale.wiring.platform import Platform
 from cludale.wiring.settings import Settings
 
 BUYERS = 512
-EVENTS_AN_ORDER = 7
+EVENTS_AN_ORDER = 8
 """Of an order that goes well: placed, held, reserved, charged, sold, paid, told."""
 PATIENCE_SECONDS = 600
 

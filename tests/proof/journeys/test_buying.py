@@ -13,6 +13,7 @@ HAPPY = [
     "SeatsSold",
     "OrderPaid",
     "NotificationSent",
+    "TicketIssued",
 ]
 
 

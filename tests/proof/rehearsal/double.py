@@ -18,6 +18,7 @@ HAPPY = (
     "SeatsSold",
     "OrderPaid",
     "NotificationSent",
+    "TicketIssued",
 )
 DECLINED = (
     "OrderPlaced", "SeatsReserved", "TicketReserved", "PaymentFailed", "OrderCancelled", "SeatsReleased",

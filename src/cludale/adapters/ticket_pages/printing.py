@@ -1,4 +1,4 @@
-"""Makes PDF, SVG and PNG of tickets. Pure but for the fonts and the template, which are read once a process.
+"""Makes PDF, SVG and PNG of tickets. Pure but for the fonts, which are read once a process.
 
 typst refuses a PDF/UA with a letter that no font has, so such letters (an emoji in a name) are replaced first. The
 fonts are those of packages: Noto Sans, and Noto Sans for Arabic, Hebrew, Devanagari, Bengali, Tamil and Telugu.
@@ -6,7 +6,6 @@ fonts are those of packages: Noto Sans, and Noto Sans for Arabic, Hebrew, Devana
 
 import io
 import json
-import tempfile
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -40,7 +39,7 @@ PNG_SCALE = 8
 
 def pdf(pages: Sequence[TicketPage]) -> bytes:
     """A tagged document (PDF/UA-1) with one page a ticket."""
-    compiler, _folder = _compiler()
+    compiler = _compiler()
     try:
         return _compiled(compiler, pages)
     except typst.TypstError as error:
@@ -79,7 +78,11 @@ def _compiled(compiler: typst.Compiler, pages: Sequence[TicketPage]) -> bytes:
         ],
     }
     made = compiler.compile(
-        format="pdf", sys_inputs={"tickets": json.dumps(given)}, pdf_standards=[STANDARD], timestamp=issued
+        input=TEMPLATE.encode(),
+        format="pdf",
+        sys_inputs={"tickets": json.dumps(given)},
+        pdf_standards=[STANDARD],
+        timestamp=issued,
     )
     if not isinstance(made, bytes):
         raise TypeError("typst made no document")
@@ -90,14 +93,10 @@ _SHOWN = ("id", "artist", "date", "venue", "section", "number", "quantity", "hol
 
 
 @cache
-def _compiler() -> tuple[typst.Compiler, tempfile.TemporaryDirectory[str]]:
-    """One for the life of the process, and the folder that its template is in."""
-    folder = tempfile.TemporaryDirectory(prefix="cludale-tickets-")
-    template = Path(folder.name) / "ticket.typ"
-    template.write_text(TEMPLATE, encoding="utf-8")
+def _compiler() -> typst.Compiler:
+    """One for the life of the process: it keeps the fonts."""
     folders = sorted({str(path.parent) for path in _fonts()})
-    compiler = typst.Compiler(str(template), root=folder.name, font_paths=folders, ignore_system_fonts=True)
-    return compiler, folder
+    return typst.Compiler(font_paths=folders, ignore_system_fonts=True)
 
 
 @cache

@@ -255,7 +255,6 @@ class TicketsApi:
         "/tickets/admissions",
         credential=Credential.ORGANIZER,
         scope=Scope.DOOR,
-        owned=Owned.FILTERED,
         headers=(TRACEPARENT,),
         summary="Let somebody in",
         description=(

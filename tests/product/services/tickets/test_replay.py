@@ -12,7 +12,10 @@ from cludale.runtime.replay import NotYet, Ref
 from cludale.services.tickets import domain
 from cludale.services.tickets.domain import OrderTickets
 from cludale.services.tickets.events import UndoReason
-from cludale.services.tickets.replay import TicketsReplay, _comparable
+from cludale.services.tickets.replay import TicketsReplay
+
+(TABLE,) = TicketsReplay().tables
+COMPARABLE = TABLE.comparable
 
 
 class Held:
@@ -58,7 +61,7 @@ def test_every_order_of_the_log_gives_the_same_tickets_without_their_holders() -
             assert len(left) < len(waiting)
             waiting = left
         assert held.state is not None
-        assert _comparable(held.state) == _comparable(state)
+        assert COMPARABLE(held.state) == COMPARABLE(state)
         assert held.state.ticket(2).holder is None
 
 

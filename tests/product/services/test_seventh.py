@@ -1,4 +1,4 @@
-"""A sixth service: CONTRIBUTING's "add a service", followed to the letter in a copy of the project."""
+"""A seventh service: CONTRIBUTING's "add a service", followed to the letter in a copy of the project."""
 
 import json
 import os
@@ -274,7 +274,7 @@ json.dump(
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project with the sixth service: a folder, a line, `make infra`; and its event, for the checker."""
+    """A copy of the project with a seventh service: a folder, a line, `make infra`; its event, for the checker."""
     copy = tmp_path_factory.mktemp("project")
     for name in COPIED:
         if (ROOT / name).is_dir():
@@ -388,7 +388,7 @@ def test_the_files_of_the_deployed_shapes_have_it(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_tests_that_list_the_services_hold_for_six(project: Path) -> None:
+def test_the_tests_that_list_the_services_hold_for_seven(project: Path) -> None:
     lists = [
         "product/services/test_catalogue.py",
         "operations/docker/test_files.py",
