@@ -122,7 +122,7 @@ class Connections:
             connection.abort()
 
     def head(self, status: int, media_type: str, *, says_caching: bool = False) -> bytes:
-        """Status line and headers as far as the length. JSON is nobody's to keep, unless its own headers say otherwise."""
+        """Status line and headers as far as the length. JSON is nobody's to keep, unless its headers say so."""
         head = self._heads.get((status, media_type, says_caching))
         if head is None:
             lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"date: {formatdate(usegmt=True)}"]
