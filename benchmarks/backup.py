@@ -275,7 +275,7 @@ def main() -> None:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     )  # fmt: skip
-    folder = machine.SCRATCH / "backup"
+    folder = machine.SCRATCH / ("backup-postgres" if options.postgres else "backup")
     with OverPostgres() if options.postgres else Server() as server:
         there = 0
         for number, count in enumerate(sorted(options.orders)):

@@ -23,7 +23,7 @@ from cludale.web.problems import (
     TooManyConnections,
     TooManyStreams,
 )
-from cludale.web.responses import EVENT_STREAM, JSON, PROBLEM, Response, Stream
+from cludale.web.responses import EVENT_STREAM, HTML, JSON, PROBLEM, Response, Stream
 from cludale.web.router import Found
 from cludale.web.routing import Request
 
@@ -122,14 +122,16 @@ class Connections:
             connection.abort()
 
     def head(self, status: int, media_type: str, *, says_caching: bool = False) -> bytes:
-        """Status line and headers as far as the length. JSON is nobody's to keep, unless the response says otherwise."""
+        """Status line and headers as far as the length. JSON is nobody's to keep, unless its headers say so."""
         head = self._heads.get((status, media_type, says_caching))
         if head is None:
             lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"date: {formatdate(usegmt=True)}"]
             if status not in NO_BODY:
                 lines += [f"content-type: {media_type}"]
-            if media_type in (JSON, PROBLEM):
-                lines += ["x-content-type-options: nosniff", *([] if says_caching else ["cache-control: no-store"])]
+            if media_type != HTML:  # pages say it themselves, among what else guards them
+                lines += ["x-content-type-options: nosniff"]
+            if media_type in (JSON, PROBLEM) and not says_caching:
+                lines += ["cache-control: no-store"]
             head = self._heads[status, media_type, says_caching] = "\r\n".join([*lines, ""]).encode()
         return head
 

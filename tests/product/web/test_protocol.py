@@ -311,6 +311,12 @@ async def test_an_offer_to_upgrade_is_ignored_and_the_body_read(door: Door) -> N
         assert answer.endswith(b'"bytes":2}')
 
 
+@pytest.mark.parametrize("target", ["/", "/orders", "x:443", "*", "http://x/"])
+async def test_a_way_that_only_proxies_have_is_refused_however_it_is_written(door: Door, target: str) -> None:
+    answer = await door.ask(f"CONNECT {target} HTTP/1.1\r\nhost: x\r\n\r\nanything".encode())
+    assert answer.startswith(b"HTTP/1.1 501 ")
+
+
 async def test_trailers_are_no_headers(door: Door) -> None:
     head = b"POST /headers HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
     answer = await door.ask(head + b"1\r\nx\r\n0\r\nidempotency-key: a\r\nx-a: b\r\n\r\n")
