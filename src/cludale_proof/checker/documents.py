@@ -76,6 +76,9 @@ class Concert(_Document, frozen=True, tag="concert"):
     max_per_order: int | None = None
     ends_at: str | None = None
     cancel_until: datetime | None = None
+    revision: int = 0
+    status: str | None = None
+    reason: str | None = None
 
 
 class Section(_Document, frozen=True, tag="section"):
@@ -89,6 +92,9 @@ class Section(_Document, frozen=True, tag="section"):
     sold: int = 0
     held: Mapping[int, int] = {}
     """Seats held until which second since 1970."""
+    changes: int = 0
+    closed: bool = False
+    """Its concert is called off."""
     as_of: datetime | None = None
     """The latest time at which it gave seats away; by a clock that may have been ahead."""
 
@@ -282,6 +288,14 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     max_per_order: int | None = None
     ends_at: str | None = None
     cancel_until: datetime | None = None
+    revision: int | None = None
+    change: int | None = None
+    seats: int | None = None
+    total_seats: int | None = None
+    price: Money | None = None
+    fields: Mapping[str, Any] | None = None
+    """Of a concert that was changed."""
+    particulars: Mapping[str, Any] | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

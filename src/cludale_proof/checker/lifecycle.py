@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from cludale_proof.checker.documents import Event, Fact, Money
 from cludale_proof.checker.findings import Invariant
 
-ON_PURPOSE: Final = frozenset({"cancelled-by-buyer", "cancelled-by-organizer"})
+ON_PURPOSE: Final = frozenset({"cancelled-by-buyer", "cancelled-by-organizer", "concert-called-off"})
 """Reasons that somebody wanted: final, whatever money comes."""
 FAILURES: Final = frozenset(
     {
@@ -21,6 +21,7 @@ FAILURES: Final = frozenset(
         "seats-unavailable",
         "not-on-sale",
         "concert-over",
+        "sale-ended",
         "concert-not-found",
         "section-not-found",
         "over-the-limit",
@@ -214,13 +215,18 @@ class OrderHistory(NamedTuple):
     """Sales refused: money came and there were no seats."""
     requests: Mapping[int, Fact]
     """By round: the buyer paid in another way."""
+    moves: Mapping[int, Fact]
+    """By the concert's change: its buyer is to be told that it is moved."""
     wrong: tuple[Wrong, ...]
 
 
 KEY_MADE: Final = "KeyCreated"
 KEY_EVENTS: Final = (KEY_MADE, "KeyRevoked")
 """About neither an order nor a concert."""
-UNJUDGED: Final = ("ConcertScheduled", *KEY_EVENTS)
+CONCERT_STEPS: Final = ("ConcertChanged", "ConcertPostponed", "ConcertCancelled")
+SECTION_CHANGES: Final = ("SeatsAdded", "SeatsTaken", "PriceChanged")
+"""What becomes of concerts and their sections is judged in `concert_rules.py`."""
+UNJUDGED: Final = ("ConcertScheduled", *CONCERT_STEPS, *SECTION_CHANGES, *KEY_EVENTS)
 """Events on which no promise to buyers hangs. Whatever is neither here nor judged, nobody knows."""
 _ORDER_SLOT: Final = {"OrderPlaced": "placed", "TicketReserved": "reserved", "OrderPaid": "paid"}
 _SEATS_SLOT: Final = {"SeatsReserved": "reserved", "SeatsSold": "sold", "SeatsReleased": "released"}
@@ -232,6 +238,7 @@ _TWICE: Final = {
     "PaymentRequested": (Invariant.LEGAL_STEPS, "requested-twice"),
     "OrderPaid": (Invariant.LEGAL_STEPS, "paid-twice"),
     "OrderCancelled": (Invariant.LEGAL_STEPS, "cancelled-twice"),
+    "OrderMoved": (Invariant.LEGAL_STEPS, "moved-twice"),
     "SeatsReserved": (Invariant.ONE_END, "held-twice"),
     "SeatsSold": (Invariant.ONE_END, "sold-twice"),
     "SeatsReleased": (Invariant.ONE_END, "released-twice"),
@@ -264,6 +271,7 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:
     notifications: dict[str, list[Fact]] = {}
     refusals: dict[Any, Fact] = {}
     requests: dict[int, Fact] = {}
+    moves: dict[int, Fact] = {}
     wrong: list[Wrong] = []
 
     def settle(slots: dict[Any, Fact], slot: object, fact: Fact) -> None:
@@ -296,6 +304,8 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:
                 refusals[(*same, fact.event.id) if same in refusals else same] = fact
         elif kind == "PaymentRequested":
             settle(requests, data.round or 0, fact)
+        elif kind == "OrderMoved":
+            settle(moves, data.revision or 0, fact)
         elif kind in _ROUND_SLOT:
             slot = payments.setdefault(data.payment_id or "", {}).setdefault(_ROUND_SLOT[kind], {})
             settle(slot, data.round or 0, fact)
@@ -310,6 +320,7 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:
         {kind: tuple(sent) for kind, sent in notifications.items()},
         tuple(refusals.values()),
         requests,
+        moves,
         (),
     )
     return told._replace(wrong=(*wrong, *_impossible(told)))
@@ -329,7 +340,7 @@ def _otherwise(first: Fact, second: Fact) -> Wrong:
 
 
 def _impossible(told: OrderHistory) -> Iterator[Wrong]:
-    yield from _impossible_order(told.order)
+    yield from _impossible_order(told.order, told.moves)
     for key, reservation in told.reservations.items():
         yield from _impossible_reservation(key, reservation, told.order)
     for payment in told.payments.values():
@@ -337,7 +348,7 @@ def _impossible(told: OrderHistory) -> Iterator[Wrong]:
     yield from _impossible_together(told)
 
 
-def _impossible_order(order: OrderTold) -> Iterator[Wrong]:
+def _impossible_order(order: OrderTold, moves: Mapping[int, Fact]) -> Iterator[Wrong]:
     there = tuple(fact for fact in order if fact is not None)
     if there and order.placed is None:
         yield Wrong(Invariant.LEGAL_STEPS, "never-placed", "it has events, and was never placed", there)
@@ -359,6 +370,9 @@ def _impossible_order(order: OrderTold) -> Iterator[Wrong]:
         )
     if order.on_purpose is not None and order.reserved is not None and order.failed is None:
         end, until = order.on_purpose.event, order.reserved.event.data.cancel_until
+        before = [each.event.data for each in moves.values() if each.event.time <= end.time]
+        if before and until is not None:
+            until = max(before, key=lambda data: data.revision or 0).cancel_until
         told_then = not end.repeated  # one that is told again has the time of that
         if told_then and end.data.reason == "cancelled-by-buyer" and until is not None and end.time >= until:
             detail = f"the buyer cancelled at {end.time}, and could until {until}"
