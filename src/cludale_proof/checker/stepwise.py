@@ -265,11 +265,23 @@ class SafetyChecker:
         self._case(key).facts.append(fact)
         touched[key] = None
         section = (event.data.concert_id or "", event.data.section or "")
+        if event.type == "SeatsReserved" and (wrong := self._held_at(section, fact)) is not None:
+            return [wrong]
         is_given = event.type in ("SeatsReserved", "SeatsSold") and not event.repeated
         if is_given and section in self._closed:
             detail = f"{event.type} {event.id}: its seats were given away after its concert was called off"
             return [_broken(Invariant.LEGAL_STEPS, "sold-when-called-off", f"section {'/'.join(section)}", detail)]
         return []
+
+    def _held_at(self, section: SectionKey, fact: Fact) -> Violation | None:
+        """Seats cost what the section's do when they are held; those for late money (`.`) what they did before."""
+        told, plan, data = self._told.get(section[0]), self._plans.get(section), fact.event.data
+        is_changed = told is not None and bool(told.sections.get(section[1]))
+        if not is_changed or plan is None or "." in (data.reservation_id or "") or data.price == plan.price:
+            return None
+        detail = f"its seats are held at {data.price or 'the first price'}, and the section's cost {plan.price}"
+        name = f"reservation {data.reservation_id}"
+        return _broken(Invariant.ONE_LIVE_RESERVATION, "held-at-another-price", name, detail)
 
     def _take_concert_event(self, fact: Fact) -> list[Violation]:
         data = fact.event.data

@@ -18,7 +18,7 @@ from cludale_proof.simulator.clock import MORNING
 from cludale_proof.simulator.faults import Fault, Weather
 from cludale_proof.simulator.people import Plan
 from cludale_proof.simulator.processes import RunLimits
-from cludale_proof.simulator.themes import THEMES
+from cludale_proof.simulator.themes import ONLY_BY_NAME, THEMES
 
 CLOCK_JUMP_SECONDS = 12.0
 """The furthest that a clock jumps."""
@@ -177,7 +177,8 @@ def _told(plan: Plan) -> str:
 def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene:
     """The scene that comes of these choices; `only` these themes, if it is said. KeyError for one that isn't."""
     is_distributed = choices.random() < 0.6
-    themes: Sequence[str] = choices.sample(list(THEMES), choices.choice((0, 1, 1, 2, 2, 3)))
+    drawn = [theme for theme in THEMES if theme not in ONLY_BY_NAME]
+    themes: Sequence[str] = choices.sample(drawn, choices.choice((0, 1, 1, 2, 2, 3)))
     if only is not None:
         themes = only
     limits = RunLimits(
@@ -216,7 +217,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         limits=limits,
         concerts=concerts,
         plans=plans,
-        deeds=_deeds(ends, concerts, span),
+        deeds=_deeds(ends, concerts, span, certain="changes" in themes),
         # Who changes their mind meets what is under way the more often, the longer that takes.
         weather=Weather(
             rates, lag_seconds=choices.choice((0.03, 0.1) if "changes of mind" in themes else (0.001, 0.005, 0.03, 0.1))
@@ -298,9 +299,9 @@ def _with_ends(
     return changed, told
 
 
-def _deeds(choices: random.Random, concerts: Sequence[ScheduleConcert], span: float) -> list[Deed]:
+def _deeds(choices: random.Random, concerts: Sequence[ScheduleConcert], span: float, *, certain: bool) -> list[Deed]:
     """In some runs the organizer changes what is on sale, and in some calls it off."""
-    if choices.random() >= CHANGED:
+    if choices.random() >= CHANGED and not certain:
         return []
     deeds = []
     for _ in range(choices.randint(1, 6)):

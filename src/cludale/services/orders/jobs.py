@@ -231,7 +231,7 @@ def progress(job: Job, *, now: datetime) -> Progress:
     """How far it has come."""
     left = max(0, job.total - job.seen_to) + job.unsettled
     if job.kind is JobKind.CANCEL and not job.checks and job.phase is not Phase.COUNT:
-        left = max(left, job.total)  # how much money is back is not looked at before all are cancelled
+        left = max(left, 1)  # whether the money is back is not looked at before all are cancelled
     is_done = bool(job.checks) and not left
     is_slow = job.through_at is not None and now - job.through_at > SLOW
     return Progress(
@@ -241,7 +241,7 @@ def progress(job: Job, *, now: datetime) -> Progress:
         started_at=job.started_at,
         finished_at=job.finished_at if job.finished_at is not None else (job.through_at if is_done else None),
         total=job.total,
-        done=max(0, job.total - left) if job.checks else job.seen_to,
+        done=max(0, job.total - left),
         left=left,
         refunded=job.refunded,
         failed=job.unsettled if is_slow else 0,
