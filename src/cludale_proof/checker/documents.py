@@ -142,6 +142,8 @@ class Order(_Document, frozen=True, tag="order"):
     payment: OrderPayment | None = None
     """None: it can't be paid yet, or was reserved before orders said this."""
     tries: int = 0
+    moved: int = 0
+    """The last change of its concert by which it was moved."""
     looks: int = 0
     """How often it was compared with its payment since it was cancelled."""
 
