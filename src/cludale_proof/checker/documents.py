@@ -77,6 +77,9 @@ class Concert(_Document, frozen=True, tag="concert"):
     max_per_order: int | None = None
     ends_at: str | None = None
     cancel_until: datetime | None = None
+    revision: int = 0
+    status: str | None = None
+    reason: str | None = None
 
 
 class Section(_Document, frozen=True, tag="section"):
@@ -90,6 +93,9 @@ class Section(_Document, frozen=True, tag="section"):
     sold: int = 0
     held: Mapping[int, int] = {}
     """Seats held until which second since 1970."""
+    changes: int = 0
+    closed: bool = False
+    """Its concert is called off."""
     as_of: datetime | None = None
     """The latest time at which it gave seats away; by a clock that may have been ahead."""
 
@@ -171,6 +177,8 @@ class Order(_Document, frozen=True, tag="order"):
     payment: OrderPayment | None = None
     """None: it can't be paid yet, or was reserved before orders said this."""
     tries: int = 0
+    moved: int = 0
+    """The last change of its concert by which it was moved."""
     looks: int = 0
     """How often it was compared with its payment since it was cancelled, or asked for a part refund again."""
     refunds: tuple[OrderRefund, ...] = ()
@@ -376,6 +384,14 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     part: Part | None = None
     part_refunds: tuple[Part, ...] = ()
     tickets: int | None = None
+    revision: int | None = None
+    change: int | None = None
+    seats: int | None = None
+    total_seats: int | None = None
+    price: Money | None = None
+    fields: Mapping[str, Any] | None = None
+    """Of a concert that was changed."""
+    particulars: Mapping[str, Any] | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

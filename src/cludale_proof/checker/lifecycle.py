@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from cludale_proof.checker.documents import Event, Fact, Money
 from cludale_proof.checker.findings import Invariant
 
-ON_PURPOSE: Final = frozenset({"cancelled-by-buyer", "cancelled-by-organizer"})
+ON_PURPOSE: Final = frozenset({"cancelled-by-buyer", "cancelled-by-organizer", "concert-called-off"})
 """Reasons that somebody wanted: final, whatever money comes."""
 FAILURES: Final = frozenset(
     {
@@ -21,6 +21,7 @@ FAILURES: Final = frozenset(
         "seats-unavailable",
         "not-on-sale",
         "concert-over",
+        "sale-ended",
         "concert-not-found",
         "section-not-found",
         "over-the-limit",
@@ -224,6 +225,8 @@ class OrderHistory(NamedTuple):
     amendments: tuple[Fact, ...]
     resends: Mapping[int, Fact]
     """By number: its confirmation was to be sent again."""
+    moves: Mapping[int, Fact]
+    """By the concert's change: its buyer is to be told that it is moved."""
     wrong: tuple[Wrong, ...]
     tickets: tuple[Fact, ...] = ()
     """What became of its tickets, in the order in which it did."""
@@ -235,7 +238,10 @@ KEY_EVENTS: Final = (KEY_MADE, "KeyRevoked")
 TICKET_EVENTS: Final = frozenset(
     {"TicketIssued", "TicketRevoked", "TicketTransferred", "TicketAdmitted", "TicketLeft", "AdmissionUndone"}
 )
-UNJUDGED: Final = ("ConcertScheduled", *KEY_EVENTS)
+CONCERT_STEPS: Final = ("ConcertChanged", "ConcertPostponed", "ConcertCancelled")
+SECTION_CHANGES: Final = ("SeatsAdded", "SeatsTaken", "PriceChanged")
+"""What becomes of concerts and their sections is judged in `concert_rules.py`."""
+UNJUDGED: Final = ("ConcertScheduled", *CONCERT_STEPS, *SECTION_CHANGES, *KEY_EVENTS)
 """Events on which no promise to buyers hangs. Whatever is neither here nor judged, nobody knows."""
 _ORDER_SLOT: Final = {"OrderPlaced": "placed", "TicketReserved": "reserved", "OrderPaid": "paid"}
 _SEATS_SLOT: Final = {"SeatsReserved": "reserved", "SeatsSold": "sold", "SeatsReleased": "released"}
@@ -247,6 +253,7 @@ _TWICE: Final = {
     "PaymentRequested": (Invariant.LEGAL_STEPS, "requested-twice"),
     "OrderPaid": (Invariant.LEGAL_STEPS, "paid-twice"),
     "OrderCancelled": (Invariant.LEGAL_STEPS, "cancelled-twice"),
+    "OrderMoved": (Invariant.LEGAL_STEPS, "moved-twice"),
     "SeatsReserved": (Invariant.ONE_END, "held-twice"),
     "SeatsSold": (Invariant.ONE_END, "sold-twice"),
     "SeatsReleased": (Invariant.ONE_END, "released-twice"),
@@ -291,6 +298,7 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:
     returned: dict[Seats, dict[int, Fact]] = {}
     amendments: list[Fact] = []
     resends: dict[int, Fact] = {}
+    moves: dict[int, Fact] = {}
     wrong: list[Wrong] = []
 
     def settle(slots: dict[Any, Fact], slot: object, fact: Fact) -> None:
@@ -336,6 +344,8 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:
             amendments.append(fact)
         elif kind == "ConfirmationRequested":
             settle(resends, data.number or 0, fact)
+        elif kind == "OrderMoved":
+            settle(moves, data.revision or 0, fact)
         elif kind in _ROUND_SLOT:
             slot = payments.setdefault(data.payment_id or "", {}).setdefault(_ROUND_SLOT[kind], {})
             settle(slot, data.round or 0, fact)
@@ -355,6 +365,7 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:
         parts,
         tuple(amendments),
         resends,
+        moves,
         (),
         tuple(sorted(tickets, key=lambda fact: fact.event.data.step or 0)),
     )
@@ -375,7 +386,7 @@ def _otherwise(first: Fact, second: Fact) -> Wrong:
 
 
 def _impossible(told: OrderHistory) -> Iterator[Wrong]:
-    yield from _impossible_order(told.order)
+    yield from _impossible_order(told.order, told.moves)
     for key, reservation in told.reservations.items():
         yield from _impossible_reservation(key, reservation, told.order)
     for payment in told.payments.values():
@@ -384,7 +395,7 @@ def _impossible(told: OrderHistory) -> Iterator[Wrong]:
     yield from _impossible_parts(told)
 
 
-def _impossible_order(order: OrderTold) -> Iterator[Wrong]:
+def _impossible_order(order: OrderTold, moves: Mapping[int, Fact]) -> Iterator[Wrong]:
     there = tuple(fact for fact in order if fact is not None)
     if there and order.placed is None:
         yield Wrong(Invariant.LEGAL_STEPS, "never-placed", "it has events, and was never placed", there)
@@ -406,6 +417,9 @@ def _impossible_order(order: OrderTold) -> Iterator[Wrong]:
         )
     if order.on_purpose is not None and order.reserved is not None and order.failed is None:
         end, until = order.on_purpose.event, order.reserved.event.data.cancel_until
+        before = [each.event.data for each in moves.values() if each.event.time <= end.time]
+        if before and until is not None:
+            until = max(before, key=lambda data: data.revision or 0).cancel_until
         told_then = not end.repeated  # one that is told again has the time of that
         if told_then and end.data.reason == "cancelled-by-buyer" and until is not None and end.time >= until:
             detail = f"the buyer cancelled at {end.time}, and could until {until}"

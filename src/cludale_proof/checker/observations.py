@@ -195,7 +195,9 @@ def concert_claimed(seen: Observation) -> str | None:
     return None
 
 
-REFUSED_FOR_NOW = frozenset({"seats-unavailable", "price-too-high", "not-on-sale", "charge-open", "not-paid"})
+REFUSED_FOR_NOW = frozenset(
+    {"seats-unavailable", "price-too-high", "not-on-sale", "sale-paused", "charge-open", "not-paid"}
+)
 """The problems that time or stock undoes: what is asked again with the same key may be met later."""
 
 

@@ -44,6 +44,8 @@ class Terms(NamedTuple):
     """The ledger shows the same instant as the stores; else it may be ahead of them."""
     tickets_since: datetime | None = None
     """When tickets were first issued: orders that were paid before may have none. None: that is not looked at."""
+    called_off: frozenset[str] = frozenset()
+    """Concerts that are called off."""
     whole: bool = True
     """All events up to this instant are known: the log and what is on its way to it."""
 
@@ -236,7 +238,13 @@ class _Check:
             wanted["paymentMethod"] = told.reserved.event.data.payment_method
             found["paymentMethod"] = order.payment_method
         yield from self._differing("order", wanted, found, there)
-        wishes = len(self.told.requests) + len(self.told.parts) + len(self.told.amendments) + len(self.told.resends)
+        wishes = (
+            len(self.told.requests)
+            + len(self.told.parts)
+            + len(self.told.amendments)
+            + len(self.told.resends)
+            + len(self.told.moves)
+        )
         least = told.commits(order.tries, wishes)
         least += order.looks
         heard = sum(len(payment.facts) + len(payment.parts) for payment in self.told.payments.values())
@@ -537,7 +545,8 @@ class _Check:
                     f"it is for {order.quantity} of {order.concert_id}, and {each.id} has {each.quantity} of "
                     f"{each.concert_id}",
                 )
-        price = self.prices.get((order.concert_id, order.section or ""))
+        key = (order.concert_id, order.section or "")
+        price = self._price_of_hold() or self.prices.get(key)
         if order.total is not None and price is not None:
             owed = Money(price.amount * order.quantity, price.currency)
             if order.total != owed:
@@ -546,6 +555,15 @@ class _Check:
                     "another-price",
                     f"it costs {order.total}; {order.quantity} seats at {price} are {owed}",
                 )
+
+    def _price_of_hold(self) -> Money | None:
+        """What a seat cost when its seats were held, where that is not what was scheduled."""
+        reserved = self.told.order.reserved
+        if reserved is None:
+            return None
+        data = reserved.event.data
+        held = self.told.reservations.get((data.concert_id or "", data.section or "", data.reservation_id or ""))
+        return None if held is None or held.reserved is None else held.reserved.event.data.price
 
     # 5
 
@@ -585,6 +603,8 @@ class _Check:
                 most = max(most, sum(len(payment.parts) for payment in self.told.payments.values()))
             elif kind == "confirmation-copy":
                 most = max(most, len(self.told.resends))
+            elif kind == "moved":
+                most = max(1, len(self.told.moves))
             if len({fact.event.id for fact in facts}) > most and (self.terms.whole or kind in _TOLD_ONCE):
                 yield self.broken(
                     Invariant.ONE_CONFIRMATION, f"{kind}-twice", f"its buyer was sent {len(facts)} of {kind}", *facts
@@ -598,6 +618,11 @@ class _Check:
                 "its buyer was sent a confirmation, and it was never Paid",
                 *sent["confirmation"],
             )
+        if len(sent.get("moved", ())) > len(self.told.moves):
+            detail = (
+                f"its buyer was told {len(sent['moved'])} times that it is moved, and it was {len(self.told.moves)}"
+            )
+            yield self.broken(Invariant.ONE_CONFIRMATION, "moved-untold", detail, *sent["moved"])
         if sent.get("cancellation") and not self.told.order.cancellations:
             yield self.broken(
                 Invariant.ONE_CONFIRMATION,
@@ -758,6 +783,9 @@ class _Check:
                     f"{fact.event.type} {fact.event.id} was committed and did not reach the log{excuse}",
                     fact,
                 )
+        if order is not None and order.concert_id in self.terms.called_off and order.status != "Cancelled":
+            detail = f"its concert is called off, and it is {order.status}"
+            yield self.broken(Invariant.SETTLES, "live-though-called-off", detail)
         if order is not None and order.status not in ENDS:
             yield self.broken(Invariant.SETTLES, "stuck", f"it is {order.status} still{excuse}")
         yield from self._seats_once_quiet(excuse)
@@ -860,6 +888,7 @@ class _Check:
             ("cancellation", order.cancellations),
             ("refund", back),
             ("confirmation-copy", tuple(self.told.resends.values())),
+            ("moved", tuple(self.told.moves.values())),
         ):
             sent = {fact.event.data.notification_id for fact in self.told.notifications.get(kind, ())}
             if len(sent) + given_up.count(kind) >= len(due):

@@ -6,6 +6,7 @@ Orders are in `order_rules.py`.
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from cludale_proof.checker.documents import Concert, PlannedSection, Reservation, Section
 from cludale_proof.checker.findings import Invariant, Violation
@@ -45,12 +46,15 @@ def plans_of(concerts: Iterable[Concert]) -> dict[SectionKey, PlannedSection]:
     return {(concert.id, plan.id): plan for concert in concerts for plan in concert.sections}
 
 
-def over_at(date: str, ends_at: str | None) -> datetime:
-    """When a concert is over: at the time that is said, or with the day in the offset of `date`, or everywhere."""
+def over_at(date: str, ends_at: str | None, zone: str | None = None) -> datetime:
+    """When a concert is over: at the time that is said, or with the day there: in its zone, in the offset of `date`,
+    or everywhere.
+    """
     last = ends_at or date
     if "T" in last:
         return datetime.fromisoformat(last)
     there = datetime.fromisoformat(date).tzinfo if "T" in date else None
+    there = there if zone is None else ZoneInfo(zone)
     try:
         return datetime.fromisoformat(last).replace(tzinfo=there or timezone(timedelta(hours=-12))) + timedelta(days=1)
     except OverflowError:
@@ -139,6 +143,10 @@ class Occupancy:
                 return
             self._moves.append(_move(until, quantity))
         self._moves.append(_move(at, -quantity))
+
+    def resize(self, at: datetime, seats: int) -> None:
+        """The section had so many seats more (or, below 0, fewer) from then on: as if nobody, or somebody, had them."""
+        self._moves.append(_move(at, -seats))
 
     def peak(self) -> Peak:
         """The fullest instant."""

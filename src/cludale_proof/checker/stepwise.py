@@ -9,7 +9,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import msgspec
+
 from cludale_proof.checker import documents, order_rules
+from cludale_proof.checker.concert_rules import ConcertTold, closed, one_after_another
 from cludale_proof.checker.documents import (
     ANSWERS,
     Body,
@@ -81,6 +84,9 @@ class SafetyChecker:
         self._prices: dict[SectionKey, Money] = {}
         self._concerts: set[str] = set()
         self._scheduled: set[str] = set()
+        self._told: dict[str, ConcertTold] = {}
+        self._closed: set[SectionKey] = set()
+        """Sections of concerts that are called off."""
         self._sections: dict[SectionKey, Section] = {}
         self._tallies: dict[SectionKey, Tally] = {}
         self._committed: dict[str, bytes] = {}
@@ -200,13 +206,17 @@ class SafetyChecker:
                 found.append(_broken(Invariant.WHOLE_LOG, "not-in-the-log", f"event {id}", detail))
         for letter in self._letters.values():
             found += order_rules.explained(letter)
-        terms = self._terms()._replace(now=now, grace=grace, tickets_since=_EPOCH)
+        off = frozenset(id for id, each in self._told.items() if each.cancelled is not None)
+        terms = self._terms()._replace(now=now, grace=grace, tickets_since=_EPOCH, called_off=off)
+        for id, each in self._told.items():
+            found += one_after_another(id, each)
         for case in self._cases.values():
             told = fold(case.facts)
             found += order_rules.always(case, told, terms, self._prices)
             found += order_rules.once_quiet(case, told, terms)
         for key, section in self._sections.items():
             found += counts(key, section, self._tallies.setdefault(key, Tally()), self._plans.get(key), now)
+            found += closed(key, section, self._told.get(key[0]))
         return self._keep([each for each in found if not _is_excused(each, unlogged)])
 
     def story(self, order_id: str) -> tuple[Fact, ...]:
@@ -251,12 +261,39 @@ class SafetyChecker:
         self._now = max(self._now, event.time)
         key = key_of_event(fact)
         if key is None:
-            if event.type not in KEY_EVENTS:
-                self._scheduled.add(event.data.concert_id or "")
-            return []
+            return [] if event.type in KEY_EVENTS else self._take_concert_event(fact)
         self._case_of_event[event.id] = key
         self._case(key).facts.append(fact)
         touched[key] = None
+        section = (event.data.concert_id or "", event.data.section or "")
+        if event.type == "SeatsReserved" and (wrong := self._held_at(section, fact)) is not None:
+            return [wrong]
+        is_given = event.type in ("SeatsReserved", "SeatsSold") and not event.repeated
+        if is_given and section in self._closed:
+            detail = f"{event.type} {event.id}: its seats were given away after its concert was called off"
+            return [_broken(Invariant.LEGAL_STEPS, "sold-when-called-off", f"section {'/'.join(section)}", detail)]
+        return []
+
+    def _held_at(self, section: SectionKey, fact: Fact) -> Violation | None:
+        """Seats cost what the section's do when they are held; those for late money (`.`) what they did before."""
+        told, plan, data = self._told.get(section[0]), self._plans.get(section), fact.event.data
+        is_changed = told is not None and bool(told.sections.get(section[1]))
+        if not is_changed or plan is None or "." in (data.reservation_id or "") or data.price == plan.price:
+            return None
+        detail = f"its seats are held at {data.price or 'the first price'}, and the section's cost {plan.price}"
+        name = f"reservation {data.reservation_id}"
+        return _broken(Invariant.ONE_LIVE_RESERVATION, "held-at-another-price", name, detail)
+
+    def _take_concert_event(self, fact: Fact) -> list[Violation]:
+        data = fact.event.data
+        concert_id = data.concert_id or ""
+        self._scheduled.add(concert_id)
+        self._told.setdefault(concert_id, ConcertTold()).add(fact)
+        plan = self._plans.get((concert_id, data.section or ""))
+        if plan is not None:
+            seats = plan.total_seats if data.total_seats is None else data.total_seats
+            price = data.price or plan.price
+            self._plans[concert_id, plan.id] = msgspec.structs.replace(plan, total_seats=seats, price=price)
         return []
 
     def _count_version(self, write: Write) -> list[Violation]:
@@ -297,6 +334,8 @@ class SafetyChecker:
                 touched[read.order_id] = None
             case Section():
                 self._sections[(read.concert_id, read.id)] = read
+                if read.closed:
+                    self._closed.add((read.concert_id, read.id))
                 sections[(read.concert_id, read.id)] = None
             case Concert():
                 return self._take_concert(before, read)
@@ -335,7 +374,7 @@ class SafetyChecker:
 
     def _take_concert(self, before: Concert | None, read: Concert) -> list[Violation]:
         self._concerts.add(read.id)
-        self._plans |= plans_of([read])
+        self._plans = {**plans_of([read]), **self._plans}
         self._prices |= {(read.id, plan.id): plan.price for plan in read.sections}
         if before is not None and before.sections != read.sections:
             detail = "its sections changed after it was scheduled"
@@ -430,7 +469,9 @@ def _illegal_change(before: Order, after: Order) -> list[Violation]:
     if before.status == "Cancelled" and before.reason in ON_PURPOSE and ends[0] != ends[1]:
         detail = f"it was {before.reason}, and was changed to {after.status}"
         return [_broken(Invariant.ONE_WINNER, "revived", f"order {after.id}", detail)]
-    kept = [(each.payment, each.looks, each.refunds, each.amendments, each.resends) for each in (before, after)]
+    kept = [
+        (each.payment, each.looks, each.moved, each.refunds, each.amendments, each.resends) for each in (before, after)
+    ]
     if after.status != "Pending" and ends[0] == ends[1] and kept[0] == kept[1]:
         detail = f"it was written again as it was, {after.status}"
         return [_broken(Invariant.LEGAL_STEPS, "written-for-nothing", f"order {after.id}", detail)]

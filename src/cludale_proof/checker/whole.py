@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from cludale_proof.checker import documents, order_rules
+from cludale_proof.checker.concert_rules import ConcertTold, closed
+from cludale_proof.checker.concert_rules import one_after_another as one_concert_after_another
 from cludale_proof.checker.documents import (
     Concert,
     DeadLetter,
@@ -41,7 +43,6 @@ from cludale_proof.checker.section_rules import (
     broken,
     counts,
     never_oversold,
-    over_at,
     plans_of,
 )
 from cludale_proof.checker.segment_rules import one_after_another
@@ -54,7 +55,6 @@ Progress = Callable[[str, int, int], None]
 _PROGRESS_EVERY = 5_000
 _NAMED = 10
 """How many messages that were given up are named one by one."""
-_CONCERT_TOLD = ("sections", "artist", "date", "venue", "on_sale_at", "max_per_order", "ends_at", "cancel_until")
 _CASE_PARTS = Order | Reservation | Payment | Notification | OrderTickets | DeadLetter | LedgerLine | Fact | Claim
 
 
@@ -127,6 +127,7 @@ class _Run:
         self._prices: dict[SectionKey, Money] = {}
         self._concerts: dict[str, Concert] = {}
         self._scheduled: dict[str, Fact] = {}
+        self._told: dict[str, ConcertTold] = {}
         self._keys_made: dict[str, Fact] = {}
         self._about_keys: set[str] = set()
         """Ids of the events about keys."""
@@ -154,6 +155,8 @@ class _Run:
             self._read_observations(observations, cases)
             self._join_money(money, cases)
             self._check_promised_seats(seats)
+            off = frozenset(id for id, told in self._told.items() if told.cancelled is not None)
+            self._terms = self._terms._replace(called_off=off)
             self._check_cases(cases)
         self._check_concerts()
         self._check_sections()
@@ -263,6 +266,12 @@ class _Run:
             self._put_key_fact(fact)
             return
         concert_id = fact.event.data.concert_id or ""
+        told = self._told.setdefault(concert_id, ConcertTold())
+        if fact.event.type != "ConcertScheduled":
+            if told.add(fact) and not fact.sequence:
+                self._on_the_way += 1
+            return
+        told.add(fact)
         before = self._scheduled.get(concert_id)
         if before is None or before.event.id == fact.event.id:
             if before is None and not fact.sequence:
@@ -455,8 +464,13 @@ class _Run:
             scheduled, reserved = self._scheduled.get(concert), reservation.reserved
             if scheduled is None or reserved is None:
                 continue
-            end = over_at(scheduled.event.data.date or "", scheduled.event.data.ends_at)
-            if reserved.event.time >= end:
+            end = self._told[concert].over_at()
+            plan = self._plans.get((concert, reserved.event.data.section or ""))
+            price = reserved.event.data.price
+            if price is not None and plan is not None and price not in self._told[concert].prices(plan):
+                detail = f"a seat of it is {price}, which it never was in its section"
+                self._wrong(Invariant.ONE_LIVE_RESERVATION, "price-of-nowhere", f"reservation {id}", detail, reserved)
+            if end is not None and reserved.event.time >= end:
                 detail = f"its seats were given out at {reserved.event.time}, and the concert is over since {end}"
                 self._wrong(Invariant.LEGAL_STEPS, "sold-when-over", f"reservation {id}", detail, scheduled, reserved)
 
@@ -482,10 +496,17 @@ class _Run:
                 detail = "its event is there, the concert is not"
                 self._wrong(Invariant.LOG_GIVES_STORES, "concert-lost", f"concert {id}", detail, fact)
             else:
-                for name in _CONCERT_TOLD:
-                    if getattr(concert, name) != getattr(fact.event.data, name):
-                        detail = f"its {name} is not what its event tells"
-                        self._wrong(Invariant.LOG_GIVES_STORES, "concert-differs", f"concert {id}", detail, fact)
+                told = self._told[id]
+                differing = list(told.differing(concert))
+                if concert.sections != fact.event.data.sections:
+                    differing.append("sections")
+                for name in differing:
+                    detail = f"its {name} is not what its event tells"
+                    self._wrong(Invariant.LOG_GIVES_STORES, "concert-differs", f"concert {id}", detail, fact)
+                self._found(one_concert_after_another(id, told))
+                if self._quiet and (late := [each for each in told.facts if not each.sequence]):
+                    detail = f"{late[0].event.type} {late[0].event.id} was committed and did not reach the log"
+                    self._wrong(Invariant.WHOLE_LOG, "not-in-the-log", f"concert {id}", detail, *late)
             if self._quiet and not fact.sequence:
                 detail = f"{fact.event.type} {fact.event.id} was committed and did not reach the log"
                 self._wrong(Invariant.WHOLE_LOG, "not-in-the-log", f"concert {id}", detail, fact)
@@ -493,10 +514,17 @@ class _Run:
     def _check_sections(self) -> None:
         for key in {*self._sections, *self._tallies}:
             tally = self._tallies.get(key) or Tally()
-            self._found(counts(key, self._sections.get(key), tally, self._plans.get(key), self._terms.now))
+            plan, told = self._plans.get(key), self._told.get(key[0])
+            section = self._sections.get(key)
+            now = plan if plan is None or told is None else told.plan(plan)
+            self._found(counts(key, section, tally, now, self._terms.now))
+            if self._quiet and section is not None:
+                self._found(closed(key, section, told))
         for key, occupancy in self._occupancies.items():
             plan = self._plans.get(key)
             if plan is not None:
+                for at, seats in self._told[key[0]].resizes(key[1]) if key[0] in self._told else ():
+                    occupancy.resize(at, seats)
                 self._found(never_oversold(key, occupancy, plan.total_seats))
             elif key not in self._sections:
                 self._found([broken(key, "unplanned", "seats of it were held, and no concert has it")])

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from cludale.adapters.dapr import inbound
@@ -33,8 +34,8 @@ from cludale.runtime.dead_letters import DeadLetters
 from cludale.services.audit import domain as audit_domain
 from cludale.services.audit import service as audit_service
 from cludale.services.audit import store as audit_store
+from cludale.services.concerts import changes, sections
 from cludale.services.concerts import domain as concerts_domain
-from cludale.services.concerts import sections
 from cludale.services.concerts import service as concerts_service
 from cludale.services.concerts.domain import Cancel, Reservation, Seating, Section, Sell
 from cludale.services.concerts.events import ReleaseReason, SaleRefused, SeatsReleased
@@ -42,7 +43,7 @@ from cludale.services.notifications import domain as notifications_domain
 from cludale.services.notifications import due as notifications_due
 from cludale.services.notifications import service as notifications_service
 from cludale.services.orders import api as orders_api
-from cludale.services.orders import comparison
+from cludale.services.orders import comparison, jobs
 from cludale.services.orders import domain as orders_domain
 from cludale.services.orders import due as orders_due
 from cludale.services.orders import service as orders_service
@@ -101,6 +102,53 @@ def swap(stack: ExitStack, owner: Any, name: str, wrong: Any) -> None:
     right = vars(owner)[name]
     setattr(owner, name, wrong)
     stack.callback(setattr, owner, name, right)
+
+
+# -- what becomes of concerts ---------------------------------------------------------------------------------
+
+
+@bug("changes: seats are taken from a section that are sold or held", theme="changes")
+def _(stack: ExitStack) -> None:
+    right = changes.change_section
+
+    def wrong(seating: Seating, wanted: Any, now: datetime) -> Decision[Seating]:
+        section = seating.section
+        decision = right(Seating(replace(section, sold=0, held={}), seating.reservations), wanted, now)
+        after = replace(decision.state.section, sold=section.sold, held=section.held)
+        return replace(decision, state=Seating(after, decision.state.reservations))
+
+    swap(stack, changes, "change_section", wrong)
+
+
+@bug("changes: seats are held at the first price, whatever they cost by now", theme="changes")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain.hold
+
+    def wrong(seating: Seating, request: Any, now: datetime) -> Decision[Seating]:
+        decision = right(seating, request, now)
+        return replace(decision, events=tuple(replace(event, price=UNSET) for event in decision.events))
+
+    swap(stack, concerts_domain, "hold", wrong)
+
+
+@bug("called off: its sections go on giving seats away", theme="changes")
+def _(stack: ExitStack) -> None:
+    swap(stack, changes, "close", Decision)
+
+
+@bug("called off: orders that are paid stay so", theme="changes")
+def _(stack: ExitStack) -> None:
+    right = jobs.call_off
+
+    def wrong(order: Order, note: str) -> Decision[Order]:
+        return Decision(order) if order.status == "Paid" else right(order, note)
+
+    swap(stack, jobs, "call_off", wrong)
+
+
+@bug("moved: a buyer is told each time that somebody looks", theme="changes")
+def _(stack: ExitStack) -> None:
+    swap(stack, orders_domain, "after_moved", lambda order, moved: order)
 
 
 # -- seats --------------------------------------------------------------------------------------------------------

@@ -5,9 +5,9 @@ noted as observations, for the checker to hold against the stores.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,8 @@ from cludale.kernel.refusals import Refusal
 from cludale.ports.records import StoreUnavailable
 from cludale.services.catalogue import SERVICES
 from cludale.services.concerts.api import Reserve, ScheduleConcert
+from cludale.services.concerts.change_api import CancelConcert, ChangeConcert, ChangeConcertSection, PostponeConcert
+from cludale.services.concerts.events import ConcertStatus
 from cludale.services.orders.aftersale_api import AmendOrder, RefundPart
 from cludale.services.orders.api import PayAgain, PlaceOrder
 from cludale.services.orders.domain import Order
@@ -33,6 +35,9 @@ from cludale_proof.simulator.faults import Chaos, Fault
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, inside
 from cludale_proof.simulator.network import NobodyThere
 from cludale_proof.simulator.processes import Process
+
+if TYPE_CHECKING:
+    from cludale_proof.simulator.plan import Deed
 
 PATIENCE_SECONDS = 10.0
 """How long anybody waits for an answer."""
@@ -260,6 +265,52 @@ class SimulatedClient:
             lambda p: p.concerts_api.schedule_concert(_request(p, None), wanted),
         )
 
+    async def concert(self, concert_id: str) -> RequestOutcome:
+        """GET /concerts/{id}."""
+        return await self._ask(
+            "organizer",
+            "concerts",
+            "GET",
+            f"/concerts/{concert_id}",
+            b"",
+            None,
+            lambda p: p.concerts_api.show_concert(_request(p, None, concert_id)),
+        )
+
+    async def change(self, concert_id: str, wanted: ChangeConcert, tag: str) -> RequestOutcome:
+        """PATCH /concerts/{id}."""
+
+        async def act(process: Process) -> Response:
+            request = _request(process, None, concert_id)
+            request = request._replace(headers={**request.headers, b"if-match": tag.encode()})
+            return await process.changes_api.change_concert(request, wanted)
+
+        return await self._ask("organizer", "concerts", "PATCH", f"/concerts/{concert_id}", _encode(wanted), None, act)
+
+    async def postpone(self, concert_id: str, wanted: PostponeConcert) -> RequestOutcome:
+        """POST /concerts/{id}/postpone."""
+        return await self._ask(
+            "organizer",
+            "concerts",
+            "POST",
+            f"/concerts/{concert_id}/postpone",
+            _encode(wanted),
+            None,
+            lambda p: p.changes_api.postpone_concert(_request(p, None, concert_id), wanted),
+        )
+
+    async def call_off(self, concert_id: str, wanted: CancelConcert) -> RequestOutcome:
+        """POST /concerts/{id}/cancel."""
+        return await self._ask(
+            "organizer",
+            "concerts",
+            "POST",
+            f"/concerts/{concert_id}/cancel",
+            _encode(wanted),
+            None,
+            lambda p: p.changes_api.cancel_concert(_request(p, None, concert_id), wanted),
+        )
+
     async def _ask(
         self,
         who: str,
@@ -373,6 +424,42 @@ class People:
         """Let the buyers come, each at their time."""
         for number, plan in enumerate(plans, 1):
             self.begin(self._buy(f"buyer {number}", plan))
+
+    def organize(self, deeds: "Sequence[Deed]") -> None:
+        """Let the organizer do these, each at its time."""
+        for deed in deeds:
+            self.begin(self._do(deed))
+
+    async def _do(self, deed: "Deed") -> None:
+        await asyncio.sleep(deed.at)
+        for attempt in range(6):
+            told = await self._try(deed)
+            if told.is_final and told.status != 412:
+                return
+            await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))
+
+    async def _try(self, deed: "Deed") -> RequestOutcome:
+        door, id = self._door, deed.concert_id
+        if deed.kind == "cancel":
+            return await door.call_off(id, CancelConcert(reason="The singer is ill"))
+        if deed.kind == "postpone":
+            if deed.number:
+                return await door.postpone(id, PostponeConcert(reason="A storm", date="2027-07-05"))
+            return await door.postpone(id, PostponeConcert(reason="A storm", cancel_until="2027-01-07T00:00:00Z"))
+        seen = await door.concert(id)
+        if seen.answer is None or seen.status != 200:
+            return seen
+        tag = dict(seen.answer.headers)["etag"]
+        if deed.kind == "details":
+            return await door.change(id, ChangeConcert(title="Another name", status=ConcertStatus.LISTED), tag)
+        sections = msgspec.json.decode(seen.answer.body)["sections"]
+        (section,) = [each for each in sections if each["id"] == deed.section]
+        if deed.kind == "seats":
+            seats = max(0, section["totalSeats"] + deed.number)
+            wanted = ChangeConcertSection(id=deed.section, total_seats=seats)
+        else:
+            wanted = ChangeConcertSection(id=deed.section, price=Money(deed.number, "EUR"))
+        return await door.change(id, ChangeConcert(sections=[wanted]), tag)
 
     def begin(self, doing: Awaitable[None]) -> None:
         """Somebody begins to do something."""

@@ -18,11 +18,13 @@ from cludale_proof.simulator.clock import MORNING
 from cludale_proof.simulator.faults import Fault, Weather
 from cludale_proof.simulator.people import Plan
 from cludale_proof.simulator.processes import RunLimits
-from cludale_proof.simulator.themes import THEMES
+from cludale_proof.simulator.themes import ONLY_BY_NAME, THEMES
 
 CLOCK_JUMP_SECONDS = 12.0
 """The furthest that a clock jumps."""
 MACHINE_SKEW_SECONDS = 0.8
+CHANGED = 0.15
+"""In how many of the runs the organizer changes what is on sale."""
 FREE = 0.1
 """How much of what there is to buy costs nothing: a charge of 0 is a charge, too."""
 
@@ -112,6 +114,18 @@ _METHODS = ("card-ok",) * 9 + ("card-declined",)
 _WORTH_A_CANCEL = ("OrderPlaced", "TicketReserved", "PaymentCompleted", "SeatsSold", "OrderPaid", "PaymentFailed")
 
 
+class Deed(NamedTuple):
+    """What the organizer does to a concert that is on sale."""
+
+    at: float
+    concert_id: str
+    section: str
+    kind: str
+    """`seats`, `price`, `details`, `postpone` or `cancel`."""
+    number: int
+    """Seats more or fewer, or cents, or for how many days it is moved."""
+
+
 class Scene(NamedTuple):
     """One run as its seed has it."""
 
@@ -122,6 +136,7 @@ class Scene(NamedTuple):
     limits: RunLimits
     concerts: Sequence[ScheduleConcert]
     plans: Sequence[Plan]
+    deeds: Sequence[Deed]
     weather: Weather
     shuffle: float
     tick_seconds: float
@@ -144,6 +159,7 @@ class Scene(NamedTuple):
         for concert in self.concerts:
             sections = ", ".join(f"{each.id} {each.total_seats} seats" for each in concert.sections or ())
             lines.append(f"{concert.id}: {sections}; at most {concert.max_per_order} an order")
+        lines += [f"organizer: at {deed.at:.3f} {deed.kind} {deed.number} of {deed.concert_id}" for deed in self.deeds]
         lines += [f"buyer {number}: {_told(plan)}" for number, plan in enumerate(self.plans, 1)]
         return lines
 
@@ -164,7 +180,8 @@ def _told(plan: Plan) -> str:
 def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene:
     """The scene that comes of these choices; `only` these themes, if it is said. KeyError for one that isn't."""
     is_distributed = choices.random() < 0.6
-    themes: Sequence[str] = choices.sample(list(THEMES), choices.choice((0, 1, 1, 2, 2, 3)))
+    drawn = [theme for theme in THEMES if theme not in ONLY_BY_NAME]
+    themes: Sequence[str] = choices.sample(drawn, choices.choice((0, 1, 1, 2, 2, 3)))
     if only is not None:
         themes = only
     limits = RunLimits(
@@ -203,6 +220,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         limits=limits,
         concerts=concerts,
         plans=plans,
+        deeds=_deeds(ends, concerts, span, certain="changes" in themes),
         # Who changes their mind meets what is under way the more often, the longer that takes.
         weather=Weather(
             rates, lag_seconds=choices.choice((0.03, 0.1) if "changes of mind" in themes else (0.001, 0.005, 0.03, 0.1))
@@ -282,6 +300,22 @@ def _with_ends(
         for plan in plans
     ]
     return changed, told
+
+
+def _deeds(choices: random.Random, concerts: Sequence[ScheduleConcert], span: float, *, certain: bool) -> list[Deed]:
+    """In some runs the organizer changes what is on sale, and in some calls it off."""
+    if choices.random() >= CHANGED and not certain:
+        return []
+    deeds = []
+    for _ in range(choices.randint(1, 6)):
+        concert = choices.choice(concerts)
+        kind = choices.choice(("seats", "seats", "price", "price", "details", "postpone", "cancel"))
+        number = {"seats": choices.choice((-3, -1, 1, 5)), "price": choices.choice((500, 1500, 9900))}
+        section = choices.choice(concert.sections or ()).id
+        days = choices.choice((0, 30))
+        at = choices.uniform(0.1, 1.5 * span + 1)
+        deeds.append(Deed(at, concert.id or "", section, kind, number.get(kind, days)))
+    return sorted(deeds)
 
 
 def _plans(choices: random.Random, concerts: Sequence[ScheduleConcert], limits: RunLimits, span: float) -> list[Plan]:

@@ -114,5 +114,10 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.REPLY_LOST: 0.3,
         Fault.HUNG_UP: 0.4,
     },
+    "changes": {},
 }
 """By name: how often each of its faults strikes while it reigns."""
+
+ONLY_BY_NAME = frozenset({"changes"})
+"""The organizer changes, moves and calls off what is on sale: in some of all runs, and in each of this theme. It is not
+drawn, so that seeds keep their runs."""

@@ -375,6 +375,7 @@ class World:
         storms = Storms(self.loop, self.chaos, scene, self.machines, self.people, self.poison)
         storms.gather()
         self.people.come(list(scene.plans))
+        self.people.organize(scene.deeds)
         await asyncio.sleep(scene.fault_seconds)
         self.trace.say("scene", "the faults stop")
         self.chaos.active = False

@@ -286,7 +286,7 @@ def _resized(section: Section, total: int, count: int, by: str, now: datetime) -
         concert_id=section.concert_id,
         section=section.id,
         seats=abs(total - section.total),
-        total=total,
+        total_seats=total,
         change=count,
         changed_by=by,
     )

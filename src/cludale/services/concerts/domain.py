@@ -453,7 +453,7 @@ def evolve(seating: Seating, event: Event) -> Seating:
             before = seating.reservations[event.allocation.reservation_id]
             reservation = msgspec.structs.replace(before, answered=Answered.REFUSED)
         case SeatsAdded() | SeatsTaken():
-            resized = msgspec.structs.replace(section, total=event.total, changed=event.change)
+            resized = msgspec.structs.replace(section, total=event.total_seats, changed=event.change)
             return Seating(resized, seating.reservations)
         case PriceChanged():
             repriced = msgspec.structs.replace(section, price=event.price, changed=event.change)

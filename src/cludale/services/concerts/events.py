@@ -147,7 +147,7 @@ class SeatsAdded(Event, frozen=True, kw_only=True):
     concert_id: str
     section: str
     seats: int
-    total: int
+    total_seats: int
     """With them."""
     change: int
     """The how manieth change of this section it is, of seats or price."""
@@ -162,7 +162,7 @@ class SeatsTaken(Event, frozen=True, kw_only=True):
     concert_id: str
     section: str
     seats: int
-    total: int
+    total_seats: int
     """Without them."""
     change: int
     changed_by: str

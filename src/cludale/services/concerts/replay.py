@@ -48,7 +48,9 @@ def _concert(concert: Concert) -> Mapping[str, object]:
     return {name: getattr(concert, name) for name in told} | {"organizer": concert.organizer}
 
 
-def _section(section: Section) -> Mapping[str, object]:
+def _section(section: Section) -> Mapping[str, object] | None:
+    if not (section.sold or section.held or section.changes):
+        return None  # as if nobody had touched it: that its concert is called off closes it, and no event of its own
     told = {"total": section.total, "sold": section.sold, "held": dict(section.held), "price": section.price}
     return told | {"changes": section.changes}
 

@@ -153,7 +153,11 @@ def _way_out(n: Notification) -> str:
 
 
 def _subject(n: Notification, concert: ConcertDetails | None) -> str:
-    what = f"{_line(concert.artist)}, {when(concert.date)}" if concert is not None else f"order {n.order_id}"
+    what = (
+        f"{_line(concert.title or concert.artist)}, {when(concert.date)}"
+        if concert is not None
+        else f"order {n.order_id}"
+    )
     if n.kind is NotificationKind.MOVED:
         return f"Postponed: {what}" if n.date is None else f"Moved: {what}"
     if n.part is not None:

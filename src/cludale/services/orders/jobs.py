@@ -25,7 +25,9 @@ MOVED = (Status.PAID, Status.RESERVED)
 SLOW = timedelta(minutes=1)
 """A refund that takes longer is shown as failed, and goes on being tried."""
 LONGEST_WAIT = timedelta(minutes=1)
-"""Between two looks at what is left."""
+"""Between two looks at what is left, once that is slow."""
+SOON = timedelta(seconds=2)
+"""Between two looks before."""
 IN_FLIGHT = timedelta(seconds=2)
 """How long a replica of concerts may go on giving out seats on the terms of before, and more."""
 
@@ -198,7 +200,7 @@ def checked(job: Job, page: Page, *, now: datetime, watch: timedelta) -> Job:
         checks=job.checks + 1,
     )
     if left or now < job.started_at + watch:
-        return replace(after, due_at=now + _wait(job.checks))
+        return replace(after, due_at=now + _wait(after, now))
     return replace(after, due_at=None, finished_at=now)
 
 
@@ -206,14 +208,15 @@ def _looked_again(job: Job, *, now: datetime, watch: timedelta) -> Job:
     """A move goes over the orders once more for those that were being placed; then it is done."""
     after = replace(job, phase=Phase.ORDERS, checks=job.checks + 1, through_at=job.through_at or now)
     if now < job.started_at + watch:
-        return replace(after, due_at=now + _wait(job.checks))
+        return replace(after, due_at=now + _wait(after, now))
     if job.checks == 0:
         return replace(after, due_at=now)
     return replace(after, due_at=None, finished_at=now, total=job.seen_to)
 
 
-def _wait(checks: int) -> timedelta:
-    return min(LONGEST_WAIT, timedelta(seconds=0.5 * 2 ** min(checks, 10)))
+def _wait(job: Job, now: datetime) -> timedelta:
+    is_slow = job.through_at is not None and now - job.through_at > SLOW
+    return min(LONGEST_WAIT if is_slow else SOON, timedelta(seconds=0.25 * 2 ** min(job.checks, 10)))
 
 
 def _is_refunded(order: Order) -> bool:
@@ -231,7 +234,7 @@ def progress(job: Job, *, now: datetime) -> Progress:
     """How far it has come."""
     left = max(0, job.total - job.seen_to) + job.unsettled
     if job.kind is JobKind.CANCEL and not job.checks and job.phase is not Phase.COUNT:
-        left = max(left, job.total)  # how much money is back is not looked at before all are cancelled
+        left = max(left, 1)  # whether the money is back is not looked at before all are cancelled
     is_done = bool(job.checks) and not left
     is_slow = job.through_at is not None and now - job.through_at > SLOW
     return Progress(
@@ -241,7 +244,7 @@ def progress(job: Job, *, now: datetime) -> Progress:
         started_at=job.started_at,
         finished_at=job.finished_at if job.finished_at is not None else (job.through_at if is_done else None),
         total=job.total,
-        done=max(0, job.total - left) if job.checks else job.seen_to,
+        done=max(0, job.total - left),
         left=left,
         refunded=job.refunded,
         failed=job.unsettled if is_slow else 0,
