@@ -2,7 +2,8 @@
 
 A notification's id follows from the order and what it says, so a fact that is heard twice tells the buyer once. An
 order has at most three: it failed, it was paid after all, and then it was cancelled; beside these one for each part
-refund, and one for each time that its confirmation is asked for again. A notification keeps what it says, never where it goes: the address is asked for anew each time it is sent.
+refund, and one for each time that its confirmation is asked for again. A notification keeps what it says, never where
+it goes: the address is asked for anew each time it is sent.
 
 A confirmation carries the receipt of the money that was taken (`Receipt`, from PaymentCompleted), and a cancellation
 says by it whether money goes back.
