@@ -125,9 +125,9 @@ def _minor_units(text: str, currency: str) -> int:
     digits = minor_digits(currency)
     try:
         units = Decimal(text).scaleb(digits)
-        if units != units.to_integral_value() or units <= 0:
-            raise InvalidOperation
     except InvalidOperation:
+        units = Decimal(0)
+    if not units.is_finite() or units != units.to_integral_value() or units <= 0:
         fail(f"{text!r} is no amount in {currency}: write it as {'10.' + '0' * digits if digits else '10'}")
     return int(units)
 
