@@ -845,7 +845,11 @@ def _(stack: ExitStack) -> None:
 
 @bug("orders: a part refund that nothing is heard of is not asked for again", theme="lost for good")
 def _(stack: ExitStack) -> None:
-    swap(stack, aftersale, "asked_again", lambda order, *, now, look_at: Decision(order))
+    def wrong(order: Order, *, now: datetime, look_at: datetime) -> Decision[Order]:
+        del now, look_at
+        return Decision(order)
+
+    swap(stack, aftersale, "asked_again", wrong)
 
 
 @bug("payments: a refund that two replicas bring to its end is told of twice", theme="slow payments")
