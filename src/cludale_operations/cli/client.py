@@ -61,11 +61,17 @@ class Client:
         """The answer to GET, None for a 404; ends the program with one line if there is neither."""
         return self._answer("GET", path, is_optional=True)
 
-    def post(self, path: str, body: Mapping[str, Any] | None) -> Any:
-        """The answer to POST; ends the program with one line if there is none."""
+    def post(self, path: str, body: Mapping[str, Any] | None, *, key: str | None = None) -> Any:
+        """The answer to POST, with this Idempotency-Key; ends the program with one line if there is none."""
+        headers = {} if key is None else {"idempotency-key": key}
         if body is None:
-            return self._answer("POST", path)
-        return self._answer("POST", path, json={name: value for name, value in body.items() if value is not None})
+            return self._answer("POST", path, headers=headers)
+        given = {name: value for name, value in body.items() if value is not None}
+        return self._answer("POST", path, json=given, headers=headers)
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The answer to PATCH; ends the program with one line if there is none."""
+        return self._answer("PATCH", path, json=body)
 
     def tagged(self, path: str) -> tuple[Any, str]:
         """The answer to GET, and its ETag; ends the program with one line if there is none."""

@@ -1,13 +1,15 @@
-"""`cludale orders`: look at orders, and cancel them."""
+"""`cludale orders`: look at orders, change them, give back parts of them, and cancel them."""
 
-from typing import Annotated
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any
 
 import typer
 
+from cludale.kernel.currencies import minor_digits
 from cludale_operations.cli.client import Client, Json, Url, segment
-from cludale_operations.cli.screen import record, say, table
+from cludale_operations.cli.screen import fail, record, say, table
 
-app = typer.Typer(no_args_is_help=True, help="Look at orders, and cancel them.")
+app = typer.Typer(no_args_is_help=True, help="Look at orders, change them, give back parts of them, and cancel them.")
 
 Id = Annotated[str, typer.Argument(help="The order's id.")]
 
@@ -45,13 +47,30 @@ def list_orders(
     concert: Annotated[str | None, typer.Option(help="Only of this concert.")] = None,
     status: Annotated[str | None, typer.Option(help="Only these: Pending, Reserved, Paid or Cancelled.")] = None,
     user: Annotated[str | None, typer.Option(help="Only of this user.")] = None,
+    email: Annotated[str | None, typer.Option(help="Only with this e-mail address.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only with this in the buyer's name.")] = None,
+    id: Annotated[str | None, typer.Option(help="Only those whose id begins so.")] = None,
+    since: Annotated[str | None, typer.Option(help="Placed at this time or later: 2027-06-05T19:30:00Z.")] = None,
+    until: Annotated[str | None, typer.Option(help="Placed before this time.")] = None,
+    latest_first: Annotated[bool, typer.Option("--latest-first", help="The latest first.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many at most.")] = 50,
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """List orders."""
+    """List orders, or search them."""
+    wanted = {
+        "concertId": concert,
+        "status": status,
+        "userId": user,
+        "email": email,
+        "name": name,
+        "idPrefix": id,
+        "since": since,
+        "until": until,
+        "sort": "-createdAt" if latest_first else None,
+    }
     with Client(url) as client:
-        orders = list(client.items("/orders", {"concertId": concert, "status": status, "userId": user}, limit=limit))
+        orders = list(client.items("/orders", wanted, limit=limit))
     table(
         orders if json else [{**order, "payment": (order.get("payment") or {}).get("status")} for order in orders],
         columns=(
@@ -75,3 +94,66 @@ def cancel(id: Id, *, url: Url = None, json: Json = False) -> None:
     """Cancel an order as the organizer: its seats and its money go back. Cancelled again, it stays as it is."""
     with Client(url) as client:
         record(client.post(f"/orders/{segment(id)}/cancel", None), as_json=json)
+
+
+@app.command()
+def refund(
+    id: Id,
+    *,
+    tickets: Annotated[int | None, typer.Option(min=1, help="Give so many tickets back.")] = None,
+    amount: Annotated[str | None, typer.Option(help="Give money only, in the order's currency: 10.00.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; needed with --amount. Only organizers see it.")] = None,
+    key: Annotated[str | None, typer.Option(help="Idempotency-Key: given twice, it is one refund.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Give a part of a paid order back: some tickets and what was paid for them, or money only."""
+    if (tickets is None) is (amount is None):
+        fail("say either --tickets or --amount")
+    with Client(url) as client:
+        body: dict[str, Any] = {"quantity": tickets, "reason": reason}
+        if amount is not None:
+            total = client.get(f"/orders/{segment(id)}")["total"]
+            if total is None:
+                fail(f"order {id} has no price yet, so it was not paid")
+            body["amount"] = {"amount": _minor_units(amount, total["currency"]), "currency": total["currency"]}
+        record(client.post(f"/orders/{segment(id)}/refunds", body, key=key), as_json=json)
+
+
+def _minor_units(text: str, currency: str) -> int:
+    """`10.00` EUR as 1000; ends the program with one line for what is no amount of this currency."""
+    digits = minor_digits(currency)
+    try:
+        units = Decimal(text).scaleb(digits)
+    except InvalidOperation:
+        units = Decimal(0)
+    if not units.is_finite() or units != units.to_integral_value() or units <= 0:
+        fail(f"{text!r} is no amount in {currency}: write it as {'10.' + '0' * digits if digits else '10'}")
+    return int(units)
+
+
+@app.command()
+def change(
+    id: Id,
+    *,
+    name: Annotated[str | None, typer.Option(help="The buyer's name; empty takes it away.")] = None,
+    email: Annotated[str | None, typer.Option(help="The buyer's e-mail address; empty takes it away.")] = None,
+    phone: Annotated[str | None, typer.Option(help="The buyer's phone number; empty takes it away.")] = None,
+    comment: Annotated[str | None, typer.Option(help="Your own note; empty takes it away.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Change the buyer's name or address, or your note on the order."""
+    given = {"name": name, "email": email, "phone": phone, "comment": comment}
+    body = {field: value or None for field, value in given.items() if value is not None}
+    if not body:
+        fail("say what to change: --name, --email, --phone or --comment")
+    with Client(url) as client:
+        record(client.patch(f"/orders/{segment(id)}", body), as_json=json)
+
+
+@app.command()
+def resend(id: Id, *, url: Url = None, json: Json = False) -> None:
+    """Send the confirmation of a paid order again, to the address that it has now."""
+    with Client(url) as client:
+        record(client.post(f"/orders/{segment(id)}/resend", None), as_json=json)

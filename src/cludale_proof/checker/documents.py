@@ -127,6 +127,13 @@ class PaymentPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     done_at: datetime | None = None
 
 
+class Returned(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """Seats that were given back, and when."""
+
+    tickets: int
+    at: datetime
+
+
 class Reservation(_Document, frozen=True, tag="reservation"):
     """Seats of one section, held for somebody, sold to them, or given back."""
 
@@ -142,13 +149,13 @@ class Reservation(_Document, frozen=True, tag="reservation"):
     closed: bool = False
     answered: str | None = None
     """What became of its money, if it is Released: `refused`, or `sold` before."""
-    returns: Mapping[int, int] = {}
+    returns: Mapping[int, Returned] = {}
     """Seats that were given back while it was Sold, by part refund."""
 
     @property
     def kept(self) -> int:
         """Its seats but for those."""
-        return self.quantity - sum(self.returns.values())
+        return self.quantity - sum(each.tickets for each in self.returns.values())
 
 
 class OrderPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -392,6 +399,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     fields: Mapping[str, Any] | None = None
     """Of a concert that was changed."""
     particulars: Mapping[str, Any] | None = None
+    returned_at: datetime | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -43,7 +43,7 @@ ORDER_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
 RESERVATION_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
     None: frozenset({"Held", "Sold", "Released"}),  # a batch of commands may do several steps and commit once
     "Held": frozenset({"Sold", "Released"}),
-    "Sold": frozenset({"Released"}),
+    "Sold": frozenset({"Sold", "Released"}),  # some of its seats are given back
     "Released": frozenset({"Released"}),  # closed, or given a successor
 }
 PAYMENT_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
@@ -245,6 +245,9 @@ UNJUDGED: Final = ("ConcertScheduled", *CONCERT_STEPS, *SECTION_CHANGES, *KEY_EV
 """Events on which no promise to buyers hangs. Whatever is neither here nor judged, nobody knows."""
 _ORDER_SLOT: Final = {"OrderPlaced": "placed", "TicketReserved": "reserved", "OrderPaid": "paid"}
 _SEATS_SLOT: Final = {"SeatsReserved": "reserved", "SeatsSold": "sold", "SeatsReleased": "released"}
+_AFTER_THE_SALE: Final = frozenset(
+    {"PartRefundRequested", "PartRefunded", "SeatsReturned", "OrderAmended", "ConfirmationRequested"}
+)
 _ROUND_SLOT: Final = {"PaymentCompleted": "completed", "PaymentFailed": "failed", "PaymentRefunded": "refunded"}
 
 _TWICE: Final = {
@@ -285,7 +288,7 @@ _TOLD_AGAIN: Final = frozenset(
 """What may be told again, marked as that and word for word, when somebody seems not to have heard it."""
 
 
-def fold(facts: Iterable[Fact]) -> OrderHistory:
+def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0915 - a place for each event
     """What these events of one order (or of one reservation that no order has) come to."""
     order: dict[str, Fact] = {}
     seats: dict[Seats, dict[str, Fact]] = {}
@@ -313,6 +316,23 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:
         if before.event.repeated and not fact.event.repeated:
             slots[slot] = fact
 
+    def after_sale(fact: Fact) -> None:
+        data, part = fact.event.data, fact.event.data.part
+        match fact.event.type:
+            case "PartRefundRequested":
+                settle(parts, part.number if part else 0, fact)
+            case "PartRefunded":
+                slot = payments.setdefault(data.payment_id or "", {}).setdefault("parts", {})
+                settle(slot, part.number if part else 0, fact)
+            case "SeatsReturned":
+                key = (data.concert_id or "", data.section or "", data.reservation_id or "")
+                seats.setdefault(key, {})
+                settle(returned.setdefault(key, {}), data.number or 0, fact)
+            case "OrderAmended":
+                amendments.append(fact)
+            case "ConfirmationRequested":
+                settle(resends, data.number or 0, fact)
+
     for fact in facts:
         event = fact.event
         kind, data = event.type, event.data
@@ -331,21 +351,10 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:
                 refusals[(*same, fact.event.id) if same in refusals else same] = fact
         elif kind == "PaymentRequested":
             settle(requests, data.round or 0, fact)
-        elif kind == "PartRefundRequested":
-            settle(parts, data.part.number if data.part else 0, fact)
-        elif kind == "PartRefunded":
-            slot = payments.setdefault(data.payment_id or "", {}).setdefault("parts", {})
-            settle(slot, data.part.number if data.part else 0, fact)
-        elif kind == "SeatsReturned":
-            key = (data.concert_id or "", data.section or "", data.reservation_id or "")
-            seats.setdefault(key, {})
-            settle(returned.setdefault(key, {}), data.number or 0, fact)
-        elif kind == "OrderAmended":
-            amendments.append(fact)
-        elif kind == "ConfirmationRequested":
-            settle(resends, data.number or 0, fact)
         elif kind == "OrderMoved":
             settle(moves, data.revision or 0, fact)
+        elif kind in _AFTER_THE_SALE:
+            after_sale(fact)
         elif kind in _ROUND_SLOT:
             slot = payments.setdefault(data.payment_id or "", {}).setdefault(_ROUND_SLOT[kind], {})
             settle(slot, data.round or 0, fact)

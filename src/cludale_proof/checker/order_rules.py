@@ -281,16 +281,17 @@ class _Check:
             tuple(told.parts.values()),
         )
         for each in order.refunds:
-            for said, fact, what in (
-                (each.done_at, done.get(each.part.number), "its money back"),
-                (each.returned_at, back.get(each.part.number), "its seats back"),
+            money, seats = done.get(each.part.number), back.get(each.part.number)
+            for said, time, what in (
+                (each.done_at, money.event.time if money else None, "its money back"),
+                (each.returned_at, seats.event.data.returned_at if seats else None, "its seats back"),
             ):
-                if said is not None and (fact is None or fact.event.time != said):
+                if said is not None and said != time:
                     yield self.broken(
                         Invariant.LOG_GIVES_STORES,
                         "order-part-untold",
                         f"it shows of part refund {each.part.number} {what} at {_shown(said)}, and no event says so",
-                        *_present(fact),
+                        *_present(money, seats),
                     )
 
     def _order_payment_as_told(self, order: Order, shown: OrderPayment) -> Iterator[Violation]:
@@ -374,8 +375,10 @@ class _Check:
         if told.reserved is not None:
             wanted["expiresAt"] = told.reserved.event.data.expires_at
             found["expiresAt"] = reservation.expires_at
-        wanted["returns"] = {number: fact.event.data.tickets for number, fact in told.returned.items()}
-        found["returns"] = dict(reservation.returns)
+        wanted["returns"] = {
+            number: (fact.event.data.tickets, fact.event.data.returned_at) for number, fact in told.returned.items()
+        }
+        found["returns"] = {number: (each.tickets, each.at) for number, each in reservation.returns.items()}
         wanted["releasedFor"] = told.released.event.data.reason if told.released is not None else None
         found["releasedFor"] = reservation.released_for
         yield from self._differing(f"reservation {reservation.id}", wanted, found, told.facts)

@@ -453,6 +453,9 @@ def _illegal_step(before: Any | None, after: Any) -> list[Violation]:
         return found
     if isinstance(after, Order):
         found += _illegal_change(before, after)
+    if isinstance(after, Reservation) and known == after.status == "Sold" and before.returns == after.returns:
+        detail = "it was written again as it was, Sold"
+        found.append(_broken(Invariant.LEGAL_STEPS, "written-for-nothing", f"reservation {after.id}", detail))
     if isinstance(after, Payment) and after.round != before.round + (known == "Failed" and after.status == "Pending"):
         detail = f"it went from round {before.round} ({known}) to round {after.round} ({after.status})"
         found.append(_broken(Invariant.LEGAL_STEPS, "illegal-round", f"payment {after.id}", detail))

@@ -21,6 +21,7 @@ from cludale.adapters.embedded import bus as embedded_bus
 from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope
+from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
 from cludale.ports.bus import Acknowledgement, Delivery, EventBus, Subscription
 from cludale.ports.messengers import Trouble
@@ -37,15 +38,16 @@ from cludale.services.audit import store as audit_store
 from cludale.services.concerts import changes, sections
 from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts import service as concerts_service
-from cludale.services.concerts.domain import Cancel, Reservation, Seating, Section, Sell
+from cludale.services.concerts.domain import Cancel, Reservation, Return, Seating, Section, Sell
 from cludale.services.concerts.events import ReleaseReason, SaleRefused, SeatsReleased
 from cludale.services.notifications import domain as notifications_domain
 from cludale.services.notifications import due as notifications_due
 from cludale.services.notifications import service as notifications_service
+from cludale.services.orders import aftersale, comparison, jobs
 from cludale.services.orders import api as orders_api
-from cludale.services.orders import comparison, jobs
 from cludale.services.orders import domain as orders_domain
 from cludale.services.orders import due as orders_due
+from cludale.services.orders import parts as order_parts
 from cludale.services.orders import service as orders_service
 from cludale.services.orders.domain import Compared, Lost, Order
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid
@@ -851,6 +853,53 @@ def _(stack: ExitStack) -> None:
         right(self, key)
 
     swap(stack, Provider, "refund", wrong)
+
+
+@bug("payments: a part refund goes under a new key each time", theme="changes of mind")
+def _(stack: ExitStack) -> None:
+    right = Gateway.refund_part
+    asked: list[str] = []
+
+    async def wrong(self: Any, key: str, refund_key: str, amount: Money) -> None:
+        asked.append(refund_key)
+        await right(self, key, f"{refund_key}.{len(asked)}", amount)
+
+    swap(stack, Gateway, "refund_part", wrong)
+
+
+@bug("payments: who cancels gets all of the money back, whatever went back in part", theme="changes of mind")
+def _(stack: ExitStack) -> None:
+    swap(stack, Payment, "rest", property(lambda self: self.amount))
+
+
+@bug("concerts: seats that are given back twice can be had twice", theme="lost for good")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain.give_back
+
+    def wrong(seating: Seating, back: Return, now: datetime) -> Decision[Seating]:
+        forgotten = {id: replace(each, returns=UNSET) for id, each in seating.reservations.items()}
+        return right(Seating(seating.section, forgotten), back, now)
+
+    swap(stack, concerts_domain, "give_back", wrong)
+
+
+@bug("concerts: who cancels gives back seats that were given back before", theme="changes of mind")
+def _(stack: ExitStack) -> None:
+    swap(stack, Reservation, "kept", property(lambda self: self.quantity))
+
+
+@bug("orders: more is given back than was paid", theme="changes of mind")
+def _(stack: ExitStack) -> None:
+    swap(stack, order_parts, "left", lambda total, refunds: total)
+
+
+@bug("orders: a part refund that nothing is heard of is not asked for again", theme="lost for good")
+def _(stack: ExitStack) -> None:
+    def wrong(order: Order, *, now: datetime, look_at: datetime) -> Decision[Order]:
+        del now, look_at
+        return Decision(order)
+
+    swap(stack, aftersale, "asked_again", wrong)
 
 
 @bug("payments: a refund that two replicas bring to its end is told of twice", theme="slow payments")

@@ -93,6 +93,18 @@ MATRIX: tuple[Row, ...] = (
     Row(
         "POST", "/orders/{order_id}/cancel", 200, BUYER, Scope.REFUND, Owned.HIDDEN, asked="/orders/{cancelled}/cancel"
     ),
+    Row(
+        "POST",
+        "/orders/{order_id}/refunds",
+        409,
+        BUYER,
+        Scope.REFUND,
+        Owned.HIDDEN,
+        body={"quantity": 1},
+        asked="/orders/{cancelled}/refunds",
+    ),
+    Row("PATCH", "/orders/{order_id}", 200, BUYER, SELL, Owned.HIDDEN, body={"name": "N"}, asked="/orders/{cancelled}"),
+    Row("POST", "/orders/{order_id}/resend", 409, BUYER, SELL, Owned.HIDDEN, asked="/orders/{cancelled}/resend"),
     Row("GET", "/orders/{order_id}/contact", 200, SERVICE, services=True, asked="/orders/{order}/contact"),
     # payments
     Row("POST", "/payments", 200, ORGANIZER, SELL, Owned.HIDDEN, body={"orderId": "{order}"}),

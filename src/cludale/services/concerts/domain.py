@@ -283,6 +283,13 @@ class Answered(StrEnum):
     """It got the seats, which were given back when the order was cancelled."""
 
 
+class Returned(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """Seats that were given back, and when."""
+
+    tickets: int
+    at: datetime
+
+
 class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """Some seats of one section, held for somebody, sold to them, or given back."""
 
@@ -302,13 +309,17 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     """What became of its money, where the status doesn't say so: it gets no other end however often it is told of."""
     price: Money | UnsetType = UNSET
     """Of one seat, where the section's was changed before; unset: the one that was scheduled."""
-    returns: Mapping[int, int] | UnsetType = UNSET
+    returns: Mapping[int, Returned] | UnsetType = UNSET
     """Seats of a sold one that were given back, by the number of the order's part refund; unset: none were."""
 
     @property
     def kept(self) -> int:
         """Its seats but for those that were given back."""
-        return self.quantity if self.returns is UNSET else self.quantity - sum(self.returns.values())
+        return (
+            self.quantity
+            if self.returns is UNSET
+            else self.quantity - sum(each.tickets for each in self.returns.values())
+        )
 
     @property
     def allocation(self) -> Allocation:
@@ -437,9 +448,10 @@ def evolve(seating: Seating, event: Event) -> Seating:
         case SeatsReturned():
             before = seating.reservations[event.allocation.reservation_id]
             returns = {} if before.returns is UNSET else before.returns
+            back = Returned(tickets=event.tickets, at=event.returned_at)
             if before.status is Status.SOLD:  # a log may tell of the release of all of them first
                 section = msgspec.structs.replace(section, sold=section.sold - event.tickets)
-            reservation = msgspec.structs.replace(before, returns={**returns, event.number: event.tickets})
+            reservation = msgspec.structs.replace(before, returns={**returns, event.number: back})
         case SeatsReleased():
             before = seating.reservations[event.allocation.reservation_id]
             section = _given_up(section, before, Status.RELEASED)
@@ -563,7 +575,7 @@ def decide(seating: Seating, command: Command, now: datetime) -> Decision[Seatin
         case Cancel():
             return cancel(seating, command)
         case Return():
-            return give_back(seating, command)
+            return give_back(seating, command, now)
         case Expire():
             return expire(seating, command, now)
 
@@ -752,7 +764,7 @@ def cancel(seating: Seating, cancellation: Cancel) -> Decision[Seating]:
     return Decision(Seating(after.section, reservations), events)
 
 
-def give_back(seating: Seating, back: Return) -> Decision[Seating]:
+def give_back(seating: Seating, back: Return, now: datetime) -> Decision[Seating]:
     """Some sold seats can be had again, once for each part refund. Of one that was cancelled, all are back anyway.
 
     Raises UnknownReservation, also while it is not sold.
@@ -760,10 +772,15 @@ def give_back(seating: Seating, back: Return) -> Decision[Seating]:
     reservation = _known(seating, back.reservation_id)
     if reservation.status is Status.HELD:
         raise UnknownReservation(back.reservation_id)
+    before = None if reservation.returns is UNSET else reservation.returns.get(back.number)
     returned = SeatsReturned(
-        allocation=reservation.allocation, order_id=back.order_id, number=back.number, tickets=back.tickets
+        allocation=reservation.allocation,
+        order_id=back.order_id,
+        number=back.number,
+        tickets=back.tickets,
+        returned_at=now if before is None else before.at,
     )
-    if reservation.returns is not UNSET and back.number in reservation.returns:
+    if before is not None:
         return Decision(seating, (returned,), again=True) if back.again else Decision(seating)
     if reservation.status is not Status.SOLD or back.tickets >= reservation.kept:
         return Decision(seating)

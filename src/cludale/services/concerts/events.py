@@ -264,6 +264,8 @@ class SeatsReturned(SeatsEvent, frozen=True, kw_only=True):
     number: int
     """Of the order's part refund."""
     tickets: int
+    returned_at: datetime
+    """When they could be had again; the same if it is told again."""
     allocation: Allocation
 
 

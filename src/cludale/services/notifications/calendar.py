@@ -14,7 +14,7 @@ PRODUCT = "-//Cludale Tickets//Confirmation//EN"
 
 def calendar(n: Notification, concert: ConcertDetails) -> bytes:
     """One event, under the same id each time: it takes the place of the one that came before."""
-    from icalendar import Calendar, Event  # not with the module: who sends no mail has no use for it
+    from icalendar import Calendar, Event  # noqa: PLC0415 - its time zones take long to load; most processes send no mail
 
     event = Event()
     event.add("uid", f"{n.order_id}@cludale-tickets")

@@ -47,9 +47,9 @@ from cludale.services.orders.domain import (
 from cludale.services.orders.events import CancelReason, Party
 from cludale.services.orders.parts import OrderRefund
 from cludale.services.orders.service import Orders
-from cludale.services.orders.store import ORDERS, home_of, keyed_id, listed
+from cludale.services.orders.store import ORDERS, Search, home_of, keyed_id, listed
 from cludale.web.access import Access, Who
-from cludale.web.fields import Email, PaymentMethod, Phone, Quantity, Text
+from cludale.web.fields import Email, PaymentMethod, Phone, Quantity, Text, TimeParameter, moment
 from cludale.web.keyed import Keyed
 from cludale.web.ownership import Ownership
 from cludale.web.problems import Problems, Statuses
@@ -98,7 +98,7 @@ Wait = Annotated[
 ]
 
 
-_USER_ID = "these are looked for page by page: there may be a `next` after few items or none"
+_SEARCHED = "these are looked for page by page: there may be a `next` after few items or none"
 
 _CONTACT = "where the buyer wants to be told; for the organizer only"
 
@@ -220,12 +220,27 @@ class ShowOrder(msgspec.Struct, frozen=True):
     wait: Wait = 0
 
 
+class OrderSort(StrEnum):
+    """By what orders are sorted."""
+
+    CREATED = "createdAt"
+    LATEST = "-createdAt"
+
+
 class FindOrders(Paged, frozen=True, kw_only=True, rename="camel"):
     """Which orders to list."""
 
     concert_id: str | None = None
     status: Status | None = None
-    user_id: Annotated[str, Meta(max_length=128, description=_USER_ID)] | None = None
+    user_id: Annotated[str, Meta(max_length=128, description=_SEARCHED)] | None = None
+    email: Annotated[str, Meta(max_length=320, description=f"the whole address, in any case; {_SEARCHED}")] | None = (
+        None
+    )
+    name: Annotated[str, Meta(max_length=200, description=f"a part of the buyer's name; {_SEARCHED}")] | None = None
+    id_prefix: Annotated[str, Meta(max_length=64, description=f"how the id begins; {_SEARCHED}")] | None = None
+    since: Annotated[TimeParameter, Meta(description="placed at this time or later")] | None = None
+    until: Annotated[TimeParameter, Meta(description="placed before this time")] | None = None
+    sort: Annotated[OrderSort, Meta(description="as they were placed, or the latest first")] = OrderSort.CREATED
 
 
 class AskProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -410,13 +425,27 @@ class OrdersApi:
         """A page of them."""
         principal = asking(request)
         concert_id = principal.concert_id if query.concert_id is None else query.concert_id
-        asked = listed(concert_id=concert_id, status=query.status, after=query.after, limit=query.limit)
+        asked = listed(
+            concert_id=concert_id,
+            status=query.status,
+            after=query.after,
+            limit=query.limit,
+            descending=query.sort is OrderSort.LATEST,
+        )
+        search = Search(
+            email=query.email,
+            name=query.name,
+            id_prefix=query.id_prefix,
+            user_id=query.user_id,
+            since=moment("since", query.since),
+            until=moment("until", query.until),
+        )
         if concert_id is not None and not await self._ownership.owns(principal, concert_id):
             return json_response(Page[OrderView]([], None))
-        if query.user_id is None:
-            found, following = await self._orders.find(asked)
+        if search.narrows:
+            found, following = await self._orders.search(search, asked)
         else:
-            found, following = await self._orders.find_of_user(query.user_id, asked)
+            found, following = await self._orders.find(asked)
         if concert_id is None:
             found = await self._ownership.of(principal, found, lambda order: order.seats.concert_id)
         return json_response(Page([view_of(each, Who.ORGANIZER) for each in found], following))

@@ -333,7 +333,7 @@ def _amended(order: Order, event: Amending, *, at: datetime) -> Order:
         case PartRefunded():
             return _with_refunds(order, parts.with_done(order.refunds, event.part.number, at=at))
         case SeatsReturned():
-            return _with_refunds(order, parts.with_returned(order.refunds, event.number, at=at))
+            return _with_refunds(order, parts.with_returned(order.refunds, event.number, at=event.returned_at))
         case OrderAmended():
             return msgspec.structs.replace(order, amendments=order.amendments + 1)
         case ConfirmationRequested():

@@ -32,7 +32,7 @@ from cludale.services.orders.due import DueOrders
 from cludale.services.orders.events import CancelReason, Party
 from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
 from cludale.services.orders.jobs import Job
-from cludale.services.orders.store import JOBS, ORDERS
+from cludale.services.orders.store import JOBS, ORDERS, Search
 from cludale.services.payments.events import (
     FailureReason,
     PartRefunded,
@@ -55,8 +55,8 @@ _CANCEL = {
     FailureReason.CANCELLED: CancelReason.PAYMENT_FAILED,
 }
 
-USER_PAGES = 20
-"""How many pages of orders one request looks through for a user's."""
+SEARCH_PAGES = 20
+"""How many pages of orders one request looks through."""
 
 
 class Orders:
@@ -240,17 +240,19 @@ class Orders:
         found, page = await ORDERS.find(self._updates.records, query)
         return [each.state for each in found], page.next
 
-    async def find_of_user(self, user_id: str, query: Query) -> tuple[list[Order], str | None]:
-        """Those of a page that are this user's, and more pages until there are `query.limit`, USER_PAGES at most.
+    async def search(self, search: Search, query: Query) -> tuple[list[Order], str | None]:
+        """Those of a page that match, and more pages until there are `query.limit`, SEARCH_PAGES at most.
 
         Nobody asks for this while tickets are sold, so it has no index, which each order would pay for. There may be
         fewer than the limit, even none, and yet a cursor.
         """
         orders: list[Order] = []
         after = query.after
-        for _ in range(USER_PAGES):
+        for _ in range(SEARCH_PAGES):
             found, after = await self.find(query._replace(after=after, limit=query.limit - len(orders)))
-            orders += [order for order in found if order.user_id == user_id]
+            orders += [order for order in found if search.matches(order)]
+            if found and search.is_past(found[-1], descending=query.descending):
+                after = None
             if after is None or len(orders) >= query.limit:
                 break
         return orders, after

@@ -1,6 +1,8 @@
 """How orders are stored. The only place that knows the form."""
 
+from datetime import datetime, timedelta
 from hashlib import blake2b
+from typing import NamedTuple
 
 from cludale.kernel.events import Cause
 from cludale.kernel.ids import from_key
@@ -54,7 +56,59 @@ def reserved(*, after: str | None, limit: int) -> Query:
     return listed(concert_id=None, status=Status.RESERVED, after=after, limit=limit)
 
 
-def listed(*, concert_id: str | None, status: Status | None, after: str | None, limit: int) -> Query:
+def address_key(email: str) -> str:
+    """What two ways to write one address have in common: what orders are searched by."""
+    return email.strip().casefold()
+
+
+class Search(NamedTuple):
+    """Which orders are looked for; what is None doesn't matter."""
+
+    email: str | None = None
+    name: str | None = None
+    """A part of it, in any case."""
+    id_prefix: str | None = None
+    user_id: str | None = None
+    since: datetime | None = None
+    """Placed at this time or later."""
+    until: datetime | None = None
+    """Placed before this time."""
+
+    @property
+    def narrows(self) -> bool:
+        """Is there anything to look for?"""
+        return any(each is not None for each in self)
+
+    def matches(self, order: Order) -> bool:
+        """Is it among those that are looked for?"""
+        return (
+            (self.user_id is None or order.user_id == self.user_id)
+            and (self.id_prefix is None or order.id.startswith(self.id_prefix))
+            and (self.since is None or order.created_at >= self.since)
+            and (self.until is None or order.created_at < self.until)
+            and (
+                self.email is None or (order.email is not None and address_key(order.email) == address_key(self.email))
+            )
+            and (self.name is None or (order.name is not None and self.name.casefold() in order.name.casefold()))
+        )
+
+    def is_past(self, order: Order, *, descending: bool) -> bool:
+        """Is every order that comes after this one too late, or too early, to match? They come as they were placed, but
+        for the clocks of several machines.
+        """
+        if descending:
+            return self.since is not None and order.created_at < self.since - CLOCKS_DIFFER
+        return self.until is not None and order.created_at >= self.until + CLOCKS_DIFFER
+
+
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""The most by which the clocks of several machines may differ, for an order to be found."""
+
+
+def listed(
+    *, concert_id: str | None, status: Status | None, after: str | None, limit: int, descending: bool = False
+) -> Query:
     """A page of orders; what is None doesn't matter."""
     wanted = {"concertId": concert_id, "status": None if status is None else status.value}
-    return Query(equal={field: value for field, value in wanted.items() if value is not None}, after=after, limit=limit)
+    equal = {field: value for field, value in wanted.items() if value is not None}
+    return Query(equal=equal, after=after, limit=limit, descending=descending)

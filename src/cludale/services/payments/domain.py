@@ -124,6 +124,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     began, so it doesn't miss the end of it."""
     parts: tuple[Part, ...] = ()
     """Part refunds, as they were heard of; never more than was paid."""
+    part_tries: int = 0
+    """Attempts in vain to give back the part that is now being given back."""
     allocation: Allocation
     """What is paid for; handed on whole."""
 
@@ -234,7 +236,7 @@ def _with_part(payment: Payment, part: Part) -> Payment:
     if part.done_at is None:
         return after
     owes = after.refunding or after.open_part is not None
-    return msgspec.structs.replace(after, due_at=part.done_at if owes else None)
+    return msgspec.structs.replace(after, due_at=part.done_at if owes else None, part_tries=0)
 
 
 def _ended(payment: Payment, event: Moved, *, now: datetime, limits: AttemptLimits) -> Decision[Payment]:
@@ -546,10 +548,17 @@ def owes_money(payment: Payment) -> bool:
     return payment.refunding or payment.closing is not None or payment.open_part is not None
 
 
+def tries_in_vain(payment: Payment) -> int:
+    """How often it was tried to give back what it owes."""
+    return payment.tries if payment.open_part is None else payment.part_tries
+
+
 def put_off(payment: Payment, *, until: datetime) -> Payment:
     """The provider gave no answer: try to give back again at `until`, if that is still to be done."""
     if not owes_money(payment):
         return payment
+    if payment.open_part is not None:  # how often the charge was tried stays as it was told
+        return msgspec.structs.replace(payment, part_tries=payment.part_tries + 1, due_at=until)
     return msgspec.structs.replace(payment, tries=payment.tries + 1, due_at=until)
 
 

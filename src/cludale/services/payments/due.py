@@ -90,8 +90,9 @@ class Charging(DuePolicy[Payment]):
         """An attempt to charge counts. Money that is owed is never given up on: only the waits are bounded."""
         if not domain.owes_money(state):
             return self.of_its_round(state, self._tried(state, Outcome.UNKNOWN, why))
-        until = self._put_off(state.tries + 1, self._clock.now())
-        self.stuck += state.tries + 1 >= STUCK_TRIES
+        tries = domain.tries_in_vain(state) + 1
+        until = self._put_off(tries, self._clock.now())
+        self.stuck += tries >= STUCK_TRIES
         _log.warning("%s: no answer to giving back (%s), again at %s", state.id, why, until)
         return self.of_its_round(state, lambda p, _: Decision(domain.put_off(p, until=until)))
 
