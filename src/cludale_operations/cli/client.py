@@ -69,18 +69,14 @@ class Client:
         given = {name: value for name, value in body.items() if value is not None}
         return self._answer("POST", path, json=given, headers=headers)
 
-    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
-        """The answer to PATCH; ends the program with one line if there is none."""
-        return self._answer("PATCH", path, json=body)
-
     def tagged(self, path: str) -> tuple[Any, str]:
         """The answer to GET, and its ETag; ends the program with one line if there is none."""
         answer = self._asked("GET", path)
         return self._content(answer), answer.headers.get("etag", "*")
 
-    def patch(self, path: str, body: Mapping[str, Any], *, tag: str) -> Any:
-        """The answer to PATCH of what had this ETag; ends the program with one line if there is none."""
-        return self._answer("PATCH", path, json=body, headers={"if-match": tag})
+    def patch(self, path: str, body: Mapping[str, Any], *, tag: str | None = None) -> Any:
+        """The answer to PATCH, of what had this ETag if one is named; ends the program with one line if there is none."""
+        return self._answer("PATCH", path, json=body, headers={} if tag is None else {"if-match": tag})
 
     def items(self, path: str, parameters: Parameters, *, limit: int) -> Iterator[Any]:
         """Up to `limit` items of a collection, over as many pages as that takes."""
