@@ -181,8 +181,8 @@ class Tickets:
             return Answer(Scanned(Result.FORGED))
         outcome = [Scanned(Result.UNKNOWN)]
         try:
-            tickets = (await TICKETS.one(self._updates.records, claims.order_id)).state
-            concert_id = tickets.concert_id
+            known = await TICKETS.one(self._updates.records, claims.order_id)
+            concert_id = known.state.concert_id
             if is_theirs is not None and not await is_theirs(concert_id):
                 return Answer(Scanned(Result.WRONG_CONCERT))
             if scan.concert_id not in (None, concert_id):
@@ -213,7 +213,7 @@ class Tickets:
                 state, claims.number, generation=claims.generation, door=scan.door, scan_id=scan.scan_id, now=now
             )
 
-        (updated,) = await self._updates.update((Change(TICKETS, claims.order_id, decide, cause),))
+        (updated,) = await self._updates.update((Change(TICKETS, claims.order_id, decide, cause, known=known),))
         if updated.known is None:
             raise Busy("This ticket is being scanned in too many places at once.")
         return Answer(outcome[0], claims, concert_id)
