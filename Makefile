@@ -214,7 +214,7 @@ $(SECURITY)/bandit: tools/security/requirements.lock | $(VENV)/bin/python
 	@rm -rf $(CACHE)/security
 	@$(BIN)/python -m venv $(CACHE)/security
 	@$(SECURITY)/python -m pip --disable-pip-version-check --no-cache-dir --quiet \
-		install --require-hashes --no-deps -r $<
+		install --require-hashes --no-deps --no-compile -r $<
 	@touch $@
 
 $(CACHE)/fuzz/.installed: tools/fuzz/requirements.lock | $(VENV)/bin/python

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CalledProcessError
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -17,6 +18,7 @@ from tests.served import Served, environment, serve, up
 
 from cludale_operations.local.jetstream import BrokerRefused, jetstream
 from cludale_operations.local.logins import Login, keep_login, kept_login, new_login
+from cludale_operations.local.rabbitmq import running_rabbitmq
 
 SECONDS = 240
 SETTINGS = {"CLUDALE_ADMISSION_SECONDS": "25"}
@@ -147,3 +149,16 @@ def test_two_users_take_turns(tmp_path: Path) -> None:
         keep_login(tmp_path, login)
         assert kept_login(tmp_path) == login
         assert (tmp_path / "password").stat().st_mode & 0o077 == 0
+
+
+async def test_rabbitmq_lets_a_new_user_in_and_the_former_no_more(tmp_path: Path) -> None:
+    need("rabbitmq-server")
+    async with running_rabbitmq(tmp_path) as server:
+        former = await server.renew_login()
+        for login in (former, kept_login(tmp_path)):
+            await server.control("authenticate_user", *login)
+        assert json.loads((tmp_path / "definitions.json").read_text())["users"][0]["name"] == "cludale_2"
+        await server.end_login(former)
+        with pytest.raises(CalledProcessError):
+            await server.control("authenticate_user", *former)
+        await server.control("authenticate_user", *kept_login(tmp_path))
