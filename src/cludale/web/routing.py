@@ -103,8 +103,8 @@ class Header(NamedTuple):
 IDEMPOTENCY_KEY = Header(
     "Idempotency-Key",
     "The same key and body get the same answer, byte for byte, and nothing happens twice. A refusal that time or stock "
-    "undoes (`not-on-sale`, `sale-paused`, `seats-unavailable`, `price-too-high`) is not kept: asked again with its key, the same "
-    "request may be met.",
+    "undoes (`not-on-sale`, `sale-paused`, `seats-unavailable`, `price-too-high`) is not kept: asked again with its "
+    "key, the same request may be met.",
     {"minLength": 1, "maxLength": MAX_KEY, "pattern": "^[ -~]+$"},
 )
 TRACEPARENT = Header("traceparent", "W3C trace context; goes along with every event it causes", {})

@@ -91,11 +91,11 @@ class Jobs(DuePolicy[Job]):
 
     async def _see_to(self, job: Job) -> Job:
         page = await self._orders(job, after=job.after)
-        changed, in_vain = await self._decide(job, page.orders)
+        changed = await self._decide(job, page.orders)
         if job.kind is JobKind.CANCEL and page.orders:
             # Those that were cancelled have left the page; it is looked at again.
             seen = replace(job, seen_to=job.seen_to + changed, total=max(job.total, job.seen_to + changed))
-            return job if in_vain and not changed else seen
+            return seen if changed else _later(job, self._updates.clock.now() + timedelta(seconds=1))
         return jobs.seen_to(job, changed, page.following, now=self._updates.clock.now())
 
     async def _check(self, job: Job) -> Job:
@@ -116,10 +116,10 @@ class Jobs(DuePolicy[Job]):
         found, page = await ORDERS.find(self._updates.records, query)
         return Page([each.state for each in found], page.next)
 
-    async def _decide(self, job: Job, orders: Sequence[Order]) -> tuple[int, int]:
-        """How many changed, and how many met conflicts. It takes as long as the rate wants."""
+    async def _decide(self, job: Job, orders: Sequence[Order]) -> int:
+        """How many changed. It takes as long as the rate wants."""
         if not orders:
-            return 0, 0
+            return 0
         loop = asyncio.get_running_loop()
         ends = loop.time() + len(orders) / self._rate
         decide = partial(self._decided, job)
@@ -130,7 +130,7 @@ class Jobs(DuePolicy[Job]):
         for each in changed:
             self._tell(each.state)
         await asyncio.sleep(max(0.0, ends - loop.time()))
-        return len(changed), sum(result is ChangeResult.CONFLICT for result, _ in updated)
+        return len(changed)
 
     def _decided(self, job: Job, order: Order | None, now: datetime) -> Decision[Order] | None:
         if order is None:
