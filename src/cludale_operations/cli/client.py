@@ -75,7 +75,7 @@ class Client:
         return self._content(answer), answer.headers.get("etag", "*")
 
     def patch(self, path: str, body: Mapping[str, Any], *, tag: str | None = None) -> Any:
-        """The answer to PATCH, of what had this ETag if one is named; ends the program with one line if there is none."""
+        """The answer to PATCH, of what had this ETag; ends the program with one line if there is none."""
         return self._answer("PATCH", path, json=body, headers={} if tag is None else {"if-match": tag})
 
     def items(self, path: str, parameters: Parameters, *, limit: int) -> Iterator[Any]:
