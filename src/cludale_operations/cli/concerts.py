@@ -55,6 +55,9 @@ def add(
         str | None, typer.Option(help="From when on buyers can't cancel, if it is not when it begins.")
     ] = None,
     max_per_order: Annotated[int | None, typer.Option(min=1, help="The most seats in one order.")] = None,
+    max_per_buyer: Annotated[
+        int | None, typer.Option(min=1, help="The most tickets of one buyer, over all of their orders.")
+    ] = None,
     unlisted: Annotated[bool, typer.Option("--unlisted", help="To be found by its id only, not by a search.")] = False,
     url: Url = None,
     json: Json = False,
@@ -80,6 +83,7 @@ def add(
                 "endsAt": ends_at,
                 "cancelUntil": cancel_until,
                 "maxPerOrder": max_per_order,
+                "maxPerBuyer": max_per_buyer,
                 "listed": False if unlisted else None,
             },
         )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.inprocess.calls import InProcessSales
+from cludale.kernel.buyers import BuyerHash
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import EventBus, Handler, Subscription
 from cludale.ports.contacts import ContactsUnreachable
@@ -256,6 +257,7 @@ class Process(Owner):
         self.mailer = Postman(chaos, around.posted)
         self.texts = self.mailer
         self.send_seconds = around.limits.send_seconds
+        self.buyers = BuyerHash(b"buyers")
 
     def records(self, _: str) -> FaultyStore:
         """The one store of the process."""

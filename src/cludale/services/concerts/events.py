@@ -26,7 +26,7 @@ class ConcertScheduled(Event, frozen=True, kw_only=True):
     """A concert can be found, if it is listed, and, from `on_sale_at` on, ordered."""
 
     subject_field: ClassVar[str] = "concert_id"
-    data_version: ClassVar[str] = "1.1"
+    data_version: ClassVar[str] = "1.2"
 
     concert_id: str
     artist: str
@@ -41,6 +41,8 @@ class ConcertScheduled(Event, frozen=True, kw_only=True):
     cancel_until: datetime | None = None
     organizer_id: str | UnsetType = msgspec.field(default=UNSET, name="organizer")
     """Whose it is; unset, as in events written before this field existed: the default organizer's."""
+    max_per_buyer: int | UnsetType = UNSET
+    """The most tickets of one buyer; unset, as in events written before this field existed: any number."""
 
 
 class KeyCreated(Event, frozen=True, kw_only=True):

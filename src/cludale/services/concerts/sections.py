@@ -17,7 +17,15 @@ from cludale.ports.records import (
 from cludale.runtime.aggregates import Updates, Versioned, until_committed
 from cludale.services.concerts import domain
 from cludale.services.concerts.commands import Done, QueuedCommand, Result
-from cludale.services.concerts.domain import Concert, Hold, Reservation, Seating, Section, UnknownReservation
+from cludale.services.concerts.domain import (
+    Concert,
+    Hold,
+    LateSeatsUnclaimed,
+    Reservation,
+    Seating,
+    Section,
+    UnknownReservation,
+)
 from cludale.services.concerts.store import RESERVATIONS, SECTIONS, SectionKey
 
 
@@ -119,7 +127,7 @@ class CommandBatch:
             close = near(reservations, id)
             try:
                 decision = domain.decide(Seating(current, close), asked.command, now)
-            except (Refusal, UnknownReservation) as refusal:
+            except (Refusal, UnknownReservation, LateSeatsUnclaimed) as refusal:
                 self.results.append(refusal)
                 continue
             current = decision.state.section

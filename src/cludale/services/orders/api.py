@@ -1,6 +1,6 @@
 """Orders over HTTP: shapes, routes, refusal → status. Decides nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
 
@@ -14,17 +14,20 @@ from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.records import Put, Records, StoreUnavailable
 from cludale.ports.seats import (
+    BuyerLimitReached,
     ConcertNotFound,
     ConcertOver,
     HeldElsewhere,
     HeldOtherwise,
     HoldEnded,
+    HoldsLapsed,
     NotOnSale,
     OtherCurrency,
     OverTheLimit,
     PriceTooHigh,
     SeatsUnavailable,
     SectionNotFound,
+    TooManyHolds,
 )
 from cludale.runtime.admission import TOO_MANY
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
@@ -52,6 +55,9 @@ from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
 
 STATUS: Statuses = {
+    BuyerLimitReached: 409,
+    TooManyHolds: 409,
+    HoldsLapsed: 429,
     ConcertNotFound: 404,
     ConcertOver: 409,
     HeldOtherwise: 409,
@@ -173,9 +179,19 @@ class OrdersApi:
     """The routes of orders."""
 
     def __init__(
-        self, orders: Orders, records: Records, access: Access, ownership: Ownership, *, methods: Sequence[str]
+        self,
+        orders: Orders,
+        records: Records,
+        access: Access,
+        ownership: Ownership,
+        *,
+        methods: Sequence[str],
+        address: Callable[[str, Mapping[bytes, bytes]], str] | None = None,
     ) -> None:
-        """`methods`: the ways to pay that the provider knows."""
+        """`methods`: the ways to pay that the provider knows. `address(peer, headers)`: where a request comes from,
+        if unpaid orders are counted by that.
+        """
+        self._address = address
         self._ownership = ownership
         self._methods = methods
         self._orders = orders
@@ -209,6 +225,9 @@ class OrdersApi:
             ConcertOver,
             UnknownMethod,
             OverTheLimit,
+            BuyerLimitReached,
+            TooManyHolds,
+            HoldsLapsed,
             OtherCurrency,
             SectionNotFound,
             Busy,
@@ -227,6 +246,7 @@ class OrdersApi:
             email=body.email,
             phone=body.phone,
             max_price=body.max_price or None,
+            address=None if self._address is None else self._address(request.peer, request.headers),
         )
         cause, key = request.cause, request.idempotency_key
         if key is None:

@@ -32,6 +32,7 @@ def _build(parts: Parts) -> Running:
         admission=parts.admission,
         comparison=comparison,
         takes_work=parts.takes_work,
+        buyers=parts.buyers,
     )
     return Running(
         orders,
@@ -44,7 +45,14 @@ def _build(parts: Parts) -> Running:
 
 
 def _api(orders: Orders, parts: HttpParts) -> api.OrdersApi:
-    return api.OrdersApi(orders, parts.records("orders"), parts.access, parts.ownership, methods=parts.payment_methods)
+    return api.OrdersApi(
+        orders,
+        parts.records("orders"),
+        parts.access,
+        parts.ownership,
+        methods=parts.payment_methods,
+        address=parts.address,
+    )
 
 
 MANIFEST = Manifest(

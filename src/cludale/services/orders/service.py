@@ -9,6 +9,7 @@ from operator import attrgetter
 
 from msgspec.structs import replace
 
+from cludale.kernel.buyers import BuyerHash, BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.ports.bus import Acknowledgement, Delivery
@@ -63,8 +64,12 @@ class Orders:
         admission: AdmissionControl | None = None,
         comparison: Comparison | None = None,
         takes_work: Callable[[], bool] = lambda: True,
+        buyers: BuyerHash | None = None,
     ) -> None:
-        """`call_seconds`: how long concerts or payments may take to answer."""
+        """`call_seconds`: how long concerts or payments may take to answer. `buyers`: what buyers are known by to
+        those who count their tickets; None: nobody does.
+        """
+        self._buyers = buyers
         self._updates = Updates("orders", records, clock=clock, ids=ids)
         self._seats = seats
         self._look_again_seconds = look_again_seconds
@@ -85,6 +90,7 @@ class Orders:
                 lease_seconds=call_seconds + 1,
                 put_off=self._put_off,
                 tell=self._tell,
+                buyers=lambda order: self._buyers_of(order, None),
             ),
             at_once=AT_ONCE,
             attempt_seconds=attempt_seconds,
@@ -126,7 +132,8 @@ class Orders:
         order = placed.state
         decide: Decide[Order]
         try:
-            held = await self._seats.hold(domain.hold_request(order, cause.traceparent))
+            buyers = self._buyers_of(order, request.address)
+            held = await self._seats.hold(domain.hold_request(order, cause.traceparent, buyers))
         except SeatsUnreachable as unreachable:
             _log.warning("order %s is Pending: %s", order.id, unreachable)
             decide = partial(_wait, order, self._put_off, cause)
@@ -141,6 +148,12 @@ class Orders:
             raise AnsweredBefore
         state: Order = known.state
         return state
+
+    def _buyers_of(self, order: Order, address: str | None) -> BuyerKeys:
+        if self._buyers is None:
+            return ()
+        keys = self._buyers.keys(order.user_id, order.email, order.phone)
+        return keys if address is None else (*keys, self._buyers.address(address))
 
     def _watch(self, before: Order | None, decision: Decision[Order], now: datetime) -> Decision[Order]:
         """The decision; an order that it leaves Cancelled, and that may have something, is compared later."""
