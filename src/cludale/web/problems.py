@@ -252,9 +252,7 @@ class Problems:
 def headers_of(error: Exception) -> Headers:
     """The headers that go with a refusal."""
     match error:
-        case Busy(retry_after_seconds=seconds):
-            return (("retry-after", str(seconds)),)
-        case RefusedForNow(retry_after_seconds=int(seconds)):
+        case Busy(retry_after_seconds=seconds) | RefusedForNow(retry_after_seconds=int(seconds)):
             return (("retry-after", str(seconds)),)
         case Unauthorized():
             return (("www-authenticate", 'Bearer realm="cludale"'),)

@@ -96,7 +96,7 @@ def key_hash(settings: Settings) -> bytes:
 
 
 def buyer_secret(settings: Settings) -> bytes:
-    """What buyers' keys are made with: the same in all replicas of orders. With another one their tickets count anew."""
+    """What buyers' keys are made with: the same in all replicas of orders; with another, all tickets count anew."""
     return hmac.digest(key_hash(settings), b"cludale buyers", "sha256")
 
 

@@ -26,7 +26,7 @@ from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
 from cludale.services.concerts import dates, domain
-from cludale.services.concerts.buyers import BuyerLimits, Quotas, WantedSeats
+from cludale.services.concerts.buyers import NO_QUOTAS, BuyerLimits, Quotas, WantedSeats
 from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait, unless_held
 from cludale.services.concerts.commands import Done, QueuedCommand, Result
 from cludale.services.concerts.domain import (
@@ -109,7 +109,7 @@ class Concerts:
         admission: AdmissionControl | None = None,
         commit_limit: int | None = None,
         partitions_apart: bool = False,
-        quotas: Quotas = Quotas(),
+        quotas: Quotas = NO_QUOTAS,
     ) -> None:
         """`commit_limit` is the most records and inbox entries that the store takes in one commit; None: any number.
 
@@ -300,17 +300,14 @@ class Concerts:
         seating = Seating(section.state, near({each: known.state for each, known in loaded.items()}, reservation_id))
         now = self._updates.clock.now()
         outlook = domain.sale_outlook(seating, reservation_id, over_at=concert.over_at, now=now)
-        if outlook.outlook is Outlook.POSSIBLE and not await self._may_have_again(
-            concert, loaded[reservation_id].state
-        ):
-            return SaleOutlook(Outlook.GONE, outlook.left)
-        return outlook
-
-    async def _may_have_again(self, concert: Concert, reservation: Reservation) -> bool:
-        """Could its buyer have these seats, if the hold has ended? They may have got others since."""
-        if not reservation.buyers or reservation.is_live(self._updates.clock.now()):
-            return True
-        return await self._buyers.have_room(_again(concert, reservation, reservation.buyers))
+        if outlook.outlook is not Outlook.POSSIBLE:
+            return outlook
+        reservation = loaded[reservation_id].state
+        if not reservation.buyers or reservation.is_live(now):
+            return outlook
+        # Its buyer may have got others since the hold ended.
+        has_room = await self._buyers.have_room(_again(concert, reservation, reservation.buyers))
+        return outlook if has_room else SaleOutlook(Outlook.GONE, outlook.left)
 
     def _reservation_id(self, request: HoldRequest) -> str:
         if not request.order_id:
