@@ -76,6 +76,7 @@ class Concert(_Document, frozen=True, tag="concert"):
     max_per_order: int | None = None
     ends_at: str | None = None
     cancel_until: datetime | None = None
+    max_per_buyer: int | None = None
 
 
 class Section(_Document, frozen=True, tag="section"):
@@ -138,6 +139,8 @@ class Order(_Document, frozen=True, tag="order"):
     tries: int = 0
     looks: int = 0
     """How often it was compared with its payment since it was cancelled."""
+    email: str | None = None
+    phone: str | None = None
 
 
 class Payment(_Document, frozen=True, tag="payment"):
@@ -282,6 +285,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     max_per_order: int | None = None
     ends_at: str | None = None
     cancel_until: datetime | None = None
+    max_per_buyer: int | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from cludale_proof.checker import documents, order_rules
+from cludale_proof.checker.buyer_rules import BuyerTally
 from cludale_proof.checker.documents import (
     Concert,
     DeadLetter,
@@ -53,7 +54,17 @@ Progress = Callable[[str, int, int], None]
 _PROGRESS_EVERY = 5_000
 _NAMED = 10
 """How many messages that were given up are named one by one."""
-_CONCERT_TOLD = ("sections", "artist", "date", "venue", "on_sale_at", "max_per_order", "ends_at", "cancel_until")
+_CONCERT_TOLD = (
+    "sections",
+    "artist",
+    "date",
+    "venue",
+    "on_sale_at",
+    "max_per_order",
+    "ends_at",
+    "cancel_until",
+    "max_per_buyer",
+)
 _CASE_PARTS = Order | Reservation | Payment | Notification | DeadLetter | LedgerLine | Fact | Claim
 
 
@@ -125,6 +136,7 @@ class _Run:
         self._plans: dict[SectionKey, PlannedSection] = {}
         self._prices: dict[SectionKey, Money] = {}
         self._concerts: dict[str, Concert] = {}
+        self._buyers = BuyerTally()
         self._scheduled: dict[str, Fact] = {}
         self._keys_made: dict[str, Fact] = {}
         self._about_keys: set[str] = set()
@@ -220,6 +232,7 @@ class _Run:
     def _read_concerts(self) -> None:
         for concert in self._documents(Kind.CONCERT, "concerts"):
             self._concerts[concert.id] = concert
+            self._buyers.concert(concert.id, concert.max_per_buyer)
         self._plans = plans_of(self._concerts.values())
         self._prices = {key: plan.price for key, plan in self._plans.items()}
         for section in self._documents(Kind.SECTION, "sections"):
@@ -398,6 +411,8 @@ class _Run:
                 self._found(order_rules.once_quiet(case, told, self._terms))
             self._check_ends(told)
             self._occupy(told)
+            if case.order is not None:
+                self._found(self._buyers.count(case.order, case.reservations))
             for fact, cause in order_rules.missing_causes(case):
                 if not fact.cause_missing:
                     self._unresolved.setdefault(cause, (case.subject, fact))
