@@ -60,11 +60,12 @@ class BuyerTally:
             has = self._has[buyer] = self._has.get(buyer, 0) + seats
             limit = self._limits[buyer[0]]
             if seats > 0 and has > limit:
+                detail = f"with it, the buyer known by {buyer[1]} has {has} tickets of {buyer[0]}, and may have {limit}"
                 yield Violation(
                     invariant=Invariant.WITHIN_LIMITS,
                     rule="buyer-over-the-limit",
                     subject=f"order {order_id}",
-                    detail=f"with it, the buyer known by {buyer[1]} has {has} tickets of {buyer[0]}, and may have {limit}",
+                    detail=detail,
                     order_id=order_id,
                 )
 

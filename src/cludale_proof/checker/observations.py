@@ -181,7 +181,17 @@ def concert_claimed(seen: Observation) -> str | None:
     return None
 
 
-REFUSED_FOR_NOW = frozenset({"seats-unavailable", "price-too-high", "not-on-sale", "charge-open"})
+REFUSED_FOR_NOW = frozenset(
+    {
+        "seats-unavailable",
+        "price-too-high",
+        "not-on-sale",
+        "charge-open",
+        "buyer-limit-reached",
+        "too-many-holds",
+        "holds-lapsed",
+    }
+)
 """The problems that time or stock undoes: what is asked again with the same key may be met later."""
 
 

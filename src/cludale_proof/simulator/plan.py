@@ -291,7 +291,7 @@ def _with_limits(
     """Few buyers who order often, and may have so many tickets only; some runs have quotas of unpaid orders, too."""
     limited = [replace(concert, max_per_buyer=choices.choice((2, 3, 4, 6))) for concert in concerts]
     buyers = choices.choice((1, 2, 4))
-    often = []
+    often: list[Plan] = []
     for plan in plans:
         number = choices.randint(1, buyers)
         contact = choices.random()
