@@ -119,16 +119,17 @@ class BuyerLimits:
         await self._give_up(self._scopes(wanted), wanted.reservation_id)
 
     async def have_room(self, wanted: WantedSeats) -> bool:
-        """Could the seats be claimed, as things stand? Claims nothing."""
+        """Could the seats be claimed, as things stand? Writes nothing."""
         ids = self._scopes(wanted)
         now = self._updates.clock.now()
-        found = await ALLOWANCES.load(self._updates.records, ids)
-        known = {id: found[id].state if id in found else Allowance(id=id) for id in ids}
-        if all(self._why_not(known[id], key, wanted, now) is None for id, key in ids.items()):
-            return True
-        await self._look(ids)
-        found = await ALLOWANCES.load(self._updates.records, ids)
-        return all(self._why_not(found[id].state, ids[id], wanted, now) is None for id in ids if id in found)
+        loaded = await ALLOWANCES.load(self._updates.records, ids)
+        claims = {id: each for known in loaded.values() for id, each in known.state.claims.items()}
+        found = {id: _as_ended(each, now) for id, each in (await self._reservations(claims)).items()}
+        for id, known in loaded.items():
+            left = allowances.looked_at(known.state, found, unpaid_only=False, now=now)
+            if self._why_not(left, ids[id], wanted, now) is not None:
+                return False
+        return True
 
     def _scopes(self, wanted: WantedSeats) -> dict[str, str]:
         """The allowances that are asked, each with its buyer key."""
@@ -270,6 +271,13 @@ class BuyerLimits:
             if each.status is Status.HELD and not each.is_live(now):
                 key = SectionKey(each.concert_id, each.section)
                 await self._run(key, (QueuedCommand(Expire(each.id), Cause()),))
+
+
+def _as_ended(reservation: Reservation, now: datetime) -> Reservation:
+    """As it will be stored once somebody comes to it."""
+    if reservation.status is Status.HELD and not reservation.is_live(now):
+        return msgspec.structs.replace(reservation, status=Status.RELEASED)
+    return reservation
 
 
 def _too_many_wait(_: str) -> Busy:
