@@ -4,12 +4,14 @@ Exact, whoever asks where and when: an allowance is changed under its version, a
 and goes only once the reservation is stored as Released. Who has neither a limit nor a quota never comes here.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from math import ceil
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import UNSET
@@ -21,14 +23,13 @@ from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.records import Key
 from cludale.ports.seats import BuyerLimitReached, HoldsLapsed, TooManyHolds
 from cludale.runtime.aggregates import Change, ChangeResult, Updates
-from cludale.runtime.batching import BatchingQueue
 from cludale.services.concerts import allowances
 from cludale.services.concerts.allowances import CLAIM_SECONDS, Allowance, Claim
 from cludale.services.concerts.commands import QueuedCommand, Result
 from cludale.services.concerts.domain import Concert, Expire, Reservation, Status
 from cludale.services.concerts.store import ALLOWANCES, EVERYWHERE, RESERVATIONS, SectionKey, allowance_id
 
-ROUNDS = 8
+ROUNDS = 6
 """How often a claim is tried while others of the same buyer come and go."""
 WAIT_SECONDS = 0.05
 """The longest first wait for claims of others that have no seats yet; it grows by as much with each round."""
@@ -92,9 +93,8 @@ class BuyerLimits:
         self._run = run
         self._quotas = quotas
         self._partitions_apart = partitions_apart
-        self._queue: BatchingQueue[str, WantedSeats, datetime | Exception] = BatchingQueue(
-            self._claim_each, of="claims", refuse=_too_many_wait
-        )
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """Of each buyer who claims something; gone with the last who waits."""
         self.refused: Counter[str] = Counter()
         """How often a buyer was refused, by the refusal's name."""
 
@@ -107,12 +107,13 @@ class BuyerLimits:
 
         Raises BuyerLimitReached, TooManyHolds, HoldsLapsed, Busy.
         """
-        (result,) = await self._queue.submit(wanted.buyers[0], (wanted,))
-        if isinstance(result, Exception):
-            if isinstance(result, Refusal):
-                self.refused[result.name()] += 1
-            raise result
-        return result
+        turn = self._turns.setdefault(wanted.buyers[0], asyncio.Lock())
+        try:
+            async with turn:
+                return await self._claim(wanted)
+        except Refusal as refusal:
+            self.refused[refusal.name()] += 1
+            raise
 
     async def give_up(self, wanted: WantedSeats) -> None:
         """The seats were refused: take the claim back."""
@@ -145,15 +146,6 @@ class BuyerLimits:
         is_address = Known.of(key) is Known.ADDRESS
         return self._quotas.holds_per_address if is_address else self._quotas.holds_per_buyer
 
-    async def _claim_each(self, _: str, wanted: Sequence[WantedSeats]) -> Sequence[datetime | Exception]:
-        results: list[datetime | Exception] = []
-        for each in wanted:
-            try:
-                results.append(await self._claim(each))
-            except Refusal as refusal:
-                results.append(refusal)
-        return results
-
     async def _claim(self, wanted: WantedSeats) -> datetime:
         scopes = self._scopes(wanted)
         looked: set[str] = set()
@@ -175,7 +167,7 @@ class BuyerLimits:
             if refusal is not None and not may_go:
                 break
             await self._updates.clock.sleep(WAIT_SECONDS * round * self._updates.ids.jitter())
-        raise refusal or _too_many_wait("")
+        raise refusal or Busy("One buyer has too many orders under way at once.")
 
     async def _try(self, wanted: WantedSeats, scopes: Mapping[str, str], now: datetime, looked: set[str]) -> _Tried:
         tried = _Tried([], {})
@@ -278,7 +270,3 @@ def _as_ended(reservation: Reservation, now: datetime) -> Reservation:
     if reservation.status is Status.HELD and not reservation.is_live(now):
         return msgspec.structs.replace(reservation, status=Status.RELEASED)
     return reservation
-
-
-def _too_many_wait(_: str) -> Busy:
-    return Busy("One buyer has too many orders under way at once.")

@@ -78,6 +78,13 @@ async def strict(store: SqliteStore, clock: ManualClock, ids: CountingIds) -> Se
     return service
 
 
+class Stuck:
+    """A queue in which nothing is ever done."""
+
+    def submit(self, *_: object) -> "asyncio.Future[None]":
+        return asyncio.get_running_loop().create_future()
+
+
 def paid(order: str, quantity: int = 4, *, section: str = "stalls") -> Delivery:
     money = PaymentCompleted(
         payment_id=f"payment-{order}",
@@ -163,8 +170,8 @@ class TestOfOneConcert:
         self, concerts: Service, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(concerts, "_hold_in", _never)
-            dying = asyncio.create_task(concerts.take("a", 4))
+            patched.setattr(concerts, "command_queue", Stuck())
+            dying = asyncio.create_task(concerts.take("a", 4, section="stalls"))
             await asyncio.sleep(0.1)
             dying.cancel()
         with pytest.raises(BuyerLimitReached):
@@ -267,7 +274,3 @@ def test_a_buyer_key_is_a_hash_that_another_secret_makes_otherwise() -> None:
     assert [Known.of(key) for key in ANNE] == [Known.USER, Known.EMAIL, Known.PHONE]
     assert not set(ANNE) & set(BuyerHash(b"other").keys("anne", "anne@example.org", "+49 170 1"))
     assert len({HASH.keys("1", "1@x", "1")[i].split("-", 1)[1] for i in range(3)}) == 3
-
-
-async def _never(*_: object) -> None:
-    await asyncio.sleep(3_600)
