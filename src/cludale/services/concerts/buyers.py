@@ -34,6 +34,10 @@ ROUNDS = 6
 WAIT_SECONDS = 0.05
 """The longest first wait for claims of others that have no seats yet; it grows by as much with each round."""
 
+TURN_SECONDS = 1.0
+"""How long an order waits for those of the same buyer before it. Who called may not wait for longer."""
+_TOO_MANY = "One buyer has too many orders under way at once."
+
 Run = Callable[[SectionKey, Sequence[QueuedCommand]], Awaitable[Sequence[Result]]]
 """Puts commands into a section's queue."""
 
@@ -109,11 +113,17 @@ class BuyerLimits:
         """
         turn = self._turns.setdefault(wanted.buyers[0], asyncio.Lock())
         try:
-            async with turn:
-                return await self._claim(wanted)
+            async with asyncio.timeout(TURN_SECONDS):
+                await turn.acquire()
+        except TimeoutError:
+            raise Busy(_TOO_MANY) from None
+        try:
+            return await self._claim(wanted)
         except Refusal as refusal:
             self.refused[refusal.name()] += 1
             raise
+        finally:
+            turn.release()
 
     async def give_up(self, wanted: WantedSeats) -> None:
         """The seats were refused: take the claim back."""
@@ -167,7 +177,7 @@ class BuyerLimits:
             if refusal is not None and not may_go:
                 break
             await self._updates.clock.sleep(WAIT_SECONDS * round * self._updates.ids.jitter())
-        raise refusal or Busy("One buyer has too many orders under way at once.")
+        raise refusal or Busy(_TOO_MANY)
 
     async def _try(self, wanted: WantedSeats, scopes: Mapping[str, str], now: datetime, looked: set[str]) -> _Tried:
         tried = _Tried([], {})
