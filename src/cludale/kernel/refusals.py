@@ -24,6 +24,9 @@ class Refusal(Exception):
 class RefusedForNow(Refusal):
     """A refusal that time or stock may undo: asked again later, the same may be done. No answer is kept of it."""
 
+    retry_after_seconds: int | None = None
+    """When to ask again, where that is known."""
+
 
 class NotFound(Refusal):
     """No such thing, or not yours to see: the two look the same."""

@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from cludale.kernel.allocation import Allocation
+from cludale.kernel.buyers import BuyerKeys, Known
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid, NotFound, Refusal, RefusedForNow
 from cludale.kernel.times import rfc3339
@@ -21,6 +22,8 @@ class HoldRequest(msgspec.Struct, frozen=True, gc=False):
     traceparent: str | None = None
     max_price: Money | None = None
     """The most that one seat may cost."""
+    buyers: BuyerKeys = ()
+    """Who buys, by keyed hashes; empty: nobody whose tickets are counted."""
 
 
 class SeatsHeld(msgspec.Struct, frozen=True, gc=False):
@@ -59,6 +62,58 @@ class OverTheLimit(Invalid):
     def __init__(self, concert_id: str, *, wanted: int, limit: int) -> None:
         super().__init__(("quantity", f"at most {limit} in one order for concert {concert_id!r}, {wanted} wanted"))
         self.values["limit"] = limit
+
+
+_KNOWN_BY = {
+    Known.USER: "this userId",
+    Known.EMAIL: "this e-mail address",
+    Known.PHONE: "this phone number",
+    Known.ADDRESS: "this network address",
+}
+
+
+class BuyerLimitReached(RefusedForNow):
+    """One buyer would have more tickets of this concert than its `limit`; `has` are theirs already.
+
+    Tickets that they give back count no more. `knownBy` says by what the buyer is known: user, email or phone.
+    """
+
+    def __init__(self, concert_id: str, *, limit: int, has: int, wanted: int, known: Known) -> None:
+        super().__init__(
+            f"One buyer can have at most {limit} tickets of concert {concert_id!r}; "
+            f"{_KNOWN_BY[known]} has {has}, {wanted} wanted.",
+            limit=limit,
+            has=has,
+            wanted=wanted,
+            knownBy=known.value,
+        )
+
+
+class TooManyHolds(RefusedForNow):
+    """This buyer, or this network address, has as many unpaid orders as may be at once: pay or cancel one first."""
+
+    def __init__(self, *, limit: int, has: int, known: Known) -> None:
+        super().__init__(
+            f"At most {limit} unpaid orders at once; {_KNOWN_BY[known]} has {has}. Pay one or cancel it first.",
+            limit=limit,
+            has=has,
+            knownBy=known.value,
+        )
+
+
+class HoldsLapsed(RefusedForNow):
+    """This buyer, or this network address, let holds lapse again and again, and has to wait until `waitUntil`."""
+
+    def __init__(self, *, lapses: int, until: datetime, seconds: int, known: Known) -> None:
+        end = rfc3339(until)
+        super().__init__(
+            f"The last {lapses} orders of {_KNOWN_BY[known]} were not paid; the next can be placed at {end}.",
+            lapses=lapses,
+            waitUntil=end,
+            retryAfter=seconds,
+            knownBy=known.value,
+        )
+        self.retry_after_seconds = seconds
 
 
 class NotOnSale(RefusedForNow):

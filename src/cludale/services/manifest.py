@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from cludale.kernel.buyers import BuyerHash
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Deliver, Handler
@@ -29,6 +30,8 @@ from cludale.web.access import Access
 from cludale.web.ownership import Ownership
 from cludale.web.problems import Statuses
 from cludale.web.routing import Route
+
+AddressOf = Callable[[str, Mapping[bytes, bytes]], str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +64,10 @@ class Policies:
     audit_segment_entries: int = 4_000_000
     """After so many entries the log goes on in another partition. An entry takes some 1.2 KB, and with what Cosmos DB
     adds and indexes less than 3 KB: 12 of the 20 GB that a partition may have there."""
+    holds_per_buyer: int | None = None
+    holds_per_address: int | None = None
+    lapsed_holds: int | None = None
+    lapsed_pause_seconds: float = 60.0
     commit_limit: int | None = None
     partitions_apart: bool = False
     door_opens_seconds: float = 43_200
@@ -104,6 +111,11 @@ class Parts(Protocol):
     def ticket_pages(self) -> TicketPages: ...
 
     @property
+    def buyers(self) -> BuyerHash:
+        """Makes of a buyer what their tickets are counted by."""
+        ...
+
+    @property
     def send_seconds(self) -> float:
         """How long one message may take."""
         ...
@@ -130,6 +142,11 @@ class HttpParts(Protocol):
     @property
     def payment_methods(self) -> Sequence[str]:
         """The ways to pay that the provider knows."""
+        ...
+
+    @property
+    def address(self) -> AddressOf | None:
+        """Where a request comes from, by its peer and headers; None: nobody counts by that."""
         ...
 
     @property

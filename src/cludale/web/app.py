@@ -16,7 +16,7 @@ from cludale.kernel.times import rfc3339
 from cludale.runtime.readiness import Trouble
 from cludale.web import openapi, pages
 from cludale.web.bodies import Body, check_media_type, check_no_body
-from cludale.web.limits import Limits
+from cludale.web.limits import SLOW_SECONDS, Limits, TooManyRequests
 from cludale.web.metrics import Gauges, Metrics, RequestCounts
 from cludale.web.problems import NoSuchRoute, Problems, Statuses
 from cludale.web.queries import QueryReader
@@ -289,7 +289,12 @@ def _limited(route: Route, limits: Limits) -> Route:
         return per_address.check(addresses.of(request.peer, request.headers))
 
     async def limited(request: Request, *read: Any) -> Response | Stream:
-        told = checked(request)
+        try:
+            told = checked(request)
+        except TooManyRequests as refused:
+            if refused.goes_on:
+                await asyncio.sleep(SLOW_SECONDS)
+            raise
         response = await handle(request, *read)
         return response._replace(headers=(*response.headers, *told)) if told else response
 

@@ -14,6 +14,8 @@ from cludale.web.responses import Headers
 
 MOST_COUNTED = 100_000
 """How many addresses or keys are counted each by itself in one window; all others together."""
+SLOW_SECONDS = 1.0
+"""How long who goes on asking waits for each refusal: a client in a loop then takes next to nothing from others."""
 _OTHERS = ""
 _FORWARDED = b"x-forwarded-for"
 
@@ -23,9 +25,11 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 class TooManyRequests(RefusedForNow):
     """This address or key made as many requests as it may for now; `Retry-After` says when to try again."""
 
-    def __init__(self, headers: Headers, retry_after_seconds: int) -> None:
+    def __init__(self, headers: Headers, retry_after_seconds: int, *, goes_on: bool = False) -> None:
+        """`goes_on`: they ask over and over all the same."""
         super().__init__(f"Too many requests; try again in {retry_after_seconds} s.")
         self.headers: Headers = (("retry-after", str(retry_after_seconds)), *headers)
+        self.goes_on = goes_on
 
 
 class Quota(NamedTuple):
@@ -72,7 +76,7 @@ class RequestLimit:
         left, reset = self.count(who)
         told = (("ratelimit-policy", self.policy), ("ratelimit", f'"{self.name}";r={max(left, 0)};t={reset}'))
         if left < 0:
-            raise TooManyRequests(told, reset)
+            raise TooManyRequests(told, reset, goes_on=left < -self._most)
         return told
 
 

@@ -11,7 +11,15 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound, Refusal
+from cludale.kernel.refusals import (
+    Busy,
+    IdempotencyKeyInFlight,
+    IdempotencyKeyReused,
+    Invalid,
+    NotFound,
+    Refusal,
+    RefusedForNow,
+)
 from cludale.ports.records import StoreUnavailable, UnusableCursor
 from cludale.web.limits import TooManyRequests
 from cludale.web.responses import PROBLEM, Headers, Response
@@ -244,7 +252,7 @@ class Problems:
 def headers_of(error: Exception) -> Headers:
     """The headers that go with a refusal."""
     match error:
-        case Busy(retry_after_seconds=seconds):
+        case Busy(retry_after_seconds=seconds) | RefusedForNow(retry_after_seconds=int(seconds)):
             return (("retry-after", str(seconds)),)
         case Unauthorized():
             return (("www-authenticate", 'Bearer realm="cludale"'),)

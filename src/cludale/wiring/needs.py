@@ -146,6 +146,11 @@ def _pepper(text: str) -> bytes:
     return text.encode()
 
 
+def buyer_secret(settings: Settings) -> bytes:
+    """What buyers' keys are made with: the same in all replicas of orders; with another, all tickets count anew."""
+    return hmac.digest(key_hash(settings), b"cludale buyers", "sha256")
+
+
 def service_keys(settings: Settings, only: Collection[str]) -> list[str]:
     """What services call each other with, the one that is sent first; none: the first key, as in earlier releases."""
     if set(only) == set(NAMES):
@@ -161,12 +166,17 @@ def request_limits(settings: Settings) -> Limits | None:
             return None
         return RequestLimit(name, most=most, seconds=settings.limit_seconds, monotonic=time.monotonic)
 
-    try:
-        addresses = Addresses(each.strip() for each in settings.trusted_proxies.split(",") if each.strip())
-    except ValueError as error:
-        raise UnusableSetting("CLUDALE_TRUSTED_PROXIES", settings.trusted_proxies, str(error)) from error
+    addresses = trusted_addresses(settings)
     found = Limits(addresses, limit("address", settings.address_requests), limit("key", settings.key_requests))
     return None if found.per_address is None and found.per_key is None else found
+
+
+def trusted_addresses(settings: Settings) -> Addresses:
+    """Where requests come from, by the word of trusted proxies. Raises UnusableSetting."""
+    try:
+        return Addresses(each.strip() for each in settings.trusted_proxies.split(",") if each.strip())
+    except ValueError as error:
+        raise UnusableSetting("CLUDALE_TRUSTED_PROXIES", settings.trusted_proxies, str(error)) from error
 
 
 def through_sidecar(settings: Settings, service: str) -> dict[str, str]:

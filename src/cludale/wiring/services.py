@@ -34,6 +34,7 @@ from cludale.adapters.simulated_payments import METHODS, SimulatedProvider
 from cludale.adapters.smtp import Encryption, SmtpMailer
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.ticket_pages.pool import PrintedPages
+from cludale.kernel.buyers import BuyerHash
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Deliver
 from cludale.ports.calling_off import CallOffs, SaleClosing
@@ -56,12 +57,19 @@ from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS, SERVICES
 from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.store import BY_ID
-from cludale.services.manifest import HttpParts, Manifest, Policies, Service
+from cludale.services.manifest import AddressOf, HttpParts, Manifest, Policies, Service
 from cludale.web import dead_letters as dead_letters_api
 from cludale.web.access import Access
 from cludale.web.ownership import Ownership
 from cludale.web.routing import Route, routes_of
-from cludale.wiring.needs import through_sidecar, ticket_keys, trial_url_of, url_of
+from cludale.wiring.needs import (
+    buyer_secret,
+    through_sidecar,
+    ticket_keys,
+    trial_url_of,
+    trusted_addresses,
+    url_of,
+)
 from cludale.wiring.settings import Settings
 from cludale.wiring.stores import Store, commit_limit, concerts_state_store, ledger
 from cludale.wiring.watching import Watching
@@ -162,6 +170,10 @@ class ServiceBuilder:
             # Where there is no room to keep an event, it waits for half of its deliveries: never lost.
             audit_attempts=max(1, settings.delivery_attempts // 2),
             audit_wait_seconds=settings.audit_wait_seconds,
+            holds_per_buyer=settings.holds_per_buyer,
+            holds_per_address=settings.holds_per_address,
+            lapsed_holds=settings.lapsed_holds,
+            lapsed_pause_seconds=settings.lapsed_pause_seconds,
             commit_limit=commit_limit(settings),
             partitions_apart=settings.cosmos_endpoint is not None,
             door_opens_seconds=settings.door_opens_seconds,
@@ -292,6 +304,18 @@ class ServiceBuilder:
                 password=settings.smtp_password,
             )
         )
+
+    @cached_property
+    def buyers(self) -> BuyerHash:
+        """Made with a secret that all replicas of orders have."""
+        return BuyerHash(buyer_secret(self.settings))
+
+    @cached_property
+    def address(self) -> AddressOf | None:
+        """Only where unpaid orders are counted by address."""
+        settings = self.settings
+        counted = settings.holds_per_address is not None
+        return trusted_addresses(settings).of if counted else None
 
     @property
     def send_seconds(self) -> float:

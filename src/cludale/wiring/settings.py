@@ -220,6 +220,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Requests | None, _doc("requests that may be made with one key in that time; without it those of an address")
     ] = None
     limit_seconds: Annotated[Seconds, _doc("the window in which requests are counted")] = 10
+    holds_per_buyer: Annotated[
+        Attempts | None,
+        _doc("unpaid orders that one buyer may have at once, at all concerts together; without it any number"),
+    ] = None
+    holds_per_address: Annotated[
+        Attempts | None, _doc("unpaid orders that may come from one address at once; without it any number")
+    ] = None
+    lapsed_holds: Annotated[
+        Attempts | None,
+        _doc("after so many orders in a row that were not paid, a buyer or an address has to pause; without it never"),
+    ] = None
+    lapsed_pause_seconds: Annotated[Seconds, _doc("how long such a pause is, from the end of the last of them")] = 60
+
     trusted_proxies: Annotated[
         str, _doc("networks of proxies whose X-Forwarded-For is believed: 10.0.0.0/8,192.0.2.1/32")
     ] = ""

@@ -60,6 +60,9 @@ def add(
         str | None, typer.Option(help="From when on buyers can't cancel, if it is not when it begins.")
     ] = None,
     max_per_order: Annotated[int | None, typer.Option(min=1, help="The most seats in one order.")] = None,
+    max_per_buyer: Annotated[
+        int | None, typer.Option(min=1, help="The most tickets of one buyer, over all of their orders.")
+    ] = None,
     off_sale_at: Annotated[str | None, typer.Option(help="From when on nothing is sold.")] = None,
     zone: Annotated[
         str | None, typer.Option(help="Its time zone, Europe/Berlin: then times may be written as they are there.")
@@ -103,6 +106,7 @@ def add(
                 "endsAt": ends_at,
                 "cancelUntil": cancel_until,
                 "maxPerOrder": max_per_order,
+                "maxPerBuyer": max_per_buyer,
                 "listed": False if unlisted else None,
             },
         )

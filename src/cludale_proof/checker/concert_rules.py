@@ -14,7 +14,7 @@ from cludale_proof.checker.findings import Invariant, Violation
 from cludale_proof.checker.section_rules import SectionKey, over_at
 
 _TIMES = ("on_sale_at", "cancel_until")
-_TOLD = ("artist", "date", "venue", "on_sale_at", "max_per_order", "ends_at", "cancel_until")
+_TOLD = ("artist", "date", "venue", "on_sale_at", "max_per_order", "max_per_buyer", "ends_at", "cancel_until")
 
 
 class ConcertTold:

@@ -80,6 +80,7 @@ class Concert(_Document, frozen=True, tag="concert"):
     revision: int = 0
     status: str | None = None
     reason: str | None = None
+    max_per_buyer: int | None = None
 
 
 class Section(_Document, frozen=True, tag="section"):
@@ -191,6 +192,8 @@ class Order(_Document, frozen=True, tag="order"):
     refunds: tuple[OrderRefund, ...] = ()
     amendments: int = 0
     resends: int = 0
+    email: str | None = None
+    phone: str | None = None
 
 
 class Payment(_Document, frozen=True, tag="payment"):
@@ -400,6 +403,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     """Of a concert that was changed."""
     particulars: Mapping[str, Any] | None = None
     returned_at: datetime | None = None
+    max_per_buyer: int | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -194,7 +194,17 @@ def concert_claimed(seen: Observation) -> str | None:
 
 
 REFUSED_FOR_NOW = frozenset(
-    {"seats-unavailable", "price-too-high", "not-on-sale", "sale-paused", "charge-open", "not-paid"}
+    {
+        "seats-unavailable",
+        "price-too-high",
+        "not-on-sale",
+        "sale-paused",
+        "charge-open",
+        "not-paid",
+        "buyer-limit-reached",
+        "too-many-holds",
+        "holds-lapsed",
+    }
 )
 """The problems that time or stock undoes: what is asked again with the same key may be met later."""
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from cludale_proof.checker import documents, order_rules
+from cludale_proof.checker.buyer_rules import BuyerTally
 from cludale_proof.checker.concert_rules import ConcertTold, closed, one_after_another
 from cludale_proof.checker.documents import (
     ANSWERS,
@@ -83,6 +84,7 @@ class SafetyChecker:
         self._plans: dict[SectionKey, PlannedSection] = {}
         self._prices: dict[SectionKey, Money] = {}
         self._concerts: set[str] = set()
+        self._buyers = BuyerTally()
         self._scheduled: set[str] = set()
         self._told: dict[str, ConcertTold] = {}
         self._closed: set[SectionKey] = set()
@@ -316,12 +318,15 @@ class SafetyChecker:
             return [_broken(Invariant.LOG_GIVES_STORES, "unreadable", f"{write.kind} {write.id}", detail)]
         before = self._before.get(key)
         self._before[key] = read
+        more: Iterable[Violation] = ()
         match read:
             case Order():
                 self._case(read.id).order = read
                 touched[read.id] = None
+                more = self._buyers.order(read)
             case Reservation():
                 self._take_reservation(before, read, touched, sections)
+                more = self._buyers.reservation(read)
             case Payment():
                 _exchange(self._case(read.order_id).payments, before, read)
                 self._payment_case[read.id] = read.order_id
@@ -350,7 +355,7 @@ class SafetyChecker:
             case KeptAnswer() if is_refused_for_now(read):
                 detail = "a refusal that time or stock undoes was kept for a key"
                 return [_broken(Invariant.SAME_ANSWER, "refusal-kept", f"{write.kind} {write.id}", detail)]
-        return _illegal_step(before, read)
+        return [*_illegal_step(before, read), *more]
 
     def _take_reservation(
         self,
@@ -374,6 +379,7 @@ class SafetyChecker:
 
     def _take_concert(self, before: Concert | None, read: Concert) -> list[Violation]:
         self._concerts.add(read.id)
+        self._buyers.concert(read.id, read.max_per_buyer)
         self._plans = {**plans_of([read]), **self._plans}
         self._prices |= {(read.id, plan.id): plan.price for plan in read.sections}
         if before is not None and before.sections != read.sections:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from cludale_proof.checker import documents, order_rules
+from cludale_proof.checker.buyer_rules import BuyerTally
 from cludale_proof.checker.concert_rules import ConcertTold, closed
 from cludale_proof.checker.concert_rules import one_after_another as one_concert_after_another
 from cludale_proof.checker.documents import (
@@ -126,6 +127,7 @@ class _Run:
         self._plans: dict[SectionKey, PlannedSection] = {}
         self._prices: dict[SectionKey, Money] = {}
         self._concerts: dict[str, Concert] = {}
+        self._buyers = BuyerTally()
         self._scheduled: dict[str, Fact] = {}
         self._told: dict[str, ConcertTold] = {}
         self._keys_made: dict[str, Fact] = {}
@@ -224,6 +226,7 @@ class _Run:
     def _read_concerts(self) -> None:
         for concert in self._documents(Kind.CONCERT, "concerts"):
             self._concerts[concert.id] = concert
+            self._buyers.concert(concert.id, concert.max_per_buyer)
         self._plans = plans_of(self._concerts.values())
         self._prices = {key: plan.price for key, plan in self._plans.items()}
         for section in self._documents(Kind.SECTION, "sections"):
@@ -415,6 +418,8 @@ class _Run:
                 self._found(order_rules.once_quiet(case, told, self._terms))
             self._check_ends(told)
             self._occupy(told)
+            if case.order is not None:
+                self._found(self._buyers.count(case.order, case.reservations))
             for fact, cause in order_rules.missing_causes(case):
                 if not fact.cause_missing:
                     self._unresolved.setdefault(cause, (case.subject, fact))

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from cludale.adapters.dapr import inbound
 from cludale.adapters.embedded import bus as embedded_bus
+from cludale.kernel import buyers
 from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope
@@ -35,7 +36,7 @@ from cludale.runtime.dead_letters import DeadLetters
 from cludale.services.audit import domain as audit_domain
 from cludale.services.audit import service as audit_service
 from cludale.services.audit import store as audit_store
-from cludale.services.concerts import changes, sections
+from cludale.services.concerts import allowances, changes, sections
 from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts import service as concerts_service
 from cludale.services.concerts.domain import Cancel, Reservation, Return, Seating, Section, Sell
@@ -1490,3 +1491,41 @@ def _forget_handled(stack: ExitStack, module: Any) -> None:
         return right(store, id, decide, cause, None, *args, **kw)
 
     swap(stack, module, "Change", wrong)
+
+
+@bug("what a buyer has is forgotten with the time of its hold, sold or not")
+def _(stack: ExitStack) -> None:
+    def looked_at(known: allowances.Allowance, found: Any, *, unpaid_only: bool, now: datetime) -> allowances.Allowance:
+        kept = {id: each for id, each in known.claims.items() if now < each.ends_at}
+        known = known if len(kept) == len(known.claims) else replace(known, claims=kept)
+        return right(known, found, unpaid_only=unpaid_only, now=now)
+
+    right = allowances.looked_at
+    swap(stack, allowances, "looked_at", looked_at)
+
+
+@bug("a hold whose time is over counts no more for its buyer, though it may yet be sold", theme="clocks")
+def _(stack: ExitStack) -> None:
+    def looked_at(
+        known: allowances.Allowance, found: dict[str, Reservation], *, unpaid_only: bool, now: datetime
+    ) -> allowances.Allowance:
+        kept = {id: each for id, each in known.claims.items() if id not in found or found[id].is_live(now)}
+        known = known if len(kept) == len(known.claims) else replace(known, claims=kept)
+        return right(known, found, unpaid_only=unpaid_only, now=now)
+
+    right = allowances.looked_at
+    swap(stack, allowances, "looked_at", looked_at)
+
+
+@bug("money that came late gets seats again, whatever its buyer has by now", theme="slow payments")
+def _(stack: ExitStack) -> None:
+    def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
+        return right(seating, replace(ended, buyers=msgspec.UNSET), sale, now)
+
+    right = concerts_domain.seat_late_money
+    swap(stack, concerts_domain, "seat_late_money", seat_late_money)
+
+
+@bug("a buyer who writes the e-mail address in another way is another buyer")
+def _(stack: ExitStack) -> None:
+    swap(stack, buyers, "folded_email", str)

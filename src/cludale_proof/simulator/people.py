@@ -46,7 +46,7 @@ PROBLEMS = Problems(*(each.statuses for each in SERVICES))
 
 _encode = msgspec.json.encode
 _KEY_IN_FLIGHT = b"idempotency-key-in-flight"
-_PERHAPS_LATER = (b"seats-unavailable", b"not-on-sale")
+_PERHAPS_LATER = (b"seats-unavailable", b"not-on-sale", b"buyer-limit-reached", b"too-many-holds", b"holds-lapsed")
 
 
 class Plan(NamedTuple):

@@ -25,6 +25,8 @@ CLOCK_JUMP_SECONDS = 12.0
 MACHINE_SKEW_SECONDS = 0.8
 CHANGED = 0.15
 """In how many of the runs the organizer changes what is on sale."""
+LIMITED = 0.15
+"""How many scenes have limits of buyers."""
 FREE = 0.1
 """How much of what there is to buy costs nothing: a charge of 0 is a charge, too."""
 
@@ -210,6 +212,8 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     # Of their own, so that a seed stays what it was in all else.
     ends = random.Random(f"{span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
     concerts, plans = _with_ends(ends, concerts, plans, span)
+    if ends.random() < LIMITED:
+        concerts, plans, limits = _with_limits(ends, concerts, plans, limits)
     rates = _rates(choices, themes)
     has_clock_faults = any(rates[fault] for fault in _CLOCK_FAULTS)
     skew = 2 * (CLOCK_JUMP_SECONDS + MACHINE_SKEW_SECONDS) if has_clock_faults else 0.0
@@ -316,6 +320,30 @@ def _deeds(choices: random.Random, concerts: Sequence[ScheduleConcert], span: fl
         at = choices.uniform(0.1, 1.5 * span + 1)
         deeds.append(Deed(at, concert.id or "", section, kind, number.get(kind, days)))
     return sorted(deeds)
+
+
+def _with_limits(
+    choices: random.Random, concerts: Sequence[ScheduleConcert], plans: Sequence[Plan], limits: RunLimits
+) -> tuple[list[ScheduleConcert], list[Plan], RunLimits]:
+    """Few buyers who order often, and may have so many tickets only; some runs have quotas of unpaid orders, too."""
+    limited = [replace(concert, max_per_buyer=choices.choice((2, 3, 4, 6))) for concert in concerts]
+    buyers = choices.choice((1, 2, 4))
+    often: list[Plan] = []
+    for plan in plans:
+        number = choices.randint(1, buyers)
+        contact = choices.random()
+        wanted = replace(
+            plan.wanted,
+            user_id=f"user-{number}" if choices.random() < 0.7 else plan.wanted.user_id,
+            email=f"buyer+{len(often)}@example.org" if contact < 0.2 else f"{number}@example.org",
+            phone=choices.choice((f"+49 170 {number}0000", f"0049170{number}0000", None)),
+        )
+        often.append(plan._replace(wanted=wanted))
+    if choices.random() < 0.3:
+        limits = dataclasses.replace(
+            limits, holds_per_buyer=choices.choice((1, 3)), lapsed_holds=2, lapsed_pause_seconds=4.0
+        )
+    return limited, often, limits
 
 
 def _plans(choices: random.Random, concerts: Sequence[ScheduleConcert], limits: RunLimits, span: float) -> list[Plan]:

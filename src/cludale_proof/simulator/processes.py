@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.inprocess.calls import InProcessCallOffs, InProcessClosing, InProcessSales
+from cludale.kernel.buyers import BuyerHash
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import EventBus, Handler, Subscription
 from cludale.ports.calling_off import Progress
@@ -318,6 +319,7 @@ class Process(Owner):
         self.mailer = Postman(chaos, around.posted)
         self.texts = self.mailer
         self.send_seconds = around.limits.send_seconds
+        self.buyers = BuyerHash(b"buyers")
         self.ticket_keys = TICKET_KEYS
         self.ticket_pages = NoPages()
 

@@ -15,6 +15,7 @@ import msgspec
 
 from cludale.adapters.http_calls.trial import LABEL, CallsOfATrial
 from cludale.kernel.allocation import Allocation
+from cludale.kernel.buyers import Known
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.principals import DEFAULT_ORGANIZER
@@ -26,6 +27,7 @@ from cludale.ports.keys import KeyListing, KeysUnreachable
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.sales import SaleOutlook, SalesUnreachable
 from cludale.ports.seats import (
+    BuyerLimitReached,
     CalledOff,
     ConcertNotFound,
     ConcertOver,
@@ -33,6 +35,7 @@ from cludale.ports.seats import (
     HeldOtherwise,
     HoldEnded,
     HoldRequest,
+    HoldsLapsed,
     NotOnSale,
     OtherCurrency,
     OverTheLimit,
@@ -43,6 +46,7 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SeatsUnreachable,
     SectionNotFound,
+    TooManyHolds,
 )
 from cludale.ports.tracing import TRACEPARENT
 from cludale.runtime.recent import Recent
@@ -51,6 +55,8 @@ from cludale.web.http1 import ClientResponse, Target
 
 KEYS_SECONDS = 0.5
 """How long concerts may take to say which keys there are."""
+BUYERS = "cludale-buyers"
+"""Header by which concerts is told who buys; earlier versions pass over it."""
 CONNECTIONS = 64
 SALES_AT_ONCE = 16
 CHARGES_AT_ONCE = 2
@@ -126,12 +132,18 @@ class _Service:
             self._client = CallsOfATrial(usual, client(trial.url, {**bearer, **LABEL}), trial.is_on)
 
     async def _ask(
-        self, method: str, path: str, body: bytes = b"", *, traceparent: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        headers: Headers | None = None,
+        traceparent: str | None = None,
     ) -> ClientResponse:
         """Its answer. All that is asked here can be asked again. Raises `unreachable`."""
         try:
             return await self._client.ask(
-                method, path, body, traceparent=traceparent or TRACEPARENT.get(), repeatable=True
+                method, path, body, headers=headers, traceparent=traceparent or TRACEPARENT.get(), repeatable=True
             )
         except NoAnswer as error:
             raise self.unreachable(str(error)) from error
@@ -168,6 +180,7 @@ class HttpSeats(_Service):
             "POST",
             f"/concerts/{quote(request.concert_id, safe='')}/reserve",
             msgspec.json.encode(body),
+            headers={BUYERS: ",".join(request.buyers)} if request.buyers else None,
             traceparent=request.traceparent,
         )
         if answer.status != 201:
@@ -218,6 +231,16 @@ _REFUSALS: Mapping[str, Callable[[HoldRequest, dict[str, Any]], Refusal]] = {
     "concert-not-found": lambda w, _: ConcertNotFound(w.concert_id),
     "section-not-found": lambda w, _: SectionNotFound(w.concert_id, w.section or ""),
     "over-the-limit": lambda w, p: OverTheLimit(w.concert_id, wanted=w.quantity, limit=p["limit"]),
+    "buyer-limit-reached": lambda w, p: BuyerLimitReached(
+        w.concert_id, limit=p["limit"], has=p["has"], wanted=p["wanted"], known=Known(p["knownBy"])
+    ),
+    "too-many-holds": lambda _, p: TooManyHolds(limit=p["limit"], has=p["has"], known=Known(p["knownBy"])),
+    "holds-lapsed": lambda _, p: HoldsLapsed(
+        lapses=p["lapses"],
+        until=msgspec.convert(p["waitUntil"], datetime),
+        seconds=p["retryAfter"],
+        known=Known(p["knownBy"]),
+    ),
     "hold-ended": lambda _, p: HoldEnded(p["reservationId"]),
     "held-elsewhere": lambda w, p: HeldElsewhere(same_as("reservation", w.order_id), concert_id=str(p["concertId"])),
     "held-otherwise": lambda w, p: HeldOtherwise(w.order_id, wanted=w.quantity, held=p["held"], section=p["section"]),

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from cludale.kernel.buyers import BUYER_KEY, BuyerKeys
 from cludale.kernel.ids import Id, from_key
 from cludale.kernel.money import MAX_PRICE, Money
 from cludale.kernel.principals import DEFAULT_ORGANIZER, Principal, PrincipalKind, Scope
@@ -17,6 +18,7 @@ from cludale.kernel.refusals import Busy, Invalid
 from cludale.kernel.times import LONGEST_TIME, check_date_or_time
 from cludale.ports.records import Records
 from cludale.ports.seats import (
+    BuyerLimitReached,
     CalledOff,
     ConcertNotFound,
     ConcertOver,
@@ -24,6 +26,7 @@ from cludale.ports.seats import (
     HeldOtherwise,
     HoldEnded,
     HoldRequest,
+    HoldsLapsed,
     NotOnSale,
     OtherCurrency,
     OverTheLimit,
@@ -33,6 +36,7 @@ from cludale.ports.seats import (
     SeatsHeld,
     SeatsUnavailable,
     SectionNotFound,
+    TooManyHolds,
 )
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts import zones
@@ -49,6 +53,9 @@ from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
 
 STATUS: Statuses = {
+    BuyerLimitReached: 409,
+    TooManyHolds: 409,
+    HoldsLapsed: 429,
     CalledOff: 409,
     ConcertExists: 409,
     ConcertNotFound: 404,
@@ -65,6 +72,10 @@ STATUS: Statuses = {
     SeatsUnavailable: 409,
     SectionNotFound: 422,
 }
+
+BUYERS = b"cludale-buyers"
+"""Header by which orders says who buys: `user-…,email-…`. Earlier versions of concerts pass over it."""
+MOST_BUYER_KEYS = 8
 
 GENERAL = "general"
 """The one section of a concert that names none."""
@@ -99,6 +110,11 @@ _STATUS = (
     "back"
 )
 _CANCEL_UNTIL = "from then on only the organizer can cancel an order; without it from when the concert begins"
+
+_MAX_PER_BUYER = (
+    "the most tickets of one buyer, known by userId, e-mail address and phone number, over all of their orders that "
+    "are not cancelled; without it any number"
+)
 
 _TOO_DEAR = f"must be at most {MAX_PRICE}"
 
@@ -146,6 +162,7 @@ class ConcertSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ends_at: Annotated[str | None, Meta(description="where it goes on after its `date`: the last day, or a time")]
     cancel_until: Annotated[datetime, Meta(description="from then on only the organizer can cancel an order")]
     max_per_order: Annotated[int, Meta(description="the most seats in one order")]
+    max_per_buyer: Annotated[int | None, Meta(description=_MAX_PER_BUYER)]
     listed: Annotated[bool, Meta(description="false: found by its id, or by its organizer")]
     section_count: Annotated[int, Meta(description="how many sections; GET /concerts/{id} has them all")]
 
@@ -202,6 +219,7 @@ class ScheduleConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
         ]
         | None
     ) = None
+    max_per_buyer: Annotated[int, Meta(ge=1, le=100_000, description=_MAX_PER_BUYER)] | UnsetType | None = UNSET
     listed: Annotated[bool, Meta(description="false: found by its id only")] = True
     status: Annotated[ConcertStatus | None, Meta(description="draft, listed or unlisted; instead of `listed`")] = None
 
@@ -387,6 +405,9 @@ class ConcertsApi:
             HeldOtherwise,
             HoldEnded,
             OverTheLimit,
+            BuyerLimitReached,
+            TooManyHolds,
+            HoldsLapsed,
             OtherCurrency,
             SectionNotFound,
             Busy,
@@ -395,10 +416,13 @@ class ConcertsApi:
     async def reserve_seats(self, request: Request, body: Reserve) -> Response:
         """201 the reservation; with the same key or the same order and request again, the same one."""
         concert_id, key, principal = request.segment, request.idempotency_key, asking(request)
+        buyers: BuyerKeys = ()
         if principal.kind is not PrincipalKind.SERVICE:
             concert = await self._concerts.concert(concert_id)
             if not principal.owns(concert.organizer, concert.id):
                 raise ConcertNotFound(concert_id)
+        else:
+            buyers = _buyers(request)
         hold = HoldRequest(
             concert_id,
             body.quantity,
@@ -406,6 +430,7 @@ class ConcertsApi:
             body.section,
             request.cause.traceparent,
             body.max_price or None,
+            buyers,
         )
         if key is None:
             held = await self._concerts.reserve(hold)
@@ -424,6 +449,17 @@ class ConcertsApi:
         """For payments in a process of its own, before it charges an order whose hold has ended."""
         outlook = await self._concerts.sale_outlook(request.segment, query.section, query.reservation_id)
         return json_response(outlook)
+
+
+def _buyers(request: Request) -> BuyerKeys:
+    """Who buys, as orders says. Raises Invalid."""
+    said = request.header(BUYERS)
+    if not said:
+        return ()
+    keys = tuple(each.strip() for each in said.split(","))
+    if len(keys) > MOST_BUYER_KEYS or not all(map(BUYER_KEY.fullmatch, keys)):
+        raise Invalid((BUYERS.decode(), "must be the keys that orders makes of a buyer"))
+    return keys
 
 
 def _own(principal: Principal, key: str) -> tuple[str, ...]:
@@ -466,6 +502,7 @@ def _summary(standing: ConcertSnapshot) -> dict[str, Any]:
         "ends_at": concert.ends_at,
         "cancel_until": concert.cancellable_until,
         "max_per_order": concert.max_per_order,
+        "max_per_buyer": None if concert.max_per_buyer is UNSET else concert.max_per_buyer,
         "listed": concert.listed,
         "section_count": len(sections),
     }
@@ -550,6 +587,7 @@ def _concert(request: ScheduleConcert, new_id: str, max_per_order: int, organize
         organizer_id=UNSET if organizer == DEFAULT_ORGANIZER else organizer,
         particulars=UNSET if particulars == Particulars() else particulars,
         said=ConcertStatus.DRAFT if status is ConcertStatus.DRAFT else UNSET,
+        max_per_buyer=request.max_per_buyer or UNSET,
     )
     check_times(concert)
     return concert

@@ -13,11 +13,12 @@ from msgspec import UNSET, UnsetType
 
 from cludale.kernel import dates
 from cludale.kernel.allocation import Allocation
+from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
 from cludale.kernel.money import Money
 from cludale.kernel.principals import DEFAULT_ORGANIZER
-from cludale.kernel.refusals import Refusal
+from cludale.kernel.refusals import Busy, Refusal
 from cludale.kernel.times import epoch_second, whole_second_after
 from cludale.ports.sales import Outlook, SaleOutlook
 from cludale.ports.seats import (
@@ -85,6 +86,8 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     """When buyers can no longer cancel, if it is not when it begins."""
     organizer_id: str | UnsetType = msgspec.field(default=UNSET, name="organizer")
     """Whose it is; unset, as in concerts written before this field existed: the default organizer's."""
+    max_per_buyer: int | UnsetType = UNSET
+    """The most tickets of one buyer; unset, as in concerts written before this field existed: any number."""
     particulars: Particulars | UnsetType = UNSET
     said: ConcertStatus | UnsetType = msgspec.field(default=UNSET, name="status")
     """Its status; unset, as in concerts written before this field existed: `listed` says it."""
@@ -194,6 +197,7 @@ def schedule(concert: Concert) -> Decision[Concert]:
         organizer_id=concert.organizer_id,
         particulars=concert.particulars,
         status=concert.said,
+        max_per_buyer=concert.max_per_buyer,
     )
     return Decision(as_scheduled(scheduled), (scheduled,))
 
@@ -214,6 +218,7 @@ def as_scheduled(event: ConcertScheduled) -> Concert:
         organizer_id=event.organizer_id,
         particulars=event.particulars,
         said=event.status,
+        max_per_buyer=event.max_per_buyer,
     )
 
 
@@ -307,6 +312,8 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     """The order was cancelled on purpose: money that still comes gets no seats."""
     answered: Answered | UnsetType = UNSET
     """What became of its money, where the status doesn't say so: it gets no other end however often it is told of."""
+    buyers: BuyerKeys | UnsetType = UNSET
+    """Whose tickets they count as, where the concert has a limit for each buyer; the hashes are in no event."""
     price: Money | UnsetType = UNSET
     """Of one seat, where the section's was changed before; unset: the one that was scheduled."""
     returns: Mapping[int, Returned] | UnsetType = UNSET
@@ -500,6 +507,10 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     """When the concert is over."""
     max_amount: int | None = None
     """The most that one seat may cost, in the concert's currency."""
+    buyers: BuyerKeys = ()
+    """Whose tickets they count as."""
+    claim_ends: datetime | None = None
+    """Until when the seats may be taken by the claim that was made for them; None: none is needed."""
 
 
 class Sell(msgspec.Struct, frozen=True, gc=False):
@@ -514,6 +525,10 @@ class Sell(msgspec.Struct, frozen=True, gc=False):
     paid_at: datetime | None = None
     again: bool = False
     """This was told before: somebody seems not to have heard what came of it."""
+    seats_again: bool = True
+    """May it get other seats, if it comes late? Not where its buyer has as many tickets as they may by now."""
+    claim_ends: datetime | None = None
+    """Until when other seats may be taken by the claim that was made for them; None: none was."""
 
 
 class Cancel(msgspec.Struct, frozen=True, gc=False):
@@ -562,6 +577,15 @@ Command = Hold | Sell | Cancel | Return | Expire
 
 class UnknownReservation(Exception):
     """The reservation that a command is about isn't there."""
+
+
+class LateSeatsUnclaimed(Exception):
+    """Money that came late could get other seats, of which its buyer may have so many only: claim them first."""
+
+    def __init__(self, again: Reservation, buyers: BuyerKeys) -> None:
+        super().__init__(again.id)
+        self.again = again
+        self.buyers = buyers
 
 
 def decide(seating: Seating, command: Command, now: datetime) -> Decision[Seating]:
@@ -622,6 +646,8 @@ def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
     if request.max_amount is not None and price.amount > request.max_amount:
         most = msgspec.structs.replace(price, amount=request.max_amount)
         raise PriceTooHigh(section.concert_id, max_price=most, price_from=price)
+    if request.claim_ends is not None and now >= request.claim_ends:
+        raise Busy("The seats could not be held in time.")
     reserved = SeatsReserved(
         allocation=Allocation(
             concert_id=section.concert_id,
@@ -633,7 +659,16 @@ def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
         expires_at=whole_second_after(now, request.hold_seconds),
         price=_price_kept(section),
     )
-    return Decision(_given_at(now, evolve(seating, reserved)), (reserved,))
+    after = _given_at(now, evolve(seating, reserved))
+    if request.buyers:
+        after = _of_buyers(after, request.reservation_id, request.buyers)
+    return Decision(after, (reserved,))
+
+
+def _of_buyers(seating: Seating, reservation_id: str, buyers: BuyerKeys) -> Seating:
+    """The hashes are in no event, so they are not for `evolve`."""
+    reservation = msgspec.structs.replace(seating.reservations[reservation_id], buyers=buyers)
+    return Seating(seating.section, {**seating.reservations, reservation_id: reservation})
 
 
 def _price_kept(section: Section) -> Money | UnsetType:
@@ -706,11 +741,13 @@ def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datet
     if ended.status is Status.HELD:
         events.append(_released(ended, ReleaseReason.EXPIRED))
     is_over = sale.over_at is not None and now >= sale.over_at
-    if ended.closed or is_over or seating.section.available(now) < ended.quantity:
+    if ended.closed or is_over or not sale.seats_again or seating.section.available(now) < ended.quantity:
         events.append(_refused(ended, sale))
         return _decided(seating, *events)
     # It was paid for at the price of then, whatever seats cost by now.
     again = msgspec.structs.replace(ended, id=f"{ended.id}.{sale.payment_round}")
+    if ended.buyers and (sale.claim_ends is None or now >= sale.claim_ends):
+        raise LateSeatsUnclaimed(again, ended.buyers)
     events.append(
         SeatsReserved(
             allocation=again.allocation,
@@ -723,6 +760,8 @@ def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datet
     after = _given_at(now, _after(seating, events))
     reservations = dict(after.reservations)
     reservations[ended.id] = msgspec.structs.replace(reservations[ended.id], successor=again.id)
+    if ended.buyers:
+        reservations[again.id] = msgspec.structs.replace(reservations[again.id], buyers=ended.buyers)
     return Decision(Seating(after.section, reservations), events)
 
 
@@ -739,7 +778,9 @@ def sale_outlook(seating: Seating, reservation_id: str, *, over_at: datetime, no
         return SaleOutlook(Outlook.SOLD, left)
     if reservation.answered is Answered.REFUSED or seating.section.closed is True:
         return SaleOutlook(Outlook.GONE, left)
-    sale = Sell(reservation.id, reservation.order_id or "", 0, over_at=over_at)
+    sale = Sell(
+        reservation.id, reservation.order_id or "", 0, over_at=over_at, claim_ends=datetime.max.replace(tzinfo=UTC)
+    )
     if not any(isinstance(event, SaleRefused) for event in decide(seating, sale, now).events):
         return SaleOutlook(Outlook.POSSIBLE, left)
     return SaleOutlook(Outlook.OVER, left, over_at) if now >= over_at else SaleOutlook(Outlook.GONE, left)

@@ -92,6 +92,8 @@ class ConcertScheduled(Event, frozen=True, kw_only=True):
     cancel_until: datetime | None = None
     organizer_id: str | UnsetType = msgspec.field(default=UNSET, name="organizer")
     """Whose it is; unset, as in events written before this field existed: the default organizer's."""
+    max_per_buyer: int | UnsetType = UNSET
+    """The most tickets of one buyer; unset, as in events written before this field existed: any number."""
     particulars: Particulars | UnsetType = UNSET
     status: ConcertStatus | UnsetType = UNSET
     """Unset, as in events written before this field existed: `listed` says it."""

@@ -1,6 +1,7 @@
 """Concerts as data: what the rest of the platform has to know of it."""
 
 from cludale.services.concerts import api, change_api, key_api
+from cludale.services.concerts.buyers import Quotas
 from cludale.services.concerts.events import TOPIC
 from cludale.services.concerts.replay import ConcertsReplay
 from cludale.services.concerts.service import Concerts
@@ -20,6 +21,12 @@ def _build(parts: Parts) -> Running:
         commit_limit=policies.commit_limit,
         partitions_apart=policies.partitions_apart,
         call_offs=parts.call_offs,
+        quotas=Quotas(
+            holds_per_buyer=policies.holds_per_buyer,
+            holds_per_address=policies.holds_per_address,
+            lapses=policies.lapsed_holds,
+            pause_seconds=policies.lapsed_pause_seconds,
+        ),
     )
     return Running(concerts, concerts.handle, concerts.sweep, gauges=concerts.gauges)
 

@@ -23,6 +23,7 @@ from cludale.services.concerts.domain import (
     Close,
     Concert,
     Hold,
+    LateSeatsUnclaimed,
     Reservation,
     Seating,
     Section,
@@ -142,7 +143,7 @@ class CommandBatch:
             close = near(reservations, id)
             try:
                 decision = domain.decide(Seating(current, close), asked.command, now)
-            except (Refusal, UnknownReservation) as refusal:
+            except (Refusal, UnknownReservation, LateSeatsUnclaimed) as refusal:
                 self.results.append(refusal)
                 continue
             current = decision.state.section

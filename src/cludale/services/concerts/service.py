@@ -6,26 +6,29 @@ from datetime import datetime
 from typing import ClassVar, NamedTuple
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from cludale.kernel import dates
+from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Principal
-from cludale.kernel.refusals import Busy
+from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.calling_off import CallOffs, Progress
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Handled, Query, Records, StoreUnavailable
-from cludale.ports.sales import SaleOutlook
-from cludale.ports.seats import ConcertNotFound, HoldRequest, SeatsHeld, SectionNotFound
+from cludale.ports.sales import Outlook, SaleOutlook
+from cludale.ports.seats import BuyerLimitReached, ConcertNotFound, HoldRequest, SeatsHeld, SectionNotFound
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
 from cludale.services.concerts import changes, domain
+from cludale.services.concerts.buyers import NO_QUOTAS, BuyerLimits, Quotas, WantedSeats
 from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait, unless_held
 from cludale.services.concerts.commands import Done, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.domain import (
@@ -37,6 +40,7 @@ from cludale.services.concerts.domain import (
     ConcertExists,
     Expire,
     Hold,
+    LateSeatsUnclaimed,
     Reservation,
     Return,
     Seating,
@@ -134,10 +138,12 @@ class Concerts:
         commit_limit: int | None = None,
         partitions_apart: bool = False,
         call_offs: CallOffs | None = None,
+        quotas: Quotas = NO_QUOTAS,
     ) -> None:
         """`commit_limit` is the most records and inbox entries that the store takes in one commit; None: any number.
 
         `partitions_apart`: the store may have records with one id in several partitions, so in several sections.
+        `quotas`: of unpaid orders.
         """
         self._updates = Updates("concerts", records, clock=clock, ids=ids)
         self._hold_seconds = hold_seconds
@@ -152,6 +158,9 @@ class Concerts:
         )
         self._chooser = Chooser(self._updates, self.command_queue.submit, partitions_apart=partitions_apart)
         self._sections.learn = self._chooser.learn
+        self._buyers = BuyerLimits(
+            self._updates, self.concert, self.command_queue.submit, quotas, partitions_apart=partitions_apart
+        )
         self.keys = KeyService(self._updates)
 
     async def schedule(self, concert: Concert, cause: Cause) -> ConcertSnapshot:
@@ -360,7 +369,7 @@ class Concerts:
 
         The hold belongs to the order, unless `reservation_id` says what to call it. Raises ConcertNotFound,
         ConcertOver, NotOnSale, SectionNotFound, OverTheLimit, SeatsUnavailable, PriceTooHigh, OtherCurrency,
-        HoldEnded, HeldElsewhere, HeldOtherwise, Busy.
+        HoldEnded, HeldElsewhere, HeldOtherwise, BuyerLimitReached, TooManyHolds, HoldsLapsed, Busy.
         """
         now = self._updates.clock.now()
         concert, prices, _ = await self._priced(request.concert_id, now)
@@ -378,18 +387,57 @@ class Concerts:
         command = Hold(
             reservation_id, request.order_id or None, request.quantity, self._hold_seconds, concert.over_at, most
         )
-        asked = QueuedCommand(command, Cause(None, request.traceparent))
-        if section is None:
-            result = await self._chooser.hold(Anywhere(concert, command, asked, most, may_be_repeated))
+        if self._buyers.concern(concert, request.buyers):
+            result = await self._hold_for_buyers(concert, section, request, command, may_be_repeated)
         else:
-            result = await self._hold_in(concert, section, asked, reservation_id)
-        if not isinstance(result, Done):
-            raise _not_done(result)
+            result = await self._hold_in(concert, section, request, command, may_be_repeated)
         held = result.reservation
         price = prices[held.section] if held.price is UNSET else held.price
         return self._held(concert, request, result.reservation, price, result.event_id)
 
-    async def _hold_in(self, concert: Concert, section: str, asked: QueuedCommand, id: str) -> Result:
+    async def _hold_for_buyers(
+        self,
+        concert: Concert,
+        section: str | None,
+        request: HoldRequest,
+        command: Hold,
+        may_be_repeated: bool,  # noqa: FBT001 - handed on
+    ) -> Done:
+        """Hold seats that count as somebody's: claimed before, and the claim is taken back where there are none.
+
+        Where it is not known what came of it, the claim stays until it is forgotten.
+        """
+        wanted = WantedSeats(
+            concert, request.buyers, command.reservation_id, request.quantity, hold_seconds=self._hold_seconds
+        )
+        ends = await self._buyers.claim(wanted)
+        counted = () if concert.max_per_buyer is UNSET else request.buyers
+        command = replace(command, buyers=counted, claim_ends=ends)
+        try:
+            return await self._hold_in(concert, section, request, command, may_be_repeated)
+        except Refusal:
+            await self._buyers.give_up(wanted)
+            raise
+
+    async def _hold_in(
+        self,
+        concert: Concert,
+        section: str | None,
+        request: HoldRequest,
+        command: Hold,
+        may_be_repeated: bool,  # noqa: FBT001 - handed on
+    ) -> Done:
+        """Hold seats in this section, or for None in the cheapest with room; raises what the result is else."""
+        asked = QueuedCommand(command, Cause(None, request.traceparent))
+        if section is None:
+            result = await self._chooser.hold(Anywhere(concert, command, asked, command.max_amount, may_be_repeated))
+        else:
+            result = await self._hold_there(concert, section, asked, command.reservation_id)
+        if not isinstance(result, Done):
+            raise _not_done(result)
+        return result
+
+    async def _hold_there(self, concert: Concert, section: str, asked: QueuedCommand, id: str) -> Result:
         """Hold seats in this section; where it has none left, the hold that this very order has there."""
         (result,) = await self.command_queue.submit(SectionKey(concert.id, section), (asked,))
         return await unless_held(result, self._updates.records, concert, section, id, self._updates.clock.now())
@@ -402,7 +450,16 @@ class Concerts:
         concert = await self.concert(concert_id)
         section, loaded = await self._sections.load(SectionKey(concert.id, section_id), (reservation_id,))
         seating = Seating(section.state, near({each: known.state for each, known in loaded.items()}, reservation_id))
-        return domain.sale_outlook(seating, reservation_id, over_at=concert.over_at, now=self._updates.clock.now())
+        now = self._updates.clock.now()
+        outlook = domain.sale_outlook(seating, reservation_id, over_at=concert.over_at, now=now)
+        if outlook.outlook is not Outlook.POSSIBLE:
+            return outlook
+        reservation = loaded[reservation_id].state
+        if not reservation.buyers or reservation.is_live(now):
+            return outlook
+        # Its buyer may have got others since the hold ended.
+        has_room = await self._buyers.have_room(_again(concert, reservation, reservation.buyers))
+        return outlook if has_room else SaleOutlook(Outlook.GONE, outlook.left)
 
     def _reservation_id(self, request: HoldRequest) -> str:
         if not request.order_id:
@@ -438,11 +495,30 @@ class Concerts:
                 asked = QueuedCommand(command, Cause.of(event), Handled("concerts", event.id))
                 by_section.setdefault(SectionKey.of(event.data.allocation), []).append((i, asked))
         for key, results in await self._submit_each(by_section):
-            for (i, _), result in zip(by_section[key], results, strict=True):
+            for (i, asked), result in zip(by_section[key], results, strict=True):
+                if isinstance(result, LateSeatsUnclaimed):
+                    result = await self._sell_late(key, asked, result)  # noqa: PLW2901
                 if isinstance(result, StoreUnavailable):
                     raise result
                 answers[i] = Acknowledgement.SUCCESS if isinstance(result, Done) else Acknowledgement.RETRY
         return answers
+
+    async def _sell_late(self, key: SectionKey, asked: QueuedCommand, late: LateSeatsUnclaimed) -> Result:
+        """Other seats for money that came late, if its buyer may have as many yet; else it goes back."""
+        wanted = _again(await self.concert(key.concert_id), late.again, late.buyers)
+        ends: datetime | None = None
+        try:
+            ends = await self._buyers.claim(wanted)
+        except BuyerLimitReached:
+            sale = replace(asked.command, seats_again=False)
+        except Busy as busy:
+            return busy
+        else:
+            sale = replace(asked.command, claim_ends=ends)
+        (result,) = await self.command_queue.submit(key, (replace(asked, command=sale),))
+        if ends is not None and isinstance(result, Done) and result.reservation.successor != wanted.reservation_id:
+            await self._buyers.give_up(wanted)
+        return result
 
     async def _on_payment_completed(self, event: Envelope) -> Command:
         paid: PaymentCompleted = event.data
@@ -512,7 +588,16 @@ class Concerts:
 
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches, by metric name."""
-        return {"cludale_holds_waiting": self.command_queue.waiting}
+        refused = self._buyers.refused
+        return {
+            "cludale_holds_waiting": self.command_queue.waiting,
+            **{f'cludale_buyers_refused_total{{why="{why}"}}': count for why, count in refused.items()},
+        }
+
+
+def _again(concert: Concert, reservation: Reservation, buyers: BuyerKeys) -> WantedSeats:
+    """The seats of a hold that has ended, once more, for money that is there."""
+    return WantedSeats(concert, buyers, reservation.id, reservation.quantity, hold_seconds=1.0, counts_holds=False)
 
 
 def _not_done(result: Result) -> Exception:

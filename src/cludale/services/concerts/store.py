@@ -9,6 +9,7 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.records import IndexValue, Kind, Query, Range
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
+from cludale.services.concerts.allowances import Allowance
 from cludale.services.concerts.domain import Choice, Concert, Reservation, Section, Status
 from cludale.services.concerts.keys import Keys, KeyUse
 
@@ -75,6 +76,20 @@ CHOICES = AggregateStore(
     identity=lambda choice: choice.reservation_id,
 )
 
+ALLOWANCES = AggregateStore(
+    Kind("concerts", "allowance", may_lack=True), Allowance, identity=lambda allowance: allowance.id
+)
+"""What buyers may have yet, each in a partition of its own; `allowance_id` says which."""
+
+EVERYWHERE = "*"
+"""Where unpaid orders are counted: at all concerts together. No concert has this id."""
+
+
+def allowance_id(buyer_key: str, concert_id: str = EVERYWHERE) -> str:
+    """The allowance of whoever has this key, at a concert or everywhere. No id has a colon."""
+    return f"{concert_id}:{buyer_key}"
+
+
 KEYS = AggregateStore(Kind("concerts", "keys", may_lack=True), Keys, identity=lambda _: ALL_KEYS)
 """All keys in one record: who checks them reads one, and sees by its version whether anything has changed."""
 
@@ -85,12 +100,13 @@ KINDS = (
     SECTIONS.kind,
     RESERVATIONS.kind,
     CHOICES.kind,
+    ALLOWANCES.kind,
     KEYS.kind,
     KEY_USES.kind,
     IdempotencyKeys.kind_for("concerts"),
 )
 
-BY_ID = (CHOICES.kind, KEY_USES.kind, IdempotencyKeys.kind_for("concerts"))
+BY_ID = (CHOICES.kind, ALLOWANCES.kind, KEY_USES.kind, IdempotencyKeys.kind_for("concerts"))
 """Those that are read by their ids alone and committed by themselves, without events: a store of keys and values will
 do for them."""
 

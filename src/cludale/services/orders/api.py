@@ -1,6 +1,6 @@
 """Orders over HTTP: shapes, routes, refusal → status. Decides nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
@@ -15,12 +15,14 @@ from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.records import Put, Records, StoreUnavailable
 from cludale.ports.seats import (
+    BuyerLimitReached,
     CalledOff,
     ConcertNotFound,
     ConcertOver,
     HeldElsewhere,
     HeldOtherwise,
     HoldEnded,
+    HoldsLapsed,
     NotOnSale,
     OtherCurrency,
     OverTheLimit,
@@ -29,6 +31,7 @@ from cludale.ports.seats import (
     SalePaused,
     SeatsUnavailable,
     SectionNotFound,
+    TooManyHolds,
 )
 from cludale.runtime.admission import TOO_MANY
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
@@ -58,6 +61,9 @@ from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
 
 STATUS: Statuses = {
+    BuyerLimitReached: 409,
+    TooManyHolds: 409,
+    HoldsLapsed: 429,
     CalledOff: 409,
     SaleEnded: 409,
     SalePaused: 409,
@@ -254,9 +260,19 @@ class OrdersApi:
     """The routes of orders."""
 
     def __init__(
-        self, orders: Orders, records: Records, access: Access, ownership: Ownership, *, methods: Sequence[str]
+        self,
+        orders: Orders,
+        records: Records,
+        access: Access,
+        ownership: Ownership,
+        *,
+        methods: Sequence[str],
+        address: Callable[[str, Mapping[bytes, bytes]], str] | None = None,
     ) -> None:
-        """`methods`: the ways to pay that the provider knows."""
+        """`methods`: the ways to pay that the provider knows. `address(peer, headers)`: where a request comes from,
+        if unpaid orders are counted by that.
+        """
+        self._address = address
         self._ownership = ownership
         self._methods = methods
         self._orders = orders
@@ -293,6 +309,9 @@ class OrdersApi:
             ConcertOver,
             UnknownMethod,
             OverTheLimit,
+            BuyerLimitReached,
+            TooManyHolds,
+            HoldsLapsed,
             OtherCurrency,
             SectionNotFound,
             Busy,
@@ -312,6 +331,7 @@ class OrdersApi:
             phone=body.phone,
             max_price=body.max_price or None,
             name=body.name or None,
+            address=None if self._address is None else self._address(request.peer, request.headers),
         )
         cause, key = request.cause, request.idempotency_key
         if key is None:

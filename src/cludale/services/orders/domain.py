@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from cludale.kernel.allocation import Allocation, OrderSeats
+from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal, RefusedForNow
@@ -113,6 +114,8 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     phone: str | None = None
     max_price: Money | None = None
     name: str | None = None
+    address: str | None = None
+    """The network address that it comes from, where that is counted; it is kept nowhere."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
@@ -380,10 +383,12 @@ def place(request: OrderRequest, *, order_id: str, now: datetime) -> Decision[Or
     return Decision(order, (placed,))
 
 
-def hold_request(order: Order, traceparent: str | None) -> HoldRequest:
-    """The seats that it wants."""
+def hold_request(order: Order, traceparent: str | None, buyers: BuyerKeys) -> HoldRequest:
+    """The seats that it wants, for these buyers."""
     wanted = order.seats
-    return HoldRequest(wanted.concert_id, wanted.quantity, order.id, wanted.section, traceparent, order.max_price)
+    return HoldRequest(
+        wanted.concert_id, wanted.quantity, order.id, wanted.section, traceparent, order.max_price, buyers
+    )
 
 
 def put_off(order: Order, *, until: datetime, traceparent: str | None) -> Order:

@@ -8,14 +8,17 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.seats import (
+    BuyerLimitReached,
     CalledOff,
     ConcertNotFound,
     ConcertOver,
     HoldEnded,
+    HoldsLapsed,
     NotOnSale,
     OtherCurrency,
     OverTheLimit,
@@ -26,6 +29,7 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SeatsUnreachable,
     SectionNotFound,
+    TooManyHolds,
 )
 from cludale.runtime.due import Do, DuePolicy, PutOff, Step
 from cludale.services.orders import domain
@@ -45,6 +49,9 @@ _NO_SEATS: Mapping[type[Refusal], CancelReason] = {
     ConcertNotFound: CancelReason.NO_SUCH_CONCERT,
     SectionNotFound: CancelReason.NO_SUCH_SECTION,
     OverTheLimit: CancelReason.OVER_THE_LIMIT,
+    BuyerLimitReached: CancelReason.OVER_THE_LIMIT,
+    TooManyHolds: CancelReason.OVER_THE_LIMIT,
+    HoldsLapsed: CancelReason.OVER_THE_LIMIT,
     PriceTooHigh: CancelReason.PRICE_TOO_HIGH,
     OtherCurrency: CancelReason.OTHER_CURRENCY,
     HoldEnded: CancelReason.EXPIRED,
@@ -64,7 +71,10 @@ class DueOrders(DuePolicy[Order]):
         lease_seconds: float,
         put_off: PutOff,
         tell: Callable[[Order], None],
+        buyers: Callable[[Order], BuyerKeys],
     ) -> None:
+        """`buyers(order)`: whose tickets it counts as."""
+        self._buyers = buyers
         self._seats = seats
         self._comparison = comparison
         self._pending = timedelta(seconds=pending_seconds)
@@ -103,7 +113,7 @@ class DueOrders(DuePolicy[Order]):
     async def _hold(self, order: Order) -> Step[Order]:
         """Get a Pending order its seats, or an end."""
         try:
-            held = await self._seats.hold(domain.hold_request(order, order.traceparent))
+            held = await self._seats.hold(domain.hold_request(order, order.traceparent, self._buyers(order)))
         except (SeatsUnreachable, Busy) as trouble:
             return self.no_answer(order, str(trouble))
         except Refusal as refusal:

@@ -32,6 +32,7 @@ def _build(parts: Parts) -> Running:
         admission=parts.admission,
         comparison=comparison,
         takes_work=parts.takes_work,
+        buyers=parts.buyers,
         closing=parts.sale_closing,
         call_off_rate=policies.call_off_rate,
         watch_seconds=policies.call_off_watch_seconds,
@@ -51,7 +52,9 @@ _STATUS = {**api.STATUS, **aftersale_api.STATUS}
 
 def _api(orders: Orders, parts: HttpParts) -> tuple[api.OrdersApi, aftersale_api.AftersaleApi]:
     records = parts.records("orders")
-    first = api.OrdersApi(orders, records, parts.access, parts.ownership, methods=parts.payment_methods)
+    first = api.OrdersApi(
+        orders, records, parts.access, parts.ownership, methods=parts.payment_methods, address=parts.address
+    )
     return first, aftersale_api.AftersaleApi(orders, first, records, _STATUS)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from cludale.kernel.buyers import BuyerHash, BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.ports.bus import Acknowledgement, Delivery
@@ -79,10 +80,13 @@ class Orders:
         closing: SaleClosing | None = None,
         call_off_rate: float = 1_000.0,
         watch_seconds: float = 30.0,
+        buyers: BuyerHash | None = None,
     ) -> None:
-        """`closing`, `call_off_rate`, `watch_seconds`: for the orders of a concert that is called off.
-
-        `call_seconds`: how long concerts or payments may take to answer."""
+        """`call_seconds`: how long concerts or payments may take to answer. `closing`, `call_off_rate`,
+        `watch_seconds`: for the orders of a concert that is called off. `buyers`: what buyers are known by to those
+        who count their tickets; None: nobody does.
+        """
+        self._buyers = buyers
         self._updates = Updates("orders", records, clock=clock, ids=ids)
         self._seats = seats
         self._look_again_seconds = look_again_seconds
@@ -103,6 +107,7 @@ class Orders:
                 lease_seconds=call_seconds + 1,
                 put_off=self._put_off,
                 tell=self._tell,
+                buyers=lambda order: self._buyers_of(order, None),
             ),
             at_once=AT_ONCE,
             attempt_seconds=attempt_seconds,
@@ -163,7 +168,8 @@ class Orders:
         order = placed.state
         decide: Decide[Order]
         try:
-            held = await self._seats.hold(domain.hold_request(order, cause.traceparent))
+            buyers = self._buyers_of(order, request.address)
+            held = await self._seats.hold(domain.hold_request(order, cause.traceparent, buyers))
         except SeatsUnreachable as unreachable:
             _log.warning("order %s is Pending: %s", order.id, unreachable)
             decide = partial(_wait, order, self._put_off, cause)
@@ -178,6 +184,12 @@ class Orders:
             raise AnsweredBefore
         state: Order = known.state
         return state
+
+    def _buyers_of(self, order: Order, address: str | None) -> BuyerKeys:
+        if self._buyers is None:
+            return ()
+        keys = self._buyers.keys(order.user_id, order.email, order.phone)
+        return keys if address is None else (*keys, self._buyers.address(address))
 
     def _watch(self, before: Order | None, decision: Decision[Order], now: datetime) -> Decision[Order]:
         """The decision; an order that it leaves Cancelled, and that may have something, is compared later."""

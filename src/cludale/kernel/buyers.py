@@ -1,0 +1,75 @@
+"""What a buyer is known by, as keyed hashes: whoever counts tickets learns no e-mail address and no number. Pure."""
+
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from enum import StrEnum
+from hashlib import blake2b
+from unicodedata import normalize
+
+_HASH_BYTES = 15
+
+BUYER_KEY = re.compile(r"(?:user|email|phone|address)-[A-Za-z0-9_-]{20}")
+"""What a buyer key looks like."""
+
+BuyerKeys = tuple[str, ...]
+"""`user-…`, `email-…`, `phone-…`, `address-…`: a keyed hash of each that is known of a buyer."""
+
+
+class Known(StrEnum):
+    """What a buyer is known by."""
+
+    USER = "user"
+    EMAIL = "email"
+    PHONE = "phone"
+    ADDRESS = "address"
+    """The network address that a request came from; many buyers may share one."""
+
+    @classmethod
+    def of(cls, key: str) -> "Known":
+        """What this buyer key is a hash of. Raises ValueError."""
+        return cls(key.partition("-")[0])
+
+
+Identify = Callable[[str, str | None, str | None], BuyerKeys]
+"""The buyer keys of a `userId`, an e-mail address and a phone number."""
+
+
+class BuyerHash:
+    """Makes buyer keys: the same buyer has the same ones wherever the secret is the same."""
+
+    def __init__(self, secret: bytes) -> None:
+        """`secret`: 64 bytes at most."""
+        self._begun = {known: blake2b(key=secret, person=known.encode(), digest_size=_HASH_BYTES) for known in Known}
+
+    def keys(self, user_id: str, email: str | None, phone: str | None) -> BuyerKeys:
+        """The buyer keys of whoever orders with these."""
+        keys = [self._key(Known.USER, user_id)]
+        if email is not None:
+            keys.append(self._key(Known.EMAIL, folded_email(email)))
+        if phone is not None:
+            keys.append(self._key(Known.PHONE, folded_phone(phone)))
+        return tuple(keys)
+
+    def address(self, address: str) -> str:
+        """The key of a network address."""
+        return self._key(Known.ADDRESS, address)
+
+    def _key(self, known: Known, text: str) -> str:
+        hash = self._begun[known].copy()  # half of what beginning with the secret takes
+        hash.update(text.encode("utf-8", "surrogatepass"))
+        return f"{known.value}-{urlsafe_b64encode(hash.digest()).decode()}"
+
+
+def folded_email(email: str) -> str:
+    """One mailbox, however it is written: case does not matter, nor a `+tag`, nor how letters are composed."""
+    if not email.isascii():
+        email = normalize("NFKC", email)
+    local, _, domain = email.strip().casefold().rpartition("@")
+    return f"{local.partition('+')[0] or local}@{domain}"
+
+
+def folded_phone(phone: str) -> str:
+    """The digits of a number; `+49`, `0049` and `+49 (0)` begin alike. Without a country code, a number of its own."""
+    digits = "".join(each for each in phone.replace("(0)", "") if each.isdigit())
+    return digits.removeprefix("00")

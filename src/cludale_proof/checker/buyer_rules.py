@@ -1,0 +1,91 @@
+"""The rule of a buyer: no more tickets of a concert than its `maxPerBuyer`, whatever they are known by.
+
+Counted from the orders and the reservations alone, at every instant: a hold counts until its end is stored, for until
+then somebody might sell it. How the product counts is of no concern here.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from cludale_proof.checker.documents import Order, Reservation
+from cludale_proof.checker.findings import Invariant, Violation
+
+_LIVE = ("Held", "Sold")
+
+Buyer = tuple[str, str, str]
+"""Concert, what the buyer is known by, and that itself, folded."""
+
+
+class BuyerTally:
+    """What every buyer has of the concerts that have a limit. Told of each change, in any order."""
+
+    def __init__(self) -> None:
+        self._limits: dict[str, int] = {}
+        self._buyers: dict[str, tuple[Buyer, ...]] = {}
+        """By order."""
+        self._had: dict[str, dict[str, int]] = {}
+        """By order: the seats of its live reservations."""
+        self._has: dict[Buyer, int] = {}
+
+    def concert(self, id: str, limit: int | None) -> None:
+        """A concert has this limit."""
+        if limit is not None:
+            self._limits[id] = limit
+
+    def order(self, order: Order) -> Iterator[Violation]:
+        """An order is there."""
+        if order.concert_id not in self._limits or order.id in self._buyers:
+            return
+        buyers = self._buyers[order.id] = _buyers(order)
+        yield from self._add(order.id, buyers, sum(self._had.get(order.id, {}).values()))
+
+    def reservation(self, reservation: Reservation) -> Iterator[Violation]:
+        """A reservation is as it is now."""
+        id = reservation.order_id
+        if id is None or reservation.concert_id not in self._limits:
+            return
+        seats = self._had.setdefault(id, {})
+        before = seats.get(reservation.id, 0)
+        now = reservation.quantity if reservation.status in _LIVE else 0
+        seats[reservation.id] = now
+        yield from self._add(id, self._buyers.get(id, ()), now - before)
+
+    def count(self, order: Order, reservations: Iterable[Reservation]) -> Iterator[Violation]:
+        """An order with all of its reservations; nothing of it is kept but what its buyers have by now."""
+        if order.concert_id in self._limits:
+            seats = sum(each.quantity for each in reservations if each.status in _LIVE)
+            yield from self._add(order.id, _buyers(order), seats)
+
+    def _add(self, order_id: str, buyers: Iterable[Buyer], seats: int) -> Iterator[Violation]:
+        for buyer in buyers:
+            has = self._has[buyer] = self._has.get(buyer, 0) + seats
+            limit = self._limits[buyer[0]]
+            if seats > 0 and has > limit:
+                detail = f"with it, the buyer known by {buyer[1]} has {has} tickets of {buyer[0]}, and may have {limit}"
+                yield Violation(
+                    invariant=Invariant.WITHIN_LIMITS,
+                    rule="buyer-over-the-limit",
+                    subject=f"order {order_id}",
+                    detail=detail,
+                    order_id=order_id,
+                )
+
+
+def _buyers(order: Order) -> tuple[Buyer, ...]:
+    known = {"user": order.user_id, "email": _email(order.email), "phone": _phone(order.phone)}
+    return tuple((order.concert_id, by, text) for by, text in known.items() if text is not None)
+
+
+def _email(text: str | None) -> str | None:
+    """A mailbox, without case and tag."""
+    if text is None or "@" not in text:
+        return None
+    local, domain = text.casefold().rsplit("@", 1)
+    return f"{local.split('+')[0] or local}@{domain}"
+
+
+def _phone(text: str | None) -> str | None:
+    """The digits, with the country code as `+` has it."""
+    if text is None:
+        return None
+    digits = "".join(filter(str.isdigit, text.replace("(0)", "")))
+    return digits.removeprefix("00")
