@@ -1,6 +1,20 @@
 """Issuer: who says who somebody is (OpenID Connect). It asks for their second factor; here nobody has a password."""
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
+
+from cludale.kernel.roles import Opens
+
+
+class SignInPolicy(NamedTuple):
+    """What the operator says of sign-in."""
+
+    roles: Mapping[str, Opens] = {}
+    """The issuer's roles, each with what it opens."""
+    seconds: float = 43_200
+    """How long a session lasts at the longest."""
+    idle_seconds: float = 1_800
+    """How long it lasts without a request."""
 
 
 class IssuerUnreachable(Exception):

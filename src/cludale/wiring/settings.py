@@ -305,6 +305,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
 
+    public_url: Annotated[
+        Url | None, _doc("where people reach the pages (https://tickets.example.com); needed with an issuer")
+    ] = None
+    oidc_issuer: Annotated[
+        Url | None,
+        _doc("the OpenID Connect issuer by which people sign in; without it they sign in with a key"),
+    ] = None
+    oidc_client_id: Annotated[str | None, _doc("what the issuer knows this platform as")] = None
+    oidc_client_secret: Annotated[
+        str | None, _doc("what it shows the issuer; without it, it is a public client", secret=True)
+    ] = None
+    oidc_scopes: Annotated[str, _doc("what the issuer is asked for; `openid` is always")] = "openid profile"
+    oidc_roles_claim: Annotated[
+        str, Meta(min_length=1), _doc("the claim with somebody's roles; realm_access.roles is one inside another")
+    ] = "roles"
+    oidc_roles: Annotated[
+        str,
+        _doc(
+            "what roles open: box-office=sell,read; acme=catalogue,read@acme; door-1=door@acme/concert-1. Beside these, "
+            "a role like cludale:read@acme says itself what it opens"
+        ),
+    ] = ""
+    session_seconds: Annotated[Seconds, _doc("how long somebody stays signed in at the longest")] = 43_200
+    session_idle_seconds: Annotated[Seconds, _doc("how long somebody stays signed in who does nothing")] = 1_800
+
     concerts_url: Annotated[Url | None, _doc("where concerts is, for the others started alone")] = None
     orders_url: Annotated[Url | None, _doc("where orders is, for notifications started alone")] = None
 

@@ -1,6 +1,6 @@
 """Concerts as data: what the rest of the platform has to know of it."""
 
-from cludale.services.concerts import api, key_api
+from cludale.services.concerts import api, key_api, pairing_api, session_api
 from cludale.services.concerts.events import TOPIC
 from cludale.services.concerts.replay import ConcertsReplay
 from cludale.services.concerts.service import Concerts
@@ -23,10 +23,12 @@ def _build(parts: Parts) -> Running:
     return Running(concerts, concerts.handle, concerts.sweep, gauges=concerts.gauges)
 
 
-def _api(concerts: Concerts, parts: HttpParts) -> tuple[api.ConcertsApi, key_api.KeysApi]:
+def _api(concerts: Concerts, parts: HttpParts) -> tuple[object, ...]:
     return (
         api.ConcertsApi(concerts, parts.records("concerts"), parts.access),
         key_api.KeysApi(concerts.keys, parts.access.digest),
+        session_api.SessionsApi(concerts.sessions, concerts.keys, parts.access, parts.issuer, parts.sign_in),
+        pairing_api.PairingApi(concerts.pairing, parts.access.digest, concerts.details),
     )
 
 
@@ -39,7 +41,7 @@ MANIFEST = Manifest(
     replay=ConcertsReplay(),
     build=_build,
     api=_api,
-    statuses={**api.STATUS, **key_api.STATUS},
+    statuses={**api.STATUS, **key_api.STATUS, **session_api.STATUS, **pairing_api.STATUS},
     probes=(
         Probe("GET", "/concerts?limit=1", 200),
         Probe("GET", "/concerts/smoke-test-of-nothing", 404),

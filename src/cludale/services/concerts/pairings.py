@@ -4,6 +4,7 @@ A code has a part that finds it and a part that is secret, so guesses are counte
 alike: whoever guesses has `MOST_GUESSES` at a code out of 32^8, however many addresses they have.
 """
 
+import hmac
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -98,18 +99,10 @@ def swap(pairings: Pairings, finds: str, digest: str, *, now: datetime) -> Decis
     if found is None:
         raise PairingRefused
     others = tuple(each for each in pairings.pairings if each is not found)
-    if _equal(found.digest, digest):
+    if hmac.compare_digest(found.digest, digest):
         return Decision(Pairings(pairings=others, paired=found))
     guessed = replace(found, guesses=found.guesses + 1)
     return Decision(Pairings(pairings=others if guessed.guesses >= MOST_GUESSES else (*others, guessed)))
-
-
-def _equal(one: str, other: str) -> bool:
-    """As long for any two of one length."""
-    differ = len(one) ^ len(other)
-    for left, right in zip(one, other, strict=False):
-        differ |= ord(left) ^ ord(right)
-    return not differ
 
 
 def until(now: datetime, seconds: float) -> datetime:

@@ -37,6 +37,8 @@ from cludale.services.concerts.domain import (
 )
 from cludale.services.concerts.events import ReleaseReason
 from cludale.services.concerts.key_service import KeyService
+from cludale.services.concerts.pairing_service import PairingService
+from cludale.services.concerts.session_service import SessionService
 from cludale.services.concerts.sections import Sections, near
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded, searched
 from cludale.services.orders.events import CancelReason, OrderCancelled
@@ -121,6 +123,8 @@ class Concerts:
         self._chooser = Chooser(self._updates, self.command_queue.submit, partitions_apart=partitions_apart)
         self._sections.learn = self._chooser.learn
         self.keys = KeyService(self._updates)
+        self.sessions = SessionService(self._updates, lambda: self.keys.changed())  # noqa: PLW0108 - set later
+        self.pairing = PairingService(self._updates, self.keys)
 
     async def schedule(self, concert: Concert, cause: Cause) -> ConcertSnapshot:
         """Put a concert on. Raises ConcertExists."""

@@ -12,6 +12,8 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import NotFound
 
+BY_ISSUER = "oidc:"
+"""How the names of those begin whom an issuer vouches for."""
 MOST_SESSIONS = 1_000
 MOST_OF_ONE = 20
 """Sessions of one person, or of one key. The oldest ends where there would be more."""
