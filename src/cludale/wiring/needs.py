@@ -16,7 +16,6 @@ from cludale.services.catalogue import SERVICES
 from cludale.web.limits import Addresses, Limits, RequestLimit
 from cludale.wiring.settings import PaymentProvider, Settings, UnusableSetting
 
-
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 

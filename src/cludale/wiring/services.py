@@ -262,7 +262,9 @@ class ServiceBuilder:
         """What the settings say."""
         settings = self.settings
         return SignInPolicy(
-            roles.mapping(settings.oidc_roles), seconds=settings.session_seconds, idle_seconds=settings.session_idle_seconds
+            roles.mapping(settings.oidc_roles),
+            seconds=settings.session_seconds,
+            idle_seconds=settings.session_idle_seconds,
         )
 
     @property

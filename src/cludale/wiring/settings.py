@@ -323,8 +323,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     oidc_roles: Annotated[
         str,
         _doc(
-            "what roles open: box-office=sell,read; acme=catalogue,read@acme; door-1=door@acme/concert-1. Beside these, "
-            "a role like cludale:read@acme says itself what it opens"
+            "what roles open: box-office=sell,read; acme=catalogue,read@acme; door-1=door@acme/concert-1. Beside "
+            "these, a role like cludale:read@acme says itself what it opens"
         ),
     ] = ""
     session_seconds: Annotated[Seconds, _doc("how long somebody stays signed in at the longest")] = 43_200

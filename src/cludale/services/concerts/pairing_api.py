@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from cludale.kernel.ids import Id
+from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.ports.programme import ConcertDetails
 from cludale.services.concerts import pairings as domain
@@ -16,7 +17,6 @@ from cludale.services.concerts.key_api import MadeKey, made_key, new_key
 from cludale.services.concerts.keys import TooManyKeys
 from cludale.services.concerts.pairing_service import PairingService
 from cludale.services.concerts.pairings import ALPHABET, Code, Pairing, PairingRefused, TooManyPairings
-from cludale.kernel.principals import Scope
 from cludale.web.fields import Text, Time, parsed_time
 from cludale.web.problems import Statuses
 from cludale.web.responses import Response, json_response

@@ -38,8 +38,8 @@ from cludale.services.concerts.domain import (
 from cludale.services.concerts.events import ReleaseReason
 from cludale.services.concerts.key_service import KeyService
 from cludale.services.concerts.pairing_service import PairingService
-from cludale.services.concerts.session_service import SessionService
 from cludale.services.concerts.sections import Sections, near
+from cludale.services.concerts.session_service import SessionService
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded, searched
 from cludale.services.orders.events import CancelReason, OrderCancelled
 from cludale.services.payments.events import PaymentCompleted

@@ -5,7 +5,7 @@ The API takes a session as it takes a key, `Authorization: Bearer`, and knows no
 
 import secrets
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -190,9 +190,7 @@ class SessionsApi:
         if self._issuer is None:
             raise NoIssuer
         try:
-            person = await self._issuer.person(
-                body.code, verifier=body.verifier, nonce=body.nonce, issuer=body.issuer
-            )
+            person = await self._issuer.person(body.code, verifier=body.verifier, nonce=body.nonce, issuer=body.issuer)
         except IssuerUnreachable as error:
             raise IssuerAway from error
         except NotVouched as error:
@@ -212,7 +210,7 @@ class SessionsApi:
             raise Unauthorized
         if principal is FIRST:
             return await self._of(principal, "the first key", of_digest=self._access.digest(key))
-        known = (await self._keys.key(principal.id))
+        known = await self._keys.key(principal.id)
         return await self._of(principal, known.name, key_ends_at=known.ends_at)
 
     async def _of(
@@ -331,7 +329,7 @@ def _view(session: Session) -> SessionView:
     return SessionView(**_shown(session))
 
 
-def _shown(session: Session) -> dict[str, object]:
+def _shown(session: Session) -> dict[str, Any]:
     return {
         "id": session.id,
         "name": session.name,
