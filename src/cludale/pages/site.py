@@ -38,6 +38,8 @@ SECURITY: Headers = (
 """`camera` is for the door's scanner; nothing that a page needs comes from elsewhere."""
 NO_STORE = ("cache-control", "no-store")
 VARY = ("vary", "Accept-Language, Cookie, Accept-Encoding")
+PACKED_BYTES = 500
+"""Less isn't worth packing."""
 GZIP = ("content-encoding", "gzip")
 
 
@@ -151,7 +153,7 @@ class Site:
     def public(self, visit: Visit, html: bytes, *, headers: Headers = (), status: int = 200) -> Response:
         """A page that is the same for everyone who reads this language: nobody's secrets in it, so it is compressed."""
         sent = (*SECURITY, VARY, *headers, *self._chosen(visit))
-        if visit.gzips:
+        if visit.gzips and len(html) > PACKED_BYTES:
             return Response(status, gzip.compress(html, 6, mtime=0), HTML, (*sent, GZIP))
         return Response(status, html, HTML, sent)
 
@@ -187,6 +189,16 @@ class Site:
         what = {404: "missing", 429: "busy", 503: "away"}.get(problem.status, "refused")
         return self.error(visit, problem.status, what, problem=problem)
 
+    def with_choice(self, visit: Visit, response: Response) -> Response:
+        """A response that many share, with the language that this person chose."""
+        chosen = self._chosen(visit)
+        return response._replace(headers=(*response.headers, *chosen)) if chosen else response
+
+    def base(self, visit: Visit) -> str:
+        """This site's address, as the person reached it: `https://tickets.example`."""
+        host = visit.request.header(b"host") or "localhost"
+        return f"{'https' if visit.secure else 'http'}://{host}"
+
     def _chosen(self, visit: Visit) -> Headers:
         """A language that was asked for is kept."""
         asked = visit.query.get("lang")
@@ -215,6 +227,11 @@ def _switch(visit: Visit) -> Callable[[str], str]:
     """The query that shows the same page in another language."""
 
     def switch(code: str) -> str:
-        return "?" + urlencode({**{k: v for k, v in visit.query.items() if k not in ("lang", "key")}, "lang": code})
+        return with_language({**visit.query, "lang": code})
 
     return switch
+
+
+def with_language(query: Mapping[str, str]) -> str:
+    """The query of a link to the same page; what opens an order is left out."""
+    return "?" + urlencode({name: value for name, value in query.items() if name != "key"})

@@ -145,9 +145,9 @@ async def _greet(platform: "Platform", listener: "socket.socket") -> None:
     settings, address = platform.settings, address_of(listener)
     names = ", ".join(service.name for service in platform.services)
     key = "in CLUDALE_ORGANIZER_KEY" if settings.organizer_key else settings.data_dir.resolve() / "organizer.key"
-    if platform.whole:
-        say(f"Shop: {address}/shop")
     say(f"Cludale Tickets {__version__} on {address} ({names})")
+    if platform.whole:
+        say(f"  shop           {address}/shop")
     say(f"  data           {home_of_data(settings)}")
     say(f"  organizer key  {key}")
     say(f"  documentation  {address}/docs")

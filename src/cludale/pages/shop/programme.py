@@ -88,6 +88,10 @@ class Programme:
         self.concerts: Fresh[Concert] = Fresh(api, Concert, clock=clock)
         self._lists: Fresh[Found] = Fresh(api, Found, clock=clock)
 
+    def fresh_concert(self, id: str) -> Kept[Concert] | None:
+        """One that is known, and fresh."""
+        return self.concerts.now(f"/concerts/{id}")
+
     async def concert(self, id: str) -> Kept[Concert]:
         """One. Raises Missing, Refused, Unreachable."""
         return await self.concerts.get(path("concerts", id))

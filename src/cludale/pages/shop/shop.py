@@ -1,35 +1,32 @@
-"""The shop's pages that are the same for everyone: the list of concerts."""
+"""The shop: its parts, put together."""
 
 import time
 
-from cludale.pages.shop.availability import sale
+from cludale.pages.shop.buying import Buying
+from cludale.pages.shop.catalogue import Catalogue
+from cludale.pages.shop.live import Live
+from cludale.pages.shop.orders import OrderPages
 from cludale.pages.shop.programme import Programme
-from cludale.pages.site import Site, Visit
-from cludale.web.responses import Response
+from cludale.pages.site import Site
 from cludale.web.routing import Route
-
-PAGE = 24
 
 
 class Shop:
     """All of the shop."""
 
     def __init__(self, site: Site) -> None:
-        self._site = site
-        self._programme = Programme(site.api, clock=time.monotonic)
+        programme = Programme(site.api, clock=time.monotonic)
+        self._live = Live(programme, now=site.now)
+        self._parts = (
+            Catalogue(site, programme, self._live),
+            Buying(site, programme),
+            OrderPages(site, programme),
+        )
 
     def routes(self) -> list[Route]:
         """Its routes."""
-        return [self._site.route("GET", "/shop", self._list)]
+        return [route for part in self._parts for route in part.routes()]
 
     def stop(self) -> None:
-        """Nothing goes on by itself."""
-
-    async def _list(self, visit: Visit) -> Response:
-        now = self._site.now()
-        asked = {name: visit.query.get(name, "").strip()[:200] or None for name in ("artist", "venue", "to")}
-        start = visit.query.get("from", "")[:40] or now.date().isoformat()
-        found = await self._programme.list(**asked, **{"from": start}, after=visit.query.get("after"), limit=PAGE)
-        items = [(each, sale(each, now)) for each in found.value.items]
-        html = self._site.html(visit, "shop/list.html", items=items, following=found.value.next, asked=asked)
-        return self._site.public(visit, html)
+        """Look at no concert any more."""
+        self._live.stop()

@@ -1,0 +1,217 @@
+"""From seats to an order: the page for the buyer's details, and what comes of sending it.
+
+The cart's key is the order's idempotency key (memory.py), so whatever is sent twice buys once.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+import msgspec
+
+from cludale.kernel import mailbox
+from cludale.pages import forms
+from cludale.pages.api import Answer, Refused
+from cludale.pages.shop import memory
+from cludale.pages.shop.availability import Sale, sale
+from cludale.pages.shop.memory import Cart
+from cludale.pages.shop.programme import Programme
+from cludale.pages.shop.views import Concert, Order, Section
+from cludale.pages.site import Missing, Site, Visit
+from cludale.web.responses import Headers, Response
+from cludale.web.routing import Route
+
+METHODS = ("card-ok", "card-declined", "card-slow")
+"""The simulated cards that the shop offers."""
+KEPT_REFUSALS = ("over-the-limit", "section-not-found", "other-currency", "unknown-method", "concert-not-found")
+"""Refusals that the API keeps under the key: what is sent after them needs another one."""
+IN_FLIGHT_TRIES = 20
+IN_FLIGHT_SECONDS = 0.25
+MAX_PHONE = 31
+_NO_WRONG = {"email": "", "phone": "", "card": ""}
+
+
+class Wanted(NamedTuple):
+    """Seats that somebody chose."""
+
+    section: Section
+    quantity: int
+
+
+class Buying:
+    """The pages of a purchase."""
+
+    def __init__(self, site: Site, programme: Programme) -> None:
+        self._site = site
+        self._programme = programme
+
+    def routes(self) -> list[Route]:
+        """Its routes."""
+        path = "/shop/concerts/{concert_id}/checkout"
+        return [self._site.route("GET", path, self._checkout), self._site.route("POST", path, self._send)]
+
+    async def _checkout(self, visit: Visit) -> Response:
+        """The form, for a cart that has its key in the address, so that two tabs and a reload share it."""
+        concert = await self._concert(visit)
+        key = visit.query.get("cart", "")
+        known = memory.carts(visit)
+        mine = next((each for each in known if each.key == key and each.concert_id == concert.id), None)
+        if mine is not None and mine.order_id:
+            return self._site.see(visit, f"/shop/orders/{mine.order_id}?again=1")
+        if mine is None:
+            opened = next((each for each in known if each.concert_id == concert.id and not each.order_id), None)
+            cart = opened or Cart(concert.id, memory.new_key())
+            query = {name: visit.query.get(name, "")[:64] for name in ("section", "quantity")}
+            headers = () if opened else (self._kept(visit, cart),)
+            return self._site.see(visit, f"{_here(concert)}?{urlencode({**query, 'cart': cart.key})}", headers=headers)
+        wanted = _wanted(concert, visit.query)
+        if wanted is None or sale(concert, self._site.now()) is not Sale.OPEN:
+            return self._site.see(visit, f"/shop/concerts/{concert.id}?choose=1#tickets")
+        return self._form(visit, concert, wanted, mine.key)
+
+    async def _send(self, visit: Visit) -> Response:
+        fields = forms.read(visit.request)
+        concert = await self._concert(visit)
+        key, known = fields.get("cart", ""), memory.carts(visit)
+        if not memory.is_token(key):
+            raise Missing
+        mine = next((each for each in known if each.key == key), None)
+        if mine is not None and mine.order_id:
+            return self._site.see(visit, f"/shop/orders/{mine.order_id}?again=1")
+        wanted = _wanted(concert, fields)
+        if wanted is None:
+            return self._site.see(visit, f"/shop/concerts/{concert.id}#tickets")
+        wrong = _wrong(fields)
+        if wrong:
+            return self._form(visit, concert, wanted, key, fields=fields, wrong=wrong, status=422)
+        answer = await self._order(visit, concert, wanted, fields, key)
+        if answer.status in (HTTPStatus.CREATED, HTTPStatus.ACCEPTED):
+            order = answer.read(Order)
+            return self._site.see(visit, f"/shop/orders/{order.id}", headers=self._bought(visit, concert, key, order))
+        return self._refused(visit, concert, wanted, key, fields, answer)
+
+    async def _order(
+        self, visit: Visit, concert: Concert, wanted: Wanted, fields: Mapping[str, str], key: str
+    ) -> Answer:
+        """What the API says; while the same form is under way from elsewhere, its answer is waited for."""
+        body: dict[str, object] = {
+            "concertId": concert.id,
+            "userId": "web-" + hashlib.sha256(key.encode()).hexdigest()[:16],
+            "quantity": wanted.quantity,
+            "section": wanted.section.id,
+            "paymentMethod": fields["card"],
+            "email": fields["email"],
+            "maxPrice": {"amount": wanted.section.price.amount, "currency": wanted.section.price.currency},
+        }
+        if fields.get("phone"):
+            body["phone"] = fields["phone"]
+        sent, once = msgspec.json.encode(body), {"idempotency-key": f"shop-{key}"}
+        for _ in range(IN_FLIGHT_TRIES):
+            answer = await self._site.api.ask("POST", "/orders", sent, headers=once, caller=visit.request)
+            if answer.status != HTTPStatus.CONFLICT or answer.problem.name != "idempotency-key-in-flight":
+                break
+            await asyncio.sleep(IN_FLIGHT_SECONDS)
+        return answer
+
+    def _refused(
+        self, visit: Visit, concert: Concert, wanted: Wanted, key: str, fields: Mapping[str, str], answer: Answer
+    ) -> Response:
+        """The form again, with why there is no order. What was typed stays."""
+        problem = answer.problem
+        if problem.name == "invalid":
+            said = {str(each.get("field")): str(each.get("message")) for each in problem.values.get("errors") or ()}
+            wrong: dict[str, str] = {name: "unusable" for name in ("email", "phone") if name in said}
+            if not wrong:
+                raise Refused(problem)
+            return self._form(visit, concert, wanted, key, fields=fields, wrong=wrong, status=422)
+        if problem.status in (404, 500):
+            raise Refused(problem)
+        headers: Headers = ()
+        if problem.name in KEPT_REFUSALS:
+            cart = Cart(concert.id, memory.new_key())
+            key, headers = cart.key, (self._kept(visit, cart),)
+        if problem.status in (429, 503):
+            headers = (*headers, ("retry-after", "2"))
+        return self._form(
+            visit, concert, wanted, key, fields=fields, refusal=problem.name, status=problem.status, headers=headers
+        )
+
+    def _form(
+        self,
+        visit: Visit,
+        concert: Concert,
+        wanted: Wanted,
+        key: str,
+        *,
+        fields: Mapping[str, str] | None = None,
+        wrong: Mapping[str, str] | None = None,
+        refusal: str = "",
+        status: int = 200,
+        headers: Headers = (),
+    ) -> Response:
+        return self._site.private(
+            visit,
+            "shop/checkout.html",
+            status=status,
+            headers=headers,
+            concert=concert,
+            section=wanted.section,
+            quantity=wanted.quantity,
+            total=wanted.section.price.times(wanted.quantity),
+            cart=key,
+            fields={"email": "", "phone": "", **(fields or {})},
+            wrong=_NO_WRONG | dict(wrong or {}),
+            refusal=refusal,
+            methods=METHODS,
+        )
+
+    def _bought(self, visit: Visit, concert: Concert, key: str, order: Order) -> Headers:
+        tokens = memory.with_order(memory.orders(visit), order.id, order.access_token)
+        return (
+            forms.cookie(memory.ORDERS, tokens, secure=visit.secure, path=memory.PATH),
+            self._kept(visit, Cart(concert.id, key, order.id)),
+        )
+
+    def _kept(self, visit: Visit, cart: Cart) -> tuple[str, str]:
+        carts = memory.with_cart(memory.carts(visit), cart)
+        return forms.cookie(memory.CARTS, carts, secure=visit.secure, path=memory.PATH, max_age_seconds=7 * 86_400)
+
+    async def _concert(self, visit: Visit) -> Concert:
+        if not memory.is_id(visit.segment):
+            raise Missing
+        return (await self._programme.concert(visit.segment)).value
+
+
+def _here(concert: Concert) -> str:
+    return f"/shop/concerts/{concert.id}/checkout"
+
+
+def _wanted(concert: Concert, fields: Mapping[str, str]) -> Wanted | None:
+    """What was chosen; None for a section or a number that can't be."""
+    section = next((each for each in concert.sections if each.id == fields.get("section")), None)
+    text = fields.get("quantity", "")
+    if section is None or not (text.isascii() and text.isdigit() and len(text) <= 4):
+        return None
+    quantity = int(text)
+    return Wanted(section, quantity) if 1 <= quantity <= concert.max_per_order else None
+
+
+def _wrong(fields: Mapping[str, str]) -> dict[str, str]:
+    """Which fields are `missing` or `unusable`."""
+    wrong: dict[str, str] = {}
+    email, phone = fields.get("email", ""), fields.get("phone", "")
+    if not email:
+        wrong["email"] = "missing"
+    else:
+        try:
+            mailbox.mailbox(email)
+        except ValueError:
+            wrong["email"] = "unusable"
+    if phone and not (len(phone) <= MAX_PHONE and sum(each.isdigit() for each in phone) >= 5):
+        wrong["phone"] = "unusable"
+    if fields.get("card") not in METHODS:
+        wrong["card"] = "missing"
+    return wrong

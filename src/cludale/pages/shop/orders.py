@@ -1,0 +1,196 @@
+"""An order's page: how it stands, its second try to pay, its cancellation; and the list of this browser's orders."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from cludale.pages import forms
+from cludale.pages.api import Answer, Problem, Refused, path
+from cludale.pages.shop import memory
+from cludale.pages.shop.buying import METHODS
+from cludale.pages.shop.programme import Programme, checked
+from cludale.pages.shop.views import Concert, Order
+from cludale.pages.site import SECURITY, Missing, Site, Visit
+from cludale.web.responses import HTML, Response
+from cludale.web.routing import Route
+
+WAIT_SECONDS = "2"
+"""How long a page waits for a payment that is under way before it shows so."""
+
+
+class Known(NamedTuple):
+    """An order, and who may see it."""
+
+    order: Order
+    token: str
+
+
+class OrderPages:
+    """The orders' pages."""
+
+    def __init__(self, site: Site, programme: Programme) -> None:
+        self._site = site
+        self._programme = programme
+
+    def routes(self) -> list[Route]:
+        """Its routes."""
+        route = self._site.route
+        return [
+            route("GET", "/shop/orders", self._mine),
+            route("GET", "/shop/orders/{order_id}", self._show),
+            route("GET", "/shop/orders/{order_id}/state", self._state),
+            route("POST", "/shop/orders/{order_id}/pay", self._pay),
+            route("POST", "/shop/orders/{order_id}/cancel", self._cancel),
+        ]
+
+    async def _mine(self, visit: Visit) -> Response:
+        """What was bought with this browser."""
+        found: list[tuple[Order, Concert | None, str]] = []
+        for id, token in memory.orders(visit).items():
+            answer = await self._asked(visit, "GET", path("orders", id), token)
+            if answer.status == 200:
+                order = answer.read(Order)
+                found.append((order, await self._concert_of(order), standing(order)))
+        return self._site.private(visit, "shop/orders.html", orders=found)
+
+    async def _show(self, visit: Visit) -> Response:
+        key = visit.query.get("key")
+        if key is not None:
+            return await self._open(visit, key)
+        known = await self._known(visit, wait=True)
+        return await self._page(visit, known, is_again="again" in visit.query)
+
+    async def _open(self, visit: Visit, token: str) -> Response:
+        """A link that brings the token: it is kept, and taken out of the address."""
+        if not (memory.is_id(visit.segment) and memory.is_token(token)):
+            raise Missing
+        checked(await self._asked(visit, "GET", path("orders", visit.segment), token))
+        tokens = memory.with_order(memory.orders(visit), visit.segment, token)
+        cookie = forms.cookie(memory.ORDERS, tokens, secure=visit.secure, path=memory.PATH)
+        return self._site.see(visit, f"/shop/orders/{visit.segment}", headers=(cookie,))
+
+    async def _state(self, visit: Visit) -> Response:
+        """The part of the page that changes."""
+        known = await self._known(visit, wait=False)
+        values = await self._values(known)
+        seed, _ = self._site.form_seed(visit)
+        html = self._site.html(visit, "shop/state.html", csrf=forms.token(seed), **values)
+        tag = ("etag", f'"{hashlib.sha256(html).hexdigest()[:24]}"')
+        return Response(200, html, HTML, (*SECURITY, ("cache-control", "private, no-cache"), tag))
+
+    async def _pay(self, visit: Visit) -> Response:
+        fields = forms.read(visit.request)
+        known = await self._known(visit, wait=False)
+        card, attempt = fields.get("card", ""), fields.get("attempt", "")
+        if card not in METHODS or not memory.is_token(attempt):
+            return await self._page(visit, known, wrong="card", status=422)
+        answer = await self._asked(
+            visit,
+            "POST",
+            path("orders", visit.segment, "payment"),
+            known.token,
+            body={"paymentMethod": card},
+            headers={"idempotency-key": f"shop-{attempt}"},
+        )
+        return await self._done(visit, known, answer)
+
+    async def _cancel(self, visit: Visit) -> Response:
+        forms.read(visit.request)
+        known = await self._known(visit, wait=False)
+        answer = await self._asked(visit, "POST", path("orders", visit.segment, "cancel"), known.token)
+        return await self._done(visit, known, answer)
+
+    async def _done(self, visit: Visit, known: Known, answer: Answer) -> Response:
+        if answer.status < 400:
+            return self._site.see(visit, f"/shop/orders/{visit.segment}")
+        if answer.status in (404, 500):
+            raise Refused(answer.problem)
+        if answer.problem.name in ("already-paid", "charge-open", "idempotency-key-in-flight"):
+            return self._site.see(visit, f"/shop/orders/{visit.segment}")
+        known = await self._known(visit, wait=False)
+        return await self._page(visit, known, refusal=answer.problem, status=answer.status)
+
+    # What pages are made of
+
+    async def _page(
+        self,
+        visit: Visit,
+        known: Known,
+        *,
+        is_again: bool = False,
+        wrong: str = "",
+        refusal: Problem | None = None,
+        status: int = 200,
+    ) -> Response:
+        values = await self._values(known, wrong=wrong)
+        link = f"{self._site.base(visit)}/shop/orders/{known.order.id}?key={known.token}"
+        return self._site.private(
+            visit, "shop/order.html", status=status, link=link, is_again=is_again, refusal=refusal, **values
+        )
+
+    async def _values(self, known: Known, *, wrong: str = "") -> dict[str, Any]:
+        order, now = known.order, self._site.now()
+        concert = await self._concert_of(order)
+        sections = {each.id: each.name for each in concert.sections} if concert else {}
+        paid_at = "" if order.payment is None else order.payment.at.isoformat()
+        return {
+            "order": order,
+            "concert": concert,
+            "section": sections.get(order.section or "", order.section or ""),
+            "standing": standing(order),
+            "until": None if order.expires_at is None else round(order.expires_at.timestamp() * 1000),
+            "may_cancel": order.status != "Cancelled" and (order.cancel_until is None or now < order.cancel_until),
+            "methods": METHODS,
+            "wrong": wrong,
+            # one attempt a decline: the form sent twice charges once
+            "attempt": hashlib.sha256(f"{order.id} {known.token} {paid_at}".encode()).hexdigest()[:40],
+        }
+
+    async def _known(self, visit: Visit, *, wait: bool) -> Known:
+        """The order, for whoever has its token. Raises Missing."""
+        token = memory.orders(visit).get(visit.segment)
+        if token is None:
+            raise Missing
+        query = {"wait": WAIT_SECONDS} if wait else {}
+        answer = await self._asked(visit, "GET", path("orders", visit.segment, **query), token)
+        return Known(checked(answer).read(Order), token)
+
+    async def _concert_of(self, order: Order) -> Concert | None:
+        try:
+            return (await self._programme.concert(order.concert_id)).value
+        except (Missing, Refused):
+            return None
+
+    async def _asked(
+        self,
+        visit: Visit,
+        method: str,
+        path: str,
+        token: str,
+        *,
+        body: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        sent = {"authorization": f"Bearer {token}", **(headers or {})}
+        content = b"" if body is None else msgspec.json.encode(body)
+        return await self._site.api.ask(method, path, content, headers=sent, caller=visit.request)
+
+
+def standing(order: Order) -> str:
+    """How an order stands, as its page says it: `asking`, `paying`, `confirming`, `failed`, `paid`, `cancelled`.
+
+    `failed`: the card was declined, or no money came for another reason; it can be paid until the hold ends.
+    """
+    if order.status in ("Paid", "Cancelled"):
+        return order.status.lower()
+    if order.status == "Pending":
+        return "asking"
+    match None if order.payment is None else order.payment.status:
+        case "Declined" | "Failed":
+            return "failed"
+        case "Completed":
+            return "confirming"
+        case _:
+            return "paying"

@@ -1,0 +1,155 @@
+"""`python -m tools.screens`: starts a shop with concerts in every state, and pictures its pages into docs/screens/.
+
+Each picture has few colours, so it stays small. Looked at before a change is called done.
+"""
+
+import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from playwright.sync_api import Browser, BrowserContext, Page
+from tests.served import KEY, serve
+
+from tools.screens.browser import chromium
+from tools.screens.small import shrink
+
+FOLDER = Path(__file__).parents[2] / "docs/screens"
+WIDE = {"width": 1200, "height": 800}
+PHONE = {"width": 390, "height": 780}
+MAX_BYTES = 60_000
+PATIENCE_MS = 8_000
+
+
+class Camera:
+    """Takes pictures of one shop."""
+
+    def __init__(self, browser: Browser, url: str, folder: Path) -> None:
+        self._browser = browser
+        self._url = url
+        self._folder = folder
+
+    def visitor(self, *, phone: bool = False, dark: bool = False, language: str = "en") -> BrowserContext:
+        """Somebody with a browser of their own."""
+        context = self._browser.new_context(
+            base_url=self._url,
+            viewport=PHONE if phone else WIDE,  # type: ignore[arg-type]
+            color_scheme="dark" if dark else "light",
+            locale=language,
+            reduced_motion="reduce",
+        )
+        context.set_default_timeout(PATIENCE_MS)
+        return context
+
+    def take(self, page: Page, name: str) -> None:
+        """The whole page."""
+        file = self._folder / f"{name}.png"
+        page.wait_for_load_state("load")
+        page.evaluate("document.querySelectorAll('img').forEach((each) => each.loading = 'eager')")
+        page.wait_for_load_state("networkidle") if "/orders/" not in page.url and "/concerts/" not in page.url else None
+        page.screenshot(path=file, full_page=True, animations="disabled")
+        size = shrink(file, MAX_BYTES)
+        print(f"{file.name}: {size} bytes")
+
+
+def concerts(http: httpx.Client, now: datetime) -> None:
+    """Concerts in every state, beside the demo's."""
+
+    def put(id: str, artist: str, venue: str, days: int, seats: int, **more: Any) -> None:
+        body = {
+            "id": id,
+            "artist": artist,
+            "venue": venue,
+            "date": (now + timedelta(days=days)).strftime("%Y-%m-%dT19:30:00+02:00"),
+            "totalSeats": seats,
+            "price": {"amount": 3200, "currency": "EUR"},
+            **more,
+        }
+        http.post("/concerts", json=body, headers={"authorization": f"Bearer {KEY}"}).raise_for_status()
+
+    put("quartet", "Quartetto Lumière", "Salle Cortot, Paris", 21, 14)
+    put("sold-out", "Mira & the Tides", "Teatro Real, Madrid", 35, 2)
+    put("soon", "Nils Okafor Trio", "Elbphilharmonie, Hamburg", 48, 900, onSaleAt=(now + timedelta(hours=3)).isoformat())
+
+
+def buy(page: Page, concert: str, *, card: str = "card-ok", quantity: str = "2") -> None:
+    """From a concert's page to the order's."""
+    page.goto(f"/shop/concerts/{concert}")
+    page.select_option("#quantity", quantity)
+    page.click("text=/Choose|wählen|Choisir|Elegir/")
+    page.fill("#email", "ada@example.com")
+    page.check(f"input[value={card}]")
+    page.click("form.once button")
+    page.wait_for_url("**/shop/orders/**")
+
+
+def shop(camera: Camera) -> None:
+    """The shop's pages and their states."""
+    page = camera.visitor().new_page()
+    page.goto("/shop")
+    camera.take(page, "shop-concerts")
+    page.goto("/shop?artist=nobody")
+    camera.take(page, "shop-nothing-found")
+    page.goto("/shop/concerts/demo-arena")
+    page.wait_for_timeout(300)
+    camera.take(page, "shop-concert")
+    page.click("text=Choose these tickets")
+    page.click("form.once button")
+    page.wait_for_selector("#refusal")
+    camera.take(page, "shop-checkout-wrong")
+    buy(page, "demo-club", card="card-declined")
+    page.wait_for_selector(".state[data-standing=failed] .left:not([hidden])")
+    camera.take(page, "shop-order-declined")
+    page.check("input[value=card-ok]")
+    page.click(".state form.once button")
+    page.wait_for_selector(".state[data-standing=paid]")
+    camera.take(page, "shop-order-paid")
+    page.click("text=Cancel this order")
+    page.click("text=Yes, cancel it")
+    page.wait_for_selector(".state[data-standing=cancelled]")
+    camera.take(page, "shop-order-cancelled")
+    buy(page, "sold-out")
+    page.wait_for_selector(".state[data-standing=paid]")
+    page.goto("/shop/orders")
+    camera.take(page, "shop-orders")
+    page.goto("/shop/concerts/sold-out")
+    camera.take(page, "shop-sold-out")
+    page.goto("/shop/concerts/nothing")
+    camera.take(page, "shop-missing")
+
+
+def elsewhere(camera: Camera) -> None:
+    """On a phone, in the dark, in other languages."""
+    page = camera.visitor(phone=True, dark=True, language="de").new_page()
+    page.goto("/shop")
+    camera.take(page, "phone-concerts-de")
+    page.goto("/shop/concerts/soon")
+    page.wait_for_selector(".left:not([hidden])")
+    camera.take(page, "phone-before-the-sale-de")
+    page = camera.visitor(phone=True, language="fr").new_page()
+    page.goto("/shop/concerts/quartet")
+    page.click("main form button")
+    page.wait_for_selector("#email")
+    camera.take(page, "phone-checkout-fr")
+    page = camera.visitor(phone=True, dark=True, language="es").new_page()
+    buy(page, "quartet", card="card-slow")
+    camera.take(page, "phone-paying-es")
+
+
+def main(folder: Path) -> int:
+    """Take all of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as data:
+        slow = {"CLUDALE_DEMO": "1", "CLUDALE_PAYMENT_SLOW_SECONDS": "4"}
+        with serve(Path(data), settings=slow) as served, chromium() as browser:
+            concerts(served.http, datetime.now(UTC).replace(microsecond=0))
+            camera = Camera(browser, served.url, folder)
+            shop(camera)
+            elsewhere(camera)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(FOLDER))
