@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from cludale.adapters.oidc.asking import Asking, Refused
-from cludale.adapters.oidc.signatures import Signatures, WronglySigned
+from cludale.adapters.oidc.signatures import AGAIN_SECONDS, Signatures, WronglySigned
 from cludale.ports.issuer import IssuerUnreachable, NotVouched, Person
 
 _log = logging.getLogger(__name__)
@@ -35,8 +35,9 @@ class OidcIssuer:
         roles_claim: str,
         now: Callable[[], datetime],
         asking: Asking | None = None,
+        again_seconds: float = AGAIN_SECONDS,
     ) -> None:
-        """`back_to`: where people come back to, as the issuer knows it."""
+        """`back_to`: where people come back to, as the issuer knows it. `again_seconds`: how often keys are asked for."""
         self._url = url.rstrip("/")
         self._client_id = client_id
         self._secret = client_secret
@@ -45,6 +46,7 @@ class OidcIssuer:
         self._roles_claim = roles_claim
         self._now = now
         self._asking = asking or Asking()
+        self._again_seconds = again_seconds
         self._found: Mapping[str, Any] | None = None
         self._signatures: Signatures | None = None
 
@@ -100,7 +102,7 @@ class OidcIssuer:
             at = urlsplit(str(found.get(name, "")))
             if at.scheme != urlsplit(self._url).scheme or not at.netloc:
                 raise IssuerUnreachable(f"{self._url} names no {name} that can be used")
-        self._signatures = Signatures(str(found["jwks_uri"]), self._asking)
+        self._signatures = Signatures(str(found["jwks_uri"]), self._asking, again_seconds=self._again_seconds)
         self._found = found
         return found
 

@@ -29,9 +29,10 @@ class WronglySigned(Exception):
 class Signatures:
     """The keys at one address."""
 
-    def __init__(self, url: str, asking: Asking) -> None:
+    def __init__(self, url: str, asking: Asking, *, again_seconds: float = AGAIN_SECONDS) -> None:
         self._url = url
         self._asking = asking
+        self._again_seconds = again_seconds
         self._keys: KeySet | None = None
         self._asked_at = 0.0
         self._lock = asyncio.Lock()
@@ -44,7 +45,7 @@ class Signatures:
         try:
             return _claims(token, keys)
         except (JoseError, ValueError) as error:
-            newer = await self._known(fresh_seconds=AGAIN_SECONDS)
+            newer = await self._known(fresh_seconds=self._again_seconds)
             if newer is keys:
                 raise WronglySigned(f"the ID token: {type(error).__name__}") from error
         try:
