@@ -184,6 +184,8 @@ class WebApp:
         name = request.segment
         if name == "start.js":
             return kept(pages.DOCS_SCRIPT, pages.JAVASCRIPT)
+        if name == "page.css":
+            return kept(pages.PAGE_STYLE, pages.CSS)
         if name not in pages.ASSETS:
             raise NoSuchRoute(f"/docs/{name}")
         content = await asyncio.to_thread(pages.asset, name)

@@ -37,7 +37,10 @@ class OidcIssuer:
         asking: Asking | None = None,
         again_seconds: float = AGAIN_SECONDS,
     ) -> None:
-        """`back_to`: where people come back to, as the issuer knows it. `again_seconds`: how often keys are asked for."""
+        """`back_to`: where people come back to, as the issuer knows it.
+
+        `again_seconds`: keys that changed are asked for no more often.
+        """
         self._url = url.rstrip("/")
         self._client_id = client_id
         self._secret = client_secret

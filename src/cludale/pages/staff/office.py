@@ -1,6 +1,7 @@
 """The pages of who is signed in: their session, keys, everyone's sessions, and pairing a door's device."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from cludale.kernel.principals import Scope
 from cludale.pages import forms
@@ -116,7 +117,7 @@ class Office:
             )
         return self._shown(staff, "staff/door.html", made=_checked(answer).read(Code), wrong="", fields={})
 
-    def _shown(self, staff: Staff, template: str, *, status: int = 200, **values: object) -> Response:
+    def _shown(self, staff: Staff, template: str, *, status: int = 200, **values: Any) -> Response:
         return self._site.private(staff.visit, template, status=status, staff=staff, own=staff.session, **values)
 
 

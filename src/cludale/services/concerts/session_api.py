@@ -90,11 +90,11 @@ class SignInAt(msgspec.Struct, frozen=True, rename="camel"):
 class SignIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Either a key, or what came back from the issuer."""
 
-    key: Annotated[str | None, Meta(max_length=512)] = None
-    code: Annotated[str | None, Meta(min_length=1, max_length=4_096)] = None
-    verifier: Annotated[str | None, Meta(min_length=43, max_length=128, pattern="^[A-Za-z0-9._~-]+$")] = None
+    key: Annotated[str, Meta(max_length=512)] | None = None
+    code: Annotated[str, Meta(min_length=1, max_length=4_096)] | None = None
+    verifier: Annotated[str, Meta(min_length=43, max_length=128, pattern="^[A-Za-z0-9._~-]+$")] | None = None
     nonce: Random | None = None
-    issuer: Annotated[str | None, Meta(max_length=512, description="the way back's `iss`, if it has one")] = None
+    issuer: Annotated[str, Meta(max_length=512, description="the way back's `iss`, if it has one")] | None = None
 
 
 class SessionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

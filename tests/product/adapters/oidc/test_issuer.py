@@ -207,10 +207,14 @@ async def test_no_token_is_believed_that_is_wrong_in_anything(liar: Liar) -> Non
     }
     made = issuer_at(liar.url)
     try:
-        for name, token in tokens.items():
-            liar.token = token
-            with pytest.raises(NotVouched):
-                print(name, await made.person("code", verifier="v", nonce="n", issuer=None))
+        believed = []
+        for name, liar.token in tokens.items():
+            try:
+                await made.person("code", verifier="v", nonce="n", issuer=None)
+                believed.append(name)
+            except NotVouched:
+                pass
+        assert not believed
         liar.token = liar.signed(liar.claims())
         assert await made.person("code", verifier="v", nonce="n", issuer=None) == Person("ada", "ada", ("r",))
     finally:
