@@ -40,7 +40,8 @@ class Provider:
 
     async def signed_in(self, url: str, person: str) -> Mapping[str, str]:
         """What comes back to the platform when this person signs in at `url`, through its own forms."""
-        async with httpx.AsyncClient(timeout=10) as browser:
+        once = httpx.Limits(max_keepalive_connections=0)
+        async with httpx.AsyncClient(timeout=10, limits=once) as browser:
             answer = await browser.get(url)
             for _ in range(12):
                 if answer.is_redirect:

@@ -31,7 +31,8 @@ class Asking:
         self._client = httpx.AsyncClient(
             timeout=timeout_seconds,
             follow_redirects=False,
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+            # one that it closes just then would be a sign-in that failed
+            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=0),
         )
 
     async def get(self, url: str, *, bearer: str | None = None) -> dict[str, Any]:
