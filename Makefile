@@ -28,7 +28,7 @@ PARTS := $(if $(call found,initdb),,postgres) $(if $(call found,nats-server),,na
 CHECKOV := $(CACHE)/checkov/bin/checkov
 AZURE_CLI := $(CACHE)/azure-cli/.installed
 
-.PHONY: help journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli postgres nats daprd other-dapr dapr-suite cosmos-emulator oidc-provider rabbitmq run up test test-all beside-test quick-system all-system reliability bench bench-distributed soak simulate hunt lock format clean
+.PHONY: help journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli postgres nats daprd other-dapr dapr-suite cosmos-emulator oidc-provider rabbitmq run up test test-all beside-test quick-system all-system reliability bench bench-distributed soak simulate hunt screens lock format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -124,6 +124,9 @@ oidc-provider: $(CACHE)/oidc-provider/.installed ## Install the OpenID Connect i
 rabbitmq: ## Install RabbitMQ, the second broker, from Debian (as root)
 	@command -v rabbitmq-server >/dev/null || PATH="$$PATH:/usr/sbin" command -v rabbitmq-server >/dev/null || { \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends rabbitmq-server; }
+
+screens: $(VENV)/.checks ## Picture the pages in all their states into docs/screens; needs Debian's chromium
+	PYTHONPATH=src:. $(BIN)/python -m tools.screens
 
 infra: $(VENV)/.checks ## Write what the code says into the files of the deployed shapes, and compute what the templates make
 	$(BIN)/python -m tools.infra

@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, BrowserContext, Page
 from tests.served import KEY, serve
-
 from tools.screens.browser import chromium
 from tools.screens.small import shrink
 
@@ -69,9 +68,10 @@ def concerts(http: httpx.Client, now: datetime) -> None:
         }
         http.post("/concerts", json=body, headers={"authorization": f"Bearer {KEY}"}).raise_for_status()
 
+    opens = (now + timedelta(hours=3)).isoformat()
     put("quartet", "Quartetto Lumière", "Salle Cortot, Paris", 21, 14)
     put("sold-out", "Mira & the Tides", "Teatro Real, Madrid", 35, 2)
-    put("soon", "Nils Okafor Trio", "Elbphilharmonie, Hamburg", 48, 900, onSaleAt=(now + timedelta(hours=3)).isoformat())
+    put("soon", "Nils Okafor Trio", "Elbphilharmonie, Hamburg", 48, 900, onSaleAt=opens)
 
 
 def buy(page: Page, concert: str, *, card: str = "card-ok", quantity: str = "2") -> None:

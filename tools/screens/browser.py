@@ -1,4 +1,4 @@
-"""Debian's Chromium under Playwright, as tests and pictures use it: no sandbox for root, nothing asked of the network."""
+"""Debian's Chromium under Playwright, for tests and pictures: no sandbox for root, nothing asked of the network."""
 
 import shutil
 from collections.abc import Iterator

@@ -4,3 +4,6 @@ Pages know the services by their API only (`api.Api`): in one process with them 
 socket, in a process of their own they call the gateway. `site.Site` is what every page is made with: templates,
 languages, files, headers, forms. The shop is in `shop/`.
 """
+
+PREFIXES = ("shop", "robots.txt")
+"""The first segments of their paths, by which a gateway knows what is theirs."""

@@ -93,6 +93,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Annotated[Path, _doc("where the store and the keys are kept")] = Path("data")
     host: Annotated[str, _doc("the address to listen on")] = "127.0.0.1"
     port: Annotated[Port, _doc("the port to listen on; 0 takes a free one")] = 8080
+    tls_certificate: Annotated[
+        Path | None,
+        _doc("the certificate with its chain and its key, one PEM file: with it HTTPS is spoken, by HAProxy"),
+    ] = None
+    redirect_port: Annotated[
+        Port | None, _doc("a port where plain HTTP is led to HTTPS; without it, 80 where the port is 443")
+    ] = None
     organizer_key: Annotated[
         Token | None, _doc("the organizer's key; without it one is made in <data folder>/organizer.key", secret=True)
     ] = None

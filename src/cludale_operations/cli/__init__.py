@@ -26,6 +26,7 @@ from cludale_operations.cli import (
     secrets,
     up,
 )
+from cludale_operations.cli.pages import pages
 from cludale_operations.cli.proofs import Commands
 from cludale_operations.cli.screen import fail, table
 from cludale_operations.cli.serve import serve
@@ -72,6 +73,7 @@ def settings(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")
 
 
 app.command()(serve)
+app.command()(pages)
 app.add_typer(up.app, name="up")
 app.add_typer(broker.app, name="broker")
 app.add_typer(gateway.app, name="gateway")

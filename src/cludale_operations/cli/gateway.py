@@ -31,6 +31,10 @@ def gateway(
     context: typer.Context,
     *,
     config: Config = CONFIG,
+    pages: Annotated[
+        str | None,
+        typer.Option(envvar="CLUDALE_PAGES_URL", help="Where `cludale pages` is: the shop is then here, too."),
+    ] = None,
 ) -> None:
     """Start the gateway, in the foreground, until Ctrl+C or SIGTERM.
 
@@ -80,6 +84,7 @@ def gateway(
                     file=config,
                     folder=settings.data_dir.resolve(),
                     limits=limits,
+                    people=pages,
                     started=greet,
                 )
             )

@@ -12,6 +12,7 @@ from math import lcm
 from typing import NamedTuple
 
 from cludale.kernel.refusals import Busy
+from cludale.pages import PREFIXES
 from cludale.web.problems import HttpVersionNotSupported, Problems
 from cludale.web.responses import Response
 from cludale_operations.gateway.problems import NoSuchLabel, by_status
@@ -122,12 +123,18 @@ def written(
     socket: str,
     problems: Problems,
     limits: GatewayLimits,
+    people: str | None = None,
 ) -> str:
-    """The whole of it, for all services. `listener`: an inherited descriptor; `pages`: where the pages are served."""
+    """The whole of it, for all services. `listener`: an inherited descriptor; `pages`: where the pages are served.
+
+    `people`: where those for people are, `http://host:port`; without it there are none. Raises UnusableRoutes.
+    """
+    shown = None if people is None else "{}:{}".format(*address(people))
     lines = [
         *_global(socket, limits),
         *_defaults(problems, limits),
-        *_public(services, listener, problems),
+        *_public(services, listener, problems, has_people=shown is not None),
+        *([] if shown is None else ["backend people from common", f"    server people {shown}"]),
         "backend pages from common",
         f"    server pages {pages}",
         f"backend {TIMES} from common",
@@ -201,7 +208,7 @@ def _defaults(problems: Problems, limits: GatewayLimits) -> Iterator[str]:
         yield f"    http-response sc-inc-gpc({number},0) if !{{ var(txn.waits) -m found }}{within}"
 
 
-def _public(services: Collection[str], listener: int, problems: Problems) -> Iterator[str]:
+def _public(services: Collection[str], listener: int, problems: Problems, *, has_people: bool) -> Iterator[str]:
     yield "frontend public from common"
     yield f"    bind fd@{listener}"
     yield "    option disable-h2-upgrade"
@@ -250,6 +257,8 @@ def _public(services: Collection[str], listener: int, problems: Problems) -> Ite
         none = f"{{ nbsrv({name}) eq 0 }} {{ nbsrv({name}.{ALIVE}) gt 0 }}"
         yield f"    use_backend {name}.{ALIVE} if {{ var(txn.service) -m str {name} }} {none}"
     yield "    use_backend %[var(txn.service)] if known"
+    if has_people:
+        yield "    use_backend people if { var(txn.service) -m str " + " ".join(PREFIXES) + " }"
     yield "    default_backend pages"
 
 

@@ -50,11 +50,13 @@ async def serve(
     file: Path,
     folder: Path,
     limits: GatewayLimits,
+    people: str | None,
     started: Callable[[int], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT; what is under way is finished, for `limits.stop_seconds` at most.
 
-    `tied`: the command for a program that ends with us; `started` is told how many backends there are. Raises OSError,
+    `people`: where the pages for people are, if they are anywhere. `tied`: the
+    command for a program that ends with us; `started` is told how many backends there are. Raises OSError,
     UnusableRoutes, ProxyFailed, CannotListen.
     """
     routes = read_routes(file)
@@ -77,6 +79,7 @@ async def serve(
             socket=SOCKET,
             problems=site.problems,
             limits=limits,
+            people=people,
         )
     )
     allow_files(_FILES_EACH * limits.connections + _SPARE_FILES)

@@ -14,7 +14,7 @@ from cludale_operations.local.nats import Nats
 from cludale_operations.local.part import Part
 from cludale_operations.local.postgres import CONNECTIONS, Postgres
 from cludale_operations.local.rabbitmq import RabbitMq
-from cludale_operations.local.services import GatewayProcess, ServiceProcess
+from cludale_operations.local.services import GatewayProcess, PagesProcess, ServiceProcess
 
 MAX_REPLICAS = 16
 CONNECTIONS_EACH = 10
@@ -68,6 +68,7 @@ class Deployment:
         self.replicas: list[Replica] = []
         self._replica_counts = replicas
         self.gateway: GatewayProcess | None = None
+        self.pages: PagesProcess | None = None
 
     def add_services(self) -> None:
         """Lay out the services, once database and broker run and have addresses."""
@@ -88,6 +89,13 @@ class Deployment:
             environment={"CLUDALE_DATA_DIR": str(self.folder)},
             stop_seconds=self._stop_seconds,
         )
+        self.pages = PagesProcess(
+            self._log("pages"),
+            api=self.gateway.url,
+            environment={"CLUDALE_DATA_DIR": str(self.folder)},
+            stop_seconds=self._stop_seconds,
+        )
+        self.gateway.pages_url = self.pages.url
 
     def parts(self) -> list[Part]:
         """All of them, in the order in which they are started."""
@@ -96,6 +104,7 @@ class Deployment:
             self.broker,
             *(each.sidecar for each in self.replicas),
             *(each.service for each in self.replicas),
+            *([self.pages] if self.pages is not None else []),
             *([self.gateway] if self.gateway is not None else []),
         ]
 

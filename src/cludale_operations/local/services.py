@@ -63,6 +63,48 @@ class ServiceProcess(Part):
         return await answers(f"{self.url}/readyz")
 
 
+class PagesProcess(Part):
+    """The pages that people see, which reach the services through the gateway."""
+
+    ready_seconds: ClassVar[float] = START_SECONDS
+
+    def __init__(self, log: Path, *, api: str, environment: Mapping[str, str], stop_seconds: float) -> None:
+        """`api`: the gateway's address."""
+        super().__init__("pages", log)
+        self.stop_seconds = stop_seconds
+        self.port = free_port()
+        self._api = api
+        self._environment = dict(environment)
+
+    @property
+    def http_url(self) -> str:
+        """The same as `url`."""
+        return self.url
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    async def prepare(self) -> None:
+        """Nothing: it keeps nothing."""
+
+    def launch(self) -> Launch:
+        """`cludale pages`, with this Python."""
+        own = {"CLUDALE_HOST": LOOPBACK, "CLUDALE_PORT": str(self.port)}
+        return Launch(
+            [sys.executable, "-m", "cludale_operations", "pages", "--api", self._api], self._environment | own
+        )
+
+    async def is_ready(self) -> bool:
+        """It says so itself."""
+        return await answers(f"{self.url}/readyz")
+
+    async def is_well(self) -> bool:
+        """It answers."""
+        return await self.is_ready()
+
+
 class GatewayProcess(Part):
     """The gateway before all replicas."""
 
@@ -86,6 +128,8 @@ class GatewayProcess(Part):
         self.port = port or free_port()
         self.routes = folder / "gateway.json"
         self._backends = backends
+        self.pages_url: str | None = None
+        """Where the pages for people are."""
         self._environment = dict(environment)
         self._written = False
 
@@ -114,6 +158,8 @@ class GatewayProcess(Part):
             "CLUDALE_PORT": str(self.port),
         }
         argv: list[str | Path] = [sys.executable, "-m", "cludale_operations", "gateway", "--config", self.routes]
+        if self.pages_url is not None:
+            argv += ["--pages", self.pages_url]
         return Launch(argv, self._environment | own)
 
     async def is_ready(self) -> bool:

@@ -66,8 +66,9 @@ class Up:
         await self._set_up_broker()
         layout.add_services()
         assert layout.gateway is not None  # noqa: S101 - add_services has made it
+        assert layout.pages is not None  # noqa: S101 - so is this
         processes = [part for replica in layout.replicas for part in (replica.sidecar, replica.service)]
-        await self._start_all([*processes, layout.gateway])
+        await self._start_all([*processes, layout.pages, layout.gateway])
         await asyncio.gather(*(self._reached(replica) for replica in layout.replicas))
         await self._until(layout.gateway.is_well, "the gateway does not find all services ready yet")
         self.address = layout.gateway.url
@@ -114,10 +115,11 @@ class Up:
             return  # nothing was started, and what is in the folder is another's
         layout = self.deployment
         gateway = [layout.gateway] if layout.gateway is not None else []
+        pages = [layout.pages] if layout.pages is not None else []
         for stage in (
             [replica.service for replica in layout.replicas],
             [replica.sidecar for replica in layout.replicas],
-            gateway,
+            [*gateway, *pages],
             [layout.broker],
             [layout.postgres],
         ):

@@ -16,7 +16,7 @@ from cludale.pages.site import SECURITY, Missing, Site, Visit
 from cludale.web.responses import HTML, Response
 from cludale.web.routing import Route
 
-WAIT_SECONDS = "2"
+WAIT_SECONDS = "0.6"
 """How long a page waits for a payment that is under way before it shows so."""
 
 

@@ -128,7 +128,8 @@
       } else if (answer.status === 404) { location.reload(); }
     } catch { /* asked again */ }
     looking = false;
-    const busy = ["asking", "paying", "confirming"].includes(state.dataset.standing);
+    const count = $("[data-until]", state), isUp = count && +count.dataset.until <= Date.now() + ahead;
+    const busy = isUp || ["asking", "paying", "confirming"].includes(state.dataset.standing);
     if (!isOver()) next = setTimeout(look, busy ? 700 : 5000);
   }
   if (state && !isOver()) next = setTimeout(look, 700);

@@ -1,0 +1,80 @@
+"""`cludale pages`: the pages that people see, as a process of its own before which the gateway stands."""
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cludale import __version__
+from cludale.wiring.settings import Settings
+from cludale_operations.cli.screen import fail, say
+
+if TYPE_CHECKING:
+    import socket
+
+
+def pages(
+    api: Annotated[
+        str,
+        typer.Option("--api", envvar="CLUDALE_API_URL", help="Where the services' API is: the gateway's address."),
+    ] = "http://127.0.0.1:8080",
+) -> None:
+    """Start the shop's pages alone, in the foreground, until Ctrl+C or SIGTERM.
+
+    They reach the services through their API at --api only, keep nothing, and listen on CLUDALE_HOST and CLUDALE_PORT.
+    `cludale gateway --pages http://host:port` sends what is theirs to them.
+    """
+    import uvloop
+
+    from cludale.web.http1 import Target
+    from cludale.web.server import CannotListen, listen
+    from cludale_operations.cli.serve import log_to_stderr
+
+    settings = Settings.from_env(os.environ)
+    log_to_stderr(settings.log_level, settings.log_format)
+    try:
+        Target.of(api)
+        listener = listen(settings.host, settings.port)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, api, listener))
+    except ValueError as error:
+        fail(f"{error} (--api)")
+    except CannotListen as error:
+        fail(f"{error} (CLUDALE_HOST, CLUDALE_PORT)")
+
+
+async def _serve(settings: Settings, api: str, listener: "socket.socket") -> None:
+    from cludale.adapters.system.clock import SystemClock
+    from cludale.pages.api import OverHttp
+    from cludale.pages.building import Pages
+    from cludale.web.app import WebApp
+    from cludale.web.protocol import ConnectionLimits
+    from cludale.web.server import address_of
+    from cludale.web.server import serve as serve_app
+
+    site = Pages(OverHttp(api), now=SystemClock().now)
+    # They need nothing of their own; whether the services work, the gateway says.
+    app = WebApp([], is_ready=lambda: True, gauges=dict, version=__version__, internal=site.routes)
+
+    async def started() -> None:
+        say(f"Cludale Tickets pages {__version__} on {address_of(listener)} (of {api})")
+        say(f"  shop  {address_of(listener)}/shop")
+
+    limits = ConnectionLimits(
+        body_bytes=settings.max_body_bytes,
+        connections=settings.max_connections,
+        request_seconds=settings.request_seconds,
+        idle_seconds=settings.idle_seconds,
+    )
+    try:
+        await serve_app(
+            app,
+            listener,
+            limits=limits,
+            shutdown_seconds=settings.shutdown_seconds,
+            started=started,
+            stopping=lambda: None,
+        )
+    finally:
+        await site.stop()

@@ -1,0 +1,249 @@
+"""The shop over plain HTTP, as a browser without scripts uses it: pages, forms, cookies, and what they refuse."""
+
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from html import unescape
+
+import httpx
+import pytest
+from tests.served import Served, serve
+
+HASTE = {"CLUDALE_SWEEP_SECONDS": "0.1", "CLUDALE_PAYMENT_BACKOFF_SECONDS": "0.05"}
+PAGE_BYTES = 30_000
+SCRIPT_BYTES = 15_000
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serve(tmp_path_factory.mktemp("shop"), settings=HASTE) as served:
+        served.concert("club", artist="Ada & the Overflows", seats=50, venue="Kellerbar, Vienna")
+        served.concert("tricky", artist="<script>alert(1)</script>", seats=5)
+        later = (datetime.now(UTC) + timedelta(hours=3)).isoformat()
+        served.concert("later", artist="Northern Lights", seats=5, onSaleAt=later)
+        yield served
+
+
+@pytest.fixture
+def buyer(shop: Served) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=shop.url, follow_redirects=True, timeout=20) as client:
+        yield client
+
+
+def fields(html: str, action: str) -> dict[str, str]:
+    """The hidden fields of the form that is sent there."""
+    form = re.search(rf'action="{re.escape(action)}".*?</form>', html, re.DOTALL)
+    assert form, html
+    return {name: unescape(value) for name, value in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form[0])}
+
+
+def checkout(buyer: httpx.Client, concert: str, quantity: int = 2) -> tuple[str, dict[str, str]]:
+    """The form for the buyer's details: where it goes, and what it has."""
+    page = buyer.get(f"/shop/concerts/{concert}/checkout?section=general&quantity={quantity}")
+    assert page.status_code == 200, page.text
+    action = f"/shop/concerts/{concert}/checkout"
+    return action, {**fields(page.text, action), "email": "ada@example.com", "card": "card-ok"}
+
+
+def standing(page: httpx.Response) -> str:
+    found = re.search(r'class="card narrow state" data-standing="(\w+)"', page.text)
+    assert found, page.text
+    return found[1]
+
+
+def orders_of(shop: Served, concert: str) -> list[str]:
+    listed = shop.http.get(f"/orders?concertId={concert}&limit=100", headers=shop.organizer).json()
+    return [each["id"] for each in listed["items"]]
+
+
+def test_concerts_are_found_by_artist_and_place(buyer: httpx.Client) -> None:
+    assert "Ada &amp; the Overflows" in buyer.get("/shop?artist=overflows&venue=vienna").text
+    nothing = buyer.get("/shop?artist=nobody").text
+    assert "No concert fits" in nothing
+    assert "Overflows" not in nothing
+
+
+def test_a_day_that_is_none_is_said_at_its_field(buyer: httpx.Client) -> None:
+    page = buyer.get("/shop?from=tomorrow")
+    assert page.status_code == 200
+    assert 'aria-describedby="from-wrong"' in page.text
+
+
+@pytest.mark.parametrize("path", ["/shop", "/shop/concerts/club", "/shop/orders", "/shop/concerts/none"])
+def test_every_page_forbids_what_it_does_not_need(buyer: httpx.Client, path: str) -> None:
+    page = buyer.get(path)
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?! src| type=\"application/ld)", page.text)
+
+
+def test_what_an_organizer_or_a_visitor_wrote_never_runs(buyer: httpx.Client) -> None:
+    for path in ("/shop", "/shop/concerts/tricky", "/shop?artist=%3Cscript%3Ealert(1)%3C/script%3E"):
+        assert "<script>alert" not in buyer.get(path).text
+
+
+def test_a_page_comes_in_the_language_that_is_chosen_and_stays_so(buyer: httpx.Client) -> None:
+    assert '<html lang="fr">' in buyer.get("/shop", headers={"accept-language": "fr-CH, en;q=0.5"}).text
+    assert "Konzerte" in buyer.get("/shop?lang=de").text
+    assert "45,00 €" in unescape(buyer.get("/shop/concerts/club").text).replace("\xa0", " ")
+
+
+def test_a_concert_is_not_sent_again_to_whoever_has_it(buyer: httpx.Client) -> None:
+    page = buyer.get("/shop/concerts/club")
+    again = buyer.get("/shop/concerts/club", headers={"if-none-match": page.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    frame = buyer.get("/shop/concerts/club/seats")
+    assert buyer.get("/shop/concerts/club/seats", headers={"if-none-match": frame.headers["etag"]}).status_code == 304
+
+
+def test_pages_and_script_are_small(buyer: httpx.Client) -> None:
+    page = buyer.get("/shop/concerts/club")
+    addresses = re.findall(r'"(/shop/static/[^"]+|/shop/art/[^"]+)"', page.text)
+    files = [page.text, *(buyer.get(each).text for each in addresses)]
+    assert page.headers["content-encoding"] == "gzip"
+    assert sum(len(gzip.compress(each.encode())) for each in files) < PAGE_BYTES
+    script = re.search(r'src="(/shop/static/shop[^"]+)"', page.text)
+    assert script
+    answer = buyer.get(script[1])
+    assert len(answer.content) < SCRIPT_BYTES
+    assert "immutable" in answer.headers["cache-control"]
+
+
+def test_machines_read_what_is_offered(buyer: httpx.Client) -> None:
+    page = buyer.get("/shop/concerts/club").text
+    data = re.search(r'<script type="application/ld\+json">(.*?)</script>', page, re.DOTALL)
+    assert data
+    event = json.loads(data[1])
+    assert event["@type"] == "MusicEvent"
+    assert event["offers"][0]["availability"] == "https://schema.org/InStock"
+    assert event["offers"][0]["price"] == "45.00"
+    assert "/shop/concerts/club</loc>" in buyer.get("/shop/sitemap.xml").text
+    assert "BEGIN:VEVENT" in buyer.get("/shop/concerts/club/event.ics").text
+
+
+def test_tickets_are_bought_with_forms_alone(shop: Served, buyer: httpx.Client) -> None:
+    action, form = checkout(buyer, "club")
+    page = buyer.post(action, data=form)
+    assert standing(page) in ("paid", "paying", "confirming")
+    assert standing(buyer.get(page.url)) == "paid"
+    assert all("ada" not in str(each.url) for each in (*page.history, page))
+    assert "Ada &amp; the Overflows" in buyer.get("/shop/orders").text
+
+
+def test_a_form_that_is_sent_again_buys_once(shop: Served, buyer: httpx.Client) -> None:
+    action, form = checkout(buyer, "club")
+    other_action, other = checkout(buyer, "club")
+    before = len(orders_of(shop, "club"))
+    first = buyer.post(action, data=form)
+    again = buyer.post(action, data=form)
+    other_tab = buyer.post(other_action, data={**other, "email": "else@example.com"})
+    back = buyer.get(f"{action}?section=general&quantity=2&cart={form['cart']}")
+    assert len({each.url.path for each in (first, again, other_tab, back)}) == 1
+    assert "nothing was bought a second time" in again.text
+    assert len(orders_of(shop, "club")) == before + 1
+
+
+def test_a_lost_answer_is_had_by_sending_the_form_again(shop: Served, buyer: httpx.Client) -> None:
+    action, form = checkout(buyer, "club")
+    before = len(orders_of(shop, "club"))
+    cookies = dict(buyer.cookies)
+    first = httpx.post(shop.url + action, data=form, cookies=cookies)  # whose cookies the browser never saw
+    again = buyer.post(action, data=form)
+    assert again.url.path == first.headers["location"]
+    assert len(orders_of(shop, "club")) == before + 1
+    changed = httpx.post(shop.url + action, data={**form, "email": "else@example.com"}, cookies=cookies)
+    assert changed.status_code == 422
+    assert "sent before with other details" in changed.text
+
+
+def test_forms_from_elsewhere_are_refused(shop: Served, buyer: httpx.Client) -> None:
+    action, form = checkout(buyer, "club")
+    before = len(orders_of(shop, "club"))
+    refused = (
+        buyer.post(action, data=form, headers={"sec-fetch-site": "cross-site"}),
+        buyer.post(action, data=form, headers={"origin": "https://elsewhere.example"}),
+        buyer.post(action, data={**form, "csrf": "0" * 40}),
+        buyer.post(action, json=form),
+        httpx.post(shop.url + action, data=form),
+    )
+    assert [each.status_code for each in refused] == [403] * 5
+    assert len(orders_of(shop, "club")) == before
+
+
+def test_what_is_wrong_is_said_at_the_field_and_the_rest_stays(buyer: httpx.Client) -> None:
+    action, form = checkout(buyer, "club")
+    page = buyer.post(action, data={**form, "email": "ada@", "phone": "+49 40 1234567"})
+    assert page.status_code == 422
+    assert 'id="email-wrong"' in page.text
+    assert 'value="+49 40 1234567"' in page.text
+    assert standing(buyer.post(action, data=form)) != "cancelled"
+
+
+def test_a_declined_card_can_be_followed_by_another_one(buyer: httpx.Client) -> None:
+    action, form = checkout(buyer, "club")
+    page = buyer.post(action, data={**form, "card": "card-declined"})
+    page = buyer.get(page.url)
+    assert standing(page) == "failed"
+    pay = f"{page.url.path}/pay"
+    second = {**fields(page.text, pay), "card": "card-ok"}
+    buyer.post(pay, data=second)
+    buyer.post(pay, data=second)
+    assert standing(buyer.get(page.url)) == "paid"
+
+
+def test_an_order_is_cancelled_by_its_buyer(buyer: httpx.Client) -> None:
+    action, form = checkout(buyer, "club")
+    page = buyer.get(buyer.post(action, data=form).url)
+    cancel = f"{page.url.path}/cancel"
+    assert standing(buyer.post(cancel, data=fields(page.text, cancel))) == "cancelled"
+
+
+def test_an_order_is_opened_by_its_link_and_by_nothing_else(shop: Served, buyer: httpx.Client) -> None:
+    action, form = checkout(buyer, "club")
+    page = buyer.post(action, data=form)
+    link = re.search(r'id="link" readonly value="([^"]+)"', page.text)
+    assert link
+    with httpx.Client(base_url=shop.url, follow_redirects=True) as stranger:
+        assert stranger.get(page.url.path).status_code == 404
+        assert stranger.get(f"{page.url.path}?key={'x' * 43}").status_code == 404
+        opened = stranger.get(unescape(link[1]))
+        assert opened.status_code == 200
+        assert not opened.url.query
+        assert "key=" not in re.sub(r'id="link".*', "", opened.text)
+
+
+def test_the_last_seats_go_to_one_and_the_other_is_told(shop: Served, buyer: httpx.Client) -> None:
+    shop.concert("small", artist="Small", seats=2)
+    with httpx.Client(base_url=shop.url, follow_redirects=True, timeout=20) as other:
+        action, mine = checkout(buyer, "small")
+        _, theirs = checkout(other, "small")
+        assert standing(other.post(action, data=theirs)) != "cancelled"
+        late = buyer.post(action, data=mine)
+    assert late.status_code == 409
+    assert "Others were faster" in late.text
+    assert 'value="ada@example.com"' in late.text
+
+
+def test_nothing_is_bought_before_the_sale(shop: Served, buyer: httpx.Client) -> None:
+    page = buyer.get("/shop/concerts/later/checkout?section=general&quantity=1")
+    assert page.url.path == "/shop/concerts/later"
+    assert "The sale begins on" in page.text
+    assert "Choose these tickets" not in page.text
+
+
+def test_a_number_of_seats_that_cannot_be_leads_back(buyer: httpx.Client) -> None:
+    for quantity in ("0", "-1", "99", "two", ""):
+        page = buyer.get(f"/shop/concerts/club/checkout?section=general&quantity={quantity}")
+        assert page.url.path == "/shop/concerts/club"
+
+
+def test_the_stream_begins_with_what_is_there(shop: Served) -> None:
+    with httpx.stream("GET", f"{shop.url}/shop/concerts/club/live", timeout=10) as stream:
+        first = next(stream.iter_lines())
+    assert json.loads(first.removeprefix("data: "))["sale"] == "open"

@@ -1,0 +1,204 @@
+"""The shop in a real browser: by keyboard, without scripts, in two windows, live; and what axe says of every page."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.proof.pages.conftest import HOLD_SECONDS, Visit
+from tests.served import Served
+
+AXE = (Path(__file__).parent / "axe/axe.min.js").read_text()
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds, each with where."""
+    page.evaluate(AXE)
+    found = page.evaluate("(tags) => axe.run({ runOnly: tags })", RULES)["violations"]
+    return [f"{page.url} {each['id']}: {each['nodes'][0]['html'][:200]}" for each in found]
+
+
+def choose(page: Page, concert: str, quantity: str = "2") -> None:
+    page.goto(f"/shop/concerts/{concert}")
+    page.select_option("#quantity", quantity)
+    page.click("#tickets form button")
+    page.wait_for_selector("#email")
+
+
+def pay(page: Page, card: str = "card-ok") -> None:
+    page.fill("#email", "ada@example.com")
+    page.check(f"input[value={card}]")
+    page.click("form.once button")
+    page.wait_for_selector("#state")
+
+
+def is_at(page: Page, standing: str) -> None:
+    expect(page.locator(".state")).to_have_attribute("data-standing", standing)
+
+
+def orders_of(shop: Served, concert: str) -> int:
+    return len(shop.http.get(f"/orders?concertId={concert}&limit=100", headers=shop.organizer).json()["items"])
+
+
+def test_every_page_in_every_state_passes_axe(visit: Visit) -> None:
+    page = visit()
+    wrong: list[str] = []
+    for path in ("/shop", "/shop/concerts/arena", "/shop/orders", "/shop/concerts/none"):
+        page.goto(path)
+        wrong += violations(page)
+    choose(page, "gone")
+    wrong += violations(page)
+    page.click("form.once button")
+    page.wait_for_selector("#refusal")
+    wrong += violations(page)
+    pay(page, "card-declined")
+    is_at(page, "failed")
+    wrong += violations(page)
+    page.check("input[value=card-slow]")
+    page.click(".state form.once button")
+    is_at(page, "paying")
+    wrong += violations(page)
+    is_at(page, "paid")
+    for path in ("/shop/concerts/gone", "/shop/orders"):
+        page.goto(path)
+        wrong += violations(page)
+    page.click("main li a")
+    page.click(".cancel summary")
+    wrong += violations(page)
+    page.click(".cancel button")
+    is_at(page, "cancelled")
+    wrong += violations(page)
+    assert wrong == []
+
+
+def test_a_small_dark_phone_in_german_passes_axe_and_nothing_is_too_wide(visit: Visit) -> None:
+    page = visit(color_scheme="dark", viewport={"width": 320, "height": 640}, locale="de")
+    wrong: list[str] = []
+
+    def look() -> None:
+        wrong.extend(violations(page))
+        if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
+            wrong.append(f"{page.url} is too wide")
+
+    for path in ("/shop?artist=nobody&from=x", "/shop/concerts/later", "/shop/concerts/names"):
+        page.goto(path)
+        look()
+    choose(page, "names", "1")
+    look()
+    pay(page, "card-declined")
+    is_at(page, "failed")
+    look()
+    assert page.evaluate("document.documentElement.lang") == "de"
+    assert wrong == []
+
+
+def test_tickets_are_bought_by_keyboard(visit: Visit) -> None:
+    page = visit("/shop/concerts/arena")
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+                return
+        pytest.fail(f"{selector} is not reached by Tab")
+
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    tab_to("input[name=section]")
+    page.keyboard.press("ArrowUp")
+    tab_to("#tickets form button")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#email")
+    tab_to("#email")
+    page.keyboard.type("ada@example.com")
+    tab_to("input[name=card]")
+    page.keyboard.press("ArrowDown")
+    tab_to("form.once button")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#state")
+    is_at(page, "failed")
+    tab_to(".state input[name=card]")
+    page.keyboard.press("ArrowUp")
+    page.check("input[value=card-ok]")
+    tab_to(".state form.once button")
+    page.keyboard.press("Enter")
+    is_at(page, "paid")
+
+
+def test_the_whole_purchase_works_without_scripts(visit: Visit) -> None:
+    page = visit(java_script_enabled=False)
+    page.click("text=The Paper Lanterns")
+    page.click("#tickets form button")
+    pay(page, "card-declined")
+    page.reload()
+    is_at(page, "failed")
+    page.check("input[value=card-ok]")
+    page.click(".state form.once button")
+    page.wait_for_load_state()
+    page.reload()
+    is_at(page, "paid")
+    page.click(".cancel summary")
+    page.click(".cancel button")
+    is_at(page, "cancelled")
+
+
+def test_a_double_click_the_back_button_and_a_second_tab_buy_once(shop: Served, visit: Visit) -> None:
+    page = visit()
+    choose(page, "names")
+    second = page.context.new_page()
+    second.goto(page.url)
+    before = orders_of(shop, "names")
+    page.fill("#email", "ada@example.com")
+    page.dblclick("form.once button")
+    page.wait_for_selector("#state")
+    is_at(page, "paid")
+    at = page.url.partition("?")[0]
+    page.go_back()
+    page.wait_for_url(re.compile("/shop/orders/"))
+    assert page.url.startswith(at)
+    pay(second)
+    assert second.url.startswith(at)
+    assert orders_of(shop, "names") == before + 1
+
+
+def test_who_comes_second_sees_the_last_seats_go_without_reloading(visit: Visit) -> None:
+    watching, buying = visit("/shop/concerts/last"), visit()
+    expect(watching.locator(".seats")).to_contain_text("Seats left: 2")
+    choose(watching, "last")
+    looking = visit("/shop/concerts/last")
+    choose(buying, "last", "1")
+    pay(buying)
+    is_at(buying, "paid")
+    expect(looking.locator(".seats")).to_contain_text("Seats left: 1")
+    expect(looking.locator("#said")).to_contain_text("Seats left: 1")
+    watching.fill("#email", "eve@example.com")
+    watching.click("form.once button")
+    expect(watching.locator("#refusal")).to_contain_text("Others were faster")
+    assert watching.input_value("#email") == "eve@example.com"
+
+
+def test_a_hold_is_counted_down_through_a_reload_and_in_a_second_tab_and_its_end_is_seen(visit: Visit) -> None:
+    page = visit()
+    choose(page, "arena")
+    pay(page, "card-declined")
+    is_at(page, "failed")
+
+    def left(tab: Page) -> int:
+        shown = tab.locator(".state .left")
+        expect(shown).to_be_visible()
+        return int(shown.inner_text().rpartition(":")[2])
+
+    first = left(page)
+    assert 0 < first <= HOLD_SECONDS
+    page.reload()
+    second = page.context.new_page()
+    second.goto(page.url)
+    assert left(second) <= first
+    assert left(page) <= first
+    for tab in (page, second):
+        is_at(tab, "cancelled")
+    expect(page.locator("#said")).to_contain_text("cancelled")
