@@ -165,7 +165,7 @@ def _https(settings: Settings, doors: "Doors") -> AbstractAsyncContextManager[No
         raise TypeError("no certificate")
     return https(
         doors,
-        settings.tls_certificate,
+        settings.tls_certificate.absolute(),
         program=find("haproxy"),
         tied=lambda argv: tethered(argv, when_orphaned=signal.SIGKILL),
         folder=settings.data_dir.resolve(),

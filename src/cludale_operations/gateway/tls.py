@@ -89,7 +89,7 @@ async def https(
     """
     configuration = folder / CONFIGURATION
     configuration.touch(mode=0o600)
-    configuration.write_text("\n".join([*_written(doors, certificate.absolute(), limits), ""]))
+    configuration.write_text("\n".join([*_written(doors, certificate, limits), ""]))
     descriptors = [each.fileno() for each in (doors.public, doors.plain) if each is not None]
     checked = await asyncio.create_subprocess_exec(
         *tied([program, "-c", "-f", configuration]),
