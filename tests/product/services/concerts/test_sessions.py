@@ -96,7 +96,7 @@ def test_a_session_ends_when_it_was_idle_and_in_any_case_at_its_end() -> None:
     assert keys.find(keys.stamped(renewed)) is None
 
 
-@pytest.mark.parametrize("change", ["", ".", ".0.0", ".9999999999", "."])
+@pytest.mark.parametrize("change", ["", ".", ".0.0", ".9999999999"])
 def test_a_stamp_that_nobody_sealed_is_none(change: str) -> None:
     keys = ring(Time())
     assert keys.find(f"session-1.secret{change}") is None
