@@ -7,7 +7,6 @@ the token that follows from the person's cookie: another site can neither read n
 import hmac
 import secrets
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlsplit
 
 from cludale.web.routing import Request
@@ -30,10 +29,9 @@ def cookies(request: Request) -> Mapping[str, str]:
     header = request.header(b"cookie")
     if not header:
         return {}
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
-    except CookieError:
-        return {}
+    # One by one: a cookie that somebody else set badly is no reason to lose ours.
+    pairs = (each.strip().partition("=") for each in header.split(";"))
+    return {name: value.strip('"') for name, _, value in pairs if name}
 
 
 def cookie(

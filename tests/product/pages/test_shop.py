@@ -162,6 +162,31 @@ def test_a_lost_answer_is_had_by_sending_the_form_again(shop: Served, buyer: htt
     assert "sent before with other details" in changed.text
 
 
+def test_a_browser_without_cookies_is_told_and_not_sent_round(shop: Served) -> None:
+    path = "/shop/concerts/club/checkout?section=general&quantity=1"
+    first = httpx.get(shop.url + path)
+    page = httpx.get(shop.url + first.headers["location"])
+    assert page.status_code == 200
+    action = "/shop/concerts/club/checkout"
+    sent = httpx.post(
+        shop.url + action, data={**fields(page.text, action), "email": "a@example.com", "card": "card-ok"}
+    )
+    assert sent.status_code == 403
+    assert "cookies" in sent.text
+
+
+def test_a_cart_that_somebody_sent_leads_to_an_order_of_ones_own(shop: Served, buyer: httpx.Client) -> None:
+    with httpx.Client(base_url=shop.url, follow_redirects=True, timeout=20) as other:
+        action, theirs = checkout(other, "club")
+        other.post(action, data=theirs)
+        buyer.get(f"{action}?section=general&quantity=2&cart={theirs['cart']}")
+        _, mine = checkout(buyer, "club")
+        mine = {**mine, "cart": theirs["cart"]}
+        before = len(orders_of(shop, "club"))
+        buyer.post(action, data=mine)
+        assert len(orders_of(shop, "club")) == before + 1
+
+
 def test_forms_from_elsewhere_are_refused(shop: Served, buyer: httpx.Client) -> None:
     action, form = checkout(buyer, "club")
     before = len(orders_of(shop, "club"))

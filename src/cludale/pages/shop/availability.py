@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from cludale.kernel.times import parse_time
 from cludale.pages.shop.views import Section, Summary
@@ -23,7 +24,11 @@ class Sale(StrEnum):
 
 def over_at(concert: Summary) -> datetime:
     """When its sale ends: at the time that it says, or with that day, wherever on earth that day still is."""
-    text = concert.ends_at or concert.date
+    return _end_of(concert.ends_at or concert.date)
+
+
+@lru_cache(maxsize=1_024)
+def _end_of(text: str) -> datetime:
     if "T" in text:
         return parse_time(text)
     return parse_time(f"{text}T00:00:00Z") + timedelta(days=1, hours=12)

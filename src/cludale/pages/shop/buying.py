@@ -61,8 +61,13 @@ class Buying:
         mine = next((each for each in known if each.key == key and each.concert_id == concert.id), None)
         if mine is not None and mine.order_id:
             return self._site.see(visit, f"/shop/orders/{mine.order_id}?again=1")
+        opened = next((each for each in known if each.concert_id == concert.id and not each.order_id), None)
+        headers: Headers = ()
+        if mine is None and opened is None and memory.is_token(key):
+            # The browser lost its cart, or keeps no cookies: no reason to send it round and round.
+            mine = Cart(concert.id, key)
+            headers = (self._kept(visit, mine),)
         if mine is None:
-            opened = next((each for each in known if each.concert_id == concert.id and not each.order_id), None)
             cart = opened or Cart(concert.id, memory.new_key())
             query = {name: visit.query.get(name, "")[:64] for name in ("section", "quantity")}
             headers = () if opened else (self._kept(visit, cart),)
@@ -70,7 +75,7 @@ class Buying:
         wanted = _wanted(concert, visit.query)
         if wanted is None or sale(concert, self._site.now()) is not Sale.OPEN:
             return self._site.see(visit, f"/shop/concerts/{concert.id}?choose=1#tickets")
-        return self._form(visit, concert, wanted, mine.key)
+        return self._form(visit, concert, wanted, mine.key, headers=headers)
 
     async def _send(self, visit: Visit) -> Response:
         fields = forms.read(visit.request)
@@ -97,9 +102,12 @@ class Buying:
         self, visit: Visit, concert: Concert, wanted: Wanted, fields: Mapping[str, str], key: str
     ) -> Answer:
         """What the API says; while the same form is under way from elsewhere, its answer is waited for."""
+        # Whoever sends somebody a link with a cart in it must not know the order's key: it is this browser's.
+        secret = f"{key} {visit.cookies[forms.FORM_COOKIE]}"
+        own = hashlib.sha256(secret.encode()).hexdigest()
         body: dict[str, object] = {
             "concertId": concert.id,
-            "userId": "web-" + hashlib.sha256(key.encode()).hexdigest()[:16],
+            "userId": f"web-{own[40:56]}",
             "quantity": wanted.quantity,
             "section": wanted.section.id,
             "paymentMethod": fields["card"],
@@ -108,7 +116,7 @@ class Buying:
         }
         if fields.get("phone"):
             body["phone"] = fields["phone"]
-        sent, once = msgspec.json.encode(body), {"idempotency-key": f"shop-{key}"}
+        sent, once = msgspec.json.encode(body), {"idempotency-key": f"shop-{own[:40]}"}
         for _ in range(IN_FLIGHT_TRIES):
             answer = await self._site.api.ask("POST", "/orders", sent, headers=once, caller=visit.request)
             if answer.status != HTTPStatus.CONFLICT or answer.problem.name != "idempotency-key-in-flight":

@@ -140,6 +140,7 @@ class OrderPages:
             "concert": concert,
             "section": sections.get(order.section or "", order.section or ""),
             "standing": standing(order),
+            "is_settled": is_settled(order),
             "until": None if order.expires_at is None else round(order.expires_at.timestamp() * 1000),
             "may_cancel": order.status != "Cancelled" and (order.cancel_until is None or now < order.cancel_until),
             "methods": METHODS,
@@ -176,6 +177,12 @@ class OrderPages:
         sent = {"authorization": f"Bearer {token}", **(headers or {})}
         content = b"" if body is None else msgspec.json.encode(body)
         return await self._site.api.ask(method, path, content, headers=sent, caller=visit.request)
+
+
+def is_settled(order: Order) -> bool:
+    """Will nothing change by itself any more? After a cancellation the money may be on its way back."""
+    is_refunding = order.payment is not None and order.payment.status == "Completed"
+    return order.status == "Paid" or (order.status == "Cancelled" and not is_refunding)
 
 
 def standing(order: Order) -> str:

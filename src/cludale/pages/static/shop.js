@@ -105,7 +105,7 @@
   // An order: how it stands, until it has come to an end.
   const state = $("#state");
   let tag = "", next = null, looking = false;
-  const isOver = () => ["paid", "cancelled"].includes(state.dataset.standing);
+  const isOver = () => "settled" in $("section", state).dataset;
   async function look() {
     if (!state || looking) return;
     looking = true;
@@ -115,8 +115,8 @@
       if (answer.status === 200) {
         tag = answer.headers.get("etag") || "";
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").body;
-        const now = $("section", fresh).dataset.standing;
-        if (now !== state.dataset.standing) {
+        const part = $("section", fresh), now = part.dataset.standing;
+        if (now !== state.dataset.standing || "settled" in part.dataset) {
           const focused = state.contains(document.activeElement);
           state.dataset.standing = now;
           state.replaceChildren(...fresh.childNodes);
@@ -129,7 +129,7 @@
     } catch { /* asked again */ }
     looking = false;
     const count = $("[data-until]", state), isUp = count && +count.dataset.until <= Date.now() + ahead;
-    const busy = isUp || ["asking", "paying", "confirming"].includes(state.dataset.standing);
+    const busy = isUp || ["asking", "paying", "confirming", "cancelled"].includes(state.dataset.standing);
     if (!isOver()) next = setTimeout(look, busy ? 700 : 5000);
   }
   if (state && !isOver()) next = setTimeout(look, 700);
