@@ -24,12 +24,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-cache-dir --quiet
 CACHE := $(or $(CLUDALE_CACHE),.cache)
 found = $(shell PATH="$$PATH:$$HOME/.dapr/bin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')" command -v $(1))
 PARTS := $(if $(call found,initdb),,postgres) $(if $(call found,nats-server),,nats) $(if $(call found,daprd),,daprd) \
-	$(if $(call found,npm),cosmos-emulator)
+	$(if $(call found,npm),cosmos-emulator oidc-provider)
 CHECKOV := $(CACHE)/checkov/bin/checkov
 AZURE_CLI := $(CACHE)/azure-cli/.installed
 SECURITY := $(CACHE)/security/bin
 
-.PHONY: help journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli fuzz sbom bandit audit postgres nats daprd other-dapr dapr-suite cosmos-emulator rabbitmq run up test test-all beside-test quick-system all-system reliability bench bench-distributed soak simulate hunt screens lock format clean
+.PHONY: help journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli fuzz sbom bandit audit postgres nats daprd other-dapr dapr-suite cosmos-emulator oidc-provider rabbitmq run up test test-all beside-test quick-system all-system reliability bench bench-distributed soak simulate hunt screens lock format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,6 +120,8 @@ dapr-suite: $(VENV)/.checks ## Run whatever needs a sidecar with the daprd that 
 
 cosmos-emulator: $(CACHE)/cosmos-emulator/.installed ## Install the emulator of Cosmos DB that the tests use; needs node
 
+oidc-provider: $(CACHE)/oidc-provider/.installed ## Install the OpenID Connect issuer that the tests sign in by; needs node
+
 rabbitmq: ## Install RabbitMQ, the second broker, from Debian (as root)
 	@command -v rabbitmq-server >/dev/null || PATH="$$PATH:/usr/sbin" command -v rabbitmq-server >/dev/null || { \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends rabbitmq-server; }
@@ -189,6 +191,12 @@ $(CACHE)/postgres/.installed: tools/postgres/requirements.lock | $(VENV)/bin/pyt
 $(CACHE)/cosmos-emulator/.installed: tools/cosmos-emulator/package-lock.json
 	@mkdir -p $(@D)
 	@cp tools/cosmos-emulator/package.json tools/cosmos-emulator/package-lock.json $(@D)
+	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+$(CACHE)/oidc-provider/.installed: tools/oidc-provider/package-lock.json
+	@mkdir -p $(@D)
+	@cp tools/oidc-provider/package.json tools/oidc-provider/package-lock.json $(@D)
 	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 

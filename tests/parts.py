@@ -86,6 +86,11 @@ def _cosmos_emulator() -> Path:
     return _cached("cosmos-emulator/node_modules", "cosmos-emulator")().parent
 
 
+def _oidc_provider() -> Path:
+    _of_the_system("oidc-provider")
+    return _cached("oidc-provider/node_modules", "oidc-provider")().parent
+
+
 def _go() -> Path:
     """Go: the one that tools/go/build.sh installed, which it does where the one on the PATH is missing or too old."""
     found = shutil.which(cache_folder() / "go/go/bin/go") or shutil.which("go")
@@ -114,6 +119,7 @@ def _root() -> Path:
 
 PARTS: Mapping[str, Callable[[], Path]] = {
     "cosmos-emulator": _cosmos_emulator,
+    "oidc-provider": _oidc_provider,
     "checkov": _cached("checkov/bin/checkov", "checkov"),
     "bandit": _cached("security/bin/bandit", "bandit"),
     "azure-cli": _cached("azure-cli/bin/python", "azure-cli"),

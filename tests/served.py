@@ -96,7 +96,7 @@ def _running(command: list[str], folder: Path, settings: Mapping[str, str]) -> I
     )
     assert process.stdout is not None
     greeting = process.stdout.readline()
-    assert " on http://" in greeting, f"the server said {greeting!r}"
+    assert " on http" in greeting, f"the server said {greeting!r}"
     served = Served(process, greeting.split(" on ")[1].split(" ")[0].strip(), folder)
     try:
         yield served

@@ -116,7 +116,10 @@ def test_each_command_about_keys_works(served: Served, tmp_path: Path) -> None:
     made = served.http.post(
         "/concerts/-/keys", json={"name": "to be replaced", "scopes": ["read"]}, headers=served.organizer
     ).json()
-    said = run("\n".join(step.script for step in steps("docs/use/keys.md")), served, tmp_path, KEY=made["id"])
+    paired = served.concert("paired")["id"]
+    said = run(
+        "\n".join(step.script for step in steps("docs/use/keys.md")), served, tmp_path, KEY=made["id"], CONCERT=paired
+    )
     assert "box office" in said
     assert "acme" in said
     listed = served.http.get("/concerts/-/keys", headers=served.organizer).json()["items"]

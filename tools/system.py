@@ -58,6 +58,7 @@ WANTED = {
     "curl": Wanted("curl", "clients that offer HTTP/2", is_quick=True, programs=("curl",)),
     "java": Wanted("default-jdk-headless", "clients that offer HTTP/2", is_quick=False, programs=("java", "javac")),
     "cosmos-emulator": Wanted("nodejs npm", "an emulator of Cosmos DB", is_quick=False, programs=("node", "npm")),
+    "oidc-provider": Wanted("nodejs npm", "an OpenID Connect issuer", is_quick=False, programs=("node", "npm")),
     "chromium": Wanted("chromium", "pages in a browser", is_quick=False, programs=("chromium",)),
     "rabbitmq-server": Wanted("rabbitmq-server", "the second broker", is_quick=False, programs=("rabbitmq-server",)),
 }

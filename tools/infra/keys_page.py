@@ -18,6 +18,8 @@ def _row(route: Route) -> str:
         ways.append("the order's token")
     if route.scope is not None:
         ways.append(f"a key with `{route.scope}`")
+    if route.credential is Credential.SESSION:
+        ways.append("who is signed in, for their own session")
     if route.is_for_services:
         ways.append("services")
     return f"| `{route.method} {route.path}` | {', '.join(ways)} | {route.owned.value} |\n"

@@ -34,6 +34,8 @@ class PrincipalKind(StrEnum):
     """How somebody is known."""
 
     KEY = "key"
+    PERSON = "person"
+    """Somebody who is signed in: a session says the same as a key."""
     SERVICE = "service"
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from cludale.pages.api import Api
 from cludale.pages.shop.shop import Shop
 from cludale.pages.site import Site
+from cludale.pages.staff.office import Office
 from cludale.web.routing import Route
 
 
@@ -27,11 +28,11 @@ class Pages:
 
     def __init__(self, api: Api, *, now: Callable[[], datetime]) -> None:
         self.site = Site(api, now=now)
-        self._areas: list[Area] = [Shop(self.site)]
+        self._areas: list[Area] = [Shop(self.site), Office(self.site)]
 
     @property
     def routes(self) -> list[Route]:
-        """Everything under `/shop` and what comes beside it; they are in no OpenAPI document."""
+        """Everything under `/shop` and `/staff`, and what comes beside it; they are in no OpenAPI document."""
         return [*self.site.routes(), *(route for area in self._areas for route in area.routes())]
 
     async def stop(self) -> None:

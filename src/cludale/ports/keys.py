@@ -20,6 +20,12 @@ class ListedKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fa
     concert_id: str | None = None
     ends_at: datetime | None = None
     """From then on it opens nothing."""
+    idle_seconds: float | None = None
+    """Of a session: it ends after so long without a request. None: this is a key."""
+    of: str = ""
+    """The key that a session was opened with, and ends with; empty where an issuer vouched for somebody."""
+    of_digest: str = ""
+    """That key's hash, where it is the first one."""
 
 
 class KeyListing(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):

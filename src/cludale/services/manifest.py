@@ -14,6 +14,7 @@ from cludale.ports.calling_off import CallOffs, SaleClosing
 from cludale.ports.charges import Charges
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contacts
+from cludale.ports.issuer import Issuer, SignInPolicy
 from cludale.ports.messengers import Mailer, TextMessenger
 from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.programme import Programme
@@ -138,6 +139,16 @@ class HttpParts(Protocol):
     def ownership(self) -> Ownership: ...
     @property
     def codec(self) -> Codec: ...
+
+    @property
+    def issuer(self) -> Issuer | None:
+        """Who says who people are; None: they sign in with a key."""
+        ...
+
+    @property
+    def sign_in(self) -> SignInPolicy:
+        """What the operator says of sign-in."""
+        ...
 
     @property
     def payment_methods(self) -> Sequence[str]:

@@ -5,7 +5,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from enum import Enum
 
-from cludale.kernel.principals import FIRST, SERVICE, Principal, Scope
+from cludale.kernel.principals import FIRST, SERVICE, Principal, PrincipalKind, Scope
 from cludale.kernel.refusals import NotFound
 from cludale.web.keyring import KeyRing
 from cludale.web.problems import ScopeMissing, Unauthorized
@@ -42,6 +42,8 @@ class Access:
         self.service_key = service_keys[0] if service_keys else organizer_key
         """What a service calls another one with."""
         self.keys = keys
+        if keys is not None:
+            keys.first_digest = keys.digest(organizer_key)
         self._organizer_key = organizer_key.encode()
         self._service_keys = [each.encode() for each in service_keys or (organizer_key,)]
         self.use_token_keys(token_key, token_key_too)
@@ -102,6 +104,19 @@ class Access:
         if scope not in principal.scopes:
             raise ScopeMissing(scope)
         return principal
+
+    def session(self, authorization: str | None) -> Principal:
+        """Who is signed in. Raises Unauthorized for a key, too; KeysUnknown."""
+        principal = self.principal(authorization)
+        if principal is None or principal.kind is not PrincipalKind.PERSON:
+            raise Unauthorized
+        return principal
+
+    def stamped(self, authorization: str | None) -> str:
+        """The token of the session that is asked with, as used now."""
+        if self.keys is None:
+            raise TypeError("no keys are kept here")
+        return self.keys.stamped(_bearer(authorization).decode("utf-8", "surrogatepass"))
 
     def of_order(self, order_id: str, authorization: str | None, scope: Scope) -> Principal | None:
         """Who asks for this order: None for its buyer, else whoever has a key with this `scope`.

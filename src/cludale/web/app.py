@@ -184,6 +184,8 @@ class WebApp:
         name = request.segment
         if name == "start.js":
             return kept(pages.DOCS_SCRIPT, pages.JAVASCRIPT)
+        if name == "page.css":
+            return kept(pages.PAGE_STYLE, pages.CSS)
         if name not in pages.ASSETS:
             raise NoSuchRoute(f"/docs/{name}")
         content = await asyncio.to_thread(pages.asset, name)
@@ -253,12 +255,15 @@ def _read(route: Route) -> Callable[[Request], Sequence[Any]]:
     Raises Unauthorized, ScopeMissing, KeysUnknown, Invalid, UnsupportedMediaType.
     """
     access = route.access if route.credential in (Credential.ORGANIZER, Credential.SERVICE) else None
+    sessions = route.access if route.credential is Credential.SESSION else None
     scope, is_for_services = route.scope, route.is_for_services
     query = None if route.query is None else QueryReader(route.query)
     is_given_query = route.query not in (None, NoParameters)
     body = None if route.body is None else Body(route.body)
 
     def read(request: Request) -> Sequence[Any]:
+        if sessions is not None:
+            request = request._replace(principal=sessions.session(request.authorization))
         if access is not None:
             asks = access.check(request.authorization, scope, is_for_services=is_for_services)
             request = request._replace(principal=asks)
@@ -282,7 +287,7 @@ def _limited(route: Route, limits: Limits) -> Route:
 
     def checked(request: Request) -> Headers:
         principal = request.principal
-        if principal is not None and principal.kind is PrincipalKind.KEY and per_key is not None:
+        if principal is not None and principal.kind is not PrincipalKind.SERVICE and per_key is not None:
             return per_key.check(principal.id)
         if per_address is None or (is_for_services and access.is_service(request.authorization)):
             return ()

@@ -1,9 +1,11 @@
 """The keys that this process knows: a listing that is renewed, and who has used which. No I/O.
 
 A key is looked up by its id, which is no secret; what follows it is compared by its keyed hash, in constant time.
+A session is a key with an end, whose token says, sealed, when it was used last.
 """
 
 import hmac
+import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -48,6 +50,8 @@ class KeyRing:
         """The newest that is known."""
         self._by_id: dict[str, ListedKey] = {}
         self._asked_at = 0.0
+        self.first_digest = ""
+        """The keyed hash of the first key: sessions that were opened with another one have ended."""
         self.used: dict[str, datetime] = {}
         """Key → when it was used last, since this was emptied."""
 
@@ -83,21 +87,60 @@ class KeyRing:
         if not self.is_fresh:
             raise KeysUnknown
         known = self._by_id.get(id)
+        now = self._now()
+        is_session = known is not None and known.idle_seconds is not None
+        if known is not None and is_session:
+            if self._idle_seconds(key, now) > (known.idle_seconds or 0) or not self._has_its_key(known, now):
+                return None
+            key = _unstamped(key)
         kept = _NO_DIGEST if known is None else known.digest
         is_it = hmac.compare_digest(self.digest(key), kept)
         for each in self._hashes_too:
             is_it |= hmac.compare_digest(_digest(each, key), kept)
-        now = self._now()
         if known is None or not is_it or (known.ends_at is not None and now >= known.ends_at):
             return None
-        self.used[known.id] = now
+        if not is_session:
+            self.used[known.id] = now
         return Principal(
-            kind=PrincipalKind.KEY,
+            kind=PrincipalKind.PERSON if is_session else PrincipalKind.KEY,
             id=known.id,
             organizer=known.organizer,
             scopes=frozenset(known.scopes),
             concert_id=known.concert_id,
         )
+
+    def stamped(self, session: str) -> str:
+        """A session's token that says when it was used: what its idle end is reckoned from. With or without a stamp.
+
+        The stamp is sealed, so no store is written to for a request, and all replicas know.
+        """
+        token = _unstamped(session)
+        seen = f"{token}.{int(self._now().timestamp())}"
+        return f"{seen}.{self._seal(seen)}"
+
+    def _seal(self, seen: str) -> str:
+        return self.digest(f"seen {seen}")[:32]
+
+    def _idle_seconds(self, session: str, now: datetime) -> float:
+        """Since it was used last; without end if it doesn't say so, or wrongly."""
+        seen, _, seal = session.rpartition(".")
+        if not hmac.compare_digest(seal.encode("utf-8", "surrogatepass"), self._seal(seen).encode()):
+            return math.inf
+        return now.timestamp() - int(seen.rpartition(".")[2])
+
+    def _has_its_key(self, session: ListedKey, now: datetime) -> bool:
+        """Is the key still good that it was opened with?"""
+        if not session.of:
+            return True
+        if session.of_digest:
+            return hmac.compare_digest(session.of_digest, self.first_digest)
+        key = self._by_id.get(session.of)
+        return key is not None and (key.ends_at is None or now < key.ends_at)
+
+
+def _unstamped(session: str) -> str:
+    """A session's token without its stamp: its id and its secret."""
+    return ".".join(session.split(".", 2)[:2])
 
 
 def _digest(hash: hmac.HMAC, key: str) -> str:

@@ -24,6 +24,7 @@ _SECURITY: Mapping[Credential, list[dict[str, list[str]]]] = {
     Credential.NONE: [{}],
     Credential.BUYER: [{"buyer": []}, {"organizer": []}],
     Credential.ORGANIZER: [{"organizer": []}],
+    Credential.SESSION: [{"organizer": []}],
 }
 _BOUNDS = {
     "ge": "minimum",
@@ -126,7 +127,7 @@ def _refusals(route: Route, page_of: PageOf) -> dict[str, Any]:
     """Each refusal under its status, with those that follow from what the route takes."""
     fields = () if route.query is None else route.query.__struct_encode_fields__
     kinds: Sequence[type[Exception]] = [
-        *([Unauthorized] if route.credential is Credential.ORGANIZER else []),
+        *([Unauthorized] if route.credential in (Credential.ORGANIZER, Credential.SESSION) else []),
         *([ScopeMissing, KeysUnknown] if route.scope is not None else []),
         *([Invalid] if route.body is not None or fields else []),
         *([UnusableCursor] if "after" in fields else []),

@@ -68,6 +68,8 @@ class Credential(Enum):
     """The order's token, or a key."""
     ORGANIZER = "organizer"
     """A key."""
+    SESSION = "session"
+    """Somebody's own session, whatever they may do; no key opens it."""
     SERVICE = "service"
     """Another service's own; no key opens it."""
 

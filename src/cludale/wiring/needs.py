@@ -8,11 +8,13 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
 from cludale.adapters.smtp import sender_address
 from cludale.adapters.system.keys import KeyPair, kept_key, kept_pair
 from cludale.adapters.system.ticket_keys import KeptTicketKeys
+from cludale.kernel import roles
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.tracing import UNTRACED
 from cludale.services import NAMES
@@ -20,6 +22,8 @@ from cludale.services.catalogue import SERVICES
 from cludale.services.tickets.codes import key_of
 from cludale.web.limits import Addresses, Limits, RequestLimit
 from cludale.wiring.settings import PaymentProvider, Settings, UnusableSetting
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class MissingSetting(Exception):
@@ -40,6 +44,7 @@ def check(settings: Settings, only: Collection[str]) -> None:
         app_id(settings, only)
         if set(only) != set(NAMES) and settings.organizer_key is None:
             raise MissingSetting("services behind sidecars call each other with one key: set CLUDALE_ORGANIZER_KEY")
+    _check_issuer(settings, only)
     if "payments" in only and settings.payment_provider is PaymentProvider.NONE:
         raise MissingSetting(
             "nobody takes the money: CLUDALE_PAYMENT_PROVIDER=simulated sells tickets without it, and there is no "
@@ -54,6 +59,26 @@ def check(settings: Settings, only: Collection[str]) -> None:
     for callee in reversed(NAMES):
         if callee not in only and any(callee in each.needs for each in SERVICES if each.name in only):
             url_of(settings, callee)
+
+
+def _check_issuer(settings: Settings, only: Collection[str]) -> None:
+    """Can people sign in as the settings say? Raises MissingSetting, UnusableSetting."""
+    try:
+        roles.mapping(settings.oidc_roles)
+    except ValueError as error:
+        raise UnusableSetting("CLUDALE_OIDC_ROLES", settings.oidc_roles, str(error)) from error
+    if settings.oidc_issuer is None or "concerts" not in only:
+        return
+    for variable, value in (
+        ("CLUDALE_OIDC_CLIENT_ID", settings.oidc_client_id),
+        ("CLUDALE_PUBLIC_URL", settings.public_url),
+    ):
+        if value is None:
+            raise MissingSetting(f"CLUDALE_OIDC_ISSUER needs {variable}")
+    for variable, url in (("CLUDALE_OIDC_ISSUER", settings.oidc_issuer), ("CLUDALE_PUBLIC_URL", settings.public_url)):
+        where = urlsplit(url or "")
+        if where.scheme != "https" and where.hostname not in LOOPBACK:
+            raise UnusableSetting(variable, url or "", "https is wanted; without it, on this machine alone")
 
 
 def _check_state_stores(settings: Settings, only: Collection[str]) -> None:

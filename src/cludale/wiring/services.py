@@ -34,12 +34,14 @@ from cludale.adapters.simulated_payments import METHODS, SimulatedProvider
 from cludale.adapters.smtp import Encryption, SmtpMailer
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.ticket_pages.pool import PrintedPages
+from cludale.kernel import roles
 from cludale.kernel.buyers import BuyerHash
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Deliver
 from cludale.ports.calling_off import CallOffs, SaleClosing
 from cludale.ports.charges import Charges
 from cludale.ports.contacts import Contacts
+from cludale.ports.issuer import Issuer, SignInPolicy
 from cludale.ports.keys import Keys
 from cludale.ports.messengers import Mailer, TextMessenger
 from cludale.ports.payment_gateway import PaymentGateway
@@ -74,6 +76,8 @@ from cludale.wiring.settings import Settings
 from cludale.wiring.stores import Store, commit_limit, concerts_state_store, ledger
 from cludale.wiring.watching import Watching
 
+WAY_BACK = "/staff/sign-in/back"
+"""Where the issuer sends people back to."""
 LOOK_AGAIN_SECONDS = 0.25
 LOOK_AGAIN_ALONE_SECONDS = 5.0
 """How often `GET /orders/{id}?wait=` looks by itself: where one process does everything, it is told."""
@@ -279,6 +283,36 @@ class ServiceBuilder:
     def ticket_pages(self) -> TicketPages:
         """What makes pages of tickets."""
         return self._closed(PrintedPages())
+
+    @cached_property
+    def issuer(self) -> Issuer | None:
+        """The issuer that the settings name."""
+        settings = self.settings
+        if settings.oidc_issuer is None or "concerts" not in self.only:
+            return None
+        from cludale.adapters.oidc import OidcIssuer  # noqa: PLC0415 - cryptography takes 0.1 s to load
+
+        return self._closed(
+            OidcIssuer(
+                settings.oidc_issuer,
+                client_id=settings.oidc_client_id or "",
+                client_secret=settings.oidc_client_secret,
+                back_to=f"{(settings.public_url or '').rstrip('/')}{WAY_BACK}",
+                scopes=settings.oidc_scopes,
+                roles_claim=settings.oidc_roles_claim,
+                now=self.clock.now,
+            )
+        )
+
+    @property
+    def sign_in(self) -> SignInPolicy:
+        """What the settings say."""
+        settings = self.settings
+        return SignInPolicy(
+            roles.mapping(settings.oidc_roles),
+            seconds=settings.session_seconds,
+            idle_seconds=settings.session_idle_seconds,
+        )
 
     @property
     def payment_methods(self) -> Sequence[str]:

@@ -93,6 +93,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Annotated[Path, _doc("where the store and the keys are kept")] = Path("data")
     host: Annotated[str, _doc("the address to listen on")] = "127.0.0.1"
     port: Annotated[Port, _doc("the port to listen on; 0 takes a free one")] = 8080
+    tls_certificate: Annotated[
+        Path | None,
+        _doc("the certificate with its chain and its key, one PEM file: with it HTTPS is spoken, by HAProxy"),
+    ] = None
+    redirect_port: Annotated[
+        Port | None, _doc("a port where plain HTTP is led to HTTPS; without it, 80 where the port is 443")
+    ] = None
     organizer_key: Annotated[
         Token | None, _doc("the organizer's key; without it one is made in <data folder>/organizer.key", secret=True)
     ] = None
@@ -333,6 +340,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     door_opens_seconds: Annotated[Seconds, _doc("how long before a concert begins its tickets let people in")] = 43_200
     door_reentry: Annotated[bool, _doc("whoever was let out at the door may come back with the same ticket")] = False
+    public_url: Annotated[
+        Url | None, _doc("where people reach the pages (https://tickets.example.com); needed with an issuer")
+    ] = None
+    oidc_issuer: Annotated[
+        Url | None,
+        _doc("the OpenID Connect issuer by which people sign in; without it they sign in with a key"),
+    ] = None
+    oidc_client_id: Annotated[str | None, _doc("what the issuer knows this platform as")] = None
+    oidc_client_secret: Annotated[
+        str | None, _doc("what it shows the issuer; without it, it is a public client", secret=True)
+    ] = None
+    oidc_scopes: Annotated[str, _doc("what the issuer is asked for; `openid` is always")] = "openid profile"
+    oidc_roles_claim: Annotated[
+        str, Meta(min_length=1), _doc("the claim with somebody's roles; realm_access.roles is one inside another")
+    ] = "roles"
+    oidc_roles: Annotated[
+        str,
+        _doc(
+            "what roles open: box-office=sell,read; acme=catalogue,read@acme; door-1=door@acme/concert-1. Beside "
+            "these, a role like cludale:read@acme says itself what it opens"
+        ),
+    ] = ""
+    session_seconds: Annotated[Seconds, _doc("how long somebody stays signed in at the longest")] = 43_200
+    session_idle_seconds: Annotated[Seconds, _doc("how long somebody stays signed in who does nothing")] = 1_800
 
     concerts_url: Annotated[Url | None, _doc("where concerts is, for the others started alone")] = None
     orders_url: Annotated[Url | None, _doc("where orders is, for notifications started alone")] = None

@@ -41,6 +41,25 @@ def create(
         record(client.post("/concerts/-/keys", body), as_json=json)
 
 
+@app.command()
+def pair(
+    name: Annotated[str, typer.Argument(help='What the device is called: "north door, phone 2".')],
+    concert: Annotated[str, typer.Option(help="The concert that it lets people into.")],
+    *,
+    minutes: Annotated[float, typer.Option(min=0.5, max=60, help="For how long the code is good.")] = 10,
+    ends_at: Annotated[str | None, typer.Option(help="Until when the device's key is good.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Make a code that a door device swaps, once, for a key of its own.
+
+    `cludale keys pair "north door, phone 2" --concert concert-1`
+    """
+    body = {"name": name, "concertId": concert, "seconds": minutes * 60, "keyEndsAt": ends_at}
+    with Client(url) as client:
+        record(client.post("/concerts/-/door/codes", body), as_json=json)
+
+
 @app.command("list")
 def list_keys(
     *,

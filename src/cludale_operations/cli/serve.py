@@ -1,15 +1,19 @@
 """`cludale serve`: all of the platform, or some of its services, in the foreground."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
+import msgspec
 import typer
 
 from cludale import __version__
@@ -23,8 +27,11 @@ if TYPE_CHECKING:
     from cludale.kernel.money import Money
     from cludale.services.concerts.service import ConcertSnapshot
     from cludale.wiring.platform import Platform
+    from cludale_operations.gateway.tls import Doors
 
 _log = logging.getLogger("cludale")
+
+LOOPBACK = "127.0.0.1"
 
 
 def serve(
@@ -45,6 +52,8 @@ def serve(
     from cludale.ports.records import SchemaRefused, StoreUnavailable
     from cludale.web.server import CannotListen, listen
     from cludale.wiring.needs import MissingSetting
+    from cludale_operations.gateway.tls import Doors, NoHttps
+    from cludale_operations.local.find import MissingProgram
     from cludale_operations.telemetry.trouble import NoTelemetry
 
     settings = Settings.from_env(os.environ)
@@ -57,20 +66,31 @@ def serve(
         if variable != "CLUDALE_URL":
             _log.warning("%s means nothing here%s", variable, f"; {meant} does" if meant else "")
     try:
-        listener = listen(settings.host, settings.port)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, chosen, listener))
+        with contextlib.ExitStack() as open_sockets:
+            listener = open_sockets.enter_context(listen(settings.host, settings.port))
+            doors = None
+            if settings.tls_certificate is not None:
+                redirect = 80 if settings.redirect_port is None and settings.port == 443 else settings.redirect_port
+                plain = None if redirect is None else open_sockets.enter_context(listen(settings.host, redirect))
+                doors = Doors(listener, open_sockets.enter_context(listen(LOOPBACK, 0)), plain)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_serve(settings, chosen, listener, doors))
     except CannotListen as error:
         fail(f"{error} (CLUDALE_HOST, CLUDALE_PORT)")
     except StoreInUse as error:
         fail(f"{error} (CLUDALE_DATA_DIR)")
-    except (SchemaRefused, MissingSetting, StoreUnavailable, NoTelemetry, UnusableKey) as error:
+    except NoHttps as error:
+        fail(f"{error} (CLUDALE_TLS_CERTIFICATE)")
+    except (SchemaRefused, MissingSetting, StoreUnavailable, NoTelemetry, UnusableKey, MissingProgram) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or settings.data_dir}: {error.strerror} (CLUDALE_DATA_DIR names the data folder)")
 
 
-async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket") -> None:
+async def _serve(
+    settings: Settings, chosen: list[str], listener: "socket.socket", doors: "Doors | None" = None
+) -> None:
+    """`listener`: where people come in; `doors`: with HTTPS, where it is, and where this server is behind it."""
     from cludale.pages.api import InProcess
     from cludale.pages.building import Pages
     from cludale.web.app import WebApp
@@ -82,6 +102,9 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
     from cludale_operations.telemetry.turning_on import telemetry_of
 
     settings = await with_secrets(settings)
+    if doors is not None:  # all requests come through the proxy of our own
+        trusted = ",".join(filter(None, (settings.trusted_proxies, f"{LOOPBACK}/32")))
+        settings = msgspec.structs.replace(settings, trusted_proxies=trusted)
     telemetry = telemetry_of(settings, chosen)
     platform = Platform(settings, chosen, watching=telemetry)
     services = InProcess()
@@ -114,20 +137,45 @@ async def _serve(settings: Settings, chosen: list[str], listener: "socket.socket
         idle_seconds=settings.idle_seconds,
     )
     try:
-        await serve_app(
-            app,
-            listener,
-            limits=limits,
-            shutdown_seconds=settings.shutdown_seconds,
-            started=started,
-            stopping=platform.stopping,
-        )
+        async with contextlib.nullcontext() if doors is None else _https(settings, doors):
+            await serve_app(
+                app,
+                listener if doors is None else doors.inner,
+                limits=limits,
+                shutdown_seconds=settings.shutdown_seconds,
+                started=started,
+                stopping=platform.stopping,
+            )
     finally:
         if pages is not None:
             await pages.stop()
         await platform.stop()
         if telemetry is not None:
             await telemetry.stop()
+
+
+def _https(settings: Settings, doors: "Doors") -> AbstractAsyncContextManager[None]:
+    """HTTPS by HAProxy, as the settings say. Raises MissingProgram."""
+    from cludale_operations.gateway.configuration import GatewayLimits
+    from cludale_operations.gateway.tls import https
+    from cludale_operations.local.find import find
+    from cludale_operations.local.tether import tethered
+
+    if settings.tls_certificate is None:
+        raise TypeError("no certificate")
+    return https(
+        doors,
+        settings.tls_certificate.absolute(),
+        program=find("haproxy"),
+        tied=lambda argv: tethered(argv, when_orphaned=signal.SIGKILL),
+        folder=settings.data_dir.resolve(),
+        limits=GatewayLimits(
+            connections=settings.max_connections,
+            request_seconds=settings.request_seconds,
+            idle_seconds=settings.idle_seconds,
+            stop_seconds=settings.shutdown_seconds,
+        ),
+    )
 
 
 def home_of_data(settings: Settings) -> str:
@@ -143,6 +191,8 @@ async def _greet(platform: "Platform", listener: "socket.socket") -> None:
     from cludale.web.server import address_of
 
     settings, address = platform.settings, address_of(listener)
+    if settings.tls_certificate is not None:
+        address = address.replace("http://", "https://", 1)
     names = ", ".join(service.name for service in platform.services)
     key = "in CLUDALE_ORGANIZER_KEY" if settings.organizer_key else settings.data_dir.resolve() / "organizer.key"
     say(f"Cludale Tickets {__version__} on {address} ({names})")

@@ -12,7 +12,7 @@ def test_pages_need_nothing_from_elsewhere(served: Served, path: str) -> None:
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
     assert not re.search(r"""(src|href|url)\s*[=(:]\s*["']?(https?:)?//""", page.text)
-    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
 def test_every_link_and_asset_of_the_pages_is_there(served: Served) -> None:

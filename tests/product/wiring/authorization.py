@@ -28,6 +28,7 @@ class Row(NamedTuple):
 
 
 ORGANIZER, BUYER, SERVICE = Credential.ORGANIZER, Credential.BUYER, Credential.SERVICE
+SESSION = Credential.SESSION
 OPERATE, READ, SELL = Scope.OPERATE, Scope.READ, Scope.SELL
 
 CONCERT = {"artist": "A", "date": "2099-01-01", "totalSeats": 1}
@@ -61,6 +62,25 @@ MATRIX: tuple[Row, ...] = (
         services=True,
         asked="/concerts/ours/sale-outlook?section=general&reservationId=none",
     ),
+    # people who sign in, and the door's devices
+    Row("GET", "/concerts/-/sign-in", 200),
+    Row("POST", "/concerts/-/sign-in", 409, body={"state": "s" * 22, "nonce": "n" * 22, "challenge": "c" * 43}),
+    Row("POST", "/concerts/-/sessions", 401, body={"key": "key-1.wrong"}),
+    Row("GET", "/concerts/-/sessions", 200, ORGANIZER, OPERATE),
+    Row("POST", "/concerts/-/sessions/{session_id}/end", 404, ORGANIZER, OPERATE, asked="/concerts/-/sessions/no/end"),
+    Row("GET", "/concerts/-/session", 200, SESSION),
+    Row("POST", "/concerts/-/session/renew", 200, SESSION),
+    Row("POST", "/concerts/-/session/end", 200, SESSION),
+    Row(
+        "POST",
+        "/concerts/-/door/codes",
+        201,
+        ORGANIZER,
+        Scope.CATALOGUE,
+        Owned.HIDDEN,
+        body={"name": "north door", "concertId": "ours"},
+    ),
+    Row("POST", "/concerts/-/door/keys", 403, body={"code": "0000-0000-0000"}),
     # keys
     Row("POST", "/concerts/-/keys", 201, ORGANIZER, OPERATE, body={"name": "n", "scopes": ["read"]}),
     Row("GET", "/concerts/-/keys", 200, ORGANIZER, OPERATE),

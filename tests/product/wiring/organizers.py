@@ -27,6 +27,8 @@ class Office:
     def __init__(self, platform: Platform, client: httpx.AsyncClient) -> None:
         self.platform = platform
         self.client = client
+        self.signed_in: dict[str, str] = {}
+        """Session → the key that opened it."""
 
     async def ask(self, method: str, path: str, key: str | None = FIRST_KEY, **request: Any) -> httpx.Response:
         return await self.client.request(method, path, headers=bearer(key) if key else {}, **request)
@@ -38,6 +40,18 @@ class Office:
         assert made.status_code == 201, made.text
         key: str = made.json()["key"]
         return key
+
+    async def sign_in(self, key: str) -> str:
+        """A session: the bearer token."""
+        began = await self.ask("POST", "/concerts/-/sessions", None, json={"key": key})
+        assert began.status_code == 201, began.text
+        token: str = began.json()["token"]
+        self.signed_in[token] = key
+        return token
+
+    async def sign_in_again(self, token: str | None) -> str:
+        """Another session, with the same key as this one."""
+        return await self.sign_in(self.signed_in[token or ""])
 
     async def concert(self, id: str, key: str = FIRST_KEY, **more: Any) -> None:
         body = {"id": id, "artist": "The Larks", "date": "2099-06-05", "totalSeats": 50, **more}

@@ -29,12 +29,16 @@ class Caller(NamedTuple):
     opens_orders: bool = False
     """It is the token of the orders that are asked for; that they are two, the test sees to."""
     is_service: bool = False
+    is_session: bool = False
+    """Somebody who is signed in."""
 
 
 def expected(row: Row, caller: Caller) -> int:
     """The status that the matrix says."""
     if _is_opened_without_a_key(row, caller):
         return row.opens
+    if row.credential is Credential.SESSION:
+        return row.opens if caller.is_session else 401
     if not caller.scopes or row.scope is None:
         return 404 if row.credential is Credential.BUYER else 401
     if row.scope not in caller.scopes or (row.owned is Owned.MADE and caller.only_concert is not None):
@@ -66,6 +70,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with office(tmp_path) as here:
         every = [scope.value for scope in Scope if scope is not Scope.OPERATE]
         acme = await here.new_key(*every, organizer="acme")
+        only_ours = await here.new_key(*every, organizer="acme", concertId="ours")
         for id in ("ours", "ours-too"):
             await here.concert(id, acme)
         await here.concert("theirs")
@@ -84,6 +89,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             Caller("another buyer", (await here.order("ours"))["accessToken"]),
             Caller("a service", here.platform.access.service_key, is_service=True),
             Caller("the first key", FIRST_KEY, frozenset(Scope)),
+            Caller("acme", acme, frozenset(map(Scope, every)), is_acmes=True),
+            Caller("acme's one concert", only_ours, frozenset(map(Scope, every)), is_acmes=True, only_concert="ours"),
         ]
         for scope in Scope:
             only = frozenset({scope})
@@ -94,6 +101,13 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
                 key = await here.new_key(scope, organizer="acme", **({} if concert is None else {"concertId": concert}))
                 callers.append(Caller(f"{scope} of acme, {concert}", key, only, is_acmes=True, only_concert=concert))
             callers.append(Caller(f"{scope} of another", await here.new_key(scope, organizer="other"), only))
+        for name, key in (("the first key", FIRST_KEY), ("acme", acme), ("acme's one concert", only_ours)):
+            session = await here.sign_in(key)
+            known = next(each for each in callers if each.credential == key)
+            callers.append(known._replace(name=f"signed in with {name}", credential=session, is_session=True))
+        signed_out = await here.sign_in(acme)
+        await here.ask("POST", "/concerts/-/session/end", signed_out)
+        callers.append(Caller("signed out", signed_out))
         message = f"confirmation-{order['id'].partition('-')[2]}"
         for path in (
             f"/notifications?orderId={order['id']}",
@@ -143,6 +157,8 @@ async def test_every_cell_is_as_the_matrix_says(world: World) -> None:
         for caller in world.callers:
             cell = f"{row.method} {row.path}, {caller.name}"
             key = token if caller.opens_orders else caller.credential
+            if row.path == "/concerts/-/session/end" and caller.is_session:
+                key = await world.office.sign_in_again(key)
             answer = await world.office.ask(row.method, path, key, **sent)
             if answer.status_code != expected(row, caller):
                 wrong.append(f"{cell}: {answer.status_code}, not {expected(row, caller)}")
@@ -168,7 +184,7 @@ def _concert_of(item: dict[str, Any], world: World) -> str:
 def _seen(caller: Caller) -> set[str]:
     if caller.is_acmes:
         return set() if caller.only_concert == "ours-too" else {"ours"}
-    return {"theirs"} if caller.name == "the first key" else set()
+    return {"theirs"} if caller.name.endswith("the first key") else set()
 
 
 async def test_the_releases_switch_wants_its_own_scope(tmp_path: Path) -> None:

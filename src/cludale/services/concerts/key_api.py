@@ -104,7 +104,7 @@ class KeysApi:
         """201 the key."""
         if Scope.OPERATE in body.scopes and (body.organizer != DEFAULT_ORGANIZER or body.concert_id is not None):
             raise Invalid(("scopes", "`operate` is about the whole platform: not for one organizer or one concert"))
-        key, new = self._new()
+        key, new = new_key(self._digest)
         ends_at = None if body.ends_at is None else parsed_time("endsAt", body.ends_at)
         wanted = NewKey(
             id=new.id,
@@ -115,7 +115,7 @@ class KeysApi:
             only_concert=body.concert_id,
             ends_at=ends_at,
         )
-        return _made(await self._keys.create(wanted, request.cause), key)
+        return made_key(await self._keys.create(wanted, request.cause), key)
 
     @route(
         "GET",
@@ -159,9 +159,9 @@ class KeysApi:
     )
     async def rotate_key(self, request: Request, body: RotateKey) -> Response:
         """201 the new key."""
-        key, new = self._new()
+        key, new = new_key(self._digest)
         overlap = timedelta(seconds=body.overlap_seconds)
-        return _made(await self._keys.rotate(request.segment, new, overlap=overlap, cause=request.cause), key)
+        return made_key(await self._keys.rotate(request.segment, new, overlap=overlap, cause=request.cause), key)
 
     @route("GET", "/concerts/-/keys/listing", credential=Credential.SERVICE)
     async def show_listing(self, _: Request, query: AskListing) -> Response:
@@ -177,18 +177,20 @@ class KeysApi:
         await self._keys.used(body.used)
         return json_response({})
 
-    def _new(self) -> tuple[str, KeyDigest]:
-        """A key, which is an id, no secret, a dot, and 256 random bits; and what it is known by."""
-        id = from_key("key", secrets.token_hex(16))
-        key = f"{id}.{secrets.token_urlsafe(32)}"
-        return key, KeyDigest(id, self._digest(key))
+
+def new_key(digest: Callable[[str], str]) -> tuple[str, KeyDigest]:
+    """A key, which is an id, no secret, a dot, and 256 random bits; and what it is known by."""
+    id = from_key("key", secrets.token_hex(16))
+    key = f"{id}.{secrets.token_urlsafe(32)}"
+    return key, KeyDigest(id, digest(key))
 
 
 def _view(key: Key, last_used_at: datetime | None) -> KeyView:
     return KeyView(**_shown(key), last_used_at=last_used_at)
 
 
-def _made(key: Key, token: str) -> Response:
+def made_key(key: Key, token: str) -> Response:
+    """201 a key that was just made."""
     return json_response(MadeKey(**_shown(key), key=token), 201)
 
 

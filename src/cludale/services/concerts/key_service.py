@@ -10,7 +10,8 @@ from cludale.ports.keys import KeyListing, ListedKey
 from cludale.runtime.aggregates import Change, Updates
 from cludale.services.concerts import keys as domain
 from cludale.services.concerts.keys import Key, KeyDigest, Keys, KeyUse, NewKey
-from cludale.services.concerts.store import ALL_KEYS, KEY_USES, KEYS
+from cludale.services.concerts.sessions import BY_ISSUER, Session
+from cludale.services.concerts.store import ALL_KEYS, ALL_SESSIONS, KEY_USES, KEYS, SESSIONS
 
 
 class KeyService:
@@ -53,10 +54,11 @@ class KeyService:
     async def listing(self, known: KeyListing | None) -> KeyListing:
         """All keys, for those who check them; `known` itself where nothing has changed since."""
         stored = (await KEYS.load(self._updates.records, (ALL_KEYS,))).get(ALL_KEYS)
-        if stored is None:
-            return known if known is not None and not known.version else KeyListing(version=0)
-        if known is not None and stored.version == known.version:
+        signed_in = (await SESSIONS.load(self._updates.records, (ALL_SESSIONS,))).get(ALL_SESSIONS)
+        version = sum(each.version for each in (stored, signed_in) if each is not None)  # neither goes back
+        if known is not None and version == known.version:
             return known
+        all_keys = Keys() if stored is None else stored.state
         keys = [
             ListedKey(
                 id=key.id,
@@ -66,9 +68,14 @@ class KeyService:
                 concert_id=key.only_concert,
                 ends_at=key.ends_at,
             )
-            for key in stored.state.keys
+            for key in all_keys.keys
         ]
-        return KeyListing(version=stored.version, keys=keys, organizers=stored.state.organizers)
+        sessions = [] if signed_in is None else [_listed(each) for each in signed_in.state.sessions]
+        return KeyListing(version=version, keys=[*keys, *sessions], organizers=all_keys.organizers)
+
+    async def key(self, id: str) -> Key:
+        """One. Raises NotFound."""
+        return (await self._stored()).key(id)
 
     async def used(self, last: Mapping[str, datetime]) -> None:
         """Note when keys were used last; of keys that there are."""
@@ -79,6 +86,21 @@ class KeyService:
     async def _stored(self) -> Keys:
         found = await KEYS.load(self._updates.records, (ALL_KEYS,))
         return found[ALL_KEYS].state if found else Keys()
+
+
+def _listed(session: Session) -> ListedKey:
+    """A session, as whoever checks keys knows it."""
+    return ListedKey(
+        id=session.id,
+        digest=session.digest,
+        organizer=session.organizer,
+        scopes=session.scopes,
+        concert_id=session.only_concert,
+        ends_at=session.ends_at,
+        idle_seconds=session.idle_seconds,
+        of="" if session.of.startswith(BY_ISSUER) else session.of,
+        of_digest=session.of_digest,
+    )
 
 
 def _use(key_id: str, at: datetime) -> Callable[[KeyUse | None, datetime], Decision[KeyUse] | None]:

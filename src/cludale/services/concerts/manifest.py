@@ -1,6 +1,6 @@
 """Concerts as data: what the rest of the platform has to know of it."""
 
-from cludale.services.concerts import api, change_api, key_api
+from cludale.services.concerts import api, change_api, key_api, pairing_api, session_api
 from cludale.services.concerts.buyers import Quotas
 from cludale.services.concerts.events import TOPIC
 from cludale.services.concerts.replay import ConcertsReplay
@@ -31,11 +31,13 @@ def _build(parts: Parts) -> Running:
     return Running(concerts, concerts.handle, concerts.sweep, gauges=concerts.gauges)
 
 
-def _api(concerts: Concerts, parts: HttpParts) -> tuple[api.ConcertsApi, change_api.ChangesApi, key_api.KeysApi]:
+def _api(concerts: Concerts, parts: HttpParts) -> tuple[object, ...]:
     return (
         api.ConcertsApi(concerts, parts.records("concerts"), parts.access),
         change_api.ChangesApi(concerts),
         key_api.KeysApi(concerts.keys, parts.access.digest),
+        session_api.SessionsApi(concerts.sessions, concerts.keys, parts.access, parts.issuer, parts.sign_in),
+        pairing_api.PairingApi(concerts.pairing, parts.access.digest, concerts.details),
     )
 
 
@@ -48,7 +50,13 @@ MANIFEST = Manifest(
     replay=ConcertsReplay(),
     build=_build,
     api=_api,
-    statuses={**api.STATUS, **change_api.STATUS, **key_api.STATUS},
+    statuses={
+        **api.STATUS,
+        **change_api.STATUS,
+        **key_api.STATUS,
+        **session_api.STATUS,
+        **pairing_api.STATUS,
+    },
     probes=(
         Probe("GET", "/concerts?limit=1", 200),
         Probe("GET", "/concerts/smoke-test-of-nothing", 404),

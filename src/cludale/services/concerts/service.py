@@ -49,7 +49,9 @@ from cludale.services.concerts.domain import (
 )
 from cludale.services.concerts.events import ConcertFields, ConcertStatus, ReleaseReason
 from cludale.services.concerts.key_service import KeyService
+from cludale.services.concerts.pairing_service import PairingService
 from cludale.services.concerts.sections import Sections, near
+from cludale.services.concerts.session_service import SessionService
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded, searched
 from cludale.services.orders.events import CancelReason, OrderCancelled, PartRefundRequested
 from cludale.services.payments.events import PaymentCompleted
@@ -162,6 +164,8 @@ class Concerts:
             self._updates, self.concert, self.command_queue.submit, quotas, partitions_apart=partitions_apart
         )
         self.keys = KeyService(self._updates)
+        self.sessions = SessionService(self._updates, lambda: self.keys.changed())  # noqa: PLW0108 - set later
+        self.pairing = PairingService(self._updates, self.keys)
 
     async def schedule(self, concert: Concert, cause: Cause) -> ConcertSnapshot:
         """Put a concert on. Raises ConcertExists."""

@@ -12,6 +12,8 @@ from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.allowances import Allowance
 from cludale.services.concerts.domain import Choice, Concert, Reservation, Section, Status
 from cludale.services.concerts.keys import Keys, KeyUse
+from cludale.services.concerts.pairings import Pairings
+from cludale.services.concerts.sessions import Sessions
 
 _ACCENTS = re.compile("[\u0300-\u036f]")
 """Those that combine with the letter before. Other scripts have blocks of their own: there they are letters."""
@@ -95,6 +97,12 @@ KEYS = AggregateStore(Kind("concerts", "keys", may_lack=True), Keys, identity=la
 
 KEY_USES = AggregateStore(Kind("concerts", "keyuse", may_lack=True), KeyUse, identity=lambda use: use.key_id)
 
+ALL_SESSIONS = "sessions"
+SESSIONS = AggregateStore(Kind("concerts", "sessions", may_lack=True), Sessions, identity=lambda _: ALL_SESSIONS)
+
+ALL_PAIRINGS = "pairings"
+PAIRINGS = AggregateStore(Kind("concerts", "pairings", may_lack=True), Pairings, identity=lambda _: ALL_PAIRINGS)
+
 KINDS = (
     CONCERTS.kind,
     SECTIONS.kind,
@@ -103,10 +111,19 @@ KINDS = (
     ALLOWANCES.kind,
     KEYS.kind,
     KEY_USES.kind,
+    SESSIONS.kind,
+    PAIRINGS.kind,
     IdempotencyKeys.kind_for("concerts"),
 )
 
-BY_ID = (CHOICES.kind, ALLOWANCES.kind, KEY_USES.kind, IdempotencyKeys.kind_for("concerts"))
+BY_ID = (
+    CHOICES.kind,
+    ALLOWANCES.kind,
+    KEY_USES.kind,
+    SESSIONS.kind,
+    PAIRINGS.kind,
+    IdempotencyKeys.kind_for("concerts"),
+)
 """Those that are read by their ids alone and committed by themselves, without events: a store of keys and values will
 do for them."""
 

@@ -1,0 +1,5 @@
+"""Sign-in by an OpenID Connect issuer: authorization code with PKCE. Every request to it has an end."""
+
+from cludale.adapters.oidc.issuer import OidcIssuer
+
+__all__ = ["OidcIssuer"]

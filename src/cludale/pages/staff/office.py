@@ -1,0 +1,135 @@
+"""The pages of who is signed in: their session, keys, everyone's sessions, and pairing a door's device."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cludale.kernel.principals import Scope
+from cludale.pages import forms
+from cludale.pages.api import Answer, Refused, path
+from cludale.pages.site import Missing, Site
+from cludale.pages.staff.signing import Signing, Staff
+from cludale.pages.staff.views import Code, Key, Keys, Sessions
+from cludale.web.responses import Response
+from cludale.web.routing import Route
+
+_KEYS, _SESSIONS = ("concerts", "-", "keys"), ("concerts", "-", "sessions")
+
+
+class Office:
+    """All of the staff's pages."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._signing = Signing(site)
+
+    def routes(self) -> list[Route]:
+        """Its routes."""
+        page = self._signing.route
+        return [
+            *self._signing.routes(),
+            page("GET", "/staff", self._own),
+            page("GET", "/staff/keys", self._keys),
+            page("POST", "/staff/keys", self._make_key),
+            page("POST", "/staff/keys/{key_id}/revoke", self._revoke_key),
+            page("GET", "/staff/sessions", self._sessions),
+            page("POST", "/staff/sessions/{session_id}/end", self._end_session),
+            page("GET", "/staff/door", self._door),
+            page("POST", "/staff/door", self._pair),
+        ]
+
+    def stop(self) -> None:
+        """Nothing goes on by itself."""
+
+    async def _own(self, staff: Staff) -> Response:
+        return self._shown(staff, "staff/own.html")
+
+    # Keys
+
+    async def _keys(self, staff: Staff) -> Response:
+        return await self._keys_page(staff)
+
+    async def _keys_page(
+        self, staff: Staff, *, made: Key | None = None, wrong: str = "", fields: Mapping[str, str] = {}
+    ) -> Response:
+        found = _checked(await staff.ask("GET", path(*_KEYS))).read(Keys)
+        now = self._site.now()
+        ended = {key.id for key in found.items if key.ends_at is not None and key.ends_at <= now}
+        return self._shown(
+            staff,
+            "staff/keys.html",
+            status=422 if wrong else 200,
+            keys=found.items,
+            ended=ended,
+            scopes=list(Scope),
+            made=made,
+            wrong=wrong,
+            fields=fields,
+        )
+
+    async def _make_key(self, staff: Staff) -> Response:
+        fields = forms.read(staff.visit.request)
+        asked = {
+            "name": fields.get("name", ""),
+            "scopes": [scope for scope in Scope if f"scope-{scope}" in fields],
+            "organizer": fields.get("organizer") or "default",
+            "concertId": fields.get("concert") or None,
+            "endsAt": _midnight(fields.get("ends")),
+        }
+        answer = await staff.ask("POST", path(*_KEYS), asked)
+        if answer.status in (409, 422):
+            return await self._keys_page(staff, wrong=answer.problem.detail, fields=fields)
+        return await self._keys_page(staff, made=_checked(answer).read(Key))
+
+    async def _revoke_key(self, staff: Staff) -> Response:
+        forms.read(staff.visit.request)
+        _checked(await staff.ask("POST", path(*_KEYS, staff.visit.segment, "revoke")))
+        return self._site.see(staff.visit, "/staff/keys")
+
+    # Sessions
+
+    async def _sessions(self, staff: Staff) -> Response:
+        found = _checked(await staff.ask("GET", path(*_SESSIONS))).read(Sessions)
+        return self._shown(staff, "staff/sessions.html", sessions=found.items)
+
+    async def _end_session(self, staff: Staff) -> Response:
+        forms.read(staff.visit.request)
+        answer = await staff.ask("POST", path(*_SESSIONS, staff.visit.segment, "end"))
+        if answer.status != 404:  # it may have ended meanwhile
+            _checked(answer)
+        return self._site.see(staff.visit, "/staff/sessions")
+
+    # The door
+
+    async def _door(self, staff: Staff) -> Response:
+        return self._shown(staff, "staff/door.html", made=None, wrong="", fields={})
+
+    async def _pair(self, staff: Staff) -> Response:
+        fields = forms.read(staff.visit.request)
+        asked = {
+            "name": fields.get("name", ""),
+            "concertId": fields.get("concert", ""),
+            "keyEndsAt": _midnight(fields.get("ends")),
+        }
+        answer = await staff.ask("POST", path("concerts", "-", "door", "codes"), asked)
+        if answer.status in (404, 409, 422):
+            return self._shown(
+                staff, "staff/door.html", status=422, made=None, wrong=answer.problem.detail, fields=fields
+            )
+        return self._shown(staff, "staff/door.html", made=_checked(answer).read(Code), wrong="", fields={})
+
+    def _shown(self, staff: Staff, template: str, *, status: int = 200, **values: Any) -> Response:
+        return self._site.private(staff.visit, template, status=status, staff=staff, own=staff.session, **values)
+
+
+def _checked(answer: Answer) -> Answer:
+    """An answer that is one. Raises Missing, Refused."""
+    if answer.status == 404:
+        raise Missing
+    if answer.status >= 400:
+        raise Refused(answer.problem)
+    return answer
+
+
+def _midnight(day: str | None) -> str | None:
+    """The end of the day that a form says, as the API wants it; what is no day the API says."""
+    return f"{day}T23:59:59Z" if day else None

@@ -1,0 +1,186 @@
+"""Signing in and out, and who is signed in: the API's session in a cookie of these pages."""
+
+import base64
+import hashlib
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from cludale.pages import forms
+from cludale.pages.api import Answer, Refused
+from cludale.pages.site import Site, Visit
+from cludale.pages.staff import cookies
+from cludale.pages.staff.views import Going, Session, Token, Ways
+from cludale.web.responses import Headers, Response
+from cludale.web.routing import Route
+
+SIGN_IN = "/staff/sign-in"
+RENEW_SECONDS = 60
+"""How old the stamp in a token may get before it is renewed."""
+REFUSED = {
+    "unauthorized": "no-key",
+    "sign-in-refused": "again",
+    "no-role": "no-role",
+    "roles-disagree": "roles",
+    "busy": "away",
+    "issuer-away": "away",
+}
+"""Why a sign-in failed, in the words that the page has for it."""
+
+
+class Staff:
+    """Somebody who is signed in, and their way to the API."""
+
+    def __init__(self, site: Site, visit: Visit, token: str, session: Session) -> None:
+        self.visit = visit
+        self.session = session
+        self.token = token
+        self._site = site
+
+    async def ask(self, method: str, path: str, body: Any = None) -> Answer:
+        """The API's answer, whatever its status. Raises Unreachable, SignedOut."""
+        sent = b"" if body is None else msgspec.json.encode(body)
+        answer = await self._site.api.ask(
+            method, path, sent, headers={"authorization": f"Bearer {self.token}"}, caller=self.visit.request
+        )
+        if answer.status == 401:
+            raise SignedOut
+        return answer
+
+    def may(self, *scopes: str) -> bool:
+        """Does the session have one of these scopes?"""
+        return not set(scopes).isdisjoint(self.session.scopes)
+
+
+class SignedOut(Exception):
+    """Nobody is signed in, or not any more."""
+
+
+Page = Callable[[Staff], Awaitable[Response]]
+
+
+class Signing:
+    """The pages of sign-in, and the door to all others."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def routes(self) -> list[Route]:
+        """Its routes."""
+        return [
+            self._site.route("GET", SIGN_IN, self._show),
+            self._site.route("POST", SIGN_IN, self._with_key),
+            self._site.route("GET", f"{SIGN_IN}/go", self._go),
+            self._site.route("GET", f"{SIGN_IN}/back", self._back),
+            self._site.route("POST", "/staff/sign-out", self._sign_out),
+        ]
+
+    def route(self, method: str, path: str, page: Page) -> Route:
+        """A page for who is signed in. Its answer carries the session on; others are sent to sign in."""
+
+        async def shown(visit: Visit) -> Response:
+            try:
+                staff = await self._staff(visit)
+                response = await page(staff)
+            except SignedOut:
+                onward = f"?next={quote(path, safe='')}" if method == "GET" and "{" not in path else ""
+                return self._site.see(visit, SIGN_IN + onward, headers=cookies.cleared(visit))
+            token = await self._renewed(staff)
+            kept: Headers = () if token is None else (cookies.signed_in(visit, token),)
+            return response._replace(headers=(*response.headers, *kept))
+
+        return self._site.route(method, path, shown)
+
+    async def _staff(self, visit: Visit) -> Staff:
+        token = cookies.token(visit)
+        if token is None:
+            raise SignedOut
+        answer = await self._ask(visit, "GET", "/concerts/-/session", token=token)
+        if answer.status in (401, 404):
+            raise SignedOut
+        if answer.status != 200:
+            raise Refused(answer.problem)
+        return Staff(self._site, visit, token, answer.read(Session))
+
+    async def _renewed(self, staff: Staff) -> str | None:
+        """The token with a stamp of now, if its own is old: so one who does something stays."""
+        stamp = staff.token.split(".")[2:3]
+        if stamp and stamp[0].isdigit() and time.time() - int(stamp[0]) < RENEW_SECONDS:
+            return None
+        answer = await self._ask(staff.visit, "POST", "/concerts/-/session/renew", token=staff.token)
+        return answer.read(Token).token if answer.status == 200 else None
+
+    async def _ask(self, visit: Visit, method: str, path: str, body: Any = None, *, token: str | None = None) -> Answer:
+        sent = b"" if body is None else msgspec.json.encode(body)
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        return await self._site.api.ask(method, path, sent, headers=headers, caller=visit.request)
+
+    # Pages
+
+    async def _show(self, visit: Visit) -> Response:
+        return await self._form(visit, cookies.local(visit.query.get("next")))
+
+    async def _form(self, visit: Visit, onward: str, *, wrong: str = "", status: int = 200) -> Response:
+        ways = (await self._ask(visit, "GET", "/concerts/-/sign-in")).read(Ways)
+        is_private = cookies.is_private(visit)
+        return self._site.private(
+            visit, "staff/sign-in.html", status=status, ways=ways, onward=onward, wrong=wrong, is_private=is_private
+        )
+
+    async def _with_key(self, visit: Visit) -> Response:
+        fields = forms.read(visit.request)
+        onward = cookies.local(fields.get("next"))
+        if not cookies.is_private(visit):
+            return await self._form(visit, onward, status=403)
+        answer = await self._ask(visit, "POST", "/concerts/-/sessions", {"key": fields.get("key", "")[:512]})
+        return await self._entered(visit, answer, onward)
+
+    async def _go(self, visit: Visit) -> Response:
+        """On to the issuer. By GET, for a browser that follows a form there would ask the policy for forms."""
+        if not cookies.is_private(visit):
+            return await self._form(visit, "/staff", status=403)
+        state, nonce, verifier = (secrets.token_urlsafe(size) for size in (24, 24, 48))
+        hashed = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+        asked = {"state": state, "nonce": nonce, "challenge": hashed}
+        answer = await self._ask(visit, "POST", "/concerts/-/sign-in", asked)
+        onward = cookies.local(visit.query.get("next"))
+        if answer.status != 200:
+            return await self._form(visit, onward, wrong=_why(answer), status=answer.status)
+        kept = cookies.began(visit, state=state, nonce=nonce, verifier=verifier, onward=onward)
+        return self._site.see(visit, answer.read(Going).url, headers=(kept,))
+
+    async def _back(self, visit: Visit) -> Response:
+        """Back from the issuer, which may have refused. What came back is used up, so the cookie goes, too."""
+        begun = cookies.begun(visit, visit.query.get("state", ""))
+        code = visit.query.get("code")
+        if begun is None or not code:
+            return await self._form(visit, "/staff", wrong="again", status=403)
+        nonce, verifier, onward = begun
+        asked = {"code": code, "nonce": nonce, "verifier": verifier, "issuer": visit.query.get("iss")}
+        answer = await self._ask(visit, "POST", "/concerts/-/sessions", asked)
+        return await self._entered(visit, answer, onward)
+
+    async def _entered(self, visit: Visit, answer: Answer, onward: str) -> Response:
+        """On to where they wanted to, with a fresh session and none of what was before."""
+        if answer.status != 201:
+            shown = await self._form(visit, onward, wrong=_why(answer), status=answer.status)
+            return shown._replace(headers=(*shown.headers, cookies.gone(visit, cookies.SIGN_IN)))
+        kept = cookies.signed_in(visit, answer.read(Token).token)
+        return self._site.see(visit, onward, headers=(kept, cookies.gone(visit, cookies.SIGN_IN)))
+
+    async def _sign_out(self, visit: Visit) -> Response:
+        forms.read(visit.request)
+        token = cookies.token(visit)
+        if token is not None:
+            answer = await self._ask(visit, "POST", "/concerts/-/session/end", token=token)
+            if answer.status not in (200, 401):
+                raise Refused(answer.problem)  # not signed out, and told so
+        return self._site.see(visit, SIGN_IN, headers=cookies.cleared(visit))
+
+
+def _why(answer: Answer) -> str:
+    return REFUSED.get(answer.problem.name, "away" if answer.status >= 500 else "again")

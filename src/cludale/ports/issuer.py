@@ -1,0 +1,51 @@
+"""Issuer: who says who somebody is (OpenID Connect). It asks for their second factor; here nobody has a password."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from cludale.kernel.roles import Opens
+
+
+class SignInPolicy(NamedTuple):
+    """What the operator says of sign-in."""
+
+    roles: Mapping[str, Opens] = {}
+    """The issuer's roles, each with what it opens."""
+    seconds: float = 43_200
+    """How long a session lasts at the longest."""
+    idle_seconds: float = 1_800
+    """How long it lasts without a request."""
+
+
+class IssuerUnreachable(Exception):
+    """The issuer gave no answer in time, or none of its kind; try again."""
+
+
+class NotVouched(Exception):
+    """What came back says nothing that can be trusted: used up, of another sign-in, or wrongly signed."""
+
+
+class Person(NamedTuple):
+    """Somebody, as the issuer knows them."""
+
+    subject: str
+    """Its own name for them, which stays."""
+    name: str
+    """What to call them."""
+    roles: tuple[str, ...]
+
+
+class Issuer(Protocol):
+    """An OpenID Connect issuer, for the authorization code flow with PKCE."""
+
+    async def address(self, *, state: str, nonce: str, challenge: str) -> str:
+        """Where the browser goes to sign in. Raises IssuerUnreachable."""
+        ...
+
+    async def person(self, code: str, *, verifier: str, nonce: str, issuer: str | None) -> Person:
+        """Who came back with `code`; `issuer` as the way back says it. Raises IssuerUnreachable, NotVouched."""
+        ...
+
+    async def close(self) -> None:
+        """Let go."""
+        ...

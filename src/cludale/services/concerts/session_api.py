@@ -1,0 +1,342 @@
+"""Sign-in over HTTP: by an issuer (OpenID Connect) or with a key; sessions, and their end.
+
+The API takes a session as it takes a key, `Authorization: Bearer`, and knows no cookies: those are the pages' own.
+"""
+
+import secrets
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from cludale.kernel.ids import from_key
+from cludale.kernel.principals import FIRST, Principal, PrincipalKind, Scope
+from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
+from cludale.kernel.roles import NoRole, RolesDisagree, opened
+from cludale.ports.issuer import Issuer, IssuerUnreachable, NotVouched, SignInPolicy
+from cludale.services.concerts import sessions as domain
+from cludale.services.concerts.key_service import KeyService
+from cludale.services.concerts.session_service import SessionService
+from cludale.services.concerts.sessions import BY_ISSUER, Session
+from cludale.web.access import Access
+from cludale.web.keyring import KeysUnknown
+from cludale.web.problems import Statuses, Unauthorized
+from cludale.web.queries import Page
+from cludale.web.responses import Response, json_response
+from cludale.web.routing import Credential, Reply, Request, asking, route
+
+
+class SignInRefused(Refusal):
+    """Who signs in could not be made sure of: the issuer's answer is used up, too old, or of another sign-in."""
+
+    def __init__(self) -> None:
+        super().__init__("Who you are could not be made sure of: begin again.")
+
+
+class NoIssuer(Refusal):
+    """No issuer is set here: sign in with a key."""
+
+    def __init__(self) -> None:
+        super().__init__("No issuer is set here: sign in with a key.")
+
+
+class IssuerAlone(Refusal):
+    """People sign in by the issuer here, and not with keys: those are for the API and the command line."""
+
+    def __init__(self) -> None:
+        super().__init__("People sign in by the issuer here, not with keys.")
+
+
+class IssuerAway(Busy):
+    """The issuer gave no answer, so nobody new can sign in now; sessions that there are go on."""
+
+    def __init__(self) -> None:
+        super().__init__("The issuer gives no answer. Try again.", retry_after_seconds=5)
+
+
+STATUS: Statuses = {
+    SignInRefused: 403,
+    NoRole: 403,
+    RolesDisagree: 403,
+    NoIssuer: 409,
+    IssuerAlone: 409,
+}
+
+Random = Annotated[str, Meta(min_length=22, max_length=128, pattern="^[A-Za-z0-9_-]+$")]
+
+
+class Ways(msgspec.Struct, frozen=True, rename="camel"):
+    """How people sign in here."""
+
+    with_key: bool
+    by_issuer: bool
+
+
+class BeginSignIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What whoever begins has made up, and keeps for the way back."""
+
+    state: Random
+    nonce: Random
+    challenge: Annotated[Random, Meta(description="PKCE, S256: of the verifier that the way back needs")]
+
+
+class SignInAt(msgspec.Struct, frozen=True, rename="camel"):
+    """Where the browser goes."""
+
+    url: str
+
+
+class SignIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Either a key, or what came back from the issuer."""
+
+    key: Annotated[str, Meta(max_length=512)] | None = None
+    code: Annotated[str, Meta(min_length=1, max_length=4_096)] | None = None
+    verifier: Annotated[str, Meta(min_length=43, max_length=128, pattern="^[A-Za-z0-9._~-]+$")] | None = None
+    nonce: Random | None = None
+    issuer: Annotated[str, Meta(max_length=512, description="the way back's `iss`, if it has one")] | None = None
+
+
+class SessionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A session, without its token."""
+
+    id: str
+    name: str
+    organizer: str
+    scopes: list[Scope]
+    concert_id: str | None
+    began_at: datetime
+    ends_at: Annotated[datetime, Meta(description="at the latest")]
+    idle_seconds: Annotated[float, Meta(description="it ends after so long without a request")]
+
+
+class BegunSession(SessionView, frozen=True, kw_only=True, rename="camel"):
+    """A session that has just begun."""
+
+    token: Annotated[str, Meta(description="the bearer; shown only here")]
+
+
+class Over(msgspec.Struct, frozen=True):
+    """A session that is over."""
+
+    id: str
+
+
+class Renewed(msgspec.Struct, frozen=True):
+    """The session's token, as used now."""
+
+    token: str
+
+
+class SessionsApi:
+    """The routes of sign-in and sessions."""
+
+    def __init__(
+        self,
+        sessions: SessionService,
+        keys: KeyService,
+        access: Access,
+        issuer: Issuer | None,
+        policy: SignInPolicy,
+    ) -> None:
+        self._sessions = sessions
+        self._keys = keys
+        self._access = access
+        self._issuer = issuer
+        self._policy = policy
+
+    @route("GET", "/concerts/-/sign-in", summary="How people sign in", replies={200: Reply(Ways)})
+    async def show_ways(self, _: Request) -> Response:
+        """By the issuer, where one is set; else with a key."""
+        return json_response(Ways(with_key=self._issuer is None, by_issuer=self._issuer is not None))
+
+    @route(
+        "POST",
+        "/concerts/-/sign-in",
+        summary="Begin to sign in by the issuer",
+        description="Send the browser there; it comes back to the pages with a code.",
+        replies={200: Reply(SignInAt)},
+        refusals=(NoIssuer, IssuerAway),
+    )
+    async def begin_sign_in(self, _: Request, body: BeginSignIn) -> Response:
+        """Where to go."""
+        if self._issuer is None:
+            raise NoIssuer
+        try:
+            url = await self._issuer.address(state=body.state, nonce=body.nonce, challenge=body.challenge)
+        except IssuerUnreachable as error:
+            raise IssuerAway from error
+        return json_response(SignInAt(url))
+
+    @route(
+        "POST",
+        "/concerts/-/sessions",
+        summary="Sign in",
+        description="With a key; or, where an issuer is set, with the code that it gave, which it is asked about.",
+        replies={201: Reply(BegunSession, "The session.")},
+        refusals=(
+            *(Unauthorized, KeysUnknown, SignInRefused, NoRole, RolesDisagree),
+            *(NoIssuer, IssuerAlone, IssuerAway, Busy),
+        ),
+    )
+    async def sign_in(self, _: Request, body: SignIn) -> Response:
+        """201 the session."""
+        if body.key is not None:
+            if self._issuer is not None:
+                raise IssuerAlone
+            return await self._with_key(body.key)
+        if body.code is None or body.verifier is None or body.nonce is None:
+            raise Invalid(("key", "is wanted, or `code` with its `verifier` and `nonce`"))
+        if self._issuer is None:
+            raise NoIssuer
+        try:
+            person = await self._issuer.person(body.code, verifier=body.verifier, nonce=body.nonce, issuer=body.issuer)
+        except IssuerUnreachable as error:
+            raise IssuerAway from error
+        except NotVouched as error:
+            raise SignInRefused from error
+        opens = opened(person.roles, self._policy.roles)
+        return await self._begin(
+            of=f"{BY_ISSUER}{person.subject}",
+            name=person.name,
+            organizer=opens.organizer,
+            scopes=tuple(sorted(opens.scopes)),
+            only_concert=opens.concert_id,
+        )
+
+    async def _with_key(self, key: str) -> Response:
+        principal = self._access.principal(f"Bearer {key}")
+        if principal is None or principal.kind is not PrincipalKind.KEY:
+            raise Unauthorized
+        if principal is FIRST:
+            return await self._of(principal, "the first key", of_digest=self._access.digest(key))
+        known = await self._keys.key(principal.id)
+        return await self._of(principal, known.name, key_ends_at=known.ends_at)
+
+    async def _of(
+        self, principal: Principal, name: str, *, of_digest: str = "", key_ends_at: datetime | None = None
+    ) -> Response:
+        return await self._begin(
+            of=principal.id,
+            of_digest=of_digest,
+            name=name,
+            organizer=principal.organizer,
+            scopes=tuple(sorted(principal.scopes)),
+            only_concert=principal.concert_id,
+            key_ends_at=key_ends_at,
+        )
+
+    async def _begin(
+        self,
+        *,
+        of: str,
+        name: str,
+        organizer: str,
+        scopes: tuple[Scope, ...],
+        only_concert: str | None,
+        of_digest: str = "",
+        key_ends_at: datetime | None = None,
+    ) -> Response:
+        id = from_key("session", secrets.token_hex(16))
+        token = f"{id}.{secrets.token_urlsafe(32)}"
+        now = self._sessions.now()
+        session = Session(
+            id=id,
+            digest=self._access.digest(token),
+            of=of,
+            of_digest=of_digest,
+            name=name,
+            organizer=organizer,
+            scopes=scopes,
+            only_concert=only_concert,
+            began_at=now,
+            ends_at=domain.lasting(now, self._policy.seconds, key_ends_at),
+            idle_seconds=self._policy.idle_seconds,
+        )
+        await self._sessions.begin(session)
+        stamped = self._access.stamped(f"Bearer {token}")
+        return json_response(BegunSession(**_shown(session), token=stamped), 201)
+
+    @route(
+        "GET",
+        "/concerts/-/sessions",
+        credential=Credential.ORGANIZER,
+        scope=Scope.OPERATE,
+        summary="List who is signed in",
+        replies={200: Reply(Page[SessionView])},
+    )
+    async def list_sessions(self, _: Request) -> Response:
+        """The newest first."""
+        return json_response(Page([_view(each) for each in await self._sessions.all()], None))
+
+    @route(
+        "POST",
+        "/concerts/-/sessions/{session_id}/end",
+        credential=Credential.ORGANIZER,
+        scope=Scope.OPERATE,
+        summary="End somebody's session",
+        description="Within a second it opens nothing, anywhere.",
+        replies={200: Reply(Over)},
+        refusals=(NotFound, Busy),
+    )
+    async def end_session(self, request: Request) -> Response:
+        """Gone."""
+        await self._sessions.session(request.segment)
+        await self._sessions.end(request.segment)
+        return json_response(Over(request.segment))
+
+    @route(
+        "GET",
+        "/concerts/-/session",
+        credential=Credential.SESSION,
+        summary="Show the session that is asked with",
+        replies={200: Reply(SessionView)},
+        refusals=(NotFound, KeysUnknown),
+    )
+    async def show_session(self, request: Request) -> Response:
+        """Its own."""
+        return json_response(_view(await self._sessions.session(asking(request).id)))
+
+    @route(
+        "POST",
+        "/concerts/-/session/renew",
+        credential=Credential.SESSION,
+        summary="Say that the session is in use",
+        description="The token that comes back begins its idle time anew; its latest end stays.",
+        replies={200: Reply(Renewed)},
+        refusals=(KeysUnknown,),
+    )
+    async def renew_session(self, request: Request) -> Response:
+        """The token, stamped anew."""
+        return json_response(Renewed(self._access.stamped(request.authorization)))
+
+    @route(
+        "POST",
+        "/concerts/-/session/end",
+        credential=Credential.SESSION,
+        summary="Sign out",
+        replies={200: Reply(Over)},
+        refusals=(KeysUnknown, Busy),
+    )
+    async def sign_out(self, request: Request) -> Response:
+        """Its own is over."""
+        own = asking(request).id
+        await self._sessions.end(own)
+        return json_response(Over(own))
+
+
+def _view(session: Session) -> SessionView:
+    return SessionView(**_shown(session))
+
+
+def _shown(session: Session) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "name": session.name,
+        "organizer": session.organizer,
+        "scopes": list(session.scopes),
+        "concert_id": session.only_concert,
+        "began_at": session.began_at,
+        "ends_at": session.ends_at,
+        "idle_seconds": session.idle_seconds,
+    }

@@ -1,0 +1,54 @@
+"""Sessions at work: signs people in and out. Load → decide → commit."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from cludale.kernel.decision import Decision
+from cludale.kernel.events import Cause
+from cludale.kernel.refusals import Busy
+from cludale.runtime.aggregates import Change, Updates
+from cludale.services.concerts import sessions as domain
+from cludale.services.concerts.sessions import Session, Sessions
+from cludale.services.concerts.store import ALL_SESSIONS, SESSIONS
+
+
+class SessionService:
+    """All sessions of the platform."""
+
+    def __init__(self, updates: Updates, changed: Callable[[], None]) -> None:
+        """`changed` is called after a change here, so that this process knows of it at once."""
+        self._updates = updates
+        self._changed = changed
+
+    def now(self) -> datetime:
+        """The time."""
+        return self._updates.clock.now()
+
+    async def begin(self, new: Session) -> Session:
+        """Sign somebody in. Raises Busy."""
+        await self._change(lambda sessions, now: domain.begin(sessions, new, now=now))
+        return new
+
+    async def end(self, id: str) -> None:
+        """Sign somebody out; again changes nothing. Raises Busy."""
+        await self._change(lambda sessions, _: domain.end(sessions, id))
+
+    async def all(self) -> Sequence[Session]:
+        """Those that are not over, the newest first."""
+        now = self.now()
+        return [each for each in reversed((await self._stored()).sessions) if each.ends_at > now]
+
+    async def session(self, id: str) -> Session:
+        """One. Raises NotFound."""
+        return (await self._stored()).session(id)
+
+    async def _change(self, decide: Callable[[Sessions, datetime], Decision[Sessions]]) -> None:
+        change = Change(SESSIONS, ALL_SESSIONS, lambda found, now: decide(found or Sessions(), now), Cause())
+        ((_, known),) = await self._updates.update((change,))
+        if known is None:
+            raise Busy("Too many sign in or out at once.")
+        self._changed()
+
+    async def _stored(self) -> Sessions:
+        found = await SESSIONS.load(self._updates.records, (ALL_SESSIONS,))
+        return found[ALL_SESSIONS].state if found else Sessions()

@@ -1,0 +1,140 @@
+"""HTTPS before one server: HAProxy with a certificate, and plain HTTP that leads there."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from cludale_operations.gateway.configuration import GatewayLimits
+
+_log = logging.getLogger(__name__)
+
+CONFIGURATION = "https.cfg"
+HSTS_SECONDS = 63_072_000
+HSTS = f"http-after-response set-header strict-transport-security max-age={HSTS_SECONDS}"
+
+
+class NoHttps(Exception):
+    """HAProxy did not start with this certificate; the message says why."""
+
+
+class Doors(NamedTuple):
+    """Sockets that listen: where people come in, and where the server is."""
+
+    public: socket.socket
+    inner: socket.socket
+    plain: socket.socket | None = None
+    """Where plain HTTP is led to HTTPS from."""
+
+
+def bind(descriptor: int, certificate: Path) -> str:
+    """The line of HAProxy's configuration by which it takes TLS at an inherited socket."""
+    name = str(certificate).replace("\\", "\\\\").replace(" ", "\\ ")
+    return f"bind fd@{descriptor} ssl crt {name} ssl-min-ver TLSv1.2 alpn http/1.1"
+
+
+def _written(doors: Doors, certificate: Path, limits: GatewayLimits) -> Iterator[str]:
+    inner_host, inner_port = doors.inner.getsockname()[:2]
+    yield "global"
+    yield f"    maxconn {limits.connections}"
+    yield f"    hard-stop-after {round(limits.stop_seconds * 1000)}ms"
+    yield "defaults"
+    yield "    mode http"
+    for what, seconds in (
+        ("connect", limits.connect_seconds),
+        ("client", limits.request_seconds),
+        ("http-request", limits.request_seconds),
+        ("http-keep-alive", limits.idle_seconds),
+        ("server", limits.answer_seconds),
+    ):
+        yield f"    timeout {what} {round(seconds * 1000)}ms"
+    yield "frontend public"
+    yield f"    {bind(doors.public.fileno(), certificate)}"
+    for name in ("forwarded", "x-real-ip", "x-forwarded-for", "x-forwarded-host"):
+        yield f"    http-request del-header {name}"
+    yield "    http-request set-header x-forwarded-for %[src]"
+    yield "    http-request set-header x-forwarded-proto https"
+    yield f"    {HSTS}"
+    yield "    default_backend inner"
+    yield "backend inner"
+    yield f"    server inner {inner_host}:{inner_port}"
+    if doors.plain is not None:
+        port = doors.public.getsockname()[1]
+        yield "frontend plain"
+        yield f"    bind fd@{doors.plain.fileno()}"
+        at = "" if port == 443 else f":{port}"
+        yield f"    http-request redirect code 308 location https://%[req.hdr(host),host_only]{at}%[pathq]"
+
+
+@asynccontextmanager
+async def https(
+    doors: Doors,
+    certificate: Path,
+    *,
+    program: Path,
+    tied: Callable[[Sequence[str | Path]], list[str]],
+    folder: Path,
+    limits: GatewayLimits,
+) -> AsyncIterator[None]:
+    """HTTPS at `doors.public`, from now on until the block ends; the server's socket has to listen already.
+
+    Where HAProxy ends by itself this process is told to end, too. Raises NoHttps, OSError.
+    """
+    configuration = folder / CONFIGURATION
+    configuration.touch(mode=0o600)
+    configuration.write_text("\n".join([*_written(doors, certificate, limits), ""]))
+    descriptors = [each.fileno() for each in (doors.public, doors.plain) if each is not None]
+    checked = await asyncio.create_subprocess_exec(
+        *tied([program, "-c", "-f", configuration]),
+        pass_fds=descriptors,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await checked.communicate()
+    if checked.returncode != 0:
+        raise NoHttps(f"{certificate} can't be used: {_reason(said.decode(errors='replace'))}")
+    proxy = await asyncio.create_subprocess_exec(
+        *tied([program, "-db", "-q", "-f", configuration]),
+        pass_fds=descriptors,
+        stdin=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    watching = asyncio.create_task(_end_with(proxy))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await _ended(proxy, limits.stop_seconds)
+
+
+async def _end_with(proxy: Process) -> None:
+    await proxy.wait()
+    _log.error("HAProxy ended by itself, with status %s: there is no HTTPS any more", proxy.returncode)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def _ended(proxy: Process, seconds: float) -> None:
+    if proxy.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        proxy.send_signal(signal.SIGUSR1)
+    try:
+        async with asyncio.timeout(min(seconds, 2.0)):  # the server has answered what it had: idle connections are left
+            await proxy.wait()
+    except TimeoutError:
+        proxy.kill()
+        await proxy.wait()
+
+
+def _reason(said: str) -> str:
+    """What HAProxy says is wrong, in its own words."""
+    lines = [line.partition(": ")[2] or line for line in said.splitlines() if "ALERT" in line]
+    return lines[0] if lines else "HAProxy does not say why"

@@ -1,0 +1,108 @@
+"""HTTPS before the embedded shape, with an authority that was made for the test, and real clients."""
+
+import datetime as dt
+import ipaddress
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from tests.parts import need
+from tests.served import environment, serve
+
+pytestmark = pytest.mark.slow
+
+
+def certificates(folder: Path) -> tuple[Path, Path]:
+    """An authority's certificate, and one that it signed for this machine, with its key."""
+    now, day = dt.datetime.now(dt.UTC), dt.timedelta(days=1)
+    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    authority, here = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, each)]) for each in ("ca", "localhost"))
+
+    def begun(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        made = x509.CertificateBuilder().subject_name(subject).issuer_name(authority).public_key(public)
+        return made.serial_number(x509.random_serial_number()).not_valid_before(now - day).not_valid_after(now + day)
+
+    root = begun(authority, authority_key.public_key()).add_extension(x509.BasicConstraints(True, None), critical=True)
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    leaf = begun(here, key.public_key()).add_extension(names, critical=False)
+    pem = serialization.Encoding.PEM
+    root_file, server_file = folder / "ca.pem", folder / "server.pem"
+    root_file.write_bytes(root.sign(authority_key, hashes.SHA256()).public_bytes(pem))
+    plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    server_file.write_bytes(leaf.sign(authority_key, hashes.SHA256()).public_bytes(pem) + plain)
+    return root_file, server_file
+
+
+class Secured(NamedTuple):
+    """The platform behind HTTPS."""
+
+    url: str
+    plain_url: str
+    trust: ssl.SSLContext
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    need("haproxy")
+    folder = tmp_path_factory.mktemp("tls")
+    root, server = certificates(folder)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        plain = free.getsockname()[1]
+    settings = {"CLUDALE_TLS_CERTIFICATE": str(server), "CLUDALE_REDIRECT_PORT": str(plain)}
+    with serve(folder / "data", settings=settings) as served:
+        port = served.url.rpartition(":")[2]
+        trust = ssl.create_default_context(cafile=str(root))
+        yield Secured(f"https://localhost:{port}", f"http://localhost:{plain}", trust)
+
+
+def test_it_is_spoken_and_browsers_are_told_to_stay_with_it(secured: Secured) -> None:
+    with httpx.Client(base_url=secured.url, verify=secured.trust, timeout=10) as client:
+        answer = client.get("/staff/sign-in")
+        assert answer.status_code == 200
+        assert "max-age=" in answer.headers["strict-transport-security"]
+        assert "Secure" in answer.headers["set-cookie"]
+        assert client.get("/livez", headers={"x-forwarded-proto": "http"}).status_code == 200
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(secured.url, timeout=10)  # who does not know the authority does not come in
+
+
+def test_plain_http_leads_there_with_all_that_was_asked(secured: Secured) -> None:
+    answer = httpx.post(f"{secured.plain_url}/orders?a=b", timeout=10)
+    assert (answer.status_code, answer.headers["location"]) == (308, f"{secured.url}/orders?a=b")
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+def test_what_is_older_than_tls_1_2_is_refused(secured: Secured) -> None:
+    old = ssl.create_default_context()
+    old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+    old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.raises((ssl.SSLError, ConnectionError, httpx.ConnectError)):
+        httpx.get(secured.url, verify=old, timeout=10)
+
+
+def test_a_certificate_that_can_not_be_used_is_one_clear_line(tmp_path: Path) -> None:
+    need("haproxy")
+    wrong = tmp_path / "no.pem"
+    wrong.write_text("no certificate")
+    tried = subprocess.run(
+        [sys.executable, "-m", "cludale_operations", "serve"],
+        env=environment(tmp_path / "data", CLUDALE_TLS_CERTIFICATE=str(wrong)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert tried.returncode != 0
+    assert "no.pem can't be used" in tried.stderr
+    assert "CLUDALE_TLS_CERTIFICATE" in tried.stderr
+    assert "Traceback" not in tried.stderr

@@ -1,0 +1,238 @@
+"""Somebody who works here, at a browser: signing in and out, and what they may do meanwhile."""
+
+import re
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.oidc_provider import CLIENT, SECRET, Provider, running_provider
+from tests.product.wiring.organizers import FIRST_KEY, bearer
+from tests.product.wiring.platforms import running
+from tests.served_here import served_here
+
+from cludale.pages.api import InProcess
+from cludale.pages.building import Pages
+from cludale.web.app import WebApp
+
+PUBLIC = "http://127.0.0.1:9"
+
+
+@asynccontextmanager
+async def site(folder: Path, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async with running(folder, **changes) as platform:
+        services = InProcess()
+        pages = Pages(services, now=platform.clock.now)
+        app = WebApp(
+            platform.services, is_ready=lambda: True, gauges=platform.gauges, version="0", internal=pages.routes
+        )
+        services.find = app.router.find
+        async with served_here(app) as browser:
+            yield browser
+        await pages.stop()
+
+
+@pytest.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with site(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    with running_provider(tmp_path_factory.mktemp("oidc"), f"{PUBLIC}/staff/sign-in/back") as made:
+        yield made
+
+
+def by_issuer(provider: Provider) -> dict[str, Any]:
+    return {
+        "oidc_issuer": provider.issuer,
+        "oidc_client_id": CLIENT,
+        "oidc_client_secret": SECRET,
+        "oidc_roles": "box-office=sell,read; acme=catalogue,read@acme; operators=operate,read",
+        "public_url": PUBLIC,
+    }
+
+
+def csrf(page: httpx.Response) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    assert found is not None, page.text
+    return found[1]
+
+
+async def send(browser: httpx.AsyncClient, at: str, to: str, **fields: str) -> httpx.Response:
+    """The form at a page, filled in and sent."""
+    return await browser.post(to, data={"csrf": csrf(await browser.get(at)), **fields})
+
+
+async def sign_in(browser: httpx.AsyncClient, key: str = FIRST_KEY, **fields: str) -> httpx.Response:
+    return await send(browser, "/staff/sign-in", "/staff/sign-in", key=key, **fields)
+
+
+async def test_a_key_signs_in_and_signing_out_ends_it_at_once(browser: httpx.AsyncClient) -> None:
+    away = await browser.get("/staff/keys")
+    assert (away.status_code, away.headers["location"]) == (303, "/staff/sign-in?next=%2Fstaff%2Fkeys")
+    entered = await sign_in(browser, next="/staff/keys")
+    assert (entered.status_code, entered.headers["location"]) == (303, "/staff/keys")
+    kept = next(each for each in entered.headers.get_list("set-cookie") if each.startswith("session="))
+    assert "HttpOnly" in kept
+    assert "SameSite=Lax" in kept
+    assert (await browser.get("/staff/keys")).status_code == 200
+    token = browser.cookies["session"]
+    assert FIRST_KEY not in token
+    assert (await browser.get("/orders", headers=bearer(token))).status_code == 200
+    out = await send(browser, "/staff", "/staff/sign-out")
+    assert out.headers["location"] == "/staff/sign-in"
+    assert (await browser.get("/orders", headers=bearer(token))).status_code == 401
+    assert (await browser.get("/staff")).status_code == 303
+
+
+async def test_over_https_the_cookie_is_this_hosts_alone(browser: httpx.AsyncClient) -> None:
+    browser.headers["x-forwarded-proto"] = "https"
+    page = await browser.get("/staff/sign-in")
+    form = next(each for each in page.headers.get_list("set-cookie"))
+    sent = {"csrf": csrf(page), "key": FIRST_KEY}
+    entered = await browser.post("/staff/sign-in", data=sent, headers={"cookie": form.partition(";")[0]})
+    kept = next(each for each in entered.headers.get_list("set-cookie") if "session=" in each)
+    assert kept.startswith("__Host-session=session-")
+    assert {"Path=/", "HttpOnly", "SameSite=Lax", "Secure"} <= {each.strip() for each in kept.split(";")}
+    assert "Domain" not in kept
+
+
+async def test_nobody_signs_in_where_others_may_read_along(browser: httpx.AsyncClient) -> None:
+    page = await browser.get("/staff/sign-in")
+    refused = await browser.post(
+        "/staff/sign-in",
+        data={"csrf": csrf(page), "key": FIRST_KEY},
+        headers={"host": "tickets.example.com", "origin": "http://tickets.example.com"},
+    )
+    assert refused.status_code == 403
+    assert "https" in refused.text
+    assert not browser.cookies.get("session")
+
+
+async def test_no_form_is_taken_that_another_site_sent(browser: httpx.AsyncClient) -> None:
+    await sign_in(browser)
+    token = csrf(await browser.get("/staff"))
+    for headers, fields in (
+        ({}, {}),
+        ({}, {"csrf": "0" * 40}),
+        ({"sec-fetch-site": "cross-site"}, {"csrf": token}),
+        ({"sec-fetch-site": "same-site"}, {"csrf": token}),
+        ({"origin": "https://other.example"}, {"csrf": token}),
+    ):
+        for path in ("/staff/sign-out", "/staff/keys", "/staff/keys/x/revoke", "/staff/sessions/x/end", "/staff/door"):
+            assert (await browser.post(path, data=fields, headers=headers)).status_code == 403, (path, headers)
+    assert (await browser.get("/staff")).status_code == 200
+
+
+async def test_the_api_takes_no_cookie(browser: httpx.AsyncClient) -> None:
+    await sign_in(browser)
+    assert (await browser.get("/orders")).status_code == 401
+    assert (await browser.post("/concerts/-/session/end")).status_code == 401
+
+
+async def test_a_key_is_made_shown_once_and_revoked(browser: httpx.AsyncClient) -> None:
+    await sign_in(browser)
+    made = await send(
+        browser, "/staff/keys", "/staff/keys", name='box <b>"office"', organizer="acme", **{"scope-read": "1"}
+    )
+    found = re.search(r'class="secret">([^<]+)<', made.text)
+    assert found is not None, made.text
+    assert "<b>" not in made.text
+    assert (await browser.get("/orders", headers=bearer(found[1]))).status_code == 200
+    later = await browser.get("/staff/keys")
+    assert found[1] not in later.text
+    await browser.post(f"/staff/keys/{found[1].partition('.')[0]}/revoke", data={"csrf": csrf(later)})
+    assert (await browser.get("/orders", headers=bearer(found[1]))).status_code == 401
+    wrong = await send(browser, "/staff/keys", "/staff/keys", name="nothing")
+    assert wrong.status_code == 422
+    assert "scopes" in wrong.text
+
+
+async def test_a_door_device_is_paired_once_for_one_concert(browser: httpx.AsyncClient) -> None:
+    concert = {"id": "ours", "artist": "The Larks", "date": "2099-06-05", "totalSeats": 50}
+    await browser.post("/concerts", json=concert, headers=bearer(FIRST_KEY))
+    await sign_in(browser)
+    page = await send(browser, "/staff/door", "/staff/door", name="north door", concert="ours")
+    found = re.search(r'class="code">([^<]+)<', page.text)
+    assert found is not None, page.text
+    typed = found[1].replace("-", " ").lower()
+    swapped = await browser.post("/concerts/-/door/keys", json={"code": typed})
+    assert swapped.status_code == 201
+    key = swapped.json()
+    assert (key["scopes"], key["concertId"], key["name"]) == (["door"], "ours", "north door")
+    assert (await browser.post("/concerts/-/door/keys", json={"code": typed})).status_code == 403
+    assert (await browser.get("/orders", headers=bearer(key["key"]))).status_code == 403
+    missing = await send(browser, "/staff/door", "/staff/door", name="x", concert="theirs")
+    assert missing.status_code == 422
+
+
+async def test_somebody_elses_session_is_ended_and_a_revoked_keys_ends_with_it(browser: httpx.AsyncClient) -> None:
+    ask = {"name": "till", "scopes": ["read"]}
+    key = (await browser.post("/concerts/-/keys", json=ask, headers=bearer(FIRST_KEY))).json()
+    began = await browser.post("/concerts/-/sessions", json={"key": key["key"]})
+    other = await browser.post("/concerts/-/sessions", json={"key": key["key"]})
+    await sign_in(browser)
+    page = await browser.get("/staff/sessions")
+    assert page.text.count("till") == 4  # twice each: its name, and what its button says
+    await browser.post(f"/staff/sessions/{began.json()['id']}/end", data={"csrf": csrf(page)})
+    tokens = [each.json()["token"] for each in (began, other)]
+    assert [(await browser.get("/orders", headers=bearer(each))).status_code for each in tokens] == [401, 200]
+    await browser.post(f"/concerts/-/keys/{key['id']}/revoke", headers=bearer(FIRST_KEY))
+    assert (await browser.get("/orders", headers=bearer(tokens[1]))).status_code == 401
+
+
+async def test_people_sign_in_by_the_issuer_and_may_what_their_roles_say(tmp_path: Path, provider: Provider) -> None:
+    async with site(tmp_path, **by_issuer(provider)) as browser:
+        page = await browser.get("/staff/sign-in?next=/staff/keys")
+        assert "csrf" not in page.text
+        refused = await browser.post("/concerts/-/sessions", json={"key": FIRST_KEY})
+        assert refused.json()["type"].endswith("issuer-alone")
+        for person, expected in (("fay", 303), ("cyd", 403), ("dot", 403), ("eve", 403), ("ben", 303)):
+            browser.cookies.clear()
+            gone = await browser.get("/staff/sign-in/go?next=/staff/keys")
+            back = await provider.signed_in(gone.headers["location"], person)
+            entered = await browser.get("/staff/sign-in/back", params=back)
+            assert entered.status_code == expected, (person, entered.text)
+            if expected == 303:
+                assert entered.headers["location"] == "/staff/keys"
+        own = await browser.get("/concerts/-/session", headers=bearer(browser.cookies["session"]))
+        assert own.json()["organizer"] == "acme"
+        assert own.json()["scopes"] == ["catalogue", "read"]
+        again = await browser.get("/staff/sign-in/back", params=back)
+        assert again.status_code == 403  # the cookie is gone, and the code used
+
+
+async def test_a_way_back_that_another_browser_began_signs_nobody_in(tmp_path: Path, provider: Provider) -> None:
+    async with site(tmp_path, **by_issuer(provider)) as browser:
+        gone = await browser.get("/staff/sign-in/go")
+        back = await provider.signed_in(gone.headers["location"], "fay")
+        for changed in ({"state": secrets.token_urlsafe(24)}, {"state": ""}, {"code": ""}):
+            assert (await browser.get("/staff/sign-in/back", params={**back, **changed})).status_code == 403
+        browser.cookies.clear()
+        assert (await browser.get("/staff/sign-in/back", params=back)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["https://other.example", "//other.example", "/\\other.example", "/shop", "/staffing", "/staff/../x",
+     "/staff//other.example", "/staff/%2e%2e/x", "/staff/%0d%0aset-cookie:x", "javascript:alert(1)", "/staff@x", ""],
+)  # fmt: skip
+async def test_signing_in_leads_nowhere_else(browser: httpx.AsyncClient, wanted: str) -> None:
+    entered = await sign_in(browser, next=wanted)
+    assert entered.headers["location"] == "/staff"
+
+
+async def test_every_page_for_people_is_guarded(browser: httpx.AsyncClient) -> None:
+    await sign_in(browser)
+    for path in ("/", "/docs", "/problems", "/problems/not-found", "/staff", "/staff/sign-in", "/shop", "/staff/keys"):
+        said = (await browser.get(path)).headers
+        policy = said["content-security-policy"]
+        assert "unsafe" not in policy, path
+        assert "frame-ancestors 'none'" in policy, path
+        assert said["x-content-type-options"] == "nosniff", path
+        assert said["referrer-policy"] == "no-referrer", path
