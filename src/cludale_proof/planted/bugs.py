@@ -1493,12 +1493,10 @@ def _forget_handled(stack: ExitStack, module: Any) -> None:
     swap(stack, module, "Change", wrong)
 
 
-@bug("what a buyer has is forgotten with the time of its hold, sold or not")
+@bug("tickets that were paid count no more for their buyer")
 def _(stack: ExitStack) -> None:
     def looked_at(known: allowances.Allowance, found: Any, *, unpaid_only: bool, now: datetime) -> allowances.Allowance:
-        kept = {id: each for id, each in known.claims.items() if now < each.ends_at}
-        known = known if len(kept) == len(known.claims) else replace(known, claims=kept)
-        return right(known, found, unpaid_only=unpaid_only, now=now)
+        return right(known, found, unpaid_only=True, now=now)
 
     right = allowances.looked_at
     swap(stack, allowances, "looked_at", looked_at)

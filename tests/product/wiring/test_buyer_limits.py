@@ -31,8 +31,7 @@ async def test_fifty_orders_of_one_buyer_at_once_get_the_limit_and_a_clear_answe
 
 
 async def test_orders_of_an_address_are_counted_by_what_a_trusted_proxy_says_of_it(tmp_path: Path) -> None:
-    limits = {"holds_per_address": 1, "trusted_proxies": "127.0.0.0/8"}
-    async with office(tmp_path, **limits) as here:
+    async with office(tmp_path, holds_per_address=1, trusted_proxies="127.0.0.0/8") as here:
         concert = (await here.ask("POST", "/concerts", FIRST_KEY, json=CONCERT)).json()
         statuses = []
         for number, forwarded in enumerate(("198.51.100.1", "198.51.100.1", "6.6.6.6, 198.51.100.1", "198.51.100.2")):

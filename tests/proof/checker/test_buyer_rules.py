@@ -1,0 +1,63 @@
+"""What one buyer may have, by the checker's own count."""
+
+from datetime import UTC, datetime
+
+from cludale_proof.checker.buyer_rules import BuyerTally
+from cludale_proof.checker.documents import Order, Reservation
+from cludale_proof.checker.findings import Invariant
+
+NOON = datetime(2027, 1, 1, 12, tzinfo=UTC)
+
+
+def order(number: int, **known: str) -> Order:
+    user = known.pop("user_id", f"user-{number}")
+    return Order(id=f"order-{number}", concert_id="c1", user_id=user, quantity=2, status="Reserved", **known)
+
+
+def held(number: int, status: str = "Held") -> Reservation:
+    return Reservation(
+        id=f"reservation-{number}",
+        concert_id="c1",
+        section="s1",
+        quantity=2,
+        status=status,
+        expires_at=NOON,
+        order_id=f"order-{number}",
+    )
+
+
+def limited(limit: int) -> BuyerTally:
+    tally = BuyerTally()
+    tally.concert("c1", limit)
+    return tally
+
+
+def test_more_than_the_limit_is_found_whatever_the_buyer_is_known_by() -> None:
+    for known in ({"user_id": "u"}, {"email": "a@example.org"}, {"phone": "+49 170 1"}):
+        tally = limited(3)
+        for number in (1, 2):
+            assert not list(tally.reservation(held(number)))
+        assert not list(tally.order(order(1, **known)))
+        (found,) = tally.order(order(2, **known))
+        assert (found.invariant, found.rule) == (Invariant.WITHIN_LIMITS, "buyer-over-the-limit")
+
+
+def test_an_address_and_a_number_are_the_same_however_they_are_written() -> None:
+    tally = limited(3)
+    rows = ((1, "A+x@Example.org", "0049 (0)1701"), (2, "a@example.org", "+49 170 1"))
+    found = [list(tally.count(order(n, email=email, phone=phone), [held(n)])) for n, email, phone in rows]
+    assert [len(each) for each in found] == [0, 2]
+
+
+def test_what_was_given_back_counts_no_more() -> None:
+    tally = limited(2)
+    for number in (1, 2):
+        assert not list(tally.order(order(number, user_id="u")))
+    assert not list(tally.reservation(held(1)))
+    assert not list(tally.reservation(held(1, "Released")))
+    assert not list(tally.reservation(held(2, "Sold")))
+    assert len(list(tally.reservation(held(1, "Sold")))) == 1
+
+
+def test_concerts_without_a_limit_are_not_counted() -> None:
+    assert not list(BuyerTally().count(order(1), [held(1)]))
