@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from cludale.kernel.allocation import Allocation, OrderSeats
 from cludale.kernel.decision import Decision
@@ -525,7 +526,7 @@ def _off(order: Order, reason: CancelReason, *, was_paid: bool) -> OrderCancelle
         reason=reason,
         was_paid=was_paid,
         reachable=order.reachable if order.off_reachable is None else order.off_reachable,
-        part_refunds=tuple(each.part for each in order.refunds),
+        asked_before=tuple(each.part for each in order.refunds) or UNSET,
     )
 
 
