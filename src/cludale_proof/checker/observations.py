@@ -165,7 +165,7 @@ def kept_claim(kind: Kind, kept: KeptAnswer) -> Claimed | None:
     by = f"a request with an idempotency key ({kind})"
     status = said.status if isinstance(said.status, str) else None
     match kind:
-        case Kind.ORDERS_ANSWER if said.concert_id is not None:  # else it is a part refund, which its order tells
+        case Kind.ORDERS_ANSWER if not said.id.startswith("refund-"):  # of a part refund its order tells
             claim = Claim(
                 by=by,
                 thing="order",

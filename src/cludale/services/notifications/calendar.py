@@ -12,14 +12,19 @@ from cludale.services.notifications.domain import Notification
 PRODUCT = "-//Cludale Tickets//Confirmation//EN"
 
 
-def calendar(n: Notification, concert: ConcertDetails) -> bytes:
-    """One event, under the same id each time: it takes the place of the one that came before."""
+def calendar(n: Notification, concert: ConcertDetails) -> bytes | None:
+    """One event, under the same id each time: it takes the place of the one that came before. None: its date is no
+    date.
+    """
     from icalendar import Calendar, Event  # noqa: PLC0415 - its time zones take long to load; most processes send no mail
 
+    try:
+        begins = _begin(concert.date)
+    except ValueError:
+        return None
     event = Event()
     event.add("uid", f"{n.order_id}@cludale-tickets")
     event.add("dtstamp", n.created_at.astimezone(UTC).replace(microsecond=0))
-    begins = _begin(concert.date)
     event.add("dtstart", begins)
     if not isinstance(begins, datetime):
         event.add("dtend", begins + timedelta(days=1))

@@ -83,8 +83,9 @@ def message(n: Notification, to: str, concert: ConcertDetails | None) -> Message
     elif n.kind in _CONFIRMING:
         opening = "your order is confirmed."
         rows = [*_concert(n, concert), *_price(n)]
-        if concert is not None:
-            attachments = (Attachment("concert.ics", "text", "calendar", calendar(n, concert), {"method": "PUBLISH"}),)
+        entry = None if concert is None else calendar(n, concert)
+        if entry is not None:
+            attachments = (Attachment("concert.ics", "text", "calendar", entry, {"method": "PUBLISH"}),)
         closing = [_receipt(n), "Please keep this message; the order number opens the door."]
     elif n.kind is NotificationKind.MOVED:
         opening = f"the concert of your order is {_moved_to(n)}."

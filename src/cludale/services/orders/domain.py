@@ -559,7 +559,7 @@ def _off(order: Order, reason: CancelReason, *, was_paid: bool, note: str | None
         reason=reason,
         was_paid=was_paid,
         reachable=order.reachable if order.off_reachable is None else order.off_reachable,
-        part_refunds=tuple(each.part for each in order.refunds),
+        asked_before=tuple(each.part for each in order.refunds) or UNSET,
         note=note or UNSET,
     )
 

@@ -110,15 +110,19 @@ class OrderCancelled(Event, frozen=True, kw_only=True):
     reachable: bool
     note: str | UnsetType = UNSET
     """What the organizer tells all buyers of it, where the concert is called off. Unset in events of older versions."""
-    part_refunds: tuple[PartRefund, ...] = ()
-    """Those asked for before it was cancelled, whether or not they are carried out by now. Default for events written
-    before this field existed: there were none."""
+    asked_before: tuple[PartRefund, ...] | UnsetType = msgspec.field(default=UNSET, name="partRefunds")
+    """Part refunds; unset where there were none, as in events written before this field existed."""
     seats: OrderSeats
 
     @property
     def concert_id(self) -> str:
         """The concert."""
         return self.seats.concert_id
+
+    @property
+    def part_refunds(self) -> tuple[PartRefund, ...]:
+        """Those asked for before it was cancelled, whether or not they are carried out by now."""
+        return () if self.asked_before is UNSET else self.asked_before
 
     @property
     def allocation(self) -> Allocation | None:

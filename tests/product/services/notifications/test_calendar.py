@@ -32,6 +32,7 @@ CONFIRMED = Notification(
 def test_another_library_reads_what_and_when_it_is(written: str, begins: date) -> None:
     concert = ConcertDetails("Señor, Coconut; & Sons\\", written, "The Barn, upstairs")
     content = calendar(CONFIRMED, concert)
+    assert content is not None
     event = vobject.readOne(content.decode()).vevent
     assert event.dtstart.value == begins
     assert (event.summary.value, event.location.value) == (concert.artist, concert.venue)
