@@ -86,7 +86,11 @@ def _operation(route: Route, schemas: "_Schemas", page_of: PageOf) -> dict[str, 
             **{
                 str(status): {
                     "description": reply.description or HTTPStatus(status).description,
-                    "content": {"application/json": {"schema": schemas.of(reply.type)}},
+                    "content": {
+                        reply.media_type: {"schema": schemas.of(reply.type)}
+                        if reply.media_type == "application/json"
+                        else {}
+                    },
                 }
                 for status, reply in route.replies.items()
             },

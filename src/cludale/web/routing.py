@@ -92,6 +92,8 @@ class Reply(NamedTuple):
 
     type: Any
     description: str = ""
+    media_type: str = "application/json"
+    """Of what is no JSON, the document says no more than this."""
 
 
 class Header(NamedTuple):

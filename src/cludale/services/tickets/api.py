@@ -352,7 +352,7 @@ class TicketsApi:
         owned=Owned.HIDDEN,
         summary="A ticket to print",
         description="PDF, tagged for screen readers (PDF/UA-1). By an order's id all of its tickets that are valid.",
-        replies={200: Reply(bytes)},
+        replies={200: Reply(bytes, media_type=PDF)},
         refusals=(NotFound, TicketVoid, TicketIsTransferred, Busy),
     )
     async def print_ticket(self, request: Request) -> Response:
@@ -370,7 +370,7 @@ class TicketsApi:
         scope=Scope.READ,
         owned=Owned.HIDDEN,
         summary="A ticket's QR code as a drawing",
-        replies={200: Reply(bytes)},
+        replies={200: Reply(bytes, media_type=SVG)},
         refusals=(NotFound, TicketVoid, TicketIsTransferred, Busy),
     )
     async def draw_ticket(self, request: Request) -> Response:
@@ -384,7 +384,7 @@ class TicketsApi:
         scope=Scope.READ,
         owned=Owned.HIDDEN,
         summary="A ticket's QR code as an image",
-        replies={200: Reply(bytes)},
+        replies={200: Reply(bytes, media_type=PNG)},
         refusals=(NotFound, TicketVoid, TicketIsTransferred, Busy),
     )
     async def image_ticket(self, request: Request) -> Response:

@@ -5,7 +5,7 @@ from cludale.runtime.aggregates import AggregateStore
 from cludale.services.tickets.domain import OrderTickets
 
 TICKETS = AggregateStore(
-    Kind("tickets", "order_tickets", ("concertId",)),
+    Kind("tickets", "order_tickets", ("concertId",), may_lack=True),
     OrderTickets,
     identity=lambda tickets: tickets.order_id,
     index=lambda tickets: (tickets.concert_id,),
