@@ -176,3 +176,12 @@ def test_the_hashes_of_keys_follow_from_one_secret(tmp_path: Path) -> None:
     made = key_hash(settings(tmp_path, organizer_key=None))
     assert made == key_hash(settings(tmp_path, organizer_key=None))
     assert made == key_hash(settings(tmp_path)), "a first key that is set later must not end the others"
+
+
+async def test_a_key_outlives_another_first_key_and_a_key_hash_that_comes_later(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        key = await here.new_key("read")
+    for changes in ({"organizer_key": "another-first-key"}, {"key_hash": "own"}, {}):
+        async with office(tmp_path, **changes) as here:
+            assert (await here.ask("GET", "/orders", key)).status_code == 200
+            assert (await here.ask("GET", "/orders", f"{key}x")).status_code == 401
