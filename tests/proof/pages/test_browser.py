@@ -35,8 +35,8 @@ def pay(page: Page, card: str = "card-ok") -> None:
     page.wait_for_selector("#state")
 
 
-def is_at(page: Page, standing: str) -> None:
-    expect(page.locator(".state")).to_have_attribute("data-standing", standing)
+def is_at(page: Page, standing: str, *, within_seconds: float = 10) -> None:
+    expect(page.locator(".state")).to_have_attribute("data-standing", standing, timeout=within_seconds * 1000)
 
 
 def orders_of(shop: Served, concert: str) -> int:
@@ -200,5 +200,5 @@ def test_a_hold_is_counted_down_through_a_reload_and_in_a_second_tab_and_its_end
     assert left(second) <= first
     assert left(page) <= first
     for tab in (page, second):
-        is_at(tab, "cancelled")
+        is_at(tab, "cancelled", within_seconds=HOLD_SECONDS + 10)
     expect(page.locator("#said")).to_contain_text("cancelled")
