@@ -178,7 +178,7 @@ async def test_the_operator_sees_what_is_under_way(tmp_path: Path) -> None:
         await until(lambda: platform.relay.lag == 0)
         gauges = platform.gauges()
         assert gauges["cludale_events_under_way"] == 0
-        assert gauges["cludale_events_published_total"] == 8
+        assert gauges["cludale_events_published_total"] == 9
         assert gauges["cludale_dead_letters_total"] == 0
         assert {f'cludale_queue_depth{{service="{name}"}}' for name in NAMES} <= set(gauges)
 
