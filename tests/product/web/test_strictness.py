@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 from tests.product.wiring.platforms import running
 from tests.served import KEY, Served
