@@ -65,7 +65,7 @@ MATRIX: tuple[Row, ...] = (
     # people who sign in, and the door's devices
     Row("GET", "/concerts/-/sign-in", 200),
     Row("POST", "/concerts/-/sign-in", 409, body={"state": "s" * 22, "nonce": "n" * 22, "challenge": "c" * 43}),
-    Row("POST", "/concerts/-/sessions", 401, body={"key": "key-1.wrong"}),
+    Row("POST", "/concerts/-/sessions", 403, body={"key": "key-1.wrong"}),
     Row("GET", "/concerts/-/sessions", 200, ORGANIZER, OPERATE),
     Row("POST", "/concerts/-/sessions/{session_id}/end", 404, ORGANIZER, OPERATE, asked="/concerts/-/sessions/no/end"),
     Row("GET", "/concerts/-/session", 200, SESSION),

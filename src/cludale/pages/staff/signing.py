@@ -22,7 +22,7 @@ SIGN_IN = "/staff/sign-in"
 RENEW_SECONDS = 60
 """How old the stamp in a token may get before it is renewed."""
 REFUSED = {
-    "unauthorized": "no-key",
+    "key-refused": "no-key",
     "sign-in-refused": "again",
     "no-role": "no-role",
     "roles-disagree": "roles",

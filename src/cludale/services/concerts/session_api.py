@@ -21,10 +21,17 @@ from cludale.services.concerts.session_service import SessionService
 from cludale.services.concerts.sessions import BY_ISSUER, Session
 from cludale.web.access import Access
 from cludale.web.keyring import KeysUnknown
-from cludale.web.problems import Statuses, Unauthorized
+from cludale.web.problems import Statuses
 from cludale.web.queries import Page
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import Credential, Reply, Request, asking, route
+
+
+class KeyRefused(Refusal):
+    """Nobody signs in with this: it is no key, or one that has ended."""
+
+    def __init__(self) -> None:
+        super().__init__("No key is like this one, or it has ended.")
 
 
 class SignInRefused(Refusal):
@@ -56,6 +63,7 @@ class IssuerAway(Busy):
 
 
 STATUS: Statuses = {
+    KeyRefused: 403,
     SignInRefused: 403,
     NoRole: 403,
     RolesDisagree: 403,
@@ -175,7 +183,7 @@ class SessionsApi:
         description="With a key; or, where an issuer is set, with the code that it gave, which it is asked about.",
         replies={201: Reply(BegunSession, "The session.")},
         refusals=(
-            *(Unauthorized, KeysUnknown, SignInRefused, NoRole, RolesDisagree),
+            *(KeyRefused, KeysUnknown, SignInRefused, NoRole, RolesDisagree),
             *(NoIssuer, IssuerAlone, IssuerAway, Busy),
         ),
     )
@@ -207,7 +215,7 @@ class SessionsApi:
     async def _with_key(self, key: str) -> Response:
         principal = self._access.principal(f"Bearer {key}")
         if principal is None or principal.kind is not PrincipalKind.KEY:
-            raise Unauthorized
+            raise KeyRefused
         if principal is FIRST:
             return await self._of(principal, "the first key", of_digest=self._access.digest(key))
         known = await self._keys.key(principal.id)
