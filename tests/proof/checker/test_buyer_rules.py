@@ -1,6 +1,7 @@
 """What one buyer may have, by the checker's own count."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from cludale_proof.checker.buyer_rules import BuyerTally
 from cludale_proof.checker.documents import Order, Reservation
@@ -9,7 +10,7 @@ from cludale_proof.checker.findings import Invariant
 NOON = datetime(2027, 1, 1, 12, tzinfo=UTC)
 
 
-def order(number: int, **known: str) -> Order:
+def order(number: int, **known: Any) -> Order:
     user = known.pop("user_id", f"user-{number}")
     return Order(id=f"order-{number}", concert_id="c1", user_id=user, quantity=2, status="Reserved", **known)
 

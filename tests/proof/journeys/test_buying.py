@@ -117,6 +117,7 @@ def test_a_concert_is_shown_with_every_seat_counted(office: BoxOffice) -> None:
         "endsAt": None,
         "cancelUntil": "2099-01-02T18:30:00Z",
         "maxPerOrder": 8,
+        "maxPerBuyer": None,
         "listed": True,
         "sectionCount": 1,
         "sections": [
