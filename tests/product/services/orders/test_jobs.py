@@ -35,6 +35,7 @@ def test_an_order_is_cancelled_once_with_what_the_organizer_says() -> None:
     for order in (PAID, RESERVED, PENDING):
         decision = jobs.call_off(order, "no power")
         (told,) = decision.events
+        assert isinstance(told, OrderCancelled)
         assert (decision.state.status, told.reason, told.note) == (
             Status.CANCELLED,
             CancelReason.CALLED_OFF,
