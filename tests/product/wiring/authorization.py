@@ -81,6 +81,37 @@ MATRIX: tuple[Row, ...] = (
         body={"name": "north door", "concertId": "ours"},
     ),
     Row("POST", "/concerts/-/door/keys", 403, body={"code": "0000-0000-0000"}),
+    Row(
+        "PATCH",
+        "/concerts/{concert_id}",
+        428,
+        ORGANIZER,
+        Scope.CATALOGUE,
+        Owned.HIDDEN,
+        body={"title": "T"},
+        asked="/concerts/ours",
+    ),
+    Row(
+        "POST",
+        "/concerts/{concert_id}/postpone",
+        422,
+        ORGANIZER,
+        Scope.CATALOGUE,
+        Owned.HIDDEN,
+        body={"reason": "r"},
+        asked="/concerts/ours/postpone",
+    ),
+    Row(
+        "GET",
+        "/concerts/{concert_id}/cancellation",
+        404,
+        ORGANIZER,
+        READ,
+        Owned.HIDDEN,
+        asked="/concerts/ours/cancellation",
+    ),
+    Row("POST", "/concerts/{concert_id}/close", 503, SERVICE, services=True, asked="/concerts/ours/close"),
+    Row("GET", "/orders/-/jobs", 204, SERVICE, services=True, asked="/orders/-/jobs?concertId=ours&revision=1"),
     # keys
     Row("POST", "/concerts/-/keys", 201, ORGANIZER, OPERATE, body={"name": "n", "scopes": ["read"]}),
     Row("GET", "/concerts/-/keys", 200, ORGANIZER, OPERATE),
@@ -198,6 +229,17 @@ MATRIX: tuple[Row, ...] = (
             ),
             Row("POST", f"/{name}/-/dead-letters/retry", 404, ORGANIZER, OPERATE, body={"ids": ["none"]}),
         )
+    ),
+    # the last: nothing of it is sold afterwards
+    Row(
+        "POST",
+        "/concerts/{concert_id}/cancel",
+        200,
+        ORGANIZER,
+        Scope.REFUND,
+        Owned.HIDDEN,
+        body={"reason": "r"},
+        asked="/concerts/ours/cancel",
     ),
 )
 

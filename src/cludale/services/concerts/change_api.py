@@ -131,8 +131,9 @@ class ChangesApi:
     )  # fmt: skip
     async def change_concert(self, request: Request, body: ChangeConcert) -> Response:
         """200 the concert, with its new ETag."""
-        tag, principal = _seen(request), asking(request)
+        principal = asking(request)
         before = await self._own(request.segment, principal)
+        tag = _seen(request)
         wishes = [] if body.sections is UNSET else _wishes(before, body.sections)
         standing = await self._concerts.change(
             request.segment,

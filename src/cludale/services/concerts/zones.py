@@ -40,13 +40,13 @@ def written(text: str, zone: str | None) -> str:
 
 
 def moment(text: str, zone: str | None, *, is_end: bool) -> datetime:
-    """The time in UTC; of a day the first moment of it there, or its end. Raises ValueError."""
+    """The time, with its offset; of a day the first moment of it there, or its end. Raises ValueError."""
     plain = written(text, zone)
     if dates.is_day(plain):
         if zone is None:
             raise ValueError("must be a time (RFC 3339), 2027-06-05T19:30:00Z; a day where the concert has a `zone`")
         return dates.ends(plain, zone=zone) if is_end else dates.begins(plain, zone)
-    return dates.begins(plain)
+    return datetime.fromisoformat(plain) if is_local(text) else parse_time(text)
 
 
 def _offset(at: datetime, zone: str) -> timedelta:

@@ -10,7 +10,7 @@ from cludale.ports.calling_off import JobStatus
 from cludale.services.concerts.events import ConcertCancelled, ConcertFields, ConcertPostponed
 from cludale.services.orders import domain, jobs
 from cludale.services.orders.domain import OrderPayment, PaymentStatus, Status
-from cludale.services.orders.events import CancelReason, OrderMoved
+from cludale.services.orders.events import CancelReason, OrderCancelled, OrderMoved
 from cludale.services.orders.jobs import Job, Page, Phase
 
 OFF = ConcertCancelled(concert_id="concert-1", revision=1, changed_by="key-1", reason="no power")
@@ -35,6 +35,7 @@ def test_an_order_is_cancelled_once_with_what_the_organizer_says() -> None:
     for order in (PAID, RESERVED, PENDING):
         decision = jobs.call_off(order, "no power")
         (told,) = decision.events
+        assert isinstance(told, OrderCancelled)
         assert (decision.state.status, told.reason, told.note) == (
             Status.CANCELLED,
             CancelReason.CALLED_OFF,
