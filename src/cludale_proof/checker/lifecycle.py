@@ -288,7 +288,7 @@ _TOLD_AGAIN: Final = frozenset(
 """What may be told again, marked as that and word for word, when somebody seems not to have heard it."""
 
 
-def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0915 - a place for each event
+def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0912, PLR0915 - a place for each event
     """What these events of one order (or of one reservation that no order has) come to."""
     order: dict[str, Fact] = {}
     seats: dict[Seats, dict[str, Fact]] = {}

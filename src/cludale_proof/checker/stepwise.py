@@ -307,7 +307,7 @@ class SafetyChecker:
         detail = f"version {write.version} was written over version {before}"
         return [_broken(Invariant.LEGAL_STEPS, "version-gap", f"{write.kind} {write.id}", detail)]
 
-    def _take_document(
+    def _take_document(  # noqa: PLR0912 - a case for each kind of record
         self, write: Write, touched: dict[str, None], sections: dict[SectionKey, None]
     ) -> list[Violation]:
         key = (write.kind, write.partition, write.id)

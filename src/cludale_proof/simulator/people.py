@@ -530,7 +530,7 @@ class People:
         if self._chaos.choices.random() < 0.3:
             await self._door.show(who, order_id)
 
-    def happened(self, event: Envelope) -> None:
+    def happened(self, event: Envelope) -> None:  # noqa: PLR0912 - a line for each deed
         """An event became true in this very moment."""
         chaos, order_id = self._chaos, event.correlationid
         if order_id is None or not chaos.active:
@@ -559,7 +559,6 @@ class People:
             self._soon(lambda: self._pay_again(order_id), after=left.total_seconds() + chaos.between(-0.3, 0.1))
         if event.type in _WORST and chaos.strikes(Fault.CANCELLED_BY_ORGANIZER, "organizer", order_id):
             self._soon(lambda: self._cancel("organizer", order_id, CancelReason.ORGANIZER), after=chaos.some(3.0))
-
         if event.type == "OrderPaid" and chaos.does_after_sale():
             self._after_the_sale(order_id, event.data.total, event.data.allocation.quantity)
 

@@ -304,7 +304,7 @@ class World:
         wait = self.chaos.some(1.0) if self.chaos.active else 0.2
         self.loop.call_later(wait, process.machine.begin, context=OUTSIDE_CONTEXT)
 
-    def _situation(self, event: Envelope) -> None:
+    def _situation(self, event: Envelope) -> None:  # noqa: PLR0912 - a case for each situation
         meets, data = self.chaos.meets, event.data
         if event.repeated:
             self._repeated.add(event.id)

@@ -88,9 +88,7 @@ def _is_missing(order: Order, data: OrderEvent) -> bool:
     match data:
         case TicketReserved() | OrderAmended() | ConfirmationRequested():
             return False
-        case OrderMoved():
-            return order.status is Status.PENDING
-        case OrderPaid():
+        case OrderMoved() | OrderPaid():
             return order.status is Status.PENDING
         case OrderCancelled():
             if is_closed(order):  # it was cancelled on purpose before, or this is told again
