@@ -18,6 +18,8 @@ class ConcertDetails(msgspec.Struct, frozen=True, gc=False):
     sections: Mapping[str, str] = {}
     """The names of its sections, by id."""
     organizer: str = DEFAULT_ORGANIZER
+    ends_at: str | None = None
+    """When it is over, in the same form, where it goes on after `date`."""
 
 
 class ProgrammeUnreachable(Exception):

@@ -17,6 +17,7 @@ from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.programme import Programme
 from cludale.ports.records import Kind, Records
 from cludale.ports.sales import Sales
+from cludale.ports.seals import Seals
 from cludale.ports.seats import Seats
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
@@ -56,6 +57,9 @@ class Policies:
     audit_segment_entries: int = 4_000_000
     """After so many entries the log goes on in another partition. An entry takes some 1.2 KB, and with what Cosmos DB
     adds and indexes less than 3 KB: 12 of the 20 GB that a partition may have there."""
+    retention_days: float | None = None
+    walks: bool = False
+    """Are addresses that earlier versions kept in clear, or under a former master key, looked for?"""
     commit_limit: int | None = None
     partitions_apart: bool = False
 
@@ -81,6 +85,8 @@ class Parts(Protocol):
     def contacts(self) -> Contacts: ...
     @property
     def programme(self) -> Programme: ...
+    @property
+    def seals(self) -> Seals: ...
     @property
     def gateway(self) -> PaymentGateway: ...
     @property

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, TypeVar, cast
 
+from cludale.adapters.ciphers import AesGcmSeals
 from cludale.adapters.dapr.bus import DaprBus
 from cludale.adapters.dapr.state import StateStore
 from cludale.adapters.embedded.bus import EmbeddedBus
@@ -39,6 +40,7 @@ from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.programme import Programme
 from cludale.ports.records import Records
 from cludale.ports.sales import Sales
+from cludale.ports.seals import Seals
 from cludale.ports.seats import Seats
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
@@ -53,7 +55,7 @@ from cludale.web import dead_letters as dead_letters_api
 from cludale.web.access import Access
 from cludale.web.ownership import Ownership
 from cludale.web.routing import Route, routes_of
-from cludale.wiring.needs import through_sidecar, trial_url_of, url_of
+from cludale.wiring.needs import privacy_keys, through_sidecar, trial_url_of, url_of
 from cludale.wiring.settings import Settings
 from cludale.wiring.stores import Store, commit_limit, concerts_state_store, ledger
 from cludale.wiring.watching import Watching
@@ -153,6 +155,8 @@ class ServiceBuilder:
             # Where there is no room to keep an event, it waits for half of its deliveries: never lost.
             audit_attempts=max(1, settings.delivery_attempts // 2),
             audit_wait_seconds=settings.audit_wait_seconds,
+            retention_days=settings.retention_days,
+            walks=True,
             commit_limit=commit_limit(settings),
             partitions_apart=settings.cosmos_endpoint is not None,
         )
@@ -223,6 +227,11 @@ class ServiceBuilder:
     def _closed(self, part: C) -> C:
         self.closing.append(part)
         return part
+
+    @cached_property
+    def seals(self) -> Seals:
+        """What encrypts personal data."""
+        return AesGcmSeals(*privacy_keys(self.settings))
 
     @cached_property
     def gateway(self) -> PaymentGateway:

@@ -17,6 +17,7 @@ PREFIX = "CLUDALE_"
 OTLP_PROTOCOL = "http/protobuf"
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400 * 366)]
+Days = Annotated[float, Meta(ge=0, le=36_500)]
 Attempts = Annotated[int, Meta(ge=1, le=1_000)]
 Requests = Annotated[int, Meta(ge=1, le=10_000_000)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -303,6 +304,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _doc(
             "what the kept hashes of keys are made with; without it, it follows from the organizer's key", secret=True
         ),
+    ] = None
+
+    privacy_key: Annotated[
+        Token | None,
+        _doc(
+            "the master key under which buyers' addresses are kept; without it one is made in "
+            "<data folder>/privacy.key. Lost, the addresses are",
+            secret=True,
+        ),
+    ] = None
+    privacy_key_too: Annotated[
+        Token | None,
+        _doc("addresses under this one are read, too: the one before, while it is changed", secret=True),
+    ] = None
+    retention_days: Annotated[
+        Days | None,
+        _doc("how many days after the concert buyers' addresses are erased; without it, only when somebody asks"),
     ] = None
 
     concerts_url: Annotated[Url | None, _doc("where concerts is, for the others started alone")] = None

@@ -253,6 +253,7 @@ class Process(Owner):
         programme = self._where("concerts", lambda process: process.concerts.details)
         self.programme = RemoteDetails(chaos, name, programme, Fault.PROGRAMME_AWAY, ProgrammeUnreachable)
         self.gateway = Gateway(around.provider, chaos, name, kill=self.die, pause=self.pause)
+        self.seals = AesGcmSeals("master", random_bytes=around.seals.randbytes)
         self.mailer = Postman(chaos, around.posted)
         self.texts = self.mailer
         self.send_seconds = around.limits.send_seconds

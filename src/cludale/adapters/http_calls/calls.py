@@ -298,6 +298,7 @@ class _Concert(msgspec.Struct):
     venue: str | None = None
     sections: list[_SectionNamed] = []
     organizer: str = DEFAULT_ORGANIZER
+    ends_at: str | None = msgspec.field(default=None, name="endsAt")
 
 
 class HttpProgramme(_Service):
@@ -331,6 +332,6 @@ class HttpProgramme(_Service):
             return None
         concert = self._read(answer, _Concert, "a concert")
         names = {section.id: section.name for section in concert.sections if section.name is not None}
-        details = ConcertDetails(concert.artist, concert.date, concert.venue, names, concert.organizer)
+        details = ConcertDetails(concert.artist, concert.date, concert.venue, names, concert.organizer, concert.ends_at)
         self._remembered.remember({concert_id: (now + REMEMBERED_SECONDS, details)})
         return details

@@ -158,7 +158,9 @@ class Concerts:
             except ConcertNotFound:
                 continue
             names = {plan.id: plan.name for plan in concert.sections}
-            found[id] = ConcertDetails(concert.artist, concert.date, concert.venue, names, concert.organizer)
+            found[id] = ConcertDetails(
+                concert.artist, concert.date, concert.venue, names, concert.organizer, concert.ends_at
+            )
         return found
 
     async def standing(self, concert_id: str) -> ConcertSnapshot:

@@ -11,6 +11,7 @@ from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, NotFound
+from cludale.ports.contacts import Contact
 from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.records import Put, Records, StoreUnavailable
 from cludale.ports.seats import (
@@ -82,6 +83,7 @@ _PAYMENT_STATUS = (
 _encode = msgspec.json.Encoder().encode
 
 _PROBLEMS = Problems(STATUS)
+_NOBODY = Contact()
 
 Wait = Annotated[
     float,
@@ -267,8 +269,8 @@ class OrdersApi:
         """The order; with `wait`, once it is settled."""
         who, order_id = await self._who(request, Scope.READ), request.segment
         if query.wait:
-            return json_response(_view(await self._orders.settled(order_id, wait_seconds=query.wait), who))
-        return json_response(_view(await self._orders.order(order_id), who))
+            return await self._shown_to(who, await self._orders.settled(order_id, wait_seconds=query.wait))
+        return await self._shown_to(who, await self._orders.order(order_id))
 
     @route(
         "POST",
@@ -289,7 +291,7 @@ class OrdersApi:
         """The order, Cancelled."""
         who = await self._who(request, Scope.REFUND)
         reason = CancelReason.BUYER if who is Who.BUYER else CancelReason.ORGANIZER
-        return json_response(_view(await self._orders.cancel(request.segment, reason, request.cause), who))
+        return await self._shown_to(who, await self._orders.cancel(request.segment, reason, request.cause))
 
     @route(
         "POST",
@@ -349,7 +351,8 @@ class OrdersApi:
             found, following = await self._orders.find_of_user(query.user_id, asked)
         if concert_id is None:
             found = await self._ownership.of(principal, found, lambda order: order.seats.concert_id)
-        return json_response(Page([_view(each, Who.ORGANIZER) for each in found], following))
+        contacts = await self._orders.privacy.of(found)
+        return json_response(Page([_view(each, contacts.get(each.id, _NOBODY)) for each in found], following))
 
     @route("GET", "/orders/{order_id}/contact", credential=Credential.SERVICE)
     async def show_contact(self, request: Request) -> Response:
@@ -358,6 +361,12 @@ class OrdersApi:
         if request.segment not in found:
             raise NotFound("order", request.segment)
         return json_response(found[request.segment])
+
+    async def _shown_to(self, who: Who, order: Order) -> Response:
+        if who is Who.BUYER:
+            return json_response(_view(order))
+        contacts = await self._orders.privacy.of((order,))
+        return json_response(_view(order, contacts.get(order.id, _NOBODY)))
 
     async def _who(self, request: Request, scope: Scope) -> Who:
         """Who asks for this order. Raises NotFound for anyone but its buyer and its organizer, ScopeMissing."""
@@ -389,11 +398,12 @@ def _shown(order: Order) -> dict[str, Any]:
     }
 
 
-def _view(order: Order, who: Who) -> OrderView:
-    if who is Who.BUYER:
+def _view(order: Order, contact: Contact | None = None) -> OrderView:
+    """What its buyer sees of it; with the contact, what its organizer does."""
+    if contact is None:
         return OrderView(**_shown(order))
-    return OrderView(**_shown(order), email=order.email, phone=order.phone)
+    return OrderView(**_shown(order), email=contact.email, phone=contact.phone)
 
 
 def _accepted(order: Order) -> Response:
-    return json_response(_view(order, Who.BUYER), 202)
+    return json_response(_view(order), 202)

@@ -99,6 +99,11 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     phone: str | None = None
     max_price: Money | None = None
 
+    @property
+    def contact(self) -> Contact | None:
+        """Where the buyer wants to be told, if anywhere."""
+        return None if self.email is None and self.phone is None else Contact(self.email, self.phone)
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
     """An order. `total` comes with the seats."""
@@ -113,6 +118,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     reason: CancelReason | None = None
     email: str | None = None
     phone: str | None = None
+    """Both only where an earlier version wrote them: in clear, until the next sweep takes them away."""
+    has_contact: bool = False
+    """The buyer left an address. It is kept apart, encrypted (`Personal`), and may have been erased since."""
+    was_sealed: bool = False
+    """Its address was taken away from here, which an earlier version had written: one write more."""
     max_price: Money | None = None
     """The most that one seat may cost."""
     cancel_until: datetime | None = None
@@ -140,7 +150,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
 
     @property
     def contact(self) -> Contact:
-        """Where the buyer wants to be told."""
+        """The address that is here in clear."""
         return Contact(self.email, self.phone)
 
     @property
@@ -153,6 +163,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     @property
     def reachable(self) -> bool:
         """Did the buyer leave an address?"""
+        return self.has_contact or self.has_clear_contact
+
+    @property
+    def has_clear_contact(self) -> bool:
+        """Is the address here in clear, as earlier versions kept it?"""
         return self.email is not None or self.phone is not None
 
 
@@ -189,8 +204,7 @@ def as_placed(
     *,
     at: datetime,
     payment_method: str = "",
-    email: str | None = None,
-    phone: str | None = None,
+    has_contact: bool = False,
     max_price: Money | None = None,
 ) -> Order:
     """The order that was placed at `at`, still without seats. The event tells none of the other arguments."""
@@ -201,8 +215,7 @@ def as_placed(
         status=Status.PENDING,
         payment_method=payment_method,
         created_at=at,
-        email=email,
-        phone=phone,
+        has_contact=has_contact,
         max_price=max_price,
     )
 
@@ -263,6 +276,11 @@ def is_closed(order: Order) -> bool:
     return order.reason is not None and order.reason.is_on_purpose
 
 
+def without_clear_contact(order: Order) -> Order:
+    """The order once its address is kept apart."""
+    return msgspec.structs.replace(order, email=None, phone=None, has_contact=True, was_sealed=True)
+
+
 def _allowed(order: Order, after: Order) -> Order:
     """What it becomes. Raises ValueError where NEXT does not lead there."""
     if after.status not in NEXT[order.status]:
@@ -283,8 +301,7 @@ def place(request: OrderRequest, *, order_id: str, now: datetime) -> Decision[Or
         placed,
         at=now,
         payment_method=request.payment_method,
-        email=request.email,
-        phone=request.phone,
+        has_contact=request.contact is not None,
         max_price=request.max_price,
     )
     return Decision(order, (placed,))

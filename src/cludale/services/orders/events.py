@@ -98,4 +98,25 @@ class OrderCancelled(Event, frozen=True, kw_only=True):
         return self.seats.allocation
 
 
-TOPIC = Topic("order-events", "orders", (OrderPlaced, TicketReserved, PaymentRequested, OrderPaid, OrderCancelled))
+class ErasureReason(StrEnum):
+    """Why a buyer's address is gone."""
+
+    ASKED = "asked"
+    """The buyer, or whoever answers for personal data, wanted it."""
+    RETENTION = "retention"
+    """The time was over for which it is kept after the concert."""
+
+
+class ContactErased(Event, frozen=True, kw_only=True):
+    """The address that the buyer of this order had left is gone for good. It says nothing of whose or what it was."""
+
+    order_id: str
+    concert_id: str
+    reason: ErasureReason
+
+
+TOPIC = Topic(
+    "order-events",
+    "orders",
+    (OrderPlaced, TicketReserved, PaymentRequested, OrderPaid, OrderCancelled, ContactErased),
+)

@@ -1,7 +1,7 @@
 """Orders as data: what the rest of the platform has to know of it."""
 
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
-from cludale.services.orders import api
+from cludale.services.orders import api, privacy_api
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.events import TOPIC
 from cludale.services.orders.replay import OrdersReplay
@@ -31,20 +31,27 @@ def _build(parts: Parts) -> Running:
         look_again_seconds=policies.look_again_seconds,
         admission=parts.admission,
         comparison=comparison,
+        seals=parts.seals,
+        programme=parts.programme,
+        retention_days=policies.retention_days,
+        walks=policies.walks,
         takes_work=parts.takes_work,
     )
     return Running(
         orders,
         orders.handle,
         orders.sweep,
-        orders.due.stop,
+        orders.stop,
         end_waiting=orders.end_waiting,
-        gauges=comparison.gauges,
+        gauges=lambda: {**comparison.gauges(), **orders.gauges()},
     )
 
 
-def _api(orders: Orders, parts: HttpParts) -> api.OrdersApi:
-    return api.OrdersApi(orders, parts.records("orders"), parts.access, parts.ownership, methods=parts.payment_methods)
+def _api(orders: Orders, parts: HttpParts) -> tuple[api.OrdersApi, privacy_api.PrivacyApi]:
+    return (
+        api.OrdersApi(orders, parts.records("orders"), parts.access, parts.ownership, methods=parts.payment_methods),
+        privacy_api.PrivacyApi(orders, parts.ownership),
+    )
 
 
 MANIFEST = Manifest(

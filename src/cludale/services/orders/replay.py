@@ -10,6 +10,7 @@ from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.orders.domain import Order, OrderEvent, Status, as_placed, evolve, is_closed
 from cludale.services.orders.events import (
     TOPIC,
+    ContactErased,
     OrderCancelled,
     OrderPaid,
     OrderPlaced,
@@ -18,7 +19,9 @@ from cludale.services.orders.events import (
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments.events import PaymentCompleted, PaymentFailed, PaymentRefunded
 
-_TELLING: tuple[type[Event], ...] = (*TOPIC.events, PaymentCompleted, PaymentFailed, PaymentRefunded)
+_OF_ORDERS = tuple(event for event in TOPIC.events if event is not ContactErased)
+"""An address is in no event and no order, so the log tells nothing of an order where one was erased."""
+_TELLING: tuple[type[Event], ...] = (*_OF_ORDERS, PaymentCompleted, PaymentFailed, PaymentRefunded)
 
 
 def _told(order: Order) -> Mapping[str, object]:

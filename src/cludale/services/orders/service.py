@@ -15,7 +15,9 @@ from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.charges import COMPARED_AT_ONCE
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contact
+from cludale.ports.programme import Programme
 from cludale.ports.records import Put, Query, Records
+from cludale.ports.seals import Seals
 from cludale.ports.seats import Seats, SeatsHeld, SeatsUnreachable
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, AnsweredBefore, Change, ChangeResult, Decide, Handler, TooEarly, Updates
@@ -27,7 +29,10 @@ from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, PaymentStatus
 from cludale.services.orders.due import DueOrders
 from cludale.services.orders.events import CancelReason
-from cludale.services.orders.store import ORDERS
+from cludale.services.orders.personal import Personal
+from cludale.services.orders.privacy import Privacy, Walks
+from cludale.services.orders.retention import ASK_SECONDS, Behind, Retention
+from cludale.services.orders.store import ORDERS, PERSONAL
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
 
 AT_ONCE = COMPARED_AT_ONCE
@@ -62,10 +67,31 @@ class Orders:
         look_again_seconds: float = 0.25,
         admission: AdmissionControl | None = None,
         comparison: Comparison | None = None,
+        seals: Seals,
+        programme: Programme | None = None,
+        retention_days: float | None = None,
+        walks: bool = False,
         takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`call_seconds`: how long concerts or payments may take to answer."""
+        """`call_seconds`: how long concerts or payments may take to answer. `retention_days`: how long after a concert
+        its buyers' addresses are kept; None, or no `programme`: until somebody has them erased. `walks`: does it bring
+        up to date what earlier versions, or another master key, left?
+        """
         self._updates = Updates("orders", records, clock=clock, ids=ids)
+        self.privacy = Privacy(self._updates, seals)
+        """The addresses of buyers."""
+        self._walks = Walks(self._updates, self.privacy, has_two_masters=seals.has_two_masters) if walks else None
+        self._retention: DueWork[Personal] | None = None
+        if retention_days is not None and programme is not None:
+            self.retention = Retention(programme, clock)
+            self._retention = DueWork(
+                Updates("orders", records, clock=Behind(clock, retention_days), ids=ids),
+                PERSONAL,
+                self.retention,
+                at_once=AT_ONCE,
+                attempt_seconds=ASK_SECONDS,
+                takes_work=takes_work,
+            )
         self._seats = seats
         self._look_again_seconds = look_again_seconds
         """How often who waits for an order looks at it, for what another replica did; what is done here is told."""
@@ -123,7 +149,7 @@ class Orders:
         now = self._updates.clock.now()
         placed = domain.place(request, order_id=order_id or self._updates.ids.new("order"), now=now)
         envelopes = self._updates.envelopes(placed, cause, now)
-        order = placed.state
+        order, contact = placed.state, request.contact
         decide: Decide[Order]
         try:
             held = await self._seats.hold(domain.hold_request(order, cause.traceparent))
@@ -135,7 +161,8 @@ class Orders:
             # and a hold without an order expires by itself.
             cause = Cause(held.event_id or cause.event_id, cause.traceparent)
             decide = partial(_reserve, order, held)
-        change = Change(ORDERS, order.id, decide, cause, known=NEW, beside=keep, earlier=envelopes)
+        along = () if contact is None else (self.privacy.put(order, contact),)
+        change = Change(ORDERS, order.id, decide, cause, known=NEW, beside=keep, along=along, earlier=envelopes)
         ((result, known),) = await self._updates.update((change,))
         if result is not ChangeResult.CHANGED or known is None:
             raise AnsweredBefore
@@ -218,10 +245,14 @@ class Orders:
                 break
         return orders, after
 
+    async def named(self, order_ids: Sequence[str]) -> list[Order]:
+        """Those of these orders that there are."""
+        found = await ORDERS.load(self._updates.records, list(dict.fromkeys(order_ids)))
+        return [each.state for each in found.values()]
+
     async def contacts(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
-        """Where the buyers of these orders want to be told; for notifications alone."""
-        found = await ORDERS.load(self._updates.records, order_ids)
-        return {id: each.state.contact for id, each in found.items()}
+        """Where the buyers of these orders want to be told; for notifications alone. Raises ContactsLocked."""
+        return await self.privacy.contacts(order_ids)
 
     async def cancel(self, order_id: str, reason: CancelReason, cause: Cause) -> Order:
         """Cancel the order; again changes nothing. Raises NotFound, TooLateToCancel, Busy."""
@@ -262,6 +293,16 @@ class Orders:
                 self._tell(each.state)
         return answers
 
+    async def stop(self) -> None:
+        """Take up nothing more that is due."""
+        await self.due.stop()
+        if self._retention is not None:
+            await self._retention.stop()
+
+    def gauges(self) -> Mapping[str, float]:
+        """What the operator watches."""
+        return {} if self._retention is None else {"cludale_contacts_expired_total": self.retention.erased}
+
     def _tell(self, order: Order) -> None:
         for future in self._waiters.get(order.id, ()):
             if not future.done():
@@ -270,6 +311,10 @@ class Orders:
     async def sweep(self) -> int:
         """See to what is due, and compare the Reserved orders of which nothing is heard; returns how many."""
         count = await self.due.sweep()
+        if self._retention is not None:
+            count += await self._retention.sweep()
+        if self._walks is not None:
+            count += await self._walks.go_on()
         return count if self._comparison is None else count + await self._comparison.look()
 
 

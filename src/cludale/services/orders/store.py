@@ -9,6 +9,7 @@ from cludale.ports.records import Kind, Query
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.orders.domain import Order, Status
+from cludale.services.orders.personal import Personal, Upkeep
 
 ORDERS = AggregateStore(
     Kind("orders", "order", ("concertId", "status", DUE), (DUE,)),
@@ -37,7 +38,19 @@ def home_of(key: str) -> str:
     return from_key("order", "POST /orders", key)
 
 
-KINDS = (ORDERS.kind, IdempotencyKeys.kind_for("orders"))
+PERSONAL = AggregateStore(
+    Kind("orders", "personal", ("email", DUE), (DUE,), may_lack=True),
+    Personal,
+    identity=lambda personal: personal.order_id,
+    index=lambda each: (each.email, None if each.due_at is None else rfc3339(each.due_at)),
+    partition=ORDERS.partition,
+)
+"""One for each order whose buyer left an address, under the order's id, in its partition: they are committed together.
+DUE is when retention looks at it next."""
+
+UPKEEP = AggregateStore(Kind("orders", "upkeep", may_lack=True), Upkeep, identity=lambda upkeep: upkeep.id)
+
+KINDS = (ORDERS.kind, IdempotencyKeys.kind_for("orders"), PERSONAL.kind, UPKEEP.kind)
 
 
 def reserved(*, after: str | None, limit: int) -> Query:
