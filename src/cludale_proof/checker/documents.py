@@ -138,6 +138,8 @@ class Order(_Document, frozen=True, tag="order"):
     tries: int = 0
     looks: int = 0
     """How often it was compared with its payment since it was cancelled."""
+    was_sealed: bool = False
+    """Its address was taken out of it once, which an earlier version had written."""
 
 
 class Payment(_Document, frozen=True, tag="payment"):

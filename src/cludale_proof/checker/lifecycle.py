@@ -220,7 +220,7 @@ class OrderHistory(NamedTuple):
 KEY_MADE: Final = "KeyCreated"
 KEY_EVENTS: Final = (KEY_MADE, "KeyRevoked")
 """About neither an order nor a concert."""
-UNJUDGED: Final = ("ConcertScheduled", *KEY_EVENTS)
+UNJUDGED: Final = ("ConcertScheduled", "ContactErased", *KEY_EVENTS)
 """Events on which no promise to buyers hangs. Whatever is neither here nor judged, nobody knows."""
 _ORDER_SLOT: Final = {"OrderPlaced": "placed", "TicketReserved": "reserved", "OrderPaid": "paid"}
 _SEATS_SLOT: Final = {"SeatsReserved": "reserved", "SeatsSold": "sold", "SeatsReleased": "released"}

@@ -230,7 +230,7 @@ class _Check:
             found["paymentMethod"] = order.payment_method
         yield from self._differing("order", wanted, found, there)
         least = told.commits(order.tries, len(self.told.requests))
-        least += order.looks
+        least += order.looks + order.was_sealed
         heard = sum(len(payment.facts) for payment in self.told.payments.values())
         if order.version and not least <= order.version <= least + heard:
             yield self.broken(

@@ -427,6 +427,7 @@ def _illegal_change(before: Order, after: Order) -> list[Violation]:
         detail = f"it was {before.reason}, and was changed to {after.status}"
         return [_broken(Invariant.ONE_WINNER, "revived", f"order {after.id}", detail)]
     is_same = ends[0] == ends[1] and before.payment == after.payment and before.looks == after.looks
+    is_same = is_same and before.was_sealed == after.was_sealed
     if after.status != "Pending" and is_same:
         detail = f"it was written again as it was, {after.status}"
         return [_broken(Invariant.LEGAL_STEPS, "written-for-nothing", f"order {after.id}", detail)]

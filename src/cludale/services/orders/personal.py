@@ -64,9 +64,7 @@ def unpacked(data: bytes) -> Contact:
     return _decode(data)
 
 
-def keep(
-    order_id: str, concert_id: str, sealed: Sealed, *, email: str | None, created_at: datetime
-) -> Personal:
+def keep(order_id: str, concert_id: str, sealed: Sealed, *, email: str | None, created_at: datetime) -> Personal:
     """A new one. `email` is the hash."""
     return Personal(
         order_id=order_id,

@@ -1,6 +1,7 @@
 """The addresses that buyers left: kept sealed, read for who may, found by e-mail, erased.
 
-`Walks` brings what is kept up to date: addresses that earlier versions kept in clear, and keys under a former master key.
+`Walks` brings what is kept up to date: addresses that earlier versions kept in clear, and keys under a
+former master key.
 """
 
 import logging

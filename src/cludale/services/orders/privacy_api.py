@@ -13,6 +13,7 @@ from msgspec import Meta
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Invalid
+from cludale.ports.contacts import Contact
 from cludale.services.orders.domain import Order, Status
 from cludale.services.orders.events import ErasureReason
 from cludale.services.orders.service import Orders
@@ -24,6 +25,7 @@ from cludale.web.responses import Response, json_response
 from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, route
 
 MOST = 200
+_NOBODY = Contact()
 
 _ID = Annotated[str, Meta(min_length=1, max_length=128)]
 _AFTER = Annotated[str, Meta(max_length=512, description="the `next` of the page before")]
@@ -92,15 +94,9 @@ class PrivacyApi:
         contacts = await self._orders.privacy.of(found)
         items = []
         for order in found:
-            contact, personal = contacts.get(order.id), kept.get(order.id)
-            items.append(
-                PersonalData(
-                    **_shown(order),
-                    email=contact and contact.email,
-                    phone=contact and contact.phone,
-                    erased_at=personal and personal.erased_at,
-                )
-            )
+            contact, personal = contacts.get(order.id, _NOBODY), kept.get(order.id)
+            erased_at = None if personal is None else personal.erased_at
+            items.append(PersonalData(**_shown(order), email=contact.email, phone=contact.phone, erased_at=erased_at))
         return json_response(Page(items, following))
 
     @route(
@@ -130,8 +126,8 @@ class PrivacyApi:
                 ErasedOrder(
                     order_id=order.id,
                     concert_id=order.seats.concert_id,
-                    erased_at=personal and personal.erased_at,
-                    reason=personal and personal.reason,
+                    erased_at=None if personal is None else personal.erased_at,
+                    reason=None if personal is None else personal.reason,
                 )
             )
         return json_response(Page(items, following))
