@@ -11,7 +11,16 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from cludale.kernel.refusals import Busy, IdempotencyKeyInFlight, IdempotencyKeyReused, Invalid, NotFound, Refusal
+from cludale.kernel.refusals import (
+    UNSHOWN,
+    Busy,
+    IdempotencyKeyInFlight,
+    IdempotencyKeyReused,
+    Invalid,
+    NotFound,
+    Refusal,
+    shown_name,
+)
 from cludale.ports.records import StoreUnavailable, UnusableCursor
 from cludale.web.limits import TooManyRequests
 from cludale.web.responses import PROBLEM, Headers, Response
@@ -39,10 +48,11 @@ class ScopeMissing(Refusal):
 
 
 class NoSuchRoute(NotFound):
-    """Nothing is served at this path; `/docs` lists what is."""
+    """Nothing is served at this path; `/docs` lists what is. What has not the form of a name is not repeated."""
 
     def __init__(self, path: str) -> None:
-        super().__init__("route", path)
+        shown = "/".join(part if not part or shown_name(part) == part else UNSHOWN for part in path.split("/"))
+        Refusal.__init__(self, f"There is no route {shown!r}.", what="route", id=shown)
 
 
 class MethodNotAllowed(Refusal):

@@ -64,7 +64,7 @@ def erase(
                 fail("--again names the orders itself: leave --user and --email out")
             ids = _ids(again)
             parts = [ids[at : at + AT_ONCE] for at in range(0, len(ids), AT_ONCE)]
-            found = []
+            found: list[dict[str, Any]] = []
             for part in parts:
                 found += _pages(client, "/orders/-/buyers/erase", {"orderIds": part})
                 say(f"{min(len(ids), len(found))} of {len(ids)} orders")
@@ -106,8 +106,6 @@ def _pages(client: Client, path: str, whose: Mapping[str, Any]) -> Iterator[dict
 
 def _ids(file: Path) -> list[str]:
     try:
-        return list(
-            dict.fromkeys(line.strip() for line in file.read_text(encoding="ascii").splitlines() if line.strip())
-        )
+        return list(dict.fromkeys(file.read_text(encoding="ascii").split()))
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{file}: {error}")

@@ -44,7 +44,7 @@ from cludale.services.orders.events import CancelReason
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import ORDERS, home_of, keyed_id, listed
 from cludale.web.access import Access, Who
-from cludale.web.fields import Email, PaymentMethod, Phone, Quantity, Text
+from cludale.web.fields import Email, PaymentMethod, Phone, Quantity, UserId
 from cludale.web.keyed import Keyed
 from cludale.web.ownership import Ownership
 from cludale.web.problems import Problems, Statuses
@@ -148,7 +148,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     SHOWN_AS: ClassVar = PlacedOrder
 
     concert_id: Id
-    user_id: Text
+    user_id: UserId
     quantity: Quantity
     section: Id | None = None
     payment_method: PaymentMethod = "card-ok"
