@@ -66,9 +66,8 @@ class QueryReader(Generic[Parameters]):
         faults: dict[str, str] = {}
         for name, text in parse_qsl(query, keep_blank_values=True):
             if name not in self._known:
-                faults[shown_name(name)] = (
-                    f"is not a parameter here (known: {', '.join(sorted(self._known)) or 'none'})"
-                )
+                known = ", ".join(sorted(self._known)) or "none"
+                faults[shown_name(name)] = f"is not a parameter here (known: {known})"
             elif name in given:
                 faults[name] = "is given more than once"
             else:

@@ -293,6 +293,11 @@ class Orders:
                 self._tell(each.state)
         return answers
 
+    @property
+    def is_busy(self) -> bool:
+        """Is anything that is due being done?"""
+        return self.due.busy or (self._retention is not None and self._retention.busy)
+
     async def stop(self) -> None:
         """Take up nothing more that is due."""
         await self.due.stop()
