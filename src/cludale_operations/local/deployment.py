@@ -56,6 +56,7 @@ class Deployment:
         self.organizer_key = settings.organizer_key or kept_key(self.folder / "organizer.key")
         self._service_key = settings.service_key or kept_key(self.folder / "service.key")
         self._token_key = settings.token_key or kept_key(self.folder / "token.key")
+        self._privacy_key = settings.privacy_key or kept_key(self.folder / "privacy.key")
         self._stop_seconds = settings.shutdown_seconds + STOP_SECONDS_MORE
         processes = sum(replicas.get(service, 1) for service in NAMES)
         self.postgres = Postgres(
@@ -114,6 +115,7 @@ class Deployment:
                 "organizer-key": self.organizer_key,
                 "token-key": self._token_key,
                 "service-key": self._service_key,
+                **(self._privacy_keys() if service == "orders" else {}),
             },
             api_token=secrets.token_urlsafe(24),
             app_token=secrets.token_urlsafe(24),
@@ -142,9 +144,16 @@ class Deployment:
             "CLUDALE_ORGANIZER_KEY": "",
             "CLUDALE_TOKEN_KEY": "",
             "CLUDALE_SERVICE_KEY": "",
+            "CLUDALE_PRIVACY_KEY": "",
+            "CLUDALE_PRIVACY_KEY_TOO": "",
             # the first start of one process puts the demo concerts on, not that of each
             "CLUDALE_DEMO": "1" if self.settings.demo and (service, number) == ("concerts", 1) else "0",
         }
+
+    def _privacy_keys(self) -> dict[str, str]:
+        """The master key of personal data, and the one before if there is one: for orders alone."""
+        too = self.settings.privacy_key_too
+        return {"privacy-key": self._privacy_key, **({} if too is None else {"privacy-key-too": too})}
 
     def _log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
