@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from random import Random
 from time import perf_counter, sleep
 
 import pytest
@@ -32,6 +33,8 @@ CONNECTIONS = SCALE.of_three(4, 4, 8)
 """Buyers at once."""
 A_SECOND = None if SCALE is Scale.FULL else 30.0
 """Buyers who come in a second. As many as are served leave parts that start no processor: a turn takes minutes then."""
+RESTARTED = ["all"] if SCALE is Scale.FULL else ["concerts", "orders", "payments"]
+"""The services whose processes and sidecars are restarted in turn: CI has no time for those that nobody waits for."""
 PLACES = SCALE.of_three(100, 300, 1_000)
 EVERYONE = 10 * PLACES
 
@@ -58,9 +61,18 @@ def _is_there(platform: Apart, order: str) -> bool:
     return platform.http.get(f"/orders/{order}", headers=platform.organizer).status_code == 200
 
 
-def _victims(names: Sequence[str]) -> Sequence[str]:
-    """One of each kind of part: every service, every sidecar, the broker, the database, the gateway."""
-    return [name for name in names if not name.endswith(("-2", "-2-sidecar"))]
+def _victims(names: Sequence[str], random: Random) -> Sequence[str]:
+    """One of each kind of part: every service, every sidecar, the broker, the database, the gateway.
+
+    But for the full scale, two of the services and two of the sidecars, which the seed chooses.
+    """
+    firsts = [name for name in names if not name.endswith(("-2", "-2-sidecar"))]
+    if SCALE is Scale.FULL:
+        return firsts
+    sidecars = [name for name in firsts if name.endswith("-sidecar")]
+    services = [name.removesuffix("-sidecar") for name in sidecars]
+    chosen = {*random.sample(services, 2), *random.sample(sidecars, 2)}
+    return [name for name in firsts if name in chosen or name not in {*services, *sidecars}]
 
 
 def sold_more(crowd: Crowd) -> bool:
@@ -76,7 +88,7 @@ def test_each_part_is_killed_in_turn_and_every_promise_is_kept(
     began = perf_counter()
     platform.concert("c-2", seats=300)
     crowd.rush(platform, 100, connections=CONNECTIONS)
-    victims = _victims(platform.names())
+    victims = _victims(platform.names(), Random(seed))
     for name in victims:
         faults.expect(f"killed: {name}")
     with Stream(crowd, platform, connections=CONNECTIONS, a_second=A_SECOND):
@@ -93,7 +105,7 @@ def test_each_part_is_killed_in_turn_and_every_promise_is_kept(
     )
 
 
-def test_a_rolling_restart_of_every_service_loses_no_request_and_no_event(
+def test_a_rolling_restart_under_load_loses_no_request_and_no_event(
     two_of_each: Apart, seed: int, faults: Faults, figures: Figures
 ) -> None:
     restarted = "replica restarted in turn"
@@ -102,7 +114,7 @@ def test_a_rolling_restart_of_every_service_loses_no_request_and_no_event(
     crowd.rush(platform, 100, connections=CONNECTIONS)
     with Stream(crowd, platform, connections=CONNECTIONS, a_second=A_SECOND):
         before = {part["name"]: part["pid"] for part in platform.state()["parts"]}
-        platform.restart("all")
+        platform.restart(*RESTARTED)
         after = {part["name"]: part["pid"] for part in platform.state()["parts"]}
     faults.fire(restarted, sum(before[name] != after[name] for name in before))
     assert not crowd.errors, crowd.errors
@@ -110,7 +122,7 @@ def test_a_rolling_restart_of_every_service_loses_no_request_and_no_event(
     all_kept(platform, crowd)
     write_down(
         figures,
-        "rolling restart of every service under load",
+        f"rolling restart of {'every service' if SCALE is Scale.FULL else ', '.join(RESTARTED)} under load",
         confirmed=len(crowd.accepted),
         outcome=f"{sum(crowd.statuses.values()):,} requests, none failed",
     )
