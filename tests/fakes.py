@@ -1,8 +1,11 @@
-"""A clock and ids that a test decides."""
+"""A clock and ids that a test decides, and seals."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from cludale.adapters.ciphers import AesGcmSeals
+
+SEALS = AesGcmSeals("master")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 

@@ -152,6 +152,14 @@ var kept = [
     name: 'key-hash'
     variable: 'CLUDALE_KEY_HASH'
   }
+  {
+    name: 'privacy-key'
+    variable: 'CLUDALE_PRIVACY_KEY'
+  }
+  {
+    name: 'privacy-key-too'
+    variable: 'CLUDALE_PRIVACY_KEY_TOO'
+  }
 ]
 var keptSecrets = [for each in kept: {
   name: each.name

@@ -11,14 +11,20 @@ from typing import NamedTuple
 
 TOO = "-too"
 """What the second secret's name ends with."""
-PAIRED = ("service-key", "token-key")
+PAIRED = ("service-key", "token-key", "privacy-key")
 ALONE = "organizer-key"
 """The first key has no second: the old one is void at once. What else would follow from it has secrets of its own."""
-FOLLOWING = {"token-key": "CLUDALE_TOKEN_KEY", "service-key": "CLUDALE_SERVICE_KEY", "key-hash": "CLUDALE_KEY_HASH"}
+FOLLOWING = {
+    "token-key": "CLUDALE_TOKEN_KEY",
+    "service-key": "CLUDALE_SERVICE_KEY",
+    "key-hash": "CLUDALE_KEY_HASH",
+    "privacy-key": "CLUDALE_PRIVACY_KEY",
+}
 """What follows from the first key where it is not set, by its variable."""
 NAMES = (*PAIRED, ALONE)
 KEPT_FOR_BUYERS = "token-key"
-"""Buyers have tokens of the former one: it is taken away when somebody says so."""
+KEPT = (KEPT_FOR_BUYERS, "privacy-key")
+"""Buyers have tokens of the former one, addresses are under it: it is taken away when somebody says so."""
 
 
 class NotRotated(Exception):
@@ -67,7 +73,7 @@ def course(name: str, present: Pair, new: str, *, finish: bool) -> Iterator[Pair
         yield pair
         pair = Pair(pair.too, pair.secret, Stage.FORMER)
     yield pair
-    if finish or name != KEPT_FOR_BUYERS:
+    if finish or name not in KEPT:
         yield settled(pair.secret)
 
 

@@ -40,6 +40,11 @@ def is_plain(address: str) -> bool:
     return address.isascii() and "--" not in address
 
 
+def is_address(text: str) -> bool:
+    """Has it the form of an address?"""
+    return _PATTERN.search(text) is not None
+
+
 def mailbox(address: str) -> Mailbox:
     """The mailbox of `address`. Raises ValueError for what no message can be made for.
 

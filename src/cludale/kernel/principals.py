@@ -24,7 +24,7 @@ class Scope(StrEnum):
     OPERATE = "operate"
     """The platform itself, whoever's concerts are on it: releases, dead letters, replay, the chain, keys."""
     PRIVACY = "privacy"
-    """For those who answer for personal data; no route wants it yet."""
+    """For those who answer for personal data: see what is kept of a buyer, and erase it."""
 
 
 ALL_SCOPES = frozenset(Scope)

@@ -4,7 +4,19 @@ How a refusal looks over HTTP is said in each service's `api.py`; what stands he
 """
 
 import re
-from typing import Any
+from typing import Any, Final
+
+from cludale.kernel.ids import ID_PATTERN
+
+UNSHOWN: Final = "…"
+"""Stands for what a caller wrote and is not repeated: it may be somebody's name or address, in the wrong place."""
+_ID: Final = re.compile(ID_PATTERN)
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
+
+
+def shown_name(name: str) -> str:
+    """The name of a field or a parameter that is not known, if it has the form of one."""
+    return name if _NAME.fullmatch(name) else UNSHOWN
 
 
 class Refusal(Exception):
@@ -29,10 +41,11 @@ class RefusedForNow(Refusal):
 
 
 class NotFound(Refusal):
-    """No such thing, or not yours to see: the two look the same."""
+    """No such thing, or not yours to see: the two look the same. What has not the form of an id is not repeated."""
 
     def __init__(self, what: str, identity: str) -> None:
-        super().__init__(f"There is no {what} {identity!r}.", what=what, id=identity)
+        shown = identity if _ID.fullmatch(identity) else UNSHOWN
+        super().__init__(f"There is no {what} {shown!r}.", what=what, id=shown)
 
 
 class Invalid(Refusal):

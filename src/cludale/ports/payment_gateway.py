@@ -18,15 +18,15 @@ class GatewayTrouble(Exception):
 class UnknownMethod(Invalid):
     """The provider knows no such way to pay."""
 
-    def __init__(self, field: str, method: str, known: Sequence[str]) -> None:
-        super().__init__((field, f"{method!r} is no way to pay here; there are {', '.join(known)}"))
+    def __init__(self, field: str, known: Sequence[str]) -> None:
+        super().__init__((field, f"is no way to pay here; there are {', '.join(known)}"))
         self.values["methods"] = list(known)
 
 
 def check_method(field: str, method: str, known: Sequence[str]) -> None:
     """Raises UnknownMethod for a method that is not among those that the provider knows."""
     if method not in known:
-        raise UnknownMethod(field, method, known)
+        raise UnknownMethod(field, known)
 
 
 class PaymentGateway(Protocol):

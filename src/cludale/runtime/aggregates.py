@@ -162,6 +162,8 @@ class Change(msgspec.Struct, Generic[S], frozen=True, gc=False):
     """The aggregate as it was read before, or NEW; None: it is read now."""
     beside: Callable[[S], Put] | None = None
     """One more record, made from the decided state, that commits with it: a kept response."""
+    along: Sequence[Put] = ()
+    """More records that commit with it, whatever is decided. One that conflicts has the change decided anew."""
     earlier: Sequence[Envelope] = ()
     """Events of an earlier decision that could not be published before."""
 
@@ -323,6 +325,7 @@ class Work:
                 continue
             version = known.version if known is not None else 0
             puts = [store.put(decision.state, version)] if is_changed else []
+            puts += change.along
             if change.beside is not None:
                 puts.append(change.beside(decision.state))
             cause = decision.cause or change.cause or store.cause(decision.state if before is None else before)

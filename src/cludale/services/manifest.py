@@ -20,6 +20,7 @@ from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.programme import Programme
 from cludale.ports.records import Kind, Records
 from cludale.ports.sales import Sales
+from cludale.ports.seals import Seals
 from cludale.ports.seats import Seats
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.ticket_pages import TicketPages
@@ -69,6 +70,9 @@ class Policies:
     holds_per_address: int | None = None
     lapsed_holds: int | None = None
     lapsed_pause_seconds: float = 60.0
+    retention_days: float | None = None
+    walks: bool = False
+    """Are addresses that earlier versions kept in clear, or under a former master key, looked for?"""
     commit_limit: int | None = None
     partitions_apart: bool = False
     door_opens_seconds: float = 43_200
@@ -100,6 +104,8 @@ class Parts(Protocol):
     def contacts(self) -> Contacts: ...
     @property
     def programme(self) -> Programme: ...
+    @property
+    def seals(self) -> Seals: ...
     @property
     def gateway(self) -> PaymentGateway: ...
     @property

@@ -7,7 +7,7 @@ from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 import msgspec
 from msgspec import inspect
 
-from cludale.kernel.refusals import Invalid
+from cludale.kernel.refusals import Invalid, shown_name
 from cludale.web.problems import UnsupportedMediaType
 from cludale.web.repeats import repeated_names
 
@@ -135,7 +135,7 @@ class Body(Generic[T]):
                 check = None if value is None else _check_of(inspect.type_info(field.type))
                 faults += () if check is None else check(value, name)
         if self.type.__struct_config__.forbid_unknown_fields:
-            faults += [(str(name)[:100], UNKNOWN_FIELD) for name in raw if name not in fields]
+            faults += [(shown_name(str(name)), UNKNOWN_FIELD) for name in raw if name not in fields]
         return faults
 
 
@@ -155,7 +155,7 @@ def check_no_body(body: bytes) -> None:
     if not isinstance(came, dict):
         raise Invalid(("body", "must be empty: nothing is read from a body here"))
     raise Invalid(
-        *((name[:100], f"{UNKNOWN_FIELD}: nothing is read from a body") for name in list(came)[:_MOST_FAULTS])
+        *((shown_name(name), f"{UNKNOWN_FIELD}: nothing is read from a body") for name in list(came)[:_MOST_FAULTS])
     )
 
 
@@ -341,7 +341,7 @@ def fault(error: msgspec.ValidationError, forms: Mapping[str, str] | None = None
     path = path.removeprefix(".")
     for pattern, message in ((_MISSING, "is required"), (_UNKNOWN, UNKNOWN_FIELD)):
         if named := pattern.match(what):
-            return f"{path}.{named[1][:100]}".removeprefix("."), message
+            return f"{path}.{shown_name(named[1])}".removeprefix("."), message
     return path or "body", _in_words(what, forms or {})
 
 

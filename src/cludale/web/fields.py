@@ -17,14 +17,34 @@ from cludale.kernel.refusals import Invalid
 from cludale.kernel.texts import check_line
 from cludale.kernel.times import LONGEST_TIME, check_date_or_time, check_time, parse_time
 
+TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$(?!\n)"
+
 Text = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=200,
-        pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$(?!\n)",
+        pattern=TEXT_PATTERN,
         description="text on one line, with something to see in it",
         extra={"check": check_line},
+    ),
+]
+
+
+def _check_user_id(text: str) -> None:
+    check_line(text)
+    if "@" in text and mailbox.is_address(text):
+        raise ValueError("must be an id, not an e-mail address: it is in events, which are kept for good")
+
+
+UserId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=200,
+        pattern=TEXT_PATTERN,
+        description="what the seller calls the buyer: an id, no name and no e-mail address, for it is kept for good",
+        extra={"check": _check_user_id},
     ),
 ]
 

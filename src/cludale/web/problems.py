@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from cludale.kernel.refusals import (
+    UNSHOWN,
     Busy,
     IdempotencyKeyInFlight,
     IdempotencyKeyReused,
@@ -19,6 +20,7 @@ from cludale.kernel.refusals import (
     NotFound,
     Refusal,
     RefusedForNow,
+    shown_name,
 )
 from cludale.ports.records import StoreUnavailable, UnusableCursor
 from cludale.web.limits import TooManyRequests
@@ -47,10 +49,11 @@ class ScopeMissing(Refusal):
 
 
 class NoSuchRoute(NotFound):
-    """Nothing is served at this path; `/docs` lists what is."""
+    """Nothing is served at this path; `/docs` lists what is. What has not the form of a name is not repeated."""
 
     def __init__(self, path: str) -> None:
-        super().__init__("route", path)
+        shown = "/".join(part if not part or shown_name(part) == part else UNSHOWN for part in path.split("/"))
+        Refusal.__init__(self, f"There is no route {shown!r}.", what="route", id=shown)
 
 
 class MethodNotAllowed(Refusal):

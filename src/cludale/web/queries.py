@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import inspect
 
-from cludale.kernel.refusals import Invalid
+from cludale.kernel.refusals import Invalid, shown_name
 from cludale.web.bodies import fault
 
 Item = TypeVar("Item")
@@ -66,7 +66,8 @@ class QueryReader(Generic[Parameters]):
         faults: dict[str, str] = {}
         for name, text in parse_qsl(query, keep_blank_values=True):
             if name not in self._known:
-                faults[name[:100]] = f"is not a parameter here (known: {', '.join(sorted(self._known)) or 'none'})"
+                known = ", ".join(sorted(self._known)) or "none"
+                faults[shown_name(name)] = f"is not a parameter here (known: {known})"
             elif name in given:
                 faults[name] = "is given more than once"
             else:

@@ -132,6 +132,24 @@ def ticket_keys(settings: Settings) -> TicketKeys:
     return KeptTicketKeys(settings.data_dir / "tickets.key", key_of, text=text)
 
 
+def privacy_keys(settings: Settings) -> tuple[str, str | None]:
+    """The master key of personal data, and another one that some data may be under: all replicas of orders need them.
+
+    Whoever sets one where none was set before goes on with what is under the one that had followed from other things.
+    """
+    made = settings.data_dir / "privacy.key"
+    followed: str | None = None
+    if settings.dapr and settings.organizer_key is not None:
+        followed = hmac.digest(settings.organizer_key.encode(), b"cludale personal data", "sha256").hex()
+    elif settings.privacy_key is None or made.exists():
+        followed = kept_key(made)
+    if settings.privacy_key is None:
+        if followed is None:
+            raise TypeError("there is always one")
+        return followed, settings.privacy_key_too
+    return settings.privacy_key, settings.privacy_key_too or followed
+
+
 def key_hash(settings: Settings) -> bytes:
     """What the hashes of new keys are made with: the same in all services."""
     if settings.key_hash is not None:

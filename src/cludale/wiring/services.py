@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, TypeVar, cast
 
+from cludale.adapters.ciphers import AesGcmSeals
 from cludale.adapters.dapr.bus import DaprBus
 from cludale.adapters.dapr.state import StateStore
 from cludale.adapters.embedded.bus import EmbeddedBus
@@ -48,6 +49,7 @@ from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.programme import Programme
 from cludale.ports.records import Records
 from cludale.ports.sales import Sales
+from cludale.ports.seals import Seals
 from cludale.ports.seats import Seats
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.ticket_pages import TicketPages
@@ -66,6 +68,7 @@ from cludale.web.ownership import Ownership
 from cludale.web.routing import Route, routes_of
 from cludale.wiring.needs import (
     buyer_secret,
+    privacy_keys,
     through_sidecar,
     ticket_keys,
     trial_url_of,
@@ -178,6 +181,8 @@ class ServiceBuilder:
             holds_per_address=settings.holds_per_address,
             lapsed_holds=settings.lapsed_holds,
             lapsed_pause_seconds=settings.lapsed_pause_seconds,
+            retention_days=settings.retention_days,
+            walks=True,
             commit_limit=commit_limit(settings),
             partitions_apart=settings.cosmos_endpoint is not None,
             door_opens_seconds=settings.door_opens_seconds,
@@ -264,6 +269,11 @@ class ServiceBuilder:
     def _closed(self, part: C) -> C:
         self.closing.append(part)
         return part
+
+    @cached_property
+    def seals(self) -> Seals:
+        """What encrypts personal data."""
+        return AesGcmSeals(*privacy_keys(self.settings))
 
     @cached_property
     def gateway(self) -> PaymentGateway:

@@ -17,6 +17,7 @@ PREFIX = "CLUDALE_"
 OTLP_PROTOCOL = "http/protobuf"
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400 * 366)]
+Days = Annotated[float, Meta(ge=0, le=36_500)]
 Attempts = Annotated[int, Meta(ge=1, le=1_000)]
 Requests = Annotated[int, Meta(ge=1, le=10_000_000)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -364,6 +365,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     session_seconds: Annotated[Seconds, _doc("how long somebody stays signed in at the longest")] = 43_200
     session_idle_seconds: Annotated[Seconds, _doc("how long somebody stays signed in who does nothing")] = 1_800
+    privacy_key: Annotated[
+        Token | None,
+        _doc(
+            "the master key under which buyers' addresses are kept; without it one is made in "
+            "<data folder>/privacy.key. Lost, the addresses are",
+            secret=True,
+        ),
+    ] = None
+    privacy_key_too: Annotated[
+        Token | None,
+        _doc("addresses under this one are read, too: the one before, while it is changed", secret=True),
+    ] = None
+    retention_days: Annotated[
+        Days | None,
+        _doc("how many days after the concert buyers' addresses are erased; without it, only when somebody asks"),
+    ] = None
 
     concerts_url: Annotated[Url | None, _doc("where concerts is, for the others started alone")] = None
     orders_url: Annotated[Url | None, _doc("where orders is, for notifications started alone")] = None

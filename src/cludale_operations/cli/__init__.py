@@ -21,6 +21,7 @@ from cludale_operations.cli import (
     keys,
     notifications,
     orders,
+    privacy,
     release,
     restore,
     secrets,
@@ -85,6 +86,7 @@ app.add_typer(restore.app, name="restore")
 app.add_typer(concerts.app, name="concerts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(orders.app, name="orders")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(tickets.app, name="tickets")
 app.command()(door)

@@ -67,7 +67,9 @@ def rotate(
     finish: Annotated[
         bool,
         typer.Option(
-            "--finish", help=f"End the former {KEPT_FOR_BUYERS} as well: tokens that buyers had before are void then."
+            "--finish",
+            help=f"End the former {KEPT_FOR_BUYERS} or privacy-key as well: tokens that buyers had before are void "
+            "then, addresses that are under it yet can't be read.",
         ),
     ] = False,
     subscription: Subscription = None,

@@ -31,6 +31,8 @@ ALLOWED_SECRETS = (
     "service-key",
     "service-key-too",
     "key-hash",
+    "privacy-key",
+    "privacy-key-too",
     "smtp-password",
 )
 

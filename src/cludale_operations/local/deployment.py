@@ -111,8 +111,8 @@ class Deployment:
             *([self.gateway] if self.gateway is not None else []),
         ]
 
-    def secrets(self) -> dict[str, str]:
-        """What the sidecars' secret stores hold."""
+    def secrets(self, service: str) -> dict[str, str]:
+        """What the secret store of this service's sidecars holds: the master key of personal data for orders alone."""
         found = {
             "broker-url": self.broker.url,
             "state-url": self.postgres.url,
@@ -121,6 +121,8 @@ class Deployment:
             "key-hash": self._key_hash,
         }
         for name in PAIRED:
+            if name == "privacy-key" and service != "orders":
+                continue
             pair = self.pairs.pair(name)
             found |= {name: pair.secret, name + TOO: pair.too}
         return found
@@ -133,7 +135,7 @@ class Deployment:
             name=f"{name}-sidecar",
             log=self._log(f"{name}-sidecar"),
             resources=resources_for(self.broker_kind),
-            secrets=self.secrets(),
+            secrets=self.secrets(service),
             api_token=secrets.token_urlsafe(24),
             app_token=secrets.token_urlsafe(24),
             otlp_endpoint=self.settings.otlp_endpoint,
@@ -164,6 +166,8 @@ class Deployment:
             "CLUDALE_TOKEN_KEY_TOO": "",
             "CLUDALE_SERVICE_KEY_TOO": "",
             "CLUDALE_KEY_HASH": "",
+            "CLUDALE_PRIVACY_KEY": "",
+            "CLUDALE_PRIVACY_KEY_TOO": "",
             # the first start of one process puts the demo concerts on, not that of each
             "CLUDALE_DEMO": "1" if self.settings.demo and (service, number) == ("concerts", 1) else "0",
         }

@@ -178,9 +178,8 @@ class Up:
 
     async def _renew_all(self) -> None:
         """Start all sidecars and services again with the secrets as they are now: of each service one at a time."""
-        secrets = self.deployment.secrets()
         for replica in self.deployment.replicas:
-            replica.sidecar.know(secrets)
+            replica.sidecar.know(self.deployment.secrets(replica.service.service))
 
         async def of_service(name: str) -> None:
             for replica in self.deployment.replicas:

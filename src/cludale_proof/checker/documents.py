@@ -194,6 +194,9 @@ class Order(_Document, frozen=True, tag="order"):
     resends: int = 0
     email: str | None = None
     phone: str | None = None
+    """Both where an earlier version wrote them, or where whoever tells the checker can open what is sealed."""
+    was_sealed: bool = False
+    """Its address was taken out of it once, which an earlier version had written."""
 
 
 class Payment(_Document, frozen=True, tag="payment"):

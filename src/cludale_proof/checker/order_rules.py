@@ -246,7 +246,7 @@ class _Check:
             + len(self.told.moves)
         )
         least = told.commits(order.tries, wishes)
-        least += order.looks
+        least += order.looks + order.was_sealed
         heard = sum(len(payment.facts) + len(payment.parts) for payment in self.told.payments.values())
         heard += sum(len(each.returned) for each in self.told.reservations.values())
         if order.version and not least <= order.version <= least + heard:

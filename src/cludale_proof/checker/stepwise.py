@@ -479,7 +479,11 @@ def _illegal_change(before: Order, after: Order) -> list[Violation]:
         detail = f"it was {before.reason}, and was changed to {after.status}"
         return [_broken(Invariant.ONE_WINNER, "revived", f"order {after.id}", detail)]
     kept = [
-        (each.payment, each.looks, each.moved, each.refunds, each.amendments, each.resends) for each in (before, after)
+        (
+            *(each.payment, each.looks, each.moved, each.refunds, each.amendments, each.resends),
+            each.was_sealed,
+        )
+        for each in (before, after)
     ]
     if after.status != "Pending" and ends[0] == ends[1] and kept[0] == kept[1]:
         detail = f"it was written again as it was, {after.status}"

@@ -6,8 +6,10 @@ anew from what the store holds.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any, NamedTuple, TypeVar
 
+from cludale.adapters.ciphers import AesGcmSeals
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.inprocess.calls import InProcessCallOffs, InProcessClosing, InProcessSales
@@ -59,6 +61,7 @@ from cludale_proof.simulator.network import (
 )
 from cludale_proof.simulator.provider import Gateway, Provider
 from cludale_proof.simulator.storage import FaultyStore
+from cludale_proof.simulator.unsealing import MASTER
 
 P = TypeVar("P")
 
@@ -316,6 +319,8 @@ class Process(Owner):
         programme = self._where("concerts", lambda process: process.concerts.details)
         self.programme = RemoteDetails(chaos, name, programme, Fault.PROGRAMME_AWAY, ProgrammeUnreachable)
         self.gateway = Gateway(around.provider, chaos, name, kill=self.die, pause=self.pause)
+        # Apart from all other chance, so that a seed's run does not depend on who left an address.
+        self.seals = AesGcmSeals(MASTER, random_bytes=Random(name).randbytes)  # noqa: S311 - no buyer is real
         self.mailer = Postman(chaos, around.posted)
         self.texts = self.mailer
         self.send_seconds = around.limits.send_seconds

@@ -46,6 +46,7 @@ from cludale_proof.simulator.processes import Machine, Process, Surroundings, fi
 from cludale_proof.simulator.provider import Movement, Provider
 from cludale_proof.simulator.storms import Storms
 from cludale_proof.simulator.trace import Trace
+from cludale_proof.simulator.unsealing import with_addresses
 
 SETTLING_SECONDS = 400.0
 """How long after the last fault everything may take to come to its end."""
@@ -212,8 +213,8 @@ class World:
         self.events += len(entries)
         found = self.checker.commit(
             [
-                Write(f"{put.kind.service}/{put.kind.name}", put.id, put.expected + 1, put.body, commit.partition)
-                for put in commit.puts
+                Write(f"{put.kind.service}/{put.kind.name}", put.id, put.expected + 1, body, commit.partition)
+                for put, body in with_addresses(commit.puts)
             ],
             [entry.body for entry in entries],
             commit.handled,

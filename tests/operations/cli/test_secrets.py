@@ -41,7 +41,7 @@ def stands() -> dict[str, str]:
 
 @pytest.mark.usefixtures("cloud")
 def test_it_is_shown_how_each_stands_and_no_secret() -> None:
-    assert set(stands()) == {"service-key", "token-key", "organizer-key"}
+    assert set(stands()) == {"service-key", "token-key", "privacy-key", "organizer-key"}
     assert set(stands().values()) == {"one is good"}
     shown = said("show")
     assert not any(old_secret(name) in shown for name in VAULT)
@@ -58,7 +58,7 @@ def test_a_new_one_comes_and_the_former_one_of_the_buyers_stays_until_it_is_ende
 @pytest.mark.usefixtures("cloud")
 def test_of_the_first_key_it_is_said_that_nothing_else_changed_with_it() -> None:
     assert "CLUDALE" not in said("rotate", "organizer-key")
-    assert "service-key, key-hash are as they were" in said("rotate", "organizer-key")
+    assert "service-key, key-hash, privacy-key are as they were" in said("rotate", "organizer-key")
 
 
 @pytest.mark.usefixtures("cloud")

@@ -166,9 +166,9 @@ def test_compose_gives_keys_and_passwords_to_the_sidecars_and_services_ask_for_t
 @pytest.mark.parametrize("service", NAMES)
 def test_services_of_compose_have_secrets_of_their_own_and_may_be_given_a_second_one(service: str) -> None:
     held = COMPOSE["services"][f"{service}-sidecar"]["environment"]
-    for name in ("organizer-key", "token-key", "service-key", "key-hash"):
+    for name in ("organizer-key", "token-key", "service-key", "key-hash", "privacy-key"):
         assert held[name] == f"${{CLUDALE_{name.upper().replace('-', '_')}:?}}", "there has to be one"
-    for name in ("token-key-too", "service-key-too"):
+    for name in ("token-key-too", "service-key-too", "privacy-key-too"):
         assert held[name] == f"${{CLUDALE_{name.upper().replace('-', '_')}:-}}", "there may be one"
 
 

@@ -116,7 +116,16 @@ class Azure:
         return {each["name"] for app in self.state["apps"].values() for each in app["revisions"] if each["active"]}
 
 
-VAULT = ("organizer-key", "token-key", "token-key-too", "service-key", "service-key-too", "key-hash")
+VAULT = (
+    "organizer-key",
+    "token-key",
+    "token-key-too",
+    "service-key",
+    "service-key-too",
+    "key-hash",
+    "privacy-key",
+    "privacy-key-too",
+)
 
 
 def old_secret(name: str) -> str:

@@ -35,6 +35,8 @@ ROUTES = [
     ("post", "/orders/{order_id}/cancel", "buyer"),
     ("post", "/orders/{order_id}/payment", "buyer"),
     ("get", "/orders", "organizer"),
+    ("post", "/orders/-/buyers/export", "organizer"),
+    ("post", "/orders/-/buyers/erase", "organizer"),
     ("post", "/payments", "organizer"),
     ("get", "/payments", "organizer"),
     ("get", "/notifications", "organizer"),

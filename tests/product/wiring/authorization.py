@@ -32,6 +32,7 @@ SESSION = Credential.SESSION
 OPERATE, READ, SELL = Scope.OPERATE, Scope.READ, Scope.SELL
 
 CONCERT = {"artist": "A", "date": "2099-01-01", "totalSeats": 1}
+BUYER_OF_ALL = {"orderIds": ["{order}", "{other}"]}
 OPEN = ("/", "/livez", "/readyz", "/readyz/replica", "/metrics", "/openapi.json", "/docs", "/problems")
 
 MATRIX: tuple[Row, ...] = (
@@ -157,6 +158,10 @@ MATRIX: tuple[Row, ...] = (
     Row("PATCH", "/orders/{order_id}", 200, BUYER, SELL, Owned.HIDDEN, body={"name": "N"}, asked="/orders/{cancelled}"),
     Row("POST", "/orders/{order_id}/resend", 409, BUYER, SELL, Owned.HIDDEN, asked="/orders/{cancelled}/resend"),
     Row("GET", "/orders/{order_id}/contact", 200, SERVICE, services=True, asked="/orders/{order}/contact"),
+    *(
+        Row("POST", f"/orders/-/buyers/{what}", 200, ORGANIZER, Scope.PRIVACY, Owned.FILTERED, body=BUYER_OF_ALL)
+        for what in ("export", "erase")
+    ),
     # payments
     Row("POST", "/payments", 200, ORGANIZER, SELL, Owned.HIDDEN, body={"orderId": "{order}"}),
     Row("GET", "/payments", 200, ORGANIZER, READ, Owned.FILTERED),

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 from cludale.kernel.allocation import Allocation
-from cludale.kernel.refusals import Refusal
+from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.calling_off import Progress, SalesNotClosed
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargesUnreachable
-from cludale.ports.contacts import Contact
+from cludale.ports.contacts import Contact, ContactsUnreachable
 from cludale.ports.keys import KeyListing, Keys, KeysUnreachable
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import StoreUnavailable
@@ -88,8 +88,11 @@ class InProcessContacts:
         self._of = of
 
     async def of(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
-        """The contacts of these orders."""
-        return await self._of(order_ids)
+        """The contacts of these orders. Raises ContactsUnreachable."""
+        try:
+            return await self._of(order_ids)
+        except Busy as error:
+            raise ContactsUnreachable(str(error)) from error
 
 
 class InProcessKeys:

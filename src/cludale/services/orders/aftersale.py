@@ -4,6 +4,7 @@ confirmation once more. Pure, as `domain.py`: no I/O, clock or HTTP.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -23,6 +24,7 @@ from cludale.services.orders.events import (
     PartRefundRequested,
     Party,
 )
+from cludale.services.orders.personal import Particulars
 
 MOST_REFUNDS = 100
 """Part refunds of one order."""
@@ -82,6 +84,13 @@ class NoAddress(RefusedForNow):
 
     def __init__(self, order: Order) -> None:
         super().__init__(f"Order {order.id!r} has no e-mail address and no phone number.")
+
+
+class BuyerErased(Refusal):
+    """What was kept of the buyer is gone for good, and nothing is put in its place."""
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(f"What was kept of the buyer of order {order.id!r} was erased; it can't be set again.")
 
 
 class CommentForOrganizers(Refusal):
@@ -153,20 +162,29 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     comment: str | UnsetType | None = UNSET
 
 
-def amend(order: Order, wanted: Amendment, *, by: Party) -> Decision[Order]:
+class Amended(NamedTuple):
+    """An order that was amended, and what is kept apart of it from then on."""
+
+    decision: Decision[Order]
+    particulars: Particulars
+
+
+def amend(order: Order, known: Particulars, wanted: Amendment, *, by: Party, is_erased: bool = False) -> Amended:
     """Another name or address, or the organizer's comment; what is there already changes nothing.
 
-    Raises CommentForOrganizers, TooManyChanges.
+    Raises CommentForOrganizers, BuyerErased, TooManyChanges.
     """
     if by is Party.BUYER and wanted.comment is not UNSET:
         raise CommentForOrganizers("comment")
     changes: Mapping[str, str | None] = {
         field.value: value
         for field in AmendedField
-        if (value := getattr(wanted, field.value)) is not UNSET and value != getattr(order, field.value)
+        if (value := getattr(wanted, field.value)) is not UNSET and value != getattr(known, field.value)
     }
     if not changes:
-        return Decision(order)
+        return Amended(Decision(order), known)
+    if is_erased:
+        raise BuyerErased(order)
     if order.amendments >= MOST_AMENDMENTS:
         raise TooManyChanges(order, "changes", MOST_AMENDMENTS)
     amended = OrderAmended(
@@ -175,11 +193,13 @@ def amend(order: Order, wanted: Amendment, *, by: Party) -> Decision[Order]:
         fields=tuple(AmendedField(name) for name in changes),
         by=by,
     )
-    after = msgspec.structs.replace(evolve(order, amended, at=order.created_at), **changes)
+    particulars = msgspec.structs.replace(known, **changes)
+    after = evolve(order, amended, at=order.created_at)
+    after = msgspec.structs.replace(after, has_contact=particulars.has_contact)
     if order.status is Status.CANCELLED and order.off_reachable is None:
         # Its cancellation may have to be told again, word for word.
         after = msgspec.structs.replace(after, off_reachable=order.reachable)
-    return Decision(after, (amended,))
+    return Amended(Decision(after, (amended,)), particulars)
 
 
 def resend(order: Order, *, now: datetime) -> Decision[Order]:

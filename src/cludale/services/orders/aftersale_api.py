@@ -16,6 +16,7 @@ from cludale.runtime.idempotency import IdempotencyKeys, Keep
 from cludale.services.orders.aftersale import (
     RESEND_SECONDS,
     Amendment,
+    BuyerErased,
     CommentForOrganizers,
     NoAddress,
     NotPaid,
@@ -25,7 +26,7 @@ from cludale.services.orders.aftersale import (
     TooManyChanges,
     TooManyTickets,
 )
-from cludale.services.orders.api import COMMENT, OrdersApi, OrderView, RefundView, view_of
+from cludale.services.orders.api import COMMENT, OrdersApi, OrderView, RefundView
 from cludale.services.orders.domain import Order, TooLateToCancel
 from cludale.services.orders.events import Party
 from cludale.services.orders.service import Orders
@@ -38,6 +39,7 @@ from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, route
 
 STATUS: Statuses = {
+    BuyerErased: 409,
     CommentForOrganizers: 403,
     NoAddress: 409,
     NotPaid: 409,
@@ -152,16 +154,15 @@ class AftersaleApi:
         summary="Change name, address or comment",
         description="The buyer's name, e-mail address and phone number, and the organizer's comment.",
         replies={200: Reply(OrderView)},
-        refusals=(NotFound, CommentForOrganizers, TooManyChanges, Busy),
+        refusals=(NotFound, CommentForOrganizers, BuyerErased, TooManyChanges, Busy),
     )
     async def amend_order(self, request: Request, body: AmendOrder) -> Response:
         """The order as it is now."""
         who = await self._api.who(request, Scope.SELL)
         wanted = Amendment(name=body.name, email=body.email, phone=body.phone, comment=body.comment)
         by = Party.BUYER if who is Who.BUYER else Party.ORGANIZER
-        return json_response(
-            view_of(await self._orders.amend(request.segment, wanted, by=by, cause=request.cause), who)
-        )
+        order = await self._orders.amend(request.segment, wanted, by=by, cause=request.cause)
+        return await self._api.shown_to(who, order)
 
     @route(
         "POST",
@@ -178,4 +179,4 @@ class AftersaleApi:
     async def resend_confirmation(self, request: Request) -> Response:
         """202 the order."""
         who = await self._api.who(request, Scope.SELL)
-        return json_response(view_of(await self._orders.resend(request.segment, cause=request.cause), who), 202)
+        return await self._api.shown_to(who, await self._orders.resend(request.segment, cause=request.cause), 202)

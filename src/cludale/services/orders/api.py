@@ -49,10 +49,11 @@ from cludale.services.orders.domain import (
 )
 from cludale.services.orders.events import CancelReason, Party
 from cludale.services.orders.parts import OrderRefund
+from cludale.services.orders.personal import NOTHING, Particulars
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import ORDERS, Search, home_of, keyed_id, listed
 from cludale.web.access import Access, Who
-from cludale.web.fields import Email, PaymentMethod, Phone, Quantity, Text, TimeParameter, moment
+from cludale.web.fields import Email, PaymentMethod, Phone, Quantity, Text, TimeParameter, UserId, moment
 from cludale.web.keyed import Keyed
 from cludale.web.ownership import Ownership
 from cludale.web.problems import Problems, Statuses
@@ -210,7 +211,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     SHOWN_AS: ClassVar = PlacedOrder
 
     concert_id: Id
-    user_id: Text
+    user_id: UserId
     quantity: Quantity
     section: Id | None = None
     payment_method: PaymentMethod = "card-ok"
@@ -242,7 +243,6 @@ class FindOrders(Paged, frozen=True, kw_only=True, rename="camel"):
     email: Annotated[str, Meta(max_length=320, description=f"the whole address, in any case; {_SEARCHED}")] | None = (
         None
     )
-    name: Annotated[str, Meta(max_length=200, description=f"a part of the buyer's name; {_SEARCHED}")] | None = None
     id_prefix: Annotated[str, Meta(max_length=64, description=f"how the id begins; {_SEARCHED}")] | None = None
     since: Annotated[TimeParameter, Meta(description="placed at this time or later")] | None = None
     until: Annotated[TimeParameter, Meta(description="placed before this time")] | None = None
@@ -372,8 +372,8 @@ class OrdersApi:
         """The order; with `wait`, once it is settled."""
         who, order_id = await self.who(request, Scope.READ), request.segment
         if query.wait:
-            return json_response(view_of(await self._orders.settled(order_id, wait_seconds=query.wait), who))
-        return json_response(view_of(await self._orders.order(order_id), who))
+            return await self.shown_to(who, await self._orders.settled(order_id, wait_seconds=query.wait))
+        return await self.shown_to(who, await self._orders.order(order_id))
 
     @route(
         "POST",
@@ -394,7 +394,7 @@ class OrdersApi:
         """The order, Cancelled."""
         who = await self.who(request, Scope.REFUND)
         reason = CancelReason.BUYER if who is Who.BUYER else CancelReason.ORGANIZER
-        return json_response(view_of(await self._orders.cancel(request.segment, reason, request.cause), who))
+        return await self.shown_to(who, await self._orders.cancel(request.segment, reason, request.cause))
 
     @route(
         "POST",
@@ -454,7 +454,6 @@ class OrdersApi:
         )
         search = Search(
             email=query.email,
-            name=query.name,
             id_prefix=query.id_prefix,
             user_id=query.user_id,
             since=moment("since", query.since),
@@ -468,7 +467,9 @@ class OrdersApi:
             found, following = await self._orders.find(asked)
         if concert_id is None:
             found = await self._ownership.of(principal, found, lambda order: order.seats.concert_id)
-        return json_response(Page([view_of(each, Who.ORGANIZER) for each in found], following))
+        left = await self._orders.privacy.of(found)
+        views = [view_of(each, Who.ORGANIZER, left.get(each.id, NOTHING)) for each in found]
+        return json_response(Page(views, following))
 
     @route("GET", "/orders/{order_id}/contact", credential=Credential.SERVICE)
     async def show_contact(self, request: Request) -> Response:
@@ -483,6 +484,11 @@ class OrdersApi:
         """For concerts in a process of its own: 204 where nothing is known of it yet."""
         progress = await self._orders.progress(query.concert_id, query.revision)
         return Response(204, b"") if progress is None else json_response(progress)
+
+    async def shown_to(self, who: Who, order: Order, status: int = 200) -> Response:
+        """The order, as the buyer or the organizer sees it. Raises Busy where the organizer's part can't be read."""
+        left = {} if who is Who.BUYER else await self._orders.privacy.of((order,))
+        return json_response(view_of(order, who, left.get(order.id, NOTHING)), status)
 
     async def who(self, request: Request, scope: Scope) -> Who:
         """Who asks for this order. Raises NotFound for anyone but its buyer and its organizer, ScopeMissing."""
@@ -517,12 +523,11 @@ def _shown(order: Order, who: Who = Who.BUYER) -> dict[str, Any]:
     }
 
 
-def view_of(order: Order, who: Who) -> OrderView:
-    """The order, as the buyer or the organizer sees it."""
+def view_of(order: Order, who: Who, left: Particulars = NOTHING) -> OrderView:
+    """The order, as the buyer or the organizer sees it; `left`: what is kept apart, for the organizer."""
     if who is Who.BUYER:
         return OrderView(**_shown(order))
-    kept = {name: getattr(order, name) for name in ("name", "email", "phone", "comment")}
-    return OrderView(**_shown(order, who), **kept)
+    return OrderView(**_shown(order, who), email=left.email, phone=left.phone, name=left.name, comment=left.comment)
 
 
 def _accepted(order: Order) -> Response:

@@ -32,6 +32,7 @@ from cludale.services.orders.events import (
     TicketReserved,
 )
 from cludale.services.orders.parts import OrderRefund
+from cludale.services.orders.personal import Particulars
 from cludale.services.payments.events import (
     FailureReason,
     PartRefunded,
@@ -117,6 +118,18 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     address: str | None = None
     """The network address that it comes from, where that is counted; it is kept nowhere."""
 
+    @property
+    def contact(self) -> Contact | None:
+        """Where the buyer wants to be told, if anywhere."""
+        return None if self.email is None and self.phone is None else Contact(self.email, self.phone)
+
+    @property
+    def particulars(self) -> Particulars | None:
+        """What is to be kept apart of the buyer, if anything."""
+        if self.email is None and self.phone is None and self.name is None:
+            return None
+        return Particulars(self.email, self.phone, self.name)
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
     """An order. `total` comes with the seats."""
@@ -131,6 +144,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     reason: CancelReason | None = None
     email: str | None = None
     phone: str | None = None
+    """Both only where an earlier version wrote them: in clear, until the next sweep takes them away."""
+    has_contact: bool = False
+    """The buyer's address is kept apart, encrypted (`Personal`), or was erased there."""
+    was_sealed: bool = False
+    """Its address was taken away from here, which an earlier version had written: one write more."""
     max_price: Money | None = None
     """The most that one seat may cost."""
     cancel_until: datetime | None = None
@@ -157,14 +175,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     """The last change of the concert by which it was moved, as its buyer was told."""
     moved_until: datetime | None = None
     """From when on the buyer can't cancel since it was moved."""
-    name: str | None = None
-    """Of the buyer."""
-    comment: str | None = None
-    """The organizer's own."""
     refunds: tuple[OrderRefund, ...] = ()
     """Its part refunds, as they were asked for."""
     amendments: int = 0
-    """How often its name, address or comment was changed."""
+    """How often name, address or comment were changed, which are kept apart."""
     resends: int = 0
     """How often its confirmation was asked for again."""
     resent_at: datetime | None = None
@@ -188,9 +202,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
         return self.seats.quantity - parts.returned(self.refunds)
 
     @property
-    def contact(self) -> Contact:
-        """Where the buyer wants to be told."""
-        return Contact(self.email, self.phone)
+    def clear(self) -> Particulars:
+        """The address that is here in clear."""
+        return Particulars(self.email, self.phone)
 
     @property
     def is_settled(self) -> bool:
@@ -202,6 +216,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     @property
     def reachable(self) -> bool:
         """Did the buyer leave an address?"""
+        return self.has_contact or self.has_clear_contact
+
+    @property
+    def has_clear_contact(self) -> bool:
+        """Is the address here in clear, as earlier versions kept it?"""
         return self.email is not None or self.phone is not None
 
 
@@ -239,10 +258,8 @@ def as_placed(
     *,
     at: datetime,
     payment_method: str = "",
-    email: str | None = None,
-    phone: str | None = None,
+    has_contact: bool = False,
     max_price: Money | None = None,
-    name: str | None = None,
 ) -> Order:
     """The order that was placed at `at`, still without seats. The event tells none of the other arguments."""
     return Order(
@@ -252,10 +269,8 @@ def as_placed(
         status=Status.PENDING,
         payment_method=payment_method,
         created_at=at,
-        email=email,
-        phone=phone,
+        has_contact=has_contact,
         max_price=max_price,
-        name=name,
     )
 
 
@@ -355,6 +370,11 @@ def is_closed(order: Order) -> bool:
     return order.reason is not None and order.reason.is_on_purpose
 
 
+def without_clear_contact(order: Order) -> Order:
+    """The order once its address is kept apart."""
+    return msgspec.structs.replace(order, email=None, phone=None, has_contact=True, was_sealed=True)
+
+
 def _allowed(order: Order, after: Order) -> Order:
     """What it becomes. Raises ValueError where NEXT does not lead there."""
     if after.status not in NEXT[order.status]:
@@ -375,10 +395,8 @@ def place(request: OrderRequest, *, order_id: str, now: datetime) -> Decision[Or
         placed,
         at=now,
         payment_method=request.payment_method,
-        email=request.email,
-        phone=request.phone,
+        has_contact=request.contact is not None,
         max_price=request.max_price,
-        name=request.name,
     )
     return Decision(order, (placed,))
 

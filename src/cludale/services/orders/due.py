@@ -3,7 +3,7 @@ of a Paid one that nothing was heard of, and the comparison of a Cancelled one w
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
@@ -71,7 +71,7 @@ class DueOrders(DuePolicy[Order]):
         lease_seconds: float,
         put_off: PutOff,
         tell: Callable[[Order], None],
-        buyers: Callable[[Order], BuyerKeys],
+        buyers: Callable[[Order], Awaitable[BuyerKeys]],
     ) -> None:
         """`buyers(order)`: whose tickets it counts as."""
         self._buyers = buyers
@@ -113,7 +113,8 @@ class DueOrders(DuePolicy[Order]):
     async def _hold(self, order: Order) -> Step[Order]:
         """Get a Pending order its seats, or an end."""
         try:
-            held = await self._seats.hold(domain.hold_request(order, order.traceparent, self._buyers(order)))
+            buyers = await self._buyers(order)
+            held = await self._seats.hold(domain.hold_request(order, order.traceparent, buyers))
         except (SeatsUnreachable, Busy) as trouble:
             return self.no_answer(order, str(trouble))
         except Refusal as refusal:

@@ -202,6 +202,23 @@ class ConfirmationRequested(SeatsEvent, frozen=True, kw_only=True):
     allocation: Allocation
 
 
+class ErasureReason(StrEnum):
+    """Why a buyer's address is gone."""
+
+    ASKED = "asked"
+    """The buyer, or whoever answers for personal data, wanted it."""
+    RETENTION = "retention"
+    """The time was over for which it is kept after the concert."""
+
+
+class ContactErased(Event, frozen=True, kw_only=True):
+    """The address that the buyer of this order had left is gone for good. It says nothing of whose or what it was."""
+
+    order_id: str
+    concert_id: str
+    reason: ErasureReason
+
+
 TOPIC = Topic(
     "order-events",
     "orders",
@@ -215,5 +232,6 @@ TOPIC = Topic(
         PartRefundRequested,
         OrderAmended,
         ConfirmationRequested,
+        ContactErased,
     ),
 )

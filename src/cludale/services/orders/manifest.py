@@ -1,7 +1,7 @@
 """Orders as data: what the rest of the platform has to know of it."""
 
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
-from cludale.services.orders import aftersale_api, api
+from cludale.services.orders import aftersale_api, api, privacy_api
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.events import TOPIC
 from cludale.services.orders.replay import OrdersReplay
@@ -31,6 +31,10 @@ def _build(parts: Parts) -> Running:
         look_again_seconds=policies.look_again_seconds,
         admission=parts.admission,
         comparison=comparison,
+        seals=parts.seals,
+        programme=parts.programme,
+        retention_days=policies.retention_days,
+        walks=policies.walks,
         takes_work=parts.takes_work,
         buyers=parts.buyers,
         closing=parts.sale_closing,
@@ -43,19 +47,23 @@ def _build(parts: Parts) -> Running:
         orders.sweep,
         orders.stop,
         end_waiting=orders.end_waiting,
-        gauges=comparison.gauges,
+        gauges=lambda: {**comparison.gauges(), **orders.gauges()},
     )
 
 
 _STATUS = {**api.STATUS, **aftersale_api.STATUS}
 
 
-def _api(orders: Orders, parts: HttpParts) -> tuple[api.OrdersApi, aftersale_api.AftersaleApi]:
+def _api(orders: Orders, parts: HttpParts) -> tuple[api.OrdersApi, aftersale_api.AftersaleApi, privacy_api.PrivacyApi]:
     records = parts.records("orders")
     first = api.OrdersApi(
         orders, records, parts.access, parts.ownership, methods=parts.payment_methods, address=parts.address
     )
-    return first, aftersale_api.AftersaleApi(orders, first, records, _STATUS)
+    return (
+        first,
+        aftersale_api.AftersaleApi(orders, first, records, _STATUS),
+        privacy_api.PrivacyApi(orders, parts.ownership),
+    )
 
 
 MANIFEST = Manifest(

@@ -12,6 +12,7 @@ from cludale.services.orders.domain import Order, OrderEvent, Status, as_placed,
 from cludale.services.orders.events import (
     TOPIC,
     ConfirmationRequested,
+    ContactErased,
     OrderAmended,
     OrderCancelled,
     OrderMoved,
@@ -23,8 +24,10 @@ from cludale.services.orders.events import (
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments.events import PartRefunded, PaymentCompleted, PaymentFailed, PaymentRefunded
 
+_OF_ORDERS = tuple(event for event in TOPIC.events if event is not ContactErased)
+"""An address is in no event and no order, so the log tells nothing of an order where one was erased."""
 _TELLING: tuple[type[Event], ...] = (
-    *TOPIC.events,
+    *_OF_ORDERS,
     PaymentCompleted,
     PaymentFailed,
     PaymentRefunded,

@@ -18,7 +18,9 @@ from cludale.ports.calling_off import Progress, SaleClosing
 from cludale.ports.charges import COMPARED_AT_ONCE
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contact
+from cludale.ports.programme import Programme
 from cludale.ports.records import Put, Query, Records
+from cludale.ports.seals import Seals
 from cludale.ports.seats import Seats, SeatsHeld, SeatsUnreachable
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, AnsweredBefore, Change, ChangeResult, Decide, Handler, TooEarly, Updates
@@ -26,14 +28,17 @@ from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import DueWork, PutOff
 from cludale.services.concerts.events import ConcertCancelled, ConcertPostponed, SaleRefused, SeatsReturned, SeatsSold
 from cludale.services.orders import aftersale, domain, jobs
-from cludale.services.orders.aftersale import Amendment, RefundWish
+from cludale.services.orders.aftersale import Amendment, NoAddress, RefundWish
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, PaymentStatus
 from cludale.services.orders.due import DueOrders
 from cludale.services.orders.events import CancelReason, Party
 from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
 from cludale.services.orders.jobs import Job
-from cludale.services.orders.store import JOBS, ORDERS, Search
+from cludale.services.orders.personal import NOTHING, Particulars, Personal
+from cludale.services.orders.privacy import Privacy, Walks
+from cludale.services.orders.retention import ASK_SECONDS, Behind, Retention
+from cludale.services.orders.store import JOBS, ORDERS, PERSONAL, Search, is_among
 from cludale.services.payments.events import (
     FailureReason,
     PartRefunded,
@@ -76,18 +81,38 @@ class Orders:
         look_again_seconds: float = 0.25,
         admission: AdmissionControl | None = None,
         comparison: Comparison | None = None,
+        seals: Seals,
+        programme: Programme | None = None,
+        retention_days: float | None = None,
+        walks: bool = False,
         takes_work: Callable[[], bool] = lambda: True,
         closing: SaleClosing | None = None,
         call_off_rate: float = 1_000.0,
         watch_seconds: float = 30.0,
         buyers: BuyerHash | None = None,
     ) -> None:
-        """`call_seconds`: how long concerts or payments may take to answer. `closing`, `call_off_rate`,
-        `watch_seconds`: for the orders of a concert that is called off. `buyers`: what buyers are known by to those
-        who count their tickets; None: nobody does.
+        """`call_seconds`: how long concerts or payments may take to answer. `retention_days`: how long after a concert
+        its buyers' addresses are kept; None, or no `programme`: until somebody has them erased. `walks`: does it bring
+        up to date what earlier versions, or another master key, left? `closing`, `call_off_rate`, `watch_seconds`: for
+        the orders of a concert that is called off. `buyers`: what buyers are known by to those who count their tickets;
+        None: nobody does.
         """
         self._buyers = buyers
         self._updates = Updates("orders", records, clock=clock, ids=ids)
+        self.privacy = Privacy(self._updates, seals)
+        """The addresses of buyers."""
+        self._walks = Walks(self._updates, self.privacy, has_two_masters=seals.has_two_masters) if walks else None
+        self._retention: DueWork[Personal] | None = None
+        if retention_days is not None and programme is not None:
+            self.retention = Retention(programme, clock)
+            self._retention = DueWork(
+                Updates("orders", records, clock=Behind(clock, retention_days), ids=ids),
+                PERSONAL,
+                self.retention,
+                at_once=AT_ONCE,
+                attempt_seconds=ASK_SECONDS,
+                takes_work=takes_work,
+            )
         self._seats = seats
         self._look_again_seconds = look_again_seconds
         """How often who waits for an order looks at it, for what another replica did; what is done here is told."""
@@ -107,7 +132,7 @@ class Orders:
                 lease_seconds=call_seconds + 1,
                 put_off=self._put_off,
                 tell=self._tell,
-                buyers=lambda order: self._buyers_of(order, None),
+                buyers=self._buyers_later,
             ),
             at_once=AT_ONCE,
             attempt_seconds=attempt_seconds,
@@ -165,10 +190,10 @@ class Orders:
         now = self._updates.clock.now()
         placed = domain.place(request, order_id=order_id or self._updates.ids.new("order"), now=now)
         envelopes = self._updates.envelopes(placed, cause, now)
-        order = placed.state
+        order, particulars = placed.state, request.particulars
         decide: Decide[Order]
         try:
-            buyers = self._buyers_of(order, request.address)
+            buyers = self._buyers_of(order, particulars or NOTHING, request.address)
             held = await self._seats.hold(domain.hold_request(order, cause.traceparent, buyers))
         except SeatsUnreachable as unreachable:
             _log.warning("order %s is Pending: %s", order.id, unreachable)
@@ -178,18 +203,26 @@ class Orders:
             # and a hold without an order expires by itself.
             cause = Cause(held.event_id or cause.event_id, cause.traceparent)
             decide = partial(_reserve, order, held)
-        change = Change(ORDERS, order.id, decide, cause, known=NEW, beside=keep, earlier=envelopes)
+        along = () if particulars is None else (self.privacy.put(order, particulars),)
+        change = Change(ORDERS, order.id, decide, cause, known=NEW, beside=keep, along=along, earlier=envelopes)
         ((result, known),) = await self._updates.update((change,))
         if result is not ChangeResult.CHANGED or known is None:
             raise AnsweredBefore
         state: Order = known.state
         return state
 
-    def _buyers_of(self, order: Order, address: str | None) -> BuyerKeys:
+    def _buyers_of(self, order: Order, left: Particulars, address: str | None) -> BuyerKeys:
         if self._buyers is None:
             return ()
-        keys = self._buyers.keys(order.user_id, order.email, order.phone)
+        keys = self._buyers.keys(order.user_id, left.email, left.phone)
         return keys if address is None else (*keys, self._buyers.address(address))
+
+    async def _buyers_later(self, order: Order) -> BuyerKeys:
+        """Of an order that waits for its seats; the network address is not known any more. Raises ContactsLocked."""
+        if self._buyers is None:
+            return ()
+        left = await self.privacy.of((order,))
+        return self._buyers_of(order, left.get(order.id, NOTHING), None)
 
     def _watch(self, before: Order | None, decision: Decision[Order], now: datetime) -> Decision[Order]:
         """The decision; an order that it leaves Cancelled, and that may have something, is compared later."""
@@ -255,24 +288,33 @@ class Orders:
     async def search(self, search: Search, query: Query) -> tuple[list[Order], str | None]:
         """Those of a page that match, and more pages until there are `query.limit`, SEARCH_PAGES at most.
 
-        Nobody asks for this while tickets are sold, so it has no index, which each order would pay for. There may be
-        fewer than the limit, even none, and yet a cursor.
+        An e-mail address is found by its hash. Nobody asks for anything else while tickets are sold, so that has no
+        index, which each order would pay for. There may be fewer than the limit, even none, and yet a cursor.
         """
         orders: list[Order] = []
         after = query.after
         for _ in range(SEARCH_PAGES):
-            found, after = await self.find(query._replace(after=after, limit=query.limit - len(orders)))
+            asked = query._replace(after=after, limit=query.limit - len(orders))
+            if search.email is not None:
+                found, after = await self.privacy.orders_of(search.email, asked)
+                found = [order for order in found if is_among(order, asked)]
+            else:
+                found, after = await self.find(asked)
+                if found and search.is_past(found[-1], descending=query.descending):
+                    after = None
             orders += [order for order in found if search.matches(order)]
-            if found and search.is_past(found[-1], descending=query.descending):
-                after = None
             if after is None or len(orders) >= query.limit:
                 break
         return orders, after
 
+    async def named(self, order_ids: Sequence[str]) -> list[Order]:
+        """Those of these orders that there are."""
+        found = await ORDERS.load(self._updates.records, list(dict.fromkeys(order_ids)))
+        return [each.state for each in found.values()]
+
     async def contacts(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
-        """Where the buyers of these orders want to be told; for notifications alone."""
-        found = await ORDERS.load(self._updates.records, order_ids)
-        return {id: each.state.contact for id, each in found.items()}
+        """Where the buyers of these orders want to be told; for notifications alone. Raises ContactsLocked."""
+        return await self.privacy.contacts(order_ids)
 
     async def cancel(self, order_id: str, reason: CancelReason, cause: Cause) -> Order:
         """Cancel the order; again changes nothing. Raises NotFound, TooLateToCancel, Busy."""
@@ -309,10 +351,15 @@ class Orders:
 
     async def amend(self, order_id: str, wanted: Amendment, *, by: Party, cause: Cause) -> Order:
         """Change name, address or comment. Raises NotFound, Busy and what `aftersale.amend` raises."""
-        return await self._change(order_id, lambda order, _: aftersale.amend(order, wanted, by=by), cause)
+        order = await self.privacy.amend(order_id, wanted, by=by, cause=cause)
+        self._tell(order)
+        return order
 
     async def resend(self, order_id: str, *, cause: Cause) -> Order:
         """Have the confirmation sent again. Raises NotFound, Busy and what `aftersale.resend` raises."""
+        kept = (await self.privacy.kept((order_id,))).get(order_id)
+        if kept is not None and kept.sealed is None:
+            raise NoAddress(await self.order(order_id))
         return await self._change(order_id, lambda order, now: aftersale.resend(order, now=now), cause)
 
     async def _change(
@@ -356,11 +403,22 @@ class Orders:
         last = max(found.values(), key=lambda known: known.state.revision, default=None)
         return None if last is None else jobs.progress(last.state, now=self._updates.clock.now())
 
+    @property
+    def is_busy(self) -> bool:
+        """Is anything that is due being done?"""
+        return any(each.busy for each in self._all_due())
+
+    def _all_due(self) -> list[DueWork[Any]]:
+        return [each for each in (self.due, self.jobs, self._retention) if each is not None]
+
     async def stop(self) -> None:
-        """Begin nothing more."""
-        await self.due.stop()
-        if self.jobs is not None:
-            await self.jobs.stop()
+        """Take up nothing more that is due."""
+        for each in self._all_due():
+            await each.stop()
+
+    def gauges(self) -> Mapping[str, float]:
+        """What the operator watches."""
+        return {} if self._retention is None else {"cludale_contacts_expired_total": self.retention.erased}
 
     def _tell(self, order: Order) -> None:
         for future in self._waiters.get(order.id, ()):
@@ -369,9 +427,11 @@ class Orders:
 
     async def sweep(self) -> int:
         """See to what is due, and compare the Reserved orders of which nothing is heard; returns how many."""
-        count = await self.due.sweep()
-        if self.jobs is not None:
-            count += await self.jobs.sweep()
+        count = 0
+        for each in self._all_due():
+            count += await each.sweep()
+        if self._walks is not None:
+            count += await self._walks.go_on()
         return count if self._comparison is None else count + await self._comparison.look()
 
 

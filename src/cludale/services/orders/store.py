@@ -12,6 +12,7 @@ from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.orders.domain import Order, Status
 from cludale.services.orders.jobs import Job
+from cludale.services.orders.personal import Personal, Upkeep
 
 ORDERS = AggregateStore(
     Kind("orders", "order", ("concertId", "status", DUE), (DUE,)),
@@ -48,7 +49,20 @@ JOBS = AggregateStore(
 )
 """DUE is when it takes its next turn."""
 
-KINDS = (ORDERS.kind, JOBS.kind, IdempotencyKeys.kind_for("orders"))
+PERSONAL = AggregateStore(
+    Kind("orders", "personal", ("email", DUE), (DUE,), may_lack=True),
+    Personal,
+    identity=lambda personal: personal.order_id,
+    index=lambda each: (each.email, None if each.due_at is None else rfc3339(each.due_at)),
+    partition=ORDERS.partition,
+)
+"""One for each order of which something is kept that names a person, under the order's id, in its partition: they are
+committed together.
+DUE is when retention looks at it next."""
+
+UPKEEP = AggregateStore(Kind("orders", "upkeep", may_lack=True), Upkeep, identity=lambda upkeep: upkeep.id)
+
+KINDS = (ORDERS.kind, JOBS.kind, IdempotencyKeys.kind_for("orders"), PERSONAL.kind, UPKEEP.kind)
 
 
 def reserved(*, after: str | None, limit: int) -> Query:
@@ -56,17 +70,11 @@ def reserved(*, after: str | None, limit: int) -> Query:
     return listed(concert_id=None, status=Status.RESERVED, after=after, limit=limit)
 
 
-def address_key(email: str) -> str:
-    """What two ways to write one address have in common: what orders are searched by."""
-    return email.strip().casefold()
-
-
 class Search(NamedTuple):
     """Which orders are looked for; what is None doesn't matter."""
 
     email: str | None = None
-    name: str | None = None
-    """A part of it, in any case."""
+    """Found by its hash (`Privacy.orders_of`): orders don't have it."""
     id_prefix: str | None = None
     user_id: str | None = None
     since: datetime | None = None
@@ -80,16 +88,12 @@ class Search(NamedTuple):
         return any(each is not None for each in self)
 
     def matches(self, order: Order) -> bool:
-        """Is it among those that are looked for?"""
+        """Is it among those that are looked for, whatever the e-mail address?"""
         return (
             (self.user_id is None or order.user_id == self.user_id)
             and (self.id_prefix is None or order.id.startswith(self.id_prefix))
             and (self.since is None or order.created_at >= self.since)
             and (self.until is None or order.created_at < self.until)
-            and (
-                self.email is None or (order.email is not None and address_key(order.email) == address_key(self.email))
-            )
-            and (self.name is None or (order.name is not None and self.name.casefold() in order.name.casefold()))
         )
 
     def is_past(self, order: Order, *, descending: bool) -> bool:
@@ -99,6 +103,12 @@ class Search(NamedTuple):
         if descending:
             return self.since is not None and order.created_at < self.since - CLOCKS_DIFFER
         return self.until is not None and order.created_at >= self.until + CLOCKS_DIFFER
+
+
+def is_among(order: Order, query: Query) -> bool:
+    """Is it among those that a query by `listed` asks for?"""
+    has = {"concertId": order.seats.concert_id, "status": order.status.value}
+    return all(has[field] == value for field, value in query.equal.items())
 
 
 CLOCKS_DIFFER = timedelta(minutes=5)

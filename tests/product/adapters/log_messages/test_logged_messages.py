@@ -18,5 +18,5 @@ async def test_a_message_stands_in_the_log_without_its_address(caplog: pytest.Lo
         ]
     assert handed == [HandedTo.LOG, HandedTo.LOG]
     first, second = caplog.messages
-    assert first == "email to z…@example.org: Your tickets\nTwo of them."
-    assert second == "sms to …567: Your tickets\nThree of them."
+    assert first == "email confirmation-1: Your tickets\nTwo of them."
+    assert second == "sms confirmation-2: Your tickets\nThree of them."

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from tests.fakes import NOON, CountingIds, ManualClock
+from tests.fakes import NOON, SEALS, CountingIds, ManualClock
 from tests.seats import allocation
 
 from cludale.adapters.sqlite import SqliteStore
@@ -82,7 +82,9 @@ def records(store: SqliteStore) -> Failing:
 
 @pytest.fixture
 def api(records: Failing, clock: ManualClock, ids: CountingIds, seats: Seats) -> OrdersApi:
-    orders = Orders(records, clock=clock, ids=ids, seats=seats, pending_backoff=Backoff(1, 10), pending_seconds=60)
+    orders = Orders(
+        records, clock=clock, ids=ids, seats=seats, pending_backoff=Backoff(1, 10), pending_seconds=60, seals=SEALS
+    )
     access = Access(organizer_key="organizer", token_key="token")
     return OrdersApi(orders, records, access, Ownership(Nowhere(), lambda: True), methods=("card-ok", "invoice"))
 

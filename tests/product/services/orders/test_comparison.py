@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from tests.events import published
-from tests.fakes import NOON, CountingIds, ManualClock
+from tests.fakes import NOON, SEALS, CountingIds, ManualClock
 from tests.product.services.orders.test_service import REQUEST, Seats, place, refunded, sold, swept, unpaid
 
 from cludale.adapters.sqlite import SqliteStore
@@ -85,6 +85,7 @@ def orders(store: SqliteStore, clock: ManualClock, ids: CountingIds, comparison:
         seats=Seats(),
         pending_backoff=Backoff(1, 8),
         pending_seconds=60,
+        seals=SEALS,
         comparison=comparison,
     )
 

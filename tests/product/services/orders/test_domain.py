@@ -15,7 +15,6 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
 from cludale.kernel.times import rfc3339
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState
-from cludale.ports.contacts import Contact
 from cludale.ports.seats import HeldOtherwise, SeatsHeld
 from cludale.services.orders import domain
 from cludale.services.orders.domain import (
@@ -66,7 +65,8 @@ def test_no_address_is_in_any_event() -> None:
     told = repr([*placed.events, *reserved.events, *paid.events, *off.events])
     assert "secret" not in told
     assert "123456" not in told
-    assert off.state.contact == Contact("secret@example.org", "+49 30 123456")
+    assert off.state.reachable
+    assert "secret" not in repr(off.state), "it is kept apart, sealed"
 
 
 def test_a_reserved_order_can_be_paid_for_as_long_as_its_seats_are_held() -> None:
@@ -246,7 +246,9 @@ class TestEvolving:
     def test_a_placed_order_follows_from_its_event_but_for_what_that_keeps_to_itself(self) -> None:
         placed = domain.place(REQUEST, order_id="order-1", now=NOON)
         fact: Any = placed.events[0]
-        assert domain.as_placed(fact, at=NOON) == msgspec.structs.replace(placed.state, email=None, payment_method="")
+        assert domain.as_placed(fact, at=NOON) == msgspec.structs.replace(
+            placed.state, has_contact=False, payment_method=""
+        )
 
     def test_what_is_told_again_changes_nothing(self) -> None:
         reserved = domain.reserve(PENDING, HELD, now=NOON)

@@ -7,7 +7,7 @@ from itertools import permutations
 import msgspec
 import pytest
 from tests.events import delivered, published, told
-from tests.fakes import NOON, CountingIds, ManualClock
+from tests.fakes import NOON, SEALS, CountingIds, ManualClock
 from tests.patience import until
 from tests.product.runtime.ledgers import Meddled
 from tests.seats import allocation
@@ -91,7 +91,9 @@ def records(store: SqliteStore) -> Meddled:
 
 @pytest.fixture
 def orders(records: Meddled, clock: ManualClock, ids: CountingIds, seats: Seats) -> Orders:
-    return Orders(records, clock=clock, ids=ids, seats=seats, pending_backoff=Backoff(1, 8), pending_seconds=60)
+    return Orders(
+        records, clock=clock, ids=ids, seats=seats, pending_backoff=Backoff(1, 8), pending_seconds=60, seals=SEALS
+    )
 
 
 async def swept(orders: Orders) -> int:
@@ -638,7 +640,9 @@ class TestWaiting:
         self, orders: Orders, store: SqliteStore, clock: ManualClock, ids: CountingIds, seats: Seats
     ) -> None:
         order = await place(orders)
-        replica = Orders(store, clock=clock, ids=ids, seats=seats, pending_backoff=Backoff(1, 8), pending_seconds=60)
+        replica = Orders(
+            store, clock=clock, ids=ids, seats=seats, pending_backoff=Backoff(1, 8), pending_seconds=60, seals=SEALS
+        )
         waiting = asyncio.create_task(orders.settled(order.id, wait_seconds=10))
         await asyncio.sleep(0.02)
         await replica.handle([sold(order)])

@@ -1,0 +1,251 @@
+"""The particulars of buyers: kept sealed, read for who may, changed, found by e-mail, erased.
+
+`Walks` brings what is kept up to date: addresses that earlier versions kept in clear, and keys under a
+former master key.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from cludale.kernel.decision import Decision
+from cludale.kernel.events import Cause
+from cludale.kernel.refusals import Busy
+from cludale.ports.contacts import Contact
+from cludale.ports.records import Commit, Committed, Outcome, Put, Query, UnusableCursor
+from cludale.ports.seals import CannotOpen, Seals
+from cludale.runtime.aggregates import Change, ChangeResult, Decide, Updates, Versioned, until_committed
+from cludale.services.orders import aftersale, domain, personal
+from cludale.services.orders.aftersale import Amendment
+from cludale.services.orders.domain import Order
+from cludale.services.orders.events import ErasureReason, Party
+from cludale.services.orders.personal import NOTHING, Particulars, Personal, Upkeep
+from cludale.services.orders.store import ORDERS, PERSONAL, UPKEEP
+
+PAGE = 200
+PAGES_A_SWEEP = 5
+"""A million records take a quarter of an hour, at a sweep a second."""
+AGAIN = timedelta(minutes=10)
+"""After which keys under a former master key are looked for again: another replica may still have used it."""
+CLEAR = "clear-contacts"
+
+_log = logging.getLogger(__name__)
+
+
+class ContactsLocked(Busy):
+    """Addresses can't be read: they are under a master key that this process does not have."""
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__(f"The address of order {order_id!r} can't be read at the moment.", retry_after_seconds=60)
+
+
+class Privacy:
+    """What orders keeps of its buyers."""
+
+    def __init__(self, updates: Updates, seals: Seals) -> None:
+        self._updates = updates
+        self._seals = seals
+
+    def put(self, order: Order, particulars: Particulars) -> Put:
+        """The record of these, to be committed with the new order."""
+        return PERSONAL.put(self._kept(order, particulars), 0)
+
+    def _kept(self, order: Order, particulars: Particulars, before: Personal | None = None) -> Personal:
+        email, sealed = self._hash(particulars), self._seals.seal(personal.packed(particulars), order.id)
+        if before is not None:
+            return personal.with_sealed(before, sealed, email=email)
+        return personal.keep(order.id, order.seats.concert_id, sealed, email=email, created_at=order.created_at)
+
+    def _hash(self, particulars: Particulars) -> str | None:
+        email = particulars.email
+        return None if email is None else self._seals.digest(personal.folded(email))
+
+    async def amend(self, order_id: str, wanted: Amendment, *, by: Party, cause: Cause) -> Order:
+        """Change the particulars, in one commit with the order, which counts it. The key of those of before is gone.
+
+        Raises NotFound, ContactsLocked, Busy and what `aftersale.amend` raises.
+        """
+        records = self._updates.records
+        order: Order | None = None
+
+        async def draft() -> Sequence[Commit]:
+            nonlocal order
+            found = await ORDERS.one(records, order_id)
+            if found.state.has_clear_contact:
+                await self.seal_clear((found.state,))
+                found = await ORDERS.one(records, order_id)
+            kept = (await PERSONAL.load(records, (order_id,))).get(order_id)
+            before = None if kept is None else kept.state
+            known = NOTHING if before is None else self._read(before)
+            is_erased = before is not None and before.sealed is None
+            decision, particulars = aftersale.amend(found.state, known, wanted, by=by, is_erased=is_erased)
+            order = decision.state
+            if order is found.state:
+                return ()
+            puts = (
+                ORDERS.put(order, found.version),
+                PERSONAL.put(self._kept(order, particulars, before), 0 if kept is None else kept.version),
+            )
+            events = self._updates.envelopes(decision, cause, self._updates.clock.now())
+            return (Commit(ORDERS.partition(order_id), puts, events),)
+
+        def learn(outcomes: Sequence[Outcome]) -> int:
+            return sum(not isinstance(outcome, Committed) for outcome in outcomes)
+
+        if not await until_committed(records, draft, learn) or order is None:
+            raise Busy(f"Order {order_id!r} is being changed by too many at once.")
+        return order
+
+    async def contacts(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
+        """Where the buyers of these orders want to be told, nowhere if that was erased; of the orders that there are.
+
+        Raises ContactsLocked.
+        """
+        kept = await PERSONAL.load(self._updates.records, order_ids)
+        others = [id for id in order_ids if id not in kept]
+        found = {id: each.state.clear.contact for id, each in (await self._orders(others)).items()}
+        return found | {id: self._read(each.state).contact for id, each in kept.items()}
+
+    async def _orders(self, ids: Sequence[str]) -> Mapping[str, Versioned[Order]]:
+        return await ORDERS.load(self._updates.records, ids) if ids else {}
+
+    async def of(self, orders: Sequence[Order]) -> Mapping[str, Particulars]:
+        """The particulars of those of these orders that have any, by the order's id. Raises ContactsLocked."""
+        clear = {order.id: order.clear for order in orders if order.has_clear_contact}
+        kept = await self.kept([order.id for order in orders])
+        return clear | {id: self._read(each) for id, each in kept.items()}
+
+    async def kept(self, order_ids: Sequence[str]) -> Mapping[str, Personal]:
+        """What is kept for these orders, sealed or erased."""
+        found = await PERSONAL.load(self._updates.records, order_ids) if order_ids else {}
+        return {id: each.state for id, each in found.items()}
+
+    def _read(self, kept: Personal) -> Particulars:
+        if kept.sealed is None:
+            return NOTHING
+        try:
+            return personal.unpacked(self._seals.open(kept.sealed, kept.order_id))
+        except CannotOpen as error:
+            _log.error("%s: set CLUDALE_PRIVACY_KEY, or CLUDALE_PRIVACY_KEY_TOO, to the key that it was under", error)
+            raise ContactsLocked(kept.order_id) from error
+
+    async def orders_of(self, email: str, asked: Query) -> tuple[list[Order], str | None]:
+        """A page of the orders whose buyer left this e-mail address, as it was left, and the cursor of the next one.
+
+        Of `asked`, page and direction count. Raises UnusableCursor. Those of which the address is in clear yet are not
+        among them.
+        """
+        hashes = self._seals.digests(personal.folded(email))
+        which, mark, place = (asked.after or "0:").partition(":")
+        if not mark or not which.isdecimal():
+            raise UnusableCursor
+        at = int(which) if int(which) < len(hashes) else 0
+        query = asked._replace(equal={"email": hashes[at]}, after=place or None)
+        kept, page = await PERSONAL.find(self._updates.records, query)
+        following = f"{at}:{page.next}" if page.next else f"{at + 1}:" if at + 1 < len(hashes) else None
+        ids = [each.state.order_id for each in kept]
+        found = await self._orders(ids)
+        return [found[id].state for id in ids if id in found], following
+
+    async def erase(self, orders: Sequence[Order], cause: Cause) -> Mapping[str, Personal]:
+        """Erase the addresses of these orders, as far as they have any; again changes nothing. Raises Busy."""
+        await self.seal_clear([order for order in orders if order.has_clear_contact])
+        decide: Decide[Personal] = _erase
+        changes = [Change(PERSONAL, order.id, decide, cause) for order in orders]
+        updated = await self._updates.update(changes)
+        if any(result is ChangeResult.CONFLICT for result, _ in updated):
+            raise Busy("Some addresses are being changed by others; erase again.")
+        return {known.state.order_id: known.state for _, known in updated if known is not None}
+
+    async def seal_clear(self, orders: Sequence[Order]) -> int:
+        """Take addresses out of orders that an earlier version wrote, and keep them as those of others."""
+        decide: Decide[Order] = _without_clear
+        changes = [Change(ORDERS, order.id, decide, Cause(), along=(self.put(order, order.clear),)) for order in orders]
+        updated = await self._updates.update(changes) if changes else []
+        return sum(result is ChangeResult.CHANGED for result, _ in updated)
+
+    async def rewrap(self, kept: Sequence[Versioned[Personal]]) -> int:
+        """Bring the keys of these under the master key that is used now."""
+        changes = []
+        for each in kept:
+            sealed = each.state.sealed
+            if sealed is not None and sealed.master != self._seals.master:
+                changes.append(Change(PERSONAL, each.state.order_id, self._rewrapped, Cause(), known=each))
+        updated = await self._updates.update(changes) if changes else []
+        return sum(result is ChangeResult.CHANGED for result, _ in updated)
+
+    def _rewrapped(self, kept: Personal | None, _: datetime) -> Decision[Personal] | None:
+        if kept is None or kept.sealed is None or kept.sealed.master == self._seals.master:
+            return None
+        email = self._hash(personal.unpacked(self._seals.open(kept.sealed, kept.order_id)))
+        return Decision(personal.with_sealed(kept, self._seals.rewrap(kept.sealed, kept.order_id), email=email))
+
+
+def _erase(kept: Personal | None, now: datetime) -> Decision[Personal] | None:
+    return None if kept is None else personal.erase(kept, ErasureReason.ASKED, at=now)
+
+
+def _without_clear(order: Order | None, _: datetime) -> Decision[Order] | None:
+    if order is None or not order.has_clear_contact:
+        return None
+    return Decision(domain.without_clear_contact(order))
+
+
+class Walks:
+    """Walks through all that is kept, a few pages a sweep, beside everything else."""
+
+    def __init__(self, updates: Updates, privacy: Privacy, *, has_two_masters: bool) -> None:
+        self._updates = updates
+        self._privacy = privacy
+        self._is_clear: bool | None = None
+        """Is nothing in clear any more, or was all of it taken away in this process? None: not known yet."""
+        self._clear_after: str | None = None
+        self._sealed = 0
+        self._rewraps = has_two_masters
+        self._rewrap_after: str | None = None
+        self._rewrapped = 0
+        self._rewrap_at: datetime | None = None
+
+    async def go_on(self) -> int:
+        """A few pages more; returns how many records were changed."""
+        changed = 0
+        for _ in range(PAGES_A_SWEEP):
+            if self._is_clear is None:
+                found = await UPKEEP.load(self._updates.records, (CLEAR,))
+                self._is_clear = CLEAR in found
+            if not self._is_clear:
+                changed += await self._seal_page()
+            elif self._rewraps and (self._rewrap_at is None or self._rewrap_at <= self._updates.clock.now()):
+                changed += await self._rewrap_page()
+            else:
+                break
+        return changed
+
+    async def _seal_page(self) -> int:
+        found, page = await ORDERS.find(self._updates.records, Query(after=self._clear_after, limit=PAGE))
+        sealed = await self._privacy.seal_clear([each.state for each in found if each.state.has_clear_contact])
+        self._sealed += sealed
+        self._clear_after = page.next
+        if page.next is None:
+            self._is_clear = True
+            if self._sealed:  # a process of the version before may write some more: looked for at the next start
+                _log.info("addresses of %d orders were in clear, and are encrypted now", self._sealed)
+            else:
+                await self._updates.update([Change(UPKEEP, CLEAR, _done, Cause())])
+        return sealed
+
+    async def _rewrap_page(self) -> int:
+        query = Query(after=self._rewrap_after, limit=PAGE)
+        found, page = await PERSONAL.find(self._updates.records, query)
+        rewrapped = await self._privacy.rewrap(found)
+        self._rewrapped += rewrapped
+        self._rewrap_after = page.next
+        if page.next is None:
+            _log.info("all addresses are under the master key that is used now; %d were not", self._rewrapped)
+            self._rewraps = self._rewrap_at is None or self._rewrapped > 0
+            self._rewrapped, self._rewrap_at = 0, self._updates.clock.now() + AGAIN
+        return rewrapped
+
+
+def _done(upkeep: Upkeep | None, now: datetime) -> Decision[Upkeep] | None:
+    return None if upkeep is not None else Decision(Upkeep(id=CLEAR, done_at=now))

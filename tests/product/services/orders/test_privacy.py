@@ -1,0 +1,267 @@
+"""What orders keeps of its buyers, over the real store: sealed, found by its hash, erased, and brought up to date."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.events import published
+from tests.fakes import NOON, SEALS, CountingIds, ManualClock
+from tests.patience import until
+from tests.product.services.orders.test_service import REQUEST, Seats
+
+from cludale.adapters.ciphers import AesGcmSeals
+from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.refusals import Busy
+from cludale.ports.contacts import Contact
+from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
+from cludale.ports.records import Commit, Query
+from cludale.ports.seals import CannotOpen, Seals
+from cludale.runtime.backoff import Backoff
+from cludale.services.orders.domain import Order, OrderRequest
+from cludale.services.orders.events import ErasureReason
+from cludale.services.orders.personal import Personal, folded
+from cludale.services.orders.service import Orders
+from cludale.services.orders.store import ORDERS, PERSONAL
+
+EMAIL = "zoe@example.org"
+PAGE = Query(limit=10)
+WANTED = OrderRequest(concert_id="concert-1", user_id="user-1", quantity=2, email=EMAIL, phone="+49 30 1234567")
+
+
+class Programme:
+    """Concerts, as retention asks it."""
+
+    def __init__(self) -> None:
+        self.concerts = {"concert-1": ConcertDetails("A", "2026-12-01")}
+        self.is_away = False
+
+    async def of(self, _: Sequence[str]) -> Mapping[str, ConcertDetails]:
+        if self.is_away:
+            raise ProgrammeUnreachable("no answer")
+        return self.concerts
+
+
+@pytest.fixture
+def programme() -> Programme:
+    return Programme()
+
+
+class Make:
+    """Orders over the one store, with these seals."""
+
+    def __init__(self, store: SqliteStore, clock: ManualClock, ids: CountingIds, programme: Programme) -> None:
+        self.store, self._clock, self._ids, self._programme = store, clock, ids, programme
+
+    def __call__(self, seals: Seals = SEALS, *, days: float | None = None) -> Orders:
+        return Orders(
+            self.store,
+            clock=self._clock,
+            ids=self._ids,
+            seats=Seats(),
+            pending_backoff=Backoff(1, 8),
+            pending_seconds=60,
+            seals=seals,
+            programme=self._programme,
+            retention_days=days,
+            walks=True,
+        )
+
+    async def kept(self, order: Order) -> Personal:
+        found = await PERSONAL.one(self.store, order.id)
+        return found.state
+
+
+@pytest.fixture
+def make(store: SqliteStore, clock: ManualClock, ids: CountingIds, programme: Programme) -> Make:
+    return Make(store, clock, ids, programme)
+
+
+async def erasures(make: Make) -> int:
+    return [event.type for event in await published(make.store)].count("ContactErased")
+
+
+async def test_an_address_is_kept_for_who_may_read_it_and_nowhere_in_clear(make: Make, tmp_path: Path) -> None:
+    orders = make()
+    order = await orders.place(WANTED, cause=REQUEST)
+    assert await orders.contacts([order.id, "nothing"]) == {order.id: Contact(EMAIL, "+49 30 1234567")}
+    assert order.reachable
+    assert not order.has_clear_contact
+    await make.store.close()
+    files = _read(tmp_path)
+    assert files
+    assert not any(b"zoe" in each or b"1234567" in each for each in files)
+
+
+def _read(folder: Path) -> list[bytes]:
+    return [file.read_bytes() for file in folder.rglob("*") if file.is_file()]
+
+
+async def test_who_left_nothing_has_no_record(make: Make) -> None:
+    orders = make()
+    order = await orders.place(msgspec.structs.replace(WANTED, email=None, phone=None), cause=REQUEST)
+    assert await orders.privacy.kept([order.id]) == {}
+    assert await orders.contacts([order.id]) == {order.id: Contact()}
+    assert await orders.privacy.erase([order], REQUEST) == {}
+
+
+async def test_an_erased_address_is_gone_and_told_once(make: Make) -> None:
+    orders = make()
+    order = await orders.place(WANTED, cause=REQUEST)
+    for _ in range(2):
+        erased = await orders.privacy.erase([order], REQUEST)
+        assert erased[order.id].reason is ErasureReason.ASKED
+    assert await orders.contacts([order.id]) == {order.id: Contact()}
+    kept = await make.kept(order)
+    assert (kept.sealed, kept.email, kept.due_at) == (None, None, None)
+    assert await erasures(make) == 1
+    found, _ = await orders.privacy.orders_of(EMAIL, PAGE)
+    assert found == []
+
+
+@pytest.mark.parametrize("written", ["zoe@example.org", "ZOE@Example.ORG"])
+async def test_an_address_is_found_however_it_is_written(make: Make, written: str) -> None:
+    orders = make()
+    order = await orders.place(WANTED, cause=REQUEST)
+    found, following = await orders.privacy.orders_of(written, PAGE)
+    assert ([each.id for each in found], following) == ([order.id], None)
+
+
+def test_other_scripts_have_one_form() -> None:
+    assert folded("Zoë@MÜNCHEN.example") == folded("zoë@xn--mnchen-3ya.example")
+
+
+async def test_under_a_new_master_key_all_is_read_and_then_the_former_one_can_go(
+    make: Make, clock: ManualClock
+) -> None:
+    order = await make().place(WANTED, cause=REQUEST)
+    both = make(AesGcmSeals("newer", "master"))
+    assert (await both.contacts([order.id]))[order.id].email == EMAIL
+    found, after = await both.privacy.orders_of(EMAIL, PAGE)
+    if after is not None:
+        found += (await both.privacy.orders_of(EMAIL, PAGE._replace(after=after)))[0]
+    assert [each.id for each in found] == [order.id], "under the hash of the former one"
+    await both.sweep()
+    assert (await make.kept(order)).sealed is not None
+    alone = make(AesGcmSeals("newer"))
+    assert (await alone.contacts([order.id]))[order.id].email == EMAIL
+    assert (await alone.privacy.orders_of(EMAIL, PAGE))[0]
+    assert await erasures(make) == 0
+
+
+async def test_without_its_master_key_an_address_is_not_taken_for_none(make: Make) -> None:
+    order = await make().place(WANTED, cause=REQUEST)
+    with pytest.raises(Busy, match="can't be read"):
+        await make(AesGcmSeals("another")).contacts([order.id])
+
+
+async def test_what_an_earlier_version_kept_in_clear_is_sealed_by_the_sweep(make: Make) -> None:
+    orders = make()
+    placed = await orders.place(msgspec.structs.replace(WANTED, email=None, phone=None), cause=REQUEST)
+    older = msgspec.structs.replace(placed, email=EMAIL)
+    await make.store.commit([Commit(ORDERS.partition(placed.id), (ORDERS.put(older, 1),))])
+    assert (await orders.contacts([placed.id]))[placed.id] == Contact(EMAIL)
+    assert await orders.sweep() == 1
+    stored = await orders.order(placed.id)
+    assert (stored.email, stored.has_contact, stored.was_sealed) == (None, True, True)
+    assert (await orders.contacts([placed.id]))[placed.id] == Contact(EMAIL)
+    assert await make().sweep() == 0, "the next start finds that nothing is left"
+
+
+async def test_what_is_in_clear_yet_is_erased_all_the_same(make: Make) -> None:
+    orders = make()
+    placed = await orders.place(msgspec.structs.replace(WANTED, email=None, phone=None), cause=REQUEST)
+    older = msgspec.structs.replace(placed, phone="+49 30 1234567")
+    await make.store.commit([Commit(ORDERS.partition(placed.id), (ORDERS.put(older, 1),))])
+    assert (await orders.privacy.erase([older], REQUEST))[placed.id].erased_at == NOON
+    assert await orders.contacts([placed.id]) == {placed.id: Contact()}
+
+
+class TestRetention:
+    """So many days after the concert."""
+
+    async def swept(self, orders: Orders) -> None:
+        await orders.sweep()
+        await until(lambda: not orders.is_busy)
+
+    async def test_an_address_is_erased_so_many_days_after_the_concert_and_not_before(
+        self, make: Make, clock: ManualClock
+    ) -> None:
+        orders = make(days=30)
+        order = await orders.place(WANTED, cause=REQUEST)
+        for days in (1, 30, 8):  # the concert is nine days from now, and over when it is over everywhere
+            clock.at += timedelta(days=days)
+            await self.swept(orders)
+            assert (await make.kept(order)).sealed is not None, clock.at
+        clock.at += timedelta(days=2)
+        await self.swept(orders)
+        kept = await make.kept(order)
+        assert (kept.sealed, kept.reason, kept.erased_at) == (None, ErasureReason.RETENTION, clock.at)
+        assert orders.gauges() == {"cludale_contacts_expired_total": 1}
+        assert await erasures(make) == 1
+
+    async def test_of_a_concert_that_goes_on_the_last_day_counts(
+        self, make: Make, clock: ManualClock, programme: Programme
+    ) -> None:
+        programme.concerts = {"concert-1": ConcertDetails("A", "2026-11-23", ends_at="2026-12-23T23:00:00Z")}
+        orders = make(days=1)
+        order = await orders.place(WANTED, cause=REQUEST)
+        clock.at += timedelta(days=10)
+        await self.swept(orders)
+        assert (await make.kept(order)).sealed is not None
+        clock.at += timedelta(days=30)
+        await self.swept(orders)
+        assert (await make.kept(order)).sealed is None
+
+    async def test_while_concerts_is_away_nothing_is_erased(
+        self, make: Make, clock: ManualClock, programme: Programme
+    ) -> None:
+        orders = make(days=1)
+        order = await orders.place(WANTED, cause=REQUEST)
+        clock.at += timedelta(days=100)
+        programme.is_away = True
+        await self.swept(orders)
+        assert (await make.kept(order)).sealed is not None
+        programme.is_away = False
+        clock.at += timedelta(minutes=11)
+        await self.swept(orders)
+        assert (await make.kept(order)).sealed is None
+
+    async def test_without_a_number_of_days_addresses_are_kept_until_somebody_asks(
+        self, make: Make, clock: ManualClock
+    ) -> None:
+        orders = make()
+        order = await orders.place(WANTED, cause=REQUEST)
+        clock.at += timedelta(days=10_000)
+        await self.swept(orders)
+        assert (await make.kept(order)).sealed is not None
+
+
+class TestSeals:
+    """AES-256-GCM under a key of its own for each."""
+
+    def test_what_was_sealed_is_opened_for_whom_it_belongs_to_alone(self) -> None:
+        sealed = SEALS.seal(b"secret", "order-1")
+        assert SEALS.open(sealed, "order-1") == b"secret"
+        with pytest.raises(CannotOpen):
+            SEALS.open(sealed, "order-2")
+
+    def test_equal_data_looks_different_each_time(self) -> None:
+        assert SEALS.seal(b"secret", "order-1") != SEALS.seal(b"secret", "order-1")
+
+    @pytest.mark.parametrize("part", ["key", "text"])
+    def test_what_was_changed_does_not_open(self, part: str) -> None:
+        sealed = SEALS.seal(b"secret", "order-1")
+        whole = getattr(sealed, part)
+        for wrong in (b"", whole[:-1], bytes([whole[0] ^ 1]) + whole[1:], whole[:-1] + bytes([whole[-1] ^ 1])):
+            with pytest.raises(CannotOpen):
+                SEALS.open(msgspec.structs.replace(sealed, **{part: wrong}), "order-1")
+
+    def test_a_dropped_key_can_be_had_back_from_no_copy_once_its_master_key_is_gone(self) -> None:
+        copy = SEALS.seal(b"secret", "order-1")
+        with pytest.raises(CannotOpen, match="is not here"):
+            AesGcmSeals("the next one").open(copy, "order-1")
+
+    def test_a_hash_follows_from_the_master_key(self) -> None:
+        assert SEALS.digest(EMAIL) == AesGcmSeals("master").digest(EMAIL) != AesGcmSeals("other").digest(EMAIL)
