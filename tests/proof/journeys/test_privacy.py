@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from tests.proof.journeys.box_office import BoxOffice, fresh
+from tests.proof.journeys.box_office import BoxOffice, fresh, problem
 from tests.proof.journeys.conftest import Running, Start, is_over_cosmos
 from tests.served import environment
 
@@ -54,7 +54,7 @@ def visited(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         office = running.office
         concert = office.put_on(seats=50)["id"]
         orders = [
-            office.buy(concert, quantity=1, userId="user-7", email=EMAIL, phone=PHONE, key=fresh("key")),
+            office.buy(concert, quantity=1, userId="user-7", email=EMAIL, phone=PHONE, name=NAME, key=fresh("key")),
             office.buy(concert, quantity=1, userId="user-7", email=EMAIL.upper()),
             office.buy(concert, quantity=1, userId="user-8", email=OTHER),
             office.buy(concert, quantity=1, userId="user-9", phone=PHONE, paymentMethod="card-declined"),
@@ -62,6 +62,9 @@ def visited(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         for order in orders[:3]:
             office.end(order, "Paid")
             office.told(order, "confirmation")
+        commented = {"comment": f"{NAME} sits in a wheelchair"}
+        answer = office.http.patch(f"/orders/{orders[0]['id']}", json=commented, headers=office.organizer)
+        assert answer.status_code == 200, answer.text
         problems = [answer.text for answer in _bad_requests(office, concert)]
         yield Visited(running, office, folder, concert, orders, problems)
 
@@ -89,7 +92,7 @@ def _bad_requests(office: BoxOffice, concert: str) -> Iterator[httpx.Response]:
         {**good, "email": [EMAIL], "phone": {"home": PHONE}},
         {**good, EMAIL: True, NAME: True},
         {**good, "userId": EMAIL},
-        {**good, "name": NAME, "email": EMAIL},
+        {**good, "name": [NAME], "email": EMAIL},
         {**good, "concertId": EMAIL, "section": NAME},
         {**good, "concertId": concert, "paymentMethod": LOCAL},
         {**good, "maxPrice": {EMAIL: PHONE}},
@@ -102,7 +105,7 @@ def _bad_requests(office: BoxOffice, concert: str) -> Iterator[httpx.Response]:
         for key in ({}, office.organizer):
             yield office.http.get(path, headers=key)
     for path in ("/orders", "/payments", "/notifications", "/audit/events", "/concerts"):
-        for query in ({"email": EMAIL}, {EMAIL: "1"}, {"after": EMAIL}, {"limit": PHONE}, {"status": NAME}):
+        for query in ({"e-mail": EMAIL}, {EMAIL: "1"}, {"after": EMAIL}, {"limit": PHONE}, {"status": NAME}):
             yield office.http.get(path, params=query, headers=office.organizer)
     yield office.http.post("/notifications/retry", json={"ids": [EMAIL]}, headers=office.organizer)
     yield office.http.post("/audit/replay", json={"eventIds": [EMAIL]}, headers=office.organizer)
@@ -152,7 +155,10 @@ def test_nothing_of_a_buyer_is_in_events_or_metrics(visited: Visited) -> None:
 def test_the_organizer_sees_the_addresses_and_the_buyer_does_not(visited: Visited) -> None:
     office = visited.office
     first = office.get(f"/orders/{visited.orders[0]['id']}")
-    assert (first["email"], first["phone"]) == (EMAIL, PHONE)
+    assert (first["email"], first["phone"], first["name"]) == (EMAIL, PHONE, NAME)
+    assert first["comment"] == f"{NAME} sits in a wheelchair"
+    found = office.listed("/orders", concertId=visited.concert, email=EMAIL.title())
+    assert [each["id"] for each in found] == [order["id"] for order in visited.orders[:2]]
     listed = {each["id"]: each["email"] for each in office.listed("/orders", concertId=visited.concert)}
     assert listed[visited.orders[2]["id"]] == OTHER
     assert "email" not in office.look(visited.orders[0])
@@ -170,6 +176,8 @@ def test_an_export_finds_all_orders_of_a_buyer(visited: Visited, whose: dict[str
     items = _ask(visited.office, "export", **whose)["items"]
     assert {item["orderId"] for item in items} == {order["id"] for order in visited.orders[:2]}
     assert {item["email"] for item in items} == {EMAIL, EMAIL.upper()}
+    assert {item["name"] for item in items} == {NAME, None}
+    assert {item["comment"] for item in items} == {f"{NAME} sits in a wheelchair", None}
 
 
 def test_an_export_comes_page_by_page(visited: Visited) -> None:
@@ -219,6 +227,11 @@ def test_an_erased_buyer_is_nowhere_any_more_and_all_the_rest_holds(visited: Vis
     for order in visited.orders[:2]:
         seen = office.get(f"/orders/{order['id']}")
         assert (seen["status"], seen["email"], seen["phone"]) == ("Paid", None, None)
+        assert (seen["name"], seen["comment"]) == (None, None)
+        for headers in (office.organizer, office.buyer(order)):
+            answer = office.http.patch(f"/orders/{order['id']}", json={"email": EMAIL}, headers=headers)
+            problem(answer, 409, "buyer-erased")
+        problem(office.http.post(f"/orders/{order['id']}/resend", headers=office.organizer), 409, "no-address")
         assert office.story(order, ends_with="ContactErased")
     assert _ask(office, "export", email=EMAIL)["items"] == []
     assert [item["email"] for item in _ask(office, "export", userId="user-7")["items"]] == [None, None]

@@ -67,7 +67,6 @@ def test_name_and_address_are_changed_and_the_confirmation_comes_again(office: B
     office.told(order, "confirmation", "confirmation-copy")
     for query in (
         {"email": "ann@example.ORG"},
-        {"name": "bee"},
         {"idPrefix": order["id"][:20]},
         {"sort": "-createdAt"},
     ):

@@ -1,5 +1,6 @@
 """What orders keeps of its buyers, over the real store: sealed, found by its hash, erased, and brought up to date."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -13,17 +14,20 @@ from tests.product.services.orders.test_service import REQUEST, Seats
 
 from cludale.adapters.ciphers import AesGcmSeals
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.buyers import BuyerHash
 from cludale.kernel.refusals import Busy
 from cludale.ports.contacts import Contact
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.records import Commit, Query
 from cludale.ports.seals import CannotOpen, Seals
+from cludale.ports.seats import HoldRequest, SeatsHeld, SeatsUnreachable
 from cludale.runtime.backoff import Backoff
+from cludale.services.orders.aftersale import Amendment, BuyerErased
 from cludale.services.orders.domain import Order, OrderRequest
-from cludale.services.orders.events import ErasureReason
-from cludale.services.orders.personal import Personal, folded
+from cludale.services.orders.events import ErasureReason, Party
+from cludale.services.orders.personal import Particulars, Personal, folded
 from cludale.services.orders.service import Orders
-from cludale.services.orders.store import ORDERS, PERSONAL
+from cludale.services.orders.store import ORDERS, PERSONAL, Search
 
 EMAIL = "zoe@example.org"
 PAGE = Query(limit=10)
@@ -54,12 +58,20 @@ class Make:
     def __init__(self, store: SqliteStore, clock: ManualClock, ids: CountingIds, programme: Programme) -> None:
         self.store, self._clock, self._ids, self._programme = store, clock, ids, programme
 
-    def __call__(self, seals: Seals = SEALS, *, days: float | None = None) -> Orders:
+    def __call__(
+        self,
+        seals: Seals = SEALS,
+        *,
+        days: float | None = None,
+        seats: Seats | None = None,
+        buyers: BuyerHash | None = None,
+    ) -> Orders:
         return Orders(
             self.store,
             clock=self._clock,
             ids=self._ids,
-            seats=Seats(),
+            seats=seats or Seats(),
+            buyers=buyers,
             pending_backoff=Backoff(1, 8),
             pending_seconds=60,
             seals=seals,
@@ -176,6 +188,66 @@ async def test_what_is_in_clear_yet_is_erased_all_the_same(make: Make) -> None:
     await make.store.commit([Commit(ORDERS.partition(placed.id), (ORDERS.put(older, 1),))])
     assert (await orders.privacy.erase([older], REQUEST))[placed.id].erased_at == NOON
     assert await orders.contacts([placed.id]) == {placed.id: Contact()}
+
+
+async def test_an_amendment_goes_into_the_sealed_record_with_the_orders_new_version(make: Make, tmp_path: Path) -> None:
+    orders = make()
+    order = await orders.place(WANTED, cause=REQUEST)
+    wanted = Amendment(name="Zoe Bee", email="other@example.org", phone=None, comment="qzx sits in front")
+    amended = await orders.amend(order.id, wanted, by=Party.ORGANIZER, cause=REQUEST)
+    assert (amended.amendments, amended.reachable) == (1, True)
+    left = await orders.privacy.of([amended])
+    assert left[order.id] == Particulars("other@example.org", None, "Zoe Bee", "qzx sits in front")
+    assert (await orders.search(Search(email=EMAIL), PAGE))[0] == []
+    assert (await orders.search(Search(email="Other@example.org"), PAGE))[0] == [amended]
+    assert (await orders.search(Search(email="other@example.org", user_id="user-2"), PAGE))[0] == []
+    await orders.privacy.erase([amended], REQUEST)
+    assert await orders.privacy.of([amended]) == {order.id: Particulars()}
+    with pytest.raises(BuyerErased):
+        await orders.amend(order.id, Amendment(comment="x"), by=Party.ORGANIZER, cause=REQUEST)
+    await make.store.close()
+    assert not any(word in each for each in _read(tmp_path) for word in (b"qzx", b"Bee", b"other@"))
+
+
+async def test_an_amendment_of_an_order_without_record_or_in_clear_makes_one(make: Make) -> None:
+    orders = make()
+    bare = msgspec.structs.replace(WANTED, email=None, phone=None)
+    for clear in (None, EMAIL):
+        placed = await orders.place(bare, cause=REQUEST)
+        older = msgspec.structs.replace(placed, email=clear)
+        if clear is not None:
+            await make.store.commit([Commit(ORDERS.partition(placed.id), (ORDERS.put(older, 1),))])
+        amended = await orders.amend(placed.id, Amendment(name="Zoe"), by=Party.BUYER, cause=REQUEST)
+        assert (amended.has_clear_contact, amended.reachable) == (False, clear is not None)
+        assert (await orders.privacy.of([amended]))[placed.id] == Particulars(clear, None, "Zoe")
+
+
+async def test_two_amendments_at_once_are_both_kept(make: Make) -> None:
+    orders = make()
+    order = await orders.place(WANTED, cause=REQUEST)
+    await asyncio.gather(
+        orders.amend(order.id, Amendment(name="Zoe"), by=Party.BUYER, cause=REQUEST),
+        orders.amend(order.id, Amendment(comment="in front"), by=Party.ORGANIZER, cause=REQUEST),
+    )
+    left = (await orders.privacy.of([order]))[order.id]
+    assert (left.name, left.comment, left.email) == ("Zoe", "in front", EMAIL)
+
+
+async def test_seats_asked_for_later_are_for_the_buyer_that_is_sealed(make: Make, clock: ManualClock) -> None:
+    seats, hash = Seats(), BuyerHash(b"secret")
+    asked: list[HoldRequest] = []
+
+    async def hold(request: HoldRequest) -> SeatsHeld:
+        asked.append(request)
+        raise SeatsUnreachable("no answer")
+
+    seats.hold = hold  # type: ignore[method-assign, assignment]
+    orders = make(seats=seats, buyers=hash)
+    await orders.place(WANTED, cause=REQUEST)
+    clock.at += timedelta(seconds=30)
+    await orders.sweep()
+    await until(lambda: len(asked) > 1 and not orders.is_busy)
+    assert {each.buyers for each in asked} == {hash.keys("user-1", EMAIL, WANTED.phone)}
 
 
 class TestRetention:
