@@ -273,6 +273,7 @@ class OrderTickets(_Document, frozen=True, tag="tickets"):
     allocation: Seats | None = None
     key_id: str = ""
     changed: Mapping[int, Ticket] = {}
+    parts: tuple[int, ...] = ()
 
 
 class Given(msgspec.Struct, frozen=True, gc=False):
@@ -377,6 +378,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     step: int | None = None
     number: int | None = None
     numbers: tuple[int, ...] | None = None
+    part_number: int | None = None
     generation: int | None = None
     key_id: str | None = None
     door: str | None = None
