@@ -401,8 +401,8 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     seats: int | None = None
     total_seats: int | None = None
     price: Money | None = None
-    fields: Mapping[str, Any] | None = None
-    """Of a concert that was changed."""
+    fields: Mapping[str, Any] | tuple[str, ...] | None = None
+    """Of a concert that was changed, with what they are now; of an order that was amended, their names alone."""
     particulars: Mapping[str, Any] | None = None
     returned_at: datetime | None = None
     max_per_buyer: int | None = None

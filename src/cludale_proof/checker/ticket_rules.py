@@ -108,7 +108,9 @@ def _as_told(record: OrderTickets | None, told: OrderHistory, tickets: _Told) ->
         detail = f"its tickets are {quantity}: {dict(record.changed)}; told are {tickets.issued}: {tickets.tickets}"
         yield _wrong("tickets-differ", detail, *told.tickets)
     if record.parts != tickets.parts:
-        detail = f"its tickets say that they were given back with the part refunds {record.parts}; told: {tickets.parts}"
+        detail = (
+            f"its tickets say that they were given back with the part refunds {record.parts}; told: {tickets.parts}"
+        )
         yield _wrong("tickets-differ", detail, *told.tickets)
 
 

@@ -105,8 +105,10 @@ class Tickets:
         self._concerts: Recent[str, tuple[datetime, ConcertDetails, Open]] = Recent(CONCERTS_REMEMBERED)
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
-        """OrderPaid issues an order's tickets, OrderCancelled revokes them, PartRefundRequested some of them. One commit
-        call, whatever the batch."""
+        """OrderPaid issues an order's tickets, OrderCancelled revokes them, PartRefundRequested some of them.
+
+        One commit call, whatever the batch.
+        """
         key_id = self._keys.all()[0].id
         handlers: Mapping[type[Event], Handler[OrderTickets]] = {**HANDLERS, OrderPaid: partial(_issue, key_id)}
         answers, _ = await self._updates.handle(TICKETS, deliveries, handlers, attrgetter("order_id"), begins=OrderPaid)

@@ -47,7 +47,12 @@ def off(order_id: str = "order-1", *, was_paid: bool = True) -> OrderCancelled:
 
 def part(number: int = 1, tickets: int = 1, *, quantity: int = 4) -> PartRefundRequested:
     given = PartRefund(
-        number=number, refund_id=f"refund-1.{number}", tickets=tickets, amount=PRICE, left=PRICE, held=quantity - tickets
+        number=number,
+        refund_id=f"refund-1.{number}",
+        tickets=tickets,
+        amount=PRICE,
+        left=PRICE,
+        held=quantity - tickets,
     )
     return PartRefundRequested(order_id="order-1", part=given, allocation=allocation(quantity=quantity))
 
