@@ -276,6 +276,7 @@ class OrderTickets(_Document, frozen=True, tag="tickets"):
     allocation: Seats | None = None
     key_id: str = ""
     changed: Mapping[int, Ticket] = {}
+    parts: tuple[int, ...] = ()
 
 
 class Given(msgspec.Struct, frozen=True, gc=False):
@@ -380,6 +381,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     step: int | None = None
     number: int | None = None
     numbers: tuple[int, ...] | None = None
+    part_number: int | None = None
     generation: int | None = None
     key_id: str | None = None
     door: str | None = None
@@ -403,7 +405,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     total_seats: int | None = None
     price: Money | None = None
     fields: Mapping[str, Any] | tuple[str, ...] | None = None
-    """Of a concert that was changed; or the names of those of an order, which say no more."""
+    """Of a concert that was changed, with what they are now; of an order that was amended, their names alone."""
     particulars: Mapping[str, Any] | None = None
     returned_at: datetime | None = None
     max_per_buyer: int | None = None

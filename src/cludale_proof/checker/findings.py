@@ -25,7 +25,10 @@ class Invariant(Enum):
     LOG_GIVES_STORES = (12, "Folding the event log gives what the stores hold.")
     CREDENTIALS = (13, "No order is readable without its credential.")
     SETTLES = (14, "Once all is quiet: orders at an end, outbox empty, no hold past its time, dead letters explained.")
-    ONE_TICKET = (15, "A Paid order has as many valid tickets as seats, no other has any, and each lets in once.")
+    ONE_TICKET = (
+        15,
+        "A Paid order has as many valid tickets as it has seats left, no other has any, and each lets in once.",
+    )
     WITHIN_LIMITS = (16, "No buyer has more tickets of a concert than it allows to one.")
 
     def __init__(self, number: int, sentence: str) -> None:

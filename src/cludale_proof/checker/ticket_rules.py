@@ -20,6 +20,8 @@ class _Told(NamedTuple):
     issued: int
     """How many were; 0 for none."""
     tickets: Mapping[int, Ticket]
+    parts: tuple[int, ...]
+    """The part refunds with which some were given back."""
     wrong: tuple[Wrong, ...]
 
     @property
@@ -52,7 +54,7 @@ def once_quiet(record: OrderTickets | None, told: OrderHistory, *, since: dateti
         if paid is not None and since is not None and paid.event.time >= since:
             yield _wrong("never-issued", "it was Paid, and has no tickets", paid)
         return
-    seats = 0 if off is not None or paid is None else paid.event.data.quantity or 0
+    seats = 0 if off is not None or paid is None else (paid.event.data.quantity or 0) - _given_back(told)
     valid = _told(told.tickets).valid
     if valid != seats:
         yield _wrong("tickets-and-seats", f"it has {seats} seats and {valid} valid tickets", *told.tickets)
@@ -70,6 +72,26 @@ def _of_the_order(told: OrderHistory) -> Iterator[Wrong]:
                 yield _wrong("issued-otherwise", detail, paid, fact)
         elif fact.event.type == "TicketRevoked" and data.reason == "order-cancelled" and told.order.on_purpose is None:
             yield _wrong("revoked-unasked", "its tickets are void, and nobody cancelled it", fact)
+        elif fact.event.type == "TicketRevoked" and data.reason == "given-back":
+            yield from _with_a_part(told, fact)
+
+
+def _with_a_part(told: OrderHistory, fact: Fact) -> Iterator[Wrong]:
+    """Are these the tickets that a part refund gave back, as many as it says?"""
+    number, void = fact.event.data.part_number, len(fact.event.data.numbers or ())
+    request = told.parts.get(number or 0)
+    wanted = 0 if request is None or request.event.data.part is None else request.event.data.part.tickets
+    if request is None:
+        yield _wrong("given-back-unasked", f"{void} of its tickets are void for a part refund that is not there", fact)
+    elif void != wanted:
+        detail = f"{void} of its tickets are void for part refund {number}, which gave back {wanted}"
+        yield _wrong("given-back-otherwise", detail, request, fact)
+
+
+def _given_back(told: OrderHistory) -> int:
+    """How many seats went back with part refunds."""
+    parts = (fact.event.data.part for fact in told.parts.values())
+    return sum(part.tickets for part in parts if part is not None)
 
 
 def _as_told(record: OrderTickets | None, told: OrderHistory, tickets: _Told) -> Iterator[Wrong]:
@@ -85,10 +107,15 @@ def _as_told(record: OrderTickets | None, told: OrderHistory, tickets: _Told) ->
     if quantity != tickets.issued or dict(record.changed) != dict(tickets.tickets):
         detail = f"its tickets are {quantity}: {dict(record.changed)}; told are {tickets.issued}: {tickets.tickets}"
         yield _wrong("tickets-differ", detail, *told.tickets)
+    if record.parts != tickets.parts:
+        detail = (
+            f"its tickets say that they were given back with the part refunds {record.parts}; told: {tickets.parts}"
+        )
+        yield _wrong("tickets-differ", detail, *told.tickets)
 
 
 def _told(facts: tuple[Fact, ...]) -> _Told:
-    issued, tickets, wrong = 0, dict[int, Ticket](), list[Wrong]()
+    issued, tickets, parts, wrong = 0, dict[int, Ticket](), list[int](), list[Wrong]()
     for fact in facts:
         event, data = fact.event, fact.event.data
         if event.type == "TicketIssued":
@@ -96,6 +123,11 @@ def _told(facts: tuple[Fact, ...]) -> _Told:
                 wrong.append(_wrong("issued-twice", "tickets were issued after something had happened to them", *facts))
             issued = data.quantity or 0
             continue
+        if event.type == "TicketRevoked" and data.part_number is not None:
+            if data.part_number in parts:
+                detail = f"tickets were given back twice with part refund {data.part_number}"
+                wrong.append(_wrong("given-back-twice", detail, *facts))
+            parts.append(data.part_number)
         for number in data.numbers or (() if data.number is None else (data.number,)):
             before = tickets.get(number, _FRESH)
             if not 1 <= number <= issued:
@@ -106,7 +138,7 @@ def _told(facts: tuple[Fact, ...]) -> _Told:
             tickets[number] = after
             if problem is not None:
                 wrong.append(_wrong(problem, f"{event.type} of ticket {number}, which was {before}", *facts))
-    return _Told(issued, tickets, tuple(wrong))
+    return _Told(issued, tickets, tuple(parts), tuple(wrong))
 
 
 def _after(before: Ticket, event: Event) -> tuple[Ticket, str | None]:

@@ -58,7 +58,8 @@ def _section(section: Section) -> Mapping[str, object] | None:
 def _reservation(reservation: Reservation) -> Mapping[str, object]:
     told = ("section", "quantity", "order_id", "expires_at", "status", "released_for", "price")
     returns = {} if reservation.returns is UNSET else dict(reservation.returns)
-    return {name: getattr(reservation, name) for name in told} | {"returns": returns}
+    found = {name: getattr(reservation, name) for name in told if getattr(reservation, name) is not UNSET}
+    return found | {"returns": returns}
 
 
 def _keys(keys: Keys) -> Mapping[str, object]:

@@ -86,6 +86,8 @@ class OrderTickets(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     issued_at: datetime | None = None
     changed: Mapping[int, Ticket] = {}
     """Number → ticket, for those to which something happened."""
+    parts: tuple[int, ...] = ()
+    """The part refunds of the order with which tickets were given back, by number; none in older records."""
 
     @property
     def quantity(self) -> int:
@@ -165,7 +167,8 @@ def _after(state: OrderTickets, event: Event, at: datetime) -> OrderTickets:
     match event:
         case TicketRevoked():
             void = {n: msgspec.structs.replace(state.ticket(n), revoked=event.reason) for n in event.numbers}
-            return msgspec.structs.replace(state, changed={**state.changed, **void}, step=event.step)
+            parts = state.parts if event.part_number is msgspec.UNSET else (*state.parts, event.part_number)
+            return msgspec.structs.replace(state, changed={**state.changed, **void}, parts=parts, step=event.step)
         case TicketTransferred():
             return _with(state, event, generation=event.generation, holder=None)
         case TicketAdmitted():
@@ -210,28 +213,42 @@ def cancel(state: OrderTickets | None, *, order_id: str, concert_id: str, now: d
     return revoke(state, state.valid, reason=RevokeReason.CANCELLED, now=now)
 
 
-def give_back(state: OrderTickets, count: int, *, now: datetime) -> Decision[OrderTickets]:
-    """`count` seats of the order went back: so many of its tickets are void, at most all.
+def give_back(state: OrderTickets, count: int, *, part: int, now: datetime) -> Decision[OrderTickets]:
+    """`count` seats went back with this part refund of the order: so many of its tickets are void, once, at most all.
 
     First those that nobody was let in with and that are still the buyer's, the highest number first.
     """
+
+    if part in state.parts:
+        return Decision(state)
 
     def last(number: int) -> tuple[bool, bool, int]:
         ticket = state.ticket(number)
         return bool(ticket.moves), ticket.is_transferred, -number
 
-    return revoke(state, sorted(state.valid, key=last)[:count], reason=RevokeReason.GIVEN_BACK, now=now)
+    numbers = sorted(state.valid, key=last)[:count]
+    return revoke(state, numbers, reason=RevokeReason.GIVEN_BACK, now=now, part=part)
 
 
 def revoke(
-    state: OrderTickets, numbers: Sequence[int], *, reason: RevokeReason, now: datetime
+    state: OrderTickets,
+    numbers: Sequence[int],
+    *,
+    reason: RevokeReason,
+    now: datetime,
+    part: int | msgspec.UnsetType = msgspec.UNSET,
 ) -> Decision[OrderTickets]:
-    """These tickets are void. Those that are void already stay as they are."""
+    """These tickets are void. Those that are void already stay as they are. `part`: the part refund that it is for."""
     void = tuple(sorted(set(numbers) & set(state.valid)))
     if not void:
         return Decision(state)
     event = TicketRevoked(
-        order_id=state.order_id, concert_id=state.concert_id, numbers=void, reason=reason, step=state.step + 1
+        order_id=state.order_id,
+        concert_id=state.concert_id,
+        numbers=void,
+        reason=reason,
+        step=state.step + 1,
+        part_number=part,
     )
     return _decided(state, event, now)
 

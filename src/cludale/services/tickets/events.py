@@ -6,6 +6,8 @@ whatever order they come.
 
 from enum import StrEnum
 
+from msgspec import UNSET, UnsetType
+
 from cludale.kernel.allocation import Allocation, SeatsEvent
 from cludale.kernel.events import Event, Topic
 
@@ -46,6 +48,8 @@ class TicketRevoked(Event, frozen=True, kw_only=True):
     reason: RevokeReason
     step: int
     """1: they were revoked before they were issued, and never are."""
+    part_number: int | UnsetType = UNSET
+    """The part refund of the order with which they were given back; unset where the order was cancelled."""
 
 
 class TicketTransferred(Event, frozen=True, kw_only=True):

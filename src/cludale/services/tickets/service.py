@@ -18,9 +18,9 @@ from cludale.ports.programme import ConcertDetails, Programme, ProgrammeUnreacha
 from cludale.ports.records import Records
 from cludale.ports.ticket_keys import TicketKey, TicketKeys
 from cludale.ports.ticket_pages import PagesBusy, TicketPage, TicketPages
-from cludale.runtime.aggregates import Change, Handler, Updates
+from cludale.runtime.aggregates import Change, Handler, TooEarly, Updates
 from cludale.runtime.recent import Recent
-from cludale.services.orders.events import OrderCancelled, OrderPaid
+from cludale.services.orders.events import OrderCancelled, OrderPaid, PartRefundRequested
 from cludale.services.tickets import codes, domain, door
 from cludale.services.tickets.domain import Direction, OrderTickets, Ticket
 from cludale.services.tickets.door import Counts, Open, Result, Scanned
@@ -105,7 +105,10 @@ class Tickets:
         self._concerts: Recent[str, tuple[datetime, ConcertDetails, Open]] = Recent(CONCERTS_REMEMBERED)
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
-        """OrderPaid issues an order's tickets, OrderCancelled revokes them. One commit call, whatever the batch."""
+        """OrderPaid issues an order's tickets, OrderCancelled revokes them, PartRefundRequested some of them.
+
+        One commit call, whatever the batch.
+        """
         key_id = self._keys.all()[0].id
         handlers: Mapping[type[Event], Handler[OrderTickets]] = {**HANDLERS, OrderPaid: partial(_issue, key_id)}
         answers, _ = await self._updates.handle(TICKETS, deliveries, handlers, attrgetter("order_id"), begins=OrderPaid)
@@ -331,6 +334,19 @@ def _cancel(event: Envelope, state: OrderTickets | None, now: datetime) -> Decis
     return domain.cancel(state, order_id=off.order_id, concert_id=off.concert_id, now=now)
 
 
+def _give_back(event: Envelope, state: OrderTickets | None, now: datetime) -> Decision[OrderTickets] | None:
+    asked: PartRefundRequested = event.data
+    if not asked.part.tickets:
+        return None  # money only
+    if state is None:
+        raise TooEarly
+    return domain.give_back(state, asked.part.tickets, part=asked.part.number, now=now)
+
+
 _Decides = Callable[..., Decision[OrderTickets] | None]
-HANDLERS: Mapping[type[Event], _Decides] = {OrderPaid: _issue, OrderCancelled: _cancel}
+HANDLERS: Mapping[type[Event], _Decides] = {
+    OrderPaid: _issue,
+    OrderCancelled: _cancel,
+    PartRefundRequested: _give_back,
+}
 """What the service hears, and what decides about it. `_issue` is told the key that signs, too."""

@@ -73,10 +73,19 @@ def test_a_cancelled_order_has_no_valid_ticket_and_is_cancelled_once() -> None:
 
 def test_seats_that_go_back_take_the_last_tickets_that_nobody_used_or_gave_on() -> None:
     tickets = domain.transfer(entered(issued(4), 4), 3, holder="Zoë", now=NOON).state
-    after = domain.give_back(tickets, 2, now=NOON).state
+    after = domain.give_back(tickets, 2, part=1, now=NOON).state
     assert after.valid == [3, 4]
     assert after.ticket(1).revoked is RevokeReason.GIVEN_BACK
-    assert not domain.give_back(after, 9, now=NOON).state.valid
+    assert not domain.give_back(after, 9, part=2, now=NOON).state.valid
+
+
+def test_a_part_refund_takes_its_tickets_once() -> None:
+    first = domain.give_back(issued(4), 1, part=1, now=NOON)
+    assert first.events[0].part_number == 1  # type: ignore[attr-defined]
+    assert domain.give_back(first.state, 1, part=1, now=NOON).state is first.state
+    second = domain.give_back(first.state, 2, part=3, now=NOON).state
+    assert (second.valid, second.parts) == ([1], (1, 3))
+    assert not domain.give_back(second, 2, part=3, now=NOON).events
 
 
 def test_a_transferred_ticket_has_a_new_generation_and_its_holder_is_in_no_event() -> None:
@@ -90,7 +99,7 @@ def test_a_ticket_that_is_void_or_used_is_not_transferred() -> None:
     with pytest.raises(TicketUsed):
         domain.transfer(entered(issued(), 1), 1, holder=None, now=NOON)
     with pytest.raises(TicketVoid):
-        domain.transfer(domain.give_back(issued(), 3, now=NOON).state, 1, holder=None, now=NOON)
+        domain.transfer(domain.give_back(issued(), 3, part=1, now=NOON).state, 1, holder=None, now=NOON)
     with pytest.raises(NotFound):
         domain.transfer(issued(), 4, holder=None, now=NOON)
 
@@ -106,7 +115,7 @@ def test_the_same_scan_told_again_gets_the_same_answer() -> None:
 
 
 def test_void_replaced_early_and_late_tickets_stay_out() -> None:
-    assert said(domain.give_back(issued(1), 1, now=NOON).state, 1).result is Result.REVOKED
+    assert said(domain.give_back(issued(1), 1, part=1, now=NOON).state, 1).result is Result.REVOKED
     assert said(domain.transfer(issued(), 1, holder=None, now=NOON).state, 1).result is Result.REPLACED
     assert said(issued(), 1, now=HOURS.since - timedelta(seconds=1)) == (Result.NOT_YET, HOURS.since, None)
     assert said(issued(), 1, now=HOURS.until).result is Result.OVER

@@ -44,7 +44,7 @@ def story() -> tuple[list[Envelope], OrderTickets]:
     state = then(domain.transfer(state, 2, holder="Zoë", now=NOON))
     state = then(domain.admit(state, 2, generation=2, door="north", scan_id="s1", now=NOON))
     state = then(domain.undo(state, 2, reason=UndoReason.MISTAKE, now=NOON))
-    return events, then(domain.give_back(state, 1, now=NOON))
+    return events, then(domain.give_back(state, 1, part=1, now=NOON))
 
 
 def test_every_order_of_the_log_gives_the_same_tickets_without_their_holders() -> None:

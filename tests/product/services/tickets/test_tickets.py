@@ -19,14 +19,14 @@ from cludale.ports.bus import Acknowledgement
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.ticket_keys import TicketKey
 from cludale.services.catalogue import CATALOGUE
-from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid
+from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid, PartRefund, PartRefundRequested
 from cludale.services.tickets import codes
 from cludale.services.tickets.door import Result
 from cludale.services.tickets.service import Scan, Tickets
 from cludale.services.tickets.store import KINDS, TICKETS
 
 PRICE = Money(9000, "EUR")
-SUCCESS = Acknowledgement.SUCCESS
+SUCCESS, RETRY = Acknowledgement.SUCCESS, Acknowledgement.RETRY
 
 
 def paid(order_id: str = "order-1", quantity: int = 2) -> OrderPaid:
@@ -43,6 +43,18 @@ def off(order_id: str = "order-1", *, was_paid: bool = True) -> OrderCancelled:
         reachable=True,
         seats=OrderSeats.of(allocation()),
     )
+
+
+def part(number: int = 1, tickets: int = 1, *, quantity: int = 4) -> PartRefundRequested:
+    given = PartRefund(
+        number=number,
+        refund_id=f"refund-1.{number}",
+        tickets=tickets,
+        amount=PRICE,
+        left=PRICE,
+        held=quantity - tickets,
+    )
+    return PartRefundRequested(order_id="order-1", part=given, allocation=allocation(quantity=quantity))
 
 
 class Concerts:
@@ -121,6 +133,45 @@ async def test_a_cancellation_counts_before_after_and_beside_the_payment(world: 
         assert not (await world.tickets.of_order(order)).valid
     with pytest.raises(NotFound):
         await world.tickets.of_order("order-3")
+
+
+async def test_a_part_refund_takes_its_tickets_once_however_often_it_is_told(world: World) -> None:
+    handle, of = world.tickets.handle, world.tickets.of_order
+    await handle([delivered(paid(quantity=4), "e1")])
+    lost = await world.code(number=4)
+    assert await handle([delivered(part(), "e2"), delivered(part(), "e2"), delivered(part(), "e3")]) == [SUCCESS] * 3
+    assert await handle([delivered(part(), "e2"), delivered(part(), "e4")]) == [SUCCESS] * 2
+    assert (await of("order-1")).valid == [1, 2, 3]
+    assert await world.scan(lost) is Result.REVOKED
+    await handle([delivered(part(3, 2), "e5"), delivered(part(2, 0), "e6"), delivered(part(1), "e7")])
+    assert ((await of("order-1")).valid, (await of("order-1")).parts) == ([1], (1, 3))
+    assert await told(world.store) == ["TicketIssued", "TicketRevoked", "TicketRevoked"]
+
+
+async def test_a_part_refund_waits_for_the_tickets_unless_it_is_of_money_alone(world: World) -> None:
+    handle = world.tickets.handle
+    assert await handle([delivered(part(), "e2"), delivered(part(2, 0), "e3")]) == [RETRY, SUCCESS]
+    assert await handle([delivered(part(), "e2"), delivered(paid(quantity=4), "e1")]) == [RETRY, SUCCESS]
+    assert await handle([delivered(part(), "e2")]) == [SUCCESS]
+    assert (await world.tickets.of_order("order-1")).valid == [1, 2, 3]
+
+
+async def test_a_cancellation_takes_what_part_refunds_left_and_leaves_none_to_later_ones(world: World) -> None:
+    handle = world.tickets.handle
+    await handle([delivered(paid(quantity=4), "e1"), delivered(part(), "e2")])
+    await handle([delivered(part(), "e2")])
+    await handle([delivered(off(), "e3")])
+    assert await handle([delivered(part(2), "e4"), delivered(part(1), "e5")]) == [SUCCESS] * 2
+    tickets = await world.tickets.of_order("order-1")
+    assert not tickets.valid
+    assert [tickets.ticket(number).revoked for number in (3, 4)] == ["order-cancelled", "given-back"]
+    assert await told(world.store) == ["TicketIssued", "TicketRevoked", "TicketRevoked"]
+
+
+async def test_a_part_refund_of_an_order_that_was_cancelled_before_its_tickets_is_done(world: World) -> None:
+    await world.tickets.handle([delivered(off(), "e1")])
+    assert await world.tickets.handle([delivered(part(), "e2"), delivered(paid(quantity=4), "e3")]) == [SUCCESS] * 2
+    assert not (await world.tickets.of_order("order-1")).valid
 
 
 async def test_of_many_who_show_one_code_at_once_one_is_let_in(world: World) -> None:
