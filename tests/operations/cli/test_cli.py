@@ -252,7 +252,7 @@ def test_replay_shows_how_an_order_and_its_concert_stood(paid: dict[str, Any]) -
     before, after = paid["createdAt"], "2999-01-01T00:00:00Z"
     then = {each["kind"]: each for each in told("audit", "replay", "--until", after, "--show", paid["id"])["shown"]}
     assert then["order"]["fields"]["status"] == "Paid"
-    assert set(then) == {"order", "reservation", "payment", "notification"}
+    assert set(then) == {"order", "reservation", "payment", "notification", "order_tickets"}
     asked = ("audit", "replay", "--until", after, "--show", paid["id"], "--show", "cli-demo")
     said = run(*asked).stdout
     assert f"orders/order {paid['id']}" in said

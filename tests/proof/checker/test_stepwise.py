@@ -18,7 +18,7 @@ def test_every_life_of_an_order_passes_step_by_step(price: int) -> None:
     world = busy_world(watched=True, price=price)
     assert world.checker is not None
     assert world.checker.violations == []
-    assert world.checker.settled(world.now) == []
+    assert world.checker.settled(world.now, tickets=False) == []
 
 
 def test_the_step_that_breaks_something_is_the_one_that_is_named() -> None:
@@ -319,7 +319,7 @@ def test_what_is_left_undone_is_found_once_all_has_settled() -> None:
     reserved = world.place("order-open", seconds=1)
     event: Json = world.event("OrderPlaced", {"orderId": "order-open"})
     world.tick(60)
-    found = watching(world).settled(world.now, outbox=[event])
+    found = watching(world).settled(world.now, outbox=[event], tickets=False)
     assert {violation.rule for violation in found} == {"stuck", "held-past-its-time", "never-charged", "outbox"}
     assert reserved["data"]["orderId"] == "order-open"
 

@@ -45,7 +45,13 @@ _KEYS = Ref("keys", ALL_KEYS, ALL_KEYS)
 
 def _concert(concert: Concert) -> Mapping[str, object]:
     told = [name for name in concert.__struct_fields__ if name != "organizer_id"]
-    return {name: getattr(concert, name) for name in told} | {"organizer": concert.organizer}
+    return _said(concert, told) | {"organizer": concert.organizer}
+
+
+def _said(state: Concert | Reservation, names: Sequence[str]) -> dict[str, object]:
+    """These fields of it, but for those that it says nothing of."""
+    found = {name: getattr(state, name) for name in names}
+    return {name: value for name, value in found.items() if value is not UNSET}
 
 
 def _section(section: Section) -> Mapping[str, object] | None:
@@ -58,8 +64,7 @@ def _section(section: Section) -> Mapping[str, object] | None:
 def _reservation(reservation: Reservation) -> Mapping[str, object]:
     told = ("section", "quantity", "order_id", "expires_at", "status", "released_for", "price")
     returns = {} if reservation.returns is UNSET else dict(reservation.returns)
-    found = {name: getattr(reservation, name) for name in told if getattr(reservation, name) is not UNSET}
-    return found | {"returns": returns}
+    return _said(reservation, told) | {"returns": returns}
 
 
 def _keys(keys: Keys) -> Mapping[str, object]:
