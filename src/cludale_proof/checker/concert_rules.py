@@ -98,7 +98,8 @@ class ConcertTold:
         said["zone"] = (data.particulars or {}).get("zone")
         yield said
         for _, fact in sorted(self.steps.items()):
-            said = {**said, **_set(fact.event.data.fields or {})}
+            fields = fact.event.data.fields
+            said = {**said, **_set(fields if isinstance(fields, Mapping) else {})}
             yield said
 
     def differing(self, concert: Concert) -> Iterator[str]:
