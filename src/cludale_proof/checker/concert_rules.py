@@ -99,7 +99,7 @@ class ConcertTold:
         yield said
         for _, fact in sorted(self.steps.items()):
             fields = fact.event.data.fields
-            said = {**said, **(_set(fields) if isinstance(fields, Mapping) else {})}
+            said = {**said, **_set(fields if isinstance(fields, Mapping) else {})}
             yield said
 
     def differing(self, concert: Concert) -> Iterator[str]:

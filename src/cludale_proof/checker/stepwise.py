@@ -191,12 +191,13 @@ class SafetyChecker:
         outbox: Sequence[Body] = (),
         grace: timedelta = timedelta(),
         unlogged: Collection[str] = (),
-        tickets: bool = True,
+        tickets_since: datetime | None = _EPOCH,
     ) -> list[Violation]:
         """Faults have stopped and nothing is under way: everything must have come to its end.
 
         `outbox`: the events that are still in it. `grace`: how long past its time a hold may stand. `unlogged`: events
-        that are known to have been lost on their way to the log. `tickets`: did the service run that issues them?
+        that are known to have been lost on their way to the log. `tickets_since`: orders that were paid before may have
+        no tickets; None: so may all.
         """
         self._now = max(self._now, now)
         found: list[Violation] = []
@@ -210,8 +211,7 @@ class SafetyChecker:
         for letter in self._letters.values():
             found += order_rules.explained(letter)
         off = frozenset(id for id, each in self._told.items() if each.cancelled is not None)
-        terms = self._terms()._replace(now=now, grace=grace, called_off=off)
-        terms = terms._replace(tickets_since=_EPOCH if tickets else None)
+        terms = self._terms()._replace(now=now, grace=grace, tickets_since=tickets_since, called_off=off)
         for id, each in self._told.items():
             found += one_after_another(id, each)
         for case in self._cases.values():

@@ -18,7 +18,7 @@ def test_every_life_of_an_order_passes_step_by_step(price: int) -> None:
     world = busy_world(watched=True, price=price)
     assert world.checker is not None
     assert world.checker.violations == []
-    assert world.checker.settled(world.now, tickets=False) == []
+    assert world.checker.settled(world.now, tickets_since=None) == []
 
 
 def test_the_step_that_breaks_something_is_the_one_that_is_named() -> None:
@@ -319,7 +319,7 @@ def test_what_is_left_undone_is_found_once_all_has_settled() -> None:
     reserved = world.place("order-open", seconds=1)
     event: Json = world.event("OrderPlaced", {"orderId": "order-open"})
     world.tick(60)
-    found = watching(world).settled(world.now, outbox=[event], tickets=False)
+    found = watching(world).settled(world.now, outbox=[event], tickets_since=None)
     assert {violation.rule for violation in found} == {"stuck", "held-past-its-time", "never-charged", "outbox"}
     assert reserved["data"]["orderId"] == "order-open"
 
@@ -338,3 +338,8 @@ def test_a_hold_may_stand_a_little_past_its_time() -> None:
     world.tick(2)
     assert watching(world).settled(world.now, grace=timedelta(seconds=5)) == []
     assert watching(world).settled(world.now) != []
+
+
+def test_an_order_without_tickets_is_found_once_all_has_settled() -> None:
+    found = watching(busy_world(watched=True)).settled(NOON)
+    assert "never-issued" in {violation.rule for violation in found}
