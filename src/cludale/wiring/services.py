@@ -221,10 +221,12 @@ class ServiceBuilder:
         return self._called("concerts", HttpClosing)
 
     @cached_property
-    def call_offs(self) -> CallOffs:
-        """Orders, as concerts calls it; it is built later."""
+    def call_offs(self) -> CallOffs | None:
+        """Orders, as concerts asks it how far a cancellation has come; None where nobody says where orders is."""
         if "orders" in self.only:
             return InProcessCallOffs(lambda *asked: self.built["orders"].progress(*asked))  # noqa: PLW0108 - built later
+        if not self.settings.dapr and self.settings.orders_url is None:
+            return None
         return self._called("orders", HttpCallOffs)
 
     @cached_property

@@ -107,7 +107,8 @@ async def test_an_event_is_there_as_soon_as_it_is_told(running: Running) -> None
     reader, writer = await running.connect()
     head = await _until(reader, b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert b"\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\n" in head
+    assert b"\r\ncontent-type: text/event-stream\r\n" in head
+    assert b"\r\ncache-control: no-store\r\n" in head
     assert b"content-length" not in head
     for number in range(3):
         running.source.queue.put_nowait(event({"left": number}, name="seats", id=str(number)))

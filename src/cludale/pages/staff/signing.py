@@ -151,7 +151,7 @@ class Signing:
         if answer.status != 200:
             return await self._form(visit, onward, wrong=_why(answer), status=answer.status)
         kept = cookies.began(visit, state=state, nonce=nonce, verifier=verifier, onward=onward)
-        return self._site.see(visit, answer.read(Going).url, headers=(kept,))
+        return self._site.see(visit, answer.read(Going).sign_in_at, headers=(kept,))
 
     async def _back(self, visit: Visit) -> Response:
         """Back from the issuer, which may have refused. What came back is used up, so the cookie goes, too."""

@@ -12,10 +12,10 @@ class Ways(msgspec.Struct, frozen=True, rename="camel"):
     by_issuer: bool
 
 
-class Going(msgspec.Struct, frozen=True):
+class Going(msgspec.Struct, frozen=True, rename="camel"):
     """Where the issuer is."""
 
-    url: str
+    sign_in_at: str
 
 
 class Token(msgspec.Struct, frozen=True):

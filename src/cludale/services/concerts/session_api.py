@@ -92,7 +92,7 @@ class BeginSignIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
 class SignInAt(msgspec.Struct, frozen=True, rename="camel"):
     """Where the browser goes."""
 
-    url: str
+    sign_in_at: str
 
 
 class SignIn(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
