@@ -227,7 +227,9 @@ def _is_unsettled(order: Order) -> bool:
     """Has its money yet to go back, or may some still be taken?"""
     if order.allocation is None or order.payment is None:
         return False
-    return order.payment.status in (PaymentStatus.PENDING, PaymentStatus.COMPLETED)
+    if order.payment.status is PaymentStatus.PENDING:
+        return order.due_at is not None  # else it was compared with its payment to the end: nothing was taken
+    return order.payment.status is PaymentStatus.COMPLETED
 
 
 def progress(job: Job, *, now: datetime) -> Progress:

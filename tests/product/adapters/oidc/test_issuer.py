@@ -109,10 +109,13 @@ async def test_a_client_that_the_issuer_does_not_take_is_trouble_of_ours(provide
 
 
 async def test_an_issuer_that_is_away_or_silent_is_not_waited_for() -> None:
+    gone = asyncio.Event()
+
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
         await writer.wait_closed()
+        gone.set()
 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -125,6 +128,7 @@ async def test_an_issuer_that_is_away_or_silent_is_not_waited_for() -> None:
                 await made.address(state="s" * 22, nonce="n" * 22, challenge="c" * 43)
             assert time.monotonic() - began < 0.8
             await made.close()
+        await asyncio.wait_for(gone.wait(), 5)
 
 
 class Liar:
@@ -135,8 +139,10 @@ class Liar:
         self.token = ""
         self.url = ""
         self.documents: dict[str, Any] = {}
+        self.answering: set[asyncio.Task[None] | None] = set()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.answering.add(asyncio.current_task())
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         path = head.split()[1]
         said = {
@@ -172,6 +178,7 @@ async def liar() -> AsyncIterator[Liar]:
     made.url = "http://127.0.0.1:{1}".format(*server.sockets[0].getsockname())
     async with server:
         yield made
+        await asyncio.gather(*(each for each in made.answering if each is not None))
 
 
 def _unsigned(claims: dict[str, Any]) -> str:
