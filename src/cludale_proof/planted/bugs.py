@@ -510,10 +510,10 @@ def _(stack: ExitStack) -> None:
 
 @bug("orders: a failed payment cancels an order that is paid", theme="slow payments")
 def _(stack: ExitStack) -> None:
-    def wrong(order: Order, reason: CancelReason) -> Decision[Order]:
+    def wrong(order: Order, reason: CancelReason, note: str | None = None) -> Decision[Order]:
         if order.status is orders_domain.Status.CANCELLED:
             return Decision(order)
-        return orders_domain.cancel(order, reason)
+        return orders_domain.cancel(order, reason, note)
 
     right = orders_domain.unpaid
 
