@@ -18,6 +18,7 @@ def paid(office: BoxOffice, concert: str) -> Json:
     order = office.buy(concert)
     office.end(order, "Paid")
     office.story(order, ends_with="NotificationSent")
+    office.story(order, ends_with="TicketIssued")
     return order
 
 
@@ -25,10 +26,11 @@ def paid(office: BoxOffice, concert: str) -> Json:
 def refunded(office: BoxOffice, concert: str) -> Json:
     order = office.buy(concert)
     office.end(order, "Paid")
+    office.story(order, ends_with="TicketIssued")
     office.cancel(order)
     office.story(order, ends_with="PaymentRefunded")
     office.told(order, "confirmation", "cancellation")
-    office.until(lambda: types(office.story(order, ends_with="PaymentRefunded")), lambda seen: len(seen) == 11)
+    office.until(lambda: types(office.story(order, ends_with="PaymentRefunded")), lambda seen: len(seen) == 13)
     return order
 
 
@@ -41,7 +43,7 @@ def replay(office: BoxOffice, **body: Any) -> Json:
 
 def test_events_are_found_by_type_order_and_concert(office: BoxOffice, concert: str, paid: Json) -> None:
     by_order = office.listed("/audit/events", orderId=paid["id"])
-    assert len(by_order) == 7
+    assert len(by_order) == 8
     assert {event["correlationId"] for event in by_order} == {paid["id"]}
     (sold,) = office.listed("/audit/events", type="SeatsSold", orderId=paid["id"])
     assert sold["payload"]["quantity"] == 2
@@ -57,7 +59,7 @@ def test_events_are_found_by_time(office: BoxOffice, paid: Json) -> None:
     middle = times[3]
     before = office.listed("/audit/events", orderId=paid["id"], until=middle.isoformat())
     since = office.listed("/audit/events", orderId=paid["id"], since=middle.isoformat())
-    assert len(before) + len(since) == 7
+    assert len(before) + len(since) == 8
     assert all(datetime.fromisoformat(event["timestamp"]) < middle for event in before)
     assert (
         office.listed("/audit/events", orderId=paid["id"], since=(times[-1] + timedelta(seconds=1)).isoformat()) == []
@@ -80,7 +82,7 @@ def test_the_chain_verifies_and_its_head_is_the_last_event(office: BoxOffice, pa
 
 def test_a_story_has_its_causes_before_their_effects(office: BoxOffice, refunded: Json) -> None:
     story = office.story(refunded, ends_with="PaymentRefunded")
-    assert len(story) == 11
+    assert len(story) == 13
     place = {event["eventId"]: i for i, event in enumerate(story)}
     for i, event in enumerate(story):
         assert place.get(event["causationId"], -1) < i
