@@ -6,7 +6,7 @@ The product, to be read in this order, each folder standing on those before it:
 2. `ports`: what services need of the world, as protocols
 3. `runtime`: machinery over the ports: commit, command queue, relay, replay
 4. `web`: the HTTP server, and what each `api.py` says its routes with
-5. `services`: the five services; start with `services/orders/manifest.py`
+5. `services`: the six services; start with `services/orders/manifest.py`
 6. `adapters`: the ports over SQLite, PostgreSQL, Cosmos DB, Dapr, SMTP, …
 7. `wiring`: the settings, and the one place that puts all of it together
 

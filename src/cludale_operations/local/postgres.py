@@ -20,7 +20,7 @@ DATABASE = "cludale"
 INIT_SECONDS = 60
 ASK_SECONDS = 20
 CONNECTIONS = 200
-"""Enough for some replicas of five services, and whoever looks in."""
+"""Enough for some replicas of six services, and whoever looks in."""
 SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
