@@ -178,8 +178,8 @@ async def test_the_pages_of_all_services_are_the_gateways_own(start: Start) -> N
 
 async def test_the_gateway_is_ready_when_every_service_is(start: Start) -> None:
     async with backend() as one:
-        four = {name: to(one) for name in ("concerts", "payments", "notifications", "audit")}
-        async with start(**four) as gateway:
+        others = {name: to(one) for name in ("concerts", "payments", "notifications", "tickets", "audit")}
+        async with start(**others) as gateway:
             waiting = await gateway.http.get("/readyz")
             assert (waiting.status_code, waiting.headers["retry-after"]) == (503, "1")
             assert "orders" in waiting.json()["detail"]

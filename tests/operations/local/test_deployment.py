@@ -108,6 +108,7 @@ def test_a_services_own_number_counts_more_than_that_of_all() -> None:
         "orders": 2,
         "payments": 2,
         "notifications": 2,
+        "tickets": 2,
         "audit": 2,
     }
 

@@ -101,7 +101,7 @@ def test_no_secret_is_in_a_command_line(cloud: Azure) -> None:
 def test_in_the_midst_of_a_release_both_revisions_are_given_it(cloud: Azure) -> None:
     cloud.release.deploy(NEW, "c1")
     rotation(cloud).rotate("service-key")
-    assert len(processes(cloud.state)) == 20
+    assert len(processes(cloud.state)) == 24
     assert {known["service-key-too"] for known in processes(cloud.state)} == {in_vault(cloud, "service-key")}
 
 
@@ -114,7 +114,7 @@ def test_wherever_it_is_cut_off_the_same_command_brings_it_to_its_end(tmp_path: 
         rotation(whole).rotate("service-key")
         kept = [at for at, words in enumerate(whole.said) if words[:3] == ["keyvault", "secret", "set"]]
         given = [at for at, words in enumerate(whole.said) if {"set", "restart"} & set(words) and at not in kept]
-    assert (len(kept), len(given)) == (4, 30)
+    assert (len(kept), len(given)) == (4, 36)
     for cut in [*kept, *given[::7]]:
         folder = tmp_path / str(cut)
         folder.mkdir()

@@ -118,7 +118,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line() -> None:
 
 
 def test_an_unknown_service_is_one_clear_line(tmp_path: Path) -> None:
-    assert "there is no service 'tickets'" in _cannot_start(tmp_path, "tickets")
+    assert "there is no service 'nothing'" in _cannot_start(tmp_path, "nothing")
 
 
 def test_a_bad_setting_is_one_clear_line(tmp_path: Path) -> None:
