@@ -162,6 +162,6 @@ async def test_routes_that_cannot_be_are_refused_and_change_nothing(
         before = gateway.file.read_bytes()
         with pytest.raises(GatewayRefused, match=why):
             await gateway.put("orders", routes)
-        with pytest.raises(GatewayRefused, match="no service tickets"):
-            await gateway.put("tickets", ServiceRoutes())
+        with pytest.raises(GatewayRefused, match="no service nothing"):
+            await gateway.put("nothing", ServiceRoutes())
         assert gateway.file.read_bytes() == before

@@ -115,10 +115,10 @@ def test_a_gateway_is_its_owners_alone_has_its_folder_alone_and_ends_with_all_th
 
 def test_routes_that_cannot_be_read_are_said_to_be(tmp_path: Path) -> None:
     wrong = {"services": {"orders": {"traffic": [{"revision": "a", "weight": 50}]}}}
-    strange: dict[str, object] = {"services": {"tickets": {}}}
+    strange: dict[str, object] = {"services": {"nothing": {}}}
     for text, why in (
         (json.dumps(wrong), "the weights make 50"),
-        (json.dumps(strange), "there is no service tickets"),
+        (json.dumps(strange), "there is no service nothing"),
         (None, "No such file"),
     ):
         config = tmp_path / "gateway.json"

@@ -166,7 +166,7 @@ async def test_the_pages_of_all_services_are_the_gateways_own(start: Start) -> N
         assert {"/concerts", "/orders", "/payments", "/notifications", "/audit/events"} <= set(openapi["paths"])
         front = await gateway.http.get("/")
         assert "audit" in front.text
-        assert front.headers["content-security-policy"].startswith("default-src 'self'")
+        assert front.headers["content-security-policy"].startswith("default-src 'none'")
         assert "swagger" in (await gateway.http.get("/docs")).text
         assert (await gateway.http.get("/docs/swagger-ui.css")).headers["content-type"].startswith("text/css")
         for name in ("seats-unavailable", "broke-off", "no-answer-in-time", "no-backend"):

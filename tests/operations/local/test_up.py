@@ -163,9 +163,9 @@ def test_the_replicas_of_a_service_are_restarted_one_after_the_other(platform: S
 
 
 def test_what_there_is_not_cannot_be_restarted(platform: Served) -> None:
-    done = command(platform, "up", "restart", "tickets")
+    done = command(platform, "up", "restart", "nothing")
     assert done.returncode == 2
-    assert "there is no part 'tickets'" in done.stderr
+    assert "there is no part 'nothing'" in done.stderr
 
 
 def test_a_second_one_over_the_same_folder_is_refused(platform: Served) -> None:

@@ -121,8 +121,8 @@ def test_every_process_is_an_instance_of_its_own(distributed: Served, collected:
         ours = [span.resource for span in receiver.spans if span.resource.get("service.namespace") == "cludale"]
         return {(each["service.name"], each["service.instance.id"]) for each in ours}
 
-    collected.until(lambda receiver: len(instances(receiver)) >= 5)
-    assert len(instances(collected)) == 5
+    collected.until(lambda receiver: len(instances(receiver)) >= 6)
+    assert len(instances(collected)) == 6
 
 
 def test_sidecars_record_nothing_that_the_services_do_not(distributed: Served, collected: Receiver) -> None:
