@@ -111,7 +111,7 @@ async def test_an_order_that_is_not_sampled_has_no_spans_and_sells_all_the_same(
     with serve(tmp_path, settings=settings) as alone:
         alone.concert("the-concert")
         order_id = buy(alone, traceparent=f"00-{trace_id}-{CALLING_SPAN}-01")
-        await until(lambda: len(story(alone, order_id)) == 7)
+        await until(lambda: len(story(alone, order_id)) == 8)
         alone.stop()  # sends what waits
     assert receiver.trace(trace_id) == []
 
@@ -144,7 +144,7 @@ async def test_metrics_and_logs_arrive_and_a_log_line_knows_its_trace(receiver: 
     with serve(tmp_path, settings=settings) as alone:
         alone.concert("the-concert")
         order_id = buy(alone, traceparent=traceparent)
-        await until(lambda: len(story(alone, order_id)) == 7)
+        await until(lambda: len(story(alone, order_id)) == 8)
         shown = alone.http.get("/metrics").text
         alone.stop()  # sends what waits
         metrics = receiver.metrics
