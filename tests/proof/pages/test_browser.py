@@ -193,7 +193,7 @@ def test_a_hold_is_counted_down_through_a_reload_and_in_a_second_tab_and_its_end
         return int(shown.inner_text().rpartition(":")[2])
 
     first = left(page)
-    assert 0 < first <= HOLD_SECONDS
+    assert 0 < first <= HOLD_SECONDS + 1  # a hold ends at a whole second
     page.reload()
     second = page.context.new_page()
     second.goto(page.url)
