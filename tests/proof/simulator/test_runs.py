@@ -78,7 +78,7 @@ def test_a_trace_can_be_read_by_a_person(seed: int) -> None:
     lines: list[str] = []
     run(seed, Trace(lines.append))
     assert all(line[:10].strip().replace(".", "").isdigit() for line in lines)
-    told = "\n".join(lines)
+    told = "\n".join(line[10:] for line in lines)  # without the moment, which may have any digits
     assert "0199" not in told  # ids are told by number
     assert "event-1" in told
     assert "!! " in told
