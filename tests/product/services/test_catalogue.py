@@ -27,12 +27,13 @@ def modules(name: str) -> list[ModuleType]:
 
 
 def events() -> list[type[Event]]:
-    """Every event that some service defines."""
+    """Every event that some service defines; what others derive from is none itself."""
     return [
         each
         for module in modules("events")
         for each in vars(module).values()
         if isinstance(each, type) and issubclass(each, Event) and each.__module__ == module.__name__
+        if not each.__subclasses__()
     ]
 
 

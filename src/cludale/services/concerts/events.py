@@ -99,27 +99,27 @@ class ConcertScheduled(Event, frozen=True, kw_only=True):
     """Unset, as in events written before this field existed: `listed` says it."""
 
 
-class ConcertChanged(Event, frozen=True, kw_only=True):
-    """What a concert is, or how it is sold, is said anew."""
+class ConcertStep(Event, frozen=True, kw_only=True):
+    """Base of what becomes of a concert that was scheduled."""
 
     subject_field: ClassVar[str] = "concert_id"
 
     concert_id: str
     revision: int
-    """The how manieth change of this concert it is, its postponements and its cancellation among them."""
+    """The how manieth step of this concert it is."""
     changed_by: str
     """The id of the key."""
+
+
+class ConcertChanged(ConcertStep, frozen=True, kw_only=True):
+    """What a concert is, or how it is sold, is said anew."""
+
     fields: ConcertFields
 
 
-class ConcertPostponed(Event, frozen=True, kw_only=True):
+class ConcertPostponed(ConcertStep, frozen=True, kw_only=True):
     """It is moved: to the time in `fields`, or to one that is not known yet. Tickets stay valid; buyers are told."""
 
-    subject_field: ClassVar[str] = "concert_id"
-
-    concert_id: str
-    revision: int
-    changed_by: str
     reason: str
     """For the buyers."""
     date: str
@@ -129,58 +129,47 @@ class ConcertPostponed(Event, frozen=True, kw_only=True):
     fields: ConcertFields
 
 
-class ConcertCancelled(Event, frozen=True, kw_only=True):
+class ConcertCancelled(ConcertStep, frozen=True, kw_only=True):
     """It is called off: nothing is sold from now on, all orders are cancelled, and all money goes back."""
 
-    subject_field: ClassVar[str] = "concert_id"
-
-    concert_id: str
-    revision: int
-    changed_by: str
     reason: str
     """For the buyers."""
 
 
-class SeatsAdded(Event, frozen=True, kw_only=True):
-    """A section has more seats from now on."""
+class SectionStep(Event, frozen=True, kw_only=True):
+    """Base of what becomes of a section beside its sale."""
 
     subject_field: ClassVar[str] = "concert_id"
 
     concert_id: str
     section: str
-    seats: int
-    total_seats: int
-    """With them."""
     change: int
     """The how manieth change of this section it is, of seats or price."""
     changed_by: str
+    """The id of the key."""
 
 
-class SeatsTaken(Event, frozen=True, kw_only=True):
+class SeatsAdded(SectionStep, frozen=True, kw_only=True):
+    """A section has more seats from now on."""
+
+    seats: int
+    total_seats: int
+    """With them."""
+
+
+class SeatsTaken(SectionStep, frozen=True, kw_only=True):
     """A section has fewer seats from now on; never fewer than are sold and held."""
 
-    subject_field: ClassVar[str] = "concert_id"
-
-    concert_id: str
-    section: str
     seats: int
     total_seats: int
     """Without them."""
-    change: int
-    changed_by: str
 
 
-class PriceChanged(Event, frozen=True, kw_only=True):
+class PriceChanged(SectionStep, frozen=True, kw_only=True):
     """Who gets seats of this section from now on pays this for each; who has some keeps the price that they had."""
 
-    subject_field: ClassVar[str] = "concert_id"
-
-    concert_id: str
-    section: str
     price: Money
     before: Money
-    change: int
-    changed_by: str
 
 
 class KeyCreated(Event, frozen=True, kw_only=True):

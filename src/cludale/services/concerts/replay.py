@@ -10,36 +10,22 @@ from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.concerts import changes, domain, keys
 from cludale.services.concerts.domain import Concert, Reservation, Seating, Section, Status
 from cludale.services.concerts.events import (
-    ConcertCancelled,
-    ConcertChanged,
-    ConcertPostponed,
+    TOPIC,
     ConcertScheduled,
+    ConcertStep,
     KeyCreated,
     KeyRevoked,
-    PriceChanged,
-    SeatsAdded,
-    SeatsReleased,
+    SaleRefused,
     SeatsReserved,
     SeatsReturned,
     SeatsSold,
-    SeatsTaken,
+    SectionStep,
 )
 from cludale.services.concerts.keys import Keys
 from cludale.services.concerts.store import ALL_KEYS, CONCERTS, KEYS, RESERVATIONS, SECTIONS, SectionKey
 
-_CHANGES = (ConcertChanged, ConcertPostponed, ConcertCancelled)
-_OF_SECTION = (SeatsAdded, SeatsTaken, PriceChanged)
-_FOLDED = (
-    ConcertScheduled,
-    SeatsReserved,
-    SeatsSold,
-    SeatsReleased,
-    SeatsReturned,
-    KeyCreated,
-    KeyRevoked,
-    *_CHANGES,
-    *_OF_SECTION,
-)
+_FOLDED = tuple(each for each in TOPIC.events if each is not SaleRefused)
+"""A sale that is refused changes nothing here."""
 _KEYS = Ref("keys", ALL_KEYS, ALL_KEYS)
 
 
@@ -102,9 +88,9 @@ class ConcertsReplay:
         if isinstance(data, KeyCreated | KeyRevoked):
             return (_KEYS,)
         concert = Ref("concert", data.concert_id, data.concert_id)
-        if isinstance(data, ConcertScheduled | ConcertChanged | ConcertPostponed | ConcertCancelled):
+        if isinstance(data, ConcertScheduled | ConcertStep):
             return (concert,)
-        if isinstance(data, SeatsAdded | SeatsTaken | PriceChanged):
+        if isinstance(data, SectionStep):
             whole = SectionKey(data.concert_id, data.section).partition
             return concert, Ref("section", whole, whole)
         partition = SectionKey.of(data.allocation).partition
@@ -120,10 +106,10 @@ class ConcertsReplay:
         if isinstance(data, KeyCreated | KeyRevoked):
             states.put(_KEYS, keys.evolve(states.get(_KEYS) or Keys(), data))
             return
-        if isinstance(data, _CHANGES):
+        if isinstance(data, ConcertStep):
             _fold_change(data, states, *self.touches(event))
             return
-        if isinstance(data, _OF_SECTION):
+        if isinstance(data, SectionStep):
             _fold_section(data, states, *self.touches(event))
             return
         concert_ref, section_ref, reservation_ref = self.touches(event)
