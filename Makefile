@@ -208,13 +208,12 @@ $(CACHE)/bin/daprd: $(wildcard tools/daprd/*.go tools/daprd/*/*.go tools/daprd/g
 	@echo "Building $@, which takes some minutes the first time …"
 	@PYTHON=$(BIN)/python tools/go/build.sh tools/daprd $@ .
 
-# Not compiled, as azure-cli: a run of it reads few of its files, and the tests make one.
 $(CHECKOV): tools/checkov/requirements.lock | $(VENV)/bin/python
 	@echo "Installing checkov into $(CACHE)/checkov, which takes a minute …"
 	@rm -rf $(CACHE)/checkov
 	@$(BIN)/python -m venv $(CACHE)/checkov
 	@$(CACHE)/checkov/bin/python -m pip --disable-pip-version-check --no-cache-dir --quiet \
-		install --require-hashes --no-deps --no-compile -r $<
+		install --require-hashes --no-deps -r $<
 	@touch $@
 
 $(SECURITY)/bandit: tools/security/requirements.lock | $(VENV)/bin/python
@@ -231,7 +230,7 @@ $(CACHE)/fuzz/.installed: tools/fuzz/requirements.lock | $(VENV)/bin/python
 	@$(PIP) install --require-hashes --no-deps --target $(@D) -r $<
 	@touch $@
 
-# Not compiled either: a check reads few of its 13,000 files, and compiling all of them takes longer than the rest.
+# Not compiled: a check reads few of its 13,000 files, and compiling all of them takes longer than the rest.
 $(AZURE_CLI): tools/azure-cli/requirements.lock | $(VENV)/bin/python
 	@echo "Installing azure-cli into $(CACHE)/azure-cli, which takes a minute and 400 MB …"
 	@rm -rf $(CACHE)/azure-cli
