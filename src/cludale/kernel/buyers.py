@@ -2,7 +2,6 @@
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
 from enum import StrEnum
 from hashlib import blake2b
 from unicodedata import normalize
@@ -29,10 +28,6 @@ class Known(StrEnum):
     def of(cls, key: str) -> "Known":
         """What this buyer key is a hash of. Raises ValueError."""
         return cls(key.partition("-")[0])
-
-
-Identify = Callable[[str, str | None, str | None], BuyerKeys]
-"""The buyer keys of a `userId`, an e-mail address and a phone number."""
 
 
 class BuyerHash:

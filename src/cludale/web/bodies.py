@@ -259,25 +259,6 @@ def read_only_fields(type_: type[Any]) -> frozenset[str]:
     return frozenset() if shown is None else _names(shown) - _names(type_)
 
 
-def read_only_schemas(type_: type[Any]) -> Iterator[tuple[str, tuple[str, frozenset[str]]]]:
-    """Each struct within a body that is shown otherwise: its name, the name of what it is shown as, those fields."""
-    yield from _schemas(inspect.type_info(type_))
-
-
-def _schemas(type_: inspect.Type) -> Iterator[tuple[str, tuple[str, frozenset[str]]]]:
-    match type_:
-        case inspect.Metadata(type=within) | inspect.ListType(item_type=within):
-            yield from _schemas(within)
-        case inspect.UnionType(types=types):
-            for each in types:
-                yield from _schemas(each)
-        case inspect.StructType(cls=cls, fields=fields):
-            if names := read_only_fields(cls):
-                yield cls.__name__, (cls.SHOWN_AS.__name__, names)  # type: ignore[attr-defined] # so it has some
-            for field in fields:
-                yield from _schemas(field.type)
-
-
 def _names(type_: type[Any]) -> frozenset[str]:
     return frozenset(type_.__struct_encode_fields__)
 

@@ -91,15 +91,6 @@ Time = Annotated[
     ),
 ]
 
-DateOrTime = Annotated[
-    str,
-    Meta(
-        max_length=LONGEST_TIME,
-        description="a date, or a time with its offset: 2027-06-05 or 2027-06-05T19:30:00Z",
-        extra={"check": check_date_or_time},
-    ),
-]
-
 
 def _check_local(text: str) -> None:
     if not LOCAL_TIME.fullmatch(text):

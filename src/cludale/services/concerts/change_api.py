@@ -44,7 +44,6 @@ IF_MATCH = Header(
     {"maxLength": 1_000},
 )
 
-_ANEW = "null: none"
 _NULLABLE = ("title", "venue", "place", "description", "picture", "zone")
 
 
