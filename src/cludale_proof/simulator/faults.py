@@ -112,7 +112,6 @@ class Situation(StrEnum):
     TOO_DEAR = "seats were left, and dearer than wanted"
     BUYER_AT_THE_LIMIT = "a buyer had as many tickets as one may have"
     TOO_MANY_HOLDS = "a buyer had as many unpaid orders as one may have"
-    HOLDS_LAPSED = "a buyer let holds lapse, and had to wait"
     TOO_LATE_TO_CANCEL = "a buyer wanted to cancel too late"
     HOLD_EXPIRED = "a hold expired"
     PENDING = "an order waited for its seats"

@@ -72,7 +72,6 @@ _SITUATIONS = {
     "too-late-to-cancel": Situation.TOO_LATE_TO_CANCEL,
     "buyer-limit-reached": Situation.BUYER_AT_THE_LIMIT,
     "too-many-holds": Situation.TOO_MANY_HOLDS,
-    "holds-lapsed": Situation.HOLDS_LAPSED,
 }
 """What a refusal shows."""
 

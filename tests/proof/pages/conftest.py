@@ -19,8 +19,9 @@ HASTE = {
 Visit = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For one file: while it is open, playwright runs the event loop of this process, and no other test could."""
     need("chromium")
     with chromium() as browser:
         yield browser
