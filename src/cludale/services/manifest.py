@@ -76,6 +76,9 @@ class Policies:
     commit_limit: int | None = None
     partitions_apart: bool = False
     door_opens_seconds: float = 43_200
+    reconcile_seconds: float | None = None
+    reconcile_window_seconds: float = 30 * 86_400.0
+    reconcile_tolerance_seconds: float = 300.0
     door_reentry: bool = False
 
 

@@ -185,6 +185,9 @@ class ServiceBuilder:
             walks=True,
             commit_limit=commit_limit(settings),
             partitions_apart=settings.cosmos_endpoint is not None,
+            reconcile_seconds=settings.reconcile_seconds or None,
+            reconcile_window_seconds=settings.reconcile_days * 86_400,
+            reconcile_tolerance_seconds=settings.reconcile_tolerance_seconds,
             door_opens_seconds=settings.door_opens_seconds,
             door_reentry=settings.door_reentry,
         )

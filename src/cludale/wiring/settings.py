@@ -189,6 +189,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = PaymentProvider.SIMULATED
     payment_slow_seconds: Annotated[Seconds, _doc("how long the simulated provider takes for `card-slow`")] = 2
 
+    reconcile_seconds: Annotated[
+        float,
+        Meta(ge=0, le=86_400 * 366),
+        _doc("how often the provider's books are compared with the payments; 0: only when an operator asks"),
+    ] = 86_400
+    reconcile_days: Annotated[
+        float,
+        Meta(gt=0, le=3_660),
+        _doc("how far back that looks: charges that began in so many days"),
+    ] = 30
+    reconcile_tolerance_seconds: Annotated[
+        Seconds, _doc("what happened in so many seconds before is in flight, and not compared yet")
+    ] = 300
+
     delivery_attempts: Annotated[Attempts, _doc("how often an event is delivered before it is a dead letter")] = 20
     delivery_backoff_seconds: Annotated[Seconds, _doc("the wait after the first failed delivery; it doubles")] = 0.05
     delivery_backoff_max_seconds: Annotated[Seconds, _doc("the longest such wait")] = 10

@@ -19,7 +19,16 @@ from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.bus import Acknowledgement, Delivery, EventBus, Handler
 from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
 from cludale.ports.outbox import Outgoing
-from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGateway
+from cludale.ports.payment_gateway import (
+    Booked,
+    BookedPage,
+    BuyerAction,
+    Charge,
+    ChargeResult,
+    Declined,
+    GatewayTrouble,
+    PaymentGateway,
+)
 from cludale.ports.records import (
     AlreadyHandled,
     Commit,
@@ -355,21 +364,38 @@ class WatchedGateway:
         """The ways to pay that it knows."""
         return self._gateway.methods
 
-    async def charge(self, key: str, amount: Money, method: str) -> None:
+    async def charge(self, charge: Charge, method: str) -> ChargeResult:
         """Take the money."""
-        await self._watched("charge", self._gateway.charge(key, amount, method))
+        return await self._watched("charge", self._gateway.charge(charge, method))
 
-    async def refund(self, key: str) -> None:
+    async def refund(self, charge: Charge) -> None:
         """Give it back."""
-        await self._watched("refund", self._gateway.refund(key))
+        await self._watched("refund", self._gateway.refund(charge))
 
-    async def refund_part(self, key: str, refund_key: str, amount: Money) -> None:
+    async def refund_part(self, charge: Charge, refund_key: str, amount: Money) -> None:
         """Give back a part."""
-        await self._watched("refund", self._gateway.refund_part(key, refund_key, amount))
+        await self._watched("refund", self._gateway.refund_part(charge, refund_key, amount))
 
-    async def void(self, key: str) -> bool:
+    async def void(self, charge: Charge) -> bool:
         """Make sure that nothing is held."""
-        return await self._watched("void", self._gateway.void(key))
+        return await self._watched("void", self._gateway.void(charge))
+
+    async def listed(self, *, since: datetime, until: datetime, after: str | None, limit: int) -> BookedPage:
+        """A page of the provider's books."""
+        page = self._gateway.listed(since=since, until=until, after=after, limit=limit)
+        return await self._watched("list", page)
+
+    async def booked(self, charges: Sequence[Charge]) -> Mapping[str, Booked]:
+        """What is in them of these."""
+        return await self._watched("list", self._gateway.booked(charges))
+
+    async def action(self, charge: Charge) -> BuyerAction | None:
+        """What is left for the buyer to do. Nothing of the answer is recorded."""
+        return await self._watched("action", self._gateway.action(charge))
+
+    def heard(self, body: bytes, signature: str | None) -> str | None:
+        """What a message is about."""
+        return self._gateway.heard(body, signature)
 
     async def _watched(self, operation: str, call: Awaitable[T]) -> T:
         def took(seconds: float, outcome: str) -> None:

@@ -157,9 +157,10 @@ class Gateway:
         self._pause = pause
         self._attempt_seconds = provider.attempt_seconds
 
-    async def charge(self, key: str, amount: Money, method: str) -> None:
+    async def charge(self, charge: Charge, method: str) -> ChargeResult:
         """Take the money. Raises Declined, GatewayTrouble."""
         provider, chaos = self._provider, self._chaos
+        key, amount, _ = charge
         declines = method == "card-declined" or chaos.strikes(Fault.DECLINED, self._who, key)
 
         def act() -> None:
@@ -170,10 +171,11 @@ class Gateway:
         if chaos.strikes(Fault.PAUSED_WHILE_PAYING, self._who, key):
             self._freeze()
         await provider.request(self._who, f"charge {key}", act, Fault.CHARGE_TROUBLE, Fault.CHARGE_UNANSWERED)
+        return TAKEN
 
-    async def refund(self, key: str) -> None:
-        """Give back what was taken under `key`. Raises GatewayTrouble."""
-        provider = self._provider
+    async def refund(self, charge: Charge) -> None:
+        """Give back what was taken. Raises GatewayTrouble."""
+        provider, key = self._provider, charge.key
         if self._chaos.strikes(Fault.CRASH_WHILE_PAYING, self._who, key):
             self._perish()
         await provider.request(
@@ -184,9 +186,9 @@ class Gateway:
             Fault.REFUND_UNANSWERED,
         )
 
-    async def refund_part(self, key: str, refund_key: str, amount: Money) -> None:
-        """Give back a part of what was taken under `key`. Raises GatewayTrouble."""
-        provider = self._provider
+    async def refund_part(self, charge: Charge, refund_key: str, amount: Money) -> None:
+        """Give back a part of what was taken. Raises GatewayTrouble."""
+        provider, key = self._provider, charge.key
         if self._chaos.strikes(Fault.CRASH_WHILE_PAYING, self._who, refund_key):
             self._perish()
         await provider.request(
@@ -197,9 +199,9 @@ class Gateway:
             Fault.REFUND_UNANSWERED,
         )
 
-    async def void(self, key: str) -> bool:
-        """Make sure that nothing is held under `key`. Raises GatewayTrouble."""
-        provider = self._provider
+    async def void(self, charge: Charge) -> bool:
+        """Make sure that nothing is held under its key. Raises GatewayTrouble."""
+        provider, key = self._provider, charge.key
         if self._chaos.strikes(Fault.CRASH_WHILE_PAYING, self._who, key):
             self._perish()
         returned = await provider.request(

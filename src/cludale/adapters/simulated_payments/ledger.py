@@ -7,7 +7,7 @@ comes.
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import apsw
 
@@ -24,6 +24,13 @@ Change = Callable[[LedgerRow | None], LedgerRow | None]
 """What becomes of the row under a key; None leaves it as it is."""
 
 
+class LedgerPage(NamedTuple):
+    """Some rows, and the cursor of those that follow; None: there are none."""
+
+    rows: Sequence[LedgerRow]
+    next: str | None
+
+
 class LedgerBroken(Exception):
     """The ledger can't be read or written. Unless it broke while it answered, nothing of this transaction was."""
 
@@ -37,6 +44,14 @@ class Ledger(Protocol):
 
     async def change_all(self, changes: Sequence[tuple[str, Change]]) -> None:
         """Put what each change makes of the row under its key, in order, in one transaction. Each is called once."""
+        ...
+
+    async def page(self, since: int, until: int, *, after: str | None, limit: int) -> LedgerPage:
+        """A page of the rows that began in that time."""
+        ...
+
+    async def rows(self, keys: Sequence[str]) -> Sequence[LedgerRow]:
+        """Those of the rows that there are."""
         ...
 
     async def close(self) -> None:
@@ -58,10 +73,11 @@ class SqliteLedger:
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS charge(key TEXT PRIMARY KEY, amount INTEGER, currency TEXT, method TEXT,"
                 " captured INTEGER, refunded INTEGER, charges INTEGER, asked INTEGER, declined INTEGER, voided INTEGER,"
-                " parts TEXT NOT NULL DEFAULT '') WITHOUT ROWID"
+                " parts TEXT NOT NULL DEFAULT '', at INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID"
             )
-            if not _has_parts(self._connection):  # a file of an earlier version
-                self._connection.execute("ALTER TABLE charge ADD COLUMN parts TEXT NOT NULL DEFAULT ''")
+            for column, form in _LATER.items():
+                if column not in _columns(self._connection):  # a file of an earlier version
+                    self._connection.execute(f"ALTER TABLE charge ADD COLUMN {column} {form}")
         except (apsw.Error, OSError) as error:
             raise LedgerBroken(str(error)) from error
 
@@ -92,6 +108,22 @@ class SqliteLedger:
 
         self._transaction(change_each)
 
+    async def page(self, since: int, until: int, *, after: str | None, limit: int) -> LedgerPage:
+        """A page of the rows that began in that time, by key: the whole file is read once for all pages."""
+        wanted = f"{_SELECT} WHERE key > ? AND at >= ? AND at < ? ORDER BY key LIMIT ?"
+        rows = self._read(wanted, (after or "", since, until, limit))
+        return LedgerPage(rows, rows[-1].key if len(rows) == limit else None)
+
+    async def rows(self, keys: Sequence[str]) -> Sequence[LedgerRow]:
+        """Those of the rows that there are."""
+        return self._read(f"{_SELECT} WHERE key IN ({','.join('?' * len(keys))})", keys)
+
+    def _read(self, statement: str, values: Sequence[Any]) -> Sequence[LedgerRow]:
+        try:
+            return [_row_of(each) for each in self._connection.execute(statement, values)]
+        except apsw.Error as error:
+            raise LedgerBroken(str(error)) from error
+
     def _transaction(self, write: Callable[[], bool]) -> bool:
         """Keep what `write` wrote if it says so."""
         connection = self._connection
@@ -112,8 +144,12 @@ class SqliteLedger:
         return None if values is None else _row_of(values)
 
 
-def _has_parts(connection: apsw.Connection) -> bool:
-    return any(row[1] == "parts" for row in connection.execute("PRAGMA table_info(charge)"))
+_LATER = {"parts": "TEXT NOT NULL DEFAULT ''", "at": "INTEGER NOT NULL DEFAULT 0"}
+"""Columns that files of earlier versions lack."""
+
+
+def _columns(connection: apsw.Connection) -> list[str]:
+    return [row[1] for row in connection.execute("PRAGMA table_info(charge)")]
 
 
 def _row_of(values: tuple[Any, ...]) -> LedgerRow:
@@ -126,7 +162,8 @@ def read_ledger(path: Path) -> Iterator[LedgerRow]:
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
-            columns = _COLUMNS if _has_parts(connection) else _COLUMNS.removesuffix(",parts")
+            there = _columns(connection)
+            columns = ",".join(each for each in LedgerRow._fields if each in there)  # they were added one by one
             for values in connection.execute(f"SELECT {columns} FROM charge ORDER BY key"):  # noqa: S608
                 yield _row_of(values)
         finally:

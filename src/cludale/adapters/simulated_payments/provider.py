@@ -3,7 +3,8 @@
 Whoever asks while the ledger is being written shares the next transaction, and is answered after it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,17 @@ from cludale.adapters.simulated_payments.ledger import Change, Ledger, LedgerBro
 from cludale.adapters.simulated_payments.rules import CARD_OK, CARD_SLOW, METHODS, LedgerRow, Reply
 from cludale.kernel.money import Money
 from cludale.ports.clock import Clock
-from cludale.ports.payment_gateway import Declined, GatewayTrouble
+from cludale.ports.payment_gateway import (
+    TAKEN,
+    Booked,
+    BookedPage,
+    BuyerAction,
+    Charge,
+    ChargeResult,
+    Declined,
+    GatewayTrouble,
+    NotFromProvider,
+)
 from cludale.runtime.batching import BatchingQueue
 
 WAITING_LIMIT = 10_000
@@ -57,39 +68,69 @@ class SimulatedProvider:
             waiting_limit=WAITING_LIMIT,
         )
 
-    async def charge(self, key: str, amount: Money, method: str) -> None:
+    async def charge(self, charge: Charge, method: str) -> ChargeResult:
         """Take the money, once for each key. Raises Declined, also for an unknown method; GatewayTrouble."""
+        key, amount, _ = charge
         if method not in METHODS:
             raise Declined(f"there is no payment method {method!r}")
         if method == CARD_SLOW:
             await self._clock.sleep(self._slow_seconds)
-        fresh = rules.fresh_charge(key, amount, method) if method in (CARD_OK, CARD_SLOW) else None
-        reply = await self._ask(key, lambda row: rules.charge(row, key, amount, method), fresh)
+        at = rules.moment(self._clock.now())
+        fresh = rules.fresh_charge(key, amount, method, at=at) if method in (CARD_OK, CARD_SLOW) else None
+        reply = await self._ask(key, lambda row: rules.charge(row, key, amount, method, at=at), fresh)
         if reply is Reply.GONE:
             await self._clock.sleep(self._lost_reply_seconds)
         if reply in _FOR_GOOD:
             raise Declined(reply.value)
         if reply is not Reply.DONE:
             raise GatewayTrouble(reply.value)
+        return TAKEN
 
-    async def refund(self, key: str) -> None:
-        """Give back what was taken under `key`, once. Raises GatewayTrouble, also while nothing was taken."""
-        reply = await self._ask(key, rules.refund)
+    async def refund(self, charge: Charge) -> None:
+        """Give back what was taken, once. Raises GatewayTrouble, also while nothing was taken."""
+        reply = await self._ask(charge.key, rules.refund)
         if reply is not Reply.DONE:
             raise GatewayTrouble(reply.value)
 
-    async def refund_part(self, key: str, refund_key: str, amount: Money) -> None:
-        """Give back so much of what was taken under `key`, once for each `refund_key`. Raises GatewayTrouble."""
-        reply = await self._ask(key, lambda row: rules.refund_part(row, refund_key, amount.amount))
+    async def refund_part(self, charge: Charge, refund_key: str, amount: Money) -> None:
+        """Give back so much of what was taken, once for each `refund_key`. Raises GatewayTrouble."""
+        reply = await self._ask(charge.key, lambda row: rules.refund_part(row, refund_key, amount.amount))
         if reply is not Reply.DONE:
             raise GatewayTrouble(reply.value)
 
-    async def void(self, key: str) -> bool:
-        """Give back what was taken under `key`; no later charge under it succeeds. True if anything was taken.
+    async def void(self, charge: Charge) -> bool:
+        """Give back what was taken; no later charge under its key succeeds. True if anything was taken.
 
         Asked again it says the same. Raises GatewayTrouble.
         """
-        return await self._ask(key, lambda row: rules.void(row, key)) is Reply.DONE
+        return await self._ask(charge.key, lambda row: rules.void(row, charge.key)) is Reply.DONE
+
+    async def listed(self, *, since: datetime, until: datetime, after: str | None, limit: int) -> BookedPage:
+        """A page of the ledger, by key: what took money in that time. Raises GatewayTrouble.
+
+        Rows of earlier versions, which kept no time, count as of 1970.
+        """
+        try:
+            page = await self._ledger.page(rules.moment(since), rules.moment(until), after=after, limit=limit)
+        except LedgerBroken as broken:
+            raise GatewayTrouble(str(broken)) from broken
+        return BookedPage([rules.booked(row) for row in page.rows if row.charges], page.next)
+
+    async def booked(self, charges: Sequence[Charge]) -> Mapping[str, Booked]:
+        """What the ledger has of these, by key. Raises GatewayTrouble."""
+        try:
+            rows = await self._ledger.rows([charge.key for charge in charges])
+        except LedgerBroken as broken:
+            raise GatewayTrouble(str(broken)) from broken
+        return {row.key: rules.booked(row) for row in rows if row.charges}
+
+    async def action(self, _: Charge) -> BuyerAction | None:
+        """None: nothing is ever left for the buyer to do."""
+        return None
+
+    def heard(self, _: bytes, __: str | None) -> str | None:
+        """It sends nothing. Raises NotFromProvider."""
+        raise NotFromProvider("the simulated provider has no webhook")
 
     async def close(self) -> None:
         """Write what waits and close the ledger."""

@@ -10,9 +10,9 @@ from typing import Protocol
 
 import msgspec
 
-from cludale.adapters.simulated_payments.ledger import Change, LedgerBroken
+from cludale.adapters.simulated_payments.ledger import Change, LedgerBroken, LedgerPage
 from cludale.adapters.simulated_payments.rules import LedgerRow
-from cludale.ports.records import Commit, Committed, Key, Kind, Put, Records, StoreUnavailable
+from cludale.ports.records import Commit, Committed, Key, Kind, Put, Query, Records, StoreUnavailable
 
 CHARGE = Kind("provider", "charge")
 
@@ -63,6 +63,25 @@ class RecordsLedger:
                 rows[key] = changed[key] = after
         if not await self._commit([(row, found[key].version if key in found else 0) for key, row in changed.items()]):
             raise LedgerBroken("another process asked under the same key")
+
+    async def page(self, since: int, until: int, *, after: str | None, limit: int) -> LedgerPage:
+        """A page of the rows that began in that time, as they came: all are read, and the others left out."""
+        await self._open()
+        try:
+            page = await self._store.find(CHARGE, Query(after=after, limit=limit))
+        except StoreUnavailable as away:
+            raise LedgerBroken(str(away)) from away
+        rows = [_decoder.decode(stored.body) for stored in page.items]
+        return LedgerPage([row for row in rows if since <= row.at < until], page.next)
+
+    async def rows(self, keys: Sequence[str]) -> Sequence[LedgerRow]:
+        """Those of the rows that there are."""
+        await self._open()
+        try:
+            found = await self._store.get(CHARGE, [Key(key, key) for key in keys])
+        except StoreUnavailable as away:
+            raise LedgerBroken(str(away)) from away
+        return [_decoder.decode(stored.body) for stored in found.values()]
 
     async def close(self) -> None:
         """Close the store."""

@@ -1,9 +1,11 @@
 """What the provider does when it is asked, given what stands under a key in its ledger. No I/O."""
 
+from datetime import UTC, datetime
 from enum import Enum
 from typing import NamedTuple
 
 from cludale.kernel.money import Money
+from cludale.ports.payment_gateway import Booked
 
 CARD_OK = "card-ok"
 CARD_DECLINED = "card-declined"
@@ -33,6 +35,8 @@ class LedgerRow(NamedTuple):
     voided: bool = False
     parts: str = ""
     """What went back in parts, by key: `payment-1.1.1=500 payment-1.1.2=250`."""
+    at: int = 0
+    """When it was first asked for, in milliseconds since 1970; 0 in rows of earlier versions."""
 
 
 class Reply(Enum):
@@ -49,14 +53,30 @@ class Reply(Enum):
     GONE = "the connection broke"
 
 
-def fresh_charge(key: str, money: Money, method: str) -> LedgerRow:
+def moment(at: datetime) -> int:
+    """A time as the ledger keeps it."""
+    return int(at.timestamp() * 1000)
+
+
+def booked(row: LedgerRow) -> Booked:
+    """What a row says, as the port has it."""
+    return Booked(
+        key=row.key,
+        at=datetime.fromtimestamp(row.at / 1000, UTC),
+        taken=Money(row.captured, row.currency),
+        returned=row.refunded,
+        times=row.charges,
+    )
+
+
+def fresh_charge(key: str, money: Money, method: str, *, at: int) -> LedgerRow:
     """The row of a charge that goes well at the first try."""
-    return LedgerRow(key, money.amount, money.currency, method, captured=money.amount, charges=1, asked=1)
+    return LedgerRow(key, money.amount, money.currency, method, captured=money.amount, charges=1, asked=1, at=at)
 
 
-def charge(row: LedgerRow | None, key: str, money: Money, method: str) -> tuple[LedgerRow, Reply]:
+def charge(row: LedgerRow | None, key: str, money: Money, method: str, *, at: int) -> tuple[LedgerRow, Reply]:
     """Take the money, if it was not taken under this key before."""
-    row = row or LedgerRow(key, money.amount, money.currency, method)
+    row = row or LedgerRow(key, money.amount, money.currency, method, at=at)
     row = row._replace(asked=row.asked + 1)
     if row.voided:
         return row, Reply.VOIDED

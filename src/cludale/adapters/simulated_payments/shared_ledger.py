@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 import asyncpg
 
-from cludale.adapters.simulated_payments.ledger import Change, LedgerBroken
+from cludale.adapters.simulated_payments.ledger import Change, LedgerBroken, LedgerPage
 from cludale.adapters.simulated_payments.rules import LedgerRow
 
 Result = TypeVar("Result")
@@ -21,19 +21,36 @@ _BROKEN: Final = asyncpg.InternalClientError
 SECONDS: Final = 5.0
 """How long anything may take."""
 _COLUMNS: Final = ", ".join(LedgerRow._fields)
-_TYPES: Final = ("text", "bigint", "text", "text", "bigint", "bigint", "bigint", "bigint", "bool", "bool", "text")
+_TYPES: Final = (
+    "text",
+    "bigint",
+    "text",
+    "text",
+    "bigint",
+    "bigint",
+    "bigint",
+    "bigint",
+    "bool",
+    "bool",
+    "text",
+    "bigint",
+)
 _ROWS: Final = f"SELECT * FROM unnest({', '.join(f'${n}::{type}[]' for n, type in enumerate(_TYPES, 1))})"  # noqa: S608 - our own
 _INSERT: Final = f"INSERT INTO provider.charge ({_COLUMNS}) {_ROWS}"
 _CHANGED: Final = ", ".join(f"{field} = excluded.{field}" for field in LedgerRow._fields[1:])
 _REPLACE: Final = f"{_INSERT} ON CONFLICT (key) DO UPDATE SET {_CHANGED}"
 _SELECT: Final = f"SELECT {_COLUMNS} FROM provider.charge WHERE key = ANY($1)"  # noqa: S608 - names of our own columns
+_PAGE: Final = f"""
+    SELECT {_COLUMNS} FROM provider.charge WHERE key > $1 AND at >= $2 AND at < $3 ORDER BY key LIMIT $4
+"""  # noqa: S608 - names of our own columns
 _MAKE: Final = f"""
     SELECT pg_advisory_xact_lock(hashtextextended('cludale provider', 0));
     CREATE SCHEMA IF NOT EXISTS provider;
     CREATE TABLE IF NOT EXISTS provider.charge (
-      {", ".join(f"{field} {type}" for field, type in list(zip(LedgerRow._fields, _TYPES, strict=True))[:-1])},
+      {", ".join(f"{field} {type}" for field, type in list(zip(LedgerRow._fields, _TYPES, strict=True))[:-2])},
       PRIMARY KEY (key));
     ALTER TABLE provider.charge ADD COLUMN IF NOT EXISTS parts text NOT NULL DEFAULT '';
+    ALTER TABLE provider.charge ADD COLUMN IF NOT EXISTS at bigint NOT NULL DEFAULT 0;
 """
 
 
@@ -76,6 +93,17 @@ class SharedLedger:
                     await connection.execute(_REPLACE, *zip(*changed.values(), strict=True))
 
         await self._done(change_each)
+
+    async def page(self, since: int, until: int, *, after: str | None, limit: int) -> LedgerPage:
+        """A page of the rows that began in that time, by key."""
+        found = await self._done(lambda connection: connection.fetch(_PAGE, after or "", since, until, limit))
+        rows = [LedgerRow(*row) for row in found]
+        return LedgerPage(rows, rows[-1].key if len(rows) == limit else None)
+
+    async def rows(self, keys: Sequence[str]) -> Sequence[LedgerRow]:
+        """Those of the rows that there are."""
+        found = await self._done(lambda connection: connection.fetch(_SELECT, list(keys)))
+        return [LedgerRow(*row) for row in found]
 
     async def close(self) -> None:
         """Close the connection."""

@@ -18,6 +18,7 @@ from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState
+from cludale.ports.payment_gateway import Charge
 from cludale.ports.sales import Outlook, SaleOutlook, SeatsGone
 from cludale.ports.seats import ConcertOver
 from cludale.services.orders.events import (
@@ -32,8 +33,10 @@ from cludale.services.payments.events import (
     PartRefunded,
     PaymentCompleted,
     PaymentFailed,
+    PaymentMended,
     PaymentRefunded,
 )
+from cludale.services.payments.mends import Mend
 
 
 class Status(StrEnum):
@@ -125,7 +128,13 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     parts: tuple[Part, ...] = ()
     """Part refunds, as they were heard of; never more than was paid."""
     part_tries: int = 0
-    """Attempts in vain to give back the part that is now being given back."""
+    """Attempts in vain to give back the part, or the mend, that is now being given back."""
+    reference: str | None = None
+    """The provider's own id of this round's charge, once it has said one. Default for records of older versions."""
+    waits: int = 0
+    """How often the provider said of this round that the buyer or a bank has something left to do."""
+    mends: tuple[Mend, ...] = ()
+    """What reconciliation had given back beside all that. Default for records of older versions."""
     allocation: Allocation
     """What is paid for; handed on whole."""
 
@@ -138,6 +147,11 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     def open_part(self) -> PartRefund | None:
         """The first part refund that is still to be given back."""
         return next((each.part for each in self.parts if each.done_at is None), None)
+
+    @property
+    def open_mend(self) -> Mend | None:
+        """The first mend that is still to be given back."""
+        return next((each for each in self.mends if each.done_at is None), None)
 
     @property
     def rest(self) -> Money:
@@ -153,6 +167,11 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     def key(self) -> str:
         """The provider's key of this round."""
         return f"{self.id}.{self.round}"
+
+    @property
+    def charge(self) -> Charge:
+        """This round's, as the provider is asked for it."""
+        return Charge(self.key, self.amount, self.reference)
 
 
 class AttemptLimits(msgspec.Struct, frozen=True):
@@ -180,7 +199,7 @@ def payment_id(order_id: str) -> str:
     return same_as("payment", order_id)
 
 
-Moved = PaymentCompleted | PaymentFailed | PaymentRefunded | PartRefunded
+Moved = PaymentCompleted | PaymentFailed | PaymentRefunded | PartRefunded | PaymentMended
 
 
 def as_begun(order: TicketReserved, *, at: datetime) -> Payment:
@@ -204,6 +223,8 @@ def evolve(payment: Payment, event: Moved, *, at: datetime) -> Payment:
     """
     if isinstance(event, PartRefunded):
         return _with_part(payment, Part(part=event.part, done_at=at))
+    if isinstance(event, PaymentMended):
+        return _with_mend(payment, event, at=at)
     match event:
         case PaymentCompleted():
             status = Status.COMPLETED
@@ -214,7 +235,7 @@ def evolve(payment: Payment, event: Moved, *, at: datetime) -> Payment:
     if (event.round, _STAGE[status]) <= (payment.round, _STAGE[payment.status]):
         return payment
     if isinstance(event, PaymentRefunded):
-        due_at = None if payment.open_part is None else payment.due_at
+        due_at = payment.due_at if payment.open_part is not None or payment.open_mend is not None else None
         return msgspec.structs.replace(
             payment, status=status, round=event.round, refunding=False, refunded_at=at, due_at=due_at
         )
@@ -222,7 +243,14 @@ def evolve(payment: Payment, event: Moved, *, at: datetime) -> Payment:
     if isinstance(event, PaymentFailed):
         failure = Failure(at=at, reason=event.reason, returned=event.returned, retry_until=event.retry_until)
     return msgspec.structs.replace(
-        payment, status=status, round=event.round, tries=event.attempts, closing=None, failure=failure, due_at=None
+        payment,
+        status=status,
+        round=event.round,
+        tries=event.attempts,
+        closing=None,
+        failure=failure,
+        due_at=None if payment.open_mend is None else at,
+        waits=0,
     )
 
 
@@ -235,16 +263,45 @@ def _with_part(payment: Payment, part: Part) -> Payment:
     after = msgspec.structs.replace(payment, parts=tuple(sorted((*others, part), key=lambda each: each.part.number)))
     if part.done_at is None:
         return after
-    owes = after.refunding or after.open_part is not None
+    owes = after.refunding or after.open_part is not None or after.open_mend is not None
     return msgspec.structs.replace(after, due_at=part.done_at if owes else None, part_tries=0)
+
+
+def _with_mend(payment: Payment, event: PaymentMended, *, at: datetime) -> Payment:
+    """The payment with this mend done; what is back stays that."""
+    before = next((each for each in payment.mends if each.number == event.number), None)
+    if before is not None and before.done_at is not None:
+        return payment
+    begun_at, reference = (at, None) if before is None else (before.begun_at, before.reference)
+    done = Mend(
+        number=event.number,
+        difference_id=event.difference_id,
+        kind=event.kind,
+        key=event.key,
+        reference=reference,
+        amount=event.amount,
+        begun_at=begun_at,
+        done_at=at,
+    )
+    others = tuple(each for each in payment.mends if each is not before)
+    mends = tuple(sorted((*others, done), key=lambda each: each.number))
+    after = msgspec.structs.replace(payment, mends=mends, part_tries=0)
+    if before is None or after.status is Status.PENDING:
+        return after  # the log says nothing of what is due, and a round that is open has a time of its own
+    return msgspec.structs.replace(after, due_at=at if owes_money(after) else None)
 
 
 def _ended(payment: Payment, event: Moved, *, now: datetime, limits: AttemptLimits) -> Decision[Payment]:
     """This has just happened. The end of a round that the organizer began is to be told again later."""
     after = _allowed(payment, evolve(payment, event, at=now))
-    if after.retells:
-        after = msgspec.structs.replace(after, due_at=now + timedelta(seconds=limits.retell_seconds))
-    return Decision(after, (event,), at=now)
+    return Decision(_to_be_retold(after, now=now, limits=limits), (event,), at=now)
+
+
+def _to_be_retold(after: Payment, *, now: datetime, limits: AttemptLimits) -> Payment:
+    """The end of a round that the organizer began is told again, once nothing else is left to do."""
+    if not after.retells or after.due_at is not None:
+        return after
+    return msgspec.structs.replace(after, due_at=now + timedelta(seconds=limits.retell_seconds))
 
 
 def become(payment: Payment, status: Status, **changes: object) -> Payment:
@@ -355,6 +412,8 @@ def _new_round(payment: Payment, *, method: str, expires_at: datetime, due_at: d
         cause=cause,
         failure=None,
         retells=0,
+        reference=None,
+        waits=0,
     )
 
 
@@ -381,14 +440,24 @@ def expire(payment: Payment, *, now: datetime) -> Payment:
 
 
 def attempted(
-    payment: Payment, outcome: Outcome, detail: str | None, *, now: datetime, retry_at: datetime, limits: AttemptLimits
+    payment: Payment,
+    outcome: Outcome,
+    detail: str | None,
+    *,
+    now: datetime,
+    retry_at: datetime,
+    limits: AttemptLimits,
+    reference: str | None = None,
 ) -> Decision[Payment]:
-    """An attempt to charge has ended."""
+    """An attempt to charge has ended. `reference`: the provider's own id of it, if it has said one."""
     if payment.status is not Status.PENDING:
         return Decision(payment)
     attempt = Attempt(at=now, round=payment.round, outcome=outcome, detail=detail)
     tried = msgspec.structs.replace(
-        payment, tries=payment.tries + 1, attempts=(*payment.attempts, attempt)[-ATTEMPTS_KEPT:]
+        payment,
+        tries=payment.tries + 1,
+        attempts=(*payment.attempts, attempt)[-ATTEMPTS_KEPT:],
+        reference=reference or payment.reference,
     )
     if tried.closing is not None:
         return Decision(tried)  # whatever it took, the provider is being told to give it back
@@ -401,6 +470,32 @@ def attempted(
             if tried.tries >= limits.attempts:
                 return Decision(close(tried, FailureReason.GAVE_UP, now=now))
             return Decision(msgspec.structs.replace(tried, due_at=min(retry_at, tried.expires_at)))
+
+
+WAIT_SECONDS = 5.0
+LONGEST_WAIT_SECONDS = 60.0
+"""Between two questions about a charge that waits for the buyer or a bank: the first wait, and the longest."""
+
+
+def waits(payment: Payment, reference: str | None, *, now: datetime) -> Payment:
+    """The provider has not taken the money yet: the buyer has something left to do. Ask again later.
+
+    Waiting is no attempt in vain. It ends when the money is taken or declined, or when the hold does.
+    """
+    if payment.status is not Status.PENDING:
+        return payment
+    told = msgspec.structs.replace(payment, reference=reference or payment.reference, waits=payment.waits + 1)
+    if told.closing is not None:
+        return told
+    ask_at = now + timedelta(seconds=min(LONGEST_WAIT_SECONDS, WAIT_SECONDS * 2.0 ** min(payment.waits, 10)))
+    return msgspec.structs.replace(told, due_at=min(ask_at, told.expires_at))
+
+
+def heard(payment: Payment, key: str, *, now: datetime) -> Payment:
+    """The provider has news of the charge under this key: it is asked now, if something is left to be found out."""
+    if payment.key != key or payment.status is not Status.PENDING or not (payment.waits or payment.closing):
+        return payment
+    return msgspec.structs.replace(payment, due_at=now)
 
 
 def close(payment: Payment, reason: FailureReason, *, now: datetime) -> Payment:
@@ -533,10 +628,7 @@ def part_refunded(payment: Payment, part: PartRefund, *, now: datetime, limits: 
     if all(each.part.number != part.number or each.done_at is not None for each in payment.parts):
         return Decision(payment)
     event = _part_back(payment, part)
-    after = evolve(payment, event, at=now)
-    if after.due_at is None and after.retells:
-        after = msgspec.structs.replace(after, due_at=now + timedelta(seconds=limits.retell_seconds))
-    return Decision(after, (event,), at=now)
+    return Decision(_to_be_retold(evolve(payment, event, at=now), now=now, limits=limits), (event,), at=now)
 
 
 def _part_back(payment: Payment, part: PartRefund) -> PartRefunded:
@@ -545,19 +637,28 @@ def _part_back(payment: Payment, part: PartRefund) -> PartRefunded:
 
 def owes_money(payment: Payment) -> bool:
     """Is there something to give back, for certain or perhaps? That is never given up on."""
-    return payment.refunding or payment.closing is not None or payment.open_part is not None
+    if payment.refunding or payment.closing is not None or payment.open_part is not None:
+        return True
+    return payment.open_mend is not None and payment.status is not Status.PENDING  # a charge that is open comes first
+
+
+def _owes_part(payment: Payment) -> bool:
+    """Is a part, or a mend, what is given back next?"""
+    if payment.open_part is not None:
+        return True
+    return payment.open_mend is not None and not payment.refunding and payment.closing is None
 
 
 def tries_in_vain(payment: Payment) -> int:
     """How often it was tried to give back what it owes."""
-    return payment.tries if payment.open_part is None else payment.part_tries
+    return payment.part_tries if _owes_part(payment) else payment.tries
 
 
 def put_off(payment: Payment, *, until: datetime) -> Payment:
     """The provider gave no answer: try to give back again at `until`, if that is still to be done."""
     if not owes_money(payment):
         return payment
-    if payment.open_part is not None:  # how often the charge was tried stays as it was told
+    if _owes_part(payment):  # how often the charge was tried stays as it was told
         return msgspec.structs.replace(payment, part_tries=payment.part_tries + 1, due_at=until)
     return msgspec.structs.replace(payment, tries=payment.tries + 1, due_at=until)
 

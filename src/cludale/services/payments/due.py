@@ -10,11 +10,11 @@ from datetime import datetime
 
 from cludale.kernel.decision import Decision
 from cludale.ports.clock import Clock
-from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGateway
+from cludale.ports.payment_gateway import TAKEN, Charge, Declined, GatewayTrouble, PaymentGateway
 from cludale.ports.tracing import TRACEPARENT
 from cludale.runtime.due import Do, DuePolicy, PutOff, Step
-from cludale.services.payments import domain
-from cludale.services.payments.domain import AttemptLimits, Outcome, Payment
+from cludale.services.payments import differences, domain
+from cludale.services.payments.domain import AttemptLimits, Outcome, Payment, Status
 
 STUCK_TRIES = 30
 """From so many tries on, money that has to go back counts as stuck: with the waits as they are, some four minutes."""
@@ -65,26 +65,30 @@ class Charging(DuePolicy[Payment]):
         asks = not payment.is_free
         if (part := payment.open_part) is not None:
             if part.amount.amount:
-                await self._gateway.refund_part(payment.key, f"{payment.key}.{part.number}", part.amount)
+                await self._gateway.refund_part(payment.charge, f"{payment.key}.{part.number}", part.amount)
             return lambda p, now: domain.part_refunded(p, part, now=now, limits=self._limits)
         if payment.refunding:
             await self._refund_rest(payment)
             return lambda p, now: domain.refunded(p, now=now, limits=self._limits)
         if payment.closing is not None:
-            returned = await self._gateway.void(payment.key) if asks else False
+            returned = await self._gateway.void(payment.charge) if asks else False
             return lambda p, now: domain.voided(p, returned=returned, now=now, limits=self._limits)
+        if payment.status is not Status.PENDING and (mend := payment.open_mend) is not None:
+            await self._gateway.refund_part(Charge(mend.key, mend.amount, mend.reference), mend.refund_key, mend.amount)
+            return lambda p, now: differences.mended(p, mend, now=now)
         if domain.is_too_late(payment, self._clock.now()):
             return lambda p, now: Decision(domain.expire(p, now=now))
-        if asks:
-            await self._gateway.charge(payment.key, payment.amount, payment.method)
-        return self._tried(payment, Outcome.CHARGED)
+        charged = await self._gateway.charge(payment.charge, payment.method) if asks else TAKEN
+        if charged.waits:
+            return lambda p, now: Decision(domain.waits(p, charged.reference, now=now))
+        return self._tried(payment, Outcome.CHARGED, reference=charged.reference)
 
     async def _refund_rest(self, payment: Payment) -> None:
         """Give back all that is left. What part refunds have left goes back by a key of its own, as they did."""
         if payment.parts and payment.rest.amount:
-            await self._gateway.refund_part(payment.key, f"{payment.key}.rest", payment.rest)
+            await self._gateway.refund_part(payment.charge, f"{payment.key}.rest", payment.rest)
         elif payment.rest.amount:
-            await self._gateway.refund(payment.key)
+            await self._gateway.refund(payment.charge)
 
     def no_answer(self, state: Payment, why: str) -> Step[Payment]:
         """An attempt to charge counts. Money that is owed is never given up on: only the waits are bounded."""
@@ -96,10 +100,14 @@ class Charging(DuePolicy[Payment]):
         _log.warning("%s: no answer to giving back (%s), again at %s", state.id, why, until)
         return self.of_its_round(state, lambda p, _: Decision(domain.put_off(p, until=until)))
 
-    def _tried(self, payment: Payment, outcome: Outcome, detail: str | None = None) -> Step[Payment]:
+    def _tried(
+        self, payment: Payment, outcome: Outcome, detail: str | None = None, *, reference: str | None = None
+    ) -> Step[Payment]:
         now = self._clock.now()
         retry_at = self._put_off(payment.tries + 1, now) if outcome is Outcome.UNKNOWN else now
-        return lambda p, _: domain.attempted(p, outcome, detail, now=now, retry_at=retry_at, limits=self._limits)
+        return lambda p, _: domain.attempted(
+            p, outcome, detail, now=now, retry_at=retry_at, limits=self._limits, reference=reference
+        )
 
     def of_its_round(self, payment: Payment, step: Step[Payment]) -> Step[Payment]:
         """What came of one round says nothing of a later one."""

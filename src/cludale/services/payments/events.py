@@ -7,6 +7,7 @@ from cludale.kernel.allocation import Allocation, SeatsEvent
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
 from cludale.services.orders.events import PartRefund
+from cludale.services.payments.mends import Difference
 
 
 class FailureReason(StrEnum):
@@ -68,4 +69,58 @@ class PartRefunded(SeatsEvent, frozen=True, kw_only=True):
     allocation: Allocation
 
 
-TOPIC = Topic("payment-events", "payments", (PaymentCompleted, PaymentFailed, PaymentRefunded, PartRefunded))
+class PaymentDiffers(Event, frozen=True, kw_only=True):
+    """The provider's books and the payments here differ, found once. It is mended, or shown for a person to settle."""
+
+    difference_id: str
+    kind: Difference
+    key: str
+    """The provider's key of the charge."""
+    amount: Money
+    """What it is about: what is mended, else what the provider has, or should have."""
+    mends_itself: bool
+    payment_id: str | None = None
+    """None: there is no payment."""
+    order_id: str | None = None
+
+
+class PaymentMended(Event, frozen=True, kw_only=True):
+    """Money that the provider had and should not have had went back, once."""
+
+    payment_id: str
+    order_id: str
+    concert_id: str
+    difference_id: str
+    kind: Difference
+    number: int
+    """Counts the mends of this payment."""
+    key: str
+    """The provider's key of the charge that it was given back from."""
+    amount: Money
+
+
+class DifferenceSettled(Event, frozen=True, kw_only=True):
+    """Somebody decided about a difference that was shown."""
+
+    difference_id: str
+    kind: Difference
+    key: str
+    gave_back: Money | None
+    """What went back at the provider's; None: it was left as it is."""
+    payment_id: str | None = None
+    order_id: str | None = None
+
+
+TOPIC = Topic(
+    "payment-events",
+    "payments",
+    (
+        PaymentCompleted,
+        PaymentFailed,
+        PaymentRefunded,
+        PartRefunded,
+        PaymentDiffers,
+        PaymentMended,
+        DifferenceSettled,
+    ),
+)

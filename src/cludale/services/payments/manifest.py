@@ -1,7 +1,7 @@
 """Payments as data: what the rest of the platform has to know of it."""
 
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
-from cludale.services.payments import api
+from cludale.services.payments import api, provider_api, reconciliation_api
 from cludale.services.payments.events import TOPIC
 from cludale.services.payments.replay import PaymentsReplay
 from cludale.services.payments.service import Payments
@@ -21,13 +21,22 @@ def _build(parts: Parts) -> Running:
         backoff=policies.payment_backoff,
         hold_seconds=policies.hold_seconds,
         retell_seconds=policies.compare_after_seconds,
+        reconcile_seconds=policies.reconcile_seconds,
+        reconcile_window_seconds=policies.reconcile_window_seconds,
+        reconcile_tolerance_seconds=policies.reconcile_tolerance_seconds,
         takes_work=parts.takes_work,
     )
-    return Running(payments, payments.handle, payments.due.sweep, payments.due.stop, gauges=payments.gauges)
+    return Running(payments, payments.handle, payments.sweep, payments.stop, gauges=payments.gauges)
 
 
-def _api(payments: Payments, parts: HttpParts) -> api.PaymentsApi:
-    return api.PaymentsApi(payments, parts.records("payments"), parts.ownership, methods=parts.payment_methods)
+def _api(
+    payments: Payments, parts: HttpParts
+) -> tuple[api.PaymentsApi, provider_api.ProviderApi, reconciliation_api.ReconciliationApi]:
+    return (
+        api.PaymentsApi(payments, parts.records("payments"), parts.ownership, methods=parts.payment_methods),
+        provider_api.ProviderApi(payments, parts.access, parts.ownership),
+        reconciliation_api.ReconciliationApi(payments.reconciling),
+    )
 
 
 MANIFEST = Manifest(
@@ -40,6 +49,6 @@ MANIFEST = Manifest(
     needs=("concerts",),
     build=_build,
     api=_api,
-    statuses=api.STATUS,
+    statuses={**api.STATUS, **provider_api.STATUS, **reconciliation_api.STATUS},
     probes=(Probe("GET", "/payments?orderId=smoke-test-of-nothing", 200, as_organizer=True),),
 )

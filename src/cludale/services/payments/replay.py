@@ -9,7 +9,13 @@ from cludale.kernel.events import Envelope
 from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.orders.events import TicketReserved
 from cludale.services.payments.domain import Payment, Status, as_begun, evolve, payment_id
-from cludale.services.payments.events import PartRefunded, PaymentCompleted, PaymentFailed, PaymentRefunded
+from cludale.services.payments.events import (
+    PartRefunded,
+    PaymentCompleted,
+    PaymentFailed,
+    PaymentMended,
+    PaymentRefunded,
+)
 from cludale.services.payments.store import PAYMENTS
 
 
@@ -18,6 +24,7 @@ def _told(payment: Payment) -> Mapping[str, object] | None:
         return None  # under way, or never begun: no event tells of it
     told = {name: getattr(payment, name) for name in ("order_id", "amount", "status", "round")}
     told["parts"] = [each for each in payment.parts if each.done_at is not None]
+    told["mends"] = {each.number: (each.key, each.amount) for each in payment.mends if each.done_at is not None}
     return {**told, **msgspec.structs.asdict(payment.allocation)}
 
 
@@ -26,7 +33,8 @@ class PaymentsReplay:
 
     service = "payments"
     event_types = frozenset(
-        e.__name__ for e in (TicketReserved, PaymentCompleted, PaymentFailed, PaymentRefunded, PartRefunded)
+        e.__name__
+        for e in (TicketReserved, PaymentCompleted, PaymentFailed, PaymentRefunded, PartRefunded, PaymentMended)
     )
     tables: Sequence[Table[Any]] = (
         Table(PAYMENTS.kind, PAYMENTS.decode, PAYMENTS.put, lambda payment: payment.id, _told),

@@ -16,7 +16,7 @@ from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.charges import ChargeQuestion, ChargeStanding
 from cludale.ports.clock import Clock, IdSource
-from cludale.ports.payment_gateway import PaymentGateway
+from cludale.ports.payment_gateway import BuyerAction, GatewayTrouble, PaymentGateway
 from cludale.ports.records import Query, Records
 from cludale.ports.sales import Outlook, Sales, SalesUnreachable
 from cludale.runtime.aggregates import Change, TooEarly, Updates, Versioned
@@ -27,6 +27,7 @@ from cludale.services.orders.events import OrderCancelled, PartRefundRequested, 
 from cludale.services.payments import domain
 from cludale.services.payments.domain import AttemptLimits, Payment, Status
 from cludale.services.payments.due import Charging
+from cludale.services.payments.reconciling import Reconciling
 from cludale.services.payments.store import PAYMENTS
 
 WORK_LIMIT = 2_000
@@ -54,11 +55,15 @@ class Payments:
         backoff: Backoff,
         hold_seconds: float,
         retell_seconds: float = 60.0,
+        reconcile_seconds: float | None = None,
+        reconcile_window_seconds: float = 30 * 86_400.0,
+        reconcile_tolerance_seconds: float = 300.0,
         call_later: CallLater | None = None,
         takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
         """`call_later`: how it waits until the next payment is due; the event loop's own, if none is given."""
         self._updates = Updates("payments", records, clock=clock, ids=ids)
+        self._gateway = gateway
         self._sales = sales
         self._limits = AttemptLimits(
             attempts=attempts, lease_seconds=attempt_seconds + 2, retell_seconds=retell_seconds
@@ -75,6 +80,15 @@ class Payments:
             takes_work=takes_work,
         )
         """Charges, and money that goes back."""
+        self.reconciling = Reconciling(
+            self._updates,
+            gateway,
+            every_seconds=reconcile_seconds,
+            window_seconds=reconcile_window_seconds,
+            tolerance_seconds=reconcile_tolerance_seconds,
+            begun=self.due.wake,
+            takes_work=takes_work,
+        )
         self._handlers = {event: partial(decide, self) for event, decide in self.HANDLERS.items()}
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
@@ -119,6 +133,38 @@ class Payments:
         PartRefundRequested: _on_part_requested,
     }
     """What the service hears, and what decides about it."""
+
+    async def sweep(self) -> int:
+        """See to what is due, and to reconciliations; returns how many."""
+        return await self.due.sweep() + await self.reconciling.sweep()
+
+    async def stop(self) -> None:
+        """Begin nothing more."""
+        await self.reconciling.due.stop()
+        await self.due.stop()
+
+    async def heard(self, body: bytes, signature: str | None) -> bool:
+        """Something became of a charge: the provider is asked what. Was it one of ours? Raises NotFromProvider."""
+        key = self._gateway.heard(body, signature)
+        if key is None:
+            return False
+
+        def ask_now(payment: Payment | None, now: datetime) -> Decision[Payment] | None:
+            return None if payment is None else Decision(domain.heard(payment, key, now=now))
+
+        (updated,) = await self._updates.update((Change(PAYMENTS, key.rpartition(".")[0], ask_now),))
+        self.due.wake()
+        return updated.known is not None
+
+    async def action(self, order_id: str) -> tuple[Payment, BuyerAction | None]:
+        """This order's payment, and what its buyer's client needs to finish it. Raises NotFound, Busy."""
+        payment = await self.payment(order_id)
+        if payment.status is not Status.PENDING or payment.closing is not None or not payment.waits:
+            return payment, None
+        try:
+            return payment, await self._gateway.action(payment.charge)
+        except GatewayTrouble as trouble:
+            raise Busy(f"The payment provider gave no answer: {trouble}") from trouble
 
     async def charge_now(self, order_id: str, *, method: str | None, cause: Cause) -> Payment:
         """Charge an order now: a first try anew, or a new round after a failed one. Never a second charge.
@@ -208,6 +254,7 @@ class Payments:
         return {
             "cludale_payments_late_seconds": self.due.late_seconds,
             "cludale_payments_stuck_total": self._charging.stuck,
+            **self.reconciling.gauges(),
         }
 
 

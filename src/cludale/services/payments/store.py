@@ -4,7 +4,9 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.records import Kind, Query
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
+from cludale.services.payments.differences import Found, State
 from cludale.services.payments.domain import Payment, payment_id
+from cludale.services.payments.reconciliation import Reconciliation
 
 PAYMENTS = AggregateStore(
     Kind("payments", "payment", ("orderId", DUE), (DUE,)),
@@ -15,7 +17,22 @@ PAYMENTS = AggregateStore(
 )
 """DUE is when a payment has something left to do."""
 
-KINDS = (PAYMENTS.kind, IdempotencyKeys.kind_for("payments"))
+RECONCILIATIONS = AggregateStore(
+    Kind("payments", "reconciliation", (DUE,), (DUE,), may_lack=True),
+    Reconciliation,
+    identity=lambda each: each.id,
+    index=lambda each: (rfc3339(each.due_at) if each.due_at else None,),
+)
+"""DUE is when it takes its next turn."""
+
+DIFFERENCES = AggregateStore(
+    Kind("payments", "difference", ("state", "foundBy"), may_lack=True),
+    Found,
+    identity=lambda each: each.id,
+    index=lambda each: (each.state.value, each.found_by),
+)
+
+KINDS = (PAYMENTS.kind, IdempotencyKeys.kind_for("payments"), RECONCILIATIONS.kind, DIFFERENCES.kind)
 
 
 def listed(*, order_id: str | None, after: str | None, limit: int) -> Query:
@@ -23,3 +40,10 @@ def listed(*, order_id: str | None, after: str | None, limit: int) -> Query:
     if order_id is None:
         return Query(after=after, limit=limit)
     return Query(equal={"orderId": order_id}, after=after, limit=limit, partition=payment_id(order_id))
+
+
+def differences_listed(*, state: State | None, found_by: str | None, after: str | None, limit: int) -> Query:
+    """A page of differences, the latest first; what is None doesn't matter."""
+    wanted = {"state": None if state is None else state.value, "foundBy": found_by}
+    equal = {field: value for field, value in wanted.items() if value is not None}
+    return Query(equal=equal, after=after, limit=limit, descending=True)

@@ -14,7 +14,7 @@ from cludale.adapters.cosmos.store import CosmosStore
 from cludale.adapters.simulated_payments import LedgerRow, SimulatedProvider
 from cludale.adapters.simulated_payments.records_ledger import RecordsLedger
 from cludale.kernel.money import Money
-from cludale.ports.payment_gateway import Declined, GatewayTrouble
+from cludale.ports.payment_gateway import Charge, Declined, GatewayTrouble
 
 PRICE = Money(9000, "EUR")
 
@@ -54,7 +54,7 @@ def rows(account: CosmosDouble) -> dict[str, LedgerRow]:
 async def test_a_charge_stands_in_the_ledger_when_it_is_answered(
     providers: list[SimulatedProvider], account: CosmosDouble
 ) -> None:
-    await providers[0].charge("key-1", PRICE, "card-ok")
+    await providers[0].charge(Charge("key-1", PRICE), "card-ok")
     expected = LedgerRow("key-1", 9000, "EUR", "card-ok", captured=9000, charges=1, asked=1)
     assert rows(account) == {"key-1": expected}
 
@@ -63,11 +63,11 @@ async def test_what_one_process_took_another_gives_back_once(
     providers: list[SimulatedProvider], account: CosmosDouble
 ) -> None:
     one, other, third = providers
-    await one.charge("key-1", PRICE, "card-ok")
-    assert await other.void("key-1") is True
-    assert await third.void("key-1") is True
+    await one.charge(Charge("key-1", PRICE), "card-ok")
+    assert await other.void(Charge("key-1", PRICE)) is True
+    assert await third.void(Charge("key-1", PRICE)) is True
     with pytest.raises(Declined, match="voided"):
-        await one.charge("key-1", PRICE, "card-ok")
+        await one.charge(Charge("key-1", PRICE), "card-ok")
     row = rows(account)["key-1"]
     assert (row.captured, row.refunded, row.charges) == (9000, 9000, 1)
 
@@ -75,9 +75,9 @@ async def test_what_one_process_took_another_gives_back_once(
 async def test_a_charge_whose_answer_was_lost_is_not_taken_twice(
     providers: list[SimulatedProvider], account: CosmosDouble
 ) -> None:
-    await providers[0].charge("key-0", PRICE, "card-ok")
+    await providers[0].charge(Charge("key-0", PRICE), "card-ok")
     account.lose_answer(kind="create")
-    await providers[0].charge("key-1", PRICE, "card-ok")
+    await providers[0].charge(Charge("key-1", PRICE), "card-ok")
     assert account.faults["lost answer"] == 1
     row = rows(account)["key-1"]
     assert (row.captured, row.charges) == (9000, 1)
@@ -86,9 +86,9 @@ async def test_a_charge_whose_answer_was_lost_is_not_taken_twice(
 async def test_a_ledger_that_is_throttled_for_long_is_trouble_and_asked_again_it_charges(
     providers: list[SimulatedProvider], account: CosmosDouble
 ) -> None:
-    await providers[0].charge("key-0", PRICE, "card-ok")
+    await providers[0].charge(Charge("key-0", PRICE), "card-ok")
     account.throttle(1, kind="create", retry_ms=5_000)
     with pytest.raises(GatewayTrouble):
-        await providers[0].charge("key-1", PRICE, "card-ok")
-    await providers[0].charge("key-1", PRICE, "card-ok")
+        await providers[0].charge(Charge("key-1", PRICE), "card-ok")
+    await providers[0].charge(Charge("key-1", PRICE), "card-ok")
     assert rows(account)["key-1"].charges == 1

@@ -10,7 +10,7 @@ from tests.fakes import ManualClock
 from cludale.adapters.simulated_payments import LedgerRow, SimulatedProvider
 from cludale.adapters.simulated_payments.shared_ledger import SharedLedger
 from cludale.kernel.money import Money
-from cludale.ports.payment_gateway import Declined, GatewayTrouble
+from cludale.ports.payment_gateway import Charge, Declined, GatewayTrouble
 
 PRICE = Money(9000, "EUR")
 
@@ -36,7 +36,7 @@ async def rows(url: str) -> dict[str, LedgerRow]:
 async def test_a_charge_stands_in_the_ledger_when_it_is_answered(
     providers: list[SimulatedProvider], database_url: str
 ) -> None:
-    await providers[0].charge("key-1", PRICE, "card-ok")
+    await providers[0].charge(Charge("key-1", PRICE), "card-ok")
     expected = LedgerRow("key-1", 9000, "EUR", "card-ok", captured=9000, charges=1, asked=1)
     assert await rows(database_url) == {"key-1": expected}
 
@@ -47,7 +47,7 @@ async def test_asked_by_all_at_once_the_money_is_taken_once(
     async def ask(provider: SimulatedProvider, key: str, method: str) -> None:
         for _ in range(4):
             try:
-                await provider.charge(key, PRICE, method)
+                await provider.charge(Charge(key, PRICE), method)
             except GatewayTrouble:
                 continue
 
@@ -64,30 +64,34 @@ async def test_void_here_and_charge_there_leave_nothing_taken(
     providers: list[SimulatedProvider], database_url: str
 ) -> None:
     one, other, _ = providers
-    works = [work for n in range(20) for work in (one.charge(f"key-{n}", PRICE, "card-ok"), other.void(f"key-{n}"))]
+    works = [
+        work
+        for n in range(20)
+        for work in (one.charge(Charge(f"key-{n}", PRICE), "card-ok"), other.void(Charge(f"key-{n}", PRICE)))
+    ]
     await asyncio.gather(*works, return_exceptions=True)
     assert {row.captured - row.refunded for row in (await rows(database_url)).values()} == {0}
     with pytest.raises(Declined, match="voided"):
-        await one.charge("key-1", PRICE, "card-ok")
+        await one.charge(Charge("key-1", PRICE), "card-ok")
 
 
 async def test_a_broken_connection_is_trouble_once(providers: list[SimulatedProvider], database_url: str) -> None:
     provider = providers[0]
-    await provider.charge("key-1", PRICE, "card-ok")
+    await provider.charge(Charge("key-1", PRICE), "card-ok")
     connection = await asyncpg.connect(database_url)
     await connection.fetch(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cludale simulated provider'"
     )
     await connection.close()
     try:
-        await provider.charge("key-2", PRICE, "card-ok")
+        await provider.charge(Charge("key-2", PRICE), "card-ok")
     except GatewayTrouble:
-        await provider.charge("key-2", PRICE, "card-ok")
+        await provider.charge(Charge("key-2", PRICE), "card-ok")
     assert (await rows(database_url))["key-2"].charges == 1
 
 
 async def test_a_server_that_is_not_there_is_trouble() -> None:
     provider = SimulatedProvider(SharedLedger("postgresql://nobody@127.0.0.1:1/nowhere"), clock=ManualClock())
     with pytest.raises(GatewayTrouble):
-        await provider.charge("key-1", PRICE, "card-ok")
+        await provider.charge(Charge("key-1", PRICE), "card-ok")
     await provider.close()
