@@ -37,7 +37,7 @@ class UnknownMethod(Invalid):
 
 
 def check_method(field: str, method: str, known: Sequence[str]) -> None:
-    """Raises UnknownMethod for a method that is not among those that the provider knows: `pm_*` is all that begin so."""
+    """Raises UnknownMethod for a method that the provider doesn't know; `pm_*` among them is all that begin so."""
     if method in known or any(each.endswith("*") and method.startswith(each[:-1]) for each in known):
         return
     raise UnknownMethod(field, known)

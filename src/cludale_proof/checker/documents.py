@@ -199,6 +199,17 @@ class Order(_Document, frozen=True, tag="order"):
     """Its address was taken out of it once, which an earlier version had written."""
 
 
+class PaymentMend(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """Money that the provider had and should not have had, as the payment says that it is given back."""
+
+    number: int
+    difference_id: str
+    kind: str
+    key: str
+    amount: Money
+    done_at: datetime | None = None
+
+
 class Payment(_Document, frozen=True, tag="payment"):
     """The money side of one order."""
 
@@ -216,6 +227,7 @@ class Payment(_Document, frozen=True, tag="payment"):
     refunding: bool = False
     closed: bool = False
     parts: tuple[PaymentPart, ...] = ()
+    mends: tuple[PaymentMend, ...] = ()
 
     @property
     def open_parts(self) -> int:
@@ -409,6 +421,10 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     particulars: Mapping[str, Any] | None = None
     returned_at: datetime | None = None
     max_per_buyer: int | None = None
+    difference_id: str | None = None
+    key: str | None = None
+    """The provider's, of a charge."""
+    mends_itself: bool | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -194,10 +194,12 @@ class PaymentTold(NamedTuple):
     refunded: Mapping[int, Fact] = {}
     parts: Mapping[int, Fact] = {}
     """By part refund: this part is back."""
+    mends: Mapping[int, Fact] = {}
+    """By number: what the provider had and should not have had is back."""
 
     @property
     def facts(self) -> tuple[Fact, ...]:
-        """All but the parts."""
+        """All but the parts and the mends."""
         return (*self.failed.values(), *self.completed.values(), *self.refunded.values())
 
     @property
@@ -241,7 +243,10 @@ TICKET_EVENTS: Final = frozenset(
 CONCERT_STEPS: Final = ("ConcertChanged", "ConcertPostponed", "ConcertCancelled")
 SECTION_CHANGES: Final = ("SeatsAdded", "SeatsTaken", "PriceChanged")
 """What becomes of concerts and their sections is judged in `concert_rules.py`."""
-UNJUDGED: Final = ("ConcertScheduled", "ContactErased", *CONCERT_STEPS, *SECTION_CHANGES, *KEY_EVENTS)
+DIFFERS: Final = "PaymentDiffers"
+BOOK_EVENTS: Final = (DIFFERS, "DifferenceSettled")
+"""Of the provider's books; `books_rules.py` reads them. Nothing of an order or its payment is written with them."""
+UNJUDGED: Final = ("ConcertScheduled", *BOOK_EVENTS, "ContactErased", *CONCERT_STEPS, *SECTION_CHANGES, *KEY_EVENTS)
 """Events on which no promise to buyers hangs. Whatever is neither here nor judged, nobody knows."""
 _ORDER_SLOT: Final = {"OrderPlaced": "placed", "TicketReserved": "reserved", "OrderPaid": "paid"}
 _SEATS_SLOT: Final = {"SeatsReserved": "reserved", "SeatsSold": "sold", "SeatsReleased": "released"}
@@ -265,6 +270,7 @@ _TWICE: Final = {
     "PaymentRefunded": (Invariant.ONE_CAPTURE, "refunded-twice"),
     "PartRefundRequested": (Invariant.LEGAL_STEPS, "part-asked-twice"),
     "PartRefunded": (Invariant.ONE_CAPTURE, "part-refunded-twice"),
+    "PaymentMended": (Invariant.ONE_CAPTURE, "mended-twice"),
     "SeatsReturned": (Invariant.ONE_END, "returned-twice"),
     "ConfirmationRequested": (Invariant.LEGAL_STEPS, "resent-twice"),
 }
@@ -358,6 +364,9 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0912, PLR0915 - a p
         elif kind in _ROUND_SLOT:
             slot = payments.setdefault(data.payment_id or "", {}).setdefault(_ROUND_SLOT[kind], {})
             settle(slot, data.round or 0, fact)
+        elif kind == "PaymentMended":
+            slot = payments.setdefault(data.payment_id or "", {}).setdefault("mends", {})
+            settle(slot, data.number or 0, fact)
         elif kind == "NotificationSent":
             notifications.setdefault(data.kind or "", []).append(fact)
         elif kind in TICKET_EVENTS:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from cludale_proof.checker import ticket_rules
+from cludale_proof.checker import books_rules, ticket_rules
 from cludale_proof.checker.documents import (
     DeadLetter,
     Fact,
@@ -63,6 +63,8 @@ class Case:
     letters: list[DeadLetter] = field(default_factory=list)
     ledger: dict[str, LedgerLine] = field(default_factory=dict)
     """By the provider's key."""
+    erring: set[str] = field(default_factory=set)
+    """Keys of which the provider is known to have done something wrong: its own fault, which reconciliation mends."""
     facts: list[Fact] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
     """What clients were told about it."""
@@ -460,6 +462,8 @@ class _Check:
                     f"{fact.event.type} says {fact.event.data.amount}, the payment {right}",
                     fact,
                 )
+        for broken in books_rules.mends_as_told(payment, told):
+            yield self.broken(broken.invariant, broken.rule, broken.detail, *broken.evidence)
         yield from self._differing(
             f"payment {payment.id}",
             {"parts": {number: fact.event.data.part for number, fact in sorted(told.parts.items())}},
@@ -638,11 +642,13 @@ class _Check:
 
     def _money(self) -> Iterator[Violation]:
         payments = {payment.id: payment for payment in self.case.payments}
-        kept = [line for line in self.case.ledger.values() if line.net > 0]
+        wrong = books_rules.wrong_keys(self.case)
+        sound = [line for line in self.case.ledger.values() if line.key not in wrong]
+        kept = [line for line in sound if line.net > 0]
         if len(kept) > 1:
             keys = ", ".join(line.key for line in kept)
             yield self.broken(Invariant.ONE_CAPTURE, "charged-twice", f"the provider keeps money under {keys}")
-        for line in self.case.ledger.values():
+        for line in sound:
             payment = payments.get(line.payment_id)
             if payment is None:
                 yield self.broken(
@@ -869,7 +875,9 @@ class _Check:
         owed = order.total.amount if paid and order is not None and order.total is not None else 0
         if paid:
             owed -= sum(fact.event.data.part.amount.amount for fact in self.told.parts.values() if fact.event.data.part)
-        if net != owed:
+        for broken in books_rules.once_quiet(self.case, self.told):
+            yield self.broken(broken.invariant, broken.rule, broken.detail + excuse, *broken.evidence)
+        if net != owed and not books_rules.shown_keys(self.case):
             yield self.broken(
                 Invariant.ONE_CAPTURE,
                 "money-differs",

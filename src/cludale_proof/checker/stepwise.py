@@ -36,6 +36,8 @@ from cludale_proof.checker.documents import (
 )
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order
 from cludale_proof.checker.lifecycle import (
+    BOOK_EVENTS,
+    DIFFERS,
     KEY_EVENTS,
     NOTIFICATION_STEPS,
     ON_PURPOSE,
@@ -171,6 +173,12 @@ class SafetyChecker:
         self._cases[owner].ledger[key] = line
         return self._keep(self._look_at({owner: None}))
 
+    def provider_errs(self, key: str) -> None:
+        """The provider is about to do something wrong under this key, by its own fault. It has to be mended or shown."""
+        owner = self._payment_case.get(key.rpartition(".")[0])
+        if owner is not None:
+            self._cases[owner].erring.add(key)
+
     def answered(self, seen: Observation) -> list[Violation]:
         """A client got an answer. What it promises must be durable by now."""
         found = list(self._desk.look(seen))
@@ -264,8 +272,11 @@ class SafetyChecker:
         self._committed[event.id] = raw
         self._now = max(self._now, event.time)
         key = key_of_event(fact)
+        if event.type == DIFFERS and event.data.key not in (self._cases[key].erring if key in self._cases else ()):
+            detail = f"{event.data.kind} is found under {event.data.key}, and the provider did nothing wrong there"
+            return [_broken(Invariant.ONE_CAPTURE, "differs-for-nothing", f"event {event.id}", detail)]
         if key is None:
-            return [] if event.type in KEY_EVENTS else self._take_concert_event(fact)
+            return [] if event.type in (*KEY_EVENTS, *BOOK_EVENTS) else self._take_concert_event(fact)
         self._case_of_event[event.id] = key
         self._case(key).facts.append(fact)
         touched[key] = None

@@ -33,7 +33,7 @@ from cludale_proof.checker.documents import (
     Unreadable,
 )
 from cludale_proof.checker.findings import Invariant, Report, Violation
-from cludale_proof.checker.lifecycle import KEY_EVENTS, KEY_MADE, OrderHistory, fold
+from cludale_proof.checker.lifecycle import BOOK_EVENTS, KEY_EVENTS, KEY_MADE, OrderHistory, fold
 from cludale_proof.checker.log_rules import Chain
 from cludale_proof.checker.observations import Claim, Desk, Observation, claim_of, concert_claimed, kept_claim
 from cludale_proof.checker.order_rules import Case, Terms, key_of_event, key_of_reservation
@@ -265,7 +265,7 @@ class _Run:
                 )
             cases.put(key, fact)
             return
-        if fact.event.type in KEY_EVENTS:
+        if fact.event.type in (*KEY_EVENTS, *BOOK_EVENTS):
             self._put_key_fact(fact)
             return
         concert_id = fact.event.data.concert_id or ""

@@ -27,7 +27,7 @@ from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
 from cludale.ports.bus import Acknowledgement, Delivery, EventBus, Subscription
 from cludale.ports.messengers import Trouble
 from cludale.ports.outbox import Listener, Outbox, Outgoing
-from cludale.ports.payment_gateway import GatewayTrouble
+from cludale.ports.payment_gateway import Charge, GatewayTrouble
 from cludale.ports.records import Commit, Committed, Handled, Key, Outcome, Put, StoreUnavailable
 from cludale.ports.seats import SeatsHeld
 from cludale.runtime import admission, aggregates, idempotency, recent, relay
@@ -53,11 +53,13 @@ from cludale.services.orders import service as orders_service
 from cludale.services.orders.domain import Compared, Lost, Order
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid
 from cludale.services.orders.store import ORDERS, keyed_id
+from cludale.services.payments import differences, reconciliation
 from cludale.services.payments import domain as payments_domain
 from cludale.services.payments import due as payments_due
 from cludale.services.payments import service as payments_service
 from cludale.services.payments.domain import Payment
 from cludale.services.payments.events import FailureReason, PaymentCompleted
+from cludale.services.payments.mends import Mend
 from cludale.services.tickets import domain as tickets_domain
 from cludale.services.tickets import door
 from cludale.services.tickets import service as tickets_service
@@ -779,7 +781,7 @@ def _(stack: ExitStack) -> None:
 
 @bug("payments: a round that expired fails without making sure that nothing was taken")
 def _(stack: ExitStack) -> None:
-    async def nothing_held(self: Any, key: str) -> bool:
+    async def nothing_held(self: Any, charge: Charge) -> bool:
         return False
 
     swap(stack, Gateway, "void", nothing_held)
@@ -836,9 +838,9 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     right = Gateway.refund
 
-    async def wrong(self: Any, key: str) -> None:
+    async def wrong(self: Any, charge: Charge) -> None:
         try:
-            await right(self, key)
+            await right(self, charge)
         except GatewayTrouble:
             return
 
@@ -861,9 +863,55 @@ def _(stack: ExitStack) -> None:
     right = Gateway.refund_part
     asked: list[str] = []
 
-    async def wrong(self: Any, key: str, refund_key: str, amount: Money) -> None:
+    async def wrong(self: Any, charge: Charge, refund_key: str, amount: Money) -> None:
         asked.append(refund_key)
-        await right(self, key, f"{refund_key}.{len(asked)}", amount)
+        await right(self, charge, f"{refund_key}.{len(asked)}", amount)
+
+    swap(stack, Gateway, "refund_part", wrong)
+
+
+@bug("reconciliation: a mend goes under a new key each time that it is asked for", theme="wrong books")
+def _(stack: ExitStack) -> None:
+    right = Mend.refund_key.fget  # type: ignore[attr-defined]
+    asked: list[str] = []
+
+    def wrong(self: Mend) -> str:
+        asked.append(self.key)
+        return f"{right(self)}.{len(asked)}"
+
+    swap(stack, Mend, "refund_key", property(wrong))
+
+
+@bug("reconciliation: what is in flight is taken for lost", theme="wrong books")
+def _(stack: ExitStack) -> None:
+    swap(stack, differences, "is_in_flight", lambda payment, *, read_at, tolerance: False)
+
+
+@bug("reconciliation: only the first page of the provider's books is read", theme="wrong books")
+def _(stack: ExitStack) -> None:
+    right = reconciliation.onwards
+
+    def wrong(state: Any, following: str | None, **counts: Any) -> Any:
+        return right(state, None, **counts)
+
+    swap(stack, reconciliation, "onwards", wrong)
+
+
+@bug("reconciliation: a lost refund is noted, and not given back", theme="wrong books")
+def _(stack: ExitStack) -> None:
+    swap(stack, differences, "begin_mend", lambda payment, found, *, now, tolerance: Decision(payment))
+
+
+@bug("reconciliation: a mend is done once the provider was asked, whatever it answers", theme="wrong books")
+def _(stack: ExitStack) -> None:
+    right = Gateway.refund_part
+
+    async def wrong(self: Any, charge: Charge, refund_key: str, amount: Money) -> None:
+        try:
+            await right(self, charge, refund_key, amount)
+        except GatewayTrouble:
+            if ".mend." not in refund_key:
+                raise
 
     swap(stack, Gateway, "refund_part", wrong)
 

@@ -68,6 +68,10 @@ class Fault(StrEnum):
     REFUND_UNANSWERED = "provider: refunded, answer lost"
     VOID_TROUBLE = "provider: trouble before the void"
     VOID_UNANSWERED = "provider: voided, answer lost"
+    REFUND_FORGOTTEN = "provider: confirms a refund, and loses it"
+    TAKEN_TWICE = "provider: takes the money of one key twice"
+    VOID_FORGOTTEN = "provider: takes money under a key that was voided"
+    BOOKS_AWAY = "provider: its books can't be had"
     PROVIDER_OUTAGE = "provider: away for a while"
 
     MESSAGE_TROUBLE = "message: trouble"
@@ -122,6 +126,7 @@ class Situation(StrEnum):
     REFUNDED = "money went back"
     PART_REFUNDED = "a part of the money went back"
     SEATS_RETURNED = "some seats of an order went back"
+    MENDED = "what the provider did wrong was mended"
     RETURNED = "an unanswered charge was found and given back"
     SECOND_ROUND = "an order was charged in a new round"
     REVIVED = "a cancelled order was paid after all"
@@ -163,6 +168,8 @@ class Chaos:
         """Events that were lost on their way to the audit log."""
         self.after_sale = random.Random(0)  # noqa: S311 - a simulation
         """What is done after the sale is chosen apart: a run without it is as it was before there was any."""
+        self.provider_errors = random.Random(0)  # noqa: S311 - a simulation
+        """What the provider does wrong is chosen apart, too."""
         self._random = choices.random
         self._rates = dict.fromkeys(Fault, 0.0) | dict(weather.rates)
         self._lag_seconds = weather.lag_seconds
@@ -174,6 +181,14 @@ class Chaos:
         if not rate or not self.active or self._random() >= rate:
             return False
         self.count(fault, who, about)
+        return True
+
+    def errs(self, fault: Fault, about: str) -> bool:
+        """Does the provider do this wrong, here and now?"""
+        rate = self._rates[fault]
+        if not rate or not self.active or self.provider_errors.random() >= rate:
+            return False
+        self.count(fault, "provider", about)
         return True
 
     def does_after_sale(self) -> bool:

@@ -25,6 +25,8 @@ CLOCK_JUMP_SECONDS = 12.0
 MACHINE_SKEW_SECONDS = 0.8
 CHANGED = 0.15
 """In how many of the runs the organizer changes what is on sale."""
+ERRING = 0.15
+"""In how many of the runs the provider does something wrong."""
 LIMITED = 0.15
 """How many scenes have limits of buyers."""
 FREE = 0.1
@@ -112,6 +114,7 @@ RATES: Mapping[Fault, float] = {
 _FACTORS = (0.0, 0.0, 0.3, 1.0, 1.0, 2.5)
 
 _CLOCK_FAULTS = (Fault.CLOCK_FORWARD, Fault.CLOCK_BACK, Fault.CLOCK_SKEW)
+_PROVIDER_ERRORS = (Fault.REFUND_FORGOTTEN, Fault.TAKEN_TWICE, Fault.VOID_FORGOTTEN, Fault.BOOKS_AWAY)
 _METHODS = ("card-ok",) * 9 + ("card-declined",)
 _WORTH_A_CANCEL = ("OrderPlaced", "TicketReserved", "PaymentCompleted", "SeatsSold", "OrderPaid", "PaymentFailed")
 
@@ -144,6 +147,10 @@ class Scene(NamedTuple):
     tick_seconds: float
     fault_seconds: float
     skew: timedelta
+    is_erring: bool = False
+    """The provider does something wrong now and then; its books are compared in the end."""
+    is_reconciled: bool = False
+    """They are compared while all goes on, too."""
 
     def lines(self) -> list[str]:
         """What the trace says of it."""
@@ -217,6 +224,10 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     rates = _rates(choices, themes)
     has_clock_faults = any(rates[fault] for fault in _CLOCK_FAULTS)
     skew = 2 * (CLOCK_JUMP_SECONDS + MACHINE_SKEW_SECONDS) if has_clock_faults else 0.0
+    deeds = _deeds(ends, concerts, span, certain="changes" in themes)
+    is_erring = ends.random() < ERRING or "wrong books" in themes
+    if is_erring:
+        rates |= {fault: rate for fault, rate in THEMES["wrong books"].items() if fault in _PROVIDER_ERRORS}
     return Scene(
         is_distributed=is_distributed,
         is_apart=choices.random() < 0.5,
@@ -224,7 +235,9 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         limits=limits,
         concerts=concerts,
         plans=plans,
-        deeds=_deeds(ends, concerts, span, certain="changes" in themes),
+        deeds=deeds,
+        is_erring=is_erring,
+        is_reconciled="wrong books" in themes,
         # Who changes their mind meets what is under way the more often, the longer that takes.
         weather=Weather(
             rates, lag_seconds=choices.choice((0.03, 0.1) if "changes of mind" in themes else (0.001, 0.005, 0.03, 0.1))

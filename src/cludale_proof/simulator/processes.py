@@ -126,6 +126,7 @@ class RunLimits(Policies):
     audit_wait_seconds: float = 30.0
     audit_waiting_limit: int = 1_000
     door_opens_seconds: float = 366 * 86_400.0
+    reconcile_tolerance_seconds: float = 5.0
     compare_seconds: float = 1.0
     call_off_watch_seconds: float = 15.0
     compare_after_seconds: float = 3_600.0

@@ -5,15 +5,29 @@ is answered like the first, and after a void nothing is ever taken under it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from cludale.kernel.money import Money
-from cludale.ports.payment_gateway import Declined, GatewayTrouble
+from cludale.ports.payment_gateway import (
+    TAKEN,
+    Booked,
+    BookedPage,
+    BuyerAction,
+    Charge,
+    ChargeResult,
+    Declined,
+    GatewayTrouble,
+    NotFromProvider,
+)
+from cludale_proof.simulator.clock import MORNING
 from cludale_proof.simulator.faults import Chaos, Fault
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT
 
 FACILITY = "provider"
+BOOKS_AT_ONCE = 3
+"""The most charges in a page of the provider's books."""
 
 
 class Movement(StrEnum):
@@ -26,11 +40,14 @@ class Movement(StrEnum):
 class Account:
     """What the provider knows under one key."""
 
-    __slots__ = ("amount", "captured", "declined", "parts", "returned", "voided")
+    __slots__ = ("amount", "at", "captured", "declined", "parts", "returned", "times", "voided")
 
     def __init__(self) -> None:
         self.amount: Money | None = None
         self.captured = False
+        self.times = 0
+        """How often it was taken."""
+        self.at = 0.0
         self.declined = False
         self.voided = False
         self.returned = 0
@@ -38,16 +55,39 @@ class Account:
         self.parts: dict[str, int] = {}
         """Those of them that went back in part, by key."""
 
+    @property
+    def taken(self) -> int:
+        """Minor units that were taken in all."""
+        return self.times * self.amount.amount if self.amount is not None else 0
 
-Booked = Callable[[str, Movement, Money], None]
+
+OnMovement = Callable[[str, Movement, Money], None]
+ERROR_SECONDS = 3.0
+"""How long after something the provider does what is wrong about it, at most."""
+
+
+def _booked(key: str, account: Account) -> Booked:
+    currency = account.amount.currency if account.amount is not None else "EUR"
+    return Booked(
+        key=key,
+        at=MORNING + timedelta(seconds=account.at),
+        taken=Money(account.taken, currency),
+        returned=account.returned,
+        times=account.times,
+    )
 
 
 class Provider:
-    """`booked` is told of every movement of money at the moment of it."""
+    """`booked` is told of every movement of money at the moment of it, `errs` of a key before something wrong is done
+    under it.
+    """
 
-    def __init__(self, chaos: Chaos, booked: Booked, *, attempt_seconds: float) -> None:
+    def __init__(
+        self, chaos: Chaos, booked: OnMovement, *, attempt_seconds: float, errs: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._chaos = chaos
         self._booked = booked
+        self._errs = errs
         self.attempt_seconds = attempt_seconds
         self.accounts: dict[str, Account] = {}
 
@@ -103,9 +143,9 @@ class Provider:
         if account.voided or account.declined or declines:
             account.declined = True
             raise Declined("voided" if account.voided else "insufficient funds")
-        account.captured = True
-        account.amount = amount
-        self._booked(key, Movement.CAPTURE, amount)
+        self._take(account, key, amount)
+        if self._chaos.errs(Fault.TAKEN_TWICE, key):
+            self._soon(key, lambda: self._take(account, key, amount))
 
     def refund(self, key: str) -> None:
         """Give back what was taken under `key`, once."""
@@ -116,24 +156,53 @@ class Provider:
         account = self._account(key)
         if refund_key in account.parts:
             return
-        if account.amount is None or account.returned + amount.amount > account.amount.amount:
+        if account.amount is None or account.returned + amount.amount > account.taken:
             raise GatewayTrouble("less is left than is to be given back")
         account.parts[refund_key] = amount.amount
-        account.returned += amount.amount
-        self._booked(key, Movement.REFUND, amount)
+        self._return(account, key, amount)
 
-    def void(self, key: str) -> bool:
+    def void(self, key: str, amount: Money | None = None) -> bool:
         """Take nothing under `key` any more, and give back what was taken; was there anything?"""
         account = self._account(key)
+        is_new = not account.voided
         account.voided = True
         self._give_back(account, key)
+        if is_new and not account.captured and amount is not None and self._chaos.errs(Fault.VOID_FORGOTTEN, key):
+            self._soon(key, lambda: self._take(account, key, amount))
         return account.captured
 
+    def books(self) -> list[Booked]:
+        """What was taken, as it was taken."""
+        return [_booked(key, account) for key, account in self.accounts.items() if account.times]
+
+    def _take(self, account: Account, key: str, amount: Money) -> None:
+        account.captured = True
+        account.amount = amount
+        account.at = account.at or asyncio.get_running_loop().time()
+        account.times += 1
+        self._booked(key, Movement.CAPTURE, amount)
+
     def _give_back(self, account: Account, key: str) -> None:
-        if account.captured and account.amount is not None and account.returned < account.amount.amount:
-            left = Money(account.amount.amount - account.returned, account.amount.currency)
-            account.returned = account.amount.amount
-            self._booked(key, Movement.REFUND, left)
+        left = account.taken - account.returned
+        if account.amount is not None and left > 0:
+            self._return(account, key, Money(left, account.amount.currency))
+
+    def _return(self, account: Account, key: str, amount: Money) -> None:
+        account.returned += amount.amount
+        self._booked(key, Movement.REFUND, amount)
+        if amount.amount and self._chaos.errs(Fault.REFUND_FORGOTTEN, key):
+
+            def forget() -> None:
+                account.returned -= amount.amount
+                self._booked(key, Movement.REFUND, Money(-amount.amount, amount.currency))
+
+            self._soon(key, forget)
+
+    def _soon(self, key: str, do: Callable[[], None]) -> None:
+        """Something wrong, a little later."""
+        self._errs(key)
+        wait = ERROR_SECONDS * self._chaos.provider_errors.random()
+        asyncio.get_running_loop().call_later(wait, do, context=OUTSIDE_CONTEXT)
 
     def _account(self, key: str) -> Account:
         account = self.accounts.get(key)
@@ -205,9 +274,41 @@ class Gateway:
         if self._chaos.strikes(Fault.CRASH_WHILE_PAYING, self._who, key):
             self._perish()
         returned = await provider.request(
-            self._who, f"void {key}", lambda: provider.void(key), Fault.VOID_TROUBLE, Fault.VOID_UNANSWERED
+            self._who,
+            f"void {key}",
+            lambda: provider.void(key, charge.amount),
+            Fault.VOID_TROUBLE,
+            Fault.VOID_UNANSWERED,
         )
         return bool(returned)
+
+    async def listed(self, *, since: datetime, until: datetime, after: str | None, limit: int) -> BookedPage:
+        """A page of the books: few at once, so that there are several. Raises GatewayTrouble."""
+        self._read_books()
+        await self._chaos.lag()
+        found = [each for each in self._provider.books() if since <= each.at < until]
+        begin, most = int(after or 0), min(limit, BOOKS_AT_ONCE)
+        following = begin + most
+        return BookedPage(found[begin:following], str(following) if following < len(found) else None)
+
+    async def booked(self, charges: Sequence[Charge]) -> Mapping[str, Booked]:
+        """What is in them of these. Raises GatewayTrouble."""
+        self._read_books()
+        await self._chaos.lag()
+        wanted = {charge.key for charge in charges}
+        return {each.key: each for each in self._provider.books() if each.key in wanted}
+
+    def _read_books(self) -> None:
+        if self._chaos.is_out(FACILITY) or self._chaos.errs(Fault.BOOKS_AWAY, self._who):
+            raise GatewayTrouble("no books")
+
+    async def action(self, _: Charge) -> BuyerAction | None:
+        """Nothing is ever left to do."""
+        return None
+
+    def heard(self, _: bytes, __: str | None) -> str | None:
+        """It sends nothing."""
+        raise NotFromProvider
 
     def _freeze(self) -> None:
         """Stand still soon, for longer than others wait before they take the payment up."""

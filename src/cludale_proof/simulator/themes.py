@@ -115,9 +115,19 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.HUNG_UP: 0.4,
     },
     "changes": {},
+    "wrong books": {
+        Fault.REFUND_FORGOTTEN: 0.5,
+        Fault.TAKEN_TWICE: 0.3,
+        Fault.VOID_FORGOTTEN: 0.5,
+        Fault.BOOKS_AWAY: 0.2,
+        Fault.CANCELLED_BY_ORGANIZER: 0.2,
+        Fault.AFTER_THE_SALE: 0.9,
+        Fault.REFUND_UNANSWERED: 0.4,
+        Fault.CHARGE_UNANSWERED: 0.3,
+    },
 }
 """By name: how often each of its faults strikes while it reigns."""
 
-ONLY_BY_NAME = frozenset({"changes"})
-"""The organizer changes, moves and calls off what is on sale: in some of all runs, and in each of this theme. It is not
-drawn, so that seeds keep their runs."""
+ONLY_BY_NAME = frozenset({"changes", "wrong books"})
+"""The organizer changes, moves and calls off what is on sale; the provider loses what it did, or does it twice: in some
+of all runs, and in each of these themes. They are not drawn, so that seeds keep their runs."""

@@ -37,9 +37,9 @@ from cludale_proof.simulator.clock import MORNING, MachineClock
 from cludale_proof.simulator.delivery import AnswerLost, Broker, BusDown
 from cludale_proof.simulator.faults import Chaos, Fault, Situation
 from cludale_proof.simulator.logs import heard
-from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, OWNER, Deadlock, Livelock, Owner, SimulatedLoop
+from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, OWNER, Deadlock, Livelock, Owner, SimulatedLoop, inside
 from cludale_proof.simulator.memory import Disk, MemoryStore
-from cludale_proof.simulator.network import NobodyThere
+from cludale_proof.simulator.network import NobodyThere, call
 from cludale_proof.simulator.people import PATIENCE_SECONDS, People, RequestOutcome, SimulatedClient
 from cludale_proof.simulator.plan import Scene, scene_of
 from cludale_proof.simulator.processes import Machine, Process, Surroundings, find_running
@@ -60,6 +60,11 @@ LATE_REQUEST = PlaceOrder(concert_id="concert-afterwards", user_id="late", quant
 LATE_ORDERS = 8
 """Where holds are short and calls are slow, one order's hold may well be over before orders hears of it; not all."""
 LATE_LOOKS = 8
+RECONCILED = 6
+"""How often the provider's books are compared while all goes on."""
+BOOKS_SINCE = timedelta(days=1)
+QUIET_SECONDS = 60.0
+"""How long nothing happens before they are compared in the end: longer than what counts as in flight."""
 EXPECTED = (StoreUnavailable, Busy, BusDown, AnswerLost)
 """What faults make parts raise; anything else nobody should see."""
 
@@ -121,6 +126,7 @@ class World:
         trace.follow(self.loop.time)
         self.chaos = Chaos(choices, self.scene.weather, trace)
         self.chaos.after_sale.seed(seed)
+        self.chaos.provider_errors.seed(seed)
         self.checker = SafetyChecker(skew=self.scene.skew, segment_entries=self.scene.limits.audit_segment_entries)
         self.events = 0
         self._pick = choices.randrange
@@ -133,7 +139,12 @@ class World:
         self._ledger: dict[str, tuple[int, int, int]] = {}
         self._poison: dict[bytes, list[str]] = {}
         """What nobody can read, and who has to bury it."""
-        self.provider = Provider(self.chaos, self._booked, attempt_seconds=self.scene.limits.payment_attempt_seconds)
+        self.provider = Provider(
+            self.chaos,
+            self._booked,
+            attempt_seconds=self.scene.limits.payment_attempt_seconds,
+            errs=self.checker.provider_errs,
+        )
         around = Surroundings(
             loop=self.loop,
             chaos=self.chaos,
@@ -320,6 +331,8 @@ class World:
                 meets(Situation.SALE_REFUSED)
             case "PaymentRefunded":
                 meets(Situation.REFUNDED)
+            case "PaymentMended":
+                meets(Situation.MENDED)
             case "PartRefunded":
                 meets(Situation.PART_REFUNDED)
             case "SeatsReturned":
@@ -379,11 +392,15 @@ class World:
         storms.gather()
         self.people.come(list(scene.plans))
         self.people.organize(scene.deeds)
+        if scene.is_reconciled:
+            self._reconcile_now_and_then()
         await asyncio.sleep(scene.fault_seconds)
         self.trace.say("scene", "the faults stop")
         self.chaos.active = False
         storms.end()
         await self._settle()
+        if scene.is_erring:
+            await self._reconcile_in_the_end()
         await self._check_alive()
         await self._settle()
         self._check_end()
@@ -392,6 +409,33 @@ class World:
         if not self.chaos.unlogged:  # from a log with holes nothing can be rebuilt
             await self._check_replay()
         await self._check_redelivery(storms)
+
+    def _reconcile_now_and_then(self) -> None:
+        """An operator has the provider's books compared while all goes on, by whichever process of payments there is."""
+
+        def begin() -> None:
+            try:
+                process = self._find("payments")
+            except NobodyThere:
+                return
+            inside(process, self.loop.create_task, self._begin_reconciliation(process))
+
+        seconds = self.scene.fault_seconds
+        for part in range(1, RECONCILED + 1):
+            self.loop.call_later(seconds * part / RECONCILED, begin, context=OUTSIDE_CONTEXT)
+
+    async def _begin_reconciliation(self, process: Process) -> None:
+        try:
+            await process.payments.reconciling.begin(since=MORNING - BOOKS_SINCE, until=None)
+        except EXPECTED as trouble:
+            self.trace.say(process.name, f"begins no reconciliation: {trouble!r}")
+
+    async def _reconcile_in_the_end(self) -> None:
+        """Once nothing is in flight any more, what the provider did wrong is mended or shown."""
+        await asyncio.sleep(QUIET_SECONDS)
+        process = self._find("payments")
+        await call(process, lambda: self._begin_reconciliation(process))
+        await self._settle()
 
     async def _check_alive(self) -> None:
         """Whatever it has been through, each process of orders sells a ticket."""

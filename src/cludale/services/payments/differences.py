@@ -1,7 +1,7 @@
 """Where the provider's books and the payments here differ, and what is done about it. No I/O, clock or HTTP.
 
-What is certainly the buyer's money goes back by itself, as a mend of the payment: written down first, then given back by
-a key of its own. Everything else is shown for a person, who settles it.
+What is certainly the buyer's money goes back by itself, as a mend of the payment: written down first, then given back
+by a key of its own. Everything else is shown for a person, who settles it.
 """
 
 from datetime import datetime, timedelta
@@ -105,28 +105,28 @@ def found_in(
 
 
 def _wrong(booked: Booked, payment: Payment) -> tuple[Difference, int] | None:
-    """What is wrong, and how many minor units that is about."""
+    """What is wrong, and how many minor units that is about: by what the provider keeps, and should keep."""
     round = _round_of(booked.key)
     if round > payment.round:
         return (Difference.UNKNOWN_MONEY, booked.kept) if booked.kept > 0 else None
     wanted = payment.amount
     if booked.taken.currency != wanted.currency:
         return (Difference.OTHER_CURRENCY, booked.kept) if booked.kept else None
-    if round < payment.round or payment.status is Status.FAILED or _is_another(booked, payment):
-        return (Difference.UNUSED_MONEY, booked.kept) if booked.kept > 0 else None
-    # what went back of a second charge under the key says nothing of the first
-    twice = sum(m.amount.amount for m in payment.mends if m.key == booked.key and m.kind is Difference.TAKEN_TWICE)
-    if booked.times > 1 and booked.taken.amount - twice > wanted.amount:
-        return Difference.TAKEN_TWICE, booked.taken.amount - twice - wanted.amount
-    if booked.times <= 1 and booked.taken.amount != wanted.amount:
+    if round < payment.round or payment.status is not Status.COMPLETED or _is_another(booked, payment):
+        too_much = booked.kept
+        why = Difference.UNUSED_MONEY
+        if payment.status is Status.REFUNDED and round == payment.round:
+            why = Difference.REFUND_LOST
+    else:
+        too_much = booked.kept - (wanted.amount - sum(each.part.amount.amount for each in payment.parts))
+        why = Difference.REFUND_LOST
+    if booked.times > 1 and too_much > 0:
+        why = Difference.TAKEN_TWICE
+    elif booked.times == 1 and booked.taken.amount != wanted.amount and too_much:
         return Difference.OTHER_AMOUNT, booked.taken.amount
-    back = (
-        wanted.amount if payment.status is Status.REFUNDED else sum(each.part.amount.amount for each in payment.parts)
-    )
-    returned = booked.returned - twice
-    if returned < back:
-        return Difference.REFUND_LOST, back - returned
-    return (Difference.TOO_MUCH_BACK, returned - back) if returned > back else None
+    if too_much < 0:
+        return Difference.TOO_MUCH_BACK, -too_much
+    return (why, too_much) if too_much else None
 
 
 def _is_another(booked: Booked, payment: Payment) -> bool:

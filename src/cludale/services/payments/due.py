@@ -15,6 +15,7 @@ from cludale.ports.tracing import TRACEPARENT
 from cludale.runtime.due import Do, DuePolicy, PutOff, Step
 from cludale.services.payments import differences, domain
 from cludale.services.payments.domain import AttemptLimits, Outcome, Payment, Status
+from cludale.services.payments.mends import Mend
 
 STUCK_TRIES = 30
 """From so many tries on, money that has to go back counts as stuck: with the waits as they are, some four minutes."""
@@ -74,11 +75,18 @@ class Charging(DuePolicy[Payment]):
             returned = await self._gateway.void(payment.charge) if asks else False
             return lambda p, now: domain.voided(p, returned=returned, now=now, limits=self._limits)
         if payment.status is not Status.PENDING and (mend := payment.open_mend) is not None:
-            await self._gateway.refund_part(Charge(mend.key, mend.amount, mend.reference), mend.refund_key, mend.amount)
-            return lambda p, now: differences.mended(p, mend, now=now)
+            return await self._mend(mend)
+        return await self._charge(payment)
+
+    async def _mend(self, mend: Mend) -> Step[Payment]:
+        charge = Charge(mend.key, mend.amount, mend.reference)
+        await self._gateway.refund_part(charge, mend.refund_key, mend.amount)
+        return lambda p, now: differences.mended(p, mend, now=now)
+
+    async def _charge(self, payment: Payment) -> Step[Payment]:
         if domain.is_too_late(payment, self._clock.now()):
             return lambda p, now: Decision(domain.expire(p, now=now))
-        charged = await self._gateway.charge(payment.charge, payment.method) if asks else TAKEN
+        charged = TAKEN if payment.is_free else await self._gateway.charge(payment.charge, payment.method)
         if charged.waits:
             return lambda p, now: Decision(domain.waits(p, charged.reference, now=now))
         return self._tried(payment, Outcome.CHARGED, reference=charged.reference)

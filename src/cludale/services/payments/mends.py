@@ -1,4 +1,4 @@
-"""What may differ between the provider's books and the payments here, and what is given back to mend it. Shapes only."""
+"""What may differ between the provider's books and the payments, and what is given back to mend it. Shapes only."""
 
 from datetime import datetime
 from enum import StrEnum

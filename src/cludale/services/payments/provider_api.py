@@ -1,4 +1,4 @@
-"""What a provider like Stripe needs beside the rest: its webhook, and what a buyer's client has to do. Decides nothing."""
+"""What some providers need beside the rest: a webhook, and what a buyer's client has to do. Decides nothing."""
 
 from typing import Annotated
 
@@ -79,8 +79,10 @@ class ProviderApi:
         order_id = request.segment
         principal = self._access.of_order(order_id, request.authorization, Scope.READ)
         payment, action = await self._payments.action(order_id)
-        if principal is not None and not self._ownership.sees_all(principal):
-            if not await self._ownership.owns(principal, payment.allocation.concert_id):
-                raise payment_not_found(order_id)
+        is_theirs = principal is None or self._ownership.sees_all(principal)
+        if principal is not None and not is_theirs:
+            is_theirs = await self._ownership.owns(principal, payment.allocation.concert_id)
+        if not is_theirs:
+            raise payment_not_found(order_id)
         shown = json_response(PaymentActionView(order_id=order_id, status=payment.status, action=action))
         return shown._replace(headers=(("cache-control", "no-store"),))

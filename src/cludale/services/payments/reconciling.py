@@ -205,9 +205,7 @@ class Reconciling(DuePolicy[Reconciliation]):
         if not found:
             return
         cause = Cause()
-        noted = await self._updates.update(
-            [Change(DIFFERENCES, each.id, _noting(each), cause) for each in found]
-        )
+        noted = await self._updates.update([Change(DIFFERENCES, each.id, _noting(each), cause) for each in found])
         for each, updated in zip(found, noted, strict=True):
             if updated.result is ChangeResult.CHANGED:
                 self.found[each.kind] += 1
@@ -276,10 +274,7 @@ class Reconciling(DuePolicy[Reconciliation]):
 
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches, by metric name."""
-        return {
-            f'cludale_payments_differences_total{{kind="{kind.value}"}}': self.found[kind]
-            for kind in Difference
-        }
+        return {f'cludale_payments_differences_total{{kind="{kind.value}"}}': self.found[kind] for kind in Difference}
 
 
 def _noting(found: Found) -> Callable[[Found | None, datetime], Decision[Found]]:
