@@ -52,6 +52,8 @@ class Charge(NamedTuple):
     """What is asked for in all."""
     reference: str | None = None
     """The provider's own id, once it has said it."""
+    since: datetime | None = None
+    """It was not asked for before: a provider may have forgotten keys that are much older."""
 
 
 class ChargeResult(NamedTuple):

@@ -6,6 +6,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Collection
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -45,11 +46,8 @@ def check(settings: Settings, only: Collection[str]) -> None:
         if set(only) != set(NAMES) and settings.organizer_key is None:
             raise MissingSetting("services behind sidecars call each other with one key: set CLUDALE_ORGANIZER_KEY")
     _check_issuer(settings, only)
-    if "payments" in only and settings.payment_provider is PaymentProvider.NONE:
-        raise MissingSetting(
-            "nobody takes the money: CLUDALE_PAYMENT_PROVIDER=simulated sells tickets without it, and there is no "
-            "other provider yet"
-        )
+    if "payments" in only:
+        _check_provider(settings)
     if "notifications" in only and settings.smtp_host is not None:
         try:
             sender_address(settings.smtp_from)
@@ -59,6 +57,21 @@ def check(settings: Settings, only: Collection[str]) -> None:
     for callee in reversed(NAMES):
         if callee not in only and any(callee in each.needs for each in SERVICES if each.name in only):
             url_of(settings, callee)
+
+
+def _check_provider(settings: Settings) -> None:
+    """Can the money be taken as the settings say? Raises MissingSetting."""
+    if settings.payment_provider is PaymentProvider.NONE:
+        raise MissingSetting(
+            "nobody takes the money: CLUDALE_PAYMENT_PROVIDER=stripe takes it, simulated sells tickets without it"
+        )
+    if settings.payment_provider is PaymentProvider.STRIPE:
+        if settings.stripe_key is None:
+            raise MissingSetting("CLUDALE_PAYMENT_PROVIDER=stripe needs CLUDALE_STRIPE_KEY")
+        if find_spec("stripe") is None:
+            raise MissingSetting(
+                "CLUDALE_PAYMENT_PROVIDER=stripe needs the package stripe: pip install 'cludale[stripe]'"
+            )
 
 
 def _check_issuer(settings: Settings, only: Collection[str]) -> None:

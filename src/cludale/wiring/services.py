@@ -75,10 +75,12 @@ from cludale.wiring.needs import (
     trusted_addresses,
     url_of,
 )
-from cludale.wiring.settings import Settings
+from cludale.wiring.settings import PaymentProvider, Settings
 from cludale.wiring.stores import Store, commit_limit, concerts_state_store, ledger
 from cludale.wiring.watching import Watching
 
+STRIPE_METHODS = ("card", "pm_*")
+"""Known here too, so that orders needs no Stripe library where it runs alone."""
 WAY_BACK = "/staff/sign-in/back"
 """Where the issuer sends people back to."""
 LOOK_AGAIN_SECONDS = 0.25
@@ -283,11 +285,29 @@ class ServiceBuilder:
     @cached_property
     def gateway(self) -> PaymentGateway:
         """The payment provider."""
+        provider = self._stripe() if self.settings.payment_provider is PaymentProvider.STRIPE else self._simulated()
+        return provider if self.watching is None else self.watching.gateway(provider)
+
+    def _simulated(self) -> PaymentGateway:
         settings = self.settings
-        provider = self._closed(
+        return self._closed(
             SimulatedProvider(ledger(settings), clock=self.clock, slow_seconds=settings.payment_slow_seconds)
         )
-        return provider if self.watching is None else self.watching.gateway(provider)
+
+    def _stripe(self) -> PaymentGateway:
+        from cludale.adapters.stripe_payments import StripeProvider  # noqa: PLC0415 - it takes half a second to load
+
+        settings = self.settings
+        return self._closed(
+            StripeProvider(
+                settings.stripe_key or "",
+                clock=self.clock,
+                webhook_secret=settings.stripe_webhook_secret,
+                publishable_key=settings.stripe_publishable_key,
+                timeout_seconds=settings.payment_attempt_seconds,
+                url=settings.stripe_url,
+            )
+        )
 
     @cached_property
     def ticket_keys(self) -> TicketKeys:
@@ -332,7 +352,7 @@ class ServiceBuilder:
     @property
     def payment_methods(self) -> Sequence[str]:
         """The provider's."""
-        return METHODS
+        return STRIPE_METHODS if self.settings.payment_provider is PaymentProvider.STRIPE else METHODS
 
     @cached_property
     def _smtp(self) -> SmtpMailer | None:

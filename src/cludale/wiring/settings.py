@@ -48,6 +48,7 @@ class PaymentProvider(StrEnum):
     """Who takes the money."""
 
     SIMULATED = "simulated"
+    STRIPE = "stripe"
     NONE = "none"
 
 
@@ -185,8 +186,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     payment_backoff_max_seconds: Annotated[Seconds, _doc("the longest such wait")] = 10
     payment_provider: Annotated[
         PaymentProvider,
-        _doc("who takes the money: `simulated` takes none and says that it did; with `none` payments does not start"),
+        _doc(
+            "who takes the money: `simulated` takes none and says that it did; `stripe`; with `none` payments does not "
+            "start"
+        ),
     ] = PaymentProvider.SIMULATED
+    stripe_key: Annotated[
+        Token | None, _doc("Stripe's secret or restricted key (sk_live_…, rk_live_…, sk_test_…)", secret=True)
+    ] = None
+    stripe_webhook_secret: Annotated[
+        Token | None,
+        _doc(
+            "what Stripe signs its messages to /payments/webhook with (whsec_…); without it none is heard", secret=True
+        ),
+    ] = None
+    stripe_publishable_key: Annotated[
+        Token | None, _doc("Stripe's publishable key (pk_…), which buyers' clients are told")
+    ] = None
+    stripe_url: Annotated[Url | None, _doc("where Stripe's API is, if not at Stripe: for tests against a double")] = (
+        None
+    )
     payment_slow_seconds: Annotated[Seconds, _doc("how long the simulated provider takes for `card-slow`")] = 2
 
     reconcile_seconds: Annotated[

@@ -229,7 +229,7 @@ class Gateway:
     async def charge(self, charge: Charge, method: str) -> ChargeResult:
         """Take the money. Raises Declined, GatewayTrouble."""
         provider, chaos = self._provider, self._chaos
-        key, amount, _ = charge
+        key, amount = charge.key, charge.amount
         declines = method == "card-declined" or chaos.strikes(Fault.DECLINED, self._who, key)
 
         def act() -> None:

@@ -70,7 +70,7 @@ class SimulatedProvider:
 
     async def charge(self, charge: Charge, method: str) -> ChargeResult:
         """Take the money, once for each key. Raises Declined, also for an unknown method; GatewayTrouble."""
-        key, amount, _ = charge
+        key, amount = charge.key, charge.amount
         if method not in METHODS:
             raise Declined(f"there is no payment method {method!r}")
         if method == CARD_SLOW:

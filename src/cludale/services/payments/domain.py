@@ -171,7 +171,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     @property
     def charge(self) -> Charge:
         """This round's, as the provider is asked for it."""
-        return Charge(self.key, self.amount, self.reference)
+        return Charge(self.key, self.amount, self.reference, self.created_at)
 
 
 class AttemptLimits(msgspec.Struct, frozen=True):
