@@ -1,7 +1,7 @@
-"""A double of Stripe: the part of its API that is used here, over HTTP, with state. It is no Stripe; it moves no money.
+"""A double of Stripe: the part of its API that is used here, over HTTP, with state. It is no Stripe, it moves no money.
 
-It keeps PaymentIntents, refunds and idempotency keys as Stripe's documentation says, signs its webhooks with code of its
-own (the library verifies them), and can lose an answer, fail, or refuse to hurry, when a test says so.
+It keeps PaymentIntents, refunds and idempotency keys as Stripe's documentation says, signs its webhooks with code of
+its own (the library verifies them), and loses an answer or fails when a test says so.
 """
 
 import asyncio
@@ -125,7 +125,7 @@ class StripeDouble:
         self._next.remove(found)
         return found[1]
 
-    def _done(self, method: str, path: str, params: dict[str, Any]) -> tuple[int, Any]:
+    def _done(self, method: str, path: str, params: dict[str, Any]) -> tuple[int, Any]:  # noqa: PLR0911 - a case each
         match method, path.strip("/").split("/")[1:]:
             case "POST", ["payment_intents"]:
                 return self._make(params)

@@ -1,7 +1,7 @@
 """The provider's books against the payments, where the provider itself did something wrong.
 
-Elsewhere the books have to be right at any moment (`order_rules.py`). Where the provider erred, they have to be right in
-the end: what it should not have is back, once, or the difference is shown for a person.
+Elsewhere the books have to be right at any moment (`order_rules.py`). Where the provider erred, they have to be right
+in the end: what it should not have is back, once, or the difference is shown for a person.
 """
 
 from collections.abc import Iterator

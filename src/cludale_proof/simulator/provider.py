@@ -83,11 +83,18 @@ class Provider:
     """
 
     def __init__(
-        self, chaos: Chaos, booked: OnMovement, *, attempt_seconds: float, errs: Callable[[str], None] = lambda _: None
+        self,
+        chaos: Chaos,
+        booked: OnMovement,
+        *,
+        attempt_seconds: float,
+        time: Callable[[], float] = lambda: 0.0,
+        errs: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._chaos = chaos
         self._booked = booked
         self._errs = errs
+        self._time = time
         self.attempt_seconds = attempt_seconds
         self.accounts: dict[str, Account] = {}
 
@@ -178,7 +185,7 @@ class Provider:
     def _take(self, account: Account, key: str, amount: Money) -> None:
         account.captured = True
         account.amount = amount
-        account.at = account.at or asyncio.get_running_loop().time()
+        account.at = account.at or self._time()
         account.times += 1
         self._booked(key, Movement.CAPTURE, amount)
 

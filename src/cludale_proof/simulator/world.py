@@ -143,6 +143,7 @@ class World:
             self.chaos,
             self._booked,
             attempt_seconds=self.scene.limits.payment_attempt_seconds,
+            time=self.loop.time,
             errs=self.checker.provider_errs,
         )
         around = Surroundings(

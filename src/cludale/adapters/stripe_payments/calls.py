@@ -118,7 +118,7 @@ class StripeCalls:
     async def has_refund(self, intent: Any, refund_key: str) -> bool:
         """Is there a refund by this key that did not fail? Raises GatewayTrouble."""
         async for refund in self._pages(self._refunds.list_async, {"payment_intent": intent.id}):
-            if (refund.metadata or {}).get(KEY) == refund_key and refund.status not in ("failed", "canceled"):
+            if key_of(refund) == refund_key and refund.status not in ("failed", "canceled"):
                 return True
         return False
 
@@ -174,6 +174,12 @@ class StripeCalls:
 
 
 _EXPANDED = ["data.latest_charge"]
+
+
+def key_of(thing: Any) -> str | None:
+    """Our key of a PaymentIntent or a refund; None: it is somebody else's."""
+    key = getattr(getattr(thing, "metadata", None), KEY, None)
+    return key if isinstance(key, str) and key else None
 
 
 def _decline_code(declined: stripe.CardError) -> str | None:

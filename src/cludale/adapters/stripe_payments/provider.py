@@ -12,7 +12,7 @@ from typing import Any, Final
 import stripe
 
 from cludale.adapters.stripe_payments.amounts import NotForStripe, from_stripe
-from cludale.adapters.stripe_payments.calls import KEY, NotThere, Refused, StripeCalls
+from cludale.adapters.stripe_payments.calls import NotThere, Refused, StripeCalls, key_of
 from cludale.kernel.money import Money
 from cludale.ports.clock import Clock
 from cludale.ports.payment_gateway import (
@@ -51,7 +51,7 @@ class StripeProvider:
         timeout_seconds: float = 10.0,
         url: str | None = None,
     ) -> None:
-        """`webhook_secret`: without it no message to the webhook is believed. `publishable_key`: for buyers' clients."""
+        """`webhook_secret`: without it no message to the webhook is heard. `publishable_key`: for buyers' clients."""
         self._calls = StripeCalls(secret_key, clock=clock, timeout_seconds=timeout_seconds, url=url)
         self._webhook_secret = webhook_secret
         self._publishable_key = publishable_key
@@ -91,7 +91,7 @@ class StripeProvider:
         why: str | None = None
         if intent.last_payment_error is not None:
             error = intent.last_payment_error
-            why = error.get("decline_code") or error.get("code") or "card_declined"
+            why = getattr(error, "decline_code", None) or getattr(error, "code", None) or "card_declined"
         else:
             try:
                 return await self._calls.confirm(intent, charge, method)
@@ -168,7 +168,7 @@ class StripeProvider:
         except (Refused, NotThere) as refused:
             raise GatewayTrouble(f"no books: {refused}") from refused
         taken = [each for each in page.data if each.amount_received]
-        ours = [_booked(each, key) for each in taken if (key := _key_of(each)) is not None]
+        ours = [_booked(each, key) for each in taken if (key := key_of(each)) is not None]
         following = page.data[-1].id if page.has_more and page.data else None
         return BookedPage(ours, following, others=len(taken) - len(ours))
 
@@ -206,20 +206,15 @@ class StripeProvider:
         """The key of the PaymentIntent that a message is about. Raises NotFromProvider."""
         try:
             event = self._calls.client.construct_event(body, signature, self._webhook_secret)
-        # the library raises these, too, for a body or a signature that is no text
-        except (stripe.SignatureVerificationError, ValueError, TypeError) as stranger:
+            return key_of(event.data.object) if event.type.startswith("payment_intent.") else None
+        # the library raises these, too, for a signature or a body that is no text, and for one that is no event
+        except (stripe.SignatureVerificationError, ValueError, TypeError, AttributeError) as stranger:
             raise NotFromProvider from stranger
-        return _key_of(event.data.object) if event.type.startswith("payment_intent.") else None
 
 
 def _check_amount(intent: Any, charge: Charge) -> None:
     if from_stripe(intent.amount, intent.currency) != charge.amount:
         raise Declined("this key was used for another amount")
-
-
-def _key_of(intent: Any) -> str | None:
-    key = (intent.metadata or {}).get(KEY)
-    return key if isinstance(key, str) and key else None
 
 
 def _returned(intent: Any) -> int:

@@ -16,8 +16,9 @@ from cludale.adapters.simulated_payments import METHODS, LedgerRow, SimulatedPro
 from cludale.adapters.simulated_payments import provider as provider_module
 from cludale.adapters.simulated_payments.ledger import LedgerBroken
 from cludale.kernel.money import Money
-from cludale.ports.payment_gateway import Charge, Declined, GatewayTrouble, PaymentGateway
+from cludale.ports.payment_gateway import Charge, ChargeResult, Declined, GatewayTrouble, PaymentGateway
 
+AT = int(NOON.timestamp() * 1000)
 PRICE = Money(9000, "EUR")
 
 
@@ -51,7 +52,7 @@ async def test_the_ledger_is_its_owners_only(provider: PaymentGateway, path: Pat
 
 async def test_a_charge_stands_in_the_ledger_when_it_is_answered(provider: PaymentGateway, path: Path) -> None:
     await provider.charge(Charge("key-1", PRICE), "card-ok")
-    assert row(path) == LedgerRow("key-1", 9000, "EUR", "card-ok", captured=9000, charges=1, asked=1)
+    assert row(path) == LedgerRow("key-1", 9000, "EUR", "card-ok", captured=9000, charges=1, asked=1, at=AT)
 
 
 @pytest.mark.parametrize("method", ["card-ok", "card-slow", "card-timeout-after-charge"])
@@ -125,7 +126,7 @@ async def test_a_caller_that_is_gone_leaves_the_others_their_answers(provider: S
     charges = [asyncio.ensure_future(provider.charge(Charge(f"key-{n}", PRICE), "card-ok")) for n in range(3)]
     asyncio.get_running_loop().call_soon(charges[1].cancel)
     results = await asyncio.gather(*charges, return_exceptions=True)
-    assert [type(result) for result in results] == [type(None), asyncio.CancelledError, type(None)]
+    assert [type(result) for result in results] == [ChargeResult, asyncio.CancelledError, ChargeResult]
     assert row(path, "key-2").captured == 9000
 
 
@@ -189,7 +190,7 @@ async def test_too_many_at_once_get_no_answer(path: Path, clock: ManualClock, mo
     provider = SimulatedProvider(path, clock=clock)
     charges = (provider.charge(Charge(f"key-{n}", PRICE), "card-ok") for n in range(5))
     results = await asyncio.gather(*charges, return_exceptions=True)
-    assert [type(result) for result in results] == [type(None)] * 3 + [GatewayTrouble] * 2
+    assert [type(result) for result in results] == [ChargeResult] * 3 + [GatewayTrouble] * 2
     assert len(list(read_ledger(path))) == 3
     await provider.close()
 
@@ -212,12 +213,14 @@ from pathlib import Path
 from cludale.adapters.simulated_payments import SimulatedProvider
 from cludale.adapters.system.clock import SystemClock
 from cludale.kernel.money import Money
+from cludale.ports.payment_gateway import Charge
 
 async def main():
     provider = SimulatedProvider(Path(sys.argv[1]), clock=SystemClock())
     number = 0
     while True:
-        await asyncio.gather(*(provider.charge(Charge(f"key-{number + n}", Money(9000, "EUR")), "card-ok") for n in range(50)))
+        charges = (Charge(f"key-{number + n}", Money(9000, "EUR")) for n in range(50))
+        await asyncio.gather(*(provider.charge(charge, "card-ok") for charge in charges))
         number += 50
         print(number, flush=True)
 

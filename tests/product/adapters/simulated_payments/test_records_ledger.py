@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from tests.fakes import ManualClock
+from tests.fakes import NOON, ManualClock
 from tests.product.adapters.cosmos.double import KEY, CosmosDouble, running_double
 from tests.product.contracts.samples import CODEC
 
@@ -16,6 +16,7 @@ from cludale.adapters.simulated_payments.records_ledger import RecordsLedger
 from cludale.kernel.money import Money
 from cludale.ports.payment_gateway import Charge, Declined, GatewayTrouble
 
+AT = int(NOON.timestamp() * 1000)
 PRICE = Money(9000, "EUR")
 
 
@@ -55,7 +56,7 @@ async def test_a_charge_stands_in_the_ledger_when_it_is_answered(
     providers: list[SimulatedProvider], account: CosmosDouble
 ) -> None:
     await providers[0].charge(Charge("key-1", PRICE), "card-ok")
-    expected = LedgerRow("key-1", 9000, "EUR", "card-ok", captured=9000, charges=1, asked=1)
+    expected = LedgerRow("key-1", 9000, "EUR", "card-ok", captured=9000, charges=1, asked=1, at=AT)
     assert rows(account) == {"key-1": expected}
 
 

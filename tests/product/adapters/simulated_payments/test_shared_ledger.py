@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from tests.fakes import ManualClock
+from tests.fakes import NOON, ManualClock
 
 from cludale.adapters.simulated_payments import LedgerRow, SimulatedProvider
 from cludale.adapters.simulated_payments.shared_ledger import SharedLedger
 from cludale.kernel.money import Money
 from cludale.ports.payment_gateway import Charge, Declined, GatewayTrouble
 
+AT = int(NOON.timestamp() * 1000)
 PRICE = Money(9000, "EUR")
 
 
@@ -37,7 +38,7 @@ async def test_a_charge_stands_in_the_ledger_when_it_is_answered(
     providers: list[SimulatedProvider], database_url: str
 ) -> None:
     await providers[0].charge(Charge("key-1", PRICE), "card-ok")
-    expected = LedgerRow("key-1", 9000, "EUR", "card-ok", captured=9000, charges=1, asked=1)
+    expected = LedgerRow("key-1", 9000, "EUR", "card-ok", captured=9000, charges=1, asked=1, at=AT)
     assert await rows(database_url) == {"key-1": expected}
 
 

@@ -1,8 +1,8 @@
 """Payments at work over the real store and the simulated provider: whatever happens, the money moves once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,17 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock
-from cludale.ports.payment_gateway import Declined, GatewayTrouble, PaymentGateway
+from cludale.ports.payment_gateway import (
+    TAKEN,
+    Booked,
+    BookedPage,
+    BuyerAction,
+    Charge,
+    ChargeResult,
+    Declined,
+    GatewayTrouble,
+    PaymentGateway,
+)
 from cludale.ports.records import Query, Records
 from cludale.ports.sales import Outlook, SaleOutlook, Sales, SalesUnreachable, SeatsGone
 from cludale.runtime.backoff import Backoff
@@ -56,17 +66,30 @@ class Script:
         plays = self.plays[kind]
         return await plays.pop(0)() if plays else None
 
-    async def charge(self, key: str, amount: Money, method: str) -> None:
-        await self._play("charge", key)
+    async def charge(self, charge: Charge, method: str) -> ChargeResult:
+        said = await self._play("charge", charge.key)
+        return said if isinstance(said, ChargeResult) else TAKEN
 
-    async def refund(self, key: str) -> None:
-        await self._play("refund", key)
+    async def refund(self, charge: Charge) -> None:
+        await self._play("refund", charge.key)
 
-    async def refund_part(self, key: str, refund_key: str, amount: Money) -> None:
+    async def refund_part(self, charge: Charge, refund_key: str, amount: Money) -> None:
         await self._play("refund", f"{refund_key}={amount.amount}")
 
-    async def void(self, key: str) -> bool:
-        return await self._play("void", key) is True
+    async def void(self, charge: Charge) -> bool:
+        return await self._play("void", charge.key) is True
+
+    async def listed(self, *, since: datetime, until: datetime, after: str | None, limit: int) -> BookedPage:
+        return BookedPage([], None)
+
+    async def booked(self, charges: Sequence[Charge]) -> Mapping[str, Booked]:
+        return {}
+
+    async def action(self, charge: Charge) -> BuyerAction | None:
+        return BuyerAction("script", f"secret of {charge.reference}")
+
+    def heard(self, body: bytes, signature: str | None) -> str | None:
+        return body.decode() if signature == "signed" else None
 
 
 async def works() -> object:
@@ -162,7 +185,7 @@ def never(_: float, __: Callable[[], None]) -> Never:
 
 
 Build = Callable[[PaymentGateway], Payments]
-Charge = Callable[[Concerts], Awaitable[Payment]]
+ChargeLate = Callable[[Concerts], Awaitable[Payment]]
 
 
 @pytest.fixture
@@ -628,7 +651,7 @@ class TestChargingAfterTheHold:
     @pytest.fixture
     async def charge(
         self, store: SqliteStore, clock: ManualClock, ids: CountingIds, script: Script
-    ) -> AsyncIterator[Charge]:
+    ) -> AsyncIterator[ChargeLate]:
         built: list[Payments] = []
 
         async def charge(concerts: Concerts) -> Payment:
@@ -646,21 +669,21 @@ class TestChargingAfterTheHold:
         for payments in built:
             await payments.due.stop()
 
-    async def test_where_there_are_seats_it_is_charged_and_told_once_they_are_sold(self, charge: Charge) -> None:
+    async def test_where_there_are_seats_it_is_charged_and_told_once_they_are_sold(self, charge: ChargeLate) -> None:
         concerts = Concerts(Outlook.POSSIBLE, Outlook.POSSIBLE, Outlook.SOLD)
         assert (await charge(concerts)).status is Status.COMPLETED
         assert concerts.asked == [allocation()] * 3
 
     @pytest.mark.parametrize(("outlook", "refusal"), [(Outlook.GONE, SeatsGone), (Outlook.CANCELLED, PaymentClosed)])
     async def test_where_there_are_none_nothing_is_charged_and_nothing_stored(
-        self, charge: Charge, script: Script, store: SqliteStore, outlook: Outlook, refusal: type[Exception]
+        self, charge: ChargeLate, script: Script, store: SqliteStore, outlook: Outlook, refusal: type[Exception]
     ) -> None:
         with pytest.raises(refusal):
             await charge(Concerts(outlook))
         assert script.asked == [("charge", "payment-1.1")]
         assert await told(store) == ["PaymentFailed"]
 
-    async def test_where_concerts_gives_no_answer_nothing_is_charged(self, charge: Charge, script: Script) -> None:
+    async def test_where_concerts_gives_no_answer_nothing_is_charged(self, charge: ChargeLate, script: Script) -> None:
         concerts = Concerts(Outlook.POSSIBLE)
         concerts.away = True
         with pytest.raises(Busy, match="Nothing was charged"):
@@ -668,7 +691,7 @@ class TestChargingAfterTheHold:
         assert script.asked == [("charge", "payment-1.1")]
 
     async def test_where_others_are_faster_the_answer_is_that_the_money_is_back(
-        self, charge: Charge, script: Script
+        self, charge: ChargeLate, script: Script
     ) -> None:
         concerts = Concerts(Outlook.POSSIBLE, Outlook.GONE)
         concerts.refuses = True
@@ -676,7 +699,7 @@ class TestChargingAfterTheHold:
         assert [kind for kind, _ in script.asked] == ["charge", "charge", "refund"]
 
     async def test_what_is_not_known_in_time_is_not_waited_for(
-        self, charge: Charge, monkeypatch: pytest.MonkeyPatch
+        self, charge: ChargeLate, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(service, "SALE_SECONDS", 0.1)
         payment = await charge(Concerts(Outlook.POSSIBLE))
