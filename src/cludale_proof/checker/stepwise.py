@@ -174,7 +174,7 @@ class SafetyChecker:
         return self._keep(self._look_at({owner: None}))
 
     def provider_errs(self, key: str) -> None:
-        """The provider is about to do something wrong under this key, by its own fault. It has to be mended or shown."""
+        """The provider does something wrong under this key, by its own fault. It has to be mended, or shown."""
         owner = self._payment_case.get(key.rpartition(".")[0])
         if owner is not None:
             self._cases[owner].erring.add(key)
@@ -272,14 +272,19 @@ class SafetyChecker:
         self._committed[event.id] = raw
         self._now = max(self._now, event.time)
         key = key_of_event(fact)
-        if event.type == DIFFERS and event.data.key not in (self._cases[key].erring if key in self._cases else ()):
-            detail = f"{event.data.kind} is found under {event.data.key}, and the provider did nothing wrong there"
-            return [_broken(Invariant.ONE_CAPTURE, "differs-for-nothing", f"event {event.id}", detail)]
         if key is None:
             return [] if event.type in (*KEY_EVENTS, *BOOK_EVENTS) else self._take_concert_event(fact)
         self._case_of_event[event.id] = key
         self._case(key).facts.append(fact)
         touched[key] = None
+        return self._judged_alone(fact, key)
+
+    def _judged_alone(self, fact: Fact, key: str) -> list[Violation]:
+        """What is wrong about an event of this case, whatever the rest of it."""
+        event = fact.event
+        if event.type == DIFFERS and event.data.key not in self._case(key).erring:
+            detail = f"{event.data.kind} is found under {event.data.key}, and the provider did nothing wrong there"
+            return [_broken(Invariant.ONE_CAPTURE, "differs-for-nothing", f"event {event.id}", detail)]
         section = (event.data.concert_id or "", event.data.section or "")
         if event.type == "SeatsReserved" and (wrong := self._held_at(section, fact)) is not None:
             return [wrong]

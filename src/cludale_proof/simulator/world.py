@@ -412,7 +412,7 @@ class World:
         await self._check_redelivery(storms)
 
     def _reconcile_now_and_then(self) -> None:
-        """An operator has the provider's books compared while all goes on, by whichever process of payments there is."""
+        """An operator has the books compared while all goes on, by whichever process of payments there is."""
 
         def begin() -> None:
             try:

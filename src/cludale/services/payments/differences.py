@@ -254,7 +254,7 @@ def begin_settling(found: Found, settlement: Settlement, note: str, *, now: date
         return settled(found, gave_back=None, note=note, now=now)
     if to_give_back(found) is None:
         raise NotToSettle(found, "the provider has no money of it to give back; it can only be left")
-    return Decision(replace(found, state=State.SETTLING, note=note))
+    return Decision(replace(found, state=State.SETTLING, note=note or found.note))
 
 
 def settled(found: Found, *, gave_back: Money | None, note: str, now: datetime) -> Decision[Found]:
