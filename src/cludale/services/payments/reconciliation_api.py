@@ -16,6 +16,7 @@ from cludale.services.payments.mends import Difference
 from cludale.services.payments.reconciliation import Reconciliation
 from cludale.services.payments.reconciling import Reconciling
 from cludale.services.payments.store import differences_listed
+from cludale.web.fields import TimeParameter, moment
 from cludale.web.problems import Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
@@ -57,10 +58,11 @@ class DifferenceStatus(StrEnum):
 class BeginReconciliation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Compare the provider's books of this time with the payments here."""
 
-    since: Annotated[
-        datetime | None, Meta(tz=True, description="charges that began then or later; else as many days as is set")
-    ] = None
-    until: Annotated[datetime | None, Meta(tz=True, description="and before this; else until now")] = None
+    since: (
+        Annotated[TimeParameter, Meta(description="charges that began then or later; else as many days as is set")]
+        | None
+    ) = None
+    until: Annotated[TimeParameter, Meta(description="and before this; else until now")] | None = None
 
 
 class ReconciliationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -194,9 +196,10 @@ class ReconciliationApi:
     )
     async def begin_reconciliation(self, _: Request, body: BeginReconciliation) -> Response:
         """202 how far it is."""
-        if body.since is not None and body.until is not None and body.since >= body.until:
+        since, until = moment("since", body.since), moment("until", body.until)
+        if since is not None and until is not None and since >= until:
             raise Invalid(("until", "has to be after `since`"))
-        begun = await self._reconciling.begin(since=body.since, until=body.until)
+        begun = await self._reconciling.begin(since=since, until=until)
         return json_response(ReconciliationView.of(begun), 202)
 
     @route(

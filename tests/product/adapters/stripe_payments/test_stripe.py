@@ -1,4 +1,4 @@
-"""Stripe's own ways, against a double that keeps state: what waits, what is lost on the way, what is said by a webhook."""
+"""Stripe's own ways, against a double that keeps state: what waits, what is lost, what a webhook says."""
 
 import time
 from collections.abc import AsyncIterator

@@ -1,7 +1,7 @@
 """The provider's books against the payments: each kind of difference is mended or shown, once, and nothing in flight."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from tests.patience import until
 from tests.seats import allocation
 
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy
@@ -308,9 +309,11 @@ async def payments(store: SqliteStore, clock: ManualClock, books: Books) -> Asyn
 
 async def stored(store: SqliteStore, *payments: Payment) -> None:
     updates = Updates("payments", store, clock=ManualClock(), ids=CountingIds())
-    for each in payments:
-        change = Change(PAYMENTS, each.id, lambda _, __, each=each: differences.Decision(each), Cause())  # noqa: E501
-        await updates.update([change])
+    await updates.update([Change(PAYMENTS, each.id, _as_it_is(each), Cause()) for each in payments])
+
+
+def _as_it_is(payment: Payment) -> Callable[[object, datetime], Decision[Payment]]:
+    return lambda _, __: Decision(payment)
 
 
 async def done(payments: Payments, clock: ManualClock, run: Reconciliation) -> Reconciliation:
