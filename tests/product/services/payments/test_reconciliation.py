@@ -1,4 +1,4 @@
-"""The provider's books against the payments: each kind of difference is mended or shown, once, and nothing in flight."""
+"""The provider's books against the payments: each difference is mended or shown, once, and nothing in flight."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
