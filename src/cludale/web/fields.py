@@ -75,7 +75,7 @@ Phone = Annotated[str, Meta(pattern=r"^\+?[0-9][0-9 ()./-]{4,30}$(?!\n)", descri
 PaymentMethod = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z0-9][a-z0-9-]{0,63}$(?!\n)",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$(?!\n)",
         description="a way to pay that the payment provider knows, such as card-ok; a 422 lists them",
     ),
 ]

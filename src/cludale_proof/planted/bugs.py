@@ -902,20 +902,6 @@ def _(stack: ExitStack) -> None:
     swap(stack, differences, "begin_mend", lambda payment, found, *, now, tolerance: Decision(payment))
 
 
-@bug("reconciliation: a mend is done once the provider was asked, whatever it answers", theme="wrong books")
-def _(stack: ExitStack) -> None:
-    right = Gateway.refund_part
-
-    async def wrong(self: Any, charge: Charge, refund_key: str, amount: Money) -> None:
-        try:
-            await right(self, charge, refund_key, amount)
-        except GatewayTrouble:
-            if ".mend." not in refund_key:
-                raise
-
-    swap(stack, Gateway, "refund_part", wrong)
-
-
 @bug("payments: who cancels gets all of the money back, whatever went back in part", theme="changes of mind")
 def _(stack: ExitStack) -> None:
     swap(stack, Payment, "rest", property(lambda self: self.amount))

@@ -78,11 +78,20 @@ class ProviderApi:
         """What is to be done."""
         order_id = request.segment
         principal = self._access.of_order(order_id, request.authorization, Scope.READ)
-        payment, action = await self._payments.action(order_id)
+        try:
+            payment, action = await self._payments.action(order_id)
+        except NotFound:
+            if principal is not None:
+                raise
+            # its token was made with the order: the payment is still to be begun
+            return _shown(PaymentActionView(order_id=order_id, status=Status.PENDING, action=None))
         is_theirs = principal is None or self._ownership.sees_all(principal)
         if principal is not None and not is_theirs:
             is_theirs = await self._ownership.owns(principal, payment.allocation.concert_id)
         if not is_theirs:
             raise payment_not_found(order_id)
-        shown = json_response(PaymentActionView(order_id=order_id, status=payment.status, action=action))
-        return shown._replace(headers=(("cache-control", "no-store"),))
+        return _shown(PaymentActionView(order_id=order_id, status=payment.status, action=action))
+
+
+def _shown(view: PaymentActionView) -> Response:
+    return json_response(view)._replace(headers=(("cache-control", "no-store"),))
