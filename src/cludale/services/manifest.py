@@ -79,6 +79,7 @@ class Policies:
     reconcile_seconds: float | None = None
     reconcile_window_seconds: float = 30 * 86_400.0
     reconcile_tolerance_seconds: float = 300.0
+    reconcile_look_seconds: float = 10.0
     door_reentry: bool = False
 
 

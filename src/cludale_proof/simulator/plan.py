@@ -228,6 +228,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     is_erring = ends.random() < ERRING or "wrong books" in themes
     if is_erring:
         rates |= {fault: rate for fault, rate in THEMES["wrong books"].items() if fault in _PROVIDER_ERRORS}
+        limits = dataclasses.replace(limits, reconcile_look_seconds=1.0)
     return Scene(
         is_distributed=is_distributed,
         is_apart=choices.random() < 0.5,

@@ -127,6 +127,8 @@ class RunLimits(Policies):
     audit_waiting_limit: int = 1_000
     door_opens_seconds: float = 366 * 86_400.0
     reconcile_tolerance_seconds: float = 5.0
+    reconcile_look_seconds: float = 1_000_000.0
+    """By far longer than a run: only where the provider errs it is shorter, so that other seeds keep their runs."""
     compare_seconds: float = 1.0
     call_off_watch_seconds: float = 15.0
     compare_after_seconds: float = 3_600.0

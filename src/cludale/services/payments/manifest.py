@@ -24,6 +24,7 @@ def _build(parts: Parts) -> Running:
         reconcile_seconds=policies.reconcile_seconds,
         reconcile_window_seconds=policies.reconcile_window_seconds,
         reconcile_tolerance_seconds=policies.reconcile_tolerance_seconds,
+        reconcile_look_seconds=policies.reconcile_look_seconds,
         takes_work=parts.takes_work,
     )
     return Running(payments, payments.handle, payments.sweep, payments.stop, gauges=payments.gauges)

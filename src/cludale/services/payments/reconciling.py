@@ -50,18 +50,21 @@ class Reconciling(DuePolicy[Reconciliation]):
         every_seconds: float | None,
         window_seconds: float,
         tolerance_seconds: float,
+        look_seconds: float,
         begun: Callable[[], None],
         takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
         """`every_seconds`: how often one begins by itself; None: never. `window_seconds`: how far back that one looks.
-        `tolerance_seconds`: what happened so short a time ago is not compared yet. `begun` is called when payments got
-        something to give back.
+        `tolerance_seconds`: what happened so short a time ago is not compared yet. `look_seconds`: how often it is
+        looked whether another process left one undone. `begun` is called when payments got something to give back.
         """
         self._updates = updates
         self._gateway = gateway
         self._every = None if every_seconds is None else timedelta(seconds=every_seconds)
         self._window = timedelta(seconds=window_seconds)
         self._tolerance = timedelta(seconds=tolerance_seconds)
+        self._look = timedelta(seconds=look_seconds)
+        self._looked_at: datetime | None = None
         self._begun = begun
         self._takes_work = takes_work
         self._next_look: datetime | None = None
@@ -80,7 +83,11 @@ class Reconciling(DuePolicy[Reconciliation]):
     async def sweep(self) -> int:
         """Begin one if it is time to, and give those that are due a turn."""
         await self._begin_on_schedule()
-        return await self.due.sweep()
+        now = self._updates.clock.now()
+        if self._looked_at is not None and self._looked_at <= now < self._looked_at + self._look:
+            return 0
+        is_first, self._looked_at = self._looked_at is None, now
+        return 0 if is_first else await self.due.sweep()
 
     async def _begin_on_schedule(self) -> None:
         now = self._updates.clock.now()

@@ -58,6 +58,7 @@ class Payments:
         reconcile_seconds: float | None = None,
         reconcile_window_seconds: float = 30 * 86_400.0,
         reconcile_tolerance_seconds: float = 300.0,
+        reconcile_look_seconds: float = 10.0,
         call_later: CallLater | None = None,
         takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -86,6 +87,7 @@ class Payments:
             every_seconds=reconcile_seconds,
             window_seconds=reconcile_window_seconds,
             tolerance_seconds=reconcile_tolerance_seconds,
+            look_seconds=reconcile_look_seconds,
             begun=self.due.wake,
             takes_work=takes_work,
         )
