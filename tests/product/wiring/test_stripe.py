@@ -10,6 +10,7 @@ from tests.patience import until
 from tests.product.wiring.organizers import Office, office
 from tests.stripe_double import ASKS, SECRET_KEY, WEBHOOK_SECRET, StripeDouble, running_double
 
+from cludale.services import NAMES
 from cludale.wiring.needs import MissingSetting, check
 from cludale.wiring.settings import PaymentProvider, Settings
 
@@ -31,7 +32,7 @@ async def shop(tmp_path: Path, double: StripeDouble) -> AsyncIterator[Office]:
         "payment_attempt_seconds": 5,
         "reconcile_tolerance_seconds": 0.01,
     }
-    async with office(tmp_path, **stripe) as office_:
+    async with office(tmp_path, NAMES, **stripe) as office_:
         await office_.concert("ours", price={"amount": 4500, "currency": "EUR"})
         yield office_
 
