@@ -29,6 +29,7 @@ DECISIONS = "docs/develop/adr/0"
 """A decision tells of the code as it was then, so files and names in it may be gone. Its links may not."""
 OF_TODAY = [document for document in DOCUMENTS if not document.startswith(DECISIONS)]
 OTHERS_SETTINGS = {
+    "CLUDALE_TEST_STRIPE_KEY": "tests/product/contracts/test_payment_gateway.py",
     "CLUDALE_GATEWAY_CONFIG": "src/cludale_operations/cli/gateway.py",
     "CLUDALE_SERVICE_BUS": "src/cludale_operations/cli/dead_letters.py",
     "CLUDALE_TEST_COSMOS_DATABASE": "tests/product/contracts/conftest.py",
