@@ -268,6 +268,7 @@ async def test_a_message_names_the_charge_it_is_about(stripe: StripeProvider, do
         (b"[]", signed(b"[]")),
         (b"{}", signed(b"{}")),
     ],
+    ids=["unsigned", "other", "odd", "secret", "old", "bytes", "letters", "no json", "list", "no event"],
 )
 async def test_what_stripe_did_not_sign_or_say_is_not_heard(
     stripe: StripeProvider, body: bytes, signature: str | None
