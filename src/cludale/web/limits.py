@@ -19,7 +19,10 @@ SLOW_SECONDS = 1.0
 _OTHERS = ""
 _FORWARDED = b"x-forwarded-for"
 
+IPAddress = IPv4Address | IPv6Address
 Networks = tuple[IPv4Network | IPv6Network, ...]
+IPV6_PREFIX = 64
+"""What one subscriber has of IPv6 addresses at the least (RFC 6177): who has one has as many as they like."""
 
 
 class TooManyRequests(RefusedForNow):
@@ -83,34 +86,57 @@ class RequestLimit:
 class Addresses:
     """Whose address a request comes from: the peer's, or what a proxy that is trusted says of it."""
 
-    def __init__(self, trusted: Iterable[str]) -> None:
-        """`trusted`: networks of proxies, `10.0.0.0/8`. Raises ValueError."""
+    def __init__(self, trusted: Iterable[str], *, ipv6_prefix: int = IPV6_PREFIX) -> None:
+        """`trusted`: networks of proxies, `10.0.0.0/8`. `ipv6_prefix`: so many bits of an IPv6 address are one
+        client's; 128 counts each by itself. Raises ValueError.
+        """
         self._trusted: Networks = tuple(ip_network(each) for each in trusted)
+        self._prefix = ipv6_prefix
 
     def of(self, peer: str, headers: Mapping[bytes, bytes]) -> str:
-        """The last address that no trusted proxy has: what stands before it in `X-Forwarded-For`, anyone may write."""
-        if not self._trusted or not self._is_trusted(peer):
+        """The last address that no trusted proxy has: what stands before it in `X-Forwarded-For`, anyone may write.
+
+        IPv4 as it is (`::ffff:192.0.2.1` is 192.0.2.1), IPv6 as its network (`2001:db8::/64`).
+        """
+        if not self._trusted and ":" not in peer:
             return peer
-        address = peer
-        for each in reversed(headers.get(_FORWARDED, b"").decode("latin-1").split(",")):
-            named = each.strip()
-            if _parsed(named) is None:
-                break
-            address = named
-            if not self._is_trusted(named):
-                break
-        return address
+        found = _parsed(peer)
+        if found is None:
+            return peer
+        if self._is_trusted(found):
+            for each in reversed(headers.get(_FORWARDED, b"").decode("latin-1").split(",")):
+                named = _parsed(_without_port(each.strip()))
+                if named is None:
+                    break
+                found = named
+                if not self._is_trusted(named):
+                    break
+        return self._counted_as(found)
 
-    def _is_trusted(self, text: str) -> bool:
-        address = _parsed(text)
-        return address is not None and any(address in network for network in self._trusted)
+    def _counted_as(self, address: IPAddress) -> str:
+        if isinstance(address, IPv4Address) or self._prefix == address.max_prefixlen:
+            return str(address)
+        return str(IPv6Network((int(address), self._prefix), strict=False))
+
+    def _is_trusted(self, address: IPAddress) -> bool:
+        return any(address in network for network in self._trusted)
 
 
-def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+def _parsed(text: str) -> IPAddress | None:
+    """IPv4 that is written as IPv6 is IPv4; the name of an interface (`fe80::1%eth0`) is no part of the address."""
     try:
-        return ip_address(text)
+        address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
+
+
+def _without_port(text: str) -> str:
+    """Some proxies say the port, too: `192.0.2.1:4711`, `[2001:db8::1]:4711`."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
 
 
 class Limits(NamedTuple):

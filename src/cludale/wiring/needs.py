@@ -217,7 +217,8 @@ def request_limits(settings: Settings) -> Limits | None:
 def trusted_addresses(settings: Settings) -> Addresses:
     """Where requests come from, by the word of trusted proxies. Raises UnusableSetting."""
     try:
-        return Addresses(each.strip() for each in settings.trusted_proxies.split(",") if each.strip())
+        trusted = (each.strip() for each in settings.trusted_proxies.split(",") if each.strip())
+        return Addresses(trusted, ipv6_prefix=settings.ipv6_prefix)
     except ValueError as error:
         raise UnusableSetting("CLUDALE_TRUSTED_PROXIES", settings.trusted_proxies, str(error)) from error
 

@@ -244,6 +244,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: Annotated[
         str, _doc("networks of proxies whose X-Forwarded-For is believed: 10.0.0.0/8,192.0.2.1/32")
     ] = ""
+    ipv6_prefix: Annotated[
+        int,
+        Meta(ge=32, le=128),
+        _doc("so many bits of an IPv6 address are one address, for all that is counted by address"),
+    ] = 64
 
     max_body_bytes: Annotated[int, Meta(ge=1_024, le=2**24), _doc("the largest request body")] = 65_536
     max_connections: Annotated[int, Meta(ge=1, le=1_000_000), _doc("connections at once; more are turned away")] = 4_096
