@@ -1,4 +1,4 @@
-"""How many requests one address, and one key, may make in a while. Counts are this process's own. No I/O.
+"""How many requests one address, and one key, may make in a while, counted by this process alone. No I/O.
 
 The `limits` library was measured first: 66 µs and more for one look at its store in memory, a fifth of an order. What
 is counted here costs a look-up in a dictionary.
@@ -16,7 +16,8 @@ MOST_COUNTED = 100_000
 """How many addresses or keys are counted each by itself in one window; all others together."""
 SLOW_SECONDS = 1.0
 """How long who goes on asking waits for each refusal: a client in a loop then takes next to nothing from others."""
-_OTHERS = ""
+OTHERS = ""
+NOWHERE: Mapping[str, int] = {}
 _FORWARDED = b"x-forwarded-for"
 
 IPAddress = IPv4Address | IPv6Address
@@ -46,40 +47,58 @@ class Quota(NamedTuple):
 class RequestLimit:
     """So many requests in so many seconds: a window that slides, by what the one before it had in it."""
 
-    def __init__(self, name: str, *, most: int, seconds: float, monotonic: Callable[[], float]) -> None:
-        """`name` is that of the policy in the header fields."""
+    def __init__(self, name: str, *, most: int, seconds: float, clock: Callable[[], float]) -> None:
+        """`name` is that of the policy in the header fields; `clock` says seconds."""
         self.name = name
-        self._most = most
-        self._seconds = seconds
-        self._monotonic = monotonic
+        self.most = most
+        self.seconds = seconds
+        self._clock = clock
         self._window = 0
         self._counts: dict[str, int] = {}
-        self._before: Mapping[str, int] = {}
+        self._before: dict[str, int] = {}
         self.policy = f'"{name}";q={most};w={ceil(seconds)}'
 
     def count(self, who: str) -> Quota:
         """Count one request. One that is refused counts, too: whoever goes on asking waits on."""
-        window, into = divmod(self._monotonic(), self._seconds)
+        return self._counted(who)[1]
+
+    def _counted(self, who: str, elsewhere: Mapping[str, int] = NOWHERE) -> tuple[int, Quota]:
+        """One more, which of this process's it is, and what is left; `elsewhere`: what others counted meanwhile."""
+        window, into = divmod(self._clock(), self.seconds)
         if window != self._window:
-            self._before = self._counts if window == self._window + 1 else {}
-            self._window, self._counts = int(window), {}
+            self._turn(int(window))
         counts = self._counts
         if who not in counts and len(counts) >= MOST_COUNTED:
-            who = _OTHERS
-        counts[who] = counts.get(who, 0) + 1
+            who = OTHERS
+        number = counts[who] = counts.get(who, 0) + 1
+        return number, self._quota(who, number + elsewhere.get(who, 0), into)
+
+    def _turn(self, window: int) -> None:
+        """Another window has begun."""
+        self._before = self._counts if window == self._window + 1 else {}
+        self._window, self._counts = window, {}
+
+    def _quota(self, who: str, counted: int, into: float) -> Quota:
         earlier = self._before.get(who, 0)
-        weighed = counts[who] + (earlier * (1 - into / self._seconds) if earlier else 0)
-        return Quota(floor(self._most - weighed), ceil(self._seconds - into))
+        weighed = counted + (earlier * (1 - into / self.seconds) if earlier else 0)
+        return Quota(floor(self.most - weighed), ceil(self.seconds - into))
 
     def check(self, who: str) -> Headers:
         """Count one request, and what to tell whoever made it (draft-ietf-httpapi-ratelimit-headers-10).
 
         Raises TooManyRequests.
         """
-        left, reset = self.count(who)
+        return self._told(self._counted(who)[1])
+
+    async def admit(self, who: str) -> Headers:
+        """As `check`, by the word of all who count."""
+        return self.check(who)
+
+    def _told(self, quota: Quota) -> Headers:
+        left, reset = quota
         told = (("ratelimit-policy", self.policy), ("ratelimit", f'"{self.name}";r={max(left, 0)};t={reset}'))
         if left < 0:
-            raise TooManyRequests(told, reset, goes_on=left < -self._most)
+            raise TooManyRequests(told, reset, goes_on=left < -self.most)
         return told
 
 

@@ -21,6 +21,7 @@ from cludale.services import NAMES
 from cludale.services.catalogue import SERVICES
 from cludale.services.tickets.codes import key_of
 from cludale.web.limits import Addresses, Limits, RequestLimit
+from cludale.web.shared_limits import SharedLimit
 from cludale.wiring.settings import PaymentProvider, Settings, UnusableSetting
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -207,7 +208,10 @@ def request_limits(settings: Settings) -> Limits | None:
     def limit(name: str, most: int | None) -> RequestLimit | None:
         if most is None:
             return None
-        return RequestLimit(name, most=most, seconds=settings.limit_seconds, monotonic=time.monotonic)
+        if settings.database_url is None:
+            return RequestLimit(name, most=most, seconds=settings.limit_seconds, clock=time.monotonic)
+        secret = hmac.digest(key_hash(settings), b"cludale request limits", "sha256")
+        return SharedLimit(name, most=most, seconds=settings.limit_seconds, clock=time.time, secret=secret)
 
     addresses = trusted_addresses(settings)
     found = Limits(addresses, limit("address", settings.address_requests), limit("key", settings.key_requests))

@@ -96,7 +96,6 @@ async def _serve(
     from cludale.web.app import WebApp
     from cludale.web.protocol import ConnectionLimits
     from cludale.web.server import serve as serve_app
-    from cludale.wiring.needs import request_limits
     from cludale.wiring.platform import Platform
     from cludale.wiring.secret_store import with_secrets
     from cludale_operations.telemetry.turning_on import telemetry_of
@@ -118,7 +117,7 @@ async def _serve(
         traced=None if telemetry is None else telemetry.requests(platform.access.is_service),
         internal=[*platform.internal, *(() if pages is None else pages.routes)],
         admit=platform.admit,
-        limits=request_limits(settings),
+        limits=platform.limits,
     )
     services.find = app.router.find
     if telemetry is not None:

@@ -10,7 +10,7 @@ class Limited:
 
     def __init__(self) -> None:
         self.now = 1_000.0
-        self.limit = RequestLimit("address", most=3, seconds=10, monotonic=lambda: self.now)
+        self.limit = RequestLimit("address", most=3, seconds=10, clock=lambda: self.now)
 
     def may(self, who: str = "a") -> bool:
         try:
