@@ -11,6 +11,7 @@ import hmac
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from cludale.ports.records import StoreUnavailable
@@ -56,7 +57,7 @@ class SharedLimit(RequestLimit):
         self._elsewhere: dict[str, int] = {}
         """… and how many the others had by then."""
         self._changed: set[str] = set()
-        self._awaited: set[str] = set()
+        """Of whom the others are to be told."""
         self._late: list[tuple[CountKey, int]] = []
         self._untold_most = max(2, most // UNTOLD_SHARE)
         self.exchange: Exchange | None = None
@@ -64,12 +65,13 @@ class SharedLimit(RequestLimit):
     async def admit(self, who: str) -> Headers:
         """As `check`, for all processes together: waits for their counts where they may decide."""
         number, quota = self._counted(who, self._elsewhere)
-        self._changed.add(who)
+        if number >= self._untold_most or who in self._told_of:
+            self._changed.add(who)
         exchange = self.exchange
         if exchange is None or quota.left < 0 or not self._has_to_ask(who, number, exchange):
             return self._told(quota)
         window = self._window
-        self._awaited.add(who)
+        self._changed.add(who)
         await exchange.heard()
         if self._window == window:
             quota = self._quota(who, number + self._elsewhere.get(who, 0), self._clock() % self.seconds)
@@ -89,14 +91,13 @@ class SharedLimit(RequestLimit):
             for who, number in self._elsewhere.items():
                 self._counts[who] = self._counts.get(who, 0) + number
         self._changed.clear()
-        self._awaited.clear()
         self._told_of, self._elsewhere = {}, {}
         super()._turn(window)
 
     def _to_tell(self) -> Iterator[tuple[str, int]]:
         for who in self._changed:
             number, told = self._counts.get(who, 0), self._told_of.get(who, 0)
-            if number > told and (told or number >= self._untold_most or who in self._awaited):
+            if number > told:
                 yield who, number - told
 
     def _key(self, who: str) -> CountKey:
@@ -108,13 +109,12 @@ class SharedLimit(RequestLimit):
     @property
     def has_news(self) -> bool:
         """Is there something that the others should be told?"""
-        return bool(self._late) or next(self._to_tell(), None) is not None
+        return bool(self._changed or self._late)
 
     def take(self, most: int) -> Sequence[tuple[str, CountKey, int]]:
         """What the others have not been told, `most` at a time."""
-        taken = [(who, self._key(who), number) for who, number in self._to_tell()][:most]
+        taken = [(who, self._key(who), number) for who, number in islice(self._to_tell(), most)]
         self._changed = set() if len(taken) < most else self._changed - {who for who, _, _ in taken}
-        self._awaited.clear()
         late, self._late = self._late[:most], []
         return [*taken, *((OTHERS, key, number) for key, number in late)]
 
