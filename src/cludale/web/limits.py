@@ -109,7 +109,7 @@ class Addresses:
         """`trusted`: networks of proxies, `10.0.0.0/8`. `ipv6_prefix`: so many bits of an IPv6 address are one
         client's; 128 counts each by itself. Raises ValueError.
         """
-        self._trusted: Networks = tuple(ip_network(each) for each in trusted)
+        self.trusted: Networks = tuple(ip_network(each) for each in trusted)
         self._prefix = ipv6_prefix
 
     def of(self, peer: str, headers: Mapping[bytes, bytes]) -> str:
@@ -117,7 +117,7 @@ class Addresses:
 
         IPv4 as it is (`::ffff:192.0.2.1` is 192.0.2.1), IPv6 as its network (`2001:db8::/64`).
         """
-        if not self._trusted and ":" not in peer:
+        if not self.trusted and ":" not in peer:
             return peer
         found = _parsed(peer)
         if found is None:
@@ -138,7 +138,7 @@ class Addresses:
         return str(IPv6Network((int(address), self._prefix), strict=False))
 
     def _is_trusted(self, address: IPAddress) -> bool:
-        return any(address in network for network in self._trusted)
+        return any(address in network for network in self.trusted)
 
 
 def _parsed(text: str) -> IPAddress | None:

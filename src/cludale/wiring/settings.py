@@ -390,6 +390,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     concerts_url: Annotated[Url | None, _doc("where concerts is, for the others started alone")] = None
     orders_url: Annotated[Url | None, _doc("where orders is, for notifications started alone")] = None
 
+    @property
+    def redirected_port(self) -> int | None:
+        """Where plain HTTP is led to HTTPS; None: nowhere."""
+        return 80 if self.redirect_port is None and self.port == 443 else self.redirect_port
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """The settings that `environ` makes; an empty variable counts as unset. Raises UnusableSetting."""
