@@ -55,7 +55,7 @@ class Provider:
     async def signed_in(self, url: str, person: str, browser: httpx.AsyncClient | None = None) -> Mapping[str, str]:
         """What comes back to the platform when this person signs in at `url`, through its own forms."""
         async with AsyncExitStack() as stack:
-            its = browser or await stack.enter_async_context(self.browser())
+            its: httpx.AsyncClient = browser if browser is not None else await stack.enter_async_context(self.browser())
             answer = await its.get(url)
             for _ in range(12):
                 if answer.is_redirect:

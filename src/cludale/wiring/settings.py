@@ -222,7 +222,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     address_requests: Annotated[
         Requests | None,
-        _doc("requests that one address may make to a process in CLUDALE_LIMIT_SECONDS; without it any number"),
+        _doc(
+            "requests that one address may make in CLUDALE_LIMIT_SECONDS, to all processes over one PostgreSQL "
+            "together; without it any number"
+        ),
     ] = None
     key_requests: Annotated[
         Requests | None, _doc("requests that may be made with one key in that time; without it those of an address")
