@@ -285,17 +285,17 @@ def _limited(route: Route, limits: Limits) -> Route:
     addresses, per_address, per_key = limits
     handle, access, is_for_services = route.handle, route.access, route.is_for_services
 
-    def checked(request: Request) -> Headers:
+    async def checked(request: Request) -> Headers:
         principal = request.principal
         if principal is not None and principal.kind is not PrincipalKind.SERVICE and per_key is not None:
-            return per_key.check(principal.id)
+            return await per_key.admit(principal.id)
         if per_address is None or (is_for_services and access.is_service(request.authorization)):
             return ()
-        return per_address.check(addresses.of(request.peer, request.headers))
+        return await per_address.admit(addresses.of(request.peer, request.headers))
 
     async def limited(request: Request, *read: Any) -> Response | Stream:
         try:
-            told = checked(request)
+            told = await checked(request)
         except TooManyRequests as refused:
             if refused.goes_on:
                 await asyncio.sleep(SLOW_SECONDS)

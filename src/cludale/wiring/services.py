@@ -80,6 +80,7 @@ from cludale.wiring.stores import Store, commit_limit, concerts_state_store, led
 from cludale.wiring.watching import Watching
 
 WAY_BACK = "/staff/sign-in/back"
+AFTER_SIGN_OUT = "/staff/sign-in"
 """Where the issuer sends people back to."""
 LOOK_AGAIN_SECONDS = 0.25
 LOOK_AGAIN_ALONE_SECONDS = 5.0
@@ -310,6 +311,7 @@ class ServiceBuilder:
                 client_id=settings.oidc_client_id or "",
                 client_secret=settings.oidc_client_secret,
                 back_to=f"{(settings.public_url or '').rstrip('/')}{WAY_BACK}",
+                after_sign_out=f"{(settings.public_url or '').rstrip('/')}{AFTER_SIGN_OUT}",
                 scopes=settings.oidc_scopes,
                 roles_claim=settings.oidc_roles_claim,
                 now=self.clock.now,

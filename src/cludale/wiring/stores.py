@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +22,8 @@ from cludale.runtime.readiness import Pulse
 from cludale.services.audit import store as audit
 from cludale.services.catalogue import CATALOGUE, KINDS, SERVICES
 from cludale.services.concerts import store as concerts
+from cludale.web.limits import Limits
+from cludale.web.shared_limits import Exchange, SharedLimit
 from cludale.wiring.needs import MissingSetting, without_asyncpg
 from cludale.wiring.settings import Settings
 
@@ -185,6 +188,16 @@ def ledger(settings: Settings) -> Path | Ledger:
     from cludale.adapters.simulated_payments.shared_ledger import SharedLedger  # noqa: PLC0415 - it needs asyncpg
 
     return SharedLedger(settings.database_url)
+
+
+def exchange(settings: Settings, limits: Limits | None, only: Collection[str]) -> Exchange | None:
+    """What keeps limits on requests in step with other processes; None where this one counts for itself."""
+    shared = [each for each in (limits or ())[1:] if isinstance(each, SharedLimit)]
+    if not shared or settings.database_url is None:
+        return None
+    from cludale.adapters.postgres.request_counts import PostgresCounts  # noqa: PLC0415 - it needs asyncpg
+
+    return Exchange(PostgresCounts(settings.database_url), shared, group=",".join(sorted(only)), clock=time.time)
 
 
 def _end_process(failed: StoreFailed) -> None:

@@ -25,6 +25,8 @@ ROUTES = [
     ("post", "/concerts/-/sessions", None),
     ("get", "/concerts/-/sessions", "organizer"),
     ("post", "/concerts/-/sessions/{session_id}/end", "organizer"),
+    ("get", "/concerts/-/staff", "organizer"),
+    ("post", "/concerts/-/staff/{person_id}/end", "organizer"),
     ("get", "/concerts/-/session", "organizer"),
     ("post", "/concerts/-/session/renew", "organizer"),
     ("post", "/concerts/-/session/end", "organizer"),

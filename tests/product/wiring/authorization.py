@@ -69,6 +69,8 @@ MATRIX: tuple[Row, ...] = (
     Row("POST", "/concerts/-/sessions", 403, body={"key": "key-1.wrong"}),
     Row("GET", "/concerts/-/sessions", 200, ORGANIZER, OPERATE),
     Row("POST", "/concerts/-/sessions/{session_id}/end", 404, ORGANIZER, OPERATE, asked="/concerts/-/sessions/no/end"),
+    Row("GET", "/concerts/-/staff", 200, ORGANIZER, OPERATE),
+    Row("POST", "/concerts/-/staff/{person_id}/end", 404, ORGANIZER, OPERATE, asked="/concerts/-/staff/no/end"),
     Row("GET", "/concerts/-/session", 200, SESSION),
     Row("POST", "/concerts/-/session/renew", 200, SESSION),
     Row("POST", "/concerts/-/session/end", 200, SESSION),

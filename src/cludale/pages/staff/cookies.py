@@ -13,6 +13,9 @@ from cludale.web.responses import Headers
 
 SESSION = "session"
 SIGN_IN = "sign-in"
+HINT = "sign-in-hint"
+LONGEST_HINT = 3_000
+"""A browser keeps no cookie that is longer than 4,096; without it the issuer asks who is to be signed out."""
 SIGN_IN_SECONDS = 600
 """How long somebody may take at the issuer."""
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -36,6 +39,18 @@ def token(visit: Visit) -> str | None:
 def signed_in(visit: Visit, token: str) -> tuple[str, str]:
     """A header that keeps the session's token, until the browser is closed or the session is over."""
     return forms.cookie(name(SESSION, secure=visit.secure), token, secure=visit.secure, max_age_seconds=None)
+
+
+def hinted(visit: Visit, hint: str | None) -> Headers:
+    """A header that keeps what the issuer knows this sign-in by: nobody else has it, and no store."""
+    if not hint or len(hint) > LONGEST_HINT:
+        return ()
+    return (forms.cookie(name(HINT, secure=visit.secure), hint, secure=visit.secure, max_age_seconds=None),)
+
+
+def hint(visit: Visit) -> str | None:
+    """What the issuer knows this browser's sign-in by."""
+    return visit.cookies.get(name(HINT, secure=visit.secure)) or None
 
 
 def gone(visit: Visit, base: str) -> tuple[str, str]:
@@ -73,4 +88,4 @@ def local(path: str | None, otherwise: str = "/staff") -> str:
 
 def cleared(visit: Visit) -> Headers:
     """Nothing of a session is left in the browser."""
-    return (gone(visit, SESSION), gone(visit, SIGN_IN))
+    return (gone(visit, SESSION), gone(visit, SIGN_IN), gone(visit, HINT))
