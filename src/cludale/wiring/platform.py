@@ -247,6 +247,9 @@ class Platform:
         self._readiness.watch(
             Dependency("store", "The store takes no writes", STORE_STOPS, self.store.pulse, self.store.probe)
         )
+        for each in self._running.values():
+            if each.prepare is not None:
+                await each.prepare()
         await self.key_watch.start()
         if self.settings.demo and "concerts" in self._running:
             await self._put_on_demo()

@@ -325,6 +325,7 @@ class Process(Owner):
         self.texts = self.mailer
         self.send_seconds = around.limits.send_seconds
         self.buyers = BuyerHash(b"buyers")
+        self.file = None
         self.ticket_keys = TICKET_KEYS
         self.ticket_pages = NoPages()
 

@@ -1,12 +1,8 @@
-"""The particulars of buyers: kept sealed, read for who may, changed, found by e-mail, erased.
-
-`Walks` brings what is kept up to date: addresses that earlier versions kept in clear, and keys under a
-former master key.
-"""
+"""The particulars of buyers: kept sealed, read for who may, changed, found by e-mail, erased."""
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
@@ -19,15 +15,8 @@ from cludale.services.orders import aftersale, domain, personal
 from cludale.services.orders.aftersale import Amendment
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import ErasureReason, Party
-from cludale.services.orders.personal import NOTHING, Particulars, Personal, Upkeep
-from cludale.services.orders.store import ORDERS, PERSONAL, UPKEEP
-
-PAGE = 200
-PAGES_A_SWEEP = 5
-"""A million records take a quarter of an hour, at a sweep a second."""
-AGAIN = timedelta(minutes=10)
-"""After which keys under a former master key are looked for again: another replica may still have used it."""
-CLEAR = "clear-contacts"
+from cludale.services.orders.personal import NOTHING, Particulars, Personal
+from cludale.services.orders.store import ORDERS, PERSONAL
 
 _log = logging.getLogger(__name__)
 
@@ -189,63 +178,3 @@ def _without_clear(order: Order | None, _: datetime) -> Decision[Order] | None:
     if order is None or not order.has_clear_contact:
         return None
     return Decision(domain.without_clear_contact(order))
-
-
-class Walks:
-    """Walks through all that is kept, a few pages a sweep, beside everything else."""
-
-    def __init__(self, updates: Updates, privacy: Privacy, *, has_two_masters: bool) -> None:
-        self._updates = updates
-        self._privacy = privacy
-        self._is_clear: bool | None = None
-        """Is nothing in clear any more, or was all of it taken away in this process? None: not known yet."""
-        self._clear_after: str | None = None
-        self._sealed = 0
-        self._rewraps = has_two_masters
-        self._rewrap_after: str | None = None
-        self._rewrapped = 0
-        self._rewrap_at: datetime | None = None
-
-    async def go_on(self) -> int:
-        """A few pages more; returns how many records were changed."""
-        changed = 0
-        for _ in range(PAGES_A_SWEEP):
-            if self._is_clear is None:
-                found = await UPKEEP.load(self._updates.records, (CLEAR,))
-                self._is_clear = CLEAR in found
-            if not self._is_clear:
-                changed += await self._seal_page()
-            elif self._rewraps and (self._rewrap_at is None or self._rewrap_at <= self._updates.clock.now()):
-                changed += await self._rewrap_page()
-            else:
-                break
-        return changed
-
-    async def _seal_page(self) -> int:
-        found, page = await ORDERS.find(self._updates.records, Query(after=self._clear_after, limit=PAGE))
-        sealed = await self._privacy.seal_clear([each.state for each in found if each.state.has_clear_contact])
-        self._sealed += sealed
-        self._clear_after = page.next
-        if page.next is None:
-            self._is_clear = True
-            if self._sealed:  # a process of the version before may write some more: looked for at the next start
-                _log.info("addresses of %d orders were in clear, and are encrypted now", self._sealed)
-            else:
-                await self._updates.update([Change(UPKEEP, CLEAR, _done, Cause())])
-        return sealed
-
-    async def _rewrap_page(self) -> int:
-        query = Query(after=self._rewrap_after, limit=PAGE)
-        found, page = await PERSONAL.find(self._updates.records, query)
-        rewrapped = await self._privacy.rewrap(found)
-        self._rewrapped += rewrapped
-        self._rewrap_after = page.next
-        if page.next is None:
-            _log.info("all addresses are under the master key that is used now; %d were not", self._rewrapped)
-            self._rewraps = self._rewrap_at is None or self._rewrapped > 0
-            self._rewrapped, self._rewrap_at = 0, self._updates.clock.now() + AGAIN
-        return rewrapped
-
-
-def _done(upkeep: Upkeep | None, now: datetime) -> Decision[Upkeep] | None:
-    return None if upkeep is not None else Decision(Upkeep(id=CLEAR, done_at=now))

@@ -19,7 +19,7 @@ from cludale.ports.charges import COMPARED_AT_ONCE
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contact
 from cludale.ports.programme import Programme
-from cludale.ports.records import Put, Query, Records
+from cludale.ports.records import Put, Query, Records, Rewritable
 from cludale.ports.seals import Seals
 from cludale.ports.seats import Seats, SeatsHeld, SeatsUnreachable
 from cludale.runtime.admission import AdmissionControl
@@ -36,9 +36,10 @@ from cludale.services.orders.events import CancelReason, Party
 from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
 from cludale.services.orders.jobs import Job
 from cludale.services.orders.personal import NOTHING, Particulars, Personal
-from cludale.services.orders.privacy import Privacy, Walks
+from cludale.services.orders.privacy import Privacy
 from cludale.services.orders.retention import ASK_SECONDS, Behind, Retention
 from cludale.services.orders.store import JOBS, ORDERS, PERSONAL, Search, is_among
+from cludale.services.orders.upkeep import ErasuresOwed, Walks, erasures_owed
 from cludale.services.payments.events import (
     FailureReason,
     PartRefunded,
@@ -85,6 +86,7 @@ class Orders:
         programme: Programme | None = None,
         retention_days: float | None = None,
         walks: bool = False,
+        file: Rewritable | None = None,
         takes_work: Callable[[], bool] = lambda: True,
         closing: SaleClosing | None = None,
         call_off_rate: float = 1_000.0,
@@ -93,15 +95,17 @@ class Orders:
     ) -> None:
         """`call_seconds`: how long concerts or payments may take to answer. `retention_days`: how long after a concert
         its buyers' addresses are kept; None, or no `programme`: until somebody has them erased. `walks`: does it bring
-        up to date what earlier versions, or another master key, left? `closing`, `call_off_rate`, `watch_seconds`: for
-        the orders of a concert that is called off. `buyers`: what buyers are known by to those who count their tickets;
-        None: nobody does.
+        up to date what earlier versions, or another master key, left? `file`: the store, where that is one of this
+        process's. `closing`, `call_off_rate`, `watch_seconds`: for the orders of a concert that is called off.
+        `buyers`: what buyers are known by to those who count their tickets; None: nobody does.
         """
         self._buyers = buyers
         self._updates = Updates("orders", records, clock=clock, ids=ids)
         self.privacy = Privacy(self._updates, seals)
         """The addresses of buyers."""
-        self._walks = Walks(self._updates, self.privacy, has_two_masters=seals.has_two_masters) if walks else None
+        self._walks: Walks | None = None
+        if walks:
+            self._walks = Walks(self._updates, self.privacy, has_two_masters=seals.has_two_masters, file=file)
         self._retention: DueWork[Personal] | None = None
         if retention_days is not None and programme is not None:
             self.retention = Retention(programme, clock)
@@ -424,6 +428,14 @@ class Orders:
         for future in self._waiters.get(order.id, ()):
             if not future.done():
                 future.set_result(None)
+
+    async def prepare(self) -> None:
+        """Before anything is answered. Raises ErasuresOwed, StoreUnavailable."""
+        owed = await erasures_owed(self._updates.records)
+        if owed is not None:
+            raise ErasuresOwed(owed)
+        if self._walks is not None:
+            await self._walks.prepare()
 
     async def sweep(self) -> int:
         """See to what is due, and compare the Reserved orders of which nothing is heard; returns how many."""
