@@ -46,8 +46,8 @@ class ErasuresOwed(Exception):
     def __init__(self, since: datetime) -> None:
         super().__init__(
             f"this store came out of a backup at {rfc3339(since)}, so buyers who were erased since that backup are in "
-            "it again. Say who they are, then start again: `cludale backup settle` with --erased FILE, which "
-            "`cludale privacy erasures` wrote, or with --former, the store from before"
+            "it again. Say who they are, then start again: `cludale backup settle`, with --erased FILE, which "
+            "`cludale privacy erasures` wrote, or with --former and the store from before"
         )
 
 
