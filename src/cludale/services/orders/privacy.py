@@ -1,18 +1,19 @@
 """The particulars of buyers: kept sealed, read for who may, changed, found by e-mail, erased."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.refusals import Busy
 from cludale.ports.contacts import Contact
-from cludale.ports.records import Commit, Committed, Outcome, Put, Query, UnusableCursor
+from cludale.ports.records import Commit, Committed, Outcome, Put, Query, UnusableCursor, VersionConflict
 from cludale.ports.seals import CannotOpen, Seals
-from cludale.runtime.aggregates import Change, ChangeResult, Decide, Updates, Versioned, until_committed
+from cludale.runtime.aggregates import AnsweredBefore, Change, ChangeResult, Decide, Updates, Versioned, until_committed
 from cludale.services.orders import aftersale, domain, personal
-from cludale.services.orders.aftersale import Amendment
+from cludale.services.orders.aftersale import Amended, Amendment
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import ErasureReason, Party
 from cludale.services.orders.personal import NOTHING, Particulars, Personal
@@ -26,6 +27,13 @@ class ContactsLocked(Busy):
 
     def __init__(self, order_id: str) -> None:
         super().__init__(f"The address of order {order_id!r} can't be read at the moment.", retry_after_seconds=60)
+
+
+class Kept(NamedTuple):
+    """What is kept of an order's buyer."""
+
+    particulars: Particulars
+    is_erased: bool
 
 
 class Privacy:
@@ -49,10 +57,18 @@ class Privacy:
         email = particulars.email
         return None if email is None else self._seals.digest(personal.folded(email))
 
-    async def amend(self, order_id: str, wanted: Amendment, *, by: Party, cause: Cause) -> Order:
-        """Change the particulars, in one commit with the order, which counts it. The key of those of before is gone.
+    async def change(
+        self,
+        order_id: str,
+        decide: Callable[[Order, Kept, datetime], Amended],
+        *,
+        cause: Cause,
+        beside: Callable[[Order], Put] | None = None,
+    ) -> Order:
+        """Change an order and its particulars in one commit. The key of those of before is gone.
 
-        Raises NotFound, ContactsLocked, Busy and what `aftersale.amend` raises.
+        Into one that was erased nothing is put. Raises NotFound, ContactsLocked, Busy, AnsweredBefore and what `decide`
+        raises.
         """
         records = self._updates.records
         order: Order | None = None
@@ -67,23 +83,36 @@ class Privacy:
             before = None if kept is None else kept.state
             known = NOTHING if before is None else self._read(before)
             is_erased = before is not None and before.sealed is None
-            decision, particulars = aftersale.amend(found.state, known, wanted, by=by, is_erased=is_erased)
+            now = self._updates.clock.now()
+            decision, particulars = decide(found.state, Kept(known, is_erased), now)
             order = decision.state
             if order is found.state:
                 return ()
-            puts = (
-                ORDERS.put(order, found.version),
-                PERSONAL.put(self._kept(order, particulars, before), 0 if kept is None else kept.version),
-            )
-            events = self._updates.envelopes(decision, cause, self._updates.clock.now())
-            return (Commit(ORDERS.partition(order_id), puts, events),)
+            puts = [ORDERS.put(order, found.version)]
+            if not is_erased and particulars is not known:
+                puts.append(PERSONAL.put(self._kept(order, particulars, before), 0 if kept is None else kept.version))
+            if beside is not None:
+                puts.append(beside(order))
+            events = self._updates.envelopes(decision, cause, now)
+            return (Commit(ORDERS.partition(order_id), tuple(puts), events),)
 
         def learn(outcomes: Sequence[Outcome]) -> int:
+            for outcome in outcomes:
+                if isinstance(outcome, VersionConflict) and beside is not None and order_id not in outcome.ids:
+                    raise AnsweredBefore
             return sum(not isinstance(outcome, Committed) for outcome in outcomes)
 
         if not await until_committed(records, draft, learn) or order is None:
             raise Busy(f"Order {order_id!r} is being changed by too many at once.")
         return order
+
+    async def amend(self, order_id: str, wanted: Amendment, *, by: Party, cause: Cause) -> Order:
+        """Change the particulars; the order counts it. Raises as `change`, and what `aftersale.amend` raises."""
+
+        def decide(order: Order, kept: Kept, _: datetime) -> Amended:
+            return aftersale.amend(order, kept.particulars, wanted, by=by, is_erased=kept.is_erased)
+
+        return await self.change(order_id, decide, cause=cause)
 
     async def contacts(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
         """Where the buyers of these orders want to be told, nowhere if that was erased; of the orders that there are.

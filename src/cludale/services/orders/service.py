@@ -28,7 +28,7 @@ from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import DueWork, PutOff
 from cludale.services.concerts.events import ConcertCancelled, ConcertPostponed, SaleRefused, SeatsReturned, SeatsSold
 from cludale.services.orders import aftersale, domain, jobs
-from cludale.services.orders.aftersale import Amendment, NoAddress, RefundWish
+from cludale.services.orders.aftersale import Amended, Amendment, NoAddress, RefundWish
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, PaymentStatus
 from cludale.services.orders.due import DueOrders
@@ -36,7 +36,7 @@ from cludale.services.orders.events import CancelReason, Party
 from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
 from cludale.services.orders.jobs import Job
 from cludale.services.orders.personal import NOTHING, Particulars, Personal
-from cludale.services.orders.privacy import Privacy
+from cludale.services.orders.privacy import Kept, Privacy
 from cludale.services.orders.retention import ASK_SECONDS, Behind, Retention
 from cludale.services.orders.store import JOBS, ORDERS, PERSONAL, Search, is_among
 from cludale.services.orders.upkeep import ErasuresOwed, Walks, erasures_owed
@@ -345,13 +345,23 @@ class Orders:
     ) -> Order:
         """Give a part of a paid order back: the order, with the refund as its last; `keep`'s record commits with it.
 
-        Raises NotFound, Busy, AnsweredBefore and what `aftersale.refund` raises.
+        The reason is kept apart, and not at all where the buyer was erased. Raises NotFound, Busy, AnsweredBefore and
+        what `aftersale.refund` raises.
         """
 
         def decide(order: Order, now: datetime) -> Decision[Order]:
             return self._watch(order, aftersale.refund(order, wish, now=now), now)
 
-        return await self._change(order_id, decide, cause, keep)
+        reason = wish.reason
+        if reason is None:
+            return await self._change(order_id, decide, cause, keep)
+
+        def explained(order: Order, kept: Kept, now: datetime) -> Amended:
+            return aftersale.explained(decide(order, now), kept.particulars, reason)
+
+        order = await self.privacy.change(order_id, explained, cause=cause, beside=keep)
+        self._tell(order)
+        return order
 
     async def amend(self, order_id: str, wanted: Amendment, *, by: Party, cause: Cause) -> Order:
         """Change name, address or comment. Raises NotFound, Busy and what `aftersale.amend` raises."""

@@ -15,15 +15,17 @@ from tests.product.services.orders.test_service import REQUEST, Seats
 from cludale.adapters.ciphers import AesGcmSeals
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.buyers import BuyerHash
+from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy
 from cludale.ports.contacts import Contact
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
-from cludale.ports.records import Commit, Query
+from cludale.ports.records import Commit, Kind, Put, Query
 from cludale.ports.seals import CannotOpen, Seals
 from cludale.ports.seats import HoldRequest, SeatsHeld, SeatsUnreachable
-from cludale.runtime.aggregates import Updates
+from cludale.runtime.aggregates import AnsweredBefore, Updates
 from cludale.runtime.backoff import Backoff
-from cludale.services.orders.aftersale import Amendment, BuyerErased
+from cludale.services.orders import domain
+from cludale.services.orders.aftersale import Amendment, BuyerErased, RefundWish
 from cludale.services.orders.domain import Order, OrderRequest
 from cludale.services.orders.events import ErasureReason, Party
 from cludale.services.orders.personal import Particulars, Personal, folded
@@ -278,6 +280,39 @@ async def test_an_amendment_of_an_order_without_record_or_in_clear_makes_one(mak
         amended = await orders.amend(placed.id, Amendment(name="Zoe"), by=Party.BUYER, cause=REQUEST)
         assert (amended.has_clear_contact, amended.reachable) == (False, clear is not None)
         assert (await orders.privacy.of([amended]))[placed.id] == Particulars(clear, None, "Zoe")
+
+
+async def paid(make: Make, orders: Orders, wanted: OrderRequest) -> Order:
+    placed = await orders.place(wanted, cause=REQUEST)
+    assert placed.allocation is not None
+    state = domain.pay(placed, placed.allocation).state
+    await make.store.commit([Commit(ORDERS.partition(placed.id), (ORDERS.put(state, 1),))])
+    return state
+
+
+@pytest.mark.parametrize("wanted", [WANTED, msgspec.structs.replace(WANTED, email=None, phone=None)], ids=["with", ""])
+async def test_why_money_went_back_is_sealed_with_what_names_the_buyer(
+    make: Make, tmp_path: Path, wanted: OrderRequest
+) -> None:
+    orders = make()
+    order = await paid(make, orders, wanted)
+    wish = RefundWish(by=Party.ORGANIZER, amount=Money(100, "EUR"), reason="qzx saw nothing")
+
+    def keep(_: Order) -> Put:
+        return Put(Kind("orders", "answer"), "the-answer", b"{}", 0, ())
+
+    after = await orders.refund(order.id, wish, cause=REQUEST, keep=keep)
+    with pytest.raises(AnsweredBefore):
+        await orders.refund(order.id, wish, cause=REQUEST, keep=keep)
+    assert after.refunds[0].reason is None
+    left = (await orders.privacy.of([after]))[order.id]
+    assert (left.reasons, left.email) == ({"1": "qzx saw nothing"}, wanted.email)
+    await orders.privacy.erase([after], REQUEST)
+    again = await orders.refund(order.id, wish, cause=REQUEST)
+    assert len(again.refunds) == 2, "money goes back to who was erased, too"
+    assert await orders.privacy.of([again]) == {order.id: Particulars()}
+    await make.store.close()
+    assert not any(b"qzx" in each for each in _read(tmp_path))
 
 
 async def test_two_amendments_at_once_are_both_kept(make: Make) -> None:
