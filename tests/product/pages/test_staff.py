@@ -93,7 +93,8 @@ async def test_a_key_signs_in_and_signing_out_ends_it_at_once(browser: httpx.Asy
 async def test_over_https_the_cookie_is_this_hosts_alone(browser: httpx.AsyncClient) -> None:
     browser.headers["x-forwarded-proto"] = "https"
     page = await browser.get("/staff/sign-in")
-    form = next(each for each in page.headers.get_list("set-cookie"))
+    (form,) = page.headers.get_list("set-cookie")
+    assert form.startswith("__Host-form=")
     sent = {"csrf": csrf(page), "key": FIRST_KEY}
     entered = await browser.post("/staff/sign-in", data=sent, headers={"cookie": form.partition(";")[0]})
     kept = next(each for each in entered.headers.get_list("set-cookie") if "session=" in each)
