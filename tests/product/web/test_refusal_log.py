@@ -8,6 +8,7 @@ import pytest
 from tests.fakes import NOON
 
 from cludale.kernel.principals import Scope
+from cludale.ports.keys import KeyListing
 from cludale.web.access import Access
 from cludale.web.app import WebApp
 from cludale.web.keyring import KeyRing
@@ -50,6 +51,7 @@ def test_strangers_can_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> Non
 
 def test_every_route_that_refuses_a_credential_says_so(caplog: pytest.LogCaptureFixture) -> None:
     ring = KeyRing(b"pepper", now=lambda: NOON, monotonic=lambda: 0.0)
+    ring.learn(KeyListing(version=1, keys=[]), asked_at=0.0)
 
     async def handle(_: Request) -> Response:
         return json_response({})
