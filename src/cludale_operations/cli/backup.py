@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
@@ -155,9 +156,12 @@ def restore(
             kept = [work / each.name for each in made.members if url is None or each.name != database.DUMP]
             folder.move_into(kept, target)
         back: Path | str = url or target
-        chain = offline.verify(back, lambda done, total: tell("verifying the log", done, total or 0))
         settled = _settled_after_restore(back, target, erased, former, tell)
-    checked, holds = _checked(back)
+        with ThreadPoolExecutor(1) as beside:  # another process: both cores work
+            checking = beside.submit(_checked, back)
+            chain = offline.verify(back, lambda done, total: tell("verifying the log", done, total or 0))
+            tell("checking every promise", 0, 0)
+            checked, holds = checking.result()
     record(
         {
             "file": str(file),
