@@ -20,7 +20,7 @@ from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.programme import Programme
 from cludale.ports.records import Kind, Records, Rewritable
 from cludale.ports.sales import Sales
-from cludale.ports.seals import Seals
+from cludale.ports.seals import Seals, SealsOf
 from cludale.ports.seats import Seats
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.ticket_pages import TicketPages
@@ -106,6 +106,8 @@ class Parts(Protocol):
     def programme(self) -> Programme: ...
     @property
     def seals(self) -> Seals: ...
+    @property
+    def seals_of(self) -> SealsOf: ...
     @property
     def gateway(self) -> PaymentGateway: ...
     @property

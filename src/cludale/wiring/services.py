@@ -50,7 +50,7 @@ from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.programme import Programme
 from cludale.ports.records import Records, Rewritable
 from cludale.ports.sales import Sales
-from cludale.ports.seals import Seals
+from cludale.ports.seals import Seals, SealsOf
 from cludale.ports.seats import Seats
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.ticket_pages import TicketPages
@@ -277,6 +277,11 @@ class ServiceBuilder:
     def seals(self) -> Seals:
         """What encrypts personal data."""
         return AesGcmSeals(*privacy_keys(self.settings))
+
+    @property
+    def seals_of(self) -> SealsOf:
+        """What encrypts under a secret that follows from another one."""
+        return AesGcmSeals
 
     @cached_property
     def gateway(self) -> PaymentGateway:

@@ -77,6 +77,14 @@ def _visited(start: Start, folder: Path, collected: Receiver) -> Iterator[Visite
         commented = {"comment": f"{NAME} sits in a wheelchair"}
         answer = office.http.patch(f"/orders/{orders[0]['id']}", json=commented, headers=office.organizer)
         assert answer.status_code == 200, answer.text
+        asked = {"order": orders[2]["id"]}
+        tickets = office.until(
+            lambda: office.http.get("/tickets", params=asked, headers=office.organizer), lambda got: got.is_success
+        ).json()["items"]
+        at = f"/tickets/{tickets[0]['id']}"
+        answer = office.http.post(f"{at}/transfer", json={"holder": NAME}, headers=office.organizer)
+        assert answer.json()["holder"] == NAME, answer.text
+        assert office.get(at)["holder"] == NAME
         money = {"amount": {"amount": 100, "currency": "EUR"}, "reason": f"{NAME} could not come"}
         keyed = {**office.organizer, "idempotency-key": "once"}
         for _ in range(2):
