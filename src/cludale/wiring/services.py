@@ -33,6 +33,7 @@ from cludale.adapters.inprocess.calls import (
 from cludale.adapters.log_messages import LoggedMessages
 from cludale.adapters.simulated_payments import METHODS, SimulatedProvider
 from cludale.adapters.smtp import Encryption, SmtpMailer
+from cludale.adapters.sqlite import SqliteStore
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.ticket_pages.pool import PrintedPages
 from cludale.kernel import roles
@@ -47,9 +48,9 @@ from cludale.ports.keys import Keys
 from cludale.ports.messengers import Mailer, TextMessenger
 from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.programme import Programme
-from cludale.ports.records import Records
+from cludale.ports.records import Records, Rewritable
 from cludale.ports.sales import Sales
-from cludale.ports.seals import Seals
+from cludale.ports.seals import Seals, SealsOf
 from cludale.ports.seats import Seats
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.ticket_pages import TicketPages
@@ -278,6 +279,11 @@ class ServiceBuilder:
         """What encrypts personal data."""
         return AesGcmSeals(*privacy_keys(self.settings))
 
+    @property
+    def seals_of(self) -> SealsOf:
+        """What encrypts under a secret that follows from another one."""
+        return AesGcmSeals
+
     @cached_property
     def gateway(self) -> PaymentGateway:
         """The payment provider."""
@@ -352,6 +358,11 @@ class ServiceBuilder:
                 password=settings.smtp_password,
             )
         )
+
+    @property
+    def file(self) -> Rewritable | None:
+        """SQLite's."""
+        return self.store if isinstance(self.store, SqliteStore) else None
 
     @cached_property
     def buyers(self) -> BuyerHash:

@@ -227,6 +227,9 @@ class _Run:
         for concert in self._documents(Kind.CONCERT, "concerts"):
             self._concerts[concert.id] = concert
             self._buyers.concert(concert.id, concert.max_per_buyer)
+        if any(each.max_per_buyer is not None for each in self._concerts.values()):
+            for allowance in self._documents(Kind.ALLOWANCE, "allowances of buyers"):
+                self._buyers.allowance(allowance)
         self._plans = plans_of(self._concerts.values())
         self._prices = {key: plan.price for key, plan in self._plans.items()}
         for section in self._documents(Kind.SECTION, "sections"):
