@@ -36,12 +36,12 @@ def hinted(visit: Visit, hint: str | None) -> Headers:
     """A header that keeps what the issuer knows this sign-in by: nobody else has it, and no store."""
     if not hint or len(hint) > LONGEST_HINT:
         return ()
-    return (forms.cookie(name(HINT, secure=visit.secure), hint, secure=visit.secure, max_age_seconds=None),)
+    return (forms.cookie(HINT, hint, secure=visit.secure, max_age_seconds=None),)
 
 
 def hint(visit: Visit) -> str | None:
     """What the issuer knows this browser's sign-in by."""
-    return visit.cookies.get(name(HINT, secure=visit.secure)) or None
+    return visit.cookies.get(HINT) or None
 
 
 def gone(visit: Visit, base: str) -> tuple[str, str]:
