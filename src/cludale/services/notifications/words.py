@@ -33,6 +33,8 @@ _WHY: Mapping[CancelReason | None, str] = {
     CancelReason.NO_SUCH_CONCERT: "because there is no such concert",
     CancelReason.NO_SUCH_SECTION: "because the concert has no such section",
     CancelReason.OVER_THE_LIMIT: "because one order can't have so many tickets",
+    CancelReason.NO_SUCH_TICKETS: "because the concert has no such tickets, or no such code",
+    CancelReason.CODE_USED_UP: "because the discount code can't be used any more",
     CancelReason.HELD_OTHERWISE: "because its key was used before, for another order",
     CancelReason.UNREACHABLE: "because no seats could be had in time",
 }
