@@ -23,7 +23,7 @@ from cludale.ports.seats import BuyerLimitReached, HoldsLapsed, TooManyHolds
 from cludale.runtime.aggregates import Change, ChangeResult, Updates
 from cludale.services.concerts import allowances
 from cludale.services.concerts.allowances import CLAIM_SECONDS, Allowance, Claim
-from cludale.services.concerts.domain import Concert, Reservation, Status
+from cludale.services.concerts.domain import Concert
 from cludale.services.concerts.looks import Looks
 from cludale.services.concerts.store import ALLOWANCES, EVERYWHERE, allowance_id
 
@@ -120,7 +120,7 @@ class BuyerLimits:
         now = self._updates.clock.now()
         loaded = await ALLOWANCES.load(self._updates.records, ids)
         claims = {id: each for known in loaded.values() for id, each in known.state.claims.items()}
-        found = {id: _as_ended(each, now) for id, each in (await self._looks.at(claims)).items()}
+        found = await self._looks.as_ended(claims, now)
         for id, known in loaded.items():
             left = allowances.looked_at(known.state, found, unpaid_only=False, now=now)
             if self._why_not(left, ids[id], wanted, now) is not None:
@@ -238,10 +238,3 @@ class BuyerLimits:
         updated = await self._updates.update([Change(ALLOWANCES, id, partial(decide, id)) for id in loaded])
         freed = any(result is not ChangeResult.UNCHANGED for result, _ in updated)
         return freed, len(found) < len(claims)
-
-
-def _as_ended(reservation: Reservation, now: datetime) -> Reservation:
-    """As it will be stored once somebody comes to it."""
-    if reservation.status is Status.HELD and not reservation.is_live(now):
-        return msgspec.structs.replace(reservation, status=Status.RELEASED)
-    return reservation

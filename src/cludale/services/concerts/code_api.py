@@ -110,7 +110,7 @@ class CreateCode(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
 
     SHOWN_AS: ClassVar = CodeView
 
-    code: Annotated[CodeText | None, Meta(description="without it, one is made that is hard to guess")] = None
+    code: CodeText | None = None
     percent: Annotated[Percent | None, Meta(description="of each ticket's price")] = None
     amount: Annotated[Money | None, Meta(description="less for each ticket, down to nothing")] = None
     unlocks: Annotated[Id | None, Meta(description="a hidden category")] = None
@@ -138,11 +138,11 @@ class QuoteOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     """What might be ordered: as in `POST /orders`."""
 
     quantity: Annotated[Quantity | None, Meta(description="may be left out where there are `tickets`")] = None
-    tickets: Annotated[list[TicketCount] | UnsetType, Meta(min_length=1, max_length=MOST_CATEGORIES)] = UNSET
+    tickets: Annotated[list[TicketCount], Meta(min_length=1, max_length=MOST_CATEGORIES)] | UnsetType = UNSET
     section: Annotated[Id | None, Meta(description="without it: the section that an order gets which names none")] = (
         None
     )
-    code: Annotated[str | None, Meta(max_length=64)] = None
+    code: Annotated[str, Meta(max_length=64)] | None = None
     max_total: Money | None = None
 
 

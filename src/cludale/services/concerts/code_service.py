@@ -88,7 +88,8 @@ class CodeService:
         return await self._as_it_is(found)
 
     async def _as_it_is(self, code: Code) -> Code:
-        return domain.looked_at(code, await self._looks.at(code.had.claims), now=self._updates.clock.now())
+        now = self._updates.clock.now()
+        return domain.looked_at(code, await self._looks.as_ended(code.had.claims, now), now=now)
 
     async def _stored(self, concert_id: str, code: str) -> Code | None:
         id = domain.code_id(concert_id, domain.folded(code))

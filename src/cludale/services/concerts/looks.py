@@ -1,6 +1,9 @@
 """Looks at the reservations of claims: whether a claim still has seats is for its reservation alone to say."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from msgspec.structs import replace
 
 from cludale.kernel.events import Cause
 from cludale.ports.records import Key
@@ -40,6 +43,14 @@ class Looks:
             keys += [Key(SectionKey(claim.concert_id, section.id).partition, id) for section in where]
         stored = await self._updates.records.get(RESERVATIONS.kind, keys) if keys else {}
         return {id: RESERVATIONS.decode(each.body) for id, each in stored.items()}
+
+    async def as_ended(self, claims: Mapping[str, Claim], now: datetime) -> dict[str, Reservation]:
+        """The same, those whose time is over as they will be stored once somebody comes to them. Writes nothing."""
+        found = await self.at(claims)
+        return {
+            id: each if each.status is not Status.HELD or each.is_live(now) else replace(each, status=Status.RELEASED)
+            for id, each in found.items()
+        }
 
     async def ended(self, claims: Mapping[str, Claim]) -> dict[str, Reservation]:
         """The same, once the end of those is stored whose time is over."""

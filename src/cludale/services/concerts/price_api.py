@@ -31,6 +31,12 @@ Minor = Annotated[int, Meta(ge=0, le=MAX_PRICE, description=_MINOR)]
 Percent = Annotated[float, Meta(ge=0, le=100, description="with at most three digits after the point")]
 
 
+_FIRST = (
+    "it applies to an order while, with it, at most so many seats of the section are held and sold; an order that "
+    "would go beyond pays the next price for all of its tickets"
+)
+
+
 class CategoryRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Whom a ticket is for."""
 
@@ -49,16 +55,7 @@ class PriceRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     until: Annotated[
         LocalDateOrTime | None, Meta(description="from then on it does not apply; a day: from its end on, there")
     ] = None
-    first: Annotated[
-        int | None,
-        Meta(
-            ge=1,
-            description=(
-                "it applies to an order while, with it, at most so many seats of the section are held and sold; an "
-                "order that would go beyond pays the next price for all of its tickets"
-            ),
-        ),
-    ] = None
+    first: Annotated[int, Meta(ge=1, description=_FIRST)] | None = None
 
 
 class FeeRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

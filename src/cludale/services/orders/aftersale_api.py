@@ -51,14 +51,16 @@ STATUS: Statuses = {
 }
 
 
+_WHICH = "which tickets, where the order has several categories"
+
+
 class RefundPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """What is to be given back: tickets (`quantity`), at the price that was paid for them, or money only (`amount`)."""
 
     quantity: Quantity | None = None
-    tickets: Annotated[
-        list[TicketCount] | UnsetType,
-        Meta(min_length=1, max_length=MOST_CATEGORIES, description="which, where the order has several categories"),
-    ] = UNSET
+    tickets: (
+        Annotated[list[TicketCount], Meta(min_length=1, max_length=MOST_CATEGORIES, description=_WHICH)] | UnsetType
+    ) = UNSET
     amount: Annotated[Money, Meta(description="money without tickets; for the organizer only")] | None = None
     reason: Annotated[Text, Meta(description="why; for the organizer only, and needed for money without tickets")] | (
         None

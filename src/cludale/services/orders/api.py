@@ -249,10 +249,10 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     phone: Phone | None = None
     max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
     name: Text | UnsetType | None = UNSET
-    tickets: Annotated[
-        list[TicketCount] | UnsetType, Meta(min_length=1, max_length=MOST_CATEGORIES, description=_TICKETS)
-    ] = UNSET
-    code: Annotated[str | UnsetType | None, Meta(max_length=64, description="a discount code")] = UNSET
+    tickets: (
+        Annotated[list[TicketCount], Meta(min_length=1, max_length=MOST_CATEGORIES, description=_TICKETS)] | UnsetType
+    ) = UNSET
+    code: Annotated[str, Meta(max_length=64, description="a discount code")] | UnsetType | None = UNSET
     max_total: Annotated[Money | UnsetType | None, Meta(description=_MAX_TOTAL)] = UNSET
 
     @property
