@@ -226,6 +226,7 @@ def resend(order: Order, *, now: datetime) -> Decision[Order]:
         total=total,
         tickets_returned=parts.returned(order.refunds),
         refunded=Money(parts.refunded(order.refunds), total.currency),
+        bill=order.bill or UNSET,
         allocation=allocation,
     )
     return Decision(evolve(order, requested, at=now), (requested,))

@@ -207,6 +207,8 @@ class OrderAmended(Event, frozen=True, kw_only=True):
 class ConfirmationRequested(SeatsEvent, frozen=True, kw_only=True):
     """The confirmation of a paid order is to be sent once more, as the order is now."""
 
+    data_version: ClassVar[str] = "1.1"
+
     order_id: str
     number: int
     """Counts these requests from 1."""
@@ -215,6 +217,8 @@ class ConfirmationRequested(SeatsEvent, frozen=True, kw_only=True):
     """Tickets that were given back."""
     refunded: Money
     """Money that went back, or is on its way."""
+    bill: Bill | UnsetType = UNSET
+    """As in TicketReserved."""
     allocation: Allocation
 
 
