@@ -87,7 +87,7 @@ def create(
         concert_id=concert_id,
         code=terms.code,
         percent=terms.percent,
-        amount=terms.amount,
+        less=terms.amount,
         unlocks=terms.unlocks,
         limits=limits,
         changed_by=by,
@@ -97,7 +97,7 @@ def create(
 
 def as_created(event: CodeCreated, *, at: datetime) -> Code:
     """The code as it was made."""
-    terms = CodeTerms(code=event.code, percent=event.percent, amount=event.amount, unlocks=event.unlocks)
+    terms = CodeTerms(code=event.code, percent=event.percent, amount=event.less, unlocks=event.unlocks)
     return Code(concert_id=event.concert_id, terms=terms, limits=event.limits, created_at=at)
 
 

@@ -198,8 +198,8 @@ class CodeCreated(Event, frozen=True, kw_only=True):
     concert_id: str
     code: str
     percent: float | None
-    amount: int | None
-    """Less for each ticket, in minor units of the concert's currency."""
+    less: int | None
+    """So much for each ticket, in minor units of the concert's currency."""
     unlocks: str | None
     limits: CodeLimits
     changed_by: str

@@ -50,9 +50,11 @@ class Service(Concerts):
     def __init__(self, store: SqliteStore, clock: ManualClock, ids: CountingIds) -> None:
         super().__init__(store, clock=clock, ids=ids, hold_seconds=60, max_per_order=8)
 
-    async def make(self, code: str, **limits: int) -> None:
+    async def make(self, code: str, max_uses: int | None = None, max_tickets: int | None = None) -> None:
         terms = CodeTerms(code=code, percent=10.0)
-        await self.codes.create("concert-1", terms, CodeLimits(**limits), by="key-1", cause=Cause())
+        await self.codes.create(
+            "concert-1", terms, CodeLimits(max_uses=max_uses, max_tickets=max_tickets), by="key-1", cause=Cause()
+        )
 
     async def take(self, order: str, quantity: int = 1, code: str | None = "TEN", **tickets: int) -> SeatsHeld:
         counts = tuple(TicketCount(category=id, quantity=count) for id, count in tickets.items())
