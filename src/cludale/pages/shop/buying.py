@@ -94,9 +94,7 @@ class Buying:
             headers = (self._kept(visit, mine),)
         if mine is None:
             cart = opened or Cart(concert.id, memory.new_key())
-            query = {
-                name: text[:64] for name, text in visit.query.items() if name in _CHOSEN or name.startswith(TICKETS)
-            }
+            query = {each: text[:64] for each, text in visit.query.items() if _is_chosen(each)}
             headers = () if opened else (self._kept(visit, cart),)
             return self._site.see(visit, f"{_here(concert)}?{urlencode({**query, 'cart': cart.key})}", headers=headers)
         wanted = _wanted(concert, visit.query)
@@ -257,6 +255,11 @@ def _wanted(concert: Concert, fields: Mapping[str, str]) -> Wanted | None:
     if not 1 <= quantity <= concert.max_per_order:
         return None
     return Wanted(section, quantity, tickets, fields.get("code", "").strip()[:64])
+
+
+def _is_chosen(name: str) -> bool:
+    """Is this field of a form about which tickets are wanted?"""
+    return name in _CHOSEN or name.startswith(TICKETS)
 
 
 def _is_number(text: str) -> bool:
