@@ -25,7 +25,6 @@ from cludale.ports.seats import (
     CalledOff,
     ConcertNotFound,
     ConcertOver,
-    NotOnSale,
     OtherCurrency,
     OverTheLimit,
     SaleEnded,
@@ -241,14 +240,14 @@ class CodesApi:
         "/concerts/{concert_id}/quote",
         summary="Ask what an order costs",
         description=(
-            "With discount, fees and taxes, line by line, as `POST /orders` would charge it now. Nothing is held and "
+            "With discount, fees and taxes, line by line, as `POST /orders` would charge it now; before the on-sale, "
+            "when that begins. Nothing is held and "
             "nothing changes: to be sure of the price, order with the quote's total as `maxTotal`."
         ),
         replies={200: Reply(QuoteView)},
         refusals=(
             ConcertNotFound,
             SeatsUnavailable,
-            NotOnSale,
             SaleEnded,
             SalePaused,
             CalledOff,

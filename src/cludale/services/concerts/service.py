@@ -469,13 +469,15 @@ class Concerts:
         return done
 
     async def quote(self, concert_id: str, section: str | None, quantity: int, wish: PriceWish) -> Quote:
-        """What such an order would cost now, in the section named or in the one that it would get. Changes nothing.
+        """What such an order would cost now, or when the sale begins, in the section named or in the one that it would
+        get. Changes nothing.
 
-        Raises what `hold` raises, but for what is about a buyer or a hold that is there.
+        Raises what `hold` raises, but for NotOnSale and what is about a buyer or a hold that is there.
         """
         now = self._updates.clock.now()
         concert = await self.concert(concert_id)
-        domain.check_on_sale(concert, quantity=quantity, now=now)
+        at = now if concert.on_sale_at is None else max(now, concert.on_sale_at)
+        domain.check_on_sale(concert, quantity=quantity, now=at)
         if section is not None and all(plan.id != section for plan in concert.sections):
             raise SectionNotFound(concert.id, section)
         if wish.max_total is not None:
@@ -484,7 +486,7 @@ class Concerts:
         counted(pricing, wish, quantity)
         code = None if wish.code is None else await self.codes.quoted(concert.id, wish.code, quantity)
         (seen,) = await self._standings([concert])
-        return quoted(seen, section, Terms(pricing, wish, code), quantity)
+        return quoted(seen._replace(at=at), section, Terms(pricing, wish, code), quantity)
 
     async def _hold_counted(
         self,
