@@ -32,6 +32,7 @@ from cludale.runtime.sweeper import Sweep, Sweeper
 from cludale.services.catalogue import HEARS, SERVICES
 from cludale.services.concerts.api import ConcertsApi
 from cludale.services.concerts.change_api import ChangesApi
+from cludale.services.concerts.code_api import CodesApi
 from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import Policies
 from cludale.services.orders.aftersale_api import AftersaleApi
@@ -234,6 +235,7 @@ class Process(Owner):
             self.concerts: Concerts = self.built["concerts"]
             self.concerts_api = ConcertsApi(self.concerts, self.store, self.access)
             self.changes_api = ChangesApi(self.concerts)
+            self.codes_api = CodesApi(self.concerts)
         if "orders" in self.built:
             self.orders: Orders = self.built["orders"]
             self.orders_api = OrdersApi(self.orders, self.store, self.access, ownership, methods=Gateway.methods)

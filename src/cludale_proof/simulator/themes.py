@@ -115,9 +115,15 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.HUNG_UP: 0.4,
     },
     "changes": {},
+    "prices": {
+        Fault.AFTER_THE_SALE: 0.9,
+        Fault.DELIVERY_LATE: 0.2,
+        Fault.DECLINED: 0.2,
+        Fault.CHARGE_SLOW: 0.2,
+    },
 }
 """By name: how often each of its faults strikes while it reigns."""
 
-ONLY_BY_NAME = frozenset({"changes"})
-"""The organizer changes, moves and calls off what is on sale: in some of all runs, and in each of this theme. It is not
-drawn, so that seeds keep their runs."""
+ONLY_BY_NAME = frozenset({"changes", "prices"})
+"""The organizer changes, moves and calls off what is on sale; there are price lists and codes: in some of all runs, and
+in each of the theme. They are not drawn, so that seeds keep their runs."""

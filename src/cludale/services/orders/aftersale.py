@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from cludale.kernel.bills import TicketCount
 from cludale.kernel.decision import Decision
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
@@ -105,6 +106,8 @@ class RefundWish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     by: Party
     tickets: int = 0
+    of: tuple[TicketCount, ...] = ()
+    """Which, where an order's tickets are of several categories; they are `tickets` together."""
     amount: Money | None = None
     reason: str | None = None
 
@@ -131,11 +134,13 @@ def refund(order: Order, wish: RefundWish, *, now: datetime) -> Decision[Order]:
 def _part(order: Order, wish: RefundWish, total: Money) -> PartRefund:
     """What goes back. Tickets at the price that was paid for them; never more than is left."""
     left = parts.left(total, order.refunds)
+    given_back: parts.GivenBack | None = None
     if wish.amount is None:
         if wish.tickets >= order.held:
             raise TooManyTickets(order, wanted=wish.tickets)
-        each = total.amount // order.seats.quantity
-        amount = Money(min(each * wish.tickets, left.amount), total.currency)
+        given_back = parts.priced(order.bill, order.refunds, wish.of, wish.tickets)
+        worth = total.amount // order.seats.quantity * wish.tickets if given_back is None else given_back.worth
+        amount = Money(min(worth, left.amount), total.currency)
     else:
         amount = wish.amount
         if amount.currency != total.currency:
@@ -150,6 +155,7 @@ def _part(order: Order, wish: RefundWish, total: Money) -> PartRefund:
         amount=amount,
         left=Money(left.amount - amount.amount, total.currency),
         held=order.held - wish.tickets,
+        of=UNSET if given_back is None else given_back.tickets,
     )
 
 
@@ -227,6 +233,7 @@ def resend(order: Order, *, now: datetime) -> Decision[Order]:
         total=total,
         tickets_returned=parts.returned(order.refunds),
         refunded=Money(parts.refunded(order.refunds), total.currency),
+        bill=order.bill or UNSET,
         allocation=allocation,
     )
     return Decision(evolve(order, requested, at=now), (requested,))
