@@ -218,14 +218,16 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     concerts, plans = _with_ends(ends, concerts, plans, span)
     if ends.random() < LIMITED:
         concerts, plans, limits = _with_limits(ends, concerts, plans, limits)
-    codes: Sequence[NewCode] = ()
-    if ends.random() < PRICED or "prices" in themes:
-        concerts, plans, codes = with_prices(ends, concerts, plans, span)
     deeds = _deeds(ends, concerts, span, certain="changes" in themes)
+    codes: Sequence[NewCode] = ()
+    # Of their own again, for the same reason.
+    sold = random.Random(f"prices 2 {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
+    if sold.random() < PRICED or "prices" in themes:
+        concerts, plans, codes = with_prices(sold, concerts, plans, span)
     deeds += [
-        Deed(ends.uniform(0.0, 2 * span), code.concert_id, code.wanted.code or "", "code", ends.choice((1, 4)))
+        Deed(sold.uniform(0.0, 2 * span), code.concert_id, code.wanted.code or "", "code", sold.choice((1, 4)))
         for code in codes
-        if ends.random() < 0.3
+        if sold.random() < 0.3
     ]
     rates = _rates(choices, themes)
     has_clock_faults = any(rates[fault] for fault in _CLOCK_FAULTS)
