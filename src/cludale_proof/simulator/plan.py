@@ -76,6 +76,9 @@ RATES: Mapping[Fault, float] = {
     Fault.MESSAGE_REFUSED: 0.03,
     Fault.MESSAGE_UNANSWERED: 0.1,
     Fault.MESSAGE_SLOW: 0.05,
+    Fault.WEBHOOK_AWAY: 0.0,  # where there are webhooks, only: see the theme
+    Fault.WEBHOOK_TROUBLE: 0.0,
+    Fault.WEBHOOK_UNANSWERED: 0.0,
     Fault.REQUEST_LOST: 0.03,
     Fault.REPLY_LOST: 0.06,
     Fault.HUNG_UP: 0.05,

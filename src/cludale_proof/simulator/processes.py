@@ -60,6 +60,7 @@ from cludale_proof.simulator.network import (
     call,
 )
 from cludale_proof.simulator.provider import Gateway, Provider
+from cludale_proof.simulator.receivers import Receivers
 from cludale_proof.simulator.storage import FaultyStore
 from cludale_proof.simulator.unsealing import MASTER
 
@@ -126,6 +127,9 @@ class RunLimits(Policies):
     audit_wait_seconds: float = 30.0
     audit_waiting_limit: int = 1_000
     door_opens_seconds: float = 366 * 86_400.0
+    webhook_attempt_seconds: float = 2.0
+    webhook_schedule: Sequence[float] = (0.2, 1.0, 2.0, *(5.0,) * 20)
+    webhook_stop_seconds: float = 3_600.0
     compare_seconds: float = 1.0
     call_off_watch_seconds: float = 15.0
     compare_after_seconds: float = 3_600.0
@@ -141,6 +145,7 @@ class Surroundings(NamedTuple):
     limits: RunLimits
     provider: Provider
     posted: dict[str, int]
+    receivers: Receivers
     surprised: Callable[[str, BaseException], None]
     """Told of exceptions that nobody should see."""
     ended: Callable[["Process"], None]
@@ -327,6 +332,8 @@ class Process(Owner):
         self.buyers = BuyerHash(b"buyers")
         self.ticket_keys = TICKET_KEYS
         self.ticket_pages = NoPages()
+        self.webhooks = around.receivers
+        self.random_bytes = Random(f"webhooks of {name}").randbytes  # noqa: S311 - no secret is real
 
     async def _progress(self, concert_id: str, revision: int) -> Progress | None:
         """As orders has it, wherever that is."""

@@ -44,6 +44,7 @@ from cludale_proof.simulator.people import PATIENCE_SECONDS, People, RequestOutc
 from cludale_proof.simulator.plan import Scene, scene_of
 from cludale_proof.simulator.processes import Machine, Process, Surroundings, find_running
 from cludale_proof.simulator.provider import Movement, Provider
+from cludale_proof.simulator.receivers import Receivers
 from cludale_proof.simulator.storms import Storms
 from cludale_proof.simulator.trace import Trace
 from cludale_proof.simulator.unsealing import with_addresses
@@ -133,6 +134,7 @@ class World:
         self._ledger: dict[str, tuple[int, int, int]] = {}
         self._poison: dict[bytes, list[str]] = {}
         """What nobody can read, and who has to bury it."""
+        self.receivers = Receivers(self.chaos)
         self.provider = Provider(self.chaos, self._booked, attempt_seconds=self.scene.limits.payment_attempt_seconds)
         around = Surroundings(
             loop=self.loop,
@@ -141,6 +143,7 @@ class World:
             limits=self.scene.limits,
             provider=self.provider,
             posted=self._posted,
+            receivers=self.receivers,
             surprised=self.surprised,
             ended=self._ended,
             published=self._published,
