@@ -100,7 +100,7 @@ class CreateWebhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     email: Annotated[Email | None, Meta(description="who is told if it is switched off for failing")] = None
     signatures: Annotated[
         list[Scheme], Meta(min_length=1, max_length=2, description="v1: HMAC-SHA256; v1a: Ed25519")
-    ] = [Scheme.HMAC]
+    ] = msgspec.field(default_factory=lambda: [Scheme.HMAC])
 
 
 class ChangeWebhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -127,6 +127,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     webhook_id: str
     message_id: Annotated[str, Meta(description="the `webhook-id`, the same in each attempt and at each endpoint")]
     type: str
+    concert_id: Annotated[str | None, Meta(description="of the concert that the event is about")]
     status: deliveries.Status
     created_at: datetime | None
     attempts: Annotated[int, Meta(description="since it was created, or sent again")]
@@ -156,7 +157,7 @@ class Resend(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
         Annotated[list[Annotated[str, Meta(min_length=1, max_length=128)]], Meta(min_length=1, max_length=AT_ONCE)]
         | None
     ) = None
-    webhook_id: Annotated[str | None, Meta(max_length=128)] = None
+    webhook_id: Annotated[str, Meta(max_length=128)] | None = None
 
 
 class Resent(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,7 +204,7 @@ class WebhooksApi:
         "/notifications/webhooks",
         credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
-        owned=Owned.MADE,
+        owned=Owned.HIDDEN,
         summary="Have events posted to a server of yours",
         description=(
             "By the Standard Webhooks specification. The key needs the scope `read`, too: an endpoint learns what it "
@@ -285,13 +286,12 @@ class WebhooksApi:
         owned=Owned.HIDDEN,
         summary="Delete a webhook",
         description="With its URL and its secrets. What is still to be delivered to it fails.",
-        replies={204: Reply(None, "It is gone.")},
+        replies={200: Reply(WebhookView, "What is left of it.")},
         refusals=(NotFound, Busy),
     )
     async def delete_webhook(self, request: Request) -> Response:
-        """204."""
-        await self._webhooks.delete(asking(request), request.segment)
-        return Response(204, b"")
+        """200 what is left of it."""
+        return json_response(_view(await self._webhooks.delete(asking(request), request.segment)))
 
     @route(
         "POST",
@@ -449,6 +449,7 @@ def _shown(delivery: Delivery) -> dict[str, Any]:
         "webhook_id": delivery.webhook_id,
         "message_id": delivery.message_id,
         "type": delivery.type,
+        "concert_id": delivery.concert_id,
         "status": delivery.status,
         "created_at": delivery.created_at,
         "attempts": delivery.attempts,

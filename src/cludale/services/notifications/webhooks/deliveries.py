@@ -41,6 +41,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
     message_id: str = ""
     webhook_id: str = ""
     organizer: str = ""
+    concert_id: str | None = None
     type: str = ""
     body: str = ""
     created_at: datetime | None = None
@@ -84,6 +85,7 @@ def new(message: Message, webhook_id: str, organizer: str, *, cause: Cause, now:
         message_id=message.id,
         webhook_id=webhook_id,
         organizer=organizer,
+        concert_id=message.concert_id or None,
         type=message.type,
         body=message.body,
         created_at=now,

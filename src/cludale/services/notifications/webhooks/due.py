@@ -155,13 +155,14 @@ class Posting(DuePolicy[Delivery]):
                 went_well = True
                 return self._give_up(delivery.answer, "the webhook is off")
             step, went_well = await self._post(delivery, endpoint)
-            return step
         except CannotOpen as error:
             _log.error("%s: set CLUDALE_PRIVACY_KEY, or CLUDALE_PRIVACY_KEY_TOO, to the key that it was under", error)
             return self._try_again(None, "its secrets can't be read at the moment")
         except Exception as error:  # noqa: BLE001 - a delivery that breaks its sender must not hold up the others
             _log.error("%s to %s: %r", delivery.id, delivery.webhook_id, error, exc_info=error)
             return self._try_again(None, "it could not be posted")
+        else:
+            return step
         finally:
             self._leave(delivery, began, went_well=went_well)
 

@@ -275,10 +275,11 @@ class Webhooks:
 
         return Made(await self._changed(principal, id, decide), secrets)
 
-    async def delete(self, principal: Principal, id: str) -> None:
-        """It is gone. Raises NotFound, Busy."""
-        await self._changed(principal, id, lambda kept, now: endpoints.delete(kept, by=principal.id, now=now))
+    async def delete(self, principal: Principal, id: str) -> Endpoint:
+        """It is gone; what is left of it. Raises NotFound, Busy."""
+        deleted = await self._changed(principal, id, lambda kept, now: endpoints.delete(kept, by=principal.id, now=now))
         self._posting.pacing.forget(id)
+        return deleted
 
     async def _changed(
         self, principal: Principal, id: str, decide: Callable[[Endpoint, datetime], Decision[Endpoint]]
