@@ -127,6 +127,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         ticket, on = [f"ticket-{each['id'].partition('-')[2]}.1" for each in (order, given)]
         hook = {"url": "https://hooks.invalid/", "concertId": "ours"}
         webhook = (await here.ask("POST", "/notifications/webhooks", acme, json=hook)).json()["id"]
+        theirs = await here.ask("POST", "/notifications/webhooks", FIRST_KEY, json={**hook, "concertId": "theirs"})
+        for key, id in ((acme, webhook), (FIRST_KEY, theirs.json()["id"])):
+            await here.ask("POST", f"/notifications/webhooks/{id}/ping", key)
         names = {
             "webhook": webhook,
             "order": order["id"],
