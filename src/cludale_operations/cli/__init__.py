@@ -27,6 +27,7 @@ from cludale_operations.cli import (
     secrets,
     tickets,
     up,
+    webhooks,
 )
 from cludale_operations.cli.door import door
 from cludale_operations.cli.pages import pages
@@ -88,6 +89,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(orders.app, name="orders")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(notifications.app, name="notifications")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(tickets.app, name="tickets")
 app.command()(door)
 app.add_typer(audit.app, name="audit")

@@ -8,7 +8,7 @@ import pytest
 from standardwebhooks import Webhook
 from tests.fakes import NOON
 from tests.patience import until
-from tests.product.services.notifications.webhooks.conftest import ACME, DAY, OTHER, Hooks, Made, paid, wrapped
+from tests.product.services.notifications.webhooks.conftest import ACME, DAY, OTHER, Hooks, paid, wrapped
 from tests.seats import allocation
 
 from cludale.kernel.money import Money
@@ -18,6 +18,7 @@ from cludale.ports.bus import Acknowledgement
 from cludale.services.concerts.events import ConcertScheduled
 from cludale.services.notifications.webhooks import deliveries, endpoints
 from cludale.services.notifications.webhooks.endpoints import MOST_ENDPOINTS, TooManyWebhooks, Wanted, WebhookOff
+from cludale.services.notifications.webhooks.service import Made
 from cludale.services.notifications.webhooks.store import DELIVERIES, ENDPOINTS, all_endpoints
 from cludale.services.orders.events import AmendedField, OrderAmended, Party, TicketReserved
 
