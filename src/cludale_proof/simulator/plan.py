@@ -76,9 +76,6 @@ RATES: Mapping[Fault, float] = {
     Fault.MESSAGE_REFUSED: 0.03,
     Fault.MESSAGE_UNANSWERED: 0.1,
     Fault.MESSAGE_SLOW: 0.05,
-    Fault.WEBHOOK_AWAY: 0.0,  # where there are webhooks, only: see the theme
-    Fault.WEBHOOK_TROUBLE: 0.0,
-    Fault.WEBHOOK_UNANSWERED: 0.0,
     Fault.REQUEST_LOST: 0.03,
     Fault.REPLY_LOST: 0.06,
     Fault.HUNG_UP: 0.05,
@@ -147,6 +144,8 @@ class Scene(NamedTuple):
     tick_seconds: float
     fault_seconds: float
     skew: timedelta
+    has_webhooks: bool
+    """An organizer has events posted to servers; without that nothing of it is there, so that seeds keep their runs."""
 
     def lines(self) -> list[str]:
         """What the trace says of it."""
@@ -236,6 +235,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         tick_seconds=choices.choice((0.01, 0.05) if "impatience" in themes else (0.0, 0.0, 0.001, 0.01)),
         fault_seconds=span + choices.choice((4.0, 10.0, 20.0)),
         skew=timedelta(seconds=skew),
+        has_webhooks="webhooks" in themes,
     )
 
 

@@ -4,7 +4,7 @@ A machine is switched on for the whole run; its process may be killed at any ste
 anew from what the store holds.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, NamedTuple, TypeVar
@@ -28,11 +28,12 @@ from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.runtime.relay import Relay
 from cludale.runtime.sweeper import Sweep, Sweeper
-from cludale.services.catalogue import HEARS, SERVICES
+from cludale.services.catalogue import SERVICES
 from cludale.services.concerts.api import ConcertsApi
 from cludale.services.concerts.change_api import ChangesApi
 from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import Policies
+from cludale.services.notifications.webhooks import store as webhook_store
 from cludale.services.orders.aftersale_api import AftersaleApi
 from cludale.services.orders.api import OrdersApi
 from cludale.services.orders.manifest import MANIFEST as ORDERS_MANIFEST
@@ -146,6 +147,9 @@ class Surroundings(NamedTuple):
     provider: Provider
     posted: dict[str, int]
     receivers: Receivers
+    has_webhooks: bool
+    hears: Mapping[str, frozenset[str]]
+    """What each service hears in this run."""
     surprised: Callable[[str, BaseException], None]
     """Told of exceptions that nobody should see."""
     ended: Callable[["Process"], None]
@@ -212,7 +216,8 @@ class Process(Owner):
     def _build(self) -> None:
         machine, around = self.machine, self._around
         limits = around.limits
-        self.store = FaultyStore(machine.disk, self, around.chaos, is_file=machine.broker is None)
+        quiet = frozenset() if around.has_webhooks else frozenset(webhook_store.KINDS)
+        self.store = FaultyStore(machine.disk, self, around.chaos, is_file=machine.broker is None, quiet=quiet)
         self.admission = AdmissionControl(
             inside_limit=limits.admission_inside,
             waiting_limit=limits.admission_waiting,
@@ -360,7 +365,7 @@ class Process(Owner):
     def begin(self) -> None:
         """Deliver, publish and sweep."""
         (self._bus or self.inbound).start(
-            [Subscription(name, HEARS[name], handle) for name, handle in self.handlers.items()]
+            [Subscription(name, self._around.hears[name], handle) for name, handle in self.handlers.items()]
         )
         self.store.start()
         self.relay.start()

@@ -48,7 +48,7 @@ class WebhookEvent(Event, frozen=True, kw_only=True):
 
     webhook_id: str
     organizer: str
-    revision: int
+    webhook_revision: int
     """The how manieth fact about this endpoint it is, counted from 1."""
 
 

@@ -1,6 +1,5 @@
 """Notifications as data: what the rest of the platform has to know of it."""
 
-import asyncio
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -40,11 +39,12 @@ def _build(parts: Parts) -> Running:
         return await notifications.due.sweep() + await webhooks.sweep()
 
     async def stop() -> None:
-        await asyncio.gather(notifications.due.stop(), webhooks.due.stop())
+        await notifications.due.stop()
+        await webhooks.due.stop()
 
     return Running(
         Told(notifications, webhooks),
-        webhooks_service.both(notifications.handle, _TOLD, webhooks),
+        webhooks_service.both(notifications.handle, BUYERS_ARE_TOLD, webhooks),
         sweep,
         stop,
         gauges=lambda: {**notifications.gauges(), **webhooks.gauges()},
@@ -58,8 +58,8 @@ class Told(NamedTuple):
     webhooks: Webhooks
 
 
-_TOLD = frozenset(each.__name__ for each in HANDLERS)
-"""The events of which buyers are told."""
+BUYERS_ARE_TOLD = frozenset(each.__name__ for each in HANDLERS)
+"""The events of which buyers are told, by name; the others are webhooks' alone."""
 
 
 def _webhooks(parts: Parts) -> Webhooks:

@@ -146,7 +146,7 @@ def create(new: NewEndpoint, *, by: str, now: datetime) -> Decision[Endpoint]:
     created = WebhookCreated(
         webhook_id=new.id,
         organizer=new.organizer,
-        revision=1,
+        webhook_revision=1,
         event_types=new.event_types,
         only_concert=new.concert_id,
         changed_by=by,
@@ -180,13 +180,13 @@ def change(endpoint: Endpoint, wanted: Wanted, *, by: str, now: datetime) -> Dec
     changed = WebhookChanged(
         webhook_id=endpoint.id,
         organizer=endpoint.organizer,
-        revision=endpoint.revision + 1,
+        webhook_revision=endpoint.revision + 1,
         event_types=after.event_types,
         only_concert=after.concert_id,
         is_on=after.status is Status.ON,
         changed_by=by,
     )
-    return Decision(replace(after, sure_from=now + SURE_AFTER, revision=changed.revision), (changed,))
+    return Decision(replace(after, sure_from=now + SURE_AFTER, revision=changed.webhook_revision), (changed,))
 
 
 def _of(wanted: Wanted, name: str) -> object:
@@ -219,7 +219,7 @@ def rotate(
     changed = WebhookChanged(
         webhook_id=endpoint.id,
         organizer=endpoint.organizer,
-        revision=endpoint.revision + 1,
+        webhook_revision=endpoint.revision + 1,
         event_types=endpoint.event_types,
         only_concert=endpoint.concert_id,
         is_on=endpoint.status is Status.ON,
@@ -231,7 +231,7 @@ def rotate(
         sealed=sealed,
         public_key=public_key,
         former=tuple(former[:MOST_FORMER]),
-        revision=changed.revision,
+        revision=changed.webhook_revision,
     )
     return Decision(after, (changed,))
 
@@ -241,7 +241,7 @@ def delete(endpoint: Endpoint, *, by: str, now: datetime) -> Decision[Endpoint]:
     if endpoint.status is Status.DELETED:
         return Decision(endpoint)
     deleted = WebhookDeleted(
-        webhook_id=endpoint.id, organizer=endpoint.organizer, revision=endpoint.revision + 1, changed_by=by
+        webhook_id=endpoint.id, organizer=endpoint.organizer, webhook_revision=endpoint.revision + 1, changed_by=by
     )
     return Decision(evolve(endpoint, deleted, at=now), (deleted,))
 
@@ -271,7 +271,7 @@ def _stop(endpoint: Endpoint, reason: WebhookStopReason, *, now: datetime) -> De
     stopped = WebhookStopped(
         webhook_id=endpoint.id,
         organizer=endpoint.organizer,
-        revision=endpoint.revision + 1,
+        webhook_revision=endpoint.revision + 1,
         reason=reason,
         stops=endpoint.stops + 1,
     )
@@ -295,9 +295,9 @@ def evolve(endpoint: Endpoint | None, event: WebhookEvent, *, at: datetime) -> E
         )
     if endpoint is None:
         raise TypeError(f"{type(event).__name__} before WebhookCreated")
-    if event.revision <= endpoint.revision:
+    if event.webhook_revision <= endpoint.revision:
         return endpoint
-    after = replace(endpoint, revision=event.revision)
+    after = replace(endpoint, revision=event.webhook_revision)
     match event:
         case WebhookChanged():
             status = Status.ON if event.is_on else Status.OFF

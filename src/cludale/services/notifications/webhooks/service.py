@@ -38,6 +38,8 @@ from cludale.services.notifications.webhooks.store import DELIVERIES, ENDPOINTS,
 
 REMEMBERED = 10_000
 """Concerts whose organizer is remembered."""
+CLOCKS = timedelta(minutes=1)
+"""How far clocks may differ: what happened longer before an endpoint was made is not told to it."""
 AT_ONCE = 64
 REWRAP_EVERY = timedelta(minutes=10)
 
@@ -151,7 +153,7 @@ class Webhooks:
                 if (
                     message is not None
                     and one.organizer == organizer
-                    and one.created_at <= each.event.time
+                    and one.created_at - CLOCKS <= each.event.time
                     and one.wants(message.type, message.concert_id)
                 ):
                     new = deliveries.new(message, one.id, organizer, cause=Cause.of(each.event), now=now)

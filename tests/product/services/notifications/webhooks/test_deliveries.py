@@ -128,7 +128,7 @@ async def test_another_process_knows_of_an_endpoint_when_it_says_so(hooks: Hooks
     assert made.endpoint.sure_from == NOON + endpoints.SURE_AFTER
     hooks.clock.advance(2)
     assert hooks.service is other
-    await hooks.tell(paid("after", at=made.endpoint.sure_from), paid("old", at=NOON - timedelta(seconds=1)))
+    await hooks.tell(paid("after", at=made.endpoint.sure_from), paid("old", at=NOON - timedelta(minutes=2)))
     assert len(hooks.servers.got) == 1
 
 
