@@ -242,14 +242,7 @@ WEBHOOK_EVENTS: Final = ("WebhookCreated", "WebhookChanged", "WebhookStopped", "
 CONCERT_STEPS: Final = ("ConcertChanged", "ConcertPostponed", "ConcertCancelled")
 SECTION_CHANGES: Final = ("SeatsAdded", "SeatsTaken", "PriceChanged")
 """What becomes of concerts and their sections is judged in `concert_rules.py`."""
-UNJUDGED: Final = (
-    "ConcertScheduled",
-    "ContactErased",
-    *CONCERT_STEPS,
-    *SECTION_CHANGES,
-    *KEY_EVENTS,
-    *WEBHOOK_EVENTS,
-)
+UNJUDGED: Final = ("ConcertScheduled", "ContactErased", *CONCERT_STEPS, *SECTION_CHANGES, *WEBHOOK_EVENTS, *KEY_EVENTS)
 """Events on which no promise to buyers hangs. Whatever is neither here nor judged, nobody knows."""
 _ORDER_SLOT: Final = {"OrderPlaced": "placed", "TicketReserved": "reserved", "OrderPaid": "paid"}
 _SEATS_SLOT: Final = {"SeatsReserved": "reserved", "SeatsSold": "sold", "SeatsReleased": "released"}
