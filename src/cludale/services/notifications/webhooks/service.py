@@ -386,7 +386,6 @@ class Webhooks:
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches, by metric name."""
         return {
-            "cludale_webhooks_sending": self.due.under_way,
             "cludale_webhooks_delivered_total": self._posting.delivered,
             "cludale_webhooks_failed_total": self._posting.failed,
         }
