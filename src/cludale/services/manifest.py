@@ -24,6 +24,7 @@ from cludale.ports.seals import Seals, SealsOf
 from cludale.ports.seats import Seats
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.ticket_pages import TicketPages
+from cludale.ports.webhooks import WebhookSender
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.replay import Replay
@@ -32,6 +33,9 @@ from cludale.web.access import Access
 from cludale.web.ownership import Ownership
 from cludale.web.problems import Statuses
 from cludale.web.routing import Route
+
+WEBHOOK_SCHEDULE = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
+"""Waits after each attempt at a delivery, in seconds: those of the Standard Webhooks specification, over 75 hours."""
 
 AddressOf = Callable[[str, Mapping[bytes, bytes]], str]
 
@@ -77,6 +81,10 @@ class Policies:
     partitions_apart: bool = False
     door_opens_seconds: float = 43_200
     door_reentry: bool = False
+    webhook_attempt_seconds: float = 20.0
+    webhook_schedule: Sequence[float] = WEBHOOK_SCHEDULE
+    webhook_stop_seconds: float = 5 * 86_400.0
+    webhook_keep_days: float = 30.0
 
 
 class Parts(Protocol):
@@ -115,6 +123,8 @@ class Parts(Protocol):
     @property
     def texts(self) -> TextMessenger: ...
     @property
+    def webhooks(self) -> WebhookSender: ...
+    @property
     def ticket_keys(self) -> TicketKeys: ...
     @property
     def ticket_pages(self) -> TicketPages: ...
@@ -132,6 +142,10 @@ class Parts(Protocol):
     @property
     def send_seconds(self) -> float:
         """How long one message may take."""
+        ...
+
+    def random_bytes(self, count: int) -> bytes:
+        """So many, for secrets."""
         ...
 
     def takes_work(self) -> bool:

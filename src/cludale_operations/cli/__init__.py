@@ -29,6 +29,7 @@ from cludale_operations.cli import (
     staff,
     tickets,
     up,
+    webhooks,
 )
 from cludale_operations.cli.door import door
 from cludale_operations.cli.pages import pages
@@ -92,6 +93,7 @@ app.add_typer(staff.app, name="staff")
 app.add_typer(orders.app, name="orders")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(notifications.app, name="notifications")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(tickets.app, name="tickets")
 app.command()(door)
 app.add_typer(audit.app, name="audit")
