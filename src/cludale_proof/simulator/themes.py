@@ -125,9 +125,26 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.REFUND_UNANSWERED: 0.4,
         Fault.CHARGE_UNANSWERED: 0.3,
     },
+    "prices": {
+        Fault.AFTER_THE_SALE: 0.9,
+        Fault.DELIVERY_LATE: 0.2,
+        Fault.DECLINED: 0.2,
+        Fault.CHARGE_SLOW: 0.2,
+    },
+    "webhooks": {
+        Fault.WEBHOOK_AWAY: 0.15,
+        Fault.WEBHOOK_TROUBLE: 0.15,
+        Fault.WEBHOOK_UNANSWERED: 0.1,
+        Fault.CRASH_AT_STEP: 6.0,
+        Fault.CRASH_AFTER_COMMIT: 0.02,
+        Fault.CLOCK_FORWARD: 0.0,
+        Fault.CLOCK_BACK: 0.0,
+        Fault.CLOCK_SKEW: 0.0,
+    },
 }
 """By name: how often each of its faults strikes while it reigns."""
 
-ONLY_BY_NAME = frozenset({"changes", "wrong books"})
-"""The organizer changes, moves and calls off what is on sale; the provider loses what it did, or does it twice: in some
-of all runs, and in each of these themes. They are not drawn, so that seeds keep their runs."""
+ONLY_BY_NAME = frozenset({"changes", "prices", "webhooks", "wrong books"})
+"""The organizer changes, moves and calls off what is on sale; there are price lists and codes; the provider loses what
+it did, or does it twice: in some of all runs, and in each of the theme. Events are posted to servers: in runs of that
+theme alone. They are not drawn, so that seeds keep their runs."""
