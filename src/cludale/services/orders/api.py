@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from cludale.kernel import languages
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
@@ -53,7 +54,7 @@ from cludale.services.orders.personal import NOTHING, Particulars
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import ORDERS, Search, home_of, keyed_id, listed
 from cludale.web.access import Access, Who
-from cludale.web.fields import Email, PaymentMethod, Phone, Quantity, Text, TimeParameter, UserId, moment
+from cludale.web.fields import Email, LanguageTag, PaymentMethod, Phone, Quantity, Text, TimeParameter, UserId, moment
 from cludale.web.keyed import Keyed
 from cludale.web.ownership import Ownership
 from cludale.web.problems import Problems, Statuses
@@ -219,6 +220,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     phone: Phone | None = None
     max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
     name: Text | UnsetType | None = UNSET
+    language: LanguageTag | UnsetType | None = UNSET
 
 
 class ShowOrder(msgspec.Struct, frozen=True):
@@ -331,6 +333,7 @@ class OrdersApi:
             phone=body.phone,
             max_price=body.max_price or None,
             name=body.name or None,
+            language=_language(request, body),
             address=None if self._address is None else self._address(request.peer, request.headers),
         )
         cause, key = request.cause, request.idempotency_key
@@ -528,6 +531,16 @@ def view_of(order: Order, who: Who, left: Particulars = NOTHING) -> OrderView:
     if who is Who.BUYER:
         return OrderView(**_shown(order))
     return OrderView(**_shown(order, who), email=left.email, phone=left.phone, name=left.name, comment=left.comment)
+
+
+def _language(request: Request, body: PlaceOrder) -> str | None:
+    """Which language the buyer reads, as far as there are messages in it; nobody asks where there is no address."""
+    if body.email is None and body.phone is None:
+        return None
+    if body.language:
+        return languages.of_tag(body.language)
+    header = request.headers.get(b"accept-language")
+    return None if header is None else languages.accepted(header.decode("latin-1"))
 
 
 def _accepted(order: Order) -> Response:

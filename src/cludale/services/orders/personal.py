@@ -26,11 +26,13 @@ class Particulars(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     name: str | None = None
     comment: str | None = None
     """The organizer's own, which may name anybody."""
+    language: str | None = None
+    """Which the buyer reads. None, too, in what was written before this field existed."""
 
     @property
     def contact(self) -> Contact:
-        """Where the buyer wants to be told."""
-        return Contact(self.email, self.phone)
+        """Where the buyer wants to be told, and how they are spoken to."""
+        return Contact(self.email, self.phone, self.name, self.language)
 
     @property
     def has_contact(self) -> bool:

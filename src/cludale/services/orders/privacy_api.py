@@ -56,7 +56,8 @@ class PersonalData(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     phone: str | None
     name: str | None
     comment: Annotated[str | None, Meta(description="the organizer's own note on the order")]
-    erased_at: Annotated[datetime | None, Meta(description="when these four were erased")]
+    language: Annotated[str | None, Meta(description="in which they read messages")] = None
+    erased_at: Annotated[datetime | None, Meta(description="when these five were erased")]
 
 
 class ErasedOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -105,6 +106,7 @@ class PrivacyApi:
                     phone=left.phone,
                     name=left.name,
                     comment=left.comment,
+                    language=left.language,
                     erased_at=erased_at,
                 )
             )
@@ -119,7 +121,7 @@ class PrivacyApi:
         headers=(TRACEPARENT,),
         summary="Erase what is kept of a buyer",
         description=(
-            "The key under which e-mail address, phone number, name and comment are kept is dropped, and they can't be "
+            "The key under which e-mail address, phone number, name, language and comment are kept is dropped, and they can't be "
             "set again. Orders, payments and the log stay, with the `userId`. Tickets stay valid; what is still to be "
             "told goes to nobody. Again, it changes nothing. A page at a time, as the export; with `orderIds`, for "
             "what a restored backup brought back."
