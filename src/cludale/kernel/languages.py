@@ -1,7 +1,18 @@
 """The languages that buyers are spoken to in, and which one somebody reads. No words; those are in catalogues."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from functools import lru_cache
+
+
+class LanguageCode(StrEnum):
+    """A language by its code of ISO 639-1."""
+
+    EN = "en"
+    DE = "de"
+    FR = "fr"
+    ES = "es"
+
 
 NAMES: Mapping[str, str] = {"en": "English", "de": "Deutsch", "fr": "Français", "es": "Español"}
 """Those that there are; the first where a person reads none of them."""

@@ -19,6 +19,9 @@ class LoggedMessages:
 
     async def send(self, message: Message) -> HandedTo:
         """Write the message to the log."""
-        text = printable(message.text, lines=True)
+        text = message.text
+        for secret in message.secrets:
+            text = text.replace(secret, "…")
+        text = printable(text, lines=True)
         _log.info("%s %s: %s\n%s", self._channel, message.id, printable(message.subject), text)
         return HandedTo.LOG

@@ -1,8 +1,9 @@
 """Notifications as data: what the rest of the platform has to know of it."""
 
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
-from cludale.services.notifications import api
+from cludale.services.notifications import api, template_api
 from cludale.services.notifications.events import TOPIC
+from cludale.services.notifications.letters import Letters
 from cludale.services.notifications.replay import NotificationsReplay
 from cludale.services.notifications.service import HANDLERS, Notifications
 from cludale.services.notifications.store import KINDS
@@ -18,6 +19,8 @@ def _build(parts: Parts) -> Running:
         programme=parts.programme,
         mailer=parts.mailer,
         texts=parts.texts,
+        letters=Letters(sender=policies.message_sender, link=parts.order_link),
+        language=policies.message_language,
         ask_seconds=policies.ask_seconds,
         send_seconds=parts.send_seconds,
         try_seconds=policies.message_seconds,
@@ -35,8 +38,8 @@ def _build(parts: Parts) -> Running:
     )
 
 
-def _api(notifications: Notifications, parts: HttpParts) -> api.NotificationsApi:
-    return api.NotificationsApi(notifications, parts.ownership)
+def _api(notifications: Notifications, parts: HttpParts) -> object:
+    return api.NotificationsApi(notifications, parts.ownership), template_api.TemplatesApi(notifications.templates)
 
 
 MANIFEST = Manifest(
@@ -49,6 +52,6 @@ MANIFEST = Manifest(
     needs=("concerts", "orders"),
     build=_build,
     api=_api,
-    statuses=api.STATUS,
+    statuses={**api.STATUS, **template_api.STATUS},
     probes=(Probe("GET", "/notifications?orderId=smoke-test-of-nothing", 200, as_organizer=True),),
 )

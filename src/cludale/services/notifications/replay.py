@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from cludale.kernel.events import Envelope
 from cludale.runtime.replay import Ref, States, Table
 from cludale.services.notifications.domain import Notification, Status, evolve
-from cludale.services.notifications.events import NotificationSent
+from cludale.services.notifications.events import NotificationBounced, NotificationSent
 from cludale.services.notifications.store import NOTIFICATIONS
 
 
 def _comparable(notification: Notification) -> Mapping[str, object] | None:
-    if notification.status is not Status.SENT:
+    if notification.status is not Status.SENT or notification.bounced_at is not None:
         return None
     return {
         "orderId": notification.order_id,
@@ -29,7 +29,7 @@ class NotificationsReplay:
     """The notifications as the log tells of them."""
 
     service = "notifications"
-    event_types = frozenset({NotificationSent.__name__})
+    event_types = frozenset({NotificationSent.__name__, NotificationBounced.__name__})
     tables: Sequence[Table[Notification]] = (
         Table(
             NOTIFICATIONS.kind,
@@ -45,9 +45,9 @@ class NotificationsReplay:
         return (self._ref(event.data),)
 
     def fold(self, event: Envelope, states: States) -> None:
-        """It was sent."""
+        """It was sent, or came back."""
         ref = self._ref(event.data)
         states.put(ref, evolve(states.get(ref), event.data, at=event.time))
 
-    def _ref(self, sent: NotificationSent) -> Ref:
+    def _ref(self, sent: NotificationSent | NotificationBounced) -> Ref:
         return Ref(NOTIFICATIONS.kind.name, sent.notification_id, sent.notification_id)
