@@ -198,8 +198,8 @@ class NotificationsApi:
         scope=Scope.OPERATE,
         summary="Say that messages came back",
         description=(
-            "For whoever reads what mail servers send back; `cludale notifications bounce` does. The same again changes "
-            "nothing, until the message is sent again."
+            "For whoever reads what mail servers send back; `cludale notifications bounce` does. The same again "
+            "changes nothing, until the message is sent again."
         ),
         replies={200: Reply(Bounced)},
         refusals=(Busy,),

@@ -19,6 +19,8 @@ from cludale.services.notifications.words import Speech, Values
 
 FOLDER = Path(__file__).parent / "mail"
 LOCALE = FOLDER / "locale"
+REMEMBERED = 1_000
+"""Amounts and times of each sort in each language."""
 
 _log = logging.getLogger(__name__)
 
@@ -142,10 +144,14 @@ def spoken(code: str) -> Speech:
     said = language.words
 
     class Spoken:
-        """The catalogue's words, and Babel's numbers and times."""
+        """The catalogue's words, and Babel's numbers and times, remembered: many messages are about one concert."""
 
         gettext = staticmethod(said.gettext)
         ngettext = staticmethod(said.ngettext)
-        money, day, hour, zone, when = language.money, language.day, language.hour, language.zone, language.when
+        money = staticmethod(lru_cache(REMEMBERED)(language.money))
+        day = staticmethod(lru_cache(REMEMBERED)(language.day))
+        hour = staticmethod(lru_cache(REMEMBERED)(language.hour))
+        zone = staticmethod(lru_cache(REMEMBERED)(language.zone))
+        when = staticmethod(lru_cache(REMEMBERED)(language.when))
 
     return Spoken()

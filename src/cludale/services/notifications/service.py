@@ -68,8 +68,8 @@ class Notifications:
         call_later: CallLater | None = None,
         takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`language`: to buyers of whom neither theirs nor their organizer's is known. `ask_seconds`: for addresses, and
-        for concerts. `send_seconds`: for one message. `try_seconds`: for how long a message is tried. `patience`: how
+        """`language`: to buyers of whom neither theirs nor their organizer's is known. `ask_seconds`: for addresses,
+        and for concerts. `send_seconds`: for one message. `try_seconds`: for how long it is tried. `patience`: how
         many deliveries an order's fact waits for its receipt, below the bus's delivery limit. `finish_seconds`: how
         long a stop waits for what is being sent.
         """

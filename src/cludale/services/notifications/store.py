@@ -27,7 +27,7 @@ TEMPLATES = AggregateStore(
 """Under kind, language and organizer. One that was reset stays, and counts its changes."""
 
 MAIL_SETTINGS = AggregateStore(
-    Kind("notifications", "mail-settings"), MailSettings, identity=lambda settings: settings.organizer
+    Kind("notifications", "stationery"), MailSettings, identity=lambda settings: settings.organizer
 )
 
 KINDS = (NOTIFICATIONS.kind, RECEIPTS.kind, TEMPLATES.kind, MAIL_SETTINGS.kind)

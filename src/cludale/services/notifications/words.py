@@ -115,25 +115,25 @@ _ISOLATED = "\u2068{}\u2069"
 """So a name that is written from right to left turns nothing of what stands beside it."""
 
 
-def summary(n: Notification, speech: Speech = PLAIN) -> str:
+def summary(n: Notification, speech: Speech = PLAIN, concert: ConcertDetails | None = None) -> str:
     """What happened, in one line, for the log and for a text message."""
     order, say = {"order": n.order_id}, speech.gettext
     if n.part is not None:
         told = [say("A part of your order %(order)s was given back.") % order]
         return " ".join([*told, _given_back(n.part, speech), _what_is_left(n.part, speech)])
     if n.kind in _CONFIRMING:
-        return " ".join(filter(None, [say("Order %(order)s is confirmed.") % order, *_have(n, speech)]))
+        return " ".join(filter(None, [say("Order %(order)s is confirmed.") % order, *_have(n, speech, concert)]))
     if n.kind is NotificationKind.MOVED:
-        told = [headline(n, speech), say("Order: %(order)s.") % order, *_have(n, speech)]
+        told = [headline(n, speech), say("Order: %(order)s.") % order, *_have(n, speech, concert)]
         return " ".join(filter(None, [*told, say("Your tickets stay valid."), _way_out(n, speech)]))
     told = [say("Order %(order)s is cancelled, %(why)s.") % (order | {"why": _why(n, speech)})]
-    return " ".join([*told, *_have(n, speech), _money_of_cancelled(n, speech)])
+    return " ".join([*told, *_have(n, speech, concert), _money_of_cancelled(n, speech)])
 
 
 def text_message(n: Notification, concert: ConcertDetails | None, speech: Speech) -> str:
     """The words for a phone."""
     known = f" {title(concert)}, {when(concert.date, speech, concert)}." if concert is not None else ""
-    return f"{summary(n, speech)}{known}"
+    return f"{summary(n, speech, concert)}{known}"
 
 
 def values(
@@ -236,6 +236,8 @@ def _parsed(written: str, say: Any) -> str:
     try:
         if len(written) <= len("2027-06-05"):
             date.fromisoformat(written)
+        else:
+            written = datetime.fromisoformat(written).isoformat()  # with seconds
         text: str = say(written)
     except ValueError:
         return line(written)
@@ -437,10 +439,12 @@ def _goes_back(n: Notification, speech: Speech) -> str:
     }
 
 
-def _have(n: Notification, speech: Speech) -> Sequence[str]:
+def _have(n: Notification, speech: Speech, concert: ConcertDetails | None) -> Sequence[str]:
     """Seats and money, in short."""
-    section = f" ({n.section})" if n.section else ""
-    told = [f"{_tickets(n.quantity - n.returned, speech)}{section}, {n.concert_id}"]
+    section = _section(n, concert)
+    told = [_tickets(n.quantity - n.returned, speech) + (f" ({section})" if section else "")]
+    if concert is None:
+        told[0] += f", {n.concert_id}"
     if n.kind in _CONFIRMING:
         free = speech.gettext("free of charge")
         told.append(free if _is_free(n) or n.total is None else speech.money(n.total))

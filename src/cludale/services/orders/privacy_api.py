@@ -122,9 +122,9 @@ class PrivacyApi:
         summary="Erase what is kept of a buyer",
         description=(
             "The key under which e-mail address, phone number, name, language and comment are kept is dropped, and "
-            "they can't be set again. Orders, payments and the log stay, with the `userId`. Tickets stay valid; what is "
-            "still to be told goes to nobody. Again, it changes nothing. A page at a time, as the export; with `orderIds`, for "
-            "what a restored backup brought back."
+            "they can't be set again. Orders, payments and the log stay, with the `userId`. Tickets stay valid; what "
+            "is still to be told goes to nobody. Again, it changes nothing. A page at a time, as the export; with "
+            "`orderIds`, for what a restored backup brought back."
         ),
         replies={200: Reply(Page[ErasedOrder])},
         refusals=(Busy,),

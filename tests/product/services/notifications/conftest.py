@@ -16,11 +16,15 @@ from cludale.ports.records import Query, Records
 from cludale.runtime.backoff import Backoff
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.notifications.domain import Notification
-from cludale.services.notifications.events import NotificationSent
+from cludale.services.notifications.events import NotificationBounced, NotificationSent, TemplateChanged
+from cludale.services.notifications.letters import Letters
 from cludale.services.notifications.service import Notifications
 from cludale.services.notifications.store import KINDS
 
 CODEC = Codec(CATALOGUE)
+LETTERS = Letters(
+    sender="The Box Office <tickets@example.com>", link=lambda id: f"https://t.example.com/shop/orders/{id}?key=k"
+)
 
 
 class AddressBook:
@@ -135,6 +139,7 @@ class World:
                 programme=self.programme,
                 mailer=self.mailer,
                 texts=self.texts,
+                letters=LETTERS,
                 ask_seconds=1,
                 send_seconds=send_seconds,
                 try_seconds=try_seconds,
@@ -152,7 +157,7 @@ class World:
 
     async def published(self) -> list[NotificationSent]:
         events = [CODEC.decode(entry.body).data for entry in await self.records.pending(0, 1000)]
-        assert all(isinstance(event, NotificationSent) for event in events)
+        assert all(isinstance(event, NotificationSent | NotificationBounced | TemplateChanged) for event in events)
         return events
 
     async def settled(self) -> dict[str, Notification]:
