@@ -351,6 +351,7 @@ class ServiceBuilder:
                 clock=self.clock,
                 user=settings.smtp_user,
                 password=settings.smtp_password,
+                bounces=settings.smtp_bounces,
             )
         )
 
