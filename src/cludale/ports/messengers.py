@@ -29,7 +29,7 @@ class Message(NamedTuple):
     language: str | None = None
     """Which it is written in."""
     secrets: Sequence[str] = ()
-    """What of its text only the buyer may read: links that open the order. It is for no log."""
+    """What of it only the buyer may read: the link that opens the order, and their name. It is for no log."""
 
 
 class HandedTo(Enum):

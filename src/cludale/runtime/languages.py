@@ -70,6 +70,12 @@ class Language:
         written = format_datetime(shown, "d MMMM y, HH:mm", locale=self._locale)
         return f"{written} {self._offset(shown, 'short')}"
 
+    def moment(self, moment: datetime, zone: ZoneInfo | None) -> str:
+        """A time in a sentence: `June 5, 2027, 19:30 (GMT+02:00)`."""
+        shown = moment if zone is None else moment.astimezone(zone)
+        day = format_date(shown.date(), "long", locale=self._locale)
+        return f"{day}, {shown:%H:%M} ({self._offset(shown, 'long')})"
+
     def zone(self, moment: datetime, zone: ZoneInfo | None) -> str:
         """The zone of a moment for people: `Central European Summer Time, GMT+02:00`; the offset alone without one."""
         shown = moment if zone is None else moment.astimezone(zone)

@@ -36,7 +36,7 @@ LanguageTag = Annotated[
     Meta(
         max_length=35,
         pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$(?!\\n)",
-        description="the language that messages are written in, as a tag: de, or fr-CH. Else it is Accept-Language's",
+        description="the tag of a language: de, or fr-CH",
     ),
 ]
 

@@ -61,8 +61,6 @@ def mail(message: Message, *, sender: Address, now: datetime, bounces: Address |
     made["Date"] = format_datetime(now)
     made["Message-ID"] = f"<{message.id}@{sender.domain}>"
     made["Auto-Submitted"] = "auto-generated"
-    if message.language is not None:
-        made["Content-Language"] = message.language
     made.set_content(message.text)
     if message.html is not None:
         made.add_alternative(message.html, subtype="html")
@@ -70,6 +68,8 @@ def mail(message: Message, *, sender: Address, now: datetime, bounces: Address |
         made.add_attachment(
             each.content, maintype=each.maintype, subtype=each.subtype, filename=each.name, params=dict(each.parameters)
         )
+    if message.language is not None:  # last, for contents take such headers along
+        made["Content-Language"] = message.language
     needs_utf8 = not to.username.isascii()
     content = BytesIO()
     BytesGenerator(content, policy=_POLICY.clone(utf8=needs_utf8)).flatten(made)

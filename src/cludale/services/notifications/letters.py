@@ -77,7 +77,7 @@ class Letters:
             letter.html,
             attachments,
             language=language,
-            secrets=(link,) if link else (),
+            secrets=tuple(filter(None, (link, words.plain_line(contact.name or "")))),
         )
 
     def text(self, n: Notification, contact: Contact, concert: ConcertDetails | None, *, language: str) -> Message:
@@ -152,6 +152,6 @@ def spoken(code: str) -> Speech:
         day = staticmethod(lru_cache(REMEMBERED)(language.day))
         hour = staticmethod(lru_cache(REMEMBERED)(language.hour))
         zone = staticmethod(lru_cache(REMEMBERED)(language.zone))
-        when = staticmethod(lru_cache(REMEMBERED)(language.when))
+        when = staticmethod(lru_cache(REMEMBERED)(language.moment))
 
     return Spoken()

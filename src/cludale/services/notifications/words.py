@@ -295,7 +295,7 @@ def _section(n: Notification, concert: ConcertDetails | None) -> str:
 
 def _subject(made: Values, speech: Speech) -> str:
     say = speech.gettext
-    what = f"{made['concert']}, {made['when']}" if made["when"] else made["concert"]
+    what = ", ".join(filter(None, (made["concert"], made["day"], made["time"])))
     if made["kind"] == NotificationKind.MOVED:
         return (say("Postponed: %(what)s") if made["is_moved_open"] else say("Moved: %(what)s")) % {"what": what}
     if made["kind"] == NotificationKind.REFUND:

@@ -297,7 +297,8 @@ class OrdersApi:
             "room for all of them, of equal ones in the one listed first; a section that is free of charge is had "
             "by its name only, unless all are. With a `maxPrice` no seat costs more. Payment follows by itself; "
             "`GET /orders/{id}?wait=2` tells how it went. 202 means that the seats could not be asked for in time: "
-            "the order is Pending and is finished in the background."
+            "the order is Pending and is finished in the background. Messages are in `language`, or in what "
+            "Accept-Language says, as far as there are messages in it."
         ),
         replies={201: Reply(PlacedOrder, "The order, Reserved."), 202: Reply(PlacedOrder, "The order, Pending.")},
         refusals=(
