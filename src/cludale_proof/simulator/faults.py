@@ -74,6 +74,7 @@ class Fault(StrEnum):
     MESSAGE_REFUSED = "message: refused for good"
     MESSAGE_UNANSWERED = "message: sent, answer lost"
     MESSAGE_SLOW = "message: slow"
+    MESSAGE_BOUNCED = "message: comes back"
 
     CLOCK_FORWARD = "clock: jumps forward"
     CLOCK_BACK = "clock: jumps back"

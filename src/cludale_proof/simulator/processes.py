@@ -141,6 +141,8 @@ class Surroundings(NamedTuple):
     limits: RunLimits
     provider: Provider
     posted: dict[str, int]
+    returned: Callable[[str], None]
+    """Told of a message, by its id, that comes back later."""
     surprised: Callable[[str, BaseException], None]
     """Told of exceptions that nobody should see."""
     ended: Callable[["Process"], None]
@@ -321,7 +323,7 @@ class Process(Owner):
         self.gateway = Gateway(around.provider, chaos, name, kill=self.die, pause=self.pause)
         # Apart from all other chance, so that a seed's run does not depend on who left an address.
         self.seals = AesGcmSeals(MASTER, random_bytes=Random(name).randbytes)  # noqa: S311 - no buyer is real
-        self.mailer = Postman(chaos, around.posted)
+        self.mailer = Postman(chaos, around.posted, around.returned)
         self.texts = self.mailer
         self.send_seconds = around.limits.send_seconds
         self.buyers = BuyerHash(b"buyers")

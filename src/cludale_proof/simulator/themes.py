@@ -115,9 +115,17 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.HUNG_UP: 0.4,
     },
     "changes": {},
+    "addresses that are gone": {
+        Fault.MESSAGE_BOUNCED: 0.5,
+        Fault.MESSAGE_UNANSWERED: 0.3,
+        Fault.MESSAGE_SLOW: 0.2,
+        Fault.COMMIT_UNKNOWN: 0.04,
+        Fault.AFTER_THE_SALE: 0.4,
+        Fault.CANCELLED_AT_ONCE: 0.1,
+    },
 }
 """By name: how often each of its faults strikes while it reigns."""
 
-ONLY_BY_NAME = frozenset({"changes"})
-"""The organizer changes, moves and calls off what is on sale: in some of all runs, and in each of this theme. It is not
-drawn, so that seeds keep their runs."""
+ONLY_BY_NAME = frozenset({"changes", "addresses that are gone"})
+"""They are not drawn, so that seeds keep their runs. What the organizer does to what is on sale is in some of all runs,
+too, and in each of its theme."""

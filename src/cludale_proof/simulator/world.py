@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -27,7 +27,8 @@ from cludale.services.audit.service import Audit
 from cludale.services.audit.store import HEAD
 from cludale.services.catalogue import CATALOGUE, HEARS, KINDS, REPLAYS, SERVICES
 from cludale.services.concerts.api import ScheduleConcert
-from cludale.services.notifications.domain import Notification
+from cludale.services.notifications.domain import AlreadySent, Notification
+from cludale.services.notifications.service import Notifications
 from cludale.services.notifications.store import NOTIFICATIONS
 from cludale.services.orders.api import PlaceOrder
 from cludale.services.orders.store import ORDERS, PERSONAL
@@ -39,7 +40,7 @@ from cludale_proof.simulator.faults import Chaos, Fault, Situation
 from cludale_proof.simulator.logs import heard
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, OWNER, Deadlock, Livelock, Owner, SimulatedLoop
 from cludale_proof.simulator.memory import Disk, MemoryStore
-from cludale_proof.simulator.network import NobodyThere
+from cludale_proof.simulator.network import NobodyThere, call
 from cludale_proof.simulator.people import PATIENCE_SECONDS, People, RequestOutcome, SimulatedClient
 from cludale_proof.simulator.plan import Scene, scene_of
 from cludale_proof.simulator.processes import Machine, Process, Surroundings, find_running
@@ -141,6 +142,7 @@ class World:
             limits=self.scene.limits,
             provider=self.provider,
             posted=self._posted,
+            returned=self._returned,
             surprised=self.surprised,
             ended=self._ended,
             published=self._published,
@@ -476,6 +478,31 @@ class World:
     def _notifications(self) -> list[Notification]:
         table = next(disk.tables[NOTIFICATIONS.kind] for disk in self.disks if NOTIFICATIONS.kind in disk.tables)
         return [NOTIFICATIONS.decode(row.stored.body) for row in table.values()]
+
+    def _returned(self, id: str) -> None:
+        """A message comes back: after a while it is reported, maybe twice, and maybe the organizer sends it again."""
+        wait, twice, again = self.chaos.between(0, 3), self._pick(2), self._pick(2)
+
+        async def bring_back() -> None:
+            for _ in range(1 + twice):
+                await self._insist(lambda service: service.bounce({id: "5.1.1"}))
+            if again:
+                await self._insist(lambda service: service.retry([id]))
+
+        self.people.later(wait, bring_back)
+
+    async def _insist(self, ask: Callable[[Notifications], Awaitable[object]]) -> None:
+        """Ask notifications until there is an answer: both may come twice."""
+        while True:
+            try:
+                process = self._find("notifications")
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await call(process, lambda: ask(process.built["notifications"]))
+                return
+            except AlreadySent:
+                return  # it was sent by a text message, which does not come back
+            except (NobodyThere, Busy, StoreUnavailable, TimeoutError):
+                await asyncio.sleep(0.5)
 
     def _unsent(self) -> list[str]:
         """Messages that the platform says it sent, and that nobody got."""

@@ -79,7 +79,7 @@ class TemplateChanged(Event, frozen=True, kw_only=True):
     language: str
     revision: int
     """Counts the changes from 1."""
-    change: TemplateChange
+    action: TemplateChange
     by: str
     """The id of the key, or of the person, that changed it."""
 

@@ -136,7 +136,7 @@ def store(
         kind=kind,
         language=language,
         revision=after.revision,
-        change=TemplateChange.STORED if after.is_own else TemplateChange.RESET,
+        action=TemplateChange.STORED if after.is_own else TemplateChange.RESET,
         by=by.id,
     )
     return Decision(after, (changed,))

@@ -185,7 +185,7 @@ async def test_a_template_is_changed_reset_and_told_of(world: World) -> None:
         shown = await service.templates.store(BY, CONFIRMATION, "de", {}, revision=None, cause=Cause())
         assert shown.source(Part.SUBJECT) == source(Part.SUBJECT)
     told = [each for each in await world.events() if isinstance(each, TemplateChanged)]
-    assert [(each.revision, each.change) for each in told] == [
+    assert [(each.revision, each.action) for each in told] == [
         (1, TemplateChange.STORED),
         (2, TemplateChange.STORED),
         (3, TemplateChange.RESET),
