@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -496,13 +497,15 @@ class World:
         while True:
             try:
                 process = self._find("notifications")
+                asked = partial(ask, process.built["notifications"])
                 async with asyncio.timeout(PATIENCE_SECONDS):
-                    await call(process, lambda: ask(process.built["notifications"]))
+                    await call(process, asked)
+            except AlreadySent:  # it was sent by a text message, which does not come back
                 return
-            except AlreadySent:
-                return  # it was sent by a text message, which does not come back
             except (NobodyThere, Busy, StoreUnavailable, TimeoutError):
                 await asyncio.sleep(0.5)
+            else:
+                return
 
     def _unsent(self) -> list[str]:
         """Messages that the platform says it sent, and that nobody got."""
