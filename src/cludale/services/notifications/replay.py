@@ -13,7 +13,8 @@ from cludale.services.notifications.store import NOTIFICATIONS
 
 
 def _comparable(notification: Notification) -> Mapping[str, object] | None:
-    if notification.status is not Status.SENT or notification.bounced_at is not None:
+    if notification.status is not Status.SENT or notification.bounces:
+        # Nothing links a return to the sending before or after it: the log may have them the other way round.
         return None
     return {
         "orderId": notification.order_id,
