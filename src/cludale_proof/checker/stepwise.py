@@ -454,7 +454,8 @@ def _illegal_return(before: Notification | None, after: Notification) -> list[Vi
         return [_broken(Invariant.LEGAL_STEPS, "bounced-twice", name, detail)]
     if before.bounced_at is None and after.bounces == before.bounces:
         detail = "it was sent, did not come back, and was written again"
-        return [_broken(Invariant.LEGAL_STEPS, "written-for-nothing", name, detail)]
+        rule = "written-for-nothing" if after.status == "Sent" else "illegal-step"
+        return [_broken(Invariant.LEGAL_STEPS, rule, name, detail)]
     return []
 
 

@@ -19,7 +19,7 @@ RECEIPTS = AggregateStore(Kind("notifications", "receipt"), Receipt, identity=la
 """Under the order's id; written once."""
 
 TEMPLATES = AggregateStore(
-    Kind("notifications", "template", ("organizer",)),
+    Kind("notifications", "template", ("organizer",), may_lack=True),
     Template,
     identity=lambda template: template.id,
     index=lambda template: (template.organizer,),
@@ -27,7 +27,7 @@ TEMPLATES = AggregateStore(
 """Under kind, language and organizer. One that was reset stays, and counts its changes."""
 
 MAIL_SETTINGS = AggregateStore(
-    Kind("notifications", "stationery"), MailSettings, identity=lambda settings: settings.organizer
+    Kind("notifications", "stationery", may_lack=True), MailSettings, identity=lambda settings: settings.organizer
 )
 
 KINDS = (NOTIFICATIONS.kind, RECEIPTS.kind, TEMPLATES.kind, MAIL_SETTINGS.kind)
