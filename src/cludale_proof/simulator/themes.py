@@ -123,9 +123,15 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.AFTER_THE_SALE: 0.4,
         Fault.CANCELLED_AT_ONCE: 0.1,
     },
+    "prices": {
+        Fault.AFTER_THE_SALE: 0.9,
+        Fault.DELIVERY_LATE: 0.2,
+        Fault.DECLINED: 0.2,
+        Fault.CHARGE_SLOW: 0.2,
+    },
 }
 """By name: how often each of its faults strikes while it reigns."""
 
-ONLY_BY_NAME = frozenset({"changes", "addresses that are gone"})
-"""They are not drawn, so that seeds keep their runs. What the organizer does to what is on sale is in some of all runs,
-too, and in each of its theme."""
+ONLY_BY_NAME = frozenset({"changes", "prices", "addresses that are gone"})
+"""They are not drawn, so that seeds keep their runs. What the organizer does to what is on sale, and price lists and
+codes, are in some of all runs, too, and in each of their theme."""

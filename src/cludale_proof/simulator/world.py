@@ -380,6 +380,8 @@ class World:
         self.chaos.active = True
         storms = Storms(self.loop, self.chaos, scene, self.machines, self.people, self.poison)
         storms.gather()
+        for code in scene.codes:
+            await self.door.make_code(code.concert_id, code.wanted)
         self.people.come(list(scene.plans))
         self.people.organize(scene.deeds)
         await asyncio.sleep(scene.fault_seconds)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from unicodedata import bidirectional, category
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from cludale.kernel.bills import Bill
 from cludale.kernel.money import Money
 from cludale.ports.contacts import Contact
 from cludale.ports.programme import ConcertDetails
@@ -101,6 +102,8 @@ _WHY: Mapping[CancelReason | None, str] = {
     CancelReason.NO_SUCH_CONCERT: N_("because there is no such concert"),
     CancelReason.NO_SUCH_SECTION: N_("because the concert has no such section"),
     CancelReason.OVER_THE_LIMIT: N_("because one order can't have so many tickets"),
+    CancelReason.NO_SUCH_TICKETS: N_("because the concert has no such tickets, or no such code"),
+    CancelReason.CODE_USED_UP: N_("because the discount code can't be used any more"),
     CancelReason.HELD_OTHERWISE: N_("because its key was used before, for another order"),
     CancelReason.UNREACHABLE: N_("because no seats could be had in time"),
 }
@@ -321,13 +324,42 @@ def _rows(made: Values, n: Notification, speech: Speech) -> list[Mapping[str, st
         seats = say("%(left)s of %(all)s; the others were given back") % {"left": seats, "all": n.quantity}
     rows.append((say("Seats"), seats))
     if n.kind in _CONFIRMING and n.total is not None:
-        rows.append((say("Price"), say("free of charge") if made["is_free"] else made["price"]))
-        if not made["is_free"]:
-            rows.append((say("Total"), made["total"]))
+        rows += _price(made, n, speech)
     if n.part is not None:
         rows += [(say("Given back"), made["refunded"]), (say("Left"), made["left"])]
     rows.append((say("Order number"), made["order"]))
     return [{"label": label, "value": value} for label, value in rows]
+
+
+def _price(made: Values, n: Notification, speech: Speech) -> list[tuple[str, str]]:
+    say = speech.gettext
+    if made["is_free"]:
+        return [(say("Price"), say("free of charge"))]
+    if n.bill is not None:
+        return _bill(n.bill, speech)
+    return [(say("Price"), made["price"]), (say("Total"), made["total"])]
+
+
+def _bill(bill: Bill, speech: Speech) -> list[tuple[str, str]]:
+    """The lines of a bill, and what was taken off and added."""
+    say = speech.gettext
+
+    def money(amount: int) -> str:
+        return speech.money(Money(amount, bill.currency))
+
+    rows = []
+    for each in bill.lines:
+        price = say("%(price)s each") % {"price": money(each.price)}
+        rows.append((say("Price"), f"{each.quantity} {line(each.name)}, {price}"))
+    if bill.discount:
+        rows.append((say("Discount"), f"-{money(bill.discount)}"))
+    rows += [(say("Fee"), f"{line(fee.name)}, {money(fee.amount)}") for fee in bill.fees]
+    if bill.tax_name is not None and not bill.tax_included:
+        rows.append((say("Tax"), f"{line(bill.tax_name)}, {money(bill.tax)}"))
+    rows.append((say("Total"), money(bill.total)))
+    if bill.tax_name is not None and bill.tax_included:
+        rows.append((say("Tax included"), f"{line(bill.tax_name)}, {money(bill.tax)}"))
+    return rows
 
 
 def _lines(n: Notification, concert: ConcertDetails | None, speech: Speech) -> list[str]:

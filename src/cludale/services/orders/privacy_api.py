@@ -56,8 +56,11 @@ class PersonalData(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     phone: str | None
     name: str | None
     comment: Annotated[str | None, Meta(description="the organizer's own note on the order")]
+    refund_reasons: Annotated[
+        dict[str, str], Meta(description="why the organizer gave money back, by the number of the part refund")
+    ]
     language: Annotated[str | None, Meta(description="in which they read messages")] = None
-    erased_at: Annotated[datetime | None, Meta(description="when these five were erased")]
+    erased_at: Annotated[datetime | None, Meta(description="when these six were erased")]
 
 
 class ErasedOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -107,6 +110,7 @@ class PrivacyApi:
                     name=left.name,
                     comment=left.comment,
                     language=left.language,
+                    refund_reasons=dict(left.reasons),
                     erased_at=erased_at,
                 )
             )
