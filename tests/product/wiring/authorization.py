@@ -194,8 +194,8 @@ MATRIX: tuple[Row, ...] = (
     Row("GET", "/notifications", 200, ORGANIZER, READ, Owned.FILTERED),
     Row("POST", "/notifications/retry", 409, ORGANIZER, SELL, Owned.HIDDEN, body={"ids": ["{message}"]}),
     Row("POST", "/notifications/bounces", 200, ORGANIZER, OPERATE, body={"bounces": [{"id": "no"}]}),
-    Row("GET", "/notifications/templates", 200, ORGANIZER, READ, Owned.FILTERED),
-    Row("GET", "/notifications/settings", 200, ORGANIZER, READ, Owned.FILTERED),
+    Row("GET", "/notifications/templates", 200, ORGANIZER, READ),
+    Row("GET", "/notifications/settings", 200, ORGANIZER, READ),
     Row("POST", "/notifications/settings", 200, ORGANIZER, Scope.CATALOGUE, Owned.MADE, body={"language": "de"}),
     Row(
         "GET",
@@ -203,7 +203,6 @@ MATRIX: tuple[Row, ...] = (
         200,
         ORGANIZER,
         READ,
-        Owned.FILTERED,
         asked="/notifications/templates/refund.de",
     ),
     Row(
@@ -231,7 +230,6 @@ MATRIX: tuple[Row, ...] = (
         200,
         ORGANIZER,
         READ,
-        Owned.FILTERED,
         body={"text": "{{ headline }}"},
         asked="/notifications/templates/refund.de/preview",
     ),

@@ -128,7 +128,6 @@ class TemplatesApi:
         "/notifications/templates",
         credential=Credential.ORGANIZER,
         scope=Scope.READ,
-        owned=Owned.FILTERED,
         summary="List the templates of messages",
         description="Each kind of message in each language, with what of it is the organizer's own.",
         replies={200: Reply(Templates)},
@@ -143,7 +142,6 @@ class TemplatesApi:
         "/notifications/templates/{template_id}",
         credential=Credential.ORGANIZER,
         scope=Scope.READ,
-        owned=Owned.FILTERED,
         summary="Show a template",
         description="By kind and language: `confirmation.de`. Where a part is not the organizer's own, the platform's.",
         replies={200: Reply(TemplateView)},
@@ -200,7 +198,6 @@ class TemplatesApi:
         "/notifications/templates/{template_id}/preview",
         credential=Credential.ORGANIZER,
         scope=Scope.READ,
-        owned=Owned.FILTERED,
         max_body_bytes=BODY_BYTES,
         summary="See a message",
         description=(
@@ -224,7 +221,6 @@ class TemplatesApi:
         "/notifications/settings",
         credential=Credential.ORGANIZER,
         scope=Scope.READ,
-        owned=Owned.FILTERED,
         summary="Show how messages are written",
         replies={200: Reply(MailSettingsView)},
     )
