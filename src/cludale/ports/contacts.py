@@ -7,10 +7,13 @@ import msgspec
 
 
 class Contact(msgspec.Struct, frozen=True, gc=False):
-    """Where a buyer wants to be told; either may be missing."""
+    """Where a buyer wants to be told, and how they are spoken to; each may be missing."""
 
     email: str | None = None
     phone: str | None = None
+    name: str | None = None
+    language: str | None = None
+    """Which they read. Both are None, too, where an older version answers."""
 
 
 class ContactsUnreachable(Exception):

@@ -26,6 +26,10 @@ class Message(NamedTuple):
     html: str | None = None
     """The same as a page, for who can show one."""
     attachments: Sequence[Attachment] = ()
+    language: str | None = None
+    """Which it is written in."""
+    secrets: Sequence[str] = ()
+    """What of it only the buyer may read: the link that opens the order, and their name. It is for no log."""
 
 
 class HandedTo(Enum):

@@ -61,6 +61,8 @@ class Policies:
     message_seconds: float
     message_backoff: Backoff
     messages_at_once: int
+    message_sender: str = "tickets@localhost"
+    message_language: str = "en"
     receipt_patience: int
     audit_patience: int = 2
     audit_attempts: int
@@ -141,6 +143,11 @@ class Parts(Protocol):
     @property
     def buyers(self) -> BuyerHash:
         """Makes of a buyer what their tickets are counted by."""
+        ...
+
+    @property
+    def order_link(self) -> Callable[[str], str | None]:
+        """An order's id → its page, with the token that opens it; None where nobody says where pages are."""
         ...
 
     @property

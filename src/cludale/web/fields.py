@@ -31,6 +31,16 @@ Text = Annotated[
 ]
 
 
+LanguageTag = Annotated[
+    str,
+    Meta(
+        max_length=35,
+        pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$(?!\\n)",
+        description="the tag of a language: de, or fr-CH",
+    ),
+]
+
+
 def _check_user_id(text: str) -> None:
     check_line(text)
     if "@" in text and mailbox.is_address(text):

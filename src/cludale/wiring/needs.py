@@ -58,6 +58,11 @@ def check(settings: Settings, only: Collection[str]) -> None:
             raise UnusableSetting("CLUDALE_SMTP_FROM", settings.smtp_from, wanted) from error
     if "notifications" in only:
         webhook_networks(settings)
+        try:
+            sender_address(settings.smtp_bounces or settings.smtp_from)
+        except ValueError as error:
+            wanted = "expected an e-mail address: bounces@example.com"
+            raise UnusableSetting("CLUDALE_SMTP_BOUNCES", settings.smtp_bounces or "", wanted) from error
     for callee in reversed(NAMES):
         if callee not in only and any(callee in each.needs for each in SERVICES if each.name in only):
             url_of(settings, callee)

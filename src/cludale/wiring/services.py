@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, TypeVar, cast
+from urllib.parse import quote
 
 from cludale.adapters.ciphers import AesGcmSeals
 from cludale.adapters.dapr.bus import DaprBus
@@ -181,6 +182,8 @@ class ServiceBuilder:
             message_seconds=settings.message_seconds,
             message_backoff=Backoff(settings.message_backoff_seconds, settings.message_backoff_max_seconds),
             messages_at_once=2 * settings.smtp_connections,
+            message_sender=settings.smtp_from,
+            message_language=settings.language.value,
             receipt_patience=max(1, settings.delivery_attempts // 2),
             # Where there is no room to keep an event, it waits for half of its deliveries: never lost.
             audit_attempts=max(1, settings.delivery_attempts // 2),
@@ -386,6 +389,7 @@ class ServiceBuilder:
                 clock=self.clock,
                 user=settings.smtp_user,
                 password=settings.smtp_password,
+                bounces=settings.smtp_bounces,
             )
         )
 
@@ -405,6 +409,13 @@ class ServiceBuilder:
         settings = self.settings
         counted = settings.holds_per_address is not None
         return trusted_addresses(settings).of if counted else None
+
+    def order_link(self, order_id: str) -> str | None:
+        """The order's page, with the token that opens it; None where no setting says where pages are."""
+        base = self.settings.public_url
+        if base is None:
+            return None
+        return f"{base.rstrip('/')}/shop/orders/{quote(order_id, safe='')}?key={self.access.token_for(order_id)}"
 
     @property
     def send_seconds(self) -> float:

@@ -13,6 +13,8 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from cludale.kernel.languages import LanguageCode
+
 PREFIX = "CLUDALE_"
 OTLP_PROTOCOL = "http/protobuf"
 
@@ -238,6 +240,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _doc("to the mail server: starttls (insisted on), tls (from the first byte, mostly port 465) or none"),
     ] = SmtpEncryption.STARTTLS
     smtp_from: Annotated[str, _doc("the sender of e-mails")] = "tickets@localhost"
+    smtp_bounces: Annotated[
+        str | None,
+        _doc("the address that mail comes back to, with the message's id behind a `+`; without it, the sender's own"),
+    ] = None
+    language: Annotated[
+        LanguageCode, _doc("the language of messages to buyers of whom neither theirs nor their organizer's is known")
+    ] = LanguageCode.EN
     smtp_timeout_seconds: Annotated[Seconds, _doc("how long the mail server may take for one answer")] = 10
     smtp_data_seconds: Annotated[
         Seconds,
@@ -398,7 +407,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     door_opens_seconds: Annotated[Seconds, _doc("how long before a concert begins its tickets let people in")] = 43_200
     door_reentry: Annotated[bool, _doc("whoever was let out at the door may come back with the same ticket")] = False
     public_url: Annotated[
-        Url | None, _doc("where people reach the pages (https://tickets.example.com); needed with an issuer")
+        Url | None,
+        _doc(
+            "where people reach the pages (https://tickets.example.com); needed with an issuer, and for links in mail"
+        ),
     ] = None
     oidc_issuer: Annotated[
         Url | None,

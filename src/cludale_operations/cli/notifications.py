@@ -4,10 +4,15 @@ from typing import Annotated
 
 import typer
 
+from cludale_operations.cli import bounces, templates
 from cludale_operations.cli.client import Client, Json, Url
-from cludale_operations.cli.screen import fail, print_json, say, table
+from cludale_operations.cli.screen import fail, print_json, record, say, table
 
-app = typer.Typer(no_args_is_help=True, help="Messages to buyers: list them, send failed ones again.")
+app = typer.Typer(
+    no_args_is_help=True, help="Messages to buyers: list them, send failed ones again, say them in your own words."
+)
+app.add_typer(templates.app, name="templates")
+app.command()(bounces.bounce)
 
 RETRY_AT_ONCE = 50
 MOST = 10_000_000
@@ -18,7 +23,7 @@ _COLUMNS = ("id", "orderId", "kind", "channel", "status", "sentAt", "attempts", 
 @app.command("list")
 def list_notifications(
     *,
-    status: Annotated[str | None, typer.Option(help="Only these: Pending, Sent, Logged or Failed.")] = None,
+    status: Annotated[str | None, typer.Option(help="Only these: Pending, Sent, Logged, Failed or Bounced.")] = None,
     order: Annotated[str | None, typer.Option(help="Only of this order.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 50,
     url: Url = None,
@@ -39,7 +44,10 @@ def retry(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Send those again that were given up, and try them for as long as new ones. One that was sent is refused."""
+    """Send those again that were given up or came back, and try them for as long as new ones.
+
+    `--all` are those that were given up. One that was sent, and did not come back, is refused.
+    """
     if bool(ids) == everything:
         fail("name the notifications to send again, or --all of them")
     with Client(url) as client:
@@ -54,3 +62,17 @@ def retry(
     else:
         table(retried, columns=("id", "orderId", "kind", "status"), as_json=False)
         say(f"{len(retried)} are sent again.")
+
+
+@app.command()
+def language(
+    code: Annotated[str | None, typer.Argument(help="en, de, fr or es. Left out: say which it is.")] = None,
+    *,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """The language of messages to buyers of whom it isn't known which they read."""
+    with Client(url) as client:
+        path = "/notifications/settings"
+        found = client.get(path) if code is None else client.post(path, {"language": code})
+    record(found, as_json=json)

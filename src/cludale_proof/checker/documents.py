@@ -283,6 +283,10 @@ class Notification(_Document, frozen=True, tag="notification"):
     """The payment that it gives a receipt for."""
     paid: Money | None = None
     paid_at: datetime | None = None
+    bounced_at: datetime | None = None
+    """When it came back, since it was last sent."""
+    bounces: int = 0
+    """How often it did."""
 
 
 class Seats(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):

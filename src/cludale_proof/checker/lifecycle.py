@@ -58,8 +58,8 @@ PAYMENT_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
 NOTIFICATION_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
     None: frozenset({"Pending", "Sent"}),
     "Pending": frozenset({"Pending", "Sent", "Failed"}),
-    "Sent": frozenset(),
-    "Failed": frozenset({"Pending"}),  # the organizer has it sent again
+    "Sent": frozenset({"Sent", "Pending"}),  # it came back; and then the organizer has it sent again
+    "Failed": frozenset({"Failed", "Pending"}),  # the same
 }
 
 
@@ -220,6 +220,8 @@ class OrderHistory(NamedTuple):
     payments: Mapping[str, PaymentTold]
     notifications: Mapping[str, tuple[Fact, ...]]
     """By kind."""
+    bounces: Mapping[str, tuple[Fact, ...]]
+    """By notification: it came back."""
     refusals: tuple[Fact, ...]
     """Sales refused: money came and there were no seats."""
     requests: Mapping[int, Fact]
@@ -252,8 +254,8 @@ BOOK_EVENTS: Final = (DIFFERS, "DifferenceSettled")
 CODE_EVENTS: Final = ("CodeCreated", "CodeChanged")
 """They are judged by `price_rules.py`, with the bills that are made by them."""
 UNJUDGED: Final = (
-    "ConcertScheduled", "ContactErased", *CONCERT_STEPS, *SECTION_CHANGES, *WEBHOOK_EVENTS, *KEY_EVENTS, *CODE_EVENTS,
-    *BOOK_EVENTS,
+    "ConcertScheduled", "ContactErased", "TemplateChanged", *CONCERT_STEPS, *SECTION_CHANGES, *WEBHOOK_EVENTS,
+    *KEY_EVENTS, *CODE_EVENTS, *BOOK_EVENTS,
 )  # fmt: skip
 """Events on which no promise to buyers hangs. Whatever is neither here nor judged, nobody knows."""
 _ORDER_SLOT: Final = {"OrderPlaced": "placed", "TicketReserved": "reserved", "OrderPaid": "paid"}
@@ -308,6 +310,7 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0912, PLR0915 - a p
     seats: dict[Seats, dict[str, Fact]] = {}
     payments: dict[str, dict[str, dict[int, Fact]]] = {}
     notifications: dict[str, list[Fact]] = {}
+    bounces: dict[str, list[Fact]] = {}
     refusals: dict[Any, Fact] = {}
     requests: dict[int, Fact] = {}
     tickets: list[Fact] = []
@@ -377,6 +380,8 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0912, PLR0915 - a p
             settle(slot, data.number or 0, fact)
         elif kind == "NotificationSent":
             notifications.setdefault(data.kind or "", []).append(fact)
+        elif kind == "NotificationBounced":
+            bounces.setdefault(data.notification_id or "", []).append(fact)
         elif kind in TICKET_EVENTS:
             tickets.append(fact)
         elif kind not in UNJUDGED:
@@ -386,6 +391,7 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0912, PLR0915 - a p
         {key: ReservationTold(**slots, returned=returned.get(key, {})) for key, slots in seats.items()},
         {id: PaymentTold(**slots) for id, slots in payments.items()},
         {kind: tuple(sent) for kind, sent in notifications.items()},
+        {id: tuple(came_back) for id, came_back in bounces.items()},
         tuple(refusals.values()),
         requests,
         parts,

@@ -487,7 +487,17 @@ class _Check:
     def _notifications_as_told(self) -> Iterator[Violation]:
         for notification in self.case.notifications:
             sent = [f for f in self.told.notifications.get(notification.kind, ()) if _names(f, notification.id)]
-            if (notification.status == "Sent") is not bool(sent):
+            came_back = self.told.bounces.get(notification.id, ())
+            if notification.bounces != len(came_back):
+                yield self.broken(
+                    Invariant.LOG_GIVES_STORES,
+                    "bounce-differs",
+                    f"the {notification.kind} {notification.id} came back {notification.bounces} times, and it is told "
+                    f"of {len(came_back)} times",
+                    *came_back,
+                )
+            is_sent = notification.status == "Sent"
+            if (is_sent and not sent) or len(sent) > len(came_back) + is_sent:
                 state = "told of" if sent else "told of by no event"
                 yield self.broken(
                     Invariant.LOG_GIVES_STORES,
@@ -495,7 +505,7 @@ class _Check:
                     f"the {notification.kind} {notification.id} is {notification.status}, and it is {state}",
                     *sent,
                 )
-            for fact in sent:
+            for fact in () if came_back else sent:  # sent again, it may have gone another way
                 yield from self._differing(
                     f"notification {notification.id}",
                     {"channel": fact.event.data.channel, "paymentId": fact.event.data.payment_id},
@@ -627,12 +637,24 @@ class _Check:
                 most = max(most, len(self.told.resends))
             elif kind == "moved":
                 most = max(1, len(self.told.moves))
-            if len({fact.event.id for fact in facts}) > most and (self.terms.whole or kind in _TOLD_ONCE):
+            if len({fact.event.id for fact in facts}) - self._sent_again(facts) > most and (
+                self.terms.whole or kind in _TOLD_ONCE
+            ):
                 yield self.broken(
                     Invariant.ONE_CONFIRMATION, f"{kind}-twice", f"its buyer was sent {len(facts)} of {kind}", *facts
                 )
         if not self.terms.whole:
             return
+        yield from self._told_of_nothing(sent)
+
+    def _sent_again(self, facts: Sequence[Fact]) -> int:
+        """How many of these were sent because one before had come back."""
+        again = 0
+        for id, came_back in self.told.bounces.items():
+            again += min(len(came_back), max(0, sum(_names(fact, id) for fact in facts) - 1))
+        return again
+
+    def _told_of_nothing(self, sent: Mapping[str, Sequence[Fact]]) -> Iterator[Violation]:
         if sent.get("confirmation") and self.told.order.paid is None:
             yield self.broken(
                 Invariant.ONE_CONFIRMATION,
@@ -640,10 +662,9 @@ class _Check:
                 "its buyer was sent a confirmation, and it was never Paid",
                 *sent["confirmation"],
             )
-        if len(sent.get("moved", ())) > len(self.told.moves):
-            detail = (
-                f"its buyer was told {len(sent['moved'])} times that it is moved, and it was {len(self.told.moves)}"
-            )
+        moved = sent.get("moved", ())
+        if len(moved) - self._sent_again(moved) > len(self.told.moves):
+            detail = f"its buyer was told {len(moved)} times that it is moved, and it was {len(self.told.moves)}"
             yield self.broken(Invariant.ONE_CONFIRMATION, "moved-untold", detail, *sent["moved"])
         if sent.get("cancellation") and not self.told.order.cancellations:
             yield self.broken(

@@ -369,6 +369,7 @@ class SafetyChecker:
             case Notification():
                 _exchange(self._case(read.order_id).notifications, before, read)
                 touched[read.order_id] = None
+                more = _illegal_return(before, read)
             case OrderTickets():
                 self._case(read.order_id).tickets = read
                 touched[read.order_id] = None
@@ -474,6 +475,21 @@ def _exchange(stored: list[Any], before: Any | None, after: Any) -> None:
     if before is not None:
         stored.remove(before)
     stored.append(after)
+
+
+def _illegal_return(before: Notification | None, after: Notification) -> list[Violation]:
+    """A message comes back once each time that it is sent, however often that is reported; else Sent is the end."""
+    if before is None or (before.bounced_at is None and before.status != "Sent"):
+        return []
+    name = f"notification {after.id}"
+    if before.bounced_at is not None and after.bounces != before.bounces:
+        detail = "it came back again, and it was not sent again"
+        return [_broken(Invariant.LEGAL_STEPS, "bounced-twice", name, detail)]
+    if before.bounced_at is None and after.bounces == before.bounces:
+        detail = "it was sent, did not come back, and was written again"
+        rule = "written-for-nothing" if after.status == "Sent" else "illegal-step"
+        return [_broken(Invariant.LEGAL_STEPS, rule, name, detail)]
+    return []
 
 
 def _illegal_step(before: Any | None, after: Any) -> list[Violation]:

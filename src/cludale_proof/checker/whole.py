@@ -364,7 +364,7 @@ class _Run:
         failed = 0
         for notification in self._documents(Kind.NOTIFICATION, "notifications"):
             cases.put(notification.order_id, notification)
-            if notification.status == "Failed":
+            if notification.status == "Failed" or notification.bounced_at is not None:
                 failed += 1
                 given_up = [*given_up, notification][:_NAMED]
         self._note_given_up(given_up, failed)
@@ -383,11 +383,12 @@ class _Run:
 
     def _note_given_up(self, some: Sequence[Notification], number: int) -> None:
         for notification in some:
-            self.notes.append(f"{notification.id} was not sent, and was given up: {notification.detail}")
+            what = "was sent" if notification.status == "Sent" else "was not sent, and was given up"
+            self.notes.append(f"{notification.id} {what}: {notification.detail}")
         if number:
             named = f", of which {len(some)} are named" if number > len(some) else ""
             self.notes.append(
-                f"{number} message{'' if number == 1 else 's'} given up{named}; "
+                f"{number} message{'' if number == 1 else 's'} given up, or came back{named}; "
                 "to send again: cludale notifications retry --all"
             )
 

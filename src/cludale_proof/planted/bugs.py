@@ -1461,6 +1461,37 @@ def _(stack: ExitStack) -> None:
     swap(stack, Webhooks, "handle", wrong)
 
 
+def _without_its_event(right: Any) -> Any:
+    return lambda *args, **kwargs: Decision(right(*args, **kwargs).state)
+
+
+@bug("notifications: nobody hears that a message came back", theme="addresses that are gone")
+def _(stack: ExitStack) -> None:
+    swap(stack, notifications_domain, "bounced", _without_its_event(notifications_domain.bounced))
+
+
+@bug("notifications: a report that comes twice is told of twice", theme="addresses that are gone")
+def _(stack: ExitStack) -> None:
+    right = notifications_domain.bounced
+
+    def wrong(notification: Any, status: str, **kwargs: Any) -> Any:
+        return right(msgspec.structs.replace(notification, bounced_at=None), status, **kwargs)
+
+    swap(stack, notifications_domain, "bounced", wrong)
+
+
+@bug("notifications: what was sent is sent again to whoever asks", theme="addresses that are gone")
+def _(stack: ExitStack) -> None:
+    right = notifications_domain.retry
+
+    def wrong(notification: Any, *, now: datetime) -> Any:
+        if notification.status == "Sent" and notification.bounced_at is None:
+            notification = msgspec.structs.replace(notification, bounced_at=now)
+        return right(notification, now=now)
+
+    swap(stack, notifications_domain, "retry", wrong)
+
+
 @bug("audit: an event is recorded each time that it comes")
 def _(stack: ExitStack) -> None:
     right = audit_store.put_entry

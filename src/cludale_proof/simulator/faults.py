@@ -78,6 +78,7 @@ class Fault(StrEnum):
     MESSAGE_REFUSED = "message: refused for good"
     MESSAGE_UNANSWERED = "message: sent, answer lost"
     MESSAGE_SLOW = "message: slow"
+    MESSAGE_BOUNCED = "message: comes back"
 
     WEBHOOK_AWAY = "webhook: no connection"
     WEBHOOK_TROUBLE = "webhook: answered 503"

@@ -212,9 +212,11 @@ class RemoteDetails(NamedTuple, Generic[T]):
 class Postman:
     """E-mail and text messages. What was handed over is in `sent`, by the message's id."""
 
-    def __init__(self, chaos: Chaos, sent: dict[str, int]) -> None:
+    def __init__(self, chaos: Chaos, sent: dict[str, int], returned: Callable[[str], None]) -> None:
+        """`returned`: told of what some server later can't bring to its address, after all."""
         self._chaos = chaos
         self._sent = sent
+        self._returned = returned
 
     async def send(self, message: Message) -> HandedTo:
         """Hand the message over. Raises NotSent."""
@@ -227,6 +229,8 @@ class Postman:
         if chaos.strikes(Fault.MESSAGE_SLOW, "post", id):
             await chaos.long_lag()
         self._sent[id] = self._sent.get(id, 0) + 1
+        if chaos.strikes(Fault.MESSAGE_BOUNCED, "post", id):
+            self._returned(id)
         if chaos.strikes(Fault.MESSAGE_UNANSWERED, "post", id):
             raise NotSent("the connection was closed", Trouble.UNKNOWN)
         return HandedTo.SERVER

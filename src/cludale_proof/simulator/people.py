@@ -641,6 +641,10 @@ class People:
     async def _resend(self, order_id: str) -> None:
         await self._door.resend("organizer", order_id)
 
+    def later(self, wait: float, doing: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Somebody does something outside, after so many seconds."""
+        self._soon(doing, after=wait)
+
     def _soon(self, doing: Callable[[], Coroutine[None, None, None]], *, after: float | None = None) -> None:
         """Do something outside, in a moment."""
         wait = self._chaos.some(0.03) if after is None else after

@@ -155,6 +155,8 @@ class Surroundings(NamedTuple):
     has_webhooks: bool
     hears: Mapping[str, frozenset[str]]
     """What each service hears in this run."""
+    returned: Callable[[str], None]
+    """Told of a message, by its id, that comes back later."""
     surprised: Callable[[str, BaseException], None]
     """Told of exceptions that nobody should see."""
     ended: Callable[["Process"], None]
@@ -339,7 +341,7 @@ class Process(Owner):
         self.seals = AesGcmSeals(MASTER, random_bytes=Random(name).randbytes)  # noqa: S311 - no buyer is real
         chance = Random(f"{name} tickets").randbytes  # noqa: S311 - as above
         self.seals_of: SealsOf = lambda secret: AesGcmSeals(secret, random_bytes=chance)
-        self.mailer = Postman(chaos, around.posted)
+        self.mailer = Postman(chaos, around.posted, around.returned)
         self.texts = self.mailer
         self.send_seconds = around.limits.send_seconds
         self.buyers = BuyerHash(b"buyers")
@@ -357,6 +359,10 @@ class Process(Owner):
     def records(self, _: str) -> FaultyStore:
         """The one store of the process."""
         return self.store
+
+    def order_link(self, order_id: str) -> str:
+        """Nobody follows it."""
+        return f"https://tickets.example.com/shop/orders/{order_id}"
 
     def takes_work(self) -> bool:
         """Every process does."""

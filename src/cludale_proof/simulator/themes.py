@@ -125,6 +125,14 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.REFUND_UNANSWERED: 0.4,
         Fault.CHARGE_UNANSWERED: 0.3,
     },
+    "addresses that are gone": {
+        Fault.MESSAGE_BOUNCED: 0.5,
+        Fault.MESSAGE_UNANSWERED: 0.3,
+        Fault.MESSAGE_SLOW: 0.2,
+        Fault.COMMIT_UNKNOWN: 0.04,
+        Fault.AFTER_THE_SALE: 0.4,
+        Fault.CANCELLED_AT_ONCE: 0.1,
+    },
     "prices": {
         Fault.AFTER_THE_SALE: 0.9,
         Fault.DELIVERY_LATE: 0.2,
@@ -144,7 +152,6 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
 }
 """By name: how often each of its faults strikes while it reigns."""
 
-ONLY_BY_NAME = frozenset({"changes", "prices", "webhooks", "wrong books"})
-"""The organizer changes, moves and calls off what is on sale; there are price lists and codes; the provider loses what
-it did, or does it twice: in some of all runs, and in each of the theme. Events are posted to servers: in runs of that
-theme alone. They are not drawn, so that seeds keep their runs."""
+ONLY_BY_NAME = frozenset({"changes", "prices", "webhooks", "wrong books", "addresses that are gone"})
+"""They are not drawn, so that seeds keep their runs. What the organizer does to what is on sale, price lists and codes,
+and a provider that loses what it did or does it twice are in some of all runs, too, and in each of their theme."""

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -27,8 +28,9 @@ from cludale.services.audit.service import Audit
 from cludale.services.audit.store import HEAD
 from cludale.services.catalogue import CATALOGUE, HEARS, KINDS, REPLAYS, SERVICES
 from cludale.services.concerts.api import ScheduleConcert
-from cludale.services.notifications.domain import Notification
+from cludale.services.notifications.domain import AlreadySent, Notification
 from cludale.services.notifications.manifest import BUYERS_ARE_TOLD
+from cludale.services.notifications.service import Notifications
 from cludale.services.notifications.store import NOTIFICATIONS
 from cludale.services.notifications.webhooks.service import Webhooks
 from cludale.services.orders.api import PlaceOrder
@@ -161,6 +163,7 @@ class World:
             receivers=self.receivers,
             has_webhooks=self.scene.has_webhooks,
             hears=hears,
+            returned=self._returned,
             surprised=self.surprised,
             ended=self._ended,
             published=self._published,
@@ -542,6 +545,33 @@ class World:
     def _notifications(self) -> list[Notification]:
         table = next(disk.tables[NOTIFICATIONS.kind] for disk in self.disks if NOTIFICATIONS.kind in disk.tables)
         return [NOTIFICATIONS.decode(row.stored.body) for row in table.values()]
+
+    def _returned(self, id: str) -> None:
+        """A message comes back: after a while it is reported, maybe twice, and maybe the organizer sends it again."""
+        wait, twice, again = self.chaos.between(0, 3), self._pick(2), self._pick(2)
+
+        async def bring_back() -> None:
+            for _ in range(1 + twice):
+                await self._insist(lambda service: service.bounce({id: "5.1.1"}))
+            if again:
+                await self._insist(lambda service: service.retry([id]))
+
+        self.people.later(wait, bring_back)
+
+    async def _insist(self, ask: Callable[[Notifications], Awaitable[object]]) -> None:
+        """Ask notifications until there is an answer: both may come twice."""
+        while True:
+            try:
+                process = self._find("notifications")
+                asked = partial(ask, process.built["notifications"].notifications)
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await call(process, asked)
+            except AlreadySent:  # it was sent by a text message, which does not come back
+                return
+            except (NobodyThere, Busy, StoreUnavailable, TimeoutError):
+                await asyncio.sleep(0.5)
+            else:
+                return
 
     def _unsent(self) -> list[str]:
         """Messages that the platform says it sent, and that nobody got."""

@@ -154,7 +154,9 @@ class Connection:
     async def _envelope(self, mail: Mail) -> None:
         """From whom and to whom, until the server waits for the content. Raises NotSent, _Lost."""
         utf8 = " SMTPUTF8" if mail.needs_utf8 else ""
-        commands = (f"MAIL FROM:<{mail.sender}>{utf8}", f"RCPT TO:<{mail.recipient}>", "DATA")
+        dsn = mail.id and "dsn" in self._extensions
+        envelope, notify = (f" RET=HDRS ENVID={_xtext(mail.id)}", " NOTIFY=FAILURE") if dsn else ("", "")
+        commands = (f"MAIL FROM:<{mail.sender}>{utf8}{envelope}", f"RCPT TO:<{mail.recipient}>{notify}", "DATA")
         answers: list[Reply] = []
         pipelined = "pipelining" in self._extensions
         if pipelined:
@@ -259,6 +261,11 @@ class Connection:
         """Close at once."""
         self.usable = False
         self._writer.close()
+
+
+def _xtext(text: str) -> str:
+    """RFC 3461, section 4."""
+    return "".join(each if "!" <= each <= "~" and each not in "+=" else f"+{ord(each):02X}" for each in text)
 
 
 def _of_message(reply: Reply) -> Trouble:

@@ -17,6 +17,10 @@ _POLICY = SMTP.clone(cte_type="7bit")
 """Seven bits a byte: not every mail server takes eight."""
 
 
+LONGEST_USER = 64
+"""What stands before the @, at most (RFC 5321, section 4.5.3.1.1)."""
+
+
 class Mail(NamedTuple):
     """What goes over the connection."""
 
@@ -25,6 +29,8 @@ class Mail(NamedTuple):
     content: bytes
     needs_utf8: bool
     """The recipient's name is in another script: the server has to know SMTPUTF8."""
+    id: str = ""
+    """What a report of what became of it names it by, if the server knows DSN."""
 
 
 def sender_address(text: str) -> Address:
@@ -42,8 +48,11 @@ def sender_address(text: str) -> Address:
     return Address(named.display_name, address.username, address.domain)
 
 
-def mail(message: Message, *, sender: Address, now: datetime) -> Mail:
-    """The message from `sender`; its id becomes the Message-ID. Raises ValueError if there is no such address."""
+def mail(message: Message, *, sender: Address, now: datetime, bounces: Address | None = None) -> Mail:
+    """The message from `sender`; its id becomes the Message-ID. Raises ValueError if there is no such address.
+
+    `bounces`: where it goes if it comes back, with its id behind a `+`.
+    """
     to = _address(message.to)
     made = EmailMessage(_POLICY)
     made["To"] = to
@@ -59,10 +68,20 @@ def mail(message: Message, *, sender: Address, now: datetime) -> Mail:
         made.add_attachment(
             each.content, maintype=each.maintype, subtype=each.subtype, filename=each.name, params=dict(each.parameters)
         )
+    if message.language is not None:  # last, for contents take such headers along
+        made["Content-Language"] = message.language
     needs_utf8 = not to.username.isascii()
     content = BytesIO()
     BytesGenerator(content, policy=_POLICY.clone(utf8=needs_utf8)).flatten(made)
-    return Mail(sender.addr_spec, to.addr_spec, content.getvalue(), needs_utf8)
+    return Mail(_return_address(message.id, sender, bounces), to.addr_spec, content.getvalue(), needs_utf8, message.id)
+
+
+def _return_address(id: str, sender: Address, bounces: Address | None) -> str:
+    """Where it goes if it comes back. An id that is too long for an address is found by other marks."""
+    if bounces is None:
+        return sender.addr_spec
+    own = f"{bounces.username}+{id}"
+    return Address(username=own if len(own) <= LONGEST_USER else bounces.username, domain=bounces.domain).addr_spec
 
 
 def _address(text: str) -> Address:

@@ -39,10 +39,15 @@ class SmtpMailer:
         connections: int = 4,
         user: str | None = None,
         password: str | None = None,
+        bounces: str | None = None,
     ) -> None:
-        """`sender`: `tickets@example.com`, or `Cludale Tickets <tickets@example.com>`. Raises ValueError."""
+        """`sender`: `tickets@example.com`, or `Cludale Tickets <tickets@example.com>`. Raises ValueError.
+
+        `bounces`: the address that mail comes back to; None: the sender's.
+        """
         self._server = Server(host, port, encryption, timeout_seconds, data_seconds, user, password)
         self._sender = sender_address(sender)
+        self._bounces = None if bounces is None else sender_address(bounces)
         self._clock = clock
         self._most = connections
         self._limit = connections
@@ -65,7 +70,7 @@ class SmtpMailer:
     async def send(self, message: Message) -> HandedTo:
         """Hand the message over."""
         try:
-            made = mail(message, sender=self._sender, now=self._clock.now())
+            made = mail(message, sender=self._sender, now=self._clock.now(), bounces=self._bounces)
         except ValueError as error:
             raise NotSent(f"no address to send to: {error}", Trouble.REFUSED) from error
         connection = await self._connection()

@@ -144,7 +144,9 @@ class Buying:
             body["maxTotal"] = {"amount": int(fields["total"]), "currency": price.currency}
         if fields.get("phone"):
             body["phone"] = fields["phone"]
-        sent, once = msgspec.json.encode(body), {"idempotency-key": f"shop-{own[:40]}"}
+        sent = msgspec.json.encode(body)
+        # A header, for whoever changes the language in between sends the same order.
+        once = {"idempotency-key": f"shop-{own[:40]}", "accept-language": visit.language.code}
         for _ in range(IN_FLIGHT_TRIES):
             answer = await self._site.api.ask("POST", "/orders", sent, headers=once, caller=visit.request)
             if answer.status != HTTPStatus.CONFLICT or answer.problem.name != "idempotency-key-in-flight":

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from operator import attrgetter
 from typing import Annotated, Self
 
@@ -23,6 +24,7 @@ from cludale.web.routing import Credential, Owned, Reply, Request, asking, route
 STATUS: Statuses = {AlreadySent: 409}
 
 RETRY_LIMIT = 50
+BOUNCE_LIMIT = 200
 
 
 class NotificationStatus(StrEnum):
@@ -33,18 +35,17 @@ class NotificationStatus(StrEnum):
     LOGGED = "Logged"
     """It stands in the log only: there was no address, or no server to send it to."""
     FAILED = "Failed"
+    BOUNCED = "Bounced"
+    """It was taken, and came back."""
 
     @classmethod
     def of(cls, notification: Notification) -> "NotificationStatus":
         """`Sent` is what was handed to somebody who brings it."""
         if notification.status is Status.SENT and notification.channel is Channel.LOG:
             return cls.LOGGED
+        if notification.status is not Status.PENDING and notification.bounced_at is not None:
+            return cls.BOUNCED
         return cls(notification.status.value)
-
-    @property
-    def stored(self) -> Status:
-        """What is stored of it."""
-        return Status.SENT if self is NotificationStatus.LOGGED else Status(self.value)
 
 
 class NotificationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -55,13 +56,21 @@ class NotificationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     kind: NotificationKind
     channel: Annotated[Channel | None, Meta(description="unknown until it was tried")]
     status: Annotated[
-        NotificationStatus, Meta(description="Logged: it stands in the log only, for want of an address or a server")
+        NotificationStatus,
+        Meta(
+            description=(
+                "Logged: it stands in the log only, for want of an address or a server; Bounced: a server took it, and "
+                "it came back"
+            )
+        ),
     ]
     sent_at: datetime | None
     due_at: Annotated[datetime | None, Meta(description="when it is sent, or sent again")]
     attempts: int
     detail: Annotated[str | None, Meta(description="why the last try came to nothing")]
     payment_id: Annotated[str | None, Meta(description="the payment that it gives a receipt for")]
+    bounced_at: Annotated[datetime | None, Meta(description="when it came back, since it was last sent")]
+    bounce: Annotated[str | None, Meta(description="why, as a status code of RFC 3463: 5.1.1 is no such mailbox")]
 
     @classmethod
     def of(cls, notification: Notification) -> Self:
@@ -77,6 +86,8 @@ class NotificationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
             attempts=notification.attempts,
             detail=notification.detail,
             payment_id=notification.payment_id,
+            bounced_at=notification.bounced_at,
+            bounce=notification.bounce,
         )
 
 
@@ -90,6 +101,35 @@ class Retried(msgspec.Struct, frozen=True):
     """How each stands now, in the order asked for."""
 
     items: list[NotificationView]
+
+
+BounceStatus = Annotated[
+    str,
+    Meta(
+        pattern=r"^[245]\.[0-9]{1,3}\.[0-9]{1,3}$(?!\n)",
+        description="the status code of RFC 3463 in the report: 5.1.1 is no such mailbox",
+    ),
+]
+
+
+class Bounce(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A message that came back."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=128, description="the notification's, as its envelope bore it")]
+    status: BounceStatus = "5.0.0"
+
+
+class Bounces(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Messages that came back."""
+
+    bounces: Annotated[list[Bounce], Meta(min_length=1, max_length=BOUNCE_LIMIT)]
+
+
+class Bounced(msgspec.Struct, frozen=True, kw_only=True):
+    """How each stands now, in the order told; those that there are not are in `unknown`."""
+
+    items: list[NotificationView]
+    unknown: list[str]
 
 
 class FindNotifications(Paged, frozen=True, kw_only=True, rename="camel"):
@@ -122,10 +162,10 @@ class NotificationsApi:
     async def list_notifications(self, request: Request, query: FindNotifications) -> Response:
         """A page of them."""
         wanted, status = listed(order_id=query.order_id, after=query.after, limit=query.limit), query.status
-        found, following = await self._notifications.find(wanted, None if status is None else status.stored)
+        fits = None if status is None else partial(_is, status)
+        found, following = await self._notifications.find(wanted, fits)
         found = await self._ownership.of(asking(request), found, attrgetter("concert_id"))
-        shown = [NotificationView.of(each) for each in found if status is None or NotificationStatus.of(each) is status]
-        return json_response(Page(shown, following))
+        return json_response(Page([NotificationView.of(each) for each in found], following))
 
     @route(
         "POST",
@@ -133,7 +173,7 @@ class NotificationsApi:
         credential=Credential.ORGANIZER,
         scope=Scope.SELL,
         owned=Owned.HIDDEN,
-        summary="Send those again that were given up",
+        summary="Send those again that were given up or came back",
         description="One that is to be sent anyway stays as it is. One that was sent is refused, and none is retried.",
         replies={200: Reply(Retried)},
         refusals=(NotFound, AlreadySent, Busy),
@@ -150,3 +190,26 @@ class NotificationsApi:
                     raise NotFound("notification", id)
         retried = await self._notifications.retry(ids)
         return json_response(Retried([NotificationView.of(each) for each in retried]))
+
+    @route(
+        "POST",
+        "/notifications/bounces",
+        credential=Credential.ORGANIZER,
+        scope=Scope.OPERATE,
+        summary="Say that messages came back",
+        description=(
+            "For whoever reads what mail servers send back; `cludale notifications bounce` does. The same again "
+            "changes nothing, until the message is sent again."
+        ),
+        replies={200: Reply(Bounced)},
+        refusals=(Busy,),
+    )
+    async def take_bounces(self, _: Request, body: Bounces) -> Response:
+        """How each stands now."""
+        known = await self._notifications.bounce({each.id: each.status for each in body.bounces})
+        items = [NotificationView.of(each) for each in known.values() if each is not None]
+        return json_response(Bounced(items=items, unknown=[id for id, each in known.items() if each is None]))
+
+
+def _is(status: NotificationStatus, notification: Notification) -> bool:
+    return NotificationStatus.of(notification) is status

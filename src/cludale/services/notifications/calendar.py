@@ -1,50 +1,81 @@
-"""The concert as an entry for the buyer's calendar: iCalendar, RFC 5545. No I/O, clock or HTTP.
+"""The concert as an entry for the buyer's calendar: iCalendar, RFC 5545, sent as RFC 5546 has it. No I/O or clock.
 
 A concert's time is written in UTC, which every calendar shows in its owner's zone; one that has only a day is an entry
-for the whole day.
+for the whole day. The entry of an order keeps its UID, so a later message changes it, or takes it away.
 """
 
 from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
 
 from cludale.ports.programme import ConcertDetails
 from cludale.services.notifications.domain import Notification
+from cludale.services.notifications.events import NotificationKind
 
 PRODUCT = "-//Cludale Tickets//Confirmation//EN"
+FIRST_REVISION = datetime(2020, 1, 1, tzinfo=UTC)
+"""SEQUENCE counts minutes since then: what is said later is the later revision, whichever message says it."""
 
 
-def calendar(n: Notification, concert: ConcertDetails) -> bytes | None:
-    """One event, under the same id each time: it takes the place of the one that came before. None: its date is no
-    date.
+class Entry(NamedTuple):
+    """What comes with a message."""
+
+    method: str
+    content: bytes
+
+
+def calendar(n: Notification, concert: ConcertDetails, *, organizer: str, link: str = "") -> Entry | None:
+    """The entry, to be kept (PUBLISH) or taken away (CANCEL). None: there is none to send, or its date is no date.
+
+    `organizer`: the sender's address. `link`: the order's page, or empty.
     """
     from icalendar import Calendar, Event  # noqa: PLC0415 - its time zones take long to load; most processes send no mail
 
+    held = n.quantity - n.returned
+    is_off = n.kind is NotificationKind.CANCELLATION or (n.kind is NotificationKind.MOVED and n.date is None)
+    if n.kind is NotificationKind.REFUND or (n.kind is NotificationKind.CANCELLATION and not n.was_paid):
+        return None  # who was never confirmed has no entry to take away
     try:
-        begins = _begin(concert.date)
+        begins = _begin(n.date if n.kind is NotificationKind.MOVED and n.date else concert.date)
+        ends = _end(begins, concert, n)
     except ValueError:
         return None
     event = Event()
     event.add("uid", f"{n.order_id}@cludale-tickets")
     event.add("dtstamp", n.created_at.astimezone(UTC).replace(microsecond=0))
+    event.add("sequence", max(0, int((n.created_at - FIRST_REVISION).total_seconds() // 60)))
+    event.add("organizer", f"mailto:{organizer}")
     event.add("dtstart", begins)
-    if not isinstance(begins, datetime):
-        event.add("dtend", begins + timedelta(days=1))
-    event.add("summary", concert.artist)
+    if ends is not None:
+        event.add("dtend", ends)
+    event.add("summary", concert.title or concert.artist)
     if concert.venue:
-        event.add("location", concert.venue)
-    event.add("description", f"Order {n.order_id}, {n.quantity - n.returned} tickets")
-    event.add("status", "CONFIRMED")
-    event.add("transp", "OPAQUE")
+        event.add("location", f"{concert.venue}, {concert.place}" if concert.place else concert.venue)
+    event.add("description", f"Order {n.order_id}, {held} ticket{'' if held == 1 else 's'}")
+    if link:
+        event.add("url", link)
+    event.add("status", "CANCELLED" if is_off else "CONFIRMED")
+    event.add("transp", "TRANSPARENT" if is_off else "OPAQUE")
+    method = "CANCEL" if is_off else "PUBLISH"
     made = Calendar()
     made.add("prodid", PRODUCT)
     made.add("version", "2.0")
     made.add("calscale", "GREGORIAN")
-    made.add("method", "PUBLISH")
+    made.add("method", method)
     made.add_component(event)
-    content: bytes = made.to_ical()
-    return content
+    return Entry(method, made.to_ical())
 
 
 def _begin(written: str) -> date | datetime:
     if len(written) <= len("2027-06-05"):
         return date.fromisoformat(written)
     return datetime.fromisoformat(written).astimezone(UTC)
+
+
+def _end(begins: date | datetime, concert: ConcertDetails, n: Notification) -> date | datetime | None:
+    """None where it is not known. The end of a concert that was moved is the one of before, so it is not said."""
+    if not isinstance(begins, datetime):
+        return begins + timedelta(days=1)
+    if concert.ends_at is None or n.kind is NotificationKind.MOVED:
+        return None
+    ends = _begin(concert.ends_at)
+    return ends if isinstance(ends, datetime) and ends > begins else None

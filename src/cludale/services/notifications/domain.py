@@ -24,7 +24,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal
 from cludale.ports.contacts import Contact
 from cludale.ports.messengers import Trouble
-from cludale.services.notifications.events import Channel, NotificationKind, NotificationSent
+from cludale.services.notifications.events import Channel, NotificationBounced, NotificationKind, NotificationSent
 from cludale.services.orders.events import (
     CancelReason,
     ConfirmationRequested,
@@ -46,7 +46,7 @@ class Status(StrEnum):
 
 NEXT: Mapping[Status, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.SENT, Status.FAILED}),
-    Status.SENT: frozenset(),
+    Status.SENT: frozenset({Status.PENDING}),  # it came back, and the organizer has it sent again
     Status.FAILED: frozenset({Status.PENDING}),  # the organizer has it sent again
 }
 
@@ -56,6 +56,16 @@ class AlreadySent(Refusal):
 
     def __init__(self, notification_id: str) -> None:
         super().__init__(f"{notification_id!r} was sent already.", id=notification_id)
+
+
+class MailSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """How an organizer's messages are written."""
+
+    organizer: str
+    language: str
+    """To buyers of whom it isn't known which they read."""
+    changed_at: datetime
+    changed_by: str
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -117,6 +127,12 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     """From when on it is tried; None: since it was created."""
     detail: str | None = None
     """Why the last try came to nothing."""
+    bounced_at: datetime | None = None
+    """When it came back, since it was last sent; None: it did not, as far as is known."""
+    bounce: str | None = None
+    """Why, as a status code of RFC 3463."""
+    bounces: int = 0
+    """How often it came back."""
 
 
 class RetryLimits(NamedTuple):
@@ -339,12 +355,45 @@ def not_sent(
 
 
 def retry(notification: Notification, *, now: datetime) -> Notification:
-    """Send one again that was given up; one that is to be sent anyway stays as it is. Raises AlreadySent."""
-    if notification.status is Status.SENT:
+    """Send one again that was given up or came back; one that is to be sent anyway stays. Raises AlreadySent."""
+    if notification.status is Status.SENT and notification.bounced_at is None:
         raise AlreadySent(notification.id)
     if Status.PENDING not in NEXT[notification.status]:
         return notification
-    return msgspec.structs.replace(notification, status=Status.PENDING, due_at=now, tried_since=now, unanswered=0)
+    return msgspec.structs.replace(
+        notification,
+        status=Status.PENDING,
+        due_at=now,
+        tried_since=now,
+        unanswered=0,
+        sent_at=None,
+        bounced_at=None,
+        bounce=None,
+    )
+
+
+def bounced(notification: Notification, status: str, *, now: datetime) -> Decision[Notification]:
+    """It came back. Told again changes nothing until it was sent again; one that is in the log only came from nobody.
+
+    One that is still Pending was taken by a server that gave no answer: it is tried no more.
+    """
+    if notification.bounced_at is not None or notification.channel in (Channel.LOG, Channel.SMS):
+        return Decision(notification)
+    if notification.status is Status.PENDING and not notification.attempts:
+        return Decision(notification)
+    after = msgspec.structs.replace(
+        notification, bounced_at=now, bounce=status, bounces=notification.bounces + 1, detail=f"it came back: {status}"
+    )
+    if notification.status is Status.PENDING:
+        after = msgspec.structs.replace(after, status=Status.FAILED, due_at=None, channel=Channel.EMAIL)
+    event = NotificationBounced(
+        notification_id=notification.id,
+        order_id=notification.order_id,
+        concert_id=notification.concert_id,
+        kind=notification.kind,
+        status=status,
+    )
+    return Decision(after, (event,))
 
 
 def _unanswered(notification: Notification) -> str:
@@ -366,8 +415,10 @@ def _sent_event(notification: Notification, channel: Channel) -> NotificationSen
     )
 
 
-def evolve(notification: Notification | None, event: NotificationSent, *, at: datetime) -> Notification:
-    """The notification as the public fact tells of it: that it was sent, not what was tried before."""
+def evolve(
+    notification: Notification | None, event: NotificationSent | NotificationBounced, *, at: datetime
+) -> Notification:
+    """The notification as the public facts tell of it: that it was sent and came back, not what was tried before."""
     known = notification or Notification(
         id=event.notification_id,
         order_id=event.order_id,
@@ -375,8 +426,13 @@ def evolve(notification: Notification | None, event: NotificationSent, *, at: da
         kind=event.kind,
         status=Status.PENDING,
         created_at=at,
-        payment_id=event.payment_id,
     )
+    if isinstance(event, NotificationBounced):
+        tried = known if known.attempts else msgspec.structs.replace(known, attempts=1)
+        return bounced(tried, event.status, now=at).state
+    if known.bounced_at is not None:
+        known = retry(known, now=at)
+    known = msgspec.structs.replace(known, payment_id=event.payment_id)
     return sent(known, event.channel, now=at).state
 
 

@@ -21,6 +21,7 @@ from cludale.runtime.pause import Pause
 from cludale.services.notifications import domain, words
 from cludale.services.notifications.domain import Notification, RetryLimits, Status
 from cludale.services.notifications.events import Channel
+from cludale.services.notifications.stationery import Stationery, Written
 
 LONGEST_WAIT = 32
 """The attempt after which every wait is the longest."""
@@ -40,6 +41,7 @@ class Sending(DuePolicy[Notification]):
         programme: Programme,
         mailer: Mailer,
         texts: TextMessenger,
+        stationery: Stationery,
         clock: Clock,
         ask_seconds: float,
         send_seconds: float,
@@ -50,6 +52,7 @@ class Sending(DuePolicy[Notification]):
         self._programme = programme
         self._mailer = mailer
         self._texts = texts
+        self._stationery = stationery
         self._clock = clock
         self._ask_seconds = ask_seconds
         self._send_seconds = send_seconds
@@ -77,6 +80,7 @@ class Sending(DuePolicy[Notification]):
                 contacts = await self._contacts.of([each.order_id for each in states])
             async with asyncio.timeout(self._ask_seconds):
                 concerts = await self._programme.of(list(dict.fromkeys(each.concert_id for each in states)))
+            written = await self._stationery.of(states, contacts, concerts)
         except (ContactsUnreachable, ProgrammeUnreachable, TimeoutError) as trouble:
             why = f"address and concert could not be asked for: {str(trouble) or 'no answer in time'}"
 
@@ -87,7 +91,7 @@ class Sending(DuePolicy[Notification]):
 
         async def do(notification: Notification) -> Step[Notification]:
             contact = contacts.get(notification.order_id)
-            return await self.send(notification, contact, concerts.get(notification.concert_id))
+            return await self.send(notification, contact, concerts.get(notification.concert_id), written)
 
         return do
 
@@ -103,24 +107,24 @@ class Sending(DuePolicy[Notification]):
                 _log.error("%s was given up after %d tries: %s", each.id, each.attempts, each.detail)
 
     async def send(
-        self, notification: Notification, contact: Contact | None, concert: ConcertDetails | None
+        self, notification: Notification, contact: Contact | None, concert: ConcertDetails | None, written: Written
     ) -> Step[Notification]:
         """Send one; returns what came of it. In a task of its own."""
         TRACEPARENT.set(notification.cause.traceparent)
         channel, to = domain.way_to(contact)
-        if channel is Channel.LOG:
+        if channel is Channel.LOG or contact is None:
             write_to_log([notification])
-            return self._sent(channel)
+            return self._sent(Channel.LOG)
         try:
             async with asyncio.timeout(self._send_seconds):
                 if channel is Channel.EMAIL:
-                    handed = await self._mailer.send(words.message(notification, to, concert))
+                    handed = await self._mailer.send(written.email(notification, contact, concert))
                 else:
-                    handed = await self._texts.send(words.text_message(notification, to, concert))
+                    handed = await self._texts.send(written.text(notification, contact, concert))
         except NotSent as not_sent:
             why = str(not_sent).replace(to, "…")  # servers like to name the address, and none is kept here
             if not_sent.trouble is Trouble.REFUSED:
-                return await self._refused(notification, contact, concert, channel, why)
+                return await self._refused(notification, contact, concert, written, channel, why)
             return self.try_again(notification, channel, why, not_sent.trouble)
         except TimeoutError:
             return self.try_again(notification, channel, "no answer in time", Trouble.UNKNOWN)
@@ -135,17 +139,19 @@ class Sending(DuePolicy[Notification]):
     async def _refused(
         self,
         notification: Notification,
-        contact: Contact | None,
+        contact: Contact,
         concert: ConcertDetails | None,
+        written: Written,
         channel: Channel,
         why: str,
     ) -> Step[Notification]:
         """For good. A buyer who left a phone, too, gets a text message instead of the e-mail."""
         self._in_a_row = 0  # it was the recipient's; the server takes messages
         self._pause.went_well()
-        if channel is Channel.EMAIL and contact is not None and contact.phone is not None:
+        if channel is Channel.EMAIL and contact.phone is not None:
             _log.warning("%s by %s: %s; by text message instead", notification.id, channel, why)
-            return await self.send(notification, Contact(phone=contact.phone), concert)
+            by_phone = Contact(phone=contact.phone, name=contact.name, language=contact.language)
+            return await self.send(notification, by_phone, concert, written)
         return self.try_again(notification, channel, why, Trouble.REFUSED)
 
     def _sent(self, channel: Channel) -> Step[Notification]:

@@ -41,6 +41,50 @@ class NotificationSent(Event, frozen=True, kw_only=True):
     """The payment that it gives a receipt for. None, too, in events written before this field existed."""
 
 
+class NotificationBounced(Event, frozen=True, kw_only=True):
+    """A message came back: the mail server that had taken it, or one after it, could not bring it to its address."""
+
+    notification_id: str
+    order_id: str
+    concert_id: str
+    kind: NotificationKind
+    status: str
+    """Why, as a status code of RFC 3463: 5.1.1. The server's words are nowhere kept, for they name the address."""
+
+
+class TemplateKind(StrEnum):
+    """What an organizer can have said in words of their own. A confirmation's copy is said as the confirmation."""
+
+    CONFIRMATION = "confirmation"
+    CANCELLATION = "cancellation"
+    MOVED = "moved"
+    REFUND = "refund"
+
+
+class TemplateChange(StrEnum):
+    """What was done with a template."""
+
+    STORED = "stored"
+    RESET = "reset"
+    """It is the platform's again."""
+
+
+class TemplateChanged(Event, frozen=True, kw_only=True):
+    """An organizer's messages of this kind and language are said in other words from now on."""
+
+    subject_field: ClassVar[str] = "template_id"
+
+    template_id: str
+    organizer: str
+    kind: TemplateKind
+    language: str
+    revision: int
+    """Counts the changes from 1."""
+    action: TemplateChange
+    by: str
+    """The id of the key, or of the person, that changed it."""
+
+
 class WebhookEvent(Event, frozen=True, kw_only=True):
     """Base of what becomes of an organizer's endpoint. Its URL and its secrets are in no event."""
 
@@ -102,6 +146,8 @@ TOPIC = Topic(
     "notifications",
     (
         NotificationSent,
+        NotificationBounced,
+        TemplateChanged,
         WebhookCreated,
         WebhookChanged,
         WebhookStopped,

@@ -4,8 +4,9 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
-from cludale.services.notifications import api
+from cludale.services.notifications import api, template_api
 from cludale.services.notifications.events import TOPIC
+from cludale.services.notifications.letters import Letters
 from cludale.services.notifications.replay import NotificationsReplay
 from cludale.services.notifications.service import HANDLERS, Notifications
 from cludale.services.notifications.store import KINDS
@@ -25,6 +26,8 @@ def _build(parts: Parts) -> Running:
         programme=parts.programme,
         mailer=parts.mailer,
         texts=parts.texts,
+        letters=Letters(sender=policies.message_sender, link=parts.order_link),
+        language=policies.message_language,
         ask_seconds=policies.ask_seconds,
         send_seconds=parts.send_seconds,
         try_seconds=policies.message_seconds,
@@ -88,6 +91,7 @@ def _webhooks(parts: Parts) -> Webhooks:
 def _api(told: Told, parts: HttpParts) -> tuple[object, ...]:
     return (
         api.NotificationsApi(told.notifications, parts.ownership),
+        template_api.TemplatesApi(told.notifications.templates),
         webhooks_api.WebhooksApi(told.webhooks, parts.ownership),
     )
 
@@ -102,6 +106,6 @@ MANIFEST = Manifest(
     needs=("concerts", "orders"),
     build=_build,
     api=_api,
-    statuses={**api.STATUS, **webhooks_api.STATUS},
+    statuses={**api.STATUS, **template_api.STATUS, **webhooks_api.STATUS},
     probes=(Probe("GET", "/notifications?orderId=smoke-test-of-nothing", 200, as_organizer=True),),
 )

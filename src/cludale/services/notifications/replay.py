@@ -9,13 +9,14 @@ from typing import Any
 from cludale.kernel.events import Envelope
 from cludale.runtime.replay import Ref, States, Table
 from cludale.services.notifications.domain import Notification, Status, evolve
-from cludale.services.notifications.events import NotificationSent, WebhookEvent
+from cludale.services.notifications.events import NotificationBounced, NotificationSent, WebhookEvent
 from cludale.services.notifications.store import NOTIFICATIONS
 from cludale.services.notifications.webhooks import replay as webhooks
 
 
 def _comparable(notification: Notification) -> Mapping[str, object] | None:
-    if notification.status is not Status.SENT:
+    if notification.status is not Status.SENT or notification.bounces:
+        # Nothing links a return to the sending before or after it: the log may have them the other way round.
         return None
     return {
         "orderId": notification.order_id,
@@ -31,7 +32,7 @@ class NotificationsReplay:
     """The notifications as the log tells of them."""
 
     service = "notifications"
-    event_types = frozenset({NotificationSent.__name__, *webhooks.EVENT_TYPES})
+    event_types = frozenset({NotificationSent.__name__, NotificationBounced.__name__, *webhooks.EVENT_TYPES})
     tables: Sequence[Table[Any]] = (
         Table(
             NOTIFICATIONS.kind,
@@ -50,12 +51,12 @@ class NotificationsReplay:
         return (self._ref(event.data),)
 
     def fold(self, event: Envelope, states: States) -> None:
-        """It was sent; or what became of the endpoint."""
+        """It was sent, or came back; or what became of the endpoint."""
         if isinstance(event.data, WebhookEvent):
             webhooks.fold(event, states)
             return
         ref = self._ref(event.data)
         states.put(ref, evolve(states.get(ref), event.data, at=event.time))
 
-    def _ref(self, sent: NotificationSent) -> Ref:
+    def _ref(self, sent: NotificationSent | NotificationBounced) -> Ref:
         return Ref(NOTIFICATIONS.kind.name, sent.notification_id, sent.notification_id)

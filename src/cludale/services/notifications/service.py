@@ -3,6 +3,7 @@
 Who left no address is told in the log, and that is one commit. What is to be sent is in due.py.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
+from cludale.kernel.languages import DEFAULT
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock, IdSource
@@ -23,9 +25,14 @@ from cludale.runtime.due import CallLater, DueWork, PutOff
 from cludale.services.notifications import domain
 from cludale.services.notifications.domain import Notification, Receipt, RetryLimits, Status
 from cludale.services.notifications.due import Sending, write_to_log
+from cludale.services.notifications.letters import Letters
+from cludale.services.notifications.stationery import Stationery
 from cludale.services.notifications.store import NOTIFICATIONS, RECEIPTS
+from cludale.services.notifications.template_service import TemplateService
 from cludale.services.orders.events import ConfirmationRequested, OrderCancelled, OrderMoved, OrderPaid
 from cludale.services.payments.events import PartRefunded, PaymentCompleted
+
+_log = logging.getLogger(__name__)
 
 _SERVICE = "notifications"
 _LEASE_EXTRA_SECONDS = 5.0
@@ -49,6 +56,8 @@ class Notifications:
         programme: Programme,
         mailer: Mailer,
         texts: TextMessenger,
+        letters: Letters,
+        language: str = DEFAULT,
         ask_seconds: float,
         send_seconds: float,
         try_seconds: float,
@@ -59,17 +68,23 @@ class Notifications:
         call_later: CallLater | None = None,
         takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`ask_seconds`: for addresses, and for concerts. `send_seconds`: for one message. `try_seconds`: for how
-        long a message is tried. `patience`: how many deliveries an order's fact waits for its receipt, below the
-        bus's delivery limit. `finish_seconds`: how long a stop waits for what is being sent.
+        """`language`: to buyers of whom neither theirs nor their organizer's is known. `ask_seconds`: for addresses,
+        and for concerts. `send_seconds`: for one message. `try_seconds`: for how long it is tried. `patience`: how
+        many deliveries an order's fact waits for its receipt, below the bus's delivery limit. `finish_seconds`: how
+        long a stop waits for what is being sent.
         """
         self._updates = Updates(_SERVICE, records, clock=clock, ids=ids)
+        self.templates = TemplateService(self._updates, letters, language=language)
+        """What organizers say in words of their own."""
+        self.bounced = 0
+        """Messages that came back."""
         attempt_seconds = 2 * ask_seconds + 2 * send_seconds  # a text message may follow an e-mail
         self.sending = Sending(
             contacts=contacts,
             programme=programme,
             mailer=mailer,
             texts=texts,
+            stationery=Stationery(records, letters, language=language),
             clock=clock,
             ask_seconds=ask_seconds,
             send_seconds=send_seconds,
@@ -136,16 +151,19 @@ class Notifications:
         found = await RECEIPTS.load(self._updates.records, missing)
         return {**came, **{id: each.state for id, each in found.items()}}
 
-    async def find(self, query: Query, status: Status | None = None) -> tuple[list[Notification], str | None]:
+    async def find(
+        self, query: Query, fits: Callable[[Notification], bool] | None = None
+    ) -> tuple[list[Notification], str | None]:
         """A page of notifications and the cursor of the next one. Raises UnusableCursor.
 
-        By `status`, so many pages are looked through at most; then there may be fewer in it, or none, and a next one.
+        Where they have to fit, so many pages are looked through at most; then there may be fewer in it, or none, and a
+        next one.
         """
         found: list[Notification] = []
         after, left = query.after, query.limit
-        for _ in range(1 if status is None else PAGES):
+        for _ in range(1 if fits is None else PAGES):
             here, page = await NOTIFICATIONS.find(self._updates.records, query._replace(after=after, limit=left))
-            found += [each.state for each in here if status is None or each.state.status is status]
+            found += [each.state for each in here if fits is None or fits(each.state)]
             after, left = page.next, query.limit - len(found)
             if after is None or left <= 0:
                 break
@@ -156,7 +174,10 @@ class Notifications:
         return [each.state for each in (await NOTIFICATIONS.load(self._updates.records, ids)).values()]
 
     async def retry(self, ids: Sequence[str]) -> list[Notification]:
-        """Send those again that were given up; again changes nothing. Raises NotFound, AlreadySent, Busy."""
+        """Send those again that were given up or came back; again changes nothing.
+
+        Raises NotFound, AlreadySent, Busy.
+        """
 
         def again(id: str, notification: Notification | None, now: datetime) -> Decision[Notification]:
             if notification is None:
@@ -168,6 +189,25 @@ class Notifications:
             raise Busy("These are being changed by too many at once.")
         self.due.wake()
         return [known.state for _, known in updated if known is not None]
+
+    async def bounce(self, came_back: Mapping[str, str]) -> Mapping[str, Notification | None]:
+        """These came back: id → why, as a status code. How each stands now; None: there is none, or it was nobody's.
+
+        Told again, it changes nothing. Raises Busy.
+        """
+
+        def decide(id: str, notification: Notification | None, now: datetime) -> Decision[Notification] | None:
+            return None if notification is None else domain.bounced(notification, came_back[id], now=now)
+
+        updated = await self._updates.update([Change(NOTIFICATIONS, id, partial(decide, id)) for id in came_back])
+        if any(result is ChangeResult.CONFLICT for result, _ in updated):
+            raise Busy("These are being changed by too many at once.")
+        news = [known.state for result, known in updated if result is ChangeResult.CHANGED and known is not None]
+        self.bounced += len(news)
+        for each in news:
+            _log.warning("%s came back: %s", each.id, each.bounce)
+        found = {known.state.id: known.state for _, known in updated if known is not None}
+        return {id: found.get(id) for id in came_back}
 
     @property
     def is_paused(self) -> bool:
@@ -181,6 +221,8 @@ class Notifications:
             "cludale_messages_paused": float(self.is_paused),
             "cludale_messages_sent_total": self.sending.sent,
             "cludale_messages_failed_total": self.sending.failed,
+            "cludale_messages_bounced_total": self.bounced,
+            "cludale_templates_unusable_total": self.templates.letters.unusable,
         }
 
 

@@ -3,7 +3,8 @@
 from cludale.kernel.times import rfc3339
 from cludale.ports.records import Kind, Query
 from cludale.runtime.aggregates import DUE, AggregateStore
-from cludale.services.notifications.domain import Notification, Receipt
+from cludale.services.notifications.domain import MailSettings, Notification, Receipt
+from cludale.services.notifications.templates import Template
 from cludale.services.notifications.webhooks import store as webhooks
 
 NOTIFICATIONS = AggregateStore(
@@ -18,7 +19,19 @@ NOTIFICATIONS = AggregateStore(
 RECEIPTS = AggregateStore(Kind("notifications", "receipt"), Receipt, identity=lambda receipt: receipt.order_id)
 """Under the order's id; written once."""
 
-KINDS = (NOTIFICATIONS.kind, RECEIPTS.kind, *webhooks.KINDS)
+TEMPLATES = AggregateStore(
+    Kind("notifications", "template", ("organizer",), may_lack=True),
+    Template,
+    identity=lambda template: template.id,
+    index=lambda template: (template.organizer,),
+)
+"""Under kind, language and organizer. One that was reset stays, and counts its changes."""
+
+MAIL_SETTINGS = AggregateStore(
+    Kind("notifications", "stationery", may_lack=True), MailSettings, identity=lambda settings: settings.organizer
+)
+
+KINDS = (NOTIFICATIONS.kind, RECEIPTS.kind, TEMPLATES.kind, MAIL_SETTINGS.kind, *webhooks.KINDS)
 
 
 def listed(*, order_id: str | None, after: str | None, limit: int) -> Query:

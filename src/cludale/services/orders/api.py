@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from cludale.kernel import languages
 from cludale.kernel.bills import MOST_CATEGORIES, Bill, PriceWish, TicketCount
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
@@ -63,7 +64,7 @@ from cludale.services.orders.personal import NOTHING, Particulars
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import ORDERS, Search, home_of, keyed_id, listed
 from cludale.web.access import Access, Who
-from cludale.web.fields import Email, PaymentMethod, Phone, Quantity, Text, TimeParameter, UserId, moment
+from cludale.web.fields import Email, LanguageTag, PaymentMethod, Phone, Quantity, Text, TimeParameter, UserId, moment
 from cludale.web.keyed import Keyed
 from cludale.web.ownership import Ownership
 from cludale.web.problems import Problems, Statuses
@@ -253,6 +254,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     phone: Phone | None = None
     max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
     name: Text | UnsetType | None = UNSET
+    language: LanguageTag | UnsetType | None = UNSET
     tickets: (
         Annotated[list[TicketCount], Meta(min_length=1, max_length=MOST_CATEGORIES, description=_TICKETS)] | UnsetType
     ) = UNSET
@@ -343,7 +345,8 @@ class OrdersApi:
             "by its name only, unless all are. With a `maxPrice` no seat costs more, and with a `maxTotal` all do not, "
             "with fees and taxes. Payment follows by itself; "
             "`GET /orders/{id}?wait=2` tells how it went. 202 means that the seats could not be asked for in time: "
-            "the order is Pending and is finished in the background."
+            "the order is Pending and is finished in the background. Messages are in `language`, or in what "
+            "Accept-Language says, as far as there are messages in it."
         ),
         replies={201: Reply(PlacedOrder, "The order, Reserved."), 202: Reply(PlacedOrder, "The order, Pending.")},
         refusals=(
@@ -386,6 +389,7 @@ class OrdersApi:
             phone=body.phone,
             max_price=body.max_price or None,
             name=body.name or None,
+            language=_language(request, body),
             wish=body.wish,
             address=None if self._address is None else self._address(request.peer, request.headers),
         )
@@ -586,6 +590,16 @@ def view_of(order: Order, who: Who, left: Particulars = NOTHING) -> OrderView:
         return OrderView(**_shown(order))
     shown = _shown(order, who, left)
     return OrderView(**shown, email=left.email, phone=left.phone, name=left.name, comment=left.comment)
+
+
+def _language(request: Request, body: PlaceOrder) -> str | None:
+    """Which language the buyer reads, as far as there are messages in it; nobody asks where there is no address."""
+    if body.email is None and body.phone is None:
+        return None
+    if body.language:
+        return languages.of_tag(body.language)
+    header = request.headers.get(b"accept-language")
+    return None if header is None else languages.accepted(header.decode("latin-1"))
 
 
 def _accepted(order: Order) -> Response:

@@ -116,6 +116,8 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     phone: str | None = None
     max_price: Money | None = None
     name: str | None = None
+    language: str | None = None
+    """Which the buyer reads; None: not known, or none that messages are in."""
     wish: PriceWish | None = None
     """Which tickets, by what code, if that is said."""
     address: str | None = None
@@ -131,7 +133,7 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """What is to be kept apart of the buyer, if anything."""
         if self.email is None and self.phone is None and self.name is None:
             return None
-        return Particulars(self.email, self.phone, self.name)
+        return Particulars(self.email, self.phone, self.name, language=self.language)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):

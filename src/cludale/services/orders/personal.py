@@ -29,11 +29,13 @@ class Particulars(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The organizer's own, which may name anybody."""
     reasons: Mapping[str, str] = {}
     """Why part refunds were made, by their numbers: the organizer's own words, too. None where there were none."""
+    language: str | None = None
+    """Which the buyer reads. None, too, in what was written before this field existed."""
 
     @property
     def contact(self) -> Contact:
-        """Where the buyer wants to be told."""
-        return Contact(self.email, self.phone)
+        """Where the buyer wants to be told, and how they are spoken to."""
+        return Contact(self.email, self.phone, self.name, self.language)
 
     @property
     def has_contact(self) -> bool:

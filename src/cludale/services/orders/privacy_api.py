@@ -59,7 +59,8 @@ class PersonalData(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     refund_reasons: Annotated[
         dict[str, str], Meta(description="why the organizer gave money back, by the number of the part refund")
     ]
-    erased_at: Annotated[datetime | None, Meta(description="when these five were erased")]
+    language: Annotated[str | None, Meta(description="in which they read messages")] = None
+    erased_at: Annotated[datetime | None, Meta(description="when these six were erased")]
 
 
 class ErasedOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -108,6 +109,7 @@ class PrivacyApi:
                     phone=left.phone,
                     name=left.name,
                     comment=left.comment,
+                    language=left.language,
                     refund_reasons=dict(left.reasons),
                     erased_at=erased_at,
                 )
@@ -123,10 +125,10 @@ class PrivacyApi:
         headers=(TRACEPARENT,),
         summary="Erase what is kept of a buyer",
         description=(
-            "The key under which e-mail address, phone number, name and comment are kept is dropped, and they can't be "
-            "set again. Orders, payments and the log stay, with the `userId`. Tickets stay valid; what is still to be "
-            "told goes to nobody. Again, it changes nothing. A page at a time, as the export; with `orderIds`, for "
-            "what a restored backup brought back."
+            "The key under which e-mail address, phone number, name, language and comment are kept is dropped, and "
+            "they can't be set again. Orders, payments and the log stay, with the `userId`. Tickets stay valid; what "
+            "is still to be told goes to nobody. Again, it changes nothing. A page at a time, as the export; with "
+            "`orderIds`, for what a restored backup brought back."
         ),
         replies={200: Reply(Page[ErasedOrder])},
         refusals=(Busy,),

@@ -20,3 +20,13 @@ async def test_a_message_stands_in_the_log_without_its_address(caplog: pytest.Lo
     first, second = caplog.messages
     assert first == "email confirmation-1: Your tickets\nTwo of them."
     assert second == "sms confirmation-2: Your tickets\nThree of them."
+
+
+async def test_neither_a_name_nor_a_link_that_opens_an_order_stands_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    link = "https://t.example.com/shop/orders/order-1?key=k3y"
+    message = Message("c-1", "a@example.org", "For Ann", f"Hello Ann, Annual\n{link}\n", secrets=(link, "Ann"))
+    with caplog.at_level(logging.INFO):
+        await LoggedMessages("email").send(message)
+    assert caplog.messages == ["email c-1: For …\nHello …, Annual\n…\n"]

@@ -8,6 +8,7 @@ import pytest
 from tests.fakes import CountingIds, ManualClock
 
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.events import Event
 from cludale.kernel.wire import Codec
 from cludale.ports.contacts import Contact, ContactsUnreachable
 from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
@@ -17,10 +18,14 @@ from cludale.runtime.backoff import Backoff
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.notifications.domain import Notification
 from cludale.services.notifications.events import NotificationSent
+from cludale.services.notifications.letters import Letters
 from cludale.services.notifications.service import Notifications
 from cludale.services.notifications.store import KINDS
 
 CODEC = Codec(CATALOGUE)
+LETTERS = Letters(
+    sender="The Box Office <tickets@example.com>", link=lambda id: f"https://t.example.com/shop/orders/{id}?key=k"
+)
 
 
 class AddressBook:
@@ -135,6 +140,7 @@ class World:
                 programme=self.programme,
                 mailer=self.mailer,
                 texts=self.texts,
+                letters=LETTERS,
                 ask_seconds=1,
                 send_seconds=send_seconds,
                 try_seconds=try_seconds,
@@ -150,10 +156,11 @@ class World:
         found, _ = await self.services[-1].find(Query(limit=1000))
         return {each.id: each for each in found}
 
+    async def events(self) -> list[Event]:
+        return [CODEC.decode(entry.body).data for entry in await self.records.pending(0, 1000)]
+
     async def published(self) -> list[NotificationSent]:
-        events = [CODEC.decode(entry.body).data for entry in await self.records.pending(0, 1000)]
-        assert all(isinstance(event, NotificationSent) for event in events)
-        return events
+        return [each for each in await self.events() if isinstance(each, NotificationSent)]
 
     async def settled(self) -> dict[str, Notification]:
         """The notifications, once nothing is being sent and nothing known to be due is left."""

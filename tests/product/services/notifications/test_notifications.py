@@ -78,9 +78,7 @@ async def test_a_buyer_without_an_address_is_told_in_the_log_and_the_store(
 ) -> None:
     with caplog.at_level(logging.INFO):
         assert await world.notifications().handle(delivered(paid())) == [DONE]
-    assert caplog.messages == [
-        "Order order-1 is confirmed: 2 tickets in section main for concert concert-1, 90.00 EUR paid."
-    ]
+    assert caplog.messages == ["Order order-1 is confirmed. 2 tickets (main), concert-1: 90.00 EUR."]
     (notification,) = (await world.stored()).values()
     assert (notification.id, notification.order_id) == ("confirmation-1", "order-1")
     assert (notification.status, notification.channel, notification.sent_at) == (Status.SENT, Channel.LOG, NOON)
@@ -159,7 +157,7 @@ async def test_an_e_mail_address_gets_an_e_mail(world: World) -> None:
     assert (notification.status, notification.channel, notification.attempts) == (Status.SENT, Channel.EMAIL, 1)
     (message,) = world.mailer.sent
     assert (message.id, message.to) == ("confirmation-1", "zoe@example.org")
-    assert message.subject == "Your tickets: Coldplay, Saturday, 5 June 2027, 22:30 (UTC-04:00)"
+    assert message.subject == "Your tickets: Coldplay, Saturday, June 5, 2027, 22:30"
     assert [event.channel for event in await world.published()] == [Channel.EMAIL]
 
 
@@ -245,7 +243,7 @@ async def test_what_was_given_up_is_sent_again_when_the_organizer_says_so(world:
     service = world.notifications()
     await service.handle(delivered(paid(reachable=True), cancelled(was_paid=True)))
     await world.settled()
-    found, _ = await service.find(Query(), Status.FAILED)
+    found, _ = await service.find(Query(), lambda each: each.status is Status.FAILED)
     assert [each.id for each in found] == ["confirmation-1"]
     world.mailer.then = None
     world.clock.advance(30 * 86_400)
@@ -286,7 +284,7 @@ async def test_those_that_were_given_up_are_found_among_many(world: World) -> No
     found: list[str] = []
     after: str | None = None
     while True:
-        page, after = await service.find(Query(limit=2, after=after), Status.FAILED)
+        page, after = await service.find(Query(limit=2, after=after), lambda each: each.status is Status.FAILED)
         assert len(page) <= 2
         found += [each.id for each in page]
         if after is None:
@@ -570,9 +568,7 @@ async def test_in_one_batch_a_receipt_counts_for_what_stands_before_it(world: Wo
 async def test_what_is_free_waits_for_no_receipt(world: World, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         assert await world.notifications(patience=5).handle(delivered(paid(total=0))) == [DONE]
-    assert caplog.messages == [
-        "Order order-1 is confirmed: 2 tickets in section main for concert concert-1, free of charge."
-    ]
+    assert caplog.messages == ["Order order-1 is confirmed. 2 tickets (main), concert-1: free of charge."]
 
 
 async def test_a_cancellation_without_money_waits_for_no_receipt(world: World) -> None:
@@ -586,7 +582,7 @@ async def test_a_cancellation_says_that_money_was_taken_if_it_was(world: World) 
     await world.settled()
     (message,) = world.mailer.sent
     assert "there were no seats left when the money came" in message.text
-    assert "The 90.00 EUR that you paid goes back to you." in message.text
+    assert "The €90.00 that you paid goes back to you." in message.text
     assert "payment-of-order-1" in message.text
 
 

@@ -18,7 +18,9 @@ from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Store
 from cludale.ports.seats import HoldRequest, SeatsHeld
 from cludale.runtime.backoff import Backoff
 from cludale.services.orders.api import OrdersApi, PayAgain, PlaceOrder
+from cludale.services.orders.personal import unpacked
 from cludale.services.orders.service import Orders
+from cludale.services.orders.store import PERSONAL
 from cludale.web.access import Access
 from cludale.web.bodies import Body
 from cludale.web.ownership import Ownership
@@ -118,6 +120,41 @@ async def test_another_request_under_a_key_that_was_cut_off_gets_seats_of_its_ow
 async def test_an_order_has_any_address_that_mail_can_be_sent_to(api: OrdersApi, address: str) -> None:
     body = msgspec.json.encode({"concertId": "c1", "userId": "u1", "quantity": 1, "email": address})
     assert (await api.place_order(PLAIN, Body(PlaceOrder).decode(body))).status == 201
+
+
+@pytest.mark.parametrize(
+    ("asked", "accepts", "known"),
+    [
+        ({"language": "fr-CH"}, b"de", "fr"),
+        ({"language": "it"}, b"de", None),
+        ({}, b"pt, de-AT;q=0.9, en;q=0.5", "de"),
+        ({}, b"pt", None),
+        ({}, None, None),
+        ({"email": None}, b"de", None),
+    ],
+)
+async def test_an_order_knows_which_language_its_buyer_reads(
+    api: OrdersApi, store: SqliteStore, asked: dict[str, str], accepts: bytes | None, known: str | None
+) -> None:
+    given = {"concertId": "c1", "userId": "u1", "quantity": 1, "email": "zoe@example.org", **asked}
+    request = PLAIN if accepts is None else Request("", {b"accept-language": accepts})
+    answer = await api.place_order(request, Body(PlaceOrder).decode(msgspec.json.encode(given)))
+    id = msgspec.json.decode(answer.body)["id"]
+    kept = await PERSONAL.load(store, (id,))
+    assert bool(kept) is (given["email"] is not None)
+    for each in kept.values():
+        assert each.state.sealed is not None
+        assert unpacked(SEALS.open(each.state.sealed, id)).language == known
+
+
+@pytest.mark.parametrize("tag", ["d", "deutsch", "de_AT", "de\n", ""])
+async def test_what_is_no_language_is_refused_by_its_field(tag: str) -> None:
+    body = msgspec.json.encode({"concertId": "c1", "userId": "u1", "quantity": 1, "language": tag})
+    with pytest.raises(Invalid) as refusal:
+        Body(PlaceOrder).decode(body)
+    assert refusal.value.values["errors"] == [
+        {"field": "language", "message": "must be the tag of a language: de, or fr-CH"}
+    ]
 
 
 @pytest.mark.parametrize("method", ["cash", "visa", "card-nope", "CARD-OK"])

@@ -1,0 +1,89 @@
+"""A language at work: the words of a catalogue, and how it writes money and times.
+
+A module of its own, for Babel takes long to load and most processes never need it.
+"""
+
+import gettext
+from datetime import date, datetime
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.dates import format_date, format_datetime, get_timezone_gmt, get_timezone_name
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_currency, format_decimal
+
+from cludale.kernel.currencies import minor_digits
+from cludale.kernel.languages import DEFAULT, NAMES
+from cludale.kernel.money import Money
+from cludale.kernel.times import parse_time
+
+
+class Language:
+    """One of `kernel.languages.NAMES`, with the words of the catalogue that lies in `folder`."""
+
+    def __init__(self, code: str, folder: Path) -> None:
+        """Raises KeyError for a language that there is not."""
+        self.code = code
+        self.name = NAMES[code]
+        self._folder = folder
+        self._locale = Locale(code)
+
+    @cached_property
+    def words(self) -> gettext.NullTranslations:
+        """What is said in it; English is what templates and code say themselves."""
+        if self.code == DEFAULT:
+            return gettext.NullTranslations()
+        with (self._folder / f"{self.code}.po").open("rb") as file:
+            catalogue, compiled = read_po(file, locale=self.code, abort_invalid=True), BytesIO()
+        write_mo(compiled, catalogue)
+        compiled.seek(0)
+        return gettext.GNUTranslations(compiled)
+
+    def money(self, amount: Money) -> str:
+        """45,00 € or €45.00."""
+        return format_currency(
+            amount.amount / 10 ** minor_digits(amount.currency), amount.currency, locale=self._locale
+        )
+
+    def number(self, value: int) -> str:
+        """1,234."""
+        return format_decimal(value, locale=self._locale)
+
+    def day(self, text: str) -> str:
+        """A day, or the day of a time in its own offset, with the day of the week."""
+        if "T" not in text:
+            return format_date(date.fromisoformat(text), "full", locale=self._locale)
+        return format_date(parse_time(text).date(), "full", locale=self._locale)
+
+    def hour(self, text: str) -> str:
+        """The time of day in its own offset; empty where `text` is a day."""
+        return format_datetime(parse_time(text), "HH:mm", locale=self._locale) if "T" in text else ""
+
+    def when(self, moment: datetime, zone: ZoneInfo | None = None) -> str:
+        """A time with its zone: pages can't know where somebody is, so it is said."""
+        shown = moment if zone is None else moment.astimezone(zone)
+        written = format_datetime(shown, "d MMMM y, HH:mm", locale=self._locale)
+        return f"{written} {self._offset(shown, 'short')}"
+
+    def moment(self, moment: datetime, zone: ZoneInfo | None) -> str:
+        """A time in a sentence: `June 5, 2027, 19:30 (GMT+02:00)`."""
+        shown = moment if zone is None else moment.astimezone(zone)
+        day = format_date(shown.date(), "long", locale=self._locale)
+        return f"{day}, {shown:%H:%M} ({self._offset(shown, 'long')})"
+
+    def zone(self, moment: datetime, zone: ZoneInfo | None) -> str:
+        """The zone of a moment for people: `Central European Summer Time, GMT+02:00`; the offset alone without one."""
+        shown = moment if zone is None else moment.astimezone(zone)
+        offset = self._offset(shown, "long")
+        if zone is None:
+            return offset
+        name = get_timezone_name(shown, "long", locale=self._locale)
+        return offset if name == offset else f"{name}, {offset}"
+
+    def _offset(self, moment: datetime, width: Literal["long", "short"]) -> str:
+        return get_timezone_gmt(moment, width=width, locale=self._locale) if moment.utcoffset() else "UTC"
