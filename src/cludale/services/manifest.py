@@ -18,9 +18,9 @@ from cludale.ports.issuer import Issuer, SignInPolicy
 from cludale.ports.messengers import Mailer, TextMessenger
 from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.programme import Programme
-from cludale.ports.records import Kind, Records
+from cludale.ports.records import Kind, Records, Rewritable
 from cludale.ports.sales import Sales
-from cludale.ports.seals import Seals
+from cludale.ports.seals import Seals, SealsOf
 from cludale.ports.seats import Seats
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.ticket_pages import TicketPages
@@ -115,6 +115,8 @@ class Parts(Protocol):
     @property
     def seals(self) -> Seals: ...
     @property
+    def seals_of(self) -> SealsOf: ...
+    @property
     def gateway(self) -> PaymentGateway: ...
     @property
     def mailer(self) -> Mailer: ...
@@ -126,6 +128,11 @@ class Parts(Protocol):
     def ticket_keys(self) -> TicketKeys: ...
     @property
     def ticket_pages(self) -> TicketPages: ...
+
+    @property
+    def file(self) -> Rewritable | None:
+        """The store, where it is a file of this process's; None: it is elsewhere."""
+        ...
 
     @property
     def buyers(self) -> BuyerHash:
@@ -204,6 +211,8 @@ class Running(NamedTuple):
     """Takes a batch of the events that the service hears."""
     sweep: Sweep | None = None
     stop: Callable[[], Awaitable[None]] | None = None
+    prepare: Callable[[], Awaitable[None]] | None = None
+    """Is done before anything is answered, once the store is open; what it raises ends the start."""
     end_waiting: Callable[[], None] = lambda: None
     """Answers at once whoever waits with a connection open."""
     gauges: Callable[[], Mapping[str, float]] = dict

@@ -22,6 +22,7 @@ from cludale.services import NAMES
 from cludale.services.catalogue import SERVICES
 from cludale.services.tickets.codes import key_of
 from cludale.web.limits import Addresses, Limits, RequestLimit
+from cludale.web.shared_limits import SharedLimit
 from cludale.wiring.settings import PaymentProvider, Settings, UnusableSetting
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -210,7 +211,10 @@ def request_limits(settings: Settings) -> Limits | None:
     def limit(name: str, most: int | None) -> RequestLimit | None:
         if most is None:
             return None
-        return RequestLimit(name, most=most, seconds=settings.limit_seconds, monotonic=time.monotonic)
+        if settings.database_url is None:
+            return RequestLimit(name, most=most, seconds=settings.limit_seconds, clock=time.monotonic)
+        secret = hmac.digest(key_hash(settings), b"cludale request limits", "sha256")
+        return SharedLimit(name, most=most, seconds=settings.limit_seconds, clock=time.time, secret=secret)
 
     addresses = trusted_addresses(settings)
     found = Limits(addresses, limit("address", settings.address_requests), limit("key", settings.key_requests))
@@ -220,7 +224,8 @@ def request_limits(settings: Settings) -> Limits | None:
 def trusted_addresses(settings: Settings) -> Addresses:
     """Where requests come from, by the word of trusted proxies. Raises UnusableSetting."""
     try:
-        return Addresses(each.strip() for each in settings.trusted_proxies.split(",") if each.strip())
+        trusted = (each.strip() for each in settings.trusted_proxies.split(",") if each.strip())
+        return Addresses(trusted, ipv6_prefix=settings.ipv6_prefix)
     except ValueError as error:
         raise UnusableSetting("CLUDALE_TRUSTED_PROXIES", settings.trusted_proxies, str(error)) from error
 

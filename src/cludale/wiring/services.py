@@ -34,6 +34,7 @@ from cludale.adapters.inprocess.calls import (
 from cludale.adapters.log_messages import LoggedMessages
 from cludale.adapters.simulated_payments import METHODS, SimulatedProvider
 from cludale.adapters.smtp import Encryption, SmtpMailer
+from cludale.adapters.sqlite import SqliteStore
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.ticket_pages.pool import PrintedPages
 from cludale.adapters.webhook_posts import HttpWebhooks
@@ -49,9 +50,9 @@ from cludale.ports.keys import Keys
 from cludale.ports.messengers import Mailer, TextMessenger
 from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.programme import Programme
-from cludale.ports.records import Records
+from cludale.ports.records import Records, Rewritable
 from cludale.ports.sales import Sales
-from cludale.ports.seals import Seals
+from cludale.ports.seals import Seals, SealsOf
 from cludale.ports.seats import Seats
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.ticket_pages import TicketPages
@@ -84,6 +85,7 @@ from cludale.wiring.stores import Store, commit_limit, concerts_state_store, led
 from cludale.wiring.watching import Watching
 
 WAY_BACK = "/staff/sign-in/back"
+AFTER_SIGN_OUT = "/staff/sign-in"
 """Where the issuer sends people back to."""
 LOOK_AGAIN_SECONDS = 0.25
 LOOK_AGAIN_ALONE_SECONDS = 5.0
@@ -284,6 +286,11 @@ class ServiceBuilder:
         """What encrypts personal data."""
         return AesGcmSeals(*privacy_keys(self.settings))
 
+    @property
+    def seals_of(self) -> SealsOf:
+        """What encrypts under a secret that follows from another one."""
+        return AesGcmSeals
+
     @cached_property
     def gateway(self) -> PaymentGateway:
         """The payment provider."""
@@ -317,6 +324,7 @@ class ServiceBuilder:
                 client_id=settings.oidc_client_id or "",
                 client_secret=settings.oidc_client_secret,
                 back_to=f"{(settings.public_url or '').rstrip('/')}{WAY_BACK}",
+                after_sign_out=f"{(settings.public_url or '').rstrip('/')}{AFTER_SIGN_OUT}",
                 scopes=settings.oidc_scopes,
                 roles_claim=settings.oidc_roles_claim,
                 now=self.clock.now,
@@ -357,6 +365,11 @@ class ServiceBuilder:
                 password=settings.smtp_password,
             )
         )
+
+    @property
+    def file(self) -> Rewritable | None:
+        """SQLite's."""
+        return self.store if isinstance(self.store, SqliteStore) else None
 
     @cached_property
     def buyers(self) -> BuyerHash:

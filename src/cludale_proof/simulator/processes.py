@@ -21,6 +21,7 @@ from cludale.ports.contacts import ContactsUnreachable
 from cludale.ports.outbox import Outgoing
 from cludale.ports.programme import ProgrammeUnreachable
 from cludale.ports.records import StoreUnavailable
+from cludale.ports.seals import SealsOf
 from cludale.ports.ticket_keys import TicketKey
 from cludale.ports.ticket_pages import PagesBusy, TicketPage
 from cludale.runtime.admission import AdmissionControl
@@ -31,6 +32,7 @@ from cludale.runtime.sweeper import Sweep, Sweeper
 from cludale.services.catalogue import SERVICES
 from cludale.services.concerts.api import ConcertsApi
 from cludale.services.concerts.change_api import ChangesApi
+from cludale.services.concerts.code_api import CodesApi
 from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import Policies
 from cludale.services.notifications.webhooks import store as webhook_store
@@ -243,6 +245,7 @@ class Process(Owner):
             self.concerts: Concerts = self.built["concerts"]
             self.concerts_api = ConcertsApi(self.concerts, self.store, self.access)
             self.changes_api = ChangesApi(self.concerts)
+            self.codes_api = CodesApi(self.concerts)
         if "orders" in self.built:
             self.orders: Orders = self.built["orders"]
             self.orders_api = OrdersApi(self.orders, self.store, self.access, ownership, methods=Gateway.methods)
@@ -331,10 +334,13 @@ class Process(Owner):
         self.gateway = Gateway(around.provider, chaos, name, kill=self.die, pause=self.pause)
         # Apart from all other chance, so that a seed's run does not depend on who left an address.
         self.seals = AesGcmSeals(MASTER, random_bytes=Random(name).randbytes)  # noqa: S311 - no buyer is real
+        chance = Random(f"{name} tickets").randbytes  # noqa: S311 - as above
+        self.seals_of: SealsOf = lambda secret: AesGcmSeals(secret, random_bytes=chance)
         self.mailer = Postman(chaos, around.posted)
         self.texts = self.mailer
         self.send_seconds = around.limits.send_seconds
         self.buyers = BuyerHash(b"buyers")
+        self.file = None
         self.ticket_keys = TICKET_KEYS
         self.ticket_pages = NoPages()
         self.webhooks = around.receivers

@@ -115,6 +115,12 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.HUNG_UP: 0.4,
     },
     "changes": {},
+    "prices": {
+        Fault.AFTER_THE_SALE: 0.9,
+        Fault.DELIVERY_LATE: 0.2,
+        Fault.DECLINED: 0.2,
+        Fault.CHARGE_SLOW: 0.2,
+    },
     "webhooks": {
         Fault.WEBHOOK_AWAY: 0.15,
         Fault.WEBHOOK_TROUBLE: 0.15,
@@ -128,6 +134,7 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
 }
 """By name: how often each of its faults strikes while it reigns."""
 
-ONLY_BY_NAME = frozenset({"changes", "webhooks"})
-"""The organizer changes, moves and calls off what is on sale: in some of all runs, and in each of this theme; or has
-events posted to servers, in runs of that theme alone. They are not drawn, so that seeds keep their runs."""
+ONLY_BY_NAME = frozenset({"changes", "prices", "webhooks"})
+"""The organizer changes, moves and calls off what is on sale; there are price lists and codes: in some of all runs, and
+in each of the theme. Events are posted to servers: in runs of that theme alone. They are not drawn, so that seeds keep
+their runs."""

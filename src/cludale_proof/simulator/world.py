@@ -388,6 +388,8 @@ class World:
         self.chaos.active = True
         storms = Storms(self.loop, self.chaos, scene, self.machines, self.people, self.poison)
         storms.gather()
+        for code in scene.codes:
+            await self.door.make_code(code.concert_id, code.wanted)
         self.people.come(list(scene.plans))
         self.people.organize(scene.deeds)
         if scene.has_webhooks:

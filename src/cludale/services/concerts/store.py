@@ -10,10 +10,11 @@ from cludale.ports.records import IndexValue, Kind, Query, Range
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.allowances import Allowance
+from cludale.services.concerts.codes import Code
 from cludale.services.concerts.domain import Choice, Concert, Reservation, Section, Status
 from cludale.services.concerts.keys import Keys, KeyUse
 from cludale.services.concerts.pairings import Pairings
-from cludale.services.concerts.sessions import Sessions
+from cludale.services.concerts.sessions import Sessions, Staff
 
 _ACCENTS = re.compile("[\u0300-\u036f]")
 """Those that combine with the letter before. Other scripts have blocks of their own: there they are letters."""
@@ -92,6 +93,14 @@ def allowance_id(buyer_key: str, concert_id: str = EVERYWHERE) -> str:
     return f"{concert_id}:{buyer_key}"
 
 
+CODES = AggregateStore(
+    Kind("concerts", "code", ("concertId",), may_lack=True),
+    Code,
+    identity=lambda code: code.id,
+    index=lambda code: (code.concert_id,),
+)
+"""Discount codes, each in a partition of its own."""
+
 KEYS = AggregateStore(Kind("concerts", "keys", may_lack=True), Keys, identity=lambda _: ALL_KEYS)
 """All keys in one record: who checks them reads one, and sees by its version whether anything has changed."""
 
@@ -99,6 +108,10 @@ KEY_USES = AggregateStore(Kind("concerts", "keyuse", may_lack=True), KeyUse, ide
 
 ALL_SESSIONS = "sessions"
 SESSIONS = AggregateStore(Kind("concerts", "sessions", may_lack=True), Sessions, identity=lambda _: ALL_SESSIONS)
+
+ALL_STAFF = "staff"
+STAFF = AggregateStore(Kind("concerts", "staff", may_lack=True), Staff, identity=lambda _: ALL_STAFF)
+"""Beside the sessions, which every replica reads each second."""
 
 ALL_PAIRINGS = "pairings"
 PAIRINGS = AggregateStore(Kind("concerts", "pairings", may_lack=True), Pairings, identity=lambda _: ALL_PAIRINGS)
@@ -109,9 +122,11 @@ KINDS = (
     RESERVATIONS.kind,
     CHOICES.kind,
     ALLOWANCES.kind,
+    CODES.kind,
     KEYS.kind,
     KEY_USES.kind,
     SESSIONS.kind,
+    STAFF.kind,
     PAIRINGS.kind,
     IdempotencyKeys.kind_for("concerts"),
 )
@@ -121,6 +136,7 @@ BY_ID = (
     ALLOWANCES.kind,
     KEY_USES.kind,
     SESSIONS.kind,
+    STAFF.kind,
     PAIRINGS.kind,
     IdempotencyKeys.kind_for("concerts"),
 )
