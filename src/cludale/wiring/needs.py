@@ -243,7 +243,7 @@ def trusted_addresses(settings: Settings) -> Addresses:
     """Where requests come from, by the word of trusted proxies. Raises UnusableSetting."""
     try:
         trusted = (each.strip() for each in settings.trusted_proxies.split(",") if each.strip())
-        return Addresses(trusted, ipv6_prefix=settings.ipv6_prefix)
+        return Addresses(trusted, ipv6_prefix=settings.address_prefix)
     except ValueError as error:
         raise UnusableSetting("CLUDALE_TRUSTED_PROXIES", settings.trusted_proxies, str(error)) from error
 

@@ -304,7 +304,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: Annotated[
         str, _doc("networks of proxies whose X-Forwarded-For is believed: 10.0.0.0/8,192.0.2.1/32")
     ] = ""
-    ipv6_prefix: Annotated[
+    address_prefix: Annotated[
         int,
         Meta(ge=32, le=128),
         _doc("so many bits of an IPv6 address are one address, for all that is counted by address"),
