@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
@@ -38,23 +38,37 @@ class Provider:
         self._process.stdin.flush()
         assert any(line.strip() == "rotated" for line in self._process.stdout)  # it may say other things before
 
-    async def signed_in(self, url: str, person: str) -> Mapping[str, str]:
+    def browser(self) -> httpx.AsyncClient:
+        """Somebody's, before it."""
+        return httpx.AsyncClient(timeout=10, limits=httpx.Limits(max_keepalive_connections=0))
+
+    async def signed_out(self, url: str, browser: httpx.AsyncClient) -> str:
+        """Where it leads whoever says, at `url`, that they want to be signed out; its session is over then."""
+        asked = await browser.get(url)
+        assert asked.status_code == 200, asked.text
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]+)"', asked.text))
+        action = re.search(r'action="([^"]+)"', asked.text)
+        assert action is not None, asked.text
+        answer = await browser.post(action[1], data={**fields, "logout": "yes"})
+        return str(answer.headers["location"])
+
+    async def signed_in(self, url: str, person: str, browser: httpx.AsyncClient | None = None) -> Mapping[str, str]:
         """What comes back to the platform when this person signs in at `url`, through its own forms."""
-        once = httpx.Limits(max_keepalive_connections=0)
-        async with httpx.AsyncClient(timeout=10, limits=once) as browser:
-            answer = await browser.get(url)
+        async with AsyncExitStack() as stack:
+            its: httpx.AsyncClient = browser if browser is not None else await stack.enter_async_context(self.browser())
+            answer = await its.get(url)
             for _ in range(12):
                 if answer.is_redirect:
                     at = urljoin(str(answer.url), answer.headers["location"])
                     if not at.startswith(self.issuer):
                         return dict(parse_qsl(urlsplit(at).query))
-                    answer = await browser.get(at)
+                    answer = await its.get(at)
                     continue
                 form = re.search(r'action="([^"]+)"', answer.text)
                 assert form is not None, answer.text
                 prompt = re.search(r'name="prompt" value="([^"]+)"', answer.text)
                 assert prompt is not None, answer.text
-                answer = await browser.post(
+                answer = await its.post(
                     urljoin(str(answer.url), form[1]), data={"prompt": prompt[1], "login": person, "password": "x"}
                 )
         raise AssertionError("it never came back")
@@ -66,7 +80,16 @@ def running_provider(folder: Path, back_to: str) -> Iterator[Provider]:
     installed = need("oidc-provider")
     people, client = folder / "people.json", folder / "client.json"
     people.write_text(json.dumps(PEOPLE))
-    client.write_text(json.dumps({"client_id": CLIENT, "client_secret": SECRET, "redirect_uris": [back_to]}))
+    client.write_text(
+        json.dumps(
+            {
+                "client_id": CLIENT,
+                "client_secret": SECRET,
+                "redirect_uris": [back_to],
+                "post_logout_redirect_uris": [back_to.removesuffix("/back")],
+            }
+        )
+    )
     with subprocess.Popen(
         ["node", str(ROOT / "tools/oidc-provider/serve.js"), str(installed), str(people), str(client)],
         stdin=subprocess.PIPE,

@@ -33,6 +33,8 @@ class Person(NamedTuple):
     name: str
     """What to call them."""
     roles: tuple[str, ...]
+    hint: str = ""
+    """What the issuer knows this sign-in by when it is asked to end it: its ID token."""
 
 
 class Issuer(Protocol):
@@ -44,6 +46,10 @@ class Issuer(Protocol):
 
     async def person(self, code: str, *, verifier: str, nonce: str, issuer: str | None) -> Person:
         """Who came back with `code`; `issuer` as the way back says it. Raises IssuerUnreachable, NotVouched."""
+        ...
+
+    async def sign_out_address(self) -> str | None:
+        """Where the browser goes to end its session there, too; None where the issuer has no such place, or is away."""
         ...
 
     async def close(self) -> None:

@@ -20,6 +20,7 @@ from cludale.web.limits import SLOW_SECONDS, Limits, TooManyRequests
 from cludale.web.metrics import Gauges, Metrics, RequestCounts
 from cludale.web.problems import NoSuchRoute, Problems, Statuses
 from cludale.web.queries import QueryReader
+from cludale.web.refusal_log import REFUSED, RefusalLog
 from cludale.web.responses import JSON, Headers, Response, Stream, json_response, kept, unless_known
 from cludale.web.router import Endpoint, Router
 from cludale.web.routing import Credential, Handler, NoParameters, Request, Route
@@ -109,6 +110,7 @@ class WebApp:
         """
         self.problems = Problems(*(service.statuses for service in services))
         self.requests = RequestCounts()
+        self._refusals = RefusalLog(time.monotonic)
         self._is_ready = is_ready
         self._troubles = troubles
         self._version = version
@@ -238,6 +240,9 @@ class WebApp:
                     response = unless_known(response, request.header(b"if-none-match") or "")
             except Exception as error:  # noqa: BLE001 - each becomes a problem; those nobody foresaw are logged there
                 response = problems.answer(error)
+                if response.status in REFUSED:
+                    name = type(error).__name__
+                    self._refusals.note(method, path, response.status, name, request.authorization)
             count(method, path, response.status, clock() - began)
             return response
 
@@ -285,17 +290,17 @@ def _limited(route: Route, limits: Limits) -> Route:
     addresses, per_address, per_key = limits
     handle, access, is_for_services = route.handle, route.access, route.is_for_services
 
-    def checked(request: Request) -> Headers:
+    async def checked(request: Request) -> Headers:
         principal = request.principal
         if principal is not None and principal.kind is not PrincipalKind.SERVICE and per_key is not None:
-            return per_key.check(principal.id)
+            return await per_key.admit(principal.id)
         if per_address is None or (is_for_services and access.is_service(request.authorization)):
             return ()
-        return per_address.check(addresses.of(request.peer, request.headers))
+        return await per_address.admit(addresses.of(request.peer, request.headers))
 
     async def limited(request: Request, *read: Any) -> Response | Stream:
         try:
-            told = checked(request)
+            told = await checked(request)
         except TooManyRequests as refused:
             if refused.goes_on:
                 await asyncio.sleep(SLOW_SECONDS)

@@ -1,4 +1,4 @@
-"""How many requests one address, and one key, may make in a while. Counts are this process's own. No I/O.
+"""How many requests one address, and one key, may make in a while, counted by this process alone. No I/O.
 
 The `limits` library was measured first: 66 µs and more for one look at its store in memory, a fifth of an order. What
 is counted here costs a look-up in a dictionary.
@@ -16,10 +16,14 @@ MOST_COUNTED = 100_000
 """How many addresses or keys are counted each by itself in one window; all others together."""
 SLOW_SECONDS = 1.0
 """How long who goes on asking waits for each refusal: a client in a loop then takes next to nothing from others."""
-_OTHERS = ""
+OTHERS = ""
+NOWHERE: Mapping[str, int] = {}
 _FORWARDED = b"x-forwarded-for"
 
+IPAddress = IPv4Address | IPv6Address
 Networks = tuple[IPv4Network | IPv6Network, ...]
+IPV6_PREFIX = 64
+"""What one subscriber has of IPv6 addresses at the least (RFC 6177): who has one has as many as they like."""
 
 
 class TooManyRequests(RefusedForNow):
@@ -43,74 +47,115 @@ class Quota(NamedTuple):
 class RequestLimit:
     """So many requests in so many seconds: a window that slides, by what the one before it had in it."""
 
-    def __init__(self, name: str, *, most: int, seconds: float, monotonic: Callable[[], float]) -> None:
-        """`name` is that of the policy in the header fields."""
+    def __init__(self, name: str, *, most: int, seconds: float, clock: Callable[[], float]) -> None:
+        """`name` is that of the policy in the header fields; `clock` says seconds."""
         self.name = name
-        self._most = most
-        self._seconds = seconds
-        self._monotonic = monotonic
+        self.most = most
+        self.seconds = seconds
+        self._clock = clock
         self._window = 0
         self._counts: dict[str, int] = {}
-        self._before: Mapping[str, int] = {}
+        self._before: dict[str, int] = {}
         self.policy = f'"{name}";q={most};w={ceil(seconds)}'
 
     def count(self, who: str) -> Quota:
         """Count one request. One that is refused counts, too: whoever goes on asking waits on."""
-        window, into = divmod(self._monotonic(), self._seconds)
+        return self._counted(who)[1]
+
+    def _counted(self, who: str, elsewhere: Mapping[str, int] = NOWHERE) -> tuple[int, Quota]:
+        """One more, which of this process's it is, and what is left; `elsewhere`: what others counted meanwhile."""
+        window, into = divmod(self._clock(), self.seconds)
         if window != self._window:
-            self._before = self._counts if window == self._window + 1 else {}
-            self._window, self._counts = int(window), {}
+            self._turn(int(window))
         counts = self._counts
         if who not in counts and len(counts) >= MOST_COUNTED:
-            who = _OTHERS
-        counts[who] = counts.get(who, 0) + 1
+            who = OTHERS
+        number = counts[who] = counts.get(who, 0) + 1
+        return number, self._quota(who, number + elsewhere.get(who, 0), into)
+
+    def _turn(self, window: int) -> None:
+        """Another window has begun."""
+        self._before = self._counts if window == self._window + 1 else {}
+        self._window, self._counts = window, {}
+
+    def _quota(self, who: str, counted: int, into: float) -> Quota:
         earlier = self._before.get(who, 0)
-        weighed = counts[who] + (earlier * (1 - into / self._seconds) if earlier else 0)
-        return Quota(floor(self._most - weighed), ceil(self._seconds - into))
+        weighed = counted + (earlier * (1 - into / self.seconds) if earlier else 0)
+        return Quota(floor(self.most - weighed), ceil(self.seconds - into))
 
     def check(self, who: str) -> Headers:
         """Count one request, and what to tell whoever made it (draft-ietf-httpapi-ratelimit-headers-10).
 
         Raises TooManyRequests.
         """
-        left, reset = self.count(who)
+        return self._told(self._counted(who)[1])
+
+    async def admit(self, who: str) -> Headers:
+        """As `check`, by the word of all who count."""
+        return self.check(who)
+
+    def _told(self, quota: Quota) -> Headers:
+        left, reset = quota
         told = (("ratelimit-policy", self.policy), ("ratelimit", f'"{self.name}";r={max(left, 0)};t={reset}'))
         if left < 0:
-            raise TooManyRequests(told, reset, goes_on=left < -self._most)
+            raise TooManyRequests(told, reset, goes_on=left < -self.most)
         return told
 
 
 class Addresses:
     """Whose address a request comes from: the peer's, or what a proxy that is trusted says of it."""
 
-    def __init__(self, trusted: Iterable[str]) -> None:
-        """`trusted`: networks of proxies, `10.0.0.0/8`. Raises ValueError."""
-        self._trusted: Networks = tuple(ip_network(each) for each in trusted)
+    def __init__(self, trusted: Iterable[str], *, ipv6_prefix: int = IPV6_PREFIX) -> None:
+        """`trusted`: networks of proxies, `10.0.0.0/8`. `ipv6_prefix`: so many bits of an IPv6 address are one
+        client's; 128 counts each by itself. Raises ValueError.
+        """
+        self.trusted: Networks = tuple(ip_network(each) for each in trusted)
+        self._prefix = ipv6_prefix
 
     def of(self, peer: str, headers: Mapping[bytes, bytes]) -> str:
-        """The last address that no trusted proxy has: what stands before it in `X-Forwarded-For`, anyone may write."""
-        if not self._trusted or not self._is_trusted(peer):
+        """The last address that no trusted proxy has: what stands before it in `X-Forwarded-For`, anyone may write.
+
+        IPv4 as it is (`::ffff:192.0.2.1` is 192.0.2.1), IPv6 as its network (`2001:db8::/64`).
+        """
+        if not self.trusted and ":" not in peer:
             return peer
-        address = peer
-        for each in reversed(headers.get(_FORWARDED, b"").decode("latin-1").split(",")):
-            named = each.strip()
-            if _parsed(named) is None:
-                break
-            address = named
-            if not self._is_trusted(named):
-                break
-        return address
+        found = _parsed(peer)
+        if found is None:
+            return peer
+        if self._is_trusted(found):
+            for each in reversed(headers.get(_FORWARDED, b"").decode("latin-1").split(",")):
+                named = _parsed(_without_port(each.strip()))
+                if named is None:
+                    break
+                found = named
+                if not self._is_trusted(named):
+                    break
+        return self._counted_as(found)
 
-    def _is_trusted(self, text: str) -> bool:
-        address = _parsed(text)
-        return address is not None and any(address in network for network in self._trusted)
+    def _counted_as(self, address: IPAddress) -> str:
+        if isinstance(address, IPv4Address) or self._prefix == address.max_prefixlen:
+            return str(address)
+        return str(IPv6Network((int(address), self._prefix), strict=False))
+
+    def _is_trusted(self, address: IPAddress) -> bool:
+        return any(address in network for network in self.trusted)
 
 
-def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+def _parsed(text: str) -> IPAddress | None:
+    """IPv4 that is written as IPv6 is IPv4; the name of an interface (`fe80::1%eth0`) is no part of the address."""
     try:
-        return ip_address(text)
+        address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
+
+
+def _without_port(text: str) -> str:
+    """Some proxies say the port, too: `192.0.2.1:4711`, `[2001:db8::1]:4711`."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
 
 
 class Limits(NamedTuple):

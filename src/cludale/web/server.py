@@ -47,10 +47,11 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def address_of(listener: socket.socket) -> str:
-    """The URL that the socket is reached by on this machine."""
+def address_of(listener: socket.socket, *, is_secure: bool = False) -> str:
+    """The URL that the socket is reached by on this machine; `is_secure`: by HTTPS."""
     host, port = listener.getsockname()[:2]
-    return url_of(host, port)
+    address = url_of(host, port)
+    return address.replace("http://", "https://", 1) if is_secure else address
 
 
 def allow_files(wanted: int) -> None:

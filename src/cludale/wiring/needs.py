@@ -14,6 +14,7 @@ from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
 from cludale.adapters.smtp import sender_address
 from cludale.adapters.system.keys import KeyPair, kept_key, kept_pair
 from cludale.adapters.system.ticket_keys import KeptTicketKeys
+from cludale.adapters.webhook_posts import Networks
 from cludale.kernel import roles
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.tracing import UNTRACED
@@ -21,6 +22,7 @@ from cludale.services import NAMES
 from cludale.services.catalogue import SERVICES
 from cludale.services.tickets.codes import key_of
 from cludale.web.limits import Addresses, Limits, RequestLimit
+from cludale.web.shared_limits import SharedLimit
 from cludale.wiring.settings import PaymentProvider, Settings, UnusableSetting
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -56,6 +58,8 @@ def check(settings: Settings, only: Collection[str]) -> None:
         except ValueError as error:
             wanted = "expected an e-mail address: tickets@example.com, or Cludale Tickets <tickets@example.com>"
             raise UnusableSetting("CLUDALE_SMTP_FROM", settings.smtp_from, wanted) from error
+    if "notifications" in only:
+        webhook_networks(settings)
     for callee in reversed(NAMES):
         if callee not in only and any(callee in each.needs for each in SERVICES if each.name in only):
             url_of(settings, callee)
@@ -207,7 +211,10 @@ def request_limits(settings: Settings) -> Limits | None:
     def limit(name: str, most: int | None) -> RequestLimit | None:
         if most is None:
             return None
-        return RequestLimit(name, most=most, seconds=settings.limit_seconds, monotonic=time.monotonic)
+        if settings.database_url is None:
+            return RequestLimit(name, most=most, seconds=settings.limit_seconds, clock=time.monotonic)
+        secret = hmac.digest(key_hash(settings), b"cludale request limits", "sha256")
+        return SharedLimit(name, most=most, seconds=settings.limit_seconds, clock=time.time, secret=secret)
 
     addresses = trusted_addresses(settings)
     found = Limits(addresses, limit("address", settings.address_requests), limit("key", settings.key_requests))
@@ -217,9 +224,18 @@ def request_limits(settings: Settings) -> Limits | None:
 def trusted_addresses(settings: Settings) -> Addresses:
     """Where requests come from, by the word of trusted proxies. Raises UnusableSetting."""
     try:
-        return Addresses(each.strip() for each in settings.trusted_proxies.split(",") if each.strip())
+        trusted = (each.strip() for each in settings.trusted_proxies.split(",") if each.strip())
+        return Addresses(trusted, ipv6_prefix=settings.ipv6_prefix)
     except ValueError as error:
         raise UnusableSetting("CLUDALE_TRUSTED_PROXIES", settings.trusted_proxies, str(error)) from error
+
+
+def webhook_networks(settings: Settings) -> Networks:
+    """Where webhooks may go beside public addresses. Raises UnusableSetting."""
+    try:
+        return Networks(each.strip() for each in settings.webhook_networks.split(",") if each.strip())
+    except ValueError as error:
+        raise UnusableSetting("CLUDALE_WEBHOOK_NETWORKS", settings.webhook_networks, str(error)) from error
 
 
 def through_sidecar(settings: Settings, service: str) -> dict[str, str]:

@@ -37,13 +37,23 @@ from cludale.services.payments.service import Payments
 from cludale.web.access import Access
 from cludale.web.app import Admit
 from cludale.web.keyring import FRESH_SECONDS, KeyRing
+from cludale.web.limits import Limits
 from cludale.web.routing import Route
 from cludale.wiring.demo import demo_concerts
 from cludale.wiring.key_watch import KeyWatch
-from cludale.wiring.needs import app_id, check, keep_key_hash, key_hash, key_hashes_too, service_keys, token_keys
+from cludale.wiring.needs import (
+    app_id,
+    check,
+    keep_key_hash,
+    key_hash,
+    key_hashes_too,
+    request_limits,
+    service_keys,
+    token_keys,
+)
 from cludale.wiring.services import ServiceBuilder
 from cludale.wiring.settings import Settings
-from cludale.wiring.stores import Store, is_of_one_process, open_store
+from cludale.wiring.stores import Store, exchange, is_of_one_process, open_store
 from cludale.wiring.watching import Watching
 
 _log = logging.getLogger(__name__)
@@ -87,6 +97,8 @@ class Platform:
             monotonic=time.monotonic,
             fresh_seconds=math.inf if "concerts" in only and is_of_one_process(settings) else FRESH_SECONDS,
         )
+        self.limits: Limits | None = request_limits(settings)
+        """How many requests an address, and a key, may make."""
         self._token_keys = token_keys(settings)
         self.access = Access(
             organizer_key=settings.organizer_key or kept_key(data / "organizer.key"),
@@ -96,6 +108,7 @@ class Platform:
             keys=key_ring,
         )
         self.store: Store = open_store(settings, only)
+        self._exchange = exchange(settings, self.limits, only)
         self.dead_letters = DeadLetters(self.store, self.clock)
         delivery = Backoff(settings.delivery_backoff_seconds, settings.delivery_backoff_max_seconds)
         self.sidecar = Sidecar(settings.dapr_http_port, settings.dapr_api_token) if settings.dapr else None
@@ -247,7 +260,12 @@ class Platform:
         self._readiness.watch(
             Dependency("store", "The store takes no writes", STORE_STOPS, self.store.pulse, self.store.probe)
         )
+        for each in self._running.values():
+            if each.prepare is not None:
+                await each.prepare()
         await self.key_watch.start()
+        if self._exchange is not None:
+            await self._exchange.start()
         if self.settings.demo and "concerts" in self._running:
             await self._put_on_demo()
         hearing = [
@@ -318,6 +336,8 @@ class Platform:
             await asyncio.gather(self._joining, return_exceptions=True)
         await self._readiness.stop()
         await self.key_watch.stop()
+        if self._exchange is not None:
+            await self._exchange.stop()
         await self.sweeper.stop()
         await self.relay.stop()
         await self.bus.stop()
@@ -339,6 +359,7 @@ class Platform:
             "cludale_outbox_oldest_seconds": self.relay.oldest_seconds,
             "cludale_events_published_total": self.relay.published,
             "cludale_dead_letters_total": self.dead_letters.buried,
+            **({} if self._exchange is None else self._exchange.gauges()),
             **self._outcomes.gauges(self.settings.revision),
             "cludale_admission_inside": self.admission.inside,
             "cludale_admission_waiting": self.admission.waiting,

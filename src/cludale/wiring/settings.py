@@ -220,9 +220,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     message_backoff_seconds: Annotated[Seconds, _doc("the wait after the first failed try; it doubles")] = 5
     message_backoff_max_seconds: Annotated[Seconds, _doc("the longest such wait")] = 900
 
+    webhook_networks: Annotated[
+        str,
+        _doc("private networks that webhooks may be posted to, beside public addresses: 10.0.0.0/8,127.0.0.1/32"),
+    ] = ""
+    webhook_http: Annotated[bool, _doc("webhooks may go to http URLs, unencrypted; without it to https alone")] = False
+    webhook_attempt_seconds: Annotated[
+        float, Meta(gt=0, le=300), _doc("how long a server may take for one webhook: 15 to 30 is usual")
+    ] = 20
+    webhook_stop_seconds: Annotated[
+        Seconds, _doc("after how long without one success a webhook is switched off, and its organizer told")
+    ] = 5 * 86_400
+    webhook_keep_days: Annotated[
+        Days, _doc("how many days a delivery can be seen, and sent again, after it came to an end")
+    ] = 30
+
     address_requests: Annotated[
         Requests | None,
-        _doc("requests that one address may make to a process in CLUDALE_LIMIT_SECONDS; without it any number"),
+        _doc(
+            "requests that one address may make in CLUDALE_LIMIT_SECONDS, to all processes over one PostgreSQL "
+            "together; without it any number"
+        ),
     ] = None
     key_requests: Annotated[
         Requests | None, _doc("requests that may be made with one key in that time; without it those of an address")
@@ -244,6 +262,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: Annotated[
         str, _doc("networks of proxies whose X-Forwarded-For is believed: 10.0.0.0/8,192.0.2.1/32")
     ] = ""
+    ipv6_prefix: Annotated[
+        int,
+        Meta(ge=32, le=128),
+        _doc("so many bits of an IPv6 address are one address, for all that is counted by address"),
+    ] = 64
 
     max_body_bytes: Annotated[int, Meta(ge=1_024, le=2**24), _doc("the largest request body")] = 65_536
     max_connections: Annotated[int, Meta(ge=1, le=1_000_000), _doc("connections at once; more are turned away")] = 4_096
@@ -384,6 +407,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     concerts_url: Annotated[Url | None, _doc("where concerts is, for the others started alone")] = None
     orders_url: Annotated[Url | None, _doc("where orders is, for notifications started alone")] = None
+
+    @property
+    def redirected_port(self) -> int | None:
+        """Where plain HTTP is led to HTTPS; None: nowhere."""
+        return 80 if self.redirect_port is None and self.port == 443 else self.redirect_port
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +22,8 @@ from cludale.runtime.readiness import Pulse
 from cludale.services.audit import store as audit
 from cludale.services.catalogue import CATALOGUE, KINDS, SERVICES
 from cludale.services.concerts import store as concerts
+from cludale.web.limits import Limits
+from cludale.web.shared_limits import Exchange, SharedLimit
 from cludale.wiring.needs import MissingSetting, without_asyncpg
 from cludale.wiring.settings import Settings
 
@@ -77,7 +80,7 @@ def open_store(settings: Settings, only: Collection[str]) -> Store:
     if settings.audit_state is not None:
         return _state_store(settings, settings.audit_state, STATE_KINDS)
     if settings.database_url is not None:
-        return _postgres_store(settings.database_url, only)
+        return postgres_store(settings.database_url, only)
     if settings.cosmos_endpoint is not None:
         return _cosmos_store(settings, _container_of(only))
     return SqliteStore(settings.data_dir / STORE, KINDS, Codec(CATALOGUE), on_fatal=_end_process)
@@ -104,7 +107,7 @@ def _state_store(
     )
 
 
-def _postgres_store(url: str, only: Collection[str]) -> Store:
+def postgres_store(url: str, only: Collection[str]) -> Store:
     """One schema a process: the service's own, or one for several."""
     try:
         from cludale.adapters.postgres import PostgresStore  # noqa: PLC0415 - only this shape needs asyncpg
@@ -185,6 +188,16 @@ def ledger(settings: Settings) -> Path | Ledger:
     from cludale.adapters.simulated_payments.shared_ledger import SharedLedger  # noqa: PLC0415 - it needs asyncpg
 
     return SharedLedger(settings.database_url)
+
+
+def exchange(settings: Settings, limits: Limits | None, only: Collection[str]) -> Exchange | None:
+    """What keeps limits on requests in step with other processes; None where this one counts for itself."""
+    shared = [each for each in (limits or ())[1:] if isinstance(each, SharedLimit)]
+    if not shared or settings.database_url is None:
+        return None
+    from cludale.adapters.postgres.request_counts import PostgresCounts  # noqa: PLC0415 - it needs asyncpg
+
+    return Exchange(PostgresCounts(settings.database_url), shared, group=",".join(sorted(only)), clock=time.time)
 
 
 def _end_process(failed: StoreFailed) -> None:

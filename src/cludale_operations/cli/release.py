@@ -194,7 +194,7 @@ def organizer_key() -> str:
 @contextmanager
 def _release(image: str | None = None, commit: str | None = None) -> "Iterator[tuple[Release, Driver]]":
     """A release; with an image and its commit, of no other version."""
-    from cludale_operations.gateway.control import GatewayRefused
+    from cludale_operations.gateway.runtime import GatewayRefused
     from cludale_operations.proof import ProofMissing
     from cludale_operations.release.driver import PlatformFailed
     from cludale_operations.release.naming import suffix_of

@@ -50,9 +50,11 @@ def serve(
     from cludale.adapters.sqlite import StoreInUse
     from cludale.adapters.system.keys import UnusableKey
     from cludale.ports.records import SchemaRefused, StoreUnavailable
+    from cludale.services.orders.upkeep import ErasuresOwed
     from cludale.web.server import CannotListen, listen
     from cludale.wiring.needs import MissingSetting
-    from cludale_operations.gateway.tls import Doors, NoHttps
+    from cludale_operations.gateway.certificates import NoHttps
+    from cludale_operations.gateway.tls import Doors
     from cludale_operations.local.find import MissingProgram
     from cludale_operations.telemetry.trouble import NoTelemetry
 
@@ -70,7 +72,7 @@ def serve(
             listener = open_sockets.enter_context(listen(settings.host, settings.port))
             doors = None
             if settings.tls_certificate is not None:
-                redirect = 80 if settings.redirect_port is None and settings.port == 443 else settings.redirect_port
+                redirect = settings.redirected_port
                 plain = None if redirect is None else open_sockets.enter_context(listen(settings.host, redirect))
                 doors = Doors(listener, open_sockets.enter_context(listen(LOOPBACK, 0)), plain)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -81,6 +83,8 @@ def serve(
         fail(f"{error} (CLUDALE_DATA_DIR)")
     except NoHttps as error:
         fail(f"{error} (CLUDALE_TLS_CERTIFICATE)")
+    except ErasuresOwed as error:
+        fail(str(error))
     except (SchemaRefused, MissingSetting, StoreUnavailable, NoTelemetry, UnusableKey, MissingProgram) as error:
         fail(str(error))
     except OSError as error:
@@ -96,7 +100,6 @@ async def _serve(
     from cludale.web.app import WebApp
     from cludale.web.protocol import ConnectionLimits
     from cludale.web.server import serve as serve_app
-    from cludale.wiring.needs import request_limits
     from cludale.wiring.platform import Platform
     from cludale.wiring.secret_store import with_secrets
     from cludale_operations.telemetry.turning_on import telemetry_of
@@ -118,7 +121,7 @@ async def _serve(
         traced=None if telemetry is None else telemetry.requests(platform.access.is_service),
         internal=[*platform.internal, *(() if pages is None else pages.routes)],
         admit=platform.admit,
-        limits=request_limits(settings),
+        limits=platform.limits,
     )
     services.find = app.router.find
     if telemetry is not None:
@@ -190,9 +193,8 @@ async def _greet(platform: "Platform", listener: "socket.socket") -> None:
     from cludale.services.concerts.service import Search
     from cludale.web.server import address_of
 
-    settings, address = platform.settings, address_of(listener)
-    if settings.tls_certificate is not None:
-        address = address.replace("http://", "https://", 1)
+    settings = platform.settings
+    address = address_of(listener, is_secure=settings.tls_certificate is not None)
     names = ", ".join(service.name for service in platform.services)
     key = "in CLUDALE_ORGANIZER_KEY" if settings.organizer_key else settings.data_dir.resolve() / "organizer.key"
     say(f"Cludale Tickets {__version__} on {address} ({names})")

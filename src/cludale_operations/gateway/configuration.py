@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from math import lcm
+from pathlib import Path
 from typing import NamedTuple
 
 from cludale.kernel.refusals import Busy
 from cludale.pages import PREFIXES
 from cludale.web.problems import HttpVersionNotSupported, Problems
 from cludale.web.responses import Response
+from cludale_operations.gateway.certificates import HSTS, bind, redirect
 from cludale_operations.gateway.problems import NoSuchLabel, by_status
 from cludale_operations.gateway.routes import LABELS, ServiceRoutes, address
 
@@ -58,6 +60,27 @@ class GatewayLimits(NamedTuple):
     backend_connections: int = 512
     stop_seconds: float = 20
     """For what is under way at the end."""
+
+
+class Entry(NamedTuple):
+    """Where requests come in: sockets that are inherited, by their descriptors."""
+
+    public: int
+    certificate: Path | None = None
+    """With it HTTPS is spoken at `public`."""
+    port: int = 443
+    """Of `public`: where plain HTTP is led to."""
+    plain: int | None = None
+    """Where plain HTTP is led to HTTPS from."""
+    inside: int | None = None
+    """Where this machine's own parts come in, by plain HTTP."""
+    trusted: tuple[str, ...] = ()
+    """Networks of proxies: what they say of whom they ask for is passed on."""
+
+    @property
+    def descriptors(self) -> list[int]:
+        """All that HAProxy inherits."""
+        return [each for each in (self.public, self.plain, self.inside) if each is not None]
 
 
 class Server(NamedTuple):
@@ -118,14 +141,14 @@ def _spread(routes: ServiceRoutes) -> dict[str, int]:
 def written(
     services: Mapping[str, ServiceRoutes],
     *,
-    listener: int,
+    entry: Entry,
     pages: str,
     socket: str,
     problems: Problems,
     limits: GatewayLimits,
     people: str | None = None,
 ) -> str:
-    """The whole of it, for all services. `listener`: an inherited descriptor; `pages`: where the pages are served.
+    """The whole of it, for all services. `pages`: where the pages are served.
 
     `people`: where those for people are, `http://host:port`; without it there are none. Raises UnusableRoutes.
     """
@@ -133,7 +156,8 @@ def written(
     lines = [
         *_global(socket, limits),
         *_defaults(problems, limits),
-        *_public(services, listener, problems, has_people=shown is not None),
+        *_public(services, entry, problems, has_people=shown is not None),
+        *(() if entry.plain is None else redirect(entry.plain, entry.port, defaults="common")),
         *([] if shown is None else ["backend people from common", f"    server people {shown}"]),
         "backend pages from common",
         f"    server pages {pages}",
@@ -208,9 +232,15 @@ def _defaults(problems: Problems, limits: GatewayLimits) -> Iterator[str]:
         yield f"    http-response sc-inc-gpc({number},0) if !{{ var(txn.waits) -m found }}{within}"
 
 
-def _public(services: Collection[str], listener: int, problems: Problems, *, has_people: bool) -> Iterator[str]:
+def _public(services: Collection[str], entry: Entry, problems: Problems, *, has_people: bool) -> Iterator[str]:
     yield "frontend public from common"
-    yield f"    bind fd@{listener}"
+    if entry.certificate is None:
+        yield f"    bind fd@{entry.public}"
+    else:
+        yield f"    {bind(entry.public, entry.certificate)}"
+        yield f"    {HSTS} if {{ ssl_fc }}"
+    if entry.inside is not None:
+        yield f"    bind fd@{entry.inside}"
     yield "    option disable-h2-upgrade"
     yield "    option http-buffer-request"
     yield "    http-request set-var(txn.start) date(0,us)"
@@ -219,8 +249,7 @@ def _public(services: Collection[str], listener: int, problems: Problems, *, has
     yield f"    http-request return status 505 {_body(version)} if !{{ req.ver 1.1 1.0 }}"
     for name in ("forwarded", "x-real-ip", "upgrade", "http2-settings", "te", "keep-alive", "proxy-authorization"):
         yield f"    http-request del-header {name}"
-    yield "    http-request set-header x-forwarded-for %[src]"
-    yield "    http-request set-header x-forwarded-proto http"
+    yield from _forwarded(entry.trusted)
     yield "    http-request set-header x-forwarded-host %[req.hdr(host)]"
     yield '    http-request set-header via "1.1 cludale"'
     yield "    http-request set-var(txn.service) path,url_dec,field(2,/)"
@@ -260,6 +289,20 @@ def _public(services: Collection[str], listener: int, problems: Problems, *, has
     if has_people:
         yield "    use_backend people if { var(txn.service) -m str " + " ".join(PREFIXES) + " }"
     yield "    default_backend pages"
+
+
+def _forwarded(trusted: Collection[str]) -> Iterator[str]:
+    """Who asks, and how they came: by the word of a trusted proxy, else by what is seen here."""
+    seen, plainly = "", "!{ ssl_fc }"
+    if trusted:
+        yield f"    acl by_proxy src {' '.join(trusted)}"
+        yield "    acl says_who req.fhdr(x-forwarded-for) -m found"
+        yield "    acl says_how req.fhdr(x-forwarded-proto) -m found"
+        yield '    http-request set-header x-forwarded-for "%[req.fhdr(x-forwarded-for)], %[src]" if by_proxy says_who'
+        seen, plainly = " unless by_proxy says_who", "!{ ssl_fc } !by_proxy or !{ ssl_fc } !says_how"
+    yield f"    http-request set-header x-forwarded-for %[src]{seen}"
+    yield f"    http-request set-header x-forwarded-proto http if {plainly}"
+    yield "    http-request set-header x-forwarded-proto https if { ssl_fc }"
 
 
 def _body(answer: Response) -> str:

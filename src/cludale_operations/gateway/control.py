@@ -8,7 +8,6 @@ import csv
 import fcntl
 import os
 import re
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -32,10 +31,10 @@ from cludale_operations.gateway.configuration import (
     servers,
 )
 from cludale_operations.gateway.routes import Routes, ServiceRoutes, UnusableRoutes, checked, decoded, encoded
+from cludale_operations.gateway.runtime import GatewayRefused, Runtime
 
 SOCKET = "gateway.sock"
 LOCK = "gateway.lock"
-TIMEOUT_SECONDS = 10.0
 CHECKED_SECONDS = 3.0
 """How long a change waits for a new process to say that it is ready."""
 _LOOK_SECONDS = 0.05
@@ -43,10 +42,6 @@ _LOOK_SECONDS = 0.05
 Row = Mapping[str, str]
 _COUNTER = re.compile(r" gpc(\d+)=(\d+)")
 _KEY = re.compile(r" key=(\S+)/(\S+) ")
-
-
-class GatewayRefused(Exception):
-    """The gateway did not do it; the message says why."""
 
 
 class BackendStatus(msgspec.Struct, frozen=True):
@@ -83,6 +78,7 @@ class Control:
         """`folder`: the gateway's data folder, where its socket is."""
         self._routes = routes
         self._folder = folder
+        self._told = Runtime(folder, SOCKET).told
 
     def routes(self) -> Routes:
         """What goes where. Raises GatewayRefused."""
@@ -207,30 +203,6 @@ class Control:
             elif row["type"] == "2":
                 found.setdefault(row["pxname"], {})[row["svname"]] = row
         return found
-
-    def _told(self, *commands: str) -> str:
-        """What HAProxy answers to these commands. Raises GatewayRefused."""
-        try:
-            with self._connected() as connection:
-                connection.sendall(";".join(commands).encode() + b"\n")
-                answer = b""
-                while data := connection.recv(65_536):
-                    answer += data
-        except OSError as error:
-            raise GatewayRefused(f"no answer from the gateway at {self._folder / SOCKET}: {error}") from error
-        return answer.decode()
-
-    @contextmanager
-    def _connected(self) -> Iterator[socket.socket]:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(TIMEOUT_SECONDS)
-            folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                short = Path(f"/proc/self/fd/{folder}")  # the address of a socket may have some 100 bytes
-                connection.connect(str((short if short.exists() else self._folder) / SOCKET))
-            finally:
-                os.close(folder)
-            yield connection
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

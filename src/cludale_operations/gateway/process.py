@@ -8,14 +8,17 @@ import socket
 from asyncio.subprocess import Process
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from cludale.services import NAMES
 from cludale.web.protocol import ConnectionLimits
 from cludale.web.server import allow_files, listen
 from cludale.web.server import serve as serve_pages
-from cludale_operations.gateway.configuration import GatewayLimits, written
-from cludale_operations.gateway.control import SOCKET, Control, GatewayRefused
+from cludale_operations.gateway.certificates import check, keep_current
+from cludale_operations.gateway.configuration import Entry, GatewayLimits, written
+from cludale_operations.gateway.control import SOCKET, Control
 from cludale_operations.gateway.routes import Routes, ServiceRoutes, UnusableRoutes, decoded
+from cludale_operations.gateway.runtime import GatewayRefused, Runtime
 from cludale_operations.gateway.site import Site, surveyed
 
 _log = logging.getLogger(__name__)
@@ -42,8 +45,35 @@ def read_routes(file: Path) -> Routes:
         raise UnusableRoutes(f"{file}: {error}") from error
 
 
+class GatewayDoors(NamedTuple):
+    """Sockets that listen."""
+
+    public: socket.socket
+    """Where people come in."""
+    plain: socket.socket | None = None
+    """Where plain HTTP is led to HTTPS from."""
+    inside: socket.socket | None = None
+    """Where this machine's own parts come in, by plain HTTP; with HTTPS alone."""
+    certificate: Path | None = None
+    """With it HTTPS is spoken at `public`."""
+    trusted: tuple[str, ...] = ()
+    """Networks of proxies that are believed."""
+
+    def entry(self) -> Entry:
+        """The same, as HAProxy's configuration names it."""
+        plain, inside = (None if each is None else each.fileno() for each in (self.plain, self.inside))
+        port = self.public.getsockname()[1]
+        return Entry(self.public.fileno(), self.certificate, port, plain, inside, self.trusted)
+
+    def close(self) -> None:
+        """Let go of them: they are HAProxy's."""
+        for each in (self.public, self.plain, self.inside):
+            if each is not None:
+                each.close()
+
+
 async def serve(
-    listener: socket.socket,
+    doors: GatewayDoors,
     *,
     program: Path,
     tied: Callable[[Sequence[str | Path]], list[str]],
@@ -57,7 +87,7 @@ async def serve(
 
     `people`: where the pages for people are, if they are anywhere. `tied`: the
     command for a program that ends with us; `started` is told how many backends there are. Raises OSError,
-    UnusableRoutes, ProxyFailed, CannotListen.
+    UnusableRoutes, ProxyFailed, NoHttps, CannotListen.
     """
     routes = read_routes(file)
     strangers = sorted(set(routes.services) - set(NAMES))
@@ -67,14 +97,14 @@ async def serve(
     control = Control(file, folder)
     if _says(control.status):
         raise ProxyFailed(f"another gateway runs over {folder}")
-    site = surveyed()
+    site, entry = surveyed(), doors.entry()
     pages = listen("127.0.0.1", 0)
     configuration = folder / CONFIGURATION
     configuration.touch(mode=0o600)
     configuration.write_text(
         written(
             {name: routes.services.get(name, ServiceRoutes()) for name in NAMES},
-            listener=listener.fileno(),
+            entry=entry,
             pages="{}:{}".format(*pages.getsockname()),
             socket=SOCKET,
             problems=site.problems,
@@ -82,19 +112,26 @@ async def serve(
             people=people,
         )
     )
+    if doors.certificate is not None:
+        await check(tied([program, "-c", "-f", CONFIGURATION]), doors.certificate, folder, entry.descriptors)
     allow_files(_FILES_EACH * limits.connections + _SPARE_FILES)
     proxy = await asyncio.create_subprocess_exec(
         *tied([program, "-db", "-f", CONFIGURATION]),
         cwd=folder,
-        pass_fds=[listener.fileno()],
+        pass_fds=entry.descriptors,
         stdin=asyncio.subprocess.DEVNULL,
         start_new_session=True,  # a Ctrl-C in our terminal is ours: we let it finish what it has
     )
+    renewing: asyncio.Task[None] | None = None
     try:
         await _until_ready(proxy, control)
-        listener.close()
+        doors.close()
+        if doors.certificate is not None:
+            renewing = asyncio.create_task(keep_current(doors.certificate, Runtime(folder, SOCKET)))
         await _together(proxy, site, pages, limits, lambda: started(_count(routes)))
     finally:
+        if renewing is not None:
+            renewing.cancel()
         if proxy.returncode is None:
             proxy.kill()
             await proxy.wait()

@@ -12,17 +12,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from cludale_operations.gateway.certificates import HSTS, bind, check, keep_current, redirect
 from cludale_operations.gateway.configuration import GatewayLimits
+from cludale_operations.gateway.runtime import Runtime
 
 _log = logging.getLogger(__name__)
 
 CONFIGURATION = "https.cfg"
-HSTS_SECONDS = 63_072_000
-HSTS = f"http-after-response set-header strict-transport-security max-age={HSTS_SECONDS}"
-
-
-class NoHttps(Exception):
-    """HAProxy did not start with this certificate; the message says why."""
+SOCKET = "https.sock"
 
 
 class Doors(NamedTuple):
@@ -34,18 +31,13 @@ class Doors(NamedTuple):
     """Where plain HTTP is led to HTTPS from."""
 
 
-def bind(descriptor: int, certificate: Path) -> str:
-    """The line of HAProxy's configuration by which it takes TLS at an inherited socket."""
-    name = str(certificate).replace("\\", "\\\\").replace(" ", "\\ ")
-    return f"bind fd@{descriptor} ssl crt {name} ssl-min-ver TLSv1.2 alpn http/1.1"
-
-
 def _written(doors: Doors, certificate: Path, limits: GatewayLimits) -> Iterator[str]:
     inner_host, inner_port = doors.inner.getsockname()[:2]
     yield "global"
+    yield f"    stats socket unix@{SOCKET} mode 600 level admin"
     yield f"    maxconn {limits.connections}"
     yield f"    hard-stop-after {round(limits.stop_seconds * 1000)}ms"
-    yield "defaults"
+    yield "defaults common"
     yield "    mode http"
     for what, seconds in (
         ("connect", limits.connect_seconds),
@@ -66,11 +58,7 @@ def _written(doors: Doors, certificate: Path, limits: GatewayLimits) -> Iterator
     yield "backend inner"
     yield f"    server inner {inner_host}:{inner_port}"
     if doors.plain is not None:
-        port = doors.public.getsockname()[1]
-        yield "frontend plain"
-        yield f"    bind fd@{doors.plain.fileno()}"
-        at = "" if port == 443 else f":{port}"
-        yield f"    http-request redirect code 308 location https://%[req.hdr(host),host_only]{at}%[pathq]"
+        yield from redirect(doors.plain.fileno(), doors.public.getsockname()[1], defaults="common")
 
 
 @asynccontextmanager
@@ -85,28 +73,22 @@ async def https(
 ) -> AsyncIterator[None]:
     """HTTPS at `doors.public`, from now on until the block ends; the server's socket has to listen already.
 
-    Where HAProxy ends by itself this process is told to end, too. Raises NoHttps, OSError.
+    A certificate that is renewed is shown within a second or two. Where HAProxy ends by itself this process is told to
+    end, too. Raises NoHttps, OSError.
     """
     configuration = folder / CONFIGURATION
     configuration.touch(mode=0o600)
     configuration.write_text("\n".join([*_written(doors, certificate, limits), ""]))
     descriptors = [each.fileno() for each in (doors.public, doors.plain) if each is not None]
-    checked = await asyncio.create_subprocess_exec(
-        *tied([program, "-c", "-f", configuration]),
-        pass_fds=descriptors,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await checked.communicate()
-    if checked.returncode != 0:
-        raise NoHttps(f"{certificate} can't be used: {_reason(said.decode(errors='replace'))}")
+    await check(tied([program, "-c", "-f", configuration]), certificate, folder, descriptors)
     proxy = await asyncio.create_subprocess_exec(
         *tied([program, "-db", "-q", "-f", configuration]),
+        cwd=folder,
         pass_fds=descriptors,
         stdin=asyncio.subprocess.DEVNULL,
         start_new_session=True,
     )
-    watching = asyncio.create_task(_end_with(proxy))
+    watching = asyncio.gather(_end_with(proxy), keep_current(certificate, Runtime(folder, SOCKET)))
     try:
         yield
     finally:
@@ -132,9 +114,3 @@ async def _ended(proxy: Process, seconds: float) -> None:
     except TimeoutError:
         proxy.kill()
         await proxy.wait()
-
-
-def _reason(said: str) -> str:
-    """What HAProxy says is wrong, in its own words."""
-    lines = [line.partition(": ")[2] or line for line in said.splitlines() if "ALERT" in line]
-    return lines[0] if lines else "HAProxy does not say why"

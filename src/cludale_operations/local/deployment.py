@@ -11,6 +11,7 @@ from cludale.wiring.needs import keep_key_hash
 from cludale.wiring.settings import Settings
 from cludale.wiring.stores import STATE_STORE_USERS
 from cludale_operations.local.daprd import Broker, Daprd, resources_for
+from cludale_operations.local.free_ports import LOOPBACK
 from cludale_operations.local.kept_pairs import KeptPairs
 from cludale_operations.local.nats import Nats
 from cludale_operations.local.part import Part
@@ -80,6 +81,7 @@ class Deployment:
             for service in NAMES
             for number in range(1, self._replica_counts.get(service, 1) + 1)
         ]
+        certificate = self.settings.tls_certificate
         self.gateway = GatewayProcess(
             self.folder,
             self._log("gateway"),
@@ -89,13 +91,17 @@ class Deployment:
                 service: [each.service.url for each in self.replicas if each.service.service == service]
                 for service in NAMES
             },
-            environment={"CLUDALE_DATA_DIR": str(self.folder)},
+            environment={
+                "CLUDALE_DATA_DIR": str(self.folder),
+                "CLUDALE_TRUSTED_PROXIES": self._trusted,
+                **({} if certificate is None else {"CLUDALE_TLS_CERTIFICATE": str(certificate)}),
+            },
             stop_seconds=self._stop_seconds,
         )
         self.pages = PagesProcess(
             self._log("pages"),
             api=self.gateway.url,
-            environment={"CLUDALE_DATA_DIR": str(self.folder)},
+            environment={"CLUDALE_DATA_DIR": str(self.folder), "CLUDALE_TLS_CERTIFICATE": ""},
             stop_seconds=self._stop_seconds,
         )
         self.gateway.pages_url = self.pages.url
@@ -145,6 +151,11 @@ class Deployment:
         sidecar.app_port = process.port
         return Replica(process, sidecar)
 
+    @property
+    def _trusted(self) -> str:
+        """The gateway and the pages say whom they ask for, as do the proxies that are trusted anyway."""
+        return ",".join(filter(None, (self.settings.trusted_proxies, f"{LOOPBACK}/32")))
+
     def _environment(self, service: str, number: int, sidecar: Daprd) -> dict[str, str]:
         """What differs from our own environment, whose settings mean the same to a service as they do embedded.
 
@@ -153,6 +164,8 @@ class Deployment:
         return {
             **sidecar.environment,
             "CLUDALE_DAPR": "1",
+            "CLUDALE_TLS_CERTIFICATE": "",  # it is the gateway's
+            "CLUDALE_TRUSTED_PROXIES": self._trusted,
             "CLUDALE_DATA_DIR": str(self.folder),
             "CLUDALE_SECRETS": "secrets",
             "CLUDALE_DATABASE_URL": "",

@@ -131,6 +131,7 @@ class GatewayProcess(Part):
         self.pages_url: str | None = None
         """Where the pages for people are."""
         self._environment = dict(environment)
+        self._inside_port = free_port() if environment.get("CLUDALE_TLS_CERTIFICATE") else None
         self._written = False
 
     @property
@@ -140,8 +141,13 @@ class GatewayProcess(Part):
 
     @property
     def url(self) -> str:
-        """The platform's address, as this machine reaches it."""
-        return url_of(self.host, self.port)
+        """The platform's address, as this machine's own parts reach it: by plain HTTP."""
+        return url_of(self.host, self.port) if self._inside_port is None else url_of(LOOPBACK, self._inside_port)
+
+    @property
+    def public_url(self) -> str:
+        """The same, as people reach it."""
+        return self.url if self._inside_port is None else f"https{url_of(self.host, self.port).removeprefix('http')}"
 
     async def prepare(self) -> None:
         """Write the routes, once: what is changed while it runs outlives a restart of the gateway."""
@@ -160,6 +166,8 @@ class GatewayProcess(Part):
         argv: list[str | Path] = [sys.executable, "-m", "cludale_operations", "gateway", "--config", self.routes]
         if self.pages_url is not None:
             argv += ["--pages", self.pages_url]
+        if self._inside_port is not None:
+            argv += ["--inside-port", str(self._inside_port)]
         return Launch(argv, self._environment | own)
 
     async def is_ready(self) -> bool:

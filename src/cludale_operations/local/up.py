@@ -13,8 +13,9 @@ from typing import Any, TextIO
 
 from cludale.adapters.system.keys import UnusableKey
 from cludale.services import NAMES
-from cludale_operations.gateway.control import Control, GatewayRefused
+from cludale_operations.gateway.control import Control
 from cludale_operations.gateway.routes import BackendRoute, ServiceRoutes
+from cludale_operations.gateway.runtime import GatewayRefused
 from cludale_operations.local.daprd import stranger
 from cludale_operations.local.deployment import Deployment, Replica
 from cludale_operations.local.free_ports import LOOPBACK
@@ -74,7 +75,7 @@ class Up:
         await self._start_all([*processes, layout.pages, layout.gateway])
         await asyncio.gather(*(self._reached(replica) for replica in layout.replicas))
         await self._until(layout.gateway.is_well, "the gateway does not find all services ready yet")
-        self.address = layout.gateway.url
+        self.address = layout.gateway.public_url
         self.write_state()
 
     async def _start_all(self, parts: Iterable[Part]) -> None:

@@ -10,8 +10,9 @@ from typing import NamedTuple, Protocol
 import httpx
 import msgspec
 
-from cludale_operations.gateway.control import BackendStatus, Control, Counts, GatewayRefused, ServiceStatus
+from cludale_operations.gateway.control import BackendStatus, Control, Counts, ServiceStatus
 from cludale_operations.gateway.routes import BackendRoute, Label, ServiceRoutes, Traffic
+from cludale_operations.gateway.runtime import GatewayRefused
 from cludale_operations.release.driver import Address, PlatformFailed
 from cludale_operations.release.handlers import Handled, Tries
 from cludale_operations.release.judgement import Backlog, Figures

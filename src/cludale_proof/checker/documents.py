@@ -21,6 +21,7 @@ class Kind(StrEnum):
     CONCERT = "concerts/concert"
     SECTION = "concerts/section"
     RESERVATION = "concerts/reservation"
+    ALLOWANCE = "concerts/allowance"
     ORDER = "orders/order"
     PAYMENT = "payments/payment"
     NOTIFICATION = "notifications/notification"
@@ -176,6 +177,15 @@ class Reservation(_Document, frozen=True, tag="reservation"):
     def kept(self) -> int:
         """Its seats but for those."""
         return self.quantity - sum(each.tickets for each in self.returns.values())
+
+
+class Allowance(_Document, frozen=True, tag="allowance"):
+    """What is claimed by whoever has one keyed hash of a userId, an e-mail address or a number, at one concert."""
+
+    id: str
+    """`concert:email-…`, the hash behind it; `*:…`: unpaid orders at all concerts."""
+    claims: Mapping[str, Any] = {}
+    """By reservation."""
 
 
 class OrderPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -501,6 +511,7 @@ _TYPES: Mapping[Kind, type[Any]] = {
     Kind.CONCERT: Concert,
     Kind.SECTION: Section,
     Kind.RESERVATION: Reservation,
+    Kind.ALLOWANCE: Allowance,
     Kind.ORDER: Order,
     Kind.PAYMENT: Payment,
     Kind.NOTIFICATION: Notification,

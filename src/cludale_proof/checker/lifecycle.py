@@ -240,12 +240,15 @@ KEY_EVENTS: Final = (KEY_MADE, "KeyRevoked")
 TICKET_EVENTS: Final = frozenset(
     {"TicketIssued", "TicketRevoked", "TicketTransferred", "TicketAdmitted", "TicketLeft", "AdmissionUndone"}
 )
+WEBHOOK_EVENTS: Final = ("WebhookCreated", "WebhookChanged", "WebhookStopped", "WebhookDeleted")
 CONCERT_STEPS: Final = ("ConcertChanged", "ConcertPostponed", "ConcertCancelled")
 SECTION_CHANGES: Final = ("SeatsAdded", "SeatsTaken", "PriceChanged")
 """What becomes of concerts and their sections is judged in `concert_rules.py`."""
 CODE_EVENTS: Final = ("CodeCreated", "CodeChanged")
 """They are judged by `price_rules.py`, with the bills that are made by them."""
-UNJUDGED: Final = ("ConcertScheduled", "ContactErased", *CONCERT_STEPS, *SECTION_CHANGES, *KEY_EVENTS, *CODE_EVENTS)
+UNJUDGED: Final = (
+    "ConcertScheduled", "ContactErased", *CONCERT_STEPS, *SECTION_CHANGES, *WEBHOOK_EVENTS, *KEY_EVENTS, *CODE_EVENTS,
+)  # fmt: skip
 """Events on which no promise to buyers hangs. Whatever is neither here nor judged, nobody knows."""
 _ORDER_SLOT: Final = {"OrderPlaced": "placed", "TicketReserved": "reserved", "OrderPaid": "paid"}
 _SEATS_SLOT: Final = {"SeatsReserved": "reserved", "SeatsSold": "sold", "SeatsReleased": "released"}

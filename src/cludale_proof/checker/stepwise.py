@@ -43,6 +43,7 @@ from cludale_proof.checker.lifecycle import (
     ORDER_STEPS,
     PAYMENT_STEPS,
     RESERVATION_STEPS,
+    WEBHOOK_EVENTS,
     fold,
 )
 from cludale_proof.checker.log_rules import Chain
@@ -268,7 +269,7 @@ class SafetyChecker:
         self._now = max(self._now, event.time)
         key = key_of_event(fact)
         if key is None:
-            return [] if event.type in KEY_EVENTS else self._take_concert_event(fact)
+            return [] if event.type in (*KEY_EVENTS, *WEBHOOK_EVENTS) else self._take_concert_event(fact)
         self._case_of_event[event.id] = key
         self._case(key).facts.append(fact)
         touched[key] = None

@@ -33,7 +33,7 @@ from cludale_proof.checker.documents import (
     Unreadable,
 )
 from cludale_proof.checker.findings import Invariant, Report, Violation
-from cludale_proof.checker.lifecycle import CODE_EVENTS, KEY_EVENTS, KEY_MADE, OrderHistory, fold
+from cludale_proof.checker.lifecycle import CODE_EVENTS, KEY_EVENTS, KEY_MADE, WEBHOOK_EVENTS, OrderHistory, fold
 from cludale_proof.checker.log_rules import Chain
 from cludale_proof.checker.observations import Claim, Desk, Observation, claim_of, concert_claimed, kept_claim
 from cludale_proof.checker.order_rules import Case, Terms, key_of_event, key_of_reservation
@@ -231,6 +231,9 @@ class _Run:
         for concert in self._documents(Kind.CONCERT, "concerts"):
             self._concerts[concert.id] = concert
             self._buyers.concert(concert.id, concert.max_per_buyer)
+        if any(each.max_per_buyer is not None for each in self._concerts.values()):
+            for allowance in self._documents(Kind.ALLOWANCE, "allowances of buyers"):
+                self._buyers.allowance(allowance)
         self._plans = plans_of(self._concerts.values())
         self._prices = {key: plan.price for key, plan in self._plans.items()}
         for section in self._documents(Kind.SECTION, "sections"):
@@ -277,6 +280,11 @@ class _Run:
                 self._on_the_way += 1
             self._codes_told.add(fact.event.id)
             self._book.code(fact)
+            return
+        if fact.event.type in WEBHOOK_EVENTS:
+            if fact.event.id not in self._about_keys and not fact.sequence:
+                self._on_the_way += 1
+            self._about_keys.add(fact.event.id)
             return
         concert_id = fact.event.data.concert_id or ""
         told = self._told.setdefault(concert_id, ConcertTold())

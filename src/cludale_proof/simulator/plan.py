@@ -148,6 +148,8 @@ class Scene(NamedTuple):
     tick_seconds: float
     fault_seconds: float
     skew: timedelta
+    has_webhooks: bool
+    """An organizer has events posted to servers; without that nothing of it is there, so that seeds keep their runs."""
 
     def lines(self) -> list[str]:
         """What the trace says of it."""
@@ -249,6 +251,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         tick_seconds=choices.choice((0.01, 0.05) if "impatience" in themes else (0.0, 0.0, 0.001, 0.01)),
         fault_seconds=span + choices.choice((4.0, 10.0, 20.0)),
         skew=timedelta(seconds=skew),
+        has_webhooks="webhooks" in themes,
     )
 
 

@@ -10,8 +10,8 @@ from tests.operations.gateway.backends import Received, answer, backend
 from tests.operations.gateway.conftest import Running, Start, to
 from tests.patience import until
 
-from cludale_operations.gateway.control import GatewayRefused
 from cludale_operations.gateway.routes import BackendRoute, Routes, ServiceRoutes, Traffic
+from cludale_operations.gateway.runtime import GatewayRefused
 
 pytestmark = pytest.mark.slow
 

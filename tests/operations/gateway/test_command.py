@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 
 from cludale.services import NAMES
 from cludale_operations.cli import app
-from cludale_operations.gateway.control import Control, GatewayRefused
+from cludale_operations.gateway.control import Control
+from cludale_operations.gateway.runtime import GatewayRefused
 
 
 def test_the_gateway_stands_before_a_real_server_and_shows_its_routes(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """Requests through the gateway to backends on real sockets."""
 
 import asyncio
+from pathlib import Path
 
 import httpx
 import pytest
 from tests.operations.gateway.backends import Received, answer, backend, polite
 from tests.operations.gateway.conftest import Start, to
+from tests.parts import need
+from tests.served import gateway as served_gateway
 
 from cludale_operations.gateway.routes import BackendRoute, ServiceRoutes, Traffic
 
@@ -62,6 +65,24 @@ async def test_a_request_arrives_as_it_was_sent_and_says_who_sent_it(start: Star
     assert got.all("via") == ["1.1 cludale"]
     for name in ("forwarded", "x-real-ip", "te", "proxy-authorization", "upgrade", "x-cludale-label"):
         assert got.all(name) == [], name
+
+
+async def test_what_a_trusted_proxy_says_of_whom_it_asks_for_is_passed_on(tmp_path: Path) -> None:
+    need("haproxy")
+    async with backend() as orders:
+        routes = {"orders": {"backends": [{"url": orders.url}]}}
+        settings = {"CLUDALE_TRUSTED_PROXIES": "127.0.0.0/8,2001:db8::/32"}
+        says = {"x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https"}
+        with served_gateway(tmp_path, routes, settings) as gateway:
+            async with httpx.AsyncClient(base_url=gateway.url, timeout=10) as client:
+                for _ in range(100):  # the backend could not be asked while we waited for the gateway
+                    if (await client.get("/orders/a", headers=says)).status_code == 200:
+                        break
+                    await asyncio.sleep(0.1)
+                await client.get("/orders/b")
+    first, second = (each for each in orders.got if each.target.startswith("/orders"))
+    assert (first.all("x-forwarded-for"), first.all("x-forwarded-proto")) == (["203.0.113.9, 127.0.0.1"], ["https"])
+    assert (second.all("x-forwarded-for"), second.all("x-forwarded-proto")) == (["127.0.0.1"], ["http"])
 
 
 @pytest.mark.parametrize(

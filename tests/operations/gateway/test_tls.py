@@ -1,4 +1,4 @@
-"""HTTPS before the embedded shape, with an authority that was made for the test, and real clients."""
+"""HTTPS before the embedded shape and by the gateway, with a real authority made for the test, and real clients."""
 
 import datetime as dt
 import ipaddress
@@ -6,7 +6,9 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +18,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.parts import need
-from tests.served import environment, serve
+from tests.served import environment, gateway, serve
+
+from cludale.services import NAMES
 
 pytestmark = pytest.mark.slow
 
@@ -47,25 +51,40 @@ class Secured(NamedTuple):
 
     url: str
     plain_url: str
-    trust: ssl.SSLContext
+    folder: Path
+
+    def trusting(self) -> ssl.SSLContext:
+        """Who knows the authority, as it is now."""
+        return ssl.create_default_context(cafile=str(self.folder / "ca.pem"))
+
+    @property
+    def certificate(self) -> Path:
+        return self.folder / "server.pem"
 
 
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+@pytest.fixture(scope="module", params=["serve", "gateway"])
+def secured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     need("haproxy")
-    folder = tmp_path_factory.mktemp("tls")
-    root, server = certificates(folder)
+    folder = tmp_path_factory.mktemp("tls with a space")
+    _, server = certificates(folder)
     with socket.create_server(("127.0.0.1", 0)) as free:
         plain = free.getsockname()[1]
     settings = {"CLUDALE_TLS_CERTIFICATE": str(server), "CLUDALE_REDIRECT_PORT": str(plain)}
-    with serve(folder / "data", settings=settings) as served:
+    with ExitStack() as stack:
+        if request.param == "serve":
+            served = stack.enter_context(serve(folder / "data", settings=settings))
+        else:
+            behind = stack.enter_context(serve(folder / "behind"))
+            routes = {name: {"backends": [{"url": behind.url}]} for name in NAMES}
+            (folder / "data").mkdir()
+            pages = {"CLUDALE_PAGES_URL": behind.url}
+            served = stack.enter_context(gateway(folder / "data", routes, settings | pages))
         port = served.url.rpartition(":")[2]
-        trust = ssl.create_default_context(cafile=str(root))
-        yield Secured(f"https://localhost:{port}", f"http://localhost:{plain}", trust)
+        yield Secured(f"https://localhost:{port}", f"http://localhost:{plain}", folder)
 
 
 def test_it_is_spoken_and_browsers_are_told_to_stay_with_it(secured: Secured) -> None:
-    with httpx.Client(base_url=secured.url, verify=secured.trust, timeout=10) as client:
+    with httpx.Client(base_url=secured.url, verify=secured.trusting(), timeout=10) as client:
         answer = client.get("/staff/sign-in")
         assert answer.status_code == 200
         assert "max-age=" in answer.headers["strict-transport-security"]
@@ -90,12 +109,39 @@ def test_what_is_older_than_tls_1_2_is_refused(secured: Secured) -> None:
         httpx.get(secured.url, verify=old, timeout=10)
 
 
-def test_a_certificate_that_can_not_be_used_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_certificate_that_is_renewed_is_shown_without_a_restart(secured: Secured) -> None:
+    def is_known() -> bool:
+        try:
+            return httpx.get(f"{secured.url}/livez", verify=secured.trusting(), timeout=10).status_code == 200
+        except httpx.ConnectError:
+            return False
+
+    with httpx.Client(base_url=secured.url, verify=secured.trusting(), timeout=10) as before:
+        assert before.get("/livez").status_code == 200
+        secured.certificate.write_text("half written")
+        time.sleep(1.5)
+        assert is_known()  # what can't be used is not
+        certificates(secured.folder)  # of another authority, too
+        eventually(is_known)
+        assert before.get("/livez").status_code == 200  # over the connection that was open all the time
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("command", [["serve"], ["gateway", "--config", "gateway.json"]])
+def test_a_certificate_that_can_not_be_used_is_one_clear_line(command: list[str], tmp_path: Path) -> None:
     need("haproxy")
     wrong = tmp_path / "no.pem"
     wrong.write_text("no certificate")
+    (tmp_path / "gateway.json").write_text('{"services": {}}')
     tried = subprocess.run(
-        [sys.executable, "-m", "cludale_operations", "serve"],
+        [sys.executable, "-m", "cludale_operations", *command],
+        cwd=tmp_path,
         env=environment(tmp_path / "data", CLUDALE_TLS_CERTIFICATE=str(wrong)),
         capture_output=True,
         text=True,

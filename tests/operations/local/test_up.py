@@ -1,11 +1,13 @@
 """`cludale up --distributed`, whole: what it starts, keeps running, restarts and leaves behind."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -75,14 +77,7 @@ def buys(platform: Served) -> str:
     while (answer := platform.http.post("/orders", json=wanted)).status_code == 503 and time.monotonic() < deadline:
         time.sleep(0.2)
     assert answer.status_code in {201, 202}, answer.text
-    order = answer.json()
-    for _ in range(6):
-        seen = platform.http.get(
-            f"/orders/{order['id']}?wait=10", headers={"authorization": f"Bearer {order['accessToken']}"}
-        ).json()
-        if seen["status"] in {"Paid", "Cancelled"}:
-            break
-    return str(seen["status"])
+    return str(final(platform, answer.json())["status"])
 
 
 def test_it_says_what_runs_where(platform: Served) -> None:
@@ -105,6 +100,48 @@ def test_services_get_keys_and_passwords_from_the_secret_store_alone(platform: S
         held = Path(f"/proc/{part(platform, name)['pid']}/environ").read_text()
         assert password not in held
         assert name == "gateway" or state(platform)["organizerKey"] not in held
+
+
+def test_fifty_orders_of_one_buyer_at_once_get_the_limit_from_two_replicas(platform: Served) -> None:
+    key = {"authorization": f"Bearer {state(platform)['organizerKey']}"}
+    wanted = {"artist": "The Larks", "date": "2099-06-05", "totalSeats": 100, "maxPerBuyer": 4}
+    wanted |= {"price": {"amount": 4500, "currency": "EUR"}}
+    concert = platform.http.post("/concerts", json=wanted, headers=key).json()["id"]
+    order = {"concertId": concert, "userId": "anne", "quantity": 1, "email": "anne@example.org"}
+    before = asked_of_concerts(platform)
+
+    async def ask() -> list[httpx.Response]:
+        async with httpx.AsyncClient(base_url=platform.url, timeout=60) as client:
+            return list(await asyncio.gather(*(client.post("/orders", json=order) for _ in range(50))))
+
+    answers = asyncio.run(ask())
+    statuses = Counter(each.status_code for each in answers)
+    assert set(statuses) <= {201, 202, 409, 503}, statuses
+    placed = [each.json() for each in answers if each.status_code in {201, 202}]
+    ends = Counter(final(platform, each)["status"] for each in placed)
+    assert ends["Paid"] == 4, (statuses, ends)
+    shown = platform.http.get(f"/concerts/{concert}").json()
+    assert (shown["soldSeats"], shown["heldSeats"]) == (4, 0)
+    assert all(now > then for now, then in zip(asked_of_concerts(platform), before, strict=True))
+
+
+def asked_of_concerts(platform: Served) -> list[float]:
+    """How many requests for seats each of its replicas had."""
+    found = []
+    for name in ("concerts-1", "concerts-2"):
+        lines = httpx.get(f"{part(platform, name)['url']}/metrics").text.splitlines()
+        asked = (line for line in lines if line.startswith("cludale_http_requests_total") and "reserve" in line)
+        found.append(sum(float(line.rpartition(" ")[2]) for line in asked))
+    return found
+
+
+def final(platform: Served, order: dict[str, Any]) -> dict[str, Any]:
+    token = {"authorization": f"Bearer {order['accessToken']}"}
+    for _ in range(6):
+        seen: dict[str, Any] = platform.http.get(f"/orders/{order['id']}?wait=10", headers=token).json()
+        if seen["status"] in {"Paid", "Cancelled"}:
+            break
+    return seen
 
 
 def test_a_ticket_is_bought_through_all_of_it(platform: Served) -> None:

@@ -1,5 +1,6 @@
 """Somebody who works here, at a browser: signing in and out, and what they may do meanwhile."""
 
+import html
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -93,13 +94,46 @@ async def test_a_key_signs_in_and_signing_out_ends_it_at_once(browser: httpx.Asy
 async def test_over_https_the_cookie_is_this_hosts_alone(browser: httpx.AsyncClient) -> None:
     browser.headers["x-forwarded-proto"] = "https"
     page = await browser.get("/staff/sign-in")
-    form = next(each for each in page.headers.get_list("set-cookie"))
+    (form,) = page.headers.get_list("set-cookie")
+    assert form.startswith("__Host-form=")
     sent = {"csrf": csrf(page), "key": FIRST_KEY}
     entered = await browser.post("/staff/sign-in", data=sent, headers={"cookie": form.partition(";")[0]})
     kept = next(each for each in entered.headers.get_list("set-cookie") if "session=" in each)
     assert kept.startswith("__Host-session=session-")
     assert {"Path=/", "HttpOnly", "SameSite=Lax", "Secure"} <= {each.strip() for each in kept.split(";")}
     assert "Domain" not in kept
+
+
+async def test_a_cookie_of_any_page_has_the_prefix_and_one_without_it_does_not_count(
+    browser: httpx.AsyncClient,
+) -> None:
+    browser.headers["x-forwarded-proto"] = "https"
+    seen = set()
+    for path in ("/staff/sign-in", "/shop?lang=de"):
+        for cookie in (await browser.get(path)).headers.get_list("set-cookie"):
+            assert cookie.startswith("__Host-"), path
+            assert {"Path=/", "Secure", "HttpOnly"} <= {each.strip() for each in cookie.split(";")}
+            seen.add(cookie.partition("=")[0])
+    assert seen == {"__Host-form", "__Host-language"}
+    page = await browser.get("/staff/sign-in")
+    sent = {"csrf": csrf(page), "key": FIRST_KEY}
+    (form,) = page.headers.get_list("set-cookie")
+    of_another = form.partition(";")[0].removeprefix("__Host-")
+    assert (await browser.post("/staff/sign-in", data=sent, headers={"cookie": of_another})).status_code == 403
+
+
+async def test_a_sign_in_and_its_end_are_in_the_log(
+    browser: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "cludale.services.concerts.session_api"):
+        await sign_in(browser)
+        own = (await browser.get("/concerts/-/session", headers=bearer(browser.cookies["session"]))).json()
+        page = await browser.get("/staff/sessions")
+        await browser.post(f"/staff/sessions/{own['id']}/end", data={"csrf": csrf(page)})
+    assert caplog.messages[0].startswith(f"signed in: {own['id']}, for ")
+    assert caplog.messages[1].startswith("ended by ")
+    assert caplog.messages[1].endswith(own["id"])
+    assert FIRST_KEY not in caplog.text
 
 
 async def test_nobody_signs_in_where_others_may_read_along(browser: httpx.AsyncClient) -> None:
@@ -205,6 +239,51 @@ async def test_people_sign_in_by_the_issuer_and_may_what_their_roles_say(tmp_pat
         assert own.json()["scopes"] == ["catalogue", "read"]
         again = await browser.get("/staff/sign-in/back", params=back)
         assert again.status_code == 403  # the cookie is gone, and the code used
+
+
+async def test_who_has_signed_in_is_listed_with_their_roles_and_signed_out_everywhere(
+    tmp_path: Path, provider: Provider
+) -> None:
+    async with site(tmp_path, **by_issuer(provider)) as browser:
+        tokens = []
+        for person in ("ada", "ada", "fay"):
+            gone = await browser.get("/staff/sign-in/go")
+            back = await provider.signed_in(gone.headers["location"], person)
+            await browser.get("/staff/sign-in/back", params=back)
+            tokens.append(browser.cookies["session"])
+        listed = (await browser.get("/concerts/-/staff", headers=bearer(tokens[2]))).json()["items"]
+        assert [(each["name"], each["roles"], each["sessions"]) for each in listed] == [
+            ("Fay", ["operators"], 1),
+            ("Ada Lark", ["box-office", "unheard-of"], 2),
+        ]
+        page = await browser.get("/staff/people", headers={"accept-language": "de"})
+        assert 'lang="de"' in page.text
+        assert "Zuletzt angemeldet" in page.text
+        await browser.post(f"/staff/people/{listed[1]['id']}/end", data={"csrf": csrf(page)})
+        statuses = [(await browser.get("/orders", headers=bearer(each))).status_code for each in tokens]
+        assert statuses == [401, 401, 200]
+        again = (await browser.get("/concerts/-/staff", headers=bearer(tokens[2]))).json()["items"]
+        assert [each["sessions"] for each in again] == [1, 0]
+
+
+async def test_who_signs_out_is_signed_out_by_the_issuer_too(tmp_path: Path, provider: Provider) -> None:
+    async with site(tmp_path, **by_issuer(provider)) as browser, provider.browser() as at_issuer:
+        gone = await browser.get("/staff/sign-in/go")
+        await browser.get(
+            "/staff/sign-in/back", params=await provider.signed_in(gone.headers["location"], "fay", at_issuer)
+        )
+        token = browser.cookies["session"]
+        kept = await at_issuer.get((await browser.get("/staff/sign-in/go")).headers["location"])
+        assert "code=" in kept.headers["location"]  # nobody is asked again who they are
+        out = await send(browser, "/staff", "/staff/sign-out")
+        assert not {"session", "sign-in-hint"} & set(browser.cookies)
+        assert (await browser.get("/orders", headers=bearer(token))).status_code == 401
+        there = out.headers["refresh"].removeprefix("0; url=")
+        assert there.startswith(provider.issuer)
+        assert html.escape(there) in out.text
+        assert (await provider.signed_out(there, at_issuer)).startswith(f"{PUBLIC}/staff/sign-in")
+        asked = await at_issuer.get((await browser.get("/staff/sign-in/go")).headers["location"])
+        assert "code=" not in asked.headers["location"]
 
 
 async def test_a_way_back_that_another_browser_began_signs_nobody_in(tmp_path: Path, provider: Provider) -> None:

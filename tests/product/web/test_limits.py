@@ -10,7 +10,7 @@ class Limited:
 
     def __init__(self) -> None:
         self.now = 1_000.0
-        self.limit = RequestLimit("address", most=3, seconds=10, monotonic=lambda: self.now)
+        self.limit = RequestLimit("address", most=3, seconds=10, clock=lambda: self.now)
 
     def may(self, who: str = "a") -> bool:
         try:
@@ -80,7 +80,12 @@ def test_only_so_many_are_counted_each_by_itself(limited: Limited) -> None:
         ("10.0.0.1", "1.2.3.4, 198.51.100.1", "198.51.100.1"),  # what stands before was sent by the client
         ("10.0.0.1", "198.51.100.1, 10.0.0.2", "198.51.100.1"),
         ("10.0.0.1", "10.0.0.3,10.0.0.2", "10.0.0.3"),
-        ("10.0.0.1", "2001:db8::1", "2001:db8::1"),
+        ("10.0.0.1", "2001:db8::1", "2001:db8::/64"),
+        ("10.0.0.1", "198.51.100.1:4711", "198.51.100.1"),
+        ("10.0.0.1", "[2001:db8::1]:4711", "2001:db8::/64"),
+        ("::ffff:10.0.0.1", "::ffff:198.51.100.1", "198.51.100.1"),
+        ("::ffff:203.0.113.7", "198.51.100.1", "203.0.113.7"),
+        ("fe80::1%eth0", "198.51.100.1", "fe80::/64"),
         ("10.0.0.1", "1.2.3.4, unknown", "10.0.0.1"),
         ("10.0.0.1", "", "10.0.0.1"),
     ],
@@ -91,6 +96,14 @@ def test_a_forwarded_address_counts_where_a_trusted_proxy_says_it(peer: str, for
 
 def test_without_a_trusted_proxy_the_peer_counts() -> None:
     assert Addresses(()).of("10.0.0.1", {b"x-forwarded-for": b"198.51.100.1"}) == "10.0.0.1"
+
+
+def test_all_of_one_ipv6_network_is_one_address_and_how_much_that_is_can_be_set() -> None:
+    mine = ("2001:db8:0:1::1", "2001:0DB8:0:1:ffff::2", "2001:db8:0:2::1")
+    assert [Addresses(()).of(each, {}) for each in mine] == ["2001:db8:0:1::/64"] * 2 + ["2001:db8:0:2::/64"]
+    assert {Addresses((), ipv6_prefix=48).of(each, {}) for each in mine} == {"2001:db8::/48"}
+    assert Addresses((), ipv6_prefix=128).of(mine[1], {}) == "2001:db8:0:1:ffff::2"
+    assert Addresses(()).of("::ffff:192.0.2.1", {}) == "192.0.2.1"
 
 
 def test_what_is_no_network_is_refused() -> None:

@@ -11,7 +11,6 @@ from tests.served_here import served_here
 
 from cludale.services import NAMES
 from cludale.web.app import WebApp
-from cludale.wiring.needs import request_limits
 from cludale.wiring.platform import Platform
 
 FIRST_KEY = "organizer"
@@ -78,7 +77,7 @@ async def office(folder: Path, only: Collection[str] = NAMES, **changes: object)
             version="0",
             internal=platform.internal,
             admit=platform.admit,
-            limits=request_limits(platform.settings),
+            limits=platform.limits,
         )
         async with served_here(app) as client:
             yield Office(platform, client)

@@ -31,13 +31,14 @@ class OidcIssuer:
         client_id: str,
         client_secret: str | None,
         back_to: str,
+        after_sign_out: str,
         scopes: str,
         roles_claim: str,
         now: Callable[[], datetime],
         asking: Asking | None = None,
         again_seconds: float = AGAIN_SECONDS,
     ) -> None:
-        """`back_to`: where people come back to, as the issuer knows it.
+        """`back_to`, `after_sign_out`: where people come back to, as the issuer knows it.
 
         `again_seconds`: keys that changed are asked for no more often.
         """
@@ -45,6 +46,7 @@ class OidcIssuer:
         self._client_id = client_id
         self._secret = client_secret
         self._back_to = back_to
+        self._after_sign_out = after_sign_out
         self._scopes = " ".join(dict.fromkeys(["openid", *scopes.split()]))
         self._roles_claim = roles_claim
         self._now = now
@@ -88,7 +90,21 @@ class OidcIssuer:
             str(claims["sub"]),
             "".join(each for each in str(name) if each.isprintable())[:LONGEST_NAME],
             tuple(each for each in roles[:MOST_ROLES] if isinstance(each, str)),
+            str(tokens["id_token"]),
         )
+
+    async def sign_out_address(self) -> str | None:
+        """Where the browser goes to end its session there, too (OpenID Connect RP-Initiated Logout 1.0)."""
+        try:
+            at = str((await self._discovered()).get("end_session_endpoint", ""))
+        except IssuerUnreachable as error:
+            _log.warning("somebody signed out here alone: %s", error)
+            return None
+        there = urlsplit(at)
+        if there.scheme != urlsplit(self._url).scheme or not there.netloc:
+            return None
+        asked = {"client_id": self._client_id, "post_logout_redirect_uri": self._after_sign_out}
+        return f"{at}{'&' if there.query else '?'}{urlencode(asked)}"
 
     async def close(self) -> None:
         """Close the connections."""

@@ -223,13 +223,13 @@ class Buying:
     def _bought(self, visit: Visit, concert: Concert, key: str, order: Order) -> Headers:
         tokens = memory.with_order(memory.orders(visit), order.id, order.access_token)
         return (
-            forms.cookie(memory.ORDERS, tokens, secure=visit.secure, path=memory.PATH),
+            forms.cookie(memory.ORDERS, tokens, secure=visit.secure),
             self._kept(visit, Cart(concert.id, key, order.id)),
         )
 
     def _kept(self, visit: Visit, cart: Cart) -> tuple[str, str]:
         carts = memory.with_cart(memory.carts(visit), cart)
-        return forms.cookie(memory.CARTS, carts, secure=visit.secure, path=memory.PATH, max_age_seconds=7 * 86_400)
+        return forms.cookie(memory.CARTS, carts, secure=visit.secure, max_age_seconds=7 * 86_400)
 
     async def _concert(self, visit: Visit) -> Concert:
         if not memory.is_id(visit.segment):

@@ -8,11 +8,11 @@ from cludale.pages import forms
 from cludale.pages.api import Answer, Refused, path
 from cludale.pages.site import Missing, Site
 from cludale.pages.staff.signing import Signing, Staff
-from cludale.pages.staff.views import Code, Key, Keys, Sessions
+from cludale.pages.staff.views import Code, Key, Keys, Members, Sessions
 from cludale.web.responses import Response
 from cludale.web.routing import Route
 
-_KEYS, _SESSIONS = ("concerts", "-", "keys"), ("concerts", "-", "sessions")
+_KEYS, _SESSIONS, _STAFF = ("concerts", "-", "keys"), ("concerts", "-", "sessions"), ("concerts", "-", "staff")
 
 
 class Office:
@@ -33,6 +33,8 @@ class Office:
             page("POST", "/staff/keys/{key_id}/revoke", self._revoke_key),
             page("GET", "/staff/sessions", self._sessions),
             page("POST", "/staff/sessions/{session_id}/end", self._end_session),
+            page("GET", "/staff/people", self._people),
+            page("POST", "/staff/people/{person_id}/end", self._end_all),
             page("GET", "/staff/door", self._door),
             page("POST", "/staff/door", self._pair),
         ]
@@ -97,6 +99,19 @@ class Office:
         if answer.status != 404:  # it may have ended meanwhile
             _checked(answer)
         return self._site.see(staff.visit, "/staff/sessions")
+
+    # Who has signed in
+
+    async def _people(self, staff: Staff) -> Response:
+        found = _checked(await staff.ask("GET", path(*_STAFF))).read(Members)
+        return self._shown(staff, "staff/people.html", people=found.items)
+
+    async def _end_all(self, staff: Staff) -> Response:
+        forms.read(staff.visit.request)
+        answer = await staff.ask("POST", path(*_STAFF, staff.visit.segment, "end"))
+        if answer.status != 404:  # they may have been forgotten meanwhile
+            _checked(answer)
+        return self._site.see(staff.visit, "/staff/people")
 
     # The door
 

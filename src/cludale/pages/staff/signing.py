@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -14,7 +14,7 @@ from cludale.pages import forms
 from cludale.pages.api import Answer, Refused
 from cludale.pages.site import Site, Visit
 from cludale.pages.staff import cookies
-from cludale.pages.staff.views import Going, Session, Token, Ways
+from cludale.pages.staff.views import Going, Over, Session, Token, Ways
 from cludale.web.responses import Headers, Response
 from cludale.web.routing import Route
 
@@ -169,8 +169,9 @@ class Signing:
         if answer.status != 201:
             shown = await self._form(visit, onward, wrong=_why(answer), status=answer.status)
             return shown._replace(headers=(*shown.headers, cookies.gone(visit, cookies.SIGN_IN)))
-        kept = cookies.signed_in(visit, answer.read(Token).token)
-        return self._site.see(visit, onward, headers=(kept, cookies.gone(visit, cookies.SIGN_IN)))
+        begun = answer.read(Token)
+        kept = (cookies.signed_in(visit, begun.token), *cookies.hinted(visit, begun.sign_out_hint))
+        return self._site.see(visit, onward, headers=(*kept, cookies.gone(visit, cookies.SIGN_IN)))
 
     async def _sign_out(self, visit: Visit) -> Response:
         forms.read(visit.request)
@@ -179,7 +180,17 @@ class Signing:
             answer = await self._ask(visit, "POST", "/concerts/-/session/end", token=token)
             if answer.status not in (200, 401):
                 raise Refused(answer.problem)  # not signed out, and told so
+            there = answer.read(Over).sign_out_at if answer.status == 200 else None
+            if there is not None:
+                return self._out_there(visit, there)
         return self._site.see(visit, SIGN_IN, headers=cookies.cleared(visit))
+
+    def _out_there(self, visit: Visit, there: str) -> Response:
+        """On to the issuer, to be signed out there, too: by a page, for the policy lets no form lead elsewhere."""
+        hint = cookies.hint(visit)
+        url = there if hint is None else f"{there}&{urlencode({'id_token_hint': hint})}"
+        headers = (("refresh", f"0; url={url}"), *cookies.cleared(visit))
+        return self._site.private(visit, "staff/signed-out.html", there=url, headers=headers)
 
 
 def _why(answer: Answer) -> str:

@@ -18,10 +18,37 @@ class Going(msgspec.Struct, frozen=True, rename="camel"):
     sign_in_at: str
 
 
-class Token(msgspec.Struct, frozen=True):
+class Token(msgspec.Struct, frozen=True, rename="camel"):
     """A session's token."""
 
     token: str
+    sign_out_hint: str | None = None
+    """What the issuer knows the sign-in by."""
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Somebody who has signed in."""
+
+    id: str
+    name: str
+    organizer: str
+    scopes: tuple[str, ...]
+    concert_id: str | None
+    roles: tuple[str, ...]
+    last_at: datetime
+    sessions: int
+
+
+class Members(msgspec.Struct, frozen=True):
+    """All of them."""
+
+    items: tuple[Member, ...]
+
+
+class Over(msgspec.Struct, frozen=True, rename="camel"):
+    """A session that is over."""
+
+    sign_out_at: str | None = None
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

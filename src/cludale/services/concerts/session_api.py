@@ -3,6 +3,7 @@
 The API takes a session as it takes a key, `Authorization: Bearer`, and knows no cookies: those are the pages' own.
 """
 
+import logging
 import secrets
 from datetime import datetime
 from typing import Annotated, Any
@@ -18,13 +19,15 @@ from cludale.ports.issuer import Issuer, IssuerUnreachable, NotVouched, SignInPo
 from cludale.services.concerts import sessions as domain
 from cludale.services.concerts.key_service import KeyService
 from cludale.services.concerts.session_service import SessionService
-from cludale.services.concerts.sessions import BY_ISSUER, Session
+from cludale.services.concerts.sessions import BY_ISSUER, Member, Session
 from cludale.web.access import Access
 from cludale.web.keyring import KeysUnknown
 from cludale.web.problems import Statuses
 from cludale.web.queries import Page
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import Credential, Reply, Request, asking, route
+
+_log = logging.getLogger(__name__)
 
 
 class KeyRefused(Refusal):
@@ -70,6 +73,8 @@ STATUS: Statuses = {
     NoIssuer: 409,
     IssuerAlone: 409,
 }
+
+_LONGEST_ROLE, _MOST_ROLES = 100, 20
 
 Random = Annotated[str, Meta(min_length=22, max_length=128, pattern="^[A-Za-z0-9_-]+$")]
 
@@ -122,12 +127,40 @@ class BegunSession(SessionView, frozen=True, kw_only=True, rename="camel"):
     """A session that has just begun."""
 
     token: Annotated[str, Meta(description="the bearer; shown only here")]
+    sign_out_hint: Annotated[
+        str | None, Meta(description="what the issuer wants as `id_token_hint` when it is to sign them out, too")
+    ] = None
 
 
-class Over(msgspec.Struct, frozen=True):
+class Over(msgspec.Struct, frozen=True, rename="camel"):
     """A session that is over."""
 
     id: str
+    sign_out_at: Annotated[
+        str | None,
+        Meta(description="where the browser goes to end the issuer's session, too; `id_token_hint` is yours"),
+    ] = None
+
+
+class MemberView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Somebody who has signed in, as they were the last time."""
+
+    id: str
+    name: str
+    organizer: str
+    scopes: list[Scope]
+    concert_id: str | None
+    roles: Annotated[list[str], Meta(description="as the issuer says them; none for who signs in with a key")]
+    first_at: datetime
+    last_at: datetime
+    sessions: Annotated[int, Meta(description="those that are not over")]
+
+
+class AllOver(msgspec.Struct, frozen=True):
+    """Somebody who is signed out everywhere."""
+
+    id: str
+    ended: int
 
 
 class Renewed(msgspec.Struct, frozen=True):
@@ -210,6 +243,8 @@ class SessionsApi:
             organizer=opens.organizer,
             scopes=tuple(sorted(opens.scopes)),
             only_concert=opens.concert_id,
+            hint=person.hint or None,
+            roles=person.roles,
         )
 
     async def _with_key(self, key: str) -> Response:
@@ -244,6 +279,8 @@ class SessionsApi:
         only_concert: str | None,
         of_digest: str = "",
         key_ends_at: datetime | None = None,
+        hint: str | None = None,
+        roles: tuple[str, ...] = (),
     ) -> Response:
         id = from_key("session", secrets.token_hex(16))
         token = f"{id}.{secrets.token_urlsafe(32)}"
@@ -260,10 +297,12 @@ class SessionsApi:
             began_at=now,
             ends_at=domain.lasting(now, self._policy.seconds, key_ends_at),
             idle_seconds=self._policy.idle_seconds,
+            roles=tuple(each[:_LONGEST_ROLE] for each in roles[:_MOST_ROLES]),
         )
         await self._sessions.begin(session)
+        _log.info("signed in: %s, for %s", id, "somebody of the issuer's" if of.startswith(BY_ISSUER) else of)
         stamped = self._access.stamped(f"Bearer {token}")
-        return json_response(BegunSession(**_shown(session), token=stamped), 201)
+        return json_response(BegunSession(**_shown(session), token=stamped, sign_out_hint=hint), 201)
 
     @route(
         "GET",
@@ -291,7 +330,36 @@ class SessionsApi:
         """Gone."""
         await self._sessions.session(request.segment)
         await self._sessions.end(request.segment)
+        _log.info("ended by %s: %s", asking(request).id, request.segment)
         return json_response(Over(request.segment))
+
+    @route(
+        "GET",
+        "/concerts/-/staff",
+        credential=Credential.ORGANIZER,
+        scope=Scope.OPERATE,
+        summary="List who has signed in",
+        description="Within 90 days, with what the issuer said of their roles the last time.",
+        replies={200: Reply(Page[MemberView])},
+    )
+    async def list_staff(self, _: Request) -> Response:
+        """Who signed in last first."""
+        found = await self._sessions.staff()
+        return json_response(Page([_member(member, sessions) for member, sessions in found], None))
+
+    @route(
+        "POST",
+        "/concerts/-/staff/{person_id}/end",
+        credential=Credential.ORGANIZER,
+        scope=Scope.OPERATE,
+        summary="End all sessions of somebody",
+        description="Within a second they open nothing, anywhere. Who still has their role, or key, may sign in again.",
+        replies={200: Reply(AllOver)},
+        refusals=(NotFound, Busy),
+    )
+    async def end_all_sessions(self, request: Request) -> Response:
+        """How many there were."""
+        return json_response(AllOver(request.segment, await self._sessions.end_all_of(request.segment)))
 
     @route(
         "GET",
@@ -323,14 +391,31 @@ class SessionsApi:
         "/concerts/-/session/end",
         credential=Credential.SESSION,
         summary="Sign out",
+        description="Who signed in by the issuer is told where to end the session there, too.",
         replies={200: Reply(Over)},
         refusals=(KeysUnknown, Busy),
     )
     async def sign_out(self, request: Request) -> Response:
         """Its own is over."""
         own = asking(request).id
+        of = next((each.of for each in await self._sessions.all() if each.id == own), "")
         await self._sessions.end(own)
-        return json_response(Over(own))
+        there = self._issuer is not None and of.startswith(BY_ISSUER)
+        return json_response(Over(own, await self._issuer.sign_out_address() if there and self._issuer else None))
+
+
+def _member(member: Member, sessions: int) -> MemberView:
+    return MemberView(
+        id=member.id,
+        name=member.name,
+        organizer=member.organizer,
+        scopes=list(member.scopes),
+        concert_id=member.only_concert,
+        roles=list(member.roles),
+        first_at=member.first_at,
+        last_at=member.last_at,
+        sessions=sessions,
+    )
 
 
 def _view(session: Session) -> SessionView:

@@ -1,15 +1,16 @@
 """Sessions at work: signs people in and out. Load → decide → commit."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
-from cludale.kernel.refusals import Busy
+from cludale.kernel.refusals import Busy, NotFound
 from cludale.runtime.aggregates import Change, Updates
 from cludale.services.concerts import sessions as domain
-from cludale.services.concerts.sessions import Session, Sessions
-from cludale.services.concerts.store import ALL_SESSIONS, SESSIONS
+from cludale.services.concerts.sessions import Member, Session, Sessions, Staff
+from cludale.services.concerts.store import ALL_SESSIONS, ALL_STAFF, SESSIONS, STAFF
 
 
 class SessionService:
@@ -27,11 +28,27 @@ class SessionService:
     async def begin(self, new: Session) -> Session:
         """Sign somebody in. Raises Busy."""
         await self._change(lambda sessions, now: domain.begin(sessions, new, now=now))
+        keep = Change(STAFF, ALL_STAFF, lambda found, now: domain.seen(found or Staff(), new, now=now), Cause())
+        await self._updates.update((keep,))
         return new
 
     async def end(self, id: str) -> None:
         """Sign somebody out; again changes nothing. Raises Busy."""
         await self._change(lambda sessions, _: domain.end(sessions, id))
+
+    async def staff(self) -> Sequence[tuple[Member, int]]:
+        """Who has signed in, who did so last first, each with their sessions that are not over."""
+        found = await STAFF.load(self._updates.records, (ALL_STAFF,))
+        live = Counter(each.of for each in await self.all())
+        return [(each, live[each.of]) for each in found[ALL_STAFF].state.members] if found else []
+
+    async def end_all_of(self, person_id: str) -> int:
+        """Sign somebody out everywhere; how many sessions that were. Raises NotFound, Busy."""
+        ended = next((count for member, count in await self.staff() if member.id == person_id), None)
+        if ended is None:
+            raise NotFound("person", person_id)
+        await self._change(lambda sessions, _: domain.end_all_of(sessions, person_id))
+        return ended
 
     async def all(self) -> Sequence[Session]:
         """Those that are not over, the newest first."""

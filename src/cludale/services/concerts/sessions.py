@@ -9,12 +9,16 @@ import msgspec
 from msgspec.structs import replace
 
 from cludale.kernel.decision import Decision
+from cludale.kernel.ids import from_key
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import NotFound
 
 BY_ISSUER = "oidc:"
 """How the names of those begin whom an issuer vouches for."""
 MOST_SESSIONS = 1_000
+MOST_STAFF = 1_000
+FORGOTTEN_AFTER = timedelta(days=90)
+"""Who has not signed in for so long is in no list any more."""
 MOST_OF_ONE = 20
 """Sessions of one person, or of one key. The oldest ends where there would be more."""
 
@@ -38,6 +42,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     ends_at: datetime
     idle_seconds: float
     """It ends after so long without a request."""
+    roles: tuple[str, ...] = ()
+    """What the issuer said; none for sessions of before it was kept, and for those of keys."""
 
 
 class Sessions(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -51,6 +57,54 @@ class Sessions(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
             if session.id == id:
                 return session
         raise NotFound("session", id)
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """Somebody who has signed in, as they were the last time."""
+
+    of: str
+    name: str
+    organizer: str
+    scopes: tuple[Scope, ...]
+    only_concert: str | None = None
+    roles: tuple[str, ...] = ()
+    first_at: datetime
+    last_at: datetime
+    """When they signed in last."""
+
+    @property
+    def id(self) -> str:
+        """What they are called in a path."""
+        return from_key("person", self.of)
+
+
+class Staff(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """All who have signed in, who did so first at the end."""
+
+    members: tuple[Member, ...] = ()
+
+
+def seen(staff: Staff, session: Session, *, now: datetime) -> Decision[Staff]:
+    """Keep that somebody has signed in. Who has not for long is forgotten, so there is a bound."""
+    before = next((each for each in staff.members if each.of == session.of), None)
+    member = Member(
+        of=session.of,
+        name=session.name,
+        organizer=session.organizer,
+        scopes=session.scopes,
+        only_concert=session.only_concert,
+        roles=session.roles,
+        first_at=now if before is None else before.first_at,
+        last_at=now,
+    )
+    kept = [each for each in staff.members if each.of != session.of and now - each.last_at < FORGOTTEN_AFTER]
+    return Decision(Staff(members=(member, *kept[: MOST_STAFF - 1])))
+
+
+def end_all_of(sessions: Sessions, person_id: str) -> Decision[Sessions]:
+    """Sign somebody out everywhere; again changes nothing."""
+    kept = tuple(each for each in sessions.sessions if from_key("person", each.of) != person_id)
+    return Decision(sessions if len(kept) == len(sessions.sessions) else replace(sessions, sessions=kept))
 
 
 def begin(sessions: Sessions, new: Session, *, now: datetime) -> Decision[Sessions]:

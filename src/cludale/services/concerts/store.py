@@ -14,7 +14,7 @@ from cludale.services.concerts.codes import Code
 from cludale.services.concerts.domain import Choice, Concert, Reservation, Section, Status
 from cludale.services.concerts.keys import Keys, KeyUse
 from cludale.services.concerts.pairings import Pairings
-from cludale.services.concerts.sessions import Sessions
+from cludale.services.concerts.sessions import Sessions, Staff
 
 _ACCENTS = re.compile("[\u0300-\u036f]")
 """Those that combine with the letter before. Other scripts have blocks of their own: there they are letters."""
@@ -109,6 +109,10 @@ KEY_USES = AggregateStore(Kind("concerts", "keyuse", may_lack=True), KeyUse, ide
 ALL_SESSIONS = "sessions"
 SESSIONS = AggregateStore(Kind("concerts", "sessions", may_lack=True), Sessions, identity=lambda _: ALL_SESSIONS)
 
+ALL_STAFF = "staff"
+STAFF = AggregateStore(Kind("concerts", "staff", may_lack=True), Staff, identity=lambda _: ALL_STAFF)
+"""Beside the sessions, which every replica reads each second."""
+
 ALL_PAIRINGS = "pairings"
 PAIRINGS = AggregateStore(Kind("concerts", "pairings", may_lack=True), Pairings, identity=lambda _: ALL_PAIRINGS)
 
@@ -122,6 +126,7 @@ KINDS = (
     KEYS.kind,
     KEY_USES.kind,
     SESSIONS.kind,
+    STAFF.kind,
     PAIRINGS.kind,
     IdempotencyKeys.kind_for("concerts"),
 )
@@ -131,6 +136,7 @@ BY_ID = (
     ALLOWANCES.kind,
     KEY_USES.kind,
     SESSIONS.kind,
+    STAFF.kind,
     PAIRINGS.kind,
     IdempotencyKeys.kind_for("concerts"),
 )

@@ -127,7 +127,7 @@ def refund(order: Order, wish: RefundWish, *, now: datetime) -> Decision[Order]:
     part = _part(order, wish, total)
     requested = PartRefundRequested(order_id=order.id, part=part, allocation=allocation)
     after = evolve(order, requested, at=now)
-    kept = msgspec.structs.replace(after.refunds[-1], by=wish.by, reason=wish.reason)
+    kept = msgspec.structs.replace(after.refunds[-1], by=wish.by)
     return Decision(msgspec.structs.replace(after, refunds=(*after.refunds[:-1], kept)), (requested,))
 
 
@@ -206,6 +206,13 @@ def amend(order: Order, known: Particulars, wanted: Amendment, *, by: Party, is_
         # Its cancellation may have to be told again, word for word.
         after = msgspec.structs.replace(after, off_reachable=order.reachable)
     return Amended(Decision(after, (amended,)), particulars)
+
+
+def explained(decision: Decision[Order], known: Particulars, reason: str) -> Amended:
+    """A part refund with its reason, which is kept apart: it may be about a person, so it is in no event either."""
+    number = decision.state.refunds[-1].part.number
+    reasons = {**known.reasons, str(number): reason}
+    return Amended(decision, msgspec.structs.replace(known, reasons=reasons))
 
 
 def resend(order: Order, *, now: datetime) -> Decision[Order]:

@@ -142,7 +142,8 @@ class AftersaleApi:
         order_id, cause, key = request.segment, request.cause, request.idempotency_key
 
         def answer(order: Order) -> Response:
-            return json_response(RefundView.of(order.refunds[-1], who), 202)
+            # Without the reason, for this answer may be kept; so the view is that of the buyer.
+            return json_response(RefundView.of(order.refunds[-1], Who.BUYER, {}), 202)
 
         if key is None:
             return answer(await self._orders.refund(order_id, wish, cause=cause))

@@ -167,6 +167,12 @@ class RefundStatus(StrEnum):
     COMPLETED = "Completed"
 
 
+REASON = (
+    "the organizer's own words; in the order as the organizer sees it, in no answer that is kept. Null where the buyer "
+    "was erased"
+)
+
+
 class RefundView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A part of an order that was given back."""
 
@@ -179,13 +185,11 @@ class RefundView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     requested_at: datetime
     requested_by: Party
     completed_at: datetime | None
-    reason: Annotated[str | UnsetType | None, Meta(description="the organizer's own words; for the organizer only")] = (
-        UNSET
-    )
+    reason: Annotated[str | UnsetType | None, Meta(description=REASON)] = UNSET
 
     @classmethod
-    def of(cls, refund: OrderRefund, who: Who) -> Self:
-        """The view of a part refund."""
+    def of(cls, refund: OrderRefund, who: Who, reasons: Mapping[str, str]) -> Self:
+        """The view of a part refund. `reasons`: those that are kept apart."""
         return cls(
             id=refund.part.refund_id,
             status=RefundStatus.PENDING if refund.done_at is None else RefundStatus.COMPLETED,
@@ -196,7 +200,7 @@ class RefundView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             requested_at=refund.at,
             requested_by=refund.by,
             completed_at=refund.done_at,
-            reason=UNSET if who is Who.BUYER else refund.reason,
+            reason=UNSET if who is Who.BUYER else reasons.get(str(refund.part.number), refund.reason),
         )
 
 
@@ -554,7 +558,7 @@ class OrdersApi:
         return Who.ORGANIZER
 
 
-def _shown(order: Order, who: Who = Who.BUYER) -> dict[str, Any]:
+def _shown(order: Order, who: Who = Who.BUYER, left: Particulars = NOTHING) -> dict[str, Any]:
     """The fields that an order has in every answer."""
     return {
         "id": order.id,
@@ -570,7 +574,7 @@ def _shown(order: Order, who: Who = Who.BUYER) -> dict[str, Any]:
         "expires_at": order.expires_at,
         "cancel_until": order.cancellable_until,
         "payment": None if order.payment is None else OrderPaymentView.of(order.payment),
-        "refunds": [RefundView.of(each, who) for each in order.refunds],
+        "refunds": [RefundView.of(each, who, left.reasons) for each in order.refunds],
         "held": order.held,
         "refunded": None if order.total is None else Money(parts.refunded(order.refunds), order.total.currency),
     }
@@ -580,7 +584,8 @@ def view_of(order: Order, who: Who, left: Particulars = NOTHING) -> OrderView:
     """The order, as the buyer or the organizer sees it; `left`: what is kept apart, for the organizer."""
     if who is Who.BUYER:
         return OrderView(**_shown(order))
-    return OrderView(**_shown(order, who), email=left.email, phone=left.phone, name=left.name, comment=left.comment)
+    shown = _shown(order, who, left)
+    return OrderView(**shown, email=left.email, phone=left.phone, name=left.name, comment=left.comment)
 
 
 def _accepted(order: Order) -> Response:

@@ -21,7 +21,7 @@ class OrderRefund(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     """When it was asked for."""
     by: Party = Party.ORGANIZER
     reason: str | None = None
-    """The organizer's own words. They may be about a person, so they are in no event."""
+    """In clear, where an earlier version kept it here; else it is sealed, with what names the buyer."""
     done_at: datetime | None = None
     """When the money went back; None: it is on its way."""
     returned_at: datetime | None = None

@@ -19,7 +19,17 @@ from cludale.services.concerts.pairings import (
     offer,
     swap,
 )
-from cludale.services.concerts.sessions import MOST_OF_ONE, Session, Sessions, begin, end, lasting
+from cludale.services.concerts.sessions import (
+    FORGOTTEN_AFTER,
+    MOST_OF_ONE,
+    Session,
+    Sessions,
+    Staff,
+    begin,
+    end,
+    lasting,
+    seen,
+)
 from cludale.web.keyring import KeyRing
 
 HOUR = timedelta(hours=1)
@@ -53,6 +63,18 @@ def test_the_oldest_session_of_somebody_ends_where_there_would_be_too_many() -> 
     assert len(ids) == MOST_OF_ONE + 1
     assert "other" in ids
     assert "session-0" not in ids
+
+
+def test_who_has_not_signed_in_for_long_is_in_no_list_any_more() -> None:
+    staff = seen(Staff(), session(of="key-1"), now=NOON).state
+    staff = seen(staff, session(of="key-2"), now=NOON + HOUR).state
+    staff = seen(staff, session(of="key-1"), now=NOON + 2 * HOUR).state
+    assert [(each.of, each.first_at, each.last_at) for each in staff.members] == [
+        ("key-1", NOON, NOON + 2 * HOUR),
+        ("key-2", NOON + HOUR, NOON + HOUR),
+    ]
+    later = seen(staff, session(of="key-3"), now=NOON + HOUR + FORGOTTEN_AFTER).state
+    assert [each.of for each in later.members] == ["key-3", "key-1"]
 
 
 def test_no_session_outlasts_its_key() -> None:

@@ -1,0 +1,97 @@
+"""The certificate that HAProxy shows: its lines in a configuration, and another one taken while it runs."""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from cludale_operations.gateway.runtime import GatewayRefused, Runtime
+
+_log = logging.getLogger(__name__)
+
+HSTS_SECONDS: Final = 63_072_000
+HSTS: Final = f"http-after-response set-header strict-transport-security max-age={HSTS_SECONDS}"
+LOOK_SECONDS: Final = 1.0
+"""How often it is looked whether the file has changed."""
+_COMMITTED: Final = "Success!"
+
+
+class NoHttps(Exception):
+    """HAProxy does not start with this certificate; the message says why."""
+
+
+def bind(descriptor: int, certificate: Path) -> str:
+    """The line of HAProxy's configuration by which it takes TLS at an inherited socket."""
+    return f"bind fd@{descriptor} ssl crt {_escaped(certificate)} ssl-min-ver TLSv1.2 alpn http/1.1"
+
+
+def redirect(descriptor: int, port: int, *, defaults: str) -> Iterator[str]:
+    """The lines of a frontend that leads plain HTTP to HTTPS at `port`; `defaults`: the section that it is from."""
+    yield f"frontend plain from {defaults}"
+    yield f"    bind fd@{descriptor}"
+    at = "" if port == 443 else f":{port}"
+    yield f"    http-request redirect code 308 location https://%[req.hdr(host),host_only]{at}%[pathq]"
+
+
+async def check(argv: Sequence[str | Path], certificate: Path, folder: Path, descriptors: Sequence[int]) -> None:
+    """Have HAProxy look at its configuration, by this command in `folder`. Raises NoHttps."""
+    looked = await asyncio.create_subprocess_exec(
+        *argv, cwd=folder, pass_fds=descriptors, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await looked.communicate()
+    if looked.returncode != 0:
+        raise NoHttps(f"{certificate} can't be used: {_reason(said.decode(errors='replace'))}")
+
+
+def _reason(said: str) -> str:
+    """What HAProxy says is wrong, in its own words."""
+    lines = [line.partition(": ")[2] or line for line in said.splitlines() if "ALERT" in line]
+    return lines[0] if lines else "HAProxy does not say why"
+
+
+async def keep_current(certificate: Path, runtime: Runtime) -> None:
+    """Have HAProxy show what is in the file, for ever: connections that are open stay, new ones get the new one.
+
+    What HAProxy does not take is logged, and tried again; the certificate before it stays.
+    """
+    shown = _state(certificate)
+    is_said = False
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        found = _state(certificate)
+        if found is None or found == shown:
+            continue
+        try:
+            await asyncio.to_thread(_show, certificate, runtime)
+        except (OSError, GatewayRefused) as error:
+            if not is_said:
+                _log.error("%s is not taken, so the certificate before it stays: %s", certificate, error)
+            is_said = True
+        else:
+            shown, is_said = found, False
+            _log.warning("HTTPS is spoken with the new certificate in %s", certificate)
+
+
+def _state(certificate: Path) -> tuple[int, int, int] | None:
+    """What differs once the file, or what it is a link to, has changed; None while there is none."""
+    try:
+        found = certificate.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _show(certificate: Path, runtime: Runtime) -> None:
+    """Raises OSError, GatewayRefused."""
+    name = _escaped(certificate)
+    lines = (line for line in certificate.read_text().splitlines() if line.strip())  # an empty line would end it
+    said = runtime.told(f"set ssl cert {name} <<\n{chr(10).join(lines)}\n")
+    committed = runtime.told(f"commit ssl cert {name}")
+    if _COMMITTED not in committed:
+        runtime.told(f"abort ssl cert {name}")
+        raise GatewayRefused(" ".join(f"{said} {committed}".split()))
+
+
+def _escaped(certificate: Path) -> str:
+    return str(certificate).replace("\\", "\\\\").replace(" ", "\\ ")
