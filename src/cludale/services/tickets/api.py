@@ -14,7 +14,6 @@ from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, NotFound, Refusal
 from cludale.ports.records import StoreUnavailable
 from cludale.services.tickets.domain import (
-    Direction,
     NotInside,
     OrderTickets,
     TicketUsed,
@@ -23,7 +22,7 @@ from cludale.services.tickets.domain import (
     ticket_id,
 )
 from cludale.services.tickets.door import Counts, Result
-from cludale.services.tickets.events import UndoReason
+from cludale.services.tickets.events import Direction, UndoReason
 from cludale.services.tickets.service import Answer, Scan, Shown, Tickets
 from cludale.web.access import Access
 from cludale.web.fields import Text

@@ -9,7 +9,8 @@ import msgspec
 
 from cludale.kernel import dates
 from cludale.ports.programme import ConcertDetails
-from cludale.services.tickets.domain import Direction, OrderTickets, Ticket
+from cludale.services.tickets.domain import OrderTickets, Ticket
+from cludale.services.tickets.events import Direction
 
 CLOSES_AFTER = timedelta(hours=24)
 """How long after a concert's end, or its begin where it says no end, its tickets still let people in."""
@@ -69,8 +70,9 @@ def judged(
     The same scan told again gets the same answer.
     """
     last = ticket.moves[-1] if ticket.moves else None
-    if last is not None and last.scan_id == scan_id and last.direction is direction:
-        return Scanned(Result.VALID, last.at, last.door)
+    same = ticket.scan(scan_id) if last is not None or ticket.undone else None
+    if same is not None and same.direction is direction:
+        return Scanned(Result.USED if same in ticket.undone else Result.VALID, same.at, same.door)
     if ticket.revoked is not None or generation != ticket.generation:
         return Scanned(Result.REPLACED if ticket.revoked is None else Result.REVOKED)
     if direction is Direction.OUT:

@@ -22,9 +22,9 @@ from cludale.runtime.aggregates import Change, Handler, TooEarly, Updates
 from cludale.runtime.recent import Recent
 from cludale.services.orders.events import OrderCancelled, OrderPaid, PartRefundRequested
 from cludale.services.tickets import codes, domain, door
-from cludale.services.tickets.domain import Direction, OrderTickets, Ticket
+from cludale.services.tickets.domain import OrderTickets, Ticket
 from cludale.services.tickets.door import Counts, Open, Result, Scanned
-from cludale.services.tickets.events import UndoReason
+from cludale.services.tickets.events import Direction, UndoReason
 from cludale.services.tickets.store import TICKETS, of_concert
 
 _SERVICE = "tickets"
