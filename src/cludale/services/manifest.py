@@ -77,6 +77,7 @@ class Policies:
     partitions_apart: bool = False
     door_opens_seconds: float = 43_200
     door_reentry: bool = False
+    door_offline_seconds: float = 43_200
 
 
 class Parts(Protocol):

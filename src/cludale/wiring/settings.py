@@ -341,6 +341,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     door_opens_seconds: Annotated[Seconds, _doc("how long before a concert begins its tickets let people in")] = 43_200
     door_reentry: Annotated[bool, _doc("whoever was let out at the door may come back with the same ticket")] = False
+    door_offline_seconds: Annotated[
+        Seconds, _doc("how long a door may go on without network by what it loaded, at most; three quarters at least")
+    ] = 43_200
     public_url: Annotated[
         Url | None, _doc("where people reach the pages (https://tickets.example.com); needed with an issuer")
     ] = None

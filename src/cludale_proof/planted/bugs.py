@@ -60,7 +60,7 @@ from cludale.services.payments.domain import Payment
 from cludale.services.payments.events import FailureReason, PaymentCompleted
 from cludale.services.tickets import domain as tickets_domain
 from cludale.services.tickets import door
-from cludale.services.tickets import service as tickets_service
+from cludale.services.tickets import door_service as tickets_door_service
 from cludale_proof.simulator.memory import MemoryStore
 from cludale_proof.simulator.provider import Gateway, Provider
 from cludale_proof.simulator.storage import FaultyStore
@@ -1473,15 +1473,15 @@ def _(stack: ExitStack) -> None:
 
 @bug("door: says that a ticket is good before that is written down", theme="at the door")
 def _(stack: ExitStack) -> None:
-    right = tickets_service.Tickets.scan
+    right = tickets_door_service.Doors.scan
 
     async def wrong(self: Any, scan: Any, *args: Any) -> Any:
         answering = asyncio.ensure_future(right(self, scan, *args))
         await asyncio.sleep(0)
-        claims = self.read(scan.code)
-        return tickets_service.Answer(door.Scanned(door.Result.VALID), claims, None) if claims else await answering
+        claims = self.read(scan.code, self.now())
+        return tickets_door_service.Answer(door.Scanned(door.Result.VALID), claims, None) if claims else await answering
 
-    swap(stack, tickets_service.Tickets, "scan", wrong)
+    swap(stack, tickets_door_service.Doors, "scan", wrong)
 
 
 def _forget_handled(stack: ExitStack, module: Any) -> None:

@@ -41,6 +41,7 @@ from cludale.services.payments.api import PaymentsApi
 from cludale.services.payments.service import Payments
 from cludale.services.tickets.api import TicketsApi
 from cludale.services.tickets.codes import key_of
+from cludale.services.tickets.door_api import DoorApi
 from cludale.services.tickets.service import Tickets
 from cludale.web.access import Access
 from cludale.web.ownership import Ownership
@@ -243,6 +244,7 @@ class Process(Owner):
         if "tickets" in self.built:
             self.tickets: Tickets = self.built["tickets"]
             self.tickets_api = TicketsApi(self.tickets, self.access, ownership)
+            self.door_api = DoorApi(self.tickets.doors, ownership)
         self._bus: EmbeddedBus | None = None
         self.inbound = Inbound(
             around.codec,

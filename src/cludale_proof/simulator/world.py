@@ -60,6 +60,7 @@ LATE_REQUEST = PlaceOrder(concert_id="concert-afterwards", user_id="late", quant
 LATE_ORDERS = 8
 """Where holds are short and calls are slow, one order's hold may well be over before orders hears of it; not all."""
 LATE_LOOKS = 8
+_CLOCKS = {Fault.CLOCK_FORWARD, Fault.CLOCK_BACK, Fault.CLOCK_SKEW}
 EXPECTED = (StoreUnavailable, Busy, BusDown, AnswerLost)
 """What faults make parts raise; anything else nobody should see."""
 
@@ -334,6 +335,8 @@ class World:
                 meets(Situation.ADMITTED)
             case "TicketTransferred":
                 meets(Situation.GIVEN_ON)
+            case "ScanMerged":
+                meets(Situation.MERGED)
             case "OrderCancelled":
                 self._cancelled.add(data.order_id)
                 meets(Situation.CANCELLED_PAID if data.was_paid else Situation.CANCELLED_UNPAID)
@@ -387,6 +390,7 @@ class World:
         await self._check_alive()
         await self._settle()
         self._check_end()
+        await self._check_doors()
         await asyncio.sleep(0)  # if that failed, it ends here
         await self._check_verification()
         if not self.chaos.unlogged:  # from a log with holes nothing can be rebuilt
@@ -472,6 +476,19 @@ class World:
             findings.append(f"not settled after {SETTLING_SECONDS:.0f} s: {', '.join(left)}")
         if findings:
             self._fail(sorted(findings))
+
+    async def _check_doors(self) -> None:
+        """Every double entry of the doors without network is named, with both places and times."""
+        doors = self.people.offline_doors
+        told = {}
+        for concert_id in {entry.concert_id for device in doors.devices for entry in device.entries}:
+            seen = await self.door.conflicts("organizer", concert_id)
+            if seen.answer is None or seen.status != 200:
+                self._fail([f"the conflicts of {concert_id} are answered {seen.status}"])
+                return
+            told[concert_id] = msgspec.json.decode(seen.answer.body)["items"]
+        if wrong := doors.wrong(told, exact=not self.chaos.fired.keys() & _CLOCKS):
+            self._fail(wrong)
 
     def _notifications(self) -> list[Notification]:
         table = next(disk.tables[NOTIFICATIONS.kind] for disk in self.disks if NOTIFICATIONS.kind in disk.tables)

@@ -82,9 +82,20 @@ class Ticket(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc
         return moves[-MOVES_KEPT:]
 
     @property
+    def inside(self) -> tuple[Movement, ...]:
+        """The ways in of those who are inside with it: one, or more where doors without network let in twice."""
+        inside: list[Movement] = []
+        for move in self.moves:
+            if move.direction is Direction.IN:
+                inside.append(move)
+            elif inside:
+                inside.pop()
+        return tuple(inside)
+
+    @property
     def is_inside(self) -> bool:
         """Is whoever has it inside?"""
-        return bool(self.moves) and self.moves[-1].direction is Direction.IN
+        return bool(self.inside)
 
     @property
     def is_transferred(self) -> bool:
@@ -189,7 +200,8 @@ def evolve(state: OrderTickets | None, event: Event, *, at: datetime) -> OrderTi
 def _after(state: OrderTickets, event: Event, at: datetime) -> OrderTickets:
     match event:
         case TicketRevoked():
-            void = {n: msgspec.structs.replace(state.ticket(n), revoked=event.reason, revoked_at=at) for n in event.numbers}
+            since = {"revoked": event.reason, "revoked_at": at}
+            void = {n: msgspec.structs.replace(state.ticket(n), **since) for n in event.numbers}
             parts = state.parts if event.part_number is msgspec.UNSET else (*state.parts, event.part_number)
             return msgspec.structs.replace(state, changed={**state.changed, **void}, parts=parts, step=event.step)
         case TicketTransferred():
@@ -348,9 +360,9 @@ def undo(state: OrderTickets, number: int, *, reason: UndoReason, now: datetime)
         order_id=state.order_id,
         concert_id=state.concert_id,
         number=number,
-        door=ticket.moves[-1].door,
+        door=ticket.inside[-1].door,
         reason=reason,
         step=state.step + 1,
-        scan_id=ticket.moves[-1].scan_id,
+        scan_id=ticket.inside[-1].scan_id,
     )
     return _decided(state, event, now)

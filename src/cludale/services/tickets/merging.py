@@ -136,18 +136,18 @@ class Conflict(msgspec.Struct, frozen=True, rename="camel"):
 
 def conflicts_of(ticket: Ticket) -> Iterator[tuple[ConflictKind, Movement, Movement | None]]:
     """What is wrong with a ticket's movements, in their order. It hangs on nothing but them and the ticket."""
-    inside: Movement | None = None
+    inside: list[Movement] = []
     for move in ticket.moves:
         if move.direction is Direction.OUT:
-            inside = None
+            del inside[-1:]
             continue
-        if inside is not None:
-            yield ConflictKind.DOUBLE_ENTRY, move, inside
+        if inside:
+            yield ConflictKind.DOUBLE_ENTRY, move, inside[-1]
         if move.device and ticket.revoked_at is not None and move.at >= ticket.revoked_at:
             yield ConflictKind.VOID, move, None
         if move.device and move.generation < ticket.generation:
             yield ConflictKind.REPLACED, move, None
-        inside = move
+        inside.append(move)
 
 
 def conflicts(orders: Iterable[OrderTickets]) -> list[Conflict]:

@@ -229,7 +229,7 @@ def read_code(shot: Snapshot, code: str, now: datetime) -> codes.Claims | None:
 
 
 def _ticket(standing: Standing) -> Ticket:
-    moves = tuple(Movement(_time(each.microseconds), each.door, each.scan_id, each.direction) for each in standing.moves)
+    moves = tuple(Movement(_time(it.microseconds), it.door, it.scan_id, it.direction) for it in standing.moves)
     return Ticket(generation=standing.generation, revoked=standing.revoked, moves=moves)
 
 
@@ -256,13 +256,12 @@ class Anchor(NamedTuple):
 def put_right(reading: Reading, anchors: Sequence[Anchor]) -> datetime:
     """When that was by the server's clock.
 
-    By the counting clock from the nearest anchor of the same start; after a start without network by the clock of the
-    day, put right by the last anchor; without any anchor as the device says.
+    By the counting clock from the last anchor of the same start; after a start without network by the clock of the day,
+    put right by the last anchor; without any anchor as the device says.
     """
     same = [each for each in anchors if each.reading.boot == reading.boot]
     if same:
-        nearest = min(same, key=lambda each: abs(each.reading.seconds - reading.seconds))
-        return nearest.at + timedelta(seconds=reading.seconds - nearest.reading.seconds)
+        return same[-1].at + timedelta(seconds=reading.seconds - same[-1].reading.seconds)
     if anchors:
         return reading.clock + (anchors[-1].at - anchors[-1].reading.clock)
     return reading.clock

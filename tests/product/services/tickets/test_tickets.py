@@ -22,7 +22,8 @@ from cludale.services.catalogue import CATALOGUE
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid, PartRefund, PartRefundRequested
 from cludale.services.tickets import codes
 from cludale.services.tickets.door import Result
-from cludale.services.tickets.service import Scan, Tickets
+from cludale.services.tickets.door_service import Scan
+from cludale.services.tickets.service import Tickets
 from cludale.services.tickets.store import KINDS, TICKETS
 
 PRICE = Money(9000, "EUR")
@@ -105,7 +106,9 @@ class World:
         return shown.code
 
     async def scan(self, code: str, scan_id: str = "s1", concert_id: str | None = None) -> Result:
-        return (await self.tickets.scan(Scan(code, "north", scan_id, concert_id=concert_id), REQUEST)).scanned.result
+        return (
+            await self.tickets.doors.scan(Scan(code, "north", scan_id, concert_id=concert_id), REQUEST)
+        ).scanned.result
 
 
 @pytest.fixture
