@@ -145,11 +145,11 @@ def read_snapshot(body: bytes, keys: Mapping[str, bytes], *, concert_id: str) ->
     """The snapshot, if one of these public keys signed it. Raises Distrusted. Whether it is too old, `decide` says."""
     try:
         first, second, third = body.decode("ascii").split(".")
-        head = msgspec.json.decode(_bytes(first), type=_Head)
+        head = msgspec.json.decode(from_text(first), type=_Head)
         if head.typ != TYPE or head.alg != "EdDSA" or head.kid not in keys:
             raise Distrusted(f"no key that is known here signed this snapshot (it names {head.kid!r})")
-        Ed25519PublicKey.from_public_bytes(keys[head.kid]).verify(_bytes(third), f"{first}.{second}".encode())
-        shot = msgspec.json.decode(_bytes(second), type=Snapshot)
+        Ed25519PublicKey.from_public_bytes(keys[head.kid]).verify(from_text(third), f"{first}.{second}".encode())
+        shot = msgspec.json.decode(from_text(second), type=Snapshot)
     except InvalidSignature:
         raise Distrusted("the snapshot was changed after it was signed") from None
     except (ValueError, msgspec.MsgspecError) as error:
@@ -222,7 +222,7 @@ def read_code(shot: Snapshot, code: str, now: datetime) -> codes.Claims | None:
         key_id = codes.key_id_of(code)
         for key in shot.keys:
             if key.kid == key_id and (key.exp is None or now.timestamp() < key.exp):
-                return codes.verified(code, _bytes(key.x))
+                return codes.verified(code, from_text(key.x))
     except codes.Unreadable:
         pass
     return None
@@ -291,5 +291,6 @@ def _text(raw: bytes) -> str:
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _bytes(text: str) -> bytes:
+def from_text(text: str) -> bytes:
+    """Bytes from Base64 for addresses. Raises ValueError."""
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
