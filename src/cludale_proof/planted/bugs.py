@@ -59,7 +59,7 @@ from cludale.services.payments import service as payments_service
 from cludale.services.payments.domain import Payment
 from cludale.services.payments.events import FailureReason, PaymentCompleted
 from cludale.services.tickets import domain as tickets_domain
-from cludale.services.tickets import door
+from cludale.services.tickets import door, merging, offline
 from cludale.services.tickets import door_service as tickets_door_service
 from cludale_proof.simulator.memory import MemoryStore
 from cludale_proof.simulator.provider import Gateway, Provider
@@ -1482,6 +1482,38 @@ def _(stack: ExitStack) -> None:
         return tickets_door_service.Answer(door.Scanned(door.Result.VALID), claims, None) if claims else await answering
 
     swap(stack, tickets_door_service.Doors, "scan", wrong)
+
+
+@bug("door: of two that one ticket let in the later is not written down", theme="doors offline")
+def _(stack: ExitStack) -> None:
+    right = merging.told
+
+    def wrong(state: Any, scan: Any) -> Any:
+        return () if state.ticket(scan.number).is_inside else right(state, scan)
+
+    swap(stack, merging, "told", wrong)
+
+
+@bug("door: a double entry is not named", theme="doors offline")
+def _(stack: ExitStack) -> None:
+    right = merging.conflicts_of
+    double = merging.ConflictKind.DOUBLE_ENTRY
+    swap(stack, merging, "conflicts_of", lambda ticket: [each for each in right(ticket) if each[0] is not double])
+
+
+@bug("door: what is told again is written down again", theme="doors offline")
+def _(stack: ExitStack) -> None:
+    swap(stack, tickets_domain.Ticket, "scan", lambda self, scan_id: None)
+
+
+@bug("door: what was told later goes to the end, whenever it was", theme="doors offline")
+def _(stack: ExitStack) -> None:
+    swap(stack, tickets_domain.Ticket, "moved", lambda self, movement: (*self.moves, movement))
+
+
+@bug("door: a device goes by the clock that it has", theme="doors offline")
+def _(stack: ExitStack) -> None:
+    swap(stack, offline, "put_right", lambda reading, anchors: reading.clock)
 
 
 def _forget_handled(stack: ExitStack, module: Any) -> None:

@@ -191,6 +191,18 @@ MATRIX: tuple[Row, ...] = (
     ),
     Row(
         "POST",
+        "/tickets/admissions/merge",
+        200,
+        ORGANIZER,
+        Scope.DOOR,
+        body={"device": "north-1", "clock": "2026-01-01T00:00:00Z", "scans": []},
+    ),
+    *(
+        Row("GET", path, 200, ORGANIZER, Scope.DOOR, Owned.HIDDEN, asked=f"{path}?concertId=ours")
+        for path in ("/tickets/admissions/conflicts", "/tickets/snapshot", "/tickets/inside", "/tickets/inside.csv")
+    ),
+    Row(
+        "POST",
         "/tickets/{ticket_id}/undo",
         409,
         ORGANIZER,

@@ -61,14 +61,15 @@ def merge(
             results.append(MergeResult.UNKNOWN)
             continue
         before = len(events)
-        for event in _told(state, scan):
+        for event in told(state, scan):
             events.append(event)
             state = evolve(state, event, at=now)
         results.append(MergeResult.RECORDED if len(events) > before else MergeResult.KNOWN)
     return Decision(state, tuple(events), now), results
 
 
-def _told(state: OrderTickets, scan: MergedScan) -> Iterator[Event]:
+def told(state: OrderTickets, scan: MergedScan) -> Iterator[Event]:
+    """What this scan adds; nothing, where it is known."""
     ticket = state.ticket(scan.number)
     step = state.step
     known = ticket.scan(scan.scan_id)
