@@ -312,14 +312,11 @@ class Doors:
 
     def read(self, code: str, at: datetime) -> codes.Claims | None:
         """What a code says that was good then; None for any other."""
+        keys = self._keys.all()
         try:
-            key_id = codes.key_id_of(code)
-            for key in self._keys.all():
-                if key.id == key_id and key.is_good(at):
-                    return codes.read(code, key)
+            return codes.read_by(code, lambda id: next((key for key in keys if key.id == id and key.is_good(at)), None))
         except codes.Unreadable:
-            pass
-        return None
+            return None
 
 
 class _Deciding:
