@@ -100,7 +100,11 @@ def test_each_route_says_who_may_what_comes_back_and_how_it_fails(
     assert good
     for each in good:
         ((kind, said),) = each["content"].items()
-        assert "$ref" in said["schema"] if kind == "application/json" else path.endswith((".pdf", ".svg", ".png", ".csv", "/snapshot"))
+        assert (
+            "$ref" in said["schema"]
+            if kind == "application/json"
+            else path.endswith((".pdf", ".svg", ".png", ".csv", "/snapshot"))
+        )
     bad = [each for status, each in responses.items() if not status.startswith("2")]
     assert all(list(each["content"]) == ["application/problem+json"] for each in bad)
     assert ("401" in responses) == (who == "organizer")
