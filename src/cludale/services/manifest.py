@@ -24,6 +24,7 @@ from cludale.ports.seals import Seals
 from cludale.ports.seats import Seats
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.ticket_pages import TicketPages
+from cludale.ports.wallets import Wallets
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.replay import Replay
@@ -117,6 +118,8 @@ class Parts(Protocol):
     def ticket_keys(self) -> TicketKeys: ...
     @property
     def ticket_pages(self) -> TicketPages: ...
+    @property
+    def wallets(self) -> Wallets: ...
 
     @property
     def buyers(self) -> BuyerHash:

@@ -53,6 +53,7 @@ from cludale.ports.seals import Seals
 from cludale.ports.seats import Seats
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.ticket_pages import TicketPages
+from cludale.ports.wallets import Wallets
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
@@ -74,6 +75,7 @@ from cludale.wiring.needs import (
     trial_url_of,
     trusted_addresses,
     url_of,
+    wallets,
 )
 from cludale.wiring.settings import Settings
 from cludale.wiring.stores import Store, commit_limit, concerts_state_store, ledger
@@ -291,6 +293,11 @@ class ServiceBuilder:
     def ticket_keys(self) -> TicketKeys:
         """What codes of tickets are signed with."""
         return ticket_keys(self.settings)
+
+    @cached_property
+    def wallets(self) -> Wallets:
+        """What makes passes for the wallets of phones."""
+        return wallets(self.settings, self.clock)
 
     @cached_property
     def ticket_pages(self) -> TicketPages:

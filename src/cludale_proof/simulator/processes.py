@@ -23,6 +23,7 @@ from cludale.ports.programme import ProgrammeUnreachable
 from cludale.ports.records import StoreUnavailable
 from cludale.ports.ticket_keys import TicketKey
 from cludale.ports.ticket_pages import PagesBusy, TicketPage
+from cludale.ports.wallets import NoWallets
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
@@ -329,6 +330,7 @@ class Process(Owner):
         self.buyers = BuyerHash(b"buyers")
         self.ticket_keys = TICKET_KEYS
         self.ticket_pages = NoPages()
+        self.wallets = NoWallets()
 
     async def _progress(self, concert_id: str, revision: int) -> Progress | None:
         """As orders has it, wherever that is."""

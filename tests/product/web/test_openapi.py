@@ -58,6 +58,8 @@ ROUTES = [
     ("get", "/tickets/{ticket_id}.pdf", "buyer"),
     ("get", "/tickets/{ticket_id}.svg", "buyer"),
     ("get", "/tickets/{ticket_id}.png", "buyer"),
+    ("get", "/tickets/{ticket_id}.pkpass", "buyer"),
+    ("get", "/tickets/{ticket_id}/google-wallet", "buyer"),
     ("get", "/tickets/{ticket_id}", "buyer"),
     ("get", "/audit/events", "organizer"),
     ("get", "/audit/orders/{order_id}", "organizer"),
@@ -103,7 +105,7 @@ def test_each_route_says_who_may_what_comes_back_and_how_it_fails(
         assert (
             "$ref" in said["schema"]
             if kind == "application/json"
-            else path.endswith((".pdf", ".svg", ".png", ".csv", "/snapshot"))
+            else path.endswith((".pdf", ".svg", ".png", ".csv", ".pkpass", "/snapshot"))
         )
     bad = [each for status, each in responses.items() if not status.startswith("2")]
     assert all(list(each["content"]) == ["application/problem+json"] for each in bad)

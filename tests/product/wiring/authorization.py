@@ -225,6 +225,10 @@ MATRIX: tuple[Row, ...] = (
         Row("GET", f"/tickets/{{ticket_id}}{kind}", 200, BUYER, READ, Owned.HIDDEN, asked=f"/tickets/{{ticket}}{kind}")
         for kind in (".pdf", ".svg", ".png", "")
     ),
+    *(
+        Row("GET", f"/tickets/{{ticket_id}}{kind}", 404, BUYER, READ, Owned.HIDDEN, asked=f"/tickets/{{ticket}}{kind}")
+        for kind in (".pkpass", "/google-wallet")
+    ),
     # audit
     Row("GET", "/audit/events", 200, ORGANIZER, READ, Owned.FILTERED, asked="/audit/events?type=OrderPlaced"),
     Row("GET", "/audit/orders/{order_id}", 200, ORGANIZER, READ, Owned.HIDDEN, asked="/audit/orders/{order}"),

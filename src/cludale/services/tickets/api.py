@@ -30,6 +30,7 @@ from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, 
 
 PRIVATE = (("cache-control", "private, no-store"),)
 PDF, SVG, PNG = "application/pdf", "image/svg+xml", "image/png"
+PKPASS = "application/vnd.apple.pkpass"
 
 
 class TicketIsTransferred(Refusal):
@@ -125,6 +126,12 @@ class UndoAdmission(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     """Why an admission did not count."""
 
     reason: UndoReason
+
+
+class WalletLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A link that saves a ticket."""
+
+    url: str
 
 
 class PublicKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -292,6 +299,37 @@ class TicketsApi:
     async def image_ticket(self, request: Request) -> Response:
         """PNG."""
         return Response(200, await self._tickets.image(await self._open(request)), PNG, PRIVATE)
+
+    @route(
+        "GET",
+        "/tickets/{ticket_id}.pkpass",
+        credential=Credential.BUYER,
+        scope=Scope.READ,
+        owned=Owned.HIDDEN,
+        summary="A ticket for Apple Wallet",
+        description="Where a certificate for passes is set; else 404.",
+        replies={200: Reply(bytes, media_type=PKPASS)},
+        refusals=(NotFound, TicketVoid, TicketIsTransferred, Busy),
+    )
+    async def apple_pass(self, request: Request) -> Response:
+        """Signed."""
+        return Response(200, await self._tickets.pkpass(await self._open(request)), PKPASS, PRIVATE)
+
+    @route(
+        "GET",
+        "/tickets/{ticket_id}/google-wallet",
+        credential=Credential.BUYER,
+        scope=Scope.READ,
+        owned=Owned.HIDDEN,
+        summary="A link that saves a ticket in Google Wallet",
+        description="Where an issuer of passes is set; else 404.",
+        replies={200: Reply(WalletLink)},
+        refusals=(NotFound, TicketVoid, TicketIsTransferred, Busy),
+    )
+    async def google_pass(self, request: Request) -> Response:
+        """Signed."""
+        url = await self._tickets.google_link(await self._open(request))
+        return _private(json_response(WalletLink(url=url)))
 
     @route(
         "GET",

@@ -9,8 +9,10 @@ from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
 
+from cludale.kernel import dates
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
+from cludale.kernel.principals import DEFAULT_ORGANIZER
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock, IdSource
@@ -18,6 +20,7 @@ from cludale.ports.programme import ConcertDetails, Programme, ProgrammeUnreacha
 from cludale.ports.records import Records
 from cludale.ports.ticket_keys import TicketKey, TicketKeys
 from cludale.ports.ticket_pages import PagesBusy, TicketPage, TicketPages
+from cludale.ports.wallets import NoWallets, Wallets, WalletTicket
 from cludale.runtime.aggregates import Handler, TooEarly, Updates
 from cludale.runtime.recent import Recent
 from cludale.services.orders.events import OrderCancelled, OrderPaid, PartRefundRequested
@@ -69,6 +72,7 @@ class Tickets:
         opens_before: timedelta,
         reentry: bool,
         snapshot_life: timedelta = timedelta(hours=12),
+        wallets: Wallets | None = None,
     ) -> None:
         """`opens_before`: how long before a concert begins its tickets let people in. `reentry`: whoever went out may
         come back. `snapshot_life`: how long a door may go on without network."""
@@ -76,6 +80,7 @@ class Tickets:
         self._clock = clock
         self._keys = keys
         self._pages = pages
+        self.wallets: Wallets = NoWallets() if wallets is None else wallets
         self._programme = programme
         self._opens_before = opens_before
         self._concerts: Recent[str, tuple[datetime, ConcertDetails, Open]] = Recent(CONCERTS_REMEMBERED)
@@ -136,6 +141,18 @@ class Tickets:
             return await self._pages.png(shown.code)
         except PagesBusy:
             raise _busy() from None
+
+    async def pkpass(self, shown: Shown) -> bytes:
+        """A pass for Apple's wallet. Raises NotFound, where none can be signed."""
+        if not self.wallets.has_apple:
+            raise NotFound("Apple pass of ticket", shown.id)
+        return await self.wallets.apple(_kept(shown))
+
+    async def google_link(self, shown: Shown) -> str:
+        """The address that saves the ticket in Google's wallet. Raises NotFound, where none can be signed."""
+        if not self.wallets.has_google:
+            raise NotFound("Google pass of ticket", shown.id)
+        return await self.wallets.google(_kept(shown))
 
     def public_keys(self) -> list[tuple[TicketKey, bytes]]:
         """The keys that are good now, each with its public key."""
@@ -214,6 +231,26 @@ def _page(shown: Shown) -> TicketPage:
         shown.ticket.holder,
         shown.code,
         issued,
+    )
+
+
+def _kept(shown: Shown) -> WalletTicket:
+    concert = shown.concert
+    return WalletTicket(
+        id=shown.id,
+        generation=shown.ticket.generation,
+        concert_id=shown.of.concert_id,
+        title=concert.title or concert.artist,
+        artist=concert.artist,
+        begins=dates.begins(concert.date, concert.zone),
+        valid_until=shown.hours.until,
+        venue=concert.venue,
+        section=shown.section,
+        number=shown.number,
+        quantity=shown.of.quantity,
+        holder=shown.ticket.holder,
+        code=shown.code,
+        organizer=concert.artist if concert.organizer == DEFAULT_ORGANIZER else concert.organizer,
     )
 
 
