@@ -141,7 +141,7 @@ def wallets(settings: Settings, clock: Clock) -> Wallets:
         raise MissingSetting("Google Wallet needs both CLUDALE_GOOGLE_WALLET_KEY and CLUDALE_GOOGLE_WALLET_ISSUER")
     if settings.apple_pass_pem is None and key is None:
         return NoWallets()
-    from cludale.adapters.wallets.kept import KeptWallets, Unusable  # few have one, and it takes its time to load
+    from cludale.adapters.wallets.kept import KeptWallets, Unusable  # noqa: PLC0415 - few have one, and it loads long
 
     try:
         return KeptWallets(apple_pem=settings.apple_pass_pem, google_key=key, google_issuer=issuer, clock=clock)

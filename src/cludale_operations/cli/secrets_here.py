@@ -34,6 +34,8 @@ def pairs() -> KeptPairs:
 
 def ticket_keys_stand(settings: Settings) -> str:
     """How they stand, and never the keys. Raises UnusableKey."""
+    if settings.ticket_keys is None and not (settings.data_dir / "tickets.key").exists():
+        return "made at the first start"
     now = datetime.now(UTC)
     first, *others = ticket_keys(settings).all()
     good = [key.id for key in others if key.is_good(now)]
