@@ -24,6 +24,7 @@ from cludale.ports.seals import Seals, SealsOf
 from cludale.ports.seats import Seats
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.ticket_pages import TicketPages
+from cludale.ports.wallets import Wallets
 from cludale.ports.webhooks import WebhookSender
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
@@ -91,6 +92,7 @@ class Policies:
     webhook_schedule: Sequence[float] = WEBHOOK_SCHEDULE
     webhook_stop_seconds: float = 5 * 86_400.0
     webhook_keep_days: float = 30.0
+    door_offline_seconds: float = 43_200
 
 
 class Parts(Protocol):
@@ -134,6 +136,8 @@ class Parts(Protocol):
     def ticket_keys(self) -> TicketKeys: ...
     @property
     def ticket_pages(self) -> TicketPages: ...
+    @property
+    def wallets(self) -> Wallets: ...
 
     @property
     def file(self) -> Rewritable | None:

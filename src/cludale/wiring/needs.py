@@ -17,8 +17,10 @@ from cludale.adapters.system.keys import KeyPair, kept_key, kept_pair
 from cludale.adapters.system.ticket_keys import KeptTicketKeys
 from cludale.adapters.webhook_posts import Networks
 from cludale.kernel import roles
+from cludale.ports.clock import Clock
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.tracing import UNTRACED
+from cludale.ports.wallets import NoWallets, Wallets
 from cludale.services import NAMES
 from cludale.services.catalogue import SERVICES
 from cludale.services.tickets.codes import key_of
@@ -152,6 +154,21 @@ def ticket_keys(settings: Settings) -> TicketKeys:
         seed = hmac.digest(settings.organizer_key.encode(), b"cludale tickets", "sha256")
         text = urlsafe_b64encode(seed).rstrip(b"=").decode()
     return KeptTicketKeys(settings.data_dir / "tickets.key", key_of, text=text)
+
+
+def wallets(settings: Settings, clock: Clock) -> Wallets:
+    """What makes passes for wallets, as far as they are set up. Raises MissingSetting."""
+    key, issuer = settings.google_wallet_key, settings.google_wallet_issuer
+    if (key is None) is not (issuer is None):
+        raise MissingSetting("Google Wallet needs both CLUDALE_GOOGLE_WALLET_KEY and CLUDALE_GOOGLE_WALLET_ISSUER")
+    if settings.apple_pass_pem is None and key is None:
+        return NoWallets()
+    from cludale.adapters.wallets.kept import KeptWallets, Unusable  # noqa: PLC0415 - few have one, and it loads long
+
+    try:
+        return KeptWallets(apple_pem=settings.apple_pass_pem, google_key=key, google_issuer=issuer, clock=clock)
+    except (*Unusable, OSError) as error:
+        raise MissingSetting(f"passes for wallets can't be signed: {error}") from error
 
 
 def privacy_keys(settings: Settings) -> tuple[str, str | None]:

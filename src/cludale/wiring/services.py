@@ -57,6 +57,7 @@ from cludale.ports.seals import Seals, SealsOf
 from cludale.ports.seats import Seats
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.ticket_pages import TicketPages
+from cludale.ports.wallets import Wallets
 from cludale.ports.webhooks import WebhookSender
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
@@ -79,6 +80,7 @@ from cludale.wiring.needs import (
     trial_url_of,
     trusted_addresses,
     url_of,
+    wallets,
     webhook_networks,
 )
 from cludale.wiring.settings import PaymentProvider, Settings
@@ -204,6 +206,7 @@ class ServiceBuilder:
             webhook_attempt_seconds=settings.webhook_attempt_seconds,
             webhook_stop_seconds=settings.webhook_stop_seconds,
             webhook_keep_days=settings.webhook_keep_days,
+            door_offline_seconds=settings.door_offline_seconds,
         )
 
     @cached_property
@@ -330,6 +333,11 @@ class ServiceBuilder:
     def ticket_keys(self) -> TicketKeys:
         """What codes of tickets are signed with."""
         return ticket_keys(self.settings)
+
+    @cached_property
+    def wallets(self) -> Wallets:
+        """What makes passes for the wallets of phones."""
+        return wallets(self.settings, self.clock)
 
     @cached_property
     def ticket_pages(self) -> TicketPages:

@@ -406,6 +406,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     door_opens_seconds: Annotated[Seconds, _doc("how long before a concert begins its tickets let people in")] = 43_200
     door_reentry: Annotated[bool, _doc("whoever was let out at the door may come back with the same ticket")] = False
+    door_offline_seconds: Annotated[
+        Seconds, _doc("how long a door may go on without network by what it loaded, at most; three quarters at least")
+    ] = 43_200
+    apple_pass_pem: Annotated[
+        Path | None,
+        _doc("a PEM file with the key, the certificate for passes and the one above it; with it tickets have .pkpass"),
+    ] = None
+    google_wallet_key: Annotated[
+        Path | None, _doc("the JSON file of a service account's key; with it and the issuer tickets have a Google link")
+    ] = None
+    google_wallet_issuer: Annotated[str | None, _doc("the issuer's number in Google Wallet")] = None
     public_url: Annotated[
         Url | None,
         _doc(

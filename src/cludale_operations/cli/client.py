@@ -13,6 +13,7 @@ import typer
 from cludale.web.http1 import url_of
 from cludale.wiring.settings import Settings
 from cludale_operations.cli.screen import NO, fail, note
+from cludale_operations.offline_door.device import Reply
 
 if TYPE_CHECKING:
     import httpx
@@ -24,6 +25,8 @@ Url = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 TIMEOUT_SECONDS = 30.0
+ASK_SECONDS = 3.0
+"""How long a door waits for an answer before it decides by itself."""
 PAGE = 200
 
 Parameters = Mapping[str, str | int | None]
@@ -120,6 +123,21 @@ class Client:
                 note(f"no answer from {self.url}: asking again each second")
                 is_said = True
             time.sleep(1.0)
+
+    def ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, tag: str | None = None
+    ) -> Reply | None:
+        """The answer as it is, within seconds; None: there is none, or the server is busy."""
+        import httpx
+
+        headers = {} if tag is None else {"if-none-match": tag}
+        try:
+            answer = self._http.request(method, path, json=body, headers=headers, timeout=ASK_SECONDS)
+        except httpx.HTTPError:
+            return None
+        if answer.status_code in (429, *range(500, 600)):
+            return None
+        return Reply(answer.status_code, answer.content, answer.headers.get("etag"))
 
     def _answer(self, method: str, path: str, *, is_optional: bool = False, **request: Any) -> Any:
         return self._content(self._asked(method, path, **request), is_optional=is_optional)

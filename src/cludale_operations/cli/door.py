@@ -1,28 +1,20 @@
 """`cludale door`: lets people in at a terminal. A hand scanner types a code and a line end; so does `cat codes.txt`."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from secrets import token_hex
 from typing import Annotated, Any
 
 import typer
 
+from cludale.wiring.settings import Settings
+from cludale_operations.cli import offline_door
 from cludale_operations.cli.client import Client, Url
-from cludale_operations.cli.screen import say
-
-_SAYS = {
-    "valid": "IN",
-    "used": "STOP  was let in before",
-    "not-inside": "STOP  nobody is inside with it",
-    "revoked": "STOP  the ticket is void",
-    "replaced": "STOP  it was given to somebody else: there is a newer code",
-    "wrong-concert": "STOP  it is for another concert",
-    "not-yet": "STOP  the doors are not open yet",
-    "over": "STOP  the concert is over",
-    "forged": "STOP  this is no ticket of ours",
-    "unknown": "STOP  there is no such ticket",
-}
+from cludale_operations.cli.offline_door import SAYS
+from cludale_operations.cli.screen import fail, say
 
 
 def door(
@@ -30,12 +22,25 @@ def door(
     *,
     concert: Annotated[str | None, typer.Option(help="What is on here: tickets of others are refused.")] = None,
     out: Annotated[bool, typer.Option("--out", help="Let people out, not in.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Go on without network, and tell later who was let in. Needs --concert.")
+    ] = False,
+    journal: Annotated[
+        Path | None, typer.Option(help="Where --offline keeps every scan. Default: doors/NAME.db in the data folder.")
+    ] = None,
     url: Url = None,
 ) -> None:
     """Let people in: a line is a code, the answer is IN or STOP and why. Ends with the input, and says how many came.
 
-    The key in CLUDALE_ORGANIZER_KEY needs the scope door, and no other.
+    The key in CLUDALE_ORGANIZER_KEY needs the scope door, and no other. With --offline the line `undo` undoes the last
+    admission, and what waits to be told stays in the journal: the same command tells it when there is network again.
     """
+    if offline or journal is not None:
+        if concert is None:
+            fail("--offline needs --concert: a door without network has to know what is on")
+        path = Settings.from_env(os.environ).data_dir / "doors" / f"{name}.db" if journal is None else journal
+        offline_door.run(name, concert=concert, out=out, path=path, url=url, lines=_lines())
+        return
     counted: Counter[str] = Counter()
     with Client(url) as client:
         for code in _lines():
@@ -61,7 +66,7 @@ def _lines() -> Iterator[str]:
 
 
 def _said(said: dict[str, Any], *, out: bool) -> str:
-    text = "OUT" if out and said["result"] == "valid" else _SAYS[said["result"]]
+    text = "OUT" if out and said["result"] == "valid" else SAYS[said["result"]]
     if said["result"] == "valid":
         return f"{text}  {said['number']} of {said['quantity']}  {said['section']}"
     when = "" if said["at"] is None else f" ({said['at']}{'' if said['door'] is None else ', ' + said['door']})"

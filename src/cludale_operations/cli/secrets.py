@@ -3,6 +3,7 @@
 Exit statuses: 0 done; 2 it could not be done, and how far it came is said. The same command goes on from there.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -11,6 +12,7 @@ import typer
 
 from cludale.adapters.system.keys import UnusableKey
 from cludale.services import NAMES
+from cludale.wiring.settings import Settings
 from cludale_operations.cli import secrets_here as here
 from cludale_operations.cli.client import Json
 from cludale_operations.cli.screen import fail, say, table
@@ -52,6 +54,9 @@ def show(
         pair = here.pairs().pair if names is None else rotation_of(az, names).pair
         known = PAIRED if names is None else SECRETS
         rows = [{"secret": name, "stands": _STANDS[pair(name).stage]} for name in known]
+        if names is None:
+            settings = Settings.from_env(os.environ)
+            rows.append({"secret": here.TICKET_KEYS, "stands": here.ticket_keys_stand(settings)})
     table(rows, columns=("secret", "stands"), as_json=json)
 
 
@@ -81,7 +86,7 @@ def rotate(
     one stays good until the same command with --finish. `organizer-key` is the first key: the old one is void at once.
     `database` and `broker` are the passwords of those that `cludale up --distributed` runs; give each service two
     replicas there, or one is away while it is started again. What was cut off is gone on with by the same command.
-    In Azure deploy no template meanwhile.
+    `ticket-keys` sign tickets: a new one signs, those on paper stay good. In Azure deploy no template meanwhile.
     """
     with _said():
         names = _vault(resource_group, vault, subscription)

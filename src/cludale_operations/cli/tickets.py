@@ -17,6 +17,7 @@ from cludale.services.tickets.events import UndoReason
 from cludale.wiring.needs import ticket_keys
 from cludale.wiring.settings import Settings
 from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.offline_door import conflict
 from cludale_operations.cli.screen import fail, note, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Look at tickets, print them, give them on; the keys that sign them.")
@@ -90,6 +91,45 @@ def counts(
         return
     table(found["minutes"], columns=("minute", "door", "came", "left"), as_json=False)
     say(f"{found['inside']} inside, {found['admitted']} of {found['tickets']} tickets were let in")
+
+
+@app.command()
+def conflicts(
+    concert: Annotated[str, typer.Argument(help="The concert's id.")], *, url: Url = None, json: Json = False
+) -> None:
+    """List whom doors without network let in that should not have been: double entries with both places and times."""
+    with Client(url) as client:
+        found = client.get("/tickets/admissions/conflicts", {"concertId": concert})["items"]
+    if json:
+        record(found, as_json=True)
+        return
+    for each in found:
+        say(conflict(each))
+    say(f"{len(found)} in all")
+
+
+@app.command()
+def inside(
+    concert: Annotated[str, typer.Argument(help="The concert's id.")],
+    to: Annotated[Path | None, typer.Option("--to", help="Write them to this CSV file.", dir_okay=False)] = None,
+    *,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Say who is inside now, by section: the evacuation list. No names."""
+    with Client(url) as client:
+        if to is not None:
+            to.write_bytes(client.download(f"/tickets/inside.csv?concertId={segment(concert)}"))
+            say(f"written to {to}")
+            return
+        found = client.get("/tickets/inside", {"concertId": concert})
+    if json:
+        record(found, as_json=True)
+        return
+    table(found["items"], columns=("section", "ticketId", "since", "door"), as_json=False)
+    for each in found["sections"]:
+        say(f"{each['inside']} inside {each['sectionName']}")
+    say(f"{found['inside']} inside at {found['at']}")
 
 
 @keys.command("list")

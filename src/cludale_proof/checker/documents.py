@@ -300,9 +300,14 @@ class Seats(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False)
 class Move(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
     """Somebody went through a door."""
 
+    at: datetime
     door: str
     scan_id: str
     direction: str = "in"
+    device: str = ""
+    """Empty: the door asked."""
+    sequence: int = 0
+    generation: int = 0
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -311,6 +316,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     generation: int = 1
     revoked: str | None = None
     moves: tuple[Move, ...] = ()
+    undone: tuple[Move, ...] = ()
 
 
 class OrderTickets(_Document, frozen=True, tag="tickets"):
@@ -432,6 +438,10 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     key_id: str | None = None
     door: str | None = None
     scan_id: str | None = None
+    direction: str | None = None
+    device: str | None = None
+    sequence: int | None = None
+    scanned_at: datetime | None = None
     payment_method: str | None = None
     channel: str | None = None
     sections: tuple[PlannedSection, ...] | None = None

@@ -242,7 +242,15 @@ KEY_MADE: Final = "KeyCreated"
 KEY_EVENTS: Final = (KEY_MADE, "KeyRevoked")
 """About neither an order nor a concert."""
 TICKET_EVENTS: Final = frozenset(
-    {"TicketIssued", "TicketRevoked", "TicketTransferred", "TicketAdmitted", "TicketLeft", "AdmissionUndone"}
+    {
+        "TicketIssued",
+        "TicketRevoked",
+        "TicketTransferred",
+        "TicketAdmitted",
+        "TicketLeft",
+        "AdmissionUndone",
+        "ScanMerged",
+    }
 )
 WEBHOOK_EVENTS: Final = ("WebhookCreated", "WebhookChanged", "WebhookStopped", "WebhookDeleted")
 CONCERT_STEPS: Final = ("ConcertChanged", "ConcertPostponed", "ConcertCancelled")

@@ -77,6 +77,13 @@ class _Said(msgspec.Struct, frozen=True, rename="camel", gc=False):
     result: str | None = None
     ticket_id: str | None = None
     scan_id: str | None = None
+    scans: tuple["_ToldScan", ...] = ()
+
+
+class _ToldScan(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    scan_id: str | None = None
+    ticket_id: str | None = None
+    result: str | None = None
 
 
 _lines = msgspec.json.Decoder(Observation)
@@ -103,6 +110,19 @@ class Claimed(NamedTuple):
 
     case: str
     claim: Claim
+
+
+def claims_of(seen: Observation) -> list[Claimed]:
+    """What an answer promised, as far as it can be looked up."""
+    if seen.path.partition("?")[0] == "/tickets/admissions/merge" and seen.status == 200:
+        told = _said(seen.body).scans
+        return [
+            _admitted(each.ticket_id, each.scan_id, seen)
+            for each in told
+            if each.result in ("recorded", "known") and each.ticket_id is not None and each.scan_id is not None
+        ]
+    claimed = claim_of(seen)
+    return [] if claimed is None else [claimed]
 
 
 def claim_of(seen: Observation) -> Claimed | None:
@@ -151,8 +171,12 @@ def _admission_of(seen: Observation, said: _Said) -> Claimed | None:
     scan_id = _said(seen.request).scan_id
     if said.result != "valid" or said.ticket_id is None or scan_id is None:
         return None
-    order_id = "order-" + said.ticket_id.removeprefix("ticket-").rpartition(".")[0]
-    return Claimed(order_id, Claim(by="POST /tickets/admissions", thing="admission", id=scan_id))
+    return _admitted(said.ticket_id, scan_id, seen)
+
+
+def _admitted(ticket_id: str, scan_id: str, seen: Observation) -> Claimed:
+    order_id = "order-" + ticket_id.removeprefix("ticket-").rpartition(".")[0]
+    return Claimed(order_id, Claim(by=f"{seen.method} {seen.path}", thing="admission", id=scan_id))
 
 
 def kept_claim(kind: Kind, kept: KeptAnswer) -> Claimed | None:

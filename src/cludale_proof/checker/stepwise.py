@@ -49,7 +49,7 @@ from cludale_proof.checker.lifecycle import (
     fold,
 )
 from cludale_proof.checker.log_rules import Chain
-from cludale_proof.checker.observations import Desk, Observation, claim_of, concert_claimed, is_refused_for_now
+from cludale_proof.checker.observations import Desk, Observation, claims_of, concert_claimed, is_refused_for_now
 from cludale_proof.checker.order_rules import Case, Terms, key_of_event, key_of_reservation
 from cludale_proof.checker.price_rules import PriceBook
 from cludale_proof.checker.section_rules import SectionKey, Tally, counts, plans_of
@@ -190,8 +190,7 @@ class SafetyChecker:
         if concert is not None and concert not in self._concerts:
             detail = f"{seen.method} {seen.path} was answered 201, and there is no such concert"
             found.append(_broken(Invariant.ACKNOWLEDGED_STAYS, "concert-gone", f"concert {concert}", detail))
-        claimed = claim_of(seen)
-        if claimed is not None:
+        for claimed in claims_of(seen):
             self._case(claimed.case).claims.append(claimed.claim)
             found += self._look_at({claimed.case: None})
         return self._keep(found)

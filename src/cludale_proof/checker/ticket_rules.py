@@ -4,14 +4,17 @@ Each event says which step it is of its order's tickets, so that they can be put
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
-from cludale_proof.checker.documents import Event, Fact, Move, OrderTickets, Ticket
+from msgspec.structs import replace
+
+from cludale_proof.checker.documents import Event, EventData, Fact, Move, OrderTickets, Ticket
 from cludale_proof.checker.findings import Invariant
 from cludale_proof.checker.lifecycle import OrderHistory, Wrong
 
 _FRESH = Ticket()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Told(NamedTuple):
@@ -99,7 +102,10 @@ def _as_told(record: OrderTickets | None, told: OrderHistory, tickets: _Told) ->
         if told.tickets:
             yield _wrong("tickets-lost", "its tickets have events, and are not there", *told.tickets)
         return
-    if (record.version and record.version != len(told.tickets)) or record.step != len(told.tickets):
+    # what several people showed at once, or a device tells, is one write with several events of one time
+    writes = len({fact.event.time for fact in told.tickets})
+    is_off = record.version and not writes <= record.version <= len(told.tickets)
+    if is_off or record.step != len(told.tickets):
         detail = f"its tickets are at version {record.version}, step {record.step}, after {len(told.tickets)} events"
         yield _wrong("tickets-untold", detail, *told.tickets)
         return
@@ -132,7 +138,7 @@ def _told(facts: tuple[Fact, ...]) -> _Told:
             before = tickets.get(number, _FRESH)
             if not 1 <= number <= issued:
                 wrong.append(_wrong("no-such-ticket", f"{event.type} of ticket {number}, and there are {issued}", fact))
-            elif before.revoked is not None and event.type != "AdmissionUndone":
+            elif before.revoked is not None and event.type not in ("AdmissionUndone", "ScanMerged"):
                 wrong.append(_wrong("void-ticket-used", f"{event.type} of ticket {number}, which was void", fact))
             after, problem = _after(before, event)
             tickets[number] = after
@@ -143,25 +149,72 @@ def _told(facts: tuple[Fact, ...]) -> _Told:
 
 def _after(before: Ticket, event: Event) -> tuple[Ticket, str | None]:
     """The ticket after this event, and which rule that breaks."""
-    data, moves = event.data, before.moves
-    is_inside = bool(moves) and moves[-1].direction == "in"
+    data = event.data
     match event.type:
         case "TicketRevoked":
-            return Ticket(generation=before.generation, revoked=data.reason, moves=moves), None
+            return replace(before, revoked=data.reason), None
         case "TicketTransferred":
-            after = Ticket(generation=data.generation or 0, revoked=before.revoked, moves=moves)
-            return after, None if after.generation == before.generation + 1 and not moves else "transferred-wrongly"
+            after = replace(before, generation=data.generation or 0)
+            return (
+                after,
+                None if after.generation == before.generation + 1 and not before.moves else "transferred-wrongly",
+            )
         case "AdmissionUndone":
-            after = Ticket(generation=before.generation, revoked=before.revoked, moves=moves[:-1])
-            return after, None if is_inside else "undone-for-nothing"
+            return _undone(before, data)
+        case "ScanMerged":
+            return _merged(before, data)
         case _:
             is_in = event.type == "TicketAdmitted"
-            move = Move(door=data.door or "", scan_id=data.scan_id or "", direction="in" if is_in else "out")
-            after = Ticket(generation=before.generation, revoked=before.revoked, moves=(*moves, move))
+            move = Move(
+                at=event.time, door=data.door or "", scan_id=data.scan_id or "", direction="in" if is_in else "out"
+            )
+            after = _moved(before, move)
             if is_in and data.generation != before.generation:
                 return after, "admitted-with-a-void-code"
             rule = "admitted-twice" if is_in else "left-without-entering"
-            return after, rule if is_in is is_inside else None
+            return after, rule if is_in is bool(_inside(before)) else None
+
+
+def _inside(ticket: Ticket) -> int:
+    """How many are inside with it."""
+    inside = 0
+    for move in ticket.moves:
+        inside = inside + 1 if move.direction == "in" else max(0, inside - 1)
+    return inside
+
+
+def _moved(before: Ticket, move: Move) -> Ticket:
+    """With one movement more: by time, once a device has told something later."""
+    moves = (*before.moves, move)
+    if any(each.device for each in moves):
+        moves = tuple(sorted(moves, key=lambda each: (each.at, each.device, each.sequence)))
+    return replace(before, moves=moves)
+
+
+def _undone(before: Ticket, data: EventData) -> tuple[Ticket, str | None]:
+    """One admission did not count: the last, in events that don't say which."""
+    if data.scan_id is None:
+        return replace(before, moves=before.moves[:-1]), None if _inside(before) else "undone-for-nothing"
+    off = [each for each in before.moves if each.scan_id == data.scan_id][-1:]
+    if not off:
+        return before, "undone-for-nothing"
+    undone = tuple(sorted((*before.undone, *off), key=lambda each: (each.at, each.device, each.sequence)))
+    return replace(before, moves=tuple(each for each in before.moves if each is not off[0]), undone=undone), None
+
+
+def _merged(before: Ticket, data: EventData) -> tuple[Ticket, str | None]:
+    """A device tells whom it let through: whoever that was, and once."""
+    is_known = any(each.scan_id == data.scan_id for each in (*before.moves, *before.undone))
+    move = Move(
+        at=data.scanned_at or _EPOCH,
+        door=data.door or "",
+        scan_id=data.scan_id or "",
+        direction=data.direction or "",
+        device=data.device or "",
+        sequence=data.sequence or 0,
+        generation=data.generation or 0,
+    )
+    return _moved(before, move), "merged-twice" if is_known or not data.device else None
 
 
 def _wrong(rule: str, detail: str, *facts: Fact) -> Wrong:

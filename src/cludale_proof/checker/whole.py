@@ -43,7 +43,7 @@ from cludale_proof.checker.lifecycle import (
     fold,
 )
 from cludale_proof.checker.log_rules import Chain
-from cludale_proof.checker.observations import Claim, Desk, Observation, claim_of, concert_claimed, kept_claim
+from cludale_proof.checker.observations import Claim, Desk, Observation, claims_of, concert_claimed, kept_claim
 from cludale_proof.checker.order_rules import Case, Terms, key_of_event, key_of_reservation
 from cludale_proof.checker.price_rules import PriceBook
 from cludale_proof.checker.section_rules import (
@@ -409,8 +409,7 @@ class _Run:
             if concert is not None and concert not in self._concerts:
                 detail = f"{seen.method} {seen.path} was answered 201, and there is no such concert"
                 self._wrong(Invariant.ACKNOWLEDGED_STAYS, "concert-gone", f"concert {concert}", detail)
-            claimed = claim_of(seen)
-            if claimed is not None:
+            for claimed in claims_of(seen):
                 cases.put(claimed.case, claimed.claim)
 
     # checking

@@ -67,8 +67,8 @@ from cludale.services.payments.domain import Payment
 from cludale.services.payments.events import FailureReason, PaymentCompleted
 from cludale.services.payments.mends import Mend
 from cludale.services.tickets import domain as tickets_domain
-from cludale.services.tickets import door
-from cludale.services.tickets import service as tickets_service
+from cludale.services.tickets import door, merging, offline
+from cludale.services.tickets import door_service as tickets_door_service
 from cludale_proof.simulator.memory import MemoryStore
 from cludale_proof.simulator.provider import Gateway, Provider
 from cludale_proof.simulator.storage import FaultyStore
@@ -1669,15 +1669,47 @@ def _(stack: ExitStack) -> None:
 
 @bug("door: says that a ticket is good before that is written down", theme="at the door")
 def _(stack: ExitStack) -> None:
-    right = tickets_service.Tickets.scan
+    right = tickets_door_service.Doors.scan
 
     async def wrong(self: Any, scan: Any, *args: Any) -> Any:
         answering = asyncio.ensure_future(right(self, scan, *args))
         await asyncio.sleep(0)
-        claims = self.read(scan.code)
-        return tickets_service.Answer(door.Scanned(door.Result.VALID), claims, None) if claims else await answering
+        claims = self.read(scan.code, self.now())
+        return tickets_door_service.Answer(door.Scanned(door.Result.VALID), claims, None) if claims else await answering
 
-    swap(stack, tickets_service.Tickets, "scan", wrong)
+    swap(stack, tickets_door_service.Doors, "scan", wrong)
+
+
+@bug("door: of two that one ticket let in the later is not written down", theme="doors offline")
+def _(stack: ExitStack) -> None:
+    right = merging.told
+
+    def wrong(state: Any, scan: Any) -> Any:
+        return () if state.ticket(scan.number).is_inside else right(state, scan)
+
+    swap(stack, merging, "told", wrong)
+
+
+@bug("door: a double entry is not named", theme="doors offline")
+def _(stack: ExitStack) -> None:
+    right = merging.conflicts_of
+    double = merging.ConflictKind.DOUBLE_ENTRY
+    swap(stack, merging, "conflicts_of", lambda ticket: [each for each in right(ticket) if each[0] is not double])
+
+
+@bug("door: what is told again is written down again", theme="doors offline")
+def _(stack: ExitStack) -> None:
+    swap(stack, tickets_domain.Ticket, "scan", lambda self, scan_id: None)
+
+
+@bug("door: what was told later goes to the end, whenever it was", theme="doors offline")
+def _(stack: ExitStack) -> None:
+    swap(stack, tickets_domain.Ticket, "moved", lambda self, movement: (*self.moves, movement))
+
+
+@bug("door: a device goes by the clock that it has", theme="doors offline")
+def _(stack: ExitStack) -> None:
+    swap(stack, offline, "put_right", lambda reading, anchors: reading.clock)
 
 
 def _forget_handled(stack: ExitStack, module: Any) -> None:

@@ -107,6 +107,8 @@ class Fault(StrEnum):
     TWO_DOORS = "guest: shows a ticket at two doors at once"
     SCANNED_AGAIN = "door: tells a scan again"
     TRANSFERRED = "guest: shows a ticket that is given to another"
+    OFFLINE_DOORS = "door: lets in without network, and tells it later"
+    MERGED_AGAIN = "door: tells what it let in without network twice"
     REDELIVERED = "organizer: delivers events from the audit log again"
 
 
@@ -147,6 +149,8 @@ class Situation(StrEnum):
     ADMITTED = "somebody was let in with a ticket"
     USED = "a ticket was shown that had been used"
     GIVEN_ON = "a ticket was given to somebody else"
+    MERGED = "a door told later whom it had let in without network"
+    DOUBLE_ENTRY = "two doors without network let in with one ticket"
     TAKEN_OVER = "a replica took over the events of one that was gone"
 
 

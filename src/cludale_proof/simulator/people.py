@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from cludale.kernel.allocation import Allocation
 from cludale.kernel.bills import TicketCount
 from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.money import Money
@@ -27,8 +28,10 @@ from cludale.services.orders.api import PayAgain, PlaceOrder
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import CancelReason, OrderPaid
 from cludale.services.payments.api import ChargeOrder
-from cludale.services.tickets.api import ScanCode, Transfer
+from cludale.services.tickets.api import Transfer
+from cludale.services.tickets.codes import public_bytes
 from cludale.services.tickets.domain import ticket_id
+from cludale.services.tickets.door_api import MergeScans, OfConcert, ScanCode
 from cludale.web.problems import Problems
 from cludale.web.responses import Response
 from cludale.web.routing import Request
@@ -36,7 +39,8 @@ from cludale_proof.checker.observations import Credential, Observation
 from cludale_proof.simulator.faults import Chaos, Fault
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, inside
 from cludale_proof.simulator.network import NobodyThere
-from cludale_proof.simulator.processes import Process
+from cludale_proof.simulator.offline_doors import Network, OfflineDoors, Outcome
+from cludale_proof.simulator.processes import TICKET_KEYS, Process
 
 if TYPE_CHECKING:
     from cludale_proof.simulator.plan import Deed
@@ -247,7 +251,43 @@ class SimulatedClient:
             "/tickets/admissions",
             _encode(wanted),
             None,
-            lambda p: p.tickets_api.admit(_request(p, None), wanted),
+            lambda p: p.door_api.admit(_request(p, None), wanted),
+        )
+
+    async def snapshot(self, who: str, concert_id: str) -> RequestOutcome:
+        """GET /tickets/snapshot."""
+        return await self._ask(
+            who,
+            "tickets",
+            "GET",
+            f"/tickets/snapshot?concertId={concert_id}",
+            b"",
+            None,
+            lambda p: p.door_api.show_snapshot(_request(p, None), OfConcert(concert_id=concert_id)),
+        )
+
+    async def merge(self, who: str, wanted: MergeScans) -> RequestOutcome:
+        """POST /tickets/admissions/merge."""
+        return await self._ask(
+            who,
+            "tickets",
+            "POST",
+            "/tickets/admissions/merge",
+            _encode(wanted),
+            None,
+            lambda p: p.door_api.merge_admissions(_request(p, None), wanted),
+        )
+
+    async def conflicts(self, who: str, concert_id: str) -> RequestOutcome:
+        """GET /tickets/admissions/conflicts."""
+        return await self._ask(
+            who,
+            "tickets",
+            "GET",
+            f"/tickets/admissions/conflicts?concertId={concert_id}",
+            b"",
+            None,
+            lambda p: p.door_api.list_conflicts(_request(p, None), OfConcert(concert_id=concert_id)),
         )
 
     async def reserve(self, who: str, concert_id: str, wanted: Reserve, key: str | None) -> RequestOutcome:
@@ -450,6 +490,15 @@ class People:
         self._tasks: list[asyncio.Task[None]] = []
         self._charges = 0
         self._scans = 0
+        self.offline_doors = OfflineDoors(
+            Network(
+                lambda who, concert_id: _outcome(door.snapshot(who, concert_id)),
+                lambda who, wanted: _outcome(door.merge(who, wanted)),
+                {key.id: public_bytes(key.seed) for key in TICKET_KEYS.all()},
+                lambda: asyncio.get_running_loop().time(),
+            ),
+            chaos,
+        )
         self.busy = 0
         """Who still has something to do."""
 
@@ -585,6 +634,8 @@ class People:
         if event.type == "TicketIssued":
             if chaos.strikes(Fault.TWO_DOORS, "guest", order_id):
                 self._soon(lambda: self._enter_twice(order_id, 1))
+            if chaos.strikes(Fault.OFFLINE_DOORS, "guest", order_id):
+                self._soon(lambda: self._enter_offline(order_id, event.data.allocation))
             if chaos.strikes(Fault.TRANSFERRED, "guest", order_id):
                 self._soon(lambda: self._enter_transferred(order_id, event.data.allocation.quantity))
         if event.type == "PaymentFailed" and chaos.strikes(Fault.PAID_AGAIN, "organizer", order_id):
@@ -678,6 +729,12 @@ class People:
             self.begin(self._enter("guest", code, "north"))
             self.begin(self._enter("guest's friend", code, "south"))
 
+    async def _enter_offline(self, order_id: str, seats: Allocation) -> None:
+        """Some of an order's codes at two doors without network."""
+        among = range(1, min(seats.quantity, 3) + 1)
+        codes = [await self._door.code("guest", order_id, number) for number in among]
+        await self.offline_doors.shown(seats.concert_id, [code for code in codes if code is not None])
+
     async def _enter_transferred(self, order_id: str, number: int) -> None:
         """The code of before and the new one."""
         before = await self._door.code("guest", order_id, number)
@@ -724,6 +781,11 @@ _WORST = frozenset(
     {"OrderPlaced", "TicketReserved", "PaymentCompleted", "SeatsSold", "OrderPaid", "SaleRefused", "PaymentFailed"}
 )
 """After any of these a cancellation meets something that is under way."""
+
+
+async def _outcome(asking: Awaitable[RequestOutcome]) -> Outcome:
+    told = await asking
+    return Outcome(told.status, None if told.answer is None else told.answer.body)
 
 
 def _id_of(told: RequestOutcome) -> str | None:

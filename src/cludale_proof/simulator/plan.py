@@ -99,6 +99,8 @@ RATES: Mapping[Fault, float] = {
     Fault.TWO_DOORS: 0.3,
     Fault.SCANNED_AGAIN: 0.2,
     Fault.TRANSFERRED: 0.1,
+    Fault.OFFLINE_DOORS: 0.0,
+    Fault.MERGED_AGAIN: 0.0,
     # These strike by the clock; the rate is how many of each there are in a fault phase, on average.
     Fault.STORE_OUTAGE: 0.5,
     Fault.CRASH_AT_STEP: 3.0,

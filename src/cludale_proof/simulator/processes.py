@@ -24,6 +24,7 @@ from cludale.ports.records import StoreUnavailable
 from cludale.ports.seals import SealsOf
 from cludale.ports.ticket_keys import TicketKey
 from cludale.ports.ticket_pages import PagesBusy, TicketPage
+from cludale.ports.wallets import NoWallets
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
@@ -44,6 +45,7 @@ from cludale.services.payments.api import PaymentsApi
 from cludale.services.payments.service import Payments
 from cludale.services.tickets.api import TicketsApi
 from cludale.services.tickets.codes import key_of
+from cludale.services.tickets.door_api import DoorApi
 from cludale.services.tickets.service import Tickets
 from cludale.web.access import Access
 from cludale.web.ownership import Ownership
@@ -261,6 +263,7 @@ class Process(Owner):
         if "tickets" in self.built:
             self.tickets: Tickets = self.built["tickets"]
             self.tickets_api = TicketsApi(self.tickets, self.access, ownership)
+            self.door_api = DoorApi(self.tickets.doors, ownership)
         self._bus: EmbeddedBus | None = None
         self.inbound = Inbound(
             around.codec,
@@ -350,6 +353,7 @@ class Process(Owner):
         self.ticket_pages = NoPages()
         self.webhooks = around.receivers
         self.random_bytes = Random(f"webhooks of {name}").randbytes  # noqa: S311 - no secret is real
+        self.wallets = NoWallets()
 
     async def _progress(self, concert_id: str, revision: int) -> Progress | None:
         """As orders has it, wherever that is."""

@@ -107,6 +107,19 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.COMMIT_UNKNOWN: 0.04,
         Fault.STORE_SLOW: 0.15,
     },
+    "doors offline": {
+        Fault.OFFLINE_DOORS: 0.9,
+        Fault.MERGED_AGAIN: 0.5,
+        Fault.TWO_DOORS: 0.2,
+        Fault.CANCELLED_AT_ONCE: 0.1,
+        Fault.REPLY_LOST: 0.2,
+        Fault.HUNG_UP: 0.1,
+        Fault.COMMIT_UNKNOWN: 0.04,
+        Fault.STORE_SLOW: 0.15,
+        Fault.CLOCK_FORWARD: 0.0,
+        Fault.CLOCK_BACK: 0.0,
+        Fault.CLOCK_SKEW: 0.0,
+    },
     "impatience": {
         Fault.KEY_RACED: 0.5,
         Fault.KEY_REPEATED: 0.5,
@@ -152,6 +165,6 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
 }
 """By name: how often each of its faults strikes while it reigns."""
 
-ONLY_BY_NAME = frozenset({"changes", "prices", "webhooks", "wrong books", "addresses that are gone"})
+ONLY_BY_NAME = frozenset({"changes", "prices", "webhooks", "wrong books", "addresses that are gone", "doors offline"})
 """They are not drawn, so that seeds keep their runs. What the organizer does to what is on sale, price lists and codes,
 and a provider that loses what it did or does it twice are in some of all runs, too, and in each of their theme."""

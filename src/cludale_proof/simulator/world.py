@@ -70,6 +70,7 @@ RECONCILED = 6
 BOOKS_SINCE = timedelta(days=1)
 QUIET_SECONDS = 60.0
 """How long nothing happens before they are compared in the end: longer than what counts as in flight."""
+_CLOCKS = {Fault.CLOCK_FORWARD, Fault.CLOCK_BACK, Fault.CLOCK_SKEW}
 EXPECTED = (StoreUnavailable, Busy, BusDown, AnswerLost)
 """What faults make parts raise; anything else nobody should see."""
 
@@ -360,6 +361,8 @@ class World:
                 meets(Situation.ADMITTED)
             case "TicketTransferred":
                 meets(Situation.GIVEN_ON)
+            case "ScanMerged":
+                meets(Situation.MERGED)
             case "OrderCancelled":
                 self._cancelled.add(data.order_id)
                 meets(Situation.CANCELLED_PAID if data.was_paid else Situation.CANCELLED_UNPAID)
@@ -424,6 +427,7 @@ class World:
         await self._check_alive()
         await self._settle()
         self._check_end()
+        await self._check_doors()
         await asyncio.sleep(0)  # if that failed, it ends here
         await self._check_verification()
         if not self.chaos.unlogged:  # from a log with holes nothing can be rebuilt
@@ -541,6 +545,19 @@ class World:
             findings.append(f"not settled after {SETTLING_SECONDS:.0f} s: {', '.join(left)}")
         if findings:
             self._fail(sorted(findings))
+
+    async def _check_doors(self) -> None:
+        """Every double entry of the doors without network is named, with both places and times."""
+        doors = self.people.offline_doors
+        told = {}
+        for concert_id in {entry.concert_id for device in doors.devices for entry in device.entries}:
+            seen = await self.door.conflicts("organizer", concert_id)
+            if seen.answer is None or seen.status != 200:
+                self._fail([f"the conflicts of {concert_id} are answered {seen.status}"])
+                return
+            told[concert_id] = msgspec.json.decode(seen.answer.body)["items"]
+        if wrong := doors.wrong(told, exact=not self.chaos.fired.keys() & _CLOCKS):
+            self._fail(wrong)
 
     def _notifications(self) -> list[Notification]:
         table = next(disk.tables[NOTIFICATIONS.kind] for disk in self.disks if NOTIFICATIONS.kind in disk.tables)

@@ -10,8 +10,11 @@ from tests.operations.release.azure import VAULT, Azure, azure, old_secret
 from typer.testing import CliRunner
 
 from cludale.services import NAMES
-from cludale_operations.cli import app, secrets
+from cludale.wiring.needs import ticket_keys
+from cludale.wiring.settings import Settings
+from cludale_operations.cli import app, secrets, secrets_here
 from cludale_operations.release.azure_rotation import AzureRotation, VaultNames
+from cludale_operations.rotation import NotRotated
 
 PLACE = ["--resource-group", GROUP.resource_group, "--vault", "the-vault"]
 
@@ -64,3 +67,16 @@ def test_of_the_first_key_it_is_said_that_nothing_else_changed_with_it() -> None
 @pytest.mark.usefixtures("cloud")
 def test_a_secret_that_can_not_be_changed_so_is_said() -> None:
     assert "key-hash" in said("rotate", "key-hash", status=2)
+
+
+def test_the_keys_of_tickets_are_shown_and_changed_in_a_data_folder(tmp_path: Path) -> None:
+    folder = {"CLUDALE_DATA_DIR": str(tmp_path)}
+    assert secrets_here.ticket_keys_stand(Settings.from_env(folder)) == "made at the first start"
+    with pytest.raises(NotRotated, match="tickets keys rotate"):
+        secrets_here.rotate_ticket_keys(Settings.from_env(folder))
+    first = ticket_keys(Settings.from_env(folder)).all()[0]
+    said_of_it = secrets_here.rotate_ticket_keys(Settings.from_env(folder))
+    now, before = ticket_keys(Settings.from_env(folder)).all()
+    assert (before.id, before.ends_at is None, now.ends_at) == (first.id, False, None)
+    assert now.id in said_of_it
+    assert secrets_here.ticket_keys_stand(Settings.from_env(folder)) == f"{now.id} signs, {first.id} good until its end"

@@ -79,11 +79,18 @@ ROUTES = [
     ("get", "/tickets/keys", None),
     ("post", "/tickets/admissions", "organizer"),
     ("get", "/tickets/admissions", "organizer"),
+    ("post", "/tickets/admissions/merge", "organizer"),
+    ("get", "/tickets/admissions/conflicts", "organizer"),
+    ("get", "/tickets/snapshot", "organizer"),
+    ("get", "/tickets/inside", "organizer"),
+    ("get", "/tickets/inside.csv", "organizer"),
     ("post", "/tickets/{ticket_id}/undo", "organizer"),
     ("post", "/tickets/{ticket_id}/transfer", "buyer"),
     ("get", "/tickets/{ticket_id}.pdf", "buyer"),
     ("get", "/tickets/{ticket_id}.svg", "buyer"),
     ("get", "/tickets/{ticket_id}.png", "buyer"),
+    ("get", "/tickets/{ticket_id}.pkpass", "buyer"),
+    ("get", "/tickets/{ticket_id}/google-wallet", "buyer"),
     ("get", "/tickets/{ticket_id}", "buyer"),
     ("get", "/audit/events", "organizer"),
     ("get", "/audit/orders/{order_id}", "organizer"),
@@ -126,7 +133,11 @@ def test_each_route_says_who_may_what_comes_back_and_how_it_fails(
     assert good
     for each in good:
         ((kind, said),) = each["content"].items()
-        assert "$ref" in said["schema"] if kind == "application/json" else path.endswith((".pdf", ".svg", ".png"))
+        assert (
+            "$ref" in said["schema"]
+            if kind == "application/json"
+            else path.endswith((".pdf", ".svg", ".png", ".csv", ".pkpass", "/snapshot"))
+        )
     bad = [each for status, each in responses.items() if not status.startswith("2")]
     assert all(list(each["content"]) == ["application/problem+json"] for each in bad)
     assert ("401" in responses) == (who == "organizer")

@@ -337,6 +337,18 @@ MATRIX: tuple[Row, ...] = (
     ),
     Row(
         "POST",
+        "/tickets/admissions/merge",
+        200,
+        ORGANIZER,
+        Scope.DOOR,
+        body={"device": "north-1", "clock": "2026-01-01T00:00:00Z", "scans": []},
+    ),
+    *(
+        Row("GET", path, 200, ORGANIZER, Scope.DOOR, Owned.HIDDEN, asked=f"{path}?concertId=ours")
+        for path in ("/tickets/admissions/conflicts", "/tickets/snapshot", "/tickets/inside", "/tickets/inside.csv")
+    ),
+    Row(
+        "POST",
         "/tickets/{ticket_id}/undo",
         409,
         ORGANIZER,
@@ -358,6 +370,10 @@ MATRIX: tuple[Row, ...] = (
     *(
         Row("GET", f"/tickets/{{ticket_id}}{kind}", 200, BUYER, READ, Owned.HIDDEN, asked=f"/tickets/{{ticket}}{kind}")
         for kind in (".pdf", ".svg", ".png", "")
+    ),
+    *(
+        Row("GET", f"/tickets/{{ticket_id}}{kind}", 404, BUYER, READ, Owned.HIDDEN, asked=f"/tickets/{{ticket}}{kind}")
+        for kind in (".pkpass", "/google-wallet")
     ),
     # audit
     Row("GET", "/audit/events", 200, ORGANIZER, READ, Owned.FILTERED, asked="/audit/events?type=OrderPlaced"),

@@ -12,28 +12,25 @@ from msgspec import Meta
 from cludale.kernel.ids import Id
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, NotFound, Refusal
-from cludale.ports.records import StoreUnavailable
 from cludale.services.tickets.domain import (
-    Direction,
     NotInside,
     OrderTickets,
     TicketUsed,
     TicketVoid,
     parsed_id,
-    ticket_id,
 )
-from cludale.services.tickets.door import Counts, Result
-from cludale.services.tickets.events import UndoReason
-from cludale.services.tickets.service import Answer, Scan, Shown, Tickets
+from cludale.services.tickets.events import Direction, UndoReason
+from cludale.services.tickets.service import Shown, Tickets
 from cludale.web.access import Access
 from cludale.web.fields import Text
 from cludale.web.ownership import Ownership
 from cludale.web.problems import Statuses
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, route
+from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, route
 
 PRIVATE = (("cache-control", "private, no-store"),)
 PDF, SVG, PNG = "application/pdf", "image/svg+xml", "image/png"
+PKPASS = "application/vnd.apple.pkpass"
 
 
 class TicketIsTransferred(Refusal):
@@ -125,56 +122,16 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     holder: Annotated[Text | None, Meta(description="the new holder's name, which the ticket then shows")] = None
 
 
-class ScanCode(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A code that a door was shown."""
-
-    code: Annotated[str, Meta(min_length=1, max_length=2_000, description="the text of the QR code")]
-    door: Annotated[Id, Meta(description="which door; in the log and in the counts")]
-    concert_id: Annotated[Id | None, Meta(description="what is on there; without it any concert of the key's")] = None
-    direction: Direction = Direction.IN
-    scan_id: Annotated[Id | None, Meta(description="the device's own: sent again, it gets the same answer")] = None
-
-
-class Admission(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the door says. Only `valid` lets through."""
-
-    result: Result
-    ticket_id: str | None
-    concert_id: str | None
-    number: int | None
-    quantity: int | None
-    section: Annotated[str | None, Meta(description="the beginning of the section's id")]
-    at: Annotated[
-        datetime | None, Meta(description="when it was let through, or was before (`used`); from when on (`not-yet`)")
-    ]
-    door: Annotated[str | None, Meta(description="where that was")]
-
-    @classmethod
-    def of(cls, answer: Answer) -> Self:
-        """The view of what the door says."""
-        said, claims = answer.scanned, answer.claims
-        return cls(
-            result=said.result,
-            ticket_id=None if claims is None else ticket_id(claims.order_id, claims.number),
-            concert_id=answer.concert_id,
-            number=None if claims is None else claims.number,
-            quantity=None if claims is None else claims.quantity,
-            section=None if claims is None else claims.section,
-            at=said.at,
-            door=said.door,
-        )
-
-
 class UndoAdmission(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Why an admission did not count."""
 
     reason: UndoReason
 
 
-class CountAdmissions(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Of which concert."""
+class WalletLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A link that saves a ticket."""
 
-    concert_id: Id
+    url: str
 
 
 class PublicKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -252,54 +209,6 @@ class TicketsApi:
 
     @route(
         "POST",
-        "/tickets/admissions",
-        credential=Credential.ORGANIZER,
-        scope=Scope.DOOR,
-        headers=(TRACEPARENT,),
-        summary="Let somebody in",
-        description=(
-            "Reads the code and says what the door does. `valid` is durable when it is answered, and is said once for "
-            "a ticket; to a ticket of another organizer's concert the answer is `wrong-concert`."
-        ),
-        replies={200: Reply(Admission)},
-        refusals=(Busy, StoreUnavailable),
-    )
-    async def admit(self, request: Request, body: ScanCode) -> Response:
-        """What the door says."""
-        principal = asking(request)
-        tickets = self._tickets
-        answer = await tickets.scan(
-            Scan(
-                body.code,
-                body.door,
-                body.scan_id or tickets.new_scan_id(),
-                body.direction,
-                body.concert_id,
-            ),
-            request.cause,
-            None if self._ownership.sees_all(principal) else lambda id: self._ownership.owns(principal, id),
-        )
-        return json_response(Admission.of(answer))
-
-    @route(
-        "GET",
-        "/tickets/admissions",
-        credential=Credential.ORGANIZER,
-        scope=Scope.DOOR,
-        owned=Owned.HIDDEN,
-        summary="Count who came and left",
-        description="Of one concert, by door and minute.",
-        replies={200: Reply(Counts)},
-        refusals=(NotFound,),
-    )
-    async def count_admissions(self, request: Request, query: CountAdmissions) -> Response:
-        """In and out."""
-        if not await self._ownership.owns(asking(request), query.concert_id):
-            raise NotFound("concert", query.concert_id)
-        return json_response(await self._tickets.counts(query.concert_id))
-
-    @route(
-        "POST",
         "/tickets/{ticket_id}/undo",
         credential=Credential.ORGANIZER,
         scope=Scope.DOOR,
@@ -314,7 +223,7 @@ class TicketsApi:
         """The ticket."""
         order_id, number = parsed_id(request.segment)
         await self._owned(request, await self._known(request.segment), Scope.DOOR, request.segment)
-        tickets = await self._tickets.undo(order_id, number, reason=body.reason, cause=request.cause)
+        tickets = await self._tickets.doors.undo(order_id, number, reason=body.reason, cause=request.cause)
         (shown,) = await self._tickets.shown(tickets, [number])
         return _private(json_response(TicketView.of(shown, is_theirs=False)))
 
@@ -390,6 +299,37 @@ class TicketsApi:
     async def image_ticket(self, request: Request) -> Response:
         """PNG."""
         return Response(200, await self._tickets.image(await self._open(request)), PNG, PRIVATE)
+
+    @route(
+        "GET",
+        "/tickets/{ticket_id}.pkpass",
+        credential=Credential.BUYER,
+        scope=Scope.READ,
+        owned=Owned.HIDDEN,
+        summary="A ticket for Apple Wallet",
+        description="Where a certificate for passes is set; else 404.",
+        replies={200: Reply(bytes, media_type=PKPASS)},
+        refusals=(NotFound, TicketVoid, TicketIsTransferred, Busy),
+    )
+    async def apple_pass(self, request: Request) -> Response:
+        """Signed."""
+        return Response(200, await self._tickets.pkpass(await self._open(request)), PKPASS, PRIVATE)
+
+    @route(
+        "GET",
+        "/tickets/{ticket_id}/google-wallet",
+        credential=Credential.BUYER,
+        scope=Scope.READ,
+        owned=Owned.HIDDEN,
+        summary="A link that saves a ticket in Google Wallet",
+        description="Where an issuer of passes is set; else 404.",
+        replies={200: Reply(WalletLink)},
+        refusals=(NotFound, TicketVoid, TicketIsTransferred, Busy),
+    )
+    async def google_pass(self, request: Request) -> Response:
+        """Signed."""
+        url = await self._tickets.google_link(await self._open(request))
+        return _private(json_response(WalletLink(url=url)))
 
     @route(
         "GET",

@@ -6,7 +6,7 @@ one by one to which something happened (`changed`); the others are valid, and no
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -18,7 +18,9 @@ from cludale.kernel.ids import same_as
 from cludale.kernel.refusals import NotFound, Refusal
 from cludale.services.tickets.events import (
     AdmissionUndone,
+    Direction,
     RevokeReason,
+    ScanMerged,
     TicketAdmitted,
     TicketIssued,
     TicketLeft,
@@ -33,13 +35,6 @@ MOVES_KEPT = 100
 _PREFIX = "ticket-"
 
 
-class Direction(StrEnum):
-    """Which way through the door."""
-
-    IN = "in"
-    OUT = "out"
-
-
 class Movement(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     """Somebody went through a door."""
 
@@ -47,6 +42,17 @@ class Movement(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, 
     door: str
     scan_id: str
     direction: Direction = Direction.IN
+    device: str = ""
+    """Which device let through without network; empty: the door asked."""
+    sequence: int = 0
+    """Which of the device's scans it was."""
+    generation: int = 0
+    """Which of the ticket's codes that device was shown."""
+
+    @property
+    def place(self) -> tuple[datetime, str, int]:
+        """Where it belongs among a ticket's movements, in whatever order they were heard of."""
+        return self.at, self.device, self.sequence
 
 
 class Ticket(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
@@ -58,11 +64,38 @@ class Ticket(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc
     holder: str | None = None
     """Who has it, if it was transferred and a name was given. Personal data: in no event, and sealed (`holders.py`)."""
     moves: tuple[Movement, ...] = ()
+    """In order of time, the last of them."""
+    undone: tuple[Movement, ...] = ()
+    """Those that did not count; in records of before this field they are left out."""
+    revoked_at: datetime | None = None
+    """Since when it is void; none in older records."""
+
+    def scan(self, scan_id: str) -> Movement | None:
+        """The movement that this scan was, if it counts or did not."""
+        return next((move for move in (*self.moves, *self.undone) if move.scan_id == scan_id), None)
+
+    def moved(self, movement: Movement) -> tuple[Movement, ...]:
+        """The movements with one more: the same ones, in whatever order they are told."""
+        moves = (*self.moves, movement)
+        if any(move.device for move in moves):
+            moves = tuple(sorted(moves, key=_place))
+        return moves[-MOVES_KEPT:]
+
+    @property
+    def inside(self) -> tuple[Movement, ...]:
+        """The ways in of those who are inside with it: one, or more where doors without network let in twice."""
+        inside: list[Movement] = []
+        for move in self.moves:
+            if move.direction is Direction.IN:
+                inside.append(move)
+            elif inside:
+                inside.pop()
+        return tuple(inside)
 
     @property
     def is_inside(self) -> bool:
         """Is whoever has it inside?"""
-        return bool(self.moves) and self.moves[-1].direction is Direction.IN
+        return bool(self.inside)
 
     @property
     def is_transferred(self) -> bool:
@@ -70,6 +103,7 @@ class Ticket(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc
         return self.generation > 1
 
 
+_place = attrgetter("place")
 UNTOUCHED = Ticket()
 
 
@@ -166,7 +200,8 @@ def evolve(state: OrderTickets | None, event: Event, *, at: datetime) -> OrderTi
 def _after(state: OrderTickets, event: Event, at: datetime) -> OrderTickets:
     match event:
         case TicketRevoked():
-            void = {n: msgspec.structs.replace(state.ticket(n), revoked=event.reason) for n in event.numbers}
+            since = {"revoked": event.reason, "revoked_at": at}
+            void = {n: msgspec.structs.replace(state.ticket(n), **since) for n in event.numbers}
             parts = state.parts if event.part_number is msgspec.UNSET else (*state.parts, event.part_number)
             return msgspec.structs.replace(state, changed={**state.changed, **void}, parts=parts, step=event.step)
         case TicketTransferred():
@@ -176,7 +211,10 @@ def _after(state: OrderTickets, event: Event, at: datetime) -> OrderTickets:
         case TicketLeft():
             return _moved(state, event, Movement(at, event.door, event.scan_id, Direction.OUT))
         case AdmissionUndone():
-            return _with(state, event, moves=state.ticket(event.number).moves[:-1])
+            return _without(state, event)
+        case ScanMerged():
+            of = event.direction, event.device, event.sequence, event.generation
+            return _moved(state, event, Movement(event.scanned_at, event.door, event.scan_id, *of))
     raise TypeError(f"{type(event).__name__} is no event of tickets")
 
 
@@ -186,8 +224,17 @@ def _with(state: OrderTickets, event: Any, **changes: Any) -> OrderTickets:
 
 
 def _moved(state: OrderTickets, event: Any, movement: Movement) -> OrderTickets:
-    moves = (*state.ticket(event.number).moves, movement)
-    return _with(state, event, moves=moves[-MOVES_KEPT:])
+    return _with(state, event, moves=state.ticket(event.number).moved(movement))
+
+
+def _without(state: OrderTickets, event: AdmissionUndone) -> OrderTickets:
+    ticket = state.ticket(event.number)
+    if event.scan_id is msgspec.UNSET:
+        return _with(state, event, moves=ticket.moves[:-1])
+    off = next((move for move in reversed(ticket.moves) if move.scan_id == event.scan_id), None)
+    moves = tuple(move for move in ticket.moves if move is not off)
+    undone = ticket.undone if off is None else (*ticket.undone, off)[-MOVES_KEPT:]
+    return _with(state, event, moves=moves, undone=tuple(sorted(undone, key=_place)))
 
 
 def _decided(state: OrderTickets | None, event: Event, at: datetime) -> Decision[OrderTickets]:
@@ -313,8 +360,9 @@ def undo(state: OrderTickets, number: int, *, reason: UndoReason, now: datetime)
         order_id=state.order_id,
         concert_id=state.concert_id,
         number=number,
-        door=ticket.moves[-1].door,
+        door=ticket.inside[-1].door,
         reason=reason,
         step=state.step + 1,
+        scan_id=ticket.inside[-1].scan_id,
     )
     return _decided(state, event, now)

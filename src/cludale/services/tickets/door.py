@@ -1,6 +1,6 @@
 """What the door says to a code, and what came through it. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -9,7 +9,8 @@ import msgspec
 
 from cludale.kernel import dates
 from cludale.ports.programme import ConcertDetails
-from cludale.services.tickets.domain import Direction, OrderTickets, Ticket
+from cludale.services.tickets.domain import OrderTickets, Ticket, ticket_id
+from cludale.services.tickets.events import Direction
 
 CLOSES_AFTER = timedelta(hours=24)
 """How long after a concert's end, or its begin where it says no end, its tickets still let people in."""
@@ -69,14 +70,15 @@ def judged(
     The same scan told again gets the same answer.
     """
     last = ticket.moves[-1] if ticket.moves else None
-    if last is not None and last.scan_id == scan_id and last.direction is direction:
-        return Scanned(Result.VALID, last.at, last.door)
+    same = ticket.scan(scan_id) if last is not None or ticket.undone else None
+    if same is not None and same.direction is direction:
+        return Scanned(Result.USED if same in ticket.undone else Result.VALID, same.at, same.door)
     if ticket.revoked is not None or generation != ticket.generation:
         return Scanned(Result.REPLACED if ticket.revoked is None else Result.REVOKED)
     if direction is Direction.OUT:
         return Scanned(Result.VALID if ticket.is_inside else Result.NOT_INSIDE)
     if last is not None and (ticket.is_inside or not reentry):
-        entered = next(each for each in reversed(ticket.moves) if each.direction is Direction.IN)
+        entered = next((each for each in reversed(ticket.moves) if each.direction is Direction.IN), last)
         return Scanned(Result.USED, entered.at, entered.door)
     if now < hours.since:
         return Scanned(Result.NOT_YET, hours.since)
@@ -100,6 +102,7 @@ class Counts(msgspec.Struct, frozen=True, rename="camel"):
     admitted: int
     """Those with which somebody was let in."""
     inside: int
+    """People: two, where doors without network let in twice with one ticket."""
     minutes: list[Minute]
     """In order of time and door; a minute in which nobody came or left is left out."""
 
@@ -112,9 +115,30 @@ def counts(orders: Iterable[OrderTickets]) -> Counts:
         tickets += len(order.valid)
         for ticket in order.changed.values():
             admitted += bool(ticket.moves)
-            inside += ticket.is_inside
+            inside += len(ticket.inside)
             for move in ticket.moves:
                 at = through.setdefault((move.at.replace(second=0, microsecond=0), move.door), [0, 0])
                 at[move.direction is Direction.OUT] += 1
     minutes = [Minute(door, minute, came, left) for (minute, door), (came, left) in sorted(through.items())]
     return Counts(tickets, admitted, inside, minutes)
+
+
+class Inside(msgspec.Struct, frozen=True, rename="camel"):
+    """Somebody who is inside. Nothing says who they are. Two with one ticket are there twice."""
+
+    section: str
+    section_name: str
+    ticket_id: str
+    since: datetime
+    door: str
+
+
+def inside(orders: Iterable[OrderTickets], sections: Mapping[str, str]) -> list[Inside]:
+    """All who are inside, by section and by when they came. `sections`: their names."""
+    found: list[Inside] = []
+    for order in orders:
+        section = "" if order.allocation is None else order.allocation.section
+        for number, ticket in order.changed.items():
+            name, id = sections.get(section, section), ticket_id(order.order_id, number)
+            found += [Inside(section, name, id, move.at, move.door) for move in ticket.inside]
+    return sorted(found, key=lambda each: (each.section, each.since, each.ticket_id))

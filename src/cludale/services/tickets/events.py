@@ -4,12 +4,21 @@ Each event says with `step` which change of its order's tickets it is, counted f
 whatever order they come.
 """
 
+from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 from msgspec import UNSET, UnsetType
 
 from cludale.kernel.allocation import Allocation, SeatsEvent
 from cludale.kernel.events import Event, Topic
+
+
+class Direction(StrEnum):
+    """Which way through the door."""
+
+    IN = "in"
+    OUT = "out"
 
 
 class RevokeReason(StrEnum):
@@ -88,7 +97,9 @@ class TicketLeft(Event, frozen=True, kw_only=True):
 
 
 class AdmissionUndone(Event, frozen=True, kw_only=True):
-    """The ticket's last admission did not count."""
+    """An admission with the ticket did not count."""
+
+    data_version: ClassVar[str] = "1.1"
 
     order_id: str
     concert_id: str
@@ -97,10 +108,31 @@ class AdmissionUndone(Event, frozen=True, kw_only=True):
     """Where it was."""
     reason: UndoReason
     step: int
+    scan_id: str | UnsetType = UNSET
+    """Which one. Unset in events of before this field: the ticket's last."""
+
+
+class ScanMerged(Event, frozen=True, kw_only=True):
+    """A door without network let somebody through, and tells it now. Two doors may have let in with one ticket."""
+
+    order_id: str
+    concert_id: str
+    number: int
+    generation: int
+    """Which of the ticket's codes was shown."""
+    door: str
+    direction: Direction
+    device: str
+    sequence: int
+    """Which of the device's scans it is."""
+    scan_id: str
+    scanned_at: datetime
+    """When, by the device's clock as it was put right."""
+    step: int
 
 
 TOPIC = Topic(
     "ticket-events",
     "tickets",
-    (TicketIssued, TicketRevoked, TicketTransferred, TicketAdmitted, TicketLeft, AdmissionUndone),
+    (TicketIssued, TicketRevoked, TicketTransferred, TicketAdmitted, TicketLeft, AdmissionUndone, ScanMerged),
 )

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
-from cludale.services.tickets import api
+from cludale.services.tickets import api, door_api
 from cludale.services.tickets.events import TOPIC
 from cludale.services.tickets.replay import TicketsReplay
 from cludale.services.tickets.service import HANDLERS, Tickets
@@ -19,15 +19,20 @@ def _build(parts: Parts) -> Running:
         keys=parts.ticket_keys,
         pages=parts.ticket_pages,
         seals_of=parts.seals_of,
+        wallets=parts.wallets,
         programme=parts.programme,
         opens_before=timedelta(seconds=policies.door_opens_seconds),
         reentry=policies.door_reentry,
+        snapshot_life=timedelta(seconds=policies.door_offline_seconds),
     )
-    return Running(tickets, tickets.handle)
+    return Running(tickets, tickets.handle, stop=tickets.doors.close)
 
 
-def _api(tickets: Tickets, parts: HttpParts) -> api.TicketsApi:
-    return api.TicketsApi(tickets, parts.access, parts.ownership)
+def _api(tickets: Tickets, parts: HttpParts) -> tuple[object, ...]:
+    return (
+        door_api.DoorApi(tickets.doors, parts.ownership),
+        api.TicketsApi(tickets, parts.access, parts.ownership),
+    )
 
 
 MANIFEST = Manifest(
@@ -40,6 +45,6 @@ MANIFEST = Manifest(
     needs=("concerts",),
     build=_build,
     api=_api,
-    statuses=api.STATUS,
+    statuses={**api.STATUS, **door_api.STATUS},
     probes=(Probe("GET", "/tickets/keys", 200),),
 )

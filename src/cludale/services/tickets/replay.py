@@ -12,7 +12,9 @@ from cludale.services.tickets.store import TICKETS
 
 
 def _comparable(tickets: OrderTickets) -> Mapping[str, object]:
-    told = {number: msgspec.structs.replace(each, holder=None) for number, each in tickets.changed.items()}
+    # what older versions wrote does not say since when a ticket is void
+    bare = {"holder": None, "revoked_at": None}
+    told = {number: msgspec.structs.replace(each, **bare) for number, each in tickets.changed.items()}
     return {**msgspec.structs.asdict(tickets), "changed": told}
 
 

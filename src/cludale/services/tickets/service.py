@@ -1,16 +1,18 @@
-"""Tickets at work: issues them when an order is paid, revokes them when it is cancelled, and lets people in once.
+"""Tickets at work: issues them when an order is paid, revokes them when it is cancelled. `door_service` lets people in.
 
 A code is stored nowhere: it is signed anew when it is shown, and is the same each time while concert and key are.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
 
+from cludale.kernel import dates
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
+from cludale.kernel.principals import DEFAULT_ORGANIZER
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock, IdSource
@@ -19,22 +21,20 @@ from cludale.ports.records import Records
 from cludale.ports.seals import SealsOf
 from cludale.ports.ticket_keys import TicketKey, TicketKeys
 from cludale.ports.ticket_pages import PagesBusy, TicketPage, TicketPages
-from cludale.runtime.aggregates import Change, Handler, TooEarly, Updates
+from cludale.ports.wallets import NoWallets, Wallets, WalletTicket
+from cludale.runtime.aggregates import Handler, TooEarly, Updates
 from cludale.runtime.recent import Recent
 from cludale.services.orders.events import OrderCancelled, OrderPaid, PartRefundRequested
 from cludale.services.tickets import codes, domain, door
-from cludale.services.tickets.domain import Direction, OrderTickets, Ticket
-from cludale.services.tickets.door import Counts, Open, Result, Scanned
-from cludale.services.tickets.events import UndoReason
+from cludale.services.tickets.domain import OrderTickets, Ticket
+from cludale.services.tickets.door import Open
+from cludale.services.tickets.door_service import Doors
 from cludale.services.tickets.holders import Holders
-from cludale.services.tickets.store import TICKETS, of_concert
+from cludale.services.tickets.store import TICKETS
 
 _SERVICE = "tickets"
 CONCERTS_REMEMBERED = 1_000
 REMEMBERED_SECONDS = 5.0
-PAGE = 1_000
-PAGES = 1_000
-"""How many pages of a concert's orders are counted at most."""
 
 
 class Shown(NamedTuple):
@@ -61,26 +61,6 @@ class Shown(NamedTuple):
         return self.concert.sections.get(section, section)
 
 
-class Scan(NamedTuple):
-    """What a door is shown."""
-
-    code: str
-    door: str
-    scan_id: str
-    """The device's own: told again, it gets the same answer."""
-    direction: Direction = Direction.IN
-    concert_id: str | None = None
-    """What is on at this door; None: any."""
-
-
-class Answer(NamedTuple):
-    """What the door says to a code, and whose ticket it is."""
-
-    scanned: Scanned
-    claims: codes.Claims | None = None
-    concert_id: str | None = None
-
-
 class Tickets:
     """The tickets service."""
 
@@ -96,19 +76,22 @@ class Tickets:
         programme: Programme,
         opens_before: timedelta,
         reentry: bool,
+        snapshot_life: timedelta = timedelta(hours=12),
+        wallets: Wallets | None = None,
     ) -> None:
         """`opens_before`: how long before a concert begins its tickets let people in. `reentry`: whoever went out may
-        come back."""
+        come back. `snapshot_life`: how long a door may go on without network."""
         self._updates = Updates(_SERVICE, records, clock=clock, ids=ids)
         self._clock = clock
-        self._ids = ids
         self._keys = keys
         self._pages = pages
         self._holders = Holders(seals_of)
+        self.wallets: Wallets = NoWallets() if wallets is None else wallets
         self._programme = programme
         self._opens_before = opens_before
-        self._reentry = reentry
         self._concerts: Recent[str, tuple[datetime, ConcertDetails, Open]] = Recent(CONCERTS_REMEMBERED)
+        self.doors = Doors(self._updates, keys, self._concert, reentry=reentry, snapshot_life=snapshot_life)
+        """The entrance."""
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         """OrderPaid issues an order's tickets, OrderCancelled revokes them, PartRefundRequested some of them.
@@ -168,6 +151,18 @@ class Tickets:
         except PagesBusy:
             raise _busy() from None
 
+    async def pkpass(self, shown: Shown) -> bytes:
+        """A pass for Apple's wallet. Raises NotFound, where none can be signed."""
+        if not self.wallets.has_apple:
+            raise NotFound("Apple pass of ticket", shown.id)
+        return await self.wallets.apple(_kept(shown))
+
+    async def google_link(self, shown: Shown) -> str:
+        """The address that saves the ticket in Google's wallet. Raises NotFound, where none can be signed."""
+        if not self.wallets.has_google:
+            raise NotFound("Google pass of ticket", shown.id)
+        return await self.wallets.google(_kept(shown))
+
     def public_keys(self) -> list[tuple[TicketKey, bytes]]:
         """The keys that are good now, each with its public key."""
         now = self._clock.now()
@@ -187,90 +182,7 @@ class Tickets:
 
         return await self._updates.change(TICKETS, order_id, decide, cause)
 
-    async def scan(self, scan: Scan, cause: Cause, is_theirs: Callable[[str], Awaitable[bool]] | None = None) -> Answer:
-        """What the door says. Whoever is let in is written down, durably, before this returns. Raises Busy.
-
-        `is_theirs`: may who asks let people into this concert? None: into any.
-        """
-        claims = self.read(scan.code)
-        if claims is None:
-            return Answer(Scanned(Result.FORGED))
-        outcome = [Scanned(Result.UNKNOWN)]
-        try:
-            known = await TICKETS.one(self._updates.records, claims.order_id)
-            concert_id = known.state.concert_id
-            if is_theirs is not None and not await is_theirs(concert_id):
-                return Answer(Scanned(Result.WRONG_CONCERT))
-            if scan.concert_id not in (None, concert_id):
-                return Answer(Scanned(Result.WRONG_CONCERT), claims, concert_id)
-            _, hours = await self._concert(concert_id)
-        except NotFound:
-            return Answer(outcome[0], claims)
-
-        def decide(state: OrderTickets | None, now: datetime) -> Decision[OrderTickets] | None:
-            if state is None or claims.number not in state.numbers:
-                return None
-            ticket = state.ticket(claims.number)
-            outcome[0] = said = door.judged(
-                ticket,
-                generation=claims.generation,
-                direction=scan.direction,
-                scan_id=scan.scan_id,
-                reentry=self._reentry,
-                hours=hours,
-                now=now,
-            )
-            if said.result is not Result.VALID or said.at is not None:
-                return Decision(state)
-            outcome[0] = Scanned(Result.VALID, now, scan.door)
-            if scan.direction is Direction.OUT:
-                return domain.let_out(state, claims.number, door=scan.door, scan_id=scan.scan_id, now=now)
-            return domain.admit(
-                state, claims.number, generation=claims.generation, door=scan.door, scan_id=scan.scan_id, now=now
-            )
-
-        (updated,) = await self._updates.update((Change(TICKETS, claims.order_id, decide, cause, known=known),))
-        if updated.known is None:
-            raise Busy("This ticket is being scanned in too many places at once.")
-        return Answer(outcome[0], claims, concert_id)
-
-    def new_scan_id(self) -> str:
-        """For a scan whose device gave none."""
-        return self._ids.new("scan")
-
-    async def undo(self, order_id: str, number: int, *, reason: UndoReason, cause: Cause) -> OrderTickets:
-        """The ticket's last admission did not count. Raises NotFound, NotInside, Busy."""
-
-        def decide(tickets: OrderTickets, now: datetime) -> Decision[OrderTickets]:
-            return domain.undo(tickets, number, reason=reason, now=now)
-
-        return await self._updates.change(TICKETS, order_id, decide, cause)
-
-    async def counts(self, concert_id: str) -> Counts:
-        """What went through the doors of a concert. Looks at each of its orders."""
-        orders: list[OrderTickets] = []
-        after: str | None = None
-        for _ in range(PAGES):
-            found, page = await TICKETS.find(self._updates.records, of_concert(concert_id, after=after, limit=PAGE))
-            orders += [each.state for each in found]
-            after = page.next
-            if after is None:
-                break
-        return door.counts(orders)
-
     # -- keys and concerts
-
-    def read(self, code: str) -> codes.Claims | None:
-        """What a good code says; None for any other."""
-        now = self._clock.now()
-        try:
-            key_id = codes.key_id_of(code)
-            for key in self._keys.all():
-                if key.id == key_id and key.is_good(now):
-                    return codes.read(code, key)
-        except codes.Unreadable:
-            pass
-        return None
 
     def _key(self, id: str) -> TicketKey:
         """The key that tickets were issued with; the present one, where that has ended."""
@@ -332,6 +244,26 @@ def _page(shown: Shown) -> TicketPage:
         shown.holder,
         shown.code,
         issued,
+    )
+
+
+def _kept(shown: Shown) -> WalletTicket:
+    concert = shown.concert
+    return WalletTicket(
+        id=shown.id,
+        generation=shown.ticket.generation,
+        concert_id=shown.of.concert_id,
+        title=concert.title or concert.artist,
+        artist=concert.artist,
+        begins=dates.begins(concert.date, concert.zone),
+        valid_until=shown.hours.until,
+        venue=concert.venue,
+        section=shown.section,
+        number=shown.number,
+        quantity=shown.of.quantity,
+        holder=shown.ticket.holder,
+        code=shown.code,
+        organizer=concert.artist if concert.organizer == DEFAULT_ORGANIZER else concert.organizer,
     )
 
 

@@ -10,9 +10,9 @@ from tests.seats import allocation
 from cludale.kernel.refusals import NotFound
 from cludale.ports.programme import ConcertDetails
 from cludale.services.tickets import domain, door
-from cludale.services.tickets.domain import Direction, NotInside, OrderTickets, TicketUsed, TicketVoid
+from cludale.services.tickets.domain import NotInside, OrderTickets, TicketUsed, TicketVoid
 from cludale.services.tickets.door import Open, Result
-from cludale.services.tickets.events import RevokeReason, TicketRevoked, UndoReason
+from cludale.services.tickets.events import Direction, RevokeReason, TicketRevoked, UndoReason
 
 ORDER = "order-1"
 HOURS = Open(NOON - timedelta(hours=1), NOON + timedelta(hours=9))

@@ -24,7 +24,10 @@ from cludale.services.catalogue import CATALOGUE
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid, PartRefund, PartRefundRequested
 from cludale.services.tickets import codes
 from cludale.services.tickets.door import Result
-from cludale.services.tickets.service import Scan, Tickets
+from cludale.services.tickets.door_service import ClockAhead, Scan, Told
+from cludale.services.tickets.events import Direction
+from cludale.services.tickets.merging import MergeResult
+from cludale.services.tickets.service import Tickets
 from cludale.services.tickets.store import KINDS, TICKETS
 
 PRICE = Money(9000, "EUR")
@@ -108,7 +111,9 @@ class World:
         return shown.code
 
     async def scan(self, code: str, scan_id: str = "s1", concert_id: str | None = None) -> Result:
-        return (await self.tickets.scan(Scan(code, "north", scan_id, concert_id=concert_id), REQUEST)).scanned.result
+        return (
+            await self.tickets.doors.scan(Scan(code, "north", scan_id, concert_id=concert_id), REQUEST)
+        ).scanned.result
 
 
 @pytest.fixture
@@ -257,3 +262,42 @@ async def test_a_new_holder_has_another_code_and_the_old_one_ends(world: World) 
     assert stored == {}
     for event in await world.store.pending(0, 100):
         assert "Zoë".encode() not in event.body
+
+
+async def test_what_a_device_tells_is_written_down_once_and_found_again(world: World) -> None:
+    doors = world.tickets.doors
+    await world.tickets.handle([delivered(paid(), "e1")])
+    code, other = await world.code(), await world.code(number=2)
+    assert await world.scan(code, "d.1") is Result.VALID  # the answer was lost, so the device decided by itself
+    at = NOON + timedelta(seconds=1)
+    told = [Told(code, "south", Direction.IN, 1, NOON), Told(other, "south", Direction.IN, 2, at)]
+    told.append(Told("nonsense", "south", Direction.IN, 3, at))
+    for results in ([MergeResult.KNOWN, MergeResult.RECORDED], [MergeResult.KNOWN, MergeResult.KNOWN]):
+        merged = await doors.merge("d", told, cause=REQUEST, is_theirs=None)
+        assert [result for result, _ in merged.scans] == [*results, MergeResult.FORGED]
+    assert (await doors.counts("concert-1")).inside == 2
+    assert [each.door for each in await doors.inside("concert-1")] == ["north", "south"]
+    second = [Told(code, "west", Direction.IN, 1, at)]
+    (found,) = (await doors.merge("e", second, cause=REQUEST, is_theirs=None)).conflicts
+    assert (found.earlier and found.earlier.door, found.entered.door) == ("north", "west")
+    assert await doors.conflicts("concert-1") == [found]
+
+
+async def test_a_device_whose_clock_is_ahead_is_told_so_and_nothing_is_written_down(world: World) -> None:
+    await world.tickets.handle([delivered(paid(), "e1")])
+    late = [Told(await world.code(), "south", Direction.IN, 1, NOON + timedelta(hours=1))]
+    with pytest.raises(ClockAhead):
+        await world.tickets.doors.merge("d", late, cause=REQUEST, is_theirs=None)
+    assert await told(world.store) == ["TicketIssued"]
+    assert world.tickets.doors.offset(NOON - timedelta(seconds=5)) == timedelta(seconds=5)
+
+
+async def test_a_snapshot_changes_when_somebody_is_let_in_and_not_before(world: World) -> None:
+    doors = world.tickets.doors
+    await world.tickets.handle([delivered(paid(), "e1")])
+    first = await doors.snapshot("concert-1")
+    world.clock.advance(10)
+    assert await doors.snapshot("concert-1") == first
+    await world.scan(await world.code())
+    world.clock.advance(10)
+    assert (await doors.snapshot("concert-1")).tag != first.tag

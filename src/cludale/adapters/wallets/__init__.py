@@ -1,0 +1,1 @@
+"""Tickets for the wallets of phones: signed passes for Apple's, signed links for Google's."""

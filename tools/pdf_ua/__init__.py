@@ -1,0 +1,1 @@
+"""Tickets as PDF, held against PDF/UA-1 by veraPDF."""
