@@ -261,7 +261,7 @@ def _kept(shown: Shown) -> WalletTicket:
         section=shown.section,
         number=shown.number,
         quantity=shown.of.quantity,
-        holder=shown.ticket.holder,
+        holder=shown.holder,
         code=shown.code,
         organizer=concert.artist if concert.organizer == DEFAULT_ORGANIZER else concert.organizer,
     )
