@@ -23,6 +23,7 @@ from cludale_operations.cli import (
     orders,
     privacy,
     release,
+    reports,
     restore,
     secrets,
     tickets,
@@ -86,6 +87,7 @@ app.add_typer(restore.app, name="restore")
 app.add_typer(concerts.app, name="concerts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(orders.app, name="orders")
+app.add_typer(reports.app, name="reports")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(tickets.app, name="tickets")

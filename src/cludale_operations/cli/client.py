@@ -57,6 +57,13 @@ class Client:
         wanted = {name: value for name, value in (parameters or {}).items() if value is not None}
         return self._answer("GET", path, params=wanted)
 
+    def long(self, path: str, parameters: Parameters) -> Any:
+        """The answer to GET where all orders are read for it: it is waited for, however long that takes."""
+        import httpx
+
+        wanted = {name: value for name, value in parameters.items() if value is not None}
+        return self._answer("GET", path, params=wanted, timeout=httpx.Timeout(TIMEOUT_SECONDS, read=None))
+
     def get_if_there(self, path: str) -> Any | None:
         """The answer to GET, None for a 404; ends the program with one line if there is neither."""
         return self._answer("GET", path, is_optional=True)
@@ -95,6 +102,24 @@ class Client:
         if answer.is_error:
             self._content(answer)
         return answer.content
+
+    def streamed(self, path: str, parameters: Parameters) -> Iterator[bytes]:
+        """The bytes that GET answers with, as they come, however long that takes; ends the program with one line if
+        there are none, or if they end before their end.
+        """
+        import httpx
+
+        wanted = {name: value for name, value in parameters.items() if value is not None}
+        try:
+            with self._http.stream(
+                "GET", path, params=wanted, timeout=httpx.Timeout(TIMEOUT_SECONDS, read=None)
+            ) as answer:
+                if answer.is_error:
+                    answer.read()
+                    self._content(answer)
+                yield from answer.iter_bytes()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            fail(f"no whole answer from {self.url} ({error})")
 
     def post_until_answered(self, path: str, body: Mapping[str, Any]) -> Any:
         """The answer to POST, asked for again each second while the server is away or busy; says so once.

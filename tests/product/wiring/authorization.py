@@ -131,6 +131,9 @@ MATRIX: tuple[Row, ...] = (
     # orders
     Row("POST", "/orders", 201, body={"concertId": "ours", "userId": "u", "quantity": 1}),
     Row("GET", "/orders", 200, ORGANIZER, READ, Owned.FILTERED),
+    Row("GET", "/orders/export", 200, ORGANIZER, READ, Owned.FILTERED),
+    Row("GET", "/orders/export/personal", 200, ORGANIZER, Scope.PRIVACY, Owned.FILTERED),
+    Row("GET", "/orders/reports/sales", 200, ORGANIZER, READ, Owned.FILTERED),
     Row("GET", "/orders/{order_id}", 200, BUYER, READ, Owned.HIDDEN, asked="/orders/{order}"),
     Row(
         "POST",

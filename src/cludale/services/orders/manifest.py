@@ -5,6 +5,9 @@ from cludale.services.orders import aftersale_api, api, privacy_api
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.events import TOPIC
 from cludale.services.orders.replay import OrdersReplay
+from cludale.services.orders.reports.api import STATUS as REPORT_STATUS
+from cludale.services.orders.reports.api import ReportsApi
+from cludale.services.orders.reports.service import Reports
 from cludale.services.orders.service import HANDLERS, Orders
 from cludale.services.orders.store import KINDS
 
@@ -41,6 +44,9 @@ def _build(parts: Parts) -> Running:
         call_off_rate=policies.call_off_rate,
         watch_seconds=policies.call_off_watch_seconds,
     )
+    orders.reports = Reports(
+        parts.records("orders"), clock=parts.clock, programme=parts.programme, privacy=orders.privacy
+    )
     return Running(
         orders,
         orders.handle,
@@ -51,10 +57,10 @@ def _build(parts: Parts) -> Running:
     )
 
 
-_STATUS = {**api.STATUS, **aftersale_api.STATUS}
+_STATUS = {**api.STATUS, **aftersale_api.STATUS, **REPORT_STATUS}
 
 
-def _api(orders: Orders, parts: HttpParts) -> tuple[api.OrdersApi, aftersale_api.AftersaleApi, privacy_api.PrivacyApi]:
+def _api(orders: Orders, parts: HttpParts) -> tuple[object, ...]:
     records = parts.records("orders")
     first = api.OrdersApi(
         orders, records, parts.access, parts.ownership, methods=parts.payment_methods, address=parts.address
@@ -63,6 +69,7 @@ def _api(orders: Orders, parts: HttpParts) -> tuple[api.OrdersApi, aftersale_api
         first,
         aftersale_api.AftersaleApi(orders, first, records, _STATUS),
         privacy_api.PrivacyApi(orders, parts.ownership),
+        ReportsApi(orders.reports, parts.ownership),
     )
 
 

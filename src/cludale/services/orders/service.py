@@ -37,6 +37,7 @@ from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
 from cludale.services.orders.jobs import Job
 from cludale.services.orders.personal import NOTHING, Particulars, Personal
 from cludale.services.orders.privacy import Privacy, Walks
+from cludale.services.orders.reports.service import Reports
 from cludale.services.orders.retention import ASK_SECONDS, Behind, Retention
 from cludale.services.orders.store import JOBS, ORDERS, PERSONAL, Search, is_among
 from cludale.services.payments.events import (
@@ -67,6 +68,9 @@ SEARCH_PAGES = 20
 
 class Orders:
     """The orders service."""
+
+    reports: Reports
+    """The manifest gives it."""
 
     def __init__(
         self,
