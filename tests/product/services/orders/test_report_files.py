@@ -31,7 +31,7 @@ async def written(format: Format, rows: Sequence[Row] = ROWS) -> bytes:
 
 @pytest.mark.parametrize(
     "text",
-    ["=1+1", "+49 30 1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20A"],
+    ["=1+1", "+49 30 1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", " =1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20A"],
 )
 def test_a_text_that_begins_as_a_formula_gets_an_apostrophe(text: str) -> None:
     assert guarded(text) == f"'{text}"
@@ -44,7 +44,14 @@ def test_a_text_that_is_none_stays_as_it_is(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "safe"),
-    [("a;=1", "a;'=1"), ("a,\t-1", "a,\t'-1"), ('"=1"', '"\'=1"'), ("a\n=1", "a\n'=1"), ("a; b", "a; b")],
+    [
+        ("a;=1", "a;'=1"),
+        ("a,\t-1", "a,\t'-1"),
+        ('"=1"', '"\'=1"'),
+        ("a\n=1", "a\n'=1"),
+        ("\t=1", "'\t'=1"),
+        ("a; b", "a; b"),
+    ],
 )
 def test_nor_does_a_formula_begin_where_another_reader_sees_a_new_cell(text: str, safe: str) -> None:
     assert guarded(text) == safe
