@@ -77,6 +77,8 @@ class Policies:
     partitions_apart: bool = False
     door_opens_seconds: float = 43_200
     door_reentry: bool = False
+    public_url: str | None = None
+    """Where people reach the platform."""
 
 
 class Parts(Protocol):

@@ -187,6 +187,7 @@ class ServiceBuilder:
             partitions_apart=settings.cosmos_endpoint is not None,
             door_opens_seconds=settings.door_opens_seconds,
             door_reentry=settings.door_reentry,
+            public_url=settings.public_url,
         )
 
     @cached_property

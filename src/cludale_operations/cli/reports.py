@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cludale_operations.cli.client import Client, Json, Parameters, Url
-from cludale_operations.cli.screen import fail, note, print_json, say, table
+from cludale_operations.cli.client import Client, Json, Parameters, Url, segment
+from cludale_operations.cli.screen import fail, note, print_json, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Add up what was sold, and have it sent by mail.")
 
@@ -97,3 +97,77 @@ def save(client: Client, path: str, parameters: Parameters, to: Path) -> None:
 def _progress(size: int, lines: int, seconds: float) -> str:
     rows = f"{max(0, lines - 1):,} rows, " if lines else ""
     return f"{rows}{size / 2**20:,.1f} MiB in {seconds:.0f} s"
+
+
+@app.command()
+def schedule(
+    to: Annotated[str, typer.Argument(help="The e-mail address that it goes to.")],
+    *,
+    report: Annotated[str, typer.Option(help="sales or orders.")] = "sales",
+    every: Annotated[str, typer.Option(help="daily, weekly or monthly.")] = "daily",
+    at: Annotated[str, typer.Option(help="The time on the wall there.")] = "08:00",
+    zone: Annotated[str, typer.Option(help="The time zone: Europe/Berlin.")],
+    weekday: Annotated[int | None, typer.Option(min=1, max=7, help="Of a weekly one: Monday is 1.")] = None,
+    day: Annotated[int | None, typer.Option(min=1, max=31, help="Of a monthly one; else the month's last.")] = None,
+    covers: Annotated[
+        str, typer.Option(help="period: what came since the one before; all: all until then.")
+    ] = "period",
+    format: Annotated[str, typer.Option(help="csv or xlsx.")] = "csv",
+    concert: Concert = None,
+    by: Annotated[str | None, typer.Option(help="Of sales: concert, day, section; several with commas.")] = None,
+    columns: Annotated[str | None, typer.Option(help="Of orders: which columns, separated by commas.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Have a report sent by mail, each day, week or month. Never with what says who the buyers are."""
+    body = {
+        "report": report,
+        "to": to,
+        "every": every,
+        "at": at,
+        "zone": zone,
+        "weekday": weekday,
+        "day": day,
+        "covers": covers,
+        "format": format,
+        "concertId": concert,
+        "by": _listed(by),
+        "columns": _listed(columns),
+    }
+    with Client(url) as client:
+        record(client.post("/orders/reports/schedules", body), as_json=json)
+
+
+def _listed(text: str | None) -> list[str] | None:
+    return None if text is None else [each.strip() for each in text.split(",")]
+
+
+@app.command()
+def schedules(*, url: Url = None, json: Json = False) -> None:
+    """List what is sent by mail, to whom, when next, and what went wrong last."""
+    with Client(url) as client:
+        found = client.get("/orders/reports/schedules")["items"]
+    columns = (
+        "id",
+        "report",
+        "concertId",
+        "to",
+        "every",
+        "at",
+        "zone",
+        "format",
+        "nextAt",
+        "sent",
+        "sentAt",
+        "problem",
+    )
+    table(found, columns=columns, as_json=json)
+
+
+@app.command()
+def unschedule(
+    id: Annotated[str, typer.Argument(help="The schedule's id.")], *, url: Url = None, json: Json = False
+) -> None:
+    """Send a report no more; its links lead nowhere, and its address is erased."""
+    with Client(url) as client:
+        record(client.post(f"/orders/reports/schedules/{segment(id)}/end", None), as_json=json)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from tests.product.wiring.authorization import BY_THE_SIDECAR, MATRIX, SWITCH, Row
+from tests.product.wiring.authorization import BY_THE_SIDECAR, MATRIX, REPORT, SWITCH, Row
 from tests.product.wiring.organizers import FIRST_KEY, Office, office
 from tests.product.wiring.platforms import BEHIND_A_SIDECAR, settings
 
@@ -125,6 +125,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
                 if (await here.ask("GET", path, key)).json().get("items"):
                     break
                 await asyncio.sleep(0.05)
+        reports = {}
+        for concert, key in (("ours", acme), ("theirs", FIRST_KEY)):
+            wanted = REPORT | {"concertId": concert}
+            reports[concert] = (await here.ask("POST", "/orders/reports/schedules", key, json=wanted)).json()
         ticket, on = [f"ticket-{each['id'].partition('-')[2]}.1" for each in (order, given)]
         names = {
             "order": order["id"],
@@ -134,6 +138,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             "message": message,
             "spare": spare,
             "other": other["id"],
+            "schedule": reports["ours"]["id"],
         }
         tokens = {each["id"]: each["accessToken"] for each in (order, cancelled)}
         tokens |= {ticket: order["accessToken"], on: given["accessToken"]}

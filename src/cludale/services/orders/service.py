@@ -37,6 +37,7 @@ from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
 from cludale.services.orders.jobs import Job
 from cludale.services.orders.personal import NOTHING, Particulars, Personal
 from cludale.services.orders.privacy import Privacy, Walks
+from cludale.services.orders.reports.desk import Schedules
 from cludale.services.orders.reports.service import Reports
 from cludale.services.orders.retention import ASK_SECONDS, Behind, Retention
 from cludale.services.orders.store import JOBS, ORDERS, PERSONAL, Search, is_among
@@ -70,7 +71,8 @@ class Orders:
     """The orders service."""
 
     reports: Reports
-    """The manifest gives it."""
+    """Both as `report_by` got them."""
+    schedules: Schedules
 
     def __init__(
         self,
@@ -105,6 +107,7 @@ class Orders:
         self._updates = Updates("orders", records, clock=clock, ids=ids)
         self.privacy = Privacy(self._updates, seals)
         """The addresses of buyers."""
+        self._reporting: Schedules | None = None
         self._walks = Walks(self._updates, self.privacy, has_two_masters=seals.has_two_masters) if walks else None
         self._retention: DueWork[Personal] | None = None
         if retention_days is not None and programme is not None:
@@ -412,8 +415,14 @@ class Orders:
         """Is anything that is due being done?"""
         return any(each.busy for each in self._all_due())
 
+    def report_by(self, reports: Reports, schedules: Schedules) -> None:
+        """Have these make reports of the orders, and see to what is due of them."""
+        self.reports, self.schedules = reports, schedules
+        self._reporting = schedules
+
     def _all_due(self) -> list[DueWork[Any]]:
-        return [each for each in (self.due, self.jobs, self._retention) if each is not None]
+        reports = None if self._reporting is None else self._reporting.due
+        return [each for each in (self.due, self.jobs, self._retention, reports) if each is not None]
 
     async def stop(self) -> None:
         """Take up nothing more that is due."""
@@ -436,6 +445,8 @@ class Orders:
             count += await each.sweep()
         if self._walks is not None:
             count += await self._walks.go_on()
+        if self._reporting is not None:
+            count += await self._reporting.rewrap()
         return count if self._comparison is None else count + await self._comparison.look()
 
 

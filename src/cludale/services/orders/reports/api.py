@@ -16,6 +16,7 @@ from cludale.services.orders.domain import Status
 from cludale.services.orders.reports import columns, sales, sheets
 from cludale.services.orders.reports.cells import Row
 from cludale.services.orders.reports.concerts import Concert
+from cludale.services.orders.reports.files import file_response
 from cludale.services.orders.reports.reading import Moment, Wanted
 from cludale.services.orders.reports.sales import SalesRow, TooManyRows
 from cludale.services.orders.reports.service import IsOwn, Reports
@@ -132,9 +133,9 @@ class ReportsApi:
         by, wanted, is_own = sales.dimensions(query.by), _wanted(request, query), self._is_own(asking(request))
         found = await self._reports.sales(by, wanted, is_own)
         if query.format is not None:
-            head = [*("concertId" if name == "concert" else name for name in by), *sales.HEAD]
             rows = [sales.cells(row) for row in found.rows()]
-            return _file(query.format, "sales", sheets.file_of(query.format, head, _once(rows)))
+            chunks = sheets.file_of(query.format, sales.head(by), _once(rows))
+            return file_response(query.format, f"sales.{query.format.value}", chunks)
         items = [_view(by, row) for row in found.rows()]
         return json_response(
             SalesReport(as_of=found.began, items=items, totals=[_view((), row) for row in found.totals()])
@@ -174,7 +175,7 @@ class ReportsApi:
         chosen = columns.chosen(query.columns, among)
         wanted = _wanted(request, query)._replace(status=query.status)
         chunks = self._reports.orders(query.format, chosen, wanted, self._is_own(asking(request)))
-        return _file(query.format, "orders", chunks)
+        return file_response(query.format, f"orders.{query.format.value}", chunks)
 
     def _is_own(self, principal: Principal) -> IsOwn:
         if self._ownership.sees_all(principal):
@@ -209,12 +210,3 @@ def _moment(field: str, text: str | None) -> Moment | None:
 
 async def _once(rows: Sequence[Row]) -> AsyncIterator[Sequence[Row]]:
     yield rows
-
-
-def _file(format: Format, name: str, chunks: AsyncIterator[bytes]) -> Stream:
-    headers = (
-        ("cache-control", "no-store"),
-        ("content-disposition", f'attachment; filename="{name}.{format.value}"'),
-        ("x-content-type-options", "nosniff"),
-    )
-    return Stream(chunks, MEDIA_TYPES[format], headers)

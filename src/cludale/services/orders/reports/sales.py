@@ -124,6 +124,11 @@ HEAD = (
 )
 
 
+def head(by: Sequence[str]) -> list[str]:
+    """The names of the columns, where sales are a file."""
+    return [*("concertId" if name == "concert" else name for name in by), *HEAD]
+
+
 def cells(row: SalesRow) -> list[Cell]:
     """The row as it stands in a file: the dimensions, then `HEAD`."""
     sum, currency = row.sum, row.currency
