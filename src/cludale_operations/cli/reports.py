@@ -109,9 +109,7 @@ def schedule(
     zone: Annotated[str, typer.Option(help="The time zone: Europe/Berlin.")],
     weekday: Annotated[int | None, typer.Option(min=1, max=7, help="Of a weekly one: Monday is 1.")] = None,
     day: Annotated[int | None, typer.Option(min=1, max=31, help="Of a monthly one; else the month's last.")] = None,
-    covers: Annotated[
-        str, typer.Option(help="period: what came since the one before; all: all until then.")
-    ] = "period",
+    covers: Annotated[str, typer.Option(help="period: what came since the one before; or all.")] = "period",
     format: Annotated[str, typer.Option(help="csv or xlsx.")] = "csv",
     concert: Concert = None,
     by: Annotated[str | None, typer.Option(help="Of sales: concert, day, section; several with commas.")] = None,
