@@ -30,12 +30,12 @@ class ReportRow(NamedTuple):
     refunds_open: int
 
 
-class _Order(msgspec.Struct, rename="camel", gc=False):
+class _Order(msgspec.Struct, frozen=True, rename="camel", gc=False):
     id: str
     created_at: datetime
 
 
-class _Payment(msgspec.Struct, rename="camel", kw_only=True, gc=False):
+class _Payment(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
     order_id: str
     concert_id: str
     section: str
@@ -44,17 +44,17 @@ class _Payment(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     parts: tuple[PaymentPart, ...] = ()
 
 
-class _Section(msgspec.Struct, rename="camel", kw_only=True, gc=False):
+class _Section(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
     concert_id: str
     id: str
     sold: int = 0
 
 
-class _Particulars(msgspec.Struct, gc=False):
+class _Particulars(msgspec.Struct, frozen=True, gc=False):
     zone: str | None = None
 
 
-class _Concert(msgspec.Struct, kw_only=True, gc=False):
+class _Concert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: str
     date: str
     particulars: _Particulars = _Particulars()

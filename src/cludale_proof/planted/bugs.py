@@ -907,7 +907,7 @@ def _(stack: ExitStack) -> None:
     swap(stack, report_columns, "money_of", wrong)
 
 
-@bug("reports: tickets of a cancelled order count as sold", theme="changes of mind")
+@bug("reports: tickets of a cancelled order count as sold")
 def _(stack: ExitStack) -> None:
     swap(stack, report_sales, "tickets_back", lambda order: order_parts.returned(order.refunds))
 
