@@ -50,7 +50,7 @@ def check(settings: Settings, only: Collection[str]) -> None:
             "nobody takes the money: CLUDALE_PAYMENT_PROVIDER=simulated sells tickets without it, and there is no "
             "other provider yet"
         )
-    if "notifications" in only and settings.smtp_host is not None:
+    if {"notifications", "orders"}.intersection(only) and settings.smtp_host is not None:
         try:
             sender_address(settings.smtp_from)
         except ValueError as error:
