@@ -13,7 +13,7 @@ param cosmosMaxThroughput = {
   payments: 20000
   notifications: 10000
   audit: 20000
-  tickets: 1000
+  tickets: 10000
   'simulated-provider': 1000
 }
 param cosmosBackupTier = 'Continuous30Days'

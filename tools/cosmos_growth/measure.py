@@ -5,7 +5,7 @@ Numbers of documents and their sizes are measured. Request units are computed fr
 
 import asyncio
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,12 +146,9 @@ async def _come_to_rest(platform: Platform, ids: Sequence[str]) -> None:
 
 
 def _reckoned(requests: Sequence[Request], orders: int) -> Measured:
-    service_of = _services(requests)
     units: dict[str, float] = {}
-    for request in requests:
-        place = service_of.get(request.partition or "", "")
-        if place:
-            units[place] = units.get(place, 0.0) + _units(request) / orders
+    for service, request in _by_service(requests):
+        units[service] = units.get(service, 0.0) + _units(request) / orders
     log = [each for each in requests if (each.partition or "") == "log"]
     section = [each for each in requests if "/" in (each.partition or "")]
     kept = _kept(section, orders)
@@ -176,15 +173,36 @@ def _documents(double: CosmosDouble, database: str) -> list[dict[str, Any]]:
     return [each for held in double.databases[database].values() for each in held.documents if "kind" in each]
 
 
-def _services(requests: Sequence[Request]) -> dict[str, str]:
-    """Whose partitions are, by the records that are written there; all services share one container here."""
-    found: dict[str, str] = {}
+def _by_service(requests: Sequence[Request]) -> Iterator[tuple[str, Request]]:
+    """The requests with the service whose container they would go to; all services share one container here.
+
+    Two services may have a partition of the same name. So a request is told by its ids; one that takes published events
+    away by who wrote them, and a query by who wrote in its partition last.
+    """
+    of_outbox: dict[tuple[str | None, str], str] = {}
+    wrote: dict[str | None, str] = {}
     for request in requests:
-        for _, id, _ in request.operations:
-            owner, dot, _ = id.partition("|")[0].partition(".")
-            if dot and request.partition is not None:
-                found[request.partition] = "simulated-provider" if owner == "provider" else owner
-    return found
+        ids = [id for _, id, _ in request.operations] or ([request.text] if request.kind == "read" else [])
+        service = next(filter(None, map(_service, ids)), None)
+        for id in ids:
+            if id.startswith("outbox|") and service is not None:
+                of_outbox[request.partition, id] = service
+        if service is None and ids:
+            service = of_outbox.get((request.partition, ids[0]))
+        elif service is None:
+            service = wrote.get(request.partition)
+        if service is not None:
+            wrote[request.partition] = service
+            yield service, request
+
+
+def _service(id: str) -> str | None:
+    """Whose document this is, where its id tells: `orders.order|…` of a record, `inbox|orders|…` of an inbox."""
+    kind, _, rest = id.partition("|")
+    if kind == "inbox":
+        return rest.partition("|")[0]
+    owner, dot, _ = kind.partition(".")
+    return {"provider": "simulated-provider"}.get(owner, owner) if dot else None
 
 
 def _units(request: Request) -> float:

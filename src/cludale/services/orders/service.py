@@ -166,7 +166,9 @@ class Orders:
                 takes_work=takes_work,
             )
         self._handlers = {
-            event: self._watching(decide) if event in _WATCHED else decide for event, decide in _ORDER_HANDLERS.items()
+            event: self._watching(decide) if event in _WATCHED else decide
+            for event, decide in HANDLERS.items()
+            if event not in _JOB_HANDLERS
         }
 
     async def place(
@@ -513,7 +515,7 @@ def _known(order: Order | None) -> Order:
 
 _JOB_HANDLERS: Mapping[type[Event], Handler[Job]] = {ConcertCancelled: _on_concert, ConcertPostponed: _on_concert}
 _OF_CONCERTS = tuple(_JOB_HANDLERS)
-_ORDER_HANDLERS: Mapping[type[Event], Handler[Order]] = {
+HANDLERS: Mapping[type[Event], Handler[Any]] = {
     SeatsSold: _on_sold,
     SaleRefused: _on_sale_refused,
     PaymentCompleted: _on_money,
@@ -521,8 +523,8 @@ _ORDER_HANDLERS: Mapping[type[Event], Handler[Order]] = {
     PaymentRefunded: _on_refunded,
     PartRefunded: _on_part,
     SeatsReturned: _on_part,
+    **_JOB_HANDLERS,
 }
-HANDLERS: Mapping[type[Event], Handler[Any]] = {**_ORDER_HANDLERS, **_JOB_HANDLERS}
 """What the service hears, and what decides about it."""
 _WATCHED = (SaleRefused, PaymentCompleted)
 """After these, a Cancelled order that may have something is compared."""

@@ -61,6 +61,7 @@ class Request(NamedTuple):
     """Of a write: what was done, to which id, how many bytes."""
     charge: float
     text: str = ""
+    """Of a query: what it asks. Of a read: the id."""
 
 
 class _Range(NamedTuple):
@@ -356,7 +357,7 @@ class CosmosDouble:
         if request.method == "GET":
             found = collection.live(key)
             charge = float(_kilobytes(found))
-            self._note("read", partition, 0 if found is None else len(json.dumps(found)), [], charge)
+            self._note("read", partition, 0 if found is None else len(json.dumps(found)), [], charge, id)
             if found is None:
                 raise Problem(
                     404, "Entity with the specified id does not exist in the system.", headers=_charge(charge)
