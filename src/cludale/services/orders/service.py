@@ -415,7 +415,8 @@ class Orders:
     @property
     def is_busy(self) -> bool:
         """Is anything that is due being done?"""
-        return any(each.busy for each in self._all_due())
+        is_reporting = self._reporting is not None and self._reporting.due.busy
+        return is_reporting or any(each.busy for each in self._all_due())
 
     def report_by(self, reports: Reports, schedules: Schedules) -> None:
         """Have these make reports of the orders, and see to what is due of them."""
@@ -423,13 +424,14 @@ class Orders:
         self._reporting = schedules
 
     def _all_due(self) -> list[DueWork[Any]]:
-        reports = None if self._reporting is None else self._reporting.due
-        return [each for each in (self.due, self.jobs, self._retention, reports) if each is not None]
+        return [each for each in (self.due, self.jobs, self._retention) if each is not None]
 
     async def stop(self) -> None:
         """Take up nothing more that is due."""
         for each in self._all_due():
             await each.stop()
+        if self._reporting is not None:
+            await self._reporting.due.stop()
 
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches."""
@@ -448,7 +450,7 @@ class Orders:
         if self._walks is not None:
             count += await self._walks.go_on()
         if self._reporting is not None:
-            count += await self._reporting.rewrap()
+            count += await self._reporting.sweep()
         return count if self._comparison is None else count + await self._comparison.look()
 
 

@@ -144,7 +144,7 @@ class Replicas:
 
     async def sweep(self, at: str) -> None:
         self.clock.at = utc(at)
-        await asyncio.gather(*(each.due.sweep() for each in self.both))
+        await asyncio.gather(*(each.sweep() for each in self.both))
         await until(lambda: not any(each.due.busy for each in self.both))
 
     async def sold(self, id: str, at: str) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -20,6 +20,8 @@ from cludale.services.orders.reports.schedules import MOST, Schedule, TooManySch
 from cludale.services.orders.reports.store import SCHEDULES, live
 
 PAGE = 200
+LOOK = timedelta(seconds=60)
+"""How often a replica looks for reports that are due: they are due to the minute, and each look is a query."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ class Schedules:
         self._seals = seals
         self._rewraps = seals.has_two_masters
         self._takes_work = takes_work
+        self._look_at = updates.clock.now() + LOOK
         self.due = DueWork(
             updates, SCHEDULES, mailing, at_once=AT_ONCE, attempt_seconds=ATTEMPT_SECONDS, takes_work=takes_work
         )
@@ -82,6 +85,14 @@ class Schedules:
         if link is None or schedule is None or schedule.ended_at is not None:
             raise NotFound("report", token)
         return schedule, link
+
+    async def sweep(self) -> int:
+        """See to what is due, if it is time to look; returns how many were claimed or changed."""
+        now = self._updates.clock.now()
+        if now < self._look_at:
+            return 0
+        self._look_at = now + LOOK
+        return await self.rewrap() + await self.due.sweep()
 
     async def rewrap(self) -> int:
         """Bring all addresses under the master key that is used now, once in a process; returns how many were not."""
