@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Self
 from urllib.parse import quote
 
 import typer
@@ -110,16 +110,23 @@ class Client:
         import httpx
 
         wanted = {name: value for name, value in parameters.items() if value is not None}
+        timeout = httpx.Timeout(TIMEOUT_SECONDS, read=None)
         try:
-            with self._http.stream(
-                "GET", path, params=wanted, timeout=httpx.Timeout(TIMEOUT_SECONDS, read=None)
-            ) as answer:
-                if answer.is_error:
-                    answer.read()
-                    self._content(answer)
-                yield from answer.iter_bytes()
+            answer = self._http.send(self._http.build_request("GET", path, params=wanted, timeout=timeout), stream=True)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            fail(f"no whole answer from {self.url} ({error})")
+            self._no_answer(error)
+        try:
+            if answer.is_error:
+                answer.read()
+                self._content(answer)
+            yield from answer.iter_bytes()
+        except httpx.HTTPError as error:
+            fail(f"{self.url} broke off before the end ({error}): what came is not whole", NO)
+        finally:
+            answer.close()
+
+    def _no_answer(self, error: Exception) -> NoReturn:
+        fail(f"no answer from {self.url} ({error}). Start a server with `cludale serve`, or name one with --url.")
 
     def post_until_answered(self, path: str, body: Mapping[str, Any]) -> Any:
         """The answer to POST, asked for again each second while the server is away or busy; says so once.
@@ -151,7 +158,7 @@ class Client:
         try:
             return self._http.request(method, path, **request)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            fail(f"no answer from {self.url} ({error}). Start a server with `cludale serve`, or name one with --url.")
+            self._no_answer(error)
 
     def _content(self, answer: "httpx.Response", *, is_optional: bool = False) -> Any:
         if answer.status_code == 401:

@@ -108,7 +108,9 @@ def schedule(
     at: Annotated[str, typer.Option(help="The time on the wall there.")] = "08:00",
     zone: Annotated[str, typer.Option(help="The time zone: Europe/Berlin.")],
     weekday: Annotated[int | None, typer.Option(min=1, max=7, help="Of a weekly one: Monday is 1.")] = None,
-    day: Annotated[int | None, typer.Option(min=1, max=31, help="Of a monthly one; else the month's last.")] = None,
+    day: Annotated[
+        int | None, typer.Option(min=1, max=31, help="Of a monthly one; its last, if it is shorter.")
+    ] = None,
     covers: Annotated[str, typer.Option(help="period: what came since the one before; or all.")] = "period",
     format: Annotated[str, typer.Option(help="csv or xlsx.")] = "csv",
     concert: Concert = None,
