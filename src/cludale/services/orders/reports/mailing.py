@@ -105,7 +105,8 @@ class Mailing(DuePolicy[Schedule]):
         finally:
             await chunks.aclose()
         maintype, _, subtype = MEDIA_TYPES[schedule.format].partition(";")[0].partition("/")
-        return Attachment(words.file_name(schedule, schedule.next_at), maintype, subtype, bytes(content))
+        parameters = {"charset": "utf-8"} if maintype == "text" else {}
+        return Attachment(words.file_name(schedule, schedule.next_at), maintype, subtype, bytes(content), parameters)
 
     def _link(self, schedule: Schedule) -> str | None:
         if self._public_url is None:
