@@ -116,6 +116,14 @@ def test_each_command_for_whoever_sells_or_looks_after_it_works(
 
 
 @pytest.mark.slow
+def test_each_command_for_reports_works(served: Served, order: str, tmp_path: Path) -> None:
+    said = run("\n".join(step.script for step in steps("docs/use/reports.md")), served, tmp_path)
+    assert "boss@example.com" in said
+    assert {each.name for each in tmp_path.iterdir()} == {"sales.xlsx", "orders.csv", "orders.xlsx"}
+    assert order in run(f".venv/bin/cludale orders export all.csv; grep {order} all.csv", served, tmp_path)
+
+
+@pytest.mark.slow
 def test_each_command_about_keys_works(served: Served, tmp_path: Path) -> None:
     made = served.http.post(
         "/concerts/-/keys", json={"name": "to be replaced", "scopes": ["read"]}, headers=served.organizer

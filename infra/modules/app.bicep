@@ -96,7 +96,7 @@ param greenSuffix string
 @description('The label that has all of the traffic.')
 param liveLabel string
 
-var sendsMail = service.name == 'notifications' && !empty(smtpHost)
+var sendsMail = contains(['notifications', 'orders'], service.name) && !empty(smtpHost)
 var signsInToMail = sendsMail && !empty(smtpUser)
 
 // A revision that is beside the live one takes no events: a release says when it does.

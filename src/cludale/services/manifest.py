@@ -93,6 +93,8 @@ class Policies:
     webhook_stop_seconds: float = 5 * 86_400.0
     webhook_keep_days: float = 30.0
     door_offline_seconds: float = 43_200
+    public_url: str | None = None
+    """Where people reach the platform."""
 
 
 class Parts(Protocol):

@@ -52,7 +52,7 @@ def check(settings: Settings, only: Collection[str]) -> None:
     _check_issuer(settings, only)
     if "payments" in only:
         _check_provider(settings)
-    if "notifications" in only and settings.smtp_host is not None:
+    if {"notifications", "orders"}.intersection(only) and settings.smtp_host is not None:
         try:
             sender_address(settings.smtp_from)
         except ValueError as error:

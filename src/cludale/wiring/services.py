@@ -207,6 +207,7 @@ class ServiceBuilder:
             webhook_stop_seconds=settings.webhook_stop_seconds,
             webhook_keep_days=settings.webhook_keep_days,
             door_offline_seconds=settings.door_offline_seconds,
+            public_url=settings.public_url,
         )
 
     @cached_property

@@ -25,6 +25,7 @@ from cludale_operations.cli import (
     payments,
     privacy,
     release,
+    reports,
     restore,
     secrets,
     staff,
@@ -93,6 +94,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(staff.app, name="staff")
 app.add_typer(orders.app, name="orders")
 app.add_typer(payments.app, name="payments")
+app.add_typer(reports.app, name="reports")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(webhooks.app, name="webhooks")

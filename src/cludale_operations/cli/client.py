@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Self
 from urllib.parse import quote
 
 import typer
@@ -60,6 +60,13 @@ class Client:
         wanted = {name: value for name, value in (parameters or {}).items() if value is not None}
         return self._answer("GET", path, params=wanted)
 
+    def long(self, path: str, parameters: Parameters) -> Any:
+        """The answer to GET where all orders are read for it: it is waited for, however long that takes."""
+        import httpx
+
+        wanted = {name: value for name, value in parameters.items() if value is not None}
+        return self._answer("GET", path, params=wanted, timeout=httpx.Timeout(TIMEOUT_SECONDS, read=None))
+
     def get_if_there(self, path: str) -> Any | None:
         """The answer to GET, None for a 404; ends the program with one line if there is neither."""
         return self._answer("GET", path, is_optional=True)
@@ -102,6 +109,31 @@ class Client:
         if answer.is_error:
             self._content(answer)
         return answer.content
+
+    def streamed(self, path: str, parameters: Parameters) -> Iterator[bytes]:
+        """The bytes that GET answers with, as they come, however long that takes; ends the program with one line if
+        there are none, or if they end before their end.
+        """
+        import httpx
+
+        wanted = {name: value for name, value in parameters.items() if value is not None}
+        timeout = httpx.Timeout(TIMEOUT_SECONDS, read=None)
+        try:
+            answer = self._http.send(self._http.build_request("GET", path, params=wanted, timeout=timeout), stream=True)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            self._no_answer(error)
+        try:
+            if answer.is_error:
+                answer.read()
+                self._content(answer)
+            yield from answer.iter_bytes()
+        except httpx.HTTPError as error:
+            fail(f"{self.url} broke off before the end ({error}): what came is not whole", NO)
+        finally:
+            answer.close()
+
+    def _no_answer(self, error: Exception) -> NoReturn:
+        fail(f"no answer from {self.url} ({error}). Start a server with `cludale serve`, or name one with --url.")
 
     def post_until_answered(self, path: str, body: Mapping[str, Any]) -> Any:
         """The answer to POST, asked for again each second while the server is away or busy; says so once.
@@ -148,7 +180,7 @@ class Client:
         try:
             return self._http.request(method, path, **request)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            fail(f"no answer from {self.url} ({error}). Start a server with `cludale serve`, or name one with --url.")
+            self._no_answer(error)
 
     def _content(self, answer: "httpx.Response", *, is_optional: bool = False) -> Any:
         if answer.status_code == 401:

@@ -8,6 +8,7 @@ import typer
 from cludale.kernel.currencies import minor_digits
 from cludale_operations.cli.client import Client, Json, Url, segment
 from cludale_operations.cli.concerts import counts
+from cludale_operations.cli.reports import Concert, Section, Since, To, Until, format_of, save
 from cludale_operations.cli.screen import fail, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Look at orders, change them, give back parts of them, and cancel them.")
@@ -86,6 +87,31 @@ def list_orders(
         ),
         as_json=json,
     )
+
+
+@app.command()
+def export(
+    to: To,
+    *,
+    concert: Concert = None,
+    section: Section = None,
+    status: Annotated[str | None, typer.Option(help="Only these: Pending, Reserved, Paid or Cancelled.")] = None,
+    since: Since = None,
+    until: Until = None,
+    columns: Annotated[str | None, typer.Option(help="Which columns, separated by commas. Default: all.")] = None,
+    buyers: Annotated[
+        bool, typer.Option("--buyers", help="With name, address and comment; for keys with the scope `privacy`.")
+    ] = False,
+    url: Url = None,
+) -> None:
+    """Write orders to a CSV or XLSX file, as its name ends.
+
+    Each order that there is when it begins is in it once. The file is there once it is whole.
+    """
+    wanted = {"concertId": concert, "section": section, "status": status, "since": since, "until": until}
+    path = "/orders/export/personal" if buyers else "/orders/export"
+    with Client(url) as client:
+        save(client, path, {**wanted, "columns": columns, "format": format_of(to)}, to)
 
 
 @app.command()

@@ -58,6 +58,10 @@ from cludale.services.orders import parts as order_parts
 from cludale.services.orders import service as orders_service
 from cludale.services.orders.domain import Compared, Lost, Order
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid
+from cludale.services.orders.reports import columns as report_columns
+from cludale.services.orders.reports import money as report_money
+from cludale.services.orders.reports import reading as report_reading
+from cludale.services.orders.reports import sales as report_sales
 from cludale.services.orders.store import ORDERS, keyed_id
 from cludale.services.payments import differences, reconciliation
 from cludale.services.payments import domain as payments_domain
@@ -1011,6 +1015,31 @@ def _(stack: ExitStack) -> None:
 @bug("orders: more is given back than was paid", theme="changes of mind")
 def _(stack: ExitStack) -> None:
     swap(stack, order_parts, "left", lambda total, refunds: total)
+
+
+@bug("reports: what went back in part is not taken off", theme="changes of mind")
+def _(stack: ExitStack) -> None:
+    def wrong(order: Order) -> report_money.OrderMoney:
+        return right(replace(order, refunds=()))
+
+    right = report_money.money_of
+    swap(stack, report_columns, "money_of", wrong)
+
+
+@bug("reports: tickets of a cancelled order count as sold")
+def _(stack: ExitStack) -> None:
+    swap(stack, report_sales, "tickets_back", lambda order: order_parts.returned(order.refunds))
+
+
+@bug("reports: the first order of each page is left out")
+def _(stack: ExitStack) -> None:
+    right = report_reading.Reading.pages
+
+    async def wrong(self: Any, *, with_buyers: bool = False) -> Any:
+        async for lines in right(self, with_buyers=with_buyers):
+            yield lines[1:]
+
+    swap(stack, report_reading.Reading, "pages", wrong)
 
 
 @bug("orders: a part refund that nothing is heard of is not asked for again", theme="lost for good")

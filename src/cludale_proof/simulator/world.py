@@ -49,6 +49,7 @@ from cludale_proof.simulator.plan import Scene, scene_of
 from cludale_proof.simulator.processes import Machine, Process, Surroundings, find_running
 from cludale_proof.simulator.provider import Movement, Provider
 from cludale_proof.simulator.receivers import Receivers
+from cludale_proof.simulator.reporting import report_findings
 from cludale_proof.simulator.storms import Storms
 from cludale_proof.simulator.trace import Trace
 from cludale_proof.simulator.unsealing import with_addresses
@@ -429,6 +430,7 @@ class World:
         self._check_end()
         await self._check_doors()
         await asyncio.sleep(0)  # if that failed, it ends here
+        await self._check_report()
         await self._check_verification()
         if not self.chaos.unlogged:  # from a log with holes nothing can be rebuilt
             await self._check_replay()
@@ -619,6 +621,13 @@ class World:
             for consumer in consumers
             if (consumer, body.decode(errors="replace")) not in buried
         ]
+
+    async def _check_report(self) -> None:
+        """The report of all sales is what payments took and gave back, and what sections sold."""
+        found = await report_findings(self.disks, MachineClock(self.loop))
+        if found:
+            self._fail(found)
+            await asyncio.sleep(0)
 
     async def _check_verification(self) -> None:
         """The log's own verification says that it is whole, and finds a seal that is not the one that was made."""

@@ -7,6 +7,9 @@ from tests.served import Served
 
 from cludale.services import NAMES
 
+FILES = (".pdf", ".svg", ".png", ".csv", ".pkpass", "/snapshot", "/export", "/export/personal", "/files/{token}")
+"""How the paths end that answer with a file."""
+
 ROUTES = [
     ("post", "/concerts", "organizer"),
     ("get", "/concerts", None),
@@ -44,6 +47,13 @@ ROUTES = [
     ("post", "/orders/{order_id}/refunds", "buyer"),
     ("post", "/orders/{order_id}/resend", "buyer"),
     ("get", "/orders", "organizer"),
+    ("get", "/orders/export", "organizer"),
+    ("get", "/orders/export/personal", "organizer"),
+    ("get", "/orders/reports/sales", "organizer"),
+    ("get", "/orders/reports/schedules", "organizer"),
+    ("post", "/orders/reports/schedules", "organizer"),
+    ("post", "/orders/reports/schedules/{schedule_id}/end", "organizer"),
+    ("get", "/orders/reports/files/{token}", None),
     ("post", "/orders/-/buyers/export", "organizer"),
     ("post", "/orders/-/buyers/erase", "organizer"),
     ("post", "/payments", "organizer"),
@@ -133,11 +143,7 @@ def test_each_route_says_who_may_what_comes_back_and_how_it_fails(
     assert good
     for each in good:
         ((kind, said),) = each["content"].items()
-        assert (
-            "$ref" in said["schema"]
-            if kind == "application/json"
-            else path.endswith((".pdf", ".svg", ".png", ".csv", ".pkpass", "/snapshot"))
-        )
+        assert "$ref" in said["schema"] if kind == "application/json" else path.endswith(FILES)
     bad = [each for status, each in responses.items() if not status.startswith("2")]
     assert all(list(each["content"]) == ["application/problem+json"] for each in bad)
     assert ("401" in responses) == (who == "organizer")

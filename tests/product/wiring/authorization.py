@@ -36,6 +36,7 @@ WEBHOOK = "/notifications/webhooks/{webhook_id}"
 
 CONCERT = {"artist": "A", "date": "2099-01-01", "totalSeats": 1}
 BUYER_OF_ALL = {"orderIds": ["{order}", "{other}"]}
+REPORT = {"report": "sales", "to": "a@example.org", "every": "daily", "zone": "Europe/Berlin"}
 OPEN = ("/", "/livez", "/readyz", "/readyz/replica", "/metrics", "/openapi.json", "/docs", "/problems")
 
 MATRIX: tuple[Row, ...] = (
@@ -158,6 +159,21 @@ MATRIX: tuple[Row, ...] = (
     # orders
     Row("POST", "/orders", 201, body={"concertId": "ours", "userId": "u", "quantity": 1}),
     Row("GET", "/orders", 200, ORGANIZER, READ, Owned.FILTERED),
+    Row("GET", "/orders/export", 200, ORGANIZER, READ, Owned.FILTERED),
+    Row("GET", "/orders/export/personal", 200, ORGANIZER, Scope.PRIVACY, Owned.FILTERED),
+    Row("GET", "/orders/reports/sales", 200, ORGANIZER, READ, Owned.FILTERED),
+    Row("GET", "/orders/reports/schedules", 200, ORGANIZER, READ, Owned.FILTERED),
+    Row("POST", "/orders/reports/schedules", 201, ORGANIZER, READ, Owned.MADE, body=REPORT),
+    Row(
+        "POST",
+        "/orders/reports/schedules/{schedule_id}/end",
+        200,
+        ORGANIZER,
+        READ,
+        Owned.HIDDEN,
+        asked="/orders/reports/schedules/{schedule}/end",
+    ),
+    Row("GET", "/orders/reports/files/{token}", 404, asked="/orders/reports/files/no"),
     Row("GET", "/orders/{order_id}", 200, BUYER, READ, Owned.HIDDEN, asked="/orders/{order}"),
     Row(
         "POST",

@@ -1,12 +1,15 @@
 """The authorization matrix, every cell of it, against the real app: each route, whoever asks, whosever it is."""
 
 import asyncio
+import csv
 from collections.abc import AsyncIterator
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
-from tests.product.wiring.authorization import BY_THE_SIDECAR, MATRIX, SWITCH, Row
+from tests.product.wiring.authorization import BY_THE_SIDECAR, MATRIX, REPORT, SWITCH, Row
 from tests.product.wiring.organizers import FIRST_KEY, Office, office
 from tests.product.wiring.platforms import BEHIND_A_SIDECAR, settings
 
@@ -124,6 +127,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
                 if (await here.ask("GET", path, key)).json().get("items"):
                     break
                 await asyncio.sleep(0.05)
+        reports = {}
+        for concert, key in (("ours", acme), ("theirs", FIRST_KEY)):
+            wanted = REPORT | {"concertId": concert}
+            reports[concert] = (await here.ask("POST", "/orders/reports/schedules", key, json=wanted)).json()
         ticket, on = [f"ticket-{each['id'].partition('-')[2]}.1" for each in (order, given)]
         hook = {"url": "https://hooks.invalid/", "concertId": "ours"}
         webhook = (await here.ask("POST", "/notifications/webhooks", acme, json=hook)).json()["id"]
@@ -139,6 +146,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             "message": message,
             "spare": spare,
             "other": other["id"],
+            "schedule": reports["ours"]["id"],
         }
         tokens = {each["id"]: each["accessToken"] for each in (order, cancelled)}
         tokens |= {ticket: order["accessToken"], on: given["accessToken"]}
@@ -175,10 +183,17 @@ async def test_every_cell_is_as_the_matrix_says(world: World) -> None:
                 if head.status_code != answer.status_code:
                     wrong.append(f"HEAD of {cell}: {head.status_code}, not {answer.status_code}")
             if row.owned is Owned.FILTERED and answer.status_code == 200:
-                sees = {_concert_of(each, world) for each in answer.json()["items"]}
+                sees = {_concert_of(each, world) for each in _items(answer)}
                 if sees != _seen(caller):
                     wrong.append(f"{cell}: sees {sees}")
     assert not wrong, "\n".join(wrong)
+
+
+def _items(answer: httpx.Response) -> list[dict[str, Any]]:
+    if answer.headers["content-type"].startswith("text/csv"):
+        return list(csv.DictReader(StringIO(answer.content.decode("utf-8-sig"), newline="")))
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
 
 
 def _concert_of(item: dict[str, Any], world: World) -> str:

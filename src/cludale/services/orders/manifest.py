@@ -1,10 +1,20 @@
 """Orders as data: what the rest of the platform has to know of it."""
 
+from cludale.runtime.aggregates import Updates
+from cludale.runtime.due import PutOff
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
 from cludale.services.orders import aftersale_api, api, privacy_api
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.events import TOPIC
 from cludale.services.orders.replay import OrdersReplay
+from cludale.services.orders.reports.api import STATUS as REPORT_STATUS
+from cludale.services.orders.reports.api import ReportsApi
+from cludale.services.orders.reports.desk import Schedules
+from cludale.services.orders.reports.mailing import Mailing
+from cludale.services.orders.reports.schedule_api import STATUS as SCHEDULE_STATUS
+from cludale.services.orders.reports.schedule_api import SchedulesApi
+from cludale.services.orders.reports.service import Reports
+from cludale.services.orders.reports.store import KINDS as REPORT_KINDS
 from cludale.services.orders.service import HANDLERS, Orders
 from cludale.services.orders.store import KINDS
 
@@ -42,6 +52,8 @@ def _build(parts: Parts) -> Running:
         call_off_rate=policies.call_off_rate,
         watch_seconds=policies.call_off_watch_seconds,
     )
+    reports = Reports(parts.records("orders"), clock=parts.clock, programme=parts.programme, privacy=orders.privacy)
+    orders.report_by(reports, _schedules(parts, reports))
     return Running(
         orders,
         orders.handle,
@@ -53,10 +65,25 @@ def _build(parts: Parts) -> Running:
     )
 
 
-_STATUS = {**api.STATUS, **aftersale_api.STATUS}
+def _schedules(parts: Parts, reports: Reports) -> Schedules:
+    policies = parts.policies
+    mailing = Mailing(
+        reports,
+        clock=parts.clock,
+        seals=parts.seals,
+        mailer=parts.mailer,
+        send_seconds=parts.send_seconds,
+        put_off=PutOff(policies.message_backoff, parts.ids),
+        public_url=policies.public_url,
+    )
+    updates = Updates("orders", parts.records("orders"), clock=parts.clock, ids=parts.ids)
+    return Schedules(updates, parts.seals, mailing, takes_work=parts.takes_work)
 
 
-def _api(orders: Orders, parts: HttpParts) -> tuple[api.OrdersApi, aftersale_api.AftersaleApi, privacy_api.PrivacyApi]:
+_STATUS = {**api.STATUS, **aftersale_api.STATUS, **REPORT_STATUS, **SCHEDULE_STATUS}
+
+
+def _api(orders: Orders, parts: HttpParts) -> tuple[object, ...]:
     records = parts.records("orders")
     first = api.OrdersApi(
         orders, records, parts.access, parts.ownership, methods=parts.payment_methods, address=parts.address
@@ -65,6 +92,8 @@ def _api(orders: Orders, parts: HttpParts) -> tuple[api.OrdersApi, aftersale_api
         first,
         aftersale_api.AftersaleApi(orders, first, records, _STATUS),
         privacy_api.PrivacyApi(orders, parts.ownership),
+        ReportsApi(orders.reports, parts.ownership),
+        SchedulesApi(orders.reports, orders.schedules, parts.ownership),
     )
 
 
@@ -73,7 +102,7 @@ MANIFEST = Manifest(
     about="Orders and their life: Pending, Reserved, Paid, Cancelled",
     topic=TOPIC,
     handlers=HANDLERS,
-    kinds=KINDS,
+    kinds=(*KINDS, *REPORT_KINDS),
     replay=OrdersReplay(),
     needs=("concerts",),
     build=_build,

@@ -37,6 +37,8 @@ from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
 from cludale.services.orders.jobs import Job
 from cludale.services.orders.personal import NOTHING, Particulars, Personal
 from cludale.services.orders.privacy import Kept, Privacy
+from cludale.services.orders.reports.desk import Schedules
+from cludale.services.orders.reports.service import Reports
 from cludale.services.orders.retention import ASK_SECONDS, Behind, Retention
 from cludale.services.orders.store import JOBS, ORDERS, PERSONAL, Search, is_among
 from cludale.services.orders.upkeep import ErasuresOwed, Walks, erasures_owed
@@ -68,6 +70,10 @@ SEARCH_PAGES = 20
 
 class Orders:
     """The orders service."""
+
+    reports: Reports
+    """Both as `report_by` got them."""
+    schedules: Schedules
 
     def __init__(
         self,
@@ -103,6 +109,7 @@ class Orders:
         self._updates = Updates("orders", records, clock=clock, ids=ids)
         self.privacy = Privacy(self._updates, seals)
         """The addresses of buyers."""
+        self._reporting: Schedules | None = None
         self._walks: Walks | None = None
         if walks:
             self._walks = Walks(self._updates, self.privacy, has_two_masters=seals.has_two_masters, file=file)
@@ -422,7 +429,13 @@ class Orders:
     @property
     def is_busy(self) -> bool:
         """Is anything that is due being done?"""
-        return any(each.busy for each in self._all_due())
+        is_reporting = self._reporting is not None and self._reporting.due.busy
+        return is_reporting or any(each.busy for each in self._all_due())
+
+    def report_by(self, reports: Reports, schedules: Schedules) -> None:
+        """Have these make reports of the orders, and see to what is due of them."""
+        self.reports, self.schedules = reports, schedules
+        self._reporting = schedules
 
     def _all_due(self) -> list[DueWork[Any]]:
         return [each for each in (self.due, self.jobs, self._retention) if each is not None]
@@ -431,6 +444,8 @@ class Orders:
         """Take up nothing more that is due."""
         for each in self._all_due():
             await each.stop()
+        if self._reporting is not None:
+            await self._reporting.due.stop()
 
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches."""
@@ -456,6 +471,8 @@ class Orders:
             count += await each.sweep()
         if self._walks is not None:
             count += await self._walks.go_on()
+        if self._reporting is not None:
+            count += await self._reporting.sweep()
         return count if self._comparison is None else count + await self._comparison.look()
 
 

@@ -1,0 +1,212 @@
+"""Reports over HTTP: shapes, routes, refusal → status. Decides nothing."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from cludale.kernel import dates
+from cludale.kernel.money import Money
+from cludale.kernel.principals import Principal, Scope
+from cludale.kernel.refusals import Busy, Invalid
+from cludale.kernel.times import parse_date, parse_time
+from cludale.services.orders.domain import Status
+from cludale.services.orders.reports import columns, sales, sheets
+from cludale.services.orders.reports.cells import Row
+from cludale.services.orders.reports.concerts import Concert
+from cludale.services.orders.reports.files import file_response
+from cludale.services.orders.reports.reading import Moment, Wanted
+from cludale.services.orders.reports.sales import SalesRow, TooManyRows
+from cludale.services.orders.reports.service import IsOwn, Reports
+from cludale.services.orders.reports.sheets import MEDIA_TYPES, Format
+from cludale.web.fields import offset_hint
+from cludale.web.ownership import Ownership
+from cludale.web.problems import Statuses
+from cludale.web.responses import Response, Stream, json_response
+from cludale.web.routing import Credential, Owned, Reply, Request, asking, route
+
+STATUS: Statuses = {TooManyRows: 422}
+
+_SINCE = "placed then or later: a time (2027-06-05T19:30:00Z), or a day as it is where the concert is (2027-06-05)"
+_UNTIL = "placed before: a time, or a day as it is where the concert is"
+_SNAPSHOT = (
+    "Every order that had been placed when the request came is in it once, as it stood when its page was read; what is "
+    "placed meanwhile is not. A file that ends before its end is cut off without the last chunk: it is no whole answer."
+)
+_FILE = "What a spreadsheet would take for a formula is text in both formats; in CSV an apostrophe is before it."
+_DAY = "on which they were placed, as it is where the concert is"
+_PLAIN = "Orders of the organizer's own concerts, without what says who the buyers are."
+
+
+class WhichOrders(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Which orders a report is about."""
+
+    concert_id: str | None = None
+    section: Annotated[str, Meta(max_length=128)] | None = None
+    since: Annotated[str, Meta(max_length=64, description=_SINCE)] | None = None
+    until: Annotated[str, Meta(max_length=64, description=_UNTIL)] | None = None
+
+
+class ExportOrders(WhichOrders, frozen=True, kw_only=True, rename="camel"):
+    """Which orders to export, with which columns, as what."""
+
+    status: Status | None = None
+    columns: Annotated[str, Meta(max_length=1_000, description="names of columns, separated by commas")] | None = None
+    format: Format = Format.CSV
+
+
+class AskSales(WhichOrders, frozen=True, kw_only=True, rename="camel"):
+    """Which sales to add up, and by what."""
+
+    by: Annotated[str, Meta(max_length=100, description=f"some of {', '.join(sales.DIMENSIONS)}")] = "concert,day"
+    format: Annotated[Format | None, Meta(description="as a file; without it, as JSON")] = None
+
+
+class SalesView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What some orders come to."""
+
+    concert_id: str | UnsetType = UNSET
+    day: Annotated[str | UnsetType, Meta(description=_DAY)] = UNSET
+    section: str | UnsetType | None = UNSET
+    orders: Annotated[int, Meta(description="that were paid, whatever became of them")]
+    cancelled: Annotated[int, Meta(description="of these, those that were cancelled")]
+    tickets: Annotated[int, Meta(description="that were sold")]
+    tickets_back: Annotated[int, Meta(description="of these, those that were given back")]
+    taken: Money
+    refunded: Annotated[Money, Meta(description="of what was taken, what has gone back")]
+    refunds_open: Annotated[Money, Meta(description="of the rest, what is on its way back")]
+    net: Annotated[Money, Meta(description="taken less refunded")]
+
+
+class SalesReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Sales in sums."""
+
+    as_of: Annotated[datetime, Meta(description="when it was read: orders that were placed later are not in it")]
+    items: list[SalesView]
+    totals: Annotated[list[SalesView], Meta(description="of all items, one for each currency")]
+
+
+def _view(by: Sequence[str], row: SalesRow) -> SalesView:
+    sum = row.sum
+    fields: dict[str, Any] = dict(zip(by, row.by, strict=False))
+    if "concert" in fields:
+        fields["concert_id"] = fields.pop("concert")
+    return SalesView(
+        orders=sum.orders,
+        cancelled=sum.cancelled,
+        tickets=sum.tickets,
+        tickets_back=sum.tickets_back,
+        taken=Money(sum.taken, row.currency),
+        refunded=Money(sum.refunded, row.currency),
+        refunds_open=Money(sum.refunds_open, row.currency),
+        net=Money(sum.net, row.currency),
+        **fields,
+    )
+
+
+class ReportsApi:
+    """The routes of reports."""
+
+    def __init__(self, reports: Reports, ownership: Ownership) -> None:
+        self._reports = reports
+        self._ownership = ownership
+
+    @route(
+        "GET",
+        "/orders/reports/sales",
+        credential=Credential.ORGANIZER,
+        scope=Scope.READ,
+        owned=Owned.FILTERED,
+        summary="Report sales",
+        description=(
+            "Orders and money of the organizer's own concerts, by concert, day and section. An order counts on the day "
+            "on which it was placed, in its concert's own time, with all that became of it since: the sums are what "
+            "payments took and gave back, to the cent, once nothing is under way. With a `format`, a file."
+        ),
+        replies={200: Reply(SalesReport)},
+        refusals=(Busy, TooManyRows),
+    )
+    async def report_sales(self, request: Request, query: AskSales) -> Response | Stream:
+        """The sums, as JSON or as a file."""
+        by, wanted, is_own = sales.dimensions(query.by), _wanted(request, query), self._is_own(asking(request))
+        found = await self._reports.sales(by, wanted, is_own)
+        if query.format is not None:
+            rows = [sales.cells(row) for row in found.rows()]
+            chunks = sheets.file_of(query.format, sales.head(by), _once(rows))
+            return file_response(query.format, f"sales.{query.format.value}", chunks)
+        items = [_view(by, row) for row in found.rows()]
+        return json_response(
+            SalesReport(as_of=found.began, items=items, totals=[_view((), row) for row in found.totals()])
+        )
+
+    @route(
+        "GET",
+        "/orders/export",
+        credential=Credential.ORGANIZER,
+        scope=Scope.READ,
+        owned=Owned.FILTERED,
+        summary="Export orders",
+        description=f"{_PLAIN} {_SNAPSHOT} {_FILE}",
+        replies={200: Reply(str, "The file.", MEDIA_TYPES[Format.CSV])},
+        refusals=(Busy,),
+    )
+    async def export_orders(self, request: Request, query: ExportOrders) -> Stream:
+        """A file of them, as it comes."""
+        return self._exported(request, query, columns.PLAIN)
+
+    @route(
+        "GET",
+        "/orders/export/personal",
+        credential=Credential.ORGANIZER,
+        scope=Scope.PRIVACY,
+        owned=Owned.FILTERED,
+        summary="Export orders with their buyers",
+        description=f"As `/orders/export`, with {', '.join(columns.PERSONAL)} beside. {_SNAPSHOT} {_FILE}",
+        replies={200: Reply(str, "The file.", MEDIA_TYPES[Format.CSV])},
+        refusals=(Busy,),
+    )
+    async def export_buyers(self, request: Request, query: ExportOrders) -> Stream:
+        """A file of them, as it comes."""
+        return self._exported(request, query, tuple(columns.COLUMNS))
+
+    def _exported(self, request: Request, query: ExportOrders, among: Sequence[str]) -> Stream:
+        chosen = columns.chosen(query.columns, among)
+        wanted = _wanted(request, query)._replace(status=query.status)
+        chunks = self._reports.orders(query.format, chosen, wanted, self._is_own(asking(request)))
+        return file_response(query.format, f"orders.{query.format.value}", chunks)
+
+    def _is_own(self, principal: Principal) -> IsOwn:
+        if self._ownership.sees_all(principal):
+            return lambda _: True
+        operates = Scope.OPERATE in principal.scopes and principal.concert_id is None
+
+        def is_own(concert: Concert) -> bool:
+            # One of which nothing is known is nobody's: whoever operates the platform sees to it.
+            return operates if concert.organizer is None else principal.owns(concert.organizer, concert.id)
+
+        return is_own
+
+
+def _wanted(request: Request, query: WhichOrders) -> Wanted:
+    return Wanted(
+        concert_id=asking(request).concert_id if query.concert_id is None else query.concert_id,
+        section=query.section,
+        since=_moment("since", query.since),
+        until=_moment("until", query.until),
+    )
+
+
+def _moment(field: str, text: str | None) -> Moment | None:
+    """A day, or a time in UTC. Raises Invalid."""
+    if text is None:
+        return None
+    try:
+        return parse_date(text) if dates.is_day(text.upper()) else parse_time(text).astimezone(UTC)
+    except ValueError as error:
+        raise Invalid((field, f"{error}{offset_hint(text)}")) from error
+
+
+async def _once(rows: Sequence[Row]) -> AsyncIterator[Sequence[Row]]:
+    yield rows

@@ -1,0 +1,173 @@
+"""`cludale reports`: what was sold, and what it brought."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cludale_operations.cli.client import Client, Json, Parameters, Url, segment
+from cludale_operations.cli.screen import fail, note, print_json, record, say, table
+
+app = typer.Typer(no_args_is_help=True, help="Add up what was sold, and have it sent by mail.")
+
+To = Annotated[Path, typer.Argument(help="The file to write: it ends in .csv or .xlsx.", dir_okay=False)]
+Concert = Annotated[str | None, typer.Option(help="Only of this concert.")]
+Section = Annotated[str | None, typer.Option(help="Only of this section.")]
+Since = Annotated[
+    str | None, typer.Option(help="Placed then or later: 2027-06-05T19:30:00Z, or a day where the concert is.")
+]
+Until = Annotated[str | None, typer.Option(help="Placed before this time or day.")]
+
+PROGRESS_SECONDS = 1.0
+
+
+@app.command()
+def sales(
+    *,
+    by: Annotated[str, typer.Option(help="By what: concert, day, section; several with commas.")] = "concert,day",
+    concert: Concert = None,
+    section: Section = None,
+    since: Since = None,
+    until: Until = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Write it to this file, .csv or .xlsx.", dir_okay=False)
+    ] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Add up orders, tickets and money, by concert, day and section.
+
+    An order counts on the day on which it was placed, in its concert's time zone, with all that became of it since.
+    """
+    wanted = {"by": by, "concertId": concert, "section": section, "since": since, "until": until}
+    with Client(url) as client:
+        if to is not None:
+            save(client, "/orders/reports/sales", {**wanted, "format": format_of(to)}, to)
+            return
+        report = client.long("/orders/reports/sales", wanted)
+    if json:
+        print_json(report)
+        return
+    named = ["concertId" if each == "concert" else each for each in by.split(",")]
+    _table(report["items"], named)
+    if len(report["items"]) > 1:
+        say("\nIn all")
+        _table(report["totals"], [])
+
+
+def _table(rows: list[dict[str, Any]], named: list[str]) -> None:
+    columns = (*named, "orders", "cancelled", "tickets", "ticketsBack", "taken", "refunded", "refundsOpen", "net")
+    table(rows, columns=columns, as_json=False)
+
+
+def format_of(file: Path) -> str:
+    """`csv` or `xlsx`, as the name ends; ends the program with one line for anything else."""
+    ending = file.suffix.lower().removeprefix(".")
+    if ending not in ("csv", "xlsx"):
+        fail(f"{str(file)!r} is to end in .csv or .xlsx")
+    return ending
+
+
+def save(client: Client, path: str, parameters: Parameters, to: Path) -> None:
+    """Write what a route answers with to a file, which is there once it is whole; says how far it is."""
+    part = to.with_name(f".{to.name}.part")
+    size, lines, said, began = 0, 0, 0.0, time.monotonic()
+    is_text = parameters.get("format") == "csv"
+    note("asked for; a workbook comes when its last row is written" if not is_text else "asked for")
+    try:
+        with part.open("wb") as file:
+            for chunk in client.streamed(path, parameters):
+                file.write(chunk)
+                size += len(chunk)
+                lines += chunk.count(b"\r\n")
+                if time.monotonic() - said >= PROGRESS_SECONDS:
+                    said = time.monotonic()
+                    note(_progress(size, lines if is_text else 0, said - began))
+        part.replace(to)
+    except OSError as error:
+        fail(f"{to} can't be written: {error}")
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    say(f"written to {to}: {_progress(size, lines if is_text else 0, time.monotonic() - began)}")
+
+
+def _progress(size: int, lines: int, seconds: float) -> str:
+    rows = f"{max(0, lines - 1):,} rows, " if lines else ""
+    return f"{rows}{size / 2**20:,.1f} MiB in {seconds:.0f} s"
+
+
+@app.command()
+def schedule(
+    to: Annotated[str, typer.Argument(help="The e-mail address that it goes to.")],
+    *,
+    report: Annotated[str, typer.Option(help="sales or orders.")] = "sales",
+    every: Annotated[str, typer.Option(help="daily, weekly or monthly.")] = "daily",
+    at: Annotated[str, typer.Option(help="The time on the wall there.")] = "08:00",
+    zone: Annotated[str, typer.Option(help="The time zone: Europe/Berlin.")],
+    weekday: Annotated[int | None, typer.Option(min=1, max=7, help="Of a weekly one: Monday is 1.")] = None,
+    day: Annotated[
+        int | None, typer.Option(min=1, max=31, help="Of a monthly one; its last, if it is shorter.")
+    ] = None,
+    covers: Annotated[str, typer.Option(help="period: what came since the one before; or all.")] = "period",
+    format: Annotated[str, typer.Option(help="csv or xlsx.")] = "csv",
+    concert: Concert = None,
+    by: Annotated[str | None, typer.Option(help="Of sales: concert, day, section; several with commas.")] = None,
+    columns: Annotated[str | None, typer.Option(help="Of orders: which columns, separated by commas.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Have a report sent by mail, each day, week or month. Never with what says who the buyers are."""
+    body = {
+        "report": report,
+        "to": to,
+        "every": every,
+        "at": at,
+        "zone": zone,
+        "weekday": weekday,
+        "day": day,
+        "covers": covers,
+        "format": format,
+        "concertId": concert,
+        "by": _listed(by),
+        "columns": _listed(columns),
+    }
+    with Client(url) as client:
+        record(client.post("/orders/reports/schedules", body), as_json=json)
+
+
+def _listed(text: str | None) -> list[str] | None:
+    return None if text is None else [each.strip() for each in text.split(",")]
+
+
+@app.command()
+def schedules(*, url: Url = None, json: Json = False) -> None:
+    """List what is sent by mail, to whom, when next, and what went wrong last."""
+    with Client(url) as client:
+        found = client.get("/orders/reports/schedules")["items"]
+    columns = (
+        "id",
+        "report",
+        "concertId",
+        "to",
+        "every",
+        "at",
+        "zone",
+        "format",
+        "nextAt",
+        "sent",
+        "sentAt",
+        "problem",
+    )
+    table(found, columns=columns, as_json=json)
+
+
+@app.command()
+def unschedule(
+    id: Annotated[str, typer.Argument(help="The schedule's id.")], *, url: Url = None, json: Json = False
+) -> None:
+    """Send a report no more; its links lead nowhere, and its address is erased."""
+    with Client(url) as client:
+        record(client.post(f"/orders/reports/schedules/{segment(id)}/end", None), as_json=json)

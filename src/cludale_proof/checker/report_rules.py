@@ -1,0 +1,132 @@
+"""The rule of reports: once nothing is under way, their sums are what payments took and gave back, to the cent, and the
+tickets that they say are left are those that sections have sold.
+
+Documents are read by this module's own shapes, and the sums are of payments and sections, not of orders: so the report,
+which is told from orders, is held against what others wrote.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, tzinfo
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from cludale_proof.checker.documents import Money, PaymentPart
+
+
+class ReportRow(NamedTuple):
+    """A row of a report by concert, day and section, as somebody was given it. Money in minor units."""
+
+    concert_id: str
+    day: str
+    section: str
+    currency: str
+    tickets: int
+    tickets_back: int
+    taken: int
+    refunded: int
+    refunds_open: int
+
+
+class _Order(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    id: str
+    created_at: datetime
+
+
+class _Payment(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
+    order_id: str
+    concert_id: str
+    section: str
+    amount: Money
+    status: str
+    parts: tuple[PaymentPart, ...] = ()
+
+
+class _Section(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
+    concert_id: str
+    id: str
+    sold: int = 0
+
+
+class _Particulars(msgspec.Struct, frozen=True, gc=False):
+    zone: str | None = None
+
+
+class _Concert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    id: str
+    date: str
+    particulars: _Particulars = _Particulars()
+
+
+class Kept(NamedTuple):
+    """The stored documents, as JSON."""
+
+    concerts: Iterable[bytes]
+    sections: Iterable[bytes]
+    orders: Iterable[bytes]
+    payments: Iterable[bytes]
+
+
+_MoneyKey = tuple[str, str, str, str]
+
+
+def broken_reports(rows: Iterable[ReportRow], kept: Kept) -> Iterator[str]:
+    """What is wrong with a report of all that there is."""
+    said_money: Counter[_MoneyKey] = Counter()
+    said_tickets: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        key = (row.concert_id, row.day, row.section, row.currency)
+        said_money[key] += row.taken - row.refunded
+        said_tickets[row.concert_id, row.section] += row.tickets - row.tickets_back
+        if row.refunds_open:
+            yield f"report-refund-open: {key}: {row.refunds_open} are said to be on their way back, and all is quiet"
+        if row.refunded > row.taken or row.tickets_back > row.tickets:
+            yield f"report-more-back: {key}: more is said to have come back than there was"
+    had = _money(kept)
+    for key in sorted(said_money.keys() | had.keys()):
+        if said_money[key] != had[key]:
+            yield f"report-money: {key}: the report says {said_money[key]}, payments have {had[key]}"
+    sold: Counter[tuple[str, str]] = Counter()
+    for body in kept.sections:
+        section = msgspec.json.decode(body, type=_Section)
+        sold[section.concert_id, section.id] += section.sold
+    for place in sorted(said_tickets.keys() | sold.keys()):
+        if said_tickets[place] != sold[place]:
+            yield f"report-tickets: {place}: the report says {said_tickets[place]}, the section sold {sold[place]}"
+
+
+def _money(kept: Kept) -> Counter[_MoneyKey]:
+    placed = {}
+    for body in kept.orders:
+        order = msgspec.json.decode(body, type=_Order)
+        placed[order.id] = order.created_at
+    zones = dict(_zones(kept.concerts))
+    had: Counter[_MoneyKey] = Counter()
+    for body in kept.payments:
+        payment = msgspec.json.decode(body, type=_Payment)
+        if payment.order_id in placed:
+            day = _day(placed[payment.order_id], payment.concert_id, zones)
+            had[payment.concert_id, day.isoformat(), payment.section, payment.amount.currency] += _left(payment)
+    return had
+
+
+def _left(payment: _Payment) -> int:
+    """What is left of the money that was taken."""
+    if payment.status != "Completed":
+        return 0
+    return payment.amount.amount - sum(each.part.amount.amount for each in payment.parts if each.done_at is not None)
+
+
+def _zones(concerts: Iterable[bytes]) -> Iterator[tuple[str, tzinfo]]:
+    for body in concerts:
+        concert = msgspec.json.decode(body, type=_Concert)
+        if concert.particulars.zone is not None:
+            yield concert.id, ZoneInfo(concert.particulars.zone)
+        elif "T" in concert.date:
+            yield concert.id, datetime.fromisoformat(concert.date).tzinfo or UTC
+
+
+def _day(at: datetime, concert_id: str, zones: Mapping[str, tzinfo]) -> date:
+    return at.astimezone(zones.get(concert_id, UTC)).date()

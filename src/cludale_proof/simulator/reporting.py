@@ -1,0 +1,60 @@
+"""The report of a run: what the services say of all sales, held by the checker against the stores."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from cludale.ports.clock import Clock
+from cludale.ports.programme import ConcertDetails
+from cludale.ports.records import Kind
+from cludale.services.concerts.store import CONCERTS, SECTIONS
+from cludale.services.orders.privacy import Privacy
+from cludale.services.orders.reports.reading import Wanted
+from cludale.services.orders.reports.service import Reports
+from cludale.services.orders.store import ORDERS
+from cludale.services.payments.store import PAYMENTS
+from cludale_proof.checker.report_rules import Kept, ReportRow, broken_reports
+from cludale_proof.simulator.memory import Disk, MemoryStore
+
+
+class _Programme:
+    """Concerts, as they are kept."""
+
+    def __init__(self, disks: Sequence[Disk]) -> None:
+        self._disks = disks
+
+    async def of(self, ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
+        """Those that there are."""
+        found = [CONCERTS.decode(body) for body in _bodies(self._disks, CONCERTS.kind)]
+        return {
+            each.id: ConcertDetails(each.artist, each.date, organizer=each.organizer, zone=each.zone)
+            for each in found
+            if each.id in ids
+        }
+
+
+class _NobodyReads(Privacy):
+    """No report that is held against the stores has what names a person."""
+
+    def __init__(self) -> None:
+        pass
+
+
+async def report_findings(disks: Sequence[Disk], clock: Clock) -> list[str]:
+    """What is wrong with the report of all sales, once nothing is under way."""
+    (orders,) = (disk for disk in disks if ORDERS.kind in disk.tables)
+    records = MemoryStore(orders)
+    reports = Reports(records, clock=clock, programme=_Programme(disks), privacy=_NobodyReads())
+    sales = await reports.sales(("concert", "day", "section"), Wanted(), lambda _: True)
+    rows = []
+    for row in sales.rows():
+        concert, day, section = [each or "" for each in row.by]
+        sum = row.sum
+        money = (sum.taken, sum.refunded, sum.refunds_open)
+        rows.append(ReportRow(concert, day, section, row.currency, sum.tickets, sum.tickets_back, *money))
+    kept = Kept(*[_bodies(disks, each.kind) for each in (CONCERTS, SECTIONS, ORDERS, PAYMENTS)])
+    return list(broken_reports(rows, kept))
+
+
+def _bodies(disks: Sequence[Disk], kind: Kind) -> Iterator[bytes]:
+    for disk in disks:
+        for row in disk.tables.get(kind, {}).values():
+            yield row.stored.body

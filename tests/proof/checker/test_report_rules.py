@@ -1,0 +1,51 @@
+"""The rule of reports: what payments and sections say, against what a report says."""
+
+import json
+
+import pytest
+
+from cludale_proof.checker.report_rules import Kept, ReportRow, broken_reports
+
+PART = {"number": 1, "refundId": "r", "tickets": 1, "held": 2}
+EUR = {"currency": "EUR"}
+RIGHT = ReportRow("c", "2027-01-02", "s", "EUR", 3, 1, 9_000, 3_000, 0)
+
+
+def kept() -> Kept:
+    part = PART | {"amount": {"amount": 3_000, **EUR}, "left": {"amount": 6_000, **EUR}}
+    payment = {"orderId": "o", "concertId": "c", "section": "s", "amount": {"amount": 9_000, **EUR}}
+    documents = (
+        [{"id": "c", "date": "2099-06-05", "particulars": {"zone": "Pacific/Auckland"}}],
+        [{"concertId": "c", "id": "s", "sold": 2}],
+        [{"id": "o", "createdAt": "2027-01-01T12:00:00Z"}, {"id": "p", "createdAt": "2027-01-01T12:00:00Z"}],
+        [
+            payment | {"status": "Completed", "parts": [{"part": part, "doneAt": "2027-01-01T13:00:00Z"}]},
+            payment | {"orderId": "p", "status": "Refunded"},
+        ],
+    )
+    return Kept(*[[json.dumps(each).encode() for each in many] for many in documents])
+
+
+def test_a_report_that_is_right_breaks_no_rule() -> None:
+    assert list(broken_reports([RIGHT], kept())) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "rules"),
+    [
+        (RIGHT._replace(taken=9_001), {"report-money"}),
+        (RIGHT._replace(refunded=0), {"report-money"}),
+        (RIGHT._replace(day="2027-01-01"), {"report-money"}),
+        (RIGHT._replace(currency="USD"), {"report-money"}),
+        (RIGHT._replace(tickets=4), {"report-tickets"}),
+        (RIGHT._replace(refunds_open=1), {"report-refund-open"}),
+        (RIGHT._replace(taken=0), {"report-money", "report-more-back"}),
+        (RIGHT._replace(section="t"), {"report-money", "report-tickets"}),
+    ],
+)
+def test_one_that_is_wrong_is_named(row: ReportRow, rules: set[str]) -> None:
+    assert rules <= {each.split(":")[0] for each in broken_reports([row], kept())}
+
+
+def test_an_order_that_is_left_out_is_missed() -> None:
+    assert [each.split(":")[0] for each in broken_reports([], kept())] == ["report-money", "report-tickets"]
