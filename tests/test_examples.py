@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from typing import Any, NamedTuple
 import pytest
 from tests.parts import need
 from tests.served import KEY, Served, serve
+
+from cludale_operations.local.free_ports import free_port
 
 PROJECT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(sh|json)\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
@@ -73,7 +76,8 @@ def run(script: str, served: Served, folder: Path, **variables: str) -> str:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     need("curl")
-    with serve(tmp_path_factory.mktemp("data"), settings={"CLUDALE_DEMO": "1"}) as running:
+    wanted = {"CLUDALE_DEMO": "1", "CLUDALE_WEBHOOK_HTTP": "1", "CLUDALE_WEBHOOK_NETWORKS": "127.0.0.0/8"}
+    with serve(tmp_path_factory.mktemp("data"), settings=wanted) as running:
         yield running
 
 
@@ -124,6 +128,33 @@ def test_each_command_about_keys_works(served: Served, tmp_path: Path) -> None:
     assert "acme" in said
     listed = served.http.get("/concerts/-/keys", headers=served.organizer).json()["items"]
     assert [each["name"] for each in listed if each["id"] == made["id"] and each["endsAt"]] == ["to be replaced"]
+
+
+@pytest.mark.slow
+def test_the_receiver_of_webhooks_verifies_what_it_gets(served: Served, tmp_path: Path) -> None:
+    page = (PROJECT / "docs/use/webhooks.md").read_text(encoding="utf-8")
+    (tmp_path / "receiver.py").write_text(re.findall(r"^```python\n(.*?)^```\n", page, re.DOTALL | re.MULTILINE)[0])
+    port, log = free_port(), tmp_path / "log"
+    with log.open("w") as out:
+        receiver = subprocess.Popen([sys.executable, "receiver.py", str(port)], cwd=tmp_path, stdout=out, stderr=out)
+    try:
+        made, pinged, *others = [step.script.replace(":9000", f":{port}") for step in steps("docs/use/webhooks.md")]
+        run(f"{made}\necho $HOOK > hook", served, tmp_path)
+        body = {"concertId": "demo-club", "userId": "me", "quantity": 1}
+        order = served.http.post("/orders", json=body).json()
+        hook = (tmp_path / "hook").read_text().strip()
+        assert "Pending" in run(pinged, served, tmp_path, HOOK=hook) or "Delivered" in log.read_text()
+        deadline = time.monotonic() + 20
+        while order["id"] not in log.read_text() or "webhook.ping" not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        said = run("\n".join(others), served, tmp_path, HOOK=hook)
+        assert "0 are sent again." in said
+        assert "is deleted" in said
+    finally:
+        receiver.terminate()
+        receiver.wait(10)
+    assert log.read_text().count("order.paid") == 1
 
 
 @pytest.mark.slow

@@ -6,7 +6,9 @@ an exception or a failed comparison, is a fault. To add a reader, write a functi
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, cast
@@ -14,14 +16,17 @@ from typing import Any, cast
 import msgspec
 
 from cludale.adapters.cosmos.queries import Cursor
+from cludale.adapters.dapr.inbound import Inbound
 from cludale.kernel.mailbox import mailbox
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Invalid, NotFound
 from cludale.kernel.times import parse_date, parse_time, rfc3339
 from cludale.kernel.wire import Codec
 from cludale.kernel.wire import Malformed as MalformedEvent
+from cludale.ports.bus import Acknowledgement, Delivery, Subscription
 from cludale.ports.keys import KeyListing, ListedKey
 from cludale.ports.records import UnusableCursor
+from cludale.runtime.backoff import Backoff
 from cludale.runtime.cursors import Cursors
 from cludale.services import catalogue
 from cludale.services.concerts import api as concerts_api
@@ -29,6 +34,7 @@ from cludale.services.concerts import key_api
 from cludale.services.notifications import api as notifications_api
 from cludale.services.orders import api as orders_api
 from cludale.services.payments import api as payments_api
+from cludale.services.tickets import codes
 from cludale.web.access import Access
 from cludale.web.bodies import Body
 from cludale.web.http1 import Malformed as MalformedAnswer
@@ -272,10 +278,102 @@ def forwarded(data: bytes) -> None:
     addresses.of("10.0.0.1", {b"x-forwarded-for": data})
 
 
+_TICKET_KEY = codes.key_of(b"fuzz" * 8)
+_CLAIMS = codes.Claims(
+    "concert-1",
+    f"order-{'0' * 31}1",
+    1,
+    2,
+    1,
+    "main",
+    datetime(2027, 6, 5, 17, tzinfo=UTC),
+    datetime(2027, 6, 6, 4, tzinfo=UTC),
+)
+
+
+def ticket(data: bytes) -> None:
+    """A ticket's code, as text and as the bytes within: refused, or it says what was signed here and nothing else.
+
+    The same bytes as claims that were signed here: refused, or read.
+    """
+    for code in (_text(data), codes.base45(data)):
+        try:
+            codes.key_id_of(code)
+            assert codes.read(code, _TICKET_KEY) == _CLAIMS
+        except codes.Unreadable:
+            continue
+    with suppress(codes.Unreadable):
+        codes.read(codes.message(data, _TICKET_KEY), _TICKET_KEY)
+
+
+@cache
+def _inbound() -> tuple[asyncio.AbstractEventLoop, Inbound]:
+    class Ids:
+        def new(self, prefix: str) -> str:
+            return f"{prefix}-1"
+
+        def jitter(self) -> float:
+            return 0.5
+
+    async def handle(deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
+        return [Acknowledgement.SUCCESS] * len(deliveries)
+
+    async def made() -> Inbound:
+        inbound = Inbound(
+            _CODEC, app_id="audit", ids=Ids(), backoff=Backoff(0.0, 0.0), attempts=1, dead_letters=cast("Any", None)
+        )
+        inbound.start([Subscription("audit", frozenset(catalogue.CATALOGUE.types), handle)])
+        return inbound
+
+    loop = asyncio.new_event_loop()
+    return loop, loop.run_until_complete(made())
+
+
+class _Entry(msgspec.Struct, rename="camel"):
+    entry_id: str
+    event: msgspec.Raw
+
+
+class _Bulk(msgspec.Struct):
+    entries: list[_Entry]
+
+
+def bulk(data: bytes) -> None:
+    """What the sidecar delivers: each entry of a bulk has its answer, in order; anything else has one."""
+    loop, inbound = _inbound()
+    log = logging.getLogger(Inbound.__module__)
+    log.disabled = True  # it says a line about each that is none of ours
+    try:
+        said = msgspec.json.decode(loop.run_until_complete(inbound.take(data)))
+    finally:
+        log.disabled = False
+    known = {each.value for each in Acknowledgement}
+    if "statuses" not in said:
+        assert said["status"] in known
+        return
+    sent = msgspec.json.decode(data, type=_Bulk).entries  # an event's own bytes are not looked at
+    assert [each["entryId"] for each in said["statuses"]] == [each.entry_id for each in sent]
+    assert {each["status"] for each in said["statuses"]} <= known
+
+
 TARGETS: dict[str, Target] = {
-    each.__name__: each for each in (envelope, cursor, token, http, answer, body, query, moment, address, forwarded)
+    each.__name__: each
+    for each in (
+        envelope,
+        cursor,
+        token,
+        http,
+        answer,
+        body,
+        query,
+        moment,
+        address,
+        forwarded,
+        ticket,
+        bulk,
+    )
 }
-"""By name. Codes of tickets get their line here, too."""
+"""By name."""
 
 SEEDS: dict[str, list[bytes]] = {
     "envelope": [
@@ -301,6 +399,16 @@ SEEDS: dict[str, list[bytes]] = {
     "query": [b"\x00limit=5&after=abc&status=Paid&concertId=c-1", b"\x01q=x&from=2027-06-05&to=2028-01-01T00:00:00Z"],
     "moment": [b"2027-06-05T19:30:00.123456789+02:00", b"2016-12-31T23:59:60Z", b"2027-06-05", b"0001-01-01t00:00:00z"],
     "address": [b"a.b@example.com", "ä@münchen.example".encode(), b"x@xn--mnchen-3ya.example"],
+    "ticket": [
+        codes.signed(_CLAIMS, _TICKET_KEY).encode(),
+        codes.unbase45(codes.signed(_CLAIMS, _TICKET_KEY)),
+        bytes.fromhex("a603624d69041a6a1b2c3d051a6a1b2c3d075000000000000000000000000000000001616e8301020161736141"),
+    ],
+    "bulk": [
+        b'{"entries":[{"entryId":"1","event":"e30="},{"entryId":"2","event":{"id":"e1"}}]}',
+        b'{"data_base64":"e30="}',
+        b'{"specversion":"1.0","id":"e1","type":"OrderPaid"}',
+    ],
     "forwarded": [b"192.0.2.7, 10.1.2.3", b"2001:db8::1", b"unknown, 1.2.3.4:80"],
 }
 """What each begins with."""

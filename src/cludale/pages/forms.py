@@ -25,22 +25,29 @@ class FormRefused(Exception):
 
 
 def cookies(request: Request) -> Mapping[str, str]:
-    """The person's cookies, by name."""
+    """The person's cookies, by name. Over HTTPS only such as no other host and no plain page can have set."""
+    prefix = prefix_of(is_secure(request))
     header = request.header(b"cookie")
     if not header:
         return {}
     # One by one: a cookie that somebody else set badly is no reason to lose ours.
     pairs = (each.strip().partition("=") for each in header.split(";"))
-    return {name: value.strip('"') for name, _, value in pairs if name}
+    named = ((name.removeprefix(prefix), value) for name, _, value in pairs if name.startswith(prefix))
+    return {name: value.strip('"') for name, value in named if name}
 
 
-def cookie(
-    name: str, value: str, *, secure: bool, path: str = "/", max_age_seconds: int | None = YEAR_SECONDS
-) -> tuple[str, str]:
+def prefix_of(secure: bool) -> str:  # noqa: FBT001 - there are two ways to come
+    """How the names of cookies begin. A browser takes `__Host-` from this very host alone, for all of its paths, over
+    HTTPS; on plain HTTP, which is for this machine alone, there is no such cookie.
+    """
+    return "__Host-" if secure else ""
+
+
+def cookie(name: str, value: str, *, secure: bool, max_age_seconds: int | None = YEAR_SECONDS) -> tuple[str, str]:
     """A header that sets a cookie which no script reads and no other site's form sends; no age: for the session."""
     age = "" if max_age_seconds is None else f"; Max-Age={max_age_seconds}"
     safe = "; Secure" if secure else ""
-    return ("set-cookie", f"{name}={value}; Path={path}{age}; HttpOnly; SameSite=Lax{safe}")
+    return ("set-cookie", f"{prefix_of(secure)}{name}={value}; Path=/{age}; HttpOnly; SameSite=Lax{safe}")
 
 
 def is_secure(request: Request) -> bool:

@@ -5,7 +5,7 @@ atomic within its partition and succeeds or fails alone, and all that succeed ar
 An adapter is proven by the suite in `tests/product/contracts/`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -142,6 +142,22 @@ class StoreUnavailable(Exception):
 
 class SchemaRefused(Exception):
     """What is there is another program's, another version's, or does not fit the declared kinds."""
+
+
+class Rewritable(Protocol):
+    """A store in files of this machine, which keep what was written over until they are written anew."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        ...
+
+    async def rewrite(self, tell: Callable[[int], None]) -> None:
+        """Write all of it anew; nobody commits meanwhile. `tell`: how many bytes are written so far.
+
+        Raises StoreUnavailable.
+        """
+        ...
 
 
 class Records(Protocol):

@@ -3,7 +3,7 @@
 Whoever drops the key has erased the data, wherever copies of the ciphertext are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -56,3 +56,7 @@ class Seals(Protocol):
     def digests(self, text: str) -> Sequence[str]:
         """The hash of `text` under each master key that is here."""
         ...
+
+
+SealsOf = Callable[[str], Seals]
+"""Makes seals under the master key that follows from this secret."""

@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from cludale.kernel.allocation import Allocation
+from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.buyers import BuyerKeys, Known
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid, NotFound, Refusal, RefusedForNow
@@ -24,6 +25,8 @@ class HoldRequest(msgspec.Struct, frozen=True, gc=False):
     """The most that one seat may cost."""
     buyers: BuyerKeys = ()
     """Who buys, by keyed hashes; empty: nobody whose tickets are counted."""
+    wish: PriceWish | None = None
+    """Which tickets, by what code; None: of the first category, without one."""
 
 
 class SeatsHeld(msgspec.Struct, frozen=True, gc=False):
@@ -36,6 +39,8 @@ class SeatsHeld(msgspec.Struct, frozen=True, gc=False):
     event_id: str | None
     cancel_until: datetime | None = None
     """Until when the buyer may cancel, as the concert has it; None: an older version said nothing of it."""
+    bill: Bill | None = None
+    """What they cost in all, where that is more to say than so many times `price`."""
 
 
 class SeatsUnreachable(Exception):
@@ -202,10 +207,10 @@ class PriceTooHigh(RefusedForNow):
 
 
 class OtherCurrency(Invalid):
-    """The most that a seat may cost is said in another currency than the concert's prices."""
+    """The most that a seat, or all, may cost is said in another currency than the concert's prices."""
 
-    def __init__(self, concert_id: str, currency: str) -> None:
-        super().__init__(("maxPrice.currency", f"the prices of concert {concert_id!r} are in {currency}"))
+    def __init__(self, concert_id: str, currency: str, *, field: str = "maxPrice") -> None:
+        super().__init__((f"{field}.currency", f"the prices of concert {concert_id!r} are in {currency}"))
         self.values["currency"] = currency
 
 

@@ -63,6 +63,10 @@ class DuePolicy(Generic[D]):
         """Claim it, if it is due: `due_at` is then the end of the lease. Or decide at once what is to become of it."""
         raise NotImplementedError
 
+    def is_taken(self, state: D) -> bool:  # noqa: ARG002 - a policy's own looks at it
+        """Was it claimed, where its `due_at` is later now? Not, if `take_up` put it off."""
+        return True
+
     async def start(self, states: Sequence[D]) -> Do[D]:
         """How these, claimed together, are done; what all of them need is asked for here. Raises nothing."""
         raise NotImplementedError
@@ -158,10 +162,14 @@ class DueWork(Generic[D]):
             )
             self._more_is_due = self._more_is_due or len(found) == limit
             new = changed(updated)
-            taken = [each for each in new if each.state.due_at is not None and each.state.due_at > now]
-            self._policy.settled([each.state for each in new if each not in taken])
+            later = [each for each in new if each.state.due_at is not None and each.state.due_at > now]
+            taken = [each for each in later if self._policy.is_taken(each.state)]
+            self._policy.settled([each.state for each in new if each not in later])
             self.begin(taken)
-            return len(new)
+            self._remember([each.state for each in later if each not in taken])
+        if found and not taken:
+            self._go_on()
+        return len(new)
 
     def wake(self) -> None:
         """Something is due now: look for it without waiting for a sweep, once half of the room is free."""
@@ -249,6 +257,10 @@ class DueWork(Generic[D]):
         # One that met conflicts over and over is due when its lease is over.
         states = [known.state for result, known in updated if result in _STANDING and known is not None]
         self._policy.settled(states)
+        self._remember(states)
+
+    def _remember(self, states: Sequence[D]) -> None:
+        """When these are due again."""
         now = self._updates.clock.now()
         for due_at in [state.due_at for state in states if state.due_at is not None]:
             if due_at <= now:

@@ -18,12 +18,13 @@ from cludale.ports.issuer import Issuer, SignInPolicy
 from cludale.ports.messengers import Mailer, TextMessenger
 from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.programme import Programme
-from cludale.ports.records import Kind, Records
+from cludale.ports.records import Kind, Records, Rewritable
 from cludale.ports.sales import Sales
-from cludale.ports.seals import Seals
+from cludale.ports.seals import Seals, SealsOf
 from cludale.ports.seats import Seats
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.ticket_pages import TicketPages
+from cludale.ports.webhooks import WebhookSender
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.replay import Replay
@@ -32,6 +33,9 @@ from cludale.web.access import Access
 from cludale.web.ownership import Ownership
 from cludale.web.problems import Statuses
 from cludale.web.routing import Route
+
+WEBHOOK_SCHEDULE = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
+"""Waits after each attempt at a delivery, in seconds: those of the Standard Webhooks specification, over 75 hours."""
 
 AddressOf = Callable[[str, Mapping[bytes, bytes]], str]
 
@@ -77,6 +81,10 @@ class Policies:
     partitions_apart: bool = False
     door_opens_seconds: float = 43_200
     door_reentry: bool = False
+    webhook_attempt_seconds: float = 20.0
+    webhook_schedule: Sequence[float] = WEBHOOK_SCHEDULE
+    webhook_stop_seconds: float = 5 * 86_400.0
+    webhook_keep_days: float = 30.0
 
 
 class Parts(Protocol):
@@ -107,15 +115,24 @@ class Parts(Protocol):
     @property
     def seals(self) -> Seals: ...
     @property
+    def seals_of(self) -> SealsOf: ...
+    @property
     def gateway(self) -> PaymentGateway: ...
     @property
     def mailer(self) -> Mailer: ...
     @property
     def texts(self) -> TextMessenger: ...
     @property
+    def webhooks(self) -> WebhookSender: ...
+    @property
     def ticket_keys(self) -> TicketKeys: ...
     @property
     def ticket_pages(self) -> TicketPages: ...
+
+    @property
+    def file(self) -> Rewritable | None:
+        """The store, where it is a file of this process's; None: it is elsewhere."""
+        ...
 
     @property
     def buyers(self) -> BuyerHash:
@@ -125,6 +142,10 @@ class Parts(Protocol):
     @property
     def send_seconds(self) -> float:
         """How long one message may take."""
+        ...
+
+    def random_bytes(self, count: int) -> bytes:
+        """So many, for secrets."""
         ...
 
     def takes_work(self) -> bool:
@@ -190,6 +211,8 @@ class Running(NamedTuple):
     """Takes a batch of the events that the service hears."""
     sweep: Sweep | None = None
     stop: Callable[[], Awaitable[None]] | None = None
+    prepare: Callable[[], Awaitable[None]] | None = None
+    """Is done before anything is answered, once the store is open; what it raises ends the start."""
     end_waiting: Callable[[], None] = lambda: None
     """Answers at once whoever waits with a connection open."""
     gauges: Callable[[], Mapping[str, float]] = dict

@@ -20,6 +20,7 @@ from cludale.web.limits import SLOW_SECONDS, Limits, TooManyRequests
 from cludale.web.metrics import Gauges, Metrics, RequestCounts
 from cludale.web.problems import NoSuchRoute, Problems, Statuses
 from cludale.web.queries import QueryReader
+from cludale.web.refusal_log import REFUSED, RefusalLog
 from cludale.web.responses import JSON, Headers, Response, Stream, json_response, kept, unless_known
 from cludale.web.router import Endpoint, Router
 from cludale.web.routing import Credential, Handler, NoParameters, Request, Route
@@ -109,6 +110,7 @@ class WebApp:
         """
         self.problems = Problems(*(service.statuses for service in services))
         self.requests = RequestCounts()
+        self._refusals = RefusalLog(time.monotonic)
         self._is_ready = is_ready
         self._troubles = troubles
         self._version = version
@@ -238,6 +240,9 @@ class WebApp:
                     response = unless_known(response, request.header(b"if-none-match") or "")
             except Exception as error:  # noqa: BLE001 - each becomes a problem; those nobody foresaw are logged there
                 response = problems.answer(error)
+                if response.status in REFUSED:
+                    name = type(error).__name__
+                    self._refusals.note(method, path, response.status, name, request.authorization)
             count(method, path, response.status, clock() - began)
             return response
 

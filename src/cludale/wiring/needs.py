@@ -14,6 +14,7 @@ from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
 from cludale.adapters.smtp import sender_address
 from cludale.adapters.system.keys import KeyPair, kept_key, kept_pair
 from cludale.adapters.system.ticket_keys import KeptTicketKeys
+from cludale.adapters.webhook_posts import Networks
 from cludale.kernel import roles
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.tracing import UNTRACED
@@ -57,6 +58,8 @@ def check(settings: Settings, only: Collection[str]) -> None:
         except ValueError as error:
             wanted = "expected an e-mail address: tickets@example.com, or Cludale Tickets <tickets@example.com>"
             raise UnusableSetting("CLUDALE_SMTP_FROM", settings.smtp_from, wanted) from error
+    if "notifications" in only:
+        webhook_networks(settings)
     for callee in reversed(NAMES):
         if callee not in only and any(callee in each.needs for each in SERVICES if each.name in only):
             url_of(settings, callee)
@@ -225,6 +228,14 @@ def trusted_addresses(settings: Settings) -> Addresses:
         return Addresses(trusted, ipv6_prefix=settings.address_prefix)
     except ValueError as error:
         raise UnusableSetting("CLUDALE_TRUSTED_PROXIES", settings.trusted_proxies, str(error)) from error
+
+
+def webhook_networks(settings: Settings) -> Networks:
+    """Where webhooks may go beside public addresses. Raises UnusableSetting."""
+    try:
+        return Networks(each.strip() for each in settings.webhook_networks.split(",") if each.strip())
+    except ValueError as error:
+        raise UnusableSetting("CLUDALE_WEBHOOK_NETWORKS", settings.webhook_networks, str(error)) from error
 
 
 def through_sidecar(settings: Settings, service: str) -> dict[str, str]:

@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from cludale.adapters.sqlite import SqliteStore, open_readonly
 from cludale.adapters.system.clock import SystemClock
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Key, Kind, Page, Query, Records, SchemaRefused, Stored
+from cludale.services import NAMES
 from cludale.services.audit import store as audit
 from cludale.services.audit.service import Audit
 from cludale.services.catalogue import CATALOGUE, KINDS
+from cludale.services.orders.store import ORDERS
 from cludale.wiring.needs import without_asyncpg
 from cludale.wiring.settings import Settings
-from cludale.wiring.stores import audit_log_in_cosmos
+from cludale.wiring.stores import Store, audit_log_in_cosmos, postgres_store
 
 
 def new_store(path: Path) -> SqliteStore:
@@ -63,6 +65,35 @@ async def store_to_read(where: Path | str | Settings) -> Reader:
             "running audit alone reads: GET /audit/verify"
         )
     return reader
+
+
+async def store_to_write(where: Path | str) -> Store:
+    """The existing store in this file, or of orders in the PostgreSQL database at this address: for a tool that writes
+    where no server runs.
+
+    Raises SchemaRefused, StoreUnavailable, StoreInUse.
+    """
+    if isinstance(where, Path):
+        return new_store(where)
+    reader = await store_to_read(where)
+    try:
+        schema = reader.schema_of(ORDERS.kind) if isinstance(reader, HasSchemas) else None
+    finally:
+        await reader.close()
+    if schema is None:
+        raise SchemaRefused("there are no orders in this database")
+    store = postgres_store(where, ("orders",) if schema == "orders" else NAMES)
+    await store.start()
+    return store
+
+
+@runtime_checkable
+class HasSchemas(Protocol):
+    """A reader of a store that has several schemas."""
+
+    def schema_of(self, kind: Kind) -> str | None:
+        """The schema that has this kind."""
+        ...
 
 
 def audit_over(records: Records) -> Audit:

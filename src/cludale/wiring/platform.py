@@ -260,6 +260,9 @@ class Platform:
         self._readiness.watch(
             Dependency("store", "The store takes no writes", STORE_STOPS, self.store.pulse, self.store.probe)
         )
+        for each in self._running.values():
+            if each.prepare is not None:
+                await each.prepare()
         await self.key_watch.start()
         if self._exchange is not None:
             await self._exchange.start()

@@ -1,5 +1,6 @@
 """Builds the services of this process from their manifests, with the adapters that the settings name."""
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,8 +34,10 @@ from cludale.adapters.inprocess.calls import (
 from cludale.adapters.log_messages import LoggedMessages
 from cludale.adapters.simulated_payments import METHODS, SimulatedProvider
 from cludale.adapters.smtp import Encryption, SmtpMailer
+from cludale.adapters.sqlite import SqliteStore
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.ticket_pages.pool import PrintedPages
+from cludale.adapters.webhook_posts import HttpWebhooks
 from cludale.kernel import roles
 from cludale.kernel.buyers import BuyerHash
 from cludale.kernel.wire import Codec
@@ -47,12 +50,13 @@ from cludale.ports.keys import Keys
 from cludale.ports.messengers import Mailer, TextMessenger
 from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.programme import Programme
-from cludale.ports.records import Records
+from cludale.ports.records import Records, Rewritable
 from cludale.ports.sales import Sales
-from cludale.ports.seals import Seals
+from cludale.ports.seals import Seals, SealsOf
 from cludale.ports.seats import Seats
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.ticket_pages import TicketPages
+from cludale.ports.webhooks import WebhookSender
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
@@ -74,6 +78,7 @@ from cludale.wiring.needs import (
     trial_url_of,
     trusted_addresses,
     url_of,
+    webhook_networks,
 )
 from cludale.wiring.settings import Settings
 from cludale.wiring.stores import Store, commit_limit, concerts_state_store, ledger
@@ -188,6 +193,9 @@ class ServiceBuilder:
             partitions_apart=settings.cosmos_endpoint is not None,
             door_opens_seconds=settings.door_opens_seconds,
             door_reentry=settings.door_reentry,
+            webhook_attempt_seconds=settings.webhook_attempt_seconds,
+            webhook_stop_seconds=settings.webhook_stop_seconds,
+            webhook_keep_days=settings.webhook_keep_days,
         )
 
     @cached_property
@@ -278,6 +286,11 @@ class ServiceBuilder:
         """What encrypts personal data."""
         return AesGcmSeals(*privacy_keys(self.settings))
 
+    @property
+    def seals_of(self) -> SealsOf:
+        """What encrypts under a secret that follows from another one."""
+        return AesGcmSeals
+
     @cached_property
     def gateway(self) -> PaymentGateway:
         """The payment provider."""
@@ -353,6 +366,11 @@ class ServiceBuilder:
             )
         )
 
+    @property
+    def file(self) -> Rewritable | None:
+        """SQLite's."""
+        return self.store if isinstance(self.store, SqliteStore) else None
+
     @cached_property
     def buyers(self) -> BuyerHash:
         """Made with a secret that all replicas of orders have."""
@@ -381,6 +399,22 @@ class ServiceBuilder:
         """The way to a buyer's telephone."""
         texts: Mailer = LoggedMessages("text message")
         return texts if self.watching is None else self.watching.messenger(texts, "text")
+
+    @cached_property
+    def webhooks(self) -> WebhookSender:
+        """The way to organizers' servers."""
+        settings = self.settings
+        return self._closed(
+            HttpWebhooks(
+                networks=webhook_networks(settings),
+                allow_http=settings.webhook_http,
+                timeout_seconds=settings.webhook_attempt_seconds,
+            )
+        )
+
+    def random_bytes(self, count: int) -> bytes:
+        """The system's."""
+        return os.urandom(count)
 
     @property
     def reachable(self) -> Mapping[str, frozenset[str]]:

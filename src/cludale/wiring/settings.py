@@ -220,6 +220,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     message_backoff_seconds: Annotated[Seconds, _doc("the wait after the first failed try; it doubles")] = 5
     message_backoff_max_seconds: Annotated[Seconds, _doc("the longest such wait")] = 900
 
+    webhook_networks: Annotated[
+        str,
+        _doc("private networks that webhooks may be posted to, beside public addresses: 10.0.0.0/8,127.0.0.1/32"),
+    ] = ""
+    webhook_http: Annotated[bool, _doc("webhooks may go to http URLs, unencrypted; without it to https alone")] = False
+    webhook_attempt_seconds: Annotated[
+        float, Meta(gt=0, le=300), _doc("how long a server may take for one webhook: 15 to 30 is usual")
+    ] = 20
+    webhook_stop_seconds: Annotated[
+        Seconds, _doc("after how long without one success a webhook is switched off, and its organizer told")
+    ] = 5 * 86_400
+    webhook_keep_days: Annotated[
+        Days, _doc("how many days a delivery can be seen, and sent again, after it came to an end")
+    ] = 30
+
     address_requests: Annotated[
         Requests | None,
         _doc(

@@ -80,7 +80,7 @@ def open_store(settings: Settings, only: Collection[str]) -> Store:
     if settings.audit_state is not None:
         return _state_store(settings, settings.audit_state, STATE_KINDS)
     if settings.database_url is not None:
-        return _postgres_store(settings.database_url, only)
+        return postgres_store(settings.database_url, only)
     if settings.cosmos_endpoint is not None:
         return _cosmos_store(settings, _container_of(only))
     return SqliteStore(settings.data_dir / STORE, KINDS, Codec(CATALOGUE), on_fatal=_end_process)
@@ -107,7 +107,7 @@ def _state_store(
     )
 
 
-def _postgres_store(url: str, only: Collection[str]) -> Store:
+def postgres_store(url: str, only: Collection[str]) -> Store:
     """One schema a process: the service's own, or one for several."""
     try:
         from cludale.adapters.postgres import PostgresStore  # noqa: PLC0415 - only this shape needs asyncpg

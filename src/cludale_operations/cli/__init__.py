@@ -15,6 +15,7 @@ from cludale_operations.cli import (
     audit,
     backup,
     broker,
+    codes,
     concerts,
     dead_letters,
     gateway,
@@ -28,6 +29,7 @@ from cludale_operations.cli import (
     staff,
     tickets,
     up,
+    webhooks,
 )
 from cludale_operations.cli.door import door
 from cludale_operations.cli.pages import pages
@@ -85,11 +87,13 @@ app.add_typer(release.app, name="release")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(restore.app, name="restore")
 app.add_typer(concerts.app, name="concerts")
+app.add_typer(codes.app, name="codes")
 app.add_typer(keys.app, name="keys")
 app.add_typer(staff.app, name="staff")
 app.add_typer(orders.app, name="orders")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(notifications.app, name="notifications")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(tickets.app, name="tickets")
 app.command()(door)
 app.add_typer(audit.app, name="audit")

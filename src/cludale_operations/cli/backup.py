@@ -1,21 +1,27 @@
 """`cludale backup`: an encrypted copy of all that is kept, made while it runs, and the way back."""
 
+import asyncio
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 
 from cludale import __version__
-from cludale_operations.backup import archive, database, folder
+from cludale.adapters.sqlite import StoreInUse
+from cludale.wiring.settings import Settings
+from cludale_operations.backup import archive, database, erasures, folder
 from cludale_operations.backup.archive import BrokenArchive, Kind, Manifest, Tell, UnusableKey
+from cludale_operations.backup.erasures import NotTheStoreBefore
 from cludale_operations.backup.folder import CannotCopy
 from cludale_operations.cli import offline
 from cludale_operations.cli.client import Json
@@ -35,6 +41,18 @@ DatabaseUrl = Annotated[
     str | None,
     typer.Option(
         "--database", envvar="CLUDALE_DATABASE_URL", show_envvar=False, help="The PostgreSQL database (postgresql://…)."
+    ),
+]
+
+
+Erased = Annotated[
+    list[Path] | None,
+    typer.Option("--erased", help="A list that `cludale privacy erasures` wrote since; can be given several times."),
+]
+Former = Annotated[
+    str | None,
+    typer.Option(
+        "--former", help="The store from before: its data folder, or its database (postgresql://…). It is only read."
     ),
 ]
 
@@ -108,12 +126,16 @@ def restore(
         Path | None, typer.Option(help="The new data folder; of a backup of a database, where its keys go.")
     ] = None,
     database_url: DatabaseUrl = None,
+    erased: Erased = None,
+    former: Former = None,
     json: Json = False,
 ) -> None:
     """Bring a backup back, into a new data folder or an empty database, and check it.
 
-    Nothing that is there is written over. Exit status: 0 it is back and holds, 1 it is back and something does not
-    hold, or the file is broken, 2 it could not be done.
+    Nothing that is there is written over. Buyers who were erased since the backup was made are erased again, as
+    --erased or --former says; without either, the data folder in use is looked at (CLUDALE_DATA_DIR), if this is a
+    backup of it. Otherwise no server starts over it before `cludale backup settle`. Exit status: 0 it is back and
+    holds, 1 it is back and something does not hold, or the file is broken, 2 it could not be done.
     """
     with _said(), _progress() as tell:
         secret = archive.read_identity(identity)
@@ -134,8 +156,12 @@ def restore(
             kept = [work / each.name for each in made.members if url is None or each.name != database.DUMP]
             folder.move_into(kept, target)
         back: Path | str = url or target
-        chain = offline.verify(back, lambda done, total: tell("verifying the log", done, total or 0))
-    checked, holds = _checked(back)
+        settled = _settled_after_restore(back, target, erased, former, tell)
+        with ThreadPoolExecutor(1) as beside:  # another process: both cores work
+            checking = beside.submit(_checked, back)
+            chain = offline.verify(back, lambda done, total: tell("verifying the log", done, total or 0))
+            tell("checking every promise", 0, 0)
+            checked, holds = checking.result()
     record(
         {
             "file": str(file),
@@ -144,12 +170,60 @@ def restore(
             "keys": str(target),
             "log": "whole" if chain["ok"] else "broken",
             "events": chain["events"],
+            "erasures": settled,
             "check": checked,
         },
         as_json=json,
     )
     if not (chain["ok"] and holds):
         raise typer.Exit(NO)
+
+
+@app.command()
+def settle(
+    *,
+    into: Annotated[Path, typer.Option("--data", "--into", help="The restored data folder.")] = Path("restored"),
+    database_url: DatabaseUrl = None,
+    erased: Erased = None,
+    former: Former = None,
+    json: Json = False,
+) -> None:
+    """Erase again, in a restored store, the buyers who were erased since its backup was made. A server then starts.
+
+    Say who they are: --erased FILE, as `cludale privacy erasures` wrote it (an empty file says: nobody), or --former,
+    the store from before. Give both where the one may lack some. No server may run over it.
+    """
+    back: Path | str = database_url or into
+    if not erased and former is None:
+        fail("say who was erased since: --erased FILE, or --former with the store from before")
+    with _said(), _progress() as tell:
+        done = _erased_again(back, into, erased or [], former, tell)
+    record({"of": str(into) if database_url is None else "the database", "erasures": done}, as_json=json)
+
+
+def _settled_after_restore(
+    back: Path | str, folder: Path, erased: list[Path] | None, former: str | None, tell: Tell
+) -> str:
+    """What became of the erasures since the backup."""
+    if not asyncio.run(erasures.owe(back)):
+        return "nobody's data is in it"
+    if erased or former is not None:
+        return _erased_again(back, folder, erased or [], former, tell)
+    near = erasures.is_there([Path(os.environ.get("CLUDALE_DATA_DIR") or "data")])
+    if near is not None and isinstance(back, Path):
+        with suppress(NotTheStoreBefore):
+            return _erased_again(back, folder, [], str(near), tell)
+    return "owed: say who was erased since with `cludale backup settle`; no server starts before"
+
+
+def _erased_again(back: Path | str, folder: Path, lists: list[Path], former: str | None, tell: Tell) -> str:
+    ids = erasures.listed(lists)
+    if former is not None:
+        before = former if "://" in former else Path(former)
+        ids = list(dict.fromkeys([*ids, *asyncio.run(erasures.erased_in(before, back, tell))]))
+    settings = msgspec.structs.replace(Settings.from_env(os.environ), data_dir=folder)
+    done = asyncio.run(erasures.settle(back, ids, settings, tell))
+    return f"{done.erased} buyers erased again; {done.asked} orders were named"
 
 
 def _checked(place: Path | str) -> tuple[str, bool]:
@@ -193,7 +267,7 @@ def _said() -> Iterator[None]:
         yield
     except BrokenArchive as error:
         fail(str(error), NO)
-    except (CannotCopy, UnusableKey, MissingProgram) as error:
+    except (CannotCopy, UnusableKey, MissingProgram, StoreInUse) as error:
         fail(str(error))
     except FileExistsError as error:
         fail(f"{error.filename} is there already; name a new file")

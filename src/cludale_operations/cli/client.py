@@ -78,6 +78,10 @@ class Client:
         """The answer to PATCH, of what had this ETag; ends the program with one line if there is none."""
         return self._answer("PATCH", path, json=body, headers={} if tag is None else {"if-match": tag})
 
+    def delete(self, path: str) -> Any:
+        """The answer to DELETE; ends the program with one line if there is none."""
+        return self._answer("DELETE", path)
+
     def items(self, path: str, parameters: Parameters, *, limit: int) -> Iterator[Any]:
         """Up to `limit` items of a collection, over as many pages as that takes."""
         after: str | None = None

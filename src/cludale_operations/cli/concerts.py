@@ -1,7 +1,9 @@
 """`cludale concerts`: put concerts on, find them, change them, call them off."""
 
+import json as jsons
 import re
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,11 +17,39 @@ from cludale_operations.cli.screen import print_json, record, say, table
 app = typer.Typer(no_args_is_help=True, help="Put concerts on, find them, change them, call them off.")
 
 Id = Annotated[str, typer.Argument(help="The concert's id.")]
+Pricing = Annotated[
+    str | None,
+    typer.Option(
+        help="A file with categories, prices, fees and tax, as JSON: the `pricing` of the API. `none`: no list."
+    ),
+]
 _LOOK_SECONDS = 0.5
 _PRICE = re.compile(r"^(\d+)(?:\.(\d+))? ?([A-Za-z]{3})$", re.ASCII)
 
 
-def _price(text: str) -> dict[str, Any]:
+def _pricing(file: str | None) -> Any:
+    """The price list in the file; None without one."""
+    if file is None:
+        return None
+    try:
+        return jsons.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{file!r} can't be read as JSON: {error}") from error
+
+
+def counts(text: str) -> list[dict[str, Any]]:
+    """`adult=2,child=1` as the API has it."""
+    found = []
+    for each in text.split(","):
+        category, _, count = each.strip().partition("=")
+        if not category or not re.fullmatch(r"\d{1,7}", count, re.ASCII):
+            raise typer.BadParameter(f"{text!r}: write adult=2,child=1")
+        found.append({"category": category, "quantity": int(count)})
+    return found
+
+
+def price_of(text: str) -> dict[str, Any]:
+    """`45.00EUR` as the API has it."""
     match = _PRICE.match(text.strip())
     if match is None:
         raise typer.BadParameter(f"{text!r} is no price; write 45.00EUR")
@@ -35,7 +65,7 @@ def _section(text: str) -> dict[str, Any]:
     if len(parts) not in (3, 4) or not parts[-2].isdecimal():
         raise typer.BadParameter(f"{text!r} is no section; write floor:400:65.00EUR or floor:Floor:400:65.00EUR")
     name = {"name": parts[1]} if len(parts) == 4 else {}
-    return {"id": parts[0], **name, "totalSeats": int(parts[-2]), "price": _price(parts[-1])}
+    return {"id": parts[0], **name, "totalSeats": int(parts[-2]), "price": price_of(parts[-1])}
 
 
 @app.command()
@@ -63,6 +93,8 @@ def add(
     max_per_buyer: Annotated[
         int | None, typer.Option(min=1, help="The most tickets of one buyer, over all of their orders.")
     ] = None,
+    min_per_order: Annotated[int | None, typer.Option(min=1, help="The fewest seats in one order.")] = None,
+    pricing: Pricing = None,
     off_sale_at: Annotated[str | None, typer.Option(help="From when on nothing is sold.")] = None,
     zone: Annotated[
         str | None, typer.Option(help="Its time zone, Europe/Berlin: then times may be written as they are there.")
@@ -92,7 +124,7 @@ def add(
                 "date": date,
                 "venue": venue,
                 "totalSeats": seats,
-                "price": None if price is None else _price(price),
+                "price": None if price is None else price_of(price),
                 "sections": [_section(each) for each in section] if section else None,
                 "onSaleAt": on_sale_at,
                 "offSaleAt": off_sale_at,
@@ -107,6 +139,8 @@ def add(
                 "cancelUntil": cancel_until,
                 "maxPerOrder": max_per_order,
                 "maxPerBuyer": max_per_buyer,
+                "minPerOrder": min_per_order,
+                "pricing": _pricing(pricing),
                 "listed": False if unlisted else None,
             },
         )
@@ -138,6 +172,8 @@ def change(
     off_sale_at: Annotated[str | None, typer.Option(help="From when on nothing is sold.")] = None,
     cancel_until: Annotated[str | None, typer.Option(help="From when on buyers can't cancel.")] = None,
     max_per_order: Annotated[int | None, typer.Option(min=1, help="The most seats in one order.")] = None,
+    min_per_order: Annotated[int | None, typer.Option(min=1, help="The fewest seats in one order.")] = None,
+    pricing: Pricing = None,
     status: Annotated[str | None, typer.Option(help="listed or unlisted.")] = None,
     seats: Annotated[
         list[str] | None,
@@ -161,6 +197,10 @@ def change(
     body: dict[str, Any] = {name: _or_none(text) for name, text in texts.items() if text is not None}
     if max_per_order is not None:
         body["maxPerOrder"] = max_per_order
+    if min_per_order is not None:
+        body["minPerOrder"] = min_per_order
+    if pricing is not None:
+        body["pricing"] = None if pricing == _NOTHING else _pricing(pricing)
     with Client(url) as client:
         concert, tag = client.tagged(f"/concerts/{segment(id)}")
         sections = _changed_sections(concert, seats or [], price or [])
@@ -184,8 +224,29 @@ def _changed_sections(concert: dict[str, Any], seats: list[str], prices: list[st
         changed.setdefault(section, {"id": section})["totalSeats"] = before + int(count)
     for text in prices:
         section, _, amount = text.partition("=")
-        changed.setdefault(section, {"id": section})["price"] = _price(amount)
+        changed.setdefault(section, {"id": section})["price"] = price_of(amount)
     return list(changed.values())
+
+
+@app.command()
+def quote(
+    id: Id,
+    *,
+    tickets: Annotated[str | None, typer.Option(help="How many of which category: adult=2,child=1.")] = None,
+    quantity: Annotated[int | None, typer.Option(min=1, help="How many, where there are no categories.")] = None,
+    section: Annotated[str | None, typer.Option(help="Where; without it, where such an order gets seats.")] = None,
+    code: Annotated[str | None, typer.Option(help="A discount code.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Show what an order costs now, with discount, fees and taxes. Nothing is held."""
+    if tickets is None and quantity is None:
+        raise typer.BadParameter("give --tickets or --quantity")
+    body: dict[str, Any] = {"section": section, "code": code, "quantity": quantity}
+    if tickets is not None:
+        body["tickets"] = counts(tickets)
+    with Client(url) as client:
+        record(client.post(f"/concerts/{segment(id)}/quote", body), as_json=json)
 
 
 @app.command()
@@ -237,7 +298,7 @@ def cancellation(id: Id, *, url: Url = None, json: Json = False) -> None:
 
 _CHANGES = (
     "ConcertScheduled", "ConcertChanged", "ConcertPostponed", "ConcertCancelled", "SeatsAdded", "SeatsTaken",
-    "PriceChanged",
+    "PriceChanged", "CodeCreated", "CodeChanged",
 )  # fmt: skip
 
 

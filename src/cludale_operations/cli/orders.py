@@ -7,6 +7,7 @@ import typer
 
 from cludale.kernel.currencies import minor_digits
 from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.concerts import counts
 from cludale_operations.cli.screen import fail, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Look at orders, change them, give back parts of them, and cancel them.")
@@ -98,7 +99,10 @@ def cancel(id: Id, *, url: Url = None, json: Json = False) -> None:
 def refund(
     id: Id,
     *,
-    tickets: Annotated[int | None, typer.Option(min=1, help="Give so many tickets back.")] = None,
+    tickets: Annotated[
+        str | None,
+        typer.Option(help="Give so many tickets back: 2; where the order has several categories, adult=1,child=1."),
+    ] = None,
     amount: Annotated[str | None, typer.Option(help="Give money only, in the order's currency: 10.00.")] = None,
     reason: Annotated[str | None, typer.Option(help="Why; needed with --amount. Only organizers see it.")] = None,
     key: Annotated[str | None, typer.Option(help="Idempotency-Key: given twice, it is one refund.")] = None,
@@ -109,7 +113,11 @@ def refund(
     if (tickets is None) is (amount is None):
         fail("say either --tickets or --amount")
     with Client(url) as client:
-        body: dict[str, Any] = {"quantity": tickets, "reason": reason}
+        body: dict[str, Any] = {"reason": reason}
+        if tickets is not None and tickets.isdecimal():
+            body["quantity"] = int(tickets)
+        elif tickets is not None:
+            body["tickets"] = counts(tickets)
         if amount is not None:
             total = client.get(f"/orders/{segment(id)}")["total"]
             if total is None:

@@ -50,6 +50,7 @@ def serve(
     from cludale.adapters.sqlite import StoreInUse
     from cludale.adapters.system.keys import UnusableKey
     from cludale.ports.records import SchemaRefused, StoreUnavailable
+    from cludale.services.orders.upkeep import ErasuresOwed
     from cludale.web.server import CannotListen, listen
     from cludale.wiring.needs import MissingSetting
     from cludale_operations.gateway.certificates import NoHttps
@@ -82,6 +83,8 @@ def serve(
         fail(f"{error} (CLUDALE_DATA_DIR)")
     except NoHttps as error:
         fail(f"{error} (CLUDALE_TLS_CERTIFICATE)")
+    except ErasuresOwed as error:
+        fail(str(error))
     except (SchemaRefused, MissingSetting, StoreUnavailable, NoTelemetry, UnusableKey, MissingProgram) as error:
         fail(str(error))
     except OSError as error:

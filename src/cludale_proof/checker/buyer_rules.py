@@ -1,15 +1,19 @@
 """The rule of a buyer: no more tickets of a concert than its `maxPerBuyer`, whatever they are known by.
 
 Counted from the orders and the reservations alone, at every instant: a hold counts until its end is stored, for until
-then somebody might sell it. How the product counts is of no concern here.
+then somebody might sell it. How the product counts is of no concern here; but who is the same buyer by e-mail address
+or number, a store says by keyed hashes only, those under which concerts keeps what is claimed. So there the seats are
+counted here, and that two addresses are one is believed. Who can open what is sealed (the simulator) tells the
+addresses themselves, and nothing is believed.
 """
 
 from collections.abc import Iterable, Iterator
 
-from cludale_proof.checker.documents import Order, Reservation
+from cludale_proof.checker.documents import Allowance, Order, Reservation
 from cludale_proof.checker.findings import Invariant, Violation
 
 _LIVE = ("Held", "Sold")
+_HASHED = ("email", "phone")
 
 Buyer = tuple[str, str, str]
 """Concert, what the buyer is known by, and that itself, folded."""
@@ -25,11 +29,21 @@ class BuyerTally:
         self._had: dict[str, dict[str, int]] = {}
         """By order: the seats of its live reservations."""
         self._has: dict[Buyer, int] = {}
+        self._claimed: dict[str, list[Buyer]] = {}
+        """By reservation: the hashes under which it is claimed."""
 
     def concert(self, id: str, limit: int | None) -> None:
         """A concert has this limit."""
         if limit is not None:
             self._limits[id] = limit
+
+    def allowance(self, allowance: Allowance) -> None:
+        """By e-mail address and number, who has what. By `userId` the orders say it."""
+        concert, _, key = allowance.id.partition(":")
+        by = key.partition("-")[0]
+        if concert in self._limits and by in _HASHED and len(allowance.claims) > 1:  # of one alone `maxPerOrder` says
+            for reservation in allowance.claims:
+                self._claimed.setdefault(reservation, []).append((concert, by, key))
 
     def order(self, order: Order) -> Iterator[Violation]:
         """An order is there."""
@@ -52,8 +66,10 @@ class BuyerTally:
     def count(self, order: Order, reservations: Iterable[Reservation]) -> Iterator[Violation]:
         """An order with all of its reservations; nothing of it is kept but what its buyers have by now."""
         if order.concert_id in self._limits:
-            seats = sum(each.quantity for each in reservations if each.status in _LIVE)
-            yield from self._add(order.id, _buyers(order), seats)
+            live = [each for each in reservations if each.status in _LIVE]
+            yield from self._add(order.id, _buyers(order), sum(each.quantity for each in live))
+            for each in live:
+                yield from self._add(order.id, self._claimed.get(each.id, ()), each.quantity)
 
     def _add(self, order_id: str, buyers: Iterable[Buyer], seats: int) -> Iterator[Violation]:
         for buyer in buyers:

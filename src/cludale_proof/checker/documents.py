@@ -21,6 +21,7 @@ class Kind(StrEnum):
     CONCERT = "concerts/concert"
     SECTION = "concerts/section"
     RESERVATION = "concerts/reservation"
+    ALLOWANCE = "concerts/allowance"
     ORDER = "orders/order"
     PAYMENT = "payments/payment"
     NOTIFICATION = "notifications/notification"
@@ -110,6 +111,23 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     amount: Money
     left: Money
     held: int
+    of: tuple["TicketCount", ...] = ()
+    """Which tickets, where an order has a bill."""
+
+
+class TicketCount(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """So many tickets of a category."""
+
+    category: str
+    quantity: int
+
+
+class Priced(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """By what a bill was made: the concert's change, the time, and the seats taken then."""
+
+    revision: int
+    at: datetime
+    taken: int
 
 
 class OrderRefund(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -152,11 +170,22 @@ class Reservation(_Document, frozen=True, tag="reservation"):
     """What became of its money, if it is Released: `refused`, or `sold` before."""
     returns: Mapping[int, Returned] = {}
     """Seats that were given back while it was Sold, by part refund."""
+    bill: Mapping[str, Any] | None = None
+    """What they cost, where there is a price list or a code."""
 
     @property
     def kept(self) -> int:
         """Its seats but for those."""
         return self.quantity - sum(each.tickets for each in self.returns.values())
+
+
+class Allowance(_Document, frozen=True, tag="allowance"):
+    """What is claimed by whoever has one keyed hash of a userId, an e-mail address or a number, at one concert."""
+
+    id: str
+    """`concert:email-…`, the hash behind it; `*:…`: unpaid orders at all concerts."""
+    claims: Mapping[str, Any] = {}
+    """By reservation."""
 
 
 class OrderPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -192,6 +221,7 @@ class Order(_Document, frozen=True, tag="order"):
     refunds: tuple[OrderRefund, ...] = ()
     amendments: int = 0
     resends: int = 0
+    bill: Mapping[str, Any] | None = None
     email: str | None = None
     phone: str | None = None
     """Both where an earlier version wrote them, or where whoever tells the checker can open what is sealed."""
@@ -409,6 +439,13 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     particulars: Mapping[str, Any] | None = None
     returned_at: datetime | None = None
     max_per_buyer: int | None = None
+    bill: Mapping[str, Any] | None = None
+    priced: Priced | None = None
+    code: str | None = None
+    percent: float | None = None
+    less: int | None = None
+    unlocks: str | None = None
+    limits: Mapping[str, Any] | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -474,6 +511,7 @@ _TYPES: Mapping[Kind, type[Any]] = {
     Kind.CONCERT: Concert,
     Kind.SECTION: Section,
     Kind.RESERVATION: Reservation,
+    Kind.ALLOWANCE: Allowance,
     Kind.ORDER: Order,
     Kind.PAYMENT: Payment,
     Kind.NOTIFICATION: Notification,

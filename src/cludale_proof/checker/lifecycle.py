@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from cludale_proof.checker.documents import Event, Fact, Money
+from cludale_proof.checker.documents import Event, Fact, Money, TicketCount
 from cludale_proof.checker.findings import Invariant
 
 ON_PURPOSE: Final = frozenset({"cancelled-by-buyer", "cancelled-by-organizer", "concert-called-off"})
@@ -25,6 +25,8 @@ FAILURES: Final = frozenset(
         "concert-not-found",
         "section-not-found",
         "over-the-limit",
+        "no-such-tickets",
+        "code-used-up",
         "price-too-high",
         "other-currency",
         "held-otherwise",
@@ -238,10 +240,15 @@ KEY_EVENTS: Final = (KEY_MADE, "KeyRevoked")
 TICKET_EVENTS: Final = frozenset(
     {"TicketIssued", "TicketRevoked", "TicketTransferred", "TicketAdmitted", "TicketLeft", "AdmissionUndone"}
 )
+WEBHOOK_EVENTS: Final = ("WebhookCreated", "WebhookChanged", "WebhookStopped", "WebhookDeleted")
 CONCERT_STEPS: Final = ("ConcertChanged", "ConcertPostponed", "ConcertCancelled")
 SECTION_CHANGES: Final = ("SeatsAdded", "SeatsTaken", "PriceChanged")
 """What becomes of concerts and their sections is judged in `concert_rules.py`."""
-UNJUDGED: Final = ("ConcertScheduled", "ContactErased", *CONCERT_STEPS, *SECTION_CHANGES, *KEY_EVENTS)
+CODE_EVENTS: Final = ("CodeCreated", "CodeChanged")
+"""They are judged by `price_rules.py`, with the bills that are made by them."""
+UNJUDGED: Final = (
+    "ConcertScheduled", "ContactErased", *CONCERT_STEPS, *SECTION_CHANGES, *WEBHOOK_EVENTS, *KEY_EVENTS, *CODE_EVENTS,
+)  # fmt: skip
 """Events on which no promise to buyers hangs. Whatever is neither here nor judged, nobody knows."""
 _ORDER_SLOT: Final = {"OrderPlaced": "placed", "TicketReserved": "reserved", "OrderPaid": "paid"}
 _SEATS_SLOT: Final = {"SeatsReserved": "reserved", "SeatsSold": "sold", "SeatsReleased": "released"}
@@ -558,17 +565,36 @@ def _impossible_parts(told: OrderHistory) -> Iterator[Wrong]:
         yield Wrong(Invariant.ONE_CAPTURE, "parts-cancelled-otherwise", detail, (*asked, off))
 
 
+def worth_of(bill: Mapping[str, Any], of: Iterable[TicketCount]) -> int | None:
+    """What tickets of these categories were bought for, fees and taxes and all; None: the bill has none of one."""
+    lines = {line["category"]: line for line in bill["lines"]}
+    if any(each.category not in lines for each in of):
+        return None
+    found = 0
+    for each in of:
+        line = lines[each.category]
+        found += line["total"] // line["quantity"] * each.quantity
+    return found
+
+
 def _impossible_amounts(order: OrderTold, asked: list[Fact]) -> Iterator[Wrong]:
     """Does each part leave what it says, of money and tickets, and is a ticket's part what was paid for it?"""
     if order.reserved is None or order.total is None:
         return
     left, held = order.total.amount, order.reserved.event.data.quantity or 0
     each = left // held if held else 0
+    bill, given = order.reserved.event.data.bill, dict[str, int]()
     for fact in asked:
         part = fact.event.data.part
         if part is None:
             continue
-        if part.tickets and part.amount.amount != min(each * part.tickets, left):
+        worth: int | None = each * part.tickets
+        if bill is not None:
+            for tickets in part.of:
+                given[tickets.category] = given.get(tickets.category, 0) + tickets.quantity
+            kept = {line["category"]: line["quantity"] - given.get(line["category"], 0) for line in bill["lines"]}
+            worth = worth_of(bill, part.of) if min(kept.values()) >= 0 else None
+        if part.tickets and (worth is None or part.amount.amount != min(worth, left)):
             detail = f"{part.amount} go back for {part.tickets} tickets; a ticket was {each}, and {left} were left"
             yield Wrong(Invariant.ONE_CAPTURE, "part-priced-otherwise", detail, (fact,))
         left, held = left - part.amount.amount, held - part.tickets

@@ -197,6 +197,8 @@ REFUSED_FOR_NOW = frozenset(
     {
         "seats-unavailable",
         "price-too-high",
+        "total-too-high",
+        "code-used-up",
         "not-on-sale",
         "sale-paused",
         "charge-open",

@@ -7,7 +7,7 @@ Sections are in `section_rules.py`, the log as a whole is in `log_rules.py`.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cludale_proof.checker import ticket_rules
 from cludale_proof.checker.documents import (
@@ -550,7 +550,11 @@ class _Check:
                 )
         key = (order.concert_id, order.section or "")
         price = self._price_of_hold() or self.prices.get(key)
-        if order.total is not None and price is not None:
+        bill = self._bill_of_hold()
+        if order.bill != bill or (bill is not None and order.total != Money(bill["total"], bill["currency"])):
+            detail = f"it costs {order.total} by {order.bill}, and its seats were held by {bill}"
+            yield self.broken(Invariant.ONE_LIVE_RESERVATION, "another-bill", detail)
+        elif bill is None and order.total is not None and price is not None:
             owed = Money(price.amount * order.quantity, price.currency)
             if order.total != owed:
                 yield self.broken(
@@ -561,12 +565,23 @@ class _Check:
 
     def _price_of_hold(self) -> Money | None:
         """What a seat cost when its seats were held, where that is not what was scheduled."""
+        held = self._hold()
+        return None if held is None else held.event.data.price
+
+    def _bill_of_hold(self) -> Mapping[str, Any] | None:
+        """What its seats cost when they were held, where there was a price list or a code."""
+        held = self._hold()
+        if held is None:  # not heard of, or not yet: what the order was told
+            held = self.told.order.reserved
+        return None if held is None else held.event.data.bill
+
+    def _hold(self) -> Fact | None:
         reserved = self.told.order.reserved
         if reserved is None:
             return None
         data = reserved.event.data
         held = self.told.reservations.get((data.concert_id or "", data.section or "", data.reservation_id or ""))
-        return None if held is None or held.reserved is None else held.reserved.event.data.price
+        return None if held is None else held.reserved
 
     # 5
 

@@ -36,17 +36,20 @@ from cludale_proof.checker.documents import (
 )
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order
 from cludale_proof.checker.lifecycle import (
+    CODE_EVENTS,
     KEY_EVENTS,
     NOTIFICATION_STEPS,
     ON_PURPOSE,
     ORDER_STEPS,
     PAYMENT_STEPS,
     RESERVATION_STEPS,
+    WEBHOOK_EVENTS,
     fold,
 )
 from cludale_proof.checker.log_rules import Chain
 from cludale_proof.checker.observations import Desk, Observation, claim_of, concert_claimed, is_refused_for_now
 from cludale_proof.checker.order_rules import Case, Terms, key_of_event, key_of_reservation
+from cludale_proof.checker.price_rules import PriceBook
 from cludale_proof.checker.section_rules import SectionKey, Tally, counts, plans_of
 from cludale_proof.checker.segment_rules import Segments
 
@@ -85,6 +88,7 @@ class SafetyChecker:
         self._prices: dict[SectionKey, Money] = {}
         self._concerts: set[str] = set()
         self._buyers = BuyerTally()
+        self._book = PriceBook()
         self._scheduled: set[str] = set()
         self._told: dict[str, ConcertTold] = {}
         self._closed: set[SectionKey] = set()
@@ -265,13 +269,22 @@ class SafetyChecker:
         self._now = max(self._now, event.time)
         key = key_of_event(fact)
         if key is None:
-            return [] if event.type in KEY_EVENTS else self._take_concert_event(fact)
+            return [] if event.type in (*KEY_EVENTS, *WEBHOOK_EVENTS) else self._take_concert_event(fact)
         self._case_of_event[event.id] = key
         self._case(key).facts.append(fact)
         touched[key] = None
         section = (event.data.concert_id or "", event.data.section or "")
-        if event.type == "SeatsReserved" and (wrong := self._held_at(section, fact)) is not None:
-            return [wrong]
+        if event.type == "SeatsReserved":
+            if (wrong := self._held_at(section, fact)) is not None:
+                return [wrong]
+            return list(
+                self._book.held(fact, self._told.get(section[0]), self._prices.get(section), skew=self._skew)
+            ) + self._given_when_off(section, fact)
+        self._book.seats(fact)
+        return self._given_when_off(section, fact)
+
+    def _given_when_off(self, section: SectionKey, fact: Fact) -> list[Violation]:
+        event = fact.event
         is_given = event.type in ("SeatsReserved", "SeatsSold") and not event.repeated
         if is_given and section in self._closed:
             detail = f"{event.type} {event.id}: its seats were given away after its concert was called off"
@@ -291,6 +304,9 @@ class SafetyChecker:
     def _take_concert_event(self, fact: Fact) -> list[Violation]:
         data = fact.event.data
         concert_id = data.concert_id or ""
+        if fact.event.type in CODE_EVENTS:
+            self._book.code(fact)
+            return []
         self._scheduled.add(concert_id)
         self._told.setdefault(concert_id, ConcertTold()).add(fact)
         plan = self._plans.get((concert_id, data.section or ""))
@@ -328,7 +344,7 @@ class SafetyChecker:
                 more = self._buyers.order(read)
             case Reservation():
                 self._take_reservation(before, read, touched, sections)
-                more = self._buyers.reservation(read)
+                more = [*self._buyers.reservation(read), *self._book.reservation(read)]
             case Payment():
                 _exchange(self._case(read.order_id).payments, before, read)
                 self._payment_case[read.id] = read.order_id

@@ -33,10 +33,11 @@ from cludale_proof.checker.documents import (
     Unreadable,
 )
 from cludale_proof.checker.findings import Invariant, Report, Violation
-from cludale_proof.checker.lifecycle import KEY_EVENTS, KEY_MADE, OrderHistory, fold
+from cludale_proof.checker.lifecycle import CODE_EVENTS, KEY_EVENTS, KEY_MADE, WEBHOOK_EVENTS, OrderHistory, fold
 from cludale_proof.checker.log_rules import Chain
 from cludale_proof.checker.observations import Claim, Desk, Observation, claim_of, concert_claimed, kept_claim
 from cludale_proof.checker.order_rules import Case, Terms, key_of_event, key_of_reservation
+from cludale_proof.checker.price_rules import PriceBook
 from cludale_proof.checker.section_rules import (
     Occupancy,
     SectionKey,
@@ -128,6 +129,9 @@ class _Run:
         self._prices: dict[SectionKey, Money] = {}
         self._concerts: dict[str, Concert] = {}
         self._buyers = BuyerTally()
+        self._book = PriceBook()
+        self._codes_told: set[str] = set()
+        """Ids of the events about codes."""
         self._scheduled: dict[str, Fact] = {}
         self._told: dict[str, ConcertTold] = {}
         self._keys_made: dict[str, Fact] = {}
@@ -227,6 +231,9 @@ class _Run:
         for concert in self._documents(Kind.CONCERT, "concerts"):
             self._concerts[concert.id] = concert
             self._buyers.concert(concert.id, concert.max_per_buyer)
+        if any(each.max_per_buyer is not None for each in self._concerts.values()):
+            for allowance in self._documents(Kind.ALLOWANCE, "allowances of buyers"):
+                self._buyers.allowance(allowance)
         self._plans = plans_of(self._concerts.values())
         self._prices = {key: plan.price for key, plan in self._plans.items()}
         for section in self._documents(Kind.SECTION, "sections"):
@@ -267,6 +274,17 @@ class _Run:
             return
         if fact.event.type in KEY_EVENTS:
             self._put_key_fact(fact)
+            return
+        if fact.event.type in CODE_EVENTS:
+            if fact.event.id not in self._codes_told and not fact.sequence:
+                self._on_the_way += 1
+            self._codes_told.add(fact.event.id)
+            self._book.code(fact)
+            return
+        if fact.event.type in WEBHOOK_EVENTS:
+            if fact.event.id not in self._about_keys and not fact.sequence:
+                self._on_the_way += 1
+            self._about_keys.add(fact.event.id)
             return
         concert_id = fact.event.data.concert_id or ""
         told = self._told.setdefault(concert_id, ConcertTold())
@@ -420,9 +438,19 @@ class _Run:
             self._occupy(told)
             if case.order is not None:
                 self._found(self._buyers.count(case.order, case.reservations))
+            self._check_bills(case, told)
             for fact, cause in order_rules.missing_causes(case):
                 if not fact.cause_missing:
                     self._unresolved.setdefault(cause, (case.subject, fact))
+
+    def _check_bills(self, case: Case, told: OrderHistory) -> None:
+        for (concert, section, _), reservation in told.reservations.items():
+            if reservation.reserved is not None:
+                plan = self._prices.get((concert, section))
+                told_of = self._told.get(concert)
+                self._found(self._book.held(reservation.reserved, told_of, plan, skew=self._terms.skew, tiers=False))
+        for each in case.reservations:
+            self._found(self._book.reservation(each))
 
     def _fill(self, case: Case, parts: Iterable[Any]) -> None:
         facts: dict[str, Fact] = {}

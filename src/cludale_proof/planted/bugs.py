@@ -36,14 +36,20 @@ from cludale.runtime.dead_letters import DeadLetters
 from cludale.services.audit import domain as audit_domain
 from cludale.services.audit import service as audit_service
 from cludale.services.audit import store as audit_store
-from cludale.services.concerts import allowances, changes, sections
+from cludale.services.concerts import allowances, changes, codes, sections
 from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts import service as concerts_service
+from cludale.services.concerts.codes import Code
 from cludale.services.concerts.domain import Cancel, Reservation, Return, Seating, Section, Sell
 from cludale.services.concerts.events import ReleaseReason, SaleRefused, SeatsReleased
+from cludale.services.concerts.price_list import Pricing
 from cludale.services.notifications import domain as notifications_domain
 from cludale.services.notifications import due as notifications_due
 from cludale.services.notifications import service as notifications_service
+from cludale.services.notifications.webhooks import deliveries as webhook_deliveries
+from cludale.services.notifications.webhooks import due as webhook_due
+from cludale.services.notifications.webhooks import endpoints as webhook_endpoints
+from cludale.services.notifications.webhooks.service import Webhooks
 from cludale.services.orders import aftersale, comparison, jobs
 from cludale.services.orders import api as orders_api
 from cludale.services.orders import domain as orders_domain
@@ -105,6 +111,85 @@ def swap(stack: ExitStack, owner: Any, name: str, wrong: Any) -> None:
     right = vars(owner)[name]
     setattr(owner, name, wrong)
     stack.callback(setattr, owner, name, right)
+
+
+# -- prices ------------------------------------------------------------------------------------------------------
+
+
+@bug("codes: a code is used once too often", theme="prices")
+def _(stack: ExitStack) -> None:
+    right = codes.check_room
+
+    def wrong(code: Code, tickets: int) -> None:
+        limits = code.limits
+        more = None if limits.max_uses is None else limits.max_uses + 1
+        right(replace(code, limits=replace(limits, max_uses=more)), tickets)
+
+    swap(stack, codes, "check_room", wrong)
+
+
+@bug("codes: a hold that nobody paid gives its use back before its end is stored", theme="prices")
+def _(stack: ExitStack) -> None:
+    right = codes.looked_at
+
+    def wrong(code: Code, found: Any, *, now: datetime) -> Code:
+        held = {id: each for id, each in found.items() if each.status != "Held"}
+        return right(code, held, now=now + timedelta(seconds=allowances.FORGOTTEN_SECONDS))
+
+    swap(stack, codes, "looked_at", wrong)
+
+
+@bug("codes: money that comes late uses its code again, though others have used it up", theme="prices")
+def _(stack: ExitStack) -> None:
+    right = codes.claim
+
+    def wrong(code: Any, reservation_id: str, wanted: Any) -> Any:
+        return code if "." in reservation_id else right(code, reservation_id, wanted)
+
+    swap(stack, codes, "claim", wrong)
+
+
+@bug("prices: a tier that is full is charged on", theme="prices")
+def _(stack: ExitStack) -> None:
+    right = Pricing.row
+
+    def wrong(self: Pricing, section: str, category: str, *, now: datetime, taken: int) -> Any:
+        return right(self, section, category, now=now, taken=taken - 1)
+
+    swap(stack, Pricing, "row", wrong)
+
+
+@bug("prices: who holds seats before a tier ends is charged the next one", theme="prices")
+def _(stack: ExitStack) -> None:
+    right = Pricing.row
+
+    def wrong(self: Pricing, section: str, category: str, *, now: datetime, taken: int) -> Any:
+        return right(self, section, category, now=now + timedelta(seconds=2), taken=taken)
+
+    swap(stack, Pricing, "row", wrong)
+
+
+@bug("prices: a ticket that is given back is worth its price, without its fees", theme="prices")
+def _(stack: ExitStack) -> None:
+    right = order_parts.priced
+
+    def wrong(bill: Any, *rest: Any) -> Any:
+        if bill is not None:
+            lines = tuple(replace(line, total=line.total - line.fee) for line in bill.lines)
+            bill = replace(bill, lines=lines)
+        return right(bill, *rest)
+
+    swap(stack, order_parts, "priced", wrong)
+
+
+@bug("prices: seats for late money are priced as if it were asked for now", theme="prices")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain.seat_late_money
+
+    def wrong(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
+        return right(seating, replace(ended, bill=UNSET, priced=UNSET), sale, now)
+
+    swap(stack, concerts_domain, "seat_late_money", wrong)
 
 
 # -- what becomes of concerts ---------------------------------------------------------------------------------
@@ -1294,6 +1379,52 @@ def _(stack: ExitStack) -> None:
         return lambda n, now: notifications_domain.sent(n, channel, now=now)
 
     swap(stack, notifications_due.Sending, "try_again", wrong)
+
+
+@bug("webhooks: a delivery whose posting a crash cut off is never posted", theme="webhooks")
+def _(stack: ExitStack) -> None:
+    right = webhook_deliveries.take_up
+
+    def wrong(delivery: Any, *, now: datetime, **kwargs: Any) -> Any:
+        taken = right(delivery, now=now, **kwargs)
+        if taken is delivery or taken.due_at is None:
+            return taken
+        return msgspec.structs.replace(taken, due_at=now + timedelta(days=365))
+
+    swap(stack, webhook_deliveries, "take_up", wrong)
+
+
+@bug("webhooks: a delivery that its server did not take is taken for delivered", theme="webhooks")
+def _(stack: ExitStack) -> None:
+    def wrong(delivery: Any, answer: Any, why: str, *, now: datetime, limits: Any, **_: Any) -> Any:
+        return webhook_deliveries.delivered(delivery, answer, now=now, limits=limits)
+
+    swap(stack, webhook_deliveries, "not_delivered", wrong)
+
+
+@bug("webhooks: who answers 410 is asked again", theme="webhooks")
+def _(stack: ExitStack) -> None:
+    swap(stack, webhook_due, "GONE", 0)
+
+
+@bug("webhooks: new secrets are kept, and deliveries go on with the old ones", theme="webhooks")
+def _(stack: ExitStack) -> None:
+    right = webhook_endpoints.rotate
+
+    def wrong(endpoint: Any, sealed: Any, *args: Any, **kwargs: Any) -> Any:
+        return right(endpoint, endpoint.sealed, *args, **kwargs)
+
+    swap(stack, webhook_endpoints, "rotate", wrong)
+
+
+@bug("webhooks: an event that comes while nobody knows whose it is is dropped", theme="webhooks")
+def _(stack: ExitStack) -> None:
+    right = Webhooks.handle
+
+    async def wrong(self: Any, arrived: Any) -> Any:
+        return [Acknowledgement.SUCCESS] * len(await right(self, arrived))
+
+    swap(stack, Webhooks, "handle", wrong)
 
 
 @bug("audit: an event is recorded each time that it comes")

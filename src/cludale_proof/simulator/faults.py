@@ -75,6 +75,10 @@ class Fault(StrEnum):
     MESSAGE_UNANSWERED = "message: sent, answer lost"
     MESSAGE_SLOW = "message: slow"
 
+    WEBHOOK_AWAY = "webhook: no connection"
+    WEBHOOK_TROUBLE = "webhook: answered 503"
+    WEBHOOK_UNANSWERED = "webhook: taken, answer lost"
+
     CLOCK_FORWARD = "clock: jumps forward"
     CLOCK_BACK = "clock: jumps back"
     CLOCK_SKEW = "clock: differs between machines"

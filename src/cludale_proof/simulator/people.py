@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from cludale.kernel.bills import TicketCount
 from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.money import Money
 from cludale.kernel.principals import FIRST
@@ -19,11 +20,12 @@ from cludale.ports.records import StoreUnavailable
 from cludale.services.catalogue import SERVICES
 from cludale.services.concerts.api import Reserve, ScheduleConcert
 from cludale.services.concerts.change_api import CancelConcert, ChangeConcert, ChangeConcertSection, PostponeConcert
+from cludale.services.concerts.code_api import ChangeCode, CreateCode
 from cludale.services.concerts.events import ConcertStatus
 from cludale.services.orders.aftersale_api import AmendOrder, RefundPart
 from cludale.services.orders.api import PayAgain, PlaceOrder
 from cludale.services.orders.domain import Order
-from cludale.services.orders.events import CancelReason
+from cludale.services.orders.events import CancelReason, OrderPaid
 from cludale.services.payments.api import ChargeOrder
 from cludale.services.tickets.api import ScanCode, Transfer
 from cludale.services.tickets.domain import ticket_id
@@ -46,7 +48,14 @@ PROBLEMS = Problems(*(each.statuses for each in SERVICES))
 
 _encode = msgspec.json.encode
 _KEY_IN_FLIGHT = b"idempotency-key-in-flight"
-_PERHAPS_LATER = (b"seats-unavailable", b"not-on-sale", b"buyer-limit-reached", b"too-many-holds", b"holds-lapsed")
+_PERHAPS_LATER = (
+    b"seats-unavailable",
+    b"code-used-up",
+    b"not-on-sale",
+    b"buyer-limit-reached",
+    b"too-many-holds",
+    b"holds-lapsed",
+)
 
 
 class Plan(NamedTuple):
@@ -253,6 +262,30 @@ class SimulatedClient:
             lambda p: p.concerts_api.reserve_seats(_request(p, key, concert_id), wanted),
         )
 
+    async def make_code(self, concert_id: str, wanted: CreateCode) -> RequestOutcome:
+        """POST /concerts/{id}/codes."""
+        return await self._ask(
+            "organizer",
+            "concerts",
+            "POST",
+            f"/concerts/{concert_id}/codes",
+            _encode(wanted),
+            None,
+            lambda p: p.codes_api.create_code(_request(p, None, concert_id), wanted),
+        )
+
+    async def change_code(self, concert_id: str, wanted: ChangeCode) -> RequestOutcome:
+        """PATCH /concerts/{id}/codes."""
+        return await self._ask(
+            "organizer",
+            "concerts",
+            "PATCH",
+            f"/concerts/{concert_id}/codes",
+            _encode(wanted),
+            None,
+            lambda p: p.codes_api.change_code(_request(p, None, concert_id), wanted),
+        )
+
     async def schedule(self, who: str, wanted: ScheduleConcert) -> RequestOutcome:
         """POST /concerts."""
         return await self._ask(
@@ -433,7 +466,11 @@ class People:
     async def _do(self, deed: "Deed") -> None:
         await asyncio.sleep(deed.at)
         for attempt in range(6):
-            told = await self._try(deed)
+            if deed.kind == "code":
+                wanted = ChangeCode(code=deed.section, max_uses=deed.number)
+                told = await self._door.change_code(deed.concert_id, wanted)
+            else:
+                told = await self._try(deed)
             if told.is_final and told.status != 412:
                 return
             await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))
@@ -560,11 +597,11 @@ class People:
         if event.type in _WORST and chaos.strikes(Fault.CANCELLED_BY_ORGANIZER, "organizer", order_id):
             self._soon(lambda: self._cancel("organizer", order_id, CancelReason.ORGANIZER), after=chaos.some(3.0))
         if event.type == "OrderPaid" and chaos.does_after_sale():
-            self._after_the_sale(order_id, event.data.total, event.data.allocation.quantity)
+            self._after_the_sale(order_id, event.data)
 
-    def _after_the_sale(self, order_id: str, total: Money, quantity: int) -> None:
+    def _after_the_sale(self, order_id: str, paid: OrderPaid) -> None:
         """A few things, some of them at the same moment, and now and then a cancellation among them."""
-        choose = self._chaos.after_sale
+        choose, total, quantity = self._chaos.after_sale, paid.total, paid.allocation.quantity
         self._chaos.count(Fault.AFTER_THE_SALE, "organizer", order_id)
         moment = choose.uniform(0.0, 2.0)
         for _ in range(choose.choice((1, 2, 3))):
@@ -572,6 +609,10 @@ class People:
             done = choose.random()
             if done < 0.45:
                 tickets = RefundPart(quantity=choose.randint(1, max(1, quantity - 1)))
+                if paid.bill:
+                    line = choose.choice(paid.bill.lines)
+                    of = TicketCount(category=line.category, quantity=choose.randint(1, line.quantity))
+                    tickets = RefundPart(tickets=[of])
                 self._soon(partial(self._refund_part, order_id, tickets), after=after)
             elif done < 0.8:
                 amount = Money(choose.randint(1, max(1, total.amount)), total.currency)

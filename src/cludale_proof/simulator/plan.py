@@ -17,6 +17,7 @@ from cludale.services.orders.api import PlaceOrder
 from cludale_proof.simulator.clock import MORNING
 from cludale_proof.simulator.faults import Fault, Weather
 from cludale_proof.simulator.people import Plan
+from cludale_proof.simulator.pricing import NewCode, with_prices
 from cludale_proof.simulator.processes import RunLimits
 from cludale_proof.simulator.themes import ONLY_BY_NAME, THEMES
 
@@ -27,6 +28,8 @@ CHANGED = 0.15
 """In how many of the runs the organizer changes what is on sale."""
 LIMITED = 0.15
 """How many scenes have limits of buyers."""
+PRICED = 0.1
+"""How many scenes have price lists and codes."""
 FREE = 0.1
 """How much of what there is to buy costs nothing: a charge of 0 is a charge, too."""
 
@@ -123,7 +126,7 @@ class Deed(NamedTuple):
     concert_id: str
     section: str
     kind: str
-    """`seats`, `price`, `details`, `postpone` or `cancel`."""
+    """`seats`, `price`, `details`, `postpone`, `cancel` or `code`; for a code, `section` is the code."""
     number: int
     """Seats more or fewer, or cents, or for how many days it is moved."""
 
@@ -139,11 +142,14 @@ class Scene(NamedTuple):
     concerts: Sequence[ScheduleConcert]
     plans: Sequence[Plan]
     deeds: Sequence[Deed]
+    codes: Sequence[NewCode]
     weather: Weather
     shuffle: float
     tick_seconds: float
     fault_seconds: float
     skew: timedelta
+    has_webhooks: bool
+    """An organizer has events posted to servers; without that nothing of it is there, so that seeds keep their runs."""
 
     def lines(self) -> list[str]:
         """What the trace says of it."""
@@ -214,6 +220,17 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     concerts, plans = _with_ends(ends, concerts, plans, span)
     if ends.random() < LIMITED:
         concerts, plans, limits = _with_limits(ends, concerts, plans, limits)
+    deeds = _deeds(ends, concerts, span, certain="changes" in themes)
+    codes: Sequence[NewCode] = ()
+    # Of their own again, for the same reason.
+    sold = random.Random(f"prices 2 {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
+    if sold.random() < PRICED or "prices" in themes:
+        concerts, plans, codes = with_prices(sold, concerts, plans, span)
+    deeds += [
+        Deed(sold.uniform(0.0, 2 * span), code.concert_id, code.wanted.code or "", "code", sold.choice((1, 4)))
+        for code in codes
+        if sold.random() < 0.3
+    ]
     rates = _rates(choices, themes)
     has_clock_faults = any(rates[fault] for fault in _CLOCK_FAULTS)
     skew = 2 * (CLOCK_JUMP_SECONDS + MACHINE_SKEW_SECONDS) if has_clock_faults else 0.0
@@ -224,7 +241,8 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         limits=limits,
         concerts=concerts,
         plans=plans,
-        deeds=_deeds(ends, concerts, span, certain="changes" in themes),
+        deeds=deeds,
+        codes=codes,
         # Who changes their mind meets what is under way the more often, the longer that takes.
         weather=Weather(
             rates, lag_seconds=choices.choice((0.03, 0.1) if "changes of mind" in themes else (0.001, 0.005, 0.03, 0.1))
@@ -233,6 +251,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         tick_seconds=choices.choice((0.01, 0.05) if "impatience" in themes else (0.0, 0.0, 0.001, 0.01)),
         fault_seconds=span + choices.choice((4.0, 10.0, 20.0)),
         skew=timedelta(seconds=skew),
+        has_webhooks="webhooks" in themes,
     )
 
 

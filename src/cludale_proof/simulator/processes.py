@@ -4,7 +4,7 @@ A machine is switched on for the whole run; its process may be killed at any ste
 anew from what the store holds.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, NamedTuple, TypeVar
@@ -21,6 +21,7 @@ from cludale.ports.contacts import ContactsUnreachable
 from cludale.ports.outbox import Outgoing
 from cludale.ports.programme import ProgrammeUnreachable
 from cludale.ports.records import StoreUnavailable
+from cludale.ports.seals import SealsOf
 from cludale.ports.ticket_keys import TicketKey
 from cludale.ports.ticket_pages import PagesBusy, TicketPage
 from cludale.runtime.admission import AdmissionControl
@@ -28,11 +29,13 @@ from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.runtime.relay import Relay
 from cludale.runtime.sweeper import Sweep, Sweeper
-from cludale.services.catalogue import HEARS, SERVICES
+from cludale.services.catalogue import SERVICES
 from cludale.services.concerts.api import ConcertsApi
 from cludale.services.concerts.change_api import ChangesApi
+from cludale.services.concerts.code_api import CodesApi
 from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import Policies
+from cludale.services.notifications.webhooks import store as webhook_store
 from cludale.services.orders.aftersale_api import AftersaleApi
 from cludale.services.orders.api import OrdersApi
 from cludale.services.orders.manifest import MANIFEST as ORDERS_MANIFEST
@@ -60,6 +63,7 @@ from cludale_proof.simulator.network import (
     call,
 )
 from cludale_proof.simulator.provider import Gateway, Provider
+from cludale_proof.simulator.receivers import Receivers
 from cludale_proof.simulator.storage import FaultyStore
 from cludale_proof.simulator.unsealing import MASTER
 
@@ -126,6 +130,9 @@ class RunLimits(Policies):
     audit_wait_seconds: float = 30.0
     audit_waiting_limit: int = 1_000
     door_opens_seconds: float = 366 * 86_400.0
+    webhook_attempt_seconds: float = 2.0
+    webhook_schedule: Sequence[float] = (0.2, 1.0, 2.0, *(5.0,) * 20)
+    webhook_stop_seconds: float = 3_600.0
     compare_seconds: float = 1.0
     call_off_watch_seconds: float = 15.0
     compare_after_seconds: float = 3_600.0
@@ -141,6 +148,10 @@ class Surroundings(NamedTuple):
     limits: RunLimits
     provider: Provider
     posted: dict[str, int]
+    receivers: Receivers
+    has_webhooks: bool
+    hears: Mapping[str, frozenset[str]]
+    """What each service hears in this run."""
     surprised: Callable[[str, BaseException], None]
     """Told of exceptions that nobody should see."""
     ended: Callable[["Process"], None]
@@ -207,7 +218,8 @@ class Process(Owner):
     def _build(self) -> None:
         machine, around = self.machine, self._around
         limits = around.limits
-        self.store = FaultyStore(machine.disk, self, around.chaos, is_file=machine.broker is None)
+        quiet = frozenset() if around.has_webhooks else frozenset(webhook_store.KINDS)
+        self.store = FaultyStore(machine.disk, self, around.chaos, is_file=machine.broker is None, quiet=quiet)
         self.admission = AdmissionControl(
             inside_limit=limits.admission_inside,
             waiting_limit=limits.admission_waiting,
@@ -233,6 +245,7 @@ class Process(Owner):
             self.concerts: Concerts = self.built["concerts"]
             self.concerts_api = ConcertsApi(self.concerts, self.store, self.access)
             self.changes_api = ChangesApi(self.concerts)
+            self.codes_api = CodesApi(self.concerts)
         if "orders" in self.built:
             self.orders: Orders = self.built["orders"]
             self.orders_api = OrdersApi(self.orders, self.store, self.access, ownership, methods=Gateway.methods)
@@ -321,12 +334,17 @@ class Process(Owner):
         self.gateway = Gateway(around.provider, chaos, name, kill=self.die, pause=self.pause)
         # Apart from all other chance, so that a seed's run does not depend on who left an address.
         self.seals = AesGcmSeals(MASTER, random_bytes=Random(name).randbytes)  # noqa: S311 - no buyer is real
+        chance = Random(f"{name} tickets").randbytes  # noqa: S311 - as above
+        self.seals_of: SealsOf = lambda secret: AesGcmSeals(secret, random_bytes=chance)
         self.mailer = Postman(chaos, around.posted)
         self.texts = self.mailer
         self.send_seconds = around.limits.send_seconds
         self.buyers = BuyerHash(b"buyers")
+        self.file = None
         self.ticket_keys = TICKET_KEYS
         self.ticket_pages = NoPages()
+        self.webhooks = around.receivers
+        self.random_bytes = Random(f"webhooks of {name}").randbytes  # noqa: S311 - no secret is real
 
     async def _progress(self, concert_id: str, revision: int) -> Progress | None:
         """As orders has it, wherever that is."""
@@ -353,7 +371,7 @@ class Process(Owner):
     def begin(self) -> None:
         """Deliver, publish and sweep."""
         (self._bus or self.inbound).start(
-            [Subscription(name, HEARS[name], handle) for name, handle in self.handlers.items()]
+            [Subscription(name, self._around.hears[name], handle) for name, handle in self.handlers.items()]
         )
         self.store.start()
         self.relay.start()

@@ -8,7 +8,6 @@ from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.records import StoreUnavailable
 from cludale.services.audit.replay import Redelivery
 from cludale.services.audit.store import Filter
-from cludale.services.catalogue import HEARS
 from cludale.services.concerts.api import Reserve
 from cludale_proof.simulator.delivery import FACILITY as BUS
 from cludale_proof.simulator.delivery import AnswerLost
@@ -154,7 +153,9 @@ class Storms:
         """The organizer has all of the audit log delivered again, to everyone who hears it."""
         try:
             audit = self._find("audit")
-            redelivery = Redelivery(audit.store, self._codec, deliver=self._deliver, hears=HEARS)
+            redelivery = Redelivery(
+                audit.store, self._codec, deliver=self._deliver, hears=self._machines[0].around.hears
+            )
             await redelivery.by_filter(Filter(), None)
         except (NobodyThere, Busy, StoreUnavailable, AnswerLost, TimeoutError) as error:
             self._chaos.trace.say("organizer", f"could not deliver again: {error!r}")

@@ -115,9 +115,26 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.HUNG_UP: 0.4,
     },
     "changes": {},
+    "prices": {
+        Fault.AFTER_THE_SALE: 0.9,
+        Fault.DELIVERY_LATE: 0.2,
+        Fault.DECLINED: 0.2,
+        Fault.CHARGE_SLOW: 0.2,
+    },
+    "webhooks": {
+        Fault.WEBHOOK_AWAY: 0.15,
+        Fault.WEBHOOK_TROUBLE: 0.15,
+        Fault.WEBHOOK_UNANSWERED: 0.1,
+        Fault.CRASH_AT_STEP: 6.0,
+        Fault.CRASH_AFTER_COMMIT: 0.02,
+        Fault.CLOCK_FORWARD: 0.0,
+        Fault.CLOCK_BACK: 0.0,
+        Fault.CLOCK_SKEW: 0.0,
+    },
 }
 """By name: how often each of its faults strikes while it reigns."""
 
-ONLY_BY_NAME = frozenset({"changes"})
-"""The organizer changes, moves and calls off what is on sale: in some of all runs, and in each of this theme. It is not
-drawn, so that seeds keep their runs."""
+ONLY_BY_NAME = frozenset({"changes", "prices", "webhooks"})
+"""The organizer changes, moves and calls off what is on sale; there are price lists and codes: in some of all runs, and
+in each of the theme. Events are posted to servers: in runs of that theme alone. They are not drawn, so that seeds keep
+their runs."""

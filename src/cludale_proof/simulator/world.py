@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -28,7 +28,9 @@ from cludale.services.audit.store import HEAD
 from cludale.services.catalogue import CATALOGUE, HEARS, KINDS, REPLAYS, SERVICES
 from cludale.services.concerts.api import ScheduleConcert
 from cludale.services.notifications.domain import Notification
+from cludale.services.notifications.manifest import BUYERS_ARE_TOLD
 from cludale.services.notifications.store import NOTIFICATIONS
+from cludale.services.notifications.webhooks.service import Webhooks
 from cludale.services.orders.api import PlaceOrder
 from cludale.services.orders.store import ORDERS, PERSONAL
 from cludale_proof.checker import LedgerLine, SafetyChecker, Violation, Write
@@ -39,11 +41,12 @@ from cludale_proof.simulator.faults import Chaos, Fault, Situation
 from cludale_proof.simulator.logs import heard
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, OWNER, Deadlock, Livelock, Owner, SimulatedLoop
 from cludale_proof.simulator.memory import Disk, MemoryStore
-from cludale_proof.simulator.network import NobodyThere
+from cludale_proof.simulator.network import NobodyThere, call
 from cludale_proof.simulator.people import PATIENCE_SECONDS, People, RequestOutcome, SimulatedClient
 from cludale_proof.simulator.plan import Scene, scene_of
 from cludale_proof.simulator.processes import Machine, Process, Surroundings, find_running
 from cludale_proof.simulator.provider import Movement, Provider
+from cludale_proof.simulator.receivers import Receivers
 from cludale_proof.simulator.storms import Storms
 from cludale_proof.simulator.trace import Trace
 from cludale_proof.simulator.unsealing import with_addresses
@@ -133,6 +136,8 @@ class World:
         self._ledger: dict[str, tuple[int, int, int]] = {}
         self._poison: dict[bytes, list[str]] = {}
         """What nobody can read, and who has to bury it."""
+        self.receivers = Receivers(self.chaos, self._codec, lambda finding: self._fail([finding]))
+        hears = HEARS if self.scene.has_webhooks else {**HEARS, "notifications": frozenset(BUYERS_ARE_TOLD)}
         self.provider = Provider(self.chaos, self._booked, attempt_seconds=self.scene.limits.payment_attempt_seconds)
         around = Surroundings(
             loop=self.loop,
@@ -141,12 +146,15 @@ class World:
             limits=self.scene.limits,
             provider=self.provider,
             posted=self._posted,
+            receivers=self.receivers,
+            has_webhooks=self.scene.has_webhooks,
+            hears=hears,
             surprised=self.surprised,
             ended=self._ended,
             published=self._published,
         )
         self.broker = (
-            Broker(self._codec, self.chaos, HEARS, self._hearer, self._published) if self.scene.is_distributed else None
+            Broker(self._codec, self.chaos, hears, self._hearer, self._published) if self.scene.is_distributed else None
         )
         self.disks = self._disks()
         self.machines = [
@@ -231,6 +239,7 @@ class World:
         for event in commit.events:
             self._situation(event)
             self.people.happened(event)
+            self.receivers.happened(event)
 
     def _tell(self, commit: Commit) -> None:
         puts = ", ".join(f"{put.id} v{put.expected + 1}{_status_in(put.body)}" for put in commit.puts)
@@ -370,6 +379,8 @@ class World:
         self.chaos.active = False
         for machine in self.machines:
             machine.begin()
+        if scene.has_webhooks:
+            await self.receivers.come(self._ask_webhooks)
         for concert in (*scene.concerts, AFTERWARDS):
             told = await self.door.schedule("organizer", concert)
             if told.status != 201:
@@ -377,8 +388,13 @@ class World:
         self.chaos.active = True
         storms = Storms(self.loop, self.chaos, scene, self.machines, self.people, self.poison)
         storms.gather()
+        for code in scene.codes:
+            await self.door.make_code(code.concert_id, code.wanted)
         self.people.come(list(scene.plans))
         self.people.organize(scene.deeds)
+        if scene.has_webhooks:
+            after, overlap = self.chaos.between(0, scene.fault_seconds), self._pick(2) * 30.0
+            self.people.begin(self.receivers.change_secrets(self._ask_webhooks, after=after, overlap=overlap))
         await asyncio.sleep(scene.fault_seconds)
         self.trace.say("scene", "the faults stop")
         self.chaos.active = False
@@ -392,6 +408,10 @@ class World:
         if not self.chaos.unlogged:  # from a log with holes nothing can be rebuilt
             await self._check_replay()
         await self._check_redelivery(storms)
+
+    async def _ask_webhooks(self, act: Callable[[Webhooks], Awaitable[Any]]) -> Any:
+        process = self._find("notifications")
+        return await call(process, lambda: act(process.built["notifications"].webhooks))
 
     async def _check_alive(self) -> None:
         """Whatever it has been through, each process of orders sells a ticket."""
@@ -467,6 +487,7 @@ class World:
         findings += self._unsent()
         findings += self._without_receipt()
         findings += self._unburied()
+        findings += self.receivers.missed(next(disk for disk in self.disks if NOTIFICATIONS.kind in disk.tables))
         left = self._under_way()
         if left:
             findings.append(f"not settled after {SETTLING_SECONDS:.0f} s: {', '.join(left)}")

@@ -45,6 +45,9 @@ def sold_while_copied(
     crowd = Crowd(["c-1"], seed=1)
     crowd.rush(served, 200)
     before = set(crowd.accepted)
+    for buyer in ("anna", "berta"):
+        wanted = {"concertId": "c-1", "userId": buyer, "quantity": 1, "email": f"{buyer}@example.org"}
+        assert served.http.post("/orders", json=wanted).status_code == 201
     with Stream(crowd, served, connections=8):
         made = cludale(
             *("backup", "create", tmp_path / "all.backup", "--recipient", recipient, "--json"),
@@ -53,7 +56,25 @@ def sold_while_copied(
         )
     assert made["bytes"] > 100_000
     assert len(crowd.accepted) > len(before), "somebody bought meanwhile"
+    asked = {"userId": "anna"}
+    erased = served.http.post("/orders/-/buyers/erase", json=asked, headers=served.organizer).json()
+    (tmp_path / "erased.txt").write_text("\n".join(each["orderId"] for each in erased["items"]))
     return before
+
+
+def addresses(served: Served) -> set[str | None]:
+    """What is known of the two buyers."""
+    found = set()
+    for buyer in ("anna", "berta"):
+        asked = {"userId": buyer, "limit": 200}
+        page = {"next": None}
+        while True:
+            body = {**asked, "after": page["next"]}
+            page = served.http.post("/orders/-/buyers/export", json=body, headers=served.organizer).json()
+            found |= {each["email"] for each in page["items"]}
+            if page["next"] is None:
+                break
+    return found
 
 
 def assert_goes_on(served: Served, before: set[str]) -> None:
@@ -87,12 +108,14 @@ def test_a_data_folder_comes_back_as_it_was_at_one_instant_and_goes_on(tmp_path:
             back,
             "--json",
         ),
-        folder=tmp_path,
+        folder=tmp_path / "data",
     )
+    assert came["erasures"] == "1 buyers erased again; 1 orders were named", "the folder in use knows who it was"
     assert (came["log"], came["check"]) == ("whole", "every promise holds")
     assert came["events"] > 200
     assert {file.name for file in back.iterdir()} >= {"cludale.db", "simulated-provider.db", "token.key"}
     with serve(back, settings=SETTINGS) as served:
+        assert addresses(served) == {None, "berta@example.org"}
         assert_goes_on(served, before)
         assert eventually(lambda: differences(back) == 0, seconds=30), "what waited in the outbox comes into the log"
 
@@ -115,7 +138,19 @@ def test_a_database_comes_back_as_it_was_at_one_instant_and_goes_on(
     )
     came = cludale(*words, "--json", folder=tmp_path, settings=back)
     assert (came["log"], came["check"]) == ("whole", "every promise holds")
+    assert came["erasures"].startswith("owed")
+    refused = cludale("serve", folder=tmp_path / "back", status=2, settings={**back, "CLUDALE_PORT": "0"})
+    assert "buyers who were erased since that backup are in it again" in refused
+    settle = ("backup", "settle", "--into", tmp_path / "back", "--json")
+    other = ("--former", tmp_path / "other")
+    with serve(tmp_path / "other") as served:
+        served.concert("c-2")
+    assert "the log there is another" in cludale(*settle, *other, folder=tmp_path, status=2, settings=back)
+    listed = ("--erased", tmp_path / "erased.txt")
+    settled = cludale(*settle, *listed, folder=tmp_path, settings=back)
+    assert settled["erasures"] == "1 buyers erased again; 1 orders were named"
     with serve(tmp_path / "back", settings={**SETTINGS, **back}) as served:
+        assert addresses(served) == {None, "berta@example.org"}
         assert_goes_on(served, before)
     words = (*words[:-1], tmp_path / "again")
     assert "the database is not empty" in cludale(*words, folder=tmp_path, status=2, settings=back)

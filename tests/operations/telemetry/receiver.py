@@ -40,10 +40,13 @@ class Receiver:
         self.status = 200
         self.spans: list[Span] = []
         self.logs: list[LogLine] = []
+        self.bodies: list[bytes] = []
+        """All that came, as it came."""
         self.metrics: dict[str, list[tuple[dict[str, Any], float]]] = {}
         """The newest points of each metric: labels, and the value or, of a histogram, the count."""
 
     def take(self, path: str, body: bytes) -> None:
+        self.bodies.append(body)
         if path == "/v1/traces":
             self._take_traces(ExportTraceServiceRequest.FromString(body))
         elif path == "/v1/logs":

@@ -58,6 +58,39 @@ def orders_of(shop: Served, concert: str) -> list[str]:
     return [each["id"] for each in listed["items"]]
 
 
+def test_categories_fees_and_a_code_are_bought_without_a_script(shop: Served, buyer: httpx.Client) -> None:
+    categories = [{"id": id, "name": id.capitalize(), "hidden": id == "member"} for id in ("adult", "child", "member")]
+    rows = [{"section": "general", "category": id, "amount": amount} for id, amount in (("child", 2000), ("member", 1))]
+    fee = {"id": "booking", "name": "Booking fee", "amount": 150}
+    tax = {"name": "VAT", "percent": 19}
+    shop.concert("priced", pricing={"categories": categories, "prices": rows, "fees": [fee], "tax": tax})
+    code = {"code": "club", "unlocks": "member", "percent": 10, "maxUses": 1}
+    assert shop.http.post("/concerts/priced/codes", json=code, headers=shop.organizer).status_code == 201
+    page = buyer.get("/shop/concerts/priced").text
+    assert 'name="tickets-child"' in page
+    assert "member" not in page.lower()
+    at = "/shop/concerts/priced/checkout"
+    chosen = {"section": "general", "tickets-adult": "1", "tickets-child": "1"}
+    page = buyer.get(at, params={**chosen, "code": "nope"}).text
+    assert "There is no such discount code" in page
+    page = buyer.get(at, params={**chosen, "code": "Club"}).text
+    assert "Booking fee" in page
+    assert "VAT included" in page
+    assert "Buy them as" in page
+    # 4500 + 2000, less 10 %, and two fees
+    sent = {**fields(page, at), "tickets-adult": "1", "tickets-child": "1", "email": "a@example.com", "card": "card-ok"}
+    assert (sent["total"], sent["code"]) == ("6150", "Club")
+    bought = buyer.post(at, data=sent)
+    assert bought.status_code == 200
+    (order,) = shop.http.get("/orders?concertId=priced", headers=shop.organizer).json()["items"]
+    assert (order["total"]["amount"], [line["category"] for line in order["bill"]["lines"]]) == (
+        6150,
+        ["adult", "child"],
+    )
+    again = buyer.get(at, params={**chosen, "code": "Club"}).text
+    assert "This discount code is used up" in again
+
+
 def test_concerts_are_found_by_artist_and_place(buyer: httpx.Client) -> None:
     assert "Ada &amp; the Overflows" in buyer.get("/shop?artist=overflows&venue=vienna").text
     nothing = buyer.get("/shop?artist=nobody").text

@@ -94,13 +94,46 @@ async def test_a_key_signs_in_and_signing_out_ends_it_at_once(browser: httpx.Asy
 async def test_over_https_the_cookie_is_this_hosts_alone(browser: httpx.AsyncClient) -> None:
     browser.headers["x-forwarded-proto"] = "https"
     page = await browser.get("/staff/sign-in")
-    form = next(each for each in page.headers.get_list("set-cookie"))
+    (form,) = page.headers.get_list("set-cookie")
+    assert form.startswith("__Host-form=")
     sent = {"csrf": csrf(page), "key": FIRST_KEY}
     entered = await browser.post("/staff/sign-in", data=sent, headers={"cookie": form.partition(";")[0]})
     kept = next(each for each in entered.headers.get_list("set-cookie") if "session=" in each)
     assert kept.startswith("__Host-session=session-")
     assert {"Path=/", "HttpOnly", "SameSite=Lax", "Secure"} <= {each.strip() for each in kept.split(";")}
     assert "Domain" not in kept
+
+
+async def test_a_cookie_of_any_page_has_the_prefix_and_one_without_it_does_not_count(
+    browser: httpx.AsyncClient,
+) -> None:
+    browser.headers["x-forwarded-proto"] = "https"
+    seen = set()
+    for path in ("/staff/sign-in", "/shop?lang=de"):
+        for cookie in (await browser.get(path)).headers.get_list("set-cookie"):
+            assert cookie.startswith("__Host-"), path
+            assert {"Path=/", "Secure", "HttpOnly"} <= {each.strip() for each in cookie.split(";")}
+            seen.add(cookie.partition("=")[0])
+    assert seen == {"__Host-form", "__Host-language"}
+    page = await browser.get("/staff/sign-in")
+    sent = {"csrf": csrf(page), "key": FIRST_KEY}
+    (form,) = page.headers.get_list("set-cookie")
+    of_another = form.partition(";")[0].removeprefix("__Host-")
+    assert (await browser.post("/staff/sign-in", data=sent, headers={"cookie": of_another})).status_code == 403
+
+
+async def test_a_sign_in_and_its_end_are_in_the_log(
+    browser: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "cludale.services.concerts.session_api"):
+        await sign_in(browser)
+        own = (await browser.get("/concerts/-/session", headers=bearer(browser.cookies["session"]))).json()
+        page = await browser.get("/staff/sessions")
+        await browser.post(f"/staff/sessions/{own['id']}/end", data={"csrf": csrf(page)})
+    assert caplog.messages[0].startswith(f"signed in: {own['id']}, for ")
+    assert caplog.messages[1].startswith("ended by ")
+    assert caplog.messages[1].endswith(own["id"])
+    assert FIRST_KEY not in caplog.text
 
 
 async def test_nobody_signs_in_where_others_may_read_along(browser: httpx.AsyncClient) -> None:

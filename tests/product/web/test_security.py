@@ -238,3 +238,21 @@ def test_calls_follow_no_redirect() -> None:
 @pytest.mark.parametrize("word", ["e-mail", "phone", "days", "What is left"])
 def test_the_threat_model_says_what_is_personal_and_by_when_a_hole_is_mended(word: str) -> None:
     assert word in THREATS
+
+
+def test_each_class_of_data_has_its_rules() -> None:
+    table = THREATS.partition("## Classes of data")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:2] == "| "]
+    assert [row[0] for row in rows[2:]] == ["secret", "personal", "pseudonymous", "business", "public"]
+    assert all(cell for row in rows for cell in row)
+
+
+def test_each_part_that_logs_is_in_the_inventory() -> None:
+    text = (PROJECT / "docs/run/telemetry.md").read_text().partition("## What is logged")[2].partition("\n## ")[0]
+    named = re.findall(r"`(cludale\w*(?:\.\w+)*|\.\w+)`", text)
+    told = [each if each[0] != "." else f"cludale.services{each}" for each in named]
+    for package in ("cludale", "cludale_operations"):
+        for file in sorted((PROJECT / "src" / package).rglob("*.py")):
+            if "getLogger(" in file.read_text():
+                logger = ".".join(file.relative_to(PROJECT / "src").with_suffix("").parts).removesuffix(".__init__")
+                assert any(f"{logger}.".startswith(f"{each}.") for each in told), logger

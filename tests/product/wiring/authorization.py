@@ -22,6 +22,8 @@ class Row(NamedTuple):
     owned: Owned = Owned.NOBODYS
     services: bool = False
     """Other services may call it."""
+    also: Scope | None = None
+    """A scope that the key needs beside `scope`."""
     body: dict[str, Any] | None = None
     asked: str = ""
     """What is asked for in the test, where the path has a placeholder or wants a query."""
@@ -29,7 +31,8 @@ class Row(NamedTuple):
 
 ORGANIZER, BUYER, SERVICE = Credential.ORGANIZER, Credential.BUYER, Credential.SERVICE
 SESSION = Credential.SESSION
-OPERATE, READ, SELL = Scope.OPERATE, Scope.READ, Scope.SELL
+OPERATE, READ, SELL, CATALOGUE = Scope.OPERATE, Scope.READ, Scope.SELL, Scope.CATALOGUE
+WEBHOOK = "/notifications/webhooks/{webhook_id}"
 
 CONCERT = {"artist": "A", "date": "2099-01-01", "totalSeats": 1}
 BUYER_OF_ALL = {"orderIds": ["{order}", "{other}"]}
@@ -113,6 +116,28 @@ MATRIX: tuple[Row, ...] = (
         Owned.HIDDEN,
         asked="/concerts/ours/cancellation",
     ),
+    Row(
+        "POST",
+        "/concerts/{concert_id}/codes",
+        422,
+        ORGANIZER,
+        Scope.CATALOGUE,
+        Owned.HIDDEN,
+        body={"code": "c"},
+        asked="/concerts/ours/codes",
+    ),
+    Row(
+        "PATCH",
+        "/concerts/{concert_id}/codes",
+        404,
+        ORGANIZER,
+        Scope.CATALOGUE,
+        Owned.HIDDEN,
+        body={"code": "c", "maxUses": 1},
+        asked="/concerts/ours/codes",
+    ),
+    Row("GET", "/concerts/{concert_id}/codes", 200, ORGANIZER, READ, Owned.HIDDEN, asked="/concerts/ours/codes"),
+    Row("POST", "/concerts/{concert_id}/quote", 200, body={"quantity": 1}, asked="/concerts/ours/quote"),
     Row("POST", "/concerts/{concert_id}/close", 503, SERVICE, services=True, asked="/concerts/ours/close"),
     Row("GET", "/orders/-/jobs", 204, SERVICE, services=True, asked="/orders/-/jobs?concertId=ours&revision=1"),
     # keys
@@ -171,6 +196,63 @@ MATRIX: tuple[Row, ...] = (
     # notifications
     Row("GET", "/notifications", 200, ORGANIZER, READ, Owned.FILTERED),
     Row("POST", "/notifications/retry", 409, ORGANIZER, SELL, Owned.HIDDEN, body={"ids": ["{message}"]}),
+    # webhooks
+    Row("GET", "/notifications/webhook-event-types", 200, ORGANIZER, READ),
+    Row(
+        "POST",
+        "/notifications/webhooks",
+        201,
+        ORGANIZER,
+        CATALOGUE,
+        Owned.HIDDEN,
+        also=READ,
+        body={"url": "https://hooks.invalid/", "concertId": "ours"},
+    ),
+    Row("GET", "/notifications/webhooks", 200, ORGANIZER, READ, Owned.FILTERED),
+    Row("GET", WEBHOOK, 200, ORGANIZER, READ, Owned.HIDDEN, asked="/notifications/webhooks/{webhook}"),
+    Row(
+        "PATCH",
+        WEBHOOK,
+        200,
+        ORGANIZER,
+        CATALOGUE,
+        Owned.HIDDEN,
+        also=READ,
+        body={"about": "tills"},
+        asked="/notifications/webhooks/{webhook}",
+    ),
+    Row("DELETE", WEBHOOK, 404, ORGANIZER, CATALOGUE, Owned.HIDDEN, asked="/notifications/webhooks/none"),
+    Row(
+        "POST",
+        f"{WEBHOOK}/rotate",
+        200,
+        ORGANIZER,
+        CATALOGUE,
+        Owned.HIDDEN,
+        also=READ,
+        body={},
+        asked="/notifications/webhooks/{webhook}/rotate",
+    ),
+    Row(
+        "POST",
+        f"{WEBHOOK}/ping",
+        202,
+        ORGANIZER,
+        CATALOGUE,
+        Owned.HIDDEN,
+        asked="/notifications/webhooks/{webhook}/ping",
+    ),
+    Row("GET", "/notifications/webhook-deliveries", 200, ORGANIZER, READ, Owned.FILTERED),
+    Row(
+        "GET",
+        "/notifications/webhook-deliveries/{delivery_id}",
+        404,
+        ORGANIZER,
+        READ,
+        Owned.HIDDEN,
+        asked="/notifications/webhook-deliveries/none",
+    ),
+    Row("POST", "/notifications/webhook-deliveries/resend", 404, ORGANIZER, SELL, Owned.HIDDEN, body={"ids": ["none"]}),
     # tickets
     Row("GET", "/tickets", 200, BUYER, READ, Owned.HIDDEN, asked="/tickets?order={order}"),
     Row("GET", "/tickets/keys", 200),

@@ -41,7 +41,9 @@ def expected(row: Row, caller: Caller) -> int:
         return row.opens if caller.is_session else 401
     if not caller.scopes or row.scope is None:
         return 404 if row.credential is Credential.BUYER else 401
-    if row.scope not in caller.scopes or (row.owned is Owned.MADE and caller.only_concert is not None):
+    if not {row.scope, row.also or row.scope} <= caller.scopes or (
+        row.owned is Owned.MADE and caller.only_concert is not None
+    ):
         return 403
     is_own = caller.is_acmes and caller.only_concert in (None, "ours")
     return 404 if row.owned is Owned.HIDDEN and not is_own else row.opens
@@ -123,7 +125,13 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
                     break
                 await asyncio.sleep(0.05)
         ticket, on = [f"ticket-{each['id'].partition('-')[2]}.1" for each in (order, given)]
+        hook = {"url": "https://hooks.invalid/", "concertId": "ours"}
+        webhook = (await here.ask("POST", "/notifications/webhooks", acme, json=hook)).json()["id"]
+        theirs = await here.ask("POST", "/notifications/webhooks", FIRST_KEY, json={**hook, "concertId": "theirs"})
+        for key, id in ((acme, webhook), (FIRST_KEY, theirs.json()["id"])):
+            await here.ask("POST", f"/notifications/webhooks/{id}/ping", key)
         names = {
+            "webhook": webhook,
             "order": order["id"],
             "ticket": ticket,
             "given": on,

@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from cludale_proof.checker.buyer_rules import BuyerTally
-from cludale_proof.checker.documents import Order, Reservation
+from cludale_proof.checker.documents import Allowance, Order, Reservation
 from cludale_proof.checker.findings import Invariant
 
 NOON = datetime(2027, 1, 1, 12, tzinfo=UTC)
@@ -48,6 +50,18 @@ def test_an_address_and_a_number_are_the_same_however_they_are_written() -> None
     rows = ((1, "A+x@Example.org", "0049 (0)1701"), (2, "a@example.org", "+49 170 1"))
     found = [list(tally.count(order(n, email=email, phone=phone), [held(n)])) for n, email, phone in rows]
     assert [len(each) for each in found] == [0, 2]
+
+
+@pytest.mark.parametrize("by", ["email", "phone"])
+def test_a_store_says_by_hashes_who_is_one_buyer(by: str) -> None:
+    tally = limited(3)
+    tally.allowance(Allowance(id=f"c1:{by}-hash", claims={"reservation-1": {}, "reservation-2": {}}))
+    tally.allowance(Allowance(id="c1:user-hash", claims={"reservation-1": {}, "reservation-2": {}}))
+    tally.allowance(Allowance(id=f"*:{by}-hash", claims={"reservation-1": {}, "reservation-3": {}}))
+    assert not list(tally.count(order(1), [held(1, "Sold")]))
+    assert not list(tally.count(order(3), [held(3, "Sold")])), "unpaid orders everywhere are another matter"
+    (found,) = tally.count(order(2), [held(2)])
+    assert f"the buyer known by {by} has 4 tickets of c1" in found.detail
 
 
 def test_what_was_given_back_counts_no_more() -> None:

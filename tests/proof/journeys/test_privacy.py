@@ -2,7 +2,7 @@
 
 Addresses with distinctive bytes are planted in good and in bad requests. Then all that the platform has written or says
 is searched: data folder (in the distributed shape the database's, the broker's and all logs are in it), standard error,
-metrics, events, problems.
+metrics, events, problems, and what went to a collector: traces, metrics and logs, those of the sidecars, too.
 """
 
 import json
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from tests.operations.telemetry.receiver import Receiver, receiving
 from tests.proof.journeys.box_office import BoxOffice, fresh, problem
 from tests.proof.journeys.conftest import Running, Start, is_over_cosmos
 from tests.served import environment
@@ -40,6 +41,7 @@ class Visited(NamedTuple):
     concert: str
     orders: list[dict[str, Any]]
     problems: list[str]
+    collected: Receiver
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,16 @@ def visited(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with (
         said.open("wb") as log,
         _stderr_to(log.fileno()),
+        receiving() as collected,
+        pytest.MonkeyPatch.context() as environ,
+    ):
+        environ.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collected.url)
+        environ.setenv("OTEL_METRIC_EXPORT_INTERVAL", "2000")  # ms
+        yield from _visited(start, folder, collected)
+
+
+def _visited(start: Start, folder: Path, collected: Receiver) -> Iterator[Visited]:
+    with (
         start(folder / "data", log_level="debug", retention_days="30") as running,
     ):
         office = running.office
@@ -65,8 +77,21 @@ def visited(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         commented = {"comment": f"{NAME} sits in a wheelchair"}
         answer = office.http.patch(f"/orders/{orders[0]['id']}", json=commented, headers=office.organizer)
         assert answer.status_code == 200, answer.text
+        asked = {"order": orders[2]["id"]}
+        tickets = office.until(
+            lambda: office.http.get("/tickets", params=asked, headers=office.organizer), lambda got: got.is_success
+        ).json()["items"]
+        at = f"/tickets/{tickets[0]['id']}"
+        answer = office.http.post(f"{at}/transfer", json={"holder": NAME}, headers=office.organizer)
+        assert answer.json()["holder"] == NAME, answer.text
+        assert office.get(at)["holder"] == NAME
+        money = {"amount": {"amount": 100, "currency": "EUR"}, "reason": f"{NAME} could not come"}
+        keyed = {**office.organizer, "idempotency-key": "once"}
+        for _ in range(2):
+            answer = office.http.post(f"/orders/{orders[0]['id']}/refunds", json=money, headers=keyed)
+            assert answer.status_code == 202, answer.text
         problems = [answer.text for answer in _bad_requests(office, concert)]
-        yield Visited(running, office, folder, concert, orders, problems)
+        yield Visited(running, office, folder, concert, orders, problems, collected)
 
 
 class _stderr_to:  # noqa: N801 - reads as a block
@@ -152,11 +177,21 @@ def test_nothing_of_a_buyer_is_in_events_or_metrics(visited: Visited) -> None:
     assert _planted_in_text(_everything_said(visited.office)) == []
 
 
+def test_nothing_of_a_buyer_is_in_traces_or_in_what_a_collector_gets(visited: Visited) -> None:
+    collected, named = visited.collected, re.compile(b"|".join(re.escape(each) for each in NEEDLES), re.IGNORECASE)
+    wanted = {"POST /orders", "PATCH /orders/{}", "POST /orders/{}/refunds", "process OrderPaid"}
+    collected.until(lambda got: wanted <= {span.name for span in got.spans})
+    collected.until(lambda got: bool(got.logs))
+    bodies = list(collected.bodies)
+    assert [hit[0] for body in bodies if (hit := named.search(body)) is not None] == []
+
+
 def test_the_organizer_sees_the_addresses_and_the_buyer_does_not(visited: Visited) -> None:
     office = visited.office
     first = office.get(f"/orders/{visited.orders[0]['id']}")
     assert (first["email"], first["phone"], first["name"]) == (EMAIL, PHONE, NAME)
     assert first["comment"] == f"{NAME} sits in a wheelchair"
+    assert [each["reason"] for each in first["refunds"]] == [f"{NAME} could not come"]
     found = office.listed("/orders", concertId=visited.concert, email=EMAIL.title())
     assert [each["id"] for each in found] == [order["id"] for order in visited.orders[:2]]
     listed = {each["id"]: each["email"] for each in office.listed("/orders", concertId=visited.concert)}
@@ -178,6 +213,7 @@ def test_an_export_finds_all_orders_of_a_buyer(visited: Visited, whose: dict[str
     assert {item["email"] for item in items} == {EMAIL, EMAIL.upper()}
     assert {item["name"] for item in items} == {NAME, None}
     assert {item["comment"] for item in items} == {f"{NAME} sits in a wheelchair", None}
+    assert [item["refundReasons"] for item in items if item["refundReasons"]] == [{"1": f"{NAME} could not come"}]
 
 
 def test_an_export_comes_page_by_page(visited: Visited) -> None:
@@ -228,6 +264,7 @@ def test_an_erased_buyer_is_nowhere_any_more_and_all_the_rest_holds(visited: Vis
         seen = office.get(f"/orders/{order['id']}")
         assert (seen["status"], seen["email"], seen["phone"]) == ("Paid", None, None)
         assert (seen["name"], seen["comment"]) == (None, None)
+        assert {each["reason"] for each in seen["refunds"]} <= {None}
         for headers in (office.organizer, office.buyer(order)):
             answer = office.http.patch(f"/orders/{order['id']}", json={"email": EMAIL}, headers=headers)
             problem(answer, 409, "buyer-erased")
@@ -238,7 +275,7 @@ def test_an_erased_buyer_is_nowhere_any_more_and_all_the_rest_holds(visited: Vis
     assert office.get(f"/orders/{visited.orders[2]['id']}")["email"] == OTHER, "nobody else is"
 
     off = office.cancel(visited.orders[0], by=office.organizer)
-    office.told(off, "confirmation", "cancellation")
+    office.told(off, "confirmation", "refund", "cancellation")
     notes = office.listed("/notifications", orderId=off["id"])
     assert {note["kind"]: note["status"] for note in notes}["cancellation"] == "Logged", "there is nobody to tell"
 

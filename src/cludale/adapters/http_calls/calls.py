@@ -15,15 +15,25 @@ import msgspec
 
 from cludale.adapters.http_calls.trial import LABEL, CallsOfATrial
 from cludale.kernel.allocation import Allocation
+from cludale.kernel.bills import Bill
 from cludale.kernel.buyers import Known
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.principals import DEFAULT_ORGANIZER
-from cludale.kernel.refusals import Busy, Refusal
+from cludale.kernel.refusals import Busy, Invalid, Refusal
 from cludale.ports.calling_off import Progress, ProgressUnknown, SalesNotClosed
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargesUnreachable
 from cludale.ports.contacts import Contact, ContactsUnreachable
 from cludale.ports.keys import KeyListing, KeysUnreachable
+from cludale.ports.prices import (
+    CategoryNotFound,
+    CategoryNotSold,
+    CodeOver,
+    CodeUnknown,
+    CodeUsedUp,
+    TotalTooHigh,
+    UnderTheMinimum,
+)
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.sales import SaleOutlook, SalesUnreachable
 from cludale.ports.seats import (
@@ -79,6 +89,7 @@ class _Held(msgspec.Struct, rename="camel"):
     expires_at: datetime
     event_id: str | None = None
     cancel_until: datetime | None = None
+    bill: Bill | None = None
 
 
 class _Unavailable(msgspec.Struct, rename="camel"):
@@ -175,6 +186,8 @@ class HttpSeats(_Service):
             body["section"] = request.section
         if request.max_price is not None:
             body["maxPrice"] = request.max_price
+        if request.wish is not None:
+            body["wish"] = request.wish
         # The order's id names the hold: asked again, it is the same one.
         answer = await self._ask(
             "POST",
@@ -189,7 +202,7 @@ class HttpSeats(_Service):
         allocation = Allocation(
             concert_id=request.concert_id, section=held.section, reservation_id=held.id, quantity=held.quantity
         )
-        return SeatsHeld(allocation, held.price, held.expires_at, held.event_id, held.cancel_until)
+        return SeatsHeld(allocation, held.price, held.expires_at, held.event_id, held.cancel_until, held.bill)
 
 
 def _refusal(request: HoldRequest, answer: ClientResponse) -> Refusal | SeatsUnreachable:
@@ -222,7 +235,9 @@ def _too_dear(request: HoldRequest, problem: dict[str, Any]) -> PriceTooHigh:
 _REFUSALS: Mapping[str, Callable[[HoldRequest, dict[str, Any]], Refusal]] = {
     "seats-unavailable": _unavailable,
     "price-too-high": _too_dear,
-    "other-currency": lambda w, p: OtherCurrency(w.concert_id, str(p["currency"])),
+    "other-currency": lambda w, p: OtherCurrency(
+        w.concert_id, str(p["currency"]), field=str(p["errors"][0]["field"]).partition(".")[0]
+    ),
     "not-on-sale": lambda w, p: NotOnSale(w.concert_id, msgspec.convert(p["onSaleAt"], datetime)),
     "concert-over": lambda w, p: ConcertOver(w.concert_id, msgspec.convert(p["overAt"], datetime)),
     "sale-ended": lambda w, p: SaleEnded(w.concert_id, msgspec.convert(p["offSaleAt"], datetime)),
@@ -230,6 +245,16 @@ _REFUSALS: Mapping[str, Callable[[HoldRequest, dict[str, Any]], Refusal]] = {
     "called-off": lambda w, p: CalledOff(w.concert_id, p.get("reason")),
     "concert-not-found": lambda w, _: ConcertNotFound(w.concert_id),
     "section-not-found": lambda w, _: SectionNotFound(w.concert_id, w.section or ""),
+    "category-not-found": lambda w, p: CategoryNotFound(w.concert_id, str(p["category"])),
+    "category-not-sold": lambda w, p: CategoryNotSold(w.concert_id, str(p["category"]), section=str(p["section"])),
+    "code-unknown": lambda w, p: CodeUnknown(w.concert_id, str(p["code"])),
+    "code-over": lambda _, p: CodeOver(str(p["code"]), ended_at=msgspec.convert(p["endedAt"], datetime)),
+    "code-used-up": lambda _, p: CodeUsedUp(str(p["code"]), limit=p["limit"], left=p["left"], counts=str(p["counts"])),
+    "total-too-high": lambda _, p: TotalTooHigh(
+        max_total=msgspec.convert(p["maxTotal"], Money), total=msgspec.convert(p["total"], Money)
+    ),
+    "under-the-minimum": lambda w, p: UnderTheMinimum(w.concert_id, wanted=w.quantity, least=p["least"]),
+    "invalid": lambda _, p: Invalid(*((each["field"], each["message"]) for each in p["errors"])),
     "over-the-limit": lambda w, p: OverTheLimit(w.concert_id, wanted=w.quantity, limit=p["limit"]),
     "buyer-limit-reached": lambda w, p: BuyerLimitReached(
         w.concert_id, limit=p["limit"], has=p["has"], wanted=p["wanted"], known=Known(p["knownBy"])

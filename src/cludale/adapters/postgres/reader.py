@@ -47,6 +47,10 @@ class PostgresReader:
         """Does a schema here have this kind?"""
         return kind in self._tables
 
+    def schema_of(self, kind: Kind) -> str | None:
+        """The schema that has this kind."""
+        return self._tables[kind].schema if kind in self._tables else None
+
     async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
         """Those of the records that exist, by id."""
         table = self._tables.get(kind)

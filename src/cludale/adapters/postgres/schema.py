@@ -42,6 +42,7 @@ class Table:
         if len(set(folded)) < len(folded) or set(folded) & set(_OWN_COLUMNS):
             raise ValueError(f"{kind} declares an indexed field twice, or one named {', '.join(_OWN_COLUMNS)}")
         self.kind = kind
+        self.schema = schema
         self.plain = f"{kind.service}_{kind.name}"
         if len(self.plain) > _NAME_LIMIT:
             raise ValueError(f"{self.plain} is too long a name for a table")

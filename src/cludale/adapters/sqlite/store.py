@@ -42,6 +42,8 @@ DELIVERED_LIMIT = 1_000
 """Delivered rows that wait; more are written at once."""
 RECENT_BYTES = 16 << 20
 """Bodies of records, written last, that are kept in memory."""
+TELL_SECONDS = 5.0
+"""How often it is told how far a file that is written anew has come."""
 GET_BUSY_SECONDS = 0.1
 """How long a read on the event loop's thread may be held up by another process."""
 
@@ -175,6 +177,7 @@ class SqliteStore(SqliteReader):
         Shortens the interpreter's switch interval, for the whole process (see SWITCH_SECONDS).
         """
         kinds = tuple(kinds)
+        self._path = path
         self._folder = path.parent
         self._lock = FileLock(path)
         try:
@@ -261,6 +264,27 @@ class SqliteStore(SqliteReader):
         await asyncio.to_thread(check_room, self._folder)
         try:
             await self._thread.run(self._writer.probe)
+        except StoreFailed as failed:
+            self._fail(failed)
+            raise
+
+    @property
+    def size(self) -> int:
+        """Of the file, in bytes."""
+        return self._path.stat().st_size
+
+    async def rewrite(self, tell: Callable[[int], None]) -> None:
+        """Write the file anew, so that nothing of what was written over is in it. Commits wait meanwhile.
+
+        Takes as much room on the disk again, twice. Raises StoreUnavailable.
+        """
+        self._check()
+        rewriting = self._thread.run(self._writer.rewrite, self._folder)
+        log = self._path.with_name(f"{self._path.name}-wal")
+        try:
+            while not (await asyncio.wait([rewriting], timeout=TELL_SECONDS))[0]:
+                tell(log.stat().st_size)
+            await rewriting
         except StoreFailed as failed:
             self._fail(failed)
             raise

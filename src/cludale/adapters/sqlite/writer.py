@@ -90,6 +90,26 @@ class Writer:
         except apsw.Error as error:
             raise self._known(error) from error
 
+    def rewrite(self, folder: Path) -> None:
+        """Write the whole file anew and empty the log, so that no free page has old bytes. Nobody commits meanwhile.
+
+        `folder` takes a copy of the file for as long. Raises as `write` does; then the old bytes may still be there.
+        """
+        if self._failed is not None:
+            raise self._failed
+        connection = self._connection
+        try:
+            # the copy goes into a file, for memory may be less than the store
+            connection.pragma("temp_store", "file")
+            connection.execute(f"PRAGMA temp_store_directory = {apsw.format_sql_value(str(folder))}")
+            try:
+                connection.execute("VACUUM")
+            finally:
+                connection.pragma("temp_store", "memory")
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.Error as error:
+            raise self._known(error) from error
+
     def tidy(self) -> None:
         """Work the log into the file if it has grown enough. Raises StoreFailed when that fails for good."""
         if self._failed is not None:

@@ -14,12 +14,12 @@ import msgspec
 
 from cludale.kernel import mailbox
 from cludale.pages import forms
-from cludale.pages.api import Answer, Refused
+from cludale.pages.api import Answer, Refused, path
 from cludale.pages.shop import memory
 from cludale.pages.shop.availability import Sale, sale
 from cludale.pages.shop.memory import Cart
 from cludale.pages.shop.programme import Programme
-from cludale.pages.shop.views import Concert, Order, Section
+from cludale.pages.shop.views import Concert, Order, Quote, Section
 from cludale.pages.site import Missing, Site, Visit
 from cludale.web.responses import Headers, Response
 from cludale.web.routing import Route
@@ -31,7 +31,14 @@ KEPT_REFUSALS = ("over-the-limit", "section-not-found", "other-currency", "unkno
 IN_FLIGHT_TRIES = 20
 IN_FLIGHT_SECONDS = 0.25
 MAX_PHONE = 31
+TICKETS = "tickets-"
+"""How the fields begin that say how many tickets of a category are wanted."""
+MOST_CATEGORIES = 50
+CODE_REFUSALS = ("code-unknown", "code-over", "code-used-up")
 _NO_WRONG = {"email": "", "phone": "", "card": ""}
+
+
+_CHOSEN = ("section", "quantity", "code")
 
 
 class Wanted(NamedTuple):
@@ -39,6 +46,24 @@ class Wanted(NamedTuple):
 
     section: Section
     quantity: int
+    tickets: Mapping[str, int] = {}
+    """How many of which category, where that is said."""
+    code: str = ""
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """As a form has it."""
+        fields = {"section": self.section.id, "quantity": str(self.quantity)}
+        fields |= {f"{TICKETS}{id}": str(count) for id, count in self.tickets.items()}
+        return fields | ({"code": self.code} if self.code else {})
+
+    @property
+    def body(self) -> dict[str, object]:
+        """As the API has it."""
+        body: dict[str, object] = {"quantity": self.quantity, "section": self.section.id}
+        if self.tickets:
+            body["tickets"] = [{"category": id, "quantity": count} for id, count in self.tickets.items()]
+        return body | ({"code": self.code} if self.code else {})
 
 
 class Buying:
@@ -69,13 +94,13 @@ class Buying:
             headers = (self._kept(visit, mine),)
         if mine is None:
             cart = opened or Cart(concert.id, memory.new_key())
-            query = {name: visit.query.get(name, "")[:64] for name in ("section", "quantity")}
+            query = {each: text[:64] for each, text in visit.query.items() if _is_chosen(each)}
             headers = () if opened else (self._kept(visit, cart),)
             return self._site.see(visit, f"{_here(concert)}?{urlencode({**query, 'cart': cart.key})}", headers=headers)
         wanted = _wanted(concert, visit.query)
         if wanted is None or sale(concert, self._site.now()) is not Sale.OPEN:
             return self._site.see(visit, f"/shop/concerts/{concert.id}?choose=1#tickets")
-        return self._form(visit, concert, wanted, mine.key, headers=headers)
+        return await self._form(visit, concert, wanted, mine.key, headers=headers)
 
     async def _send(self, visit: Visit) -> Response:
         fields = forms.read(visit.request)
@@ -91,12 +116,12 @@ class Buying:
             return self._site.see(visit, f"/shop/concerts/{concert.id}#tickets")
         wrong = _wrong(fields)
         if wrong:
-            return self._form(visit, concert, wanted, key, fields=fields, wrong=wrong, status=422)
+            return await self._form(visit, concert, wanted, key, fields=fields, wrong=wrong, status=422)
         answer = await self._order(visit, concert, wanted, fields, key)
         if answer.status in (HTTPStatus.CREATED, HTTPStatus.ACCEPTED):
             order = answer.read(Order)
             return self._site.see(visit, f"/shop/orders/{order.id}", headers=self._bought(visit, concert, key, order))
-        return self._refused(visit, concert, wanted, key, fields, answer)
+        return await self._refused(visit, concert, wanted, key, fields, answer)
 
     async def _order(
         self, visit: Visit, concert: Concert, wanted: Wanted, fields: Mapping[str, str], key: str
@@ -108,12 +133,15 @@ class Buying:
         body: dict[str, object] = {
             "concertId": concert.id,
             "userId": f"web-{own[40:56]}",
-            "quantity": wanted.quantity,
-            "section": wanted.section.id,
+            **wanted.body,
             "paymentMethod": fields["card"],
             "email": fields["email"],
-            "maxPrice": {"amount": wanted.section.price.amount, "currency": wanted.section.price.currency},
         }
+        price = wanted.section.price
+        if _is_plain(concert, wanted):
+            body["maxPrice"] = {"amount": price.amount, "currency": price.currency}
+        elif _is_number(fields.get("total", "")):
+            body["maxTotal"] = {"amount": int(fields["total"]), "currency": price.currency}
         if fields.get("phone"):
             body["phone"] = fields["phone"]
         sent, once = msgspec.json.encode(body), {"idempotency-key": f"shop-{own[:40]}"}
@@ -124,7 +152,7 @@ class Buying:
             await asyncio.sleep(IN_FLIGHT_SECONDS)
         return answer
 
-    def _refused(
+    async def _refused(
         self, visit: Visit, concert: Concert, wanted: Wanted, key: str, fields: Mapping[str, str], answer: Answer
     ) -> Response:
         """The form again, with why there is no order. What was typed stays."""
@@ -134,7 +162,7 @@ class Buying:
             wrong: dict[str, str] = {name: "unusable" for name in ("email", "phone") if name in said}
             if not wrong:
                 raise Refused(problem)
-            return self._form(visit, concert, wanted, key, fields=fields, wrong=wrong, status=422)
+            return await self._form(visit, concert, wanted, key, fields=fields, wrong=wrong, status=422)
         if problem.status in (404, 500):
             raise Refused(problem)
         headers: Headers = ()
@@ -143,11 +171,15 @@ class Buying:
             key, headers = cart.key, (self._kept(visit, cart),)
         if problem.status in (429, 503):
             headers = (*headers, ("retry-after", "2"))
-        return self._form(
+        return await self._form(
             visit, concert, wanted, key, fields=fields, refusal=problem.name, status=problem.status, headers=headers
         )
 
-    def _form(
+    async def _quote(self, visit: Visit, concert: Concert, wanted: Wanted) -> Answer:
+        body = msgspec.json.encode(wanted.body)
+        return await self._site.api.ask("POST", path("concerts", concert.id, "quote"), body, caller=visit.request)
+
+    async def _form(
         self,
         visit: Visit,
         concert: Concert,
@@ -160,6 +192,15 @@ class Buying:
         status: int = 200,
         headers: Headers = (),
     ) -> Response:
+        quote: Quote | None = None
+        if not _is_plain(concert, wanted):
+            answer = await self._quote(visit, concert, wanted)
+            if answer.problem.name in CODE_REFUSALS:
+                refusal, wanted = answer.problem.name, wanted._replace(code="")
+                answer = await self._quote(visit, concert, wanted)
+            if answer.status != HTTPStatus.OK:
+                return self._site.see(visit, f"/shop/concerts/{concert.id}?choose=1#tickets")
+            quote = answer.read(Quote)
         return self._site.private(
             visit,
             "shop/checkout.html",
@@ -168,7 +209,10 @@ class Buying:
             concert=concert,
             section=wanted.section,
             quantity=wanted.quantity,
-            total=wanted.section.price.times(wanted.quantity),
+            total=wanted.section.price.times(wanted.quantity) if quote is None else quote.total,
+            quote=quote,
+            chosen=wanted.fields,
+            unlocked=_unlocked(wanted, quote),
             cart=key,
             fields={"email": "", "phone": "", **(fields or {})},
             wrong=_NO_WRONG | dict(wrong or {}),
@@ -179,13 +223,13 @@ class Buying:
     def _bought(self, visit: Visit, concert: Concert, key: str, order: Order) -> Headers:
         tokens = memory.with_order(memory.orders(visit), order.id, order.access_token)
         return (
-            forms.cookie(memory.ORDERS, tokens, secure=visit.secure, path=memory.PATH),
+            forms.cookie(memory.ORDERS, tokens, secure=visit.secure),
             self._kept(visit, Cart(concert.id, key, order.id)),
         )
 
     def _kept(self, visit: Visit, cart: Cart) -> tuple[str, str]:
         carts = memory.with_cart(memory.carts(visit), cart)
-        return forms.cookie(memory.CARTS, carts, secure=visit.secure, path=memory.PATH, max_age_seconds=7 * 86_400)
+        return forms.cookie(memory.CARTS, carts, secure=visit.secure, max_age_seconds=7 * 86_400)
 
     async def _concert(self, visit: Visit) -> Concert:
         if not memory.is_id(visit.segment):
@@ -200,11 +244,38 @@ def _here(concert: Concert) -> str:
 def _wanted(concert: Concert, fields: Mapping[str, str]) -> Wanted | None:
     """What was chosen; None for a section or a number that can't be."""
     section = next((each for each in concert.sections if each.id == fields.get("section")), None)
-    text = fields.get("quantity", "")
-    if section is None or not (text.isascii() and text.isdigit() and len(text) <= 4):
+    counts = {name.removeprefix(TICKETS): text for name, text in fields.items() if name.startswith(TICKETS)}
+    if len(counts) > MOST_CATEGORIES or not all(memory.is_id(id) and _is_number(text) for id, text in counts.items()):
+        return None
+    tickets = {id: int(text) for id, text in counts.items() if int(text)}
+    text = str(sum(tickets.values())) if tickets else fields.get("quantity", "")
+    if section is None or not _is_number(text):
         return None
     quantity = int(text)
-    return Wanted(section, quantity) if 1 <= quantity <= concert.max_per_order else None
+    if not 1 <= quantity <= concert.max_per_order:
+        return None
+    return Wanted(section, quantity, tickets, fields.get("code", "").strip()[:64])
+
+
+def _is_chosen(name: str) -> bool:
+    """Is this field of a form about which tickets are wanted?"""
+    return name in _CHOSEN or name.startswith(TICKETS)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 15
+
+
+def _is_plain(concert: Concert, wanted: Wanted) -> bool:
+    """Does each ticket cost what the section says, and nothing beside?"""
+    return concert.pricing is None and not wanted.code and not wanted.tickets
+
+
+def _unlocked(wanted: Wanted, quote: Quote | None) -> dict[str, str]:
+    """The form for the same number of the hidden category that the code unlocks; nothing if it is chosen already."""
+    if quote is None or quote.unlocked is None or quote.unlocked in wanted.tickets:
+        return {}
+    return wanted._replace(tickets={quote.unlocked: wanted.quantity}).fields
 
 
 def _wrong(fields: Mapping[str, str]) -> dict[str, str]:

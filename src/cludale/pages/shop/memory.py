@@ -15,7 +15,6 @@ ORDERS = "orders"
 CARTS = "carts"
 MOST_ORDERS = 12
 MOST_CARTS = 8
-PATH = "/shop"
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{20,100}")

@@ -68,7 +68,7 @@ class OrderPages:
             raise Missing
         checked(await self._asked(visit, "GET", path("orders", visit.segment), token))
         tokens = memory.with_order(memory.orders(visit), visit.segment, token)
-        cookie = forms.cookie(memory.ORDERS, tokens, secure=visit.secure, path=memory.PATH)
+        cookie = forms.cookie(memory.ORDERS, tokens, secure=visit.secure)
         return self._site.see(visit, f"/shop/orders/{visit.segment}", headers=(cookie,))
 
     async def _state(self, visit: Visit) -> Response:

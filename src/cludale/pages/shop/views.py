@@ -7,6 +7,67 @@ import msgspec
 from cludale.kernel.money import Money
 
 
+class CategoryPrice(msgspec.Struct, frozen=True, rename="camel"):
+    """What the next ticket of a category costs in a section."""
+
+    category: str
+    name: str
+    amount: int
+    tier: str | None = None
+
+
+class Fee(msgspec.Struct, frozen=True):
+    """A fee, as far as a concert's page tells of it."""
+
+    name: str
+
+
+class Pricing(msgspec.Struct, frozen=True):
+    """What a concert's page has to know of its price list."""
+
+    fees: tuple[Fee, ...] = ()
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A line of a bill."""
+
+    category: str
+    name: str
+    quantity: int
+    price: int
+
+
+class LineFee(msgspec.Struct, frozen=True):
+    """A fee in a bill."""
+
+    name: str
+    amount: int
+
+
+class Bill(msgspec.Struct, frozen=True, rename="camel"):
+    """What an order costs, in minor units of the currency."""
+
+    currency: str
+    lines: tuple[Line, ...]
+    discount: int = 0
+    tax: int = 0
+    fees: tuple[LineFee, ...] = ()
+    tax_name: str = ""
+    tax_included: bool = True
+
+    def money(self, amount: int) -> Money:
+        """An amount of it."""
+        return Money(amount, self.currency)
+
+
+class Quote(msgspec.Struct, frozen=True):
+    """What an order would cost."""
+
+    total: Money
+    bill: Bill
+    unlocked: str | None = None
+
+
 class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A section as it stands."""
 
@@ -17,6 +78,17 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     held_seats: int
     held_until: datetime | None = None
     price: Money
+    prices: tuple[CategoryPrice, ...] = ()
+
+    @property
+    def priced(self) -> list[tuple[str, Money]]:
+        """The categories by name, and what the next ticket of each costs."""
+        return [(each.name, Money(each.amount, self.price.currency)) for each in self.prices]
+
+    @property
+    def least(self) -> Money:
+        """What the cheapest ticket of it costs now."""
+        return Money(min((each.amount for each in self.prices), default=self.price.amount), self.price.currency)
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -43,6 +115,13 @@ class Concert(Summary, frozen=True, kw_only=True, rename="camel"):
     """A concert with its sections."""
 
     sections: tuple[Section, ...]
+    pricing: Pricing | None = None
+
+    @property
+    def categories(self) -> dict[str, str]:
+        """The names of all that can be had in some section, by id; nothing where there is but one."""
+        found = {each.category: each.name for section in self.sections for each in section.prices}
+        return found if len(found) > 1 else {}
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -70,6 +149,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     status: str
     reason: str | None = None
     total: Money | None = None
+    bill: Bill | None = None
     created_at: datetime
     expires_at: datetime | None = None
     cancel_until: datetime | None = None

@@ -1,8 +1,4 @@
-"""The cookies of those who sign in, and where they may go on to. No I/O.
-
-Over HTTPS their names begin with `__Host-`: a browser takes such a cookie from this very host alone, and sends it
-nowhere else. On plain HTTP, which is for this machine alone, there is no such cookie, so the names lack that.
-"""
+"""The cookies of those who sign in, and where they may go on to. No I/O."""
 
 import hmac
 from urllib.parse import unquote, urlsplit
@@ -21,11 +17,6 @@ SIGN_IN_SECONDS = 600
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def name(base: str, *, secure: bool) -> str:
-    """What the cookie is called here."""
-    return f"__Host-{base}" if secure else base
-
-
 def is_private(visit: Visit) -> bool:
     """Can nobody on the way read along? HTTPS, or this machine."""
     return visit.secure or urlsplit(f"//{visit.request.header(b'host') or ''}").hostname in LOCAL
@@ -33,40 +24,40 @@ def is_private(visit: Visit) -> bool:
 
 def token(visit: Visit) -> str | None:
     """The session's token; None for who isn't signed in."""
-    return visit.cookies.get(name(SESSION, secure=visit.secure)) or None
+    return visit.cookies.get(SESSION) or None
 
 
 def signed_in(visit: Visit, token: str) -> tuple[str, str]:
     """A header that keeps the session's token, until the browser is closed or the session is over."""
-    return forms.cookie(name(SESSION, secure=visit.secure), token, secure=visit.secure, max_age_seconds=None)
+    return forms.cookie(SESSION, token, secure=visit.secure, max_age_seconds=None)
 
 
 def hinted(visit: Visit, hint: str | None) -> Headers:
     """A header that keeps what the issuer knows this sign-in by: nobody else has it, and no store."""
     if not hint or len(hint) > LONGEST_HINT:
         return ()
-    return (forms.cookie(name(HINT, secure=visit.secure), hint, secure=visit.secure, max_age_seconds=None),)
+    return (forms.cookie(HINT, hint, secure=visit.secure, max_age_seconds=None),)
 
 
 def hint(visit: Visit) -> str | None:
     """What the issuer knows this browser's sign-in by."""
-    return visit.cookies.get(name(HINT, secure=visit.secure)) or None
+    return visit.cookies.get(HINT) or None
 
 
 def gone(visit: Visit, base: str) -> tuple[str, str]:
     """A header that takes a cookie away."""
-    return forms.cookie(name(base, secure=visit.secure), "", secure=visit.secure, max_age_seconds=0)
+    return forms.cookie(base, "", secure=visit.secure, max_age_seconds=0)
 
 
 def began(visit: Visit, *, state: str, nonce: str, verifier: str, onward: str) -> tuple[str, str]:
     """A header that keeps what the way back from the issuer needs; state and verifier leave this browser in no way."""
     value = ".".join((state, nonce, verifier, onward.encode().hex()))
-    return forms.cookie(name(SIGN_IN, secure=visit.secure), value, secure=visit.secure, max_age_seconds=SIGN_IN_SECONDS)
+    return forms.cookie(SIGN_IN, value, secure=visit.secure, max_age_seconds=SIGN_IN_SECONDS)
 
 
 def begun(visit: Visit, state: str) -> tuple[str, str, str] | None:
     """Nonce, verifier and where to go on to, if this browser began the sign-in that came back with `state`."""
-    parts = visit.cookies.get(name(SIGN_IN, secure=visit.secure), "").split(".")
+    parts = visit.cookies.get(SIGN_IN, "").split(".")
     if len(parts) != 4 or not hmac.compare_digest(parts[0].encode(), state.encode()):
         return None
     try:

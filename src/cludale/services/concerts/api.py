@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.buyers import BUYER_KEY, BuyerKeys
 from cludale.kernel.ids import Id, from_key
 from cludale.kernel.money import MAX_PRICE, Money
@@ -43,6 +44,8 @@ from cludale.services.concerts import zones
 from cludale.services.concerts.changes import check_times
 from cludale.services.concerts.domain import Concert, ConcertExists
 from cludale.services.concerts.events import ConcertStatus, Particulars, SectionPlan
+from cludale.services.concerts.price_api import CategoryPrice, PricingRequest, prices_now, shown
+from cludale.services.concerts.price_list import Pricing
 from cludale.services.concerts.service import Concerts, ConcertSnapshot, Search
 from cludale.web.access import Access
 from cludale.web.fields import LocalDateOrTime, Picture, Prose, Quantity, Text, Zone, offset_hint
@@ -116,6 +119,12 @@ _MAX_PER_BUYER = (
     "are not cancelled; without it any number"
 )
 
+_MIN_PER_ORDER = "the fewest seats in one order; without it 1"
+_PRICING = (
+    "categories, tiers, fees and tax; null where a seat costs what its section says and nothing is added. Hidden "
+    "categories are shown to the organizer only"
+)
+
 _TOO_DEAR = f"must be at most {MAX_PRICE}"
 
 _SEE_UNLISTED = (Scope.CATALOGUE, Scope.READ)
@@ -134,6 +143,9 @@ class SectionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     held_seats: Annotated[int, Meta(description="held for orders that are not paid yet")]
     held_until: Annotated[datetime | None, Meta(description="when the next of these come back, if they are not paid")]
     price: Money
+    prices: Annotated[
+        list[CategoryPrice], Meta(description="what the next ticket costs, by category, where there is a price list")
+    ] = []
 
 
 class ConcertSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -163,6 +175,7 @@ class ConcertSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     cancel_until: Annotated[datetime, Meta(description="from then on only the organizer can cancel an order")]
     max_per_order: Annotated[int, Meta(description="the most seats in one order")]
     max_per_buyer: Annotated[int | None, Meta(description=_MAX_PER_BUYER)]
+    min_per_order: Annotated[int, Meta(description="the fewest seats in one order")] = 1
     listed: Annotated[bool, Meta(description="false: found by its id, or by its organizer")]
     section_count: Annotated[int, Meta(description="how many sections; GET /concerts/{id} has them all")]
 
@@ -172,6 +185,7 @@ class ConcertView(ConcertSummary, frozen=True, kw_only=True, rename="camel"):
 
     description: str | None
     picture: str | None
+    pricing: Annotated[Pricing | None, Meta(description=_PRICING)] = None
     sections: list[SectionView]
 
 
@@ -220,6 +234,8 @@ class ScheduleConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
         | None
     ) = None
     max_per_buyer: Annotated[int, Meta(ge=1, le=100_000, description=_MAX_PER_BUYER)] | UnsetType | None = UNSET
+    min_per_order: Annotated[int, Meta(ge=1, le=1_000, description=_MIN_PER_ORDER)] | UnsetType | None = UNSET
+    pricing: Annotated[PricingRequest | UnsetType | None, Meta(description=_PRICING)] = UNSET
     listed: Annotated[bool, Meta(description="false: found by its id only")] = True
     status: Annotated[ConcertStatus | None, Meta(description="draft, listed or unlisted; instead of `listed`")] = None
 
@@ -231,6 +247,7 @@ class Reserve(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
     section: Id | None = None
     order_id: Id | None = None
     max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
+    wish: Annotated[PriceWish | UnsetType, Meta(description="which tickets, by what code")] = UNSET
 
 
 class ReservationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -245,6 +262,7 @@ class ReservationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     price: Annotated[Money, Meta(description="of one seat")]
     cancel_until: Annotated[datetime | None, Meta(description="until when the buyer may cancel the order")] = None
     event_id: Annotated[str | None, Meta(description="the SeatsReserved that says so, if it is new")] = None
+    bill: Annotated[Bill | UnsetType, Meta(description="what they cost, where there is a price list or a code")] = UNSET
 
 
 class Sort(StrEnum):
@@ -371,7 +389,7 @@ class ConcertsApi:
         standing = await self._concerts.standing(request.segment)
         if standing.concert.status is ConcertStatus.DRAFT and not self._may_see(request, standing.concert):
             raise ConcertNotFound(request.segment)
-        return view_response(standing)
+        return view_response(standing, whole=self._may_see(request, standing.concert))
 
     def _may_see(self, request: Request, concert: Concert) -> bool:
         if request.authorization is None:
@@ -431,6 +449,7 @@ class ConcertsApi:
             request.cause.traceparent,
             body.max_price or None,
             buyers,
+            None if body.wish is UNSET else body.wish,
         )
         if key is None:
             held = await self._concerts.reserve(hold)
@@ -503,18 +522,19 @@ def _summary(standing: ConcertSnapshot) -> dict[str, Any]:
         "cancel_until": concert.cancellable_until,
         "max_per_order": concert.max_per_order,
         "max_per_buyer": None if concert.max_per_buyer is UNSET else concert.max_per_buyer,
+        "min_per_order": more.min_per_order or 1,
         "listed": concert.listed,
         "section_count": len(sections),
     }
 
 
-def view_response(standing: ConcertSnapshot, status: int = 200) -> Response:
-    """A concert with its sections, and the ETag that a change of it wants."""
-    answer = json_response(_view(standing), status)
+def view_response(standing: ConcertSnapshot, status: int = 200, *, whole: bool = True) -> Response:
+    """A concert with its sections, and the ETag that a change of it wants; the `whole` of it is its organizer's."""
+    answer = json_response(_view(standing, whole=whole), status)
     return answer._replace(headers=(*answer.headers, ("etag", f'"{standing.tag}"'), ("cache-control", "no-store")))
 
 
-def _view(standing: ConcertSnapshot) -> ConcertView:
+def _view(standing: ConcertSnapshot, *, whole: bool = True) -> ConcertView:
     concert, sections, now = standing
     names = {plan.id: plan.name for plan in concert.sections}
     views = []
@@ -529,10 +549,17 @@ def _view(standing: ConcertSnapshot) -> ConcertView:
                 held_seats=held,
                 held_until=back,
                 price=section.price,
+                prices=prices_now(concert, section, now),
             )
         )
     more = concert.more
-    return ConcertView(**_summary(standing), description=more.description, picture=more.picture, sections=views)
+    return ConcertView(
+        **_summary(standing),
+        description=more.description,
+        picture=more.picture,
+        pricing=shown(more.pricing, whole=whole),
+        sections=views,
+    )
 
 
 def _price_from(concert: Concert, prices: Mapping[str, Money], with_room: AbstractSet[str]) -> Money:
@@ -555,6 +582,7 @@ def _reservation_view(concert_id: str, held: SeatsHeld, event_id: str | None = N
         price=held.price,
         cancel_until=held.cancel_until,
         event_id=event_id,
+        bill=held.bill or UNSET,
     )
 
 
@@ -563,7 +591,7 @@ def _concert(request: ScheduleConcert, new_id: str, max_per_order: int, organize
     zone, status = request.zone, request.status
     if status in (ConcertStatus.POSTPONED, ConcertStatus.CANCELLED):
         raise Invalid(("status", "must be draft, listed or unlisted"))
-    off = request.off_sale_at
+    off, plans = request.off_sale_at, tuple(_plans(request))
     particulars = Particulars(
         title=request.title,
         place=request.place,
@@ -572,13 +600,15 @@ def _concert(request: ScheduleConcert, new_id: str, max_per_order: int, organize
         description=request.description,
         picture=request.picture,
         off_sale_at=None if off is None else moment("offSaleAt", off, zone, is_end=True),
+        pricing=request.pricing.pricing(zone, [plan.id for plan in plans]) if request.pricing else None,
+        min_per_order=request.min_per_order or None,
     )
     concert = Concert(
         id=request.id or new_id,
         artist=request.artist,
         date=when("date", request.date, zone),
         venue=request.venue,
-        sections=tuple(_plans(request)),
+        sections=plans,
         on_sale_at=None if request.on_sale_at is None else moment("onSaleAt", request.on_sale_at, zone),
         max_per_order=request.max_per_order or max_per_order,
         listed=request.listed if status is None else status is ConcertStatus.LISTED,

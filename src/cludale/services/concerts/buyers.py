@@ -6,7 +6,7 @@ and goes only once the reservation is stored as Released. Who has neither a limi
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from math import ceil
@@ -18,16 +18,14 @@ from msgspec import UNSET
 
 from cludale.kernel.buyers import BuyerKeys, Known
 from cludale.kernel.decision import Decision
-from cludale.kernel.events import Cause
 from cludale.kernel.refusals import Busy, Refusal
-from cludale.ports.records import Key
 from cludale.ports.seats import BuyerLimitReached, HoldsLapsed, TooManyHolds
 from cludale.runtime.aggregates import Change, ChangeResult, Updates
 from cludale.services.concerts import allowances
 from cludale.services.concerts.allowances import CLAIM_SECONDS, Allowance, Claim
-from cludale.services.concerts.commands import QueuedCommand, Result
-from cludale.services.concerts.domain import Concert, Expire, Reservation, Status
-from cludale.services.concerts.store import ALLOWANCES, EVERYWHERE, RESERVATIONS, SectionKey, allowance_id
+from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.looks import Looks
+from cludale.services.concerts.store import ALLOWANCES, EVERYWHERE, allowance_id
 
 ROUNDS = 6
 """How often a claim is tried while others of the same buyer come and go."""
@@ -37,9 +35,6 @@ WAIT_SECONDS = 0.05
 TURN_SECONDS = 1.0
 """How long an order waits for those of the same buyer before it. Who called may not wait for longer."""
 _TOO_MANY = "One buyer has too many orders under way at once."
-
-Run = Callable[[SectionKey, Sequence[QueuedCommand]], Awaitable[Sequence[Result]]]
-"""Puts commands into a section's queue."""
 
 
 class Quotas(NamedTuple):
@@ -83,20 +78,10 @@ class _Tried(NamedTuple):
 class BuyerLimits:
     """The limits of all buyers."""
 
-    def __init__(
-        self,
-        updates: Updates,
-        concert: Callable[[str], Awaitable[Concert]],
-        run: Run,
-        quotas: Quotas,
-        *,
-        partitions_apart: bool,
-    ) -> None:
+    def __init__(self, updates: Updates, looks: Looks, quotas: Quotas) -> None:
         self._updates = updates
-        self._concert = concert
-        self._run = run
+        self._looks = looks
         self._quotas = quotas
-        self._partitions_apart = partitions_apart
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """Of each buyer who claims something; gone with the last who waits."""
         self.refused: Counter[str] = Counter()
@@ -135,7 +120,7 @@ class BuyerLimits:
         now = self._updates.clock.now()
         loaded = await ALLOWANCES.load(self._updates.records, ids)
         claims = {id: each for known in loaded.values() for id, each in known.state.claims.items()}
-        found = {id: _as_ended(each, now) for id, each in (await self._reservations(claims)).items()}
+        found = await self._looks.as_ended(claims, now)
         for id, known in loaded.items():
             left = allowances.looked_at(known.state, found, unpaid_only=False, now=now)
             if self._why_not(left, ids[id], wanted, now) is not None:
@@ -242,9 +227,7 @@ class BuyerLimits:
             return False, False
         loaded = await ALLOWANCES.load(self._updates.records, ids)
         claims = {id: each for known in loaded.values() for id, each in known.state.claims.items()}
-        found = await self._reservations(claims)
-        await self._end(found.values())
-        found |= await self._reservations({id: claims[id] for id, each in found.items() if each.status is Status.HELD})
+        found = await self._looks.ended(claims)
 
         def decide(id: str, stored: Allowance | None, now: datetime) -> Decision[Allowance] | None:
             if stored is None:
@@ -255,28 +238,3 @@ class BuyerLimits:
         updated = await self._updates.update([Change(ALLOWANCES, id, partial(decide, id)) for id in loaded])
         freed = any(result is not ChangeResult.UNCHANGED for result, _ in updated)
         return freed, len(found) < len(claims)
-
-    async def _reservations(self, claims: Mapping[str, Claim]) -> dict[str, Reservation]:
-        """Those that there are."""
-        keys: list[Key] = []
-        for id, claim in claims.items():
-            sections = (await self._concert(claim.concert_id)).sections
-            where = sections if self._partitions_apart else sections[:1]
-            keys += [Key(SectionKey(claim.concert_id, section.id).partition, id) for section in where]
-        stored = await self._updates.records.get(RESERVATIONS.kind, keys) if keys else {}
-        return {id: RESERVATIONS.decode(each.body) for id, each in stored.items()}
-
-    async def _end(self, reservations: Iterable[Reservation]) -> None:
-        """Store the end of the holds whose time is over: from then on nobody can sell them."""
-        now = self._updates.clock.now()
-        for each in reservations:
-            if each.status is Status.HELD and not each.is_live(now):
-                key = SectionKey(each.concert_id, each.section)
-                await self._run(key, (QueuedCommand(Expire(each.id), Cause()),))
-
-
-def _as_ended(reservation: Reservation, now: datetime) -> Reservation:
-    """As it will be stored once somebody comes to it."""
-    if reservation.status is Status.HELD and not reservation.is_live(now):
-        return msgspec.structs.replace(reservation, status=Status.RELEASED)
-    return reservation

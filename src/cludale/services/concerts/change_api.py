@@ -17,6 +17,7 @@ from cludale.services.concerts.api import ConcertView, moment, view_response, wh
 from cludale.services.concerts.changes import MOST_SEATS, ChangedMeanwhile, SeatsInUse, StatusRefused
 from cludale.services.concerts.domain import Concert
 from cludale.services.concerts.events import ConcertFields, ConcertStatus
+from cludale.services.concerts.price_api import PricingRequest
 from cludale.services.concerts.service import Concerts, SectionWish
 from cludale.web.fields import LocalDateOrTime, Picture, Prose, Text, Zone
 from cludale.web.problems import Statuses
@@ -44,7 +45,7 @@ IF_MATCH = Header(
     {"maxLength": 1_000},
 )
 
-_NULLABLE = ("title", "venue", "place", "description", "picture", "zone")
+_NULLABLE = ("title", "venue", "place", "description", "picture", "zone", "min_per_order")
 
 
 class ChangeConcertSection(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -79,6 +80,11 @@ class ChangeConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     off_sale_at: LocalDateOrTime | UnsetType | None = UNSET
     cancel_until: LocalDateOrTime | UnsetType | None = UNSET
     max_per_order: Annotated[int, Meta(ge=1, le=1_000)] | UnsetType = UNSET
+    min_per_order: Annotated[int, Meta(ge=1, le=1_000)] | UnsetType | None = UNSET
+    pricing: Annotated[
+        PricingRequest | UnsetType | None,
+        Meta(description="the whole price list anew; holds, orders and refunds keep the prices that they had"),
+    ] = UNSET
     status: Annotated[
         ConcertStatus | UnsetType, Meta(description="draft → listed or unlisted; listed ↔ unlisted; postponed → listed")
     ] = UNSET
@@ -280,6 +286,10 @@ def _fields(concert: Concert, body: ChangeConcert) -> ConcertFields:
     zone = concert.zone if body.zone is UNSET else body.zone
     said: dict[str, Any] = {"status": body.status, "max_per_order": body.max_per_order, "artist": body.artist}
     said |= {name: getattr(body, name) for name in _NULLABLE}
+    if isinstance(body.pricing, PricingRequest):
+        said["pricing"] = body.pricing.pricing(zone, [plan.id for plan in concert.sections])
+    else:
+        said["pricing"] = body.pricing
     for name, field in (("date", "date"), ("doors_at", "doorsAt"), ("ends_at", "endsAt")):
         text = getattr(body, name)
         if text is UNSET and body.zone is not UNSET and (kept := _kept(concert, name)) is not None:

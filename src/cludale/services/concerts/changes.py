@@ -112,6 +112,9 @@ def check_times(concert: Concert) -> None:
         wrong.append(("doorsAt", "must be at most a day before `date`"))
     if off is not None and concert.on_sale_at is not None and off <= concert.on_sale_at:
         wrong.append(("offSaleAt", "must be after `onSaleAt`"))
+    least = concert.more.min_per_order
+    if least is not None and least > concert.max_per_order:
+        wrong.append(("minPerOrder", f"must be at most `maxPerOrder`, which is {concert.max_per_order}"))
     if wrong:
         raise Invalid(*wrong)
 

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from cludale.kernel import dates
 from cludale.kernel.allocation import Allocation
+from cludale.kernel.bills import Bill
 from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
@@ -20,6 +21,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.principals import DEFAULT_ORGANIZER
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.kernel.times import epoch_second, whole_second_after
+from cludale.ports.prices import UnderTheMinimum
 from cludale.ports.sales import Outlook, SaleOutlook
 from cludale.ports.seats import (
     CalledOff,
@@ -37,11 +39,13 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
 )
+from cludale.services.concerts import pricing
 from cludale.services.concerts.events import (
     ConcertScheduled,
     ConcertStatus,
     Particulars,
     PriceChanged,
+    Priced,
     ReleaseReason,
     SaleRefused,
     SeatsAdded,
@@ -222,11 +226,11 @@ def as_scheduled(event: ConcertScheduled) -> Concert:
     )
 
 
-def check_currency(concert: Concert, max_price: Money) -> None:
-    """Is the most that a seat may cost in the currency of the prices? Raises OtherCurrency."""
+def check_currency(concert: Concert, most: Money, *, field: str = "maxPrice") -> None:
+    """Is the most that a seat, or all, may cost in the currency of the prices? Raises OtherCurrency."""
     currency = concert.sections[0].price.currency
-    if currency != max_price.currency:
-        raise OtherCurrency(concert.id, currency)
+    if currency != most.currency:
+        raise OtherCurrency(concert.id, currency, field=field)
 
 
 def check_price(concert: Concert, max_price: Money, price: Money) -> None:
@@ -239,7 +243,8 @@ def check_price(concert: Concert, max_price: Money, price: Money) -> None:
 def check_on_sale(concert: Concert, *, quantity: int, now: datetime) -> None:
     """May this be ordered at all?
 
-    Raises ConcertNotFound for a draft, CalledOff, SalePaused, ConcertOver, NotOnSale, SaleEnded, OverTheLimit.
+    Raises ConcertNotFound for a draft, CalledOff, SalePaused, ConcertOver, NotOnSale, SaleEnded, UnderTheMinimum,
+    OverTheLimit.
     """
     if concert.said is not UNSET:
         _check_status(concert)
@@ -247,9 +252,11 @@ def check_on_sale(concert: Concert, *, quantity: int, now: datetime) -> None:
         raise ConcertOver(concert.id, concert.over_at)
     if concert.on_sale_at is not None and now < concert.on_sale_at:
         raise NotOnSale(concert.id, concert.on_sale_at)
-    off_sale_at = concert.more.off_sale_at
-    if off_sale_at is not None and now >= off_sale_at:
-        raise SaleEnded(concert.id, off_sale_at)
+    more = concert.more
+    if more.off_sale_at is not None and now >= more.off_sale_at:
+        raise SaleEnded(concert.id, more.off_sale_at)
+    if more.min_per_order is not None and quantity < more.min_per_order:
+        raise UnderTheMinimum(concert.id, wanted=quantity, least=more.min_per_order)
     if quantity > concert.max_per_order:
         raise OverTheLimit(concert.id, wanted=quantity, limit=concert.max_per_order)
 
@@ -318,6 +325,15 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     """Of one seat, where the section's was changed before; unset: the one that was scheduled."""
     returns: Mapping[int, Returned] | UnsetType = UNSET
     """Seats of a sold one that were given back, by the number of the order's part refund; unset: none were."""
+    bill: Bill | UnsetType = UNSET
+    """What its seats cost, where there is a price list or a code; unset: so many times the price."""
+    priced: Priced | UnsetType = UNSET
+    """By what the bill was made."""
+
+    @property
+    def code(self) -> str | None:
+        """The discount code that it uses, if any."""
+        return None if self.bill is UNSET else self.bill.code
 
     @property
     def kept(self) -> int:
@@ -340,10 +356,21 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
         return self.status is Status.SOLD or (self.status is Status.HELD and now < self.expires_at)
 
 
-def check_same_request(held: Reservation, *, quantity: int, section: str | None) -> None:
+def check_same_request(
+    held: Reservation, *, quantity: int, section: str | None, terms: pricing.Terms | None = None
+) -> None:
     """Is it what is asked for, in the section named, if one is? Raises HeldOtherwise."""
-    if held.quantity != quantity or section not in (None, held.section):
+    is_other = terms is not None and held.bill is not UNSET and not _is_for(held.bill, terms, quantity)
+    if held.quantity != quantity or section not in (None, held.section) or is_other:
         raise HeldOtherwise(held.order_id or held.id, wanted=quantity, held=held.quantity, section=held.section)
+
+
+def _is_for(bill: Bill, terms: pricing.Terms, quantity: int) -> bool:
+    """Is it the bill of these tickets, with this code?"""
+    code = None if terms.code is None else terms.code.code
+    if not terms.wish.tickets:
+        return bill.code == code and len(bill.lines) == 1
+    return bill.code == code and set(bill.tickets) == set(pricing.counted(terms.pricing, terms.wish, quantity))
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -447,6 +474,8 @@ def evolve(seating: Seating, event: Event) -> Seating:
                 order_id=event.order_id,
                 expires_at=event.expires_at,
                 price=event.price,
+                bill=event.bill,
+                priced=event.priced,
             )
         case SeatsSold():
             before = seating.reservations[event.allocation.reservation_id]
@@ -511,6 +540,10 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     """Whose tickets they count as."""
     claim_ends: datetime | None = None
     """Until when the seats may be taken by the claim that was made for them; None: none is needed."""
+    terms: pricing.Terms | None = None
+    """By what they are priced, where there is a price list or a code."""
+    revision: int = 0
+    """Of the concert that said so."""
 
 
 class Sell(msgspec.Struct, frozen=True, gc=False):
@@ -580,7 +613,9 @@ class UnknownReservation(Exception):
 
 
 class LateSeatsUnclaimed(Exception):
-    """Money that came late could get other seats, of which its buyer may have so many only: claim them first."""
+    """Money that came late could get other seats, of which its buyer, or its code, may have so many only: claim them
+    first.
+    """
 
     def __init__(self, again: Reservation, buyers: BuyerKeys) -> None:
         super().__init__(again.id)
@@ -627,7 +662,10 @@ def _given_at(now: datetime, seating: Seating) -> Seating:
 
 
 def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
-    """Hold the seats, once. Raises CalledOff, ConcertOver, HeldElsewhere, HoldEnded, PriceTooHigh, SeatsUnavailable."""
+    """Hold the seats, once.
+
+    Raises CalledOff, ConcertOver, HeldElsewhere, HoldEnded, PriceTooHigh, SeatsUnavailable, what `pricing.bill` raises.
+    """
     if seating.section.closed is True:
         raise CalledOff(seating.section.concert_id)
     before = seating.reservations.get(request.reservation_id)
@@ -642,7 +680,8 @@ def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
         raise ConcertOver(section.concert_id, request.over_at)
     if request.quantity > section.available(now):
         raise unavailable(section.concert_id, (section,), wanted=request.quantity, now=now)
-    price = section.price
+    bill, priced = (UNSET, UNSET) if request.terms is None else _priced(section, request, request.terms, now)
+    price = section.price if bill is UNSET else dearest(bill)
     if request.max_amount is not None and price.amount > request.max_amount:
         most = msgspec.structs.replace(price, amount=request.max_amount)
         raise PriceTooHigh(section.concert_id, max_price=most, price_from=price)
@@ -658,11 +697,26 @@ def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
         order_id=request.order_id,
         expires_at=whole_second_after(now, request.hold_seconds),
         price=_price_kept(section),
+        bill=bill,
+        priced=priced,
     )
     after = _given_at(now, evolve(seating, reserved))
     if request.buyers:
         after = _of_buyers(after, request.reservation_id, request.buyers)
     return Decision(after, (reserved,))
+
+
+def _priced(section: Section, request: Hold, terms: pricing.Terms, now: datetime) -> tuple[Bill, Priced]:
+    """The bill of these seats. Raises what `pricing.bill` raises."""
+    taken = section.total - section.available(now) + request.quantity
+    place = pricing.Place(section.concert_id, section.id, section.price, taken, now)
+    bill = pricing.bill(terms, place, request.quantity)
+    return bill, Priced(revision=request.revision, at=now, taken=taken)
+
+
+def dearest(bill: Bill) -> Money:
+    """What the dearest of these tickets costs, before discount, fees and taxes that are added."""
+    return Money(max(line.price for line in bill.lines), bill.currency)
 
 
 def _of_buyers(seating: Seating, reservation_id: str, buyers: BuyerKeys) -> Seating:
@@ -746,14 +800,16 @@ def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datet
         return _decided(seating, *events)
     # It was paid for at the price of then, whatever seats cost by now.
     again = msgspec.structs.replace(ended, id=f"{ended.id}.{sale.payment_round}")
-    if ended.buyers and (sale.claim_ends is None or now >= sale.claim_ends):
-        raise LateSeatsUnclaimed(again, ended.buyers)
+    if (ended.buyers or ended.code) and (sale.claim_ends is None or now >= sale.claim_ends):
+        raise LateSeatsUnclaimed(again, () if ended.buyers is UNSET else ended.buyers)
     events.append(
         SeatsReserved(
             allocation=again.allocation,
             order_id=sale.order_id,
             expires_at=whole_second_after(now, 1),
             price=ended.price,
+            bill=ended.bill,
+            priced=ended.priced,
         )
     )
     events.append(_sold(again, sale))

@@ -8,9 +8,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from cludale.kernel.allocation import Allocation, SeatsEvent
+from cludale.kernel.bills import Bill
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
+from cludale.services.concerts.price_list import Pricing
 
 
 class SectionPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -51,6 +53,10 @@ class Particulars(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
     """An https URL."""
     off_sale_at: datetime | None = None
     """From then on nothing is sold, if that is before it is over."""
+    pricing: Pricing | None = None
+    """Categories, tiers, fees and tax; None, as before this field existed: a seat costs what its section says."""
+    min_per_order: int | None = None
+    """The fewest seats in one order; None, as before this field existed: 1."""
 
 
 class ConcertFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
@@ -71,13 +77,15 @@ class ConcertFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel", o
     picture: str | UnsetType | None = UNSET
     off_sale_at: datetime | UnsetType | None = UNSET
     status: ConcertStatus | UnsetType = UNSET
+    pricing: Pricing | UnsetType | None = UNSET
+    min_per_order: int | UnsetType | None = UNSET
 
 
 class ConcertScheduled(Event, frozen=True, kw_only=True):
     """A concert can be found, if it is listed, and, from `on_sale_at` on, ordered."""
 
     subject_field: ClassVar[str] = "concert_id"
-    data_version: ClassVar[str] = "1.2"
+    data_version: ClassVar[str] = "1.3"
 
     concert_id: str
     artist: str
@@ -113,6 +121,8 @@ class ConcertStep(Event, frozen=True, kw_only=True):
 
 class ConcertChanged(ConcertStep, frozen=True, kw_only=True):
     """What a concert is, or how it is sold, is said anew."""
+
+    data_version: ClassVar[str] = "1.1"
 
     fields: ConcertFields
 
@@ -172,6 +182,43 @@ class PriceChanged(SectionStep, frozen=True, kw_only=True):
     before: Money
 
 
+class CodeLimits(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """How often a code may be used, for how many tickets in all, and until when; None: without a limit."""
+
+    max_uses: int | None = None
+    max_tickets: int | None = None
+    ends_at: datetime | None = None
+
+
+class CodeCreated(Event, frozen=True, kw_only=True):
+    """Who has this code gets tickets of the concert for less, or of a category that is hidden."""
+
+    subject_field: ClassVar[str] = "concert_id"
+
+    concert_id: str
+    code: str
+    percent: float | None
+    less: int | None
+    """So much for each ticket, in minor units of the concert's currency."""
+    unlocks: str | None
+    limits: CodeLimits
+    changed_by: str
+    """The id of the key."""
+
+
+class CodeChanged(Event, frozen=True, kw_only=True):
+    """A code has these limits from now on."""
+
+    subject_field: ClassVar[str] = "concert_id"
+
+    concert_id: str
+    code: str
+    change: int
+    """The how manieth change of this code it is."""
+    limits: CodeLimits
+    changed_by: str
+
+
 class KeyCreated(Event, frozen=True, kw_only=True):
     """Somebody has a key. Neither the key nor a hash of it is in any event, nor its name, which may be a person's."""
 
@@ -206,16 +253,30 @@ class ReleaseReason(StrEnum):
     """Money came for them after the concert was called off."""
 
 
+class Priced(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """By what a bill was made, for those who check it: the concert's change, the time, the section's seats then."""
+
+    revision: int
+    at: datetime
+    taken: int
+    """Seats that were sold or held in the section, with these."""
+
+
 class SeatsReserved(SeatsEvent, frozen=True, kw_only=True):
     """Seats are held until `expires_at`."""
 
     subject_field: ClassVar[str] = "reservation_id"
-    data_version: ClassVar[str] = "1.1"
+    data_version: ClassVar[str] = "1.2"
 
     order_id: str | None
     expires_at: datetime
     price: Money | UnsetType = UNSET
     """Of one seat; unset, as in all events written before this field existed: the section's first price."""
+    bill: Bill | UnsetType = UNSET
+    """What they cost by the price list or with a code; unset, as in events written before this field existed: so many
+    times `price`."""
+    priced: Priced | UnsetType = UNSET
+    """By what the bill was made."""
     allocation: Allocation
 
 
@@ -291,5 +352,7 @@ TOPIC = Topic(
         SeatsAdded,
         SeatsTaken,
         PriceChanged,
+        CodeCreated,
+        CodeChanged,
     ),
 )

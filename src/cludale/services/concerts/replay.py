@@ -7,10 +7,13 @@ from msgspec import UNSET
 
 from cludale.kernel.events import Envelope
 from cludale.runtime.replay import NotYet, Ref, States, Table
-from cludale.services.concerts import changes, domain, keys
+from cludale.services.concerts import changes, codes, domain, keys
+from cludale.services.concerts.codes import Code
 from cludale.services.concerts.domain import Concert, Reservation, Seating, Section, Status
 from cludale.services.concerts.events import (
     TOPIC,
+    CodeChanged,
+    CodeCreated,
     ConcertScheduled,
     ConcertStep,
     KeyCreated,
@@ -22,7 +25,7 @@ from cludale.services.concerts.events import (
     SectionStep,
 )
 from cludale.services.concerts.keys import Keys
-from cludale.services.concerts.store import ALL_KEYS, CONCERTS, KEYS, RESERVATIONS, SECTIONS, SectionKey
+from cludale.services.concerts.store import ALL_KEYS, CODES, CONCERTS, KEYS, RESERVATIONS, SECTIONS, SectionKey
 
 _FOLDED = tuple(each for each in TOPIC.events if each is not SaleRefused)
 """A sale that is refused changes nothing here."""
@@ -48,9 +51,13 @@ def _section(section: Section) -> Mapping[str, object] | None:
 
 
 def _reservation(reservation: Reservation) -> Mapping[str, object]:
-    told = ("section", "quantity", "order_id", "expires_at", "status", "released_for", "price")
+    told = ("section", "quantity", "order_id", "expires_at", "status", "released_for", "price", "bill", "priced")
     returns = {} if reservation.returns is UNSET else dict(reservation.returns)
     return _said(reservation, told) | {"returns": returns}
+
+
+def _code(code: Code) -> Mapping[str, object]:
+    return {name: getattr(code, name) for name in ("terms", "limits", "created_at", "changes")}  # uses are no events
 
 
 def _keys(keys: Keys) -> Mapping[str, object]:
@@ -79,6 +86,7 @@ class ConcertsReplay:
             lambda r: SectionKey(r.concert_id, r.section).partition,
             _reservation,
         ),
+        Table(CODES.kind, CODES.decode, CODES.put, lambda code: code.id, _code),
         Table(KEYS.kind, KEYS.decode, KEYS.put, lambda _: ALL_KEYS, _keys),
     )
 
@@ -87,6 +95,9 @@ class ConcertsReplay:
         data = event.data
         if isinstance(data, KeyCreated | KeyRevoked):
             return (_KEYS,)
+        if isinstance(data, CodeCreated | CodeChanged):
+            id = codes.code_id(data.concert_id, data.code)
+            return (Ref("code", id, id),)
         concert = Ref("concert", data.concert_id, data.concert_id)
         if isinstance(data, ConcertScheduled | ConcertStep):
             return (concert,)
@@ -99,19 +110,22 @@ class ConcertsReplay:
     def fold(self, event: Envelope, states: States) -> None:
         """Schedule a concert, or move seats as the fact says."""
         data = event.data
-        if isinstance(data, ConcertScheduled):
-            concert = domain.as_scheduled(data)
-            states.put(Ref("concert", concert.id, concert.id), concert)
-            return
-        if isinstance(data, KeyCreated | KeyRevoked):
-            states.put(_KEYS, keys.evolve(states.get(_KEYS) or Keys(), data))
-            return
-        if isinstance(data, ConcertStep):
-            _fold_change(data, states, *self.touches(event))
-            return
-        if isinstance(data, SectionStep):
-            _fold_section(data, states, *self.touches(event))
-            return
+        match data:
+            case ConcertScheduled():
+                concert = domain.as_scheduled(data)
+                states.put(Ref("concert", concert.id, concert.id), concert)
+            case KeyCreated() | KeyRevoked():
+                states.put(_KEYS, keys.evolve(states.get(_KEYS) or Keys(), data))
+            case CodeCreated() | CodeChanged():
+                _fold_code(event, states, *self.touches(event))
+            case ConcertStep():
+                _fold_change(data, states, *self.touches(event))
+            case SectionStep():
+                _fold_section(data, states, *self.touches(event))
+            case _:
+                self._fold_seats(data, states, event)
+
+    def _fold_seats(self, data: Any, states: States, event: Envelope) -> None:
         concert_ref, section_ref, reservation_ref = self.touches(event)
         concert = states.get(concert_ref)
         reservation = states.get(reservation_ref)
@@ -128,6 +142,17 @@ class ConcertsReplay:
         after = domain.evolve(Seating(section, {reservation.id: reservation} if reservation else {}), data)
         states.put(section_ref, after.section)
         states.put(reservation_ref, after.reservations[data.subject])
+
+
+def _fold_code(event: Envelope, states: States, ref: Ref) -> None:
+    data, code = event.data, states.get(ref)
+    if isinstance(data, CodeCreated):
+        states.put(ref, codes.as_created(data, at=event.time))
+        return
+    if code is None or code.changes < data.change - 1:
+        raise NotYet
+    if code.changes < data.change:
+        states.put(ref, codes.evolve(code, data))
 
 
 def _fold_change(data: Any, states: States, ref: Ref) -> None:

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from cludale.kernel import dates
+from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
@@ -19,6 +21,7 @@ from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.calling_off import CallOffs, Progress
 from cludale.ports.clock import Clock, IdSource
+from cludale.ports.prices import CodeUsedUp
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Handled, Query, Records, StoreUnavailable
 from cludale.ports.sales import Outlook, SaleOutlook
@@ -28,8 +31,10 @@ from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
 from cludale.services.concerts import changes, domain
+from cludale.services.concerts.allowances import CLAIM_SECONDS
 from cludale.services.concerts.buyers import NO_QUOTAS, BuyerLimits, Quotas, WantedSeats
 from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait, unless_held
+from cludale.services.concerts.code_service import CodeService, WantedUse
 from cludale.services.concerts.commands import Done, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.domain import (
     Cancel,
@@ -49,7 +54,10 @@ from cludale.services.concerts.domain import (
 )
 from cludale.services.concerts.events import ConcertFields, ConcertStatus, ReleaseReason
 from cludale.services.concerts.key_service import KeyService
+from cludale.services.concerts.looks import Looks
 from cludale.services.concerts.pairing_service import PairingService
+from cludale.services.concerts.price_list import NO_PRICING
+from cludale.services.concerts.pricing import Place, Terms, bill, counted
 from cludale.services.concerts.sections import Sections, near
 from cludale.services.concerts.session_service import SessionService
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded, searched
@@ -89,9 +97,36 @@ class ConcertSnapshot(NamedTuple):
     at: datetime
 
     @property
+    def prices(self) -> Mapping[str, Money]:
+        """What a seat costs, by section."""
+        return {section.id: section.price for section in self.sections}
+
+    @property
     def tag(self) -> str:
         """Changes with each change of the concert, of its seats or prices; not with each sale."""
         return f"{self.concert.revision}.{sum(section.changes for section in self.sections)}"
+
+
+class Quote(NamedTuple):
+    """What an order would cost, in which section, and how many seats that has left."""
+
+    section: str
+    left: int
+    bill: Bill
+    unlocked: str | None
+
+
+def quoted(seen: ConcertSnapshot, section: str | None, terms: Terms, quantity: int) -> Quote:
+    """The quote, in the section named or the cheapest with room. Raises SeatsUnavailable, what `pricing.bill` does."""
+    by_id = {each.id: each for each in seen.sections}
+    ids = [section] if section is not None else [plan.id for plan in seen.concert.offered(seen.prices)]
+    room = [by_id[id] for id in ids if by_id[id].available(seen.at) >= quantity]
+    if not room:
+        raise domain.unavailable(seen.concert.id, [by_id[id] for id in ids], wanted=quantity, now=seen.at)
+    chosen, now = room[0], room[0].moment(seen.at)
+    taken = chosen.total - chosen.available(now) + quantity
+    made = bill(terms, Place(seen.concert.id, chosen.id, chosen.price, taken, now), quantity)
+    return Quote(chosen.id, chosen.available(now), made, None if terms.code is None else terms.code.unlocks)
 
 
 class Search(NamedTuple):
@@ -160,9 +195,9 @@ class Concerts:
         )
         self._chooser = Chooser(self._updates, self.command_queue.submit, partitions_apart=partitions_apart)
         self._sections.learn = self._chooser.learn
-        self._buyers = BuyerLimits(
-            self._updates, self.concert, self.command_queue.submit, quotas, partitions_apart=partitions_apart
-        )
+        looks = Looks(self._updates, self.concert, self.command_queue.submit, partitions_apart=partitions_apart)
+        self._buyers = BuyerLimits(self._updates, looks, quotas)
+        self.codes = CodeService(self._updates, looks)
         self.keys = KeyService(self._updates)
         self.sessions = SessionService(self._updates, lambda: self.keys.changed())  # noqa: PLW0108 - set later
         self.pairing = PairingService(self._updates, self.keys)
@@ -391,13 +426,80 @@ class Concerts:
         command = Hold(
             reservation_id, request.order_id or None, request.quantity, self._hold_seconds, concert.over_at, most
         )
-        if self._buyers.concern(concert, request.buyers):
-            result = await self._hold_for_buyers(concert, section, request, command, may_be_repeated)
+        if request.wish is None and concert.more.pricing is None:
+            result = await self._hold_counted(concert, section, request, command, may_be_repeated)
         else:
-            result = await self._hold_in(concert, section, request, command, may_be_repeated)
+            result = await self._hold_priced(concert, section, request, command, may_be_repeated)
         held = result.reservation
         price = prices[held.section] if held.price is UNSET else held.price
         return self._held(concert, request, result.reservation, price, result.event_id)
+
+    async def _hold_priced(
+        self,
+        concert: Concert,
+        section: str | None,
+        request: HoldRequest,
+        command: Hold,
+        may_be_repeated: bool,  # noqa: FBT001 - handed on
+    ) -> Done:
+        """Hold seats by the price list, perhaps with a code: its use is claimed before, and taken back where there are
+        no seats. Where it is not known what came of it, the claim stays until it is forgotten.
+        """
+        wish = request.wish or PriceWish()
+        pricing = concert.more.pricing or NO_PRICING
+        counted(pricing, wish, request.quantity)
+        if wish.max_total is not None:
+            domain.check_currency(concert, wish.max_total, field="maxTotal")
+        terms, use = Terms(pricing, wish), None
+        if wish.code is not None:
+            use = WantedUse(concert.id, wish.code, command.reservation_id, request.quantity, self._hold_seconds)
+            claimed = await self.codes.claim(use)
+            terms = replace(terms, code=claimed.terms)
+            command = replace(command, claim_ends=claimed.ends)
+        command = replace(command, terms=terms, revision=concert.revision)
+        try:
+            done = await self._hold_counted(concert, section, request, command, may_be_repeated)
+            domain.check_same_request(
+                done.reservation, quantity=request.quantity, section=request.section, terms=command.terms
+            )
+        except Refusal:
+            if use is not None:
+                await self.codes.give_up(use)
+            raise
+        return done
+
+    async def quote(self, concert_id: str, section: str | None, quantity: int, wish: PriceWish) -> Quote:
+        """What such an order would cost now, or when the sale begins, in the section named or in the one that it would
+        get. Changes nothing.
+
+        Raises what `hold` raises, but for NotOnSale and what is about a buyer or a hold that is there.
+        """
+        now = self._updates.clock.now()
+        concert = await self.concert(concert_id)
+        at = now if concert.on_sale_at is None else max(now, concert.on_sale_at)
+        domain.check_on_sale(concert, quantity=quantity, now=at)
+        if section is not None and all(plan.id != section for plan in concert.sections):
+            raise SectionNotFound(concert.id, section)
+        if wish.max_total is not None:
+            domain.check_currency(concert, wish.max_total, field="maxTotal")
+        pricing = concert.more.pricing or NO_PRICING
+        counted(pricing, wish, quantity)
+        code = None if wish.code is None else await self.codes.quoted(concert.id, wish.code, quantity)
+        (seen,) = await self._standings([concert])
+        return quoted(seen._replace(at=at), section, Terms(pricing, wish, code), quantity)
+
+    async def _hold_counted(
+        self,
+        concert: Concert,
+        section: str | None,
+        request: HoldRequest,
+        command: Hold,
+        may_be_repeated: bool,  # noqa: FBT001 - handed on
+    ) -> Done:
+        """Hold seats, which count as somebody's where there are limits of buyers."""
+        if self._buyers.concern(concert, request.buyers):
+            return await self._hold_for_buyers(concert, section, request, command, may_be_repeated)
+        return await self._hold_in(concert, section, request, command, may_be_repeated)
 
     async def _hold_for_buyers(
         self,
@@ -415,8 +517,10 @@ class Concerts:
             concert, request.buyers, command.reservation_id, request.quantity, hold_seconds=self._hold_seconds
         )
         ends = await self._buyers.claim(wanted)
-        counted = () if concert.max_per_buyer is UNSET else request.buyers
-        command = replace(command, buyers=counted, claim_ends=ends)
+        buyers = () if concert.max_per_buyer is UNSET else request.buyers
+        if command.claim_ends is not None:
+            ends = min(ends, command.claim_ends)
+        command = replace(command, buyers=buyers, claim_ends=ends)
         try:
             return await self._hold_in(concert, section, request, command, may_be_repeated)
         except Refusal:
@@ -434,7 +538,9 @@ class Concerts:
         """Hold seats in this section, or for None in the cheapest with room; raises what the result is else."""
         asked = QueuedCommand(command, Cause(None, request.traceparent))
         if section is None:
-            result = await self._chooser.hold(Anywhere(concert, command, asked, command.max_amount, may_be_repeated))
+            # By a price list or with a code it may cost less than the section's seats do: the section says.
+            most = command.max_amount if command.terms is None else None
+            result = await self._chooser.hold(Anywhere(concert, command, asked, most, may_be_repeated))
         else:
             result = await self._hold_there(concert, section, asked, command.reservation_id)
         if not isinstance(result, Done):
@@ -459,10 +565,14 @@ class Concerts:
         if outlook.outlook is not Outlook.POSSIBLE:
             return outlook
         reservation = loaded[reservation_id].state
-        if not reservation.buyers or reservation.is_live(now):
+        if not (reservation.buyers or reservation.code) or reservation.is_live(now):
             return outlook
-        # Its buyer may have got others since the hold ended.
-        has_room = await self._buyers.have_room(_again(concert, reservation, reservation.buyers))
+        # Its buyer may have got others since the hold ended, and others may have used its code.
+        has_room = True
+        if reservation.buyers:
+            has_room = await self._buyers.have_room(_again(concert, reservation, reservation.buyers))
+        if reservation.code and has_room:
+            has_room = await self.codes.has_room(_use_again(reservation, reservation.code))
         return outlook if has_room else SaleOutlook(Outlook.GONE, outlook.left)
 
     def _reservation_id(self, request: HoldRequest) -> str:
@@ -478,6 +588,9 @@ class Concerts:
     ) -> SeatsHeld:
         """The hold, as this request's response. Raises HeldOtherwise."""
         domain.check_same_request(reservation, quantity=request.quantity, section=request.section)
+        bill = None if reservation.bill is UNSET else reservation.bill
+        if bill is not None:
+            price = domain.dearest(bill)
         if request.max_price is not None:
             domain.check_price(concert, request.max_price, price)
         return SeatsHeld(
@@ -486,6 +599,7 @@ class Concerts:
             reservation.expires_at,
             event_id,
             concert.cancellable_until,
+            bill,
         )
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
@@ -508,20 +622,31 @@ class Concerts:
         return answers
 
     async def _sell_late(self, key: SectionKey, asked: QueuedCommand, late: LateSeatsUnclaimed) -> Result:
-        """Other seats for money that came late, if its buyer may have as many yet; else it goes back."""
-        wanted = _again(await self.concert(key.concert_id), late.again, late.buyers)
-        ends: datetime | None = None
+        """Other seats for money that came late, if its buyer and its code may have as many yet; else it goes back."""
+        again = late.again
+        ends = self._updates.clock.now() + timedelta(seconds=CLAIM_SECONDS)
+        given_up: list[Callable[[], Awaitable[None]]] = []
         try:
-            ends = await self._buyers.claim(wanted)
-        except BuyerLimitReached:
+            if late.buyers:
+                wanted = _again(await self.concert(key.concert_id), again, late.buyers)
+                ends = min(ends, await self._buyers.claim(wanted))
+                given_up.append(partial(self._buyers.give_up, wanted))
+            if again.code is not None:
+                use = _use_again(again, again.code)
+                await self.codes.claim(use)
+                given_up.append(partial(self.codes.give_up, use))
+        except (BuyerLimitReached, CodeUsedUp):
             sale = replace(asked.command, seats_again=False)
         except Busy as busy:
+            for give_up in given_up:
+                await give_up()
             return busy
         else:
             sale = replace(asked.command, claim_ends=ends)
         (result,) = await self.command_queue.submit(key, (replace(asked, command=sale),))
-        if ends is not None and isinstance(result, Done) and result.reservation.successor != wanted.reservation_id:
-            await self._buyers.give_up(wanted)
+        if isinstance(result, Done) and result.reservation.successor != again.id:
+            for give_up in given_up:
+                await give_up()
         return result
 
     async def _on_payment_completed(self, event: Envelope) -> Command:
@@ -602,6 +727,11 @@ class Concerts:
 def _again(concert: Concert, reservation: Reservation, buyers: BuyerKeys) -> WantedSeats:
     """The seats of a hold that has ended, once more, for money that is there."""
     return WantedSeats(concert, buyers, reservation.id, reservation.quantity, hold_seconds=1.0, counts_holds=False)
+
+
+def _use_again(reservation: Reservation, code: str) -> WantedUse:
+    """The use of its code once more, for seats that take the place of those that it had."""
+    return WantedUse(reservation.concert_id, code, reservation.id, reservation.quantity, 1.0, is_late=True)
 
 
 def _not_done(result: Result) -> Exception:

@@ -3,6 +3,7 @@
 The API takes a session as it takes a key, `Authorization: Bearer`, and knows no cookies: those are the pages' own.
 """
 
+import logging
 import secrets
 from datetime import datetime
 from typing import Annotated, Any
@@ -25,6 +26,8 @@ from cludale.web.problems import Statuses
 from cludale.web.queries import Page
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import Credential, Reply, Request, asking, route
+
+_log = logging.getLogger(__name__)
 
 
 class KeyRefused(Refusal):
@@ -297,6 +300,7 @@ class SessionsApi:
             roles=tuple(each[:_LONGEST_ROLE] for each in roles[:_MOST_ROLES]),
         )
         await self._sessions.begin(session)
+        _log.info("signed in: %s, for %s", id, "somebody of the issuer's" if of.startswith(BY_ISSUER) else of)
         stamped = self._access.stamped(f"Bearer {token}")
         return json_response(BegunSession(**_shown(session), token=stamped, sign_out_hint=hint), 201)
 
@@ -326,6 +330,7 @@ class SessionsApi:
         """Gone."""
         await self._sessions.session(request.segment)
         await self._sessions.end(request.segment)
+        _log.info("ended by %s: %s", asking(request).id, request.segment)
         return json_response(Over(request.segment))
 
     @route(

@@ -10,6 +10,7 @@ from cludale.ports.records import IndexValue, Kind, Query, Range
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.allowances import Allowance
+from cludale.services.concerts.codes import Code
 from cludale.services.concerts.domain import Choice, Concert, Reservation, Section, Status
 from cludale.services.concerts.keys import Keys, KeyUse
 from cludale.services.concerts.pairings import Pairings
@@ -92,6 +93,14 @@ def allowance_id(buyer_key: str, concert_id: str = EVERYWHERE) -> str:
     return f"{concert_id}:{buyer_key}"
 
 
+CODES = AggregateStore(
+    Kind("concerts", "code", ("concertId",), may_lack=True),
+    Code,
+    identity=lambda code: code.id,
+    index=lambda code: (code.concert_id,),
+)
+"""Discount codes, each in a partition of its own."""
+
 KEYS = AggregateStore(Kind("concerts", "keys", may_lack=True), Keys, identity=lambda _: ALL_KEYS)
 """All keys in one record: who checks them reads one, and sees by its version whether anything has changed."""
 
@@ -113,6 +122,7 @@ KINDS = (
     RESERVATIONS.kind,
     CHOICES.kind,
     ALLOWANCES.kind,
+    CODES.kind,
     KEYS.kind,
     KEY_USES.kind,
     SESSIONS.kind,

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from cludale.kernel.bills import Bill
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.ids import same_as
@@ -99,6 +100,10 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     """What had gone back in part, or was on its way; None: nothing had."""
     part: PartRefund | None = None
     """Of a refund: what it gives back, and what is left."""
+    bill: Bill | None = None
+    """What the order costs, line by line; None, as in those written before this field existed: each ticket costs the
+    same.
+    """
     cause: Cause = Cause()
     channel: Channel | None = None
     """None until an address was looked for."""
@@ -210,6 +215,7 @@ def tell(
         quantity=seats.quantity,
         section=seats.section,
         total=fact.total,
+        bill=(fact.bill or None) if isinstance(fact, OrderPaid) else None,
         reason=cancelled.reason if cancelled else None,
         was_paid=was_paid,
         note=(cancelled.note or None) if cancelled else None,
@@ -246,6 +252,7 @@ def tell_once_more(
             quantity=seats.quantity,
             section=seats.section,
             total=fact.total,
+            bill=fact.bill or None,
             payment_id=money.payment_id if money else None,
             paid=money.amount if money else None,
             paid_at=money.taken_at if money else None,

@@ -1,6 +1,8 @@
 """What notifications tells the others."""
 
+from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 from cludale.kernel.events import Event, Topic
 
@@ -39,4 +41,70 @@ class NotificationSent(Event, frozen=True, kw_only=True):
     """The payment that it gives a receipt for. None, too, in events written before this field existed."""
 
 
-TOPIC = Topic("notification-events", "notifications", (NotificationSent,))
+class WebhookEvent(Event, frozen=True, kw_only=True):
+    """Base of what becomes of an organizer's endpoint. Its URL and its secrets are in no event."""
+
+    subject_field: ClassVar[str] = "webhook_id"
+
+    webhook_id: str
+    organizer: str
+    webhook_revision: int
+    """The how manieth fact about this endpoint it is, counted from 1."""
+
+
+class WebhookCreated(WebhookEvent, frozen=True, kw_only=True):
+    """An organizer's server is told of events from now on."""
+
+    event_types: tuple[str, ...]
+    """Empty: all."""
+    only_concert: str | None
+    changed_by: str
+    """The id of the key."""
+    created_at: datetime
+
+
+class WebhookChanged(WebhookEvent, frozen=True, kw_only=True):
+    """What an endpoint is told, or whether it is, is said anew; or it has new secrets."""
+
+    event_types: tuple[str, ...]
+    only_concert: str | None
+    is_on: bool
+    is_rotated: bool = False
+    changed_by: str
+
+
+class WebhookStopReason(StrEnum):
+    """Why nothing is sent to an endpoint any more."""
+
+    ORGANIZER = "switched-off"
+    GONE = "gone"
+    """It answered 410."""
+    FAILING = "failing"
+    """It took nothing for days."""
+
+
+class WebhookStopped(WebhookEvent, frozen=True, kw_only=True):
+    """Nothing is sent to an endpoint any more, for how it answered."""
+
+    reason: WebhookStopReason
+    stops: int
+    """How often that has happened to it."""
+
+
+class WebhookDeleted(WebhookEvent, frozen=True, kw_only=True):
+    """An endpoint is gone, with all that was kept of it."""
+
+    changed_by: str
+
+
+TOPIC = Topic(
+    "notification-events",
+    "notifications",
+    (
+        NotificationSent,
+        WebhookCreated,
+        WebhookChanged,
+        WebhookStopped,
+        WebhookDeleted,
+    ),
+)

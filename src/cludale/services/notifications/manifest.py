@@ -1,11 +1,18 @@
 """Notifications as data: what the rest of the platform has to know of it."""
 
+from datetime import timedelta
+from typing import NamedTuple
+
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
 from cludale.services.notifications import api
 from cludale.services.notifications.events import TOPIC
 from cludale.services.notifications.replay import NotificationsReplay
 from cludale.services.notifications.service import HANDLERS, Notifications
 from cludale.services.notifications.store import KINDS
+from cludale.services.notifications.webhooks import api as webhooks_api
+from cludale.services.notifications.webhooks import service as webhooks_service
+from cludale.services.notifications.webhooks.deliveries import Limits
+from cludale.services.notifications.webhooks.service import Webhooks
 
 
 def _build(parts: Parts) -> Running:
@@ -26,29 +33,75 @@ def _build(parts: Parts) -> Running:
         concurrency=policies.messages_at_once,
         takes_work=parts.takes_work,
     )
+    webhooks = _webhooks(parts)
+
+    async def sweep() -> int:
+        return await notifications.due.sweep() + await webhooks.sweep()
+
+    async def stop() -> None:
+        await notifications.due.stop()
+        await webhooks.due.stop()
+
     return Running(
-        notifications,
-        notifications.handle,
-        notifications.due.sweep,
-        notifications.due.stop,
-        gauges=notifications.gauges,
+        Told(notifications, webhooks),
+        webhooks_service.both(notifications.handle, BUYERS_ARE_TOLD, webhooks),
+        sweep,
+        stop,
+        gauges=lambda: {**notifications.gauges(), **webhooks.gauges()},
     )
 
 
-def _api(notifications: Notifications, parts: HttpParts) -> api.NotificationsApi:
-    return api.NotificationsApi(notifications, parts.ownership)
+class Told(NamedTuple):
+    """What is told: to buyers, and to organizers' servers."""
+
+    notifications: Notifications
+    webhooks: Webhooks
+
+
+BUYERS_ARE_TOLD = frozenset(each.__name__ for each in HANDLERS)
+"""The events of which buyers are told, by name; the others are webhooks' alone."""
+
+
+def _webhooks(parts: Parts) -> Webhooks:
+    policies = parts.policies
+    return Webhooks(
+        parts.records("notifications"),
+        clock=parts.clock,
+        ids=parts.ids,
+        programme=parts.programme,
+        sender=parts.webhooks,
+        mailer=parts.mailer,
+        seals=parts.seals,
+        random_bytes=parts.random_bytes,
+        limits=Limits(
+            schedule=policies.webhook_schedule,
+            lease_seconds=max(policies.webhook_attempt_seconds, parts.send_seconds) + 5,
+            keep=timedelta(days=policies.webhook_keep_days),
+        ),
+        attempt_seconds=policies.webhook_attempt_seconds,
+        send_seconds=parts.send_seconds,
+        stop_after=timedelta(seconds=policies.webhook_stop_seconds),
+        takes_work=parts.takes_work,
+    )
+
+
+def _api(told: Told, parts: HttpParts) -> tuple[object, ...]:
+    return (
+        api.NotificationsApi(told.notifications, parts.ownership),
+        webhooks_api.WebhooksApi(told.webhooks, parts.ownership),
+    )
 
 
 MANIFEST = Manifest(
     name="notifications",
     about="What buyers were told",
     topic=TOPIC,
-    handlers=HANDLERS,
+    handlers={**webhooks_service.HANDLERS, **HANDLERS},
     kinds=KINDS,
     replay=NotificationsReplay(),
     needs=("concerts", "orders"),
     build=_build,
     api=_api,
-    statuses=api.STATUS,
+    statuses={**api.STATUS, **webhooks_api.STATUS},
     probes=(Probe("GET", "/notifications?orderId=smoke-test-of-nothing", 200, as_organizer=True),),
 )

@@ -4,6 +4,7 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.records import Kind, Query
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.services.notifications.domain import Notification, Receipt
+from cludale.services.notifications.webhooks import store as webhooks
 
 NOTIFICATIONS = AggregateStore(
     Kind("notifications", "notification", ("orderId", DUE), (DUE,)),
@@ -17,7 +18,7 @@ NOTIFICATIONS = AggregateStore(
 RECEIPTS = AggregateStore(Kind("notifications", "receipt"), Receipt, identity=lambda receipt: receipt.order_id)
 """Under the order's id; written once."""
 
-KINDS = (NOTIFICATIONS.kind, RECEIPTS.kind)
+KINDS = (NOTIFICATIONS.kind, RECEIPTS.kind, *webhooks.KINDS)
 
 
 def listed(*, order_id: str | None, after: str | None, limit: int) -> Query:

@@ -9,6 +9,7 @@ from html import escape
 from typing import NamedTuple
 from unicodedata import category
 
+from cludale.kernel.bills import Bill
 from cludale.kernel.money import Money
 from cludale.ports.messengers import Attachment, Message
 from cludale.ports.programme import ConcertDetails
@@ -33,6 +34,8 @@ _WHY: Mapping[CancelReason | None, str] = {
     CancelReason.NO_SUCH_CONCERT: "because there is no such concert",
     CancelReason.NO_SUCH_SECTION: "because the concert has no such section",
     CancelReason.OVER_THE_LIMIT: "because one order can't have so many tickets",
+    CancelReason.NO_SUCH_TICKETS: "because the concert has no such tickets, or no such code",
+    CancelReason.CODE_USED_UP: "because the discount code can't be used any more",
     CancelReason.HELD_OTHERWISE: "because its key was used before, for another order",
     CancelReason.UNREACHABLE: "because no seats could be had in time",
 }
@@ -190,8 +193,28 @@ def _price(n: Notification) -> list[_Row]:
         return []
     if _is_free(n):
         return [_Row("Price", "free of charge")]
+    if n.bill is not None:
+        return _bill(n.bill)
     each = Money(n.total.amount // n.quantity, n.total.currency) if n.quantity else n.total
     return [_Row("Price", f"{each} each"), _Row("Total", str(n.total))]
+
+
+def _bill(bill: Bill) -> list[_Row]:
+    """The lines of a bill, and what was taken off and added."""
+
+    def money(amount: int) -> str:
+        return str(Money(amount, bill.currency))
+
+    rows = [_Row("Price", f"{line.quantity} {_line(line.name)}, {money(line.price)} each") for line in bill.lines]
+    if bill.discount:
+        rows.append(_Row("Discount", f"-{money(bill.discount)}"))
+    rows += [_Row("Fee", f"{_line(fee.name)}, {money(fee.amount)}") for fee in bill.fees]
+    if bill.tax_name is not None and not bill.tax_included:
+        rows.append(_Row("Tax", f"{_line(bill.tax_name)}, {money(bill.tax)}"))
+    rows.append(_Row("Total", money(bill.total)))
+    if bill.tax_name is not None and bill.tax_included:
+        rows.append(_Row("Tax", f"{_line(bill.tax_name)}, {money(bill.tax)} of the total"))
+    return rows
 
 
 def _receipt(n: Notification) -> str:

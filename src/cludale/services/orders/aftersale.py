@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from cludale.kernel.bills import TicketCount
 from cludale.kernel.decision import Decision
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
@@ -105,6 +106,8 @@ class RefundWish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     by: Party
     tickets: int = 0
+    of: tuple[TicketCount, ...] = ()
+    """Which, where an order's tickets are of several categories; they are `tickets` together."""
     amount: Money | None = None
     reason: str | None = None
 
@@ -124,18 +127,20 @@ def refund(order: Order, wish: RefundWish, *, now: datetime) -> Decision[Order]:
     part = _part(order, wish, total)
     requested = PartRefundRequested(order_id=order.id, part=part, allocation=allocation)
     after = evolve(order, requested, at=now)
-    kept = msgspec.structs.replace(after.refunds[-1], by=wish.by, reason=wish.reason)
+    kept = msgspec.structs.replace(after.refunds[-1], by=wish.by)
     return Decision(msgspec.structs.replace(after, refunds=(*after.refunds[:-1], kept)), (requested,))
 
 
 def _part(order: Order, wish: RefundWish, total: Money) -> PartRefund:
     """What goes back. Tickets at the price that was paid for them; never more than is left."""
     left = parts.left(total, order.refunds)
+    given_back: parts.GivenBack | None = None
     if wish.amount is None:
         if wish.tickets >= order.held:
             raise TooManyTickets(order, wanted=wish.tickets)
-        each = total.amount // order.seats.quantity
-        amount = Money(min(each * wish.tickets, left.amount), total.currency)
+        given_back = parts.priced(order.bill, order.refunds, wish.of, wish.tickets)
+        worth = total.amount // order.seats.quantity * wish.tickets if given_back is None else given_back.worth
+        amount = Money(min(worth, left.amount), total.currency)
     else:
         amount = wish.amount
         if amount.currency != total.currency:
@@ -150,6 +155,7 @@ def _part(order: Order, wish: RefundWish, total: Money) -> PartRefund:
         amount=amount,
         left=Money(left.amount - amount.amount, total.currency),
         held=order.held - wish.tickets,
+        of=UNSET if given_back is None else given_back.tickets,
     )
 
 
@@ -202,6 +208,13 @@ def amend(order: Order, known: Particulars, wanted: Amendment, *, by: Party, is_
     return Amended(Decision(after, (amended,)), particulars)
 
 
+def explained(decision: Decision[Order], known: Particulars, reason: str) -> Amended:
+    """A part refund with its reason, which is kept apart: it may be about a person, so it is in no event either."""
+    number = decision.state.refunds[-1].part.number
+    reasons = {**known.reasons, str(number): reason}
+    return Amended(decision, msgspec.structs.replace(known, reasons=reasons))
+
+
 def resend(order: Order, *, now: datetime) -> Decision[Order]:
     """Send the confirmation once more. Raises NotPaid, NoAddress, ResentTooSoon, TooManyChanges."""
     allocation, total = order.allocation, order.total
@@ -220,6 +233,7 @@ def resend(order: Order, *, now: datetime) -> Decision[Order]:
         total=total,
         tickets_returned=parts.returned(order.refunds),
         refunded=Money(parts.refunded(order.refunds), total.currency),
+        bill=order.bill or UNSET,
         allocation=allocation,
     )
     return Decision(evolve(order, requested, at=now), (requested,))

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from cludale.kernel.bills import MOST_CATEGORIES, TicketCount
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound
@@ -50,10 +51,16 @@ STATUS: Statuses = {
 }
 
 
+_WHICH = "which tickets, where the order has several categories"
+
+
 class RefundPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """What is to be given back: tickets (`quantity`), at the price that was paid for them, or money only (`amount`)."""
 
     quantity: Quantity | None = None
+    tickets: (
+        Annotated[list[TicketCount], Meta(min_length=1, max_length=MOST_CATEGORIES, description=_WHICH)] | UnsetType
+    ) = UNSET
     amount: Annotated[Money, Meta(description="money without tickets; for the organizer only")] | None = None
     reason: Annotated[Text, Meta(description="why; for the organizer only, and needed for money without tickets")] | (
         None
@@ -61,8 +68,12 @@ class RefundPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
 
     def wish(self, who: Who) -> RefundWish:
         """What is wanted. Raises Invalid, CommentForOrganizers."""
-        if (self.quantity is None) is (self.amount is None):
-            raise Invalid(("quantity", "give either `quantity`, for tickets, or `amount`, for money only"))
+        of = () if self.tickets is UNSET else tuple(self.tickets)
+        tickets = sum(each.quantity for each in of) or self.quantity
+        if (tickets is None) is (self.amount is None):
+            raise Invalid(("quantity", "give either `quantity` or `tickets`, or `amount`, for money only"))
+        if self.quantity not in (None, tickets):
+            raise Invalid(("quantity", f"is {self.quantity}, and `tickets` are {tickets}"))
         if who is Who.BUYER:
             for field in ("amount", "reason"):
                 if getattr(self, field) is not None:
@@ -73,7 +84,7 @@ class RefundPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
             if self.reason is None:
                 raise Invalid(("reason", "is required where money goes back without tickets"))
         by = Party.BUYER if who is Who.BUYER else Party.ORGANIZER
-        return RefundWish(by=by, tickets=self.quantity or 0, amount=self.amount, reason=self.reason)
+        return RefundWish(by=by, tickets=tickets or 0, of=of, amount=self.amount, reason=self.reason)
 
 
 class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -105,7 +116,8 @@ class AftersaleApi:
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
         summary="Give a part of an order back",
         description=(
-            "With a `quantity`, so many tickets: their seats can be had again, and what was paid for them goes back. "
+            "With a `quantity`, so many tickets: their seats can be had again, and what was paid for them goes back, "
+            "with their fees and taxes. Where the order has several categories, `tickets` says which. "
             "With an `amount` and a `reason`, money only. The buyer can give tickets back until the order's "
             "`cancelUntil`; the organizer can do both at any time. Never more than was paid goes back, in as many "
             "parts as there are; to give all tickets back, cancel the order. Without an `Idempotency-Key`, each "
@@ -130,7 +142,8 @@ class AftersaleApi:
         order_id, cause, key = request.segment, request.cause, request.idempotency_key
 
         def answer(order: Order) -> Response:
-            return json_response(RefundView.of(order.refunds[-1], who), 202)
+            # Without the reason, for this answer may be kept; so the view is that of the buyer.
+            return json_response(RefundView.of(order.refunds[-1], Who.BUYER, {}), 202)
 
         if key is None:
             return answer(await self._orders.refund(order_id, wish, cause=cause))

@@ -8,11 +8,21 @@ from typing import Annotated, Any, ClassVar, Self
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from cludale.kernel.bills import MOST_CATEGORIES, Bill, PriceWish, TicketCount
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.payment_gateway import UnknownMethod, check_method
+from cludale.ports.prices import (
+    CategoryNotFound,
+    CategoryNotSold,
+    CodeOver,
+    CodeUnknown,
+    CodeUsedUp,
+    TotalTooHigh,
+    UnderTheMinimum,
+)
 from cludale.ports.records import Put, Records, StoreUnavailable
 from cludale.ports.seats import (
     BuyerLimitReached,
@@ -70,6 +80,13 @@ STATUS: Statuses = {
     SalePaused: 409,
     ConcertNotFound: 404,
     ConcertOver: 409,
+    CategoryNotFound: 422,
+    CategoryNotSold: 409,
+    CodeOver: 409,
+    CodeUnknown: 422,
+    CodeUsedUp: 409,
+    TotalTooHigh: 409,
+    UnderTheMinimum: 422,
     HeldOtherwise: 409,
     HeldElsewhere: 409,
     HoldEnded: 409,
@@ -89,6 +106,16 @@ STATUS: Statuses = {
 MAX_WAIT_SECONDS = 30
 
 _MAX_PRICE = "the most that one seat may cost; where it costs more, the answer is 409 price-too-high"
+
+_TICKETS = (
+    "how many of which category, `quantity` together; without it all are of the concert's first. `POST "
+    "/concerts/{id}/quote` says what they cost"
+)
+_MAX_TOTAL = "the most that all may cost, with fees and taxes; where it is more, the answer is 409 total-too-high"
+_BILL = (
+    "what it costs, line by line, as it was when its seats were held: minor units of `currency`. null where each "
+    "ticket costs the same, without fees and taxes"
+)
 
 _PAYMENT_STATUS = (
     "Pending: a charge is open. Completed: the money was taken. Declined: the card was; Failed: no money came for "
@@ -140,34 +167,40 @@ class RefundStatus(StrEnum):
     COMPLETED = "Completed"
 
 
+REASON = (
+    "the organizer's own words; in the order as the organizer sees it, in no answer that is kept. Null where the buyer "
+    "was erased"
+)
+
+
 class RefundView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A part of an order that was given back."""
 
     id: str
     status: Annotated[RefundStatus, Meta(description="Completed: the payment provider has given the money back")]
     quantity: Annotated[int, Meta(description="tickets that were given back; 0: money only")]
+    tickets: Annotated[list[TicketCount] | UnsetType, Meta(description="which, where the order has a bill")] = UNSET
     amount: Annotated[Money, Meta(description="money that goes back for it")]
     left: Annotated[Money, Meta(description="what was left of the order's money after it")]
     requested_at: datetime
     requested_by: Party
     completed_at: datetime | None
-    reason: Annotated[str | UnsetType | None, Meta(description="the organizer's own words; for the organizer only")] = (
-        UNSET
-    )
+    reason: Annotated[str | UnsetType | None, Meta(description=REASON)] = UNSET
 
     @classmethod
-    def of(cls, refund: OrderRefund, who: Who) -> Self:
-        """The view of a part refund."""
+    def of(cls, refund: OrderRefund, who: Who, reasons: Mapping[str, str]) -> Self:
+        """The view of a part refund. `reasons`: those that are kept apart."""
         return cls(
             id=refund.part.refund_id,
             status=RefundStatus.PENDING if refund.done_at is None else RefundStatus.COMPLETED,
             quantity=refund.part.tickets,
+            tickets=UNSET if refund.part.of is UNSET else list(refund.part.of),
             amount=refund.part.amount,
             left=refund.part.left,
             requested_at=refund.at,
             requested_by=refund.by,
             completed_at=refund.done_at,
-            reason=UNSET if who is Who.BUYER else refund.reason,
+            reason=UNSET if who is Who.BUYER else reasons.get(str(refund.part.number), refund.reason),
         )
 
 
@@ -182,6 +215,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     status: Status
     reason: Annotated[CancelReason | None, Meta(description="why it was cancelled")]
     total: Annotated[Money | None, Meta(description="known once seats are had")]
+    bill: Annotated[Bill | None, Meta(description=_BILL)]
     created_at: datetime
     expires_at: Annotated[datetime | None, Meta(description="the seats are held until then")]
     email: Annotated[str | UnsetType | None, Meta(description=_CONTACT)] = UNSET
@@ -219,6 +253,19 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     phone: Phone | None = None
     max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
     name: Text | UnsetType | None = UNSET
+    tickets: (
+        Annotated[list[TicketCount], Meta(min_length=1, max_length=MOST_CATEGORIES, description=_TICKETS)] | UnsetType
+    ) = UNSET
+    code: Annotated[str, Meta(max_length=64, description="a discount code")] | UnsetType | None = UNSET
+    max_total: Annotated[Money | UnsetType | None, Meta(description=_MAX_TOTAL)] = UNSET
+
+    @property
+    def wish(self) -> PriceWish | None:
+        """Which tickets, by what code, if that is said."""
+        if self.tickets is UNSET and not self.code and not self.max_total:
+            return None
+        tickets = () if self.tickets is UNSET else tuple(self.tickets)
+        return PriceWish(tickets=tickets, code=self.code or None, max_total=self.max_total or None)
 
 
 class ShowOrder(msgspec.Struct, frozen=True):
@@ -293,7 +340,8 @@ class OrdersApi:
         description=(
             "Holds the seats and takes the order. Without a `section`, the seats are in the cheapest one that has "
             "room for all of them, of equal ones in the one listed first; a section that is free of charge is had "
-            "by its name only, unless all are. With a `maxPrice` no seat costs more. Payment follows by itself; "
+            "by its name only, unless all are. With a `maxPrice` no seat costs more, and with a `maxTotal` all do not, "
+            "with fees and taxes. Payment follows by itself; "
             "`GET /orders/{id}?wait=2` tells how it went. 202 means that the seats could not be asked for in time: "
             "the order is Pending and is finished in the background."
         ),
@@ -309,6 +357,13 @@ class OrdersApi:
             ConcertOver,
             UnknownMethod,
             OverTheLimit,
+            UnderTheMinimum,
+            CategoryNotFound,
+            CategoryNotSold,
+            CodeUnknown,
+            CodeOver,
+            CodeUsedUp,
+            TotalTooHigh,
             BuyerLimitReached,
             TooManyHolds,
             HoldsLapsed,
@@ -331,6 +386,7 @@ class OrdersApi:
             phone=body.phone,
             max_price=body.max_price or None,
             name=body.name or None,
+            wish=body.wish,
             address=None if self._address is None else self._address(request.peer, request.headers),
         )
         cause, key = request.cause, request.idempotency_key
@@ -502,7 +558,7 @@ class OrdersApi:
         return Who.ORGANIZER
 
 
-def _shown(order: Order, who: Who = Who.BUYER) -> dict[str, Any]:
+def _shown(order: Order, who: Who = Who.BUYER, left: Particulars = NOTHING) -> dict[str, Any]:
     """The fields that an order has in every answer."""
     return {
         "id": order.id,
@@ -513,11 +569,12 @@ def _shown(order: Order, who: Who = Who.BUYER) -> dict[str, Any]:
         "status": order.status,
         "reason": order.reason,
         "total": order.total,
+        "bill": order.bill,
         "created_at": order.created_at,
         "expires_at": order.expires_at,
         "cancel_until": order.cancellable_until,
         "payment": None if order.payment is None else OrderPaymentView.of(order.payment),
-        "refunds": [RefundView.of(each, who) for each in order.refunds],
+        "refunds": [RefundView.of(each, who, left.reasons) for each in order.refunds],
         "held": order.held,
         "refunded": None if order.total is None else Money(parts.refunded(order.refunds), order.total.currency),
     }
@@ -527,7 +584,8 @@ def view_of(order: Order, who: Who, left: Particulars = NOTHING) -> OrderView:
     """The order, as the buyer or the organizer sees it; `left`: what is kept apart, for the organizer."""
     if who is Who.BUYER:
         return OrderView(**_shown(order))
-    return OrderView(**_shown(order, who), email=left.email, phone=left.phone, name=left.name, comment=left.comment)
+    shown = _shown(order, who, left)
+    return OrderView(**shown, email=left.email, phone=left.phone, name=left.name, comment=left.comment)
 
 
 def _accepted(order: Order) -> Response:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from cludale.kernel.allocation import Allocation, OrderSeats
+from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
@@ -115,6 +116,8 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     phone: str | None = None
     max_price: Money | None = None
     name: str | None = None
+    wish: PriceWish | None = None
+    """Which tickets, by what code, if that is said."""
     address: str | None = None
     """The network address that it comes from, where that is counted; it is kept nowhere."""
 
@@ -184,6 +187,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     resent_at: datetime | None = None
     off_reachable: bool | None = None
     """Of an order whose address was changed after it was cancelled: had it one then?"""
+    wish: PriceWish | None = None
+    """Which tickets it wants, by what code, if that was said."""
+    bill: Bill | None = None
+    """What it costs, line by line, as it was when its seats were held; None: each ticket costs the same."""
     seats: OrderSeats
 
     @property
@@ -260,6 +267,7 @@ def as_placed(
     payment_method: str = "",
     has_contact: bool = False,
     max_price: Money | None = None,
+    wish: PriceWish | None = None,
 ) -> Order:
     """The order that was placed at `at`, still without seats. The event tells none of the other arguments."""
     return Order(
@@ -271,6 +279,7 @@ def as_placed(
         created_at=at,
         has_contact=has_contact,
         max_price=max_price,
+        wish=wish,
     )
 
 
@@ -305,6 +314,7 @@ def _after_reserved(order: Order, reserved: TicketReserved, *, at: datetime) -> 
         total=reserved.total,
         expires_at=reserved.expires_at,
         cancel_until=reserved.cancel_until,
+        bill=None if reserved.bill is UNSET else reserved.bill,
         payment=OrderPayment(status=PaymentStatus.PENDING, at=at),
         due_at=None,
         traceparent=None,
@@ -397,6 +407,7 @@ def place(request: OrderRequest, *, order_id: str, now: datetime) -> Decision[Or
         payment_method=request.payment_method,
         has_contact=request.contact is not None,
         max_price=request.max_price,
+        wish=request.wish,
     )
     return Decision(order, (placed,))
 
@@ -405,7 +416,7 @@ def hold_request(order: Order, traceparent: str | None, buyers: BuyerKeys) -> Ho
     """The seats that it wants, for these buyers."""
     wanted = order.seats
     return HoldRequest(
-        wanted.concert_id, wanted.quantity, order.id, wanted.section, traceparent, order.max_price, buyers
+        wanted.concert_id, wanted.quantity, order.id, wanted.section, traceparent, order.max_price, buyers, order.wish
     )
 
 
@@ -426,13 +437,21 @@ def reserve(order: Order, held: SeatsHeld, *, now: datetime) -> Decision[Order]:
     wanted, had = order.seats, held.allocation
     if had.quantity != wanted.quantity or wanted.section not in (None, had.section):
         raise HeldOtherwise(order.id, wanted=wanted.quantity, held=had.quantity, section=had.section)
-    total = held.price.times(had.quantity)
-    reserved = _ticket_reserved(order, had, total, expires_at=held.expires_at, cancel_until=held.cancel_until)
+    total = held.price.times(had.quantity) if held.bill is None else held.bill.money
+    reserved = _ticket_reserved(
+        order, had, total, expires_at=held.expires_at, cancel_until=held.cancel_until, bill=held.bill
+    )
     return Decision(_allowed(order, _after_reserved(order, reserved, at=now)), (reserved,))
 
 
 def _ticket_reserved(
-    order: Order, allocation: Allocation, total: Money, *, expires_at: datetime, cancel_until: datetime | None
+    order: Order,
+    allocation: Allocation,
+    total: Money,
+    *,
+    expires_at: datetime,
+    cancel_until: datetime | None,
+    bill: Bill | None,
 ) -> TicketReserved:
     """The fact that the order has these seats."""
     return TicketReserved(
@@ -443,6 +462,7 @@ def _ticket_reserved(
         payment_method=order.payment_method,
         expires_at=expires_at,
         cancel_until=cancel_until,
+        bill=bill or UNSET,
     )
 
 
@@ -532,7 +552,13 @@ def pay(order: Order, allocation: Allocation, *, payment: OrderPayment | None = 
         return Decision(order)
     if order.allocation is None or order.total is None:
         raise ValueError(f"{order.id} was sold seats that it never reserved")
-    paid = OrderPaid(order_id=order.id, allocation=allocation, total=order.total, reachable=order.reachable)
+    paid = OrderPaid(
+        order_id=order.id,
+        allocation=allocation,
+        total=order.total,
+        reachable=order.reachable,
+        bill=order.bill or UNSET,
+    )
     return Decision(_allowed(order, _after_paid(order, paid)), (paid,))
 
 
@@ -687,7 +713,12 @@ def _reserved_before(order: Order) -> TicketReserved:
     if allocation is None or order.total is None or order.expires_at is None:
         raise ValueError(f"{order.id} has no seats")
     return _ticket_reserved(
-        order, allocation, order.total, expires_at=order.expires_at, cancel_until=order.cancel_until
+        order,
+        allocation,
+        order.total,
+        expires_at=order.expires_at,
+        cancel_until=order.cancel_until,
+        bill=order.bill,
     )
 
 

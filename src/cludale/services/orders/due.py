@@ -11,7 +11,16 @@ from msgspec.structs import replace
 from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
-from cludale.kernel.refusals import Busy, Refusal
+from cludale.kernel.refusals import Busy, Invalid, Refusal
+from cludale.ports.prices import (
+    CategoryNotFound,
+    CategoryNotSold,
+    CodeOver,
+    CodeUnknown,
+    CodeUsedUp,
+    TotalTooHigh,
+    UnderTheMinimum,
+)
 from cludale.ports.seats import (
     BuyerLimitReached,
     CalledOff,
@@ -53,6 +62,14 @@ _NO_SEATS: Mapping[type[Refusal], CancelReason] = {
     TooManyHolds: CancelReason.OVER_THE_LIMIT,
     HoldsLapsed: CancelReason.OVER_THE_LIMIT,
     PriceTooHigh: CancelReason.PRICE_TOO_HIGH,
+    TotalTooHigh: CancelReason.PRICE_TOO_HIGH,
+    UnderTheMinimum: CancelReason.OVER_THE_LIMIT,
+    CategoryNotFound: CancelReason.NO_SUCH_TICKETS,
+    CategoryNotSold: CancelReason.NO_SUCH_TICKETS,
+    CodeUnknown: CancelReason.NO_SUCH_TICKETS,
+    Invalid: CancelReason.NO_SUCH_TICKETS,
+    CodeOver: CancelReason.CODE_USED_UP,
+    CodeUsedUp: CancelReason.CODE_USED_UP,
     OtherCurrency: CancelReason.OTHER_CURRENCY,
     HoldEnded: CancelReason.EXPIRED,
 }

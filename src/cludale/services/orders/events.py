@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from cludale.kernel.allocation import Allocation, OrderSeats, SeatsEvent
+from cludale.kernel.bills import Bill, TicketCount
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
 
@@ -25,6 +26,10 @@ class CancelReason(StrEnum):
     NO_SUCH_CONCERT = "concert-not-found"
     NO_SUCH_SECTION = "section-not-found"
     OVER_THE_LIMIT = "over-the-limit"
+    NO_SUCH_TICKETS = "no-such-tickets"
+    """There is no such category, or no such code."""
+    CODE_USED_UP = "code-used-up"
+    """Or it is valid no more."""
     CONCERT_OVER = "concert-over"
     PRICE_TOO_HIGH = "price-too-high"
     OTHER_CURRENCY = "other-currency"
@@ -53,6 +58,8 @@ class OrderPlaced(Event, frozen=True, kw_only=True):
 class TicketReserved(SeatsEvent, frozen=True, kw_only=True):
     """The order has its seats until `expires_at`, and can be paid."""
 
+    data_version: ClassVar[str] = "1.1"
+
     order_id: str
     user_id: str
     total: Money
@@ -60,6 +67,9 @@ class TicketReserved(SeatsEvent, frozen=True, kw_only=True):
     expires_at: datetime
     cancel_until: datetime | None = None
     """From when on the buyer can't cancel; unknown in events of older versions."""
+    bill: Bill | UnsetType = UNSET
+    """What it costs, line by line, where there is a price list or a code; unset, as in events written before this
+    field existed: each ticket costs the same."""
     allocation: Allocation
 
 
@@ -75,10 +85,14 @@ class PaymentRequested(Event, frozen=True, kw_only=True):
 class OrderPaid(SeatsEvent, frozen=True, kw_only=True):
     """The order is paid and its seats are sold to it: it is a ticket."""
 
+    data_version: ClassVar[str] = "1.1"
+
     order_id: str
     total: Money
     reachable: bool
     """The buyer left an address. The address itself is in no event."""
+    bill: Bill | UnsetType = UNSET
+    """As in TicketReserved."""
     allocation: Allocation
 
 
@@ -95,6 +109,8 @@ class PartRefund(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=F
     """What is left of the money after this one."""
     held: int
     """Tickets that the order has left after this one."""
+    of: tuple[TicketCount, ...] | UnsetType = UNSET
+    """Which tickets are given back; unset, as in those written before this field existed: all cost the same."""
 
 
 class OrderCancelled(Event, frozen=True, kw_only=True):
@@ -191,6 +207,8 @@ class OrderAmended(Event, frozen=True, kw_only=True):
 class ConfirmationRequested(SeatsEvent, frozen=True, kw_only=True):
     """The confirmation of a paid order is to be sent once more, as the order is now."""
 
+    data_version: ClassVar[str] = "1.1"
+
     order_id: str
     number: int
     """Counts these requests from 1."""
@@ -199,6 +217,8 @@ class ConfirmationRequested(SeatsEvent, frozen=True, kw_only=True):
     """Tickets that were given back."""
     refunded: Money
     """Money that went back, or is on its way."""
+    bill: Bill | UnsetType = UNSET
+    """As in TicketReserved."""
     allocation: Allocation
 
 

@@ -35,6 +35,7 @@ def _build(parts: Parts) -> Running:
         programme=parts.programme,
         retention_days=policies.retention_days,
         walks=policies.walks,
+        file=parts.file,
         takes_work=parts.takes_work,
         buyers=parts.buyers,
         closing=parts.sale_closing,
@@ -46,6 +47,7 @@ def _build(parts: Parts) -> Running:
         orders.handle,
         orders.sweep,
         orders.stop,
+        prepare=orders.prepare,
         end_waiting=orders.end_waiting,
         gauges=lambda: {**comparison.gauges(), **orders.gauges()},
     )

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
+from cludale.kernel.bills import Bill, TicketCount
 from cludale.kernel.money import Money
+from cludale.kernel.refusals import Invalid
 from cludale.services.orders.events import PartRefund, Party
 
 
@@ -17,7 +21,7 @@ class OrderRefund(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     """When it was asked for."""
     by: Party = Party.ORGANIZER
     reason: str | None = None
-    """The organizer's own words. They may be about a person, so they are in no event."""
+    """In clear, where an earlier version kept it here; else it is sealed, with what names the buyer."""
     done_at: datetime | None = None
     """When the money went back; None: it is on its way."""
     returned_at: datetime | None = None
@@ -37,6 +41,43 @@ def refunded(refunds: Sequence[OrderRefund]) -> int:
 def returned(refunds: Sequence[OrderRefund]) -> int:
     """How many tickets were given back by these."""
     return sum(each.part.tickets for each in refunds)
+
+
+class GivenBack(NamedTuple):
+    """Tickets that are given back, and what was paid for them in minor units, with their fees and taxes."""
+
+    tickets: tuple[TicketCount, ...]
+    worth: int
+
+
+def priced(
+    bill: Bill | None, refunds: Sequence[OrderRefund], wanted: Sequence[TicketCount], tickets: int
+) -> GivenBack | None:
+    """So many tickets at what was paid for each of them; None for an order whose tickets all cost the same.
+
+    Raises Invalid where it isn't said which, or where there are no such tickets left.
+    """
+    if bill is None:
+        if wanted:
+            raise Invalid(("tickets", "the order has one category of tickets: give a `quantity`"))
+        return None
+    kept = {line.category: line.quantity for line in bill.lines}
+    for refund in refunds:
+        for each in () if refund.part.of is UNSET else refund.part.of:
+            kept[each.category] -= each.quantity
+    had = ", ".join(f"{count} {category}" for category, count in kept.items())
+    if not wanted:
+        if len(kept) > 1:
+            raise Invalid(("tickets", f"say which are given back: the order has {had}"))
+        wanted = (TicketCount(category=bill.lines[0].category, quantity=tickets),)
+    worth = 0
+    for each in wanted:
+        line = bill.line(each.category)
+        kept[each.category] = kept.get(each.category, 0) - each.quantity
+        if line is None or kept[each.category] < 0:
+            raise Invalid(("tickets", f"the order has {had}"))
+        worth += line.each * each.quantity
+    return GivenBack(tuple(wanted), worth)
 
 
 def left(total: Money, refunds: Sequence[OrderRefund]) -> Money:

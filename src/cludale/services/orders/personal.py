@@ -1,5 +1,6 @@
 """What is kept of the person behind an order, sealed. Its life: kept, changed, then erased. No I/O or clock."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from unicodedata import normalize
 
@@ -26,6 +27,8 @@ class Particulars(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     name: str | None = None
     comment: str | None = None
     """The organizer's own, which may name anybody."""
+    reasons: Mapping[str, str] = {}
+    """Why part refunds were made, by their numbers: the organizer's own words, too. None where there were none."""
 
     @property
     def contact(self) -> Contact:

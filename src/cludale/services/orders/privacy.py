@@ -1,33 +1,23 @@
-"""The particulars of buyers: kept sealed, read for who may, changed, found by e-mail, erased.
-
-`Walks` brings what is kept up to date: addresses that earlier versions kept in clear, and keys under a
-former master key.
-"""
+"""The particulars of buyers: kept sealed, read for who may, changed, found by e-mail, erased."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.refusals import Busy
 from cludale.ports.contacts import Contact
-from cludale.ports.records import Commit, Committed, Outcome, Put, Query, UnusableCursor
+from cludale.ports.records import Commit, Committed, Outcome, Put, Query, UnusableCursor, VersionConflict
 from cludale.ports.seals import CannotOpen, Seals
-from cludale.runtime.aggregates import Change, ChangeResult, Decide, Updates, Versioned, until_committed
+from cludale.runtime.aggregates import AnsweredBefore, Change, ChangeResult, Decide, Updates, Versioned, until_committed
 from cludale.services.orders import aftersale, domain, personal
-from cludale.services.orders.aftersale import Amendment
+from cludale.services.orders.aftersale import Amended, Amendment
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import ErasureReason, Party
-from cludale.services.orders.personal import NOTHING, Particulars, Personal, Upkeep
-from cludale.services.orders.store import ORDERS, PERSONAL, UPKEEP
-
-PAGE = 200
-PAGES_A_SWEEP = 5
-"""A million records take a quarter of an hour, at a sweep a second."""
-AGAIN = timedelta(minutes=10)
-"""After which keys under a former master key are looked for again: another replica may still have used it."""
-CLEAR = "clear-contacts"
+from cludale.services.orders.personal import NOTHING, Particulars, Personal
+from cludale.services.orders.store import ORDERS, PERSONAL
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +27,13 @@ class ContactsLocked(Busy):
 
     def __init__(self, order_id: str) -> None:
         super().__init__(f"The address of order {order_id!r} can't be read at the moment.", retry_after_seconds=60)
+
+
+class Kept(NamedTuple):
+    """What is kept of an order's buyer."""
+
+    particulars: Particulars
+    is_erased: bool
 
 
 class Privacy:
@@ -60,10 +57,18 @@ class Privacy:
         email = particulars.email
         return None if email is None else self._seals.digest(personal.folded(email))
 
-    async def amend(self, order_id: str, wanted: Amendment, *, by: Party, cause: Cause) -> Order:
-        """Change the particulars, in one commit with the order, which counts it. The key of those of before is gone.
+    async def change(
+        self,
+        order_id: str,
+        decide: Callable[[Order, Kept, datetime], Amended],
+        *,
+        cause: Cause,
+        beside: Callable[[Order], Put] | None = None,
+    ) -> Order:
+        """Change an order and its particulars in one commit. The key of those of before is gone.
 
-        Raises NotFound, ContactsLocked, Busy and what `aftersale.amend` raises.
+        Into one that was erased nothing is put. Raises NotFound, ContactsLocked, Busy, AnsweredBefore and what `decide`
+        raises.
         """
         records = self._updates.records
         order: Order | None = None
@@ -78,23 +83,36 @@ class Privacy:
             before = None if kept is None else kept.state
             known = NOTHING if before is None else self._read(before)
             is_erased = before is not None and before.sealed is None
-            decision, particulars = aftersale.amend(found.state, known, wanted, by=by, is_erased=is_erased)
+            now = self._updates.clock.now()
+            decision, particulars = decide(found.state, Kept(known, is_erased), now)
             order = decision.state
             if order is found.state:
                 return ()
-            puts = (
-                ORDERS.put(order, found.version),
-                PERSONAL.put(self._kept(order, particulars, before), 0 if kept is None else kept.version),
-            )
-            events = self._updates.envelopes(decision, cause, self._updates.clock.now())
-            return (Commit(ORDERS.partition(order_id), puts, events),)
+            puts = [ORDERS.put(order, found.version)]
+            if not is_erased and particulars is not known:
+                puts.append(PERSONAL.put(self._kept(order, particulars, before), 0 if kept is None else kept.version))
+            if beside is not None:
+                puts.append(beside(order))
+            events = self._updates.envelopes(decision, cause, now)
+            return (Commit(ORDERS.partition(order_id), tuple(puts), events),)
 
         def learn(outcomes: Sequence[Outcome]) -> int:
+            for outcome in outcomes:
+                if isinstance(outcome, VersionConflict) and beside is not None and order_id not in outcome.ids:
+                    raise AnsweredBefore
             return sum(not isinstance(outcome, Committed) for outcome in outcomes)
 
         if not await until_committed(records, draft, learn) or order is None:
             raise Busy(f"Order {order_id!r} is being changed by too many at once.")
         return order
+
+    async def amend(self, order_id: str, wanted: Amendment, *, by: Party, cause: Cause) -> Order:
+        """Change the particulars; the order counts it. Raises as `change`, and what `aftersale.amend` raises."""
+
+        def decide(order: Order, kept: Kept, _: datetime) -> Amended:
+            return aftersale.amend(order, kept.particulars, wanted, by=by, is_erased=kept.is_erased)
+
+        return await self.change(order_id, decide, cause=cause)
 
     async def contacts(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
         """Where the buyers of these orders want to be told, nowhere if that was erased; of the orders that there are.
@@ -189,63 +207,3 @@ def _without_clear(order: Order | None, _: datetime) -> Decision[Order] | None:
     if order is None or not order.has_clear_contact:
         return None
     return Decision(domain.without_clear_contact(order))
-
-
-class Walks:
-    """Walks through all that is kept, a few pages a sweep, beside everything else."""
-
-    def __init__(self, updates: Updates, privacy: Privacy, *, has_two_masters: bool) -> None:
-        self._updates = updates
-        self._privacy = privacy
-        self._is_clear: bool | None = None
-        """Is nothing in clear any more, or was all of it taken away in this process? None: not known yet."""
-        self._clear_after: str | None = None
-        self._sealed = 0
-        self._rewraps = has_two_masters
-        self._rewrap_after: str | None = None
-        self._rewrapped = 0
-        self._rewrap_at: datetime | None = None
-
-    async def go_on(self) -> int:
-        """A few pages more; returns how many records were changed."""
-        changed = 0
-        for _ in range(PAGES_A_SWEEP):
-            if self._is_clear is None:
-                found = await UPKEEP.load(self._updates.records, (CLEAR,))
-                self._is_clear = CLEAR in found
-            if not self._is_clear:
-                changed += await self._seal_page()
-            elif self._rewraps and (self._rewrap_at is None or self._rewrap_at <= self._updates.clock.now()):
-                changed += await self._rewrap_page()
-            else:
-                break
-        return changed
-
-    async def _seal_page(self) -> int:
-        found, page = await ORDERS.find(self._updates.records, Query(after=self._clear_after, limit=PAGE))
-        sealed = await self._privacy.seal_clear([each.state for each in found if each.state.has_clear_contact])
-        self._sealed += sealed
-        self._clear_after = page.next
-        if page.next is None:
-            self._is_clear = True
-            if self._sealed:  # a process of the version before may write some more: looked for at the next start
-                _log.info("addresses of %d orders were in clear, and are encrypted now", self._sealed)
-            else:
-                await self._updates.update([Change(UPKEEP, CLEAR, _done, Cause())])
-        return sealed
-
-    async def _rewrap_page(self) -> int:
-        query = Query(after=self._rewrap_after, limit=PAGE)
-        found, page = await PERSONAL.find(self._updates.records, query)
-        rewrapped = await self._privacy.rewrap(found)
-        self._rewrapped += rewrapped
-        self._rewrap_after = page.next
-        if page.next is None:
-            _log.info("all addresses are under the master key that is used now; %d were not", self._rewrapped)
-            self._rewraps = self._rewrap_at is None or self._rewrapped > 0
-            self._rewrapped, self._rewrap_at = 0, self._updates.clock.now() + AGAIN
-        return rewrapped
-
-
-def _done(upkeep: Upkeep | None, now: datetime) -> Decision[Upkeep] | None:
-    return None if upkeep is not None else Decision(Upkeep(id=CLEAR, done_at=now))

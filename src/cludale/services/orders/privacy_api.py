@@ -56,7 +56,10 @@ class PersonalData(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     phone: str | None
     name: str | None
     comment: Annotated[str | None, Meta(description="the organizer's own note on the order")]
-    erased_at: Annotated[datetime | None, Meta(description="when these four were erased")]
+    refund_reasons: Annotated[
+        dict[str, str], Meta(description="why the organizer gave money back, by the number of the part refund")
+    ]
+    erased_at: Annotated[datetime | None, Meta(description="when these five were erased")]
 
 
 class ErasedOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -105,6 +108,7 @@ class PrivacyApi:
                     phone=left.phone,
                     name=left.name,
                     comment=left.comment,
+                    refund_reasons=dict(left.reasons),
                     erased_at=erased_at,
                 )
             )

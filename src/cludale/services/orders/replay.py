@@ -49,6 +49,7 @@ def _told(order: Order) -> Mapping[str, object]:
         "moved_until",
         "amendments",
         "resends",
+        "bill",
     )
     told = {**msgspec.structs.asdict(order.seats), **{name: getattr(order, name) for name in names}}
     told["refunds"] = [(each.part, each.at, each.done_at, each.returned_at) for each in order.refunds]

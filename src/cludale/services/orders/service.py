@@ -19,7 +19,7 @@ from cludale.ports.charges import COMPARED_AT_ONCE
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contact
 from cludale.ports.programme import Programme
-from cludale.ports.records import Put, Query, Records
+from cludale.ports.records import Put, Query, Records, Rewritable
 from cludale.ports.seals import Seals
 from cludale.ports.seats import Seats, SeatsHeld, SeatsUnreachable
 from cludale.runtime.admission import AdmissionControl
@@ -28,7 +28,7 @@ from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import DueWork, PutOff
 from cludale.services.concerts.events import ConcertCancelled, ConcertPostponed, SaleRefused, SeatsReturned, SeatsSold
 from cludale.services.orders import aftersale, domain, jobs
-from cludale.services.orders.aftersale import Amendment, NoAddress, RefundWish
+from cludale.services.orders.aftersale import Amended, Amendment, NoAddress, RefundWish
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, PaymentStatus
 from cludale.services.orders.due import DueOrders
@@ -36,9 +36,10 @@ from cludale.services.orders.events import CancelReason, Party
 from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
 from cludale.services.orders.jobs import Job
 from cludale.services.orders.personal import NOTHING, Particulars, Personal
-from cludale.services.orders.privacy import Privacy, Walks
+from cludale.services.orders.privacy import Kept, Privacy
 from cludale.services.orders.retention import ASK_SECONDS, Behind, Retention
 from cludale.services.orders.store import JOBS, ORDERS, PERSONAL, Search, is_among
+from cludale.services.orders.upkeep import ErasuresOwed, Walks, erasures_owed
 from cludale.services.payments.events import (
     FailureReason,
     PartRefunded,
@@ -85,6 +86,7 @@ class Orders:
         programme: Programme | None = None,
         retention_days: float | None = None,
         walks: bool = False,
+        file: Rewritable | None = None,
         takes_work: Callable[[], bool] = lambda: True,
         closing: SaleClosing | None = None,
         call_off_rate: float = 1_000.0,
@@ -93,15 +95,17 @@ class Orders:
     ) -> None:
         """`call_seconds`: how long concerts or payments may take to answer. `retention_days`: how long after a concert
         its buyers' addresses are kept; None, or no `programme`: until somebody has them erased. `walks`: does it bring
-        up to date what earlier versions, or another master key, left? `closing`, `call_off_rate`, `watch_seconds`: for
-        the orders of a concert that is called off. `buyers`: what buyers are known by to those who count their tickets;
-        None: nobody does.
+        up to date what earlier versions, or another master key, left? `file`: the store, where that is one of this
+        process's. `closing`, `call_off_rate`, `watch_seconds`: for the orders of a concert that is called off.
+        `buyers`: what buyers are known by to those who count their tickets; None: nobody does.
         """
         self._buyers = buyers
         self._updates = Updates("orders", records, clock=clock, ids=ids)
         self.privacy = Privacy(self._updates, seals)
         """The addresses of buyers."""
-        self._walks = Walks(self._updates, self.privacy, has_two_masters=seals.has_two_masters) if walks else None
+        self._walks: Walks | None = None
+        if walks:
+            self._walks = Walks(self._updates, self.privacy, has_two_masters=seals.has_two_masters, file=file)
         self._retention: DueWork[Personal] | None = None
         if retention_days is not None and programme is not None:
             self.retention = Retention(programme, clock)
@@ -343,13 +347,23 @@ class Orders:
     ) -> Order:
         """Give a part of a paid order back: the order, with the refund as its last; `keep`'s record commits with it.
 
-        Raises NotFound, Busy, AnsweredBefore and what `aftersale.refund` raises.
+        The reason is kept apart, and not at all where the buyer was erased. Raises NotFound, Busy, AnsweredBefore and
+        what `aftersale.refund` raises.
         """
 
         def decide(order: Order, now: datetime) -> Decision[Order]:
             return self._watch(order, aftersale.refund(order, wish, now=now), now)
 
-        return await self._change(order_id, decide, cause, keep)
+        reason = wish.reason
+        if reason is None:
+            return await self._change(order_id, decide, cause, keep)
+
+        def explained(order: Order, kept: Kept, now: datetime) -> Amended:
+            return aftersale.explained(decide(order, now), kept.particulars, reason)
+
+        order = await self.privacy.change(order_id, explained, cause=cause, beside=keep)
+        self._tell(order)
+        return order
 
     async def amend(self, order_id: str, wanted: Amendment, *, by: Party, cause: Cause) -> Order:
         """Change name, address or comment. Raises NotFound, Busy and what `aftersale.amend` raises."""
@@ -426,6 +440,14 @@ class Orders:
         for future in self._waiters.get(order.id, ()):
             if not future.done():
                 future.set_result(None)
+
+    async def prepare(self) -> None:
+        """Before anything is answered. Raises ErasuresOwed, StoreUnavailable."""
+        owed = await erasures_owed(self._updates.records)
+        if owed is not None:
+            raise ErasuresOwed(owed)
+        if self._walks is not None:
+            await self._walks.prepare()
 
     async def sweep(self) -> int:
         """See to what is due, and compare the Reserved orders of which nothing is heard; returns how many."""

@@ -93,7 +93,7 @@ class TicketView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             quantity=shown.of.quantity,
             status=TicketStatus.VALID if is_valid else TicketStatus.REVOKED,
             transferred=ticket.is_transferred,
-            holder=ticket.holder if is_theirs else None,
+            holder=shown.holder if is_theirs else None,
             valid_from=shown.hours.since,
             valid_until=shown.hours.until,
             admitted_at=max(came, default=None),

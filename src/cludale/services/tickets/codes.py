@@ -76,6 +76,11 @@ def signed(claims: Claims, key: TicketKey) -> str:
             _SECTION: claims.section,
         }
     )
+    return message(payload, key)
+
+
+def message(payload: bytes, key: TicketKey) -> str:
+    """The code that has this payload, which should be a CBOR map of claims."""
     protected = _protected(key.id)
     signature = _private(key.seed).sign(_to_sign(protected, payload))
     return base45(cbor2.dumps(cbor2.CBORTag(_SIGN1_TAG, [protected, {}, payload, signature])))

@@ -56,7 +56,7 @@ class Ticket(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc
     """How many codes it has had."""
     revoked: RevokeReason | None = None
     holder: str | None = None
-    """Who has it, if it was transferred and a name was given. Personal data: in no event."""
+    """Who has it, if it was transferred and a name was given. Personal data: in no event, and sealed (`holders.py`)."""
     moves: tuple[Movement, ...] = ()
 
     @property

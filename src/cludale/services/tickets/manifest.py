@@ -18,6 +18,7 @@ def _build(parts: Parts) -> Running:
         ids=parts.ids,
         keys=parts.ticket_keys,
         pages=parts.ticket_pages,
+        seals_of=parts.seals_of,
         programme=parts.programme,
         opens_before=timedelta(seconds=policies.door_opens_seconds),
         reentry=policies.door_reentry,

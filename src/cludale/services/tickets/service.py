@@ -16,6 +16,7 @@ from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.programme import ConcertDetails, Programme, ProgrammeUnreachable
 from cludale.ports.records import Records
+from cludale.ports.seals import SealsOf
 from cludale.ports.ticket_keys import TicketKey, TicketKeys
 from cludale.ports.ticket_pages import PagesBusy, TicketPage, TicketPages
 from cludale.runtime.aggregates import Change, Handler, TooEarly, Updates
@@ -25,6 +26,7 @@ from cludale.services.tickets import codes, domain, door
 from cludale.services.tickets.domain import Direction, OrderTickets, Ticket
 from cludale.services.tickets.door import Counts, Open, Result, Scanned
 from cludale.services.tickets.events import UndoReason
+from cludale.services.tickets.holders import Holders
 from cludale.services.tickets.store import TICKETS, of_concert
 
 _SERVICE = "tickets"
@@ -44,6 +46,8 @@ class Shown(NamedTuple):
     concert: ConcertDetails
     hours: Open
     code: str
+    holder: str | None = None
+    """Who has it, if it was passed on and a name was given."""
 
     @property
     def id(self) -> str:
@@ -88,6 +92,7 @@ class Tickets:
         ids: IdSource,
         keys: TicketKeys,
         pages: TicketPages,
+        seals_of: SealsOf,
         programme: Programme,
         opens_before: timedelta,
         reentry: bool,
@@ -99,6 +104,7 @@ class Tickets:
         self._ids = ids
         self._keys = keys
         self._pages = pages
+        self._holders = Holders(seals_of)
         self._programme = programme
         self._opens_before = opens_before
         self._reentry = reentry
@@ -126,6 +132,8 @@ class Tickets:
     async def shown(self, tickets: OrderTickets, numbers: Sequence[int]) -> list[Shown]:
         """These tickets of an order as they are shown. Raises NotFound, Busy."""
         concert, hours = await self._concert(tickets.concert_id)
+        now = self._clock.now()
+        keys = [key for key in self._keys.all() if key.is_good(now)]
         return [
             Shown(
                 tickets,
@@ -134,6 +142,7 @@ class Tickets:
                 concert,
                 hours,
                 codes.signed(_claims(tickets, number, ticket.generation, hours), self._key(tickets.key_id)),
+                self._holders.name(ticket.holder, domain.ticket_id(tickets.order_id, number), keys),
             )
             for number in numbers
         ]
@@ -170,7 +179,11 @@ class Tickets:
         """The tickets, one of them somebody else's. Raises NotFound, TicketVoid, TicketUsed, Busy."""
 
         def decide(tickets: OrderTickets, now: datetime) -> Decision[OrderTickets]:
-            return domain.transfer(tickets, number, holder=holder, now=now)
+            kept = holder
+            if holder is not None:
+                id = domain.ticket_id(order_id, number)
+                kept = self._holders.sealed(holder, id, self._key(tickets.key_id))
+            return domain.transfer(tickets, number, holder=kept, now=now)
 
         return await self._updates.change(TICKETS, order_id, decide, cause)
 
@@ -316,7 +329,7 @@ def _page(shown: Shown) -> TicketPage:
         shown.section,
         shown.number,
         shown.of.quantity,
-        shown.ticket.holder,
+        shown.holder,
         shown.code,
         issued,
     )

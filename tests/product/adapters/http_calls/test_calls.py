@@ -19,10 +19,20 @@ from cludale.adapters.http_calls.calls import (
     HttpSales,
     HttpSeats,
 )
+from cludale.kernel.bills import Bill, BillLine, PriceWish, TicketCount
 from cludale.kernel.money import Money
-from cludale.kernel.refusals import Busy, Refusal
+from cludale.kernel.refusals import Busy, Invalid, Refusal
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState, ChargesUnreachable
 from cludale.ports.contacts import Contact, ContactsUnreachable
+from cludale.ports.prices import (
+    CategoryNotFound,
+    CategoryNotSold,
+    CodeOver,
+    CodeUnknown,
+    CodeUsedUp,
+    TotalTooHigh,
+    UnderTheMinimum,
+)
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.sales import Outlook, SaleOutlook, SalesUnreachable
 from cludale.ports.seats import (
@@ -42,6 +52,7 @@ from cludale.ports.seats import (
     SectionNotFound,
 )
 from cludale.services.concerts.api import STATUS
+from cludale.services.concerts.code_api import STATUS as PRICES
 from cludale.web.problems import Problems
 
 TIMEOUT_SECONDS = 1.5
@@ -147,6 +158,23 @@ class TestSeats:
         assert b"traceparent: 00-trace" in head
         assert msgspec.json.decode(body) == {"quantity": 2, "orderId": "order-1", "section": "stalls"}
 
+    async def test_which_tickets_are_wanted_is_said_and_their_bill_comes_back(
+        self, other: Other, seats: HttpSeats
+    ) -> None:
+        line = BillLine(category="child", name="Child", quantity=2, price=100, net=200, total=200)
+        bill = Bill(currency="EUR", lines=(line,), net=200, total=200, code="TEN")
+        said = {
+            "id": "reservation-1", "section": "stalls", "quantity": 2, "price": Money(100, "EUR"),
+            "expiresAt": NOON, "bill": bill,
+        }  # fmt: skip
+        other.play = other.sends(answer(201, msgspec.json.encode(said)))
+        wish = PriceWish(tickets=(TicketCount(category="child", quantity=2),), code="TEN")
+        held = await seats.hold(msgspec.structs.replace(REQUEST, wish=wish))
+        assert held.bill == bill
+        (request,) = other.requests
+        sent = msgspec.json.decode(request.partition(b"\r\n\r\n")[2])
+        assert sent["wish"] == {"tickets": [{"category": "child", "quantity": 2}], "code": "TEN"}
+
     @pytest.mark.parametrize(
         "refusal",
         [
@@ -154,6 +182,15 @@ class TestSeats:
             SeatsUnavailable("concert-1", wanted=2, left=1, section="stalls", held=3, held_until=NOON),
             PriceTooHigh("concert-1", max_price=Money(1, "EUR"), price_from=Money(2, "EUR")),
             OtherCurrency("concert-1", "EUR"),
+            OtherCurrency("concert-1", "EUR", field="maxTotal"),
+            CategoryNotFound("concert-1", "dog"),
+            CategoryNotSold("concert-1", "child", section="stalls"),
+            CodeUnknown("concert-1", "TEN"),
+            CodeOver("TEN", ended_at=NOON),
+            CodeUsedUp("TEN", limit=5, left=1, counts="tickets"),
+            TotalTooHigh(max_total=Money(1, "EUR"), total=Money(2, "EUR")),
+            UnderTheMinimum("concert-1", wanted=2, least=4),
+            Invalid(("quantity", "is 2, and `tickets` are 3")),
             NotOnSale("concert-1", NOON),
             ConcertOver("concert-1", NOON),
             ConcertNotFound("concert-1"),
@@ -169,7 +206,7 @@ class TestSeats:
     async def test_a_refusal_comes_back_as_the_refusal_that_it_was(
         self, other: Other, seats: HttpSeats, refusal: Refusal
     ) -> None:
-        problem = Problems(STATUS).answer(refusal)
+        problem = Problems(STATUS, PRICES).answer(refusal)
         other.play = other.sends(answer(problem.status, problem.body))
         with pytest.raises(type(refusal)) as came:
             await seats.hold(REQUEST)

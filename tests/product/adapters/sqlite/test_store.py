@@ -57,6 +57,21 @@ async def test_what_it_writes_is_its_owners_only(store: SqliteStore, path: Path)
     assert set(found.values()) == {0o600}
 
 
+async def test_written_anew_it_has_nothing_of_what_was_written_over(store: SqliteStore, path: Path) -> None:
+    await written(store, 200, size=100)
+    await store.commit([of(Put(NOTE, "n7", b"what-was-in-clear" * 200, 1))])
+    await store.commit([of(Put(NOTE, "n7", b"gone", 2))])
+
+    def is_there() -> bool:
+        return any(b"what-was-in-clear" in file.read_bytes() for file in path.parent.iterdir())
+
+    assert is_there()
+    await asyncio.gather(store.rewrite(lambda _: None), store.commit([of(Put(NOTE, "n8", b"meanwhile", 1))]))
+    assert not is_there()
+    found = await store.get(NOTE, [key("n7"), key("n8")])
+    assert {id: each.body for id, each in found.items()} == {"n7": b"gone", "n8": b"meanwhile"}
+
+
 async def test_the_mode_that_a_store_was_given_stays(path: Path) -> None:
     await SqliteStore(path, KINDS, CODEC).close()
     os.chmod(path, 0o640)

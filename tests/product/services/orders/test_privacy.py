@@ -1,7 +1,7 @@
 """What orders keeps of its buyers, over the real store: sealed, found by its hash, erased, and brought up to date."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,19 +15,23 @@ from tests.product.services.orders.test_service import REQUEST, Seats
 from cludale.adapters.ciphers import AesGcmSeals
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.buyers import BuyerHash
+from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy
 from cludale.ports.contacts import Contact
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
-from cludale.ports.records import Commit, Query
+from cludale.ports.records import Commit, Kind, Put, Query
 from cludale.ports.seals import CannotOpen, Seals
 from cludale.ports.seats import HoldRequest, SeatsHeld, SeatsUnreachable
+from cludale.runtime.aggregates import AnsweredBefore, Updates
 from cludale.runtime.backoff import Backoff
-from cludale.services.orders.aftersale import Amendment, BuyerErased
+from cludale.services.orders import domain
+from cludale.services.orders.aftersale import Amendment, BuyerErased, RefundWish
 from cludale.services.orders.domain import Order, OrderRequest
 from cludale.services.orders.events import ErasureReason, Party
 from cludale.services.orders.personal import Particulars, Personal, folded
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import ORDERS, PERSONAL, Search
+from cludale.services.orders.upkeep import ERASED_AGAIN, RESTORED, ErasuresOwed, names_nobody, note
 
 EMAIL = "zoe@example.org"
 PAGE = Query(limit=10)
@@ -52,11 +56,21 @@ def programme() -> Programme:
     return Programme()
 
 
+class File:
+    """A store that is written anew."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.times = size, 0
+
+    async def rewrite(self, _: Callable[[int], None]) -> None:
+        self.times += 1
+
+
 class Make:
     """Orders over the one store, with these seals."""
 
     def __init__(self, store: SqliteStore, clock: ManualClock, ids: CountingIds, programme: Programme) -> None:
-        self.store, self._clock, self._ids, self._programme = store, clock, ids, programme
+        self.store, self.clock, self.ids, self._programme = store, clock, ids, programme
 
     def __call__(
         self,
@@ -65,11 +79,12 @@ class Make:
         days: float | None = None,
         seats: Seats | None = None,
         buyers: BuyerHash | None = None,
+        file: File | None = None,
     ) -> Orders:
         return Orders(
             self.store,
-            clock=self._clock,
-            ids=self._ids,
+            clock=self.clock,
+            ids=self.ids,
             seats=seats or Seats(),
             buyers=buyers,
             pending_backoff=Backoff(1, 8),
@@ -78,6 +93,7 @@ class Make:
             programme=self._programme,
             retention_days=days,
             walks=True,
+            file=file,
         )
 
     async def kept(self, order: Order) -> Personal:
@@ -181,6 +197,50 @@ async def test_what_an_earlier_version_kept_in_clear_is_sealed_by_the_sweep(make
     assert await make().sweep() == 0, "the next start finds that nothing is left"
 
 
+@pytest.mark.parametrize(("size", "at_once"), [(1_000, 1), (1 << 30, 0)])
+async def test_a_store_that_had_addresses_in_clear_is_written_anew_once(make: Make, size: int, at_once: int) -> None:
+    placed = await make().place(msgspec.structs.replace(WANTED, email=None, phone=None), cause=REQUEST)
+    older = msgspec.structs.replace(placed, email=EMAIL)
+    await make.store.commit([Commit(ORDERS.partition(placed.id), (ORDERS.put(older, 1),))])
+    file = File(size)
+    orders = make(file=file)
+    await orders.prepare()
+    await orders.sweep()
+    assert file.times == at_once, "a large one waits for the next start"
+    for _ in range(2):
+        orders = make(file=file)
+        await orders.prepare()
+        await orders.sweep()
+        assert file.times == 1
+
+
+async def test_a_new_store_is_never_written_anew(make: Make) -> None:
+    file = File(1_000)
+    for _ in range(3):
+        orders = make(file=file)
+        await orders.prepare()
+        await orders.sweep()
+        await orders.place(WANTED, cause=REQUEST)
+    assert file.times == 0
+
+
+async def test_a_restored_store_is_not_begun_with_before_its_erasures_are_done_again(make: Make) -> None:
+    orders, updates = make(), Updates("orders", make.store, clock=make.clock, ids=make.ids)
+    assert await names_nobody(make.store)
+    await orders.place(WANTED, cause=REQUEST)
+    assert not await names_nobody(make.store)
+    await orders.prepare()
+    await note(updates, RESTORED)
+    with pytest.raises(ErasuresOwed, match="cludale backup settle"):
+        await orders.prepare()
+    await note(updates, ERASED_AGAIN)
+    await orders.prepare()
+    make.clock.advance(1)
+    await note(updates, RESTORED)
+    with pytest.raises(ErasuresOwed):
+        await orders.prepare()
+
+
 async def test_what_is_in_clear_yet_is_erased_all_the_same(make: Make) -> None:
     orders = make()
     placed = await orders.place(msgspec.structs.replace(WANTED, email=None, phone=None), cause=REQUEST)
@@ -220,6 +280,39 @@ async def test_an_amendment_of_an_order_without_record_or_in_clear_makes_one(mak
         amended = await orders.amend(placed.id, Amendment(name="Zoe"), by=Party.BUYER, cause=REQUEST)
         assert (amended.has_clear_contact, amended.reachable) == (False, clear is not None)
         assert (await orders.privacy.of([amended]))[placed.id] == Particulars(clear, None, "Zoe")
+
+
+async def paid(make: Make, orders: Orders, wanted: OrderRequest) -> Order:
+    placed = await orders.place(wanted, cause=REQUEST)
+    assert placed.allocation is not None
+    state = domain.pay(placed, placed.allocation).state
+    await make.store.commit([Commit(ORDERS.partition(placed.id), (ORDERS.put(state, 1),))])
+    return state
+
+
+@pytest.mark.parametrize("wanted", [WANTED, msgspec.structs.replace(WANTED, email=None, phone=None)], ids=["with", ""])
+async def test_why_money_went_back_is_sealed_with_what_names_the_buyer(
+    make: Make, tmp_path: Path, wanted: OrderRequest
+) -> None:
+    orders = make()
+    order = await paid(make, orders, wanted)
+    wish = RefundWish(by=Party.ORGANIZER, amount=Money(100, "EUR"), reason="qzx saw nothing")
+
+    def keep(_: Order) -> Put:
+        return Put(Kind("orders", "answer"), "the-answer", b"{}", 0, ())
+
+    after = await orders.refund(order.id, wish, cause=REQUEST, keep=keep)
+    with pytest.raises(AnsweredBefore):
+        await orders.refund(order.id, wish, cause=REQUEST, keep=keep)
+    assert after.refunds[0].reason is None
+    left = (await orders.privacy.of([after]))[order.id]
+    assert (left.reasons, left.email) == ({"1": "qzx saw nothing"}, wanted.email)
+    await orders.privacy.erase([after], REQUEST)
+    again = await orders.refund(order.id, wish, cause=REQUEST)
+    assert len(again.refunds) == 2, "money goes back to who was erased, too"
+    assert await orders.privacy.of([again]) == {order.id: Particulars()}
+    await make.store.close()
+    assert not any(b"qzx" in each for each in _read(tmp_path))
 
 
 async def test_two_amendments_at_once_are_both_kept(make: Make) -> None:

@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.events import REQUEST, delivered, told
 from tests.fakes import NOON, CountingIds, ManualClock
 from tests.seats import allocation
 
+from cludale.adapters.ciphers import AesGcmSeals
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.money import Money
@@ -95,6 +97,7 @@ class World:
             ids=CountingIds(),
             keys=self.keys,
             pages=Pages(),
+            seals_of=AesGcmSeals,
             programme=self.concerts,
             opens_before=timedelta(hours=12),
             reentry=False,
@@ -223,6 +226,24 @@ async def test_the_door_goes_by_what_it_knew_while_concerts_is_away(world: World
     fresh.concerts.away = True
     with pytest.raises(Busy):
         await fresh.scan(other)
+
+
+async def test_the_name_of_a_new_holder_is_sealed_until_the_key_of_the_codes_ends(world: World) -> None:
+    await world.tickets.handle([delivered(paid(), "e1")])
+    after = await world.tickets.transfer("order-1", 1, holder="Zoë Planted", cause=REQUEST)
+    assert "Planted" not in str(after)
+    (shown,) = await world.tickets.shown(after, [1])
+    assert shown.holder == "Zoë Planted"
+    of_another = msgspec.structs.replace(after, changed={2: after.ticket(1)})
+    assert [each.holder for each in await world.tickets.shown(of_another, [1, 2])] == [None, None]
+    in_clear = msgspec.structs.replace(after.ticket(1), holder="Zoë")
+    older = msgspec.structs.replace(after, changed={1: in_clear})
+    assert [each.holder for each in await world.tickets.shown(older, [1])] == ["Zoë"]
+    former = world.keys.keys[0]._replace(ends_at=NOON + timedelta(hours=1))
+    world.keys.keys = [codes.key_of(b"2" * 32), former]
+    assert [each.holder for each in await world.tickets.shown(after, [1])] == ["Zoë Planted"]
+    world.clock.advance(3600)
+    assert [each.holder for each in await world.tickets.shown(after, [1])] == [None]
 
 
 async def test_a_new_holder_has_another_code_and_the_old_one_ends(world: World) -> None:
