@@ -33,6 +33,10 @@ def app(here: Platform) -> WebApp:
     return WebApp(here.services, is_ready=lambda: True, gauges=dict, version="0")
 
 
+SIGNED = "/payments/webhook"
+"""What comes there is the payment provider's own, with fields of its own: it is judged by its signature."""
+
+
 class Asked(NamedTuple):
     """A route, and what whoever may call it shows."""
 
@@ -70,6 +74,8 @@ async def test_a_field_that_nobody_reads_is_refused_and_named_on_every_route(app
         assert {each.path.split("/")[1] for each in routes} >= {*NAMES, "livez", "readyz"}
         assert len(routes) > 60
         for method, path, headers in routes:
+            if path == SIGNED:
+                continue
             answer = await http.request(method, path, json={STRANGE: 1}, headers=headers)
             assert answer.status_code == 422, (method, path, answer.text)
             assert STRANGE in {each["field"] for each in answer.json()["errors"]}, (method, path, answer.text)
