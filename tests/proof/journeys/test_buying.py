@@ -37,6 +37,7 @@ def test_a_ticket_is_bought_paid_confirmed_and_audited(office: BoxOffice) -> Non
         "status": "Reserved",
         "reason": None,
         "total": {"amount": 13500, "currency": "EUR"},
+        "bill": None,
         "createdAt": order["createdAt"],
         "expiresAt": order["expiresAt"],
         "cancelUntil": "2099-06-05T00:00:00Z",
@@ -130,10 +131,12 @@ def test_a_concert_is_shown_with_every_seat_counted(office: BoxOffice) -> None:
         "cancelUntil": "2099-01-02T18:30:00Z",
         "maxPerOrder": 8,
         "maxPerBuyer": None,
+        "minPerOrder": 1,
         "listed": True,
         "sectionCount": 1,
         "description": None,
         "picture": None,
+        "pricing": None,
         "sections": [
             {
                 "id": "general",
@@ -143,6 +146,7 @@ def test_a_concert_is_shown_with_every_seat_counted(office: BoxOffice) -> None:
                 "heldSeats": 0,
                 "heldUntil": None,
                 "price": PRICE,
+                "prices": [],
             }
         ],
     }
