@@ -100,6 +100,8 @@ def test_a_ticket_is_bought_paid_confirmed_and_audited(office: BoxOffice) -> Non
         "attempts": 1,
         "detail": None,
         "paymentId": office.payment(order)["id"],
+        "bouncedAt": None,
+        "bounce": None,
     }
 
 
