@@ -108,7 +108,7 @@ def test_a_ticket_is_bought_paid_confirmed_and_audited(office: BoxOffice) -> Non
 def test_a_concert_is_shown_with_every_seat_counted(office: BoxOffice) -> None:
     id = fresh("concert")
     concert = office.put_on(id=id, seats=10, artist="Ægir & Sons", date="2099-01-02T19:30:00+01:00", venue=None)
-    shown = {
+    shown: dict[str, object] = {
         "id": id,
         "organizer": "default",
         "artist": "Ægir & Sons",
