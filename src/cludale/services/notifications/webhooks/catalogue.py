@@ -91,6 +91,9 @@ FACTS: tuple[Fact, ...] = (
     Fact("ticket.admitted", tickets.TicketAdmitted, "Whoever showed the ticket was let in."),
     Fact("ticket.left", tickets.TicketLeft, "Whoever was let in went out."),
     Fact("ticket.admission_undone", tickets.AdmissionUndone, "The ticket's last admission did not count."),
+    Fact(
+        "ticket.scan_merged", tickets.ScanMerged, "A door without network had let somebody through, and told it later."
+    ),
 )
 
 BY_EVENT: Mapping[str, Fact] = {each.event.__name__: each for each in FACTS}
