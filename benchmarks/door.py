@@ -28,9 +28,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tickets", type=int, default=8_000)
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--apart", action="store_true", help="parties come apart: no two codes of an order together")
     given = parser.parse_args()
     with Server() as server:
         codes = _sold(server, given.tickets)
+        if given.apart:
+            codes = [code for seat in range(SEATS) for code in codes[seat::SEATS]]
         before = server.cpu().process
         tally = uvloop.run(_let_in(server, codes, given.connections))
         cpu = server.cpu().process - before

@@ -291,8 +291,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names.write_text("\n".join(lines) + "\n", encoding="utf-8")
     checker = copy / "src/cludale_proof/checker/lifecycle.py"
     text = checker.read_text(encoding="utf-8")
-    assert "*KEY_EVENTS)" in text
-    text = text.replace("*KEY_EVENTS)", '*KEY_EVENTS, "WaitlistMoved")')
+    assert "*KEY_EVENTS, " in text
+    text = text.replace("*KEY_EVENTS, ", '*KEY_EVENTS, "WaitlistMoved", ', 1)
     checker.write_text(text, encoding="utf-8")
     run(copy, "-m", "tools.infra")
     return copy
