@@ -30,10 +30,13 @@ CHECKS = (
 
 CONFIG = """\
 [checks]
-negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 406, 409, 412, 415, 422, 428, 429, 431, "5xx"]
+negative_data_rejection.expected-statuses = [
+    400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 428, 429, 431, "5xx",
+]
 """
-"""What refuses bad data: schemathesis' own list, and 412 and 431. An `If-Match` that is no ETag, however long, is not
-that of the concert. A query of 40 KB, each of its characters written as twelve, meets the door before the route.
+"""What refuses bad data: schemathesis' own list, and 412, 413 and 431. An `If-Match` that is no ETag, however long,
+is not that of the concert. A query of 40 KB, each of its characters written as twelve, meets the door before the route,
+and so does a list of so many entries that it is too large a body.
 """
 BOUNDED = ("examples", "coverage", "fuzzing")
 WHOLE = (*BOUNDED, "stateful")

@@ -89,7 +89,8 @@ def _operation(route: Route, schemas: "_Schemas", page_of: PageOf) -> dict[str, 
                     "content": {
                         reply.media_type: {"schema": schemas.of(reply.type)}
                         if reply.media_type == "application/json"
-                        else {}
+                        else {},
+                        **{media_type: {} for media_type in reply.files},
                     },
                 }
                 for status, reply in route.replies.items()

@@ -94,6 +94,8 @@ class Reply(NamedTuple):
     description: str = ""
     media_type: str = "application/json"
     """Of what is no JSON, the document says no more than this."""
+    files: tuple[str, ...] = ()
+    """What else it may be, if asked for."""
 
 
 class Header(NamedTuple):

@@ -19,13 +19,15 @@ from cludale_proof.simulator.faults import Fault, Weather
 from cludale_proof.simulator.people import Plan
 from cludale_proof.simulator.pricing import NewCode, with_prices
 from cludale_proof.simulator.processes import RunLimits
-from cludale_proof.simulator.themes import ONLY_BY_NAME, THEMES
+from cludale_proof.simulator.themes import BESIDE_OTHERS, ONLY_BY_NAME, THEMES
 
 CLOCK_JUMP_SECONDS = 12.0
 """The furthest that a clock jumps."""
 MACHINE_SKEW_SECONDS = 0.8
 CHANGED = 0.15
 """In how many of the runs the organizer changes what is on sale."""
+BESIDE = 0.12
+"""How many runs have one of `BESIDE_OTHERS` as well."""
 ERRING = 0.08
 """In how many of the runs the provider does something wrong."""
 LIMITED = 0.15
@@ -230,6 +232,8 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     if ends.random() < LIMITED:
         concerts, plans, limits = _with_limits(ends, concerts, plans, limits)
     deeds = _deeds(ends, concerts, span, certain="changes" in themes)
+    if deeds:  # the job of a concert that is called off waits for orders that only the comparison brings to their end
+        limits = dataclasses.replace(limits, compare_after_seconds=min(limits.compare_after_seconds, 6.0))
     codes: Sequence[NewCode] = ()
     # Of their own again, for the same reason.
     sold = random.Random(f"prices 2 {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
@@ -240,6 +244,9 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         for code in codes
         if sold.random() < 0.3
     ]
+    beside = random.Random(f"beside {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
+    if only is None and beside.random() < BESIDE:
+        themes = [*themes, beside.choice(BESIDE_OTHERS)]
     rates = _rates(choices, themes)
     has_clock_faults = any(rates[fault] for fault in _CLOCK_FAULTS)
     skew = 2 * (CLOCK_JUMP_SECONDS + MACHINE_SKEW_SECONDS) if has_clock_faults else 0.0

@@ -165,6 +165,7 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
 }
 """By name: how often each of its faults strikes while it reigns."""
 
-ONLY_BY_NAME = frozenset({"changes", "prices", "webhooks", "wrong books", "addresses that are gone", "doors offline"})
-"""They are not drawn, so that seeds keep their runs. What the organizer does to what is on sale, price lists and codes,
-and a provider that loses what it did or does it twice are in some of all runs, too, and in each of their theme."""
+BESIDE_OTHERS = ("webhooks", "addresses that are gone", "doors offline")
+"""They hinder nothing else: one of them may reign beside what is drawn."""
+ONLY_BY_NAME = frozenset({"changes", "prices", "wrong books", *BESIDE_OTHERS})
+"""They are not drawn with the others, so that seeds keep their runs; some of all runs have them, and each of theirs."""

@@ -26,7 +26,7 @@ def test_it_names_every_package_that_is_locked(bandit: Path, tmp_path: Path) -> 
         r"^\t\$\(SECURITY\)/(cyclonedx-py .*) \\\n\t\t(.*)$", (PROJECT / "Makefile").read_text(), re.MULTILINE
     )
     program, *options = " ".join(command).replace("cludale.cdx.json", str(tmp_path / "made.json")).split()
-    subprocess.run([bandit.with_name(program), *options], cwd=PROJECT, timeout=60, check=True, capture_output=True)
+    subprocess.run([bandit.with_name(program), *options], cwd=PROJECT, timeout=180, check=True, capture_output=True)
     made = json.loads((tmp_path / "made.json").read_text())
     lock = (PROJECT / "requirements-distributed.lock").read_text()
     locked = {f"pkg:pypi/{name}@{version}" for name, version in re.findall(r"^([^ =]+)==([^ ;]+)", lock, re.MULTILINE)}

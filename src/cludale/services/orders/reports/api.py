@@ -125,7 +125,7 @@ class ReportsApi:
             "on which it was placed, in its concert's own time, with all that became of it since: the sums are what "
             "payments took and gave back, to the cent, once nothing is under way. With a `format`, a file."
         ),
-        replies={200: Reply(SalesReport)},
+        replies={200: Reply(SalesReport, files=tuple(MEDIA_TYPES.values()))},
         refusals=(Busy, TooManyRows),
     )
     async def report_sales(self, request: Request, query: AskSales) -> Response | Stream:
@@ -149,7 +149,7 @@ class ReportsApi:
         owned=Owned.FILTERED,
         summary="Export orders",
         description=f"{_PLAIN} {_SNAPSHOT} {_FILE}",
-        replies={200: Reply(str, "The file.", MEDIA_TYPES[Format.CSV])},
+        replies={200: Reply(str, "The file.", MEDIA_TYPES[Format.CSV], (MEDIA_TYPES[Format.XLSX],))},
         refusals=(Busy,),
     )
     async def export_orders(self, request: Request, query: ExportOrders) -> Stream:
@@ -164,7 +164,7 @@ class ReportsApi:
         owned=Owned.FILTERED,
         summary="Export orders with their buyers",
         description=f"As `/orders/export`, with {', '.join(columns.PERSONAL)} beside. {_SNAPSHOT} {_FILE}",
-        replies={200: Reply(str, "The file.", MEDIA_TYPES[Format.CSV])},
+        replies={200: Reply(str, "The file.", MEDIA_TYPES[Format.CSV], (MEDIA_TYPES[Format.XLSX],))},
         refusals=(Busy,),
     )
     async def export_buyers(self, request: Request, query: ExportOrders) -> Stream:
