@@ -68,11 +68,11 @@ async def test_one_message_says_all_of_a_ticket_and_its_receipt(tmp_path: Path) 
         order = await buy(platform)
         (note,) = await all_are(platform, Status.SENT, 1)
     (mail,) = server.taken
-    assert mail["Subject"] == "Your tickets: The Larks, Saturday, 5 June 2027"
+    assert mail["Subject"] == "Your tickets: The Larks, Saturday, June 5, 2027"
     said = [part for part in mail.walk() if part.get_content_maintype() == "text"]
     for part in said[:2]:
         content = part.get_content()
-        assert all(each in content for each in ("The Larks", "Stalls", "45.00 EUR each", "90.00 EUR", order.id))
+        assert all(each in content for each in ("The Larks", "Stalls", "€45.00 each", "€90.00", order.id))
         assert note.payment_id is not None
         assert note.payment_id in content
     assert [part.get_content_type() for part in said] == ["text/plain", "text/html", "text/calendar"]

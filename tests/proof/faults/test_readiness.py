@@ -130,11 +130,11 @@ def test_a_disk_that_becomes_read_only_is_said_and_the_process_goes_on(tmp_path:
     fault = "EROFS from some pwrite64 of the store (strace)"
     faults.expect(fault)
     folder, log = tmp_path / "data", tmp_path / "strace.log"
-    # Of each thread: the one that opens the store makes less than 200.
+    # Of each thread: the one that opens the store makes less than 800.
     under = strace(
         log,
         calls="pwrite64",
-        inject="pwrite64:error=EROFS:when=300..400",
+        inject="pwrite64:error=EROFS:when=1000..1100",
         paths=[folder / STORE, folder / f"{STORE}-wal"],
     )
     with victim(folder, under=under, settings={"CLUDALE_LOG_LEVEL": "error"}) as served:
