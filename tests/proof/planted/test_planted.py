@@ -30,7 +30,7 @@ NOT_SHOWN_YET = {
     "payments: what came of one round is booked on the next",
     "seats: a clock that goes back brings ended holds to life",
 }
-"""No seed is noted that shows these since prices, webhooks, mail and doors without network came: `make hunt` looks on."""
+"""No seed is noted that shows these since prices, webhooks and doors without network came: `make hunt` looks on."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
