@@ -9,7 +9,7 @@ from cludale.kernel.bills import STANDARD
 from cludale.kernel.money import MAX_PRICE
 from cludale.kernel.refusals import Invalid
 
-MOST_PRICES = 2_000
+MOST_PRICES = 500
 MOST_FEES = 10
 
 
