@@ -160,6 +160,18 @@ class Search(NamedTuple):
         return self.unlisted_of is not None and self.unlisted_of.owns(concert.organizer, concert.id)
 
 
+class _Asked(NamedTuple):
+    """A hold that somebody asks for, on its way to the section."""
+
+    concert: Concert
+    section: str | None
+    """None: the cheapest with room for all."""
+    request: HoldRequest
+    command: Hold
+    """What the section is to be told; each step adds what it made sure of."""
+    may_be_repeated: bool
+
+
 class Concerts:
     """The concerts service."""
 
@@ -426,25 +438,20 @@ class Concerts:
         command = Hold(
             reservation_id, request.order_id or None, request.quantity, self._hold_seconds, concert.over_at, most
         )
+        asked = _Asked(concert, section, request, command, may_be_repeated)
         if request.wish is None and concert.more.pricing is None:
-            result = await self._hold_counted(concert, section, request, command, may_be_repeated)
+            result = await self._hold_counted(asked)
         else:
-            result = await self._hold_priced(concert, section, request, command, may_be_repeated)
+            result = await self._hold_priced(asked)
         held = result.reservation
         price = prices[held.section] if held.price is UNSET else held.price
         return self._held(concert, request, result.reservation, price, result.event_id)
 
-    async def _hold_priced(
-        self,
-        concert: Concert,
-        section: str | None,
-        request: HoldRequest,
-        command: Hold,
-        may_be_repeated: bool,  # noqa: FBT001 - handed on
-    ) -> Done:
+    async def _hold_priced(self, asked: _Asked) -> Done:
         """Hold seats by the price list, perhaps with a code: its use is claimed before, and taken back where there are
         no seats. Where it is not known what came of it, the claim stays until it is forgotten.
         """
+        concert, request, command = asked.concert, asked.request, asked.command
         wish = request.wish or PriceWish()
         pricing = concert.more.pricing or NO_PRICING
         counted(pricing, wish, request.quantity)
@@ -458,7 +465,7 @@ class Concerts:
             command = replace(command, claim_ends=claimed.ends)
         command = replace(command, terms=terms, revision=concert.revision)
         try:
-            done = await self._hold_counted(concert, section, request, command, may_be_repeated)
+            done = await self._hold_counted(asked._replace(command=command))
             domain.check_same_request(
                 done.reservation, quantity=request.quantity, section=request.section, terms=command.terms
             )
@@ -488,31 +495,18 @@ class Concerts:
         (seen,) = await self._standings([concert])
         return quoted(seen._replace(at=at), section, Terms(pricing, wish, code), quantity)
 
-    async def _hold_counted(
-        self,
-        concert: Concert,
-        section: str | None,
-        request: HoldRequest,
-        command: Hold,
-        may_be_repeated: bool,  # noqa: FBT001 - handed on
-    ) -> Done:
+    async def _hold_counted(self, asked: _Asked) -> Done:
         """Hold seats, which count as somebody's where there are limits of buyers."""
-        if self._buyers.concern(concert, request.buyers):
-            return await self._hold_for_buyers(concert, section, request, command, may_be_repeated)
-        return await self._hold_in(concert, section, request, command, may_be_repeated)
+        if self._buyers.concern(asked.concert, asked.request.buyers):
+            return await self._hold_for_buyers(asked)
+        return await self._hold_in(asked)
 
-    async def _hold_for_buyers(
-        self,
-        concert: Concert,
-        section: str | None,
-        request: HoldRequest,
-        command: Hold,
-        may_be_repeated: bool,  # noqa: FBT001 - handed on
-    ) -> Done:
+    async def _hold_for_buyers(self, asked: _Asked) -> Done:
         """Hold seats that count as somebody's: claimed before, and the claim is taken back where there are none.
 
         Where it is not known what came of it, the claim stays until it is forgotten.
         """
+        concert, request, command = asked.concert, asked.request, asked.command
         wanted = WantedSeats(
             concert, request.buyers, command.reservation_id, request.quantity, hold_seconds=self._hold_seconds
         )
@@ -522,27 +516,21 @@ class Concerts:
             ends = min(ends, command.claim_ends)
         command = replace(command, buyers=buyers, claim_ends=ends)
         try:
-            return await self._hold_in(concert, section, request, command, may_be_repeated)
+            return await self._hold_in(asked._replace(command=command))
         except Refusal:
             await self._buyers.give_up(wanted)
             raise
 
-    async def _hold_in(
-        self,
-        concert: Concert,
-        section: str | None,
-        request: HoldRequest,
-        command: Hold,
-        may_be_repeated: bool,  # noqa: FBT001 - handed on
-    ) -> Done:
+    async def _hold_in(self, asked: _Asked) -> Done:
         """Hold seats in this section, or for None in the cheapest with room; raises what the result is else."""
-        asked = QueuedCommand(command, Cause(None, request.traceparent))
-        if section is None:
+        concert, command = asked.concert, asked.command
+        queued = QueuedCommand(command, Cause(None, asked.request.traceparent))
+        if asked.section is None:
             # By a price list or with a code it may cost less than the section's seats do: the section says.
             most = command.max_amount if command.terms is None else None
-            result = await self._chooser.hold(Anywhere(concert, command, asked, most, may_be_repeated))
+            result = await self._chooser.hold(Anywhere(concert, command, queued, most, asked.may_be_repeated))
         else:
-            result = await self._hold_there(concert, section, asked, command.reservation_id)
+            result = await self._hold_there(concert, asked.section, queued, command.reservation_id)
         if not isinstance(result, Done):
             raise _not_done(result)
         return result
