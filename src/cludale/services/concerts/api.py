@@ -40,13 +40,13 @@ from cludale.ports.seats import (
     TooManyHolds,
 )
 from cludale.runtime.idempotency import IdempotencyKeys
-from cludale.services.concerts import zones
 from cludale.services.concerts.changes import check_times
 from cludale.services.concerts.domain import Concert, ConcertExists
 from cludale.services.concerts.events import ConcertStatus, Particulars, SectionPlan
 from cludale.services.concerts.price_api import CategoryPrice, PricingRequest, prices_now, shown
 from cludale.services.concerts.price_list import Pricing
 from cludale.services.concerts.service import Concerts, ConcertSnapshot, Search
+from cludale.services.concerts.zoned_fields import moment, when
 from cludale.web.access import Access
 from cludale.web.fields import LocalDateOrTime, Picture, Prose, Quantity, Text, Zone, offset_hint
 from cludale.web.keyed import Keyed
@@ -662,19 +662,3 @@ def _when(field: str, text: str) -> str:
     except ValueError as error:
         raise Invalid((field, f"{error}{offset_hint(text)}")) from error
     return when(field, text, None)
-
-
-def when(field: str, text: str, zone: str | None) -> str:
-    """A day as it stands, or a time to the second with its offset in the zone, if one is known. Raises Invalid."""
-    try:
-        return zones.written(text, zone)
-    except ValueError as error:
-        raise Invalid((field, str(error))) from error
-
-
-def moment(field: str, text: str, zone: str | None, *, is_end: bool = False) -> datetime:
-    """The time; of a day, where the zone is known, its first moment there or its end. Raises Invalid."""
-    try:
-        return zones.moment(text, zone, is_end=is_end)
-    except ValueError as error:
-        raise Invalid((field, str(error))) from error

@@ -13,12 +13,13 @@ from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
 from cludale.ports.calling_off import Progress, ProgressUnknown
 from cludale.ports.seats import CalledOff, ConcertNotFound, SectionNotFound
 from cludale.services.concerts import changes
-from cludale.services.concerts.api import ConcertView, moment, view_response, when
+from cludale.services.concerts.api import ConcertView, view_response
 from cludale.services.concerts.changes import MOST_SEATS, ChangedMeanwhile, SeatsInUse, StatusRefused
 from cludale.services.concerts.domain import Concert
 from cludale.services.concerts.events import ConcertFields, ConcertStatus
 from cludale.services.concerts.price_api import PricingRequest
 from cludale.services.concerts.service import Concerts, SectionWish
+from cludale.services.concerts.zoned_fields import moment, when
 from cludale.web.fields import LocalDateOrTime, Picture, Prose, Text, Zone
 from cludale.web.problems import Statuses
 from cludale.web.responses import Response, json_response

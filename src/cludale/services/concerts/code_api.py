@@ -33,7 +33,6 @@ from cludale.ports.seats import (
     SectionNotFound,
 )
 from cludale.services.concerts import codes
-from cludale.services.concerts.api import moment
 from cludale.services.concerts.codes import Code, CodeExists, NewLimits
 from cludale.services.concerts.domain import Concert
 from cludale.services.concerts.events import CodeLimits
@@ -41,6 +40,7 @@ from cludale.services.concerts.price_api import Percent
 from cludale.services.concerts.price_list import NO_PRICING, check_percent
 from cludale.services.concerts.pricing import CodeTerms
 from cludale.services.concerts.service import Concerts
+from cludale.services.concerts.zoned_fields import moment
 from cludale.web.fields import LocalDateOrTime, Quantity
 from cludale.web.problems import Statuses
 from cludale.web.queries import Page, Paged

@@ -10,8 +10,6 @@ from msgspec import Meta
 from cludale.kernel.bills import MOST_CATEGORIES, STANDARD
 from cludale.kernel.ids import Id
 from cludale.kernel.money import MAX_PRICE
-from cludale.kernel.refusals import Invalid
-from cludale.services.concerts import zones
 from cludale.services.concerts.domain import Concert, Section
 from cludale.services.concerts.price_list import (
     MOST_FEES,
@@ -24,6 +22,7 @@ from cludale.services.concerts.price_list import (
     check_pricing,
 )
 from cludale.services.concerts.pricing import Place, price_of
+from cludale.services.concerts.zoned_fields import moment
 from cludale.web.fields import LocalDateOrTime, Text
 
 _MINOR = "minor units of the concert's currency"
@@ -112,7 +111,9 @@ class PricingRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
                 category=each.category,
                 amount=each.amount,
                 name=each.name,
-                until=None if each.until is None else _moment(f"pricing.prices[{i}].until", each.until, zone),
+                until=None
+                if each.until is None
+                else moment(f"pricing.prices[{i}].until", each.until, zone, is_end=True),
                 first=each.first,
             )
             for i, each in enumerate(self.prices)
@@ -129,13 +130,6 @@ class PricingRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
         )
         check_pricing(found, sections)
         return None if found == Pricing() else found
-
-
-def _moment(field: str, text: str, zone: str | None) -> datetime:
-    try:
-        return zones.moment(text, zone, is_end=True)
-    except ValueError as error:
-        raise Invalid((field, str(error))) from error
 
 
 class CategoryPrice(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
