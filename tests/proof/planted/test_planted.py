@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cludale_proof.planted import bugs
+from cludale_proof.planted import bugs, planting, spoilt
 from cludale_proof.planted.bugs import BUGS, Bug
 from cludale_proof.planted.hunt import NOTED, places, shows
 
@@ -54,10 +54,12 @@ def test_a_planted_bug_is_gone_once_it_was_looked_for() -> None:
 
 
 def test_a_bug_takes_no_private_name_of_what_it_spoils() -> None:
-    tree = ast.parse(Path(bugs.__file__).read_text())
-    names = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    sources = [*Path(bugs.__file__).parent.glob("*.py"), Path(planting.__file__), Path(spoilt.__file__)]
+    assert len(sources) > 10
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source.read_text()))]
+    names = [node.attr for node in nodes if isinstance(node, ast.Attribute)]
     ours = {"_made"}  # of a class that stands there itself
     allowed = {"_replace", *ours}
     assert [name for name in names if name.startswith("_") and not name.startswith("__") and name not in allowed] == []
     with ExitStack() as stack, pytest.raises(ValueError, match="private"):
-        bugs.swap(stack, bugs, "_released", None)
+        planting.swap(stack, bugs, "_released", None)

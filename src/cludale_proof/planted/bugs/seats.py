@@ -1,0 +1,162 @@
+"""Seats: held, sold, given back."""
+
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from typing import Self
+
+import msgspec
+
+from cludale.kernel.decision import Decision
+from cludale.ports.records import Handled
+from cludale.services.concerts import domain as concerts_domain
+from cludale.services.concerts import service as concerts_service
+from cludale.services.concerts.domain import Cancel, Reservation, Seating, Section, Sell
+from cludale.services.concerts.events import ReleaseReason, SeatsReleased
+from cludale_proof.planted.planting import bug, swap
+
+
+@bug("seats: what is held counts as available")
+def _(stack: ExitStack) -> None:
+    swap(stack, Section, "available", lambda self, now: self.total - self.sold)
+
+
+@bug("seats: one hold more than there is room for")
+def _(stack: ExitStack) -> None:
+    right = Section.available
+    swap(stack, Section, "available", lambda self, now: right(self, now) + 1)
+
+
+@bug("seats: a hold is sold though its time is over", theme="slow payments")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain.sell
+
+    def wrong(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
+        reservation = seating.reservations.get(sale.reservation_id)
+        if reservation is not None and reservation.status is concerts_domain.Status.HELD:
+            return right(seating, sale, reservation.expires_at - timedelta(seconds=1))
+        return right(seating, sale, now)
+
+    swap(stack, concerts_domain, "sell", wrong)
+
+
+@bug("seats: the sweeper decides when a hold has ended, not its time", theme="slow payments")
+def _(stack: ExitStack) -> None:
+    swap(stack, Reservation, "is_live", lambda self, now: self.status is not concerts_domain.Status.RELEASED)
+    swap(stack, concerts_domain, "expire", _expire_by_time)
+
+
+def _expire_by_time(seating: Seating, expire: concerts_domain.Expire, now: datetime) -> Decision[Seating]:
+    reservation = seating.reservations[expire.reservation_id]
+    if reservation.status is not concerts_domain.Status.HELD or now < reservation.expires_at:
+        return Decision(seating)
+    return _released(seating, reservation, ReleaseReason.EXPIRED)
+
+
+def _released(seating: Seating, reservation: Reservation, reason: ReleaseReason) -> Decision[Seating]:
+    released = SeatsReleased(allocation=reservation.allocation, order_id=reservation.order_id, reason=reason)
+    return Decision(concerts_domain.evolve(seating, released), (released,))
+
+
+@bug("seats: a clock that goes back brings ended holds to life", theme="clocks")
+def _(stack: ExitStack) -> None:
+    swap(stack, Section, "moment", lambda self, now: now)
+
+
+@bug("seats: late money gets seats whether there are any or not")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain.seat_late_money
+
+    def wrong(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
+        roomy = msgspec.structs.replace(seating.section, total=seating.section.total + 1_000)
+        decision = right(Seating(roomy, seating.reservations), ended, sale, now)
+        section = msgspec.structs.replace(decision.state.section, total=seating.section.total)
+        return Decision(Seating(section, decision.state.reservations), decision.events)
+
+    swap(stack, concerts_domain, "seat_late_money", wrong)
+
+
+@bug("seats: late money gets seats though its order was cancelled")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain.seat_late_money
+
+    def wrong(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
+        return right(seating, msgspec.structs.replace(ended, closed=False), sale, now)
+
+    swap(stack, concerts_domain, "seat_late_money", wrong)
+
+
+@bug("seats: late money gets seats each time that it is told of")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain.sell
+
+    def wrong(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
+        forgetful = {id: msgspec.structs.replace(each, successor=None) for id, each in seating.reservations.items()}
+        return right(Seating(seating.section, forgetful), sale, now)
+
+    swap(stack, concerts_domain, "sell", wrong)
+    swap(stack, concerts_service, "Handled", _AnyEvent)
+
+
+class _AnyEvent(Handled):
+    """An inbox entry that is another one each time."""
+
+    __slots__ = ()
+    _made = 0
+
+    def __new__(cls, consumer: str, event_id: str) -> Self:
+        cls._made += 1
+        return super().__new__(cls, consumer, f"{event_id}.{cls._made}")
+
+
+@bug("seats: a cancelled order keeps the seats that were sold to it")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain.cancel
+
+    def wrong(seating: Seating, cancel: Cancel) -> Decision[Seating]:
+        reservation = seating.reservations.get(cancel.reservation_id)
+        if reservation is not None and reservation.status is concerts_domain.Status.SOLD:
+            return Decision(seating)
+        return right(seating, cancel)
+
+    swap(stack, concerts_domain, "cancel", wrong)
+
+
+@bug("seats: a cancelled order gives back its hold, not the seats that its late money got")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain.cancel
+
+    def wrong(seating: Seating, cancel: Cancel) -> Decision[Seating]:
+        alone = {
+            id: msgspec.structs.replace(each, successor=None)
+            for id, each in seating.reservations.items()
+            if id == cancel.reservation_id
+        }
+        decision = right(Seating(seating.section, alone), cancel)
+        return Decision(
+            Seating(decision.state.section, {**seating.reservations, **decision.state.reservations}), decision.events
+        )
+
+    swap(stack, concerts_domain, "cancel", wrong)
+
+
+@bug("seats: seats go back twice")
+def _(stack: ExitStack) -> None:
+    swap(stack, concerts_domain, "NEXT", dict.fromkeys(concerts_domain.Status, frozenset(concerts_domain.Status)))
+    right = concerts_domain.cancel
+
+    def wrong(seating: Seating, cancel: Cancel) -> Decision[Seating]:
+        reservation = seating.reservations.get(cancel.reservation_id)
+        return right(seating, cancel) if reservation is None else _released(seating, reservation, cancel.reason)
+
+    swap(stack, concerts_domain, "cancel", wrong)
+
+
+@bug("seats: asked again for the same order, another hold")
+def _(stack: ExitStack) -> None:
+    asked = [0]
+
+    def wrong(prefix: str, other: str) -> str:
+        asked[0] += 1
+        return f"{prefix}-{other.partition('-')[2] or other}.again{asked[0]}"
+
+    swap(stack, concerts_service, "same_as", wrong)
