@@ -31,11 +31,9 @@ class Patch(NamedTuple):
 CHANGED_EVENT = (
     Patch(
         "services/orders/events.py",
-        "class OrderPaid(SeatsEvent, frozen=True, kw_only=True):\n",
-        'class OrderPaid(SeatsEvent, frozen=True, kw_only=True):\n    data_version: ClassVar[str] = "1.1"\n'
-        '    channel: str = "box-office"\n',
+        'it is a ticket."""\n\n    data_version: ClassVar[str] = "1.1"\n',
+        'it is a ticket."""\n\n    data_version: ClassVar[str] = "1.2"\n    channel: str = "box-office"\n',
     ),
-    Patch("services/orders/events.py", "import StrEnum\n", "import StrEnum\nfrom typing import ClassVar\n"),
 )
 """The version after: OrderPaid says more, and says that it does."""
 
