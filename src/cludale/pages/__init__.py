@@ -5,5 +5,5 @@ socket, in a process of their own they call the gateway. `site.Site` is what eve
 languages, files, headers, forms. The shop is in `shop/`.
 """
 
-PREFIXES = ("shop", "staff", "robots.txt")
+PREFIXES = ("shop", "staff", "door", "robots.txt")
 """The first segments of their paths, by which a gateway knows what is theirs."""
