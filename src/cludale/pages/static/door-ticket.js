@@ -67,7 +67,8 @@ const Ticket = (() => {
       if (!key || !await verifies(key.x, signature, signed)) return null;
       const said = cbor(payload), id = said.get(7), [number, quantity, generation] = said.get("n");
       const packed = typeof id === "string" ? id : `order-${hex(id.slice(0, 16))}${id.length > 16 ? `.${hex(id.slice(16))}` : ""}`;
-      return { concert: said.get(3), order: packed, number, quantity, generation, section: said.get("s") };
+      const ticket = `ticket-${packed.slice(packed.indexOf("-") + 1) || packed}.${number}`;
+      return { concert: said.get(3), order: packed, ticket, number, quantity, generation, section: said.get("s") };
     } catch { return null; }
   };
 

@@ -89,7 +89,7 @@
   let counts = null, toldLast = 0, lost = 0;
   const row = (each) => {
     const at = (passage) => ({ at: when(Date.parse(passage.at)), door: passage.door }), item = document.createElement("li");
-    item.textContent = word("entry", { kind: word(`kind-${each.kind}`), n: each.ticketId.split("-").pop(), ...at(each.entered) }) + (each.earlier ? `; ${word("earlier", at(each.earlier))}` : "");
+    item.textContent = word("entry", { kind: word(`kind-${each.kind}`), n: each.ticketId.split(".").pop(), ...at(each.entered) }) + (each.earlier ? `; ${word("earlier", at(each.earlier))}` : "");
     return item;
   };
   const refresh = async () => {
@@ -177,7 +177,7 @@
     }
     const claims = await Ticket.read(shot, text, at);
     let said = { result: "forged" };
-    await written(claims ? `${claims.order}-${claims.number}` : "", (own) => {
+    await written(claims?.ticket ?? "", (own) => {
       if (claims) said = Ticket.judge(shot, claims, own.filter((each) => each.result === "valid"), direction, at);
       return { result: said.result, at, state: said.result === "valid" ? "waiting" : "refused" };
     });
