@@ -1,1 +1,1 @@
-"""The door's page: a phone that lets people in, paired by a code, with and without scripts, with and without network."""
+"""The door's page: a phone that lets people in, with scripts and without, with network and without."""

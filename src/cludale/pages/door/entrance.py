@@ -34,7 +34,7 @@ _SCANS = ("tickets", "admissions")
 
 
 class Unpaired(Exception):
-    """The device is not paired, or its key is not taken any more."""
+    """The device's key is not taken any more."""
 
 
 class Crew(NamedTuple):
@@ -104,16 +104,20 @@ class Entrance:
 
         async def shown(visit: Visit) -> Response:
             device = devices.device(visit)
+            if device is None:
+                return self._refused(visit, known=False)
             try:
-                if device is None:
-                    raise Unpaired
                 return await page(Crew(self._site, visit, device))
             except Unpaired:
-                if _wants_json(visit):
-                    return _json(b'{"error":"unpaired"}', 401)
-                return self._form(visit, wrong="" if device is None else "revoked", status=200 if device is None else 401)
+                return self._refused(visit, known=True)
 
         return self._site.route(method, path, shown)
+
+    def _refused(self, visit: Visit, *, known: bool) -> Response:
+        """To a device that is not paired, or was (`known`) and its key is not taken any more."""
+        if _wants_json(visit):
+            return _json(b'{"error":"unpaired"}', 401)
+        return self._form(visit, wrong="revoked", status=401) if known else self._form(visit)
 
     # Pairing
 
@@ -242,7 +246,12 @@ class Entrance:
         concert = found.read(Concert) if found.status == 200 else Concert(artist=id, date="")
         items = answer.read(Conflicts).items
         return self._site.private(
-            crew.visit, "door/conflicts.html", device=crew.device, concert=concert, conflicts=items, zone=concert.zone_info
+            crew.visit,
+            "door/conflicts.html",
+            device=crew.device,
+            concert=concert,
+            conflicts=items,
+            zone=concert.zone_info,
         )
 
     # For the page's script

@@ -15,6 +15,7 @@ addEventListener("activate", (event) => event.waitUntil((async () => {
   for (const name of await caches.keys()) if (name.startsWith("door-") && name !== CACHE) await caches.delete(name);
   await clients.claim();
 })()));
+// Every page of the door; without network the one that scans.
 const shown = async (request) => {
   const asked = fetch(request).then(keep);
   asked.catch(() => {});
@@ -34,7 +35,7 @@ const file = async (request) => {
 addEventListener("fetch", (event) => {
   const { request } = event, { origin, pathname } = new URL(request.url);
   if (request.method !== "GET" || origin !== location.origin) return;
-  if (request.mode === "navigate" && pathname === PAGE) event.respondWith(shown(request));
+  if (request.mode === "navigate" && (pathname === PAGE || pathname.startsWith(`${PAGE}/`))) event.respondWith(shown(request));
   // Names of files say what is in them, so a kept one is right; those of a newer page come as it comes.
   else if (pathname.startsWith("/shop/static/")) event.respondWith(file(request));
 });

@@ -29,7 +29,7 @@
   };
 
   // What this phone goes by
-  let stored = true, device, shot = null, loadedAt = 0, offset = 0, skew = null;
+  let stored = true, device, shot = null, loadedAt = 0, offset = 0, isRight = false;
   const able = await Ticket.can(), now = () => Date.now() + offset;
   const trust = async (kept) => { try { return await Ticket.snapshot(kept.snapshot, kept.keys, concert); } catch { return null; } };
   try {
@@ -39,7 +39,7 @@
     const kept = await Journal.get(`snapshot ${concert}`);
     if (kept && able) shot = await trust(kept);
     loadedAt = kept?.at ?? 0;
-  } catch { stored = false; device = crypto.randomUUID(); }
+  } catch { stored = false; device = `${name}-${Math.random().toString(36).slice(2)}`; }
 
   let tag = "", loaded = 0;
   const load = async () => {
@@ -60,14 +60,15 @@
   const merge = async (scans) => {
     const began = Date.now(), answer = await ask("/door/merge", { device, clock: new Date(began).toISOString(), scans: JSON.stringify(scans) });
     const said = await answer.json();
-    offset = skew = Date.parse(said.serverTime) - (began + Date.now()) / 2;
+    offset = Date.parse(said.serverTime) - (began + Date.now()) / 2;
+    isRight = true;
     await Journal.keep("offset", offset);
     return said;
   };
   const found = new Map();
   const tell = async () => {
     let told = 0, waiting;
-    if (!stored || !(await Journal.count(concert, "waiting") || skew === null)) return 0;
+    if (!stored || !(await Journal.count(concert, "waiting") || !isRight)) return 0;
     await merge([]);
     while ((waiting = await Journal.waiting(concert, BATCH)).length) {
       let last = 0;
@@ -169,7 +170,7 @@
       await written(said.ticketId ?? "", () => ({ result: said.result, at, state: good ? "told" : "refused" }));
       if (good && counts) { const n = direction === "in" ? 1 : -1; counts[n > 0 ? "came" : "left"]++; counts.inside += n; }
       return { ...said, at, sequence };
-    } catch (error) { if (!(error instanceof Away)) return { result: "away", sequence }; }
+    } catch (error) { if (!(error instanceof Away)) return { result: refused || "away", sequence }; }
     const at = now();
     if (!stored || !able || !shot || at >= shot.expires) {
       await written("", () => ({ result: "stale", state: "refused", at }));
@@ -198,7 +199,7 @@
   });
   // A hand scanner types wherever the focus is, if that takes no text.
   addEventListener("keydown", (event) => {
-    if (event.key.length === 1 && event.key !== " " && !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest("input[name=code], select")) code.focus();
+    if (event.key.length === 1 && event.key !== " " && !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest?.("input[name=code], select")) code.focus();
   });
   undo.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -212,7 +213,7 @@
       said.className = "note good";
       said.textContent = word("undone");
       $("#answer").replaceChildren(said);
-      code.focus();
+      $("#answer").focus();
       await refresh();
       look();
     });
@@ -255,7 +256,7 @@
     event.preventDefault();
     const waits = stored && await Journal.count(concert, "waiting"), warning = $(".wrong", unpair);
     if (waits && warning.hidden) { warning.hidden = false; return; }
-    for (const each of await caches.keys()) await caches.delete(each);
+    for (const each of await window.caches?.keys() ?? []) await caches.delete(each);
     if (stored) await Journal.keep(`snapshot ${concert}`, null);
     unpair.dataset.sure = "1";
     unpair.requestSubmit();
