@@ -93,7 +93,35 @@ def says(page: Page, *words: str, good: bool) -> None:
         expect(panel).to_contain_text(each)
 
 
-def test_a_scan_a_second_one_out_back_and_undo(served: Served, phone: Phone) -> None:
+def decides_as_the_service_does(page: Page) -> None:
+    """The page's script and `offline.decide` say the same to scans by chance."""
+    chance, counted = Random(69), Counter[str]()
+    for concert in ("larks", "an-id-that-is-too-long-for-a-code"):
+        shot, cases = hall(chance, concert)
+        kid, public = KEY.id, urlsafe_b64encode(codes.public_bytes(KEY.seed)).rstrip(b"=").decode()
+        asked = [(code, way, at.timestamp() * 1000, own) for code, way, at, own, _ in cases]
+        found = page.evaluate(
+            """async ([jws, keys, concert, asked]) => {
+                const shot = await Ticket.snapshot(jws, keys, concert), said = [];
+                for (const [code, way, at, own] of asked) {
+                    const claims = await Ticket.read(shot, code, at);
+                    said.push(claims ? Ticket.judge(shot, claims, own[claims.ticket] || [], way, at).result : "forged");
+                }
+                return said;
+            }""",
+            [offline.signed(shot, KEY).body.decode(), [{"kid": kid, "x": public}], concert, asked],
+        )
+        assert found == [expected.value for *_, expected in cases]
+        counted.update(found)
+    assert {each for each, n in counted.items() if n >= 3} == set(Result) - {Result.UNKNOWN}
+    changed = offline.signed(shot, KEY).body.decode()[:-8] + "AAAAAAAA"
+    refused = "([jws, keys, id]) => Ticket.snapshot(jws, keys, id).then(() => 'taken', () => 'refused')"
+    assert page.evaluate(refused, [changed, [{"kid": kid, "x": public}], concert]) == "refused"
+
+
+def test_a_scan_a_second_one_out_back_undo_and_what_the_browser_would_decide_alone(
+    served: Served, phone: Phone
+) -> None:
     page = phone()
     code = sold(served, 1)[0]["code"]
     came = int(page.inner_text("[data-count=came]"))
@@ -117,6 +145,7 @@ def test_a_scan_a_second_one_out_back_and_undo(served: Served, phone: Phone) -> 
     scan(page, "R%JUNK")
     says(page, "no ticket of ours", good=False)
     expect(page.locator("#code")).to_have_value("")
+    decides_as_the_service_does(page)
 
 
 def test_a_phone_without_network_goes_on_through_a_reload_and_two_doors_merge(served: Served, phone: Phone) -> None:
@@ -241,29 +270,3 @@ def test_a_phone_whose_key_is_revoked_says_so_and_keeps_what_waits(served: Serve
     page.click("main form button")
     ready(page)
     expect(page.locator("#net")).to_contain_text("Scans that were told: 1.")
-
-
-def test_the_browser_decides_as_the_service_does(phone: Phone) -> None:
-    page = phone("judge")
-    chance, counted = Random(69), Counter[str]()
-    for concert in ("larks", "an-id-that-is-too-long-for-a-code"):
-        shot, cases = hall(chance, concert)
-        kid, public = KEY.id, urlsafe_b64encode(codes.public_bytes(KEY.seed)).rstrip(b"=").decode()
-        asked = [(code, way, at.timestamp() * 1000, own) for code, way, at, own, _ in cases]
-        found = page.evaluate(
-            """async ([jws, keys, concert, asked]) => {
-                const shot = await Ticket.snapshot(jws, keys, concert), said = [];
-                for (const [code, way, at, own] of asked) {
-                    const claims = await Ticket.read(shot, code, at);
-                    said.push(claims ? Ticket.judge(shot, claims, own[claims.ticket] || [], way, at).result : "forged");
-                }
-                return said;
-            }""",
-            [offline.signed(shot, KEY).body.decode(), [{"kid": kid, "x": public}], concert, asked],
-        )
-        assert found == [expected.value for *_, expected in cases]
-        counted.update(found)
-    assert {each for each, n in counted.items() if n >= 3} == set(Result) - {Result.UNKNOWN}
-    changed = offline.signed(shot, KEY).body.decode()[:-8] + "AAAAAAAA"
-    refused = "([jws, keys, id]) => Ticket.snapshot(jws, keys, id).then(() => 'taken', () => 'refused')"
-    assert page.evaluate(refused, [changed, [{"kid": kid, "x": public}], concert]) == "refused"

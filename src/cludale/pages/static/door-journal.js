@@ -52,9 +52,9 @@ const Journal = (() => {
   const of = (concert, state) => IDBKeyRange.bound([concert, state], [concert, state, []]);
   const waiting = (concert, limit) => within(["scans"], "readonly", (scans) => done(scans.index("state").getAll(of(concert, "waiting"), limit)));
   const count = (concert, state) => within(["scans"], "readonly", (scans) => done(scans.index("state").count(of(concert, state))));
-  // Forget what was told or turned away two days ago.
+  // Forget what was told or turned away two days before `now`; what waits stays.
   const tidy = (now) => within(["scans"], "readwrite", async (scans) => {
-    for (const each of await done(scans.getAll(null, 500))) if (each.state !== "waiting" && each.clock < now - KEPT_MS) scans.delete(each.sequence);
+    for (const each of await done(scans.getAll())) if (each.state !== "waiting" && each.clock < now - KEPT_MS) scans.delete(each.sequence);
   });
   return { open, get, keep, device, begin, decided, change, waiting, count, tidy };
 })();

@@ -257,7 +257,10 @@
     const waits = stored && await Journal.count(concert, "waiting"), warning = $(".wrong", unpair);
     if (waits && warning.hidden) { warning.hidden = false; return; }
     for (const each of await window.caches?.keys() ?? []) await caches.delete(each);
-    if (stored) await Journal.keep(`snapshot ${concert}`, null);
+    if (stored) {
+      await Journal.keep(`snapshot ${concert}`, null);
+      await Journal.tidy(Infinity);
+    }
     unpair.dataset.sure = "1";
     unpair.requestSubmit();
   });
