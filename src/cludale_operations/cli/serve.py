@@ -96,7 +96,6 @@ async def _serve(
 ) -> None:
     """`listener`: where people come in; `doors`: with HTTPS, where it is, and where this server is behind it."""
     from cludale.pages.api import InProcess
-    from cludale.pages.building import Pages
     from cludale.web.app import WebApp
     from cludale.web.protocol import ConnectionLimits
     from cludale.web.server import serve as serve_app
@@ -111,7 +110,11 @@ async def _serve(
     telemetry = telemetry_of(settings, chosen)
     platform = Platform(settings, chosen, watching=telemetry)
     services = InProcess()
-    pages = Pages(services, now=platform.clock.now) if platform.whole else None
+    pages = None
+    if platform.whole:
+        from cludale.pages.building import Pages  # a service by itself has no use for them
+
+        pages = Pages(services, now=platform.clock.now)
     app = WebApp(
         platform.services,
         is_ready=lambda: platform.ready,
