@@ -121,7 +121,7 @@
   })();
 
   // Answers
-  let audio = null;
+  let audio = null, until = 0;
   const sound = $("#sound");
   sound.checked = localStorage.getItem("door-sound") !== "off";
   sound.addEventListener("change", () => localStorage.setItem("door-sound", sound.checked ? "on" : "off"));
@@ -137,7 +137,8 @@
       volume.gain.value = 0.2;
       tone.connect(volume).connect(audio.destination);
       tone.start(at);
-      tone.stop(at + 0.12);
+      tone.stop(until = at + 0.12);
+      tone.onended = () => { if (audio.currentTime >= until) audio.suspend(); };
     });
   };
   let last = null;
