@@ -189,6 +189,14 @@
   const next = (text) => turn = turn.then(async () => {
     const direction = form.direction.value;
     form.ariaBusy = "true";
+    // The answer to the one before must not be taken for this one's.
+    const wait = document.createElement("p");
+    wait.className = "says wait big";
+    wait.ariaHidden = "true";
+    wait.textContent = "…";
+    $("#answer").replaceChildren(wait);
+    undo.hidden = true;
+    last = null;
     try { say(await scan(text.trim().toUpperCase(), direction), direction); } catch { say({ result: "away" }, direction); }
     form.ariaBusy = "false";
     await refresh();
