@@ -3,7 +3,7 @@
 from cludale.runtime.aggregates import Updates
 from cludale.runtime.due import PutOff
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
-from cludale.services.orders import aftersale_api, api, privacy_api
+from cludale.services.orders import aftersale_api, api, box_office_api, privacy_api
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.events import TOPIC
 from cludale.services.orders.replay import OrdersReplay
@@ -91,6 +91,7 @@ def _api(orders: Orders, parts: HttpParts) -> tuple[object, ...]:
     return (
         first,
         aftersale_api.AftersaleApi(orders, first, records, _STATUS),
+        box_office_api.BoxOfficeApi(orders, first, records, parts.ownership, _STATUS),
         privacy_api.PrivacyApi(orders, parts.ownership),
         ReportsApi(orders.reports, parts.ownership),
         SchedulesApi(orders.reports, orders.schedules, parts.ownership),

@@ -225,14 +225,14 @@ class Orders:
         return state
 
     def _buyers_of(self, order: Order, left: Particulars, address: str | None) -> BuyerKeys:
-        if self._buyers is None:
+        if self._buyers is None or order.till is not None:  # at the box office nobody's tickets are counted
             return ()
         keys = self._buyers.keys(order.user_id, left.email, left.phone)
         return keys if address is None else (*keys, self._buyers.address(address))
 
     async def _buyers_later(self, order: Order) -> BuyerKeys:
         """Of an order that waits for its seats; the network address is not known any more. Raises ContactsLocked."""
-        if self._buyers is None:
+        if self._buyers is None or order.till is not None:
             return ()
         left = await self.privacy.of((order,))
         return self._buyers_of(order, left.get(order.id, NOTHING), None)
@@ -329,12 +329,15 @@ class Orders:
         """Where the buyers of these orders want to be told; for notifications alone. Raises ContactsLocked."""
         return await self.privacy.contacts(order_ids)
 
-    async def cancel(self, order_id: str, reason: CancelReason, cause: Cause) -> Order:
-        """Cancel the order; again changes nothing. Raises NotFound, TooLateToCancel, Busy."""
+    async def cancel(self, order_id: str, reason: CancelReason, cause: Cause, *, seller: str | None = None) -> Order:
+        """Cancel the order; again changes nothing. `seller`: as for `domain.cancel`.
+
+        Raises NotFound, TooLateToCancel, Busy.
+        """
 
         def decide(order: Order, now: datetime) -> Decision[Order]:
             domain.check_cancellable(order, reason, now=now)
-            return self._watch(order, domain.cancel(order, reason), now)
+            return self._watch(order, domain.cancel(order, reason, seller=seller), now)
 
         return await self._change(order_id, decide, cause)
 
