@@ -51,6 +51,7 @@ ROUTES = [
     ("post", "/concerts/-/door/codes", "organizer"),
     ("post", "/concerts/-/door/keys", None),
     ("post", "/orders", None),
+    ("post", "/orders/box-office", "organizer"),
     ("get", "/orders/{order_id}", "buyer"),
     ("post", "/orders/{order_id}/cancel", "buyer"),
     ("post", "/orders/{order_id}/payment", "buyer"),

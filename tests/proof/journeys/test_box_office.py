@@ -1,0 +1,80 @@
+"""What is sold at the box office: paid without the provider, by the same seats and prices as all orders."""
+
+from typing import Any
+
+import httpx
+from tests.proof.journeys.box_office import BoxOffice, Json, fresh, problem
+
+
+def sell(
+    office: BoxOffice, concert: str, *, by: Json | None = None, key: str | None = None, **more: Any
+) -> httpx.Response:
+    headers = (by or office.organizer) | ({} if key is None else {"idempotency-key": key})
+    body: Json = {"concertId": concert, "quantity": 2, "method": "cash"} | more
+    return office.http.post("/orders/box-office", json=body, headers=headers)
+
+
+def sold(office: BoxOffice, concert: str, **more: Any) -> Json:
+    answer = sell(office, concert, **more)
+    assert answer.status_code == 201, answer.text
+    order: Json = answer.json()
+    office.end(order, "Paid")
+    return order
+
+
+def test_cash_is_taken_and_given_back_without_the_provider(office: BoxOffice) -> None:
+    concert = office.put_on(seats=20, maxPerOrder=4, maxPerBuyer=2)["id"]
+    key = fresh("key")
+    order = sold(office, concert, quantity=6, key=key)
+    assert sell(office, concert, quantity=6, key=key).json() == order
+    assert office.counts(concert) == (14, 0, 6)
+    payment = office.payment(order)
+    taken = (payment["status"], payment["method"], payment["attempts"], payment["boxOffice"]["method"])
+    assert taken == ("Completed", "cash", [], "cash")
+    assert office.look(order)["boxOffice"] == {"method": "cash"}, "who sold it is for organizers"
+    assert [note["status"] for note in office.told(order, "confirmation")] == ["Logged"], "nobody is told anything"
+    refund = {"quantity": 2}
+    office.http.post(f"/orders/{order['id']}/refunds", json=refund, headers=office.organizer).raise_for_status()
+    office.until(lambda: office.look(order)["refunds"], lambda seen: seen[0]["status"] == "Completed")
+    office.cancel(order, by=office.organizer)
+    story = office.story(order, ends_with="PaymentRefunded")
+    told = {event["eventType"]: event["payload"] for event in story}
+    seller = told["PaymentCompleted"]["till"]["seller"]
+    assert told["PaymentRefunded"]["till"] == {"method": "cash", "seller": seller}
+    assert told["PartRefunded"]["part"]["seller"] == seller
+    assert told["PaymentRefunded"]["amount"]["amount"] == 4 * 4500
+    office.until(lambda: office.counts(concert), lambda counted: counted == (20, 0, 0))
+
+
+def test_complimentary_tickets_cost_nothing_and_say_why_to_the_organizer_alone(office: BoxOffice) -> None:
+    pricing = {
+        "fees": [{"id": "f", "name": "Fee", "amount": 100, "perOrder": True}],
+        "tax": {"name": "VAT", "percent": 19.0},
+    }
+    concert = office.put_on(seats=20, pricing=pricing)["id"]
+    wrong = problem(sell(office, concert, method="complimentary"), 422, "invalid")
+    assert [each["field"] for each in wrong["errors"]] == ["reason"]
+    wrong = problem(sell(office, concert, receipt="R-1", reason="Press"), 422, "invalid")
+    assert [each["field"] for each in wrong["errors"]] == ["reason", "receipt"]
+    order = sold(office, concert, method="complimentary", reason="Press", email="p@example.org")
+    seen = office.get(f"/orders/{order['id']}")
+    bill = seen["bill"]
+    assert (seen["total"]["amount"], bill["complimentary"], bill["discount"], bill["total"]) == (0, True, 9000, 0)
+    assert seen["boxOffice"]["reason"] == "Press"
+    office.told(order, "confirmation")
+    assert "reason" not in office.look(order)["boxOffice"]
+    assert "Press" not in str(office.story(order, ends_with="OrderPaid"))
+
+
+def test_the_terminal_sells_before_the_sale_if_it_is_said_and_never_too_many(office: BoxOffice) -> None:
+    concert = office.put_on(seats=3, onSaleAt="2098-01-01T00:00:00Z")["id"]
+    problem(sell(office, concert), 409, "not-on-sale")
+    terminal: Json = {"method": "terminal", "receipt": "A-17/3", "anyTime": True}
+    order = sold(office, concert, **terminal)
+    assert office.get(f"/orders/{order['id']}")["boxOffice"]["receipt"] == "A-17/3"
+    problem(sell(office, concert, **terminal), 409, "seats-unavailable")
+    problem(sell(office, concert, quantity=501, anyTime=True), 422, "invalid")
+    problem(sell(office, fresh("concert")), 404, "concert-not-found")
+    over = office.put_on(seats=3, date="2020-01-01")["id"]
+    problem(sell(office, over, anyTime=True), 409, "concert-over")
+    problem(sell(office, over, by={"authorization": "Bearer no"}), 401, "unauthorized")
