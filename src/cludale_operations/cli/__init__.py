@@ -14,6 +14,7 @@ from cludale.wiring.settings import Settings, UnusableSetting
 from cludale_operations.cli import (
     audit,
     backup,
+    boxoffice,
     broker,
     codes,
     concerts,
@@ -93,6 +94,7 @@ app.add_typer(codes.app, name="codes")
 app.add_typer(keys.app, name="keys")
 app.add_typer(staff.app, name="staff")
 app.add_typer(orders.app, name="orders")
+app.add_typer(boxoffice.app, name="boxoffice")
 app.add_typer(payments.app, name="payments")
 app.add_typer(reports.app, name="reports")
 app.add_typer(privacy.app, name="privacy")

@@ -59,7 +59,8 @@ def _taken(case: "Case", told: OrderHistory, till: Till | None, *, whole: bool) 
         wanted = till
         if till is not None and off is not None and off.event.data.seller is not None:
             wanted = msgspec.structs.replace(till, seller=off.event.data.seller)
-        if fact.event.data.till not in (wanted, till if off is None else wanted) and whole:
+        may_be = (wanted, till) if told.refusals else (wanted,)  # there were no seats for it, before anybody cancelled
+        if fact.event.data.till not in may_be and whole:
             detail = f"its money is to go back by {wanted}, and went back by {fact.event.data.till}"
             yield Wrong(Invariant.ONE_CAPTURE, "till-back-otherwise", detail, (fact,))
 

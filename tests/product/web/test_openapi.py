@@ -62,6 +62,7 @@ ROUTES = [
     ("get", "/orders/export", "organizer"),
     ("get", "/orders/export/personal", "organizer"),
     ("get", "/orders/reports/sales", "organizer"),
+    ("get", "/orders/reports/till", "organizer"),
     ("get", "/orders/reports/schedules", "organizer"),
     ("post", "/orders/reports/schedules", "organizer"),
     ("post", "/orders/reports/schedules/{schedule_id}/end", "organizer"),

@@ -164,6 +164,7 @@ MATRIX: tuple[Row, ...] = (
     Row("GET", "/orders/export", 200, ORGANIZER, READ, Owned.FILTERED),
     Row("GET", "/orders/export/personal", 200, ORGANIZER, Scope.PRIVACY, Owned.FILTERED),
     Row("GET", "/orders/reports/sales", 200, ORGANIZER, READ, Owned.FILTERED),
+    Row("GET", "/orders/reports/till", 200, ORGANIZER, READ, Owned.FILTERED),
     Row("GET", "/orders/reports/schedules", 200, ORGANIZER, READ, Owned.FILTERED),
     Row("POST", "/orders/reports/schedules", 201, ORGANIZER, READ, Owned.MADE, body=REPORT),
     Row(

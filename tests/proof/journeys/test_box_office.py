@@ -78,3 +78,23 @@ def test_the_terminal_sells_before_the_sale_if_it_is_said_and_never_too_many(off
     over = office.put_on(seats=3, date="2020-01-01")["id"]
     problem(sell(office, over, anyTime=True), 409, "concert-over")
     problem(sell(office, over, by={"authorization": "Bearer no"}), 401, "unauthorized")
+
+
+def test_reports_tell_channels_apart_and_what_is_in_the_till(office: BoxOffice) -> None:
+    concert = office.put_on(seats=20)["id"]
+    online = office.buy(concert, quantity=1)
+    office.end(online, "Paid")
+    cash = sold(office, concert, quantity=3)
+    sold(office, concert, method="complimentary", reason="Press")
+    refund = {"quantity": 1}
+    office.http.post(f"/orders/{cash['id']}/refunds", json=refund, headers=office.organizer).raise_for_status()
+    office.until(lambda: office.look(cash)["refunds"], lambda seen: seen[0]["status"] == "Completed")
+    query = {"concertId": concert, "by": "channel"}
+    report = office.get("/orders/reports/sales", **query)
+    sums = {each["channel"]: (each["tickets"], each["net"]["amount"]) for each in report["items"]}
+    assert sums == {"online": (1, 4500), "box-office": (3, 9000), "complimentary": (2, 0)}
+    (till,) = office.get("/orders/reports/till", concertId=concert)["items"]
+    money = (till["taken"]["amount"], till["givenBack"]["amount"], till["net"]["amount"])
+    assert (till["method"], till["sales"], money) == ("cash", 1, (13_500, 4500, 9000))
+    file = office.http.get(f"/orders/reports/till?concertId={concert}&format=csv", headers=office.organizer)
+    assert file.text.splitlines()[0].endswith("seller,day,method,currency,sales,taken,givenBack,net")

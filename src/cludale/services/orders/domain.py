@@ -70,6 +70,14 @@ NEXT: Mapping[Status, frozenset[Status]] = {
 }
 
 
+class Channel(StrEnum):
+    """Where an order was sold."""
+
+    ONLINE = "online"
+    BOX_OFFICE = "box-office"
+    COMPLIMENTARY = "complimentary"
+
+
 class PaymentStatus(StrEnum):
     """How the money of an order stands, as its buyer sees it."""
 
@@ -240,6 +248,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     def has_clear_contact(self) -> bool:
         """Is the address here in clear, as earlier versions kept it?"""
         return self.email is not None or self.phone is not None
+
+
+def channel(order: Order) -> Channel:
+    """Where it was sold."""
+    if order.till is None:
+        return Channel.ONLINE
+    return Channel.COMPLIMENTARY if order.till.is_complimentary else Channel.BOX_OFFICE
 
 
 class NotReserved(Refusal):
