@@ -17,6 +17,7 @@ FILES = (
     "/export",
     "/personal",
     "/reports/sales",
+    "/reports/till",
     "/files/{token}",
 )
 """How the paths end that answer with a file."""

@@ -163,9 +163,9 @@ class ReportsApi:
         owned=Owned.FILTERED,
         summary="Report sales",
         description=(
-            "Orders and money of the organizer's own concerts, by concert, day, section and channel. An order counts on "
-            "the day on which it was placed, in its concert's own time, with all that became of it since: the sums are what "
-            "payments took and gave back, to the cent, once nothing is under way. With a `format`, a file."
+            "Orders and money of the organizer's own concerts, by concert, day, section and channel. An order counts "
+            "on the day on which it was placed, in its concert's own time, with all that became of it since: the sums "
+            "are what payments took and gave back, to the cent, once nothing is under way. With a `format`, a file."
         ),
         replies={200: Reply(SalesReport, files=tuple(MEDIA_TYPES.values()))},
         refusals=(Busy, TooManyRows),
