@@ -20,6 +20,7 @@ from cludale_operations.cli import (
     concerts,
     dead_letters,
     gateway,
+    guests,
     keys,
     notifications,
     orders,
@@ -95,6 +96,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(staff.app, name="staff")
 app.add_typer(orders.app, name="orders")
 app.add_typer(boxoffice.app, name="boxoffice")
+app.add_typer(guests.app, name="guests")
 app.add_typer(payments.app, name="payments")
 app.add_typer(reports.app, name="reports")
 app.add_typer(privacy.app, name="privacy")

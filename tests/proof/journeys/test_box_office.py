@@ -98,3 +98,43 @@ def test_reports_tell_channels_apart_and_what_is_in_the_till(office: BoxOffice) 
     assert (till["method"], till["sales"], money) == ("cash", 1, (13_500, 4500, 9000))
     file = office.http.get(f"/orders/reports/till?concertId={concert}&format=csv", headers=office.organizer)
     assert file.text.splitlines()[0].endswith('"seller","day","method","currency","sales","taken","givenBack","net"')
+
+
+def test_guests_of_a_file_have_tickets_in_their_names_once(office: BoxOffice) -> None:
+    concert = office.put_on(seats=5, onSaleAt="2098-01-01T00:00:00Z")["id"]
+
+    def imported(text: str) -> Json:
+        body = {"concertId": concert, "csv": text}
+        answer = office.http.post("/orders/guests", json=body, headers=office.organizer)
+        assert answer.status_code == 200, answer.text
+        told: Json = answer.json()
+        return told
+
+    file = "name,tickets,note\nAnn Bee,2,Press\nBo Cee,1,\nBo Cee,1,\n"
+    wrong = office.http.post(
+        "/orders/guests", json={"concertId": concert, "csv": file + "X,99,"}, headers=office.organizer
+    )
+    assert problem(wrong, 422, "invalid")["errors"][0]["field"] == "csv line 5"
+    assert office.counts(concert) == (5, 0, 0)
+    first = imported(file)
+    assert (first["added"], first["there"], first["refused"]) == (3, 0, 0)
+    again = imported(file + "Dee Eff,4,\n")
+    assert (again["added"], again["there"], again["refused"]) == (0, 3, 1)
+    assert "problem" in again["items"][3]
+    listed = office.listed("/orders/guests", concertId=concert)
+    assert sorted((each["name"], each["tickets"]) for each in listed) == [("Ann Bee", 2), ("Bo Cee", 1), ("Bo Cee", 1)]
+    (ann,) = office.listed("/orders/guests", concertId=concert, search="press")
+
+    def tickets() -> list[Json]:
+        answer = office.http.get("/tickets", params={"order": ann["id"]}, headers=office.organizer)
+        found: list[Json] = answer.json()["items"] if answer.status_code == 200 else []
+        return found
+
+    assert [each["holder"] for each in office.until(tickets, bool)] == ["Ann Bee", "Ann Bee"]
+    assert "Ann Bee" not in str(office.story(ann, ends_with="TicketIssued"))
+    removed = office.http.post(f"/orders/guests/{ann['id']}/remove", headers=office.organizer).json()
+    assert removed["status"] == "Cancelled"
+    office.until(tickets, lambda found: all(each["status"] == "Revoked" for each in found))
+    assert ann["id"] not in [each["id"] for each in office.listed("/orders/guests", concertId=concert)]
+    office.until(lambda: office.counts(concert), lambda counted: counted[0] == 3)
+    assert imported("name,tickets,note\nAnn Bee,2,Press\n")["added"] == 1

@@ -135,6 +135,10 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How it is sold at the box office; None: a buyer orders it."""
     why_free: str | None = None
     """Why it costs nothing, where it is complimentary."""
+    note: str | None = None
+    """The organizer's own note."""
+    is_guest: bool = False
+    """It is for somebody on the guest list."""
 
     @property
     def contact(self) -> Contact | None:
@@ -146,7 +150,7 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """What is to be kept apart of the buyer, if anything."""
         if self.email is None and self.phone is None and self.name is None and self.why_free is None:
             return None
-        return Particulars(self.email, self.phone, self.name, language=self.language, why_free=self.why_free)
+        return Particulars(self.email, self.phone, self.name, self.note, language=self.language, why_free=self.why_free)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):

@@ -33,6 +33,7 @@ from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, PaymentStatus
 from cludale.services.orders.due import DueOrders
 from cludale.services.orders.events import CancelReason, Party
+from cludale.services.orders.guests import Guest
 from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
 from cludale.services.orders.jobs import Job
 from cludale.services.orders.personal import NOTHING, Particulars, Personal
@@ -40,7 +41,7 @@ from cludale.services.orders.privacy import Kept, Privacy
 from cludale.services.orders.reports.desk import Schedules
 from cludale.services.orders.reports.service import Reports
 from cludale.services.orders.retention import ASK_SECONDS, Behind, Retention
-from cludale.services.orders.store import JOBS, ORDERS, PERSONAL, Search, is_among
+from cludale.services.orders.store import GUESTS, JOBS, ORDERS, PERSONAL, Search, is_among
 from cludale.services.orders.upkeep import ErasuresOwed, Walks, erasures_owed
 from cludale.services.payments.events import (
     FailureReason,
@@ -217,6 +218,9 @@ class Orders:
             cause = Cause(held.event_id or cause.event_id, cause.traceparent)
             decide = partial(_reserve, order, held)
         along = () if particulars is None else (self.privacy.put(order, particulars),)
+        if request.is_guest:
+            guest = Guest(order_id=order.id, concert_id=request.concert_id, created_at=now)
+            along = (*along, GUESTS.put(guest, 0))
         change = Change(ORDERS, order.id, decide, cause, known=NEW, beside=keep, along=along, earlier=envelopes)
         ((result, known),) = await self._updates.update((change,))
         if result is not ChangeResult.CHANGED or known is None:
