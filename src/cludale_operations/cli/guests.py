@@ -44,8 +44,8 @@ def import_guests(
 ) -> None:
     """Put all guests of a file on a concert's list.
 
-    Its first line names the columns: `name`, and as many of `tickets`, `note`, `email`, `section` as you like. All of it
-    is checked before anybody is put on. Imported again, it adds only who is not on the list yet.
+    Its first line names the columns: `name`, and as many of `tickets`, `note`, `email`, `section` as you like. All of
+    it is checked before anybody is put on. Imported again, it adds only who is not on the list yet.
     """
     try:
         if file.stat().st_size > MOST_BYTES:

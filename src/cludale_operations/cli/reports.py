@@ -72,14 +72,14 @@ def till(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Add up what was taken and given back at the box office, by seller, day and method."""
+    """Add up what was taken and given back at the box office, by concert, seller, day and method."""
     wanted = {"concertId": concert, "section": section, "since": since, "until": until}
     with Client(url) as client:
         if to is not None:
             save(client, "/orders/reports/till", {**wanted, "format": format_of(to)}, to)
             return
         report = client.long("/orders/reports/till", wanted)
-    columns = ("seller", "day", "method", "sales", "taken", "givenBack", "net")
+    columns = ("concertId", "seller", "day", "method", "sales", "taken", "givenBack", "net")
     table(report["items"], columns=columns, as_json=json)
 
 

@@ -97,7 +97,9 @@ def test_reports_tell_channels_apart_and_what_is_in_the_till(office: BoxOffice) 
     money = (till["taken"]["amount"], till["givenBack"]["amount"], till["net"]["amount"])
     assert (till["method"], till["sales"], money) == ("cash", 1, (13_500, 4500, 9000))
     file = office.http.get(f"/orders/reports/till?concertId={concert}&format=csv", headers=office.organizer)
-    assert file.text.splitlines()[0].endswith('"seller","day","method","currency","sales","taken","givenBack","net"')
+    assert file.text.splitlines()[0].endswith(
+        '"concertId","seller","day","method","currency","sales","taken","givenBack","net"'
+    )
 
 
 def test_guests_of_a_file_have_tickets_in_their_names_once(office: BoxOffice) -> None:

@@ -91,8 +91,9 @@ class AskTill(WhichOrders, frozen=True, kw_only=True, rename="camel"):
 
 
 class TillSums(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What one seller took and gave back in one way on one day."""
+    """What one seller took and gave back in one way on one day, for one concert."""
 
+    concert_id: str
     seller: Annotated[str, Meta(description="the key or session")]
     day: Annotated[str, Meta(description="on which the money moved, as it is where the concert is")]
     method: TillMethod
@@ -105,6 +106,7 @@ class TillSums(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def of(cls, row: TillRow) -> Self:
         """The view of a row."""
         return cls(
+            concert_id=row.concert_id,
             seller=row.seller,
             day=row.day,
             method=row.method,
@@ -191,8 +193,8 @@ class ReportsApi:
         owned=Owned.FILTERED,
         summary="Report what the tills took",
         description=(
-            "What was taken and given back at the box office for the organizer's own concerts, by seller, day and "
-            "method: money counts on the day on which it moved, in the concert's own time. What was given back by "
+            "What was taken and given back at the box office for the organizer's own concerts, by concert, seller, day "
+            "and method: money counts on the day on which it moved, in the concert's own time. What was given back by "
             "nobody in particular (a buyer cancelled, a concert was called off) is booked on who sold it. `since` and "
             "`until` are about when orders were placed. With a `format`, a file."
         ),

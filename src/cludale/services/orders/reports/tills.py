@@ -29,6 +29,7 @@ class TillSum(NamedTuple):
 class TillRow(NamedTuple):
     """One row of the report."""
 
+    concert_id: str
     seller: str
     day: str
     method: TillMethod
@@ -69,7 +70,7 @@ class Tills:
     def __init__(self, began: datetime) -> None:
         """`began`: when the reading of the orders began."""
         self.began = began
-        self._sums: dict[tuple[str, str, TillMethod, str], TillSum] = {}
+        self._sums: dict[tuple[str, str, str, TillMethod, str], TillSum] = {}
 
     def add(self, line: Line) -> None:
         """One order more. Raises TooManyRows."""
@@ -77,7 +78,8 @@ class Tills:
         if order.till is None or order.total is None:
             return
         for move in moves(order):
-            key = (move.seller, line.concert.day(move.at).isoformat(), order.till.method, order.total.currency)
+            day = line.concert.day(move.at).isoformat()
+            key = (order.seats.concert_id, move.seller, day, order.till.method, order.total.currency)
             if key not in self._sums and len(self._sums) >= MOST_ROWS:
                 raise TooManyRows
             known = self._sums.get(key, TillSum())
@@ -86,16 +88,16 @@ class Tills:
             )
 
     def rows(self) -> list[TillRow]:
-        """The sums, by day, seller, method and currency."""
+        """The sums, by day, seller, method, concert and currency."""
         found = [TillRow(*key, sum) for key, sum in self._sums.items()]
-        return sorted(found, key=lambda row: (row.day, row.seller, row.method, row.currency))
+        return sorted(found, key=lambda row: (row.day, row.seller, row.method, row.concert_id, row.currency))
 
 
-HEAD = ("seller", "day", "method", "currency", "sales", "taken", "givenBack", "net")
+HEAD = ("concertId", "seller", "day", "method", "currency", "sales", "taken", "givenBack", "net")
 
 
 def cells(row: TillRow) -> list[Cell]:
     """The row as it stands in a file."""
     sum, currency = row.sum, row.currency
     money = [Amount.of(each, currency) for each in (sum.taken, sum.given_back, sum.taken - sum.given_back)]
-    return [row.seller, row.day, row.method.value, currency, sum.sales, *money]
+    return [row.concert_id, row.seller, row.day, row.method.value, currency, sum.sales, *money]
