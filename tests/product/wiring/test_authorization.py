@@ -150,6 +150,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             "message": message,
             "spare": spare,
             "other": other["id"],
+            "sold": sold["id"],
             "schedule": reports["ours"]["id"],
         }
         tokens = {each["id"]: each["accessToken"] for each in (order, cancelled)}
@@ -205,7 +206,7 @@ def _concert_of(item: dict[str, Any], world: World) -> str:
         return str(item["payload"]["concertId"])
     if "concertId" in item:
         return str(item["concertId"])
-    return "theirs" if item["orderId"] == world.names["other"] else "ours"
+    return "theirs" if item["orderId"] in (world.names["other"], world.names["sold"]) else "ours"
 
 
 def _seen(caller: Caller) -> set[str]:
