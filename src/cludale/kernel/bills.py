@@ -84,6 +84,8 @@ class Bill(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     tax_percent: float = 0.0
     tax_included: bool = True
     """Do `price` and fees contain the tax?"""
+    complimentary: bool = False
+    """Its tickets cost nothing: the discount is all of their price."""
 
     @property
     def money(self) -> Money:

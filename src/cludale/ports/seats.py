@@ -10,6 +10,7 @@ from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.buyers import BuyerKeys, Known
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid, NotFound, Refusal, RefusedForNow
+from cludale.kernel.tills import Till
 from cludale.kernel.times import rfc3339
 
 
@@ -27,6 +28,8 @@ class HoldRequest(msgspec.Struct, frozen=True, gc=False):
     """Who buys, by keyed hashes; empty: nobody whose tickets are counted."""
     wish: PriceWish | None = None
     """Which tickets, by what code; None: of the first category, without one."""
+    till: Till | None = None
+    """Sold at the box office: other limits hold there than for buyers. None: by a buyer."""
 
 
 class SeatsHeld(msgspec.Struct, frozen=True, gc=False):

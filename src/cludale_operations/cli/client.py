@@ -56,10 +56,13 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def get(self, path: str, parameters: Parameters | None = None) -> Any:
-        """The answer to GET; ends the program with one line if there is none."""
+    def get(self, path: str, parameters: Parameters | None = None, *, token: str | None = None) -> Any:
+        """The answer to GET, asked with an order's `token` if one is given; ends the program with one line if there is
+        none.
+        """
         wanted = {name: value for name, value in (parameters or {}).items() if value is not None}
-        return self._answer("GET", path, params=wanted)
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        return self._answer("GET", path, params=wanted, headers=headers)
 
     def long(self, path: str, parameters: Parameters) -> Any:
         """The answer to GET where all orders are read for it: it is waited for, however long that takes."""

@@ -24,6 +24,8 @@ COMMANDS = {
     "keys": "cludale_operations.cli.keys:app",
     "staff": "cludale_operations.cli.staff:app",
     "orders": "cludale_operations.cli.orders:app",
+    "boxoffice": "cludale_operations.cli.boxoffice:app",
+    "guests": "cludale_operations.cli.guests:app",
     "payments": "cludale_operations.cli.payments:app",
     "reports": "cludale_operations.cli.reports:app",
     "privacy": "cludale_operations.cli.privacy:app",

@@ -26,7 +26,9 @@ PROGRESS_SECONDS = 1.0
 @app.command()
 def sales(
     *,
-    by: Annotated[str, typer.Option(help="By what: concert, day, section; several with commas.")] = "concert,day",
+    by: Annotated[
+        str, typer.Option(help="By what: concert, day, section, channel; several with commas.")
+    ] = "concert,day",
     concert: Concert = None,
     section: Section = None,
     since: Since = None,
@@ -37,7 +39,7 @@ def sales(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Add up orders, tickets and money, by concert, day and section.
+    """Add up orders, tickets and money, by concert, day, section and channel (online, box-office, complimentary).
 
     An order counts on the day on which it was placed, in its concert's time zone, with all that became of it since.
     """
@@ -55,6 +57,30 @@ def sales(
     if len(report["items"]) > 1:
         say("\nIn all")
         _table(report["totals"], [])
+
+
+@app.command()
+def till(
+    *,
+    concert: Concert = None,
+    section: Section = None,
+    since: Since = None,
+    until: Until = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Write it to this file, .csv or .xlsx.", dir_okay=False)
+    ] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Add up what was taken and given back at the box office, by concert, seller, day and method."""
+    wanted = {"concertId": concert, "section": section, "since": since, "until": until}
+    with Client(url) as client:
+        if to is not None:
+            save(client, "/orders/reports/till", {**wanted, "format": format_of(to)}, to)
+            return
+        report = client.long("/orders/reports/till", wanted)
+    columns = ("concertId", "seller", "day", "method", "sales", "taken", "givenBack", "net")
+    table(report["items"], columns=columns, as_json=json)
 
 
 def _table(rows: list[dict[str, Any]], named: list[str]) -> None:
@@ -114,7 +140,9 @@ def schedule(
     covers: Annotated[str, typer.Option(help="period: what came since the one before; or all.")] = "period",
     format: Annotated[str, typer.Option(help="csv or xlsx.")] = "csv",
     concert: Concert = None,
-    by: Annotated[str | None, typer.Option(help="Of sales: concert, day, section; several with commas.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Of sales: concert, day, section, channel; several with commas.")
+    ] = None,
     columns: Annotated[str | None, typer.Option(help="Of orders: which columns, separated by commas.")] = None,
     url: Url = None,
     json: Json = False,

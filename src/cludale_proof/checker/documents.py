@@ -102,6 +102,14 @@ class Section(_Document, frozen=True, tag="section"):
     """The latest time at which it gave seats away; by a clock that may have been ahead."""
 
 
+class Till(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """How an order was sold at the box office."""
+
+    method: str
+    seller: str
+    receipt: str | None = None
+
+
 class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """A part of an order that is given back: some tickets or none, and money."""
 
@@ -113,6 +121,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     held: int
     of: tuple["TicketCount", ...] = ()
     """Which tickets, where an order has a bill."""
+    seller: str | None = None
+    """Who gives it back at the box office."""
 
 
 class TicketCount(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -222,6 +232,7 @@ class Order(_Document, frozen=True, tag="order"):
     amendments: int = 0
     resends: int = 0
     bill: Mapping[str, Any] | None = None
+    till: Till | None = None
     email: str | None = None
     phone: str | None = None
     """Both where an earlier version wrote them, or where whoever tells the checker can open what is sealed."""
@@ -258,6 +269,13 @@ class Payment(_Document, frozen=True, tag="payment"):
     closed: bool = False
     parts: tuple[PaymentPart, ...] = ()
     mends: tuple[PaymentMend, ...] = ()
+    till: Till | None = None
+
+    @property
+    def end(self) -> str | None:
+        """How it ended; None: it has not, or never began."""
+        never_began = self.status == "Failed" and not self.tries
+        return None if self.status == "Pending" or never_began else self.status
 
     @property
     def open_parts(self) -> int:
@@ -471,6 +489,8 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     mends_itself: bool | None = None
     bill: Mapping[str, Any] | None = None
     priced: Priced | None = None
+    till: Till | None = None
+    seller: str | None = None
     code: str | None = None
     percent: float | None = None
     less: int | None = None

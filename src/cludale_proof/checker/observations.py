@@ -138,7 +138,11 @@ def claim_of(seen: Observation) -> Claimed | None:
     # What was kept for a key is given again as it was: true when it was made, not necessarily when it was sent for.
     sent_at = seen.sent_at if seen.key is None else None
     match seen.method, segments:
-        case ("POST", ["orders"]) | ("GET", ["orders", _]) | ("POST", ["orders", _, "cancel" | "payment"]):
+        case (
+            ("POST", ["orders"] | ["orders", "box-office"])
+            | ("GET", ["orders", _])
+            | ("POST", ["orders", _, "cancel" | "payment"])
+        ):
             claim = Claim(
                 by=by,
                 thing="order",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from cludale_proof.checker import books_rules, ticket_rules
+from cludale_proof.checker import books_rules, ticket_rules, till_rules
 from cludale_proof.checker.documents import (
     DeadLetter,
     Fact,
@@ -140,6 +140,10 @@ class _Check:
         yield from self._paid_means_sold()
         yield from self._notices()
         for wrong in ticket_rules.always(self.case.tickets, self.told, whole=self.terms.whole):
+            yield self.broken(wrong.invariant, wrong.rule, wrong.detail, *wrong.evidence)
+        for wrong in till_rules.always(
+            self.case, self.told, ledger_known=self.terms.ledger_known, whole=self.terms.whole
+        ):
             yield self.broken(wrong.invariant, wrong.rule, wrong.detail, *wrong.evidence)
         if self.terms.ledger_known:
             yield from self._money()
@@ -694,7 +698,7 @@ class _Check:
                 yield from self._line(line, payment)
         for payment in payments.values():
             is_taken = payment.status in {"Completed", "Refunded"} and payment.amount.amount  # nobody asks for 0
-            if is_taken and f"{payment.id}.{payment.round}" not in self.case.ledger:
+            if is_taken and payment.till is None and f"{payment.id}.{payment.round}" not in self.case.ledger:
                 yield self.broken(
                     Invariant.ONE_CAPTURE,
                     "completed-without-money",
@@ -911,6 +915,8 @@ class _Check:
         owed = order.total.amount if paid and order is not None and order.total is not None else 0
         if paid:
             owed -= sum(fact.event.data.part.amount.amount for fact in self.told.parts.values() if fact.event.data.part)
+        if order is not None and order.till is not None:
+            owed = 0
         for broken in books_rules.once_quiet(self.case, self.told):
             yield self.broken(broken.invariant, broken.rule, broken.detail + excuse, *broken.evidence)
         if net != owed and not books_rules.shown_keys(self.case):

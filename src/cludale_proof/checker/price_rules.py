@@ -109,7 +109,9 @@ class PriceBook:
             yield _wrong(fact, "code-of-nowhere", f"nobody made its code {bill['code']}")
             return
         firsts: list[int] = []
-        yield from _compared(fact, bill, _Rules(pricing, code, data.section or "", price, by.at, by.taken), firsts)
+        free = bool(bill.get("complimentary"))
+        rules = _Rules(pricing, code, data.section or "", price, by.at, by.taken, free)
+        yield from _compared(fact, bill, rules, firsts)
         if firsts and tiers and not is_again:
             yield from self._tier(fact, min(firsts), by.at)
 
@@ -181,6 +183,8 @@ class _Rules(NamedTuple):
     price: int
     at: datetime
     taken: int
+    free: bool = False
+    """It is complimentary: the discount is all of the price."""
 
     def categories(self) -> list[Mapping[str, Any]]:
         """Those that there are."""
@@ -200,7 +204,7 @@ class _Rules(NamedTuple):
         if not rows and category["id"] != self.categories()[0]["id"]:
             return None
         price = rows[0]["amount"] if rows else self.price
-        off = 0
+        off = price if self.free else 0
         if self.code is not None and self.code.percent is not None:
             off = _rounded(price * _part(self.code.percent))
         elif self.code is not None and self.code.less is not None:

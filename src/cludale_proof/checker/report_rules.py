@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from cludale_proof.checker.documents import Money, PaymentPart
+from cludale_proof.checker.documents import Money, PaymentPart, Till
 
 
 class ReportRow(NamedTuple):
@@ -28,6 +28,17 @@ class ReportRow(NamedTuple):
     taken: int
     refunded: int
     refunds_open: int
+    channel: str = ""
+    """Where it was sold; empty: the report does not say."""
+
+
+class TillRow(NamedTuple):
+    """A row of a report of tills. Money in minor units."""
+
+    method: str
+    currency: str
+    taken: int
+    given_back: int
 
 
 class _Order(msgspec.Struct, frozen=True, rename="camel", gc=False):
@@ -42,6 +53,14 @@ class _Payment(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=Fal
     amount: Money
     status: str
     parts: tuple[PaymentPart, ...] = ()
+    till: Till | None = None
+
+    @property
+    def channel(self) -> str:
+        """Where it was sold."""
+        if self.till is None:
+            return "online"
+        return "complimentary" if self.till.method == "complimentary" else "box-office"
 
 
 class _Section(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
@@ -76,14 +95,21 @@ def broken_reports(rows: Iterable[ReportRow], kept: Kept) -> Iterator[str]:
     """What is wrong with a report of all that there is."""
     said_money: Counter[_MoneyKey] = Counter()
     said_tickets: Counter[tuple[str, str]] = Counter()
+    said_channels: Counter[tuple[str, str]] = Counter()
+    payments = list(kept.payments)
+    kept = kept._replace(payments=payments)
     for row in rows:
         key = (row.concert_id, row.day, row.section, row.currency)
         said_money[key] += row.taken - row.refunded
         said_tickets[row.concert_id, row.section] += row.tickets - row.tickets_back
+        if row.channel:
+            said_channels[row.channel, row.currency] += row.taken - row.refunded
         if row.refunds_open:
             yield f"report-refund-open: {key}: {row.refunds_open} are said to be on their way back, and all is quiet"
         if row.refunded > row.taken or row.tickets_back > row.tickets:
             yield f"report-more-back: {key}: more is said to have come back than there was"
+    if said_channels:
+        yield from _broken_channels(said_channels, payments)
     had = _money(kept)
     for key in sorted(said_money.keys() | had.keys()):
         if said_money[key] != had[key]:
@@ -95,6 +121,31 @@ def broken_reports(rows: Iterable[ReportRow], kept: Kept) -> Iterator[str]:
     for place in sorted(said_tickets.keys() | sold.keys()):
         if said_tickets[place] != sold[place]:
             yield f"report-tickets: {place}: the report says {said_tickets[place]}, the section sold {sold[place]}"
+
+
+def _broken_channels(said: Counter[tuple[str, str]], payments: Iterable[bytes]) -> Iterator[str]:
+    had: Counter[tuple[str, str]] = Counter()
+    for body in payments:
+        payment = msgspec.json.decode(body, type=_Payment)
+        had[payment.channel, payment.amount.currency] += _left(payment)
+    for key in sorted(said.keys() | had.keys()):
+        if said[key] != had[key]:
+            yield f"report-channel: {key}: the report says {said[key]}, payments have {had[key]}"
+
+
+def broken_tills(rows: Iterable[TillRow], payments: Iterable[bytes]) -> Iterator[str]:
+    """What is wrong with a report of all tills: money that is in them is what payments keep that were paid there."""
+    said: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        said[row.method, row.currency] += row.taken - row.given_back
+    had: Counter[tuple[str, str]] = Counter()
+    for body in payments:
+        payment = msgspec.json.decode(body, type=_Payment)
+        if payment.till is not None:
+            had[payment.till.method, payment.amount.currency] += _left(payment)
+    for key in sorted(said.keys() | had.keys()):
+        if said[key] != had[key]:
+            yield f"till-money: {key}: the report says {said[key]}, payments have {had[key]}"
 
 
 def _money(kept: Kept) -> Counter[_MoneyKey]:

@@ -503,7 +503,8 @@ def _illegal_step(before: Any | None, after: Any) -> list[Violation]:
         detail = f"it went from {known or 'nothing'} to {after.status}"
         found.append(_broken(Invariant.LEGAL_STEPS, "illegal-step", f"{name} {after.id}", detail))
     if before is None:
-        if isinstance(after, Payment) and after.status == "Completed" and after.amount.amount:
+        is_paid = isinstance(after, Payment) and after.status == "Completed"
+        if is_paid and after.amount.amount and after.till is None:
             detail = f"{after.amount} were completed without having been charged"
             found.append(_broken(Invariant.ONE_CAPTURE, "completed-uncharged", f"payment {after.id}", detail))
         return found

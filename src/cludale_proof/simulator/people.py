@@ -25,6 +25,7 @@ from cludale.services.concerts.code_api import ChangeCode, CreateCode
 from cludale.services.concerts.events import ConcertStatus
 from cludale.services.orders.aftersale_api import AmendOrder, RefundPart
 from cludale.services.orders.api import PayAgain, PlaceOrder
+from cludale.services.orders.box_office_api import SellAtBoxOffice
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import CancelReason, OrderPaid
 from cludale.services.payments.api import ChargeOrder
@@ -77,6 +78,8 @@ class Plan(NamedTuple):
     cancel_after: float | None
     """Cancel so long after the order was taken."""
     looks: bool
+    sold: SellAtBoxOffice | None = None
+    """What a seller sells to them in place of `wanted`; None: they order by themselves."""
 
 
 class RequestOutcome(NamedTuple):
@@ -134,6 +137,18 @@ class SimulatedClient:
             lambda p: p.orders_api.place_order(_request(p, key), wanted),
         )
 
+    async def sell(self, who: str, wanted: SellAtBoxOffice, key: str | None) -> RequestOutcome:
+        """POST /orders/box-office."""
+        return await self._ask(
+            who,
+            "orders",
+            "POST",
+            "/orders/box-office",
+            _encode(wanted),
+            key,
+            lambda p: p.box_office_api.sell_at_box_office(_request(p, key), wanted),
+        )
+
     async def show(self, who: str, order_id: str, *, wait_seconds: float = 0.0) -> RequestOutcome:
         """GET /orders/{id}?wait=…"""
 
@@ -148,7 +163,8 @@ class SimulatedClient:
         """POST /orders/{id}/cancel."""
 
         async def act(process: Process) -> Response:
-            return _order_answer(await process.orders.cancel(order_id, reason, Cause()))
+            seller = "another-key" if reason is CancelReason.ORGANIZER else None
+            return _order_answer(await process.orders.cancel(order_id, reason, Cause(), seller=seller))
 
         return await self._ask(who, "orders", "POST", f"/orders/{order_id}/cancel", b"", None, act)
 
@@ -576,11 +592,10 @@ class People:
         if plan.key is not None and chaos.strikes(Fault.KEY_RACED, who):
             self.begin(self._ask_once(who, plan))
         if plan.key is not None and chaos.strikes(Fault.KEY_REUSED, who):
-            other = msgspec.structs.replace(plan.wanted, quantity=plan.wanted.quantity % 4 + 1)
-            self.begin(self._reuse(who, other, plan.key))
+            self.begin(self._reuse(who, plan))
         order_id: str | None = None
         for attempt in range(plan.retries + 1):
-            told = await door.place(who, plan.wanted, plan.key)
+            told = await self._placed(who, plan)
             order_id = _id_of(told) or order_id
             if told.is_final and not (plan.key and chaos.strikes(Fault.KEY_REPEATED, who)):
                 break
@@ -601,11 +616,20 @@ class People:
         return told
 
     async def _ask_once(self, who: str, plan: Plan) -> None:
-        await self._door.place(who, plan.wanted, plan.key)
+        await self._placed(who, plan)
 
-    async def _reuse(self, who: str, wanted: PlaceOrder, key: str) -> None:
+    async def _placed(self, who: str, plan: Plan) -> RequestOutcome:
+        if plan.sold is not None:
+            return await self._door.sell(who, plan.sold, plan.key)
+        return await self._door.place(who, plan.wanted, plan.key)
+
+    async def _reuse(self, who: str, plan: Plan) -> None:
+        """The key of a request with another body."""
+        quantity = plan.wanted.quantity % 4 + 1
+        wanted = msgspec.structs.replace(plan.wanted, quantity=quantity)
+        sold = None if plan.sold is None else msgspec.structs.replace(plan.sold, quantity=quantity)
         await asyncio.sleep(self._chaos.some(2.0))
-        await self._door.place(who, wanted, key)
+        await self._placed(who, plan._replace(wanted=wanted, sold=sold))
 
     async def _cancel(self, who: str, order_id: str, reason: CancelReason) -> None:
         for attempt in range(4):

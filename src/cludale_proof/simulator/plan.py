@@ -9,11 +9,13 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from cludale.kernel.money import Money
+from cludale.kernel.tills import TillMethod
 from cludale.kernel.times import parse_time, rfc3339
 from cludale.runtime.backoff import Backoff
 from cludale.services import NAMES
 from cludale.services.concerts.api import ScheduleConcert, SectionRequest
 from cludale.services.orders.api import PlaceOrder
+from cludale.services.orders.box_office_api import SellAtBoxOffice
 from cludale_proof.simulator.clock import MORNING
 from cludale_proof.simulator.faults import Fault, Weather
 from cludale_proof.simulator.people import Plan
@@ -34,6 +36,8 @@ LIMITED = 0.15
 """How many scenes have limits of buyers."""
 PRICED = 0.1
 """How many scenes have price lists and codes."""
+SOLD = 0.08
+"""In how many scenes some are sold at the box office."""
 FREE = 0.1
 """How much of what there is to buy costs nothing: a charge of 0 is a charge, too."""
 
@@ -186,7 +190,7 @@ class Scene(NamedTuple):
 def _told(plan: Plan) -> str:
     wanted = plan.wanted
     seats = f"{wanted.quantity} of {wanted.concert_id}/{wanted.section or 'any'}"
-    told = f"at {plan.at:.3f} wants {seats} by {wanted.payment_method}"
+    told = f"at {plan.at:.3f} wants {seats} by {wanted.payment_method if plan.sold is None else plan.sold.method}"
     if plan.key:
         told += f", key {plan.key}"
     if plan.cancel_on:
@@ -244,6 +248,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         for code in codes
         if sold.random() < 0.3
     ]
+    plans = _with_sellers(plans, span, certain="box office" in themes)
     beside = random.Random(f"beside {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
     if only is None and beside.random() < BESIDE:
         themes = [*themes, beside.choice(BESIDE_OTHERS)]
@@ -416,6 +421,35 @@ def _plans(choices: random.Random, concerts: Sequence[ScheduleConcert], limits: 
             )
         )
     return plans
+
+
+def _with_sellers(plans: list[Plan], span: float, *, certain: bool) -> list[Plan]:
+    """Some come to the box office: for cash, by card terminal, or for nothing, some before the sale begins."""
+    # Of their own, so that a seed stays what it was in all else.
+    choices = random.Random(f"till {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
+    if choices.random() >= SOLD and not certain:
+        return plans
+    return [plan._replace(sold=_sold(choices, plan)) if choices.random() < 0.6 else plan for plan in plans]
+
+
+def _sold(choices: random.Random, plan: Plan) -> SellAtBoxOffice:
+    wanted, method = plan.wanted, choices.choice((*TillMethod, TillMethod.CASH))
+    is_free = method is TillMethod.COMPLIMENTARY
+    return SellAtBoxOffice(
+        concert_id=wanted.concert_id,
+        quantity=wanted.quantity,
+        method=method,
+        receipt=f"R-{choices.randint(1, 999)}" if method is TillMethod.TERMINAL else None,
+        reason="Press" if is_free else None,
+        section=wanted.section,
+        tickets=wanted.tickets,
+        code=None if is_free else wanted.code or None,
+        max_total=None if is_free else wanted.max_total or None,
+        any_time=choices.random() < 0.5,
+        user_id=wanted.user_id,
+        email=wanted.email,
+        phone=wanted.phone,
+    )
 
 
 def _rates(choices: random.Random, themes: Sequence[str]) -> dict[Fault, float]:

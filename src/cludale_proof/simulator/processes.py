@@ -39,6 +39,7 @@ from cludale.services.manifest import Policies
 from cludale.services.notifications.webhooks import store as webhook_store
 from cludale.services.orders.aftersale_api import AftersaleApi
 from cludale.services.orders.api import OrdersApi
+from cludale.services.orders.box_office_api import BoxOfficeApi
 from cludale.services.orders.manifest import MANIFEST as ORDERS_MANIFEST
 from cludale.services.orders.service import Orders
 from cludale.services.payments.api import PaymentsApi
@@ -257,6 +258,9 @@ class Process(Owner):
             self.orders: Orders = self.built["orders"]
             self.orders_api = OrdersApi(self.orders, self.store, self.access, ownership, methods=Gateway.methods)
             self.aftersale_api = AftersaleApi(self.orders, self.orders_api, self.store, ORDERS_MANIFEST.statuses)
+            self.box_office_api = BoxOfficeApi(
+                self.orders, self.orders_api, self.store, ownership, ORDERS_MANIFEST.statuses
+            )
         if "payments" in self.built:
             self.payments: Payments = self.built["payments"]
             self.payments_api = PaymentsApi(self.payments, self.store, ownership, methods=Gateway.methods)

@@ -11,7 +11,7 @@ from cludale.services.orders.reports.reading import Wanted
 from cludale.services.orders.reports.service import Reports
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments.store import PAYMENTS
-from cludale_proof.checker.report_rules import Kept, ReportRow, broken_reports
+from cludale_proof.checker.report_rules import Kept, ReportRow, TillRow, broken_reports, broken_tills
 from cludale_proof.simulator.memory import Disk, MemoryStore
 
 
@@ -43,15 +43,17 @@ async def report_findings(disks: Sequence[Disk], clock: Clock) -> list[str]:
     (orders,) = (disk for disk in disks if ORDERS.kind in disk.tables)
     records = MemoryStore(orders)
     reports = Reports(records, clock=clock, programme=_Programme(disks), privacy=_NobodyReads())
-    sales = await reports.sales(("concert", "day", "section"), Wanted(), lambda _: True)
+    sales = await reports.sales(("concert", "day", "section", "channel"), Wanted(), lambda _: True)
     rows = []
     for row in sales.rows():
-        concert, day, section = [each or "" for each in row.by]
+        concert, day, section, channel = [each or "" for each in row.by]
         sum = row.sum
         money = (sum.taken, sum.refunded, sum.refunds_open)
-        rows.append(ReportRow(concert, day, section, row.currency, sum.tickets, sum.tickets_back, *money))
+        rows.append(ReportRow(concert, day, section, row.currency, sum.tickets, sum.tickets_back, *money, channel))
     kept = Kept(*[_bodies(disks, each.kind) for each in (CONCERTS, SECTIONS, ORDERS, PAYMENTS)])
-    return list(broken_reports(rows, kept))
+    found = await reports.tills(Wanted(), lambda _: True)
+    tills = [TillRow(row.method.value, row.currency, row.sum.taken, row.sum.given_back) for row in found.rows()]
+    return [*broken_reports(rows, kept), *broken_tills(tills, _bodies(disks, PAYMENTS.kind))]
 
 
 def _bodies(disks: Sequence[Disk], kind: Kind) -> Iterator[bytes]:

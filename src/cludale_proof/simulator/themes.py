@@ -152,6 +152,12 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.DECLINED: 0.2,
         Fault.CHARGE_SLOW: 0.2,
     },
+    "box office": {
+        Fault.AFTER_THE_SALE: 0.9,
+        Fault.CANCELLED_BY_ORGANIZER: 0.1,
+        Fault.DELIVERY_LATE: 0.2,
+        Fault.DELIVERY_TWICE: 0.2,
+    },
     "webhooks": {
         Fault.WEBHOOK_AWAY: 0.15,
         Fault.WEBHOOK_TROUBLE: 0.15,
@@ -167,5 +173,5 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
 
 BESIDE_OTHERS = ("webhooks", "addresses that are gone", "doors offline")
 """They hinder nothing else: one of them may reign beside what is drawn."""
-ONLY_BY_NAME = frozenset({"changes", "prices", "wrong books", *BESIDE_OTHERS})
+ONLY_BY_NAME = frozenset({"box office", "changes", "prices", "wrong books", *BESIDE_OTHERS})
 """They are not drawn with the others, so that seeds keep their runs; some of all runs have them, and each of theirs."""

@@ -17,6 +17,7 @@ FILES = (
     "/export",
     "/personal",
     "/reports/sales",
+    "/reports/till",
     "/files/{token}",
 )
 """How the paths end that answer with a file."""
@@ -51,6 +52,10 @@ ROUTES = [
     ("post", "/concerts/-/door/codes", "organizer"),
     ("post", "/concerts/-/door/keys", None),
     ("post", "/orders", None),
+    ("post", "/orders/box-office", "organizer"),
+    ("post", "/orders/guests", "organizer"),
+    ("get", "/orders/guests", "organizer"),
+    ("post", "/orders/guests/{order_id}/remove", "organizer"),
     ("get", "/orders/{order_id}", "buyer"),
     ("post", "/orders/{order_id}/cancel", "buyer"),
     ("post", "/orders/{order_id}/payment", "buyer"),
@@ -61,6 +66,7 @@ ROUTES = [
     ("get", "/orders/export", "organizer"),
     ("get", "/orders/export/personal", "organizer"),
     ("get", "/orders/reports/sales", "organizer"),
+    ("get", "/orders/reports/till", "organizer"),
     ("get", "/orders/reports/schedules", "organizer"),
     ("post", "/orders/reports/schedules", "organizer"),
     ("post", "/orders/reports/schedules/{schedule_id}/end", "organizer"),

@@ -36,6 +36,8 @@ WEBHOOK = "/notifications/webhooks/{webhook_id}"
 
 CONCERT = {"artist": "A", "date": "2099-01-01", "totalSeats": 1}
 BUYER_OF_ALL = {"orderIds": ["{order}", "{other}"]}
+AT_THE_BOX_OFFICE: dict[str, object] = {"concertId": "ours", "quantity": 1, "method": "cash"}
+GUESTS: dict[str, object] = {"concertId": "ours", "guests": [{"name": "Ann"}]}
 REPORT = {"report": "sales", "to": "a@example.org", "every": "daily", "zone": "Europe/Berlin"}
 OPEN = ("/", "/livez", "/readyz", "/readyz/replica", "/metrics", "/openapi.json", "/docs", "/problems")
 
@@ -158,10 +160,23 @@ MATRIX: tuple[Row, ...] = (
     Row("POST", "/concerts/-/keys/used", 200, SERVICE, services=True, body={"used": {}}),
     # orders
     Row("POST", "/orders", 201, body={"concertId": "ours", "userId": "u", "quantity": 1}),
+    Row("POST", "/orders/box-office", 201, ORGANIZER, SELL, Owned.HIDDEN, body=AT_THE_BOX_OFFICE),
+    Row("POST", "/orders/guests", 200, ORGANIZER, SELL, Owned.HIDDEN, body=GUESTS),
+    Row("GET", "/orders/guests", 200, ORGANIZER, READ, Owned.HIDDEN, asked="/orders/guests?concertId=ours"),
+    Row(
+        "POST",
+        "/orders/guests/{order_id}/remove",
+        404,
+        ORGANIZER,
+        SELL,
+        Owned.HIDDEN,
+        asked="/orders/guests/{order}/remove",
+    ),
     Row("GET", "/orders", 200, ORGANIZER, READ, Owned.FILTERED),
     Row("GET", "/orders/export", 200, ORGANIZER, READ, Owned.FILTERED),
     Row("GET", "/orders/export/personal", 200, ORGANIZER, Scope.PRIVACY, Owned.FILTERED),
     Row("GET", "/orders/reports/sales", 200, ORGANIZER, READ, Owned.FILTERED),
+    Row("GET", "/orders/reports/till", 200, ORGANIZER, READ, Owned.FILTERED),
     Row("GET", "/orders/reports/schedules", 200, ORGANIZER, READ, Owned.FILTERED),
     Row("POST", "/orders/reports/schedules", 201, ORGANIZER, READ, Owned.MADE, body=REPORT),
     Row(

@@ -53,7 +53,7 @@ class Office:
         return await self.sign_in(self.signed_in[token or ""])
 
     async def concert(self, id: str, key: str = FIRST_KEY, **more: Any) -> None:
-        body = {"id": id, "artist": "The Larks", "date": "2099-06-05", "totalSeats": 50, **more}
+        body = {"id": id, "artist": "The Larks", "date": "2099-06-05", "totalSeats": 90, **more}
         made = await self.ask("POST", "/concerts", key, json=body)
         assert made.status_code == 201, made.text
 

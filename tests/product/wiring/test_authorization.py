@@ -81,6 +81,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         await here.concert("theirs")
         order, cancelled, given = [await here.order("ours") for _ in range(3)]
         other = await here.order("theirs")
+        for concert_id, key in (("ours", acme), ("theirs", FIRST_KEY)):
+            at_the_box_office = {"concertId": concert_id, "quantity": 1, "method": "cash"}
+            sold = (await here.ask("POST", "/orders/box-office", key, json=at_the_box_office)).json()
+            await here.ask("GET", f"/orders/{sold['id']}?wait=10", key)
         await here.ask("POST", f"/orders/{cancelled['id']}/cancel", cancelled["accessToken"])
         spare = (await here.new_key("read")).partition(".")[0]
         await here.ask("POST", f"/concerts/-/keys/{spare}/revoke")
@@ -146,6 +150,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             "message": message,
             "spare": spare,
             "other": other["id"],
+            "sold": sold["id"],
             "schedule": reports["ours"]["id"],
         }
         tokens = {each["id"]: each["accessToken"] for each in (order, cancelled)}
@@ -201,7 +206,7 @@ def _concert_of(item: dict[str, Any], world: World) -> str:
         return str(item["payload"]["concertId"])
     if "concertId" in item:
         return str(item["concertId"])
-    return "theirs" if item["orderId"] == world.names["other"] else "ours"
+    return "theirs" if item["orderId"] in (world.names["other"], world.names["sold"]) else "ours"
 
 
 def _seen(caller: Caller) -> set[str]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cludale_proof.checker.report_rules import Kept, ReportRow, broken_reports
+from cludale_proof.checker.report_rules import Kept, ReportRow, TillRow, broken_reports, broken_tills
 
 PART = {"number": 1, "refundId": "r", "tickets": 1, "held": 2}
 EUR = {"currency": "EUR"}
@@ -49,3 +49,13 @@ def test_one_that_is_wrong_is_named(row: ReportRow, rules: set[str]) -> None:
 
 def test_an_order_that_is_left_out_is_missed() -> None:
     assert [each.split(":")[0] for each in broken_reports([], kept())] == ["report-money", "report-tickets"]
+
+
+def test_channels_and_tills_are_held_against_what_payments_keep() -> None:
+    said = [RIGHT._replace(channel="box-office")]
+    assert {each.split(":")[0] for each in broken_reports(said, kept())} == {"report-channel"}
+    (payment,) = [each for each in kept().payments if b"Completed" in each]
+    till = {**json.loads(payment), "till": {"method": "cash", "seller": "key-1"}}
+    body = json.dumps(till).encode()
+    assert list(broken_tills([TillRow("cash", "EUR", 9_000, 3_000)], [body, payment])) == []
+    assert len(list(broken_tills([TillRow("terminal", "EUR", 9_000, 3_000)], [body]))) == 2

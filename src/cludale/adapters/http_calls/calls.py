@@ -188,6 +188,8 @@ class HttpSeats(_Service):
             body["maxPrice"] = request.max_price
         if request.wish is not None:
             body["wish"] = request.wish
+        if request.till is not None:
+            body["till"] = request.till
         # The order's id names the hold: asked again, it is the same one.
         answer = await self._ask(
             "POST",

@@ -16,6 +16,7 @@ from cludale.kernel.ids import Id, from_key
 from cludale.kernel.money import MAX_PRICE, Money
 from cludale.kernel.principals import DEFAULT_ORGANIZER, Principal, PrincipalKind, Scope
 from cludale.kernel.refusals import Busy, Invalid
+from cludale.kernel.tills import Till
 from cludale.kernel.times import LONGEST_TIME, check_date_or_time
 from cludale.ports.records import Records
 from cludale.ports.seats import (
@@ -248,6 +249,7 @@ class Reserve(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
     order_id: Id | None = None
     max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
     wish: Annotated[PriceWish | UnsetType, Meta(description="which tickets, by what code")] = UNSET
+    till: Annotated[Till | UnsetType, Meta(description="for services alone: sold at the box office")] = UNSET
 
 
 class ReservationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -435,6 +437,9 @@ class ConcertsApi:
         """201 the reservation; with the same key or the same order and request again, the same one."""
         concert_id, key, principal = request.segment, request.idempotency_key, asking(request)
         buyers: BuyerKeys = ()
+        till = body.till or None
+        if till is not None and principal.kind is not PrincipalKind.SERVICE:
+            raise Invalid(("till", "is for services alone: POST /orders/box-office sells at the box office"))
         if principal.kind is not PrincipalKind.SERVICE:
             concert = await self._concerts.concert(concert_id)
             if not principal.owns(concert.organizer, concert.id):
@@ -450,6 +455,7 @@ class ConcertsApi:
             body.max_price or None,
             buyers,
             None if body.wish is UNSET else body.wish,
+            till,
         )
         if key is None:
             held = await self._concerts.reserve(hold)

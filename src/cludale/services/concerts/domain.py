@@ -20,6 +20,7 @@ from cludale.kernel.events import Event
 from cludale.kernel.money import Money
 from cludale.kernel.principals import DEFAULT_ORGANIZER
 from cludale.kernel.refusals import Busy, Refusal
+from cludale.kernel.tills import MOST_AT_OFFICE, Till
 from cludale.kernel.times import epoch_second, whole_second_after
 from cludale.ports.prices import UnderTheMinimum
 from cludale.ports.sales import Outlook, SaleOutlook
@@ -240,8 +241,9 @@ def check_price(concert: Concert, max_price: Money, price: Money) -> None:
         raise PriceTooHigh(concert.id, max_price=max_price, price_from=price)
 
 
-def check_on_sale(concert: Concert, *, quantity: int, now: datetime) -> None:
-    """May this be ordered at all?
+def check_on_sale(concert: Concert, *, quantity: int, now: datetime, till: Till | None = None) -> None:
+    """May this be ordered at all? At the box office (`till`) the limits of an order are not those of buyers, nor is the
+    time of the sale, if that is said.
 
     Raises ConcertNotFound for a draft, CalledOff, SalePaused, ConcertOver, NotOnSale, SaleEnded, UnderTheMinimum,
     OverTheLimit.
@@ -250,15 +252,30 @@ def check_on_sale(concert: Concert, *, quantity: int, now: datetime) -> None:
         _check_status(concert)
     if now >= concert.over_at:
         raise ConcertOver(concert.id, concert.over_at)
-    if concert.on_sale_at is not None and now < concert.on_sale_at:
-        raise NotOnSale(concert.id, concert.on_sale_at)
+    if till is not None:
+        _check_at_office(concert, till, quantity=quantity, now=now)
+        return
+    _check_time(concert, now)
     more = concert.more
-    if more.off_sale_at is not None and now >= more.off_sale_at:
-        raise SaleEnded(concert.id, more.off_sale_at)
     if more.min_per_order is not None and quantity < more.min_per_order:
         raise UnderTheMinimum(concert.id, wanted=quantity, least=more.min_per_order)
     if quantity > concert.max_per_order:
         raise OverTheLimit(concert.id, wanted=quantity, limit=concert.max_per_order)
+
+
+def _check_time(concert: Concert, now: datetime) -> None:
+    if concert.on_sale_at is not None and now < concert.on_sale_at:
+        raise NotOnSale(concert.id, concert.on_sale_at)
+    off_sale_at = concert.more.off_sale_at
+    if off_sale_at is not None and now >= off_sale_at:
+        raise SaleEnded(concert.id, off_sale_at)
+
+
+def _check_at_office(concert: Concert, till: Till, *, quantity: int, now: datetime) -> None:
+    if not till.any_time:
+        _check_time(concert, now)
+    if quantity > MOST_AT_OFFICE:
+        raise OverTheLimit(concert.id, wanted=quantity, limit=MOST_AT_OFFICE)
 
 
 def _check_status(concert: Concert) -> None:

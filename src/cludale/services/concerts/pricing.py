@@ -38,6 +38,12 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     pricing: Pricing
     wish: PriceWish
     code: CodeTerms | None = None
+    complimentary: bool = False
+    """All tickets cost nothing."""
+
+
+_ALL_OF_IT = CodeTerms(code="", percent=100.0)
+"""What is complimentary is priced as with a code for all of it: it has no fees and no taxes either."""
 
 
 class Place(NamedTuple):
@@ -78,7 +84,7 @@ def bill(terms: Terms, place: Place, quantity: int) -> Bill:
 
     Raises CategoryNotFound, CategoryNotSold, TotalTooHigh, Invalid (the numbers of tickets don't add up).
     """
-    pricing, code = terms.pricing, terms.code
+    pricing, code = terms.pricing, _ALL_OF_IT if terms.complimentary else terms.code
     fees = [fee for fee in pricing.fees if not fee.per_order]
     lines: list[BillLine] = []
     sums = [0] * len(fees)
@@ -107,10 +113,11 @@ def bill(terms: Terms, place: Place, quantity: int) -> Bill:
         fee=sum(fee.amount for fee in totals),
         tax=tax,
         fees=tuple(totals),
-        code=None if code is None else code.code,
+        code=None if terms.code is None else terms.code.code,
         tax_name=None if pricing.tax is None else pricing.tax.name,
         tax_percent=0.0 if pricing.tax is None else pricing.tax.percent,
         tax_included=True if pricing.tax is None else pricing.tax.included,
+        complimentary=terms.complimentary,
     )
 
 

@@ -424,7 +424,8 @@ class Concerts:
         """
         now = self._updates.clock.now()
         concert, prices, _ = await self._priced(request.concert_id, now)
-        domain.check_on_sale(concert, quantity=request.quantity, now=now)
+        till = request.till
+        domain.check_on_sale(concert, quantity=request.quantity, now=now, till=till)
         if request.section is not None and request.section not in prices:
             raise SectionNotFound(concert.id, request.section)
         section = concert.sections[0].id if len(prices) == 1 else request.section
@@ -439,7 +440,7 @@ class Concerts:
             reservation_id, request.order_id or None, request.quantity, self._hold_seconds, concert.over_at, most
         )
         asked = _Asked(concert, section, request, command, may_be_repeated)
-        if request.wish is None and concert.more.pricing is None:
+        if request.wish is None and concert.more.pricing is None and not (till and till.is_complimentary):
             result = await self._hold_counted(asked)
         else:
             result = await self._hold_priced(asked)
@@ -457,7 +458,8 @@ class Concerts:
         counted(pricing, wish, request.quantity)
         if wish.max_total is not None:
             domain.check_currency(concert, wish.max_total, field="maxTotal")
-        terms, use = Terms(pricing, wish), None
+        is_free = request.till is not None and request.till.is_complimentary
+        terms, use = Terms(pricing, wish, complimentary=is_free), None
         if wish.code is not None:
             use = WantedUse(concert.id, wish.code, command.reservation_id, request.quantity, self._hold_seconds)
             claimed = await self.codes.claim(use)

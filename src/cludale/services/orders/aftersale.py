@@ -110,6 +110,8 @@ class RefundWish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Which, where an order's tickets are of several categories; they are `tickets` together."""
     amount: Money | None = None
     reason: str | None = None
+    seller: str | None = None
+    """Who gives it back, if that is somebody who sells; it counts where the order was sold at the box office."""
 
 
 def refund(order: Order, wish: RefundWish, *, now: datetime) -> Decision[Order]:
@@ -156,6 +158,7 @@ def _part(order: Order, wish: RefundWish, total: Money) -> PartRefund:
         left=Money(left.amount - amount.amount, total.currency),
         held=order.held - wish.tickets,
         of=UNSET if given_back is None else given_back.tickets,
+        seller=UNSET if order.till is None or wish.seller is None else wish.seller,
     )
 
 

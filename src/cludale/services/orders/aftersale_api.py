@@ -66,8 +66,8 @@ class RefundPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
         None
     ) = None
 
-    def wish(self, who: Who) -> RefundWish:
-        """What is wanted. Raises Invalid, CommentForOrganizers."""
+    def wish(self, who: Who, seller: str | None = None) -> RefundWish:
+        """What is wanted; `seller`: by which key or session. Raises Invalid, CommentForOrganizers."""
         of = () if self.tickets is UNSET else tuple(self.tickets)
         tickets = sum(each.quantity for each in of) or self.quantity
         if (tickets is None) is (self.amount is None):
@@ -84,7 +84,7 @@ class RefundPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
             if self.reason is None:
                 raise Invalid(("reason", "is required where money goes back without tickets"))
         by = Party.BUYER if who is Who.BUYER else Party.ORGANIZER
-        return RefundWish(by=by, tickets=tickets or 0, of=of, amount=self.amount, reason=self.reason)
+        return RefundWish(by=by, tickets=tickets or 0, of=of, amount=self.amount, reason=self.reason, seller=seller)
 
 
 class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -137,8 +137,7 @@ class AftersaleApi:
     )
     async def refund_part(self, request: Request, body: RefundPart) -> Response:
         """202 the refund, on its way."""
-        who = await self._api.who(request, Scope.REFUND)
-        wish = body.wish(who)
+        wish = body.wish(*await self._api.party(request, Scope.REFUND))
         order_id, cause, key = request.segment, request.cause, request.idempotency_key
 
         def answer(order: Order) -> Response:

@@ -14,6 +14,7 @@ from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, NotFound
+from cludale.kernel.tills import Till, TillMethod
 from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.prices import (
     CategoryNotFound,
@@ -205,6 +206,22 @@ class RefundView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         )
 
 
+class TillView(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """How an order was sold at the box office."""
+
+    method: Annotated[TillMethod, Meta(description="how it was paid there")]
+    receipt: Annotated[str | None, Meta(description="the card terminal's own reference")] = None
+    seller: Annotated[str | None, Meta(description="the key or session that sold it; for the organizer only")] = None
+    reason: Annotated[str | None, Meta(description="why it is complimentary; for the organizer only")] = None
+
+    @classmethod
+    def of(cls, till: Till, who: Who, left: Particulars) -> Self:
+        """The view of a sale. `left`: what is kept apart."""
+        if who is Who.BUYER:
+            return cls(method=till.method, receipt=till.receipt)
+        return cls(method=till.method, receipt=till.receipt, seller=till.seller, reason=left.why_free)
+
+
 class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An order as it stands now."""
 
@@ -232,6 +249,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     refunded: Annotated[
         Money | None, Meta(description="money that part refunds give back; null as long as there is no total")
     ]
+    box_office: Annotated[TillView | UnsetType, Meta(description="where it was sold at the box office: how")] = UNSET
 
 
 class PlacedOrder(OrderView, frozen=True, kw_only=True, rename="camel"):
@@ -395,7 +413,7 @@ class OrdersApi:
         )
         cause, key = request.cause, request.idempotency_key
         if key is None:
-            return self._placed(await self._orders.place(wanted, cause=cause))
+            return self.placed(await self._orders.place(wanted, cause=cause))
 
         home = home_of(key)
 
@@ -404,17 +422,18 @@ class OrdersApi:
 
             def keep_answer(order: Order) -> Put:
                 nonlocal response
-                response = self._placed(order)
+                response = self.placed(order)
                 return keep(Keyed.kept(response))
 
             order = await self._orders.place(
                 wanted, cause=cause, order_id=keyed_id(home, _encode(body)), keep=keep_answer
             )
-            return response or self._placed(order)
+            return response or self.placed(order)
 
         return await self._keyed.once("POST /orders", key, body, act, partition=home)
 
-    def _placed(self, order: Order) -> Response:
+    def placed(self, order: Order) -> Response:
+        """The answer to who placed it."""
         view = PlacedOrder(**_shown(order), access_token=self._access.token_for(order.id))
         return json_response(view, 202 if order.status is Status.PENDING else 201)
 
@@ -452,9 +471,10 @@ class OrdersApi:
     )
     async def cancel_order(self, request: Request) -> Response:
         """The order, Cancelled."""
-        who = await self.who(request, Scope.REFUND)
+        who, seller = await self.party(request, Scope.REFUND)
         reason = CancelReason.BUYER if who is Who.BUYER else CancelReason.ORGANIZER
-        return await self.shown_to(who, await self._orders.cancel(request.segment, reason, request.cause))
+        order = await self._orders.cancel(request.segment, reason, request.cause, seller=seller)
+        return await self.shown_to(who, order)
 
     @route(
         "POST",
@@ -552,14 +572,18 @@ class OrdersApi:
 
     async def who(self, request: Request, scope: Scope) -> Who:
         """Who asks for this order. Raises NotFound for anyone but its buyer and its organizer, ScopeMissing."""
+        return (await self.party(request, scope))[0]
+
+    async def party(self, request: Request, scope: Scope) -> tuple[Who, str | None]:
+        """Who asks for this order, and by which key or session if it is not its buyer. Raises as `who`."""
         principal = self._access.of_order(request.segment, request.authorization, scope)
         if principal is None:
-            return Who.BUYER
+            return Who.BUYER, None
         if not self._ownership.sees_all(principal):
             order = await self._orders.order(request.segment)
             if not await self._ownership.owns(principal, order.seats.concert_id):
                 raise NotFound("order", request.segment)
-        return Who.ORGANIZER
+        return Who.ORGANIZER, principal.id
 
 
 def _shown(order: Order, who: Who = Who.BUYER, left: Particulars = NOTHING) -> dict[str, Any]:
@@ -581,6 +605,7 @@ def _shown(order: Order, who: Who = Who.BUYER, left: Particulars = NOTHING) -> d
         "refunds": [RefundView.of(each, who, left.reasons) for each in order.refunds],
         "held": order.held,
         "refunded": None if order.total is None else Money(parts.refunded(order.refunds), order.total.currency),
+        "box_office": UNSET if order.till is None else TillView.of(order.till, who, left),
     }
 
 

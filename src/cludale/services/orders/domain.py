@@ -14,6 +14,7 @@ from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal, RefusedForNow
+from cludale.kernel.tills import Till
 from cludale.kernel.times import rfc3339
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState
 from cludale.ports.contacts import Contact
@@ -69,6 +70,14 @@ NEXT: Mapping[Status, frozenset[Status]] = {
 }
 
 
+class Channel(StrEnum):
+    """Where an order was sold."""
+
+    ONLINE = "online"
+    BOX_OFFICE = "box-office"
+    COMPLIMENTARY = "complimentary"
+
+
 class PaymentStatus(StrEnum):
     """How the money of an order stands, as its buyer sees it."""
 
@@ -122,6 +131,14 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Which tickets, by what code, if that is said."""
     address: str | None = None
     """The network address that it comes from, where that is counted; it is kept nowhere."""
+    till: Till | None = None
+    """How it is sold at the box office; None: a buyer orders it."""
+    why_free: str | None = None
+    """Why it costs nothing, where it is complimentary."""
+    note: str | None = None
+    """The organizer's own note."""
+    is_guest: bool = False
+    """It is for somebody on the guest list."""
 
     @property
     def contact(self) -> Contact | None:
@@ -131,9 +148,9 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def particulars(self) -> Particulars | None:
         """What is to be kept apart of the buyer, if anything."""
-        if self.email is None and self.phone is None and self.name is None:
+        if self.email is None and self.phone is None and self.name is None and self.why_free is None:
             return None
-        return Particulars(self.email, self.phone, self.name, language=self.language)
+        return Particulars(self.email, self.phone, self.name, self.note, language=self.language, why_free=self.why_free)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
@@ -193,6 +210,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     """Which tickets it wants, by what code, if that was said."""
     bill: Bill | None = None
     """What it costs, line by line, as it was when its seats were held; None: each ticket costs the same."""
+    till: Till | None = None
+    """How it was sold at the box office; None, as in orders of before this field: it was not."""
+    back_by: str | None = None
+    """Who gave its money back at the box office when it was cancelled, if that was somebody there."""
     seats: OrderSeats
 
     @property
@@ -231,6 +252,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     def has_clear_contact(self) -> bool:
         """Is the address here in clear, as earlier versions kept it?"""
         return self.email is not None or self.phone is not None
+
+
+def channel(order: Order) -> Channel:
+    """Where it was sold."""
+    if order.till is None:
+        return Channel.ONLINE
+    return Channel.COMPLIMENTARY if order.till.is_complimentary else Channel.BOX_OFFICE
 
 
 class NotReserved(Refusal):
@@ -282,6 +310,7 @@ def as_placed(
         has_contact=has_contact,
         max_price=max_price,
         wish=wish,
+        till=placed.till or None,
     )
 
 
@@ -333,7 +362,7 @@ def _after_cancelled(order: Order, off: OrderCancelled) -> Order:
     if is_closed(order):
         return order
     if order.status is Status.CANCELLED:  # it had failed, and somebody cancels it on purpose
-        return msgspec.structs.replace(order, reason=off.reason, note=off.note or None)
+        return msgspec.structs.replace(order, reason=off.reason, note=off.note or None, back_by=off.seller or None)
     if order.status is Status.PAID and not off.was_paid:  # it had failed, and the money came after all
         return order
     return msgspec.structs.replace(
@@ -344,6 +373,7 @@ def _after_cancelled(order: Order, off: OrderCancelled) -> Order:
         traceparent=None,
         was_paid=off.was_paid,
         note=off.note or None,
+        back_by=off.seller or None,
     )
 
 
@@ -402,6 +432,7 @@ def place(request: OrderRequest, *, order_id: str, now: datetime) -> Decision[Or
         user_id=request.user_id,
         quantity=request.quantity,
         section=request.section,
+        till=request.till or UNSET,
     )
     order = as_placed(
         placed,
@@ -418,7 +449,15 @@ def hold_request(order: Order, traceparent: str | None, buyers: BuyerKeys) -> Ho
     """The seats that it wants, for these buyers."""
     wanted = order.seats
     return HoldRequest(
-        wanted.concert_id, wanted.quantity, order.id, wanted.section, traceparent, order.max_price, buyers, order.wish
+        wanted.concert_id,
+        wanted.quantity,
+        order.id,
+        wanted.section,
+        traceparent,
+        order.max_price,
+        buyers,
+        order.wish,
+        order.till,
     )
 
 
@@ -465,6 +504,7 @@ def _ticket_reserved(
         expires_at=expires_at,
         cancel_until=cancel_until,
         bill=bill or UNSET,
+        till=order.till or UNSET,
     )
 
 
@@ -579,25 +619,33 @@ def check_cancellable(order: Order, reason: CancelReason, *, now: datetime) -> N
         raise TooLateToCancel(order.id, until)
 
 
-def cancel(order: Order, reason: CancelReason, note: str | None = None) -> Decision[Order]:
-    """Somebody cancels it on purpose; a second time changes nothing.
+def cancel(
+    order: Order, reason: CancelReason, note: str | None = None, *, seller: str | None = None
+) -> Decision[Order]:
+    """Somebody cancels it on purpose; a second time changes nothing. `seller`: who does, if that is somebody who sells.
 
     An order that failed by itself is closed by that as well: money that still comes will not revive it.
     """
     if is_closed(order):
         return Decision(order)
+    if order.till is None:
+        seller = None
     if order.status is Status.CANCELLED:
-        off = _off(order, reason, was_paid=False, note=note)
+        off = _off(order, reason, was_paid=False, note=note, seller=seller)
         return Decision(_after_cancelled(order, off), (off,))
-    return _cancelled(order, reason, note)
+    return _cancelled(order, reason, note, seller)
 
 
-def _cancelled(order: Order, reason: CancelReason, note: str | None = None) -> Decision[Order]:
-    off = _off(order, reason, was_paid=order.status is Status.PAID, note=note)
+def _cancelled(
+    order: Order, reason: CancelReason, note: str | None = None, seller: str | None = None
+) -> Decision[Order]:
+    off = _off(order, reason, was_paid=order.status is Status.PAID, note=note, seller=seller)
     return Decision(_allowed(order, _after_cancelled(order, off)), (off,))
 
 
-def _off(order: Order, reason: CancelReason, *, was_paid: bool, note: str | None = None) -> OrderCancelled:
+def _off(
+    order: Order, reason: CancelReason, *, was_paid: bool, note: str | None = None, seller: str | None = None
+) -> OrderCancelled:
     return OrderCancelled(
         order_id=order.id,
         seats=order.seats,
@@ -607,6 +655,7 @@ def _off(order: Order, reason: CancelReason, *, was_paid: bool, note: str | None
         reachable=order.reachable if order.off_reachable is None else order.off_reachable,
         asked_before=tuple(each.part for each in order.refunds) or UNSET,
         note=note or UNSET,
+        seller=seller or UNSET,
     )
 
 
@@ -688,7 +737,7 @@ def compared(order: Order, charge: ChargeStanding, *, has_seats: bool) -> Compar
 
 def _compared_cancelled(order: Order, charge: ChargeStanding, *, has_seats: bool) -> Compared:
     if order.reason is not None and is_closed(order) and (has_seats or not charge.closed):
-        off = _off(order, order.reason, was_paid=order.was_paid, note=order.note)
+        off = _off(order, order.reason, was_paid=order.was_paid, note=order.note, seller=order.back_by)
         return Compared(Decision(order, (off,), again=True), Lost.CANCELLED)
     if charge.told_again:
         return Compared(Decision(order), Lost.MONEY)

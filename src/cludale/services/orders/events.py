@@ -11,6 +11,7 @@ from cludale.kernel.allocation import Allocation, OrderSeats, SeatsEvent
 from cludale.kernel.bills import Bill, TicketCount
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
+from cludale.kernel.tills import Till
 
 
 class CancelReason(StrEnum):
@@ -47,18 +48,22 @@ class CancelReason(StrEnum):
 class OrderPlaced(Event, frozen=True, kw_only=True):
     """A buyer wants seats."""
 
+    data_version: ClassVar[str] = "1.1"
+
     order_id: str
     concert_id: str
     user_id: str
     quantity: int
     section: str | None
     """The section asked for; none leaves the choice to us."""
+    till: Till | UnsetType = UNSET
+    """How it is sold at the box office; unset, as in events written before this field existed: it is not."""
 
 
 class TicketReserved(SeatsEvent, frozen=True, kw_only=True):
     """The order has its seats until `expires_at`, and can be paid."""
 
-    data_version: ClassVar[str] = "1.1"
+    data_version: ClassVar[str] = "1.2"
 
     order_id: str
     user_id: str
@@ -70,6 +75,8 @@ class TicketReserved(SeatsEvent, frozen=True, kw_only=True):
     bill: Bill | UnsetType = UNSET
     """What it costs, line by line, where there is a price list or a code; unset, as in events written before this
     field existed: each ticket costs the same."""
+    till: Till | UnsetType = UNSET
+    """How it is paid at the box office: no provider is asked. As in OrderPlaced."""
     allocation: Allocation
 
 
@@ -111,12 +118,15 @@ class PartRefund(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=F
     """Tickets that the order has left after this one."""
     of: tuple[TicketCount, ...] | UnsetType = UNSET
     """Which tickets are given back; unset, as in those written before this field existed: all cost the same."""
+    seller: str | UnsetType = UNSET
+    """Who gives the money back at the box office; unset, as in those written before this field existed: nobody there,
+    or nobody in particular."""
 
 
 class OrderCancelled(Event, frozen=True, kw_only=True):
     """The order is off: its seats go back and so does its money, as far as part refunds have left any."""
 
-    data_version: ClassVar[str] = "1.2"
+    data_version: ClassVar[str] = "1.3"
 
     order_id: str
     total: Money | None
@@ -126,6 +136,8 @@ class OrderCancelled(Event, frozen=True, kw_only=True):
     reachable: bool
     note: str | UnsetType = UNSET
     """What the organizer tells all buyers of it, where the concert is called off. Unset in events of older versions."""
+    seller: str | UnsetType = UNSET
+    """Who gives the money back, where it was sold at the box office. As in PartRefund."""
     asked_before: tuple[PartRefund, ...] | UnsetType = msgspec.field(default=UNSET, name="partRefunds")
     """Part refunds; unset where there were none, as in events written before this field existed."""
     seats: OrderSeats
@@ -173,6 +185,8 @@ class PartRefundRequested(SeatsEvent, frozen=True, kw_only=True):
 
     `allocation` are all the seats that the order was sold.
     """
+
+    data_version: ClassVar[str] = "1.1"
 
     order_id: str
     part: PartRefund

@@ -3,9 +3,10 @@
 from cludale.runtime.aggregates import Updates
 from cludale.runtime.due import PutOff
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
-from cludale.services.orders import aftersale_api, api, privacy_api
+from cludale.services.orders import aftersale_api, api, box_office_api, guest_api, privacy_api
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.events import TOPIC
+from cludale.services.orders.guest_service import GuestLists
 from cludale.services.orders.replay import OrdersReplay
 from cludale.services.orders.reports.api import STATUS as REPORT_STATUS
 from cludale.services.orders.reports.api import ReportsApi
@@ -91,6 +92,8 @@ def _api(orders: Orders, parts: HttpParts) -> tuple[object, ...]:
     return (
         first,
         aftersale_api.AftersaleApi(orders, first, records, _STATUS),
+        box_office_api.BoxOfficeApi(orders, first, records, parts.ownership, _STATUS),
+        guest_api.GuestsApi(GuestLists(orders, records), parts.ownership),
         privacy_api.PrivacyApi(orders, parts.ownership),
         ReportsApi(orders.reports, parts.ownership),
         SchedulesApi(orders.reports, orders.schedules, parts.ownership),

@@ -31,6 +31,8 @@ class Particulars(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Why part refunds were made, by their numbers: the organizer's own words, too. None where there were none."""
     language: str | None = None
     """Which the buyer reads. None, too, in what was written before this field existed."""
+    why_free: str | None = None
+    """Why the order costs nothing, where it is complimentary: the organizer's own words, too."""
 
     @property
     def contact(self) -> Contact:

@@ -53,6 +53,10 @@ class Privacy:
             return personal.with_sealed(before, sealed, email=email)
         return personal.keep(order.id, order.seats.concert_id, sealed, email=email, created_at=order.created_at)
 
+    def digest(self, text: str) -> str:
+        """A keyed hash by which the same text is known again."""
+        return self._seals.digest(text)
+
     def _hash(self, particulars: Particulars) -> str | None:
         email = particulars.email
         return None if email is None else self._seals.digest(personal.folded(email))

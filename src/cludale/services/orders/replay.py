@@ -50,6 +50,8 @@ def _told(order: Order) -> Mapping[str, object]:
         "amendments",
         "resends",
         "bill",
+        "till",
+        "back_by",
     )
     told = {**msgspec.structs.asdict(order.seats), **{name: getattr(order, name) for name in names}}
     told["refunds"] = [(each.part, each.at, each.done_at, each.returned_at) for each in order.refunds]

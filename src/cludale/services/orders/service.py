@@ -33,6 +33,7 @@ from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, PaymentStatus
 from cludale.services.orders.due import DueOrders
 from cludale.services.orders.events import CancelReason, Party
+from cludale.services.orders.guests import Guest
 from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
 from cludale.services.orders.jobs import Job
 from cludale.services.orders.personal import NOTHING, Particulars, Personal
@@ -40,7 +41,7 @@ from cludale.services.orders.privacy import Kept, Privacy
 from cludale.services.orders.reports.desk import Schedules
 from cludale.services.orders.reports.service import Reports
 from cludale.services.orders.retention import ASK_SECONDS, Behind, Retention
-from cludale.services.orders.store import JOBS, ORDERS, PERSONAL, Search, is_among
+from cludale.services.orders.store import GUESTS, JOBS, ORDERS, PERSONAL, Search, is_among
 from cludale.services.orders.upkeep import ErasuresOwed, Walks, erasures_owed
 from cludale.services.payments.events import (
     FailureReason,
@@ -217,6 +218,9 @@ class Orders:
             cause = Cause(held.event_id or cause.event_id, cause.traceparent)
             decide = partial(_reserve, order, held)
         along = () if particulars is None else (self.privacy.put(order, particulars),)
+        if request.is_guest:
+            guest = Guest(order_id=order.id, concert_id=request.concert_id, created_at=now)
+            along = (*along, GUESTS.put(guest, 0))
         change = Change(ORDERS, order.id, decide, cause, known=NEW, beside=keep, along=along, earlier=envelopes)
         ((result, known),) = await self._updates.update((change,))
         if result is not ChangeResult.CHANGED or known is None:
@@ -225,14 +229,14 @@ class Orders:
         return state
 
     def _buyers_of(self, order: Order, left: Particulars, address: str | None) -> BuyerKeys:
-        if self._buyers is None:
+        if self._buyers is None or order.till is not None:  # at the box office nobody's tickets are counted
             return ()
         keys = self._buyers.keys(order.user_id, left.email, left.phone)
         return keys if address is None else (*keys, self._buyers.address(address))
 
     async def _buyers_later(self, order: Order) -> BuyerKeys:
         """Of an order that waits for its seats; the network address is not known any more. Raises ContactsLocked."""
-        if self._buyers is None:
+        if self._buyers is None or order.till is not None:
             return ()
         left = await self.privacy.of((order,))
         return self._buyers_of(order, left.get(order.id, NOTHING), None)
@@ -329,12 +333,15 @@ class Orders:
         """Where the buyers of these orders want to be told; for notifications alone. Raises ContactsLocked."""
         return await self.privacy.contacts(order_ids)
 
-    async def cancel(self, order_id: str, reason: CancelReason, cause: Cause) -> Order:
-        """Cancel the order; again changes nothing. Raises NotFound, TooLateToCancel, Busy."""
+    async def cancel(self, order_id: str, reason: CancelReason, cause: Cause, *, seller: str | None = None) -> Order:
+        """Cancel the order; again changes nothing. `seller`: as for `domain.cancel`.
+
+        Raises NotFound, TooLateToCancel, Busy.
+        """
 
         def decide(order: Order, now: datetime) -> Decision[Order]:
             domain.check_cancellable(order, reason, now=now)
-            return self._watch(order, domain.cancel(order, reason), now)
+            return self._watch(order, domain.cancel(order, reason, seller=seller), now)
 
         return await self._change(order_id, decide, cause)
 

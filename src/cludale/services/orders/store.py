@@ -11,6 +11,7 @@ from cludale.ports.records import Kind, Query
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.orders.domain import Order, Status
+from cludale.services.orders.guests import Guest
 from cludale.services.orders.jobs import Job
 from cludale.services.orders.personal import Personal, Upkeep
 
@@ -60,9 +61,18 @@ PERSONAL = AggregateStore(
 committed together.
 DUE is when retention looks at it next."""
 
+GUESTS = AggregateStore(
+    Kind("orders", "guest", ("concertId",), may_lack=True),
+    Guest,
+    identity=lambda guest: guest.order_id,
+    index=lambda guest: (guest.concert_id,),
+    partition=ORDERS.partition,
+)
+"""One for each order of a guest, under the order's id, in its partition; it never changes."""
+
 UPKEEP = AggregateStore(Kind("orders", "upkeep", may_lack=True), Upkeep, identity=lambda upkeep: upkeep.id)
 
-KINDS = (ORDERS.kind, JOBS.kind, IdempotencyKeys.kind_for("orders"), PERSONAL.kind, UPKEEP.kind)
+KINDS = (ORDERS.kind, JOBS.kind, IdempotencyKeys.kind_for("orders"), PERSONAL.kind, UPKEEP.kind, GUESTS.kind)
 
 
 def reserved(*, after: str | None, limit: int) -> Query:

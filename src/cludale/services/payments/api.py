@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Annotated, Self
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Principal, Scope
 from cludale.kernel.refusals import Busy, NotFound
+from cludale.kernel.tills import Till
 from cludale.ports.charges import COMPARED_AT_ONCE, ChargeQuestion, ChargeStanding
 from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.records import Records
@@ -34,6 +35,8 @@ _PAYMENT_STATUS = (
     "of the money alone. Pending: a charge is open. Completed: taken. Failed: the last charge took nothing; why, is in "
     "`attempts`: after a decline the order's `payment` says Declined, else Failed. Refunded: taken, and given back"
 )
+
+_TILL = "how the money was taken at the box office, and by whom; the payment provider was not asked"
 
 _PROBLEMS = Problems(STATUS)
 
@@ -82,6 +85,7 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     refunding: Annotated[bool, Meta(description="taken, and on its way back: Refunded once it is there")]
     created_at: datetime
     attempts: list[AttemptView]
+    box_office: Annotated[Till | UnsetType, Meta(description=_TILL)] = UNSET
 
     @classmethod
     def of(cls, payment: Payment) -> Self:
@@ -95,6 +99,7 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             refunding=payment.refunding,
             created_at=payment.created_at,
             attempts=[AttemptView.of(each) for each in payment.attempts],
+            box_office=payment.till or UNSET,
         )
 
 

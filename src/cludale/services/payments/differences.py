@@ -112,7 +112,8 @@ def _wrong(booked: Booked, payment: Payment) -> tuple[Difference, int] | None:
     wanted = payment.amount
     if booked.taken.currency != wanted.currency:
         return (Difference.OTHER_CURRENCY, booked.kept) if booked.kept else None
-    if round < payment.round or payment.status is not Status.COMPLETED or _is_another(booked, payment):
+    is_unused = round < payment.round or payment.status is not Status.COMPLETED or _is_another(booked, payment)
+    if is_unused or payment.till is not None:  # what was paid at the box office the provider is not to have
         too_much = booked.kept
         why = Difference.UNUSED_MONEY
         if payment.status is Status.REFUNDED and round == payment.round:
@@ -136,7 +137,7 @@ def _is_another(booked: Booked, payment: Payment) -> bool:
 
 def no_money(payment: Payment, *, by: str, read_at: datetime, tolerance: timedelta) -> Found | None:
     """The provider knows nothing of this payment's charge: what is wrong about that; None: nothing."""
-    is_taken = payment.status in (Status.COMPLETED, Status.REFUNDED) and not payment.is_free
+    is_taken = payment.status in (Status.COMPLETED, Status.REFUNDED) and payment.asks_provider
     if not is_taken or is_in_flight(payment, read_at=read_at, tolerance=tolerance):
         return None
     return Found(

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
+from msgspec import UNSET
 
 from cludale.kernel.allocation import Allocation
 from cludale.kernel.decision import Decision
@@ -17,6 +18,7 @@ from cludale.kernel.events import Cause, Event
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal
+from cludale.kernel.tills import Till
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState
 from cludale.ports.payment_gateway import Charge
 from cludale.ports.sales import Outlook, SaleOutlook, SeatsGone
@@ -135,6 +137,10 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     """How often the provider said of this round that the buyer or a bank has something left to do."""
     mends: tuple[Mend, ...] = ()
     """What reconciliation had given back beside all that. Default for records of older versions."""
+    till: Till | None = None
+    """How it was paid at the box office; None, as in records of older versions: the provider is asked."""
+    back_by: str | None = None
+    """Who gave it back there, if that was somebody in particular."""
     allocation: Allocation
     """What is paid for; handed on whole."""
 
@@ -142,6 +148,11 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     def is_free(self) -> bool:
         """Does it cost nothing?"""
         return not self.amount.amount
+
+    @property
+    def asks_provider(self) -> bool:
+        """Does the provider take its money? Of what is free or paid at the box office it never hears."""
+        return self.till is None and not self.is_free
 
     @property
     def open_part(self) -> PartRefund | None:
@@ -213,6 +224,7 @@ def as_begun(order: TicketReserved, *, at: datetime) -> Payment:
         status=Status.PENDING,
         created_at=at,
         expires_at=order.expires_at,
+        till=order.till or None,
     )
 
 
@@ -323,12 +335,15 @@ def begin(
     if payment is not None:
         return Decision(payment)  # cancelled before it began, or begun already
     begun = msgspec.structs.replace(as_begun(order, at=now), due_at=_lease(now, limits), cause=cause)
-    return _if_free(begun, now=now)
+    return _unless_asked(begun, now=now)
 
 
-def _if_free(payment: Payment, *, now: datetime) -> Decision[Payment]:
-    """What costs nothing is paid at once, without the provider; unless its hold has ended."""
-    if not payment.is_free or is_too_late(payment, now):
+def _unless_asked(payment: Payment, *, now: datetime) -> Decision[Payment]:
+    """What costs nothing is paid at once, without the provider; unless its hold has ended. So is what is paid at the
+    box office, whenever it is heard of: that money is in the till, and where there are no seats for it any more it is
+    given back from there.
+    """
+    if payment.asks_provider or (payment.till is None and is_too_late(payment, now)):
         return Decision(payment)
     completed = _completed(payment)
     return Decision(_allowed(payment, evolve(payment, completed, at=now)), (completed,))
@@ -544,6 +559,7 @@ def _completed(payment: Payment) -> PaymentCompleted:
         amount=payment.amount,
         round=payment.round,
         attempts=payment.tries,
+        till=payment.till or UNSET,
     )
 
 
@@ -568,7 +584,7 @@ def order_cancelled(
         case Status.PENDING:
             return Decision(close(closed, payment.closing or FailureReason.CANCELLED, now=now))
         case Status.COMPLETED:
-            return refund(closed, cause=cause, now=now)
+            return refund(closed, cause=cause, now=now, back_by=order.seller or None)
         case _:
             return Decision(closed)
 
@@ -592,11 +608,11 @@ def _never(order: OrderCancelled, *, now: datetime) -> Decision[Payment] | None:
     )
 
 
-def refund(payment: Payment, *, cause: Cause, now: datetime) -> Decision[Payment]:
-    """Give the money back, if it was taken and isn't on its way back."""
+def refund(payment: Payment, *, cause: Cause, now: datetime, back_by: str | None = None) -> Decision[Payment]:
+    """Give the money back, if it was taken and isn't on its way back. `back_by`: who does, at the box office."""
     if payment.status is not Status.COMPLETED or payment.refunding:
         return Decision(payment)
-    return Decision(msgspec.structs.replace(payment, refunding=True, due_at=now, cause=cause))
+    return Decision(msgspec.structs.replace(payment, refunding=True, due_at=now, cause=cause, back_by=back_by))
 
 
 def has_taken_money(payment: Payment) -> bool:
@@ -678,7 +694,13 @@ def _back(payment: Payment) -> PaymentRefunded:
         amount=payment.rest,
         round=payment.round,
         attempts=sum(each.round == payment.round for each in payment.attempts),
+        till=UNSET if payment.till is None else _given_back_by(payment.till, payment.back_by),
     )
+
+
+def _given_back_by(till: Till, seller: str | None) -> Till:
+    """By nobody in particular is by who sold it: that till has the money."""
+    return till if seller is None else msgspec.structs.replace(till, seller=seller)
 
 
 def standing(order_id: str, payment: Payment | None) -> ChargeStanding:
@@ -724,7 +746,7 @@ def told_again(payment: Payment) -> Decision[Payment]:
     match payment.status:
         case Status.COMPLETED if not payment.refunding:
             fact = _completed(payment)
-            at = payment.attempts[-1].at if payment.attempts else payment.created_at
+            at = payment.attempts[-1].at if payment.attempts else payment.created_at  # free, or at the box office
         case Status.FAILED if payment.failure is not None or payment.tries or not payment.closed:
             failure = payment.failure or _failure_of_old(payment)
             fact, at = _failed_for(payment, failure), failure.at

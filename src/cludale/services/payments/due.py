@@ -63,13 +63,14 @@ class Charging(DuePolicy[Payment]):
         return self.of_its_round(payment, step)
 
     async def _ask(self, payment: Payment) -> Step[Payment]:
-        asks = not payment.is_free
+        asks = payment.asks_provider
         if (part := payment.open_part) is not None:
-            if part.amount.amount:
+            if part.amount.amount and asks:
                 await self._gateway.refund_part(payment.charge, f"{payment.key}.{part.number}", part.amount)
             return lambda p, now: domain.part_refunded(p, part, now=now, limits=self._limits)
         if payment.refunding:
-            await self._refund_rest(payment)
+            if asks:
+                await self._refund_rest(payment)
             return lambda p, now: domain.refunded(p, now=now, limits=self._limits)
         if payment.closing is not None:
             returned = await self._gateway.void(payment.charge) if asks else False
@@ -86,7 +87,7 @@ class Charging(DuePolicy[Payment]):
     async def _charge(self, payment: Payment) -> Step[Payment]:
         if domain.is_too_late(payment, self._clock.now()):
             return lambda p, now: Decision(domain.expire(p, now=now))
-        charged = TAKEN if payment.is_free else await self._gateway.charge(payment.charge, payment.method)
+        charged = TAKEN if not payment.asks_provider else await self._gateway.charge(payment.charge, payment.method)
         if charged.waits:
             return lambda p, now: Decision(domain.waits(p, charged.reference, now=now))
         return self._tried(payment, Outcome.CHARGED, reference=charged.reference)

@@ -2,10 +2,14 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
+
+from msgspec import UNSET, UnsetType
 
 from cludale.kernel.allocation import Allocation, SeatsEvent
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
+from cludale.kernel.tills import Till
 from cludale.services.orders.events import PartRefund
 from cludale.services.payments.mends import Difference
 
@@ -22,12 +26,17 @@ class FailureReason(StrEnum):
 class PaymentCompleted(SeatsEvent, frozen=True, kw_only=True):
     """The money for an order was taken, once."""
 
+    data_version: ClassVar[str] = "1.1"
+
     payment_id: str
     order_id: str
     amount: Money
     round: int
     """Counts the charges tried for this order: 2 and more after a failed one was tried anew."""
     attempts: int
+    till: Till | UnsetType = UNSET
+    """How it was taken at the box office, and by whom; unset, as in events written before this field existed: the
+    provider took it."""
     allocation: Allocation
 
 
@@ -51,6 +60,8 @@ class PaymentFailed(Event, frozen=True, kw_only=True):
 class PaymentRefunded(Event, frozen=True, kw_only=True):
     """The money that was taken went back, once: all of it, or what part refunds had left (`amount`)."""
 
+    data_version: ClassVar[str] = "1.1"
+
     payment_id: str
     order_id: str
     concert_id: str
@@ -58,10 +69,14 @@ class PaymentRefunded(Event, frozen=True, kw_only=True):
     round: int
     attempts: int = 0
     """Default for events written before this field existed."""
+    till: Till | UnsetType = UNSET
+    """How it was given back at the box office, and by whom. As in PaymentCompleted."""
 
 
 class PartRefunded(SeatsEvent, frozen=True, kw_only=True):
     """A part of the money went back, once. `allocation` are all the seats that were paid for."""
+
+    data_version: ClassVar[str] = "1.1"
 
     payment_id: str
     order_id: str

@@ -197,7 +197,7 @@ class Reconciling(DuePolicy[Reconciliation]):
         unseen = {
             each.key: each
             for each in payments
-            if each.status in (Status.COMPLETED, Status.REFUNDED) and not each.is_free and each.key not in self._seen
+            if each.status in (Status.COMPLETED, Status.REFUNDED) and each.asks_provider and each.key not in self._seen
         }
         if not unseen:
             return []

@@ -22,7 +22,7 @@ from cludale.services.payments.store import PAYMENTS
 def _told(payment: Payment) -> Mapping[str, object] | None:
     if payment.status is Status.PENDING or (payment.status is Status.FAILED and not payment.tries):
         return None  # under way, or never begun: no event tells of it
-    told = {name: getattr(payment, name) for name in ("order_id", "amount", "status", "round")}
+    told = {name: getattr(payment, name) for name in ("order_id", "amount", "status", "round", "till")}
     told["parts"] = [each for each in payment.parts if each.done_at is not None]
     told["mends"] = {each.number: (each.key, each.amount) for each in payment.mends if each.done_at is not None}
     return {**told, **msgspec.structs.asdict(payment.allocation)}

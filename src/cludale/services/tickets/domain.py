@@ -122,6 +122,8 @@ class OrderTickets(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     """Number → ticket, for those to which something happened."""
     parts: tuple[int, ...] = ()
     """The part refunds of the order with which tickets were given back, by number; none in older records."""
+    named: bool = False
+    """They are complimentary, so they are in the name that orders keeps of who has them. Default for older records."""
 
     @property
     def quantity(self) -> int:
@@ -242,12 +244,21 @@ def _decided(state: OrderTickets | None, event: Event, at: datetime) -> Decision
 
 
 def issue(
-    state: OrderTickets | None, *, order_id: str, allocation: Allocation, key_id: str, now: datetime
+    state: OrderTickets | None,
+    *,
+    order_id: str,
+    allocation: Allocation,
+    key_id: str,
+    now: datetime,
+    named: bool = False,
 ) -> Decision[OrderTickets]:
     """The order was paid: it gets its tickets, once, unless it was cancelled before."""
     if state is not None:
         return Decision(state)
-    return _decided(None, TicketIssued(order_id=order_id, key_id=key_id, step=1, allocation=allocation), now)
+    issued = _decided(None, TicketIssued(order_id=order_id, key_id=key_id, step=1, allocation=allocation), now)
+    if not named:
+        return issued
+    return msgspec.structs.replace(issued, state=msgspec.structs.replace(issued.state, named=True))
 
 
 def cancel(state: OrderTickets | None, *, order_id: str, concert_id: str, now: datetime) -> Decision[OrderTickets]:

@@ -1,4 +1,4 @@
-"""Tickets from the log: all but their holders' names, which are in no event."""
+"""Tickets from the log: all but their holders' names, which are in no event, and whether they have any."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +15,7 @@ def _comparable(tickets: OrderTickets) -> Mapping[str, object]:
     # what older versions wrote does not say since when a ticket is void
     bare = {"holder": None, "revoked_at": None}
     told = {number: msgspec.structs.replace(each, **bare) for number, each in tickets.changed.items()}
-    return {**msgspec.structs.asdict(tickets), "changed": told}
+    return {**msgspec.structs.asdict(tickets), "changed": told, "named": None}
 
 
 class TicketsReplay:

@@ -3,11 +3,14 @@
 A code is stored nowhere: it is signed anew when it is shown, and is the same each time while concert and key are.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
+
+from msgspec import UNSET
 
 from cludale.kernel import dates
 from cludale.kernel.decision import Decision
@@ -16,6 +19,7 @@ from cludale.kernel.principals import DEFAULT_ORGANIZER
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock, IdSource
+from cludale.ports.contacts import Contacts, ContactsUnreachable
 from cludale.ports.programme import ConcertDetails, Programme, ProgrammeUnreachable
 from cludale.ports.records import Records
 from cludale.ports.seals import SealsOf
@@ -32,6 +36,7 @@ from cludale.services.tickets.door_service import Doors
 from cludale.services.tickets.holders import Holders
 from cludale.services.tickets.store import TICKETS
 
+_log = logging.getLogger(__name__)
 _SERVICE = "tickets"
 CONCERTS_REMEMBERED = 1_000
 REMEMBERED_SECONDS = 5.0
@@ -78,6 +83,7 @@ class Tickets:
         reentry: bool,
         snapshot_life: timedelta = timedelta(hours=12),
         wallets: Wallets | None = None,
+        contacts: Contacts | None = None,
     ) -> None:
         """`opens_before`: how long before a concert begins its tickets let people in. `reentry`: whoever went out may
         come back. `snapshot_life`: how long a door may go on without network."""
@@ -87,6 +93,7 @@ class Tickets:
         self._pages = pages
         self._holders = Holders(seals_of)
         self.wallets: Wallets = NoWallets() if wallets is None else wallets
+        self._contacts = contacts
         self._programme = programme
         self._opens_before = opens_before
         self._concerts: Recent[str, tuple[datetime, ConcertDetails, Open]] = Recent(CONCERTS_REMEMBERED)
@@ -115,6 +122,7 @@ class Tickets:
     async def shown(self, tickets: OrderTickets, numbers: Sequence[int]) -> list[Shown]:
         """These tickets of an order as they are shown. Raises NotFound, Busy."""
         concert, hours = await self._concert(tickets.concert_id)
+        name = await self._name(tickets.order_id) if tickets.named else None
         now = self._clock.now()
         keys = [key for key in self._keys.all() if key.is_good(now)]
         return [
@@ -125,10 +133,24 @@ class Tickets:
                 concert,
                 hours,
                 codes.signed(_claims(tickets, number, ticket.generation, hours), self._key(tickets.key_id)),
-                self._holders.name(ticket.holder, domain.ticket_id(tickets.order_id, number), keys),
+                self._holders.name(ticket.holder, domain.ticket_id(tickets.order_id, number), keys)
+                or (None if ticket.is_transferred else name),
             )
             for number in numbers
         ]
+
+    async def _name(self, order_id: str) -> str | None:
+        """Whose complimentary tickets these are, as orders keeps it; None, too, where orders gives no answer: a ticket
+        without its name is better than none.
+        """
+        if self._contacts is None:
+            return None
+        try:
+            found = (await self._contacts.of((order_id,))).get(order_id)
+        except ContactsUnreachable as trouble:
+            _log.warning("the name on the tickets of %s can't be had: %s", order_id, trouble)
+            return None
+        return None if found is None else found.name
 
     async def pdf(self, shown: Sequence[Shown]) -> bytes:
         """A document with these tickets, one a page. Raises Busy."""
@@ -269,7 +291,8 @@ def _kept(shown: Shown) -> WalletTicket:
 
 def _issue(key_id: str, event: Envelope, state: OrderTickets | None, now: datetime) -> Decision[OrderTickets]:
     paid: OrderPaid = event.data
-    return domain.issue(state, order_id=paid.order_id, allocation=paid.allocation, key_id=key_id, now=now)
+    named = paid.bill is not UNSET and paid.bill.complimentary
+    return domain.issue(state, order_id=paid.order_id, allocation=paid.allocation, key_id=key_id, now=now, named=named)
 
 
 def _cancel(event: Envelope, state: OrderTickets | None, now: datetime) -> Decision[OrderTickets] | None:

@@ -6,6 +6,7 @@ Every one of them is a mistake that somebody could make and a review could let p
 
 from cludale_proof.planted.bugs import (
     audit,
+    box_office,
     commits,
     comparison,
     concerts,
@@ -26,6 +27,7 @@ __all__ = [
     "BUGS",
     "Bug",
     "audit",
+    "box_office",
     "commits",
     "comparison",
     "concerts",

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -11,9 +11,10 @@ from cludale.kernel import dates
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Principal, Scope
 from cludale.kernel.refusals import Busy, Invalid
+from cludale.kernel.tills import TillMethod
 from cludale.kernel.times import parse_date, parse_time
-from cludale.services.orders.domain import Status
-from cludale.services.orders.reports import columns, sales, sheets
+from cludale.services.orders.domain import Channel, Status
+from cludale.services.orders.reports import columns, sales, sheets, tills
 from cludale.services.orders.reports.cells import Row
 from cludale.services.orders.reports.concerts import Concert
 from cludale.services.orders.reports.files import file_response
@@ -21,6 +22,7 @@ from cludale.services.orders.reports.reading import Moment, Wanted
 from cludale.services.orders.reports.sales import SalesRow, TooManyRows
 from cludale.services.orders.reports.service import IsOwn, Reports
 from cludale.services.orders.reports.sheets import MEDIA_TYPES, Format
+from cludale.services.orders.reports.tills import TillRow
 from cludale.web.fields import offset_hint
 from cludale.web.ownership import Ownership
 from cludale.web.problems import Statuses
@@ -37,6 +39,7 @@ _SNAPSHOT = (
 )
 _FILE = "What a spreadsheet would take for a formula is text in both formats; in CSV an apostrophe is before it."
 _DAY = "on which they were placed, as it is where the concert is"
+_CHANNEL = "where they were sold: online, box-office (for money) or complimentary"
 _PLAIN = "Orders of the organizer's own concerts, without what says who the buyers are."
 
 
@@ -70,6 +73,7 @@ class SalesView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     concert_id: str | UnsetType = UNSET
     day: Annotated[str | UnsetType, Meta(description=_DAY)] = UNSET
     section: str | UnsetType | None = UNSET
+    channel: Annotated[Channel | UnsetType, Meta(description=_CHANNEL)] = UNSET
     orders: Annotated[int, Meta(description="that were paid, whatever became of them")]
     cancelled: Annotated[int, Meta(description="of these, those that were cancelled")]
     tickets: Annotated[int, Meta(description="that were sold")]
@@ -78,6 +82,46 @@ class SalesView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     refunded: Annotated[Money, Meta(description="of what was taken, what has gone back")]
     refunds_open: Annotated[Money, Meta(description="of the rest, what is on its way back")]
     net: Annotated[Money, Meta(description="taken less refunded")]
+
+
+class AskTill(WhichOrders, frozen=True, kw_only=True, rename="camel"):
+    """Which tills to add up."""
+
+    format: Annotated[Format | None, Meta(description="as a file; without it, as JSON")] = None
+
+
+class TillSums(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What one seller took and gave back in one way on one day, for one concert."""
+
+    concert_id: str
+    seller: Annotated[str, Meta(description="the key or session")]
+    day: Annotated[str, Meta(description="on which the money moved, as it is where the concert is")]
+    method: TillMethod
+    sales: Annotated[int, Meta(description="orders of which money was taken")]
+    taken: Money
+    given_back: Money
+    net: Annotated[Money, Meta(description="what is in the till of it: taken less given back")]
+
+    @classmethod
+    def of(cls, row: TillRow) -> Self:
+        """The view of a row."""
+        return cls(
+            concert_id=row.concert_id,
+            seller=row.seller,
+            day=row.day,
+            method=row.method,
+            sales=row.sum.sales,
+            taken=Money(row.sum.taken, row.currency),
+            given_back=Money(row.sum.given_back, row.currency),
+            net=Money(row.sum.taken - row.sum.given_back, row.currency),
+        )
+
+
+class TillReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What the tills took and gave back."""
+
+    as_of: Annotated[datetime, Meta(description="when it was read")]
+    items: list[TillSums]
 
 
 class SalesReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -121,9 +165,9 @@ class ReportsApi:
         owned=Owned.FILTERED,
         summary="Report sales",
         description=(
-            "Orders and money of the organizer's own concerts, by concert, day and section. An order counts on the day "
-            "on which it was placed, in its concert's own time, with all that became of it since: the sums are what "
-            "payments took and gave back, to the cent, once nothing is under way. With a `format`, a file."
+            "Orders and money of the organizer's own concerts, by concert, day, section and channel. An order counts "
+            "on the day on which it was placed, in its concert's own time, with all that became of it since: the sums "
+            "are what payments took and gave back, to the cent, once nothing is under way. With a `format`, a file."
         ),
         replies={200: Reply(SalesReport, files=tuple(MEDIA_TYPES.values()))},
         refusals=(Busy, TooManyRows),
@@ -140,6 +184,31 @@ class ReportsApi:
         return json_response(
             SalesReport(as_of=found.began, items=items, totals=[_view((), row) for row in found.totals()])
         )
+
+    @route(
+        "GET",
+        "/orders/reports/till",
+        credential=Credential.ORGANIZER,
+        scope=Scope.READ,
+        owned=Owned.FILTERED,
+        summary="Report what the tills took",
+        description=(
+            "What was taken and given back at the box office for the organizer's own concerts, by concert, seller, day "
+            "and method: money counts on the day on which it moved, in the concert's own time. What was given back by "
+            "nobody in particular (a buyer cancelled, a concert was called off) is booked on who sold it. `since` and "
+            "`until` are about when orders were placed. With a `format`, a file."
+        ),
+        replies={200: Reply(TillReport, files=tuple(MEDIA_TYPES.values()))},
+        refusals=(Busy, TooManyRows),
+    )
+    async def report_till(self, request: Request, query: AskTill) -> Response | Stream:
+        """The sums, as JSON or as a file."""
+        found = await self._reports.tills(_wanted(request, query), self._is_own(asking(request)))
+        if query.format is not None:
+            rows = [tills.cells(row) for row in found.rows()]
+            chunks = sheets.file_of(query.format, tills.HEAD, _once(rows))
+            return file_response(query.format, f"till.{query.format.value}", chunks)
+        return json_response(TillReport(as_of=found.began, items=[TillSums.of(row) for row in found.rows()]))
 
     @route(
         "GET",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cludale.kernel.refusals import Invalid
 from cludale.kernel.times import rfc3339
-from cludale.services.orders.domain import Order
+from cludale.services.orders.domain import Order, channel
 from cludale.services.orders.personal import NOTHING, Particulars
 from cludale.services.orders.reports.cells import Amount, Cell
 from cludale.services.orders.reports.concerts import Concert
@@ -69,6 +69,9 @@ COLUMNS: Mapping[str, Column] = {
     "currency": Column(lambda line: None if line.order.total is None else line.order.total.currency),
     "payment": Column(lambda line: None if line.order.payment is None else line.order.payment.status.value),
     "paymentMethod": Column(lambda line: line.order.payment_method),
+    "channel": Column(lambda line: channel(line.order).value),
+    "seller": Column(lambda line: None if line.order.till is None else line.order.till.seller),
+    "receipt": Column(lambda line: None if line.order.till is None else line.order.till.receipt),
     "placedAt": Column(lambda line: rfc3339(line.order.created_at)),
     "placedDay": Column(lambda line: line.concert.day(line.order.created_at)),
     "name": Column(lambda line: line.left.name, is_personal=True),

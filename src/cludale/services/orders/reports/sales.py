@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from cludale.kernel.refusals import Invalid, Refusal
+from cludale.services.orders.domain import channel
 from cludale.services.orders.reports.cells import Amount, Cell
 from cludale.services.orders.reports.columns import Line
 from cludale.services.orders.reports.money import is_sale, tickets_back
@@ -30,6 +31,7 @@ DIMENSIONS: Mapping[str, Callable[[Line], str | None]] = {
     "concert": lambda line: line.order.seats.concert_id,
     "day": lambda line: line.concert.day(line.order.created_at).isoformat(),
     "section": lambda line: line.order.seats.section,
+    "channel": lambda line: channel(line.order).value,
 }
 """By what sales can be summed: a line each. What orders get later (a category, a code) is one line more."""
 

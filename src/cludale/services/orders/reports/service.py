@@ -17,6 +17,7 @@ from cludale.services.orders.reports.reading import Reading, Wanted
 from cludale.services.orders.reports.sales import Sales
 from cludale.services.orders.reports.schedules import Covers, ReportKind, Schedule
 from cludale.services.orders.reports.sheets import Format
+from cludale.services.orders.reports.tills import Tills
 
 IsOwn = Callable[[Concert], bool]
 
@@ -44,6 +45,15 @@ class Reports:
             for line in lines:
                 sales.add(line)
         return sales
+
+    async def tills(self, wanted: Wanted, is_own: IsOwn) -> Tills:
+        """What was taken and given back at the box office. Raises Busy, TooManyRows."""
+        reading = self.reading(wanted, is_own)
+        tills = Tills(reading.began)
+        async for lines in reading.pages():
+            for line in lines:
+                tills.add(line)
+        return tills
 
     def scheduled(self, schedule: Schedule, at: datetime) -> AsyncGenerator[bytes, None]:
         """The report of a schedule that was due at `at`, as a file. Raises Busy and TooManyRows as it comes."""

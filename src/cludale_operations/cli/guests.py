@@ -1,0 +1,96 @@
+"""`cludale guests`: who is on a concert's guest list."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.screen import NO, fail, record, say, table
+
+app = typer.Typer(no_args_is_help=True, help="Put guests on a concert's list, list them, take them off.")
+
+Concert = Annotated[str, typer.Argument(help="The concert's id.")]
+MOST_BYTES = 500_000
+_COLUMNS = ("id", "name", "tickets", "section", "note", "email", "status")
+
+
+@app.command()
+def add(
+    concert: Concert,
+    name: Annotated[str, typer.Argument(help="The guest's name.")],
+    *,
+    tickets: Annotated[int, typer.Option(min=1, help="How many.")] = 1,
+    note: Annotated[str | None, typer.Option(help="A note; only organizers see it.")] = None,
+    email: Annotated[str | None, typer.Option(help="Where the tickets are sent, if anywhere.")] = None,
+    section: Annotated[str | None, typer.Option(help="Where. Default: the cheapest with room.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Put a guest on a concert's list: complimentary tickets in their name."""
+    given = {"name": name, "tickets": tickets, "note": note, "email": email, "section": section}
+    guest = {field: value for field, value in given.items() if value is not None}
+    with Client(url) as client:
+        _shown(client.post("/orders/guests", {"concertId": concert, "guests": [guest]}), as_json=json)
+
+
+@app.command("import")
+def import_guests(
+    concert: Concert,
+    file: Annotated[Path, typer.Argument(help="A CSV file: name, tickets, note, email, section.", dir_okay=False)],
+    *,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Put all guests of a file on a concert's list.
+
+    Its first line names the columns: `name`, and as many of `tickets`, `note`, `email`, `section` as you like. All of
+    it is checked before anybody is put on. Imported again, it adds only who is not on the list yet.
+    """
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            fail(f"{file} is larger than {MOST_BYTES:,} bytes: import it in parts")
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{file} can't be read: {error}")
+    with Client(url) as client:
+        _shown(client.post("/orders/guests", {"concertId": concert, "csv": text}), as_json=json)
+
+
+def _shown(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        record(found, as_json=True)
+    else:
+        refused = [each for each in found["items"] if each["outcome"] == "refused"]
+        say(f"{found['added']} added, {found['there']} were there, {found['refused']} refused")
+        if refused:
+            table(refused, columns=("name", "tickets", "section", "problem"), as_json=False)
+    if found["refused"]:
+        raise typer.Exit(NO)
+
+
+@app.command("list")
+def list_guests(
+    concert: Concert,
+    *,
+    search: Annotated[str | None, typer.Option(help="Only with this in name, note or e-mail address.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many at most.")] = 1_000,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """List a concert's guests."""
+    with Client(url) as client:
+        found = list(client.items("/orders/guests", {"concertId": concert, "search": search}, limit=limit))
+    table(found, columns=_COLUMNS, as_json=json)
+
+
+@app.command()
+def remove(
+    id: Annotated[str, typer.Argument(help="The guest's id, as the list has it.")],
+    *,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Take a guest off the list: their tickets are void."""
+    with Client(url) as client:
+        record(client.post(f"/orders/guests/{segment(id)}/remove", None), as_json=json)
