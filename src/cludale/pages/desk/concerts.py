@@ -50,7 +50,7 @@ class Concerts:
             "desk/concerts.html",
             concerts=concerts,
             money=by_concert(report),
-            counting=staff.may("read") and report is None,
+            counting=staff.may("read") and bool(concerts) and report is None,
             artist=artist,
             is_past=is_past,
             following=None if following is None else _query(artist, following, is_past=is_past),
