@@ -1,4 +1,4 @@
-"""The desk in a real browser: by keyboard, without scripts, live, in the dark at 320 px; and what axe says of its pages."""
+"""The desk in a real browser: by keyboard, without scripts, live, in the dark at 320 px; and what axe says of it."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -32,8 +32,8 @@ def test_every_page_in_every_state_passes_axe(visit: Visit, shop: Served) -> Non
     one, that = "/staff/concerts/axed", f"/staff/orders/{order}"
     page.wait_for_timeout(300)
     for path in (
-        "/staff", "/staff?artist=nobody", "/staff?when=past", "/staff/new-concert", "/staff/new-concert?like=arena", one,
-        f"{one}/change", f"{one}/seats", f"{one}/postpone", f"{one}/call-off", f"{one}/sales?beside=arena",
+        "/staff", "/staff?artist=nobody", "/staff?when=past", "/staff/new-concert", "/staff/new-concert?like=arena",
+        one, f"{one}/change", f"{one}/seats", f"{one}/postpone", f"{one}/call-off", f"{one}/sales?beside=arena",
         f"{one}/codes", "/staff/orders", "/staff/orders?id=none", that, f"{that}/refund", f"{that}/amend",
         f"{that}/cancel", f"{that}?failed=not-paid", "/staff/exports", "/staff/exports/file?since=x", "/staff/privacy",
         "/staff/session", "/staff/keys", "/staff/concerts/none",

@@ -4,6 +4,7 @@ A time is two fields, a day and an hour, as it is read off the wall in the conce
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -235,7 +236,8 @@ def _price(field: str, text: str, currency: str, wrong: dict[str, str]) -> int:
 
 
 def _new_id(row: Row, i: int, taken: set[str]) -> str:
-    id = row.id or _NO_WORD.sub("-", row.name.lower()).strip("-")[:48] or f"section-{i + 1}"
+    plain_name = unicodedata.normalize("NFKD", row.name).encode("ascii", "ignore").decode().lower()
+    id = row.id or _NO_WORD.sub("-", plain_name).strip("-")[:48] or f"section-{i + 1}"
     return f"{id}-{i + 1}" if id in taken else id
 
 

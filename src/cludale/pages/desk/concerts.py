@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from cludale.kernel.money import Money
 from cludale.pages.api import path
@@ -86,6 +87,7 @@ class Concerts:
             "desk/concert.html",
             concert=concert,
             tag=tag,
+            zone=None if concert.zone is None else ZoneInfo(concert.zone),
             progress=await self._progress(staff, concert),
             **await self._sold(staff, concert),
         )
