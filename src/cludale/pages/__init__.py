@@ -2,7 +2,8 @@
 
 Pages know the services by their API only (`api.Api`): in one process with them they call the same routes without a
 socket, in a process of their own they call the gateway. `site.Site` is what every page is made with: templates,
-languages, files, headers, forms. The shop is in `shop/`, what those who work here see in `staff/`, for organizers in `desk/`.
+languages, files, headers, forms. The shop is in `shop/`, sign-in and what everybody who works here sees in `staff/`,
+the organizers' pages in `desk/`.
 """
 
 PREFIXES = ("shop", "staff", "robots.txt")

@@ -78,7 +78,7 @@ def plain(data: bytes) -> ClientResponse | None:
     at = data.find(b"\r\ncontent-length: ", 0, end)
     if at < 0 or data[:9] != b"HTTP/1.1 " or data.find(b"\r\nconnection:", 0, end) >= 0:
         return None
-    if data.find(b"\r\netag:", 0, end) >= 0:
+    if data.find(b"\r\netag:", 0, end) >= 0 or data.find(b"\r\nETag:", 0, end) >= 0:
         return None
     status, length = data[9:12], data[at + 18 : data.find(b"\r", at + 18)]
     if not (status.isdigit() and length.isdigit()) or end + 4 + int(length) != len(data) or status < b"200":
