@@ -150,3 +150,9 @@ def test_a_curve_has_every_day_and_both_begin_with_their_first() -> None:
     assert made.own.count(" ") == 3
     assert curve.days([]) == []
     assert curve.picture([], []).own == ""
+
+
+def test_what_the_api_says_of_no_field_of_the_form_is_said_all_the_same() -> None:
+    errors = [{"field": "pricing.prices[0].until", "message": "is over"}, {"field": "zone", "message": "unknown"}]
+    assert concert_form.at_fields(errors) == {"": "pricing.prices[0].until: is over", "zone": "unknown"}
+    assert concert_form.at_fields([{"field": "", "message": "no"}]) == {"": "no"}

@@ -19,6 +19,7 @@ MOMENTS = ("date", "doorsAt", "endsAt", "onSaleAt", "offSaleAt", "cancelUntil")
 NUMBERS = ("minPerOrder", "maxPerOrder", "maxPerBuyer")
 FIXED = frozenset({"maxPerBuyer"})
 """Fields that a concert has for good."""
+_FIELDS = frozenset({*TEXTS, *MOMENTS, *NUMBERS, "status"})
 FIRST_ROWS, MORE_ROWS, MOST_ROWS = 3, 5, 100
 _OFFSET = re.compile(r"[+-]\d\d:\d\d$|Z$")
 _PRICE = re.compile(r"(\d{1,12})(?:[.,](\d+))?", re.ASCII)
@@ -181,8 +182,8 @@ def at_fields(errors: Sequence[Mapping[str, str]], numbers: Sequence[int] = ()) 
         if match and int(match[1]) < len(numbers):
             part = {"totalSeats": "seats", "price": "price"}.get(match[2], "name")
             field = f"section-{numbers[int(match[1])]}-{part}"
-        elif field.startswith("sections") or field == "body":
-            field, message = "", f"{field}: {message}"
+        if field not in _FIELDS and not field.startswith("section-"):
+            field, message = "", f"{field}: {message}" if field else message
         found.setdefault(field, message)
     return found
 

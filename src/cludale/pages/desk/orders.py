@@ -21,6 +21,8 @@ STATUSES = ("Pending", "Reserved", "Paid", "Cancelled")
 PAGE = 50
 MOST_PAGES = 6
 """Of the API's, some of which have nothing that fits; then the person is asked to go on."""
+NAMES = {"email": "email", "idPrefix": "id", "concertId": "concert", "since": "since", "until": "until"}
+"""The fields of the form by what the API calls them."""
 LAST = datetime(9999, 12, 30, tzinfo=UTC)
 FIELDS = ("email", "id", "status", "concert", "since", "until", "sort")
 
@@ -69,7 +71,7 @@ class OrderPages:
             for _ in range(MOST_PAGES):
                 answer = await staff.ask("GET", path("orders", **asked, after=following, limit=PAGE))
                 if answer.status == 422:
-                    wrong = asking.why(answer.problem)
+                    wrong = {NAMES.get(each, ""): text for each, text in asking.why(answer.problem).items()}
                     break
                 page = asking.checked(answer).read(Orders)
                 found += page.items

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from cludale.pages.api import Unreachable, path
+from cludale.pages.api import Refused, Unreachable, path
 from cludale.pages.desk.asking import checked
 from cludale.pages.desk.views import Report
 from cludale.pages.staff.signing import Staff
@@ -50,6 +50,10 @@ class Takings:
         try:
             return task.result()
         except Unreachable:  # it may well take longer than any answer should
+            return None if kept is None else kept.report
+        except Refused as refused:
+            if refused.problem.status not in (429, 503):
+                raise
             return None if kept is None else kept.report
 
     def stop(self) -> None:
