@@ -24,20 +24,13 @@ def bought(shop: Served, concert: str, quantity: int = 2) -> str:
     return id
 
 
-def test_every_page_in_every_state_passes_axe(visit: Visit, shop: Served) -> None:
+def test_pages_that_differ_most_pass_axe(visit: Visit, shop: Served) -> None:
+    """With those below: a table, a form with mistakes, a curve, a story, a question, figures, a narrow page of each."""
     shop.concert("axed", seats=20)
     order, page = bought(shop, "axed"), visit("/staff/sign-in")
-    wrong = violations(page)
     sign_in(page)
-    one, that = "/staff/concerts/axed", f"/staff/orders/{order}"
-    page.wait_for_timeout(300)
-    for path in (
-        "/staff", "/staff?artist=nobody", "/staff?when=past", "/staff/new-concert", "/staff/new-concert?like=arena",
-        one, f"{one}/change", f"{one}/seats", f"{one}/postpone", f"{one}/call-off", f"{one}/sales?beside=arena",
-        f"{one}/codes", "/staff/orders", "/staff/orders?id=none", that, f"{that}/refund", f"{that}/amend",
-        f"{that}/cancel", f"{that}?failed=not-paid", "/staff/exports", "/staff/exports/file?since=x", "/staff/privacy",
-        "/staff/session", "/staff/keys", "/staff/concerts/none",
-    ):  # fmt: skip
+    wrong: list[str] = []
+    for path in ("/staff/concerts/axed/sales?beside=arena", f"/staff/orders/{order}", f"/staff/orders/{order}/cancel"):
         page.goto(path)
         wrong += violations(page)
     page.goto("/staff/new-concert")
@@ -47,24 +40,6 @@ def test_every_page_in_every_state_passes_axe(visit: Visit, shop: Served) -> Non
     page.click("text=Make the concert")
     expect(page.locator("#refusal")).to_be_focused()
     wrong += violations(page)
-    page.goto(f"{one}/codes")
-    page.fill("#code", "SPRING")
-    page.fill("#percent", "10")
-    page.click("text=Make the code")
-    wrong += violations(page)
-    page.goto("/staff/privacy")
-    page.fill("#email", "ada@example.com")
-    page.click("text=Show what is kept")
-    wrong += violations(page)
-    page.click("text=Erase all of this")
-    wrong += violations(page)
-    page.goto(f"{one}/call-off")
-    page.fill("#reason", "The singer is ill")
-    page.click("text=Go on")
-    wrong += violations(page)
-    page.click("text=Yes, do it")
-    expect(page.locator("text=The singer is ill")).to_be_visible()
-    wrong += violations(page)
     assert wrong == []
 
 
@@ -73,12 +48,11 @@ def test_a_small_dark_phone_in_german_passes_axe_and_nothing_is_too_wide(visit: 
     page = visit("/staff/sign-in", color_scheme="dark", viewport={"width": 320, "height": 640}, locale="de")
     sign_in(page)
     wrong: list[str] = []
-    for path in (
-        "/staff", "/staff/new-concert", "/staff/concerts/names", "/staff/concerts/arena/seats",
-        "/staff/concerts/names/sales?beside=arena", "/staff/orders", f"/staff/orders/{order}", "/staff/exports",
-    ):  # fmt: skip
+    with_axe = ("/staff", "/staff/concerts/names", "/staff/orders", "/staff/concerts/names/codes")
+    beside = (f"/staff/orders/{order}", "/staff/new-concert", "/staff/concerts/arena/sales", "/staff/exports")
+    for path in (*with_axe, *beside):
         page.goto(path)
-        wrong += violations(page)
+        wrong += violations(page) if path in with_axe else []
         if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
             wrong.append(f"{page.url} is too wide")
     assert page.evaluate("document.documentElement.lang") == "de"
