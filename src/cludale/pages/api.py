@@ -9,7 +9,7 @@ import msgspec
 
 from cludale.web.client import Client, NoAnswer
 from cludale.web.http1 import Target
-from cludale.web.responses import Response
+from cludale.web.responses import Response, Stream
 from cludale.web.router import Found
 from cludale.web.routing import Request
 
@@ -26,6 +26,8 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
+    tag: str | None = None
+    """Its `ETag`: what a change wants as `If-Match`."""
 
     def read(self, type: type[T]) -> T:
         """The body. Raises Unreachable for one that is something else."""
@@ -81,6 +83,10 @@ class Api(Protocol):
         """The answer, whatever its status. `caller` is the person's request that it is for. Raises Unreachable."""
         ...
 
+    async def file(self, path: str, *, headers: Mapping[str, str], caller: Request) -> Answer | Stream:
+        """A file, as it comes if it can; else whole. Raises Unreachable."""
+        ...
+
     async def close(self) -> None:
         """Close what is open."""
         ...
@@ -120,7 +126,11 @@ class OverHttp:
             said = await self._client.ask(method, path, body, headers=sent, repeatable=repeatable)
         except NoAnswer as error:
             raise Unreachable(str(error)) from error
-        return Answer(said.status, said.body)
+        return Answer(said.status, said.body, said.tag)
+
+    async def file(self, path: str, *, headers: Mapping[str, str], caller: Request) -> Answer | Stream:
+        """A file, whole. Raises Unreachable, for one that is too large, too."""
+        return await self.ask("GET", path, headers=headers, caller=caller)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -144,6 +154,19 @@ class InProcess:
         caller: Request | None = None,
     ) -> Answer:
         """The answer, whatever its status. Raises Unreachable."""
+        response = await self._response(method, path, body, headers=headers, caller=caller)
+        if not isinstance(response, Response):
+            raise Unreachable("a stream is no answer")
+        return Answer(response.status, response.body, dict(response.headers).get("etag"))
+
+    async def file(self, path: str, *, headers: Mapping[str, str], caller: Request) -> Answer | Stream:
+        """A file, as it comes. Raises Unreachable."""
+        response = await self._response("GET", path, b"", headers=headers, caller=caller)
+        return response if isinstance(response, Stream) else Answer(response.status, response.body)
+
+    async def _response(
+        self, method: str, path: str, body: bytes, *, headers: Mapping[str, str], caller: Request | None
+    ) -> Response | Stream:
         if self.find is None:
             raise Unreachable("not started")
         sent = {name.encode(): value.encode("latin-1") for name, value in (headers or {}).items()}
@@ -155,10 +178,7 @@ class InProcess:
         # What nobody asked for by name is counted by what is asked: requests may be limited by address.
         peer = f"pages {path[:100]}" if caller is None else caller.peer
         said = found.endpoint.handle(Request(found.segment, sent, body, found.query, peer))
-        response = await said if inspect.isawaitable(said) else said
-        if not isinstance(response, Response):
-            raise Unreachable("a stream is no answer")
-        return Answer(response.status, response.body)
+        return await said if inspect.isawaitable(said) else said
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Protocol
 
 from cludale.pages.api import Api
+from cludale.pages.desk.desk import Desk
 from cludale.pages.door.entrance import Entrance
 from cludale.pages.shop.shop import Shop
 from cludale.pages.site import Site
 from cludale.pages.staff.office import Office
+from cludale.pages.staff.signing import Signing
 from cludale.web.routing import Route
 
 
@@ -29,7 +31,13 @@ class Pages:
 
     def __init__(self, api: Api, *, now: Callable[[], datetime]) -> None:
         self.site = Site(api, now=now)
-        self._areas: list[Area] = [Shop(self.site), Office(self.site), Entrance(self.site)]
+        signing = Signing(self.site)
+        self._areas: list[Area] = [
+            Shop(self.site),
+            Desk(self.site, signing),
+            Office(self.site, signing),
+            Entrance(self.site),
+        ]
 
     @property
     def routes(self) -> list[Route]:

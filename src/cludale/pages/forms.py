@@ -65,14 +65,14 @@ def token(seed: str) -> str:
     return hmac.new(seed.encode(), b"cludale form", "sha256").hexdigest()[:40]
 
 
-def read(request: Request) -> dict[str, str]:
+def read(request: Request, *, most: int = MAX_FIELDS, most_bytes: int = MAX_FORM_BYTES) -> dict[str, str]:
     """The form's fields, the last of each name, without blanks around their values. Raises FormRefused."""
     check_origin(request)
     type = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
-    if type != FORM_TYPE or len(request.body) > MAX_FORM_BYTES:
+    if type != FORM_TYPE or len(request.body) > most_bytes:
         raise FormRefused("no form")
     try:
-        pairs = parse_qsl(request.body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+        pairs = parse_qsl(request.body.decode(), keep_blank_values=True, max_num_fields=most, errors="strict")
     except ValueError as error:
         raise FormRefused("no form") from error
     fields = {name: value.strip() for name, value in pairs}

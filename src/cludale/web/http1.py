@@ -22,6 +22,8 @@ class ClientResponse(NamedTuple):
     status: int
     body: bytes
     reusable: bool = True
+    tag: str | None = None
+    """Its `ETag`."""
 
 
 class Target(NamedTuple):
@@ -76,6 +78,8 @@ def plain(data: bytes) -> ClientResponse | None:
     at = data.find(b"\r\ncontent-length: ", 0, end)
     if at < 0 or data[:9] != b"HTTP/1.1 " or data.find(b"\r\nconnection:", 0, end) >= 0:
         return None
+    if data.find(b"\r\netag:", 0, end) >= 0 or data.find(b"\r\nETag:", 0, end) >= 0:
+        return None
     status, length = data[9:12], data[at + 18 : data.find(b"\r", at + 18)]
     if not (status.isdigit() and length.isdigit()) or end + 4 + int(length) != len(data) or status < b"200":
         return None
@@ -95,6 +99,8 @@ class Reader:
         self._body = bytearray()
         self._chunk_left: int | None = None
         self._in_trailers = False
+
+        self._tag: str | None = None
 
     def feed(self, data: bytes) -> ClientResponse | None:
         """Take in some bytes; the answer once it is whole. Raises Malformed."""
@@ -119,12 +125,12 @@ class Reader:
         """The connection ended: the answer if that is how it ends, None if it broke off."""
         if not self._status or self._chunked or self._length is not None:
             return None
-        return ClientResponse(self._status, bytes(self._buffer), reusable=False)
+        return ClientResponse(self._status, bytes(self._buffer), reusable=False, tag=self._tag)
 
     def _whole(self, body: bytes) -> ClientResponse:
         if self._buffer:
             raise Malformed("bytes follow the answer, and nothing else was asked")
-        return ClientResponse(self._status, body, self._reusable)
+        return ClientResponse(self._status, body, self._reusable, self._tag)
 
     def _read_head(self) -> bool:
         end = self._buffer.find(b"\r\n\r\n")
@@ -156,6 +162,8 @@ class Reader:
                 raise Malformed(f"not a content-length: {headers[b'content-length'][:80]!r}")
             self._length = int(headers[b"content-length"])
             self._guard(self._length)
+        tag = headers.get(b"etag")
+        self._tag = None if tag is None else tag.decode("latin-1")
         self._status = status
         return True
 

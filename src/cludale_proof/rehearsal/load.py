@@ -173,7 +173,7 @@ class Load:
 
     def _count_answer(self, line: "_Line", answer: ClientResponse) -> None:
         now = perf_counter()
-        status, body, reusable = answer
+        status, body, reusable, _ = answer
         of_status = self.tally.latencies.get(status)
         if of_status is None:
             of_status = self.tally.latencies[status] = Latencies()

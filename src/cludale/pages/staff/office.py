@@ -18,16 +18,16 @@ _KEYS, _SESSIONS, _STAFF = ("concerts", "-", "keys"), ("concerts", "-", "session
 class Office:
     """All of the staff's pages."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, signing: Signing) -> None:
         self._site = site
-        self._signing = Signing(site)
+        self._signing = signing
 
     def routes(self) -> list[Route]:
         """Its routes."""
         page = self._signing.route
         return [
             *self._signing.routes(),
-            page("GET", "/staff", self._own),
+            page("GET", "/staff/session", self._own),
             page("GET", "/staff/keys", self._keys),
             page("POST", "/staff/keys", self._make_key),
             page("POST", "/staff/keys/{key_id}/revoke", self._revoke_key),

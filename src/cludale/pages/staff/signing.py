@@ -4,7 +4,7 @@ import base64
 import hashlib
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -15,7 +15,7 @@ from cludale.pages.api import Answer, Refused
 from cludale.pages.site import Site, Visit
 from cludale.pages.staff import cookies
 from cludale.pages.staff.views import Going, Over, Session, Token, Ways
-from cludale.web.responses import Headers, Response
+from cludale.web.responses import Headers, Response, Stream
 from cludale.web.routing import Route
 
 SIGN_IN = "/staff/sign-in"
@@ -41,15 +41,22 @@ class Staff:
         self.token = token
         self._site = site
 
-    async def ask(self, method: str, path: str, body: Any = None) -> Answer:
-        """The API's answer, whatever its status. Raises Unreachable, SignedOut."""
+    async def ask(self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] = {}) -> Answer:
+        """The API's answer, whatever its status. Raises Unreachable, SignedOut, Forbidden."""
         sent = b"" if body is None else msgspec.json.encode(body)
-        answer = await self._site.api.ask(
-            method, path, sent, headers={"authorization": f"Bearer {self.token}"}, caller=self.visit.request
-        )
-        if answer.status == 401:
-            raise SignedOut
-        return answer
+        own = {"authorization": f"Bearer {self.token}", **headers}
+        return _let_in(await self._site.api.ask(method, path, sent, headers=own, caller=self.visit.request))
+
+    async def file(self, path: str) -> Answer | Stream:
+        """A file of the API's. Raises Unreachable, SignedOut, Forbidden."""
+        own = {"authorization": f"Bearer {self.token}"}
+        got = await self._site.api.file(path, headers=own, caller=self.visit.request)
+        return got if isinstance(got, Stream) else _let_in(got)
+
+    def need(self, scope: str) -> None:
+        """Raises Forbidden for a session that has not this scope."""
+        if scope not in self.session.scopes:
+            raise Forbidden(scope)
 
     def may(self, *scopes: str) -> bool:
         """Does the session have one of these scopes?"""
@@ -60,7 +67,15 @@ class SignedOut(Exception):
     """Nobody is signed in, or not any more."""
 
 
-Page = Callable[[Staff], Awaitable[Response]]
+class Forbidden(Exception):
+    """Who is signed in lacks this scope."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(scope)
+        self.scope = scope
+
+
+Page = Callable[[Staff], Awaitable[Response | Stream]]
 
 
 class Signing:
@@ -79,21 +94,31 @@ class Signing:
             self._site.route("POST", "/staff/sign-out", self._sign_out),
         ]
 
-    def route(self, method: str, path: str, page: Page) -> Route:
-        """A page for who is signed in. Its answer carries the session on; others are sent to sign in."""
+    def route(self, method: str, path: str, page: Page, *, carries_on: bool = True) -> Route:
+        """A page for who is signed in. Its answer carries the session on, unless nobody need be there to ask for it;
+        others are sent to sign in, and who may not see it is told so.
+        """
 
-        async def shown(visit: Visit) -> Response:
+        async def shown(visit: Visit) -> Response | Stream:
             try:
                 staff = await self._staff(visit)
-                response = await page(staff)
+                response = await self._allowed(staff, page)
             except SignedOut:
                 onward = f"?next={quote(path, safe='')}" if method == "GET" and "{" not in path else ""
                 return self._site.see(visit, SIGN_IN + onward, headers=cookies.cleared(visit))
-            token = await self._renewed(staff)
+            token = await self._renewed(staff) if carries_on else None
             kept: Headers = () if token is None else (cookies.signed_in(visit, token),)
             return response._replace(headers=(*response.headers, *kept))
 
         return self._site.route(method, path, shown)
+
+    async def _allowed(self, staff: Staff, page: Page) -> Response | Stream:
+        try:
+            return await page(staff)
+        except Forbidden as forbidden:
+            return self._site.private(
+                staff.visit, "staff/forbidden.html", status=403, staff=staff, own=staff.session, scope=forbidden.scope
+            )
 
     async def _staff(self, visit: Visit) -> Staff:
         token = cookies.token(visit)
@@ -191,6 +216,15 @@ class Signing:
         url = there if hint is None else f"{there}&{urlencode({'id_token_hint': hint})}"
         headers = (("refresh", f"0; url={url}"), *cookies.cleared(visit))
         return self._site.private(visit, "staff/signed-out.html", there=url, headers=headers)
+
+
+def _let_in(answer: Answer) -> Answer:
+    """An answer to somebody who may have one. Raises SignedOut, Forbidden."""
+    if answer.status == 401:
+        raise SignedOut
+    if answer.status == 403 and answer.problem.name == "scope-missing":
+        raise Forbidden(str(answer.problem.values.get("scope", "")))
+    return answer
 
 
 def _why(answer: Answer) -> str:

@@ -1,0 +1,227 @@
+"""What is done about an order: refunded whole or in part, changed, its confirmation sent again.
+
+Each is asked for twice, and the second form carries a key: however often it is sent, it happens once.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from cludale.kernel.money import Money
+from cludale.pages import forms
+from cludale.pages.api import Answer, path
+from cludale.pages.desk import asking, concert_form
+from cludale.pages.desk.asking import SURE
+from cludale.pages.desk.views import Order
+from cludale.pages.site import Site
+from cludale.pages.staff.signing import Signing, Staff
+from cludale.web.responses import Response
+from cludale.web.routing import Route
+
+CONTACT = ("name", "email", "phone", "comment")
+
+
+class Aftersale:
+    """The forms of an order."""
+
+    def __init__(self, site: Site, signing: Signing) -> None:
+        self._site = site
+        self._signing = signing
+
+    def routes(self) -> list[Route]:
+        """Their routes."""
+        page, one = self._signing.route, "/staff/orders/{order_id}"
+        return [
+            page("GET", f"{one}/cancel", self._ask_cancel),
+            page("POST", f"{one}/cancel", self._cancel),
+            page("GET", f"{one}/refund", self._show_refund),
+            page("POST", f"{one}/refund", self._refund),
+            page("GET", f"{one}/amend", self._show_amend),
+            page("POST", f"{one}/amend", self._amend),
+            page("GET", f"{one}/resend", self._ask_resend),
+            page("POST", f"{one}/resend", self._resend),
+        ]
+
+    # The whole order
+
+    async def _ask_cancel(self, staff: Staff) -> Response:
+        staff.need("refund")
+        order = await asking.order(staff, staff.visit.segment)
+        return self._confirm(staff, order, "cancel", {}, (*_about(order), *_money("goes-back", order.rest)))
+
+    async def _cancel(self, staff: Staff) -> Response:
+        return await self._do(staff, "refund", "cancel", self._ask_cancel)
+
+    # A part
+
+    async def _show_refund(self, staff: Staff) -> Response:
+        staff.need("refund")
+        return self._refunding(staff, await asking.order(staff, staff.visit.segment), {})
+
+    def _refunding(
+        self, staff: Staff, order: Order, fields: Mapping[str, str], wrong: Mapping[str, str] = {}
+    ) -> Response:
+        return asking.shown(
+            self._site,
+            staff,
+            "desk/refund.html",
+            status=422 if wrong else 200,
+            order=order,
+            fields=fields,
+            wrong=wrong,
+            currency="" if order.total is None else order.total.currency,
+            lines=() if order.bill is None or len(order.bill.lines) < 2 else order.bill.lines,
+        )
+
+    async def _refund(self, staff: Staff) -> Response:
+        fields = forms.read(staff.visit.request)
+        staff.need("refund")
+        order = await asking.order(staff, staff.visit.segment)
+        body, wrong = part_of(order, fields)
+        if wrong:
+            return self._refunding(staff, order, fields, wrong)
+        if SURE not in fields:
+            rows = [*_about(order)]
+            if "amount" in body:
+                rows += _money("goes-back", Money(**body["amount"]))
+            else:
+                rows.append(("tickets-back", str(body.get("quantity") or sum(t["quantity"] for t in body["tickets"]))))
+                rows += _money("goes-back", worth(order, body))
+            if "reason" in body:
+                rows.append(("reason", body["reason"]))
+            return self._confirm(staff, order, "refund", fields, rows)
+        answer = await staff.ask(
+            "POST", path("orders", order.id, "refunds"), body, headers={"idempotency-key": fields[SURE][:64]}
+        )
+        if answer.status in (409, 422):
+            return self._refunding(staff, order, fields, _at_fields(answer))
+        asking.checked(answer)
+        return self._site.see(staff.visit, f"/staff/orders/{order.id}?done=refund")
+
+    # Who the buyer is
+
+    async def _show_amend(self, staff: Staff) -> Response:
+        staff.need("sell")
+        order = await asking.order(staff, staff.visit.segment)
+        return self._amending(staff, order, {name: getattr(order, name) or "" for name in CONTACT})
+
+    def _amending(
+        self, staff: Staff, order: Order, fields: Mapping[str, str], wrong: Mapping[str, str] = {}
+    ) -> Response:
+        return asking.shown(
+            self._site, staff, "desk/amend.html", status=422 if wrong else 200, order=order, fields=fields, wrong=wrong
+        )
+
+    async def _amend(self, staff: Staff) -> Response:
+        fields = forms.read(staff.visit.request)
+        staff.need("sell")
+        order = await asking.order(staff, staff.visit.segment)
+        changed = {
+            name: fields[name] or None
+            for name in CONTACT
+            if name in fields and fields[name] != (getattr(order, name) or "")
+        }
+        if not changed:
+            return self._site.see(staff.visit, f"/staff/orders/{order.id}")
+        if SURE not in fields:
+            rows = [*_about(order), *((name, value or "-") for name, value in changed.items())]
+            return self._confirm(staff, order, "amend", fields, rows)
+        answer = await staff.ask("PATCH", path("orders", order.id), changed)
+        if answer.status in (409, 422):
+            return self._amending(staff, order, fields, asking.why(answer.problem))
+        asking.checked(answer)
+        return self._site.see(staff.visit, f"/staff/orders/{order.id}?done=amend")
+
+    # The confirmation
+
+    async def _ask_resend(self, staff: Staff) -> Response:
+        staff.need("sell")
+        order = await asking.order(staff, staff.visit.segment)
+        return self._confirm(staff, order, "resend", {}, (*_about(order), ("email", order.email or "-")))
+
+    async def _resend(self, staff: Staff) -> Response:
+        return await self._do(staff, "sell", "resend", self._ask_resend)
+
+    # What they have in common
+
+    def _confirm(self, staff: Staff, order: Order, what: str, fields: Mapping[str, str], rows: Any) -> Response:
+        at = f"/staff/orders/{order.id}"
+        return asking.confirm(
+            self._site, staff, what, fields, rows=rows, back=f"{at}/{what}" if fields else at, tickets=order.held
+        )
+
+    async def _do(self, staff: Staff, scope: str, what: str, ask: Callable[[Staff], Awaitable[Response]]) -> Response:
+        """What needs no more than to be meant."""
+        fields = forms.read(staff.visit.request)
+        staff.need(scope)
+        if SURE not in fields:
+            return await ask(staff)
+        id = staff.visit.segment
+        answer = await staff.ask("POST", path("orders", id, what), headers={"idempotency-key": fields[SURE][:64]})
+        if answer.status in (409, 429):
+            return self._site.see(staff.visit, f"/staff/orders/{id}?failed={answer.problem.name}")
+        asking.checked(answer)
+        return self._site.see(staff.visit, f"/staff/orders/{id}?done={what}")
+
+
+def part_of(order: Order, fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The body of `POST /orders/{id}/refunds`, and what is wrong with what was typed, by field."""
+    wrong: dict[str, str] = {}
+    body: dict[str, Any] = {}
+    lines = () if order.bill is None or len(order.bill.lines) < 2 else order.bill.lines
+    tickets = [
+        {"category": line.category, "quantity": int(text)}
+        for line in lines
+        if (text := fields.get(f"tickets-{line.category}", "")) and _is_count(text, f"tickets-{line.category}", wrong)
+    ]
+    tickets = [each for each in tickets if each["quantity"]]
+    quantity, amount = fields.get("quantity", ""), fields.get("amount", "")
+    if tickets:
+        body["tickets"] = tickets
+    elif quantity and _is_count(quantity, "quantity", wrong) and int(quantity):
+        body["quantity"] = int(quantity)
+    if amount:
+        if order.total is None or tickets or body.get("quantity"):
+            wrong["amount"] = "either"
+        else:
+            try:
+                minor = concert_form.minor(amount, order.total.currency)
+                body["amount"] = {"amount": minor, "currency": order.total.currency}
+            except ValueError:
+                wrong["amount"] = "price"
+            if not fields.get("reason"):
+                wrong["reason"] = "needed"
+    if fields.get("reason"):
+        body["reason"] = fields["reason"]
+    if not wrong and not {"tickets", "quantity", "amount"} & body.keys():
+        wrong["quantity" if not lines else ""] = "needed"
+    if body.get("quantity", 0) > order.held:
+        wrong["quantity"] = "too-many"
+    return body, wrong
+
+
+def worth(order: Order, body: Mapping[str, Any]) -> Money | None:
+    """What goes back for these tickets, where all cost the same; None where fees and taxes have their part in it."""
+    if order.total is None or order.bill is not None or not order.quantity:
+        return None
+    return Money(order.total.amount // order.quantity * int(body.get("quantity", 0)), order.total.currency)
+
+
+def _is_count(text: str, field: str, wrong: dict[str, str]) -> bool:
+    if text.isascii() and text.isdecimal() and len(text) < 7:
+        return True
+    wrong[field] = "number"
+    return False
+
+
+def _at_fields(answer: Answer) -> dict[str, str]:
+    found = asking.why(answer.problem)
+    return {field.partition(".")[0].partition("[")[0].replace("tickets", ""): text for field, text in found.items()}
+
+
+def _about(order: Order) -> list[tuple[str, str]]:
+    rows = [("order", order.id), ("tickets", str(order.held))]
+    return [*rows, ("name", order.name)] if order.name else rows
+
+
+def _money(name: str, amount: Money | None) -> list[tuple[str, Any]]:
+    return [] if amount is None else [(name, amount)]

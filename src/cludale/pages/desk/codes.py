@@ -1,0 +1,122 @@
+"""A concert's discount codes: listed, made, given other limits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cludale.pages import forms
+from cludale.pages.api import path
+from cludale.pages.desk import asking, concert_form, views
+from cludale.pages.desk.views import Concert
+from cludale.pages.site import Site
+from cludale.pages.staff.signing import Signing, Staff
+from cludale.web.responses import Response
+from cludale.web.routing import Route
+
+LIMITS = ("maxUses", "maxTickets")
+
+
+class Codes:
+    """The page of a concert's codes."""
+
+    def __init__(self, site: Site, signing: Signing) -> None:
+        self._site = site
+        self._signing = signing
+
+    def routes(self) -> list[Route]:
+        """Its routes."""
+        page, one = self._signing.route, "/staff/concerts/{concert_id}"
+        return [
+            page("GET", f"{one}/codes", self._list),
+            page("POST", f"{one}/codes", self._make),
+            page("POST", f"{one}/code-limits", self._change),
+        ]
+
+    async def _list(self, staff: Staff) -> Response:
+        staff.need("read")
+        return await self._shown(staff, (await asking.concert(staff, staff.visit.segment)).concert)
+
+    async def _shown(
+        self, staff: Staff, concert: Concert, *, fields: Mapping[str, str] = {}, wrong: Mapping[str, str] = {}
+    ) -> Response:
+        asked = path("concerts", concert.id, "codes", after=staff.visit.query.get("after"), limit=100)
+        answer = asking.checked(await staff.ask("GET", asked))
+        found = answer.read(views.Codes)
+        hidden = [each for each in (concert.pricing or {}).get("categories", ()) if each.get("hidden")]
+        return asking.shown(
+            self._site,
+            staff,
+            "desk/codes.html",
+            status=422 if wrong else 200,
+            concert=concert,
+            codes=found.items,
+            following=found.next and path(after=found.next),
+            hidden=hidden,
+            currency=concert.sections[0].price.currency if concert.sections else "EUR",
+            fields=fields,
+            wrong=wrong,
+        )
+
+    async def _make(self, staff: Staff) -> Response:
+        fields = forms.read(staff.visit.request)
+        staff.need("catalogue")
+        concert, _ = await asking.concert(staff, staff.visit.segment)
+        body, wrong = terms(concert, fields)
+        if not wrong:
+            answer = await staff.ask("POST", path("concerts", concert.id, "codes"), body)
+            if answer.status == 409:
+                wrong = {"code": answer.problem.detail}
+            elif answer.status == 422:
+                wrong = {field.partition(".")[0]: text for field, text in asking.why(answer.problem).items()}
+            else:
+                asking.checked(answer)
+                return self._site.see(staff.visit, f"/staff/concerts/{concert.id}/codes")
+        return await self._shown(staff, concert, fields=fields, wrong=wrong)
+
+    async def _change(self, staff: Staff) -> Response:
+        fields = forms.read(staff.visit.request)
+        staff.need("catalogue")
+        concert, _ = await asking.concert(staff, staff.visit.segment)
+        wrong: dict[str, str] = {}
+        body = {"code": fields.get("code", ""), **_limits(fields, wrong), "endsAt": fields.get("endsAt") or None}
+        if not wrong:
+            answer = await staff.ask("PATCH", path("concerts", concert.id, "codes"), body)
+            wrong = asking.why(answer.problem) if answer.status in (409, 422) else {}
+            if not wrong:
+                asking.checked(answer)
+                return self._site.see(staff.visit, f"/staff/concerts/{concert.id}/codes")
+        return await self._shown(staff, concert, wrong={"": next(iter(wrong.values()))})
+
+
+def terms(concert: Concert, fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The body of `POST /concerts/{id}/codes`, and what is wrong with what was typed, by field."""
+    wrong: dict[str, str] = {}
+    body: dict[str, Any] = {"code": fields.get("code", "")}
+    if not body["code"]:
+        wrong["code"] = "needed"
+    if fields.get("percent"):
+        try:
+            body["percent"] = float(fields["percent"].replace(",", "."))
+        except ValueError:
+            wrong["percent"] = "number"
+    if fields.get("amount"):
+        currency = concert.sections[0].price.currency
+        try:
+            body["amount"] = {"amount": concert_form.minor(fields["amount"], currency), "currency": currency}
+        except ValueError:
+            wrong["amount"] = "price"
+    for name in ("unlocks", "endsAt"):
+        if fields.get(name):
+            body[name] = fields[name]
+    body |= {name: value for name, value in _limits(fields, wrong).items() if value is not None}
+    return body, wrong
+
+
+def _limits(fields: Mapping[str, str], wrong: dict[str, str]) -> dict[str, int | None]:
+    found: dict[str, int | None] = {}
+    for name in LIMITS:
+        text = fields.get(name, "")
+        if text and not (text.isascii() and text.isdecimal() and len(text) < 10):
+            wrong[name] = "number"
+        else:
+            found[name] = int(text) if text else None
+    return found

@@ -1,0 +1,41 @@
+"""The desk: its parts, put together."""
+
+import time
+
+from cludale.pages.desk.aftersale import Aftersale
+from cludale.pages.desk.codes import Codes
+from cludale.pages.desk.concerts import Concerts
+from cludale.pages.desk.exports import Exports
+from cludale.pages.desk.orders import OrderPages
+from cludale.pages.desk.plans import Plans
+from cludale.pages.desk.privacy import Privacy
+from cludale.pages.desk.sales import SalesPages
+from cludale.pages.desk.takings import Takings
+from cludale.pages.site import Site
+from cludale.pages.staff.signing import Signing
+from cludale.web.routing import Route
+
+
+class Desk:
+    """All of the desk."""
+
+    def __init__(self, site: Site, signing: Signing) -> None:
+        self._takings = Takings(clock=time.monotonic)
+        self._parts = (
+            Concerts(site, signing, self._takings),
+            Plans(site, signing),
+            SalesPages(site, signing, self._takings),
+            OrderPages(site, signing),
+            Aftersale(site, signing),
+            Codes(site, signing),
+            Exports(site, signing),
+            Privacy(site, signing),
+        )
+
+    def routes(self) -> list[Route]:
+        """Its routes."""
+        return [route for part in self._parts for route in part.routes()]
+
+    def stop(self) -> None:
+        """Add no sales up any more."""
+        self._takings.stop()

@@ -1,0 +1,73 @@
+"""Orders and sales as files for a spreadsheet, through the session of who asks: the API itself takes no cookie."""
+
+from cludale.pages.api import path
+from cludale.pages.desk import asking
+from cludale.pages.desk.orders import STATUSES
+from cludale.pages.site import Site
+from cludale.pages.staff.signing import Signing, Staff
+from cludale.web.responses import Response, Stream
+from cludale.web.routing import Route
+
+FILES = {
+    "orders": ("orders", "export"),
+    "buyers": ("orders", "export", "personal"),
+    "sales": ("orders", "reports", "sales"),
+}
+"""What can be had as a file, and the API's route for it."""
+FORMATS = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+
+
+class Exports:
+    """The page of the exports, and their files."""
+
+    def __init__(self, site: Site, signing: Signing) -> None:
+        self._site = site
+        self._signing = signing
+
+    def routes(self) -> list[Route]:
+        """Their routes."""
+        page = self._signing.route
+        return [page("GET", "/staff/exports", self._show), page("GET", "/staff/exports/file", self._file)]
+
+    async def _show(self, staff: Staff) -> Response:
+        staff.need("read")
+        return self._page(staff)
+
+    def _page(self, staff: Staff, wrong: str = "") -> Response:
+        return asking.shown(
+            self._site,
+            staff,
+            "desk/exports.html",
+            status=422 if wrong else 200,
+            fields=staff.visit.query,
+            wrong=wrong,
+            statuses=STATUSES,
+        )
+
+    async def _file(self, staff: Staff) -> Response | Stream:
+        query = staff.visit.query
+        what, format = query.get("what", "orders"), query.get("format", "csv")
+        if what not in FILES or format not in FORMATS:
+            return self._page(staff)
+        staff.need("privacy" if what == "buyers" else "read")
+        asked = {
+            "concertId": query.get("concert") or None,
+            "since": query.get("since") or None,
+            "until": query.get("until") or None,
+            "format": format,
+        }
+        if what == "sales":
+            asked["by"] = "concert,day,section"
+        elif query.get("status") in STATUSES:
+            asked["status"] = query["status"]
+        got = await staff.file(path(*FILES[what], **asked))
+        if isinstance(got, Stream):
+            return got
+        if got.status == 422:
+            return self._page(staff, got.problem.detail)
+        asking.checked(got)
+        named = ("content-disposition", f'attachment; filename="{what}.{format}"')
+        return Response(200, got.body, FORMATS[format], (named, ("cache-control", "no-store")))

@@ -1,0 +1,139 @@
+"""Orders: looked for, and one with its story across all services.
+
+An e-mail address or what else somebody typed about a buyer is sent in a form's body: addresses of pages stand in logs.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, time, timedelta
+from typing import NamedTuple
+
+from cludale.kernel.times import parse_date, rfc3339
+from cludale.pages import forms
+from cludale.pages.api import path
+from cludale.pages.desk import asking, story
+from cludale.pages.desk.views import Order, Orders, Story
+from cludale.pages.site import Site
+from cludale.pages.staff.signing import Signing, Staff
+from cludale.web.responses import Response
+from cludale.web.routing import Route
+
+STATUSES = ("Pending", "Reserved", "Paid", "Cancelled")
+PAGE = 50
+MOST_PAGES = 6
+"""Of the API's, some of which have nothing that fits; then the person is asked to go on."""
+NAMES = {"email": "email", "idPrefix": "id", "concertId": "concert", "since": "since", "until": "until"}
+"""The fields of the form by what the API calls them."""
+LAST = datetime(9999, 12, 30, tzinfo=UTC)
+FIELDS = ("email", "id", "status", "concert", "since", "until", "sort")
+
+
+class _Asked(NamedTuple):
+    """What is looked for, as the API is asked, and what of it can't be meant."""
+
+    query: Mapping[str, str | int | None]
+    wrong: Mapping[str, str]
+
+
+class OrderPages:
+    """The search, and the page of an order."""
+
+    def __init__(self, site: Site, signing: Signing) -> None:
+        self._site = site
+        self._signing = signing
+
+    def routes(self) -> list[Route]:
+        """Their routes."""
+        page = self._signing.route
+        return [
+            page("GET", "/staff/orders", self._find),
+            page("POST", "/staff/orders", self._find_by_form),
+            page("GET", "/staff/orders/{order_id}", self._show),
+        ]
+
+    async def _find(self, staff: Staff) -> Response:
+        fields = {name: staff.visit.query.get(name, "") for name in FIELDS if name != "email"}
+        return await self._found(staff, fields, staff.visit.query.get("after"))
+
+    async def _find_by_form(self, staff: Staff) -> Response:
+        fields = forms.read(staff.visit.request)
+        if not fields.get("email"):
+            asked = {name: fields.get(name) or None for name in (*FIELDS, "after")}
+            return self._site.see(staff.visit, f"/staff/orders{path(**asked)}")
+        return await self._found(staff, fields, fields.get("after") or None)
+
+    async def _found(self, staff: Staff, fields: Mapping[str, str], after: str | None) -> Response:
+        staff.need("read")
+        asked, wrong = _asked(fields)
+        found: list[Order] = []
+        following: str | None = None
+        if not wrong:
+            following = after
+            for _ in range(MOST_PAGES):
+                answer = await staff.ask("GET", path("orders", **asked, after=following, limit=PAGE))
+                if answer.status == 422:
+                    wrong = {NAMES.get(each, ""): text for each, text in asking.why(answer.problem).items()}
+                    break
+                page = asking.checked(answer).read(Orders)
+                found += page.items
+                following = page.next
+                if following is None or len(found) >= PAGE // 2:
+                    break
+        following = None if wrong else following
+        return asking.shown(
+            self._site,
+            staff,
+            "desk/orders.html",
+            status=422 if wrong else 200,
+            orders=found,
+            fields=fields,
+            wrong=wrong,
+            statuses=STATUSES,
+            following=following,
+            is_first=after is None,
+            narrows=any(fields.get(name) for name in FIELDS if name != "sort"),
+            onward=path(**{**{n: fields.get(n) or None for n in FIELDS if n != "email"}, "after": following}),
+        )
+
+    async def _show(self, staff: Staff) -> Response:
+        staff.need("read")
+        order = await asking.order(staff, staff.visit.segment)
+        told = await staff.ask("GET", path("audit", "orders", order.id))
+        events = told.read(Story).items if told.status == 200 else ()
+        concert = await staff.ask("GET", path("concerts", order.concert_id))
+        return asking.shown(
+            self._site,
+            staff,
+            "desk/order.html",
+            order=order,
+            concert=story.name_of(concert),
+            story=[story.told(each) for each in events[: story.MOST]],
+            more=max(0, len(events) - story.MOST),
+            done=staff.visit.query.get("done", ""),
+            failed=staff.visit.query.get("failed", ""),
+        )
+
+
+def _asked(fields: Mapping[str, str]) -> _Asked:
+    wrong: dict[str, str] = {}
+    since, until = _day("since", fields, wrong), _day("until", fields, wrong)
+    query = {
+        "email": fields.get("email") or None,
+        "idPrefix": fields.get("id") or None,
+        "status": fields["status"] if fields.get("status") in STATUSES else None,
+        "concertId": fields.get("concert") or None,
+        "since": None if since is None else rfc3339(since),
+        "until": None if until is None else rfc3339(min(until, LAST) + timedelta(days=1)),
+        "sort": "createdAt" if fields.get("sort") == "first" else "-createdAt",
+    }
+    return _Asked(query, wrong)
+
+
+def _day(name: str, fields: Mapping[str, str], wrong: dict[str, str]) -> datetime | None:
+    text = fields.get(name)
+    if not text:
+        return None
+    try:
+        return datetime.combine(parse_date(text), time(), UTC)
+    except ValueError:
+        wrong[name] = "day"
+        return None

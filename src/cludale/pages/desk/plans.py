@@ -1,0 +1,319 @@
+"""What an organizer decides about a concert: made, copied, changed, other seats and prices, moved, called off."""
+
+from collections.abc import Mapping, Sequence
+
+from cludale.pages import forms
+from cludale.pages.api import path
+from cludale.pages.desk import asking, concert_form
+from cludale.pages.desk.asking import SURE, Seen
+from cludale.pages.desk.concert_form import FIRST_ROWS, MORE_ROWS, MOST_ROWS, Row, Wrong
+from cludale.pages.desk.views import Concert
+from cludale.pages.desk.zones import ZONES
+from cludale.pages.site import Site
+from cludale.pages.staff.signing import Signing, Staff
+from cludale.web.responses import Response
+from cludale.web.routing import Route
+
+NEXT: Mapping[str, Sequence[str]] = {
+    "draft": ("draft", "listed", "unlisted"),
+    "listed": ("listed", "unlisted"),
+    "unlisted": ("unlisted", "listed"),
+    "postponed": ("postponed", "listed"),
+}
+"""What a status may be changed to in the form; moving and calling off have pages of their own."""
+REFUSED = (409, 412, 422, 428)
+
+
+class Plans:
+    """The forms of a concert."""
+
+    def __init__(self, site: Site, signing: Signing) -> None:
+        self._site = site
+        self._signing = signing
+
+    def routes(self) -> list[Route]:
+        """Their routes."""
+        page, one = self._signing.route, "/staff/concerts/{concert_id}"
+        return [
+            page("GET", "/staff/new-concert", self._new),
+            page("POST", "/staff/new-concert", self._make),
+            page("GET", f"{one}/change", self._show_change),
+            page("POST", f"{one}/change", self._change),
+            page("GET", f"{one}/seats", self._show_seats),
+            page("POST", f"{one}/seats", self._change_seats),
+            page("GET", f"{one}/postpone", self._show_postpone),
+            page("POST", f"{one}/postpone", self._postpone),
+            page("GET", f"{one}/call-off", self._show_call_off),
+            page("POST", f"{one}/call-off", self._call_off),
+        ]
+
+    # Made and copied
+
+    async def _new(self, staff: Staff) -> Response:
+        staff.need("catalogue")
+        like = staff.visit.query.get("like")
+        if like is None:
+            fields = {"status": "draft", "currency": "EUR", "zone": staff.visit.query.get("zone", "")}
+            return self._making(staff, fields, [Row("", "", "", "")] * FIRST_ROWS)
+        concert, _ = await asking.concert(staff, like)
+        rows = concert_form.rows_of(concert)
+        return self._making(staff, {**concert_form.copied(concert), "like": concert.id}, rows)
+
+    def _making(
+        self, staff: Staff, fields: Mapping[str, str], rows: Sequence[Row], wrong: Mapping[str, str] = {}
+    ) -> Response:
+        sure = fields.get(SURE) or forms.new_seed()
+        return asking.shown(
+            self._site,
+            staff,
+            "desk/new.html",
+            status=422 if wrong else 200,
+            fields=fields,
+            rows=rows,
+            wrong=wrong,
+            sure=sure,
+            zones=ZONES,
+            statuses=NEXT["draft"],
+            concert=None,
+        )
+
+    async def _make(self, staff: Staff) -> Response:
+        fields = _read(staff)
+        staff.need("catalogue")
+        rows = concert_form.rows(fields)
+        if "more" in fields:
+            return self._making(staff, fields, [*rows, *[Row("", "", "", "")] * MORE_ROWS][:MOST_ROWS])
+        try:
+            body, numbers = concert_form.new(fields)
+        except Wrong as wrong:
+            return self._making(staff, fields, rows, wrong.why)
+        if fields.get("like"):
+            source, _ = await asking.concert(staff, fields["like"])
+            if source.pricing is not None and fields.get("pricing"):
+                body["pricing"] = source.pricing
+        key = {"idempotency-key": fields[SURE]} if fields.get(SURE) else {}
+        answer = await staff.ask("POST", path("concerts"), body, headers=key)
+        if answer.status in REFUSED:
+            problem = answer.problem
+            errors = problem.values.get("errors") or ()
+            if problem.name == "idempotency-key-reused":  # it is another concert by now, so it is another decision
+                fields = {**fields, SURE: ""}
+            wrong_at = concert_form.at_fields(errors, numbers) or {"": problem.detail}
+            return self._making(staff, fields, rows, wrong_at)
+        made = asking.checked(answer).read(Concert)
+        return self._site.see(staff.visit, f"/staff/concerts/{made.id}")
+
+    # Changed
+
+    async def _show_change(self, staff: Staff) -> Response:
+        staff.need("catalogue")
+        seen = await asking.concert(staff, staff.visit.segment)
+        return self._changing(staff, seen, concert_form.shown(seen.concert))
+
+    def _changing(
+        self,
+        staff: Staff,
+        seen: Seen,
+        fields: Mapping[str, str],
+        *,
+        wrong: Mapping[str, str] = {},
+        other: Mapping[str, str] | None = None,
+    ) -> Response:
+        """`other`: what somebody else has changed meanwhile, or may have."""
+        status = 412 if other is not None else 422 if wrong else 200
+        return asking.shown(
+            self._site,
+            staff,
+            "desk/change.html",
+            status=status,
+            concert=seen.concert,
+            tag=seen.tag,
+            fields={**concert_form.shown(seen.concert), **fields},
+            wrong=wrong,
+            other=other,
+            zones=ZONES,
+            statuses=NEXT.get(seen.concert.status, (seen.concert.status,)),
+        )
+
+    async def _change(self, staff: Staff) -> Response:
+        fields = _read(staff)
+        staff.need("catalogue")
+        seen = await asking.concert(staff, staff.visit.segment)
+        concert = seen.concert
+        if fields.get("tag") != seen.tag:
+            return self._changing(staff, seen, fields, other=concert_form.differing(concert, fields))
+        try:
+            body = concert_form.changes(concert, fields)
+        except Wrong as wrong:
+            return self._changing(staff, seen, fields, wrong=wrong.why)
+        if body:
+            answer = await staff.ask("PATCH", path("concerts", concert.id), body, headers={"if-match": seen.tag})
+            if answer.status == 412:
+                seen = await asking.concert(staff, concert.id)
+                return self._changing(staff, seen, fields, other=concert_form.differing(seen.concert, fields))
+            if answer.status in REFUSED:
+                return self._changing(
+                    staff, seen, fields, wrong=concert_form.at_fields(_errors(asking.why(answer.problem)))
+                )
+            asking.checked(answer)
+        return self._site.see(staff.visit, f"/staff/concerts/{concert.id}")
+
+    # Seats and prices
+
+    async def _show_seats(self, staff: Staff) -> Response:
+        staff.need("catalogue")
+        return self._seats(staff, await asking.concert(staff, staff.visit.segment), {})
+
+    def _seats(
+        self,
+        staff: Staff,
+        seen: Seen,
+        fields: Mapping[str, str],
+        *,
+        wrong: Mapping[str, str] = {},
+        is_late: bool = False,
+    ) -> Response:
+        status = 412 if is_late else 422 if wrong else 200
+        rows = [
+            (
+                each,
+                fields.get(f"section-{i}-seats", str(each.total_seats)),
+                fields.get(f"section-{i}-price", concert_form.plain(each.price)),
+            )
+            for i, each in enumerate(seen.concert.sections)
+        ]
+        return asking.shown(
+            self._site,
+            staff,
+            "desk/seats.html",
+            status=status,
+            concert=seen.concert,
+            tag=seen.tag,
+            rows=rows,
+            wrong=wrong,
+            is_late=is_late,
+        )
+
+    async def _change_seats(self, staff: Staff) -> Response:
+        fields = _read(staff)
+        staff.need("catalogue")
+        seen = await asking.concert(staff, staff.visit.segment)
+        if fields.get("tag") != seen.tag:
+            return self._seats(staff, seen, fields, is_late=True)
+        try:
+            changed = concert_form.seat_changes(seen.concert, fields)
+        except Wrong as wrong:
+            return self._seats(staff, seen, fields, wrong=wrong.why)
+        if changed:
+            numbers = [
+                i for i, each in enumerate(seen.concert.sections) if any(each.id == one["id"] for one in changed)
+            ]
+            answer = await staff.ask(
+                "PATCH", path("concerts", seen.concert.id), {"sections": changed}, headers={"if-match": seen.tag}
+            )
+            if answer.status in REFUSED:
+                # Sections are changed one by one: those before the one that refused are changed.
+                seen = await asking.concert(staff, seen.concert.id)
+                if answer.status == 412:
+                    return self._seats(staff, seen, fields, is_late=True)
+                errors = _errors(asking.why(answer.problem))
+                return self._seats(staff, seen, fields, wrong=concert_form.at_fields(errors, numbers))
+            asking.checked(answer)
+        return self._site.see(staff.visit, f"/staff/concerts/{seen.concert.id}")
+
+    # Moved
+
+    async def _show_postpone(self, staff: Staff) -> Response:
+        staff.need("catalogue")
+        return self._postponing(staff, await asking.concert(staff, staff.visit.segment), {})
+
+    def _postponing(
+        self,
+        staff: Staff,
+        seen: Seen,
+        fields: Mapping[str, str],
+        *,
+        wrong: Mapping[str, str] = {},
+        is_late: bool = False,
+    ) -> Response:
+        return asking.shown(
+            self._site,
+            staff,
+            "desk/postpone.html",
+            status=412 if is_late else 422 if wrong else 200,
+            concert=seen.concert,
+            tag=seen.tag,
+            fields=fields,
+            wrong=wrong,
+            is_late=is_late,
+        )
+
+    async def _postpone(self, staff: Staff) -> Response:
+        fields = _read(staff)
+        staff.need("catalogue")
+        seen = await asking.concert(staff, staff.visit.segment)
+        concert = seen.concert
+        if fields.get("tag") != seen.tag:  # a form that is sent twice moves it once
+            return self._postponing(staff, seen, fields, is_late=True)
+        body = concert_form.moved(concert, fields)
+        if not fields.get("reason"):
+            return self._postponing(staff, seen, fields, wrong={"reason": "needed"})
+        if not body.get("date") and not body.get("cancelUntil"):
+            return self._postponing(staff, seen, fields, wrong={"cancelUntil": "needed"})
+        at = f"/staff/concerts/{concert.id}"
+        if SURE not in fields:
+            day = (f"{fields.get('date', '')} {fields.get('date-time', '')}").strip()
+            rows = (("concert", concert.name), ("date", day or "-"), ("reason", fields["reason"]))
+            return asking.confirm(
+                self._site, staff, "postpone", fields, rows=rows, back=f"{at}/postpone", tickets=concert.sold_seats
+            )
+        answer = await staff.ask("POST", path("concerts", concert.id, "postpone"), body)
+        if answer.status in REFUSED:
+            return self._postponing(staff, seen, fields, wrong=asking.why(answer.problem))
+        asking.checked(answer)
+        return self._site.see(staff.visit, at)
+
+    # Called off
+
+    async def _show_call_off(self, staff: Staff) -> Response:
+        staff.need("refund")
+        return self._calling_off(staff, (await asking.concert(staff, staff.visit.segment)).concert, {})
+
+    def _calling_off(
+        self, staff: Staff, concert: Concert, fields: Mapping[str, str], wrong: Mapping[str, str] = {}
+    ) -> Response:
+        return asking.shown(
+            self._site,
+            staff,
+            "desk/call-off.html",
+            status=422 if wrong else 200,
+            concert=concert,
+            fields=fields,
+            wrong=wrong,
+        )
+
+    async def _call_off(self, staff: Staff) -> Response:
+        fields = _read(staff)
+        staff.need("refund")
+        concert, _ = await asking.concert(staff, staff.visit.segment)
+        at = f"/staff/concerts/{concert.id}"
+        if not fields.get("reason"):
+            return self._calling_off(staff, concert, fields, {"reason": "needed"})
+        if SURE not in fields:
+            rows = (("concert", concert.name), ("date", concert.date[:10]), ("reason", fields["reason"]))
+            return asking.confirm(
+                self._site, staff, "call-off", fields, rows=rows, back=f"{at}/call-off", tickets=concert.sold_seats
+            )
+        answer = await staff.ask("POST", path("concerts", concert.id, "cancel"), {"reason": fields["reason"]})
+        if answer.status in REFUSED:
+            return self._calling_off(staff, concert, fields, asking.why(answer.problem))
+        asking.checked(answer)
+        return self._site.see(staff.visit, at)
+
+
+def _read(staff: Staff) -> dict[str, str]:
+    return forms.read(staff.visit.request, most=asking.LARGE_FIELDS, most_bytes=asking.LARGE_BYTES)
+
+
+def _errors(why: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"field": field, "message": message} for field, message in why.items()]

@@ -1,0 +1,113 @@
+"""What is kept of a buyer, and its erasure, for those who answer for personal data.
+
+Whom it is about is in a form's body, never in an address.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from cludale.pages import forms
+from cludale.pages.api import path
+from cludale.pages.desk import asking
+from cludale.pages.desk.asking import SURE
+from cludale.pages.site import Site
+from cludale.pages.staff.signing import Signing, Staff
+from cludale.web.responses import Response
+from cludale.web.routing import Route
+
+PAGE, MOST_PAGES = 200, 20
+"""Orders of the API's pages, and how many of these one request reads; then the person is asked to go on."""
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is kept of a buyer with one order."""
+
+    order_id: str
+    concert_id: str
+    user_id: str = ""
+    created_at: datetime | None = None
+    email: str | None = None
+    phone: str | None = None
+    name: str | None = None
+    comment: str | None = None
+    language: str | None = None
+    refund_reasons: dict[str, str] = {}
+    erased_at: datetime | None = None
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A page of it."""
+
+    items: tuple[Kept, ...]
+    next: str | None = None
+
+
+class Privacy:
+    """The page of privacy requests."""
+
+    def __init__(self, site: Site, signing: Signing) -> None:
+        self._site = site
+        self._signing = signing
+
+    def routes(self) -> list[Route]:
+        """Its routes."""
+        page = self._signing.route
+        return [
+            page("GET", "/staff/privacy", self._show),
+            page("POST", "/staff/privacy", self._find),
+            page("POST", "/staff/privacy/erase", self._erase),
+        ]
+
+    async def _show(self, staff: Staff) -> Response:
+        staff.need("privacy")
+        return self._page(staff, {})
+
+    def _page(self, staff: Staff, fields: Mapping[str, str], *, status: int = 200, **values: Any) -> Response:
+        shown = {"kept": None, "erased": None, "is_all": True, "wrong": {}, **values}
+        return asking.shown(self._site, staff, "desk/privacy.html", status=status, fields=fields, **shown)
+
+    async def _find(self, staff: Staff) -> Response:
+        fields = forms.read(staff.visit.request)
+        staff.need("privacy")
+        kept, is_all, wrong = await self._of(staff, "export", fields)
+        return self._page(staff, fields, status=422 if wrong else 200, kept=kept, is_all=is_all, wrong=wrong)
+
+    async def _erase(self, staff: Staff) -> Response:
+        fields = forms.read(staff.visit.request)
+        staff.need("privacy")
+        if SURE not in fields:
+            kept, _, wrong = await self._of(staff, "export", fields)
+            if wrong:
+                return self._page(staff, fields, status=422, wrong=wrong)
+            whom = fields.get("email") or fields.get("user", "")
+            rows = (("buyer", whom), ("orders", str(len(kept))))
+            return asking.confirm(self._site, staff, "erase", fields, rows=rows, back="/staff/privacy", tickets=0)
+        erased, is_all, wrong = await self._of(staff, "erase", fields)
+        return self._page(staff, {}, status=422 if wrong else 200, erased=erased, is_all=is_all, wrong=wrong)
+
+    async def _of(
+        self, staff: Staff, what: str, fields: Mapping[str, str]
+    ) -> tuple[list[Kept], bool, Mapping[str, str]]:
+        """What is kept, or was erased; whether that is all; and what is wrong with what was typed."""
+        asked: dict[str, Any] = {"limit": PAGE}
+        asked |= {"email": fields["email"]} if fields.get("email") else {"userId": fields.get("user", "")}
+        if fields.get("email") and fields.get("user"):
+            return [], True, {"user": "either"}
+        found: list[Kept] = []
+        for _ in range(MOST_PAGES):
+            answer = await staff.ask("POST", path("orders", "-", "buyers", what), asked)
+            if answer.status == 422:
+                return (
+                    [],
+                    True,
+                    {name.replace("userId", "user"): text for name, text in asking.why(answer.problem).items()},
+                )
+            page = asking.checked(answer).read(Found)
+            found += page.items
+            if page.next is None:
+                return found, True, {}
+            asked["after"] = page.next
+        return found, False, {}

@@ -1,0 +1,121 @@
+"""The desk in a real browser: by keyboard, without scripts, live, in the dark at 320 px; and what axe says of it."""
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.proof.pages.conftest import Visit
+from tests.proof.pages.test_browser import violations
+from tests.served import KEY, Served
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def sign_in(page: Page, key: str = KEY) -> None:
+    page.goto("/staff/sign-in")
+    page.fill("#key", key)
+    page.click("main form button")
+    page.wait_for_url("**/staff")
+
+
+def bought(shop: Served, concert: str, quantity: int = 2) -> str:
+    """A paid order."""
+    sent = {"concertId": concert, "userId": "ada", "quantity": quantity, "email": "ada@example.com", "name": "Ada Lark"}
+    id: str = shop.http.post("/orders", json=sent).json()["id"]
+    assert shop.http.get(f"/orders/{id}?wait=10", headers=shop.organizer).json()["status"] == "Paid"
+    return id
+
+
+def test_pages_that_differ_most_pass_axe(visit: Visit, shop: Served) -> None:
+    """With those below: a form with mistakes, a curve, a story, figures, a table, a narrow page."""
+    shop.concert("axed", seats=20)
+    order, page = bought(shop, "axed"), visit("/staff/sign-in")
+    sign_in(page)
+    wrong: list[str] = []
+    for path in ("/staff/concerts/axed/sales?beside=arena", f"/staff/orders/{order}"):
+        page.goto(path)
+        wrong += violations(page)
+    page.goto("/staff/new-concert")
+    page.fill("#artist", "X")
+    page.fill("#date", "2099-01-01")
+    page.fill("#section-0-price", "much")
+    page.click("text=Make the concert")
+    expect(page.locator("#refusal")).to_be_focused()
+    wrong += violations(page)
+    assert wrong == []
+
+
+def test_a_small_dark_phone_in_german_passes_axe_and_nothing_is_too_wide(visit: Visit, shop: Served) -> None:
+    order = bought(shop, "names")
+    page = visit("/staff/sign-in", color_scheme="dark", viewport={"width": 320, "height": 640}, locale="de")
+    sign_in(page)
+    wrong: list[str] = []
+    with_axe = ("/staff/concerts/names", "/staff/orders")
+    beside = ("/staff", f"/staff/orders/{order}", "/staff/new-concert", "/staff/concerts/arena/sales", "/staff/exports")
+    for path in (*with_axe, *beside):
+        page.goto(path)
+        wrong += violations(page) if path in with_axe else []
+        if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
+            wrong.append(f"{page.url} is too wide")
+    assert page.evaluate("document.documentElement.lang") == "de"
+    assert wrong == []
+
+
+def test_a_concert_is_made_changed_sold_and_called_off_without_scripts(visit: Visit, shop: Served) -> None:
+    page = visit("/staff/sign-in", java_script_enabled=False)
+    sign_in(page)
+    page.click("text=New concert")
+    for field, value in (
+        ("#artist", "Nina & the <b>Waves</b>"), ("#zone", "Europe/Berlin"), ("#date", "2099-06-05"),
+        ("#date-time", "19:30"), ("#venue", "Kellerbar"), ("#section-0-name", "Floor"), ("#section-0-seats", "10"),
+        ("#section-0-price", "45,5"),
+    ):  # fmt: skip
+        page.fill(field, value)
+    page.click("text=Make the concert")
+    expect(page.locator("h1")).to_have_text("Nina & the <b>Waves</b>")
+    page.click("text=Put it into the shop")
+    expect(page.locator("main .tag").first).to_have_text("In the shop")
+    id = page.url.rpartition("/")[2]
+    assert shop.http.get(f"/concerts/{id}").json()["date"] == "2099-06-05T19:30:00+02:00"
+    page.click("text=Seats and prices")
+    page.fill("#section-0-seats", "12")
+    page.click("main form button")
+    order = bought(shop, id, 4)
+    page.click("text=Its orders")
+    page.click("tbody th a")
+    page.click("text=Give a part back")
+    page.fill("#quantity", "1")
+    page.click("text=Go on")
+    expect(page.locator("table")).to_contain_text("€45.50")
+    page.dblclick("text=Yes, do it")
+    expect(page.locator("[role=status]")).to_contain_text("on its way back")
+    expect(page.locator(".story")).to_contain_text("The money was taken")
+    assert len(shop.http.get(f"/orders/{order}", headers=shop.organizer).json()["refunds"]) == 1
+    page.goto(f"/staff/concerts/{id}")
+    page.click("text=Call it off")
+    page.fill("#reason", "Nina is ill")
+    page.click("text=Go on")
+    page.click("text=Yes, do it")
+    expect(page.locator("text=Nina is ill")).to_be_visible()
+    shop.http.get(f"/orders/{order}?wait=5", headers=shop.organizer)
+    page.reload()
+    assert shop.http.get(f"/concerts/{id}").json()["status"] == "cancelled"
+
+
+def test_sales_come_by_themselves_and_an_order_is_found_by_keyboard(visit: Visit, shop: Served) -> None:
+    shop.concert("seen", seats=30)
+    page = visit("/staff/sign-in")
+    page.clock.install()
+    sign_in(page)
+    page.goto("/staff/concerts/seen")
+    expect(page.locator(".numbers strong").first).to_have_text("0")
+    order = bought(shop, "seen", 3)
+    page.clock.run_for(6_000)
+    expect(page.locator(".numbers strong").first).to_have_text("3")
+    page.goto("/staff/orders")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "email"
+    page.keyboard.type("ada@example.com")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"a[href='/staff/orders/{order}']")
+    assert "ada" not in page.url
