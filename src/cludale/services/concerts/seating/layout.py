@@ -48,9 +48,9 @@ class Row(NamedTuple):
     label: str
     first: int
     count: int
-    bits: array[int]
+    bits: "array[int]"
     """The bit of each seat, from the row's first seat on: rising, with one left out at an aisle."""
-    at: array[int]
+    at: "array[int]"
     """The seat's index in the section for each bit; -1 for an aisle."""
 
 
