@@ -7,12 +7,13 @@ no seat and never free, so whatever is adjacent in the bits is adjacent in the h
 from array import array
 from collections.abc import Iterable, Sequence
 from enum import IntFlag
+from itertools import pairwise
 from math import hypot
 from statistics import median
 from typing import NamedTuple
 
 AISLE = 1.75
-"""Seats of a row that are further apart than this many times the row's usual spacing have an aisle between them."""
+"""Seats of a row that are further apart than this many times the section's usual spacing have an aisle between them."""
 
 UNITS = 64
 """Distances are whole numbers of this part of a plan's unit (a pixel), so that sums are exact everywhere."""
@@ -58,9 +59,16 @@ class Layout:
     """A section's rows, from the first on (the next in order is the one behind), and the focal point of the view.
 
     Seats are told by their index, 0 for the first seat of the first row. `rows` and the columns are not to be changed.
+    `spacing` is how far neighbours are apart; none given: the median of the section's.
     """
 
-    def __init__(self, rows: Iterable[tuple[str, Sequence[Seat]]], *, focus: tuple[float, float]) -> None:
+    def __init__(
+        self,
+        rows: Iterable[tuple[str, Sequence[Seat]]],
+        *,
+        focus: tuple[float, float],
+        spacing: float | None = None,
+    ) -> None:
         self.focus = focus
         self.ids: list[str] = []
         self.numbers: list[str] = []
@@ -71,8 +79,11 @@ class Layout:
         self.rows: list[Row] = []
         known: dict[str, int] = {}
         shared: dict[str, str] = {}
+        rows = list(rows)
+        gaps = [gap for _, seats in rows for gap in _gaps(seats)]
+        usual = spacing if spacing is not None else median(gaps) if gaps else 0.0
         for label, seats in rows:
-            self.rows.append(_row(label, len(self.ids), seats))
+            self.rows.append(_row(label, len(self.ids), seats, usual))
             for seat in seats:
                 self.ids.append(seat.id)
                 self.numbers.append(shared.setdefault(seat.number, seat.number))
@@ -118,9 +129,12 @@ class Layout:
         return round(hypot(self.x[index] - self.focus[0], self.y[index] - self.focus[1]) * UNITS)
 
 
-def _row(label: str, first: int, seats: Sequence[Seat]) -> Row:
-    gaps = [hypot(b.x - a.x, b.y - a.y) for a, b in zip(seats, seats[1:], strict=False)]
-    usual = median(gaps) if gaps else 0.0
+def _gaps(seats: Sequence[Seat]) -> list[float]:
+    return [hypot(b.x - a.x, b.y - a.y) for a, b in pairwise(seats)]
+
+
+def _row(label: str, first: int, seats: Sequence[Seat], usual: float) -> Row:
+    gaps = _gaps(seats)
     bits, at = array("H"), array("i")
     for number in range(len(seats)):
         if number and gaps[number - 1] > AISLE * usual:
