@@ -1,9 +1,9 @@
 """`python -m benchmarks.seating`: numbered seats: how fast they are picked, how many are sold, and is the rule kept.
 
-`speed` sells out 20,000 seats, `parties` places a million parties and judges each by code of its own, `fill` sells halls
-to parties that don't let themselves be split, beside a first-fit and a nearest-only picker.
+`speed` sells out 20,000 seats, `parties` places a million parties and judges each by code of its own, `fill` sells
+halls to parties that don't let themselves be split, beside a first-fit and a nearest-only picker.
 
-Party sizes: of 255 venues' sales in 2023/24, 37 % of the tickets were sold in pairs and 16 % in more than twelve at once
+Party sizes: of 255 venues' sales in 2023/24, 37 % of the tickets were sold in pairs, 16 % in more than twelve at once
 (https://evidence.audienceanswers.org/en/evidence/articles/changes-party-sizes). Nothing more exact is published; how
 the other 47 % are spread is assumed (TICKETS), as is that no party is larger than 20.
 """
@@ -27,7 +27,7 @@ GIVE_UP = 20
 
 
 def hall(rows: int, width: int, *, accessible: bool = False) -> Layout:
-    """Rows of seats with an aisle in the middle; if asked, each tenth row begins with two wheelchairs and companions."""
+    """Rows of seats with an aisle in the middle; if asked, each tenth begins with two wheelchairs and companions."""
     made = []
     for row in range(rows):
         seats = []
@@ -170,7 +170,7 @@ def parties(count: int) -> None:
     print(f"{doubles} doubles, {avoidable} avoidable orphans of {alone}, {unasked} accessible seats to who did not ask")
 
 
-def ours(picker: Picker, judge: Judge, size: int) -> int | None:
+def ours(picker: Picker, _: Judge, size: int) -> int | None:
     """The first seat that the product's picker gives, if all are together."""
     try:
         pick = picker.best(Party(size))
@@ -179,7 +179,7 @@ def ours(picker: Picker, judge: Judge, size: int) -> int | None:
     return pick.seats[0] if pick.step in {Step.TOGETHER, Step.ORPHAN} else None
 
 
-def first_fit(picker: Picker, judge: Judge, size: int) -> int | None:
+def first_fit(_: Picker, judge: Judge, size: int) -> int | None:
     """The first place from the first row on."""
     return next((first for first, length in judge.runs() if length >= size), None)
 

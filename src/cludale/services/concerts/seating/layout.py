@@ -33,7 +33,7 @@ ACCESSIBLE = Flags.WHEELCHAIR | Flags.COMPANION
 
 
 class Seat(NamedTuple):
-    """A seat: its id (unique in the plan), number in its row, place in the plan (y grows downwards), category, flags."""
+    """A seat: its id (unique in the plan), number in its row, place (y grows downwards), category, flags."""
 
     id: str
     number: str
@@ -48,7 +48,7 @@ class Row(NamedTuple):
 
     label: str
     first: int
-    count: int
+    length: int
     bits: "array[int]"
     """The bit of each seat, from the row's first seat on: rising, with one left out at an aisle."""
     at: "array[int]"

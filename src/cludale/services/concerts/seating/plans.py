@@ -49,7 +49,7 @@ class PlanSeat(Struct, frozen=True, omit_defaults=True):
     position: Position
     category: str
     uuid: str | UnsetType = UNSET
-    start_direction: str | None | UnsetType = UNSET
+    start_direction: str | UnsetType | None = UNSET
     radius: float | UnsetType = UNSET
 
 
@@ -58,10 +58,10 @@ class PlanRow(Struct, frozen=True):
 
     row_number: str
     seats: tuple[PlanSeat, ...]
-    row_label: str | None | UnsetType = UNSET
-    seat_label: str | None | UnsetType = UNSET
+    row_label: str | UnsetType | None = UNSET
+    seat_label: str | UnsetType | None = UNSET
     uuid: str | UnsetType = UNSET
-    row_number_position: str | None | UnsetType = UNSET
+    row_number_position: str | UnsetType | None = UNSET
     position: Position | UnsetType = UNSET
 
 
@@ -194,8 +194,9 @@ def faults_of(plan: Plan) -> Iterator[Fault]:
         for _, seats in placed(zone):
             for each in seats:
                 yield from _seat_faults(each, plan.size, known)
-                if (first := guids.setdefault(each.seat.seat_guid, each.place)) != each.place:
+                if (first := guids.get(each.seat.seat_guid)) is not None:
                     yield Fault(each.place, f'its guid "{each.seat.seat_guid}" is also that of {first}')
+                guids.setdefault(each.seat.seat_guid, each.place)
                 number = each.row, each.seat.seat_number
                 if number in numbers:
                     yield Fault(each.place, "this row and number are there twice in the zone")
@@ -230,7 +231,8 @@ def _sizes(plan: Plan) -> Iterator[Fault]:
     for zone, row in rows:
         if len(row.seats) > MAX_ROW:
             yield Fault(f'zone "{zone.name}", row "{row.row_number}"', f"{len(row.seats)} seats, {MAX_ROW} at most")
-    names = [each.name for each in (*plan.categories, *plan.zones)] + [row.row_number for _, row in rows]
+    names = [each.name for each in plan.categories] + [each.name for each in plan.zones]
+    names += [row.row_number for _, row in rows]
     if any(not 1 <= len(name) <= MAX_TEXT for name in names):
         yield Fault("plan", f"names of zones, rows and categories need 1 to {MAX_TEXT} characters")
 

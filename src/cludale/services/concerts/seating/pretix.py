@@ -1,4 +1,4 @@
-"""Plans as pretix's open seating-plan JSON (schema 0.0.1 as of pretix 2026.8.0): checked whole, each fault with its place.
+"""Plans as pretix's open seating-plan JSON (schema 0.0.1 as of pretix 2026.8.0), checked whole.
 
 Older plans bear the same number; what they have that is no more (`displayed`, `number_of_seats`, `seats_spacing`, an
 area's `width`) is refused by name.
@@ -82,10 +82,10 @@ def _object(said: Any, wanted: dict[str, Any], place: str) -> Iterator[Fault]:
         yield Fault(place, "has to be an object")
         return
     fields = {name.removesuffix("?"): kind for name, kind in wanted.items()}
-    for name in said.keys() - fields.keys():
+    for name in (each for each in said if each not in fields):
         older = " (of an older form of the format: save the plan anew in pretix's editor)" if name in _OLD else ""
         yield Fault(place, f'has no field "{name}"{older}')
-    for name in wanted.keys() - said.keys():
+    for name in wanted:
         if not name.endswith("?") and name not in said:
             yield Fault(place, f'needs the field "{name}"')
     for name, kind in fields.items():

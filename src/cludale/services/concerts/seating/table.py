@@ -1,7 +1,7 @@
-"""Plans as CSV: a line a seat, with section, row, seat, x, y, category, flags, and an id if seats have ids of their own.
+"""Plans as CSV: a line a seat: section, row, seat, x, y, category, flags, and an id if seats have their own.
 
-Rows and seats are in the order of the lines. Flags are separated by `;`: wheelchair, companion, restricted view. Without
-an id a seat's is section, row and seat with `-` between them. A table has no areas, colours or names of a plan.
+Rows and seats are in the order of the lines. Flags are separated by `;`: wheelchair, companion, restricted view.
+Without an id a seat's is section, row and seat with `-` between them. A table has no areas, colours or names of a plan.
 """
 
 import csv
@@ -15,9 +15,9 @@ from cludale.services.concerts.seating.plans import (
     MAX_SEATS,
     Category,
     Fault,
+    Placed,
     Plan,
     PlanRow,
-    Placed,
     PlanSeat,
     Position,
     Size,
@@ -99,9 +99,8 @@ def _seat(line: dict[str, str], place: str, faults: list[Fault]) -> PlanSeat | N
     if "" in line:
         faults.append(Fault(place, "has more fields than there are columns"))
     said = {name: (value or "").strip() for name, value in line.items() if name}
-    for name in ("section", "row", "seat", "category"):
-        if not said[name]:
-            faults.append(Fault(place, f"{name} is empty"))
+    needed = ("section", "row", "seat", "category")
+    faults += [Fault(place, f"{name} is empty") for name in needed if not said[name]]
     x, y = (_number(said[name], name, place, faults) for name in ("x", "y"))
     flags = Flags.NONE
     for flag in filter(None, (each.strip() for each in said.get("flags", "").split(";"))):

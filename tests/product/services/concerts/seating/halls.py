@@ -53,8 +53,7 @@ def cost(layout: Layout, seats: list[int]) -> int:
     """How far the seats are; one of restricted view is further than all others."""
     x, y = layout.focus
     return sum(
-        round(hypot(layout.x[s] - x, layout.y[s] - y) * 64)
-        + (10**9 if layout.flags[s] & Flags.RESTRICTED_VIEW else 0)
+        round(hypot(layout.x[s] - x, layout.y[s] - y) * 64) + (10**9 if layout.flags[s] & Flags.RESTRICTED_VIEW else 0)
         for s in seats
     )
 
