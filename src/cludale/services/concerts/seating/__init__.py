@@ -1,0 +1,4 @@
+"""Numbered seats: where they are, plans as files, and which of them a party gets. No I/O, clock, randomness or HTTP.
+
+`layout` is a section's seats, `plans`, `pretix` and `table` read and write plans, `index` and `picking` choose seats.
+"""
