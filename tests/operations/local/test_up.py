@@ -120,7 +120,7 @@ def test_people_come_in_by_https_and_by_nothing_else(platform: Served) -> None:
     others.mkdir()
     _, another = certificates(others)
     refused = command(platform, "concerts", "list", **settings | {"CLUDALE_TLS_CERTIFICATE": str(another)})
-    assert (refused.returncode, "CERTIFICATE_VERIFY_FAILED" in refused.stderr) == (1, True), "it is somebody else"
+    assert (refused.returncode, "CERTIFICATE_VERIFY_FAILED" in refused.stderr) == (2, True), "it is somebody else"
 
 
 def test_services_get_keys_and_passwords_from_the_secret_store_alone(platform: Served) -> None:
