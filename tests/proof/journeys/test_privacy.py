@@ -289,7 +289,7 @@ def test_an_erased_buyer_is_nowhere_any_more_and_all_the_rest_holds(visited: Vis
     assert once_more.returncode == 0, once_more.stderr
     office.quiet()
     assert office.listed("/orders", name=NAME) == [], "by whom nobody is found any more"
-    given = office.get(f"/tickets?order={visited.orders[0]['id']}")["items"]
+    given = office.get("/tickets", order=visited.orders[0]["id"])["items"]
     assert {each["holder"] for each in given} == {None}, "nor is the name that the buyer gave for a ticket"
     assert office.get("/audit/verify")["ok"]
     assert len(office.listed("/audit/events", type="ContactErased")) == 2, "again, it changes nothing"
