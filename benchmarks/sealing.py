@@ -3,6 +3,7 @@
     python -m benchmarks.sealing
 
 Orders are committed as they are placed, 32 at once, with the record of what is sealed and without it, in turns.
+A search by name opens what is sealed of each order of a concert.
 """
 
 import argparse
@@ -11,6 +12,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import process_time
+
+import msgspec
 
 from cludale.adapters.ciphers import AesGcmSeals
 from cludale.adapters.sqlite import SqliteStore
@@ -21,11 +24,12 @@ from cludale.runtime.aggregates import Updates
 from cludale.services.catalogue import CATALOGUE, KINDS
 from cludale.services.orders import domain
 from cludale.services.orders.domain import Order, OrderRequest
-from cludale.services.orders.personal import Particulars, packed
+from cludale.services.orders.personal import Particulars, packed, words
 from cludale.services.orders.privacy import Privacy
-from cludale.services.orders.store import ORDERS
+from cludale.services.orders.store import ORDERS, listed
 
 _AT_ONCE = 32
+_PAGE = 200
 _TIMES = 5_000
 
 
@@ -56,6 +60,28 @@ async def _committed(orders: Sequence[tuple[Order, Particulars]], *, sealed: boo
         return (process_time() - began) / len(orders) * 1e6
 
 
+async def _searched(count: int) -> float:
+    """Microseconds of CPU an order, where so many are searched for a name, page by page."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = SqliteStore(Path(folder) / "store.db", KINDS, Codec(CATALOGUE))
+        privacy = Privacy(Updates("orders", store, clock=SystemClock(), ids=SystemIds()), AesGcmSeals("the-master-key"))
+        for number, (order, left) in enumerate(_orders(count)):
+            named = msgspec.structs.replace(left, name=f"Zoë Müller {number}")
+            await store.commit([Commit(ORDERS.partition(order.id), (ORDERS.put(order, 0), privacy.put(order, named)))])
+        began, after, found = process_time(), None, 0
+        while True:
+            page, at = await ORDERS.find(store, listed(concert_id="c-1", status=None, after=after, limit=_PAGE))
+            found += len(await privacy.named([each.state for each in page], words("muller zoe 17")))
+            after = at.next
+            if after is None:
+                break
+        took = process_time() - began
+        await store.close()
+        if not found:
+            raise RuntimeError("nobody was found")
+        return took / count * 1e6
+
+
 def _each(what: Callable[[], object]) -> float:
     began = process_time()
     for _ in range(_TIMES):
@@ -78,6 +104,8 @@ def main() -> None:
     }
     for name, what in parts.items():
         print(f"{name}: {min(_each(what) for _ in range(options.rounds)):.1f} µs")
+    searched = min(asyncio.run(_searched(options.orders)) for _ in range(options.rounds))
+    print(f"a search by name, for each order that is looked at: {searched:.0f} µs")
     orders = _orders(options.orders)
     least = {True: float("inf"), False: float("inf")}
     for _ in range(options.rounds):

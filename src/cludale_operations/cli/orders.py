@@ -50,6 +50,9 @@ def list_orders(
     status: Annotated[str | None, typer.Option(help="Only these: Pending, Reserved, Paid or Cancelled.")] = None,
     user: Annotated[str | None, typer.Option(help="Only of this user.")] = None,
     email: Annotated[str | None, typer.Option(help="Only with this e-mail address.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Only those whose buyer has this name; the beginning of each word will do.")
+    ] = None,
     id: Annotated[str | None, typer.Option(help="Only those whose id begins so.")] = None,
     since: Annotated[str | None, typer.Option(help="Placed at this time or later: 2027-06-05T19:30:00Z.")] = None,
     until: Annotated[str | None, typer.Option(help="Placed before this time.")] = None,
@@ -64,6 +67,7 @@ def list_orders(
         "status": status,
         "userId": user,
         "email": email,
+        "name": name,
         "idPrefix": id,
         "since": since,
         "until": until,

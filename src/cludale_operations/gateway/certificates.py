@@ -6,12 +6,28 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from cludale.services import NAMES
 from cludale_operations.gateway.runtime import GatewayRefused, Runtime
 
 _log = logging.getLogger(__name__)
 
 HSTS_SECONDS: Final = 63_072_000
 HSTS: Final = f"http-after-response set-header strict-transport-security max-age={HSTS_SECONDS}"
+CIPHERS: Final = ":".join(
+    (
+        *("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256"),
+        *("ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384"),
+        *("ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305"),
+    )
+)
+"""Those of TLS 1.2, as Mozilla's intermediate profile has them: with forward secrecy, none with CBC."""
+CIPHER_SUITES: Final = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+"""Those of TLS 1.3."""
+_HTTPS_ONLY: Final = (
+    '{\\"type\\":\\"about:blank\\",\\"title\\":\\"The API is asked by HTTPS\\",\\"status\\":403,'
+    '\\"detail\\":\\"What was sent here was in clear for all on its way: change the address to https, '
+    'and a key or token that came along, too.\\"}'
+)
 LOOK_SECONDS: Final = 1.0
 """How often it is looked whether the file has changed."""
 _COMMITTED: Final = "Success!"
@@ -23,13 +39,19 @@ class NoHttps(Exception):
 
 def bind(descriptor: int, certificate: Path) -> str:
     """The line of HAProxy's configuration by which it takes TLS at an inherited socket."""
-    return f"bind fd@{descriptor} ssl crt {_escaped(certificate)} ssl-min-ver TLSv1.2 alpn http/1.1"
+    shown = f"bind fd@{descriptor} ssl crt {_escaped(certificate)} ssl-min-ver TLSv1.2 alpn http/1.1"
+    return f"{shown} ciphers {CIPHERS} ciphersuites {CIPHER_SUITES}"
 
 
 def redirect(descriptor: int, port: int, *, defaults: str) -> Iterator[str]:
-    """The lines of a frontend that leads plain HTTP to HTTPS at `port`; `defaults`: the section that it is from."""
+    """The lines of a frontend that leads plain HTTP to HTTPS at `port`; `defaults`: the section that it is from.
+
+    Browsers alone are led there. A program that asks the API by HTTP, and shows its key on the way, is to notice.
+    """
     yield f"frontend plain from {defaults}"
     yield f"    bind fd@{descriptor}"
+    yield f"    acl api path,field(2,/) -m str {' '.join(NAMES)}"
+    yield f'    http-request return status 403 content-type application/problem+json string "{_HTTPS_ONLY}" if api'
     at = "" if port == 443 else f":{port}"
     yield f"    http-request redirect code 308 location https://%[req.hdr(host),host_only]{at}%[pathq]"
 

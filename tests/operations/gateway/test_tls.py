@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,8 +95,24 @@ def test_it_is_spoken_and_browsers_are_told_to_stay_with_it(secured: Secured) ->
 
 
 def test_plain_http_leads_there_with_all_that_was_asked(secured: Secured) -> None:
-    answer = httpx.post(f"{secured.plain_url}/orders?a=b", timeout=10)
-    assert (answer.status_code, answer.headers["location"]) == (308, f"{secured.url}/orders?a=b")
+    answer = httpx.post(f"{secured.plain_url}/staff/sign-in?a=b", timeout=10)
+    assert (answer.status_code, answer.headers["location"]) == (308, f"{secured.url}/staff/sign-in?a=b")
+
+
+def test_a_program_that_asks_the_api_in_clear_is_not_led_on_but_told(secured: Secured) -> None:
+    for path in ("/orders?a=b", "/concerts/-/keys"):
+        answer = httpx.get(f"{secured.plain_url}{path}", timeout=10)
+        assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
+        assert answer.json()["title"] == "The API is asked by HTTPS"
+
+
+def test_ciphers_without_forward_secrecy_are_refused(secured: Secured) -> None:
+    for cipher, is_taken in (("ECDHE-ECDSA-AES128-GCM-SHA256", True), ("ECDHE-ECDSA-AES128-SHA256", False)):
+        chosen = secured.trusting()
+        chosen.maximum_version = ssl.TLSVersion.TLSv1_2
+        chosen.set_ciphers(cipher)
+        with nullcontext() if is_taken else pytest.raises(httpx.ConnectError):
+            assert httpx.get(f"{secured.url}/livez", verify=chosen, timeout=10).status_code == 200
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")

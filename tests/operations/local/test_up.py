@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from tests.operations.gateway.test_tls import certificates
 from tests.parts import need
 from tests.served import Served, environment, up
 
@@ -23,10 +25,16 @@ from cludale.services import NAMES
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Two concerts, one of each other."""
+    """Two of concerts, one of each other, and HTTPS for people; the tests come in where this machine's parts do."""
     for program in ("postgres", "nats-server", "daprd"):
         need(program)
-    with up(tmp_path_factory.mktemp("up"), "--replicas", "concerts=2", settings={"CLUDALE_DEMO": "1"}) as running:
+    folder = tmp_path_factory.mktemp("up")
+    _, certificate = certificates(folder)
+    settings = {"CLUDALE_DEMO": "1", "CLUDALE_TLS_CERTIFICATE": str(certificate)}
+    with up(folder, "--replicas", "concerts=2", settings=settings) as running:
+        running.http.close()
+        running.url = part(running, "gateway")["url"]
+        running.http = httpx.Client(base_url=running.url, timeout=20)
         yield running
 
 
@@ -55,10 +63,10 @@ def lives(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def command(platform: Served, *words: str, url: str = "") -> "subprocess.CompletedProcess[str]":
+def command(platform: Served, *words: str, url: str = "", **settings: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "cludale_operations", *words],
-        env=environment(platform.folder, **({"CLUDALE_URL": url} if url else {})),
+        env=environment(platform.folder, **settings, **({"CLUDALE_URL": url} if url else {})),
         capture_output=True,
         text=True,
         timeout=120,
@@ -91,6 +99,28 @@ def test_it_says_what_runs_where(platform: Served) -> None:
     assert all(log.stat().st_mode & 0o077 == 0 for log in (platform.folder / "logs").iterdir())
     shown = command(platform, "up", "status", "--json")
     assert {row["part"] for row in json.loads(shown.stdout)} == names
+
+
+def test_people_come_in_by_https_and_by_nothing_else(platform: Served) -> None:
+    address = state(platform)["address"]
+    assert address.startswith("https://127.0.0.1:")
+    trusting = ssl.create_default_context(cafile=str(platform.folder / "ca.pem"))
+    with httpx.Client(base_url=address, verify=trusting, timeout=20) as people:
+        shown = people.get("/concerts")
+        assert (shown.status_code, shown.headers["strict-transport-security"]) == (200, "max-age=63072000")
+        (cookie,) = people.get("/staff/sign-in").headers.get_list("set-cookie")
+        assert cookie.startswith("__Host-form="), "the pages know that they are asked over HTTPS"
+        assert cookie.endswith("; Secure")
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(f"http{address.removeprefix('https')}/concerts")
+    settings = {"CLUDALE_TLS_CERTIFICATE": str(platform.folder / "server.pem"), "CLUDALE_PORT": address.split(":")[2]}
+    listed = command(platform, "concerts", "list", "--json", **settings)
+    assert len(json.loads(listed.stdout)) == len(shown.json()["items"]), listed.stderr
+    others = platform.folder / "others"
+    others.mkdir()
+    _, another = certificates(others)
+    refused = command(platform, "concerts", "list", **settings | {"CLUDALE_TLS_CERTIFICATE": str(another)})
+    assert (refused.returncode, "CERTIFICATE_VERIFY_FAILED" in refused.stderr) == (2, True), "it is somebody else"
 
 
 def test_services_get_keys_and_passwords_from_the_secret_store_alone(platform: Served) -> None:

@@ -91,6 +91,14 @@ async def test_a_key_signs_in_and_signing_out_ends_it_at_once(browser: httpx.Asy
     assert (await browser.get("/staff")).status_code == 303
 
 
+async def test_who_signs_in_again_has_one_session(browser: httpx.AsyncClient) -> None:
+    await sign_in(browser)
+    before = browser.cookies["session"]
+    await sign_in(browser)
+    assert (await browser.get("/orders", headers=bearer(before))).status_code == 401
+    assert (await browser.get("/staff")).status_code == 200
+
+
 async def test_over_https_the_cookie_is_this_hosts_alone(browser: httpx.AsyncClient) -> None:
     browser.headers["x-forwarded-proto"] = "https"
     page = await browser.get("/staff/sign-in")

@@ -77,7 +77,7 @@ def _visited(start: Start, folder: Path, collected: Receiver) -> Iterator[Visite
         commented = {"comment": f"{NAME} sits in a wheelchair"}
         answer = office.http.patch(f"/orders/{orders[0]['id']}", json=commented, headers=office.organizer)
         assert answer.status_code == 200, answer.text
-        asked = {"order": orders[2]["id"]}
+        asked = {"order": orders[0]["id"]}
         tickets = office.until(
             lambda: office.http.get("/tickets", params=asked, headers=office.organizer), lambda got: got.is_success
         ).json()["items"]
@@ -251,6 +251,8 @@ def _cludale(folder: Path, *arguments: str, **settings: str) -> "subprocess.Comp
 
 def test_an_erased_buyer_is_nowhere_any_more_and_all_the_rest_holds(visited: Visited) -> None:
     office, folder = visited.office, visited.folder
+    named = office.listed("/orders", name=NAME)
+    assert named, "organizers find a buyer by name"
     exported = _cludale(folder / "data", "privacy", "export", "--email", EMAIL, "--url", office.url)
     assert exported.returncode == 0, exported.stderr
     kept = json.loads(exported.stdout)["orders"]
@@ -286,5 +288,8 @@ def test_an_erased_buyer_is_nowhere_any_more_and_all_the_rest_holds(visited: Vis
     once_more = _cludale(folder / "data", "privacy", "erase", "--again", str(again), "--json", "--url", office.url)
     assert once_more.returncode == 0, once_more.stderr
     office.quiet()
+    assert office.listed("/orders", name=NAME) == [], "by whom nobody is found any more"
+    given = office.get("/tickets", order=visited.orders[0]["id"])["items"]
+    assert {each["holder"] for each in given} == {None}, "nor is the name that the buyer gave for a ticket"
     assert office.get("/audit/verify")["ok"]
     assert len(office.listed("/audit/events", type="ContactErased")) == 2, "again, it changes nothing"

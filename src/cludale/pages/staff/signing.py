@@ -194,6 +194,9 @@ class Signing:
         if answer.status != 201:
             shown = await self._form(visit, onward, wrong=_why(answer), status=answer.status)
             return shown._replace(headers=(*shown.headers, cookies.gone(visit, cookies.SIGN_IN)))
+        before = cookies.token(visit)
+        if before is not None:  # who signs in anew has one session; if the one before can't be ended now, time does
+            await self._ask(visit, "POST", "/concerts/-/session/end", token=before)
         begun = answer.read(Token)
         kept = (cookies.signed_in(visit, begun.token), *cookies.hinted(visit, begun.sign_out_hint))
         return self._site.see(visit, onward, headers=(*kept, cookies.gone(visit, cookies.SIGN_IN)))

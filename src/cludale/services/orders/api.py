@@ -13,7 +13,7 @@ from cludale.kernel.bills import MOST_CATEGORIES, Bill, PriceWish, TicketCount
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
-from cludale.kernel.refusals import Busy, NotFound
+from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.kernel.tills import Till, TillMethod
 from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.prices import (
@@ -61,7 +61,7 @@ from cludale.services.orders.domain import (
 )
 from cludale.services.orders.events import CancelReason, Party
 from cludale.services.orders.parts import OrderRefund
-from cludale.services.orders.personal import NOTHING, Particulars
+from cludale.services.orders.personal import NOTHING, Particulars, words
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import ORDERS, Search, home_of, keyed_id, listed
 from cludale.web.access import Access, Who
@@ -135,6 +135,7 @@ Wait = Annotated[
 
 
 _SEARCHED = "these are looked for page by page: there may be a `next` after few items or none"
+_NAMED = f"words with which those of the buyer's name begin, without regard to capitals and accents; {_SEARCHED}"
 
 _CONTACT = "where the buyer wants to be told; for the organizer only"
 
@@ -310,6 +311,7 @@ class FindOrders(Paged, frozen=True, kw_only=True, rename="camel"):
     email: Annotated[str, Meta(max_length=320, description=f"the whole address, in any case; {_SEARCHED}")] | None = (
         None
     )
+    name: Annotated[str, Meta(min_length=1, max_length=200, description=_NAMED)] | None = None
     id_prefix: Annotated[str, Meta(max_length=64, description=f"how the id begins; {_SEARCHED}")] | None = None
     since: Annotated[TimeParameter, Meta(description="placed at this time or later")] | None = None
     until: Annotated[TimeParameter, Meta(description="placed before this time")] | None = None
@@ -534,6 +536,7 @@ class OrdersApi:
         )
         search = Search(
             email=query.email,
+            name=None if query.name is None else _words(query.name),
             id_prefix=query.id_prefix,
             user_id=query.user_id,
             since=moment("since", query.since),
@@ -615,6 +618,14 @@ def view_of(order: Order, who: Who, left: Particulars = NOTHING) -> OrderView:
         return OrderView(**_shown(order))
     shown = _shown(order, who, left)
     return OrderView(**shown, email=left.email, phone=left.phone, name=left.name, comment=left.comment)
+
+
+def _words(name: str) -> Sequence[str]:
+    """What to look for. Raises Invalid."""
+    sought = words(name)
+    if not sought:
+        raise Invalid(("name", "has no letter or digit to look for"))
+    return sought
 
 
 def _language(request: Request, body: PlaceOrder) -> str | None:

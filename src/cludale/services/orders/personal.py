@@ -1,8 +1,8 @@
 """What is kept of the person behind an order, sealed. Its life: kept, changed, then erased. No I/O or clock."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from unicodedata import normalize
+from unicodedata import combining, normalize
 
 import msgspec
 
@@ -95,6 +95,20 @@ def unpacked(data: bytes) -> Particulars:
     return _decode(data)
 
 
+def words(text: str) -> tuple[str, ...]:
+    """The words of a name, however they are written: without accents, capitals and what stands between them."""
+    plain = "".join(each for each in normalize("NFKD", text.casefold()) if not combining(each))
+    return tuple("".join(each if each.isalnum() else " " for each in plain.casefold()).split())
+
+
+def is_named(particulars: Particulars, sought: Sequence[str]) -> bool:
+    """Does a word of the name begin with each of these words (see `words`)?"""
+    if particulars.name is None:
+        return False
+    named = words(particulars.name)
+    return all(any(word.startswith(each) for word in named) for each in sought)
+
+
 def keep(order_id: str, concert_id: str, sealed: Sealed, *, email: str | None, created_at: datetime) -> Personal:
     """A new one. `email` is the hash."""
     return Personal(
@@ -120,6 +134,14 @@ def erase(personal: Personal, reason: ErasureReason, *, at: datetime) -> Decisio
     )
     event = ContactErased(order_id=personal.order_id, concert_id=personal.concert_id, reason=reason)
     return Decision(erased, (event,), at=at)
+
+
+def erase_nothing(
+    order_id: str, concert_id: str, reason: ErasureReason, *, created_at: datetime, at: datetime
+) -> Decision[Personal]:
+    """Of an order whose buyer left nothing: what others keep of it goes, and nothing is put there any more."""
+    erased = Personal(order_id=order_id, concert_id=concert_id, created_at=created_at, erased_at=at, reason=reason)
+    return Decision(erased, (ContactErased(order_id=order_id, concert_id=concert_id, reason=reason),), at=at)
 
 
 def claim(personal: Personal, *, now: datetime, until: datetime) -> Personal:

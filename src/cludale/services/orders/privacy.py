@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from cludale.kernel.decision import Decision
@@ -169,11 +170,22 @@ class Privacy:
         found = await self._orders(ids)
         return [found[id].state for id in ids if id in found], following
 
+    async def named(self, orders: Sequence[Order], sought: Sequence[str]) -> list[Order]:
+        """Those of these orders whose buyer's name has these words (`personal.words`). Raises ContactsLocked.
+
+        The names are opened one by one: no index tells whose orders they are, and none has to be erased.
+        """
+        left = await self.of(orders) if orders else {}
+        return [order for order in orders if personal.is_named(left.get(order.id, NOTHING), sought)]
+
     async def erase(self, orders: Sequence[Order], cause: Cause) -> Mapping[str, Personal]:
-        """Erase the addresses of these orders, as far as they have any; again changes nothing. Raises Busy."""
+        """Erase what is kept of the buyers of these orders; again changes nothing. Raises Busy.
+
+        Of one who left nothing there is a record from then on, too, and the event: tickets may know whom they passed
+        a ticket on to.
+        """
         await self.seal_clear([order for order in orders if order.has_clear_contact])
-        decide: Decide[Personal] = _erase
-        changes = [Change(PERSONAL, order.id, decide, cause) for order in orders]
+        changes = [Change(PERSONAL, order.id, partial(_erase, order), cause) for order in orders]
         updated = await self._updates.update(changes)
         if any(result is ChangeResult.CONFLICT for result, _ in updated):
             raise Busy("Some addresses are being changed by others; erase again.")
@@ -203,8 +215,11 @@ class Privacy:
         return Decision(personal.with_sealed(kept, self._seals.rewrap(kept.sealed, kept.order_id), email=email))
 
 
-def _erase(kept: Personal | None, now: datetime) -> Decision[Personal] | None:
-    return None if kept is None else personal.erase(kept, ErasureReason.ASKED, at=now)
+def _erase(order: Order, kept: Personal | None, now: datetime) -> Decision[Personal]:
+    if kept is not None:
+        return personal.erase(kept, ErasureReason.ASKED, at=now)
+    concert = order.seats.concert_id
+    return personal.erase_nothing(order.id, concert, ErasureReason.ASKED, created_at=order.created_at, at=now)
 
 
 def _without_clear(order: Order | None, _: datetime) -> Decision[Order] | None:

@@ -60,7 +60,7 @@ class PersonalData(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         dict[str, str], Meta(description="why the organizer gave money back, by the number of the part refund")
     ]
     language: Annotated[str | None, Meta(description="in which they read messages")] = None
-    erased_at: Annotated[datetime | None, Meta(description="when these six were erased")]
+    erased_at: Annotated[datetime | None, Meta(description="when these six were erased, if there were any")]
 
 
 class ErasedOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -68,7 +68,7 @@ class ErasedOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     order_id: str
     concert_id: str
-    erased_at: Annotated[datetime | None, Meta(description="null: nothing of them was kept")]
+    erased_at: datetime | None
     reason: ErasureReason | None
 
 
@@ -126,9 +126,10 @@ class PrivacyApi:
         summary="Erase what is kept of a buyer",
         description=(
             "The key under which e-mail address, phone number, name, language and comment are kept is dropped, and "
-            "they can't be set again. Orders, payments and the log stay, with the `userId`. Tickets stay valid; what "
-            "is still to be told goes to nobody. Again, it changes nothing. A page at a time, as the export; with "
-            "`orderIds`, for what a restored backup brought back."
+            "they can't be set again. With them go the names that the buyer gave of whom tickets were passed on to. "
+            "Orders, payments and the log stay, with the `userId`. Tickets stay valid; what is still to be told goes "
+            "to nobody. Again, it changes nothing. A page at a time, as the export; with `orderIds`, for what a "
+            "restored backup brought back."
         ),
         replies={200: Reply(Page[ErasedOrder])},
         refusals=(Busy,),

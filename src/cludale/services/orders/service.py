@@ -305,8 +305,9 @@ class Orders:
     async def search(self, search: Search, query: Query) -> tuple[list[Order], str | None]:
         """Those of a page that match, and more pages until there are `query.limit`, SEARCH_PAGES at most.
 
-        An e-mail address is found by its hash. Nobody asks for anything else while tickets are sold, so that has no
-        index, which each order would pay for. There may be fewer than the limit, even none, and yet a cursor.
+        An e-mail address is found by its hash, a name by opening those of the orders that match otherwise. Nobody asks
+        for anything else while tickets are sold, so that has no index, which each order would pay for. There may be
+        fewer than the limit, even none, and yet a cursor.
         """
         orders: list[Order] = []
         after = query.after
@@ -319,7 +320,8 @@ class Orders:
                 found, after = await self.find(asked)
                 if found and search.is_past(found[-1], descending=query.descending):
                     after = None
-            orders += [order for order in found if search.matches(order)]
+            found = [order for order in found if search.matches(order)]
+            orders += found if search.name is None else await self.privacy.named(found, search.name)
             if after is None or len(orders) >= query.limit:
                 break
         return orders, after

@@ -1,5 +1,6 @@
 """How orders are stored. The only place that knows the form."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple
@@ -87,6 +88,8 @@ class Search(NamedTuple):
     """Found by its hash (`Privacy.orders_of`): orders don't have it."""
     id_prefix: str | None = None
     user_id: str | None = None
+    name: Sequence[str] | None = None
+    """Words with which those of the buyer's name begin (`Privacy.named`): they are sealed."""
     since: datetime | None = None
     """Placed at this time or later."""
     until: datetime | None = None
@@ -98,7 +101,7 @@ class Search(NamedTuple):
         return any(each is not None for each in self)
 
     def matches(self, order: Order) -> bool:
-        """Is it among those that are looked for, whatever the e-mail address?"""
+        """Is it among those that are looked for, whatever e-mail address and name?"""
         return (
             (self.user_id is None or order.user_id == self.user_id)
             and (self.id_prefix is None or order.id.startswith(self.id_prefix))

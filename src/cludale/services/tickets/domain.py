@@ -16,6 +16,7 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
 from cludale.kernel.ids import same_as
 from cludale.kernel.refusals import NotFound, Refusal
+from cludale.services.orders.events import ErasureReason
 from cludale.services.tickets.events import (
     AdmissionUndone,
     Direction,
@@ -31,6 +32,9 @@ from cludale.services.tickets.events import (
 
 MOVES_KEPT = 100
 """How many movements at the door one ticket keeps."""
+
+GIVEN_BY_BUYER = 2
+"""The last generation of a ticket's code whose holder the buyer named: a second passing on is the holder's."""
 
 _PREFIX = "ticket-"
 
@@ -329,6 +333,23 @@ def transfer(state: OrderTickets, number: int, *, holder: str | None, now: datet
     after = decision.state
     named = {**after.changed, number: msgspec.structs.replace(after.changed[number], holder=holder)}
     return Decision(msgspec.structs.replace(after, changed=named), decision.events, now)
+
+
+def forget_holders(state: OrderTickets, reason: ErasureReason, *, now: datetime) -> Decision[OrderTickets]:
+    """Without the names of holders that this erasure takes away; nothing is published, for no event has them.
+
+    Where the buyer is to be forgotten, those that the buyer gave: of tickets that were passed on once. A name that came
+    with a later passing on was given by whoever had the ticket by then, and stays. When the time is over for which
+    personal data is kept, all go.
+    """
+    bare = {
+        number: msgspec.structs.replace(ticket, holder=None)
+        for number, ticket in state.changed.items()
+        if ticket.holder is not None and (reason is not ErasureReason.ASKED or ticket.generation <= GIVEN_BY_BUYER)
+    }
+    if not bare:
+        return Decision(state)
+    return Decision(msgspec.structs.replace(state, changed={**state.changed, **bare}), (), now)
 
 
 def admit(

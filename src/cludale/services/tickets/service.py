@@ -28,7 +28,7 @@ from cludale.ports.ticket_pages import PagesBusy, TicketPage, TicketPages
 from cludale.ports.wallets import NoWallets, Wallets, WalletTicket
 from cludale.runtime.aggregates import Handler, TooEarly, Updates
 from cludale.runtime.recent import Recent
-from cludale.services.orders.events import OrderCancelled, OrderPaid, PartRefundRequested
+from cludale.services.orders.events import ContactErased, OrderCancelled, OrderPaid, PartRefundRequested
 from cludale.services.tickets import codes, domain, door
 from cludale.services.tickets.domain import OrderTickets, Ticket
 from cludale.services.tickets.door import Open
@@ -102,6 +102,7 @@ class Tickets:
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         """OrderPaid issues an order's tickets, OrderCancelled revokes them, PartRefundRequested some of them.
+        ContactErased takes away the names of holders that the buyer gave.
 
         One commit call, whatever the batch.
         """
@@ -311,10 +312,16 @@ def _give_back(event: Envelope, state: OrderTickets | None, now: datetime) -> De
     return domain.give_back(state, asked.part.tickets, part=asked.part.number, now=now)
 
 
+def _forget(event: Envelope, state: OrderTickets | None, now: datetime) -> Decision[OrderTickets] | None:
+    erased: ContactErased = event.data
+    return None if state is None else domain.forget_holders(state, erased.reason, now=now)  # none issued: none named
+
+
 _Decides = Callable[..., Decision[OrderTickets] | None]
 HANDLERS: Mapping[type[Event], _Decides] = {
     OrderPaid: _issue,
     OrderCancelled: _cancel,
     PartRefundRequested: _give_back,
+    ContactErased: _forget,
 }
 """What the service hears, and what decides about it. `_issue` is told the key that signs, too."""

@@ -28,7 +28,7 @@ from cludale.services.orders import domain
 from cludale.services.orders.aftersale import Amendment, BuyerErased, RefundWish
 from cludale.services.orders.domain import Order, OrderRequest
 from cludale.services.orders.events import ErasureReason, Party
-from cludale.services.orders.personal import Particulars, Personal, folded
+from cludale.services.orders.personal import Particulars, Personal, folded, words
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import ORDERS, PERSONAL, Search
 from cludale.services.orders.upkeep import ERASED_AGAIN, RESTORED, ErasuresOwed, names_nobody, note
@@ -131,7 +131,37 @@ async def test_who_left_nothing_has_no_record(make: Make) -> None:
     order = await orders.place(msgspec.structs.replace(WANTED, email=None, phone=None), cause=REQUEST)
     assert await orders.privacy.kept([order.id]) == {}
     assert await orders.contacts([order.id]) == {order.id: Contact()}
-    assert await orders.privacy.erase([order], REQUEST) == {}
+
+
+async def test_of_who_left_nothing_others_are_told_to_erase_what_they_have(make: Make) -> None:
+    orders = make()
+    order = await orders.place(msgspec.structs.replace(WANTED, email=None, phone=None), cause=REQUEST)
+    for _ in range(2):
+        erased = await orders.privacy.erase([order], REQUEST)
+        assert (erased[order.id].erased_at, erased[order.id].sealed) == (NOON, None)
+    assert await erasures(make) == 1
+    with pytest.raises(BuyerErased):
+        await orders.privacy.amend(order.id, Amendment(email=EMAIL), by=Party.BUYER, cause=REQUEST)
+
+
+async def test_a_buyer_is_found_by_the_beginnings_of_their_names_until_they_are_erased(make: Make) -> None:
+    orders = make()
+
+    async def found(name: str, user_id: str | None = None, email: str | None = None) -> list[str]:
+        search = Search(name=words(name), email=email, user_id=user_id)
+        return [order.user_id for order in (await orders.search(search, PAGE))[0]]
+
+    placed = [
+        await orders.place(msgspec.structs.replace(WANTED, user_id=user, name=name), cause=REQUEST)
+        for user, name in {"1": "Zoë Müller-Lüdenscheidt", "2": "Ann MULLER", "3": None, "4": "Анна Straße"}.items()
+    ]
+    assert await found("muller") == ["1", "2"]
+    assert await found("lüden ZOE") == ["1"]
+    assert await found("uller") == []
+    assert await found("анна STRASSE") == ["4"]
+    assert await found("mul", email=EMAIL, user_id="2") == ["2"]
+    await orders.privacy.erase(placed[:1], REQUEST)
+    assert await found("muller") == ["2"]
 
 
 async def test_an_erased_address_is_gone_and_told_once(make: Make) -> None:

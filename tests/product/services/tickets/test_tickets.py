@@ -21,7 +21,15 @@ from cludale.ports.bus import Acknowledgement
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.ticket_keys import TicketKey
 from cludale.services.catalogue import CATALOGUE
-from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid, PartRefund, PartRefundRequested
+from cludale.services.orders.events import (
+    CancelReason,
+    ContactErased,
+    ErasureReason,
+    OrderCancelled,
+    OrderPaid,
+    PartRefund,
+    PartRefundRequested,
+)
 from cludale.services.tickets import codes
 from cludale.services.tickets.door import Result
 from cludale.services.tickets.door_service import ClockAhead, Scan, Told
@@ -249,6 +257,27 @@ async def test_the_name_of_a_new_holder_is_sealed_until_the_key_of_the_codes_end
     assert [each.holder for each in await world.tickets.shown(after, [1])] == ["Zoë Planted"]
     world.clock.advance(3600)
     assert [each.holder for each in await world.tickets.shown(after, [1])] == [None]
+
+
+async def test_with_the_buyer_go_the_names_that_the_buyer_gave_and_with_time_all(world: World) -> None:
+    erased = ContactErased(order_id="order-1", concert_id="concert-1", reason=ErasureReason.ASKED)
+    assert await world.tickets.handle([delivered(erased, "e0")]) == [Acknowledgement.SUCCESS], "there is nothing yet"
+    await world.tickets.handle([delivered(paid(), "e1")])
+    await world.tickets.transfer("order-1", 1, holder="Zoë", cause=REQUEST)
+    for name in ("Ann", "Bob"):
+        after = await world.tickets.transfer("order-1", 2, holder=name, cause=REQUEST)
+    for _ in range(2):
+        assert await world.tickets.handle([delivered(erased, "e2")]) == [Acknowledgement.SUCCESS]
+    assert await _names(world) == [None, "Bob"], "whom Ann passed it on to is nothing of the buyer's"
+    kept = await world.tickets.of_order("order-1")
+    assert (kept.ticket(1).holder, kept.ticket(1).generation, kept.step) == (None, 2, after.step)
+    over = ContactErased(order_id="order-1", concert_id="concert-1", reason=ErasureReason.RETENTION)
+    await world.tickets.handle([delivered(over, "e3")])
+    assert await _names(world) == [None, None]
+
+
+async def _names(world: World) -> list[str | None]:
+    return [each.holder for each in await world.tickets.shown(await world.tickets.of_order("order-1"), [1, 2])]
 
 
 async def test_a_new_holder_has_another_code_and_the_old_one_ends(world: World) -> None:
