@@ -93,6 +93,8 @@ class Policies:
     webhook_stop_seconds: float = 5 * 86_400.0
     webhook_keep_days: float = 30.0
     door_offline_seconds: float = 43_200
+    invoice_look_seconds: float | None = 10.0
+    """How often it is looked whose orders are invoiced; None: nobody's are."""
     public_url: str | None = None
     """Where people reach the platform."""
 
