@@ -108,7 +108,7 @@ def _api(orders: Orders, parts: HttpParts) -> tuple[object, ...]:
     if orders.invoicing is not None:
         invoices = (
             InvoicingApi(orders.invoicing),
-            InvoicesApi(orders, orders.invoicing, parts.access, parts.ownership),
+            InvoicesApi(orders.invoicing, orders.privacy, parts.access, parts.ownership),
         )
     return (
         first,

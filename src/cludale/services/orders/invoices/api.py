@@ -1,6 +1,7 @@
 """Invoices over HTTP: routes, refusal → status. Decides nothing; the shapes are in `views.py`."""
 
 from collections.abc import AsyncIterator, Sequence
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -21,7 +22,6 @@ from cludale.services.orders.reports import sheets
 from cludale.services.orders.reports.cells import Row
 from cludale.services.orders.reports.files import file_response
 from cludale.services.orders.reports.sheets import MEDIA_TYPES, Format
-from cludale.services.orders.service import Orders
 from cludale.web.access import Access
 from cludale.web.ownership import Ownership
 from cludale.web.queries import Page, Paged
@@ -33,14 +33,21 @@ PAGE = 200
 _KIND = "invoices, or credit notes; both without it"
 
 
+class InvoiceSort(StrEnum):
+    """By what invoices are sorted."""
+
+    ISSUED = "issuedAt"
+    LATEST = "-issuedAt"
+
+
 class FindInvoices(Paged, frozen=True, kw_only=True, rename="camel"):
     """Which invoices to list."""
 
     year: Annotated[int, Meta(ge=1, le=9999)] | None = None
     kind: Annotated[InvoiceKind | None, Meta(description=_KIND)] = None
     concert_id: str | None = None
-    order_id: Annotated[str | None, Meta(max_length=64, description="those of one order, all on one page")] = None
-    latest: Annotated[bool, Meta(description="the latest first")] = False
+    order_id: Annotated[str, Meta(max_length=64, description="those of one order, all on one page")] | None = None
+    sort: Annotated[InvoiceSort, Meta(description="as they were issued, or the latest first")] = InvoiceSort.ISSUED
 
 
 class ExportInvoices(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -55,9 +62,8 @@ class ExportInvoices(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class InvoicesApi:
     """The routes of invoices."""
 
-    def __init__(self, orders: Orders, invoicing: Invoicing, access: Access, ownership: Ownership) -> None:
-        self._orders = orders
-        self._privacy: Privacy = orders.privacy
+    def __init__(self, invoicing: Invoicing, privacy: Privacy, access: Access, ownership: Ownership) -> None:
+        self._privacy = privacy
         self._invoicing = invoicing
         self._access = access
         self._ownership = ownership
@@ -111,7 +117,7 @@ class InvoicesApi:
                 concert_id=concert_id,
                 after=query.after,
                 limit=query.limit,
-                descending=query.latest,
+                descending=query.sort is InvoiceSort.LATEST,
             )
         )
         return json_response(Page(await self._views(found), following))
@@ -183,7 +189,7 @@ class InvoicesApi:
     async def _check(self, request: Request, order_id: str) -> None:
         """Raises NotFound for anyone but the order's buyer and its organizer, ScopeMissing."""
         principal = self._access.of_order(order_id, request.authorization, Scope.READ)
-        order = await self._orders.order(order_id)
+        order = await self._invoicing.order(order_id)
         if principal is not None and not await self._ownership.owns(principal, order.seats.concert_id):
             raise NotFound("order", order_id)
 

@@ -17,6 +17,7 @@ from cludale.ports.records import Query
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.due import DueWork
 from cludale.services.concerts.events import SeatsSold
+from cludale.services.orders.domain import Order
 from cludale.services.orders.events import InvoiceKind
 from cludale.services.orders.invoices import billing as billings
 from cludale.services.orders.invoices import settings as rules
@@ -26,6 +27,7 @@ from cludale.services.orders.invoices.due import AT_ONCE, ATTEMPT_SECONDS, DueBi
 from cludale.services.orders.invoices.numbering import series_id
 from cludale.services.orders.invoices.settings import InvoiceSettings, Wanted
 from cludale.services.orders.invoices.store import BILLINGS, DOCUMENTS, SETTINGS
+from cludale.services.orders.store import ORDERS
 from cludale.services.payments.events import PartRefunded, PaymentRefunded
 
 LEEWAY = timedelta(days=2)
@@ -149,6 +151,10 @@ class Invoicing:
         return Change(BILLINGS, fact.order_id, _marked(cause), cause)
 
     # what was issued
+
+    async def order(self, order_id: str) -> Order:
+        """The order. Raises NotFound."""
+        return (await ORDERS.one(self._updates.records, order_id)).state
 
     async def of_order(self, order_id: str) -> list[Document]:
         """All that was issued for this order: its invoice, then its credit notes."""
