@@ -39,6 +39,7 @@ from cludale.services.manifest import Policies
 from cludale.services.notifications.webhooks import store as webhook_store
 from cludale.services.orders.aftersale_api import AftersaleApi
 from cludale.services.orders.api import OrdersApi
+from cludale.services.orders.invoices.settings_api import InvoicingApi
 from cludale.services.orders.manifest import MANIFEST as ORDERS_MANIFEST
 from cludale.services.orders.service import Orders
 from cludale.services.payments.api import PaymentsApi
@@ -138,6 +139,8 @@ class RunLimits(Policies):
     webhook_attempt_seconds: float = 2.0
     webhook_schedule: Sequence[float] = (0.2, 1.0, 2.0, *(5.0,) * 20)
     webhook_stop_seconds: float = 3_600.0
+    invoice_look_seconds: float | None = None
+    """Nobody has invoices but where a scene says so: then other seeds keep their runs."""
     compare_seconds: float = 1.0
     call_off_watch_seconds: float = 15.0
     compare_after_seconds: float = 3_600.0
@@ -256,6 +259,8 @@ class Process(Owner):
         if "orders" in self.built:
             self.orders: Orders = self.built["orders"]
             self.orders_api = OrdersApi(self.orders, self.store, self.access, ownership, methods=Gateway.methods)
+            if self.orders.invoicing is not None:
+                self.invoicing_api = InvoicingApi(self.orders.invoicing)
             self.aftersale_api = AftersaleApi(self.orders, self.orders_api, self.store, ORDERS_MANIFEST.statuses)
         if "payments" in self.built:
             self.payments: Payments = self.built["payments"]

@@ -286,7 +286,7 @@ class DocumentIssued(Event, frozen=True, kw_only=True):
     year: int
     sequence: int
     """Counts the documents of this kind, organizer and year from 1, without a hole."""
-    number: str
+    document_number: str
     """How `sequence` is written."""
     date: str
     """The day of the document, as it was where the organizer or the concert is."""

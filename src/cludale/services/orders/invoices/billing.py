@@ -51,6 +51,8 @@ class Billing(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     tries: int = 0
     marks: int = 1
     """How often something was heard of the order's money."""
+    heard: tuple[str, ...] = ()
+    """What was heard of since it was paid."""
     seen: int = 0
     """Up to which of these the papers were decided."""
     event_id: str | None = None
@@ -108,14 +110,19 @@ def begin(order_id: str, concert_id: str, *, paid_at: datetime, cause: Cause, no
     )
 
 
-def marked(billing: Billing, cause: Cause, *, now: datetime) -> Billing:
-    """Money went back: look at the order again."""
-    if billing.is_off or billing.event_id == cause.event_id:
+def marked(billing: Billing, what: str, cause: Cause, *, now: datetime) -> Billing:
+    """Money went back: look at the order again, once. `what`: which part refund, or which round's money."""
+    if billing.is_off or what in billing.heard:
         return billing
     # Under a lease it is looked at again when that has been given back.
     due_at = billing.due_at or now
     return replace(
-        billing, marks=billing.marks + 1, due_at=due_at, event_id=cause.event_id, traceparent=cause.traceparent
+        billing,
+        marks=billing.marks + 1,
+        heard=(*billing.heard, what),
+        due_at=due_at,
+        event_id=cause.event_id,
+        traceparent=cause.traceparent,
     )
 
 

@@ -59,7 +59,7 @@ def document_of(
         organizer=fact.organizer,
         year=fact.year,
         sequence=fact.sequence,
-        number=fact.number,
+        number=fact.document_number,
         date=fact.date,
         issued_at=at,
         total=fact.total,

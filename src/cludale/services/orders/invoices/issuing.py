@@ -67,7 +67,7 @@ class Issuing:
                 )
                 puts.append(DOCUMENTS.put(document, 0))
                 events += self._updates.envelopes(Decision(None, (fact,)), each.billing.cause, now)
-            numbers.update({fact.document_id: fact.number for fact in issued})
+            numbers.update({fact.document_id: fact.document_number for fact in issued})
             return (Commit(id, puts, events),)
 
         def learn(outcomes: Sequence[Outcome]) -> int:

@@ -92,7 +92,7 @@ def _issued(waiting: Unnumbered, sequence: int, pattern: str) -> DocumentIssued:
         "organizer": billing.organizer or "",
         "year": year,
         "sequence": sequence,
-        "number": written(pattern, year, sequence),
+        "document_number": written(pattern, year, sequence),
         "date": paper.date,
         "total": paper.total,
         "tax": paper.tax,

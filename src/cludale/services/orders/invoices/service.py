@@ -148,7 +148,7 @@ class Invoicing:
         cause = Cause.of(event)
         if isinstance(fact, SeatsSold):
             return Change(BILLINGS, fact.order_id, _begun(fact, fact.paid_at or event.time, cause), cause, known=NEW)
-        return Change(BILLINGS, fact.order_id, _marked(cause), cause)
+        return Change(BILLINGS, fact.order_id, _marked(_what(fact), cause), cause)
 
     # what was issued
 
@@ -220,8 +220,12 @@ def _begun(
     return decide
 
 
-def _marked(cause: Cause) -> Callable[[Billing | None, datetime], Decision[Billing] | None]:
+def _what(fact: PartRefunded | PaymentRefunded) -> str:
+    return f"part {fact.part.number}" if isinstance(fact, PartRefunded) else f"round {fact.round}"
+
+
+def _marked(what: str, cause: Cause) -> Callable[[Billing | None, datetime], Decision[Billing] | None]:
     def decide(known: Billing | None, now: datetime) -> Decision[Billing] | None:
-        return None if known is None else Decision(billings.marked(known, cause, now=now))
+        return None if known is None else Decision(billings.marked(known, what, cause, now=now))
 
     return decide
