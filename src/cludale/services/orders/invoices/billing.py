@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
+from cludale.services.concerts.events import SeatsSold
 from cludale.services.orders.domain import Order, PaymentStatus, Status
 from cludale.services.orders.events import InvoiceKind, InvoiceLine
 from cludale.services.orders.invoices import figures
@@ -51,6 +52,8 @@ class Billing(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     tries: int = 0
     marks: int = 1
     """How often something was heard of the order's money."""
+    round: int = 0
+    """Of the charge that paid it."""
     heard: tuple[str, ...] = ()
     """What was heard of since it was paid."""
     seen: int = 0
@@ -98,11 +101,12 @@ def order_of(id: str) -> str:
     return id.rpartition(".")[0]
 
 
-def begin(order_id: str, concert_id: str, *, paid_at: datetime, cause: Cause, now: datetime) -> Billing:
+def begin(sold: SeatsSold, *, paid_at: datetime, cause: Cause, now: datetime) -> Billing:
     """The order was paid."""
     return Billing(
-        order_id=order_id,
-        concert_id=concert_id,
+        order_id=sold.order_id,
+        concert_id=sold.concert_id,
+        round=sold.payment_round,
         paid_at=paid_at,
         due_at=now,
         event_id=cause.event_id,
@@ -110,10 +114,22 @@ def begin(order_id: str, concert_id: str, *, paid_at: datetime, cause: Cause, no
     )
 
 
+def part_back(number: int) -> str:
+    """What is heard when a part refund is done."""
+    return f"part {number}"
+
+
+def round_back(round: int) -> str:
+    """What is heard when the money of a round is back."""
+    return f"round {round}"
+
+
 def marked(billing: Billing, what: str, cause: Cause, *, now: datetime) -> Billing:
     """Money went back: look at the order again, once. `what`: which part refund, or which round's money."""
     if billing.is_off or what in billing.heard:
         return billing
+    if billing.seen >= billing.marks and not billing.papers:
+        return billing  # the order never was Paid: its money came too late
     # Under a lease it is looked at again when that has been given back.
     due_at = billing.due_at or now
     return replace(
@@ -157,6 +173,7 @@ def planned(billing: Billing, known: Known, *, marks: int, now: datetime) -> Bil
     papers = (*billing.papers, *_missing(billing, known))
     after = replace(
         billing,
+        heard=tuple(dict.fromkeys((*billing.heard, *_covered(known.order)))) if papers else billing.heard,
         seen=marks,
         organizer=known.organizer,
         concert=known.concert,
@@ -189,6 +206,14 @@ def _missing(billing: Billing, known: Known) -> list[Paper]:
         if rest is not None:
             found.append(_paper(InvoiceKind.CREDIT_NOTE, rest, known.today))
     return found
+
+
+def _covered(order: Order) -> list[str]:
+    """What the papers say by now, whether it was heard or is still to be."""
+    covered = [part_back(each.part.number) for each in order.refunds if each.done_at is not None]
+    if order.payment is not None and _is_all_back(order) and len(covered) == len(order.refunds):
+        covered.append(round_back(order.payment.round))
+    return covered
 
 
 def _is_all_back(order: Order) -> bool:

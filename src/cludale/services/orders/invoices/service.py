@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.refusals import Busy, NotFound
@@ -32,7 +34,7 @@ from cludale.services.payments.events import PartRefunded, PaymentRefunded
 
 LEEWAY = timedelta(days=2)
 """How late somebody may hear that an order was paid, after invoices were turned off."""
-MOST_ORGANIZERS = 10_000
+PAGE = 200
 SPREAD_LOOKS = 4
 """After so many looks every process knows what was turned on."""
 STALE_LOOKS = 2
@@ -82,13 +84,11 @@ class Invoicing:
             decision = rules.change(known, wanted, now=now, since=now + self._pace.spread)
             return decision if decision.events else None
 
-        if wanted.said.is_on and wanted.organizer not in self._organizers:
+        if wanted.said.is_on:
             # Known before it is true: whoever pays from then on is not passed over here.
-            coming = rules.Span(self._updates.clock.now())
-            self._organizers = {
-                **self._organizers,
-                wanted.organizer: InvoiceSettings(organizer=wanted.organizer, spans=(coming,)),
-            }
+            known = self._organizers.get(wanted.organizer) or InvoiceSettings(organizer=wanted.organizer)
+            coming = replace(known, spans=(*known.spans, rules.Span(self._updates.clock.now())))
+            self._organizers = {**self._organizers, wanted.organizer: coming}
         ((result, _),) = await self._updates.update([Change(SETTINGS, wanted.organizer, decide, cause)])
         if result is ChangeResult.CONFLICT:
             raise Busy("These settings are being changed by too many at once.")
@@ -97,19 +97,30 @@ class Invoicing:
 
     async def _look(self) -> None:
         now = self._updates.clock.now()
-        query = Query(equal={"everOn": 1}, limit=MOST_ORGANIZERS)
-        found, _ = await SETTINGS.find(self._updates.records, query)
-        self._organizers = {
-            each.state.organizer: each.state for each in found if each.state.may_cover(now, leeway=LEEWAY)
-        }
-        self._known_at = now
+        known: dict[str, InvoiceSettings] = {}
+        after: str | None = None
+        while True:
+            query = Query(equal={"everOn": 1}, after=after, limit=PAGE)
+            found, page = await SETTINGS.find(self._updates.records, query)
+            known |= {each.state.organizer: each.state for each in found if each.state.may_cover(now, leeway=LEEWAY)}
+            after = page.next
+            if after is None:
+                break
+        self._organizers, self._known_at = known, now
 
     # what is heard
 
-    def may_concern(self, concert_id: str) -> bool:
-        """May orders of this concert have invoices? Asked of each order that is paid: nothing is read for it."""
+    def _may_cover(self, concert_id: str, paid_at: datetime) -> bool:
+        """May what was paid then for this concert be invoiced? Nothing is read for that."""
+        if not self._pace.is_alone:
+            # What others said after the last look here holds from `Pace.spread` later on: that is twice as long.
+            known = timedelta(seconds=STALE_LOOKS * self._pace.look_seconds)
+            if self._known_at is None or paid_at > self._known_at + known:
+                return True
         owner = self._policy.owners.get(concert_id)
-        return owner is None or owner in self._organizers or self._is_stale()
+        if owner is not None:
+            return owner in self._organizers and self._organizers[owner].covers(paid_at)
+        return any(each.covers(paid_at) for each in self._organizers.values())
 
     def _is_stale(self) -> bool:
         """May others have turned invoices on meanwhile?"""
@@ -143,12 +154,15 @@ class Invoicing:
     def _marking(self, delivery: Delivery) -> Change[Billing] | None:
         event = delivery.event
         fact = event.data
-        if not isinstance(fact, SeatsSold | PartRefunded | PaymentRefunded) or not self.may_concern(fact.concert_id):
-            return None
         cause = Cause.of(event)
         if isinstance(fact, SeatsSold):
-            return Change(BILLINGS, fact.order_id, _begun(fact, fact.paid_at or event.time, cause), cause, known=NEW)
-        return Change(BILLINGS, fact.order_id, _marked(_what(fact), cause), cause)
+            paid_at = fact.paid_at or event.time
+            if not self._may_cover(fact.concert_id, paid_at):
+                return None
+            return Change(BILLINGS, fact.order_id, _begun(fact, paid_at, cause), cause, known=NEW)
+        if isinstance(fact, PartRefunded | PaymentRefunded):
+            return Change(BILLINGS, fact.order_id, _marked(fact, cause), cause)
+        return None
 
     # what was issued
 
@@ -215,17 +229,19 @@ def _begun(
     def decide(known: Billing | None, now: datetime) -> Decision[Billing] | None:
         if known is not None:
             return None
-        return Decision(billings.begin(sold.order_id, sold.concert_id, paid_at=paid_at, cause=cause, now=now))
+        return Decision(billings.begin(sold, paid_at=paid_at, cause=cause, now=now))
 
     return decide
 
 
-def _what(fact: PartRefunded | PaymentRefunded) -> str:
-    return f"part {fact.part.number}" if isinstance(fact, PartRefunded) else f"round {fact.round}"
+def _marked(
+    fact: PartRefunded | PaymentRefunded, cause: Cause
+) -> Callable[[Billing | None, datetime], Decision[Billing] | None]:
+    what = billings.part_back(fact.part.number) if isinstance(fact, PartRefunded) else billings.round_back(fact.round)
 
-
-def _marked(what: str, cause: Cause) -> Callable[[Billing | None, datetime], Decision[Billing] | None]:
     def decide(known: Billing | None, now: datetime) -> Decision[Billing] | None:
-        return None if known is None else Decision(billings.marked(known, what, cause, now=now))
+        if known is None or (isinstance(fact, PaymentRefunded) and fact.round < known.round):
+            return None
+        return Decision(billings.marked(known, what, cause, now=now))
 
     return decide
