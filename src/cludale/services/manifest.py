@@ -14,6 +14,7 @@ from cludale.ports.calling_off import CallOffs, SaleClosing
 from cludale.ports.charges import Charges
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contacts
+from cludale.ports.invoice_pages import InvoicePages
 from cludale.ports.issuer import Issuer, SignInPolicy
 from cludale.ports.messengers import Mailer, TextMessenger
 from cludale.ports.payment_gateway import PaymentGateway
@@ -140,6 +141,8 @@ class Parts(Protocol):
     def ticket_keys(self) -> TicketKeys: ...
     @property
     def ticket_pages(self) -> TicketPages: ...
+    @property
+    def invoice_pages(self) -> InvoicePages: ...
     @property
     def wallets(self) -> Wallets: ...
 

@@ -18,6 +18,7 @@ from cludale.kernel.wire import Codec
 from cludale.ports.bus import EventBus, Handler, Subscription
 from cludale.ports.calling_off import Progress
 from cludale.ports.contacts import ContactsUnreachable
+from cludale.ports.invoice_pages import InvoicePage
 from cludale.ports.outbox import Outgoing
 from cludale.ports.programme import ProgrammeUnreachable
 from cludale.ports.records import StoreUnavailable
@@ -96,6 +97,10 @@ class NoPages:
         raise PagesBusy
 
     async def png(self, _: str, /) -> bytes:
+        """None is made."""
+        raise PagesBusy
+
+    async def invoice(self, _: InvoicePage, /) -> bytes:
         """None is made."""
         raise PagesBusy
 
@@ -355,7 +360,7 @@ class Process(Owner):
         self.buyers = BuyerHash(b"buyers")
         self.file = None
         self.ticket_keys = TICKET_KEYS
-        self.ticket_pages = NoPages()
+        self.ticket_pages = self.invoice_pages = NoPages()
         self.webhooks = around.receivers
         self.random_bytes = Random(f"webhooks of {name}").randbytes  # noqa: S311 - no secret is real
         self.wallets = NoWallets()

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from typing import Any
 
-from cludale.adapters.ticket_pages import printing
+from cludale.adapters.ticket_pages import invoices, printing
+from cludale.ports.invoice_pages import InvoicePage
 from cludale.ports.ticket_pages import PagesBusy, TicketPage
 
 WAITING_LIMIT = 64
@@ -38,6 +39,10 @@ class PrintedPages:
     async def png(self, code: str) -> bytes:
         """The code as an image. Raises PagesBusy."""
         return await self._made(printing.png, code)
+
+    async def invoice(self, page: InvoicePage) -> bytes:
+        """The document of an invoice. Raises PagesBusy."""
+        return await self._made(invoices.pdf, page)
 
     async def close(self) -> None:
         """End the process."""

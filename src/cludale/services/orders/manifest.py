@@ -93,7 +93,7 @@ def _invoicing(parts: Parts, orders: Orders, look_seconds: float) -> Invoicing:
     put_off = PutOff(parts.policies.message_backoff, parts.ids)
     policy = DueBillings(updates, parts.programme, orders.privacy, put_off)
     pace = Pace(look_seconds, is_alone=parts.file is not None)
-    return Invoicing(updates, policy, pace=pace, takes_work=parts.takes_work)
+    return Invoicing(updates, policy, pace=pace, pages=parts.invoice_pages, takes_work=parts.takes_work)
 
 
 _STATUS = {**api.STATUS, **aftersale_api.STATUS, **REPORT_STATUS, **SCHEDULE_STATUS, **INVOICING_STATUS}

@@ -29,6 +29,8 @@ from cludale.web.responses import Response, Stream, json_response
 from cludale.web.routing import Credential, Owned, Reply, Request, asking, route
 
 PAGE = 200
+PDF = "application/pdf"
+PRIVATE = (("cache-control", "private, no-store"),)
 
 _KIND = "invoices, or credit notes; both without it"
 
@@ -174,6 +176,26 @@ class InvoicesApi:
         """One of them."""
         (view,) = await self._views([await self._open(request)])
         return json_response(view)
+
+    @route(
+        "GET",
+        "/invoices/{invoice_id}.pdf",
+        credential=Credential.BUYER,
+        scope=Scope.READ,
+        owned=Owned.HIDDEN,
+        summary="An invoice to print",
+        description=(
+            "PDF, tagged for screen readers (PDF/UA-1), in the buyer's language; the same bytes each time, until the "
+            "buyer is erased."
+        ),
+        replies={200: Reply(bytes, media_type=PDF)},
+        refusals=(NotFound, Busy),
+    )
+    async def print_invoice(self, request: Request) -> Response:
+        """The document."""
+        document = await self._open(request)
+        buyer = (await self._privacy.invoiced((document.order_id,))).get(document.order_id)
+        return Response(200, await self._invoicing.pdf(document, buyer), PDF, PRIVATE)
 
     async def _open(self, request: Request) -> Document:
         """The document that the request may see. Raises NotFound, ScopeMissing."""

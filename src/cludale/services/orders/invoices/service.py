@@ -15,7 +15,9 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.bus import Acknowledgement, Delivery
+from cludale.ports.invoice_pages import InvoicePages
 from cludale.ports.records import Query
+from cludale.ports.ticket_pages import PagesBusy
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.due import DueWork
 from cludale.services.concerts.events import SeatsSold
@@ -27,8 +29,10 @@ from cludale.services.orders.invoices.billing import Billing
 from cludale.services.orders.invoices.documents import Document
 from cludale.services.orders.invoices.due import AT_ONCE, ATTEMPT_SECONDS, DueBillings
 from cludale.services.orders.invoices.numbering import series_id
+from cludale.services.orders.invoices.printed import page_of
 from cludale.services.orders.invoices.settings import InvoiceSettings, Wanted
 from cludale.services.orders.invoices.store import BILLINGS, DOCUMENTS, SETTINGS
+from cludale.services.orders.personal import Invoiced
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments.events import PartRefunded, PaymentRefunded
 
@@ -57,11 +61,18 @@ class Invoicing:
     """The invoices of all organizers."""
 
     def __init__(
-        self, updates: Updates, policy: DueBillings, *, pace: Pace, takes_work: Callable[[], bool] = lambda: True
+        self,
+        updates: Updates,
+        policy: DueBillings,
+        *,
+        pace: Pace,
+        pages: InvoicePages,
+        takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
         self._updates = updates
         self._policy = policy
         self._pace = pace
+        self._pages = pages
         self._organizers: Mapping[str, InvoiceSettings] = {}
         """Those that may have invoices now."""
         self._known_at: datetime | None = None
@@ -197,6 +208,14 @@ class Invoicing:
         """A page of documents, and the cursor of the next one."""
         found, page = await DOCUMENTS.find(self._updates.records, query)
         return [each.state for each in found], page.next
+
+    async def pdf(self, document: Document, buyer: Invoiced | None) -> bytes:
+        """The document to print. Raises Busy."""
+        said = (await self.settings(document.organizer)).said
+        try:
+            return await self._pages.invoice(page_of(document, buyer, said.language))
+        except PagesBusy as error:
+            raise Busy("Too many pages are being made at once.") from error
 
     # what is due
 
