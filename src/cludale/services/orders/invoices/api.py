@@ -163,22 +163,6 @@ class InvoicesApi:
 
     @route(
         "GET",
-        "/invoices/{invoice_id}",
-        credential=Credential.BUYER,
-        scope=Scope.READ,
-        owned=Owned.HIDDEN,
-        summary="Look at an invoice",
-        description="For the organizer, and for whoever has the token of its order.",
-        replies={200: Reply(InvoiceView)},
-        refusals=(NotFound, Busy),
-    )
-    async def show_invoice(self, request: Request) -> Response:
-        """One of them."""
-        (view,) = await self._views([await self._open(request)])
-        return json_response(view)
-
-    @route(
-        "GET",
         "/invoices/{invoice_id}.pdf",
         credential=Credential.BUYER,
         scope=Scope.READ,
@@ -196,6 +180,22 @@ class InvoicesApi:
         document = await self._open(request)
         buyer = (await self._privacy.invoiced((document.order_id,))).get(document.order_id)
         return Response(200, await self._invoicing.pdf(document, buyer), PDF, PRIVATE)
+
+    @route(
+        "GET",
+        "/invoices/{invoice_id}",
+        credential=Credential.BUYER,
+        scope=Scope.READ,
+        owned=Owned.HIDDEN,
+        summary="Look at an invoice",
+        description="For the organizer, and for whoever has the token of its order.",
+        replies={200: Reply(InvoiceView)},
+        refusals=(NotFound, Busy),
+    )
+    async def show_invoice(self, request: Request) -> Response:
+        """One of them."""
+        (view,) = await self._views([await self._open(request)])
+        return json_response(view)
 
     async def _open(self, request: Request) -> Document:
         """The document that the request may see. Raises NotFound, ScopeMissing."""
