@@ -19,6 +19,7 @@ from cludale_operations.cli import (
     concerts,
     dead_letters,
     gateway,
+    invoices,
     keys,
     notifications,
     orders,
@@ -94,6 +95,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(staff.app, name="staff")
 app.add_typer(orders.app, name="orders")
 app.add_typer(payments.app, name="payments")
+app.add_typer(invoices.app, name="invoices")
 app.add_typer(reports.app, name="reports")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(notifications.app, name="notifications")

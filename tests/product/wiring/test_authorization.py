@@ -60,6 +60,9 @@ def _is_opened_without_a_key(row: Row, caller: Caller) -> bool:
     )
 
 
+INVOICES = {"on": True, "name": "Issuer", "address": "1 Main Street"}
+
+
 class World(NamedTuple):
     """The office, everyone who may call, and what stands for the placeholders."""
 
@@ -79,6 +82,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         for id in ("ours", "ours-too"):
             await here.concert(id, acme)
         await here.concert("theirs")
+        for key in (acme, FIRST_KEY):
+            assert (await here.ask("PUT", "/invoices/settings", key, json=INVOICES)).status_code == 200
         order, cancelled, given = [await here.order("ours") for _ in range(3)]
         other = await here.order("theirs")
         await here.ask("POST", f"/orders/{cancelled['id']}/cancel", cancelled["accessToken"])
@@ -121,6 +126,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             f"/audit/orders/{other['id']}",
             f"/tickets?order={order['id']}",
             f"/tickets?order={given['id']}",
+            f"/invoices?orderId={order['id']}",
+            f"/invoices?orderId={other['id']}",
         ):
             for _ in range(200):
                 key = FIRST_KEY if other["id"] in path else acme
@@ -147,6 +154,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             "spare": spare,
             "other": other["id"],
             "schedule": reports["ours"]["id"],
+            "invoice": f"{order['id']}.invoice",
         }
         tokens = {each["id"]: each["accessToken"] for each in (order, cancelled)}
         tokens |= {ticket: order["accessToken"], on: given["accessToken"]}

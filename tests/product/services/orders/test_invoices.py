@@ -29,7 +29,10 @@ PRICING = {
         {"section": "stalls", "category": "adult", "amount": 4500},
         {"section": "stalls", "category": "child", "amount": 2000},
     ],
-    "fees": [{"id": "seat", "name": "Seat", "amount": 25}, {"id": "order", "name": "Order", "amount": 199, "perOrder": True}],
+    "fees": [
+        {"id": "seat", "name": "Seat", "amount": 25},
+        {"id": "order", "name": "Order", "amount": 199, "perOrder": True},
+    ],
     "tax": {"name": "VAT", "percent": 19.0, "included": False},
 }  # fmt: skip
 
