@@ -60,6 +60,7 @@ def _is_opened_without_a_key(row: Row, caller: Caller) -> bool:
     )
 
 
+PRICE = {"amount": 1000, "currency": "EUR"}
 INVOICES = {"on": True, "name": "Issuer", "address": "1 Main Street"}
 
 
@@ -80,8 +81,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         acme = await here.new_key(*every, organizer="acme")
         only_ours = await here.new_key(*every, organizer="acme", concertId="ours")
         for id in ("ours", "ours-too"):
-            await here.concert(id, acme)
-        await here.concert("theirs")
+            await here.concert(id, acme, price=PRICE)
+        await here.concert("theirs", price=PRICE)
         for key in (acme, FIRST_KEY):
             assert (await here.ask("PUT", "/invoices/settings", key, json=INVOICES)).status_code == 200
         order, cancelled, given = [await here.order("ours") for _ in range(3)]

@@ -165,7 +165,7 @@ async def test_nobody_else_sees_them(desk: Desk) -> None:
 
 
 async def test_who_says_nothing_of_invoices_has_none(desk: Desk) -> None:
-    await desk.here.concert("silent")
+    await desk.here.concert("silent", price={"amount": 1000, "currency": "EUR"})
     order = await desk.bought(concertId="silent", quantity=1)
     await desk.bought(quantity=1)
     await asyncio.sleep(0.2)
