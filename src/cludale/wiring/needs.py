@@ -15,7 +15,7 @@ from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
 from cludale.adapters.smtp import sender_address
 from cludale.adapters.system.keys import KeyPair, kept_key, kept_pair
 from cludale.adapters.system.ticket_keys import KeptTicketKeys
-from cludale.adapters.webhook_posts import Networks
+from cludale.adapters.webhook_posts.addresses import Networks
 from cludale.kernel import roles
 from cludale.ports.clock import Clock
 from cludale.ports.ticket_keys import TicketKeys

@@ -38,7 +38,6 @@ from cludale.adapters.smtp import Encryption, SmtpMailer
 from cludale.adapters.sqlite import SqliteStore
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.ticket_pages.pool import PrintedPages
-from cludale.adapters.webhook_posts import HttpWebhooks
 from cludale.kernel import roles
 from cludale.kernel.buyers import BuyerHash
 from cludale.kernel.wire import Codec
@@ -456,6 +455,8 @@ class ServiceBuilder:
     @cached_property
     def webhooks(self) -> WebhookSender:
         """The way to organizers' servers."""
+        from cludale.adapters.webhook_posts.sender import HttpWebhooks  # noqa: PLC0415 - only notifications needs its HTTP client
+
         settings = self.settings
         return self._closed(
             HttpWebhooks(

@@ -11,34 +11,8 @@ import typer
 
 from cludale import __version__
 from cludale.wiring.settings import Settings, UnusableSetting
-from cludale_operations.cli import (
-    audit,
-    backup,
-    broker,
-    codes,
-    concerts,
-    dead_letters,
-    gateway,
-    invoices,
-    keys,
-    notifications,
-    orders,
-    payments,
-    privacy,
-    release,
-    reports,
-    restore,
-    secrets,
-    staff,
-    tickets,
-    up,
-    webhooks,
-)
-from cludale_operations.cli.door import door
-from cludale_operations.cli.pages import pages
-from cludale_operations.cli.proofs import Commands
+from cludale_operations.cli.commands import Commands
 from cludale_operations.cli.screen import fail, table
-from cludale_operations.cli.serve import serve
 
 app = typer.Typer(
     cls=Commands,
@@ -79,32 +53,6 @@ def settings(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")
         as_json=json,
         marked=lambda row: row["value"] != row["default"],
     )
-
-
-app.command()(serve)
-app.command()(pages)
-app.add_typer(up.app, name="up")
-app.add_typer(broker.app, name="broker")
-app.add_typer(gateway.app, name="gateway")
-app.add_typer(release.app, name="release")
-app.add_typer(secrets.app, name="secrets")
-app.add_typer(restore.app, name="restore")
-app.add_typer(concerts.app, name="concerts")
-app.add_typer(codes.app, name="codes")
-app.add_typer(keys.app, name="keys")
-app.add_typer(staff.app, name="staff")
-app.add_typer(orders.app, name="orders")
-app.add_typer(payments.app, name="payments")
-app.add_typer(invoices.app, name="invoices")
-app.add_typer(reports.app, name="reports")
-app.add_typer(privacy.app, name="privacy")
-app.add_typer(notifications.app, name="notifications")
-app.add_typer(webhooks.app, name="webhooks")
-app.add_typer(tickets.app, name="tickets")
-app.command()(door)
-app.add_typer(audit.app, name="audit")
-app.add_typer(dead_letters.app, name="deadletters")
-app.add_typer(backup.app, name="backup")
 
 
 def main() -> None:

@@ -13,10 +13,11 @@ import typer
 from cludale.web.http1 import url_of
 from cludale.wiring.settings import Settings
 from cludale_operations.cli.screen import NO, fail, note
-from cludale_operations.offline_door.device import Reply
 
 if TYPE_CHECKING:
     import httpx
+
+    from cludale_operations.offline_door.device import Reply
 
 Url = Annotated[
     str | None,
@@ -162,9 +163,11 @@ class Client:
 
     def ask(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, tag: str | None = None
-    ) -> Reply | None:
+    ) -> "Reply | None":
         """The answer as it is, within seconds; None: there is none, or the server is busy."""
         import httpx
+
+        from cludale_operations.offline_door.device import Reply
 
         headers = {} if tag is None else {"if-none-match": tag}
         try:

@@ -59,12 +59,13 @@ def gateway(
 
     from cludale.web.server import CannotListen, address_of, listen
     from cludale.wiring.needs import trusted_addresses
-    from cludale_operations.cli.serve import LOOPBACK, log_to_stderr
+    from cludale_operations.cli.logs import log_to_stderr
     from cludale_operations.gateway.certificates import NoHttps
     from cludale_operations.gateway.configuration import GatewayLimits
     from cludale_operations.gateway.process import GatewayDoors, ProxyFailed, serve
     from cludale_operations.gateway.routes import UnusableRoutes
     from cludale_operations.local.find import MissingProgram, find
+    from cludale_operations.local.free_ports import LOOPBACK
     from cludale_operations.local.tether import tethered
 
     settings = Settings.from_env(os.environ)

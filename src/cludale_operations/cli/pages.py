@@ -29,7 +29,7 @@ def pages(
 
     from cludale.web.http1 import Target
     from cludale.web.server import CannotListen, listen
-    from cludale_operations.cli.serve import log_to_stderr
+    from cludale_operations.cli.logs import log_to_stderr
 
     settings = Settings.from_env(os.environ)
     log_to_stderr(settings.log_level, settings.log_format)

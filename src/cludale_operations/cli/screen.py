@@ -4,15 +4,16 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from cludale.kernel.money import Money
 from cludale.kernel.texts import printable
+
+# rich is loaded where something is drawn: servers and JSON need none of it.
+if TYPE_CHECKING:
+    from rich.console import Console
 
 NO = 1
 """Exit status: the answer is no."""
@@ -46,6 +47,9 @@ def print_json(value: Any) -> None:
 
 def fail(why: str, status: int = CANNOT) -> NoReturn:
     """One line to stderr, and the end."""
+    from rich.console import Console
+    from rich.markup import escape
+
     Console(stderr=True).print(
         f"[bold red]cludale:[/] {escape(printable(why, lines=True))}", soft_wrap=True, highlight=False
     )
@@ -74,6 +78,9 @@ def table(
     if as_json:
         print_json(rows)
         return
+    from rich.markup import escape
+    from rich.table import Table
+
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         is_number = bool(rows) and all(isinstance(row.get(column), int) for row in rows)
@@ -94,6 +101,9 @@ def record(row: Row, *, as_json: bool) -> None:
     if as_json:
         print_json(row)
         return
+    from rich.markup import escape
+    from rich.table import Table
+
     shown = Table(box=None, pad_edge=False, show_header=False)
     shown.add_column(style="bold")
     shown.add_column(overflow="fold")
@@ -103,7 +113,9 @@ def record(row: Row, *, as_json: bool) -> None:
     _console().print(shown)
 
 
-def _console() -> Console:
+def _console() -> "Console":
+    from rich.console import Console
+
     console = Console()
     return console if console.is_terminal else Console(width=PIPED_COLUMNS)
 

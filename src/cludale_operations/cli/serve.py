@@ -7,31 +7,46 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import typer
+import uvloop
 
 from cludale import __version__
+from cludale.adapters.sqlite import StoreInUse
+from cludale.adapters.system.keys import UnusableKey
+from cludale.kernel.money import Money
+from cludale.pages.api import InProcess
+from cludale.ports.records import SchemaRefused, StoreUnavailable
 from cludale.services import NAMES
-from cludale.wiring.settings import LogFormat, LogLevel, Settings
+from cludale.services.concerts.service import ConcertSnapshot, Search
+from cludale.services.orders.upkeep import ErasuresOwed
+from cludale.web.app import WebApp
+from cludale.web.protocol import ConnectionLimits
+from cludale.web.server import CannotListen, address_of, listen
+from cludale.web.server import serve as serve_app
+from cludale.wiring.needs import MissingSetting
+from cludale.wiring.platform import Platform
+from cludale.wiring.secret_store import with_secrets
+from cludale.wiring.settings import Settings
+from cludale_operations.cli.logs import log_to_stderr
 from cludale_operations.cli.screen import fail, say
-
-if TYPE_CHECKING:
-    import socket
-
-    from cludale.kernel.money import Money
-    from cludale.services.concerts.service import ConcertSnapshot
-    from cludale.wiring.platform import Platform
-    from cludale_operations.gateway.tls import Doors
+from cludale_operations.gateway.certificates import NoHttps
+from cludale_operations.gateway.configuration import GatewayLimits
+from cludale_operations.gateway.tls import Doors, https
+from cludale_operations.local.find import MissingProgram, find
+from cludale_operations.local.free_ports import LOOPBACK
+from cludale_operations.local.tether import tethered
+from cludale_operations.telemetry.trouble import NoTelemetry
+from cludale_operations.telemetry.turning_on import telemetry_of
 
 _log = logging.getLogger("cludale")
-
-LOOPBACK = "127.0.0.1"
 
 
 def serve(
@@ -44,20 +59,6 @@ def serve(
 
     What it serves goes on where the last start stopped. `cludale settings` shows what can be set.
     """
-    # The services take a third of a second to load, which `cludale --help` need not wait for.
-    import uvloop
-
-    from cludale.adapters.sqlite import StoreInUse
-    from cludale.adapters.system.keys import UnusableKey
-    from cludale.ports.records import SchemaRefused, StoreUnavailable
-    from cludale.services.orders.upkeep import ErasuresOwed
-    from cludale.web.server import CannotListen, listen
-    from cludale.wiring.needs import MissingSetting
-    from cludale_operations.gateway.certificates import NoHttps
-    from cludale_operations.gateway.tls import Doors
-    from cludale_operations.local.find import MissingProgram
-    from cludale_operations.telemetry.trouble import NoTelemetry
-
     settings = Settings.from_env(os.environ)
     chosen = [each for each in services or ["all"] if each != "all"] or list(NAMES)
     for each in chosen:
@@ -91,19 +92,8 @@ def serve(
         fail(f"{error.filename or settings.data_dir}: {error.strerror} (CLUDALE_DATA_DIR names the data folder)")
 
 
-async def _serve(
-    settings: Settings, chosen: list[str], listener: "socket.socket", doors: "Doors | None" = None
-) -> None:
+async def _serve(settings: Settings, chosen: list[str], listener: socket.socket, doors: Doors | None = None) -> None:
     """`listener`: where people come in; `doors`: with HTTPS, where it is, and where this server is behind it."""
-    from cludale.pages.api import InProcess
-    from cludale.pages.building import Pages
-    from cludale.web.app import WebApp
-    from cludale.web.protocol import ConnectionLimits
-    from cludale.web.server import serve as serve_app
-    from cludale.wiring.platform import Platform
-    from cludale.wiring.secret_store import with_secrets
-    from cludale_operations.telemetry.turning_on import telemetry_of
-
     settings = await with_secrets(settings)
     if doors is not None:  # all requests come through the proxy of our own
         trusted = ",".join(filter(None, (settings.trusted_proxies, f"{LOOPBACK}/32")))
@@ -111,7 +101,11 @@ async def _serve(
     telemetry = telemetry_of(settings, chosen)
     platform = Platform(settings, chosen, watching=telemetry)
     services = InProcess()
-    pages = Pages(services, now=platform.clock.now) if platform.whole else None
+    pages = None
+    if platform.whole:
+        from cludale.pages.building import Pages  # a service by itself has no use for them
+
+        pages = Pages(services, now=platform.clock.now)
     app = WebApp(
         platform.services,
         is_ready=lambda: platform.ready,
@@ -157,13 +151,8 @@ async def _serve(
             await telemetry.stop()
 
 
-def _https(settings: Settings, doors: "Doors") -> AbstractAsyncContextManager[None]:
+def _https(settings: Settings, doors: Doors) -> AbstractAsyncContextManager[None]:
     """HTTPS by HAProxy, as the settings say. Raises MissingProgram."""
-    from cludale_operations.gateway.configuration import GatewayLimits
-    from cludale_operations.gateway.tls import https
-    from cludale_operations.local.find import find
-    from cludale_operations.local.tether import tethered
-
     if settings.tls_certificate is None:
         raise TypeError("no certificate")
     return https(
@@ -188,11 +177,8 @@ def home_of_data(settings: Settings) -> str:
     return str(settings.data_dir.resolve()) if settings.database_url is None else "PostgreSQL (CLUDALE_DATABASE_URL)"
 
 
-async def _greet(platform: "Platform", listener: "socket.socket") -> None:
+async def _greet(platform: Platform, listener: socket.socket) -> None:
     """Tell whoever started it what runs where, and how to buy a ticket."""
-    from cludale.services.concerts.service import Search
-    from cludale.web.server import address_of
-
     settings = platform.settings
     address = address_of(listener, is_secure=settings.tls_certificate is not None)
     names = ", ".join(service.name for service in platform.services)
@@ -221,10 +207,10 @@ class Offer(NamedTuple):
 
     concert_id: str
     quantity: int
-    price: "Money"
+    price: Money
 
 
-def _to_buy(found: "Iterable[ConcertSnapshot]", now: datetime) -> "Offer | None":
+def _to_buy(found: Iterable[ConcertSnapshot], now: datetime) -> Offer | None:
     """The first concert that has tickets for somebody who asks at `now`, and how many to ask for: two, if it can be."""
     for concert, sections, at in found:
         on_sale = concert.on_sale_at is None or concert.on_sale_at <= now
@@ -242,15 +228,3 @@ def _to_buy(found: "Iterable[ConcertSnapshot]", now: datetime) -> "Offer | None"
 def _own_name() -> str:
     """What to type to get here again: `cludale`, or the path to it where that is not enough."""
     return "cludale" if shutil.which("cludale") else sys.argv[0]
-
-
-def log_to_stderr(level: LogLevel, format: LogFormat = LogFormat.TEXT) -> None:
-    """The log, as far as `level`, to the standard error output."""
-    logging.basicConfig(level=level.value.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    if format is LogFormat.JSON:
-        from cludale_operations.telemetry.logs import JsonLines
-
-        for handler in logging.getLogger().handlers:
-            handler.setFormatter(JsonLines())
-    for noisy in ("httpx", "httpcore"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

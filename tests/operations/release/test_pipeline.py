@@ -82,12 +82,12 @@ def test_every_job_has_an_end() -> None:
 
 
 def test_every_call_of_cludale_is_one_that_it_understands() -> None:
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     called = []
     for words in release_lines():
         group, options = words[0], words[1:]
         assert group == "release"
-        release = command.commands["release"]  # type: ignore[attr-defined] # a group of commands
+        release = command.get_command(None, "release")
         context = release.make_context("release", options)
         given = [*context._protected_args, *context.args]  # noqa: SLF001 - click's own, which it gives no other way to
         name, subcommand, rest = release.resolve_command(context, given)

@@ -5,11 +5,11 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from importlib import import_module
 from typing import Any
 
-from cludale.adapters.ticket_pages import invoices, printing
 from cludale.ports.invoice_pages import InvoicePage
 from cludale.ports.ticket_pages import PagesBusy, TicketPage
 
@@ -30,19 +30,19 @@ class PrintedPages:
 
     async def pdf(self, pages: Sequence[TicketPage]) -> bytes:
         """A document with these pages. Raises PagesBusy."""
-        return await self._made(printing.pdf, list(pages))
+        return await self._made("printing.pdf", list(pages))
 
     async def svg(self, code: str) -> bytes:
         """The code as a drawing. Raises PagesBusy."""
-        return await self._made(printing.svg, code)
+        return await self._made("printing.svg", code)
 
     async def png(self, code: str) -> bytes:
         """The code as an image. Raises PagesBusy."""
-        return await self._made(printing.png, code)
+        return await self._made("printing.png", code)
 
     async def invoice(self, page: InvoicePage) -> bytes:
         """The document of an invoice. Raises PagesBusy."""
-        return await self._made(invoices.pdf, page)
+        return await self._made("invoices.pdf", page)
 
     async def close(self) -> None:
         """End the process."""
@@ -50,7 +50,7 @@ class PrintedPages:
         if pool is not None:
             await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
 
-    async def _made(self, make: Callable[[Any], bytes], of: object) -> bytes:
+    async def _made(self, what: str, of: object) -> bytes:
         if self._waiting >= WAITING_LIMIT:
             raise PagesBusy
         if self._pool is None:
@@ -58,7 +58,7 @@ class PrintedPages:
         self._waiting += 1
         try:
             async with asyncio.timeout(SECONDS):
-                return await asyncio.get_running_loop().run_in_executor(self._pool, make, of)
+                return await asyncio.get_running_loop().run_in_executor(self._pool, _make, what, of)
         except TimeoutError as error:
             raise PagesBusy from error
         except BrokenExecutor as error:
@@ -74,3 +74,10 @@ def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     os.nice(5)
+
+
+def _make(what: str, of: Any) -> bytes:
+    """In that process, which alone needs typst, fonts and segno."""
+    module, _, name = what.partition(".")
+    made: bytes = getattr(import_module(f"cludale.adapters.ticket_pages.{module}"), name)(of)
+    return made

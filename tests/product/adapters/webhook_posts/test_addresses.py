@@ -2,8 +2,7 @@
 
 import pytest
 
-from cludale.adapters.webhook_posts import Networks
-from cludale.adapters.webhook_posts.addresses import place
+from cludale.adapters.webhook_posts.addresses import Networks, place
 from cludale.ports.webhooks import AddressRefused
 
 INSIDE = (

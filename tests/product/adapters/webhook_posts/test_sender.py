@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from cludale.adapters.webhook_posts import HttpWebhooks, Networks
+from cludale.adapters.webhook_posts.addresses import Networks
+from cludale.adapters.webhook_posts.sender import HttpWebhooks
 from cludale.ports.webhooks import AddressRefused, Answered, NotPosted
 
 Handle = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

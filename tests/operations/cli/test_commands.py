@@ -1,21 +1,33 @@
-"""The commands that prove the product, where the package that has them is not installed."""
+"""Commands are loaded when they are called; those that prove the product may not be installed."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 from tests.served import environment
 
+from cludale_operations.cli import app
+from cludale_operations.cli.commands import COMMANDS, PROOFS
 from cludale_operations.proof import PACKAGE, ProofMissing, proof_for
 
+LOADED = """
+import sys
+from cludale_operations.cli import main
+try:
+    main()
+finally:
+    print(*sorted(sys.modules), file=sys.stderr)
+"""
+"""The command line, which then says what was loaded for it."""
 WITHOUT = "import sys; sys.modules['cludale_proof'] = None; from cludale_operations.cli import main; main()"
 """The command line, in a process that can't load the checker."""
 
 
-def cludale(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def cludale(folder: Path, *arguments: str, program: str = WITHOUT) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-c", WITHOUT, *arguments],
+        [sys.executable, "-c", program, *arguments],
         env=environment(folder),
         capture_output=True,
         text=True,
@@ -43,3 +55,25 @@ def test_another_package_that_is_missing_is_no_matter_of_the_proof() -> None:
         raise ModuleNotFoundError("no asyncpg", name="asyncpg")
     with pytest.raises(ProofMissing), proof_for("cludale check"):
         raise ModuleNotFoundError("no checker", name=f"{PACKAGE}.checker")
+
+
+@pytest.mark.parametrize("command", [("--version",), ("settings", "--json"), ("orders", "list", "--help")])
+def test_a_command_does_not_wait_for_what_only_others_need(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = cludale(tmp_path, *command, program=LOADED)
+    assert done.returncode == 0
+    loaded = set(done.stderr.split())
+    assert "cludale_operations.cli" in loaded
+    assert not loaded & {
+        "cludale.services.catalogue",
+        "cludale_operations.cli.backup",
+        "cludale_proof",
+        "jinja2",
+        "apsw",
+    }
+
+
+def test_every_command_can_be_loaded_and_says_what_it_does() -> None:
+    for name in (*COMMANDS, *PROOFS):
+        command = typer.main.get_command(app).get_command(None, name)  # type: ignore[attr-defined] # a group's
+        assert command.name == name
+        assert command.help
