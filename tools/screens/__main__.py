@@ -13,6 +13,7 @@ import httpx
 from playwright.sync_api import Browser, BrowserContext, Page
 from tests.served import KEY, serve
 from tools.screens.browser import chromium
+from tools.screens.door import door
 from tools.screens.small import shrink
 
 FOLDER = Path(__file__).parents[2] / "docs/screens"
@@ -169,6 +170,7 @@ def main(folder: Path) -> int:
             camera = Camera(browser, served.url, folder)
             shop(camera)
             elsewhere(camera)
+            door(camera, served.http)
     return 0
 
 

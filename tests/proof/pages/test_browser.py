@@ -1,24 +1,14 @@
 """The shop in a real browser: by keyboard, without scripts, in two windows, live; and what axe says of every page."""
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 from tests.proof.pages.conftest import HOLD_SECONDS, Visit
+from tests.proof.pages.looking import violations
 from tests.served import Served
 
-AXE = (Path(__file__).parent / "axe/axe.min.js").read_text()
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
 pytestmark = pytest.mark.timeout(120)
-
-
-def violations(page: Page) -> list[str]:
-    """What axe finds, each with where."""
-    page.evaluate(AXE)
-    found = page.evaluate("(tags) => axe.run({ runOnly: tags })", RULES)["violations"]
-    return [f"{page.url} {each['id']}: {each['nodes'][0]['html'][:200]}" for each in found]
 
 
 def choose(page: Page, concert: str, quantity: str = "2") -> None:
