@@ -14,6 +14,7 @@ from cludale.ports.calling_off import CallOffs, SaleClosing
 from cludale.ports.charges import Charges
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contacts
+from cludale.ports.invoice_pages import InvoicePages
 from cludale.ports.issuer import Issuer, SignInPolicy
 from cludale.ports.messengers import Mailer, TextMessenger
 from cludale.ports.payment_gateway import PaymentGateway
@@ -93,6 +94,8 @@ class Policies:
     webhook_stop_seconds: float = 5 * 86_400.0
     webhook_keep_days: float = 30.0
     door_offline_seconds: float = 43_200
+    invoice_look_seconds: float | None = 10.0
+    """How often it is looked whose orders are invoiced; None: nobody's are."""
     public_url: str | None = None
     """Where people reach the platform."""
 
@@ -138,6 +141,8 @@ class Parts(Protocol):
     def ticket_keys(self) -> TicketKeys: ...
     @property
     def ticket_pages(self) -> TicketPages: ...
+    @property
+    def invoice_pages(self) -> InvoicePages: ...
     @property
     def wallets(self) -> Wallets: ...
 

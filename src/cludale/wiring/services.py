@@ -45,6 +45,7 @@ from cludale.ports.bus import Deliver
 from cludale.ports.calling_off import CallOffs, SaleClosing
 from cludale.ports.charges import Charges
 from cludale.ports.contacts import Contacts
+from cludale.ports.invoice_pages import InvoicePages
 from cludale.ports.issuer import Issuer, SignInPolicy
 from cludale.ports.keys import Keys
 from cludale.ports.messengers import Mailer, TextMessenger
@@ -340,9 +341,18 @@ class ServiceBuilder:
         return wallets(self.settings, self.clock)
 
     @cached_property
+    def _pages(self) -> PrintedPages:
+        return self._closed(PrintedPages())
+
+    @property
     def ticket_pages(self) -> TicketPages:
         """What makes pages of tickets."""
-        return self._closed(PrintedPages())
+        return self._pages
+
+    @property
+    def invoice_pages(self) -> InvoicePages:
+        """What makes pages of invoices: the same process."""
+        return self._pages
 
     @cached_property
     def issuer(self) -> Issuer | None:

@@ -127,6 +127,10 @@ class Client:
         """The answer to PATCH, of what had this ETag; ends the program with one line if there is none."""
         return self._answer("PATCH", path, json=body, headers={} if tag is None else {"if-match": tag})
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The answer to PUT; ends the program with one line if there is none."""
+        return self._answer("PUT", path, json=body)
+
     def delete(self, path: str) -> Any:
         """The answer to DELETE; ends the program with one line if there is none."""
         return self._answer("DELETE", path)

@@ -27,6 +27,7 @@ COMMANDS = {
     "boxoffice": "cludale_operations.cli.boxoffice:app",
     "guests": "cludale_operations.cli.guests:app",
     "payments": "cludale_operations.cli.payments:app",
+    "invoices": "cludale_operations.cli.invoices:app",
     "reports": "cludale_operations.cli.reports:app",
     "privacy": "cludale_operations.cli.privacy:app",
     "notifications": "cludale_operations.cli.notifications:app",

@@ -82,6 +82,7 @@ class Concert(_Document, frozen=True, tag="concert"):
     status: str | None = None
     reason: str | None = None
     max_per_buyer: int | None = None
+    organizer: str = "default"
 
 
 class Section(_Document, frozen=True, tag="section"):
@@ -496,6 +497,17 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     less: int | None = None
     unlocks: str | None = None
     limits: Mapping[str, Any] | None = None
+    paid_at: datetime | None = None
+    organizer: str | None = None
+    document_id: str | None = None
+    document_number: str | None = None
+    year: int | None = None
+    tax: int | None = None
+    lines: tuple[Mapping[str, Any], ...] | None = None
+    invoice_id: str | None = None
+    refund: int | None = None
+    is_on: bool | None = None
+    since: datetime | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

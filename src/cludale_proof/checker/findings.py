@@ -30,6 +30,7 @@ class Invariant(Enum):
         "A Paid order has as many valid tickets as it has seats left, no other has any, and each lets in once.",
     )
     WITHIN_LIMITS = (16, "No buyer has more tickets of a concert than it allows to one.")
+    INVOICES = (17, "Invoices and credit notes are numbered without holes or twins, and come to the money.")
 
     def __init__(self, number: int, sentence: str) -> None:
         self.number = number

@@ -261,9 +261,12 @@ BOOK_EVENTS: Final = (DIFFERS, "DifferenceSettled")
 """Of the provider's books; `books_rules.py` reads them. Nothing of an order or its payment is written with them."""
 CODE_EVENTS: Final = ("CodeCreated", "CodeChanged")
 """They are judged by `price_rules.py`, with the bills that are made by them."""
+INVOICING: Final = "InvoicingChanged"
+INVOICE_EVENTS: Final = ("InvoiceIssued", "CreditNoteIssued")
+"""They are judged by `invoice_rules.py`; nothing of an order or its payment is written with them."""
 UNJUDGED: Final = (
     "ConcertScheduled", "ContactErased", "TemplateChanged", *CONCERT_STEPS, *SECTION_CHANGES, *WEBHOOK_EVENTS,
-    *KEY_EVENTS, *CODE_EVENTS, *BOOK_EVENTS,
+    *KEY_EVENTS, *CODE_EVENTS, *BOOK_EVENTS, INVOICING, *INVOICE_EVENTS,
 )  # fmt: skip
 """Events on which no promise to buyers hangs. Whatever is neither here nor judged, nobody knows."""
 _ORDER_SLOT: Final = {"OrderPlaced": "placed", "TicketReserved": "reserved", "OrderPaid": "paid"}

@@ -35,10 +35,13 @@ from cludale_proof.checker.documents import (
     Unreadable,
 )
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order
+from cludale_proof.checker.invoice_rules import InvoiceBook
 from cludale_proof.checker.lifecycle import (
     BOOK_EVENTS,
     CODE_EVENTS,
     DIFFERS,
+    INVOICE_EVENTS,
+    INVOICING,
     KEY_EVENTS,
     NOTIFICATION_STEPS,
     ON_PURPOSE,
@@ -107,6 +110,7 @@ class SafetyChecker:
         self._head: Head | None = None
         self._segments = Segments(segment_entries)
         self._desk = Desk()
+        self._invoices = InvoiceBook(skew)
 
     def commit(
         self,
@@ -229,6 +233,7 @@ class SafetyChecker:
             told = fold(case.facts)
             found += order_rules.always(case, told, terms, self._prices)
             found += order_rules.once_quiet(case, told, terms)
+            found += self._invoices.once_quiet(case, told)
         for key, section in self._sections.items():
             found += counts(key, section, self._tallies.setdefault(key, Tally()), self._plans.get(key), now)
             found += closed(key, section, self._told.get(key[0]))
@@ -251,7 +256,9 @@ class SafetyChecker:
         found: list[Violation] = []
         for key in touched:
             case = self._case(key)
-            found += order_rules.always(case, fold(case.facts), terms, self._prices)
+            told = fold(case.facts)
+            found += order_rules.always(case, told, terms, self._prices)
+            found += self._invoices.always(case, told)
             for fact, cause in order_rules.missing_causes(case):
                 if cause not in self._committed:
                     detail = f"{fact.event.type} {fact.event.id} was caused by {cause}, which was never committed"
@@ -276,7 +283,8 @@ class SafetyChecker:
         self._now = max(self._now, event.time)
         key = key_of_event(fact)
         if key is None:
-            is_elsewhere = event.type in (*KEY_EVENTS, *WEBHOOK_EVENTS, *BOOK_EVENTS)
+            self._invoices.settings(fact)
+            is_elsewhere = event.type in (INVOICING, *KEY_EVENTS, *WEBHOOK_EVENTS, *BOOK_EVENTS)
             return [] if is_elsewhere else self._take_concert_event(fact)
         self._case_of_event[event.id] = key
         self._case(key).facts.append(fact)
@@ -289,6 +297,8 @@ class SafetyChecker:
         if event.type == DIFFERS and event.data.key not in self._case(key).erring:
             detail = f"{event.data.kind} is found under {event.data.key}, and the provider did nothing wrong there"
             return [_broken(Invariant.ONE_CAPTURE, "differs-for-nothing", f"event {event.id}", detail)]
+        if event.type in INVOICE_EVENTS:
+            return list(self._invoices.numbered_next(fact))
         section = (event.data.concert_id or "", event.data.section or "")
         if event.type == "SeatsReserved":
             if (wrong := self._held_at(section, fact)) is not None:
@@ -414,6 +424,7 @@ class SafetyChecker:
 
     def _take_concert(self, before: Concert | None, read: Concert) -> list[Violation]:
         self._concerts.add(read.id)
+        self._invoices.concert(read)
         self._buyers.concert(read.id, read.max_per_buyer)
         self._plans = {**plans_of([read]), **self._plans}
         self._prices |= {(read.id, plan.id): plan.price for plan in read.sections}

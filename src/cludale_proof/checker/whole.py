@@ -33,9 +33,12 @@ from cludale_proof.checker.documents import (
     Unreadable,
 )
 from cludale_proof.checker.findings import Invariant, Report, Violation
+from cludale_proof.checker.invoice_rules import InvoiceBook
 from cludale_proof.checker.lifecycle import (
     BOOK_EVENTS,
     CODE_EVENTS,
+    INVOICE_EVENTS,
+    INVOICING,
     KEY_EVENTS,
     KEY_MADE,
     WEBHOOK_EVENTS,
@@ -138,6 +141,7 @@ class _Run:
         self._concerts: dict[str, Concert] = {}
         self._buyers = BuyerTally()
         self._book = PriceBook()
+        self._invoices = InvoiceBook(terms.skew)
         self._codes_told: set[str] = set()
         """Ids of the events about codes."""
         self._scheduled: dict[str, Fact] = {}
@@ -172,6 +176,7 @@ class _Run:
             off = frozenset(id for id, told in self._told.items() if told.cancelled is not None)
             self._terms = self._terms._replace(called_off=off)
             self._check_cases(cases)
+        self._found(self._invoices.without_holes())
         self._check_concerts()
         self._check_sections()
         self._check_causes()
@@ -238,6 +243,7 @@ class _Run:
     def _read_concerts(self) -> None:
         for concert in self._documents(Kind.CONCERT, "concerts"):
             self._concerts[concert.id] = concert
+            self._invoices.concert(concert)
             self._buyers.concert(concert.id, concert.max_per_buyer)
         if any(each.max_per_buyer is not None for each in self._concerts.values()):
             for allowance in self._documents(Kind.ALLOWANCE, "allowances of buyers"):
@@ -279,6 +285,8 @@ class _Run:
                     tickets_since=fact.event.time if since is None else min(since, fact.event.time)
                 )
             cases.put(key, fact)
+            if fact.event.type in INVOICE_EVENTS:
+                self._found(self._invoices.numbered(fact))
             return
         if fact.event.type in (*KEY_EVENTS, *BOOK_EVENTS):
             self._put_key_fact(fact)
@@ -289,7 +297,8 @@ class _Run:
             self._codes_told.add(fact.event.id)
             self._book.code(fact)
             return
-        if fact.event.type in WEBHOOK_EVENTS:
+        if fact.event.type in (INVOICING, *WEBHOOK_EVENTS):
+            self._invoices.settings(fact)
             if fact.event.id not in self._about_keys and not fact.sequence:
                 self._on_the_way += 1
             self._about_keys.add(fact.event.id)
@@ -447,6 +456,9 @@ class _Run:
             if case.order is not None:
                 self._found(self._buyers.count(case.order, case.reservations))
             self._check_bills(case, told)
+            self._found(self._invoices.always(case, told))
+            if self._quiet:
+                self._found(self._invoices.once_quiet(case, told))
             for fact, cause in order_rules.missing_causes(case):
                 if not fact.cause_missing:
                     self._unresolved.setdefault(cause, (case.subject, fact))

@@ -28,6 +28,7 @@ from cludale.services.orders.api import PayAgain, PlaceOrder
 from cludale.services.orders.box_office_api import SellAtBoxOffice
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import CancelReason, OrderPaid
+from cludale.services.orders.invoices.settings_api import SayInvoicing
 from cludale.services.payments.api import ChargeOrder
 from cludale.services.tickets.api import Transfer
 from cludale.services.tickets.codes import public_bytes
@@ -340,6 +341,18 @@ class SimulatedClient:
             _encode(wanted),
             None,
             lambda p: p.codes_api.change_code(_request(p, None, concert_id), wanted),
+        )
+
+    async def say_invoicing(self, wanted: SayInvoicing) -> RequestOutcome:
+        """PUT /invoices/settings."""
+        return await self._ask(
+            "organizer",
+            "orders",
+            "PUT",
+            "/invoices/settings",
+            _encode(wanted),
+            None,
+            lambda p: p.invoicing_api.say_invoicing(_request(p, None), wanted),
         )
 
     async def schedule(self, who: str, wanted: ScheduleConcert) -> RequestOutcome:

@@ -34,6 +34,8 @@ ERRING = 0.08
 """In how many of the runs the provider does something wrong."""
 LIMITED = 0.15
 """How many scenes have limits of buyers."""
+INVOICED = 0.08
+"""In how many of the runs whose clocks are right the organizer has invoices."""
 PRICED = 0.1
 """How many scenes have price lists and codes."""
 SOLD = 0.08
@@ -259,6 +261,9 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     if is_erring:
         rates |= {fault: rate for fault, rate in THEMES["wrong books"].items() if fault in _PROVIDER_ERRORS}
         limits = dataclasses.replace(limits, reconcile_look_seconds=1.0)
+    billed = random.Random(f"invoices {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
+    if "invoices" in themes or (billed.random() < INVOICED and not has_clock_faults):
+        limits = dataclasses.replace(limits, invoice_look_seconds=billed.choice((0.05, 0.5)))
     return Scene(
         is_distributed=is_distributed,
         is_apart=choices.random() < 0.5,

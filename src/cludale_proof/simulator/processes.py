@@ -18,6 +18,7 @@ from cludale.kernel.wire import Codec
 from cludale.ports.bus import EventBus, Handler, Subscription
 from cludale.ports.calling_off import Progress
 from cludale.ports.contacts import ContactsUnreachable
+from cludale.ports.invoice_pages import InvoicePage
 from cludale.ports.outbox import Outgoing
 from cludale.ports.programme import ProgrammeUnreachable
 from cludale.ports.records import StoreUnavailable
@@ -40,6 +41,7 @@ from cludale.services.notifications.webhooks import store as webhook_store
 from cludale.services.orders.aftersale_api import AftersaleApi
 from cludale.services.orders.api import OrdersApi
 from cludale.services.orders.box_office_api import BoxOfficeApi
+from cludale.services.orders.invoices.settings_api import InvoicingApi
 from cludale.services.orders.manifest import MANIFEST as ORDERS_MANIFEST
 from cludale.services.orders.service import Orders
 from cludale.services.payments.api import PaymentsApi
@@ -99,6 +101,10 @@ class NoPages:
         """None is made."""
         raise PagesBusy
 
+    async def invoice(self, _: InvoicePage, /) -> bytes:
+        """None is made."""
+        raise PagesBusy
+
 
 TICKET_KEYS = OneKey()
 
@@ -139,6 +145,8 @@ class RunLimits(Policies):
     webhook_attempt_seconds: float = 2.0
     webhook_schedule: Sequence[float] = (0.2, 1.0, 2.0, *(5.0,) * 20)
     webhook_stop_seconds: float = 3_600.0
+    invoice_look_seconds: float | None = None
+    """Nobody has invoices but where a scene says so: then other seeds keep their runs."""
     compare_seconds: float = 1.0
     call_off_watch_seconds: float = 15.0
     compare_after_seconds: float = 3_600.0
@@ -257,6 +265,8 @@ class Process(Owner):
         if "orders" in self.built:
             self.orders: Orders = self.built["orders"]
             self.orders_api = OrdersApi(self.orders, self.store, self.access, ownership, methods=Gateway.methods)
+            if self.orders.invoicing is not None:
+                self.invoicing_api = InvoicingApi(self.orders.invoicing)
             self.aftersale_api = AftersaleApi(self.orders, self.orders_api, self.store, ORDERS_MANIFEST.statuses)
             self.box_office_api = BoxOfficeApi(
                 self.orders, self.orders_api, self.store, ownership, ORDERS_MANIFEST.statuses
@@ -354,7 +364,7 @@ class Process(Owner):
         self.buyers = BuyerHash(b"buyers")
         self.file = None
         self.ticket_keys = TICKET_KEYS
-        self.ticket_pages = NoPages()
+        self.ticket_pages = self.invoice_pages = NoPages()
         self.webhooks = around.receivers
         self.random_bytes = Random(f"webhooks of {name}").randbytes  # noqa: S311 - no secret is real
         self.wallets = NoWallets()

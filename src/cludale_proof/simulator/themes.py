@@ -158,6 +158,22 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.DELIVERY_LATE: 0.2,
         Fault.DELIVERY_TWICE: 0.2,
     },
+    "invoices": {
+        Fault.AFTER_THE_SALE: 0.9,
+        Fault.CANCELLED_BY_ORGANIZER: 0.2,
+        Fault.COMMIT_UNKNOWN: 0.06,
+        Fault.COMMIT_AWAY: 0.04,
+        Fault.CRASH_AT_STEP: 8.0,
+        Fault.CRASH_BEFORE_COMMIT: 0.02,
+        Fault.CRASH_AFTER_COMMIT: 0.03,
+        Fault.PAUSED: 3.0,
+        Fault.STORE_SLOW: 0.15,
+        Fault.DELIVERY_TWICE: 0.2,
+        Fault.PROGRAMME_AWAY: 0.3,
+        Fault.CLOCK_FORWARD: 0.0,
+        Fault.CLOCK_BACK: 0.0,
+        Fault.CLOCK_SKEW: 0.0,
+    },
     "webhooks": {
         Fault.WEBHOOK_AWAY: 0.15,
         Fault.WEBHOOK_TROUBLE: 0.15,
@@ -173,5 +189,5 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
 
 BESIDE_OTHERS = ("webhooks", "addresses that are gone", "doors offline")
 """They hinder nothing else: one of them may reign beside what is drawn."""
-ONLY_BY_NAME = frozenset({"box office", "changes", "prices", "wrong books", *BESIDE_OTHERS})
+ONLY_BY_NAME = frozenset({"box office", "changes", "prices", "wrong books", "invoices", *BESIDE_OTHERS})
 """They are not drawn with the others, so that seeds keep their runs; some of all runs have them, and each of theirs."""

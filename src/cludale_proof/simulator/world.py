@@ -34,6 +34,7 @@ from cludale.services.notifications.service import Notifications
 from cludale.services.notifications.store import NOTIFICATIONS
 from cludale.services.notifications.webhooks.service import Webhooks
 from cludale.services.orders.api import PlaceOrder
+from cludale.services.orders.invoices.settings_api import SayInvoicing
 from cludale.services.orders.store import ORDERS, PERSONAL
 from cludale_proof.checker import LedgerLine, SafetyChecker, Violation, Write
 from cludale_proof.checker.observations import Observation
@@ -60,6 +61,9 @@ LOOK_SECONDS = 1.0
 QUIET_LOOKS = 3
 AFTERWARDS = ScheduleConcert(
     id="concert-afterwards", artist="Late", date="2027-06-06", total_seats=100, price=Money(1000, "EUR")
+)
+INVOICES = SayInvoicing(
+    on=True, name="Organizer", address="1 Main Street", tax_name="VAT", tax_percent=8.875, zone="Pacific/Auckland"
 )
 LATE_REQUEST = PlaceOrder(concert_id="concert-afterwards", user_id="late", quantity=1)
 """What is bought when all is over, to see whether that can still be done."""
@@ -406,6 +410,8 @@ class World:
             told = await self.door.schedule("organizer", concert)
             if told.status != 201:
                 raise Broken([f"a concert could not be scheduled: {told}"])
+        if scene.limits.invoice_look_seconds is not None:
+            await self.door.say_invoicing(INVOICES)
         self.chaos.active = True
         storms = Storms(self.loop, self.chaos, scene, self.machines, self.people, self.poison)
         storms.gather()

@@ -389,3 +389,25 @@ def test_the_stream_begins_with_what_is_there(shop: Served) -> None:
     with httpx.stream("GET", f"{shop.url}/shop/concerts/club/live", timeout=10) as stream:
         first = next(stream.iter_lines())
     assert json.loads(first.removeprefix("data: "))["sale"] == "open"
+
+
+def test_an_order_shows_its_invoice(shop: Served, buyer: httpx.Client) -> None:
+    said = {"on": True, "name": "Issuer", "address": "1 Main Street"}
+    try:
+        assert shop.http.put("/invoices/settings", json=said, headers=shop.organizer).status_code == 200
+        action, form = checkout(buyer, "club")
+        page = buyer.post(action, data=form)
+        link = None
+        for _ in range(100):
+            page = buyer.get(page.url)
+            link = re.search(r'href="(/shop/invoices/[^"]+\.pdf)">Invoice INV-', page.text)
+            if link is not None:
+                break
+            time.sleep(0.05)
+        assert link is not None, page.text
+        document = buyer.get(link[1])
+        assert (document.status_code, document.headers["content-type"]) == (200, "application/pdf")
+        assert document.content.startswith(b"%PDF-")
+        assert buyer.get("/shop/invoices/order-1.invoice.pdf").status_code == 404
+    finally:
+        shop.http.put("/invoices/settings", json={**said, "on": False}, headers=shop.organizer)

@@ -189,6 +189,13 @@ MATRIX: tuple[Row, ...] = (
         asked="/orders/reports/schedules/{schedule}/end",
     ),
     Row("GET", "/orders/reports/files/{token}", 404, asked="/orders/reports/files/no"),
+    Row("GET", "/orders/{order_id}/invoices", 200, BUYER, READ, Owned.HIDDEN, asked="/orders/{order}/invoices"),
+    Row("GET", "/invoices", 200, ORGANIZER, READ, Owned.FILTERED),
+    Row("GET", "/invoices/export", 200, ORGANIZER, READ, Owned.FILTERED),
+    Row("GET", "/invoices/settings", 200, ORGANIZER, READ),
+    Row("PUT", "/invoices/settings", 200, ORGANIZER, CATALOGUE, Owned.MADE, body={"on": False}),
+    Row("GET", "/invoices/{invoice_id}", 200, BUYER, READ, Owned.HIDDEN, asked="/invoices/{invoice}"),
+    Row("GET", "/invoices/{invoice_id}.pdf", 200, BUYER, READ, Owned.HIDDEN, asked="/invoices/{invoice}.pdf"),
     Row("GET", "/orders/{order_id}", 200, BUYER, READ, Owned.HIDDEN, asked="/orders/{order}"),
     Row(
         "POST",

@@ -60,6 +60,10 @@ def _is_opened_without_a_key(row: Row, caller: Caller) -> bool:
     )
 
 
+PRICE = {"amount": 1000, "currency": "EUR"}
+INVOICES = {"on": True, "name": "Issuer", "address": "1 Main Street"}
+
+
 class World(NamedTuple):
     """The office, everyone who may call, and what stands for the placeholders."""
 
@@ -77,8 +81,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         acme = await here.new_key(*every, organizer="acme")
         only_ours = await here.new_key(*every, organizer="acme", concertId="ours")
         for id in ("ours", "ours-too"):
-            await here.concert(id, acme)
-        await here.concert("theirs")
+            await here.concert(id, acme, price=PRICE)
+        await here.concert("theirs", price=PRICE)
+        for key in (acme, FIRST_KEY):
+            assert (await here.ask("PUT", "/invoices/settings", key, json=INVOICES)).status_code == 200
         order, cancelled, given = [await here.order("ours") for _ in range(3)]
         other = await here.order("theirs")
         for concert_id, key in (("ours", acme), ("theirs", FIRST_KEY)):
@@ -125,6 +131,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             f"/audit/orders/{other['id']}",
             f"/tickets?order={order['id']}",
             f"/tickets?order={given['id']}",
+            f"/invoices?orderId={order['id']}",
+            f"/invoices?orderId={other['id']}",
         ):
             for _ in range(200):
                 key = FIRST_KEY if other["id"] in path else acme
@@ -152,6 +160,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             "other": other["id"],
             "sold": sold["id"],
             "schedule": reports["ours"]["id"],
+            "invoice": f"{order['id']}.invoice",
         }
         tokens = {each["id"]: each["accessToken"] for each in (order, cancelled)}
         tokens |= {ticket: order["accessToken"], on: given["accessToken"]}

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 from tests.proof.pages.conftest import Visit
-from tests.proof.pages.test_browser import violations
+from tests.proof.pages.looking import violations
 from tests.served import KEY, Served
 
 pytestmark = pytest.mark.timeout(120)

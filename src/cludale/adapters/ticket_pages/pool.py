@@ -10,6 +10,7 @@ from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from importlib import import_module
 from typing import Any
 
+from cludale.ports.invoice_pages import InvoicePage
 from cludale.ports.ticket_pages import PagesBusy, TicketPage
 
 WAITING_LIMIT = 64
@@ -29,15 +30,19 @@ class PrintedPages:
 
     async def pdf(self, pages: Sequence[TicketPage]) -> bytes:
         """A document with these pages. Raises PagesBusy."""
-        return await self._made("pdf", list(pages))
+        return await self._made("printing.pdf", list(pages))
 
     async def svg(self, code: str) -> bytes:
         """The code as a drawing. Raises PagesBusy."""
-        return await self._made("svg", code)
+        return await self._made("printing.svg", code)
 
     async def png(self, code: str) -> bytes:
         """The code as an image. Raises PagesBusy."""
-        return await self._made("png", code)
+        return await self._made("printing.png", code)
+
+    async def invoice(self, page: InvoicePage) -> bytes:
+        """The document of an invoice. Raises PagesBusy."""
+        return await self._made("invoices.pdf", page)
 
     async def close(self) -> None:
         """End the process."""
@@ -73,5 +78,6 @@ def _begin() -> None:
 
 def _make(what: str, of: Any) -> bytes:
     """In that process, which alone needs typst, fonts and segno."""
-    made: bytes = getattr(import_module("cludale.adapters.ticket_pages.printing"), what)(of)
+    module, _, name = what.partition(".")
+    made: bytes = getattr(import_module(f"cludale.adapters.ticket_pages.{module}"), name)(of)
     return made

@@ -39,13 +39,12 @@ PNG_SCALE = 8
 
 def pdf(pages: Sequence[TicketPage]) -> bytes:
     """A tagged document (PDF/UA-1) with one page a ticket."""
-    compiler = _compiler()
     try:
-        return _compiled(compiler, pages)
+        return _compiled(compiler(), pages)
     except typst.TypstError as error:
         if "could not be displayed" not in str(error):
             raise
-        return _compiled(compiler, [_drawable(page) for page in pages])
+        return _compiled(compiler(), [_drawable(page) for page in pages])
 
 
 def svg(code: str) -> bytes:
@@ -67,7 +66,7 @@ def qr(code: str) -> segno.QRCode:
     return segno.make_qr(code, error="m", boost_error=False, mask=_MASK)
 
 
-def _compiled(compiler: typst.Compiler, pages: Sequence[TicketPage]) -> bytes:
+def _compiled(made_by: typst.Compiler, pages: Sequence[TicketPage]) -> bytes:
     issued = min(page.issued_at for page in pages).replace(microsecond=0)
     given: dict[str, Any] = {
         "title": f"{pages[0].artist}, {pages[0].date}",
@@ -77,7 +76,7 @@ def _compiled(compiler: typst.Compiler, pages: Sequence[TicketPage]) -> bytes:
             {**{name: getattr(page, name) for name in _SHOWN}, "svg": svg(page.code).decode()} for page in pages
         ],
     }
-    made = compiler.compile(
+    made = made_by.compile(
         input=TEMPLATE.encode(),
         format="pdf",
         sys_inputs={"tickets": json.dumps(given)},
@@ -93,7 +92,7 @@ _SHOWN = ("id", "artist", "date", "venue", "section", "number", "quantity", "hol
 
 
 @cache
-def _compiler() -> typst.Compiler:
+def compiler() -> typst.Compiler:
     """One for the life of the process: it keeps the fonts."""
     folders = sorted({str(path.parent) for path in _fonts()})
     return typst.Compiler(font_paths=folders, ignore_system_fonts=True)
@@ -123,14 +122,15 @@ def _letters() -> frozenset[int]:
 def _drawable(page: TicketPage) -> TicketPage:
     """The same page, its letters that no font has replaced."""
     return page._replace(
-        artist=_with_known(page.artist),
-        venue=None if page.venue is None else _with_known(page.venue),
-        section=_with_known(page.section),
-        holder=None if page.holder is None else _with_known(page.holder),
+        artist=with_known(page.artist),
+        venue=None if page.venue is None else with_known(page.venue),
+        section=with_known(page.section),
+        holder=None if page.holder is None else with_known(page.holder),
     )
 
 
-def _with_known(text: str) -> str:
+def with_known(text: str) -> str:
+    """The text, its letters that no font has replaced."""
     known = _letters()
     # what joins or changes letters is drawn with them, or not at all
     return "".join(each if ord(each) in known else _MISSING for each in text if each not in "\u200d\ufe0f")

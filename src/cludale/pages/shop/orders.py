@@ -12,7 +12,7 @@ from cludale.pages.api import Answer, Problem, Refused, path
 from cludale.pages.shop import memory
 from cludale.pages.shop.buying import METHODS
 from cludale.pages.shop.programme import Programme, checked
-from cludale.pages.shop.views import Concert, Line, Order
+from cludale.pages.shop.views import Concert, Invoice, Invoices, Line, Order
 from cludale.pages.site import SECURITY, Missing, Site, Visit
 from cludale.web.responses import HTML, Response
 from cludale.web.routing import Route
@@ -42,6 +42,7 @@ class OrderPages:
             route("GET", "/shop/orders", self._mine),
             route("GET", "/shop/orders/{order_id}", self._show),
             route("GET", "/shop/orders/{order_id}/state", self._state),
+            route("GET", "/shop/invoices/{invoice_id}.pdf", self._invoice),
             route("POST", "/shop/orders/{order_id}/pay", self._pay),
             route("POST", "/shop/orders/{order_id}/cancel", self._cancel),
             route("POST", "/shop/orders/{order_id}/give-back", self._give_back),
@@ -77,11 +78,27 @@ class OrderPages:
     async def _state(self, visit: Visit) -> Response:
         """The part of the page that changes."""
         known = await self._known(visit, wait=False)
-        values = await self._values(known)
+        values = await self._values(visit, known)
         seed, _ = self._site.form_seed(visit)
         html = self._site.html(visit, "shop/state.html", csrf=forms.token(seed), **values)
         tag = ("etag", f'"{hashlib.sha256(html).hexdigest()[:24]}"')
         return Response(200, html, HTML, (*SECURITY, ("cache-control", "private, no-cache"), tag))
+
+    async def _invoice(self, visit: Visit) -> Response:
+        """An invoice to print, for whoever has the token of its order."""
+        token = memory.orders(visit).get(visit.segment.rpartition(".")[0])
+        if token is None:
+            raise Missing
+        answer = checked(await self._asked(visit, "GET", path("invoices", f"{visit.segment}.pdf"), token))
+        return Response(200, answer.body, "application/pdf", (*SECURITY, ("cache-control", "private, no-store")))
+
+    async def _invoices(self, visit: Visit, known: Known) -> list[Invoice]:
+        """Those of an order that was paid. A page that can't have them is shown without."""
+        order = known.order
+        if standing(order) not in ("paid", "cancelled") or order.total is None or not order.total.amount:
+            return []
+        answer = await self._asked(visit, "GET", path("orders", order.id, "invoices"), known.token)
+        return answer.read(Invoices).items if answer.status == 200 else []
 
     async def _pay(self, visit: Visit) -> Response:
         fields = forms.read(visit.request)
@@ -161,7 +178,7 @@ class OrderPages:
         refusal: Problem | None = None,
         status: int = 200,
     ) -> Response:
-        values = await self._values(known, wrong=wrong)
+        values = await self._values(visit, known, wrong=wrong)
         link = f"{self._site.base(visit)}/shop/orders/{known.order.id}?key={known.token}"
         return self._site.private(
             visit,
@@ -174,7 +191,7 @@ class OrderPages:
             **values,
         )
 
-    async def _values(self, known: Known, *, wrong: str = "") -> dict[str, Any]:
+    async def _values(self, visit: Visit, known: Known, *, wrong: str = "") -> dict[str, Any]:
         order, now = known.order, self._site.now()
         concert = await self._concert_of(order)
         sections = {each.id: each.name for each in concert.sections} if concert else {}
@@ -184,6 +201,7 @@ class OrderPages:
             "concert": concert,
             "section": sections.get(order.section or "", order.section or ""),
             "standing": standing(order),
+            "invoices": await self._invoices(visit, known),
             "is_settled": is_settled(order),
             "until": None if order.expires_at is None else round(order.expires_at.timestamp() * 1000),
             "may_cancel": order.status != "Cancelled" and (order.cancel_until is None or now < order.cancel_until),

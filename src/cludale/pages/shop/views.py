@@ -139,6 +139,20 @@ class Payment(msgspec.Struct, frozen=True, rename="camel"):
     attempts: int = 0
 
 
+class Invoice(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An invoice or a credit note of an order."""
+
+    id: str
+    kind: str
+    number: str
+
+
+class Invoices(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Those of one order."""
+
+    items: list[Invoice]
+
+
 class Refund(msgspec.Struct, frozen=True, rename="camel"):
     """A part of an order that was given back."""
 

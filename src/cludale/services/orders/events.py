@@ -253,6 +253,77 @@ class ContactErased(Event, frozen=True, kw_only=True):
     reason: ErasureReason
 
 
+class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
+    """A line of an invoice or a credit note, in minor units of its currency: total = net + tax."""
+
+    name: str
+    """The category of the tickets, or the fee; empty: money, whatever it was for."""
+    quantity: int
+    net: int
+    tax: int
+    total: int
+    percent: float = 0.0
+    """The rate of the tax."""
+
+
+class InvoiceKind(StrEnum):
+    """What a document is. Each kind has numbers of its own."""
+
+    INVOICE = "invoice"
+    CREDIT_NOTE = "credit-note"
+
+
+class InvoicingChanged(Event, frozen=True, kw_only=True):
+    """Whether and how an organizer's orders are invoiced is said anew. What is said, is in no event."""
+
+    subject_field: ClassVar[str] = "organizer"
+
+    organizer: str
+    revision: int
+    """Counts the changes from 1."""
+    is_on: bool
+    since: datetime
+    """From when on that holds: who pays then gets an invoice, or none."""
+    fields: tuple[str, ...]
+    """What was changed, beside that it is on."""
+    by: str
+    """The id of the key, or of the person, that changed it."""
+
+
+class DocumentIssued(Event, frozen=True, kw_only=True):
+    """Base of what is told of an invoice or a credit note. The buyer is in no event, nor is the issuer."""
+
+    document_id: str
+    order_id: str
+    concert_id: str
+    organizer: str
+    year: int
+    sequence: int
+    """Counts the documents of this kind, organizer and year from 1, without a hole."""
+    document_number: str
+    """How `sequence` is written."""
+    date: str
+    """The day of the document, as it was where the organizer or the concert is."""
+    total: Money
+    tax: int
+    """Minor units; it is in `total`."""
+    tax_name: str | None = None
+    lines: tuple[InvoiceLine, ...]
+
+
+class InvoiceIssued(DocumentIssued, frozen=True, kw_only=True):
+    """A paid order has its invoice, with the next number."""
+
+
+class CreditNoteIssued(DocumentIssued, frozen=True, kw_only=True):
+    """What was given back of an order is taken off its invoice, with the next number of credit notes."""
+
+    invoice_id: str
+    invoice_number: str
+    refund: int
+    """Which part refund it is for; 0: all that they had left, after the order was cancelled."""
+
+
 TOPIC = Topic(
     "order-events",
     "orders",
@@ -267,5 +338,8 @@ TOPIC = Topic(
         OrderAmended,
         ConfirmationRequested,
         ContactErased,
+        InvoicingChanged,
+        InvoiceIssued,
+        CreditNoteIssued,
     ),
 )

@@ -7,6 +7,12 @@ from cludale.services.orders import aftersale_api, api, box_office_api, guest_ap
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.events import TOPIC
 from cludale.services.orders.guest_service import GuestLists
+from cludale.services.orders.invoices.api import InvoicesApi
+from cludale.services.orders.invoices.due import DueBillings
+from cludale.services.orders.invoices.service import Invoicing, Pace
+from cludale.services.orders.invoices.settings_api import STATUS as INVOICING_STATUS
+from cludale.services.orders.invoices.settings_api import InvoicingApi
+from cludale.services.orders.invoices.store import KINDS as INVOICE_KINDS
 from cludale.services.orders.replay import OrdersReplay
 from cludale.services.orders.reports.api import STATUS as REPORT_STATUS
 from cludale.services.orders.reports.api import ReportsApi
@@ -55,6 +61,8 @@ def _build(parts: Parts) -> Running:
     )
     reports = Reports(parts.records("orders"), clock=parts.clock, programme=parts.programme, privacy=orders.privacy)
     orders.report_by(reports, _schedules(parts, reports))
+    if policies.invoice_look_seconds is not None:
+        orders.invoice_by(_invoicing(parts, orders, policies.invoice_look_seconds))
     return Running(
         orders,
         orders.handle,
@@ -81,7 +89,15 @@ def _schedules(parts: Parts, reports: Reports) -> Schedules:
     return Schedules(updates, parts.seals, mailing, takes_work=parts.takes_work)
 
 
-_STATUS = {**api.STATUS, **aftersale_api.STATUS, **REPORT_STATUS, **SCHEDULE_STATUS}
+def _invoicing(parts: Parts, orders: Orders, look_seconds: float) -> Invoicing:
+    updates = Updates("orders", parts.records("orders"), clock=parts.clock, ids=parts.ids)
+    put_off = PutOff(parts.policies.message_backoff, parts.ids)
+    policy = DueBillings(updates, parts.programme, orders.privacy, put_off)
+    pace = Pace(look_seconds, is_alone=parts.file is not None)
+    return Invoicing(updates, policy, pace=pace, pages=parts.invoice_pages, takes_work=parts.takes_work)
+
+
+_STATUS = {**api.STATUS, **aftersale_api.STATUS, **REPORT_STATUS, **SCHEDULE_STATUS, **INVOICING_STATUS}
 
 
 def _api(orders: Orders, parts: HttpParts) -> tuple[object, ...]:
@@ -89,6 +105,12 @@ def _api(orders: Orders, parts: HttpParts) -> tuple[object, ...]:
     first = api.OrdersApi(
         orders, records, parts.access, parts.ownership, methods=parts.payment_methods, address=parts.address
     )
+    invoices: tuple[object, ...] = ()
+    if orders.invoicing is not None:
+        invoices = (
+            InvoicingApi(orders.invoicing),
+            InvoicesApi(orders.invoicing, orders.privacy, parts.access, parts.ownership),
+        )
     return (
         first,
         aftersale_api.AftersaleApi(orders, first, records, _STATUS),
@@ -97,6 +119,7 @@ def _api(orders: Orders, parts: HttpParts) -> tuple[object, ...]:
         privacy_api.PrivacyApi(orders, parts.ownership),
         ReportsApi(orders.reports, parts.ownership),
         SchedulesApi(orders.reports, orders.schedules, parts.ownership),
+        *invoices,
     )
 
 
@@ -105,7 +128,7 @@ MANIFEST = Manifest(
     about="Orders and their life: Pending, Reserved, Paid, Cancelled",
     topic=TOPIC,
     handlers=HANDLERS,
-    kinds=(*KINDS, *REPORT_KINDS),
+    kinds=(*KINDS, *REPORT_KINDS, *INVOICE_KINDS),
     replay=OrdersReplay(),
     needs=("concerts",),
     build=_build,

@@ -50,6 +50,11 @@ NOTHING = Particulars()
 _decode = msgspec.json.Decoder(Particulars).decode
 
 
+def invoiced_of(order_id: str) -> str:
+    """What the name on an invoice is sealed for."""
+    return f"{order_id}/invoice"
+
+
 class Personal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
     """The particulars of one order, and the key that they are under; or that they are gone."""
 
@@ -65,6 +70,17 @@ class Personal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
     """None: erased."""
     erased_at: datetime | None = None
     reason: ErasureReason | None = None
+    invoiced: Sealed | None = None
+    """Who stands on the order's invoice and credit notes (`Invoiced`), whatever is changed later. None where there are
+    none, and in what was written before this field existed."""
+
+
+class Invoiced(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The buyer as an invoice names them, as it is sealed."""
+
+    name: str | None = None
+    email: str | None = None
+    language: str | None = None
 
 
 class Upkeep(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -107,6 +123,16 @@ def is_named(particulars: Particulars, sought: Sequence[str]) -> bool:
         return False
     named = words(particulars.name)
     return all(any(word.startswith(each) for word in named) for each in sought)
+
+
+def packed_invoiced(invoiced: Invoiced) -> bytes:
+    """As it is sealed."""
+    return _encode(invoiced)
+
+
+def unpacked_invoiced(data: bytes) -> Invoiced:
+    """What was sealed."""
+    return msgspec.json.decode(data, type=Invoiced)
 
 
 def keep(order_id: str, concert_id: str, sealed: Sealed, *, email: str | None, created_at: datetime) -> Personal:

@@ -6,12 +6,14 @@ from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.refusals import Busy
 from cludale.ports.contacts import Contact
 from cludale.ports.records import Commit, Committed, Outcome, Put, Query, UnusableCursor, VersionConflict
-from cludale.ports.seals import CannotOpen, Seals
+from cludale.ports.seals import CannotOpen, Sealed, Seals
 from cludale.runtime.aggregates import AnsweredBefore, Change, ChangeResult, Decide, Updates, Versioned, until_committed
 from cludale.services.orders import aftersale, domain, personal
 from cludale.services.orders.aftersale import Amended, Amendment
@@ -152,6 +154,43 @@ class Privacy:
             _log.error("%s: set CLUDALE_PRIVACY_KEY, or CLUDALE_PRIVACY_KEY_TOO, to the key that it was under", error)
             raise ContactsLocked(kept.order_id) from error
 
+    async def keep_for_invoices(self, orders: Sequence[Order]) -> None:
+        """Keep who stands on the invoices of these orders, as it is now; once, and not of one who was erased.
+
+        Raises ContactsLocked, Busy.
+        """
+        if not orders:
+            return
+        found = await PERSONAL.load(self._updates.records, [order.id for order in orders])
+        changes = []
+        for known in found.values():
+            kept = known.state
+            if kept.sealed is None or kept.invoiced is not None:
+                continue
+            left = self._read(kept)
+            invoiced = personal.packed_invoiced(personal.Invoiced(left.name, left.email, left.language))
+            sealed = self._seals.seal(invoiced, personal.invoiced_of(kept.order_id))
+            changes.append(Change(PERSONAL, kept.order_id, _keep_invoiced(sealed), Cause(), known=known))
+        updated = await self._updates.update(changes) if changes else []
+        if any(result is ChangeResult.CONFLICT for result, _ in updated):
+            raise Busy("Some addresses are being changed by others.")
+
+    async def invoiced(self, order_ids: Sequence[str]) -> Mapping[str, personal.Invoiced | None]:
+        """Who stands on the invoices of these orders; None: they were erased. Raises ContactsLocked."""
+        named: dict[str, personal.Invoiced | None] = {}
+        for id, kept in (await self.kept(order_ids)).items():
+            if kept.invoiced is not None:
+                named[id] = self._read_invoiced(kept.order_id, kept.invoiced)
+            elif kept.erased_at is not None:
+                named[id] = None
+        return named
+
+    def _read_invoiced(self, order_id: str, sealed: Sealed) -> personal.Invoiced:
+        try:
+            return personal.unpacked_invoiced(self._seals.open(sealed, personal.invoiced_of(order_id)))
+        except CannotOpen as error:
+            raise ContactsLocked(order_id) from error
+
     async def orders_of(self, email: str, asked: Query) -> tuple[list[Order], str | None]:
         """A page of the orders whose buyer left this e-mail address, as it was left, and the cursor of the next one.
 
@@ -200,19 +239,28 @@ class Privacy:
 
     async def rewrap(self, kept: Sequence[Versioned[Personal]]) -> int:
         """Bring the keys of these under the master key that is used now."""
-        changes = []
-        for each in kept:
-            sealed = each.state.sealed
-            if sealed is not None and sealed.master != self._seals.master:
-                changes.append(Change(PERSONAL, each.state.order_id, self._rewrapped, Cause(), known=each))
+        changes = [
+            Change(PERSONAL, each.state.order_id, self._rewrapped, Cause(), known=each)
+            for each in kept
+            if self._is_old(each.state)
+        ]
         updated = await self._updates.update(changes) if changes else []
         return sum(result is ChangeResult.CHANGED for result, _ in updated)
 
+    def _is_old(self, kept: Personal) -> bool:
+        return any(
+            sealed is not None and sealed.master != self._seals.master for sealed in (kept.sealed, kept.invoiced)
+        )
+
     def _rewrapped(self, kept: Personal | None, _: datetime) -> Decision[Personal] | None:
-        if kept is None or kept.sealed is None or kept.sealed.master == self._seals.master:
+        if kept is None or kept.sealed is None or not self._is_old(kept):
             return None
         email = self._hash(personal.unpacked(self._seals.open(kept.sealed, kept.order_id)))
-        return Decision(personal.with_sealed(kept, self._seals.rewrap(kept.sealed, kept.order_id), email=email))
+        after = personal.with_sealed(kept, self._seals.rewrap(kept.sealed, kept.order_id), email=email)
+        if kept.invoiced is not None:
+            invoiced = self._seals.rewrap(kept.invoiced, personal.invoiced_of(kept.order_id))
+            after = replace(after, invoiced=invoiced)
+        return Decision(after)
 
 
 def _erase(order: Order, kept: Personal | None, now: datetime) -> Decision[Personal]:
@@ -220,6 +268,15 @@ def _erase(order: Order, kept: Personal | None, now: datetime) -> Decision[Perso
         return personal.erase(kept, ErasureReason.ASKED, at=now)
     concert = order.seats.concert_id
     return personal.erase_nothing(order.id, concert, ErasureReason.ASKED, created_at=order.created_at, at=now)
+
+
+def _keep_invoiced(sealed: Sealed) -> Decide[Personal]:
+    def decide(kept: Personal | None, _: datetime) -> Decision[Personal] | None:
+        if kept is None or kept.sealed is None or kept.invoiced is not None:
+            return None
+        return Decision(replace(kept, invoiced=sealed))
+
+    return decide
 
 
 def _without_clear(order: Order | None, _: datetime) -> Decision[Order] | None:

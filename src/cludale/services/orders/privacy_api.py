@@ -60,7 +60,9 @@ class PersonalData(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         dict[str, str], Meta(description="why the organizer gave money back, by the number of the part refund")
     ]
     language: Annotated[str | None, Meta(description="in which they read messages")] = None
-    erased_at: Annotated[datetime | None, Meta(description="when these six were erased, if there were any")]
+    invoiced_name: Annotated[str | None, Meta(description="as it stands on the order's invoice")] = None
+    invoiced_email: Annotated[str | None, Meta(description="as it stands on the order's invoice")] = None
+    erased_at: Annotated[datetime | None, Meta(description="when all of these were erased, if there were any")]
 
 
 class ErasedOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -98,8 +100,10 @@ class PrivacyApi:
         found, following = await self._found(request, body)
         kept = await self._orders.privacy.kept([order.id for order in found])
         particulars = await self._orders.privacy.of(found)
+        invoiced = await self._orders.privacy.invoiced([order.id for order in found])
         items = []
         for order in found:
+            on_invoice = invoiced.get(order.id)
             left, personal = particulars.get(order.id, NOTHING), kept.get(order.id)
             erased_at = None if personal is None else personal.erased_at
             items.append(
@@ -110,6 +114,8 @@ class PrivacyApi:
                     name=left.name,
                     comment=left.comment,
                     language=left.language,
+                    invoiced_name=None if on_invoice is None else on_invoice.name,
+                    invoiced_email=None if on_invoice is None else on_invoice.email,
                     refund_reasons=dict(left.reasons),
                     erased_at=erased_at,
                 )

@@ -13,6 +13,8 @@ from cludale.services.orders.events import (
     TOPIC,
     ConfirmationRequested,
     ContactErased,
+    DocumentIssued,
+    InvoicingChanged,
     OrderAmended,
     OrderCancelled,
     OrderMoved,
@@ -21,11 +23,13 @@ from cludale.services.orders.events import (
     PartRefundRequested,
     TicketReserved,
 )
+from cludale.services.orders.invoices.replay import INVOICE_TABLES, fold_invoice, invoice_refs
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments.events import PartRefunded, PaymentCompleted, PaymentFailed, PaymentRefunded
 
-_OF_ORDERS = tuple(event for event in TOPIC.events if event is not ContactErased)
-"""An address is in no event and no order, so the log tells nothing of an order where one was erased."""
+_OF_ORDERS = tuple(event for event in TOPIC.events if event not in (ContactErased, InvoicingChanged))
+"""An address is in no event and no order, so the log tells nothing of an order where one was erased; nor what an
+organizer says of invoices."""
 _TELLING: tuple[type[Event], ...] = (
     *_OF_ORDERS,
     PaymentCompleted,
@@ -66,14 +70,20 @@ class OrdersReplay:
     event_types = frozenset(e.__name__ for e in _TELLING)
     tables: Sequence[Table[Any]] = (
         Table(ORDERS.kind, ORDERS.decode, ORDERS.put, lambda order: ORDERS.partition(order.id), _told),
+        *INVOICE_TABLES,
     )
 
     def touches(self, event: Envelope) -> Sequence[Ref]:
-        """The order."""
+        """The order; or an invoice, and the series that it is in."""
+        if isinstance(event.data, DocumentIssued):
+            return invoice_refs(event.data)
         return (Ref("order", ORDERS.partition(event.data.order_id), event.data.order_id),)
 
     def fold(self, event: Envelope, states: States) -> None:
-        """Take the order one step on."""
+        """Take the order one step on, or its series by one document."""
+        if isinstance(event.data, DocumentIssued):
+            fold_invoice(event.data, event.time, states)
+            return
         (ref,) = self.touches(event)
         states.put(ref, _after(states.get(ref), event))
 

@@ -34,6 +34,7 @@ from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, Pa
 from cludale.services.orders.due import DueOrders
 from cludale.services.orders.events import CancelReason, Party
 from cludale.services.orders.guests import Guest
+from cludale.services.orders.invoices.service import Invoicing
 from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
 from cludale.services.orders.jobs import Job
 from cludale.services.orders.personal import NOTHING, Particulars, Personal
@@ -111,6 +112,8 @@ class Orders:
         self.privacy = Privacy(self._updates, seals)
         """The addresses of buyers."""
         self._reporting: Schedules | None = None
+        self.invoicing: Invoicing | None = None
+        """Invoices, where the platform has any."""
         self._walks: Walks | None = None
         if walks:
             self._walks = Walks(self._updates, self.privacy, has_two_masters=seals.has_two_masters, file=file)
@@ -414,7 +417,7 @@ class Orders:
         if self._waiters:
             for each in changed:
                 self._tell(each.state)
-        return answers
+        return answers if self.invoicing is None else await self.invoicing.hear(deliveries, answers)
 
     async def _handle_both(
         self, deliveries: Sequence[Delivery], about_concerts: Sequence[Delivery]
@@ -439,12 +442,17 @@ class Orders:
     def is_busy(self) -> bool:
         """Is anything that is due being done?"""
         is_reporting = self._reporting is not None and self._reporting.due.busy
-        return is_reporting or any(each.busy for each in self._all_due())
+        is_invoicing = self.invoicing is not None and self.invoicing.due.busy
+        return is_reporting or is_invoicing or any(each.busy for each in self._all_due())
 
     def report_by(self, reports: Reports, schedules: Schedules) -> None:
         """Have these make reports of the orders, and see to what is due of them."""
         self.reports, self.schedules = reports, schedules
         self._reporting = schedules
+
+    def invoice_by(self, invoicing: Invoicing) -> None:
+        """Have this issue invoices for orders that are paid."""
+        self.invoicing = invoicing
 
     def _all_due(self) -> list[DueWork[Any]]:
         return [each for each in (self.due, self.jobs, self._retention) if each is not None]
@@ -455,10 +463,13 @@ class Orders:
             await each.stop()
         if self._reporting is not None:
             await self._reporting.due.stop()
+        if self.invoicing is not None:
+            await self.invoicing.due.stop()
 
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches."""
-        return {} if self._retention is None else {"cludale_contacts_expired_total": self.retention.erased}
+        expired = {} if self._retention is None else {"cludale_contacts_expired_total": self.retention.erased}
+        return expired if self.invoicing is None else {**expired, **self.invoicing.gauges()}
 
     def _tell(self, order: Order) -> None:
         for future in self._waiters.get(order.id, ()):
@@ -472,6 +483,8 @@ class Orders:
             raise ErasuresOwed(owed)
         if self._walks is not None:
             await self._walks.prepare()
+        if self.invoicing is not None:
+            await self.invoicing.prepare()
 
     async def sweep(self) -> int:
         """See to what is due, and compare the Reserved orders of which nothing is heard; returns how many."""
@@ -482,6 +495,8 @@ class Orders:
             count += await self._walks.go_on()
         if self._reporting is not None:
             count += await self._reporting.sweep()
+        if self.invoicing is not None:
+            count += await self.invoicing.sweep()
         return count if self._comparison is None else count + await self._comparison.look()
 
 

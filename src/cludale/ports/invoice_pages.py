@@ -1,0 +1,54 @@
+"""Invoice pages: an invoice or a credit note to print. Made anew each time, and the same bytes each time."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+
+class InvoiceRow(NamedTuple):
+    """A line, or what is taxed at one rate; amounts are minor units of the page's currency."""
+
+    name: str
+    """Empty: money, whatever it was for; or a tax that has no name."""
+    quantity: int
+    percent: float
+    net: int
+    tax: int
+    total: int
+
+
+class InvoicePage(NamedTuple):
+    """An invoice or a credit note as its page shows it."""
+
+    number: str
+    date: str
+    """A day: 2027-06-05."""
+    is_credit: bool
+    invoice_number: str | None
+    """Of a credit note: from which invoice it takes off."""
+    order_id: str
+    issuer: str
+    address: str
+    """Line by line."""
+    tax_id: str | None
+    note: str | None
+    buyer: Sequence[str]
+    """Their name and their address, as far as they are known."""
+    concert: str
+    concert_date: str
+    """A day, or a time with its offset, as the organizer wrote it."""
+    currency: str
+    rows: Sequence[InvoiceRow]
+    rates: Sequence[InvoiceRow]
+    total: int
+    language: str
+    """A code of `kernel.languages`."""
+    issued_at: datetime
+
+
+class InvoicePages(Protocol):
+    """Makes pages of invoices, beside the loop that sells."""
+
+    async def invoice(self, page: InvoicePage, /) -> bytes:
+        """The document, as PDF. Raises `ports.ticket_pages.PagesBusy`."""
+        ...

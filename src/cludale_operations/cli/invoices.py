@@ -1,0 +1,136 @@
+"""`cludale invoices`: an organizer's invoices and credit notes, and how they are made."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cludale.kernel.languages import LanguageCode
+from cludale.services.orders.events import InvoiceKind
+from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.reports import Concert, To, format_of, save
+from cludale_operations.cli.screen import fail, record, say, table
+
+app = typer.Typer(no_args_is_help=True, help="List invoices and credit notes, print them, and say how they are made.")
+
+Invoice = Annotated[str, typer.Argument(help="The id of the invoice or credit note, not its number.")]
+Year = Annotated[int | None, typer.Option(min=1, max=9999, help="Only of this year.")]
+Kind = Annotated[InvoiceKind | None, typer.Option(help="Only invoices, or only credit notes.")]
+
+
+@app.command("list")
+def list_invoices(
+    *,
+    year: Year = None,
+    kind: Kind = None,
+    concert: Concert = None,
+    order: Annotated[str | None, typer.Option(help="Only of this order.")] = None,
+    latest: Annotated[bool, typer.Option("--latest", help="The latest first.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """List invoices and credit notes, as they were issued."""
+    wanted = {
+        "year": year,
+        "kind": None if kind is None else kind.value,
+        "concertId": concert,
+        "orderId": order,
+        "sort": "-issuedAt" if latest else "issuedAt",
+    }
+    with Client(url) as client:
+        found = list(client.items("/invoices", wanted, limit=limit))
+    columns = ("number", "kind", "date", "net", "tax", "total", "invoiceNumber", "orderId", "id")
+    table(found, columns=columns, as_json=json)
+
+
+@app.command()
+def show(id: Invoice, *, url: Url = None, json: Json = False) -> None:
+    """Show an invoice or a credit note, with its lines."""
+    with Client(url) as client:
+        found: dict[str, Any] = client.get(f"/invoices/{segment(id)}")
+    if json:
+        record(found, as_json=True)
+        return
+    record({name: value for name, value in found.items() if name not in ("lines", "taxes")}, as_json=False)
+    table(found["lines"], columns=("name", "quantity", "taxPercent", "net", "tax", "total"), as_json=False)
+
+
+@app.command()
+def pdf(
+    id: Invoice,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The file to write; ID.pdf without it.", dir_okay=False)
+    ] = None,
+    *,
+    url: Url = None,
+) -> None:
+    """Write an invoice or a credit note to a file, to print or to send."""
+    file = to or Path(f"{segment(id)}.pdf")
+    with Client(url) as client:
+        content = client.download(f"/invoices/{segment(id)}.pdf")
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        fail(f"{file} can't be written: {error}")
+    say(f"written to {file}")
+
+
+@app.command()
+def export(to: To, *, year: Year = None, kind: Kind = None, concert: Concert = None, url: Url = None) -> None:
+    """Write all of them to a file, a row for each rate of tax, without who the buyers are."""
+    wanted = {
+        "year": year,
+        "kind": None if kind is None else kind.value,
+        "concertId": concert,
+        "format": format_of(to),
+    }
+    with Client(url) as client:
+        save(client, "/invoices/export", wanted, to)
+
+
+@app.command()
+def settings(
+    *,
+    on: Annotated[bool | None, typer.Option("--on/--off", help="Does who pays get an invoice?")] = None,
+    name: Annotated[str | None, typer.Option(help="Who issues them.")] = None,
+    address: Annotated[str | None, typer.Option(help=r"Their address; \n begins a line.")] = None,
+    tax_id: Annotated[str | None, typer.Option(help="Their tax number.")] = None,
+    note: Annotated[str | None, typer.Option(help=r"What stands below the sums; \n begins a line.")] = None,
+    invoice_numbers: Annotated[str | None, typer.Option(help="As in 'INV-{year}-{number:5}'.")] = None,
+    credit_note_numbers: Annotated[str | None, typer.Option(help="As in 'CN-{year}-{number:5}'.")] = None,
+    tax_name: Annotated[str | None, typer.Option(help="Of the tax in prices of concerts without taxes.")] = None,
+    tax_percent: Annotated[float | None, typer.Option(min=0, max=100, help="Its rate.")] = None,
+    zone: Annotated[str | None, typer.Option(help="Whose days stand on them: Europe/Berlin.")] = None,
+    language: Annotated[
+        LanguageCode | None, typer.Option(help="Of buyers of whom it isn't known which they read.")
+    ] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Show how invoices are made, or change what is given; the rest stays. '' takes a text away."""
+    given: dict[str, Any] = {
+        "on": on,
+        "name": name,
+        "address": _lines(address),
+        "taxId": tax_id,
+        "note": _lines(note),
+        "invoiceNumbers": invoice_numbers,
+        "creditNoteNumbers": credit_note_numbers,
+        "taxName": tax_name,
+        "taxPercent": tax_percent,
+        "zone": zone,
+        "language": None if language is None else language.value,
+    }
+    with Client(url) as client:
+        known = client.get("/invoices/settings")
+        changes = {field: value or None if isinstance(value, str) else value for field, value in given.items()
+                   if value is not None}  # fmt: skip
+        if changes:
+            kept = {field: known[field] for field in (*given, "revision")}
+            known = client.put("/invoices/settings", {**kept, **changes})
+    record(known, as_json=json)
+
+
+def _lines(text: str | None) -> str | None:
+    return None if text is None else text.replace(r"\n", "\n")
