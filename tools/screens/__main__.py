@@ -13,6 +13,7 @@ import httpx
 from playwright.sync_api import Browser, BrowserContext, Page
 from tests.served import KEY, serve
 from tools.screens.browser import chromium
+from tools.screens.door import door
 from tools.screens.small import shrink
 
 FOLDER = Path(__file__).parents[2] / "docs/screens"
@@ -106,6 +107,22 @@ def shop(camera: Camera) -> None:
     page.click(".state form.once button")
     page.wait_for_selector(".state[data-standing=paid]")
     camera.take(page, "shop-order-paid")
+    order = page.url
+    page.click("text=Show your tickets")
+    page.wait_for_selector("ul.tickets img")
+    camera.take(page, "shop-tickets")
+    page.click("text=Show or give away")
+    page.click(".cancel summary")
+    camera.take(page, "shop-ticket")
+    page.fill("#holder", "Grace Hopper")
+    page.click(".cancel button")
+    page.wait_for_selector("#link")
+    camera.take(page, "shop-ticket-given")
+    page.goto(order)
+    page.click("#give-back summary")
+    page.click("#give-back button")
+    page.wait_for_selector("text=Given back")
+    camera.take(page, "shop-order-part-given-back")
     page.click("text=Cancel this order")
     page.click("text=Yes, cancel it")
     page.wait_for_selector(".state[data-standing=cancelled]")
@@ -133,6 +150,11 @@ def elsewhere(camera: Camera) -> None:
     page.click("main form button")
     page.wait_for_selector("#email")
     camera.take(page, "phone-checkout-fr")
+    buy(page, "quartet")
+    page.wait_for_selector(".state[data-standing=paid]")
+    page.click("a[href$='/tickets']")
+    page.wait_for_selector("ul.tickets img")
+    camera.take(page, "phone-tickets-fr")
     page = camera.visitor(phone=True, dark=True, language="es").new_page()
     buy(page, "quartet", card="card-slow")
     camera.take(page, "phone-paying-es")
@@ -148,6 +170,7 @@ def main(folder: Path) -> int:
             camera = Camera(browser, served.url, folder)
             shop(camera)
             elsewhere(camera)
+            door(camera, served.http)
     return 0
 
 

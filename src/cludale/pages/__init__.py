@@ -2,8 +2,8 @@
 
 Pages know the services by their API only (`api.Api`): in one process with them they call the same routes without a
 socket, in a process of their own they call the gateway. `site.Site` is what every page is made with: templates,
-languages, files, headers, forms. The shop is in `shop/`.
+languages, files, headers, forms. The shop is in `shop/`, those who work here in `staff/`, the door's phones in `door/`.
 """
 
-PREFIXES = ("shop", "staff", "robots.txt")
+PREFIXES = ("shop", "staff", "door", "robots.txt")
 """The first segments of their paths, by which a gateway knows what is theirs."""

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from cludale.pages.api import Api
+from cludale.pages.door.entrance import Entrance
 from cludale.pages.shop.shop import Shop
 from cludale.pages.site import Site
 from cludale.pages.staff.office import Office
@@ -28,11 +29,11 @@ class Pages:
 
     def __init__(self, api: Api, *, now: Callable[[], datetime]) -> None:
         self.site = Site(api, now=now)
-        self._areas: list[Area] = [Shop(self.site), Office(self.site)]
+        self._areas: list[Area] = [Shop(self.site), Office(self.site), Entrance(self.site)]
 
     @property
     def routes(self) -> list[Route]:
-        """Everything under `/shop` and `/staff`, and what comes beside it; they are in no OpenAPI document."""
+        """Everything under `/shop`, `/staff` and `/door`, and what comes beside it; they are in no OpenAPI document."""
         return [*self.site.routes(), *(route for area in self._areas for route in area.routes())]
 
     async def stop(self) -> None:

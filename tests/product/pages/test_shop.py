@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -260,6 +261,89 @@ def test_an_order_is_cancelled_by_its_buyer(buyer: httpx.Client) -> None:
     page = buyer.get(buyer.post(action, data=form).url)
     cancel = f"{page.url.path}/cancel"
     assert standing(buyer.post(cancel, data=fields(page.text, cancel))) == "cancelled"
+
+
+def tickets_of(buyer: httpx.Client, order: str) -> httpx.Response:
+    """The page of an order's tickets, as soon as there are some."""
+    for _ in range(100):
+        page = buyer.get(f"{order}/tickets")
+        if "QR code of ticket" in page.text:
+            return page
+        assert page.status_code == 200
+        time.sleep(0.1)
+    raise AssertionError(page.text)
+
+
+def test_tickets_are_shown_printed_and_given_to_somebody_else(shop: Served, buyer: httpx.Client) -> None:
+    action, form = checkout(buyer, "club")
+    order = buyer.post(action, data=form).url.path
+    page = tickets_of(buyer, order)
+    first, second = dict.fromkeys(re.findall(r'src="(/shop/tickets/[^"]+)\.svg"', page.text))
+    drawing = buyer.get(f"{first}.svg")
+    assert drawing.headers["content-type"] == "image/svg+xml"
+    assert "inline" in drawing.headers["content-disposition"]
+    assert drawing.headers["cache-control"] == "no-store"
+    for printed in (f"{first}.pdf", f"/shop/tickets/{order.rpartition('/')[2]}.pdf"):
+        assert buyer.get(printed).content.startswith(b"%PDF")
+    assert "Wallet" not in page.text, "none is set up here"
+    assert buyer.get(f"{first}.pkpass").status_code == 404
+    with httpx.Client(base_url=shop.url, follow_redirects=True, timeout=20) as friend:
+        for path in (f"{order}/tickets", first, f"{first}.svg", f"{first}.pdf"):
+            assert friend.get(path).status_code == 404, path
+        transfer = f"{first}/transfer"
+        given = buyer.post(transfer, data={**fields(buyer.get(first).text, transfer), "holder": "Zoë Šimić"})
+        link = re.search(r'id="link" readonly value="([^"]+)"', given.text)
+        assert link, given.text
+        theirs = friend.get(unescape(link[1]))
+        assert theirs.url.path == first
+        assert not theirs.url.query
+        assert "Zoë Šimić" in theirs.text
+        assert friend.get(f"{first}.svg").content != drawing.content, "the code of before is void"
+        assert friend.get(second).status_code == 404
+    after = tickets_of(buyer, order).text
+    assert "Given to somebody else" in after
+    assert link[1] in after, "the link is not lost with the page"
+    assert f"{first}.svg" not in after
+
+
+def test_a_name_that_is_too_long_changes_no_ticket(buyer: httpx.Client) -> None:
+    action, form = checkout(buyer, "club", 1)
+    page = tickets_of(buyer, buyer.post(action, data=form).url.path)
+    ticket = re.findall(r'src="(/shop/tickets/[^"]+)\.svg"', page.text)[0]
+    wanted = {**fields(buyer.get(ticket).text, f"{ticket}/transfer"), "holder": "x" * 101}
+    refused = buyer.post(f"{ticket}/transfer", data=wanted)
+    assert refused.status_code == 422
+    assert "be a name." in refused.text
+    assert f'src="{ticket}.svg"' in refused.text
+
+
+def test_some_tickets_are_given_back_and_the_form_sent_again_gives_back_no_more(buyer: httpx.Client) -> None:
+    action, form = checkout(buyer, "club", 3)
+    page = buyer.get(buyer.post(action, data=form).url)
+    assert standing(page) == "paid"
+    back = f"{page.url.path}/give-back"
+    wanted = fields(page.text, back)
+    names = re.findall(r'name="(tickets-[\w-]+)"', page.text)
+    assert len(names) == 1
+    for count, why in (("", "Say how many"), ("3", "To give all of them back, cancel the order")):
+        refused = buyer.post(back, data={**wanted, names[0]: count})
+        assert refused.status_code == 422
+        assert why in refused.text
+    for _ in range(2):
+        after = buyer.post(back, data={**wanted, names[0]: "1"})
+        assert standing(after) == "paid"
+        assert after.text.count("Tickets: 1 ·") == 1
+    assert "Show your tickets" in after.text
+
+
+def test_the_confirmation_is_sent_again_but_not_at_once(buyer: httpx.Client) -> None:
+    action, form = checkout(buyer, "club")
+    page = buyer.get(buyer.post(action, data=form).url)
+    again = f"{page.url.path}/resend"
+    assert "on its way once more" in buyer.post(again, data=fields(page.text, again)).text
+    refused = buyer.post(again, data=fields(page.text, again))
+    assert refused.status_code == 429
+    assert "was sent a moment ago" in refused.text
 
 
 def test_an_order_is_opened_by_its_link_and_by_nothing_else(shop: Served, buyer: httpx.Client) -> None:

@@ -1,4 +1,4 @@
-"""What a buyer's browser remembers, in cookies that no script can read: the orders' tokens, and the open carts. Pure.
+"""What a buyer's browser remembers, in cookies that no script can read: tokens of orders and tickets, open carts. Pure.
 
 A cart is one decision to buy: its key is the order's idempotency key, so that a form sent twice, from two tabs or after
 the back button, buys once. It is the concert's until an order came of it.
@@ -12,6 +12,7 @@ from typing import NamedTuple
 from cludale.pages.site import Visit
 
 ORDERS = "orders"
+TICKETS = "tickets"
 CARTS = "carts"
 MOST_ORDERS = 12
 MOST_CARTS = 8
@@ -31,12 +32,21 @@ class Cart(NamedTuple):
 
 def orders(visit: Visit) -> Mapping[str, str]:
     """The tokens of this browser's orders, the newest first, by order."""
-    pairs = (each.partition(":")[::2] for each in visit.cookies.get(ORDERS, "").split("~")[:MOST_ORDERS])
+    return _tokens(visit, ORDERS)
+
+
+def tickets(visit: Visit) -> Mapping[str, str]:
+    """The tokens of tickets that were given on, here or to here, the newest first, by ticket."""
+    return _tokens(visit, TICKETS)
+
+
+def _tokens(visit: Visit, cookie: str) -> Mapping[str, str]:
+    pairs = (each.partition(":")[::2] for each in visit.cookies.get(cookie, "").split("~")[:MOST_ORDERS])
     return {id: token for id, token in pairs if is_id(id) and is_token(token)}
 
 
 def with_order(known: Mapping[str, str], id: str, token: str) -> str:
-    """The cookie that has this one, too."""
+    """The cookie that has this order or ticket, too."""
     every = {id: token, **{other: its for other, its in known.items() if other != id}}
     return "~".join(f"{id}:{token}" for id, token in list(every.items())[:MOST_ORDERS])
 

@@ -1,7 +1,8 @@
 """An order's page: how it stands, its second try to pay, its cancellation; and the list of this browser's orders."""
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,7 +12,7 @@ from cludale.pages.api import Answer, Problem, Refused, path
 from cludale.pages.shop import memory
 from cludale.pages.shop.buying import METHODS
 from cludale.pages.shop.programme import Programme, checked
-from cludale.pages.shop.views import Concert, Order
+from cludale.pages.shop.views import Concert, Line, Order
 from cludale.pages.site import SECURITY, Missing, Site, Visit
 from cludale.web.responses import HTML, Response
 from cludale.web.routing import Route
@@ -43,6 +44,8 @@ class OrderPages:
             route("GET", "/shop/orders/{order_id}/state", self._state),
             route("POST", "/shop/orders/{order_id}/pay", self._pay),
             route("POST", "/shop/orders/{order_id}/cancel", self._cancel),
+            route("POST", "/shop/orders/{order_id}/give-back", self._give_back),
+            route("POST", "/shop/orders/{order_id}/resend", self._resend),
         ]
 
     async def _mine(self, visit: Visit) -> Response:
@@ -60,7 +63,7 @@ class OrderPages:
         if key is not None:
             return await self._open(visit, key)
         known = await self._known(visit, wait=True)
-        return await self._page(visit, known, is_again="again" in visit.query)
+        return await self._page(visit, known, is_again="again" in visit.query, is_sent="sent" in visit.query)
 
     async def _open(self, visit: Visit, token: str) -> Response:
         """A link that brings the token: it is kept, and taken out of the address."""
@@ -102,6 +105,39 @@ class OrderPages:
         answer = await self._asked(visit, "POST", path("orders", visit.segment, "cancel"), known.token)
         return await self._done(visit, known, answer)
 
+    async def _give_back(self, visit: Visit) -> Response:
+        """Some of its tickets: their seats go back on sale, and what was paid for them goes back."""
+        fields = forms.read(visit.request)
+        known = await self._known(visit, wait=False)
+        wanted = {line.category: fields.get(f"tickets-{line.category}", "") for line in lines_of(known.order)}
+        counts = {category: int(count) for category, count in wanted.items() if re.fullmatch(r"[1-9]\d?", count)}
+        attempt = fields.get("attempt", "")
+        if not counts or not memory.is_token(attempt):
+            return await self._page(visit, known, wrong="tickets", status=422)
+        if sum(counts.values()) >= known.order.kept:
+            return await self._page(visit, known, wrong="all", status=422)
+        body: dict[str, object] = {"quantity": sum(counts.values())}
+        if known.order.bill is not None and len(known.order.bill.lines) > 1:
+            body["tickets"] = [{"category": category, "quantity": count} for category, count in counts.items()]
+        answer = await self._asked(
+            visit,
+            "POST",
+            path("orders", visit.segment, "refunds"),
+            known.token,
+            body=body,
+            headers={"idempotency-key": f"shop-{attempt}"},
+        )
+        return await self._done(visit, known, answer)
+
+    async def _resend(self, visit: Visit) -> Response:
+        """The confirmation, once more."""
+        forms.read(visit.request)
+        known = await self._known(visit, wait=False)
+        answer = await self._asked(visit, "POST", path("orders", visit.segment, "resend"), known.token)
+        if answer.status < 400:
+            return self._site.see(visit, f"/shop/orders/{visit.segment}?sent=1")
+        return await self._done(visit, known, answer)
+
     async def _done(self, visit: Visit, known: Known, answer: Answer) -> Response:
         if answer.status < 400:
             return self._site.see(visit, f"/shop/orders/{visit.segment}")
@@ -120,6 +156,7 @@ class OrderPages:
         known: Known,
         *,
         is_again: bool = False,
+        is_sent: bool = False,
         wrong: str = "",
         refusal: Problem | None = None,
         status: int = 200,
@@ -127,7 +164,14 @@ class OrderPages:
         values = await self._values(known, wrong=wrong)
         link = f"{self._site.base(visit)}/shop/orders/{known.order.id}?key={known.token}"
         return self._site.private(
-            visit, "shop/order.html", status=status, link=link, is_again=is_again, refusal=refusal, **values
+            visit,
+            "shop/order.html",
+            status=status,
+            link=link,
+            is_again=is_again,
+            is_sent=is_sent,
+            refusal=refusal,
+            **values,
         )
 
     async def _values(self, known: Known, *, wrong: str = "") -> dict[str, Any]:
@@ -145,6 +189,9 @@ class OrderPages:
             "may_cancel": order.status != "Cancelled" and (order.cancel_until is None or now < order.cancel_until),
             "methods": METHODS,
             "wrong": wrong,
+            "lines": lines_of(order),
+            # one attempt for what is left, as for a card
+            "giving": hashlib.sha256(f"{order.id} {known.token} back {len(order.refunds)}".encode()).hexdigest()[:40],
             # one attempt a decline: the form sent twice charges once
             "attempt": hashlib.sha256(f"{order.id} {known.token} {paid_at}".encode()).hexdigest()[:40],
         }
@@ -177,6 +224,13 @@ class OrderPages:
         sent = {"authorization": f"Bearer {token}", **(headers or {})}
         content = b"" if body is None else msgspec.json.encode(body)
         return await self._site.api.ask(method, path, content, headers=sent, caller=visit.request)
+
+
+def lines_of(order: Order) -> Sequence[Line]:
+    """What it has tickets of, for the form that gives some back: its categories, or the one that all are of."""
+    if order.bill is not None and order.bill.lines:
+        return order.bill.lines
+    return (Line("all", "", order.kept, 0),)
 
 
 def is_settled(order: Order) -> bool:

@@ -7,6 +7,7 @@ from cludale.pages.shop.catalogue import Catalogue
 from cludale.pages.shop.live import Live
 from cludale.pages.shop.orders import OrderPages
 from cludale.pages.shop.programme import Programme
+from cludale.pages.shop.tickets import TicketPages
 from cludale.pages.site import Site
 from cludale.web.routing import Route
 
@@ -21,6 +22,7 @@ class Shop:
             Catalogue(site, programme, self._live),
             Buying(site, programme),
             OrderPages(site, programme),
+            TicketPages(site, programme),
         )
 
     def routes(self) -> list[Route]:

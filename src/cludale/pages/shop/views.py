@@ -139,6 +139,15 @@ class Payment(msgspec.Struct, frozen=True, rename="camel"):
     attempts: int = 0
 
 
+class Refund(msgspec.Struct, frozen=True, rename="camel"):
+    """A part of an order that was given back."""
+
+    status: str
+    quantity: int
+    amount: Money
+    requested_at: datetime
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An order as its buyer sees it."""
 
@@ -154,4 +163,41 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     expires_at: datetime | None = None
     cancel_until: datetime | None = None
     payment: Payment | None = None
+    refunds: tuple[Refund, ...] = ()
     access_token: str = ""
+
+    @property
+    def kept(self) -> int:
+        """How many of its tickets were not given back."""
+        return self.quantity - sum(each.quantity for each in self.refunds)
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A ticket as its buyer or its holder sees it."""
+
+    id: str
+    concert_id: str
+    section_name: str
+    number: int
+    quantity: int
+    status: str
+    transferred: bool
+    holder: str | None = None
+    valid_from: datetime
+    valid_until: datetime
+    admitted_at: datetime | None = None
+    code: str | None = None
+    access_token: str = ""
+
+
+class Tickets(msgspec.Struct, frozen=True):
+    """All tickets of an order."""
+
+    items: tuple[Ticket, ...]
+    wallets: tuple[str, ...] = ()
+
+
+class WalletLink(msgspec.Struct, frozen=True):
+    """Where a wallet saves a ticket."""
+
+    url: str

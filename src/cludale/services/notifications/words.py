@@ -369,7 +369,7 @@ def _lines(n: Notification, concert: ConcertDetails | None, speech: Speech) -> l
     if n.part is not None:
         lines = [_given_back(n.part, speech), _what_is_left(n.part, speech)]
     elif n.kind in _CONFIRMING:
-        lines = [_receipt(n, concert, speech), say("Please keep this message; the order number opens the door.")]
+        lines = [_receipt(n, concert, speech), say("Please keep this message; the code on each ticket opens the door.")]
     elif n.kind is NotificationKind.MOVED:
         lines = [*noted, say("Your tickets stay valid."), _way_out(n, speech, concert)]
     else:

@@ -104,10 +104,18 @@ class TransferredTicket(TicketView, frozen=True, kw_only=True, rename="camel"):
     access_token: Annotated[str, Meta(description="the bearer token of this ticket's routes; shown only here")]
 
 
+class Wallet(StrEnum):
+    """What a phone keeps tickets in."""
+
+    APPLE = "apple"
+    GOOGLE = "google"
+
+
 class OrdersTickets(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """All tickets of an order."""
 
     items: list[TicketView]
+    wallets: Annotated[list[Wallet], Meta(description="the wallets that tickets can be saved in here")]
 
 
 class OfOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +167,8 @@ class TicketsApi:
         self._tickets = tickets
         self._access = access
         self._ownership = ownership
+        has = {Wallet.APPLE: tickets.wallets.has_apple, Wallet.GOOGLE: tickets.wallets.has_google}
+        self._wallets = [wallet for wallet, is_there in has.items() if is_there]
 
     @route(
         "GET",
@@ -179,7 +189,7 @@ class TicketsApi:
             await self._owned(request, tickets, Scope.READ, query.order)
         shown = await self._tickets.shown(tickets, tickets.numbers)
         items = [TicketView.of(each, is_theirs=not (is_buyer and each.ticket.is_transferred)) for each in shown]
-        return _private(json_response(OrdersTickets(items=items)))
+        return _private(json_response(OrdersTickets(items=items, wallets=self._wallets)))
 
     @route(
         "GET",

@@ -1,0 +1,1 @@
+"""The door's page: a phone that lets people in, with scripts and without, with network and without."""
