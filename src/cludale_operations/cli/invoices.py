@@ -39,7 +39,7 @@ def list_invoices(
         "sort": "-issuedAt" if latest else "issuedAt",
     }
     with Client(url) as client:
-        found = list(client.items("/invoices", wanted, limit=limit))
+        found = list(client.items("/orders/invoices", wanted, limit=limit))
     columns = ("number", "kind", "date", "net", "tax", "total", "invoiceNumber", "orderId", "id")
     table(found, columns=columns, as_json=json)
 
@@ -48,7 +48,7 @@ def list_invoices(
 def show(id: Invoice, *, url: Url = None, json: Json = False) -> None:
     """Show an invoice or a credit note, with its lines."""
     with Client(url) as client:
-        found: dict[str, Any] = client.get(f"/invoices/{segment(id)}")
+        found: dict[str, Any] = client.get(f"/orders/invoices/{segment(id)}")
     if json:
         record(found, as_json=True)
         return
@@ -68,7 +68,7 @@ def pdf(
     """Write an invoice or a credit note to a file, to print or to send."""
     file = to or Path(f"{segment(id)}.pdf")
     with Client(url) as client:
-        content = client.download(f"/invoices/{segment(id)}.pdf")
+        content = client.download(f"/orders/invoices/{segment(id)}.pdf")
     try:
         file.write_bytes(content)
     except OSError as error:
@@ -86,7 +86,7 @@ def export(to: To, *, year: Year = None, kind: Kind = None, concert: Concert = N
         "format": format_of(to),
     }
     with Client(url) as client:
-        save(client, "/invoices/export", wanted, to)
+        save(client, "/orders/invoices/export", wanted, to)
 
 
 @app.command()
@@ -123,12 +123,12 @@ def settings(
         "language": None if language is None else language.value,
     }
     with Client(url) as client:
-        known = client.get("/invoices/settings")
+        known = client.get("/orders/invoices/settings")
         changes = {field: value or None if isinstance(value, str) else value for field, value in given.items()
                    if value is not None}  # fmt: skip
         if changes:
             kept = {field: known[field] for field in (*given, "revision")}
-            known = client.put("/invoices/settings", {**kept, **changes})
+            known = client.put("/orders/invoices/settings", {**kept, **changes})
     record(known, as_json=json)
 
 

@@ -344,12 +344,12 @@ class SimulatedClient:
         )
 
     async def say_invoicing(self, wanted: SayInvoicing) -> RequestOutcome:
-        """PUT /invoices/settings."""
+        """PUT /orders/invoices/settings."""
         return await self._ask(
             "organizer",
             "orders",
             "PUT",
-            "/invoices/settings",
+            "/orders/invoices/settings",
             _encode(wanted),
             None,
             lambda p: p.invoicing_api.say_invoicing(_request(p, None), wanted),

@@ -394,7 +394,7 @@ def test_the_stream_begins_with_what_is_there(shop: Served) -> None:
 def test_an_order_shows_its_invoice(shop: Served, buyer: httpx.Client) -> None:
     said = {"on": True, "name": "Issuer", "address": "1 Main Street"}
     try:
-        assert shop.http.put("/invoices/settings", json=said, headers=shop.organizer).status_code == 200
+        assert shop.http.put("/orders/invoices/settings", json=said, headers=shop.organizer).status_code == 200
         action, form = checkout(buyer, "club")
         page = buyer.post(action, data=form)
         link = None
@@ -410,4 +410,4 @@ def test_an_order_shows_its_invoice(shop: Served, buyer: httpx.Client) -> None:
         assert document.content.startswith(b"%PDF-")
         assert buyer.get("/shop/invoices/order-1.invoice.pdf").status_code == 404
     finally:
-        shop.http.put("/invoices/settings", json={**said, "on": False}, headers=shop.organizer)
+        shop.http.put("/orders/invoices/settings", json={**said, "on": False}, headers=shop.organizer)

@@ -17,7 +17,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Commit, Key
 from cludale.runtime.replay import CannotFold, Rebuild, Replay
-from cludale.services.catalogue import CATALOGUE
+from cludale.services.catalogue import CATALOGUE, KINDS
 from cludale.services.concerts import domain as concerts
 from cludale.services.concerts.events import (
     ConcertScheduled,
@@ -29,7 +29,6 @@ from cludale.services.concerts.events import (
 )
 from cludale.services.concerts.replay import ConcertsReplay
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS
-from cludale.services.concerts.store import KINDS as CONCERTS_KINDS
 from cludale.services.orders import domain as orders
 from cludale.services.orders.events import (
     CancelReason,
@@ -40,18 +39,15 @@ from cludale.services.orders.events import (
     TicketReserved,
 )
 from cludale.services.orders.replay import OrdersReplay
-from cludale.services.orders.store import KINDS as ORDERS_KINDS
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments import domain as payments
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
 from cludale.services.payments.replay import PaymentsReplay
-from cludale.services.payments.store import KINDS as PAYMENTS_KINDS
 from cludale.services.payments.store import PAYMENTS
 from cludale_proof.simulator.memory import Disk, MemoryStore
 
 PRICE = Money(4500, "EUR")
 CODEC = Codec(CATALOGUE)
-KINDS = (*CONCERTS_KINDS, *ORDERS_KINDS, *PAYMENTS_KINDS)
 EXPIRES = NOON + timedelta(seconds=600)
 
 SCHEDULED = ConcertScheduled(

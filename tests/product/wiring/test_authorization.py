@@ -84,7 +84,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             await here.concert(id, acme, price=PRICE)
         await here.concert("theirs", price=PRICE)
         for key in (acme, FIRST_KEY):
-            assert (await here.ask("PUT", "/invoices/settings", key, json=INVOICES)).status_code == 200
+            assert (await here.ask("PUT", "/orders/invoices/settings", key, json=INVOICES)).status_code == 200
         order, cancelled, given = [await here.order("ours") for _ in range(3)]
         other = await here.order("theirs")
         for concert_id, key in (("ours", acme), ("theirs", FIRST_KEY)):
@@ -131,8 +131,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             f"/audit/orders/{other['id']}",
             f"/tickets?order={order['id']}",
             f"/tickets?order={given['id']}",
-            f"/invoices?orderId={order['id']}",
-            f"/invoices?orderId={other['id']}",
+            f"/orders/invoices?orderId={order['id']}",
+            f"/orders/invoices?orderId={other['id']}",
         ):
             for _ in range(200):
                 key = FIRST_KEY if other["id"] in path else acme

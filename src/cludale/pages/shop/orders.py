@@ -89,7 +89,7 @@ class OrderPages:
         token = memory.orders(visit).get(visit.segment.rpartition(".")[0])
         if token is None:
             raise Missing
-        answer = checked(await self._asked(visit, "GET", path("invoices", f"{visit.segment}.pdf"), token))
+        answer = checked(await self._asked(visit, "GET", path("orders", "invoices", f"{visit.segment}.pdf"), token))
         return Response(200, answer.body, "application/pdf", (*SECURITY, ("cache-control", "private, no-store")))
 
     async def _invoices(self, visit: Visit, known: Known) -> list[Invoice]:

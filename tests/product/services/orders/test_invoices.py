@@ -84,7 +84,7 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
             }
             made = await here.ask("POST", "/concerts", acme, json=body)
             assert made.status_code == 201, made.text
-        said = await here.ask("PUT", "/invoices/settings", acme, json=SETTINGS)
+        said = await here.ask("PUT", "/orders/invoices/settings", acme, json=SETTINGS)
         assert said.status_code == 200, said.text
         yield Desk(here, acme, other)
 
@@ -137,31 +137,33 @@ async def test_credit_notes_come_to_what_was_refunded(desk: Desk) -> None:
 
 
 async def test_they_are_listed_filtered_and_exported(desk: Desk) -> None:
-    listed = (await desk.ask("GET", "/invoices", params={"limit": 2})).json()
+    listed = (await desk.ask("GET", "/orders/invoices", params={"limit": 2})).json()
     assert len(listed["items"]) == 2
     assert listed["next"]
-    notes = (await desk.ask("GET", "/invoices", params={"kind": "credit-note", "limit": 200})).json()["items"]
+    notes = (await desk.ask("GET", "/orders/invoices", params={"kind": "credit-note", "limit": 200})).json()["items"]
     assert [each["sequence"] for each in notes] == list(range(1, len(notes) + 1))
-    latest = (await desk.ask("GET", "/invoices", params={"kind": "credit-note", "sort": "-issuedAt"})).json()["items"]
+    latest = (await desk.ask("GET", "/orders/invoices", params={"kind": "credit-note", "sort": "-issuedAt"})).json()[
+        "items"
+    ]
     assert latest == notes[::-1]
-    of_order = (await desk.ask("GET", "/invoices", params={"orderId": notes[0]["orderId"]})).json()["items"]
+    of_order = (await desk.ask("GET", "/orders/invoices", params={"orderId": notes[0]["orderId"]})).json()["items"]
     assert notes[0] in of_order
-    assert not (await desk.ask("GET", "/invoices", params={"year": 2001})).json()["items"]
-    one = await desk.ask("GET", f"/invoices/{notes[0]['id']}")
+    assert not (await desk.ask("GET", "/orders/invoices", params={"year": 2001})).json()["items"]
+    one = await desk.ask("GET", f"/orders/invoices/{notes[0]['id']}")
     assert one.json() == notes[0]
-    file = await desk.ask("GET", "/invoices/export")
+    file = await desk.ask("GET", "/orders/invoices/export")
     rows = list(csv.DictReader(StringIO(file.content.decode("utf-8-sig"), newline="")))
     assert {row["kind"] for row in rows} == {"invoice", "credit-note"}
     assert all(row["total"].startswith("-") for row in rows if row["kind"] == "credit-note")
 
 
 async def test_nobody_else_sees_them(desk: Desk) -> None:
-    assert not (await desk.ask("GET", "/invoices", desk.other)).json()["items"]
-    id = (await desk.ask("GET", "/invoices")).json()["items"][0]["id"]
-    assert (await desk.ask("GET", f"/invoices/{id}", desk.other)).status_code == 404
-    assert (await desk.here.ask("GET", f"/invoices/{id}", None)).status_code in (401, 404)
+    assert not (await desk.ask("GET", "/orders/invoices", desk.other)).json()["items"]
+    id = (await desk.ask("GET", "/orders/invoices")).json()["items"][0]["id"]
+    assert (await desk.ask("GET", f"/orders/invoices/{id}", desk.other)).status_code == 404
+    assert (await desk.here.ask("GET", f"/orders/invoices/{id}", None)).status_code in (401, 404)
     for missing in ("nothing", "order-1.invoice", f"{id}x"):
-        assert (await desk.ask("GET", f"/invoices/{missing}")).status_code == 404
+        assert (await desk.ask("GET", f"/orders/invoices/{missing}")).status_code == 404
 
 
 async def test_who_says_nothing_of_invoices_has_none(desk: Desk) -> None:
@@ -185,25 +187,27 @@ async def test_who_says_nothing_of_invoices_has_none(desk: Desk) -> None:
     ],
 )
 async def test_settings_that_can_not_be_are_refused(desk: Desk, more: dict[str, Any], field: str) -> None:
-    answer = await desk.ask("PUT", "/invoices/settings", json={**SETTINGS, **more})
+    answer = await desk.ask("PUT", "/orders/invoices/settings", json={**SETTINGS, **more})
     assert answer.status_code == 422, answer.text
     assert field in answer.text
 
 
 async def test_settings_that_were_changed_meanwhile_are_not_written_over(desk: Desk) -> None:
-    known = (await desk.ask("GET", "/invoices/settings")).json()
+    known = (await desk.ask("GET", "/orders/invoices/settings")).json()
     assert known["changedBy"]
     answer = await desk.ask(
-        "PUT", "/invoices/settings", json={**SETTINGS, "note": "x", "revision": known["revision"] + 1}
+        "PUT", "/orders/invoices/settings", json={**SETTINGS, "note": "x", "revision": known["revision"] + 1}
     )
     assert answer.status_code == 409
-    assert (await desk.ask("GET", "/invoices/settings")).json() == known
+    assert (await desk.ask("GET", "/orders/invoices/settings")).json() == known
 
 
 async def test_an_invoice_is_printed_the_same_each_time(desk: Desk) -> None:
     order = await desk.bought(quantity=1, email="jo@example.org", name="Jo \U0001f3b8", language="de")
     (paper,) = await desk.papers(order, 1)
-    first, second = [await desk.here.ask("GET", f"/invoices/{paper['id']}.pdf", order["accessToken"]) for _ in range(2)]
+    first, second = [
+        await desk.here.ask("GET", f"/orders/invoices/{paper['id']}.pdf", order["accessToken"]) for _ in range(2)
+    ]
     assert first.status_code == 200, first.text
     assert first.headers["content-type"] == "application/pdf"
     assert first.content.startswith(b"%PDF-")

@@ -92,7 +92,7 @@ class InvoicesApi:
 
     @route(
         "GET",
-        "/invoices",
+        "/orders/invoices",
         credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.FILTERED,
@@ -126,7 +126,7 @@ class InvoicesApi:
 
     @route(
         "GET",
-        "/invoices/export",
+        "/orders/invoices/export",
         credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.FILTERED,
@@ -163,7 +163,7 @@ class InvoicesApi:
 
     @route(
         "GET",
-        "/invoices/{invoice_id}.pdf",
+        "/orders/invoices/{invoice_id}.pdf",
         credential=Credential.BUYER,
         scope=Scope.READ,
         owned=Owned.HIDDEN,
@@ -183,7 +183,7 @@ class InvoicesApi:
 
     @route(
         "GET",
-        "/invoices/{invoice_id}",
+        "/orders/invoices/{invoice_id}",
         credential=Credential.BUYER,
         scope=Scope.READ,
         owned=Owned.HIDDEN,

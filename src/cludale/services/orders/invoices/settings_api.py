@@ -128,7 +128,7 @@ class InvoicingApi:
 
     @route(
         "GET",
-        "/invoices/settings",
+        "/orders/invoices/settings",
         credential=Credential.ORGANIZER,
         scope=Scope.READ,
         summary="Show how invoices are made",
@@ -140,7 +140,7 @@ class InvoicingApi:
 
     @route(
         "PUT",
-        "/invoices/settings",
+        "/orders/invoices/settings",
         credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.MADE,
