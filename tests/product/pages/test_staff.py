@@ -255,6 +255,7 @@ async def test_who_has_signed_in_is_listed_with_their_roles_and_signed_out_every
     async with site(tmp_path, **by_issuer(provider)) as browser:
         tokens = []
         for person in ("ada", "ada", "fay"):
+            browser.cookies.clear()  # each in a browser of their own: one that has a session gives it up
             gone = await browser.get("/staff/sign-in/go")
             back = await provider.signed_in(gone.headers["location"], person)
             await browser.get("/staff/sign-in/back", params=back)
