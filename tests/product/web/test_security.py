@@ -162,6 +162,7 @@ def test_text_says_its_charset_and_json_what_it_is_and_that_nobody_keeps_it(serv
 
 def test_what_is_somebodys_is_not_to_be_kept(served: Served) -> None:
     placed = served.http.post("/orders", json={"concertId": "the-concert", "userId": "me", "quantity": 1})
+    assert placed.status_code == 201, placed.text
     order = placed.json()
     seen = served.http.get(f"/orders/{order['id']}", headers={"authorization": f"Bearer {order['accessToken']}"})
     for answer in (placed, seen):
