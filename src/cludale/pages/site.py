@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cludale.pages import forms, languages
-from cludale.pages.api import Api, Refused, Unreachable
+from cludale.pages.api import Answer, Api, Refused, Unreachable
 from cludale.pages.assets import Assets
 from cludale.pages.forms import FormRefused
 from cludale.pages.languages import Language
@@ -78,6 +79,15 @@ class Missing(Exception):
     """There is no such page, or it isn't this person's."""
 
 
+def checked(answer: Answer) -> Answer:
+    """An answer that is one. Raises Missing for 404, Refused for other refusals."""
+    if answer.status == 404:
+        raise Missing
+    if answer.status >= 400:
+        raise Refused(answer.problem)
+    return answer
+
+
 class Site:
     """Templates, files and languages, over `api`."""
 
@@ -112,6 +122,21 @@ class Site:
             "languages": languages.NAMES,
         }
         return environment
+
+    async def ask(
+        self,
+        visit: Visit,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = None,
+        headers: Mapping[str, str] = {},
+    ) -> Answer:
+        """The API's answer for who visits, whatever its status; `token`: what opens it. Raises Unreachable."""
+        sent = b"" if body is None else msgspec.json.encode(body)
+        own = {} if token is None else {"authorization": f"Bearer {token}"}
+        return await self.api.ask(method, path, sent, headers={**own, **headers}, caller=visit.request)
 
     # Routes
 

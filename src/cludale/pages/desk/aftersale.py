@@ -12,7 +12,7 @@ from cludale.pages.api import Answer, path
 from cludale.pages.desk import asking, concert_form
 from cludale.pages.desk.asking import SURE
 from cludale.pages.desk.views import Order
-from cludale.pages.site import Site
+from cludale.pages.site import Site, checked
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
 from cludale.web.routing import Route
@@ -94,7 +94,7 @@ class Aftersale:
         )
         if answer.status in (409, 422):
             return self._refunding(staff, order, fields, _at_fields(answer))
-        asking.checked(answer)
+        checked(answer)
         return self._site.see(staff.visit, f"/staff/orders/{order.id}?done=refund")
 
     # Who the buyer is
@@ -128,7 +128,7 @@ class Aftersale:
         answer = await staff.ask("PATCH", path("orders", order.id), changed)
         if answer.status in (409, 422):
             return self._amending(staff, order, fields, asking.why(answer.problem))
-        asking.checked(answer)
+        checked(answer)
         return self._site.see(staff.visit, f"/staff/orders/{order.id}?done=amend")
 
     # The confirmation
@@ -159,7 +159,7 @@ class Aftersale:
         answer = await staff.ask("POST", path("orders", id, what), headers={"idempotency-key": fields[SURE][:64]})
         if answer.status in (409, 429):
             return self._site.see(staff.visit, f"/staff/orders/{id}?failed={answer.problem.name}")
-        asking.checked(answer)
+        checked(answer)
         return self._site.see(staff.visit, f"/staff/orders/{id}?done={what}")
 
 

@@ -4,10 +4,10 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cludale.pages.api import Answer, Problem, Refused, path
+from cludale.pages.api import Problem, path
 from cludale.pages.desk.views import Concert, Order
 from cludale.pages.forms import FIELD
-from cludale.pages.site import Missing, Site
+from cludale.pages.site import Missing, Site, checked
 from cludale.pages.staff.signing import Staff
 from cludale.web.responses import Response
 
@@ -22,15 +22,6 @@ class Seen(NamedTuple):
 
     concert: Concert
     tag: str
-
-
-def checked(answer: Answer) -> Answer:
-    """An answer that is one. Raises Missing, Refused."""
-    if answer.status == 404:
-        raise Missing
-    if answer.status >= 400:
-        raise Refused(answer.problem)
-    return answer
 
 
 async def concert(staff: Staff, id: str) -> Seen:

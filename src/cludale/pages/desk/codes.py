@@ -7,7 +7,7 @@ from cludale.pages import forms
 from cludale.pages.api import path
 from cludale.pages.desk import asking, concert_form, views
 from cludale.pages.desk.views import Concert
-from cludale.pages.site import Site
+from cludale.pages.site import Site, checked
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
 from cludale.web.routing import Route
@@ -39,7 +39,7 @@ class Codes:
         self, staff: Staff, concert: Concert, *, fields: Mapping[str, str] = {}, wrong: Mapping[str, str] = {}
     ) -> Response:
         asked = path("concerts", concert.id, "codes", after=staff.visit.query.get("after"), limit=100)
-        answer = asking.checked(await staff.ask("GET", asked))
+        answer = checked(await staff.ask("GET", asked))
         found = answer.read(views.Codes)
         hidden = [each for each in (concert.pricing or {}).get("categories", ()) if each.get("hidden")]
         return asking.shown(
@@ -68,7 +68,7 @@ class Codes:
             elif answer.status == 422:
                 wrong = {field.partition(".")[0]: text for field, text in asking.why(answer.problem).items()}
             else:
-                asking.checked(answer)
+                checked(answer)
                 return self._site.see(staff.visit, f"/staff/concerts/{concert.id}/codes")
         return await self._shown(staff, concert, fields=fields, wrong=wrong)
 
@@ -82,7 +82,7 @@ class Codes:
             answer = await staff.ask("PATCH", path("concerts", concert.id, "codes"), body)
             wrong = asking.why(answer.problem) if answer.status in (409, 422) else {}
             if not wrong:
-                asking.checked(answer)
+                checked(answer)
                 return self._site.see(staff.visit, f"/staff/concerts/{concert.id}/codes")
         return await self._shown(staff, concert, wrong={"": next(iter(wrong.values()))})
 

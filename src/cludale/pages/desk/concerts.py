@@ -9,7 +9,7 @@ from cludale.pages.api import path
 from cludale.pages.desk import asking
 from cludale.pages.desk.takings import Takings
 from cludale.pages.desk.views import Concert, Found, Progress, Report
-from cludale.pages.site import Site
+from cludale.pages.site import Site, checked
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
 from cludale.web.routing import Route
@@ -72,7 +72,7 @@ class Concerts:
                 "after": after,
                 "limit": PAGE,
             }
-            page = asking.checked(await staff.ask("GET", path("concerts", **asked))).read(Found)
+            page = checked(await staff.ask("GET", path("concerts", **asked))).read(Found)
             found += [each for each in page.items if asking.is_own(staff, each)]
             after = page.next
             if after is None or len(found) >= ENOUGH:

@@ -3,7 +3,7 @@
 from cludale.pages.api import path
 from cludale.pages.desk import asking
 from cludale.pages.desk.orders import STATUSES
-from cludale.pages.site import Site
+from cludale.pages.site import Site, checked
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response, Stream
 from cludale.web.routing import Route
@@ -68,6 +68,6 @@ class Exports:
             return got
         if got.status == 422:
             return self._page(staff, got.problem.detail)
-        asking.checked(got)
+        checked(got)
         named = ("content-disposition", f'attachment; filename="{what}.{format}"')
         return Response(200, got.body, FORMATS[format], (named, ("cache-control", "no-store")))

@@ -12,7 +12,7 @@ from cludale.pages import forms
 from cludale.pages.api import path
 from cludale.pages.desk import asking, story
 from cludale.pages.desk.views import Order, Orders, Story
-from cludale.pages.site import Site
+from cludale.pages.site import Site, checked
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
 from cludale.web.routing import Route
@@ -73,7 +73,7 @@ class OrderPages:
                 if answer.status == 422:
                     wrong = {NAMES.get(each, ""): text for each, text in asking.why(answer.problem).items()}
                     break
-                page = asking.checked(answer).read(Orders)
+                page = checked(answer).read(Orders)
                 found += page.items
                 following = page.next
                 if following is None or len(found) >= PAGE // 2:

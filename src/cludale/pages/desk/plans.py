@@ -9,7 +9,7 @@ from cludale.pages.desk.asking import SURE, Seen
 from cludale.pages.desk.concert_form import FIRST_ROWS, MORE_ROWS, MOST_ROWS, Row, Wrong
 from cludale.pages.desk.views import Concert
 from cludale.pages.desk.zones import ZONES
-from cludale.pages.site import Site
+from cludale.pages.site import Site, checked
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
 from cludale.web.routing import Route
@@ -100,7 +100,7 @@ class Plans:
                 fields = {**fields, SURE: ""}
             wrong_at = concert_form.at_fields(errors, numbers) or {"": problem.detail}
             return self._making(staff, fields, rows, wrong_at)
-        made = asking.checked(answer).read(Concert)
+        made = checked(answer).read(Concert)
         return self._site.see(staff.visit, f"/staff/concerts/{made.id}")
 
     # Changed
@@ -155,7 +155,7 @@ class Plans:
                 return self._changing(
                     staff, seen, fields, wrong=concert_form.at_fields(_errors(asking.why(answer.problem)))
                 )
-            asking.checked(answer)
+            checked(answer)
         return self._site.see(staff.visit, f"/staff/concerts/{concert.id}")
 
     # Seats and prices
@@ -218,7 +218,7 @@ class Plans:
                     return self._seats(staff, seen, fields, is_late=True)
                 errors = _errors(asking.why(answer.problem))
                 return self._seats(staff, seen, fields, wrong=concert_form.at_fields(errors, numbers))
-            asking.checked(answer)
+            checked(answer)
         return self._site.see(staff.visit, f"/staff/concerts/{seen.concert.id}")
 
     # Moved
@@ -270,7 +270,7 @@ class Plans:
         answer = await staff.ask("POST", path("concerts", concert.id, "postpone"), body)
         if answer.status in REFUSED:
             return self._postponing(staff, seen, fields, wrong=asking.why(answer.problem))
-        asking.checked(answer)
+        checked(answer)
         return self._site.see(staff.visit, at)
 
     # Called off
@@ -307,7 +307,7 @@ class Plans:
         answer = await staff.ask("POST", path("concerts", concert.id, "cancel"), {"reason": fields["reason"]})
         if answer.status in REFUSED:
             return self._calling_off(staff, concert, fields, asking.why(answer.problem))
-        asking.checked(answer)
+        checked(answer)
         return self._site.see(staff.visit, at)
 
 

@@ -13,7 +13,7 @@ from cludale.pages import forms
 from cludale.pages.api import path
 from cludale.pages.desk import asking
 from cludale.pages.desk.asking import SURE
-from cludale.pages.site import Site
+from cludale.pages.site import Site, checked
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
 from cludale.web.routing import Route
@@ -105,7 +105,7 @@ class Privacy:
                     True,
                     {name.replace("userId", "user"): text for name, text in asking.why(answer.problem).items()},
                 )
-            page = asking.checked(answer).read(Found)
+            page = checked(answer).read(Found)
             found += page.items
             if page.next is None:
                 return found, True, {}

@@ -6,7 +6,7 @@ from cludale.pages.api import path
 from cludale.pages.desk import asking, curve
 from cludale.pages.desk.takings import Takings
 from cludale.pages.desk.views import Concert, Found
-from cludale.pages.site import Missing, Site
+from cludale.pages.site import Missing, Site, checked
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
 from cludale.web.routing import Route
@@ -74,5 +74,5 @@ class SalesPages:
     async def _others(self, staff: Staff) -> list[Concert]:
         """Concerts to compare it with: the latest of their own."""
         asked = path("concerts", sort="-date", limit=CHOICES)
-        found = asking.checked(await staff.ask("GET", asked)).read(Found)
+        found = checked(await staff.ask("GET", asked)).read(Found)
         return [each for each in found.items if asking.is_own(staff, each) and each.id != staff.visit.segment]

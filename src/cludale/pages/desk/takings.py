@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from cludale.pages.api import Refused, Unreachable, path
-from cludale.pages.desk.asking import checked
 from cludale.pages.desk.views import Report
+from cludale.pages.site import checked
 from cludale.pages.staff.signing import Staff
 
 FRESH_SECONDS = 4.0

@@ -46,9 +46,7 @@ class Crew(NamedTuple):
 
     async def ask(self, method: str, path: str, body: Any = None) -> Answer:
         """The API's answer, whatever its status. Raises Unreachable, Unpaired."""
-        sent = b"" if body is None else msgspec.json.encode(body)
-        headers = {"authorization": f"Bearer {self.device.key}"}
-        answer = await self.site.api.ask(method, path, sent, headers=headers, caller=self.visit.request)
+        answer = await self.site.ask(self.visit, method, path, body, token=self.device.key)
         if answer.status in (401, 403):
             raise Unpaired
         return answer
@@ -130,9 +128,9 @@ class Entrance:
         fields = forms.read(visit.request)
         if not is_private(visit):
             return self._form(visit, status=403)
-        body = msgspec.json.encode({"code": fields.get("code", "")[:40]})
+        body = {"code": fields.get("code", "")[:40]}
         try:
-            answer = await self._site.api.ask("POST", "/concerts/-/door/keys", body, caller=visit.request)
+            answer = await self._site.ask(visit, "POST", "/concerts/-/door/keys", body)
         except Unreachable:
             return self._form(visit, wrong="away", status=503)
         if answer.status != 201:
@@ -186,7 +184,7 @@ class Entrance:
         """What there is to know; of a server that is away nothing. Raises Unpaired."""
         id = crew.device.concert
         asked = (
-            self._site.api.ask("GET", path("concerts", id), caller=crew.visit.request),
+            self._site.ask(crew.visit, "GET", path("concerts", id)),
             crew.ask("GET", path(*_SCANS, concertId=id)),
             crew.ask("GET", path("tickets", "snapshot", concertId=id)),
         )
@@ -242,7 +240,7 @@ class Entrance:
         answer = await crew.ask("GET", path(*_SCANS, "conflicts", concertId=id))
         if answer.status != 200:
             raise Refused(answer.problem)
-        found = await self._site.api.ask("GET", path("concerts", id), caller=crew.visit.request)
+        found = await self._site.ask(crew.visit, "GET", path("concerts", id))
         concert = found.read(Concert) if found.status == 200 else Concert(artist=id, date="")
         items = answer.read(Conflicts).items
         return self._site.private(

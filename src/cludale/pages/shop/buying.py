@@ -10,8 +10,6 @@ from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-import msgspec
-
 from cludale.kernel import mailbox
 from cludale.pages import forms
 from cludale.pages.api import Answer, Refused, path
@@ -144,11 +142,10 @@ class Buying:
             body["maxTotal"] = {"amount": int(fields["total"]), "currency": price.currency}
         if fields.get("phone"):
             body["phone"] = fields["phone"]
-        sent = msgspec.json.encode(body)
         # A header, for whoever changes the language in between sends the same order.
         once = {"idempotency-key": f"shop-{own[:40]}", "accept-language": visit.language.code}
         for _ in range(IN_FLIGHT_TRIES):
-            answer = await self._site.api.ask("POST", "/orders", sent, headers=once, caller=visit.request)
+            answer = await self._site.ask(visit, "POST", "/orders", body, headers=once)
             if answer.status != HTTPStatus.CONFLICT or answer.problem.name != "idempotency-key-in-flight":
                 break
             await asyncio.sleep(IN_FLIGHT_SECONDS)
@@ -178,8 +175,7 @@ class Buying:
         )
 
     async def _quote(self, visit: Visit, concert: Concert, wanted: Wanted) -> Answer:
-        body = msgspec.json.encode(wanted.body)
-        return await self._site.api.ask("POST", path("concerts", concert.id, "quote"), body, caller=visit.request)
+        return await self._site.ask(visit, "POST", path("concerts", concert.id, "quote"), wanted.body)
 
     async def _form(
         self,
@@ -223,7 +219,7 @@ class Buying:
         )
 
     def _bought(self, visit: Visit, concert: Concert, key: str, order: Order) -> Headers:
-        tokens = memory.with_order(memory.orders(visit), order.id, order.access_token)
+        tokens = memory.with_token(memory.orders(visit), order.id, order.access_token)
         return (
             forms.cookie(memory.ORDERS, tokens, secure=visit.secure),
             self._kept(visit, Cart(concert.id, key, order.id)),

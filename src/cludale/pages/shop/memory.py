@@ -45,7 +45,7 @@ def _tokens(visit: Visit, cookie: str) -> Mapping[str, str]:
     return {id: token for id, token in pairs if is_id(id) and is_token(token)}
 
 
-def with_order(known: Mapping[str, str], id: str, token: str) -> str:
+def with_token(known: Mapping[str, str], id: str, token: str) -> str:
     """The cookie that has this order or ticket, too."""
     every = {id: token, **{other: its for other, its in known.items() if other != id}}
     return "~".join(f"{id}:{token}" for id, token in list(every.items())[:MOST_ORDERS])

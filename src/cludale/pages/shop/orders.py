@@ -2,18 +2,16 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
-
-import msgspec
 
 from cludale.pages import forms
 from cludale.pages.api import Answer, Problem, Refused, path
 from cludale.pages.shop import memory
 from cludale.pages.shop.buying import METHODS
-from cludale.pages.shop.programme import Programme, checked
+from cludale.pages.shop.programme import Programme
 from cludale.pages.shop.views import Concert, Invoice, Invoices, Line, Order
-from cludale.pages.site import SECURITY, Missing, Site, Visit
+from cludale.pages.site import SECURITY, Missing, Site, Visit, checked
 from cludale.web.responses import HTML, Response
 from cludale.web.routing import Route
 
@@ -53,10 +51,10 @@ class OrderPages:
         """What was bought with this browser."""
         found: list[tuple[Order, Concert | None, str]] = []
         for id, token in memory.orders(visit).items():
-            answer = await self._asked(visit, "GET", path("orders", id), token)
+            answer = await self._site.ask(visit, "GET", path("orders", id), token=token)
             if answer.status == 200:
                 order = answer.read(Order)
-                found.append((order, await self._concert_of(order), standing(order)))
+                found.append((order, await self._programme.known(order.concert_id), standing(order)))
         return self._site.private(visit, "shop/orders.html", orders=found)
 
     async def _show(self, visit: Visit) -> Response:
@@ -70,8 +68,8 @@ class OrderPages:
         """A link that brings the token: it is kept, and taken out of the address."""
         if not (memory.is_id(visit.segment) and memory.is_token(token)):
             raise Missing
-        checked(await self._asked(visit, "GET", path("orders", visit.segment), token))
-        tokens = memory.with_order(memory.orders(visit), visit.segment, token)
+        checked(await self._site.ask(visit, "GET", path("orders", visit.segment), token=token))
+        tokens = memory.with_token(memory.orders(visit), visit.segment, token)
         cookie = forms.cookie(memory.ORDERS, tokens, secure=visit.secure)
         return self._site.see(visit, f"/shop/orders/{visit.segment}", headers=(cookie,))
 
@@ -89,7 +87,8 @@ class OrderPages:
         token = memory.orders(visit).get(visit.segment.rpartition(".")[0])
         if token is None:
             raise Missing
-        answer = checked(await self._asked(visit, "GET", path("orders", "invoices", f"{visit.segment}.pdf"), token))
+        file = path("orders", "invoices", f"{visit.segment}.pdf")
+        answer = checked(await self._site.ask(visit, "GET", file, token=token))
         return Response(200, answer.body, "application/pdf", (*SECURITY, ("cache-control", "private, no-store")))
 
     async def _invoices(self, visit: Visit, known: Known) -> list[Invoice]:
@@ -97,7 +96,7 @@ class OrderPages:
         order = known.order
         if standing(order) not in ("paid", "cancelled") or order.total is None or not order.total.amount:
             return []
-        answer = await self._asked(visit, "GET", path("orders", order.id, "invoices"), known.token)
+        answer = await self._site.ask(visit, "GET", path("orders", order.id, "invoices"), token=known.token)
         return answer.read(Invoices).items if answer.status == 200 else []
 
     async def _pay(self, visit: Visit) -> Response:
@@ -106,12 +105,12 @@ class OrderPages:
         card, attempt = fields.get("card", ""), fields.get("attempt", "")
         if card not in METHODS or not memory.is_token(attempt):
             return await self._page(visit, known, wrong="card", status=422)
-        answer = await self._asked(
+        answer = await self._site.ask(
             visit,
             "POST",
             path("orders", visit.segment, "payment"),
-            known.token,
-            body={"paymentMethod": card},
+            {"paymentMethod": card},
+            token=known.token,
             headers={"idempotency-key": f"shop-{attempt}"},
         )
         return await self._done(visit, known, answer)
@@ -119,7 +118,7 @@ class OrderPages:
     async def _cancel(self, visit: Visit) -> Response:
         forms.read(visit.request)
         known = await self._known(visit, wait=False)
-        answer = await self._asked(visit, "POST", path("orders", visit.segment, "cancel"), known.token)
+        answer = await self._site.ask(visit, "POST", path("orders", visit.segment, "cancel"), token=known.token)
         return await self._done(visit, known, answer)
 
     async def _give_back(self, visit: Visit) -> Response:
@@ -131,17 +130,17 @@ class OrderPages:
         attempt = fields.get("attempt", "")
         if not counts or not memory.is_token(attempt):
             return await self._page(visit, known, wrong="tickets", status=422)
-        if sum(counts.values()) >= known.order.kept:
+        if sum(counts.values()) >= known.order.held:
             return await self._page(visit, known, wrong="all", status=422)
         body: dict[str, object] = {"quantity": sum(counts.values())}
         if known.order.bill is not None and len(known.order.bill.lines) > 1:
             body["tickets"] = [{"category": category, "quantity": count} for category, count in counts.items()]
-        answer = await self._asked(
+        answer = await self._site.ask(
             visit,
             "POST",
             path("orders", visit.segment, "refunds"),
-            known.token,
-            body=body,
+            body,
+            token=known.token,
             headers={"idempotency-key": f"shop-{attempt}"},
         )
         return await self._done(visit, known, answer)
@@ -150,7 +149,7 @@ class OrderPages:
         """The confirmation, once more."""
         forms.read(visit.request)
         known = await self._known(visit, wait=False)
-        answer = await self._asked(visit, "POST", path("orders", visit.segment, "resend"), known.token)
+        answer = await self._site.ask(visit, "POST", path("orders", visit.segment, "resend"), token=known.token)
         if answer.status < 400:
             return self._site.see(visit, f"/shop/orders/{visit.segment}?sent=1")
         return await self._done(visit, known, answer)
@@ -193,7 +192,7 @@ class OrderPages:
 
     async def _values(self, visit: Visit, known: Known, *, wrong: str = "") -> dict[str, Any]:
         order, now = known.order, self._site.now()
-        concert = await self._concert_of(order)
+        concert = await self._programme.known(order.concert_id)
         sections = {each.id: each.name for each in concert.sections} if concert else {}
         paid_at = "" if order.payment is None else order.payment.at.isoformat()
         return {
@@ -220,35 +219,15 @@ class OrderPages:
         if token is None:
             raise Missing
         query = {"wait": WAIT_SECONDS} if wait else {}
-        answer = await self._asked(visit, "GET", path("orders", visit.segment, **query), token)
+        answer = await self._site.ask(visit, "GET", path("orders", visit.segment, **query), token=token)
         return Known(checked(answer).read(Order), token)
-
-    async def _concert_of(self, order: Order) -> Concert | None:
-        try:
-            return (await self._programme.concert(order.concert_id)).value
-        except (Missing, Refused):
-            return None
-
-    async def _asked(
-        self,
-        visit: Visit,
-        method: str,
-        path: str,
-        token: str,
-        *,
-        body: Mapping[str, object] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        sent = {"authorization": f"Bearer {token}", **(headers or {})}
-        content = b"" if body is None else msgspec.json.encode(body)
-        return await self._site.api.ask(method, path, content, headers=sent, caller=visit.request)
 
 
 def lines_of(order: Order) -> Sequence[Line]:
     """What it has tickets of, for the form that gives some back: its categories, or the one that all are of."""
     if order.bill is not None and order.bill.lines:
         return order.bill.lines
-    return (Line("all", "", order.kept, 0),)
+    return (Line("all", "", order.held, 0),)
 
 
 def is_settled(order: Order) -> bool:

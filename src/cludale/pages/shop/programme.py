@@ -8,9 +8,9 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from cludale.pages.api import Answer, Api, Refused, path
+from cludale.pages.api import Api, Refused, path
 from cludale.pages.shop.views import Concert, Found
-from cludale.pages.site import Missing
+from cludale.pages.site import Missing, checked
 
 FRESH_SECONDS = 1.0
 KEPT = 512
@@ -72,15 +72,6 @@ class Fresh(Generic[T]):
         return kept
 
 
-def checked(answer: Answer) -> Answer:
-    """The answer of a GET. Raises Missing for 404, Refused for other refusals."""
-    if answer.status == 404:
-        raise Missing
-    if answer.status >= 400:
-        raise Refused(answer.problem)
-    return answer
-
-
 class Programme:
     """Concerts."""
 
@@ -95,6 +86,13 @@ class Programme:
     async def concert(self, id: str) -> Kept[Concert]:
         """One. Raises Missing, Refused, Unreachable."""
         return await self.concerts.get(path("concerts", id))
+
+    async def known(self, id: str) -> Concert | None:
+        """One, for a page that can do without. Raises Unreachable."""
+        try:
+            return (await self.concert(id)).value
+        except (Missing, Refused):
+            return None
 
     def list(self, **query: Any) -> Awaitable[Kept[Found]]:
         """Those that `GET /concerts` finds. Raises Refused, Unreachable."""

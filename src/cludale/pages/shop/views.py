@@ -169,6 +169,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     concert_id: str
     section: str | None = None
     quantity: int
+    held: int
+    """Tickets that are left of it, beside those that were given back."""
     status: str
     reason: str | None = None
     total: Money | None = None
@@ -179,11 +181,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     payment: Payment | None = None
     refunds: tuple[Refund, ...] = ()
     access_token: str = ""
-
-    @property
-    def kept(self) -> int:
-        """How many of its tickets were not given back."""
-        return self.quantity - sum(each.quantity for each in self.refunds)
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -5,8 +5,8 @@ from typing import Any
 
 from cludale.kernel.principals import Scope
 from cludale.pages import forms
-from cludale.pages.api import Answer, Refused, path
-from cludale.pages.site import Missing, Site
+from cludale.pages.api import path
+from cludale.pages.site import Site, checked
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.pages.staff.views import Code, Key, Keys, Members, Sessions
 from cludale.web.responses import Response
@@ -53,7 +53,7 @@ class Office:
     async def _keys_page(
         self, staff: Staff, *, made: Key | None = None, wrong: str = "", fields: Mapping[str, str] = {}
     ) -> Response:
-        found = _checked(await staff.ask("GET", path(*_KEYS))).read(Keys)
+        found = checked(await staff.ask("GET", path(*_KEYS))).read(Keys)
         now = self._site.now()
         ended = {key.id for key in found.items if key.ends_at is not None and key.ends_at <= now}
         return self._shown(
@@ -80,37 +80,37 @@ class Office:
         answer = await staff.ask("POST", path(*_KEYS), asked)
         if answer.status in (409, 422):
             return await self._keys_page(staff, wrong=answer.problem.detail, fields=fields)
-        return await self._keys_page(staff, made=_checked(answer).read(Key))
+        return await self._keys_page(staff, made=checked(answer).read(Key))
 
     async def _revoke_key(self, staff: Staff) -> Response:
         forms.read(staff.visit.request)
-        _checked(await staff.ask("POST", path(*_KEYS, staff.visit.segment, "revoke")))
+        checked(await staff.ask("POST", path(*_KEYS, staff.visit.segment, "revoke")))
         return self._site.see(staff.visit, "/staff/keys")
 
     # Sessions
 
     async def _sessions(self, staff: Staff) -> Response:
-        found = _checked(await staff.ask("GET", path(*_SESSIONS))).read(Sessions)
+        found = checked(await staff.ask("GET", path(*_SESSIONS))).read(Sessions)
         return self._shown(staff, "staff/sessions.html", sessions=found.items)
 
     async def _end_session(self, staff: Staff) -> Response:
         forms.read(staff.visit.request)
         answer = await staff.ask("POST", path(*_SESSIONS, staff.visit.segment, "end"))
         if answer.status != 404:  # it may have ended meanwhile
-            _checked(answer)
+            checked(answer)
         return self._site.see(staff.visit, "/staff/sessions")
 
     # Who has signed in
 
     async def _people(self, staff: Staff) -> Response:
-        found = _checked(await staff.ask("GET", path(*_STAFF))).read(Members)
+        found = checked(await staff.ask("GET", path(*_STAFF))).read(Members)
         return self._shown(staff, "staff/people.html", people=found.items)
 
     async def _end_all(self, staff: Staff) -> Response:
         forms.read(staff.visit.request)
         answer = await staff.ask("POST", path(*_STAFF, staff.visit.segment, "end"))
         if answer.status != 404:  # they may have been forgotten meanwhile
-            _checked(answer)
+            checked(answer)
         return self._site.see(staff.visit, "/staff/people")
 
     # The door
@@ -130,19 +130,10 @@ class Office:
             return self._shown(
                 staff, "staff/door.html", status=422, made=None, wrong=answer.problem.detail, fields=fields
             )
-        return self._shown(staff, "staff/door.html", made=_checked(answer).read(Code), wrong="", fields={})
+        return self._shown(staff, "staff/door.html", made=checked(answer).read(Code), wrong="", fields={})
 
     def _shown(self, staff: Staff, template: str, *, status: int = 200, **values: Any) -> Response:
         return self._site.private(staff.visit, template, status=status, staff=staff, own=staff.session, **values)
-
-
-def _checked(answer: Answer) -> Answer:
-    """An answer that is one. Raises Missing, Refused."""
-    if answer.status == 404:
-        raise Missing
-    if answer.status >= 400:
-        raise Refused(answer.problem)
-    return answer
 
 
 def _midnight(day: str | None) -> str | None:

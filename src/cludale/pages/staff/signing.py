@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import msgspec
-
 from cludale.pages import forms
 from cludale.pages.api import Answer, Refused
 from cludale.pages.site import Site, Visit
@@ -43,9 +41,7 @@ class Staff:
 
     async def ask(self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] = {}) -> Answer:
         """The API's answer, whatever its status. Raises Unreachable, SignedOut, Forbidden."""
-        sent = b"" if body is None else msgspec.json.encode(body)
-        own = {"authorization": f"Bearer {self.token}", **headers}
-        return _let_in(await self._site.api.ask(method, path, sent, headers=own, caller=self.visit.request))
+        return _let_in(await self._site.ask(self.visit, method, path, body, token=self.token, headers=headers))
 
     async def file(self, path: str) -> Answer | Stream:
         """A file of the API's. Raises Unreachable, SignedOut, Forbidden."""
@@ -124,7 +120,7 @@ class Signing:
         token = cookies.token(visit)
         if token is None:
             raise SignedOut
-        answer = await self._ask(visit, "GET", "/concerts/-/session", token=token)
+        answer = await self._site.ask(visit, "GET", "/concerts/-/session", token=token)
         if answer.status in (401, 404):
             raise SignedOut
         if answer.status != 200:
@@ -136,13 +132,8 @@ class Signing:
         stamp = staff.token.split(".")[2:3]
         if stamp and stamp[0].isdigit() and time.time() - int(stamp[0]) < RENEW_SECONDS:
             return None
-        answer = await self._ask(staff.visit, "POST", "/concerts/-/session/renew", token=staff.token)
+        answer = await self._site.ask(staff.visit, "POST", "/concerts/-/session/renew", token=staff.token)
         return answer.read(Token).token if answer.status == 200 else None
-
-    async def _ask(self, visit: Visit, method: str, path: str, body: Any = None, *, token: str | None = None) -> Answer:
-        sent = b"" if body is None else msgspec.json.encode(body)
-        headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        return await self._site.api.ask(method, path, sent, headers=headers, caller=visit.request)
 
     # Pages
 
@@ -150,7 +141,7 @@ class Signing:
         return await self._form(visit, cookies.local(visit.query.get("next")))
 
     async def _form(self, visit: Visit, onward: str, *, wrong: str = "", status: int = 200) -> Response:
-        ways = (await self._ask(visit, "GET", "/concerts/-/sign-in")).read(Ways)
+        ways = (await self._site.ask(visit, "GET", "/concerts/-/sign-in")).read(Ways)
         is_private = cookies.is_private(visit)
         return self._site.private(
             visit, "staff/sign-in.html", status=status, ways=ways, onward=onward, wrong=wrong, is_private=is_private
@@ -161,7 +152,7 @@ class Signing:
         onward = cookies.local(fields.get("next"))
         if not cookies.is_private(visit):
             return await self._form(visit, onward, status=403)
-        answer = await self._ask(visit, "POST", "/concerts/-/sessions", {"key": fields.get("key", "")[:512]})
+        answer = await self._site.ask(visit, "POST", "/concerts/-/sessions", {"key": fields.get("key", "")[:512]})
         return await self._entered(visit, answer, onward)
 
     async def _go(self, visit: Visit) -> Response:
@@ -171,7 +162,7 @@ class Signing:
         state, nonce, verifier = (secrets.token_urlsafe(size) for size in (24, 24, 48))
         hashed = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         asked = {"state": state, "nonce": nonce, "challenge": hashed}
-        answer = await self._ask(visit, "POST", "/concerts/-/sign-in", asked)
+        answer = await self._site.ask(visit, "POST", "/concerts/-/sign-in", asked)
         onward = cookies.local(visit.query.get("next"))
         if answer.status != 200:
             return await self._form(visit, onward, wrong=_why(answer), status=answer.status)
@@ -186,7 +177,7 @@ class Signing:
             return await self._form(visit, "/staff", wrong="again", status=403)
         nonce, verifier, onward = begun
         asked = {"code": code, "nonce": nonce, "verifier": verifier, "issuer": visit.query.get("iss")}
-        answer = await self._ask(visit, "POST", "/concerts/-/sessions", asked)
+        answer = await self._site.ask(visit, "POST", "/concerts/-/sessions", asked)
         return await self._entered(visit, answer, onward)
 
     async def _entered(self, visit: Visit, answer: Answer, onward: str) -> Response:
@@ -196,7 +187,7 @@ class Signing:
             return shown._replace(headers=(*shown.headers, cookies.gone(visit, cookies.SIGN_IN)))
         before = cookies.token(visit)
         if before is not None:  # who signs in anew has one session; if the one before can't be ended now, time does
-            await self._ask(visit, "POST", "/concerts/-/session/end", token=before)
+            await self._site.ask(visit, "POST", "/concerts/-/session/end", token=before)
         begun = answer.read(Token)
         kept = (cookies.signed_in(visit, begun.token), *cookies.hinted(visit, begun.sign_out_hint))
         return self._site.see(visit, onward, headers=(*kept, cookies.gone(visit, cookies.SIGN_IN)))
@@ -205,7 +196,7 @@ class Signing:
         forms.read(visit.request)
         token = cookies.token(visit)
         if token is not None:
-            answer = await self._ask(visit, "POST", "/concerts/-/session/end", token=token)
+            answer = await self._site.ask(visit, "POST", "/concerts/-/session/end", token=token)
             if answer.status not in (200, 401):
                 raise Refused(answer.problem)  # not signed out, and told so
             there = answer.read(Over).sign_out_at if answer.status == 200 else None
