@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cludale.kernel.money import Money
+from cludale.pages.bills import Bill, Line
 from cludale.pages.desk import concert_form, curve
 from cludale.pages.desk.aftersale import part_of, worth
 from cludale.pages.desk.concert_form import Wrong
-from cludale.pages.desk.views import Bill, Concert, Line, Order, Sales, Section
+from cludale.pages.desk.views import Concert, Order, Sales, Section
 
 FLOOR = Section(id="floor", name="Floor", total_seats=100, available_seats=60, held_seats=10, price=Money(4550, "EUR"))
 CONCERT = Concert(

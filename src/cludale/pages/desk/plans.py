@@ -47,6 +47,11 @@ class Plans:
             page("POST", f"{one}/call-off", self._call_off),
         ]
 
+    async def _seen(self, staff: Staff, scope: str) -> Seen:
+        """The concert that the page is about, for who has this scope. Raises Forbidden, Missing."""
+        staff.need(scope)
+        return await asking.concert(staff, staff.visit.segment)
+
     # Made and copied
 
     async def _new(self, staff: Staff) -> Response:
@@ -106,8 +111,7 @@ class Plans:
     # Changed
 
     async def _show_change(self, staff: Staff) -> Response:
-        staff.need("catalogue")
-        seen = await asking.concert(staff, staff.visit.segment)
+        seen = await self._seen(staff, "catalogue")
         return self._changing(staff, seen, concert_form.shown(seen.concert))
 
     def _changing(
@@ -120,12 +124,11 @@ class Plans:
         other: Mapping[str, str] | None = None,
     ) -> Response:
         """`other`: what somebody else has changed meanwhile, or may have."""
-        status = 412 if other is not None else 422 if wrong else 200
         return asking.shown(
             self._site,
             staff,
             "desk/change.html",
-            status=status,
+            status=_status(wrong, is_late=other is not None),
             concert=seen.concert,
             tag=seen.tag,
             fields={**concert_form.shown(seen.concert), **fields},
@@ -136,9 +139,7 @@ class Plans:
         )
 
     async def _change(self, staff: Staff) -> Response:
-        fields = _read(staff)
-        staff.need("catalogue")
-        seen = await asking.concert(staff, staff.visit.segment)
+        fields, seen = _read(staff), await self._seen(staff, "catalogue")
         concert = seen.concert
         if fields.get("tag") != seen.tag:
             return self._changing(staff, seen, fields, other=concert_form.differing(concert, fields))
@@ -161,8 +162,7 @@ class Plans:
     # Seats and prices
 
     async def _show_seats(self, staff: Staff) -> Response:
-        staff.need("catalogue")
-        return self._seats(staff, await asking.concert(staff, staff.visit.segment), {})
+        return self._seats(staff, await self._seen(staff, "catalogue"), {})
 
     def _seats(
         self,
@@ -173,7 +173,6 @@ class Plans:
         wrong: Mapping[str, str] = {},
         is_late: bool = False,
     ) -> Response:
-        status = 412 if is_late else 422 if wrong else 200
         rows = [
             (
                 each,
@@ -186,7 +185,7 @@ class Plans:
             self._site,
             staff,
             "desk/seats.html",
-            status=status,
+            status=_status(wrong, is_late=is_late),
             concert=seen.concert,
             tag=seen.tag,
             rows=rows,
@@ -195,9 +194,7 @@ class Plans:
         )
 
     async def _change_seats(self, staff: Staff) -> Response:
-        fields = _read(staff)
-        staff.need("catalogue")
-        seen = await asking.concert(staff, staff.visit.segment)
+        fields, seen = _read(staff), await self._seen(staff, "catalogue")
         if fields.get("tag") != seen.tag:
             return self._seats(staff, seen, fields, is_late=True)
         try:
@@ -224,8 +221,7 @@ class Plans:
     # Moved
 
     async def _show_postpone(self, staff: Staff) -> Response:
-        staff.need("catalogue")
-        return self._postponing(staff, await asking.concert(staff, staff.visit.segment), {})
+        return self._postponing(staff, await self._seen(staff, "catalogue"), {})
 
     def _postponing(
         self,
@@ -240,7 +236,7 @@ class Plans:
             self._site,
             staff,
             "desk/postpone.html",
-            status=412 if is_late else 422 if wrong else 200,
+            status=_status(wrong, is_late=is_late),
             concert=seen.concert,
             tag=seen.tag,
             fields=fields,
@@ -249,9 +245,7 @@ class Plans:
         )
 
     async def _postpone(self, staff: Staff) -> Response:
-        fields = _read(staff)
-        staff.need("catalogue")
-        seen = await asking.concert(staff, staff.visit.segment)
+        fields, seen = _read(staff), await self._seen(staff, "catalogue")
         concert = seen.concert
         if fields.get("tag") != seen.tag:  # a form that is sent twice moves it once
             return self._postponing(staff, seen, fields, is_late=True)
@@ -276,8 +270,7 @@ class Plans:
     # Called off
 
     async def _show_call_off(self, staff: Staff) -> Response:
-        staff.need("refund")
-        return self._calling_off(staff, (await asking.concert(staff, staff.visit.segment)).concert, {})
+        return self._calling_off(staff, (await self._seen(staff, "refund")).concert, {})
 
     def _calling_off(
         self, staff: Staff, concert: Concert, fields: Mapping[str, str], wrong: Mapping[str, str] = {}
@@ -293,9 +286,7 @@ class Plans:
         )
 
     async def _call_off(self, staff: Staff) -> Response:
-        fields = _read(staff)
-        staff.need("refund")
-        concert, _ = await asking.concert(staff, staff.visit.segment)
+        fields, (concert, _) = _read(staff), await self._seen(staff, "refund")
         at = f"/staff/concerts/{concert.id}"
         if not fields.get("reason"):
             return self._calling_off(staff, concert, fields, {"reason": "needed"})
@@ -313,6 +304,11 @@ class Plans:
 
 def _read(staff: Staff) -> dict[str, str]:
     return forms.read(staff.visit.request, most=asking.LARGE_FIELDS, most_bytes=asking.LARGE_BYTES)
+
+
+def _status(wrong: Mapping[str, str], *, is_late: bool) -> int:
+    """Of a form that is shown again; `is_late`: somebody else changed the concert meanwhile."""
+    return 412 if is_late else 422 if wrong else 200
 
 
 def _errors(why: Mapping[str, str]) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from cludale.kernel.money import Money
+from cludale.pages.bills import Bill
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -108,36 +109,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     as_of: datetime
     items: tuple[Sales, ...]
     totals: tuple[Sales, ...]
-
-
-class Line(msgspec.Struct, frozen=True):
-    """A line of a bill."""
-
-    category: str
-    name: str
-    quantity: int
-    price: int
-
-
-class Fee(msgspec.Struct, frozen=True):
-    """A fee in a bill."""
-
-    name: str
-    amount: int
-
-
-class Bill(msgspec.Struct, frozen=True, rename="camel"):
-    """What an order costs, in minor units of the currency."""
-
-    currency: str
-    lines: tuple[Line, ...]
-    fees: tuple[Fee, ...] = ()
-    discount: int = 0
-    tax: int = 0
-
-    def money(self, amount: int) -> Money:
-        """An amount of it."""
-        return Money(amount, self.currency)
 
 
 class Payment(msgspec.Struct, frozen=True):

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from cludale.pages import forms
 from cludale.pages.api import Answer, Problem, Refused, path
+from cludale.pages.bills import Line
 from cludale.pages.shop import memory
 from cludale.pages.shop.buying import METHODS
 from cludale.pages.shop.programme import Programme
-from cludale.pages.shop.views import Concert, Invoice, Invoices, Line, Order
+from cludale.pages.shop.views import Concert, Invoice, Invoices, Order
 from cludale.pages.site import SECURITY, Missing, Site, Visit, checked
 from cludale.web.responses import HTML, Response
 from cludale.web.routing import Route

@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from cludale.kernel.money import Money
+from cludale.pages.bills import Bill
 
 
 class CategoryPrice(msgspec.Struct, frozen=True, rename="camel"):
@@ -26,38 +27,6 @@ class Pricing(msgspec.Struct, frozen=True):
     """What a concert's page has to know of its price list."""
 
     fees: tuple[Fee, ...] = ()
-
-
-class Line(msgspec.Struct, frozen=True):
-    """A line of a bill."""
-
-    category: str
-    name: str
-    quantity: int
-    price: int
-
-
-class LineFee(msgspec.Struct, frozen=True):
-    """A fee in a bill."""
-
-    name: str
-    amount: int
-
-
-class Bill(msgspec.Struct, frozen=True, rename="camel"):
-    """What an order costs, in minor units of the currency."""
-
-    currency: str
-    lines: tuple[Line, ...]
-    discount: int = 0
-    tax: int = 0
-    fees: tuple[LineFee, ...] = ()
-    tax_name: str = ""
-    tax_included: bool = True
-
-    def money(self, amount: int) -> Money:
-        """An amount of it."""
-        return Money(amount, self.currency)
 
 
 class Quote(msgspec.Struct, frozen=True):
