@@ -9,6 +9,7 @@ from typing import TypeVar
 from cludale.kernel.principals import DEFAULT_ORGANIZER, Principal, PrincipalKind, Scope
 from cludale.kernel.refusals import Busy
 from cludale.ports.programme import Programme, ProgrammeUnreachable
+from cludale.ports.seats import ConcertNotFound
 from cludale.runtime.recent import Recent
 
 REMEMBERED = 10_000
@@ -63,6 +64,11 @@ class Ownership:
     async def owns(self, principal: Principal, concert_id: str) -> bool:
         """Is this concert its own? Raises OwnerUnknown."""
         return bool(await self.owned(principal, (concert_id,)))
+
+    async def check(self, principal: Principal, concert_id: str) -> None:
+        """Raises ConcertNotFound for what is not its own, as if there were none; OwnerUnknown."""
+        if not await self.owns(principal, concert_id):
+            raise ConcertNotFound(concert_id)
 
     async def of(self, principal: Principal, items: Iterable[T], concert_of: Callable[[T], str]) -> list[T]:
         """Those of `items` that are its own. Raises OwnerUnknown."""

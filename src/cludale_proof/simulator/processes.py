@@ -268,9 +268,7 @@ class Process(Owner):
             if self.orders.invoicing is not None:
                 self.invoicing_api = InvoicingApi(self.orders.invoicing)
             self.aftersale_api = AftersaleApi(self.orders, self.orders_api, self.store, ORDERS_MANIFEST.statuses)
-            self.box_office_api = BoxOfficeApi(
-                self.orders, self.orders_api, self.store, ownership, ORDERS_MANIFEST.statuses
-            )
+            self.box_office_api = BoxOfficeApi(self.orders_api, ownership)
         if "payments" in self.built:
             self.payments: Payments = self.built["payments"]
             self.payments_api = PaymentsApi(self.payments, self.store, ownership, methods=Gateway.methods)

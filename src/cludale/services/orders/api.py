@@ -413,9 +413,17 @@ class OrdersApi:
             wish=body.wish,
             address=None if self._address is None else self._address(request.peer, request.headers),
         )
+        return await self.placed(request, wanted, body, named="POST /orders")
+
+    async def placed(
+        self, request: Request, wanted: OrderRequest, body: msgspec.Struct, *, named: str, kind: bytes = b""
+    ) -> Response:
+        """Place it, once for its idempotency key, which is kept under what the request is `named`; the order's id
+        follows from the key, the `kind` and the body.
+        """
         cause, key = request.cause, request.idempotency_key
         if key is None:
-            return self.placed(await self._orders.place(wanted, cause=cause))
+            return self._answer(await self._orders.place(wanted, cause=cause))
 
         home = home_of(key)
 
@@ -424,18 +432,16 @@ class OrdersApi:
 
             def keep_answer(order: Order) -> Put:
                 nonlocal response
-                response = self.placed(order)
+                response = self._answer(order)
                 return keep(Keyed.kept(response))
 
-            order = await self._orders.place(
-                wanted, cause=cause, order_id=keyed_id(home, _encode(body)), keep=keep_answer
-            )
-            return response or self.placed(order)
+            id = keyed_id(home, kind + _encode(body))
+            order = await self._orders.place(wanted, cause=cause, order_id=id, keep=keep_answer)
+            return response or self._answer(order)
 
-        return await self._keyed.once("POST /orders", key, body, act, partition=home)
+        return await self._keyed.once(named, key, body, act, partition=home)
 
-    def placed(self, order: Order) -> Response:
-        """The answer to who placed it."""
+    def _answer(self, order: Order) -> Response:
         view = PlacedOrder(**_shown(order), access_token=self._access.token_for(order.id))
         return json_response(view, 202 if order.status is Status.PENDING else 201)
 

@@ -20,7 +20,7 @@ from cludale.ports.prices import (
     CodeUsedUp,
     TotalTooHigh,
 )
-from cludale.ports.records import Put, Records, StoreUnavailable
+from cludale.ports.records import StoreUnavailable
 from cludale.ports.seats import (
     CalledOff,
     ConcertNotFound,
@@ -33,15 +33,10 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
 )
-from cludale.runtime.idempotency import IdempotencyKeys, Keep
 from cludale.services.orders.api import OrdersApi, PlacedOrder
-from cludale.services.orders.domain import Order, OrderRequest
-from cludale.services.orders.service import Orders
-from cludale.services.orders.store import home_of, keyed_id
+from cludale.services.orders.domain import OrderRequest
 from cludale.web.fields import Email, LanguageTag, Phone, Text, UserId
-from cludale.web.keyed import Keyed
 from cludale.web.ownership import Ownership
-from cludale.web.problems import Problems, Statuses
 from cludale.web.responses import Response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
 
@@ -52,8 +47,6 @@ _METHOD = "cash; terminal: by a card terminal that is not ours; complimentary: i
 _ANY_TIME = "also before the concert's `onSaleAt` and after its `offSaleAt`; never once it is over"
 _TICKETS = "how many of which category, `quantity` together; without it all are of the concert's first"
 _REASON = "why it is complimentary; only organizers see it"
-
-_encode = msgspec.json.Encoder().encode
 
 
 class SellAtBoxOffice(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -120,14 +113,9 @@ class SellAtBoxOffice(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
 class BoxOfficeApi:
     """The routes of the box office."""
 
-    def __init__(
-        self, orders: Orders, api: OrdersApi, records: Records, ownership: Ownership, statuses: Statuses
-    ) -> None:
-        """`statuses`: those of all refusals of orders, for answers that are kept."""
-        self._orders = orders
+    def __init__(self, api: OrdersApi, ownership: Ownership) -> None:
         self._api = api
         self._ownership = ownership
-        self._keyed = Keyed(IdempotencyKeys("orders", records), Problems(statuses))
 
     @route(
         "POST",
@@ -170,18 +158,6 @@ class BoxOfficeApi:
     async def sell_at_box_office(self, request: Request, body: SellAtBoxOffice) -> Response:
         """201 the order, Reserved; 202 Pending, when concerts gave no answer in time."""
         seller = asking(request)
-        if not await self._ownership.owns(seller, body.concert_id):
-            raise ConcertNotFound(body.concert_id)
-        wanted, cause, key = body.request(seller), request.cause, request.idempotency_key
-        if key is None:
-            return self._api.placed(await self._orders.place(wanted, cause=cause))
-        home = home_of(key)
-
-        async def act(keep: Keep) -> Response:
-            def keep_answer(order: Order) -> Put:
-                return keep(Keyed.kept(self._api.placed(order)))
-
-            id = keyed_id(home, b"box-office " + _encode(body))
-            return self._api.placed(await self._orders.place(wanted, cause=cause, order_id=id, keep=keep_answer))
-
-        return await self._keyed.once("POST /orders/box-office", key, body, act, partition=home)
+        await self._ownership.check(seller, body.concert_id)
+        wanted = body.request(seller)
+        return await self._api.placed(request, wanted, body, named="POST /orders/box-office", kind=b"box-office ")

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from cludale.kernel.ids import Id
-from cludale.kernel.principals import Principal, Scope
+from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.ports.records import Query
 from cludale.ports.seats import ConcertNotFound
@@ -141,7 +141,7 @@ class GuestsApi:
     async def add_guests(self, request: Request, body: AddGuests) -> Response:
         """200 what came of each, in their order."""
         who = asking(request)
-        await self._check_own(who, body.concert_id)
+        await self._ownership.check(who, body.concert_id)
         found = await self._lists.add(body.concert_id, body.wanted(), seller=who.id, cause=request.cause)
         if all(isinstance(each.refusal, ConcertNotFound) for each in found):
             raise ConcertNotFound(body.concert_id)
@@ -169,7 +169,7 @@ class GuestsApi:
     )
     async def list_guests(self, request: Request, query: FindGuests) -> Response:
         """A page of them."""
-        await self._check_own(asking(request), query.concert_id)
+        await self._ownership.check(asking(request), query.concert_id)
         asked = Query(after=query.after, limit=query.limit)
         found, following = await self._lists.listed(query.concert_id, query.search, asked)
         return json_response(Page([_view(each) for each in found], following))
@@ -194,10 +194,6 @@ class GuestsApi:
             raise NotFound("guest", order_id)
         order = await self._lists.remove(order_id, seller=who.id, cause=request.cause)
         return json_response(GuestView.of(order, NOTHING))
-
-    async def _check_own(self, who: Principal, concert_id: str) -> None:
-        if not await self._ownership.owns(who, concert_id):
-            raise ConcertNotFound(concert_id)
 
 
 def _view(listed: Listed) -> GuestView:

@@ -114,7 +114,7 @@ def _api(orders: Orders, parts: HttpParts) -> tuple[object, ...]:
     return (
         first,
         aftersale_api.AftersaleApi(orders, first, records, _STATUS),
-        box_office_api.BoxOfficeApi(orders, first, records, parts.ownership, _STATUS),
+        box_office_api.BoxOfficeApi(first, parts.ownership),
         guest_api.GuestsApi(GuestLists(orders, records), parts.ownership),
         privacy_api.PrivacyApi(orders, parts.ownership),
         ReportsApi(orders.reports, parts.ownership),
