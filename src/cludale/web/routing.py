@@ -14,6 +14,7 @@ from cludale.kernel.events import Cause
 from cludale.kernel.principals import Principal, Scope
 from cludale.web.access import Access
 from cludale.web.keyed import MAX_KEY
+from cludale.web.problems import ScopeMissing
 from cludale.web.responses import Response, Stream
 
 _MAX_TRACEPARENT = 512
@@ -163,6 +164,14 @@ def asking(request: Request) -> Principal:
     if request.principal is None:
         raise TypeError("nobody was asked for on this route")
     return request.principal
+
+
+def asking_for_all(request: Request, scope: Scope) -> Principal:
+    """Who asks, on such a route, for all of an organizer's concerts. Raises ScopeMissing for a key to a single one."""
+    principal = asking(request)
+    if principal.concert_id is not None:
+        raise ScopeMissing(scope)
+    return principal
 
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -15,9 +15,9 @@ from cludale.services.notifications.template_service import Shown, TemplateServi
 from cludale.services.notifications.templates import MOST_CHARACTERS, BrokenTemplate, Part, TemplateOutdated
 from cludale.services.notifications.words import LISTS
 from cludale.services.notifications.words import NAMES as VALUES
-from cludale.web.problems import ScopeMissing, Statuses
+from cludale.web.problems import Statuses
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, route
+from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, asking_for_all, route
 
 STATUS: Statuses = {TemplateOutdated: 409}
 
@@ -171,7 +171,7 @@ class TemplatesApi:
     )
     async def store_template(self, request: Request, body: StoreTemplate) -> Response:
         """200 the template. Raises Invalid."""
-        principal, which = _whole(asking(request)), _named(request.segment)
+        principal, which = asking_for_all(request, Scope.CATALOGUE), _named(request.segment)
         if all(source is None for source in body.by_part.values()):
             raise Invalid(("html", "give `subject`, `text` or `html`; to have the platform's again, reset it"))
         return await self._stored(principal, which, body.by_part, body.revision, request)
@@ -190,7 +190,7 @@ class TemplatesApi:
     )
     async def reset_template(self, request: Request) -> Response:
         """200 the template."""
-        principal, which = _whole(asking(request)), _named(request.segment)
+        principal, which = asking_for_all(request, Scope.CATALOGUE), _named(request.segment)
         return await self._stored(principal, which, {}, None, request)
 
     @route(
@@ -242,7 +242,7 @@ class TemplatesApi:
     )
     async def change_settings(self, request: Request, body: MailSettingsView) -> Response:
         """200 the settings."""
-        await self._templates.speak(_whole(asking(request)), body.language.value)
+        await self._templates.speak(asking_for_all(request, Scope.CATALOGUE), body.language.value)
         return json_response(body)
 
     async def _stored(
@@ -279,13 +279,6 @@ def _named(id: str) -> tuple[TemplateKind, str]:
     if kind not in set(TemplateKind) or language not in NAMES:
         raise NotFound("template", id)
     return TemplateKind(kind), language
-
-
-def _whole(principal: Principal) -> Principal:
-    """Whoever may do this for all of the organizer's concerts. Raises ScopeMissing."""
-    if principal.concert_id is not None:
-        raise ScopeMissing(Scope.CATALOGUE)
-    return principal
 
 
 def _invalid(broken: BrokenTemplate) -> Invalid:

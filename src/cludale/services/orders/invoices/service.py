@@ -56,6 +56,11 @@ class Pace(NamedTuple):
         """How long it takes until everybody knows."""
         return timedelta() if self.is_alone else timedelta(seconds=SPREAD_LOOKS * self.look_seconds)
 
+    @property
+    def stale(self) -> timedelta:
+        """How long what was looked up counts as known."""
+        return timedelta(seconds=STALE_LOOKS * self.look_seconds)
+
 
 class Invoicing:
     """The invoices of all organizers."""
@@ -123,11 +128,9 @@ class Invoicing:
 
     def _may_cover(self, concert_id: str, paid_at: datetime) -> bool:
         """May what was paid then for this concert be invoiced? Nothing is read for that."""
-        if not self._pace.is_alone:
-            # What others said after the last look here holds from `Pace.spread` later on: that is twice as long.
-            known = timedelta(seconds=STALE_LOOKS * self._pace.look_seconds)
-            if self._known_at is None or paid_at > self._known_at + known:
-                return True
+        # What others said after the last look here holds from `Pace.spread` later on: that is twice as long.
+        if not self._pace.is_alone and (self._known_at is None or paid_at > self._known_at + self._pace.stale):
+            return True
         owner = self._policy.owners.get(concert_id)
         if owner is not None:
             return owner in self._organizers and self._organizers[owner].covers(paid_at)
@@ -137,8 +140,7 @@ class Invoicing:
         """May others have turned invoices on meanwhile?"""
         if self._pace.is_alone:
             return False
-        stale = timedelta(seconds=STALE_LOOKS * self._pace.look_seconds)
-        return self._known_at is None or abs(self._updates.clock.now() - self._known_at) > stale
+        return self._known_at is None or abs(self._updates.clock.now() - self._known_at) > self._pace.stale
 
     async def hear(self, deliveries: Sequence[Delivery], answers: Sequence[Acknowledgement]) -> list[Acknowledgement]:
         """Have the orders looked at that were paid, or got money back, by what orders made of these; heard again, it is

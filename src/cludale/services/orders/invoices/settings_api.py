@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from cludale.kernel.languages import LanguageCode
-from cludale.kernel.principals import Principal, Scope
+from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy
 from cludale.services.orders.invoices.numbering import PATTERN
 from cludale.services.orders.invoices.service import Invoicing
@@ -22,9 +22,9 @@ from cludale.services.orders.invoices.settings import (
     Wanted,
 )
 from cludale.web.fields import Prose, Text, Zone
-from cludale.web.problems import ScopeMissing, Statuses
+from cludale.web.problems import Statuses
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, route
+from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, asking_for_all, route
 
 STATUS: Statuses = {SettingsOutdated: 409, TooManySettings: 409}
 
@@ -156,13 +156,6 @@ class InvoicingApi:
     )
     async def say_invoicing(self, request: Request, body: SayInvoicing) -> Response:
         """200 the settings. Raises Invalid."""
-        principal = _whole(asking(request))
+        principal = asking_for_all(request, Scope.CATALOGUE)
         wanted = Wanted(principal.organizer, body.said, principal.id, body.revision)
         return json_response(InvoicingView.of(await self._invoicing.change(wanted, request.cause)))
-
-
-def _whole(principal: Principal) -> Principal:
-    """Whoever may do this for all of the organizer's concerts. Raises ScopeMissing."""
-    if principal.concert_id is not None:
-        raise ScopeMissing(Scope.CATALOGUE)
-    return principal
