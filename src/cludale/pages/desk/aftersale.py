@@ -8,11 +8,11 @@ from typing import Any
 
 from cludale.kernel.money import Money
 from cludale.pages import forms
-from cludale.pages.api import Answer, path
+from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking, concert_form
 from cludale.pages.desk.asking import SURE
 from cludale.pages.desk.views import Order
-from cludale.pages.site import Site, checked
+from cludale.pages.site import Site
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
 from cludale.web.routing import Route
@@ -60,14 +60,13 @@ class Aftersale:
     def _refunding(
         self, staff: Staff, order: Order, fields: Mapping[str, str], wrong: Mapping[str, str] = {}
     ) -> Response:
-        return asking.shown(
+        return asking.form(
             self._site,
             staff,
             "desk/refund.html",
-            status=422 if wrong else 200,
+            fields,
+            wrong,
             order=order,
-            fields=fields,
-            wrong=wrong,
             currency="" if order.total is None else order.total.currency,
             lines=() if order.bill is None or len(order.bill.lines) < 2 else order.bill.lines,
         )
@@ -89,12 +88,10 @@ class Aftersale:
             if "reason" in body:
                 rows.append(("reason", body["reason"]))
             return self._confirm(staff, order, "refund", fields, rows)
-        answer = await staff.ask(
-            "POST", path("orders", order.id, "refunds"), body, headers={"idempotency-key": fields[SURE][:64]}
-        )
-        if answer.status in (409, 422):
-            return self._refunding(staff, order, fields, _at_fields(answer))
-        checked(answer)
+        refunds = path("orders", order.id, "refunds")
+        sent = await asking.send(staff, "POST", refunds, body, sure=fields[SURE], at=_at_fields)
+        if sent.wrong:
+            return self._refunding(staff, order, fields, sent.wrong)
         return self._site.see(staff.visit, f"/staff/orders/{order.id}?done=refund")
 
     # Who the buyer is
@@ -107,9 +104,7 @@ class Aftersale:
     def _amending(
         self, staff: Staff, order: Order, fields: Mapping[str, str], wrong: Mapping[str, str] = {}
     ) -> Response:
-        return asking.shown(
-            self._site, staff, "desk/amend.html", status=422 if wrong else 200, order=order, fields=fields, wrong=wrong
-        )
+        return asking.form(self._site, staff, "desk/amend.html", fields, wrong, order=order)
 
     async def _amend(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
@@ -125,10 +120,9 @@ class Aftersale:
         if SURE not in fields:
             rows = [*_about(order), *((name, value or "-") for name, value in changed.items())]
             return self._confirm(staff, order, "amend", fields, rows)
-        answer = await staff.ask("PATCH", path("orders", order.id), changed)
-        if answer.status in (409, 422):
-            return self._amending(staff, order, fields, asking.why(answer.problem))
-        checked(answer)
+        sent = await asking.send(staff, "PATCH", path("orders", order.id), changed)
+        if sent.wrong:
+            return self._amending(staff, order, fields, sent.wrong)
         return self._site.see(staff.visit, f"/staff/orders/{order.id}?done=amend")
 
     # The confirmation
@@ -156,10 +150,9 @@ class Aftersale:
         if SURE not in fields:
             return await ask(staff)
         id = staff.visit.segment
-        answer = await staff.ask("POST", path("orders", id, what), headers={"idempotency-key": fields[SURE][:64]})
-        if answer.status in (409, 429):
-            return self._site.see(staff.visit, f"/staff/orders/{id}?failed={answer.problem.name}")
-        checked(answer)
+        sent = await asking.send(staff, "POST", path("orders", id, what), sure=fields[SURE], refused=(409, 429))
+        if sent.wrong:
+            return self._site.see(staff.visit, f"/staff/orders/{id}?failed={sent.answer.problem.name}")
         return self._site.see(staff.visit, f"/staff/orders/{id}?done={what}")
 
 
@@ -213,8 +206,8 @@ def _is_count(text: str, field: str, wrong: dict[str, str]) -> bool:
     return False
 
 
-def _at_fields(answer: Answer) -> dict[str, str]:
-    found = asking.why(answer.problem)
+def _at_fields(problem: Problem) -> dict[str, str]:
+    found = asking.why(problem)
     return {field.partition(".")[0].partition("[")[0].replace("tickets", ""): text for field, text in found.items()}
 
 

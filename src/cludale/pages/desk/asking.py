@@ -1,10 +1,15 @@
-"""What the desk's pages have in common: reading a concert or an order, and asking whether something is meant."""
+"""What the desk's pages have in common: a concert or an order is read, and a form goes its one way.
+
+A form is shown; what was typed is looked at; what can't be taken back is asked for once more; the API is told; and
+what the API refuses stands in the form again, beside its field.
+"""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cludale.pages.api import Problem, path
+from cludale.pages import forms
+from cludale.pages.api import Answer, Problem, path
 from cludale.pages.desk.views import Concert, Order
 from cludale.pages.forms import FIELD
 from cludale.pages.site import Missing, Site, checked
@@ -15,6 +20,9 @@ SURE = "sure"
 """The field of a form that was shown once more, and is meant: its idempotency key."""
 LARGE_FIELDS, LARGE_BYTES = 1_500, 120_000
 """Of the forms of concerts, which have a row for each section."""
+REFUSED = (409, 412, 422, 428)
+"""Statuses of the API that a form has words for: what was typed can't be so, or not as things stand."""
+LATE = 412
 
 
 class Seen(NamedTuple):
@@ -47,6 +55,62 @@ async def order(staff: Staff, id: str) -> Order:
 def shown(site: Site, staff: Staff, template: str, *, status: int = 200, **values: Any) -> Response:
     """A page of the desk."""
     return site.private(staff.visit, template, status=status, staff=staff, own=staff.session, **values)
+
+
+def large(staff: Staff) -> dict[str, str]:
+    """The fields of a form that has a row for each section. Raises FormRefused."""
+    return forms.read(staff.visit.request, most=LARGE_FIELDS, most_bytes=LARGE_BYTES)
+
+
+def form(
+    site: Site,
+    staff: Staff,
+    template: str,
+    fields: Mapping[str, str],
+    wrong: Mapping[str, str],
+    *,
+    is_late: bool = False,
+    **values: Any,
+) -> Response:
+    """A form: for the first time, or again with what is wrong with it; `is_late`: somebody else was faster."""
+    status = LATE if is_late else 422 if wrong else 200
+    return shown(site, staff, template, status=status, fields=fields, wrong=wrong, is_late=is_late, **values)
+
+
+class Sent(NamedTuple):
+    """What the API said to a form."""
+
+    answer: Answer
+    wrong: Mapping[str, str]
+    """What it refuses, by field; nothing: it is done."""
+
+    @property
+    def is_late(self) -> bool:
+        """Was somebody else faster?"""
+        return self.answer.status == LATE
+
+
+async def send(
+    staff: Staff,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    sure: str = "",
+    tag: str = "",
+    at: Callable[[Problem], Mapping[str, str]] | None = None,
+    refused: Sequence[int] = REFUSED,
+) -> Sent:
+    """Tell the API. `sure`: the key that makes it happen once; `tag`: of what the form showed.
+
+    `at`: puts the words of a refusal beside the fields of the form, if these have other names than the API's. Raises
+    Missing, Refused for other answers.
+    """
+    headers = ({"idempotency-key": sure[:64]} if sure else {}) | ({"if-match": tag} if tag else {})
+    answer = await staff.ask(method, path, body, headers=headers)
+    if answer.status in refused:
+        return Sent(answer, (at or why)(answer.problem))
+    return Sent(checked(answer), {})
 
 
 def confirm(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cludale.pages import forms
-from cludale.pages.api import path
+from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking, concert_form, views
 from cludale.pages.desk.views import Concert
 from cludale.pages.site import Site, checked
@@ -42,18 +42,17 @@ class Codes:
         answer = checked(await staff.ask("GET", asked))
         found = answer.read(views.Codes)
         hidden = [each for each in (concert.pricing or {}).get("categories", ()) if each.get("hidden")]
-        return asking.shown(
+        return asking.form(
             self._site,
             staff,
             "desk/codes.html",
-            status=422 if wrong else 200,
+            fields,
+            wrong,
             concert=concert,
             codes=found.items,
             following=found.next and path(after=found.next),
             hidden=hidden,
             currency=concert.sections[0].price.currency if concert.sections else "EUR",
-            fields=fields,
-            wrong=wrong,
         )
 
     async def _make(self, staff: Staff) -> Response:
@@ -62,14 +61,10 @@ class Codes:
         concert, _ = await asking.concert(staff, staff.visit.segment)
         body, wrong = terms(concert, fields)
         if not wrong:
-            answer = await staff.ask("POST", path("concerts", concert.id, "codes"), body)
-            if answer.status == 409:
-                wrong = {"code": answer.problem.detail}
-            elif answer.status == 422:
-                wrong = {field.partition(".")[0]: text for field, text in asking.why(answer.problem).items()}
-            else:
-                checked(answer)
+            sent = await asking.send(staff, "POST", path("concerts", concert.id, "codes"), body, at=_at_fields)
+            if not sent.wrong:
                 return self._site.see(staff.visit, f"/staff/concerts/{concert.id}/codes")
+            wrong = dict(sent.wrong)
         return await self._shown(staff, concert, fields=fields, wrong=wrong)
 
     async def _change(self, staff: Staff) -> Response:
@@ -79,10 +74,8 @@ class Codes:
         wrong: dict[str, str] = {}
         body = {"code": fields.get("code", ""), **_limits(fields, wrong), "endsAt": fields.get("endsAt") or None}
         if not wrong:
-            answer = await staff.ask("PATCH", path("concerts", concert.id, "codes"), body)
-            wrong = asking.why(answer.problem) if answer.status in (409, 422) else {}
+            wrong = dict((await asking.send(staff, "PATCH", path("concerts", concert.id, "codes"), body)).wrong)
             if not wrong:
-                checked(answer)
                 return self._site.see(staff.visit, f"/staff/concerts/{concert.id}/codes")
         return await self._shown(staff, concert, wrong={"": next(iter(wrong.values()))})
 
@@ -109,6 +102,12 @@ def terms(concert: Concert, fields: Mapping[str, str]) -> tuple[dict[str, Any], 
             body[name] = fields[name]
     body |= {name: value for name, value in _limits(fields, wrong).items() if value is not None}
     return body, wrong
+
+
+def _at_fields(problem: Problem) -> dict[str, str]:
+    if problem.status == 409:
+        return {"code": problem.detail}
+    return {field.partition(".")[0]: text for field, text in asking.why(problem).items()}
 
 
 def _limits(fields: Mapping[str, str], wrong: dict[str, str]) -> dict[str, int | None]:

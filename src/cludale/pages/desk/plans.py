@@ -1,15 +1,15 @@
 """What an organizer decides about a concert: made, copied, changed, other seats and prices, moved, called off."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from cludale.pages import forms
-from cludale.pages.api import path
+from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking, concert_form
 from cludale.pages.desk.asking import SURE, Seen
 from cludale.pages.desk.concert_form import FIRST_ROWS, MORE_ROWS, MOST_ROWS, Row, Wrong
 from cludale.pages.desk.views import Concert
 from cludale.pages.desk.zones import ZONES
-from cludale.pages.site import Site, checked
+from cludale.pages.site import Site
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
 from cludale.web.routing import Route
@@ -21,7 +21,6 @@ NEXT: Mapping[str, Sequence[str]] = {
     "postponed": ("postponed", "listed"),
 }
 """What a status may be changed to in the form; moving and calling off have pages of their own."""
-REFUSED = (409, 412, 422, 428)
 
 
 class Plans:
@@ -68,14 +67,13 @@ class Plans:
         self, staff: Staff, fields: Mapping[str, str], rows: Sequence[Row], wrong: Mapping[str, str] = {}
     ) -> Response:
         sure = fields.get(SURE) or forms.new_seed()
-        return asking.shown(
+        return asking.form(
             self._site,
             staff,
             "desk/new.html",
-            status=422 if wrong else 200,
-            fields=fields,
+            fields,
+            wrong,
             rows=rows,
-            wrong=wrong,
             sure=sure,
             zones=ZONES,
             statuses=NEXT["draft"],
@@ -83,7 +81,7 @@ class Plans:
         )
 
     async def _make(self, staff: Staff) -> Response:
-        fields = _read(staff)
+        fields = asking.large(staff)
         staff.need("catalogue")
         rows = concert_form.rows(fields)
         if "more" in fields:
@@ -96,17 +94,14 @@ class Plans:
             source, _ = await asking.concert(staff, fields["like"])
             if source.pricing is not None and fields.get("pricing"):
                 body["pricing"] = source.pricing
-        key = {"idempotency-key": fields[SURE]} if fields.get(SURE) else {}
-        answer = await staff.ask("POST", path("concerts"), body, headers=key)
-        if answer.status in REFUSED:
-            problem = answer.problem
-            errors = problem.values.get("errors") or ()
-            if problem.name == "idempotency-key-reused":  # it is another concert by now, so it is another decision
+        sent = await asking.send(
+            staff, "POST", path("concerts"), body, sure=fields.get(SURE, ""), at=_at_fields(numbers)
+        )
+        if sent.wrong:
+            if sent.answer.problem.name == "idempotency-key-reused":  # it is another concert by now: another decision
                 fields = {**fields, SURE: ""}
-            wrong_at = concert_form.at_fields(errors, numbers) or {"": problem.detail}
-            return self._making(staff, fields, rows, wrong_at)
-        made = checked(answer).read(Concert)
-        return self._site.see(staff.visit, f"/staff/concerts/{made.id}")
+            return self._making(staff, fields, rows, sent.wrong)
+        return self._site.see(staff.visit, f"/staff/concerts/{sent.answer.read(Concert).id}")
 
     # Changed
 
@@ -124,22 +119,22 @@ class Plans:
         other: Mapping[str, str] | None = None,
     ) -> Response:
         """`other`: what somebody else has changed meanwhile, or may have."""
-        return asking.shown(
+        return asking.form(
             self._site,
             staff,
             "desk/change.html",
-            status=_status(wrong, is_late=other is not None),
+            {**concert_form.shown(seen.concert), **fields},
+            wrong,
+            is_late=other is not None,
             concert=seen.concert,
             tag=seen.tag,
-            fields={**concert_form.shown(seen.concert), **fields},
-            wrong=wrong,
             other=other,
             zones=ZONES,
             statuses=NEXT.get(seen.concert.status, (seen.concert.status,)),
         )
 
     async def _change(self, staff: Staff) -> Response:
-        fields, seen = _read(staff), await self._seen(staff, "catalogue")
+        fields, seen = asking.large(staff), await self._seen(staff, "catalogue")
         concert = seen.concert
         if fields.get("tag") != seen.tag:
             return self._changing(staff, seen, fields, other=concert_form.differing(concert, fields))
@@ -148,15 +143,12 @@ class Plans:
         except Wrong as wrong:
             return self._changing(staff, seen, fields, wrong=wrong.why)
         if body:
-            answer = await staff.ask("PATCH", path("concerts", concert.id), body, headers={"if-match": seen.tag})
-            if answer.status == 412:
+            sent = await asking.send(staff, "PATCH", path("concerts", concert.id), body, tag=seen.tag, at=_at_fields())
+            if sent.is_late:
                 seen = await asking.concert(staff, concert.id)
                 return self._changing(staff, seen, fields, other=concert_form.differing(seen.concert, fields))
-            if answer.status in REFUSED:
-                return self._changing(
-                    staff, seen, fields, wrong=concert_form.at_fields(_errors(asking.why(answer.problem)))
-                )
-            checked(answer)
+            if sent.wrong:
+                return self._changing(staff, seen, fields, wrong=sent.wrong)
         return self._site.see(staff.visit, f"/staff/concerts/{concert.id}")
 
     # Seats and prices
@@ -181,20 +173,20 @@ class Plans:
             )
             for i, each in enumerate(seen.concert.sections)
         ]
-        return asking.shown(
+        return asking.form(
             self._site,
             staff,
             "desk/seats.html",
-            status=_status(wrong, is_late=is_late),
+            fields,
+            wrong,
+            is_late=is_late,
             concert=seen.concert,
             tag=seen.tag,
             rows=rows,
-            wrong=wrong,
-            is_late=is_late,
         )
 
     async def _change_seats(self, staff: Staff) -> Response:
-        fields, seen = _read(staff), await self._seen(staff, "catalogue")
+        fields, seen = asking.large(staff), await self._seen(staff, "catalogue")
         if fields.get("tag") != seen.tag:
             return self._seats(staff, seen, fields, is_late=True)
         try:
@@ -205,17 +197,19 @@ class Plans:
             numbers = [
                 i for i, each in enumerate(seen.concert.sections) if any(each.id == one["id"] for one in changed)
             ]
-            answer = await staff.ask(
-                "PATCH", path("concerts", seen.concert.id), {"sections": changed}, headers={"if-match": seen.tag}
+            sent = await asking.send(
+                staff,
+                "PATCH",
+                path("concerts", seen.concert.id),
+                {"sections": changed},
+                tag=seen.tag,
+                at=_at_fields(numbers),
             )
-            if answer.status in REFUSED:
+            if sent.wrong:
                 # Sections are changed one by one: those before the one that refused are changed.
                 seen = await asking.concert(staff, seen.concert.id)
-                if answer.status == 412:
-                    return self._seats(staff, seen, fields, is_late=True)
-                errors = _errors(asking.why(answer.problem))
-                return self._seats(staff, seen, fields, wrong=concert_form.at_fields(errors, numbers))
-            checked(answer)
+                why = {} if sent.is_late else sent.wrong
+                return self._seats(staff, seen, fields, wrong=why, is_late=sent.is_late)
         return self._site.see(staff.visit, f"/staff/concerts/{seen.concert.id}")
 
     # Moved
@@ -232,20 +226,19 @@ class Plans:
         wrong: Mapping[str, str] = {},
         is_late: bool = False,
     ) -> Response:
-        return asking.shown(
+        return asking.form(
             self._site,
             staff,
             "desk/postpone.html",
-            status=_status(wrong, is_late=is_late),
+            fields,
+            wrong,
+            is_late=is_late,
             concert=seen.concert,
             tag=seen.tag,
-            fields=fields,
-            wrong=wrong,
-            is_late=is_late,
         )
 
     async def _postpone(self, staff: Staff) -> Response:
-        fields, seen = _read(staff), await self._seen(staff, "catalogue")
+        fields, seen = asking.large(staff), await self._seen(staff, "catalogue")
         concert = seen.concert
         if fields.get("tag") != seen.tag:  # a form that is sent twice moves it once
             return self._postponing(staff, seen, fields, is_late=True)
@@ -261,10 +254,9 @@ class Plans:
             return asking.confirm(
                 self._site, staff, "postpone", fields, rows=rows, back=f"{at}/postpone", tickets=concert.sold_seats
             )
-        answer = await staff.ask("POST", path("concerts", concert.id, "postpone"), body)
-        if answer.status in REFUSED:
-            return self._postponing(staff, seen, fields, wrong=asking.why(answer.problem))
-        checked(answer)
+        sent = await asking.send(staff, "POST", path("concerts", concert.id, "postpone"), body)
+        if sent.wrong:
+            return self._postponing(staff, seen, fields, wrong=sent.wrong)
         return self._site.see(staff.visit, at)
 
     # Called off
@@ -275,18 +267,10 @@ class Plans:
     def _calling_off(
         self, staff: Staff, concert: Concert, fields: Mapping[str, str], wrong: Mapping[str, str] = {}
     ) -> Response:
-        return asking.shown(
-            self._site,
-            staff,
-            "desk/call-off.html",
-            status=422 if wrong else 200,
-            concert=concert,
-            fields=fields,
-            wrong=wrong,
-        )
+        return asking.form(self._site, staff, "desk/call-off.html", fields, wrong, concert=concert)
 
     async def _call_off(self, staff: Staff) -> Response:
-        fields, (concert, _) = _read(staff), await self._seen(staff, "refund")
+        fields, (concert, _) = asking.large(staff), await self._seen(staff, "refund")
         at = f"/staff/concerts/{concert.id}"
         if not fields.get("reason"):
             return self._calling_off(staff, concert, fields, {"reason": "needed"})
@@ -295,21 +279,17 @@ class Plans:
             return asking.confirm(
                 self._site, staff, "call-off", fields, rows=rows, back=f"{at}/call-off", tickets=concert.sold_seats
             )
-        answer = await staff.ask("POST", path("concerts", concert.id, "cancel"), {"reason": fields["reason"]})
-        if answer.status in REFUSED:
-            return self._calling_off(staff, concert, fields, asking.why(answer.problem))
-        checked(answer)
+        sent = await asking.send(staff, "POST", path("concerts", concert.id, "cancel"), {"reason": fields["reason"]})
+        if sent.wrong:
+            return self._calling_off(staff, concert, fields, sent.wrong)
         return self._site.see(staff.visit, at)
 
 
-def _read(staff: Staff) -> dict[str, str]:
-    return forms.read(staff.visit.request, most=asking.LARGE_FIELDS, most_bytes=asking.LARGE_BYTES)
+def _at_fields(numbers: Sequence[int] = ()) -> Callable[[Problem], Mapping[str, str]]:
+    """Puts a refusal's words beside the form's fields; `numbers`: the row of each section of the body."""
 
+    def at(problem: Problem) -> Mapping[str, str]:
+        why = asking.why(problem)
+        return concert_form.at_fields([{"field": field, "message": text} for field, text in why.items()], numbers)
 
-def _status(wrong: Mapping[str, str], *, is_late: bool) -> int:
-    """Of a form that is shown again; `is_late`: somebody else changed the concert meanwhile."""
-    return 412 if is_late else 422 if wrong else 200
-
-
-def _errors(why: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"field": field, "message": message} for field, message in why.items()]
+    return at
