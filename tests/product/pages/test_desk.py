@@ -3,11 +3,11 @@
 import gzip
 import re
 from collections.abc import Callable, Iterator
-from html import unescape
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.product.pages.staffed import Staff, key_for
 from tests.served import KEY, Served, serve
 
 HASTE = {"CLUDALE_SWEEP_SECONDS": "0.1", "CLUDALE_PAYMENT_BACKOFF_SECONDS": "0.05"}
@@ -21,27 +21,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         served.concert("club", artist="Ada & the Overflows", seats=200, venue="Kellerbar, Vienna", zone="Europe/Vienna")
         served.concert("tricky", artist="<script>alert(1)</script>", seats=5)
         yield served
-
-
-class Staff:
-    """Somebody at the desk."""
-
-    def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, timeout=20)
-
-    def get(self, path: str) -> httpx.Response:
-        return self.http.get(path)
-
-    def send(self, at: str, to: str, **fields: str) -> httpx.Response:
-        """The form at a page, with its hidden fields, filled in and sent."""
-        page = self.get(at).text
-        form = re.search(rf'action="{re.escape(to)}".*?</form>', page, re.DOTALL)
-        assert form, page
-        return self.again(to, form[0], **fields)
-
-    def again(self, to: str, form: str, **fields: str) -> httpx.Response:
-        hidden = re.findall(r'type="hidden" name="([\w-]+)" value="([^"]*)"', form)
-        return self.http.post(to, data={**{name: unescape(value) for name, value in hidden}, **fields})
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +40,6 @@ def sign_in(shop: Served) -> Iterator[Callable[[str], Staff]]:
 @pytest.fixture(scope="module")
 def staff(sign_in: Callable[[str], Staff]) -> Staff:
     return sign_in(KEY)
-
-
-def key_for(shop: Served, *scopes: str, **more: str) -> str:
-    asked = {"name": "one", "scopes": scopes, **more}
-    made: str = shop.http.post("/concerts/-/keys", json=asked, headers=shop.organizer).json()["key"]
-    return made
 
 
 def paid(shop: Served, quantity: int = 2, email: str = "ada@example.com") -> str:

@@ -41,6 +41,16 @@ async def concert(staff: Staff, id: str) -> Seen:
     return Seen(found, answer.tag or "")
 
 
+async def no_concert(staff: Staff, id: str) -> dict[str, str]:
+    """What is wrong with a field `concert` that says this: nothing, if it is empty or one of who is signed in."""
+    try:
+        if id:
+            await concert(staff, id)
+    except Missing:
+        return {"concert": "no-concert"}
+    return {}
+
+
 def is_own(staff: Staff, concert: Concert) -> bool:
     """Is it one of theirs?"""
     own = staff.session

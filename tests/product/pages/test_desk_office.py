@@ -1,0 +1,126 @@
+"""The desk's webhooks, box office, guest list, price list, reports and events, over plain HTTP without scripts."""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from tests.product.pages.staffed import Staff, key_for
+from tests.served import KEY, Served, serve
+
+SETTINGS = {
+    "CLUDALE_SWEEP_SECONDS": "0.1",
+    "CLUDALE_PAYMENT_BACKOFF_SECONDS": "0.05",
+    "CLUDALE_WEBHOOK_HTTP": "1",
+    "CLUDALE_WEBHOOK_NETWORKS": "127.0.0.0/8",
+}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serve(tmp_path_factory.mktemp("office"), settings=SETTINGS) as served:
+        served.concert("club", artist="Ada & the Overflows", seats=60, venue="Kellerbar, Vienna", zone="Europe/Vienna")
+        yield served
+
+
+@pytest.fixture(scope="module")
+def sign_in(shop: Served) -> Iterator[Callable[[str], Staff]]:
+    opened: list[Staff] = []
+
+    def signed_in(key: str) -> Staff:
+        opened.append(Staff(shop.url))
+        assert opened[-1].send("/staff/sign-in", "/staff/sign-in", key=key).status_code == 303
+        return opened[-1]
+
+    yield signed_in
+    for each in opened:
+        each.http.close()
+
+
+@pytest.fixture(scope="module")
+def staff(sign_in: Callable[[str], Staff]) -> Staff:
+    return sign_in(KEY)
+
+
+@pytest.fixture
+def receiver() -> Iterator[str]:
+    """A server that takes webhooks, but for the first that it is told."""
+    answers = iter([410])
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(next(answers, 204))
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/hook"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def until(staff: Staff, path: str, text: str) -> str:
+    """The page, once it says that."""
+    for _ in range(100):
+        page = staff.get(path).text
+        if text in page:
+            return page
+    raise AssertionError(f"{path} never said {text!r}: {page}")
+
+
+def test_a_webhook_is_made_tried_switched_on_again_given_a_new_secret_and_deleted(
+    shop: Served, staff: Staff, receiver: str
+) -> None:
+    at = "/staff/webhooks"
+    assert "There is no webhook yet" in staff.get(at).text
+    wrong = staff.send(at, at, url="ftp://here", about="accounts")
+    assert (wrong.status_code, 'id="url-wrong"' in wrong.text, 'value="accounts"' in wrong.text) == (422, True, True)
+    assert 'id="concert-wrong"' in staff.send(at, at, url=receiver, concert="nowhere").text
+    fields = {
+        "url": receiver,
+        "about": "<b>accounts</b>",
+        "event-order.paid": "1",
+        "sign-v1": "1",
+        "email": "a@b.example",
+    }
+    made = staff.send(at, at, **fields)
+    (secret,) = re.findall(r"whsec_[\w+/=]+", made.text)
+    assert "<b>accounts" not in made.text
+    (one,) = set(re.findall(r'href="(/staff/webhooks/webhook-[\w-]+)/end"', made.text))
+    assert secret not in staff.get(one).text
+    assert re.search(r'name="event-order\.paid" value="1" checked', staff.get(one).text)
+    assert staff.send(one, f"{one}/ping").status_code == 303
+    off = until(staff, one, "off: it said that it is gone")
+    assert "Send all that failed again" not in off
+    assert staff.again(f"{one}/change", re.findall(r"<form.*?</form>", off, re.DOTALL)[-1]).status_code == 303
+    sent = staff.again(f"{one}/resend", until(staff, one, "Send all that failed again"))
+    assert sent.headers["location"] == f"{one}?done=resend&n=1"
+    page = until(staff, f"{one}?status=Delivered", ">webhook.ping</a>")
+    (delivery,) = re.findall(r'href="(/staff/webhook-deliveries/[\w-]+)">webhook.ping', page)
+    assert "&#34;type&#34;: &#34;webhook.ping&#34;" in staff.get(delivery).text
+    rotated = staff.send(one, f"{one}/rotate", overlap="3600")
+    assert re.findall(r"whsec_[\w+/=]+", rotated.text) != [secret]
+    assert "The old secret signs, too, until" in rotated.text
+    changed = staff.send(one, f"{one}/change", url=receiver, about="books", **{"no-email": "1"})
+    assert changed.headers["location"] == f"{one}?done=change"
+    assert "all" in staff.get(at).text
+    sure = staff.get(f"{one}/end").text.partition("<main")[2]
+    assert [staff.again(f"{one}/end", sure).status_code for _ in range(2)] == [303, 303]
+    assert "There is no webhook yet" in staff.get(at).text
+
+
+def test_who_lacks_a_right_may_look_and_no_more(shop: Served, sign_in: Callable[[str], Staff]) -> None:
+    reader = sign_in(key_for(shop, "read"))
+    page = reader.get("/staff/webhooks").text
+    assert "Make a webhook" not in page
+    token = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert token is not None
+    for path in ("/staff/webhooks", "/staff/webhooks/x/ping", "/staff/webhooks/x/rotate", "/staff/webhooks/x/end"):
+        assert reader.http.post(path, data={"csrf": token[1], "url": "https://x.example"}).status_code == 403, path
