@@ -124,3 +124,38 @@ def test_who_lacks_a_right_may_look_and_no_more(shop: Served, sign_in: Callable[
     assert token is not None
     for path in ("/staff/webhooks", "/staff/webhooks/x/ping", "/staff/webhooks/x/rotate", "/staff/webhooks/x/end"):
         assert reader.http.post(path, data={"csrf": token[1], "url": "https://x.example"}).status_code == 403, path
+
+
+def test_the_box_office_says_what_to_take_and_sells_once(
+    shop: Served, staff: Staff, sign_in: Callable[[str], Staff]
+) -> None:
+    section = shop.concert("till", seats=30)["sections"][0]["id"]
+    pricing = {
+        "categories": [{"id": "adult", "name": "Adult"}, {"id": "child", "name": "<i>Child</i>"}],
+        "prices": [{"section": section, "category": "child", "amount": 1000}],
+        "fees": [{"id": "post", "name": "Booking fee", "amount": 100}],
+    }
+    shop.http.patch(
+        "/concerts/till", json={"pricing": pricing}, headers={**shop.organizer, "if-match": "*"}
+    ).raise_for_status()
+    at, seller = "/staff/concerts/till/box-office", sign_in(key_for(shop, "sell"))
+    assert seller.send(at, at, method="cash").status_code == 422
+    wrong = seller.send(at, at, method="complimentary", **{"tickets-child": "two"})
+    assert ('id="tickets-child-wrong"' in wrong.text, 'id="reason-wrong"' in wrong.text) == (True, True)
+    sure = seller.send(at, at, method="cash", **{"tickets-adult": "1", "tickets-child": "2"}).text
+    assert "€68.00" in sure
+    assert "<i>Child" not in sure
+    sold = [seller.again(at, sure.partition("<main")[2]).text for _ in range(2)]
+    assert all("Take €68.00." in each for each in sold)
+    (order,) = {id for each in sold for id in re.findall(r'name="order" value="(order-[\w.-]+)"', each)}
+    printed = seller.again("/staff/box-office/tickets", sold[0].partition("<main")[2])
+    assert (printed.content[:5], printed.headers["content-type"]) == (b"%PDF-", "application/pdf")
+    assert staff.get(f"/staff/orders/{order}/tickets").content[:5] == b"%PDF-"
+    assert seller.get(f"/staff/orders/{order}/tickets").status_code == 403
+    assert shop.http.get("/concerts/till").json()["soldSeats"] == 3
+    free = seller.send(at, at, method="complimentary", reason="Press", **{"tickets-adult": "2"}).text
+    assert "It costs nothing." in seller.again(at, free.partition("<main")[2]).text
+    none = seller.send(at, at, method="terminal", receipt="A-17", **{"tickets-adult": "26"})
+    gone = seller.again(at, none.text.partition("<main")[2])
+    assert (gone.status_code, 'id="refusal"' in gone.text) == (422, True)
+    assert shop.http.get("/concerts/till").json()["soldSeats"] == 5

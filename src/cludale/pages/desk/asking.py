@@ -142,6 +142,15 @@ def confirm(
     return shown(site, staff, "desk/confirm.html", what=what, fields=kept, sure=sure, rows=rows, back=back, **values)
 
 
+def count(fields: Mapping[str, str], name: str, wrong: dict[str, str], *, most_digits: int = 6) -> int:
+    """A number that is counted, 0 where nothing was typed; `wrong` is told of a field that has something else."""
+    text = fields.get(name, "")
+    if not text or (text.isascii() and text.isdecimal() and len(text) <= most_digits):
+        return int(text or 0)
+    wrong[name] = "number"
+    return 0
+
+
 def why(problem: Problem) -> dict[str, str]:
     """A refusal's words by field; those of none under an empty name."""
     errors = problem.values.get("errors")

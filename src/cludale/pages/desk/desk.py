@@ -3,6 +3,7 @@
 import time
 
 from cludale.pages.desk.aftersale import Aftersale
+from cludale.pages.desk.box_office import BoxOffice
 from cludale.pages.desk.codes import Codes
 from cludale.pages.desk.concerts import Concerts
 from cludale.pages.desk.exports import Exports
@@ -32,6 +33,7 @@ class Desk:
             Exports(site, signing),
             Privacy(site, signing),
             WebhookPages(site, signing),
+            BoxOffice(site, signing),
         )
 
     def routes(self) -> list[Route]:

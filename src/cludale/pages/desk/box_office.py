@@ -1,0 +1,202 @@
+"""The box office: tickets for cash, by a card terminal, or for nothing; and printed.
+
+What it costs is shown before it is sold, and may not cost more then. A seller need not have the right to read orders:
+the answer to the sale has the order's own token, which prints its tickets and is kept nowhere.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from cludale.kernel.money import Money
+from cludale.pages import forms
+from cludale.pages.api import Problem, path
+from cludale.pages.bills import Bill
+from cludale.pages.desk import asking
+from cludale.pages.desk.asking import SURE
+from cludale.pages.desk.views import Concert
+from cludale.pages.site import NO_STORE, SECURITY, Missing, Site, checked
+from cludale.pages.staff.signing import Signing, Staff
+from cludale.web.responses import Response
+from cludale.web.routing import Route
+
+METHODS = ("cash", "terminal", "complimentary")
+PAID_SECONDS = 5
+"""For so long the answer to a sale waits for the order to be Paid."""
+PRINTED_TRIES, PRINTED_SECONDS = 10, 0.3
+"""Tickets are there a moment after the order is paid."""
+_TICKETS = "tickets-"
+_TEXTS = ("receipt", "reason", "section", "code", "name", "email", "phone")
+
+
+class Quote(msgspec.Struct, frozen=True):
+    """What it would cost."""
+
+    section: str
+    total: Money
+    bill: Bill
+
+
+class Sold(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An order that was just placed, or how it stands a moment later."""
+
+    id: str
+    status: str
+    quantity: int
+    section: str | None
+    total: Money | None
+    reason: str | None = None
+    access_token: str = ""
+
+
+class BoxOffice:
+    """The page of the box office."""
+
+    def __init__(self, site: Site, signing: Signing) -> None:
+        self._site = site
+        self._signing = signing
+
+    def routes(self) -> list[Route]:
+        """Its routes."""
+        page, one = self._signing.route, "/staff/concerts/{concert_id}/box-office"
+        return [
+            page("GET", one, self._show),
+            page("POST", one, self._sell),
+            page("POST", "/staff/box-office/tickets", self._print),
+            page("GET", "/staff/orders/{order_id}/tickets", self._print_known),
+        ]
+
+    async def _show(self, staff: Staff) -> Response:
+        staff.need("sell")
+        concert, _ = await asking.concert(staff, staff.visit.segment)
+        return self._form(staff, concert, {"method": "cash"}, {})
+
+    def _form(self, staff: Staff, concert: Concert, fields: Mapping[str, str], wrong: Mapping[str, str]) -> Response:
+        return asking.form(
+            self._site,
+            staff,
+            "desk/box-office.html",
+            fields,
+            wrong,
+            concert=concert,
+            methods=METHODS,
+            categories=categories(concert),
+        )
+
+    async def _sell(self, staff: Staff) -> Response:
+        fields = forms.read(staff.visit.request)
+        staff.need("sell")
+        concert, _ = await asking.concert(staff, staff.visit.segment)
+        body, wrong = sale(concert, fields)
+        if wrong:
+            return self._form(staff, concert, fields, wrong)
+        if SURE not in fields:
+            return await self._ask(staff, concert, fields, body)
+        if fields.get("total", "").isdecimal():
+            body["maxTotal"] = {"amount": int(fields["total"]), "currency": fields.get("currency", "")}
+        refused = (*asking.REFUSED, 404)
+        sent = await asking.send(
+            staff, "POST", path("orders", "box-office"), body, sure=fields[SURE], at=_at_fields, refused=refused
+        )
+        if sent.wrong:
+            return self._form(staff, concert, fields, sent.wrong)
+        placed = sent.answer.read(Sold)
+        at = path("orders", placed.id, wait=PAID_SECONDS)
+        answer = await self._site.ask(staff.visit, "GET", at, token=placed.access_token)
+        order = answer.read(Sold) if answer.status == 200 else placed
+        token, is_free = placed.access_token, body["method"] == "complimentary"
+        return asking.shown(
+            self._site, staff, "desk/sold.html", concert=concert, order=order, token=token, is_free=is_free
+        )
+
+    async def _ask(
+        self, staff: Staff, concert: Concert, fields: Mapping[str, str], body: Mapping[str, Any]
+    ) -> Response:
+        """Is it meant, at this price? What costs nothing has none; what buyers could not order has none yet."""
+        rows: list[tuple[str, Any]] = [("concert", concert.name), ("tickets", str(body["quantity"]))]
+        kept, bill, is_unknown = dict(fields), None, False
+        if body["method"] != "complimentary":
+            asked = {name: body[name] for name in ("section", "tickets", "code") if name in body}
+            answer = await staff.ask(
+                "POST", path("concerts", concert.id, "quote"), {**asked, "quantity": body["quantity"]}
+            )
+            if answer.status == 200:
+                quote = answer.read(Quote)
+                bill = quote.bill
+                rows += [("section", quote.section), ("to-take", quote.total)]
+                kept |= {"total": str(quote.total.amount), "currency": quote.total.currency}
+            elif answer.problem.name not in _NO_PRICE_YET:
+                return self._form(staff, concert, fields, _at_fields(answer.problem))
+            else:
+                is_unknown = True
+        rows += [(name, fields[name]) for name in ("method", "reason", "name", "email") if fields.get(name)]
+        back = f"/staff/concerts/{concert.id}/box-office"
+        return asking.confirm(
+            self._site, staff, "sell", kept, rows=rows, back=back, bill=bill, total_unknown=is_unknown
+        )
+
+    # Printed
+
+    async def _print(self, staff: Staff) -> Response:
+        """With the order's own token."""
+        fields = forms.read(staff.visit.request)
+        staff.need("sell")
+        return await self._tickets(staff, fields.get("order", ""), token=fields.get("token", ""))
+
+    async def _print_known(self, staff: Staff) -> Response:
+        """With the right to read it."""
+        staff.need("read")
+        return await self._tickets(staff, staff.visit.segment, token=staff.token)
+
+    async def _tickets(self, staff: Staff, order: str, *, token: str) -> Response:
+        if not order.startswith("order-"):
+            raise Missing
+        for _ in range(PRINTED_TRIES):
+            answer = await self._site.ask(staff.visit, "GET", f"{path('tickets', order)}.pdf", token=token)
+            if answer.status != 404:
+                break
+            await asyncio.sleep(PRINTED_SECONDS)
+        named = ("content-disposition", f'attachment; filename="{order}.pdf"')
+        return Response(200, checked(answer).body, "application/pdf", (named, NO_STORE, *SECURITY))
+
+
+_NO_PRICE_YET = ("over-the-limit", "under-the-minimum", "sale-ended")
+"""The names of refusals that hold for buyers only."""
+
+
+def categories(concert: Concert) -> list[tuple[str, str]]:
+    """The categories that a seller counts, by id and name; none where all tickets are alike."""
+    named = [(str(each["id"]), str(each["name"])) for each in (concert.pricing or {}).get("categories", ())]
+    return named if len(named) > 1 else []
+
+
+def sale(concert: Concert, fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The body of `POST /orders/box-office`, and what is wrong with what was typed, by field."""
+    wrong: dict[str, str] = {}
+    body: dict[str, Any] = {"concertId": concert.id, "method": fields.get("method", "")}
+    if body["method"] not in METHODS:
+        wrong["method"] = "needed"
+    counts = [(id, asking.count(fields, f"{_TICKETS}{id}", wrong)) for id, _ in categories(concert)]
+    if counts:
+        body["tickets"] = [{"category": id, "quantity": count} for id, count in counts if count]
+        body["quantity"] = sum(count for _, count in counts)
+    else:
+        body["quantity"] = asking.count(fields, "quantity", wrong)
+    if not body["quantity"] and not wrong:
+        wrong["" if counts else "quantity"] = "needed"
+    body |= {name: fields[name] for name in _TEXTS if fields.get(name)}
+    if "anyTime" in fields:
+        body["anyTime"] = True
+    is_free = body["method"] == "complimentary"
+    if is_free and "reason" not in body:
+        wrong["reason"] = "needed"
+    return body, wrong
+
+
+def _at_fields(problem: Problem) -> dict[str, str]:
+    if problem.name.startswith("code-"):
+        return {"code": problem.detail}
+    found = asking.why(problem)
+    return {field if field in (*_TEXTS, "quantity") else "": text for field, text in found.items()}
