@@ -7,6 +7,9 @@ the token that follows from the person's cookie: another site can neither read n
 import hmac
 import secrets
 from collections.abc import Mapping
+from email import policy
+from email.errors import MessageError
+from email.parser import BytesParser
 from urllib.parse import parse_qsl, urlsplit
 
 from cludale.web.routing import Request
@@ -18,6 +21,8 @@ MAX_FIELDS = 64
 MAX_FORM_BYTES = 16_384
 YEAR_SECONDS = 365 * 86_400
 FORM_TYPE = "application/x-www-form-urlencoded"
+FILE_TYPE = "multipart/form-data"
+MAX_PARTS = 20
 
 
 class FormRefused(Exception):
@@ -68,14 +73,49 @@ def token(seed: str) -> str:
 def read(request: Request, *, most: int = MAX_FIELDS, most_bytes: int = MAX_FORM_BYTES) -> dict[str, str]:
     """The form's fields, the last of each name, without blanks around their values. Raises FormRefused."""
     check_origin(request)
-    type = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
-    if type != FORM_TYPE or len(request.body) > most_bytes:
+    if _type(request) != FORM_TYPE or len(request.body) > most_bytes:
         raise FormRefused("no form")
     try:
         pairs = parse_qsl(request.body.decode(), keep_blank_values=True, max_num_fields=most, errors="strict")
     except ValueError as error:
         raise FormRefused("no form") from error
-    fields = {name: value.strip() for name, value in pairs}
+    return _checked(request, {name: value.strip() for name, value in pairs})
+
+
+def read_files(request: Request, *, most_bytes: int) -> tuple[dict[str, str], dict[str, bytes]]:
+    """The fields of a form that may have files (`multipart/form-data`), and its files by field. Raises FormRefused."""
+    if _type(request) != FILE_TYPE:
+        return read(request, most_bytes=most_bytes), {}
+    check_origin(request)
+    if len(request.body) > most_bytes:
+        raise FormRefused("too large")
+    head = (request.header(b"content-type") or "").encode()
+    try:
+        whole = BytesParser(policy=policy.HTTP).parsebytes(b"content-type: " + head + b"\r\n\r\n" + request.body)
+        parts = list(whole.iter_parts())
+        if len(parts) > MAX_PARTS:
+            raise FormRefused("too many parts")
+        fields: dict[str, str] = {}
+        files: dict[str, bytes] = {}
+        for part in parts:
+            name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+            if not isinstance(name, str) or not isinstance(content, bytes):
+                raise FormRefused("no form")
+            if part.get_filename() is None:
+                fields[name] = content.decode().strip()
+            elif content:
+                files[name] = content
+    except (MessageError, TypeError, ValueError, LookupError) as error:
+        raise FormRefused("no form") from error
+    return _checked(request, fields), files
+
+
+def _type(request: Request) -> str:
+    return (request.header(b"content-type") or "").partition(";")[0].strip().lower()
+
+
+def _checked(request: Request, fields: dict[str, str]) -> dict[str, str]:
+    """The fields without the token, which has to be the person's. Raises FormRefused."""
     seed = cookies(request).get(FORM_COOKIE, "")
     if not seed or not hmac.compare_digest(fields.pop(FIELD, "").encode(), token(seed).encode()):
         raise FormRefused("no token")

@@ -140,8 +140,8 @@ class Site:
 
     # Routes
 
-    def route(self, method: str, path: str, page: Page) -> Route:
-        """A route that answers with `page`, and with a page for whatever goes wrong."""
+    def route(self, method: str, path: str, page: Page, *, most_bytes: int | None = None) -> Route:
+        """A route that answers with `page`, and with a page for whatever goes wrong; `most_bytes`: of a large form."""
 
         async def handle(request: Request) -> Response | Stream:
             visit = visit_of(request)
@@ -157,7 +157,7 @@ class Site:
             except Refused as refused:
                 return self.refusal(visit, refused)
 
-        return Route(method=method, path=path, handle=handle, reads_body=method == "POST")
+        return Route(method=method, path=path, handle=handle, reads_body=method == "POST", max_body_bytes=most_bytes)
 
     def routes(self) -> list[Route]:
         """Those of the files."""

@@ -39,6 +39,7 @@ def import_guests(
     concert: Concert,
     file: Annotated[Path, typer.Argument(help="A CSV file: name, tickets, note, email, section.", dir_okay=False)],
     *,
+    preview: Annotated[bool, typer.Option("--preview", help="Only say what would become of each.")] = False,
     url: Url = None,
     json: Json = False,
 ) -> None:
@@ -54,7 +55,11 @@ def import_guests(
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{file} can't be read: {error}")
     with Client(url) as client:
-        _shown(client.post("/orders/guests", {"concertId": concert, "csv": text}), as_json=json)
+        body = {"concertId": concert, "csv": text, "preview": preview}
+        found = client.post("/orders/guests", body)
+    if preview and not json:
+        table(found["items"], columns=("name", "tickets", "section", "note", "email", "outcome"), as_json=False)
+    _shown(found, as_json=json)
 
 
 def _shown(found: dict[str, Any], *, as_json: bool) -> None:

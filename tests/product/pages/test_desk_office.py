@@ -159,3 +159,40 @@ def test_the_box_office_says_what_to_take_and_sells_once(
     gone = seller.again(at, none.text.partition("<main")[2])
     assert (gone.status_code, 'id="refusal"' in gone.text) == (422, True)
     assert shop.http.get("/concerts/till").json()["soldSeats"] == 5
+
+
+def test_guests_are_put_on_by_hand_and_by_a_file_that_is_shown_first_and_taken_off(shop: Served, staff: Staff) -> None:
+    shop.concert("guests", seats=8)
+    at = "/staff/concerts/guests/guests"
+    assert "Nobody is on the list yet" in staff.get(at).text
+    assert 'id="name-wrong"' in staff.send(at, f"{at}-new", tickets="2").text
+    assert "Put on the list: 1." in staff.send(at, f"{at}-new", name="<b>Ann</b> Bee", tickets="2", note="Press").text
+    assert "On it before: 1." in staff.send(at, f"{at}-new", name="<b>Ann</b> Bee", tickets="2", note="Press").text
+    bad = staff.send(at, f"{at}-file", csv="name,tickets\nBo,two\n,1")
+    assert (bad.status_code, "line 2" in bad.text, "line 3" in bad.text) == (422, True, True)
+    token = re.search(r'name="csrf" value="([^"]+)"', bad.text)
+    assert token is not None
+    csv = "name;tickets;note\r\n<b>Ann</b> Bee;2;Press\r\nZoë;3;\r\nCy;9;\r\n"
+    upload = {"data": {"csrf": token[1]}, "files": {"file": ("guests.csv", csv.encode("utf-8-sig"), "text/csv")}}
+    seen = staff.http.post(f"{at}-file", **upload)  # type: ignore[arg-type]
+    for text in ("New: 2.", "stays", "Zoë", "no seats for 1 of them", "no seats</span>"):
+        assert text in seen.text, text
+    assert "<b>Ann" not in seen.text
+    assert shop.http.get("/concerts/guests").json()["availableSeats"] == 6
+    not_text = {**upload, "files": {"file": ("x.csv", b"\xff\xfe\x00", "text/csv")}}
+    assert "no text in UTF-8" in staff.http.post(f"{at}-file", **not_text).text  # type: ignore[arg-type]
+    elsewhere = {**upload, "headers": {"sec-fetch-site": "cross-site"}}
+    assert staff.http.post(f"{at}-file", **elsewhere).status_code == 403  # type: ignore[arg-type]
+    assert staff.http.post(f"{at}-file", files=upload["files"]).status_code == 403  # type: ignore[arg-type]
+    done = staff.again(f"{at}-file", seen.text.partition("<main")[2], csv=csv).text
+    assert ("Put on the list: 1. On it before: 1." in done, "Not put on: 1." in done) == (True, True)
+    found = staff.send(at, at, search="zoë").text
+    order = re.findall(r'href="/staff/orders/(order-[\w.-]+)">Zoë', found)[0]
+    assert "&lt;b&gt;Ann" not in found
+    tickets = shop.http.get("/tickets", params={"order": order}, headers=shop.organizer)
+    while tickets.status_code == 404:
+        tickets = shop.http.get("/tickets", params={"order": order}, headers=shop.organizer)
+    remove = f"/staff/guests/{order}/remove"
+    sure = staff.get(remove).text.partition("<main")[2]
+    assert [staff.again(remove, sure).headers["location"] for _ in range(2)] == [f"{at}?gone=1"] * 2
+    assert "Zoë" not in staff.get(f"{at}?gone=1").text

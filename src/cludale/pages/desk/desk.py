@@ -7,6 +7,7 @@ from cludale.pages.desk.box_office import BoxOffice
 from cludale.pages.desk.codes import Codes
 from cludale.pages.desk.concerts import Concerts
 from cludale.pages.desk.exports import Exports
+from cludale.pages.desk.guests import GuestPages
 from cludale.pages.desk.orders import OrderPages
 from cludale.pages.desk.plans import Plans
 from cludale.pages.desk.privacy import Privacy
@@ -34,6 +35,7 @@ class Desk:
             Privacy(site, signing),
             WebhookPages(site, signing),
             BoxOffice(site, signing),
+            GuestPages(site, signing),
         )
 
     def routes(self) -> list[Route]:

@@ -35,11 +35,11 @@ class Plans:
         page, one = self._signing.route, "/staff/concerts/{concert_id}"
         return [
             page("GET", "/staff/new-concert", self._new),
-            page("POST", "/staff/new-concert", self._make),
+            page("POST", "/staff/new-concert", self._make, most_bytes=asking.LARGE_BYTES),
             page("GET", f"{one}/change", self._show_change),
-            page("POST", f"{one}/change", self._change),
+            page("POST", f"{one}/change", self._change, most_bytes=asking.LARGE_BYTES),
             page("GET", f"{one}/seats", self._show_seats),
-            page("POST", f"{one}/seats", self._change_seats),
+            page("POST", f"{one}/seats", self._change_seats, most_bytes=asking.LARGE_BYTES),
             page("GET", f"{one}/postpone", self._show_postpone),
             page("POST", f"{one}/postpone", self._postpone),
             page("GET", f"{one}/call-off", self._show_call_off),

@@ -90,7 +90,9 @@ class Signing:
             self._site.route("POST", "/staff/sign-out", self._sign_out),
         ]
 
-    def route(self, method: str, path: str, page: Page, *, carries_on: bool = True) -> Route:
+    def route(
+        self, method: str, path: str, page: Page, *, carries_on: bool = True, most_bytes: int | None = None
+    ) -> Route:
         """A page for who is signed in. Its answer carries the session on, unless nobody need be there to ask for it;
         others are sent to sign in, and who may not see it is told so.
         """
@@ -106,7 +108,7 @@ class Signing:
             kept: Headers = () if token is None else (cookies.signed_in(visit, token),)
             return response._replace(headers=(*response.headers, *kept))
 
-        return self._site.route(method, path, shown)
+        return self._site.route(method, path, shown, most_bytes=most_bytes)
 
     async def _allowed(self, staff: Staff, page: Page) -> Response | Stream:
         try:

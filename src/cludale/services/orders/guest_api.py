@@ -23,6 +23,7 @@ from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, 
 
 BODY_BYTES = 512 * 1024
 """Of a request with guests."""
+_PREVIEW = "nobody is put on: the answer says what would become of each, as far as there are seats"
 _CSV = f"a file with a line of column names ({', '.join(guests.COLUMNS)}), then a line for each guest; commas or `;`"
 
 
@@ -32,6 +33,7 @@ class AddGuests(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
     concert_id: Id
     guests: Annotated[list[NewGuest], Meta(min_length=1, max_length=MOST_GUESTS)] | None = None
     csv: Annotated[str, Meta(max_length=BODY_BYTES, description=_CSV)] | None = None
+    preview: Annotated[bool, Meta(description=_PREVIEW)] = False
 
     def wanted(self) -> list[NewGuest]:
         """All of them. Raises Invalid, which names the lines that are wrong."""
@@ -142,7 +144,10 @@ class GuestsApi:
         """200 what came of each, in their order."""
         who = asking(request)
         await self._ownership.check(who, body.concert_id)
-        found = await self._lists.add(body.concert_id, body.wanted(), seller=who.id, cause=request.cause)
+        if body.preview:
+            found = await self._lists.preview(body.concert_id, body.wanted())
+        else:
+            found = await self._lists.add(body.concert_id, body.wanted(), seller=who.id, cause=request.cause)
         if all(isinstance(each.refusal, ConcertNotFound) for each in found):
             raise ConcertNotFound(body.concert_id)
         items = [GuestView.of_new(each) for each in found]

@@ -62,15 +62,32 @@ class GuestLists:
 
         return await asyncio.gather(*(one(guest, number) for guest, number in guests.numbered(wanted)))
 
-    async def _add(self, concert_id: str, guest: NewGuest, number: int, *, seller: str, cause: Cause) -> Added:
-        """`number`: how many of whom the same is said come before."""
+    async def preview(self, concert_id: str, wanted: Sequence[NewGuest]) -> list[Added]:
+        """What `add` would make of them, as far as the list goes: who has no order would get one. Nothing is done."""
+        limit = asyncio.Semaphore(AT_ONCE)
+
+        async def one(guest: NewGuest, number: int) -> Added:
+            async with limit:
+                live, _ = await self._places(concert_id, guest, number)
+            return Added(guest, live[number], is_new=False) if len(live) > number else Added(guest, None, is_new=True)
+
+        return await asyncio.gather(*(one(guest, number) for guest, number in guests.numbered(wanted)))
+
+    async def _places(self, concert_id: str, guest: NewGuest, number: int) -> tuple[list[Order], list[str]]:
+        """The orders of those on the list of whom this is said, and ids for more of them.
+
+        `number`: how many of whom the same is said come before.
+        """
         ids = [self._id(concert_id, guest, each) for each in range(number + MOST_AGAIN)]
         there = {order.id: order for order in await self._orders.named(ids)}
         live = [there[id] for id in ids if id in there and there[id].status is not Status.CANCELLED]
+        return live, [id for id in ids if id not in there]
+
+    async def _add(self, concert_id: str, guest: NewGuest, number: int, *, seller: str, cause: Cause) -> Added:
+        live, free = await self._places(concert_id, guest, number)
         if len(live) > number:
             return Added(guest, live[number], is_new=False)
         # A place for each of the same that is missing, so that two at once never take the same one.
-        free = [id for id in ids if id not in there]
         place = number - len(live)
         if place >= len(free):
             return Added(guest, None, is_new=False, refusal=NotFound("place on the list for", "this guest"))
