@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from cludale.kernel.money import Money
 from cludale.pages.bills import Bill, Line
-from cludale.pages.desk import concert_form, curve
+from cludale.pages.desk import concert_form, curve, price_form
 from cludale.pages.desk.aftersale import part_of, worth
 from cludale.pages.desk.concert_form import Wrong
 from cludale.pages.desk.views import Concert, Order, Sales, Section
@@ -157,3 +157,60 @@ def test_what_the_api_says_of_no_field_of_the_form_is_said_all_the_same() -> Non
     errors = [{"field": "pricing.prices[0].until", "message": "is over"}, {"field": "zone", "message": "unknown"}]
     assert concert_form.at_fields(errors) == {"": "pricing.prices[0].until: is over", "zone": "unknown"}
     assert concert_form.at_fields([{"field": "", "message": "no"}]) == {"": "no"}
+
+
+PRICING: dict[str, Any] = {
+    "categories": [{"id": "adult", "name": "Adult"}, {"id": "member", "name": "Member", "hidden": True}],
+    "prices": [
+        {
+            "section": "floor",
+            "category": "adult",
+            "amount": 4000,
+            "until": "2099-04-30T22:00:00Z",
+            "name": "Early bird",
+        },
+        {"section": "floor", "category": "member", "amount": 3000, "first": 20},
+    ],
+    "fees": [
+        {"id": "booking", "name": "Booking", "percent": 8.875},
+        {"id": "post", "name": "Post", "amount": 290, "perOrder": True},
+    ],
+    "tax": {"name": "VAT", "percent": 19.0, "included": False},
+}
+
+
+def test_a_price_list_stands_in_its_form_and_comes_back_as_it_was() -> None:
+    concert = replace(CONCERT, pricing=PRICING)
+    told = price_form.told(concert, price_form.shown(concert))
+    early, member = told.body["prices"]
+    assert early == {**PRICING["prices"][0], "until": "2099-05-01T00:00"}
+    assert member == PRICING["prices"][1]
+    assert told.body["fees"] == PRICING["fees"]
+    assert told.body["tax"] == PRICING["tax"]
+    assert [each["hidden"] for each in told.body["categories"]] == [False, True]
+
+
+def test_rows_of_a_price_list_are_added_put_in_order_and_taken_out() -> None:
+    concert = replace(CONCERT, pricing=PRICING)
+    fields = price_form.shown(concert) | {"category-1-name": "", "category-rows": "3", "category-2-name": "Ädult"}
+    fields |= {"price-0-place": "9", "price-1-category": "adult", "fee-1-name": "", "tax-name": "", "tax-percent": ""}
+    told = price_form.told(concert, fields)
+    assert [each["id"] for each in told.body["categories"]] == ["adult", "adult-3"]
+    assert [each["amount"] for each in told.body["prices"]] == [3000, 4000]
+    assert [each["id"] for each in told.body["fees"]] == ["booking"]
+    assert told.body["tax"] is None
+    why = {"pricing.prices[1].until": "a", "pricing.prices[0]": "b", "pricing.fees[0].percent": "c", "x": "d"}
+    found = {"price-0-until": "a", "price-1-amount": "b", "fee-0-percent": "c", "": "x: d"}
+    assert price_form.at_fields(why, told.numbers) == found
+
+
+def test_what_a_price_list_can_not_say_is_named_by_field() -> None:
+    wrong = {"price-rows": "1", "price-0-amount": "x", "price-0-first": "-1", "price-0-until-time": "10:00"}
+    wrong |= {"fee-rows": "2", "fee-0-name": "A", "fee-1-name": "B", "fee-1-amount": "1", "fee-1-percent": "2"}
+    with pytest.raises(Wrong) as refused:
+        price_form.told(CONCERT, wrong | {"tax-percent": "1e3"})
+    assert refused.value.why == {
+        "price-0-section": "needed", "price-0-category": "needed", "price-0-amount": "price", "price-0-first": "number",
+        "price-0-until": "needed", "fee-0-amount": "needed", "fee-1-percent": "either", "tax-name": "needed",
+        "tax-percent": "percent",
+    }  # fmt: skip

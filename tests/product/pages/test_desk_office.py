@@ -196,3 +196,23 @@ def test_guests_are_put_on_by_hand_and_by_a_file_that_is_shown_first_and_taken_o
     sure = staff.get(remove).text.partition("<main")[2]
     assert [staff.again(remove, sure).headers["location"] for _ in range(2)] == [f"{at}?gone=1"] * 2
     assert "Zoë" not in staff.get(f"{at}?gone=1").text
+
+
+def test_a_price_list_is_written_in_a_form_and_who_is_late_saves_nothing(shop: Served, staff: Staff) -> None:
+    section = shop.concert("priced", seats=8, zone="Europe/Vienna")["sections"][0]["id"]
+    at = "/staff/concerts/priced/prices"
+    first = staff.get(at).text.partition("<main")[2]
+    fields = {"category-0-name": "Adult", "category-1-name": "<u>Child</u>", "price-0-amount": "20",
+              "fee-0-name": "Booking", "fee-0-percent": "5", "tax-name": "VAT", "tax-percent": "19"}  # fmt: skip
+    more = staff.again(at, first, **fields, more="price").text
+    assert ('name="price-7-amount"' in more, 'value="child"' in more, "<u>Child" in more) == (True, False, False)
+    wrong = staff.again(at, first, **fields)
+    assert (wrong.status_code, 'id="price-0-section-wrong"' in wrong.text) == (422, True)
+    fields |= {"price-0-section": section, "price-0-category": "u-child-u", "price-0-until": "2099-05-01"}
+    assert staff.again(at, first, **fields).status_code == 303
+    told = shop.http.get("/concerts/priced", headers=shop.organizer).json()["pricing"]
+    assert [each["id"] for each in told["categories"]] == ["adult", "u-child-u"]
+    assert told["prices"][0]["until"].startswith("2099-05-01T22:00")
+    late = staff.again(at, first, **{**fields, "tax-percent": "7"})
+    assert (late.status_code, "Somebody changed this concert meanwhile" in late.text) == (412, True)
+    assert shop.http.get("/concerts/priced", headers=shop.organizer).json()["pricing"]["tax"]["percent"] == 19

@@ -54,7 +54,7 @@ def shown(concert: Concert) -> dict[str, str]:
         fields[name] = "" if value is None else str(value)
     for name in MOMENTS:
         value = getattr(concert, _snake(name))
-        text = _local(value, concert.zone) if isinstance(value, datetime) else value or ""
+        text = local(value, concert.zone) if isinstance(value, datetime) else value or ""
         fields[name], fields[f"{name}-time"] = text[:10], text[11:16]
     return fields
 
@@ -169,7 +169,7 @@ def moved(concert: Concert, fields: Mapping[str, str]) -> dict[str, Any]:
     before = shown(concert)
     zoned = {**fields, "zone": before["zone"], "offset": before["offset"]}
     names = ("date", "doorsAt", "endsAt", "cancelUntil")
-    said = {name: _moment(fields.get(name, ""), fields.get(f"{name}-time", ""), zoned) for name in names}
+    said = {name: moment(fields.get(name, ""), fields.get(f"{name}-time", ""), zoned) for name in names}
     return {"reason": fields.get("reason", ""), **{name: text for name, text in said.items() if text is not None}}
 
 
@@ -209,13 +209,14 @@ def _said(fields: Mapping[str, str], names: Sequence[str], wrong: dict[str, str]
         if name in NUMBERS:
             body[name] = _number(name, text, wrong) if text else None
         elif name in MOMENTS:
-            body[name] = _moment(text, fields.get(f"{name}-time", ""), fields)
+            body[name] = moment(text, fields.get(f"{name}-time", ""), fields)
         else:
             body[name] = text.replace("\r\n", "\n") or None
     return body
 
 
-def _moment(day: str, hour: str, fields: Mapping[str, str]) -> str | None:
+def moment(day: str, hour: str, fields: Mapping[str, str]) -> str | None:
+    """A time as the API takes it, as it was typed: in the `zone` of the fields, else at their `offset`."""
     if not hour:
         return day or None
     return f"{day}T{hour}" + ("" if fields.get("zone") else f":00{fields.get('offset') or 'Z'}")
@@ -242,7 +243,8 @@ def _new_id(row: Row, i: int, taken: set[str]) -> str:
     return f"{id}-{i + 1}" if id in taken else id
 
 
-def _local(moment: datetime, zone: str | None) -> str:
+def local(moment: datetime, zone: str | None) -> str:
+    """A time as the wall shows it there, `2099-06-05T19:30…`."""
     if zone is None:
         return moment.isoformat(timespec="minutes")
     return moment.astimezone(ZoneInfo(zone)).isoformat(timespec="minutes")

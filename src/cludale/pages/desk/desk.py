@@ -10,6 +10,7 @@ from cludale.pages.desk.exports import Exports
 from cludale.pages.desk.guests import GuestPages
 from cludale.pages.desk.orders import OrderPages
 from cludale.pages.desk.plans import Plans
+from cludale.pages.desk.prices import Prices
 from cludale.pages.desk.privacy import Privacy
 from cludale.pages.desk.sales import SalesPages
 from cludale.pages.desk.takings import Takings
@@ -27,6 +28,7 @@ class Desk:
         self._parts = (
             Concerts(site, signing, self._takings),
             Plans(site, signing),
+            Prices(site, signing),
             SalesPages(site, signing, self._takings),
             OrderPages(site, signing),
             Aftersale(site, signing),
