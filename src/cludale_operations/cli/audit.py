@@ -31,12 +31,14 @@ def events(
     concert: Annotated[str | None, typer.Option(help="Only of this concert.")] = None,
     since: Time = None,
     until: Time = None,
+    latest: Annotated[bool, typer.Option("--latest", help="The latest first.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many at most.")] = 50,
     url: Url = None,
     json: Json = False,
 ) -> None:
     """List events in the order in which they were recorded."""
     wanted = {"type": type, "orderId": order, "concertId": concert, "since": since, "until": until}
+    wanted["sort"] = "-time" if latest else None
     with Client(url) as client:
         found = client.items("/audit/events", wanted, limit=limit)
         if json:  # one a line, as they come: there may be millions

@@ -216,3 +216,26 @@ def test_a_price_list_is_written_in_a_form_and_who_is_late_saves_nothing(shop: S
     late = staff.again(at, first, **{**fields, "tax-percent": "7"})
     assert (late.status_code, "Somebody changed this concert meanwhile" in late.text) == (412, True)
     assert shop.http.get("/concerts/priced", headers=shop.organizer).json()["pricing"]["tax"]["percent"] == 19
+
+
+def test_each_figure_leads_to_the_events_that_it_follows_from(shop: Served, staff: Staff) -> None:
+    section = shop.concert("figures", seats=20, zone="Europe/Vienna")["sections"][0]["id"]
+    orders = []
+    for quantity in (2, 3):
+        sent = {"concertId": "figures", "userId": "u", "quantity": quantity}
+        orders.append(shop.http.post("/orders", json=sent).json()["id"])
+        assert shop.http.get(f"/orders/{orders[-1]}?wait=10", headers=shop.organizer).json()["status"] == "Paid"
+    at = "/staff/concerts/figures"
+    for page in (at, f"{at}/sales", "/staff"):
+        links = set(re.findall(r'href="(/staff/concerts/figures/events\?kind=[\w&;=-]+)"', staff.get(page).text))
+        assert {"sold", "held", "left", "money"} <= {each.partition("kind=")[2].partition("&")[0] for each in links}
+        for each in links:
+            assert staff.get(each.replace("&amp;", "&")).status_code == 200, each
+    sold = until(staff, f"{at}/events?kind=sold&section={section}", orders[1])
+    assert sold.index(orders[1]) < sold.index(orders[0])
+    assert (sold.count("The seats were sold"), "tickets: 3" in sold) == (3, True)  # with the name of its list
+    assert orders[0] not in staff.get(f"{at}/events?kind=sold&section=elsewhere").text
+    assert orders[0] not in staff.get(f"{at}/events?kind=sold&day=2020-01-01").text
+    money = until(staff, f"{at}/events?kind=money", orders[1])
+    assert ("€135.00" in money, "€90.00" in money, "The money went back" in money) == (True, True, True)
+    assert "The concert was made" in staff.get(f"{at}/events").text

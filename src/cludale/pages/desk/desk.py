@@ -8,6 +8,7 @@ from cludale.pages.desk.codes import Codes
 from cludale.pages.desk.concerts import Concerts
 from cludale.pages.desk.exports import Exports
 from cludale.pages.desk.guests import GuestPages
+from cludale.pages.desk.happenings import HappeningPages
 from cludale.pages.desk.orders import OrderPages
 from cludale.pages.desk.plans import Plans
 from cludale.pages.desk.prices import Prices
@@ -38,6 +39,7 @@ class Desk:
             WebhookPages(site, signing),
             BoxOffice(site, signing),
             GuestPages(site, signing),
+            HappeningPages(site, signing),
         )
 
     def routes(self) -> list[Route]:

@@ -31,6 +31,9 @@ class Told(NamedTuple):
     is_late: bool
     text: str
     """The event's data, as the log has it. It says of no buyer who they are."""
+    order: str
+    """The order that it is about, if it is about one."""
+    section: str
 
 
 def told(event: Happening) -> Told:
@@ -48,6 +51,8 @@ def told(event: Happening) -> Told:
         is_repeated=event.repeated,
         is_late=event.late,
         text=msgspec.json.format(msgspec.json.encode({"id": event.event_id, **data}), indent=2).decode(),
+        order=event.correlation_id or "",
+        section=_text(data.get("section")),
     )
 
 

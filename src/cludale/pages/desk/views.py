@@ -176,9 +176,17 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     timestamp: datetime
     source: str
     causation_id: str | None = None
+    correlation_id: str | None = None
     late: bool = False
     repeated: bool = False
     payload: dict[str, Any]
+
+
+class Happenings(msgspec.Struct, frozen=True):
+    """A page of the log."""
+
+    items: tuple[Happening, ...]
+    next: str | None = None
 
 
 class Story(msgspec.Struct, frozen=True):

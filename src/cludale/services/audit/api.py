@@ -1,6 +1,7 @@
 """Audit over HTTP: shapes, routes, refusal → status. Decides nothing."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -43,6 +44,13 @@ class Story(msgspec.Struct, frozen=True):
     items: list[Listed]
 
 
+class EventSort(StrEnum):
+    """In which order events are listed."""
+
+    FIRST = "time"
+    LATEST = "-time"
+
+
 class FindEvents(Paged, frozen=True, kw_only=True, rename="camel"):
     """Which events to list."""
 
@@ -51,6 +59,7 @@ class FindEvents(Paged, frozen=True, kw_only=True, rename="camel"):
     concert_id: str | None = None
     since: TimeParameter | None = None
     until: TimeParameter | None = None
+    sort: Annotated[EventSort, Meta(description="as they were recorded, or the latest first")] = EventSort.FIRST
 
 
 class Verify(msgspec.Struct, frozen=True):
@@ -82,7 +91,9 @@ class AuditApi:
     )
     async def list_events(self, request: Request, query: FindEvents) -> Response:
         """A page of them."""
-        items, page = await self._audit.events(_filter(query), after=query.after, limit=query.limit)
+        items, page = await self._audit.events(
+            _filter(query), after=query.after, limit=query.limit, descending=query.sort is EventSort.LATEST
+        )
         return json_response(Page(await self._own(request, items), page.next))
 
     @route(

@@ -387,9 +387,11 @@ class Audit:
         found = await self._records.get(HEAD, [Key(store.partition_of(segment), id)])
         return store.head_of(found[id]) if found else None
 
-    async def events(self, wanted: Filter, *, after: str | None = None, limit: int = 50) -> tuple[list[Listed], Page]:
+    async def events(
+        self, wanted: Filter, *, after: str | None = None, limit: int = 50, descending: bool = False
+    ) -> tuple[list[Listed], Page]:
         """A page of entries, as shown, and the page itself. Raises UnusableCursor."""
-        page = await self._records.find(ENTRY, wanted.query(after=after, limit=limit))
+        page = await self._records.find(ENTRY, wanted.query(after=after, limit=limit, descending=descending))
         return [store.listed(stored) for stored in page.items], page
 
     async def of(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:

@@ -202,8 +202,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     until: datetime | None = None
 
-    def query(self, *, after: str | None, limit: int) -> Query:
-        """A page of these entries: by sequence, or by time where times are asked for."""
+    def query(self, *, after: str | None, limit: int, descending: bool = False) -> Query:
+        """A page of these entries: by sequence, or by time where times are asked for; `descending`: the last first."""
         wanted = {"type": self.type, "orderId": self.order_id, "concertId": self.concert_id}
         since = None if self.since is None else rfc3339(self.since)
         until = None if self.until is None else rfc3339(self.until)
@@ -212,6 +212,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
             equal={field: value for field, value in wanted.items() if value is not None},
             within=(Range("time", since, until),) if is_timed else (),
             order_by="time" if is_timed else None,
+            descending=descending,
             after=after,
             limit=limit,
         )
