@@ -16,14 +16,14 @@ class Staff:
     def get(self, path: str) -> httpx.Response:
         return self.http.get(path)
 
-    def send(self, at: str, to: str, **fields: str) -> httpx.Response:
+    def send(self, at: str, to: str, /, **fields: str) -> httpx.Response:
         """The form at a page, with its hidden fields, filled in and sent."""
         page = self.get(at).text
         form = re.search(rf'action="{re.escape(to)}".*?</form>', page, re.DOTALL)
         assert form, page
         return self.again(to, form[0], **fields)
 
-    def again(self, to: str, form: str, **fields: str) -> httpx.Response:
+    def again(self, to: str, form: str, /, **fields: str) -> httpx.Response:
         hidden = re.findall(r'type="hidden" name="([\w-]+)" value="([^"]*)"', form)
         return self.http.post(to, data={**{name: unescape(value) for name, value in hidden}, **fields})
 

@@ -239,3 +239,50 @@ def test_each_figure_leads_to_the_events_that_it_follows_from(shop: Served, staf
     money = until(staff, f"{at}/events?kind=money", orders[1])
     assert ("€135.00" in money, "€90.00" in money, "The money went back" in money) == (True, True, True)
     assert "The concert was made" in staff.get(f"{at}/events").text
+
+
+def test_reports_are_sent_from_a_form_on_and_tills_and_invoices_are_listed_and_taken_away(
+    shop: Served, staff: Staff
+) -> None:
+    at = "/staff/reports"
+    assert "No report is sent yet" in staff.get(at).text
+    fields = {"report": "sales", "to": "boss@example.com", "every": "monthly", "day": "31", "zone": "Europe/Vienna",
+              "covers": "all", "format": "xlsx", "at": "07:30"}  # fmt: skip
+    wrong = staff.send(at, at, **{**fields, "day": "32", "concert": "nowhere", "zone": ""}).text
+    assert ('id="zone-wrong"' in wrong, 'id="concert-wrong"' in wrong) == (True, True)
+    assert 'id="day-wrong"' in staff.send(at, at, **{**fields, "day": "32"}).text
+    assert 'id="zone-wrong"' in staff.send(at, at, **{**fields, "zone": "Mars/Base"}).text
+    assert staff.send(at, at, **fields).headers["location"] == f"{at}?done=made"
+    page = staff.get(at).text
+    assert ("boss@example.com" in page, "Each month, 31., 07:30" in page) == (True, True)
+    (end,) = re.findall(r'href="(/staff/reports/[\w.-]+/end)"', page)
+    sure = staff.get(end).text.partition("<main")[2]
+    assert [staff.again(end, sure).headers["location"] for _ in range(2)] == [f"{at}?done=ended"] * 2
+    assert "boss@example.com" not in staff.get(at).text
+
+    to = "/staff/invoice-settings"
+    assert "Invoices are off" in staff.get("/staff/invoices").text
+    assert 'id="address-wrong"' in staff.send(to, to, on="1", name="Acme").text
+    form = staff.get(to).text
+    said = {"on": "1", "name": "Acme <i>Ltd</i>", "address": "1 Main Street\r\nSpringfield", "taxPercent": "7,5"}
+    assert staff.again(to, form, **said, taxName="VAT").headers["location"] == f"{to}?done=1"
+    late = staff.again(to, form, **said)
+    assert (late.status_code, "Somebody changed this meanwhile" in late.text) == (412, True)
+    shop.concert("billed", seats=9)
+    sent = {"concertId": "billed", "userId": "u", "quantity": 2}
+    order = shop.http.post("/orders", json=sent).json()["id"]
+    until(staff, "/staff/invoices", f"/staff/invoices/{order}.invoice")
+    page = until(staff, f"/staff/orders/{order}", f"/staff/invoices/{order}.invoice")
+    assert staff.get(f"/staff/invoices/{order}.invoice").content[:5] == b"%PDF-"
+    shop.http.post(f"/orders/{order}/cancel", headers=shop.organizer).raise_for_status()
+    assert "CN-" in until(staff, "/staff/invoices?kind=credit-note", order)
+    assert "No invoice is like this" in staff.get("/staff/invoices?year=1999").text
+    assert 'id="year-wrong"' in staff.get("/staff/invoices?year=x").text
+    assert "INV-" in staff.get("/staff/exports/file?what=invoices&format=csv").text
+
+    box = "/staff/concerts/billed/box-office"
+    sure = staff.send(box, box, method="cash", quantity="2").text.partition("<main")[2]
+    staff.again(box, sure)
+    assert "€90.00" in until(staff, "/staff/tills?concert=billed", "Cash")
+    assert "cash" in staff.get("/staff/exports/file?what=till&format=csv&concert=billed").text
+    assert "Nothing was sold" in staff.get("/staff/tills?concert=club").text

@@ -9,10 +9,12 @@ from cludale.pages.desk.concerts import Concerts
 from cludale.pages.desk.exports import Exports
 from cludale.pages.desk.guests import GuestPages
 from cludale.pages.desk.happenings import HappeningPages
+from cludale.pages.desk.invoices import InvoicePages
 from cludale.pages.desk.orders import OrderPages
 from cludale.pages.desk.plans import Plans
 from cludale.pages.desk.prices import Prices
 from cludale.pages.desk.privacy import Privacy
+from cludale.pages.desk.reports import ReportPages
 from cludale.pages.desk.sales import SalesPages
 from cludale.pages.desk.takings import Takings
 from cludale.pages.desk.webhooks import WebhookPages
@@ -40,6 +42,8 @@ class Desk:
             BoxOffice(site, signing),
             GuestPages(site, signing),
             HappeningPages(site, signing),
+            ReportPages(site, signing),
+            InvoicePages(site, signing),
         )
 
     def routes(self) -> list[Route]:

@@ -12,6 +12,8 @@ FILES = {
     "orders": ("orders", "export"),
     "buyers": ("orders", "export", "personal"),
     "sales": ("orders", "reports", "sales"),
+    "till": ("orders", "reports", "till"),
+    "invoices": ("orders", "invoices", "export"),
 }
 """What can be had as a file, and the API's route for it."""
 FORMATS = {
@@ -53,15 +55,12 @@ class Exports:
         if what not in FILES or format not in FORMATS:
             return self._page(staff)
         staff.need("privacy" if what == "buyers" else "read")
-        asked = {
-            "concertId": query.get("concert") or None,
-            "since": query.get("since") or None,
-            "until": query.get("until") or None,
-            "format": format,
-        }
+        asked = {"concertId": query.get("concert") or None, "format": format}
+        if what != "invoices":
+            asked |= {"since": query.get("since") or None, "until": query.get("until") or None}
         if what == "sales":
             asked["by"] = "concert,day,section"
-        elif query.get("status") in STATUSES:
+        elif what in ("orders", "buyers") and query.get("status") in STATUSES:
             asked["status"] = query["status"]
         got = await staff.file(path(*FILES[what], **asked))
         if isinstance(got, Stream):

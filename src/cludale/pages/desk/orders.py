@@ -11,6 +11,7 @@ from cludale.kernel.times import parse_date, rfc3339
 from cludale.pages import forms
 from cludale.pages.api import path
 from cludale.pages.desk import asking, story
+from cludale.pages.desk.invoices import Invoices
 from cludale.pages.desk.views import Order, Orders, Story
 from cludale.pages.site import Site, checked
 from cludale.pages.staff.signing import Signing, Staff
@@ -100,12 +101,14 @@ class OrderPages:
         told = await staff.ask("GET", path("audit", "orders", order.id))
         events = told.read(Story).items if told.status == 200 else ()
         concert = await staff.ask("GET", path("concerts", order.concert_id))
+        billed = await staff.ask("GET", path("orders", order.id, "invoices"))
         return asking.shown(
             self._site,
             staff,
             "desk/order.html",
             order=order,
             concert=story.name_of(concert),
+            invoices=billed.read(Invoices).items if billed.status == 200 else (),
             story=[story.told(each) for each in events[: story.MOST]],
             more=max(0, len(events) - story.MOST),
             done=staff.visit.query.get("done", ""),

@@ -149,12 +149,12 @@ def _price(row: Mapping[str, Any], i: int, concert: Concert) -> dict[str, str]:
 
 
 def _fee(fee: Mapping[str, Any], concert: Concert) -> dict[str, str]:
-    amount, percent = fee.get("amount"), fee.get("percent")
+    amount, rate = fee.get("amount"), fee.get("percent")
     return {
         "id": fee["id"],
         "name": fee["name"],
         "amount": "" if amount is None else concert_form.plain(Money(amount, currency_of(concert))),
-        "percent": "" if percent is None else number(percent),
+        "percent": "" if rate is None else number(rate),
         "perOrder": "1" if fee.get("perOrder") else "",
     }
 
@@ -189,7 +189,7 @@ def _told_fee(i: int, row: Mapping[str, str], id: str, currency: str, wrong: dic
     if row["amount"] and row["percent"]:
         wrong[f"{at}-percent"] = "either"
     elif row["percent"]:
-        fee["percent"] = _percent(f"{at}-percent", row["percent"], wrong)
+        fee["percent"] = percent(f"{at}-percent", row["percent"], wrong)
     elif row["amount"]:
         fee["amount"] = _amount(f"{at}-amount", row["amount"], currency, wrong)
     else:
@@ -198,15 +198,15 @@ def _told_fee(i: int, row: Mapping[str, str], id: str, currency: str, wrong: dic
 
 
 def _told_tax(fields: Mapping[str, str], wrong: dict[str, str]) -> dict[str, Any] | None:
-    name, percent = fields.get("tax-name", ""), fields.get("tax-percent", "")
-    if not name and not percent:
+    name, rate = fields.get("tax-name", ""), fields.get("tax-percent", "")
+    if not name and not rate:
         return None
-    for field, text in (("tax-name", name), ("tax-percent", percent)):
+    for field, text in (("tax-name", name), ("tax-percent", rate)):
         if not text:
             wrong[field] = "needed"
     return {
         "name": name,
-        "percent": _percent("tax-percent", percent or "0", wrong),
+        "percent": percent("tax-percent", rate or "0", wrong),
         "included": "tax-added" not in fields,
     }
 
@@ -219,7 +219,8 @@ def _amount(field: str, text: str, currency: str, wrong: dict[str, str]) -> int:
         return 0
 
 
-def _percent(field: str, text: str, wrong: dict[str, str]) -> float:
+def percent(field: str, text: str, wrong: dict[str, str]) -> float:
+    """A percentage as people type it, `19` or `8,875`; `wrong` is told of a field that has something else."""
     if _PERCENT.fullmatch(text):
         return float(text.replace(",", "."))
     wrong[field] = "percent"
