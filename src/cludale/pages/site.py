@@ -51,6 +51,8 @@ class Visit(NamedTuple):
     language: Language
     query: Mapping[str, str]
     cookies: Mapping[str, str]
+    area: str = "shop"
+    """Whose page it is: the shop's buyers', the desk's `staff`, or the `door`'s. Errors speak to them."""
 
     @property
     def segment(self) -> str:
@@ -142,9 +144,11 @@ class Site:
 
     def route(self, method: str, path: str, page: Page, *, most_bytes: int | None = None) -> Route:
         """A route that answers with `page`, and with a page for whatever goes wrong; `most_bytes`: of a large form."""
+        first = path.split("/")[1]
+        area = first if first in ("staff", "door") else "shop"
 
         async def handle(request: Request) -> Response | Stream:
-            visit = visit_of(request)
+            visit = visit_of(request)._replace(area=area)
             try:
                 return await page(visit)
             except Missing:

@@ -1,6 +1,6 @@
 """The door's page in a real browser: with network and without, two doors that merge, and what axe says of it."""
 
-from base64 import urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -207,21 +207,71 @@ def test_without_scripts_the_form_posts_and_the_answer_says_the_same(served: Ser
     expect(page.locator("#scripted")).to_be_hidden()
 
 
-def test_the_camera_scans_once_and_a_hand_scanner_needs_no_focus(served: Served, phone: Phone) -> None:
+LENS = """
+    navigator.mediaDevices.getUserMedia = async () => {
+        const canvas = document.createElement("canvas"), ink = canvas.getContext("2d");
+        canvas.width = 640;
+        canvas.height = 480;
+        setInterval(() => {
+            ink.fillStyle = "#8a7f70";
+            ink.fillRect(0, 0, 640, 480);
+            if (!window.seen) return;
+            ink.save();
+            ink.translate(330, 235);
+            ink.rotate(0.2);
+            ink.drawImage(window.seen, -170, -170, 340, 340);
+            ink.restore();
+        }, 50);
+        return canvas.captureStream();
+    };
+"""
+SHOW = """async (bytes) => {
+    const read = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
+    window.seen = bytes && await createImageBitmap(new Blob([read(bytes)]));
+}"""
+KEPT = "caches.match(document.querySelector('#door').dataset.decoder).then((found) => !!found)"
+
+
+def picture(served: Served, ticket: dict[str, str]) -> str:
+    """A ticket's QR code as a PNG, in base64."""
+    answer = served.http.get(f"/tickets/{ticket['id']}.png", headers=served.organizer).raise_for_status()
+    return b64encode(answer.content).decode()
+
+
+def test_a_browser_without_a_detector_loads_one_that_reads_tickets_with_and_without_network(
+    served: Served, phone: Phone
+) -> None:
+    """Chromium has no `BarcodeDetector` on Linux, and this machine no camera: it looks at a canvas."""
     page = phone("gate")
-    expect(page.locator("#camera")).to_be_hidden()
-    expect(page.locator("#no-camera")).to_contain_text("BarcodeDetector")
-    # Chromium has no detector on Linux, and this machine no camera: what follows is the page's own part.
+    page.add_init_script(LENS)
+    page.evaluate("navigator.serviceWorker.ready.then(() => 0)")
+    with page.expect_response("**/qr-decoder.*"):
+        page.reload()
+    ready(page)
+    first, second = sold(served, 2)
+    page.click("#camera")
+    expect(page.locator("#camera")).to_have_attribute("aria-pressed", "true")
+    assert violations(page) == []
+    page.evaluate(SHOW, picture(served, first))
+    says(page, "IN", "Ticket 1 of 2", good=True)
+    page.evaluate(SHOW, None)
+    page.wait_for_function(KEPT)
+    page.context.set_offline(True)
+    page.reload()
+    ready(page)
+    page.click("#camera")
+    page.evaluate(SHOW, picture(served, second))
+    says(page, "IN", "alone", good=True)
+    assert violations(page) == []
+
+
+def test_the_camera_scans_once_and_a_hand_scanner_needs_no_focus(served: Served, phone: Phone) -> None:
+    page = phone("side gate")
+    page.add_init_script(LENS)
     page.add_init_script("""
         window.BarcodeDetector = class {
             static async getSupportedFormats() { return ["qr_code"]; }
             async detect() { return window.shown ? [{ rawValue: window.shown }] : []; }
-        };
-        navigator.mediaDevices.getUserMedia = async () => {
-            const canvas = document.createElement("canvas");
-            const ink = canvas.getContext("2d");
-            setInterval(() => ink.fillRect(0, 0, 9, 9), 50);
-            return canvas.captureStream();
         };
     """)
     page.reload()
@@ -239,6 +289,21 @@ def test_the_camera_scans_once_and_a_hand_scanner_needs_no_focus(served: Served,
     page.keyboard.type(second)
     page.keyboard.press("Enter")
     says(page, "Ticket 2 of 2", good=True)
+    page.evaluate("() => { navigator.mediaDevices.getUserMedia = async () => { throw new Error('no'); }; }")
+    page.click("#camera")
+    expect(page.locator("#dark")).to_contain_text("allow it")
+    assert violations(page) == []
+
+
+def test_errors_at_the_door_speak_of_scanning_and_lead_back_to_it(served: Served, phone: Phone) -> None:
+    page = phone("back door", java_script_enabled=False)
+    expect(page.locator("header .brand")).to_have_attribute("href", "/door")
+    page.context.clear_cookies(name="form")
+    scan(page, "R%JUNK")
+    expect(page.locator("main")).to_contain_text("Nobody was let in or out")
+    assert "order" not in page.inner_text("main").lower()
+    page.click("main a.button")
+    expect(page.locator("#code")).to_be_visible()
 
 
 def test_a_phone_whose_key_is_revoked_says_so_and_keeps_what_waits(served: Served, phone: Phone) -> None:

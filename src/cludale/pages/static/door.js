@@ -232,6 +232,9 @@
   const camera = $("#camera"), view = $("#view");
   let stream = null, before = "", seen = 0;
   const stop = () => { stream?.getTracks().forEach((each) => each.stop()); stream = view.srcObject = null; $("#lens").hidden = true; camera.ariaPressed = "false"; };
+  // The browser's own decoder; where it has none, one that is loaded when it is needed.
+  const own = "BarcodeDetector" in window && (await BarcodeDetector.getSupportedFormats().catch(() => [])).includes("qr_code");
+  const decoder = async () => (own ? BarcodeDetector : (await import(door.dataset.decoder)).BarcodeDetector);
   const watch = async (detector) => {
     while (stream) {
       const [read] = await detector.detect(view).catch(() => []), at = performance.now();
@@ -241,21 +244,22 @@
       await new Promise((yes) => setTimeout(yes, 120));
     }
   };
-  const formats = "BarcodeDetector" in window && navigator.mediaDevices ? await BarcodeDetector.getSupportedFormats() : [];
-  camera.hidden = !formats.includes("qr_code");
+  camera.hidden = !navigator.mediaDevices;
   $("#no-camera").hidden = !camera.hidden;
   camera.addEventListener("click", async () => {
     if (stream) return stop();
-    $("#dark").hidden = true;
+    show($("#dark"), "");
+    let Detector;
+    try { Detector = await decoder(); } catch { return show($("#dark"), word("no-decoder")); }
     try {
-      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1280 } } });
       view.srcObject = stream;
       $("#lens").hidden = false;
       camera.ariaPressed = "true";
       await view.play();
       navigator.wakeLock?.request().catch(() => {});
-      watch(new BarcodeDetector({ formats: ["qr_code"] }));
-    } catch { stop(); $("#dark").hidden = false; }
+      watch(new Detector({ formats: ["qr_code"] }));
+    } catch { stop(); show($("#dark"), word("dark")); }
   });
 
   // The phone
@@ -283,6 +287,8 @@
   addEventListener("online", look);
   $("#scripted").hidden = false;
   navigator.serviceWorker?.register("/door/worker.js", { scope: "/door" }).catch(() => {});
+  // A camera that needs the decoder needs it without network, too: the worker keeps what was fetched.
+  if (!own && !camera.hidden) navigator.serviceWorker?.ready.then(() => fetch(door.dataset.decoder, { priority: "low" })).catch(() => {});
   if (stored) Journal.tidy(now());
   await look();
   door.dataset.ready = "";
