@@ -1,17 +1,19 @@
 #!/bin/sh
 # Makes src/cludale/pages/static/qr-decoder.js anew: the BarcodeDetector of the npm package qr, as one small module.
-# Usage: tools/qr-decoder.sh
+# Usage: tools/qr-decoder/make.sh. It says how many bytes that is, packed.
 set -eu
-qr=0.7.0 esbuild=0.28.2
-static=$(cd "$(dirname "$0")/.." && pwd)/src/cludale/pages/static
+here=$(cd "$(dirname "$0")" && pwd)
+static=$here/../../src/cludale/pages/static
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
+cp "$here/package.json" "$here/package-lock.json" "$work"
 cd "$work"
-npm install --silent --no-audit --no-fund "qr@$qr" "esbuild@$esbuild"
+npm ci --silent --no-audit --no-fund
+version=$(node -p "JSON.parse(require('fs').readFileSync('node_modules/qr/package.json')).version")
 echo "export { BarcodeDetector } from 'qr/decode.js';" >in.js
 npx esbuild in.js --bundle --minify --format=esm --target=es2022 --legal-comments=none --log-level=error --outfile=out.js
 {
-    echo "/*! qr $qr (npm), its BarcodeDetector, by Paul Miller. MIT: see qr-decoder.LICENSE. Made by tools/qr-decoder.sh; not ours, so not changed here. */"
+    echo "/*! qr $version (npm), its BarcodeDetector, by Paul Miller. MIT: see qr-decoder.LICENSE. Made by tools/qr-decoder/make.sh; not ours, so not changed here. */"
     cat out.js
 } >"$static/qr-decoder.js"
 cp node_modules/qr/LICENSE-MIT "$static/qr-decoder.LICENSE"
