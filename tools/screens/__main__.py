@@ -15,6 +15,7 @@ from tests.served import KEY, serve
 from tools.screens.browser import chromium
 from tools.screens.desk import desk
 from tools.screens.door import door
+from tools.screens.office import office
 from tools.screens.small import shrink
 
 FOLDER = Path(__file__).parents[2] / "docs/screens"
@@ -173,6 +174,7 @@ def main(folder: Path) -> int:
             elsewhere(camera)
             door(camera, served.http)
             desk(camera, served.http, datetime.now(UTC).replace(microsecond=0))
+            office(camera, served.http)
     return 0
 
 
