@@ -6,9 +6,8 @@
 # Seen: Office Open XML (ECMA-376, ST_Xstring) writes a character as _xHHHH_, and an underscore that would begin such a
 # run by mistake as _x005F_. XlsxWriter writes it so, and calamine reads it so. openpyxl writes an identifier that
 # happens to look like that as it stands, so calamine reads another text. Reading, openpyxl undoes _x005F_ alone, and
-# only where the text
-# is in the shared table: of what XlsxWriter writes with constant_memory (texts in the cells) it gives back the escapes.
-# So no pair of the three but XlsxWriter with calamine keeps every text. Nothing is raised, nothing is logged.
+# only where the text is in the shared table: of what XlsxWriter writes with constant_memory (texts in the cells) it gives
+# back the escapes. Nothing is raised, nothing is logged.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
