@@ -105,8 +105,8 @@ def test_reports_tell_channels_apart_and_what_is_in_the_till(office: BoxOffice) 
 def test_guests_of_a_file_have_tickets_in_their_names_once(office: BoxOffice) -> None:
     concert = office.put_on(seats=5, onSaleAt="2098-01-01T00:00:00Z")["id"]
 
-    def imported(text: str) -> Json:
-        body = {"concertId": concert, "csv": text}
+    def imported(text: str, *, preview: bool = False) -> Json:
+        body = {"concertId": concert, "csv": text, "preview": preview}
         answer = office.http.post("/orders/guests", json=body, headers=office.organizer)
         assert answer.status_code == 200, answer.text
         told: Json = answer.json()
@@ -118,8 +118,12 @@ def test_guests_of_a_file_have_tickets_in_their_names_once(office: BoxOffice) ->
     )
     assert problem(wrong, 422, "invalid")["errors"][0]["field"] == "csv line 5"
     assert office.counts(concert) == (5, 0, 0)
+    looked = imported(file, preview=True)
+    assert (looked["added"], looked["there"], [each["id"] for each in looked["items"]]) == (3, 0, [None] * 3)
+    assert office.counts(concert) == (5, 0, 0)
     first = imported(file)
     assert (first["added"], first["there"], first["refused"]) == (3, 0, 0)
+    assert imported(file + "Dee Eff,4,\n", preview=True)["there"] == 3
     again = imported(file + "Dee Eff,4,\n")
     assert (again["added"], again["there"], again["refused"]) == (0, 3, 1)
     assert "problem" in again["items"][3]

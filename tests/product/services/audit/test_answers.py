@@ -52,6 +52,13 @@ async def test_answers_come_in_pages(audit: Audit) -> None:
     assert last.next is None
 
 
+async def test_the_latest_come_first_if_that_is_asked_for(audit: Audit) -> None:
+    await two_orders(audit)
+    latest, page = await audit.events(Filter(order_id="order-a"), limit=2, descending=True)
+    rest, _ = await audit.events(Filter(order_id="order-a"), limit=2, after=page.next, descending=True)
+    assert [entry.event_id for entry in (*latest, *rest)] == ["a3", "a2", "a1"]
+
+
 async def test_the_story_of_an_order_has_its_causes_before_its_effects(audit: Audit) -> None:
     await two_orders(audit)
     assert [entry.event_id for entry in await audit.story("order-a")] == ["a1", "a2", "a3"]

@@ -112,13 +112,14 @@ async def test_a_head_noted_in_an_earlier_segment_is_found(records: Records) -> 
 async def test_pages_go_on_from_segment_to_segment_by_number_and_by_time(records: Records) -> None:
     audit = audit_over(records)
     for wanted in (Filter(), Filter(since=NOON), Filter(concert_id="concert-1")):
-        shown: list[int] = []
-        after: str | None = None
-        while not shown or after is not None:
-            items, page = await audit.events(wanted, after=after, limit=4)
-            shown += [each.sequence for each in items]
-            after = page.next
-        assert shown == list(range(1, EVENTS + 1))
+        for descending in (False, True):
+            shown: list[int] = []
+            after: str | None = None
+            while not shown or after is not None:
+                items, page = await audit.events(wanted, after=after, limit=4, descending=descending)
+                shown += [each.sequence for each in items]
+                after = page.next
+            assert shown[:: -1 if descending else 1] == list(range(1, EVENTS + 1))
     assert [each.event_id for each in await audit.story("order-2")] == ["e02"]
 
 

@@ -1,0 +1,68 @@
+"""The box office, guest lists, tills and invoices on the command line, against a real server."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.served import KEY, Served, serve
+from typer.testing import CliRunner
+
+from cludale_operations.cli import app
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serve(tmp_path_factory.mktemp("selling"), settings={"CLUDALE_SWEEP_SECONDS": "0.1"}) as running:
+        running.concert("club", seats=20)
+        yield running
+
+
+def cludale(served: Served, *words: str, ends: int = 0) -> str:
+    """What the command says."""
+    env = {"CLUDALE_URL": served.url, "CLUDALE_ORGANIZER_KEY": KEY, "COLUMNS": "400"}
+    result = CliRunner().invoke(app, list(words), env=env)
+    assert result.exit_code == ends, result.output
+    return result.output
+
+
+def told(served: Served, *words: str) -> Any:
+    return json.loads(cludale(served, *words, "--json"))
+
+
+def test_the_box_office_sells_and_the_till_says_what_it_took(served: Served) -> None:
+    order = told(served, "boxoffice", "sell", "club", "--quantity", "2", "--method", "terminal", "--receipt", "A-17")
+    assert (order["status"], order["total"]["amount"]) == ("Paid", 9000)
+    assert "is required" in cludale(served, "boxoffice", "sell", "club", "--method", "complimentary", ends=1)
+    (till,) = told(served, "reports", "till", "--concert", "club")
+    assert (till["method"], till["net"]["amount"]) == ("terminal", 9000)
+    latest = cludale(served, "audit", "events", "--type", "OrderPaid", "--latest", "--json").splitlines()
+    assert json.loads(latest[0])["correlationId"] == order["id"]
+
+
+def test_guests_are_looked_at_put_on_listed_and_taken_off(served: Served, tmp_path: Path) -> None:
+    file = tmp_path / "guests.csv"
+    file.write_text("name,tickets\nBo Cee,1\nCy Dee,19\n")
+    assert "1 added" in cludale(served, "guests", "add", "club", "Ann Bee", "--tickets", "2", "--note", "Press")
+    assert "2 added" in cludale(served, "guests", "import", "club", str(file), "--preview")
+    assert "1 refused" in cludale(served, "guests", "import", "club", str(file), ends=1)
+    found = told(served, "guests", "list", "club")
+    assert sorted(each["name"] for each in found) == ["Ann Bee", "Bo Cee"]
+    cludale(served, "guests", "remove", next(each["id"] for each in found if each["name"] == "Bo Cee"))
+    assert [each["name"] for each in told(served, "guests", "list", "club", "--search", "press")] == ["Ann Bee"]
+
+
+def test_invoices_are_turned_on_listed_printed_and_exported(served: Served, tmp_path: Path) -> None:
+    said = told(served, "invoices", "settings", "--on", "--name", "Acme", "--address", "1 Main Street\\nSpringfield")
+    assert (said["on"], said["address"]) == (True, "1 Main Street\nSpringfield")
+    order = told(served, "boxoffice", "sell", "club", "--quantity", "1")["id"]
+    found: list[Any] = []
+    for _ in range(100):
+        found = found or told(served, "invoices", "list", "--order", order)
+    (invoice,) = found
+    assert told(served, "invoices", "show", invoice["id"])["number"] == invoice["number"]
+    pdf, csv = tmp_path / "invoice.pdf", tmp_path / "invoices.csv"
+    cludale(served, "invoices", "pdf", invoice["id"], "--to", str(pdf))
+    cludale(served, "invoices", "export", str(csv))
+    assert (pdf.read_bytes()[:5], invoice["number"] in csv.read_text()) == (b"%PDF-", True)
