@@ -116,6 +116,7 @@ async def _serve(settings: Settings, chosen: list[str], listener: socket.socket,
         internal=[*platform.internal, *(() if pages is None else pages.routes)],
         admit=platform.admit,
         limits=platform.limits,
+        requests=platform.requests,
     )
     services.find = app.router.find
     if telemetry is not None:
