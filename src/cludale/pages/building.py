@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from cludale.pages.api import Api
+from cludale.pages.console.console import Console
 from cludale.pages.desk.desk import Desk
 from cludale.pages.door.entrance import Entrance
 from cludale.pages.shop.shop import Shop
@@ -35,6 +36,7 @@ class Pages:
         self._areas: list[Area] = [
             Shop(self.site),
             Desk(self.site, signing),
+            Console(self.site, signing),
             Office(self.site, signing),
             Entrance(self.site),
         ]

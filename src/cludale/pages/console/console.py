@@ -1,0 +1,32 @@
+"""The console: its parts, put together."""
+
+from cludale.pages.console.chain import ChainPages
+from cludale.pages.console.events import EventPages
+from cludale.pages.console.letters import LetterPages
+from cludale.pages.console.order import OrderTimeline
+from cludale.pages.console.overview import OverviewPages
+from cludale.pages.console.sale import SalePages
+from cludale.pages.site import Site
+from cludale.pages.staff.signing import Signing
+from cludale.web.routing import Route
+
+
+class Console:
+    """All of the console."""
+
+    def __init__(self, site: Site, signing: Signing) -> None:
+        self._parts = (
+            OverviewPages(site, signing),
+            EventPages(site, signing),
+            LetterPages(site, signing),
+            OrderTimeline(site, signing),
+            ChainPages(site, signing),
+            SalePages(site, signing),
+        )
+
+    def routes(self) -> list[Route]:
+        """Its routes."""
+        return [route for part in self._parts for route in part.routes()]
+
+    def stop(self) -> None:
+        """Nothing goes on in the background."""
