@@ -6,6 +6,7 @@ from typing import Protocol
 
 from cludale.pages.api import Api
 from cludale.pages.console.console import Console
+from cludale.pages.console.rehearsals import Rehearsals
 from cludale.pages.desk.desk import Desk
 from cludale.pages.door.entrance import Entrance
 from cludale.pages.shop.shop import Shop
@@ -30,13 +31,14 @@ class Area(Protocol):
 class Pages:
     """The site with all of its areas."""
 
-    def __init__(self, api: Api, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, api: Api, *, now: Callable[[], datetime], rehearsals: Rehearsals | None = None) -> None:
+        """`rehearsals` holds rehearsals beside this process; None: it can't."""
         self.site = Site(api, now=now)
         signing = Signing(self.site)
         self._areas: list[Area] = [
             Shop(self.site),
             Desk(self.site, signing),
-            Console(self.site, signing),
+            Console(self.site, signing, rehearsals),
             Office(self.site, signing),
             Entrance(self.site),
         ]

@@ -43,6 +43,7 @@ from cludale_operations.gateway.tls import Doors, https
 from cludale_operations.local.find import MissingProgram, find
 from cludale_operations.local.free_ports import LOOPBACK
 from cludale_operations.local.tether import tethered
+from cludale_operations.rehearsing import rehearsing
 from cludale_operations.telemetry.trouble import NoTelemetry
 from cludale_operations.telemetry.turning_on import telemetry_of
 
@@ -105,7 +106,7 @@ async def _serve(settings: Settings, chosen: list[str], listener: socket.socket,
     if platform.whole:
         from cludale.pages.building import Pages  # a service by itself has no use for them
 
-        pages = Pages(services, now=platform.clock.now)
+        pages = Pages(services, now=platform.clock.now, rehearsals=rehearsing())
     app = WebApp(
         platform.services,
         is_ready=lambda: platform.ready,

@@ -5,6 +5,7 @@ from cludale.pages.console.events import EventPages
 from cludale.pages.console.letters import LetterPages
 from cludale.pages.console.order import OrderTimeline
 from cludale.pages.console.overview import OverviewPages
+from cludale.pages.console.rehearsals import RehearsalPages, Rehearsals
 from cludale.pages.console.sale import SalePages
 from cludale.pages.site import Site
 from cludale.pages.staff.signing import Signing
@@ -14,7 +15,8 @@ from cludale.web.routing import Route
 class Console:
     """All of the console."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
+    def __init__(self, site: Site, signing: Signing, rehearsals: Rehearsals | None) -> None:
+        self._rehearsals = rehearsals
         self._parts = (
             OverviewPages(site, signing),
             EventPages(site, signing),
@@ -22,6 +24,7 @@ class Console:
             OrderTimeline(site, signing),
             ChainPages(site, signing),
             SalePages(site, signing),
+            RehearsalPages(site, signing, rehearsals),
         )
 
     def routes(self) -> list[Route]:
@@ -29,4 +32,6 @@ class Console:
         return [route for part in self._parts for route in part.routes()]
 
     def stop(self) -> None:
-        """Nothing goes on in the background."""
+        """End a rehearsal that goes on."""
+        if self._rehearsals is not None:
+            self._rehearsals.stop()

@@ -8,7 +8,7 @@ from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response, Stream
 from cludale.web.routing import Route
 
-SHOWN = 50
+SHOWN = 30
 LOOK_SECONDS = 1.0
 
 
