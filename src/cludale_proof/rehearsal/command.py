@@ -71,10 +71,10 @@ def rehearse(
     """
     errors = Console(stderr=True)
     try:
-        server = _nobody(url, concert, label) if is_apart else _server(url)
+        server = _new(url, concert, label) if is_apart else _server(url)
         plan = Plan(
-            url="" if server is None else server.url,
-            organizer_key="" if server is None else server.key,
+            url=server.url,
+            organizer_key=server.key,
             headers={} if label is None else {"x-cludale-label": label},
             seats=seats,
             buyers=buyers,
@@ -91,8 +91,7 @@ def rehearse(
         )
         reporter = Lines() if lines else Silent() if json else None
         with apart() if is_apart else nullcontext(server) as found:
-            if found is not None:
-                plan = msgspec.structs.replace(plan, url=found.url, organizer_key=found.key)
+            plan = msgspec.structs.replace(plan, url=found.url, organizer_key=found.key)
             outcome = _hold(plan, reporter)
     except (CannotRehearse, UnusableSetting) as error:
         errors.print(f"[bold red]No rehearsal:[/] {escape(str(error))}", soft_wrap=True)
@@ -107,10 +106,11 @@ def rehearse(
         raise typer.Exit(NOT_ALL_HOLDS)
 
 
-def _nobody(*named: str | None) -> None:
-    """No server, for one is made."""
+def _new(*named: str | None) -> Apart:
+    """Stands for the server that is made when it begins."""
     if any(each is not None for each in named):
         raise CannotRehearse("--apart goes without --url, --label and --concert: its server is a new one")
+    return Apart("", "")
 
 
 def _server(url: str | None) -> Apart:

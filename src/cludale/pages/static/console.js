@@ -11,6 +11,7 @@
     stream.replaceChildren(...fresh.childNodes);
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
     stream.querySelectorAll(".scroll").forEach((each, at) => { each.scrollLeft = scrolled[at] || 0; });
+    if (stream.querySelector("[data-over]")) for (const id of ["end", "pause"]) document.getElementById(id)?.setAttribute("hidden", "");
   };
   if (stream?.dataset.stream) {
     let source;
