@@ -106,7 +106,7 @@ async def _serve(settings: Settings, chosen: list[str], listener: socket.socket,
     if platform.whole:
         from cludale.pages.building import Pages  # a service by itself has no use for them
 
-        pages = Pages(services, now=platform.clock.now, rehearsals=rehearsing())
+        pages = Pages(services, now=platform.clock.now, services=NAMES, rehearsals=rehearsing())
     app = WebApp(
         platform.services,
         is_ready=lambda: platform.ready,

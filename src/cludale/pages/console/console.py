@@ -1,5 +1,7 @@
 """The console: its parts, put together."""
 
+from collections.abc import Sequence
+
 from cludale.pages.console.chain import ChainPages
 from cludale.pages.console.events import EventPages
 from cludale.pages.console.letters import LetterPages
@@ -15,12 +17,12 @@ from cludale.web.routing import Route
 class Console:
     """All of the console."""
 
-    def __init__(self, site: Site, signing: Signing, rehearsals: Rehearsals | None) -> None:
+    def __init__(self, site: Site, signing: Signing, services: Sequence[str], rehearsals: Rehearsals | None) -> None:
         self._rehearsals = rehearsals
         self._parts = (
-            OverviewPages(site, signing),
+            OverviewPages(site, signing, services),
             EventPages(site, signing),
-            LetterPages(site, signing),
+            LetterPages(site, signing, services),
             OrderTimeline(site, signing),
             ChainPages(site, signing),
             SalePages(site, signing),

@@ -1,12 +1,12 @@
 """The figures of all processes of all services put together, and what an operator wants to know of them. No I/O."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from cludale.pages.console.sparks import Spark, share, spark
-from cludale.pages.console.views import SERVICES, Figures, Trouble
+from cludale.pages.console.views import Figures, Trouble
 
 STEPS = 120
 """Ten minutes in steps of five seconds."""
@@ -120,39 +120,38 @@ class Merged:
         """How many of a service answered."""
         return len({each.instance for each in self._all if each.service == service})
 
-    def sum(self, name: str, services: Iterable[str] = SERVICES, *, once: bool = False, **labels: str) -> Line:
-        """The figure, added up; `once`: it is a process's, which tells it with each of its services."""
+    def sum(self, name: str, services: Collection[str] = (), *, once: bool = False, **labels: str) -> Line:
+        """The figure, added up over these services, or all. `once`: it is a process's, not one service's."""
         return self._merged(_plus, name, services, labels, once=once)
 
-    def most(self, name: str, services: Iterable[str] = SERVICES, **labels: str) -> Line:
+    def most(self, name: str, services: Collection[str] = (), **labels: str) -> Line:
         """The figure where it is greatest."""
         return self._merged(max, name, services, labels)
 
-    def by(self, label: str, name: str, services: Iterable[str] = SERVICES) -> dict[str, Line]:
+    def by(self, label: str, name: str, services: Collection[str] = ()) -> dict[str, Line]:
         """The figure added up, by one of its labels."""
-        wanted = tuple(services)
         values = dict.fromkeys(
             series.labels[label]
             for each in self._all
-            if each.service in wanted
+            if not services or each.service in services
             for series in each.series
             if series.name == name and label in series.labels
         )
-        return {value: self._merged(_plus, name, wanted, {label: value}) for value in values}
+        return {value: self._merged(_plus, name, services, {label: value}) for value in values}
 
     def _merged(
         self,
         add: Callable[[float, float], float],
         name: str,
-        services: Iterable[str],
+        services: Collection[str],
         labels: Mapping[str, str],
         *,
         once: bool = False,
     ) -> Line:
         found: Line = [None] * STEPS
-        wanted, seen = set(services), set()
+        seen: set[str] = set()
         for each in self._all:
-            if each.service not in wanted or each.until is None or self.until is None:
+            if (services and each.service not in services) or each.until is None or self.until is None:
                 continue
             if once and each.instance in seen:
                 continue
@@ -171,7 +170,7 @@ class Merged:
 
 
 def overview(all_: Sequence[Figures], letters: Mapping[str, int | None]) -> Overview:
-    """What there is to see. `letters`: dead letters that wait, by service."""
+    """What there is to see. `letters`: dead letters that wait, by service, for all services that there are."""
     merged = Merged(all_)
     accepted = _added(
         merged.sum("cludale_http_requests_total", ("orders",), route="/orders", method="POST", status=status)
@@ -215,7 +214,7 @@ def overview(all_: Sequence[Figures], letters: Mapping[str, int | None]) -> Over
         outbox=int(_last(outbox)),
         outbox_oldest=round(_last(merged.most("cludale_outbox_oldest_seconds")), 1),
         outbox_spark=spark(outbox, least=10),
-        rows=[_row(merged, service, letters.get(service)) for service in SERVICES],
+        rows=[_row(merged, service, waiting) for service, waiting in letters.items()],
         minutes=_minutes(merged, accepted, held, paid, refused, buckets, late),
         troubles=list({each.part: each for figures in all_ for each in figures.troubles}.values()),
     )

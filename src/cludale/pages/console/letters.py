@@ -1,11 +1,12 @@
 """Dead letters: listed, looked at, delivered again, one by one or all of a subscription."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from cludale.pages import forms
 from cludale.pages.api import Refused, Unreachable, path
 from cludale.pages.console import asking
-from cludale.pages.console.views import SERVICES, AllRetried, Letter, Letters, Retried
+from cludale.pages.console.views import AllRetried, Letter, Letters, Retried
 from cludale.pages.site import Missing, Site, checked
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
@@ -31,7 +32,8 @@ class Of(NamedTuple):
 class LetterPages:
     """The pages of the dead letters."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
+    def __init__(self, site: Site, signing: Signing, services: Sequence[str]) -> None:
+        self._services = services
         self._site = site
         self._signing = signing
 
@@ -49,11 +51,19 @@ class LetterPages:
         query = staff.visit.query
         service, after = query.get("service", ""), query.get("after") or None
         state = query.get("state", "Waiting")
-        if service in SERVICES:
+        if service in self._services:
             return await self._of_one(staff, service, state, after)
-        found = [await self._of(staff, each, state) for each in SERVICES]
+        found = [await self._of(staff, each, state) for each in self._services]
         return asking.shown(
-            self._site, staff, "console/letters.html", all=found, service="", state=state, onward=None, is_first=True
+            self._site,
+            staff,
+            "console/letters.html",
+            all=found,
+            services=self._services,
+            service="",
+            state=state,
+            onward=None,
+            is_first=True,
         )
 
     async def _of_one(self, staff: Staff, service: str, state: str, after: str | None) -> Response:
@@ -65,6 +75,7 @@ class LetterPages:
             staff,
             "console/letters.html",
             all=[Of(service, found.items, more=False, answers=True)],
+            services=self._services,
             service=service,
             state=state,
             onward=onward,
@@ -82,7 +93,7 @@ class LetterPages:
     async def _show(self, staff: Staff) -> Response:
         staff.need("operate")
         service = staff.visit.query.get("service", "")
-        if service not in SERVICES:
+        if service not in self._services:
             raise Missing
         asked = path(service, "-", "dead-letters", staff.visit.segment)
         letter = checked(await staff.ask("GET", asked)).read(Letter)
@@ -93,7 +104,7 @@ class LetterPages:
         staff.need("operate")
         fields = forms.read(staff.visit.request)
         service, id = fields.get("service", ""), fields.get("id", "")
-        if service not in SERVICES:
+        if service not in self._services:
             raise Missing
         more = False
         if id:

@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cludale.pages.api import Refused, Unreachable, path
 from cludale.pages.console import asking
 from cludale.pages.console.figures import Overview, overview
-from cludale.pages.console.views import SERVICES, Figures, Letters
+from cludale.pages.console.views import Figures, Letters
 from cludale.pages.site import Site
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response, Stream
@@ -38,7 +38,8 @@ class Processes:
 class OverviewPages:
     """The page, and what of it changes."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
+    def __init__(self, site: Site, signing: Signing, services: Sequence[str]) -> None:
+        self._services = services
         self._site = site
         self._signing = signing
         self._processes = Processes()
@@ -65,9 +66,13 @@ class OverviewPages:
 
     async def _look(self, staff: Staff) -> Overview:
         """Ask all services. Raises SignedOut, Forbidden."""
-        found = await asyncio.gather(*(self._of(staff, service) for service in SERVICES))
+        found = await asyncio.gather(*(self._of(staff, service) for service in self._services))
         letters: Mapping[str, int | None] = dict(
-            zip(SERVICES, await asyncio.gather(*(self._waiting(staff, service) for service in SERVICES)), strict=True)
+            zip(
+                self._services,
+                await asyncio.gather(*(self._waiting(staff, service) for service in self._services)),
+                strict=True,
+            )
         )
         return overview([each for figures in found for each in figures], letters)
 

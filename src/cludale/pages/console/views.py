@@ -1,5 +1,6 @@
 """What the console reads of the API's answers: as much as its pages show. A reader passes over other fields."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,11 @@ from cludale.kernel.money import Money
 
 SERVICES = ("orders", "concerts", "payments", "notifications", "tickets", "audit")
 """By the first segments of their paths, in the order in which an order meets them."""
+
+
+def ordered(services: Iterable[str]) -> tuple[str, ...]:
+    """These services, those first that an order meets first; what nobody foresaw comes last."""
+    return tuple(sorted(services, key=lambda each: SERVICES.index(each) if each in SERVICES else len(SERVICES)))
 
 
 class Series(msgspec.Struct, frozen=True):
