@@ -72,7 +72,7 @@ def moment(fields: dict[str, str]) -> datetime | None:
     Raises ValueError.
     """
     text = fields.get("at", "")
-    if text.isdigit() and len(text) <= 15:
+    if text.isascii() and text.isdigit() and len(text) <= 14:
         return _within(datetime.fromtimestamp(int(text) / 1_000, UTC))
     if text:
         return parse_time(text)

@@ -33,7 +33,7 @@ class _Part(msgspec.Struct, frozen=True, rename="camel"):
 class Data(msgspec.Struct, frozen=True, rename="camel"):
     """What is read of an event's data; events have what they need of it."""
 
-    order_id: str = ""
+    order_id: str | None = None
     section: str | None = None
     reservation_id: str | None = None
     quantity: int = 0
@@ -117,19 +117,18 @@ class Sale:
         self._paid: set[str] = set()
         """Orders whose money is here."""
 
-    def tell(self, happened: Iterable[Happened]) -> None:
-        """These happened. Raises msgspec.MsgspecError."""
-        for each in happened:
-            self.events += 1
-            self.first = each.time if self.first is None else min(self.first, each.time)
-            self.last = each.time if self.last is None else max(self.last, each.time)
-            apply = _CHANGES.get(each.type)
-            if apply is not None:
-                data = msgspec.json.decode(each.data, type=Data)
-                second = int(each.time.timestamp()) // self._width
-                changes = self._moments.setdefault(second, Counter())
-                for key, count in apply(self, data, each.repeated):
-                    changes[key] += count
+    def tell(self, happened: Happened) -> None:
+        """This happened. Raises msgspec.MsgspecError for what is no event of ours, having changed nothing."""
+        apply = _CHANGES.get(happened.type)
+        data = None if apply is None else msgspec.json.decode(happened.data, type=Data)
+        self.events += 1
+        self.first = happened.time if self.first is None else min(self.first, happened.time)
+        self.last = happened.time if self.last is None else max(self.last, happened.time)
+        if apply is None or data is None:
+            return
+        changes = self._moments.setdefault(int(happened.time.timestamp()) // self._width, Counter())
+        for key, count in apply(self, data, happened.repeated):
+            changes[key] += count
         while len(self._moments) > MOST_MOMENTS:
             self._coarsen()
 
@@ -225,22 +224,23 @@ class Sale:
             yield ("sold", section), self._returned.pop(id, 0) - data.quantity
 
     def _order(self, data: Data, status: str) -> Iterable[tuple[Key, int]]:
-        before = self._orders.get(data.order_id)
+        id = data.order_id or ""
+        before = self._orders.get(id)
         if before == status or (before is not None and _ORDER.index(status) < _ORDER.index(before)):
             return
-        self._orders[data.order_id] = status
+        self._orders[id] = status
         if before is not None:
             yield ("orders", before), -1
         yield ("orders", status), 1
 
     def _completed(self, data: Data, _: bool) -> Iterable[tuple[Key, int]]:  # noqa: FBT001
-        if data.amount is not None and data.order_id not in self._paid:
-            self._paid.add(data.order_id)
+        if data.amount is not None and (data.order_id or "") not in self._paid:
+            self._paid.add(data.order_id or "")
             yield ("taken", data.amount.currency), data.amount.amount
 
     def _refunded(self, data: Data, _: bool) -> Iterable[tuple[Key, int]]:  # noqa: FBT001
-        if data.amount is not None and data.order_id in self._paid:
-            self._paid.discard(data.order_id)
+        if data.amount is not None and (data.order_id or "") in self._paid:
+            self._paid.discard(data.order_id or "")
             yield ("refunded", data.amount.currency), data.amount.amount
 
     def _part_refunded(self, data: Data, repeated: bool) -> Iterable[tuple[Key, int]]:  # noqa: FBT001

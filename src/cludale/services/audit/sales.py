@@ -59,13 +59,11 @@ class Sales:
         while True:
             query = Filter(concert_id=concert_id).query(after=reading.page, limit=PAGE)
             page = await self._records.find(ENTRY, query)
-            fresh: list[Happened] = []
             for stored in page.items:
                 sequence, body = store.numbered_event(stored)
                 if sequence > reading.read_up_to:
+                    reading.sale.tell(msgspec.json.decode(body, type=Happened))
                     reading.read_up_to = sequence
-                    fresh.append(msgspec.json.decode(body, type=Happened))
-            reading.sale.tell(fresh)
             if page.next is None:
                 return True
             reading.page = page.next

@@ -49,7 +49,7 @@ class Told:
     def tell(self, second: float, event: Event, *, repeated: bool = False) -> None:
         envelope = enveloped(event, f"e{next(self._ids)}", None, at(second))
         envelope = msgspec.structs.replace(envelope, repeated=repeated)
-        self.sale.tell([msgspec.json.decode(CODEC.encode(envelope), type=Happened)])
+        self.sale.tell(msgspec.json.decode(CODEC.encode(envelope), type=Happened))
 
     def then(self, second: float) -> SaleThen:
         return self.sale.at("concert-1", at(second), complete=True)
@@ -132,6 +132,11 @@ def test_a_part_and_then_the_rest_come_back_once(told: Told) -> None:
     told.tell(41, PaymentRefunded(payment_id="p1", order_id="o1", concert_id="concert-1", amount=HALF, round=1))
     assert told.seats(40) == (10, 0, 0)
     assert (told.then(31).refunded, told.then(41).refunded) == ([HALF], [EUR])
+
+
+def test_seats_that_are_held_without_an_order_count(told: Told) -> None:
+    told.tell(5, SeatsReserved(order_id=None, expires_at=at(600), allocation=SEATS))
+    assert told.seats(5) == (8, 2, 0)
 
 
 def test_what_is_told_again_changes_nothing(told: Told) -> None:
