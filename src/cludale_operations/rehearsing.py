@@ -9,6 +9,7 @@ import importlib.util
 import logging
 import os
 import shutil
+import signal
 import sys
 
 import msgspec
@@ -42,7 +43,14 @@ class Beside:
             return False
         self.state = State(asked)
         self._task = asyncio.get_running_loop().create_task(self._hold(asked))
+        self._task.add_done_callback(self._ended)
         return True
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.warning("a rehearsal could not be held: %s", error, exc_info=error)
+            self._over(str(error))
+        self._over("It was ended.")
 
     def stop(self) -> None:
         """End it, if one is under way."""
@@ -77,9 +85,7 @@ class Beside:
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
-                    process.terminate()  # its server ends with it
-            if self.state is not None and self.state.is_under_way:
-                self._over("It was ended.")
+                    process.send_signal(signal.SIGINT)  # it stops its server and removes its folder
 
     async def _listen(self, lines: asyncio.StreamReader | None) -> None:
         while lines is not None and (line := await lines.readline()):
