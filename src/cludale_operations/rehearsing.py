@@ -21,6 +21,7 @@ NICE = 15
 """How much less of the CPU it gets."""
 LONGEST_SECONDS = 900
 MOST_WORDS = 500
+STOP_SECONDS = 20
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +87,8 @@ class Beside:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.send_signal(signal.SIGINT)  # it stops its server and removes its folder
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.communicate(), STOP_SECONDS)
 
     async def _listen(self, lines: asyncio.StreamReader | None) -> None:
         while lines is not None and (line := await lines.readline()):
