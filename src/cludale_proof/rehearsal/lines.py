@@ -1,12 +1,13 @@
 """How a rehearsal tells another program how it gets on: one JSON object a line, the outcome last."""
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from cludale_proof.rehearsal.load import Tally
-from cludale_proof.rehearsal.plan import Outcome, Plan
+from cludale_proof.rehearsal.plan import Plan
 
 
 class Lines:
@@ -29,10 +30,14 @@ class Lines:
         """So many were read."""
         _write(stage="auditing", done=events_read)
 
+    def letting_in(self, shown: int, showings: int) -> None:
+        """So many codes were shown at doors with network."""
+        _write(stage="letting-in", done=shown, of=showings)
 
-def tell(outcome: Outcome) -> None:
+
+def tell(outcome: Mapping[str, object]) -> None:
     """The outcome, as the last line."""
-    _write(stage="over", outcome={"ok": outcome.ok, **msgspec.to_builtins(outcome)})
+    _write(stage="over", outcome=outcome)
 
 
 def _write(**said: Any) -> None:
