@@ -5,21 +5,27 @@
   const stream = document.getElementById("stream");
   const pause = document.getElementById("pause");
   const put = (html) => {
+    const active = document.activeElement;
+    const read = stream.contains(active) ? active : null;
+    // Whoever reads within it by keyboard is not thrown out; who is at something that opens stays there.
+    const at = read?.tagName === "SUMMARY" ? read.parentElement.id : "";
+    if (read && !at) return;
     const open = [...stream.querySelectorAll("details[open][id]")].map((each) => each.id);
     const scrolled = [...stream.querySelectorAll(".scroll")].map((each) => each.scrollLeft);
     const fresh = new DOMParser().parseFromString(html, "text/html").body;
     stream.replaceChildren(...fresh.childNodes);
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
     stream.querySelectorAll(".scroll").forEach((each, at) => { each.scrollLeft = scrolled[at] || 0; });
+    if (at) document.getElementById(at)?.querySelector("summary").focus({ preventScroll: true });
     if (stream.querySelector("[data-over]")) for (const id of ["end", "pause"]) document.getElementById(id)?.setAttribute("hidden", "");
   };
   if (stream?.dataset.stream) {
     let source;
     const listen = () => {
       source = new EventSource(stream.dataset.stream);
-      source.onmessage = (message) => {
-        // Whoever reads within it by keyboard is not thrown out.
-        if (!stream.contains(document.activeElement)) put(JSON.parse(message.data));
+      source.onmessage = (message) => put(JSON.parse(message.data));
+      source.onerror = () => {
+        if (source?.readyState === EventSource.CLOSED) document.getElementById("stopped").hidden = false; // signed out
       };
     };
     const stop = () => { source?.close(); source = null; };
