@@ -43,7 +43,6 @@ from cludale_operations.gateway.tls import Doors, https
 from cludale_operations.local.find import MissingProgram, find
 from cludale_operations.local.free_ports import LOOPBACK
 from cludale_operations.local.tether import tethered
-from cludale_operations.rehearsing import rehearsing
 from cludale_operations.telemetry.trouble import NoTelemetry
 from cludale_operations.telemetry.turning_on import telemetry_of
 
@@ -105,6 +104,7 @@ async def _serve(settings: Settings, chosen: list[str], listener: socket.socket,
     pages = None
     if platform.whole:
         from cludale.pages.building import Pages  # a service by itself has no use for them
+        from cludale_operations.rehearsing import rehearsing
 
         pages = Pages(services, now=platform.clock.now, services=NAMES, rehearsals=rehearsing())
     app = WebApp(
