@@ -13,6 +13,7 @@ import httpx
 from playwright.sync_api import Browser, BrowserContext, Page
 from tests.served import KEY, serve
 from tools.screens.browser import chromium
+from tools.screens.console import console
 from tools.screens.desk import desk
 from tools.screens.door import door
 from tools.screens.office import office
@@ -175,6 +176,7 @@ def main(folder: Path) -> int:
             door(camera, served.http)
             desk(camera, served.http, datetime.now(UTC).replace(microsecond=0))
             office(camera, served.http)
+            console(camera, served.http)
     return 0
 
 

@@ -1,10 +1,13 @@
 """All pages of a process, put together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Protocol
 
 from cludale.pages.api import Api
+from cludale.pages.console.console import Console
+from cludale.pages.console.rehearsals import Rehearsals
+from cludale.pages.console.views import SERVICES, ordered
 from cludale.pages.desk.desk import Desk
 from cludale.pages.door.entrance import Entrance
 from cludale.pages.shop.shop import Shop
@@ -29,12 +32,23 @@ class Area(Protocol):
 class Pages:
     """The site with all of its areas."""
 
-    def __init__(self, api: Api, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        api: Api,
+        *,
+        now: Callable[[], datetime],
+        services: Iterable[str] = SERVICES,
+        rehearsals: Rehearsals | None = None,
+    ) -> None:
+        """`services`: those that there are, by the first segments of their paths. `rehearsals` holds rehearsals beside
+        this process; None: it can't.
+        """
         self.site = Site(api, now=now)
         signing = Signing(self.site)
         self._areas: list[Area] = [
             Shop(self.site),
             Desk(self.site, signing),
+            Console(self.site, signing, ordered(services), rehearsals),
             Office(self.site, signing),
             Entrance(self.site),
         ]

@@ -5,7 +5,8 @@ tried yet.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 
 from cludale.ports.bus import Acknowledgement, Delivery
@@ -35,7 +36,10 @@ _ANSWERED = {
 class HandlerOutcomes:
     """The counts of one process, since its start."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime] | None = None) -> None:
+        """`now`: where it is given, it is kept how late events are handled."""
+        self._now = now
+        self._lags: dict[str, float] = {}
         self.counts: Counter[tuple[str, str, Outcome]] = Counter()
         """(service, event type, outcome) → events."""
 
@@ -44,6 +48,20 @@ class HandlerOutcomes:
         for delivery, answer in zip(deliveries, answers, strict=True):
             if delivery.attempt == 1:
                 self.counts[service, delivery.event.type, _ANSWERED[answer]] += 1
+        if self._now is not None:
+            late = (self._now() - deliveries[0].event.time).total_seconds()
+            self._lags[service] = max(late, self._lags.get(service, 0.0))
+
+    def of(self, service: str) -> Mapping[str, float]:
+        """Figures of one service by metric name, and the greatest age of an event at the end of its handling since the
+        last look here.
+        """
+        found = {
+            f'cludale_handler_outcomes_total{{type="{event_type}",outcome="{outcome}"}}': float(count)
+            for (name, event_type, outcome), count in self.counts.items()
+            if name == service
+        }
+        return found | {"cludale_handler_lag_seconds": self._lags.pop(service, 0.0)}
 
     def failed(self, service: str, delivery: Delivery) -> None:
         """The handler broke at this one alone."""

@@ -21,7 +21,7 @@ from cludale.web.metrics import Gauges, Metrics, RequestCounts
 from cludale.web.problems import NoSuchRoute, Problems, Statuses
 from cludale.web.queries import QueryReader
 from cludale.web.refusal_log import REFUSED, RefusalLog
-from cludale.web.responses import JSON, Headers, Response, Stream, json_response, kept, unless_known
+from cludale.web.responses import JSON, PROBLEM, Headers, Response, Stream, json_response, kept, unless_known
 from cludale.web.router import Endpoint, Router
 from cludale.web.routing import Credential, Handler, NoParameters, Request, Route
 
@@ -102,14 +102,15 @@ class WebApp:
         internal: Iterable[Route] = (),
         admit: Admit | None = None,
         limits: Limits | None = None,
+        requests: RequestCounts | None = None,
     ) -> None:
-        """`is_ready` says whether the process is up, `troubles` what it needs and does not work.
+        """`is_ready` says whether the process is up, `troubles` what it needs and does not work. `requests` counts.
 
         `internal` are routes for parts of the platform; `admit` looks at every request. `limits` are for
         the services' routes, and not for services.
         """
         self.problems = Problems(*(service.statuses for service in services))
-        self.requests = RequestCounts()
+        self.requests = RequestCounts() if requests is None else requests
         self._refusals = RefusalLog(time.monotonic)
         self._is_ready = is_ready
         self._troubles = troubles
@@ -213,8 +214,9 @@ class WebApp:
 
     def _handler(self, route: Route) -> Handler:
         method, path, handle, turned_away = route.method, route.path, route.handle, route.turned_away
-        count, problems, clock, admit, read = (
+        count, refused, problems, clock, admit, read = (
             self.requests.add,
+            self.requests.refused,
             self.problems,
             time.perf_counter,
             self._admit,
@@ -227,6 +229,7 @@ class WebApp:
             if response is None:
                 return later(request)
             count(method, path, response.status, 0.0)
+            refused(path, response.body, at_once=True)
             return response
 
         async def later(request: Request) -> Response | Stream:
@@ -244,6 +247,8 @@ class WebApp:
                     name = type(error).__name__
                     self._refusals.note(method, path, response.status, name, request.authorization)
             count(method, path, response.status, clock() - began)
+            if response.status >= 400 and isinstance(response, Response) and response.media_type == PROBLEM:
+                refused(path, response.body)
             return response
 
         return at_once

@@ -1,7 +1,11 @@
 """What operators watch, for Prometheus. Counting costs the hot path two microseconds; the rest waits to be asked."""
 
+from collections import Counter as Tally
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 
+import msgspec
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -21,6 +25,8 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 BUCKET_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+_READS = ("GET", "HEAD", "OPTIONS")
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a counter that begins anew shows that by itself
 
@@ -44,6 +50,10 @@ class RequestCounts:
             buckets=BUCKET_SECONDS,
         )
         self._ways: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._refused: Tally[tuple[str, str]] = Tally()
+        """(route, problem) → answers."""
+        self._at_once: Tally[str] = Tally()
+        """Route → answers that nothing was done for: buyers turned away by admission control."""
 
     def add(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
@@ -55,10 +65,46 @@ class RequestCounts:
         way[0].inc()
         way[1].observe(seconds)
 
+    def refused(self, route: str, body: bytes, *, at_once: bool = False) -> None:
+        """Count one refusal by its problem; `at_once`: before the request was looked at."""
+        self._refused[route, _problem_of(body)] += 1
+        if at_once:
+            self._at_once[route] += 1
+
+    def of(self, service: str) -> dict[str, float]:
+        """Figures of one service's routes, by metric name: commands by route and status, what they took, refusals by
+        problem, server errors. A command is a request that may change something; one that was turned away at once
+        took no time.
+        """
+        found: defaultdict[str, float] = defaultdict(float)
+        seen: set[int] = set()
+        for (method, route, status), (answered, seconds) in self._ways.items():
+            if _service_of(route) != service:
+                continue
+            count = _value(answered)
+            found["cludale_http_answers_total"] += count
+            if status >= 500 and status != 503:
+                found["cludale_http_errors_total"] += count
+            if method not in _READS:
+                found[f'cludale_http_requests_total{{method="{method}",route="{route}",status="{status}"}}'] += count
+                if id(seconds) not in seen:
+                    seen.add(id(seconds))
+                    _add_times(found, seconds, less=self._at_once[route])
+        for (route, problem), count in self._refused.items():
+            if _service_of(route) == service:
+                found[f'cludale_http_refusals_total{{problem="{problem}"}}'] += count
+        return dict(found)
+
     def collect(self) -> Iterator[Metric]:
         """The counts as metrics."""
         yield from self._answered.collect()
         yield from self._seconds.collect()
+        refusals = CounterMetricFamily(
+            "cludale_http_refusals", "Requests answered with a problem.", labels=("route", "problem")
+        )
+        for (route, problem), count in self._refused.items():
+            refusals.add_metric((route, problem), count)
+        yield refusals
 
 
 class Metrics(Collector):
@@ -99,7 +145,7 @@ class Metrics(Collector):
             yield from more()
         families: dict[str, Metric] = {}
         for written, value in (item for gauges in self._gauges for item in gauges().items()):
-            name, labels = _parsed(written)
+            name, labels = parsed(written)
             family = families.get(name)
             if family is None:
                 kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
@@ -113,7 +159,38 @@ class Metrics(Collector):
         return generate_latest(self._registry)
 
 
-def _parsed(written: str) -> tuple[str, dict[str, str]]:
+class _Named(msgspec.Struct):
+    type: str = ""
+
+
+@lru_cache(maxsize=512)
+def _problem_of(body: bytes) -> str:
+    """The name of the problem that an answer is."""
+    try:
+        return msgspec.json.decode(body, type=_Named).type.rpartition("/")[2] or "unknown"
+    except msgspec.MsgspecError:
+        return "unknown"
+
+
+def _service_of(route: str) -> str:
+    return route.split("/", 2)[1]
+
+
+def _value(counter: Counter) -> float:
+    return next(sample.value for metric in counter.collect() for sample in metric.samples)
+
+
+def _add_times(found: dict[str, float], seconds: Histogram, *, less: int) -> None:
+    """What requests took, by upper bounds; without so many of the fastest."""
+    for metric in seconds.collect():
+        for sample in metric.samples:
+            if sample.name.endswith("_bucket"):
+                bound = sample.labels["le"]
+                found[f'cludale_http_request_seconds_bucket_total{{le="{bound}"}}'] += max(0, sample.value - less)
+
+
+def parsed(written: str) -> tuple[str, dict[str, str]]:
+    """A figure's name and labels, by how they are written together."""
     name, _, rest = written.partition("{")
     labels = (each.partition("=") for each in rest.rstrip("}").split(",") if each)
     return name, {label.strip(): value.strip().strip('"') for label, _, value in labels}

@@ -14,6 +14,7 @@ EVENT_STREAM = "text/event-stream"
 _encode = msgspec.json.Encoder().encode
 
 Headers = tuple[tuple[str, str], ...]
+NO_STORE: Headers = (("cache-control", "no-store"),)
 
 
 class Response(NamedTuple):

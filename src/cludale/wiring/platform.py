@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
@@ -24,6 +25,7 @@ from cludale.ports.bus import Subscription
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
+from cludale.runtime.history import Histories
 from cludale.runtime.outcomes import HandlerOutcomes
 from cludale.runtime.readiness import Dependency, Pulse, Readiness, Trouble
 from cludale.runtime.relay import Relay
@@ -36,8 +38,10 @@ from cludale.services.orders.service import Orders
 from cludale.services.payments.service import Payments
 from cludale.web.access import Access
 from cludale.web.app import Admit
+from cludale.web.figures import Current
 from cludale.web.keyring import FRESH_SECONDS, KeyRing
 from cludale.web.limits import Limits
+from cludale.web.metrics import RequestCounts
 from cludale.web.routing import Route
 from cludale.wiring.demo import demo_concerts
 from cludale.wiring.key_watch import KeyWatch
@@ -118,9 +122,12 @@ class Platform:
         self._consumption = Consumption(
             wanted=settings.consume, most=settings.consume_most, is_ready=lambda: self.ready
         )
-        self._outcomes = HandlerOutcomes()
+        self._outcomes = HandlerOutcomes(self.clock.now)
         self.bus = self._bus(delivery, only)
         self.admission = self._admission()
+        self.requests = RequestCounts()
+        """Counts what is asked of this process; for the app that serves it."""
+        self.histories = Histories(self.clock)
         self.relay = Relay(
             self.store,
             self.bus if watching is None else watching.bus(self.bus),
@@ -136,6 +143,7 @@ class Platform:
             bus=self.bus,
             admission=self.admission,
             dead_letters=self.dead_letters,
+            current=Current(self.histories, lambda: self.troubles),
             access=self.access,
             clock=self.clock,
             ids=self.ids,
@@ -153,6 +161,8 @@ class Platform:
         self.sweeper = Sweeper(
             sweeps, every_seconds=settings.sweep_seconds, clock=self.clock, takes_work=self._takes_work
         )
+        for each in self.services:
+            self.histories.watch(each.name, partial(self._figures, each))
         self._readiness = Readiness(self.clock)
         self._joining: asyncio.Task[None] | None = None
         self.internal: Sequence[Route] = ()
@@ -264,6 +274,7 @@ class Platform:
             if each.prepare is not None:
                 await each.prepare()
         await self.key_watch.start()
+        self.histories.start()
         if self._exchange is not None:
             await self._exchange.start()
         if self.settings.demo and "concerts" in self._running:
@@ -335,6 +346,7 @@ class Platform:
             self._joining.cancel()
             await asyncio.gather(self._joining, return_exceptions=True)
         await self._readiness.stop()
+        await self.histories.stop()
         await self.key_watch.stop()
         if self._exchange is not None:
             await self._exchange.stop()
@@ -349,6 +361,20 @@ class Platform:
         if self.sidecar is not None:
             await self.sidecar.close()
         await self.store.close()
+
+    def _figures(self, service: Service) -> Mapping[str, float]:
+        """What is kept of the last minutes of one service; what is the process's is with each of its services."""
+        return {
+            **self.requests.of(service.name),
+            **self._outcomes.of(service.name),
+            **service.running.gauges(),
+            "cludale_queue_depth": self.bus.depths.get(service.name, 0),
+            "cludale_events_under_way": self.relay.lag,
+            "cludale_outbox_oldest_seconds": self.relay.oldest_seconds,
+            "cludale_admission_inside": self.admission.inside,
+            "cludale_admission_waiting": self.admission.waiting,
+            "cludale_admission_turned_away_total": self.admission.turned_away,
+        }
 
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches, by metric name."""

@@ -69,6 +69,7 @@ from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.store import BY_ID
 from cludale.services.manifest import AddressOf, HttpParts, Manifest, Policies, Service
 from cludale.web import dead_letters as dead_letters_api
+from cludale.web import figures
 from cludale.web.access import Access
 from cludale.web.ownership import Ownership
 from cludale.web.routing import Route, routes_of
@@ -119,6 +120,7 @@ class ServiceBuilder:
     bus: EmbeddedBus | DaprBus
     admission: AdmissionControl
     dead_letters: DeadLetters
+    current: figures.Current
     access: Access
     clock: SystemClock
     ids: SystemIds
@@ -143,7 +145,7 @@ class ServiceBuilder:
             running = running._replace(handle=watching.handler(manifest.name, running.handle))
         if watching is not None and isinstance(running.service, Concerts):
             watching.command_queue(running.service.command_queue)
-        return Service(manifest, _all_routes(manifest, running.service, self, self.dead_letters), running)
+        return Service(manifest, _all_routes(manifest, running.service, self, self.dead_letters, self.current), running)
 
     @property
     def deliver(self) -> Deliver:
@@ -477,9 +479,14 @@ class ServiceBuilder:
         return HEARS if self.settings.dapr else here
 
 
-def _all_routes(manifest: Manifest, service: object, parts: HttpParts, dead_letters: DeadLetters) -> Sequence[Route]:
-    """The routes of a service, and those of what it could not take."""
-    more = dead_letters_api.routes(manifest.name, dead_letters, parts.codec, parts.deliver, parts.access)
+def _all_routes(
+    manifest: Manifest, service: object, parts: HttpParts, dead_letters: DeadLetters, current: figures.Current
+) -> Sequence[Route]:
+    """The routes of a service, and those of what it could not take and of its figures."""
+    more = [
+        *dead_letters_api.routes(manifest.name, dead_letters, parts.codec, parts.deliver, parts.access),
+        *figures.routes(manifest.name, current, parts.access),
+    ]
     made = manifest.api(service, parts)
     apis = made if isinstance(made, tuple) else (made,)
     return [*(each for api in apis for each in routes_of(api, tag=manifest.name, access=parts.access)), *more]
@@ -499,4 +506,5 @@ def described() -> list[Service]:
     """All services with their routes, to look at: nothing is opened or started, and no route can be called."""
     undone = _Undone()
     parts = cast("HttpParts", undone)
-    return [Service(each, _all_routes(each, undone, parts, cast("DeadLetters", undone))) for each in SERVICES]
+    letters, current = cast("DeadLetters", undone), cast("figures.Current", undone)
+    return [Service(each, _all_routes(each, undone, parts, letters, current)) for each in SERVICES]

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from cludale.services import NAMES
 from cludale.wiring.settings import Settings
 from cludale_operations.cli.client import Client, Json, Url, segment
-from cludale_operations.cli.screen import NO, as_moment, print_json, record, say, table
+from cludale_operations.cli.screen import NO, as_moment, note, print_json, record, say, table
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -67,6 +67,27 @@ def order(
             wide=("what",),
             as_json=False,
         )
+
+
+@app.command()
+def sale(
+    concert: Annotated[str, typer.Argument(help="The concert's id.")],
+    *,
+    at: Annotated[str | None, typer.Option(help="The moment: 2027-06-05T19:30:00Z; without it, now.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Show a concert's sale as it stood: seats, orders and money, as the log tells them."""
+    with Client(url) as client:
+        # a large sale is read in parts, each of two seconds
+        while not (found := client.get(f"/audit/concerts/{segment(concert)}", {"at": at} if at else None))["complete"]:
+            note(f"{found['events']} events read …")
+    if json:
+        print_json(found)
+        return
+    shown = {name: found[name] for name in ("at", "orders", "taken", "refunded", "events")}
+    record(shown, as_json=False)
+    table(found["sections"], columns=("id", "name", "totalSeats", "soldSeats", "heldSeats"), as_json=False)
 
 
 @app.command()

@@ -48,12 +48,13 @@ async def _serve(settings: Settings, api: str, listener: "socket.socket") -> Non
     from cludale.adapters.system.clock import SystemClock
     from cludale.pages.api import OverHttp
     from cludale.pages.building import Pages
+    from cludale.services import NAMES
     from cludale.web.app import WebApp
     from cludale.web.protocol import ConnectionLimits
     from cludale.web.server import address_of
     from cludale.web.server import serve as serve_app
 
-    site = Pages(OverHttp(api), now=SystemClock().now)
+    site = Pages(OverHttp(api), now=SystemClock().now, services=NAMES)
     # They need nothing of their own; whether the services work, the gateway says.
     app = WebApp([], is_ready=lambda: True, gauges=dict, version=__version__, internal=site.routes)
 

@@ -104,8 +104,9 @@ async def _serve(settings: Settings, chosen: list[str], listener: socket.socket,
     pages = None
     if platform.whole:
         from cludale.pages.building import Pages  # a service by itself has no use for them
+        from cludale_operations.rehearsing import rehearsing
 
-        pages = Pages(services, now=platform.clock.now)
+        pages = Pages(services, now=platform.clock.now, services=NAMES, rehearsals=rehearsing())
     app = WebApp(
         platform.services,
         is_ready=lambda: platform.ready,
@@ -116,6 +117,7 @@ async def _serve(settings: Settings, chosen: list[str], listener: socket.socket,
         internal=[*platform.internal, *(() if pages is None else pages.routes)],
         admit=platform.admit,
         limits=platform.limits,
+        requests=platform.requests,
     )
     services.find = app.router.find
     if telemetry is not None:

@@ -1,6 +1,7 @@
 """`cludale rehearse`: options to a plan, an outcome to an exit status."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,9 @@ from rich.markup import escape
 from cludale.adapters.simulated_payments import METHODS
 from cludale.web.http1 import url_of
 from cludale.wiring.settings import Settings, UnusableSetting
-from cludale_proof.rehearsal.plan import CannotRehearse, Outcome, Plan, Silent
+from cludale_proof.rehearsal.apart import Apart, apart
+from cludale_proof.rehearsal.lines import Lines, tell
+from cludale_proof.rehearsal.plan import CannotRehearse, Outcome, Plan, Reporter, Silent
 from cludale_proof.rehearsal.rehearse import rehearse as hold_rehearsal
 from cludale_proof.rehearsal.screen import Screen, show
 
@@ -61,7 +64,13 @@ def rehearse(
         float, typer.Option(min=0, max=1, help="The share of the codes that are shown twice at the doors.")
     ] = 0.05,
     seed: Annotated[int, typer.Option(help="The random seed: it decides when buyers arrive and what they want.")] = 1,
+    is_apart: Annotated[
+        bool, typer.Option("--apart", help="With a server of its own, whose data folder is removed afterwards.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON and nothing else.")] = False,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Print how it gets on, and at last the outcome, as JSON, one object a line.")
+    ] = False,
 ) -> None:
     """Rehearse an on-sale against a running server, then check that nothing was oversold or lost.
 
@@ -72,10 +81,10 @@ def rehearse(
     """
     errors = Console(stderr=True)
     try:
-        settings = Settings.from_env(os.environ)
+        server = _new(url, concert, label) if is_apart else _server(url)
         plan = Plan(
-            url=url or url_of(settings.host, settings.port),
-            organizer_key=settings.organizer_key or _kept_key(settings.data_dir / "organizer.key"),
+            url=server.url,
+            organizer_key=server.key,
             headers={} if label is None else {"x-cludale-label": label},
             seats=seats,
             buyers=buyers,
@@ -93,16 +102,35 @@ def rehearse(
             offline_doors=_offline(offline_doors, doors),
             shown_again=shown_again,
         )
-        outcome = _hold(plan, quiet=json)
+        reporter = Lines() if lines else Silent() if json else None
+        with apart() if is_apart else nullcontext(server) as found:
+            plan = msgspec.structs.replace(plan, url=found.url, organizer_key=found.key)
+            outcome = _hold(plan, reporter)
     except (CannotRehearse, UnusableSetting) as error:
         errors.print(f"[bold red]No rehearsal:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(CANNOT) from error
-    if json:
+    if lines:
+        tell(_as_json(outcome))
+    elif json:
         typer.echo(msgspec.json.format(msgspec.json.encode(_as_json(outcome)), indent=2))
     else:
         show(outcome, Console())
     if not outcome.ok:
         raise typer.Exit(NOT_ALL_HOLDS)
+
+
+def _new(*named: str | None) -> Apart:
+    """Stands for the server that is made when it begins."""
+    if any(each is not None for each in named):
+        raise CannotRehearse("--apart goes without --url, --label and --concert: its server is a new one")
+    return Apart("", "")
+
+
+def _server(url: str | None) -> Apart:
+    """The server that is named, or the one of the settings."""
+    settings = Settings.from_env(os.environ)
+    key = settings.organizer_key or _kept_key(settings.data_dir / "organizer.key")
+    return Apart(url or url_of(settings.host, settings.port), key)
 
 
 def _offline(offline_doors: int, doors: int) -> int:
@@ -111,9 +139,9 @@ def _offline(offline_doors: int, doors: int) -> int:
     return offline_doors
 
 
-def _hold(plan: Plan, *, quiet: bool) -> Outcome:
-    if quiet:
-        return uvloop.run(hold_rehearsal(plan, Silent()))
+def _hold(plan: Plan, reporter: Reporter | None) -> Outcome:
+    if reporter is not None:
+        return uvloop.run(hold_rehearsal(plan, reporter))
     with Screen(Console()) as screen:
         return uvloop.run(hold_rehearsal(plan, screen))
 

@@ -128,8 +128,12 @@ ROUTES = [
     ("get", "/tickets/{ticket_id}", "buyer"),
     ("get", "/audit/events", "organizer"),
     ("get", "/audit/orders/{order_id}", "organizer"),
+    ("get", "/audit/concerts/{concert_id}", "organizer"),
     ("get", "/audit/verify", "organizer"),
+    ("get", "/audit/verify/parts", "organizer"),
+    ("get", "/audit/chain", "organizer"),
     ("post", "/audit/replay", "organizer"),
+    *(("get", f"/{service}/-/figures", "organizer") for service in NAMES),
     *(
         (method, f"/{service}/-/dead-letters{rest}", "organizer")
         for service in NAMES

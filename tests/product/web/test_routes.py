@@ -18,6 +18,8 @@ ORGANIZERS = [
     ("GET", "/audit/events"),
     ("GET", "/audit/orders/x"),
     ("GET", "/audit/verify"),
+    ("GET", "/audit/chain"),
+    ("GET", "/orders/-/figures"),
     ("POST", "/audit/replay"),
 ]
 

@@ -424,8 +424,12 @@ MATRIX: tuple[Row, ...] = (
     # audit
     Row("GET", "/audit/events", 200, ORGANIZER, READ, Owned.FILTERED, asked="/audit/events?type=OrderPlaced"),
     Row("GET", "/audit/orders/{order_id}", 200, ORGANIZER, READ, Owned.HIDDEN, asked="/audit/orders/{order}"),
+    Row("GET", "/audit/concerts/{concert_id}", 200, ORGANIZER, READ, Owned.HIDDEN, asked="/audit/concerts/ours"),
     Row("GET", "/audit/verify", 200, ORGANIZER, OPERATE),
+    Row("GET", "/audit/verify/parts", 200, ORGANIZER, OPERATE),
+    Row("GET", "/audit/chain", 200, ORGANIZER, OPERATE),
     Row("POST", "/audit/replay", 202, ORGANIZER, OPERATE, body={"type": "NotificationSent"}),
+    *(Row("GET", f"/{name}/-/figures", 200, ORGANIZER, OPERATE) for name in NAMES),
     # what a service could not handle
     *(
         row

@@ -1,6 +1,7 @@
 """Audit over HTTP: shapes, routes, refusal → status. Decides nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,7 +12,9 @@ from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Invalid, NotFound
 from cludale.ports.records import UnusableCursor
 from cludale.services.audit.replay import Redelivered, Redelivery
-from cludale.services.audit.service import Audit, Verdict
+from cludale.services.audit.sale import SaleThen
+from cludale.services.audit.sales import Sales
+from cludale.services.audit.service import Audit, Chain, Checked, Verdict
 from cludale.services.audit.store import Filter, Listed, concert_of
 from cludale.web.fields import Time, TimeParameter, moment
 from cludale.web.ownership import Ownership
@@ -62,6 +65,18 @@ class FindEvents(Paged, frozen=True, kw_only=True, rename="camel"):
     sort: Annotated[EventSort, Meta(description="as they were recorded, or the latest first")] = EventSort.FIRST
 
 
+class CheckOn(msgspec.Struct, frozen=True):
+    """Where a check goes on."""
+
+    after: Annotated[str, Meta(max_length=4_096, description="the `next` of the part before")] | None = None
+
+
+class AtThen(msgspec.Struct, frozen=True):
+    """Which moment is meant."""
+
+    at: Annotated[TimeParameter, Meta(description="without it, now")] | None = None
+
+
 class Verify(msgspec.Struct, frozen=True):
     """What to look for in the chain."""
 
@@ -71,9 +86,13 @@ class Verify(msgspec.Struct, frozen=True):
 class AuditApi:
     """The routes of audit."""
 
-    def __init__(self, audit: Audit, redelivery: Redelivery, ownership: Ownership) -> None:
+    def __init__(
+        self, audit: Audit, redelivery: Redelivery, ownership: Ownership, sales: Sales, *, now: Callable[[], datetime]
+    ) -> None:
         self._ownership = ownership
         self._audit = audit
+        self._sales = sales
+        self._now = now
         self._redelivery = redelivery
 
     @route(
@@ -114,6 +133,27 @@ class AuditApi:
             raise NotFound("order", request.segment)
         return json_response(Story(told))
 
+    @route(
+        "GET",
+        "/audit/concerts/{concert_id}",
+        credential=Credential.ORGANIZER,
+        scope=Scope.READ,
+        owned=Owned.HIDDEN,
+        summary="Show a concert's sale as it stood",
+        description=(
+            "Seats, orders and money as the log tells them, at the end of the second that is asked for. The first look "
+            "at a large sale reads for two seconds and says `complete: false`; asked again it goes on."
+        ),
+        replies={200: Reply(SaleThen)},
+        refusals=(NotFound,),
+    )
+    async def show_sale(self, request: Request, query: AtThen) -> Response:
+        """The sale at that moment."""
+        if not await self._ownership.owns(asking(request), request.segment):
+            raise NotFound("concert", request.segment)
+        at = moment("at", query.at) or self._now()
+        return json_response(await self._sales.at(request.segment, at))
+
     async def _own(self, request: Request, entries: Sequence[Listed]) -> list[Listed]:
         principal = asking(request)
         if self._ownership.sees_all(principal):
@@ -139,6 +179,32 @@ class AuditApi:
     async def verify_chain(self, _: Request, query: Verify) -> Response:
         """Does it hold?"""
         return json_response(await self._audit.verify(noted=query.head))
+
+    @route(
+        "GET",
+        "/audit/verify/parts",
+        credential=Credential.ORGANIZER,
+        scope=Scope.OPERATE,
+        summary="Verify the chain part by part",
+        description="20,000 entries at a time; `next`, given as `after`, goes on. Nothing is kept between two parts.",
+        replies={200: Reply(Checked)},
+        refusals=(UnusableCursor,),
+    )
+    async def verify_part(self, _: Request, query: CheckOn) -> Response:
+        """How far it holds."""
+        return json_response(await self._audit.check(query.after))
+
+    @route(
+        "GET",
+        "/audit/chain",
+        credential=Credential.ORGANIZER,
+        scope=Scope.OPERATE,
+        summary="Show where the chain of hashes ends",
+        replies={200: Reply(Chain)},
+    )
+    async def show_chain(self, _: Request) -> Response:
+        """Its end, unchecked."""
+        return json_response(await self._audit.chain())
 
     @route(
         "POST",

@@ -1,7 +1,10 @@
 """Audit as data: what the rest of the platform has to know of it. It hears every event that there is."""
 
+import time
+
 from cludale.services.audit import api
 from cludale.services.audit.replay import Redelivery
+from cludale.services.audit.sales import Sales
 from cludale.services.audit.service import HANDLERS, Audit
 from cludale.services.audit.store import KINDS
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
@@ -27,7 +30,9 @@ def _build(parts: Parts) -> Running:
 def _api(audit: Audit, parts: HttpParts) -> api.AuditApi:
     redelivery = Redelivery(parts.records("audit"), parts.codec, deliver=parts.deliver, hears=parts.reachable)
     # Whose a concert is, the log itself says: audit asks no other service.
-    return api.AuditApi(audit, redelivery, Ownership(audit, parts.access.has_one_organizer))
+    ownership = Ownership(audit, parts.access.has_one_organizer)
+    sales = Sales(parts.records("audit"), clock=time.monotonic)
+    return api.AuditApi(audit, redelivery, ownership, sales, now=parts.clock.now)
 
 
 MANIFEST = Manifest(

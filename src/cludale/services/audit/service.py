@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
@@ -24,13 +24,10 @@ from cludale.services.audit.domain import (
     Broken,
     Early,
     Group,
-    Head,
-    Link,
     Noted,
     Order,
     Room,
     causes_first,
-    follow,
     following,
     is_full,
     keep,
@@ -40,7 +37,7 @@ from cludale.services.audit.domain import (
     sealed,
     story,
 )
-from cludale.services.audit.segments import Seal, broken_seal, seals, segment_after
+from cludale.services.audit.segments import seals
 from cludale.services.audit.store import (
     ENTRY,
     HEAD,
@@ -54,11 +51,12 @@ from cludale.services.audit.store import (
     StoredWaiting,
     Waiting,
 )
+from cludale.services.audit.walking import Walk, read, step, written
 
 STORY_LIMIT = 1_000
 """The most entries that one order's story tells; an order's life has bounds far below."""
-VERIFY_PAGE = 500
-"""Entries verified at a time: some 2 ms in which others wait for the interpreter."""
+PART_PAGES = 40
+"""Pages of entries that are verified in one part of a check: 20,000 entries, a tenth of a second."""
 
 WAITING_LIMIT = 50_000
 """How many events are kept until their causes come. More are left to the bus, and in the end recorded late."""
@@ -88,6 +86,37 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     """How many events are not in the log yet, because their causes aren't."""
     noted: Noted | None = None
     """Where the head stands that was asked for; `ok` is false where it isn't in the chain."""
+
+
+class Chain(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """The end of the chain as it is now; whether it holds, a check says."""
+
+    events: int
+    head: str
+    waiting: int
+    """How many events are not in the log yet, because their causes aren't."""
+    segment: int
+    """Which segment of the log is written to, counted from 0."""
+    segment_since: datetime | None
+    """When the segment before it was sealed; None: it is the first."""
+
+
+class Checked(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """A part of a check."""
+
+    ok: bool
+    """So far everything holds."""
+    done: int
+    """How many entries hold, from the first."""
+    of: int
+    """How many there are now."""
+    head: str
+    """The hash of the last that holds."""
+    late: int
+    waiting: int
+    broken: Broken | None
+    next: str | None
+    """What goes on with the check, as `after`; None: it is over."""
 
 
 class _Keeping(NamedTuple):
@@ -420,19 +449,14 @@ class Audit:
         at = 0 if sought == GENESIS else None
         until = (await self._load_head()).head
         ends = await seals(self._records, until)
-        head, broken, after, late = Head(), None, None, 0
-        while broken is None and head.sequence < until.sequence:
-            segment = segment_after(head.sequence, ends)
-            page = await self._records.find(ENTRY, store.walk(after, VERIFY_PAGE, segment))
-            after = page.next
-            head, broken, good = await asyncio.to_thread(_follow, head, page, until, ends)
-            late += sum(each.late for each in good)
+        walk = Walk()
+        while walk.broken is None and walk.head.sequence < until.sequence:
+            walk = await step(self._records, walk, until, ends)
             if sought is not None:
-                at = next((each.sequence for each in good if each.hash == sought), at)
+                at = next((each.sequence for each in walk.good if each.hash == sought), at)
             if progress is not None:
-                progress(head.sequence, until.sequence)
-            if broken is None and (unsealed := broken_seal(good, ends)) is not None:
-                broken = Broken(unsealed, "a segment ends here, and its head is missing or has another hash")
+                progress(walk.head.sequence, until.sequence)
+        head, broken = walk.head, walk.broken
         if broken is None:
             broken = await self._past_the_head()
         return Verdict(
@@ -440,9 +464,39 @@ class Audit:
             events=head.sequence,
             head=head.hash,
             broken=broken,
-            late=late,
+            late=walk.late,
             waiting=until.waiting,
             noted=None if sought is None else Noted(sought, at),
+        )
+
+    async def chain(self) -> Chain:
+        """Where the chain ends now."""
+        head = (await self._load_head()).head
+        return Chain(head.sequence, head.hash, head.waiting, head.segment, head.since)
+
+    async def check(self, place: str | None) -> Checked:
+        """One part of a check, from its beginning or from `place` on, against the chain as it is now.
+
+        Raises UnusableCursor.
+        """
+        walk = read(place)
+        until = (await self._load_head()).head
+        ends = await seals(self._records, until)
+        for _ in range(PART_PAGES):
+            if walk.broken is not None or walk.head.sequence >= until.sequence:
+                break
+            walk = await step(self._records, walk, until, ends)
+        is_over = walk.broken is not None or walk.head.sequence >= until.sequence
+        broken = await self._past_the_head() if is_over and walk.broken is None else walk.broken
+        return Checked(
+            ok=broken is None,
+            done=walk.head.sequence,
+            of=max(until.sequence, walk.head.sequence),
+            head=walk.head.hash,
+            late=walk.late,
+            waiting=until.waiting,
+            broken=broken,
+            next=None if is_over else written(walk),
         )
 
     async def _past_the_head(self) -> Broken | None:
@@ -456,32 +510,6 @@ class Audit:
         except msgspec.MsgspecError as error:
             return Broken(head.sequence + 1, f"unreadable: {error}")
         return Broken(head.sequence + 1, f"past the head stands entry {sequence}") if sequence > head.sequence else None
-
-
-def _follow(head: Head, page: Page, until: Head, ends: Sequence[Seal]) -> tuple[Head, Broken | None, list[Link]]:
-    """Follow the chain over a page of entries, as far as `until`; also those that follow as they must."""
-    links, unreadable = store.links_of(page.items)
-    links = [each for each in links if each.sequence <= until.sequence]
-    reached, broken = follow(head, links)
-    good = links if broken is None else [each for each in links if each.sequence <= reached.sequence]
-    if broken is None:
-        broken = _missing(reached, page, until, unreadable, ends)
-    return reached, broken, good
-
-
-def _missing(
-    reached: Head, page: Page, until: Head, unreadable: Exception | None, ends: Sequence[Seal]
-) -> Broken | None:
-    """What is wrong behind the last entry that follows."""
-    if unreadable is not None and reached.sequence < until.sequence:
-        return Broken(reached.sequence + 1, f"unreadable: {unreadable}")
-    # A store with partitions has nothing more of a segment where that ends.
-    is_over = page.next is None and not (page.items and any(reached.sequence == seal.sequence for seal in ends))
-    if is_over and reached.sequence < until.sequence:
-        return Broken(reached.sequence + 1, f"missing: the head says that there are {until.sequence} entries")
-    if reached.sequence == until.sequence and reached.hash != until.hash:
-        return Broken(reached.sequence, "the head has another hash than the last entry")
-    return None
 
 
 HANDLERS: Mapping[type[Event], Callable[..., Any]] = {Event: Audit.handle}

@@ -10,7 +10,8 @@ from tests.product.services.audit.samples import CODEC, delivered, placed
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.refusals import Invalid
-from cludale.services.audit import service
+from cludale.ports.records import UnusableCursor
+from cludale.services.audit import service, walking
 from cludale.services.audit.domain import Broken, Noted
 from cludale.services.audit.service import Audit, Verdict
 from cludale.services.audit.store import KINDS
@@ -25,7 +26,7 @@ def entry(number: int) -> str:
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a dozen entries are several pages."""
-    monkeypatch.setattr(service, "VERIFY_PAGE", 5)
+    monkeypatch.setattr(walking, "VERIFY_PAGE", 5)
 
 
 async def recorded(path: Path) -> None:
@@ -59,6 +60,45 @@ async def test_an_untouched_log_verifies_and_says_how_far_it_is(audit: Audit) ->
     verdict = await audit.verify(lambda done, of: seen.append((done, of)))
     assert (verdict.ok, verdict.events, verdict.broken) == (True, ENTRIES, None)
     assert seen == [(5, 12), (10, 12), (12, 12)]
+
+
+async def test_a_check_goes_on_part_by_part_whoever_answers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "PART_PAGES", 1)
+    await recorded(path)
+    seen, place = [], None
+    for _ in range(5):
+        store = SqliteStore(path, KINDS, CODEC)  # another process each time
+        audit = Audit(store, ManualClock())
+        part, end = await audit.check(place), await audit.chain()
+        with pytest.raises(UnusableCursor):
+            await audit.check("bm9uc2Vuc2U=")
+        await store.close()
+        seen.append((part.done, part.of, part.ok))
+        if (place := part.next) is None:
+            break
+    assert seen == [(5, 12, True), (10, 12, True), (12, 12, True)]
+    assert (end.events, end.waiting, end.segment, end.head) == (ENTRIES, 0, 0, part.head)
+
+
+async def test_a_check_in_parts_finds_what_was_changed_before_it_came_there(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "PART_PAGES", 1)
+    await recorded(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "UPDATE audit_event SET body = replace(body, '\"quantity\":2', '\"quantity\":1') WHERE id = 'e07'"
+        )
+    connection.close()
+    store = SqliteStore(path, KINDS, CODEC)
+    audit = Audit(store, ManualClock())
+    first = await audit.check(None)
+    second = await audit.check(first.next)
+    await store.close()
+    assert (first.ok, first.done) == (True, 5)
+    assert (second.ok, second.next) == (False, None)
+    assert second.broken is not None
+    assert second.broken.sequence == 7
 
 
 async def test_a_changed_event_is_found(path: Path) -> None:

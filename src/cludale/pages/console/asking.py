@@ -1,0 +1,39 @@
+"""What the console's pages have in common: who may see them, their frame, and pages that go on by themselves."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from cludale.pages.api import Refused, Unreachable
+from cludale.pages.site import Site
+from cludale.pages.staff.signing import Forbidden, SignedOut, Staff
+from cludale.web.responses import Response, Stream, event
+
+LONGEST_STREAM_SECONDS = 3_600.0
+"""After that the browser asks again, and it is looked anew who asks."""
+
+Render = Callable[[], Awaitable[bytes | None]]
+
+
+def shown(site: Site, staff: Staff, template: str, *, status: int = 200, **values: Any) -> Response:
+    """A page of the console."""
+    return site.private(staff.visit, template, status=status, staff=staff, own=staff.session, **values)
+
+
+def stream(render: Render, *, every_seconds: float) -> Stream:
+    """Server-sent events: what `render` gives, again and again; None: nothing new. Ends with the session."""
+
+    async def frames() -> AsyncIterator[bytes]:
+        clock = asyncio.get_running_loop().time
+        until = clock() + LONGEST_STREAM_SECONDS
+        while clock() < until:
+            try:
+                made = await render()
+            except (SignedOut, Forbidden):
+                return
+            except (Refused, Unreachable):
+                made = None  # the page keeps what it has; the next look may get an answer
+            yield b": still here\n\n" if made is None else event(made.decode())
+            await asyncio.sleep(every_seconds)
+
+    return Stream(frames())

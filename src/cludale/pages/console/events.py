@@ -1,0 +1,81 @@
+"""The last events of the log as they come, of one type or one concert if asked for."""
+
+from cludale.pages.api import path
+from cludale.pages.console import asking
+from cludale.pages.console.views import Entries, Entry
+from cludale.pages.site import Site, checked
+from cludale.pages.staff.signing import Signing, Staff
+from cludale.web.responses import Response, Stream
+from cludale.web.routing import Route
+
+SHOWN = 30
+LOOK_SECONDS = 1.0
+
+
+class EventPages:
+    """The page, what of it changes, and what came before."""
+
+    def __init__(self, site: Site, signing: Signing) -> None:
+        self._site = site
+        self._signing = signing
+
+    def routes(self) -> list[Route]:
+        """Their routes."""
+        page = self._signing.route
+        return [
+            page("GET", "/staff/console/events", self._whole),
+            page("GET", "/staff/console/events-now", self._live, carries_on=False),
+        ]
+
+    async def _whole(self, staff: Staff) -> Response:
+        staff.need("operate")
+        query = staff.visit.query
+        after = query.get("after") or None
+        page = await self._page(staff, after)
+        return asking.shown(
+            self._site,
+            staff,
+            "console/events.html",
+            events=page.items,
+            is_first=after is None,
+            type=_asked(staff, "type"),
+            concert=_asked(staff, "concert"),
+            live=path(type=_asked(staff, "type") or None, concert=_asked(staff, "concert") or None),
+            onward=None
+            if page.next is None
+            else path(type=_asked(staff, "type") or None, concert=_asked(staff, "concert") or None, after=page.next),
+        )
+
+    async def _live(self, staff: Staff) -> Stream:
+        staff.need("operate")
+        newest = 0
+
+        async def frame() -> bytes | None:
+            nonlocal newest
+            found = (await self._page(staff)).items
+            if newest and _newest(found) <= newest:
+                return None
+            newest = _newest(found)
+            return self._site.html(staff.visit, "console/event-list.html", events=found)
+
+        return asking.stream(frame, every_seconds=LOOK_SECONDS)
+
+    async def _page(self, staff: Staff, after: str | None = None) -> Entries:
+        asked = path(
+            "audit",
+            "events",
+            type=_asked(staff, "type") or None,
+            concertId=_asked(staff, "concert") or None,
+            sort="-time",
+            after=after,
+            limit=SHOWN,
+        )
+        return checked(await staff.ask("GET", asked)).read(Entries)
+
+
+def _asked(staff: Staff, name: str) -> str:
+    return staff.visit.query.get(name, "").strip()[:128]
+
+
+def _newest(entries: list[Entry]) -> int:
+    return max((each.sequence for each in entries), default=0)

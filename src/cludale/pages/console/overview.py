@@ -1,0 +1,95 @@
+"""The first page: how the platform does now, and did in the last minutes."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+
+from cludale.pages.api import Refused, Unreachable, path
+from cludale.pages.console import asking
+from cludale.pages.console.figures import Overview, overview
+from cludale.pages.console.views import Figures, Letters
+from cludale.pages.site import Site
+from cludale.pages.staff.signing import Signing, Staff
+from cludale.web.responses import Response, Stream
+from cludale.web.routing import Route
+
+LOOK_SECONDS = 5.0
+KNOWN_SECONDS = 60.0
+"""How long a process counts that did not answer again. Behind a gateway each question may reach another one."""
+COUNTED_LETTERS = 50
+
+
+class Processes:
+    """The processes that answered lately. What they said is shown only to who was answered by the same route."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], tuple[float, Figures]] = {}
+
+    def keep(self, figures: Figures, now: float) -> None:
+        """It said this."""
+        self._seen[figures.service, figures.instance] = (now, figures)
+
+    def of(self, service: str, now: float) -> list[Figures]:
+        """What those of a service said that are known."""
+        self._seen = {key: each for key, each in self._seen.items() if now - each[0] < KNOWN_SECONDS}
+        return [figures for (name, _), (_, figures) in self._seen.items() if name == service]
+
+
+class OverviewPages:
+    """The page, and what of it changes."""
+
+    def __init__(self, site: Site, signing: Signing, services: Sequence[str]) -> None:
+        self._services = services
+        self._site = site
+        self._signing = signing
+        self._processes = Processes()
+
+    def routes(self) -> list[Route]:
+        """Their routes."""
+        page = self._signing.route
+        return [
+            page("GET", "/staff/console", self._whole),
+            page("GET", "/staff/console/figures", self._live, carries_on=False),
+        ]
+
+    async def _whole(self, staff: Staff) -> Response:
+        staff.need("operate")
+        return asking.shown(self._site, staff, "console/overview.html", now=await self._look(staff))
+
+    async def _live(self, staff: Staff) -> Stream:
+        staff.need("operate")
+
+        async def frame() -> bytes:
+            return self._site.html(staff.visit, "console/figures.html", now=await self._look(staff))
+
+        return asking.stream(frame, every_seconds=LOOK_SECONDS)
+
+    async def _look(self, staff: Staff) -> Overview:
+        """Ask all services. Raises SignedOut, Forbidden."""
+        found = await asyncio.gather(*(self._of(staff, service) for service in self._services))
+        letters: Mapping[str, int | None] = dict(
+            zip(
+                self._services,
+                await asyncio.gather(*(self._waiting(staff, service) for service in self._services)),
+                strict=True,
+            )
+        )
+        return overview([each for figures in found for each in figures], letters)
+
+    async def _of(self, staff: Staff, service: str) -> list[Figures]:
+        try:
+            answer = await staff.ask("GET", path(service, "-", "figures"))
+            if answer.status != 200:
+                return []
+            self._processes.keep(answer.read(Figures), time.monotonic())
+        except (Refused, Unreachable):
+            return []
+        return self._processes.of(service, time.monotonic())
+
+    async def _waiting(self, staff: Staff, service: str) -> int | None:
+        try:
+            asked = path(service, "-", "dead-letters", state="Waiting", limit=COUNTED_LETTERS)
+            answer = await staff.ask("GET", asked)
+            return len(answer.read(Letters).items) if answer.status == 200 else None
+        except (Refused, Unreachable):
+            return None

@@ -1,0 +1,63 @@
+"""A rehearsal with a server of its own, as the console starts it: watched to its end, and nothing is left of it."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.proof.rehearsal.test_command import command
+
+from cludale.pages.console.rehearsals import Asked
+from cludale_operations.rehearsing import Beside, rehearsing
+
+
+def left() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("cludale-rehearsal-*"))
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(120):
+        while not is_so():  # noqa: ASYNC110 - another program does it
+            await asyncio.sleep(0.05)
+
+
+def is_over(beside: Beside) -> bool:
+    return beside.state is not None and not beside.state.is_under_way
+
+
+async def test_it_is_held_beside_the_server_and_says_how_it_went() -> None:
+    before, beside = left(), Beside()
+    asked = Asked(seats=20, buyers=50, rate=None, declined=False, connections=8)
+    assert beside.start(asked)
+    assert not beside.start(asked)
+    await until(lambda: is_over(beside))
+    state = beside.state
+    assert state is not None
+    assert state.failed == ""
+    assert state.outcome is not None
+    assert state.outcome.ok
+    assert (state.outcome.buyers, state.outcome.seats_sold) == (50, 20)
+    assert state.sold is not None
+    assert left() <= before
+
+
+async def test_one_that_is_ended_says_so_and_leaves_nothing() -> None:
+    before, beside = left(), Beside()
+    beside.start(Asked(seats=20, buyers=50_000, rate=10, declined=True))
+    beside.stop()
+    await until(lambda: is_over(beside) and left() <= before)
+    assert beside.state is not None
+    assert beside.state.outcome is None
+    assert beside.state.failed
+
+
+def test_there_is_one_where_the_proof_is_installed() -> None:
+    assert rehearsing() is not None
+
+
+@pytest.mark.parametrize("option", [("--url", "http://127.0.0.1:9"), ("--concert", "c"), ("--label", "blue")])
+def test_a_server_of_its_own_is_no_other(option: tuple[str, str]) -> None:
+    result = command("--apart", *option)
+    assert result.exit_code == 2
+    assert "its server is a new one" in result.output
