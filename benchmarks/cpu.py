@@ -11,7 +11,7 @@ median, and the ratio of the leasts beside that of the pairs.
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from time import sleep

@@ -1,8 +1,9 @@
 """Admission control: limits how many requests are served at once, so that those that are admitted are served fast.
 
-The others wait in a queue, in order and for a short time. When the queue is longer than the measured admission rate can
-serve in time, the next request is refused at once. Each admitted request leaves events to deliver: while that backlog
-is over its limit, no new request is admitted.
+The others wait in a queue, in order. It is as long as the measured admission rate can serve in time, and no longer than
+its limit: the next request is refused at once. So the limit says how long one waits where much is served, and the time
+where little is. Each admitted request leaves events to deliver: while that backlog is over its limit, no new request is
+admitted.
 """
 
 import asyncio
@@ -12,9 +13,10 @@ from collections.abc import Callable
 from cludale.kernel.refusals import Busy
 
 PATROL_SECONDS = 0.05
-PACE_SECONDS = 1.0
-"""Window over which the admission rate is averaged: requests are admitted in batches."""
-LEAST_PACE_SECONDS = 0.25
+PACE_SHARE = 0.5
+"""Share of the longest wait over which the admission rate is averaged: requests are admitted in batches, and a pause
+between two of them is no reason to refuse anybody who can be served in time all the same."""
+LEAST_PACE_SHARE = 0.25
 """A shorter window gives no usable rate."""
 EXPECTED_SHARE = 0.5
 """Share of the longest wait that the last in the queue is expected to need: a reserve, because the rate varies."""
@@ -35,8 +37,8 @@ class AdmissionControl:
         self,
         *,
         inside_limit: int = 512,
-        waiting_limit: int = 1_000,
-        waiting_seconds: float = 1.0,
+        waiting_limit: int = 512,
+        waiting_seconds: float = 5.0,
         backlog: Callable[[], int] = lambda: 0,
         backlog_limit: int = 4_000,
     ) -> None:
@@ -49,7 +51,7 @@ class AdmissionControl:
         self._patrol: asyncio.TimerHandle | None = None
         self._entered = 0
         self._looks: deque[tuple[float, int]] = deque()
-        """Times in the last second at which the rate was measured, and how many had been admitted by then."""
+        """Times within its window at which the rate was measured, and how many had been admitted by then."""
         self._room_outside = waiting_limit
         self._is_closing = False
         self.inside = 0
@@ -120,11 +122,11 @@ class AdmissionControl:
         """Measure the admission rate, and from it how many may wait."""
         looks = self._looks
         looks.append((now, self._entered))
-        while now - looks[0][0] > PACE_SECONDS:
+        while now - looks[0][0] > self._waiting_seconds * PACE_SHARE:
             looks.popleft()
         since, entered = looks[0]
         room = self._waiting_limit
-        if now - since >= LEAST_PACE_SECONDS:
+        if now - since >= self._waiting_seconds * LEAST_PACE_SHARE:
             pace = (self._entered - entered) / (now - since)
             room = min(room, max(LEAST_WAITING, int(pace * self._waiting_seconds * EXPECTED_SHARE)))
         self._room_outside = room
