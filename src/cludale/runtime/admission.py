@@ -13,11 +13,13 @@ from collections.abc import Callable
 from cludale.kernel.refusals import Busy
 
 PATROL_SECONDS = 0.05
+PACE_SECONDS = 1.0
+"""Window over which the admission rate is averaged, at the least: requests are admitted in batches."""
 PACE_SHARE = 0.5
-"""Share of the longest wait over which the admission rate is averaged: requests are admitted in batches, and a pause
-between two of them is no reason to refuse anybody who can be served in time all the same."""
+"""Share of the longest wait that the window has where that is more: a pause between two batches is no reason to refuse
+anybody who can be served in time all the same."""
 LEAST_PACE_SHARE = 0.25
-"""A shorter window gives no usable rate."""
+"""Less of the window gives no usable rate."""
 EXPECTED_SHARE = 0.5
 """Share of the longest wait that the last in the queue is expected to need: a reserve, because the rate varies."""
 LEAST_WAITING = 64
@@ -45,6 +47,7 @@ class AdmissionControl:
         self._inside_limit = inside_limit
         self._waiting_limit = waiting_limit
         self._waiting_seconds = waiting_seconds
+        self._window = max(PACE_SECONDS, waiting_seconds * PACE_SHARE)
         self._backlog = backlog
         self._backlog_limit = backlog_limit
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
@@ -122,11 +125,11 @@ class AdmissionControl:
         """Measure the admission rate, and from it how many may wait."""
         looks = self._looks
         looks.append((now, self._entered))
-        while now - looks[0][0] > self._waiting_seconds * PACE_SHARE:
+        while now - looks[0][0] > self._window:
             looks.popleft()
         since, entered = looks[0]
         room = self._waiting_limit
-        if now - since >= self._waiting_seconds * LEAST_PACE_SHARE:
+        if now - since >= self._window * LEAST_PACE_SHARE:
             pace = (self._entered - entered) / (now - since)
             room = min(room, max(LEAST_WAITING, int(pace * self._waiting_seconds * EXPECTED_SHARE)))
         self._room_outside = room
