@@ -38,6 +38,8 @@ class Orders(Task, frozen=True, kw_only=True):
     """Has each an `Idempotency-Key` of its own, as clients are told to send?"""
     traced: bool = False
     """Has each a trace of its own that its sender wants to have recorded?"""
+    with_contact: bool = False
+    """Has each an e-mail address and a phone number of its own?"""
 
 
 class Reservations(Task, frozen=True, kw_only=True):
@@ -129,7 +131,9 @@ def _requests(task: Orders | Reservations | Signs) -> Iterator[bytes]:
         for _ in range(task.count):
             yield request
     else:
-        wanted = msgspec.json.encode({"concertId": task.concert_id, "userId": "buyer-########", "quantity": 1})
+        contact = {"email": "buyer-########@example.org", "phone": "+4917########"} if task.with_contact else {}
+        body = {"concertId": task.concert_id, "userId": "buyer-########", "quantity": 1, **contact}
+        wanted = msgspec.json.encode(body)
         headers = {"idempotency-key": f"{str(uuid4())[:-8]}########"} if task.with_keys else {}
         if task.traced:
             headers["traceparent"] = f"00-{uuid4().hex[:-8]}########-00f067aa0ba902b7-01"

@@ -98,7 +98,10 @@ def show(samples: Samples, *, top: int, console: Console) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hotspots", description=__doc__.splitlines()[0])
-    parser.add_argument("--load", choices=("orders", "reservations", "livez"), default="orders")
+    parser.add_argument(
+        "--load", choices=("orders", "keys", "contacts", "reservations", "livez"), default="orders",
+        help="keys: orders with a key each; contacts: with an e-mail address and a phone number",
+    )  # fmt: skip
     parser.add_argument("--count", type=int, default=20_000, help="requests (20000)")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--rate", type=int, default=200, help="samples a second (200)")
@@ -115,7 +118,12 @@ def main() -> None:
             task = Signs(**size)
         else:
             concert_id = server.put_on_concert(options.count)
-            task = Orders(**size, concert_id=concert_id)
+            task = Orders(
+                **size,
+                concert_id=concert_id,
+                with_keys=options.load == "keys",
+                with_contact=options.load == "contacts",
+            )
             if options.load == "reservations":
                 task = Reservations(**size, concert_id=concert_id, organizer_key=server.key)
         flags = [flag for flag in ("native", "gil") if getattr(options, flag)]

@@ -29,7 +29,8 @@ def check_line(text: str) -> None:
 
 def printable(text: str, *, lines: bool = False) -> str:
     r"""The text with characters that could confuse a terminal as JSON escapes: `\u202e`. `lines`: newlines stay."""
-    if text.isascii() and text.isprintable():
+    # What Python calls printable has none of them.
+    if (text.replace("\n", "").replace("\t", "") if lines else text).isprintable():
         return text
     kept = "\n\t" if lines else ""
     return "".join(_escaped(each) if each not in kept and _is_forbidden(each) else each for each in text)

@@ -1,8 +1,9 @@
 """Admission control: limits how many requests are served at once, so that those that are admitted are served fast.
 
-The others wait in a queue, in order and for a short time. When the queue is longer than the measured admission rate can
-serve in time, the next request is refused at once. Each admitted request leaves events to deliver: while that backlog
-is over its limit, no new request is admitted.
+The others wait in a queue, in order. It is as long as the measured admission rate can serve in time, and no longer than
+its limit: the next request is refused at once. So the limit says how long one waits where much is served, and the time
+where little is. Each admitted request leaves events to deliver: while that backlog is over its limit, no new request is
+admitted.
 """
 
 import asyncio
@@ -13,9 +14,12 @@ from cludale.kernel.refusals import Busy
 
 PATROL_SECONDS = 0.05
 PACE_SECONDS = 1.0
-"""Window over which the admission rate is averaged: requests are admitted in batches."""
-LEAST_PACE_SECONDS = 0.25
-"""A shorter window gives no usable rate."""
+"""Window over which the admission rate is averaged, at the least: requests are admitted in batches."""
+PACE_SHARE = 0.5
+"""Share of the longest wait that the window has where that is more: a pause between two batches is no reason to refuse
+anybody who can be served in time all the same."""
+LEAST_PACE_SHARE = 0.25
+"""Less of the window gives no usable rate."""
 EXPECTED_SHARE = 0.5
 """Share of the longest wait that the last in the queue is expected to need: a reserve, because the rate varies."""
 LEAST_WAITING = 64
@@ -35,21 +39,22 @@ class AdmissionControl:
         self,
         *,
         inside_limit: int = 512,
-        waiting_limit: int = 1_000,
-        waiting_seconds: float = 1.0,
+        waiting_limit: int = 512,
+        waiting_seconds: float = 5.0,
         backlog: Callable[[], int] = lambda: 0,
         backlog_limit: int = 4_000,
     ) -> None:
         self._inside_limit = inside_limit
         self._waiting_limit = waiting_limit
         self._waiting_seconds = waiting_seconds
+        self._window = max(PACE_SECONDS, waiting_seconds * PACE_SHARE)
         self._backlog = backlog
         self._backlog_limit = backlog_limit
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._patrol: asyncio.TimerHandle | None = None
         self._entered = 0
         self._looks: deque[tuple[float, int]] = deque()
-        """Times in the last second at which the rate was measured, and how many had been admitted by then."""
+        """Times within its window at which the rate was measured, and how many had been admitted by then."""
         self._room_outside = waiting_limit
         self._is_closing = False
         self.inside = 0
@@ -120,11 +125,11 @@ class AdmissionControl:
         """Measure the admission rate, and from it how many may wait."""
         looks = self._looks
         looks.append((now, self._entered))
-        while now - looks[0][0] > PACE_SECONDS:
+        while now - looks[0][0] > self._window:
             looks.popleft()
         since, entered = looks[0]
         room = self._waiting_limit
-        if now - since >= LEAST_PACE_SECONDS:
+        if now - since >= self._window * LEAST_PACE_SHARE:
             pace = (self._entered - entered) / (now - since)
             room = min(room, max(LEAST_WAITING, int(pace * self._waiting_seconds * EXPECTED_SHARE)))
         self._room_outside = room

@@ -270,13 +270,12 @@ class Updates:
         answers: list[Acknowledgement] = []
         changed: list[Versioned[S]] = []
         for result, known in await self.update(changes):
-            answers.append(Acknowledgement.RETRY if result in _LATER else Acknowledgement.SUCCESS)
+            # Compared one by one: a set would ask each for its hash, which enums compute in Python.
+            is_later = result is ChangeResult.TOO_EARLY or result is ChangeResult.CONFLICT
+            answers.append(Acknowledgement.RETRY if is_later else Acknowledgement.SUCCESS)
             if result is ChangeResult.CHANGED and known is not None:
                 changed.append(known)
         return answers, changed
-
-
-_LATER = frozenset({ChangeResult.TOO_EARLY, ChangeResult.CONFLICT})
 
 
 class Work:

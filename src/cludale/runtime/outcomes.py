@@ -27,7 +27,6 @@ class Outcome(StrEnum):
 
 
 _ANSWERED = {
-    Acknowledgement.SUCCESS: Outcome.HANDLED,
     Acknowledgement.RETRY: Outcome.RETRIED,
     Acknowledgement.DROP: Outcome.REFUSED,
 }
@@ -45,9 +44,17 @@ class HandlerOutcomes:
 
     def answered(self, service: str, deliveries: Sequence[Delivery], answers: Sequence[Acknowledgement]) -> None:
         """The handler's answers to these."""
+        handled: dict[str, int] = {}
         for delivery, answer in zip(deliveries, answers, strict=True):
-            if delivery.attempt == 1:
-                self.counts[service, delivery.event.type, _ANSWERED[answer]] += 1
+            if delivery.attempt != 1:
+                continue
+            event_type = delivery.event.type
+            if answer is Acknowledgement.SUCCESS:  # nearly all: an enum's hash for each of them would cost more
+                handled[event_type] = handled.get(event_type, 0) + 1
+            else:
+                self.counts[service, event_type, _ANSWERED[answer]] += 1
+        for event_type, number in handled.items():
+            self.counts[service, event_type, Outcome.HANDLED] += number
         if self._now is not None:
             late = (self._now() - deliveries[0].event.time).total_seconds()
             self._lags[service] = max(late, self._lags.get(service, 0.0))

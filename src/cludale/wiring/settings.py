@@ -154,11 +154,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admission_inside: Annotated[Attempts, _doc("how many orders are worked on at once")] = 256
     admission_waiting: Annotated[
         int, Meta(ge=0, le=1_000_000), _doc("how many more may wait for that; the next is turned away with 503")
-    ] = 1_000
+    ] = 256
     admission_seconds: Annotated[
         Seconds,
         _doc("how long one may wait; who would wait for over half of that is turned away at once"),
-    ] = 0.3
+    ] = 5
     admission_backlog_events: Annotated[
         int, Meta(ge=1, le=10_000_000), _doc("events still to be delivered at which nobody new is let in")
     ] = 4_000

@@ -7,7 +7,8 @@ import pytest
 from tests.patience import until
 
 from cludale.kernel.refusals import Busy
-from cludale.runtime.admission import LEAST_PACE_SECONDS, LEAST_WAITING, PATROL_SECONDS, AdmissionControl
+from cludale.runtime.admission import LEAST_PACE_SHARE, LEAST_WAITING, PACE_SECONDS, PATROL_SECONDS, AdmissionControl
+from cludale.wiring.settings import Settings
 
 
 class Queue:
@@ -81,7 +82,7 @@ async def test_when_more_wait_than_the_pace_lets_in_in_time_the_next_is_turned_a
     people = queue(left, admission)
     await people.come("inside", *(f"waiting {n}" for n in range(LEAST_WAITING)))
     assert not admission.turns_away()
-    await asyncio.sleep(LEAST_PACE_SECONDS + 2 * PATROL_SECONDS)  # in which nobody left
+    await asyncio.sleep(PACE_SECONDS * LEAST_PACE_SHARE + 2 * PATROL_SECONDS)  # in which nobody left
     assert admission.waiting == LEAST_WAITING
     assert admission.turns_away()
     with pytest.raises(Busy):
@@ -131,6 +132,38 @@ async def test_of_twice_as_many_as_can_be_served_nobody_waits_in_vain(left: list
             await asyncio.sleep(0.005)
     assert [came for came in in_vain if came > 1.0] == []  # by then it is known how fast it goes
     assert len(let_in) > 0.3 * (len(let_in) + len(at_once))
+
+
+async def test_of_256_who_ask_again_as_soon_as_they_are_answered_none_is_refused(left: list[Queue]) -> None:
+    # 300 orders a second of ten events each: what is answered at once takes longer to deliver, in bursts
+    defaults, backlog, loop = Settings(), 0, asyncio.get_running_loop()
+    admission = AdmissionControl(
+        inside_limit=defaults.admission_inside,
+        waiting_limit=defaults.admission_waiting,
+        waiting_seconds=defaults.admission_seconds,
+        backlog=lambda: backlog,
+        backlog_limit=defaults.admission_backlog_events,
+    )
+    ends, longest = loop.time() + 2.0, 0.0
+
+    async def buy_over_and_over() -> None:
+        nonlocal backlog, longest
+        while (came := loop.time()) < ends:
+            await admission.enter()
+            longest = max(longest, loop.time() - came)
+            await asyncio.sleep(0.01)
+            backlog += 10
+            admission.leave()
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as buyers:
+        for _ in range(256):
+            buyers.create_task(buy_over_and_over())
+        while admission.inside or admission.waiting or loop.time() < ends:
+            await asyncio.sleep(0.4)
+            backlog = max(0, backlog - 1_200)
+            admission.let_in()
+    assert admission.turned_away == 0
+    assert 0.5 < longest < defaults.admission_seconds / 2
 
 
 async def test_nobody_waits_longer_than_promised(left: list[Queue]) -> None:

@@ -120,7 +120,7 @@ def test_at_twice_the_rate_that_can_be_served_those_who_are_let_in_are_served_fa
     # Load, server and everything else on the machine share its cores. What is promised is held to where it is
     # measured for the report; elsewhere it must not break down.
     assert median(each.goodput for each in sold[TWICE]) > scale.of_three(0.4, 0.5, 0.9) * peak
-    assert milliseconds(sold[TWICE], 201, 0.99) < scale.of_three(1_000, 1_000, 500)
+    assert milliseconds(sold[TWICE], 201, 0.99) < scale.of_three(4_000, 4_000, 500)
 
 
 def cells(buyers: str, of_rate: Sequence[Sold], peak: float) -> dict[str, str | float | None]:

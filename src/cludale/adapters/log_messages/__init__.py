@@ -21,6 +21,8 @@ class LoggedMessages:
 
     async def send(self, message: Message) -> HandedTo:
         """Write the message to the log."""
+        if not _log.isEnabledFor(logging.INFO):
+            return HandedTo.LOG
         text = printable(_without(message.secrets, message.text), lines=True)
         subject = printable(_without(message.secrets, message.subject))
         _log.info("%s %s: %s\n%s", self._channel, message.id, subject, text)

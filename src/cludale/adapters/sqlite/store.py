@@ -2,7 +2,8 @@
 
 Here are the threads, the order of things and what an error leads to; statements are in `schema` and `queries`,
 decisions in `planning`. One thread writes. `get` reads on the event loop's thread, because a few rows by id cost
-less than a change of threads; `find` may scan, so it has threads of its own.
+less than a change of threads; a server reads what is asked for in one turn of the loop together, for each statement
+has to win the GIL back from the thread that writes. `find` may scan, so it has threads of its own.
 """
 
 import asyncio
@@ -33,6 +34,7 @@ from cludale.ports.records import (
     StoreUnavailable,
     VersionConflict,
 )
+from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.group_commit import GroupCommit
 from cludale.runtime.planning import Plan, Planner
 
@@ -42,6 +44,8 @@ DELIVERED_LIMIT = 1_000
 """Delivered rows that wait; more are written at once."""
 RECENT_BYTES = 16 << 20
 """Bodies of records, written last, that are kept in memory."""
+LOOK_UPS_WAITING = 100_000
+"""Ids that may wait to be looked up, for one turn of the loop."""
 TELL_SECONDS = 5.0
 """How often it is told how far a file that is written anew has come."""
 GET_BUSY_SECONDS = 0.1
@@ -216,6 +220,9 @@ class SqliteStore(SqliteReader):
         self.pulse = self._group.pulse
         self._thread = JobThread("sqlite-writer", after_each=self._writer.tidy, on_error=self._tidying_failed)
         self._recent = Recent(RECENT_BYTES)
+        self._reads: BatchingQueue[Kind, str, Stored | None] = BatchingQueue(
+            self._read, of="look-ups", waiting_limit=LOOK_UPS_WAITING
+        )
         self._writing: asyncio.Future[Plan] | None = None
         self._on_fatal = on_fatal
         self._failed: StoreFailed | None = None
@@ -233,11 +240,18 @@ class SqliteStore(SqliteReader):
         self._check()
         found, missing = self._recent.get(kind, keys)
         if missing:
-            try:
-                found.update(self._near.get(kind, missing))
-            except apsw.Error as error:
-                raise understood(error) from error
+            for stored in await self._reads.submit(kind, missing):
+                if stored is not None:
+                    found[stored.id] = stored
         return found
+
+    async def _read(self, kind: Kind, ids: Sequence[str]) -> Sequence[Stored | None]:
+        """What the file has of these, all that were asked for in one turn of the loop."""
+        try:
+            found = self._near.get(kind, ids)
+        except apsw.Error as error:
+            raise understood(error) from error
+        return [found.get(id) for id in ids]
 
     async def find(self, kind: Kind, query: Query) -> Page:
         """A page of the records that match. Raises UnusableCursor; ValueError for a field that is not indexed."""
@@ -303,6 +317,7 @@ class SqliteStore(SqliteReader):
         Raises StoreFailed when the disk fails meanwhile; nothing that was answered is lost by that.
         """
         await self._group.close()
+        await self._reads.close()
         await asyncio.to_thread(self._thread.stop)
         await super().close()
         try:

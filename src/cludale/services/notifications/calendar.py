@@ -7,6 +7,7 @@ for the whole day. The entry of an order keeps its UID, so a later message chang
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
+from cludale.kernel.icalendar import content, text, utc, when
 from cludale.ports.programme import ConcertDetails
 from cludale.services.notifications.domain import Notification
 from cludale.services.notifications.events import NotificationKind
@@ -28,8 +29,6 @@ def calendar(n: Notification, concert: ConcertDetails, *, organizer: str, link: 
 
     `organizer`: the sender's address. `link`: the order's page, or empty.
     """
-    from icalendar import Calendar, Event  # noqa: PLC0415 - its time zones take long to load; most processes send no mail
-
     held = n.quantity - n.returned
     is_off = n.kind is NotificationKind.CANCELLATION or (n.kind is NotificationKind.MOVED and n.date is None)
     if n.kind is NotificationKind.REFUND or (n.kind is NotificationKind.CANCELLATION and not n.was_paid):
@@ -39,30 +38,32 @@ def calendar(n: Notification, concert: ConcertDetails, *, organizer: str, link: 
         ends = _end(begins, concert, n)
     except ValueError:
         return None
-    event = Event()
-    event.add("uid", f"{n.order_id}@cludale-tickets")
-    event.add("dtstamp", n.created_at.astimezone(UTC).replace(microsecond=0))
-    event.add("sequence", max(0, int((n.created_at - FIRST_REVISION).total_seconds() // 60)))
-    event.add("organizer", f"mailto:{organizer}")
-    event.add("dtstart", begins)
-    if ends is not None:
-        event.add("dtend", ends)
-    event.add("summary", concert.title or concert.artist)
-    if concert.venue:
-        event.add("location", f"{concert.venue}, {concert.place}" if concert.place else concert.venue)
-    event.add("description", f"Order {n.order_id}, {held} ticket{'' if held == 1 else 's'}")
-    if link:
-        event.add("url", link)
-    event.add("status", "CANCELLED" if is_off else "CONFIRMED")
-    event.add("transp", "TRANSPARENT" if is_off else "OPAQUE")
+    tickets = f"{held} ticket{'' if held == 1 else 's'}"
+    where = f"{concert.venue}, {concert.place}" if concert.venue and concert.place else concert.venue
     method = "CANCEL" if is_off else "PUBLISH"
-    made = Calendar()
-    made.add("prodid", PRODUCT)
-    made.add("version", "2.0")
-    made.add("calscale", "GREGORIAN")
-    made.add("method", method)
-    made.add_component(event)
-    return Entry(method, made.to_ical())
+    lines = [
+        "BEGIN:VCALENDAR",
+        "VERSION:2.0",
+        f"PRODID:{PRODUCT}",
+        "CALSCALE:GREGORIAN",
+        f"METHOD:{method}",
+        "BEGIN:VEVENT",
+        f"SUMMARY:{text(concert.title or concert.artist)}",
+        when("DTSTART", begins),
+        *(() if ends is None else (when("DTEND", ends),)),
+        f"DTSTAMP:{utc(n.created_at)}",
+        f"UID:{n.order_id}@cludale-tickets",
+        f"SEQUENCE:{max(0, int((n.created_at - FIRST_REVISION).total_seconds() // 60))}",
+        f"DESCRIPTION:{text(f'Order {n.order_id}, {tickets}')}",
+        *((f"LOCATION:{text(where)}",) if where else ()),
+        f"ORGANIZER:mailto:{organizer}",
+        f"STATUS:{'CANCELLED' if is_off else 'CONFIRMED'}",
+        f"TRANSP:{'TRANSPARENT' if is_off else 'OPAQUE'}",
+        *((f"URL:{link}",) if link else ()),
+        "END:VEVENT",
+        "END:VCALENDAR",
+    ]
+    return Entry(method, content(lines))
 
 
 def _begin(written: str) -> date | datetime:

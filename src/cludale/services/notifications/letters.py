@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from email.utils import parseaddr
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from cludale.ports.contacts import Contact
 from cludale.ports.messengers import Attachment, Message
@@ -143,6 +145,8 @@ def spoken(code: str) -> Speech:
     language = Language(code, LOCALE)
     said = language.words
 
+    moment = lru_cache(REMEMBERED)(language.moment)
+
     class Spoken:
         """The catalogue's words, and Babel's numbers and times, remembered: many messages are about one concert."""
 
@@ -152,6 +156,10 @@ def spoken(code: str) -> Speech:
         day = staticmethod(lru_cache(REMEMBERED)(language.day))
         hour = staticmethod(lru_cache(REMEMBERED)(language.hour))
         zone = staticmethod(lru_cache(REMEMBERED)(language.zone))
-        when = staticmethod(lru_cache(REMEMBERED)(language.moment))
+
+        @staticmethod
+        def when(at: datetime, zone: ZoneInfo | None) -> str:
+            """A time without its seconds, so that all orders of a minute have one in common."""
+            return moment(at.replace(second=0, microsecond=0), zone)
 
     return Spoken()

@@ -264,11 +264,15 @@ def line(typed: str) -> str:
     If it has letters that are written from right to left, it stands between marks that keep those to themselves.
     """
     kept = plain_line(typed)
+    if kept.isascii():
+        return kept
     return _ISOLATED.format(kept) if any(bidirectional(each) in _FROM_RIGHT for each in kept) else kept
 
 
 def plain_line(typed: str) -> str:
     """The same without marks."""
+    if typed.isascii() and typed.isprintable():  # most are; each character costs a look into Unicode's tables
+        return " ".join(typed.split())[:_LONGEST_LINE]
     kept = "".join(
         " " if category(each) in ("Cc", "Zl", "Zp", "Zs") else each
         for each in typed

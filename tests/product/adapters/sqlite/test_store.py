@@ -603,6 +603,19 @@ class TestReading:
 
 
 class TestCallers:
+    async def test_look_ups_of_one_turn_of_the_loop_each_get_their_own(self, path: Path) -> None:
+        store = SqliteStore(path, KINDS, CODEC)
+        await written(store, 50)
+        await store.close()
+        store = SqliteStore(path, KINDS, CODEC)  # remembers none of them
+        wanted = [(f"n{n}", f"n{n + 1}", "none") for n in range(0, 48, 2)]
+        found = await asyncio.gather(*(store.get(NOTE, [key(each) for each in ids]) for ids in wanted))
+        assert [sorted(each) for each in found] == [sorted(ids[:2]) for ids in wanted]
+        waiting = asyncio.ensure_future(store.get(NOTE, [key("n1")]))
+        await asyncio.sleep(0)
+        await store.close()
+        assert list(await waiting) == ["n1"]
+
     async def test_a_caller_that_gives_up_may_still_be_written_and_harms_no_other(self, store: SqliteStore) -> None:
         leaving = asyncio.create_task(store.commit([of(order("a"))]))
         staying = asyncio.create_task(store.commit([of(order("b"))]))
