@@ -43,12 +43,12 @@ def sold_while_copied(
     """Make a backup beside buyers who come all the time. The orders that were confirmed before it began."""
     served.concert("c-1", seats=100_000)
     crowd = Crowd(["c-1"], seed=1)
-    crowd.rush(served, 200)
+    crowd.rush(served, 60)
     before = set(crowd.accepted)
     for buyer in ("anna", "berta"):
         wanted = {"concertId": "c-1", "userId": buyer, "quantity": 1, "email": f"{buyer}@example.org"}
         assert served.http.post("/orders", json=wanted).status_code == 201
-    with Stream(crowd, served, connections=8):
+    with Stream(crowd, served, connections=8, a_second=40):
         made = cludale(
             *("backup", "create", tmp_path / "all.backup", "--recipient", recipient, "--json"),
             folder=tmp_path / "data",
