@@ -31,6 +31,7 @@ def test_over_cosmos_two_thousand_buyers_for_two_hundred_seats(start: Start, tmp
         assert office.get("/audit/verify")["ok"] is True
 
 
+@pytest.mark.slow
 @reads_the_embedded_store
 def test_ten_thousand_buyers_for_a_thousand_seats(start: Start, tmp_path: Path) -> None:
     with start(tmp_path) as ours:
