@@ -16,7 +16,7 @@ from cludale.kernel.wire import Codec
 from cludale.services.catalogue import CATALOGUE, KINDS
 from cludale_proof.simulator.memory import Disk, MemoryStore
 
-pytest_plugins = ["tests.quick", "tests.parts"]
+pytest_plugins = ["tests.quick", "tests.parts", "tests.cpu"]
 
 # httpcore looks for sniffio anew at every request, in all folders of the path; that it isn't there is told at once so.
 if find_spec("sniffio") is None:
