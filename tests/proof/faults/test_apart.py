@@ -41,7 +41,7 @@ tests/operations/local/test_rotation.py restarts each of them under load, too.
 PLACES = SCALE.of_three(100, 100, 1_000)
 EVERYONE = 10 * PLACES
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]  # a dozen restarts in turn
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a dozen restarts in turn
 
 
 @pytest.fixture(scope="module")
