@@ -14,7 +14,9 @@ SEEDS ?= 10000
 # `alone`: they are judged by how fast it goes, or hurt parts of a platform that takes the whole machine. A file's tests
 # stay together, so that what they share is started once.
 WORKERS ?= $(shell expr 2 + $$(nproc))
-PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile
+PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
+# In a new clone each process of the tests would compile all of them: one does, before they start.
+COMPILED := { test -d tests/__pycache__ || $(BIN)/pytest --quick --collect-only --quiet >/dev/null || true; }
 # Compiled once, not again at each of some thousand starts of a process in the tests.
 export PYTHONDONTWRITEBYTECODE :=
 # No cache: what is installed is all that the disk has to hold.
@@ -43,15 +45,16 @@ up: $(VENV)/.distributed parts ## Start it distributed: each service with a Dapr
 test: quick-system $(VENV)/.checks $(filter postgres,$(PARTS)) ## Check what this machine can in some minutes: ruff, mypy, import-linter, most of pytest
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(PYTEST) --quick --durations=5 $(PYTEST_ARGS)
+	@echo "$(BIN)/mypy, whose word comes after that of the tests"
+	@$(BIN)/mypy >$(VENV)/.typed 2>&1 & types=$$!; $(COMPILED) && $(PYTEST) --quick --durations=5 $(PYTEST_ARGS); tests=$$?; \
+		wait $$types; typed=$$?; cat $(VENV)/.typed; exit $$((tests || typed))
 
 # First what `make test` does, which leaves a core idle at times: what the rest needs is built beside it. It notes what
 # passed, and the rest follows, the tests that may take longest first.
 test-all: all-system $(filter postgres,$(PARTS)) ## Check everything: that, sidecars and brokers, crashes, disks, races, releases, the infrastructure
 	@$(MAKE) --no-print-directory -j 2 test beside-test
-	RELIABILITY_SCALE=slow $(PYTEST) --no-loadscope-reorder --rest -m "not alone" --durations=20 $(PYTEST_ARGS)
+	RELIABILITY_SCALE=slow $(PYTEST) --rest -m "not alone" --durations=20 $(PYTEST_ARGS)
 	@$(MAKE) --no-print-directory -j 2 journeys
 	RELIABILITY_SCALE=slow $(BIN)/pytest --rest -m alone --durations=20 $(PYTEST_ARGS)
 

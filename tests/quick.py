@@ -5,7 +5,9 @@ not bring (parts.py). It notes which tests passed. `--rest`, which follows it, r
 all tests run whose parts are here.
 """
 
+import gc
 import os
+from collections.abc import Generator
 
 import pytest
 
@@ -37,6 +39,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(_Passed(config), "cludale-passed")
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected lives to the end: nobody looks for garbage in it meanwhile, and afterwards it is left alone."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     late: list[pytest.Item] = []
@@ -46,6 +59,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         cache = _cache(config)
         passed = set(cache.get(_PASSED, [])) if cache is not None else set()
         late = [item for item in items if _name(item) in passed]
+    if config.getoption("quick") or config.getoption("rest"):
         items.sort(key=_longest, reverse=True)  # so that nobody waits for one that began last
     if late:
         config.hook.pytest_deselected(items=late)

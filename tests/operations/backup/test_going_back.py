@@ -43,12 +43,12 @@ def sold_while_copied(
     """Make a backup beside buyers who come all the time. The orders that were confirmed before it began."""
     served.concert("c-1", seats=100_000)
     crowd = Crowd(["c-1"], seed=1)
-    crowd.rush(served, 200)
+    crowd.rush(served, 60)
     before = set(crowd.accepted)
     for buyer in ("anna", "berta"):
         wanted = {"concertId": "c-1", "userId": buyer, "quantity": 1, "email": f"{buyer}@example.org"}
         assert served.http.post("/orders", json=wanted).status_code == 201
-    with Stream(crowd, served, connections=8):
+    with Stream(crowd, served, connections=8, a_second=40):
         made = cludale(
             *("backup", "create", tmp_path / "all.backup", "--recipient", recipient, "--json"),
             folder=tmp_path / "data",
@@ -93,6 +93,7 @@ def differences(data: Path) -> int:
     return len(json.loads(done.stdout)["differences"])
 
 
+@pytest.mark.timeout(400)  # among the longest: its file begins early
 def test_a_data_folder_comes_back_as_it_was_at_one_instant_and_goes_on(tmp_path: Path, recipient: str) -> None:
     with serve(tmp_path / "data", settings=SETTINGS) as served:
         before = sold_while_copied(served, tmp_path, recipient)
@@ -120,6 +121,7 @@ def test_a_data_folder_comes_back_as_it_was_at_one_instant_and_goes_on(tmp_path:
         assert eventually(lambda: differences(back) == 0, seconds=30), "what waited in the outbox comes into the log"
 
 
+@pytest.mark.timeout(400)  # among the longest: its file begins early
 def test_a_database_comes_back_as_it_was_at_one_instant_and_goes_on(
     tmp_path: Path, recipient: str, database_url: str, another_database_url: str
 ) -> None:

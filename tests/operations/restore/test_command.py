@@ -1,13 +1,15 @@
 """`cludale restore`, with the double in the place of `az`."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 from tests.operations.release.azure import DOUBLE, NAMES
-from tests.operations.restore.world import ENDPOINT, RESTORED, SOURCE, TARGET, world
+from tests.operations.restore.world import ENDPOINT, RESTORED, SOURCE, TARGET, World, world
 from typer.testing import CliRunner, Result
 
 from cludale_operations.cli import app
+from cludale_operations.release.azure import Az
 
 WHERE = ["--resource-group", NAMES.resource_group, "--environment", "cludale-prod", "--az", str(DOUBLE)]
 
@@ -16,8 +18,19 @@ def _said(*words: str) -> Result:
     return CliRunner().invoke(app, ["restore", *words, *WHERE])
 
 
-def test_switch_says_what_to_do_from_then_on_also_where_it_is_done_already(tmp_path: Path) -> None:
+def _az_is_here(there: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The double answers in this process, as it does all the other tests of releases: dozens of lines are sent to it.
+
+    What can't be done, below, and test_azure.py start it as a program.
+    """
+    monkeypatch.setattr("cludale_operations.release.azure.Az", partial(Az, run=there.cloud.run))
+
+
+def test_switch_says_what_to_do_from_then_on_also_where_it_is_done_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with world(tmp_path) as there:
+        _az_is_here(there, monkeypatch)
         there.drill.prepare(ENDPOINT, TARGET, at=None, noted=None, within_seconds=3_600)
         there.switch().run()
         done = _said("switch", "--store", RESTORED)
@@ -26,8 +39,11 @@ def test_switch_says_what_to_do_from_then_on_also_where_it_is_done_already(tmp_p
         assert "existingCosmosName" in done.output
 
 
-def test_remove_takes_the_prepared_away_and_never_what_is_in_use(tmp_path: Path) -> None:
+def test_remove_takes_the_prepared_away_and_never_what_is_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with world(tmp_path) as there:
+        _az_is_here(there, monkeypatch)
         there.drill.prepare(ENDPOINT, TARGET, at=None, noted=None, within_seconds=3_600)
         refused = _said("remove", "--target", SOURCE)
         assert refused.exit_code == 2

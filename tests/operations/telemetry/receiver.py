@@ -98,7 +98,7 @@ class Receiver:
                         for point in data.data_points
                     ]
 
-    def until(self, there: Callable[["Receiver"], bool], seconds: float = 15) -> None:
+    def until(self, there: Callable[["Receiver"], bool], seconds: float = 60) -> None:
         """Wait until what is wanted has come."""
         deadline = time.monotonic() + seconds
         while not there(self):

@@ -178,6 +178,7 @@ def filled(value: Any, names: dict[str, str]) -> Any:
     return value
 
 
+@pytest.mark.timeout(400)  # among the longest: its file begins early
 async def test_every_cell_is_as_the_matrix_says(world: World) -> None:
     wrong = []
     for row in MATRIX:

@@ -19,7 +19,7 @@ from tests.parts import complete
 from tests.proof.faults.apart import Apart, Stream, apart
 from tests.proof.faults.crowd import Crowd
 from tests.proof.faults.experiment import Figures, Scale
-from tests.proof.faults.test_apart import A_SECOND, SCALE, SETTINGS, all_kept
+from tests.proof.faults.test_apart import SCALE, SETTINGS, all_kept
 from tests.proof.faults.versions import ANSWERS_500, BREAKS_AT_EVENTS, CHANGED_EVENT, IS_SLOW, Beside, Patch, version
 from tests.served import KEY
 
@@ -47,6 +47,8 @@ NO_CANARY = structs.replace(PACE, canary_seconds=0)
 BOUNDS = Bounds(p99_seconds=3.5, times_blue=1.5, waiting_events=100_000)
 ORDER = hearers_first(HEARS, publishers(CATALOGUE), ["OrderPaid"])
 CONNECTIONS = 4
+A_SECOND = None if SCALE is Scale.FULL else 20.0
+"""Buyers who come in a second: at each step enough of them for a judgement."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]  # two versions of everything are started
 

@@ -19,11 +19,11 @@ from tests.proof.journeys.stores import store_settings
 from tests.served import KEY, Served, serve, up
 
 HASTE = {
-    "CLUDALE_SWEEP_SECONDS": "0.1",
-    "CLUDALE_PAYMENT_ATTEMPT_SECONDS": "3",
+    "CLUDALE_SWEEP_SECONDS": "0.25",  # each takes some 4 ms, in servers that stand idle for minutes beside other tests
+    "CLUDALE_PAYMENT_ATTEMPT_SECONDS": "4.5",
     "CLUDALE_PAYMENT_BACKOFF_SECONDS": "0.05",
     "CLUDALE_PAYMENT_BACKOFF_MAX_SECONDS": "0.5",
-    "CLUDALE_PAYMENT_SLOW_SECONDS": "1.2",
+    "CLUDALE_PAYMENT_SLOW_SECONDS": "2",  # so that what is asked meanwhile is asked in time
     "CLUDALE_DEMO": "0",
 }
 """Waits so short that a journey takes no longer than it has to."""

@@ -168,11 +168,12 @@ def test_when_nothing_is_left_it_says_how_much_that_is(office: BoxOffice) -> Non
 
 
 def test_before_the_on_sale_nothing_is_sold_and_then_it_is(office: BoxOffice) -> None:
-    opening = datetime.now(UTC) + timedelta(seconds=1.2)
-    concert = office.put_on(onSaleAt=opening.isoformat())["id"]
-    refusal = problem(office.order(concert), 409, "not-on-sale")
+    concert, opening, (refused, counted) = office.before_the_on_sale(
+        lambda concert: (office.order(concert), office.counts(concert))
+    )
+    refusal = problem(refused, 409, "not-on-sale")
     assert abs(when(refusal["onSaleAt"]) - opening) < timedelta(seconds=0.001)
-    assert office.counts(concert)[0] == 100
+    assert counted[0] == 100
     answer = office.until(lambda: office.order(concert), lambda answer: answer.status_code == 201)
     assert datetime.now(UTC) >= opening
     assert answer.json()["status"] == "Reserved"

@@ -1,7 +1,7 @@
 """Idempotency keys: however often a request is sent, it is one request."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -57,12 +57,13 @@ def test_seats_that_come_back_are_had_with_the_key_that_was_refused(office: BoxO
 
 
 def test_a_key_that_came_before_the_on_sale_is_served_once_it_has_begun(office: BoxOffice) -> None:
-    opening = datetime.now(UTC) + timedelta(seconds=2)
-    concert = office.put_on(onSaleAt=opening.isoformat())["id"]
-    key = fresh("key")
-    problem(office.order(concert, key=key), 409, "not-on-sale")
-    reserve = office.organizer | {"idempotency-key": fresh("key")}
-    problem(_reserved(office, concert, reserve), 409, "not-on-sale")
+    def ask(concert: str) -> tuple[str, dict[str, str], list[httpx.Response]]:
+        key, reserve = fresh("key"), office.organizer | {"idempotency-key": fresh("key")}
+        return key, reserve, [office.order(concert, key=key), _reserved(office, concert, reserve)]
+
+    concert, opening, (key, reserve, early) = office.before_the_on_sale(ask)
+    for refused in early:
+        problem(refused, 409, "not-on-sale")
     time.sleep(max(0.0, (opening - datetime.now(UTC)).total_seconds() + 0.2))
     orders = [office.order(concert, key=key) for _ in range(2)]
     holds = [_reserved(office, concert, reserve) for _ in range(2)]
