@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from cludale.adapters.simulated_payments import METHODS
-from cludale.web.http1 import url_of
 from cludale.wiring.settings import Settings, UnusableSetting
+from cludale_operations.own_server import own_trust, own_url
 from cludale_proof.rehearsal.plan import CannotRehearse, Outcome, Plan, Silent
 from cludale_proof.rehearsal.rehearse import rehearse as hold_rehearsal
 from cludale_proof.rehearsal.screen import Screen, show
@@ -63,8 +63,10 @@ def rehearse(
     errors = Console(stderr=True)
     try:
         settings = Settings.from_env(os.environ)
+        there = (url or own_url(settings)).rstrip("/")
         plan = Plan(
-            url=url or url_of(settings.host, settings.port),
+            url=there,
+            trust=own_trust(there, settings),
             organizer_key=settings.organizer_key or _kept_key(settings.data_dir / "organizer.key"),
             headers={} if label is None else {"x-cludale-label": label},
             seats=seats,

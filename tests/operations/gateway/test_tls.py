@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import json
 import socket
 import ssl
 import subprocess
@@ -18,9 +19,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.parts import need
-from tests.served import environment, gateway, serve
+from tests.served import KEY, environment, gateway, serve
+from typer.testing import CliRunner
 
 from cludale.services import NAMES
+from cludale_operations.cli import app, release
+from cludale_operations.release.reachable import wait_until_reachable
+from cludale_operations.release.smoke import smoked
 
 pytestmark = pytest.mark.slow
 
@@ -104,6 +109,21 @@ def test_a_program_that_asks_the_api_in_clear_is_not_led_on_but_told(secured: Se
         answer = httpx.get(f"{secured.plain_url}{path}", timeout=10)
         assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
         assert answer.json()["title"] == "The API is asked by HTTPS"
+
+
+def test_a_release_and_a_rehearsal_find_the_way_there_by_the_settings(
+    secured: Secured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = environment(tmp_path, CLUDALE_TLS_CERTIFICATE=str(secured.certificate), CLUDALE_ORGANIZER_KEY=KEY)
+    own["CLUDALE_PORT"] = secured.url.rpartition(":")[2]
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    green = release.gateway_driver(None, tmp_path / "gateway.json").try_address("green")
+    assert green.url == secured.url.replace("localhost", "127.0.0.1")
+    wait_until_reachable(green, within_seconds=0)
+    assert smoked(green._replace(headers={}), KEY) == []  # nothing is called green here
+    said = CliRunner().invoke(app, ["rehearse", "--seats", "2", "--buyers", "4", "--json"])
+    assert (said.exit_code, json.loads(said.stdout)["accepted"]) == (0, 2), said.output
 
 
 def test_ciphers_without_forward_secrecy_are_refused(secured: Secured) -> None:
