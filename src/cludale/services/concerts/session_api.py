@@ -19,7 +19,7 @@ from cludale.ports.issuer import Issuer, IssuerUnreachable, NotVouched, SignInPo
 from cludale.services.concerts import sessions as domain
 from cludale.services.concerts.key_service import KeyService
 from cludale.services.concerts.session_service import SessionService
-from cludale.services.concerts.sessions import BY_ISSUER, Member, Session
+from cludale.services.concerts.sessions import BY_ISSUER, Member, Session, SignedOutMeanwhile
 from cludale.web.access import Access
 from cludale.web.keyring import KeysUnknown
 from cludale.web.problems import Statuses
@@ -70,6 +70,7 @@ STATUS: Statuses = {
     SignInRefused: 403,
     NoRole: 403,
     RolesDisagree: 403,
+    SignedOutMeanwhile: 403,
     NoIssuer: 409,
     IssuerAlone: 409,
 }
@@ -216,7 +217,7 @@ class SessionsApi:
         description="With a key; or, where an issuer is set, with the code that it gave, which it is asked about.",
         replies={201: Reply(BegunSession, "The session.")},
         refusals=(
-            *(KeyRefused, KeysUnknown, SignInRefused, NoRole, RolesDisagree),
+            *(KeyRefused, KeysUnknown, SignInRefused, SignedOutMeanwhile, NoRole, RolesDisagree),
             *(NoIssuer, IssuerAlone, IssuerAway, Busy),
         ),
     )
@@ -245,6 +246,8 @@ class SessionsApi:
             only_concert=opens.concert_id,
             hint=person.hint or None,
             roles=person.roles,
+            sid=person.session,
+            vouched_at=person.vouched_at,
         )
 
     async def _with_key(self, key: str) -> Response:
@@ -281,6 +284,8 @@ class SessionsApi:
         key_ends_at: datetime | None = None,
         hint: str | None = None,
         roles: tuple[str, ...] = (),
+        sid: str = "",
+        vouched_at: int = 0,
     ) -> Response:
         id = from_key("session", secrets.token_hex(16))
         token = f"{id}.{secrets.token_urlsafe(32)}"
@@ -298,6 +303,8 @@ class SessionsApi:
             ends_at=domain.lasting(now, self._policy.seconds, key_ends_at),
             idle_seconds=self._policy.idle_seconds,
             roles=tuple(each[:_LONGEST_ROLE] for each in roles[:_MOST_ROLES]),
+            sid=sid,
+            vouched_at=vouched_at,
         )
         await self._sessions.begin(session)
         _log.info("signed in: %s, for %s", id, "somebody of the issuer's" if of.startswith(BY_ISSUER) else of)
