@@ -101,6 +101,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Path | None,
         _doc("the certificate with its chain and its key, one PEM file: with it HTTPS is spoken, by HAProxy"),
     ] = None
+    hsts_subdomains: Annotated[
+        bool,
+        _doc("with HTTPS, browsers are told to stay with it for all hosts below this one, too: others' may be there"),
+    ] = False
     redirect_port: Annotated[
         Port | None, _doc("a port where plain HTTP is led to HTTPS; without it, 80 where the port is 443")
     ] = None

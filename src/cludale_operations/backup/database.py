@@ -64,19 +64,22 @@ def assert_empty(url: str) -> None:
         raise CannotCopy(f"the database is not empty: it has {there} tables. Make a new one (createdb), and name it")
 
 
-def _run(command: list[Path | str], url: str) -> None:
+def _run(command: list[Path | str], url: str, *, seconds: float = _SECONDS) -> None:
     """The password goes by the environment: what a command line says, everyone on the machine reads."""
-    done = subprocess.run(  # noqa: S603 - a program that was found, and flags of ours
-        command,
-        env={**os.environ, **_variables(url), "PGCONNECT_TIMEOUT": str(_CONNECT_SECONDS)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
+    program = Path(command[0]).name
+    try:
+        done = subprocess.run(  # noqa: S603 - a program that was found, and flags of ours
+            command,
+            env={**os.environ, **_variables(url), "PGCONNECT_TIMEOUT": str(_CONNECT_SECONDS)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CannotCopy(f"{program}: no end in {seconds:g} s") from error
     if done.returncode:
-        program = Path(command[0]).name
         raise CannotCopy(f"{program}: {done.stderr.strip()[-500:] or f'ended with status {done.returncode}'}")
 
 

@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 
 from cludale.services import NAMES
 from cludale_operations.cli import app, release
+from cludale_operations.gateway.certificates import hsts
 from cludale_operations.release.reachable import wait_until_reachable
 from cludale_operations.release.smoke import smoked
 
@@ -74,7 +75,11 @@ def secured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     _, server = certificates(folder)
     with socket.create_server(("127.0.0.1", 0)) as free:
         plain = free.getsockname()[1]
-    settings = {"CLUDALE_TLS_CERTIFICATE": str(server), "CLUDALE_REDIRECT_PORT": str(plain)}
+    settings = {
+        "CLUDALE_TLS_CERTIFICATE": str(server),
+        "CLUDALE_REDIRECT_PORT": str(plain),
+        "CLUDALE_HSTS_SUBDOMAINS": "1",
+    }
     with ExitStack() as stack:
         if request.param == "serve":
             served = stack.enter_context(serve(folder / "data", settings=settings))
@@ -92,7 +97,9 @@ def test_it_is_spoken_and_browsers_are_told_to_stay_with_it(secured: Secured) ->
     with httpx.Client(base_url=secured.url, verify=secured.trusting(), timeout=10) as client:
         answer = client.get("/staff/sign-in")
         assert answer.status_code == 200
-        assert "max-age=" in answer.headers["strict-transport-security"]
+        assert answer.headers["strict-transport-security"] == "max-age=63072000; includeSubDomains"
+        assert "includeSubDomains" not in hsts(subdomains=False)
+        assert answer.headers["content-security-policy"].count("frame-ancestors") == 1
         assert "Secure" in answer.headers["set-cookie"]
         assert client.get("/livez", headers={"x-forwarded-proto": "http"}).status_code == 200
     with pytest.raises(httpx.ConnectError):

@@ -307,6 +307,31 @@ async def test_a_way_back_that_another_browser_began_signs_nobody_in(tmp_path: P
         assert (await browser.get("/staff/sign-in/back", params=back)).status_code == 403
 
 
+async def test_another_sites_link_begins_no_session(tmp_path: Path, provider: Provider) -> None:
+    async with site(tmp_path, **by_issuer(provider)) as browser:
+        for came, status in (("cross-site", 200), ("same-site", 200), ("same-origin", 303), ("none", 303)):
+            page = await browser.get("/staff/sign-in/go?next=/staff/keys", headers={"sec-fetch-site": came})
+            assert page.status_code == status, came
+            assert ("sign-in" in page.cookies) is (status == 303)
+            if status == 200:
+                assert 'href="/staff/sign-in/go?next=/staff/keys"' in page.text
+
+
+async def test_whoever_is_signed_in_can_sign_out_on_every_page(browser: httpx.AsyncClient) -> None:
+    await sign_in(browser)
+    concert = {"id": "ours", "artist": "The Larks", "date": "2099-06-05", "totalSeats": 50}
+    await browser.post("/concerts", json=concert, headers=bearer(FIRST_KEY))
+    seen = ["/staff"]
+    for path in seen:
+        page = await browser.get(path)
+        if page.status_code == 200 and page.headers["content-type"].startswith("text/html"):
+            assert 'action="/staff/sign-out"' in page.text, path
+            found = re.findall(r'href="(/(?:staff|desk)[^"?#]*)', page.text)
+            seen += [each for each in dict.fromkeys(found) if each not in seen and len(seen) < 25]
+    assert len(seen) > 8
+    assert [each for each in seen if each.startswith("/staff/concerts/")], seen
+
+
 @pytest.mark.parametrize(
     "wanted",
     ["https://other.example", "//other.example", "/\\other.example", "/shop", "/staffing", "/staff/../x",

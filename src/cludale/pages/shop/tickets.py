@@ -1,5 +1,6 @@
 """Tickets: an order's, each with its code, paper and wallets; one by itself, for whom it was given to."""
 
+from cludale.kernel.ids import from_key
 from cludale.pages import forms
 from cludale.pages.api import Refused, path
 from cludale.pages.shop import memory
@@ -74,7 +75,9 @@ class TicketPages:
         if len(holder) > MOST_NAME:
             return await self._page(visit, await self._ticket(visit), wrong="name", status=422)
         to = path("tickets", visit.segment, "transfer")
-        answer = await self._site.ask(visit, "POST", to, {"holder": holder or None}, token=_token(visit))
+        token = _token(visit)
+        once = {"idempotency-key": from_key("given", token, holder)}  # a form that is sent twice gives it once
+        answer = await self._site.ask(visit, "POST", to, {"holder": holder or None}, token=token, headers=once)
         if answer.status == 422:
             return await self._page(visit, await self._ticket(visit), wrong="name", status=422)
         if answer.status == 409:
