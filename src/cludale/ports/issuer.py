@@ -25,6 +25,10 @@ class NotVouched(Exception):
     """What came back says nothing that can be trusted: used up, of another sign-in, or wrongly signed."""
 
 
+class TooWeak(NotVouched):
+    """It vouches for them less surely than is wanted: without a second factor, or it asked them long ago."""
+
+
 class Person(NamedTuple):
     """Somebody, as the issuer knows them."""
 

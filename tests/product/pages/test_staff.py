@@ -307,6 +307,16 @@ async def test_a_way_back_that_another_browser_began_signs_nobody_in(tmp_path: P
         assert (await browser.get("/staff/sign-in/back", params=back)).status_code == 403
 
 
+async def test_who_signed_in_too_weakly_is_told_what_is_wanted(tmp_path: Path, provider: Provider) -> None:
+    async with site(tmp_path, **by_issuer(provider), oidc_amr="mfa") as browser:
+        gone = await browser.get("/staff/sign-in/go")
+        back = await provider.signed_in(gone.headers["location"], "fay")
+        refused = await browser.get("/staff/sign-in/back", params=back)
+        assert refused.status_code == 403
+        assert "second factor" in refused.text
+        assert "session" not in browser.cookies
+
+
 async def test_another_sites_link_begins_no_session(tmp_path: Path, provider: Provider) -> None:
     async with site(tmp_path, **by_issuer(provider)) as browser:
         for came, status in (("cross-site", 200), ("same-site", 200), ("same-origin", 303), ("none", 303)):

@@ -9,10 +9,12 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from cludale.adapters.oidc.asking import Asking, Refused
 from cludale.adapters.oidc.signatures import AGAIN_SECONDS, Signatures, WronglySigned
-from cludale.ports.issuer import IssuerUnreachable, NotVouched, Person, SignedOutThere
+from cludale.adapters.oidc.strength import Strength
+from cludale.ports.issuer import IssuerUnreachable, NotVouched, Person, SignedOutThere, TooWeak
 
 _log = logging.getLogger(__name__)
 
+ANY_STRENGTH = Strength()
 LEEWAY_SECONDS = 30
 """How far the issuer's clock may be from ours."""
 LONGEST_NAME = 200
@@ -39,6 +41,7 @@ class OidcIssuer:
         after_sign_out: str,
         scopes: str,
         roles_claim: str,
+        strength: Strength = ANY_STRENGTH,
         now: Callable[[], datetime],
         asking: Asking | None = None,
         again_seconds: float = AGAIN_SECONDS,
@@ -54,6 +57,7 @@ class OidcIssuer:
         self._after_sign_out = after_sign_out
         self._scopes = " ".join(dict.fromkeys(["openid", *scopes.split()]))
         self._roles_claim = roles_claim
+        self._strength = strength
         self._now = now
         self._asking = asking or Asking()
         self._again_seconds = again_seconds
@@ -72,11 +76,12 @@ class OidcIssuer:
             "nonce": nonce,
             "code_challenge": challenge,
             "code_challenge_method": "S256",
+            **self._strength.asked(),
         }
         return f"{at}{'&' if '?' in at else '?'}{urlencode(asked)}"
 
     async def person(self, code: str, *, verifier: str, nonce: str, issuer: str | None) -> Person:
-        """Who came back with `code`. Raises IssuerUnreachable, NotVouched."""
+        """Who came back with `code`. Raises IssuerUnreachable, NotVouched, TooWeak."""
         found = await self._discovered()
         if issuer is not None and issuer != found["issuer"]:
             raise NotVouched("another issuer sent them back")  # RFC 9207
@@ -187,6 +192,9 @@ class OidcIssuer:
             "sub": not isinstance(claims.get("sub"), str) or not claims["sub"],
         }
         _refuse(wrong, "the ID token")
+        weak = self._strength.wrong(claims, now=self._now().timestamp(), leeway=LEEWAY_SECONDS)
+        if any(weak.values()):
+            raise TooWeak(f"less than is wanted in the ID token: {', '.join(name for name in weak if weak[name])}")
 
     def _wrong(self, claims: Mapping[str, Any], issuer: str) -> dict[str, bool]:
         """What is wrong in that which all tokens of the issuer for this client have."""

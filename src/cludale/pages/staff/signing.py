@@ -22,6 +22,7 @@ RENEW_SECONDS = 60
 REFUSED = {
     "key-refused": "no-key",
     "sign-in-refused": "again",
+    "sign-in-too-weak": "weak",
     "no-role": "no-role",
     "roles-disagree": "roles",
     "busy": "away",

@@ -15,7 +15,7 @@ from cludale.kernel.ids import from_key
 from cludale.kernel.principals import FIRST, Principal, PrincipalKind, Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
 from cludale.kernel.roles import NoRole, RolesDisagree, opened
-from cludale.ports.issuer import Issuer, IssuerUnreachable, NotVouched, SignInPolicy
+from cludale.ports.issuer import Issuer, IssuerUnreachable, NotVouched, SignInPolicy, TooWeak
 from cludale.services.concerts import sessions as domain
 from cludale.services.concerts.key_service import KeyService
 from cludale.services.concerts.session_service import SessionService
@@ -44,6 +44,13 @@ class SignInRefused(Refusal):
         super().__init__("Who you are could not be made sure of: begin again.")
 
 
+class SignInTooWeak(Refusal):
+    """The issuer vouches less surely than is wanted here: a second factor is missing, or was shown long ago."""
+
+    def __init__(self) -> None:
+        super().__init__("Your organization has to make surer who you are: sign in there with your second factor.")
+
+
 class NoIssuer(Refusal):
     """No issuer is set here: sign in with a key."""
 
@@ -68,6 +75,7 @@ class IssuerAway(Busy):
 STATUS: Statuses = {
     KeyRefused: 403,
     SignInRefused: 403,
+    SignInTooWeak: 403,
     NoRole: 403,
     RolesDisagree: 403,
     SignedOutMeanwhile: 403,
@@ -217,7 +225,7 @@ class SessionsApi:
         description="With a key; or, where an issuer is set, with the code that it gave, which it is asked about.",
         replies={201: Reply(BegunSession, "The session.")},
         refusals=(
-            *(KeyRefused, KeysUnknown, SignInRefused, SignedOutMeanwhile, NoRole, RolesDisagree),
+            *(KeyRefused, KeysUnknown, SignInRefused, SignInTooWeak, SignedOutMeanwhile, NoRole, RolesDisagree),
             *(NoIssuer, IssuerAlone, IssuerAway, Busy),
         ),
     )
@@ -235,6 +243,9 @@ class SessionsApi:
             person = await self._issuer.person(body.code, verifier=body.verifier, nonce=body.nonce, issuer=body.issuer)
         except IssuerUnreachable as error:
             raise IssuerAway from error
+        except TooWeak as error:
+            _log.warning("a sign-in was refused: %s", error)
+            raise SignInTooWeak from error
         except NotVouched as error:
             raise SignInRefused from error
         opens = opened(person.roles, self._policy.roles)
