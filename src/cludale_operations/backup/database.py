@@ -64,7 +64,7 @@ def assert_empty(url: str) -> None:
         raise CannotCopy(f"the database is not empty: it has {there} tables. Make a new one (createdb), and name it")
 
 
-def _run(command: list[Path | str], url: str, *, seconds: float = _SECONDS) -> None:
+def _run(command: list[Path | str], url: str) -> None:
     """The password goes by the environment: what a command line says, everyone on the machine reads."""
     program = Path(command[0]).name
     try:
@@ -74,11 +74,11 @@ def _run(command: list[Path | str], url: str, *, seconds: float = _SECONDS) -> N
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=seconds,
+            timeout=_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise CannotCopy(f"{program}: no end in {seconds:g} s") from error
+        raise CannotCopy(f"{program}: no end in {_SECONDS} s") from error
     if done.returncode:
         raise CannotCopy(f"{program}: {done.stderr.strip()[-500:] or f'ended with status {done.returncode}'}")
 

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 from cludale.services import NAMES
 from cludale_operations.cli import app, release
-from cludale_operations.gateway.certificates import hsts
+from cludale_operations.gateway import certificates as shown
 from cludale_operations.release.reachable import wait_until_reachable
 from cludale_operations.release.smoke import smoked
 
@@ -98,7 +98,7 @@ def test_it_is_spoken_and_browsers_are_told_to_stay_with_it(secured: Secured) ->
         answer = client.get("/staff/sign-in")
         assert answer.status_code == 200
         assert answer.headers["strict-transport-security"] == "max-age=63072000; includeSubDomains"
-        assert "includeSubDomains" not in hsts(subdomains=False)
+        assert "includeSubDomains" not in shown.hsts(subdomains=False)
         assert answer.headers["content-security-policy"].count("frame-ancestors") == 1
         assert "Secure" in answer.headers["set-cookie"]
         assert client.get("/livez", headers={"x-forwarded-proto": "http"}).status_code == 200
@@ -195,3 +195,11 @@ def test_a_certificate_that_can_not_be_used_is_one_clear_line(command: list[str]
     assert "no.pem can't be used" in tried.stderr
     assert "CLUDALE_TLS_CERTIFICATE" in tried.stderr
     assert "Traceback" not in tried.stderr
+
+
+async def test_a_proxy_that_says_nothing_of_its_certificate_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(shown, "CHECK_SECONDS", 0.1)
+    with pytest.raises(shown.NoHttps, match="says nothing"):
+        await shown.check(["sleep", "60"], tmp_path / "server.pem", tmp_path, [])
