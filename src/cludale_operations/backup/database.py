@@ -16,7 +16,7 @@ from cludale_operations.local.find import find
 
 DUMP = "database.dump"
 _CONNECT_SECONDS = 10
-_SECONDS = 6 * 3_600
+DUMP_SECONDS = 6 * 3_600
 """After which a dump or a restore is given up."""
 
 
@@ -74,11 +74,11 @@ def _run(command: list[Path | str], url: str) -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=_SECONDS,
+            timeout=DUMP_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise CannotCopy(f"{program}: no end in {_SECONDS} s") from error
+        raise CannotCopy(f"{program}: no end in {DUMP_SECONDS} s") from error
     if done.returncode:
         raise CannotCopy(f"{program}: {done.stderr.strip()[-500:] or f'ended with status {done.returncode}'}")
 

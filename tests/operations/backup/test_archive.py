@@ -203,6 +203,6 @@ def test_a_dump_that_does_not_end_is_given_up_in_one_line(monkeypatch: pytest.Mo
     program.write_text("#!/bin/sh\nexec sleep 60\n")
     program.chmod(0o700)
     monkeypatch.setattr(database, "find", lambda _: program)
-    monkeypatch.setattr(database, "_SECONDS", 0.2)
+    monkeypatch.setattr(database, "DUMP_SECONDS", 0.2)
     with pytest.raises(CannotCopy, match="pg_dump: no end in"):
         database.dump("postgresql://nobody@127.0.0.1/nothing", tmp_path, lambda *_: None)
