@@ -2,6 +2,10 @@
 
     python -m benchmarks.backup --orders 250000 1000000
     python -m benchmarks.backup --orders 100000 --postgres
+    python -m benchmarks.backup --orders 20000 --erased 1000
+
+Some orders have an address; after the copy their buyer is erased, and the restore has to erase them again, by the store
+in use.
 
 With several numbers the same store is filled up from one to the next.
 
@@ -34,6 +38,7 @@ from cludale_operations.local.postgres import Postgres
 _CONNECTIONS = 64
 _BESIDE_CONNECTIONS = 8
 _BEFORE = 2_000
+_BUYER = "erased@example.org"
 
 
 class OverPostgres(Server):
@@ -98,6 +103,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """While the copy was made."""
     server_memory_mib: float
     steps: list[Ran]
+    erased: int = 0
+    """Orders whose buyer was erased after the copy, and again with its restore."""
 
 
 class _Place(NamedTuple):
@@ -157,6 +164,14 @@ def buyers(server: Server, count: int, connections: int = _BESIDE_CONNECTIONS) -
     return Buyers.of(generator.run(task))
 
 
+def known(server: Server, count: int) -> None:
+    """So many orders of one buyer, with their address and name."""
+    concert_id = server.put_on_concert(max(1, count))
+    for number in range(count):
+        wanted = {"concertId": concert_id, "userId": f"erased-{number}", "quantity": 1, "email": _BUYER, "name": "Ada"}
+        server.post("/orders", wanted)
+
+
 def beside(server: Server, place: _Place, recipient: str) -> tuple[Ran, Buyers]:
     """Make a backup while buyers come, from before it begins until after it ends."""
     environment = dict(place.there)
@@ -185,7 +200,7 @@ def beside(server: Server, place: _Place, recipient: str) -> tuple[Ran, Buyers]:
     return made, found
 
 
-def measured(server: Server, count: int, folder: Path, console: Console) -> Measured:
+def measured(server: Server, count: int, erased: int, folder: Path, console: Console) -> Measured:
     """Make a backup of so many orders, and bring it back. The server is stopped. Raises Wrong if anything fails."""
     back = folder / "back"
     postgres = server.postgres if isinstance(server, OverPostgres) else None
@@ -194,6 +209,7 @@ def measured(server: Server, count: int, folder: Path, console: Console) -> Meas
         there["CLUDALE_DATABASE_URL"], target["CLUDALE_DATABASE_URL"] = postgres.url, _another(postgres)
     place = _Place(folder, folder / "backup.key", folder / "cludale.backup", there, target)
     recipient = str(cludale("backup", "key", place.identity, place=place, environment={}).said)
+    known(server, erased)
     before = buyers(server, _BEFORE)
     steps = []
 
@@ -206,13 +222,20 @@ def measured(server: Server, count: int, folder: Path, console: Console) -> Meas
     console.print(f"buyers: {before.per_second}/s before, {meanwhile.per_second}/s meanwhile, {meanwhile.others}")
     size, memory = server.data_mib(), server.memory_mib()[1]
     identity = ("--identity", place.identity)
+    if erased:
+        at = {**place.there, "CLUDALE_URL": server.url, "CLUDALE_ORGANIZER_KEY": server.key}
+        gone = cludale("privacy", "erase", "--email", _BUYER, "--json", place=place, environment=at)
+        ran(msgspec.structs.replace(gone, said=None))
     # what an operator does next needs no server, and the machine has few cores
     server.stop()
     ran(cludale("backup", "check", place.file, *identity, "--json", place=place, environment={}))
-    words = ("backup", "restore", place.file, *identity, "--into", back, "--json")
+    former = place.there.get("CLUDALE_DATABASE_URL", server.data)
+    words = ("backup", "restore", place.file, *identity, "--into", back, "--former", former, "--json")
     came = cludale(*words, place=place, environment=dict(target))
     ran(came)
     if (came.said["log"], came.said["check"]) != ("whole", "every promise holds"):
+        raise Wrong(str(came.said))
+    if not came.said["erasures"].startswith(f"{erased} buyers erased again;"):
         raise Wrong(str(came.said))
     ran(cludale("check", "--json", place=place, environment=dict(target)))
     replayed = cludale("audit", "replay", "--json", place=place, environment=dict(target), statuses=(0, 1))
@@ -228,6 +251,7 @@ def measured(server: Server, count: int, folder: Path, console: Console) -> Meas
         buyers_beside=meanwhile,
         server_memory_mib=round(memory, 1),
         steps=steps,
+        erased=erased,
     )
 
 
@@ -253,6 +277,7 @@ def told(found: Measured, provenance: dict[str, Any], facts: dict[str, Any], con
     rows += [
         ["store, MiB", f"{found.store_mib:,.0f}", ""],
         ["backup, MiB", f"{found.backup_mib:,.0f}", ""],
+        ["buyers erased, and again after the restore", f"{found.erased:,}", ""],
         *(
             [f"orders a second {when}; p99 ms", str(of.per_second), str(of.p99_ms)]
             for when, of in (("before", found.buyers_before), ("while it was made", found.buyers_beside))
@@ -268,6 +293,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.backup", description=__doc__.splitlines()[0])
     parser.add_argument("--orders", type=int, nargs="+", default=[1_000_000], help="how many (1000000)")
+    parser.add_argument("--erased", type=int, default=1_000, help="whose buyer is erased after the copy (1000)")
     parser.add_argument("--postgres", action="store_true", help="over PostgreSQL, not SQLite")
     options = parser.parse_args()
     console = Console()
@@ -287,7 +313,7 @@ def main() -> None:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             try:
-                told(measured(server, count, folder, console), provenance, facts, console)
+                told(measured(server, count, options.erased, folder, console), provenance, facts, console)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import httpx
@@ -30,11 +31,11 @@ class Provider:
         self.issuer = issuer
         self._process = process
 
-    def rotate(self) -> None:
-        """From now on it signs with another key."""
+    def rotate(self, **client: Any) -> None:
+        """From now on it signs with another key, has no sessions, and knows that of its client, too."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write(f"{json.dumps(client)}\n")
         self._process.stdin.flush()
         assert any(line.strip() == "rotated" for line in self._process.stdout)  # it may say other things before
 

@@ -1,5 +1,6 @@
 // The OpenID Connect issuer that the tests sign in by: oidc-provider, a certified one, with people of a file.
-// node serve.js FOLDER-WITH-node_modules PEOPLE.json CLIENT.json; a line on its input makes it sign with another key.
+// node serve.js FOLDER-WITH-node_modules PEOPLE.json CLIENT.json; a line on its input makes it sign with another key;
+// one of JSON is what it knows of the client beside that.
 import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -28,7 +29,9 @@ function sign(issuer) {
     claims: { openid: ["sub"], profile: ["name", "roles"] },
     conformIdTokenClaims: false,
     pkce: { required: () => true },
-    features: { devInteractions: { enabled: true } },
+    // its own refuses this machine, where the platform is
+    fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
+    features: { devInteractions: { enabled: true }, backchannelLogout: { enabled: true } },
     findAccount: (_, id) => (people[id] ? { accountId: id, claims: () => ({ sub: id, ...people[id] }) } : undefined),
   });
   handle = provider.callback();
@@ -39,6 +42,10 @@ server.listen(0, "127.0.0.1", () => {
   sign(issuer);
   console.log(issuer);
   const input = createInterface({ input: process.stdin });
-  input.on("line", () => { sign(issuer); console.log("rotated"); });
+  input.on("line", (line) => {
+    Object.assign(client, JSON.parse(line || "{}"));
+    sign(issuer);
+    console.log("rotated");
+  });
   input.on("close", () => process.exit(0));
 });

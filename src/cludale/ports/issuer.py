@@ -25,6 +25,10 @@ class NotVouched(Exception):
     """What came back says nothing that can be trusted: used up, of another sign-in, or wrongly signed."""
 
 
+class TooWeak(NotVouched):
+    """It vouches for them less surely than is wanted: without a second factor, or it asked them long ago."""
+
+
 class Person(NamedTuple):
     """Somebody, as the issuer knows them."""
 
@@ -35,6 +39,21 @@ class Person(NamedTuple):
     roles: tuple[str, ...]
     hint: str = ""
     """What the issuer knows this sign-in by when it is asked to end it: its ID token."""
+    session: str = ""
+    """The issuer's own name for its session (`sid`), if it says one."""
+    vouched_at: int = 0
+    """When it said all this, by its own clock, in Unix seconds."""
+
+
+class SignedOutThere(NamedTuple):
+    """Somebody's session at the issuer is over, as the issuer says of its own accord."""
+
+    subject: str
+    """Whose; empty where only `session` is said."""
+    session: str
+    """Which (`sid`); empty where all of theirs are."""
+    at: int
+    """When it said so, by its own clock, in Unix seconds."""
 
 
 class Issuer(Protocol):
@@ -46,6 +65,14 @@ class Issuer(Protocol):
 
     async def person(self, code: str, *, verifier: str, nonce: str, issuer: str | None) -> Person:
         """Who came back with `code`; `issuer` as the way back says it. Raises IssuerUnreachable, NotVouched."""
+        ...
+
+    async def signed_out(self, token: str) -> SignedOutThere:
+        """What a logout token says (OpenID Connect Back-Channel Logout 1.0). Raises IssuerUnreachable, NotVouched."""
+        ...
+
+    async def name(self) -> str:
+        """The issuer's own, `iss`. Raises IssuerUnreachable."""
         ...
 
     async def sign_out_address(self) -> str | None:

@@ -26,6 +26,9 @@ from cludale.kernel.refusals import (
 from cludale.ports.records import Commit, Committed, Key, Kind, Put, Records, VersionConflict
 from cludale.runtime.aggregates import AnsweredBefore
 
+_SINCE_LATER = frozenset({"tickets"})
+"""Services that keep answers only since a later version: stores of before have no place for theirs."""
+
 
 class KeptResponse(msgspec.Struct, frozen=True, gc=False):
     """The HTTP response that was sent."""
@@ -69,7 +72,7 @@ class IdempotencyKeys:
     @staticmethod
     def kind_for(service: str) -> Kind:
         """The kind of record that holds a service's kept answers."""
-        return Kind(service, "answer")
+        return Kind(service, "answer", may_lack=service in _SINCE_LATER)
 
     async def once(
         self,

@@ -114,9 +114,11 @@ class Connection(asyncio.Protocol):
 AnyConnection = TypeVar("AnyConnection", bound=Connection)
 
 
-async def connect(make: Callable[[], AnyConnection], target: Target, timeout_seconds: float) -> AnyConnection:
-    """Open a connection. Raises OSError; a TimeoutError is one."""
-    context = ssl.create_default_context() if target.tls else None
+async def connect(
+    make: Callable[[], AnyConnection], target: Target, timeout_seconds: float, *, trust: ssl.SSLContext | None = None
+) -> AnyConnection:
+    """Open a connection; over TLS by `trust`, else to whom everybody trusts. Raises OSError; a TimeoutError is one."""
+    context = (trust or ssl.create_default_context()) if target.tls else None
     async with asyncio.timeout(timeout_seconds):
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(make, target.host, target.port, ssl=context)

@@ -129,7 +129,7 @@ class Connections:
             if status not in NO_BODY:
                 lines += [f"content-type: {media_type}"]
             if media_type != HTML:  # pages say it themselves, among what else guards them
-                lines += ["x-content-type-options: nosniff"]
+                lines += ["x-content-type-options: nosniff", "content-security-policy: frame-ancestors 'none'"]
             if media_type in (JSON, PROBLEM) and not says_caching:
                 lines += ["cache-control: no-store"]
             head = self._heads[status, media_type, says_caching] = "\r\n".join([*lines, ""]).encode()

@@ -362,7 +362,7 @@ class ServiceBuilder:
         settings = self.settings
         if settings.oidc_issuer is None or "concerts" not in self.only:
             return None
-        from cludale.adapters.oidc import OidcIssuer  # noqa: PLC0415 - cryptography takes 0.1 s to load
+        from cludale.adapters.oidc import OidcIssuer, Strength  # noqa: PLC0415 - cryptography takes 0.1 s to load
 
         return self._closed(
             OidcIssuer(
@@ -373,6 +373,11 @@ class ServiceBuilder:
                 after_sign_out=f"{(settings.public_url or '').rstrip('/')}{AFTER_SIGN_OUT}",
                 scopes=settings.oidc_scopes,
                 roles_claim=settings.oidc_roles_claim,
+                strength=Strength(
+                    frozenset(settings.oidc_acr.split()),
+                    frozenset(settings.oidc_amr.split()),
+                    settings.oidc_max_age_seconds,
+                ),
                 now=self.clock.now,
             )
         )

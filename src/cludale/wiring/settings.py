@@ -101,6 +101,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Path | None,
         _doc("the certificate with its chain and its key, one PEM file: with it HTTPS is spoken, by HAProxy"),
     ] = None
+    hsts_subdomains: Annotated[
+        bool,
+        _doc("with HTTPS, browsers are told to stay with it for all hosts below this one, too: others' may be there"),
+    ] = False
     redirect_port: Annotated[
         Port | None, _doc("a port where plain HTTP is led to HTTPS; without it, 80 where the port is 443")
     ] = None
@@ -442,6 +446,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "these, a role like cludale:read@acme says itself what it opens"
         ),
     ] = ""
+    oidc_acr: Annotated[
+        str,
+        _doc("how sure the issuer has to be of somebody, one of these in its `acr`: urn:example:gold; it is asked for"),
+    ] = ""
+    oidc_amr: Annotated[
+        str, _doc("how people have to sign in at the issuer, one of these among its `amr`: mfa otp hwk; empty: anyhow")
+    ] = ""
+    oidc_max_age_seconds: Annotated[
+        Seconds | None,
+        _doc(
+            "for how long the issuer may let people in here without asking them again who they are; no end without it"
+        ),
+    ] = None
     session_seconds: Annotated[Seconds, _doc("how long somebody stays signed in at the longest")] = 43_200
     session_idle_seconds: Annotated[Seconds, _doc("how long somebody stays signed in who does nothing")] = 1_800
     privacy_key: Annotated[

@@ -16,7 +16,7 @@ from cludale_operations.local.find import find
 
 DUMP = "database.dump"
 _CONNECT_SECONDS = 10
-_SECONDS = 6 * 3_600
+DUMP_SECONDS = 6 * 3_600
 """After which a dump or a restore is given up."""
 
 
@@ -66,17 +66,20 @@ def assert_empty(url: str) -> None:
 
 def _run(command: list[Path | str], url: str) -> None:
     """The password goes by the environment: what a command line says, everyone on the machine reads."""
-    done = subprocess.run(  # noqa: S603 - a program that was found, and flags of ours
-        command,
-        env={**os.environ, **_variables(url), "PGCONNECT_TIMEOUT": str(_CONNECT_SECONDS)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
+    program = Path(command[0]).name
+    try:
+        done = subprocess.run(  # noqa: S603 - a program that was found, and flags of ours
+            command,
+            env={**os.environ, **_variables(url), "PGCONNECT_TIMEOUT": str(_CONNECT_SECONDS)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DUMP_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CannotCopy(f"{program}: no end in {DUMP_SECONDS} s") from error
     if done.returncode:
-        program = Path(command[0]).name
         raise CannotCopy(f"{program}: {done.stderr.strip()[-500:] or f'ended with status {done.returncode}'}")
 
 

@@ -230,15 +230,18 @@ def _checked(place: Path | str) -> tuple[str, bool]:
     """What `cludale check` says of it, and whether all holds. What it can't judge is said, and is no failure."""
     where = {"CLUDALE_DATA_DIR": str(place)} if isinstance(place, Path) else {"CLUDALE_DATABASE_URL": place}
     others = {name: value for name, value in os.environ.items() if name != "CLUDALE_DATABASE_URL"}
-    done = subprocess.run(
-        [sys.executable, "-m", "cludale_operations", "check"],
-        env={**others, **where},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_CHECK_SECONDS,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "cludale_operations", "check"],
+            env={**others, **where},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_CHECK_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"not done: no end in {_CHECK_SECONDS} s", True
     if done.returncode == CANNOT:
         return f"not done: {done.stderr.strip().removeprefix('cludale: ')}", True
     holds = done.returncode == 0

@@ -1,8 +1,6 @@
 """The command line's way to a running server."""
 
 import os
-import re
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,9 +10,9 @@ from urllib.parse import quote
 
 import typer
 
-from cludale.web.http1 import url_of
 from cludale.wiring.settings import Settings
 from cludale_operations.cli.screen import NO, fail, note
+from cludale_operations.own_server import own_trust, own_url
 
 if TYPE_CHECKING:
     import httpx
@@ -35,35 +33,6 @@ PAGE = 200
 Parameters = Mapping[str, str | int | None]
 
 
-def own_url(settings: Settings) -> str:
-    """Where the server of these settings is, as this machine reaches it: over HTTPS, if it has a certificate."""
-    url = url_of(settings.host, settings.port)
-    return url if settings.tls_certificate is None else f"https{url.removeprefix('http')}"
-
-
-def _shows(certificate: Path | None) -> ssl.SSLContext | None:
-    """Trust in whoever shows this very certificate, whoever signed it and whatever name it has; None without one.
-
-    It is for a name that people know, and is asked here by this machine's address.
-    """
-    if certificate is None:
-        return None
-    try:
-        leaf = re.search(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", certificate.read_text(), re.DOTALL)
-    except (OSError, UnicodeDecodeError):
-        return None
-    if leaf is None:
-        return None
-    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    trust.check_hostname = False  # the certificate itself is compared
-    trust.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # none above it is asked for
-    try:
-        trust.load_verify_locations(cadata=leaf[0])
-    except ssl.SSLError:
-        return None
-    return trust
-
-
 class Client:
     """Asks a server, as the organizer where there is a key."""
 
@@ -71,14 +40,15 @@ class Client:
         import httpx  # not with the module: `cludale serve` has no use for it
 
         settings = Settings.from_env(os.environ)
-        own = own_url(settings)
-        self.url = (url or own).rstrip("/")
+        self.url = (url or own_url(settings)).rstrip("/")
         key = settings.organizer_key or _kept(settings.data_dir / "organizer.key")
         headers = {"authorization": f"Bearer {key}"} if key else {}
         try:
-            verify = _shows(settings.tls_certificate) if self.url == own else None
             self._http = httpx.Client(
-                base_url=self.url, headers=headers, timeout=TIMEOUT_SECONDS, verify=True if verify is None else verify
+                base_url=self.url,
+                headers=headers,
+                timeout=TIMEOUT_SECONDS,
+                verify=own_trust(self.url, settings) or True,
             )
         except httpx.InvalidURL as error:
             fail(f"{self.url!r} is no address of a server: {error}. Write http://127.0.0.1:8080.")

@@ -93,6 +93,7 @@ def gateway(
                 opened(LOOPBACK, inside_port if is_secure else None),
                 None if settings.tls_certificate is None else settings.tls_certificate.absolute(),
                 tuple(map(str, trusted_addresses(settings).trusted)),
+                settings.hsts_subdomains,
             )
 
             def greet(backends: int) -> None:

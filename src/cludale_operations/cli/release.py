@@ -14,11 +14,11 @@ import msgspec
 import typer
 
 from cludale.services import NAMES
-from cludale.web.http1 import url_of
 from cludale.wiring.settings import Settings
 from cludale_operations.cli.client import Json
 from cludale_operations.cli.gateway import CONFIG, Config, control
 from cludale_operations.cli.screen import NO, fail, say, table
+from cludale_operations.own_server import own_trust, own_url
 
 if TYPE_CHECKING:
     from cludale_operations.release.azure import AzureDriver
@@ -105,7 +105,7 @@ def options(
 
     def driver() -> "Driver":
         if on is Platform.GATEWAY:
-            return _gateway(url, config)
+            return gateway_driver(url, config)
         names = {
             "--resource-group": resource_group,
             "--environment": environment,
@@ -134,11 +134,13 @@ def options(
     ]
 
 
-def _gateway(url: str | None, config: Path) -> "Driver":
+def gateway_driver(url: str | None, config: Path) -> "Driver":
+    """Of the gateway at `url`, or of that of the settings."""
     from cludale_operations.release.local import LocalDriver, NoLauncher
 
     settings = Settings.from_env(os.environ)
-    return LocalDriver(control(config), url or url_of(settings.host, settings.port), organizer_key(), NoLauncher())
+    there = (url or own_url(settings)).rstrip("/")
+    return LocalDriver(control(config), there, organizer_key(), NoLauncher(), trust=own_trust(there, settings))
 
 
 def _azure(names: dict[str, str | None], subscription: str | None, az: str) -> "Driver":

@@ -169,6 +169,7 @@ def _https(settings: Settings, doors: Doors) -> AbstractAsyncContextManager[None
             idle_seconds=settings.idle_seconds,
             stop_seconds=settings.shutdown_seconds,
         ),
+        hsts_subdomains=settings.hsts_subdomains,
     )
 
 

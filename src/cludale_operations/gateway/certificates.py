@@ -12,7 +12,11 @@ from cludale_operations.gateway.runtime import GatewayRefused, Runtime
 _log = logging.getLogger(__name__)
 
 HSTS_SECONDS: Final = 63_072_000
-HSTS: Final = f"http-after-response set-header strict-transport-security max-age={HSTS_SECONDS}"
+NO_FRAME: Final = (
+    "http-after-response set-header content-security-policy \"frame-ancestors 'none'\" "
+    "if !{ res.hdr(content-security-policy) -m found }"
+)
+"""What HAProxy answers by itself is shown in nobody's page, either."""
 CIPHERS: Final = ":".join(
     (
         *("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256"),
@@ -23,6 +27,15 @@ CIPHERS: Final = ":".join(
 """Those of TLS 1.2, as Mozilla's intermediate profile has them: with forward secrecy, none with CBC."""
 CIPHER_SUITES: Final = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 """Those of TLS 1.3."""
+
+
+def hsts(*, subdomains: bool) -> str:
+    """The line by which browsers stay with HTTPS; for the hosts below this one, too, where `subdomains`."""
+    more = "; includeSubDomains" if subdomains else ""
+    return f'http-after-response set-header strict-transport-security "max-age={HSTS_SECONDS}{more}"'
+
+
+CHECK_SECONDS: Final = 20.0
 _HTTPS_ONLY: Final = (
     '{\\"type\\":\\"about:blank\\",\\"title\\":\\"The API is asked by HTTPS\\",\\"status\\":403,'
     '\\"detail\\":\\"What was sent here was in clear for all on its way: change the address to https, '
@@ -61,7 +74,13 @@ async def check(argv: Sequence[str | Path], certificate: Path, folder: Path, des
     looked = await asyncio.create_subprocess_exec(
         *argv, cwd=folder, pass_fds=descriptors, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    said, _ = await looked.communicate()
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            said, _ = await looked.communicate()
+    except TimeoutError:
+        looked.kill()
+        await looked.wait()
+        raise NoHttps(f"HAProxy says nothing of {certificate} within {CHECK_SECONDS:g} s") from None
     if looked.returncode != 0:
         raise NoHttps(f"{certificate} can't be used: {_reason(said.decode(errors='replace'))}")
 

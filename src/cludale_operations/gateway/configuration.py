@@ -16,7 +16,7 @@ from cludale.kernel.refusals import Busy
 from cludale.pages import PREFIXES
 from cludale.web.problems import HttpVersionNotSupported, Problems
 from cludale.web.responses import Response
-from cludale_operations.gateway.certificates import HSTS, bind, redirect
+from cludale_operations.gateway.certificates import NO_FRAME, bind, hsts, redirect
 from cludale_operations.gateway.problems import NoSuchLabel, by_status
 from cludale_operations.gateway.routes import LABELS, ServiceRoutes, address
 
@@ -76,6 +76,8 @@ class Entry(NamedTuple):
     """Where this machine's own parts come in, by plain HTTP."""
     trusted: tuple[str, ...] = ()
     """Networks of proxies: what they say of whom they ask for is passed on."""
+    hsts_subdomains: bool = False
+    """Are browsers told to stay with HTTPS for hosts below this one, too?"""
 
     @property
     def descriptors(self) -> list[int]:
@@ -238,9 +240,10 @@ def _public(services: Collection[str], entry: Entry, problems: Problems, *, has_
         yield f"    bind fd@{entry.public}"
     else:
         yield f"    {bind(entry.public, entry.certificate)}"
-        yield f"    {HSTS} if {{ ssl_fc }}"
+        yield f"    {hsts(subdomains=entry.hsts_subdomains)} if {{ ssl_fc }}"
     if entry.inside is not None:
         yield f"    bind fd@{entry.inside}"
+    yield f"    {NO_FRAME}"
     yield "    option disable-h2-upgrade"
     yield "    option http-buffer-request"
     yield "    http-request set-var(txn.start) date(0,us)"

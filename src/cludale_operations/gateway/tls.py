@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from cludale_operations.gateway.certificates import HSTS, bind, check, keep_current, redirect
+from cludale_operations.gateway.certificates import NO_FRAME, bind, check, hsts, keep_current, redirect
 from cludale_operations.gateway.configuration import GatewayLimits
 from cludale_operations.gateway.runtime import Runtime
 
@@ -31,7 +31,7 @@ class Doors(NamedTuple):
     """Where plain HTTP is led to HTTPS from."""
 
 
-def _written(doors: Doors, certificate: Path, limits: GatewayLimits) -> Iterator[str]:
+def _written(doors: Doors, certificate: Path, limits: GatewayLimits, *, hsts_subdomains: bool) -> Iterator[str]:
     inner_host, inner_port = doors.inner.getsockname()[:2]
     yield "global"
     yield f"    stats socket unix@{SOCKET} mode 600 level admin"
@@ -53,7 +53,8 @@ def _written(doors: Doors, certificate: Path, limits: GatewayLimits) -> Iterator
         yield f"    http-request del-header {name}"
     yield "    http-request set-header x-forwarded-for %[src]"
     yield "    http-request set-header x-forwarded-proto https"
-    yield f"    {HSTS}"
+    yield f"    {hsts(subdomains=hsts_subdomains)}"
+    yield f"    {NO_FRAME}"
     yield "    default_backend inner"
     yield "backend inner"
     yield f"    server inner {inner_host}:{inner_port}"
@@ -70,6 +71,7 @@ async def https(
     tied: Callable[[Sequence[str | Path]], list[str]],
     folder: Path,
     limits: GatewayLimits,
+    hsts_subdomains: bool = False,
 ) -> AsyncIterator[None]:
     """HTTPS at `doors.public`, from now on until the block ends; the server's socket has to listen already.
 
@@ -78,7 +80,7 @@ async def https(
     """
     configuration = folder / CONFIGURATION
     configuration.touch(mode=0o600)
-    configuration.write_text("\n".join([*_written(doors, certificate, limits), ""]))
+    configuration.write_text("\n".join([*_written(doors, certificate, limits, hsts_subdomains=hsts_subdomains), ""]))
     descriptors = [each.fileno() for each in (doors.public, doors.plain) if each is not None]
     await check(tied([program, "-c", "-f", configuration]), certificate, folder, descriptors)
     proxy = await asyncio.create_subprocess_exec(

@@ -95,6 +95,7 @@ class Deployment:
                 "CLUDALE_DATA_DIR": str(self.folder),
                 "CLUDALE_TRUSTED_PROXIES": self._trusted,
                 **({} if certificate is None else {"CLUDALE_TLS_CERTIFICATE": str(certificate)}),
+                "CLUDALE_HSTS_SUBDOMAINS": "1" if self.settings.hsts_subdomains else "0",
             },
             stop_seconds=self._stop_seconds,
         )

@@ -85,7 +85,7 @@ class Up:
             async with asyncio.TaskGroup() as group:
                 for part in parts:
                     group.create_task(self.watched[part.name].start())
-        except BaseExceptionGroup as errors:
+        except ExceptionGroup as errors:
             # the others were cancelled for the first one's sake
             raise errors.exceptions[0] from None
 
@@ -304,7 +304,7 @@ class Up:
         except (NoSuchPart, PartFailed, NotRotated, UnusableKey) as error:
             with suppress(OSError):
                 await tell(refused=str(error))
-        except BaseExceptionGroup as errors:
+        except ExceptionGroup as errors:
             with suppress(OSError):
                 await tell(refused="; ".join(map(str, errors.exceptions)))
         except (OSError, ValueError, AttributeError, TimeoutError):

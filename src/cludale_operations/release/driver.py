@@ -1,5 +1,6 @@
 """What a platform has to be able to do, so that releases can be made on it."""
 
+import ssl
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
@@ -17,6 +18,8 @@ class Address(NamedTuple):
 
     url: str
     headers: Mapping[str, str]
+    trust: ssl.SSLContext | None = None
+    """Of whoever asks there; None: whom everybody trusts."""
 
 
 class Driver(Protocol):

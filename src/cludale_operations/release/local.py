@@ -4,6 +4,7 @@ A revision is a set of backends. Its processes are started and stopped by a laun
 in each of them.
 """
 
+import ssl
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
@@ -69,9 +70,19 @@ class _NoAnswer(PlatformFailed):
 class LocalDriver:
     """The gateway."""
 
-    def __init__(self, control: Control, url: str, organizer_key: str, launcher: Launcher) -> None:
+    def __init__(
+        self,
+        control: Control,
+        url: str,
+        organizer_key: str,
+        launcher: Launcher,
+        *,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
+        """`url` is where the gateway answers buyers, `trust` whom to believe there."""
         self._control = control
         self._url = url
+        self._trust = trust
         self._organizer = {"authorization": f"Bearer {organizer_key}"}
         self._launcher = launcher
         # One for all calls: each new one reads the certificates that are trusted first, which takes 50 ms.
@@ -225,7 +236,7 @@ class LocalDriver:
 
     def try_address(self, label: str) -> Address:
         """The gateway itself, asked for the label."""
-        return Address(self._url, {"x-cludale-label": label})
+        return Address(self._url, {"x-cludale-label": label}, self._trust)
 
     def mark(self) -> object:
         """The gateway's figures of now, and the processes'."""

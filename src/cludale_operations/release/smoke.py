@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import httpx
 
 from cludale.services.catalogue import SERVICES
+from cludale_operations.release.driver import Address
 
 TIMEOUT_SECONDS = 10.0
 BUSY_TRIES = 10
@@ -16,10 +17,10 @@ BUSY_SECONDS = 1.0
 PROBES = tuple(probe for service in SERVICES for probe in service.probes)
 
 
-def smoked(url: str, headers: Mapping[str, str], organizer_key: str) -> list[str]:
+def smoked(at: Address, organizer_key: str) -> list[str]:
     """What is wrong; nothing if all is well."""
     wrong = []
-    with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_SECONDS) as http:
+    with httpx.Client(base_url=at.url, headers=at.headers, timeout=TIMEOUT_SECONDS, verify=at.trust or True) as http:
         for probe in PROBES:
             said = f"{probe.method} {probe.path}"
             bearer = {"authorization": f"Bearer {organizer_key}"} if probe.as_organizer else {}

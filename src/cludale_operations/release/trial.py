@@ -17,7 +17,7 @@ def tried(address: Address, organizer_key: str, *, buyers: int, seats: int, repo
         with proof_for("cludale release try"):
             from cludale_proof.rehearsal.plan import CannotRehearse, Plan, Silent  # noqa: PLC0415 - may not be installed
             from cludale_proof.rehearsal.rehearse import rehearse  # noqa: PLC0415 - as above
-    wrong = smoked(address.url, address.headers, organizer_key)
+    wrong = smoked(address, organizer_key)
     if wrong:
         return wrong
     report(f"smoke test: all {len(PROBES)} answers are as they should be")
@@ -27,6 +27,7 @@ def tried(address: Address, organizer_key: str, *, buyers: int, seats: int, repo
         url=address.url,
         organizer_key=organizer_key,
         headers=dict(address.headers),
+        trust=address.trust,
         seats=seats,
         buyers=buyers,
         connections=CONNECTIONS,

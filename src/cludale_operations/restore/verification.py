@@ -64,7 +64,7 @@ def verified(address: Address, organizer_key: str, moment: datetime, head: str |
 
     `head`: a head of the log from before the moment that was restored to; it has to be there. Raises PlatformFailed.
     """
-    wrong = smoked(address.url, address.headers, organizer_key)
+    wrong = smoked(address, organizer_key)
     log = log_of(address, organizer_key, head=head)
     if not log.is_whole:
         wrong.append(f"the log is broken at {log.what}")

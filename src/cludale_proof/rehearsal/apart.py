@@ -5,6 +5,7 @@ It shares nothing with what is really sold but the machine.
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,8 @@ class Apart(NamedTuple):
 
     url: str
     key: str
+    trust: ssl.SSLContext | None = None
+    """As in Plan."""
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from cludale.adapters.simulated_payments import METHODS
-from cludale.web.http1 import url_of
 from cludale.wiring.settings import Settings, UnusableSetting
+from cludale_operations.own_server import own_trust, own_url
 from cludale_proof.rehearsal.apart import Apart, apart
 from cludale_proof.rehearsal.lines import Lines, tell
 from cludale_proof.rehearsal.plan import CannotRehearse, Outcome, Plan, Reporter, Silent
@@ -84,6 +84,7 @@ def rehearse(
         server = _new(url, concert, label) if is_apart else _server(url)
         plan = Plan(
             url=server.url,
+            trust=server.trust,
             organizer_key=server.key,
             headers={} if label is None else {"x-cludale-label": label},
             seats=seats,
@@ -130,7 +131,8 @@ def _server(url: str | None) -> Apart:
     """The server that is named, or the one of the settings."""
     settings = Settings.from_env(os.environ)
     key = settings.organizer_key or _kept_key(settings.data_dir / "organizer.key")
-    return Apart(url or url_of(settings.host, settings.port), key)
+    there = (url or own_url(settings)).rstrip("/")
+    return Apart(there, key, own_trust(there, settings))
 
 
 def _offline(offline_doors: int, doors: int) -> int:

@@ -69,6 +69,7 @@ async def hold(
         connections=plan.connections,
         timeout_seconds=plan.timeout_seconds,
         hear=heard.hear,
+        trust=plan.trust,
     )
     await _let_in(load, report, len(online))
     await _tell(plan, organizer, list(alone.values()))
@@ -166,7 +167,7 @@ async def _tickets(plan: Plan, target: Target, organizer: Organizer, orders: Seq
             found.extend(read_tickets(body))
 
     tally = await Load(
-        target, asked, connections=plan.connections, timeout_seconds=plan.timeout_seconds, hear=hear
+        target, asked, connections=plan.connections, timeout_seconds=plan.timeout_seconds, hear=hear, trust=plan.trust
     ).run()
     if tally.statuses != ({200: len(orders)} if orders else {}):
         raise CannotRehearse(f"tickets of {len(orders)} orders were asked for; answers: {tally.statuses}")

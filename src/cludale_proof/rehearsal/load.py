@@ -6,6 +6,7 @@ mean is the caller's matter.
 """
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Callable, Iterator
 from random import Random
@@ -99,6 +100,7 @@ class Load:
         timeout_seconds: float = 10.0,
         arrivals: Iterator[float] | None = None,
         hear: Hear | None = None,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self.tally = Tally()
         self._target = target
@@ -107,6 +109,7 @@ class Load:
         self._timeout_seconds = timeout_seconds
         self._arrivals = arrivals
         self._hear = hear
+        self._trust = trust
         self._waiting: deque[tuple[bytes, float]] = deque()
         self._idle: set[_Line] = set()
         self._lines: set[_Line] = set()
@@ -221,7 +224,7 @@ class Load:
         while True:
             await asyncio.sleep(pause_seconds)
             try:
-                line = await connect(self._line, self._target, self._timeout_seconds)
+                line = await connect(self._line, self._target, self._timeout_seconds, trust=self._trust)
             except OSError as error:
                 self._lose_one(f"could not connect: {error.strerror or type(error).__name__}")
             else:

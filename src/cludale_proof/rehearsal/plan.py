@@ -1,5 +1,6 @@
 """What is rehearsed and what came of it. Values only."""
 
+import ssl
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
@@ -17,6 +18,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     organizer_key: str
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     """Said with every request: which version is meant, for example."""
+    trust: ssl.SSLContext | None = None
+    """Of buyers and organizer in who shows a certificate there; None: whom everybody trusts."""
     seats: int
     """Of the concert that is made for the rehearsal."""
     buyers: int

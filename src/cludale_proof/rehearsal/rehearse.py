@@ -48,7 +48,7 @@ class _Refused(msgspec.Struct, frozen=True):
 async def rehearse(plan: Plan, report: Reporter) -> Outcome:
     """Hold the rehearsal. Raises CannotRehearse where there is nothing to judge."""
     target = _target(plan.url)
-    async with Organizer(plan.url, plan.organizer_key, plan.headers) as organizer:
+    async with Organizer(plan.url, plan.organizer_key, plan.headers, trust=plan.trust) as organizer:
         concert = await _open(plan, organizer)
         report.opened(concert.id, plan)
         crowd = _Crowd()
@@ -59,6 +59,7 @@ async def rehearse(plan: Plan, report: Reporter) -> Outcome:
             timeout_seconds=plan.timeout_seconds,
             arrivals=None if plan.rate is None else at_random(plan.rate, seed=plan.seed),
             hear=crowd.hear,
+            trust=plan.trust,
         )
         await _sell(load, crowd, report)
         settled_at = await _settle(plan, organizer, concert.id, len(crowd.accepted), report)

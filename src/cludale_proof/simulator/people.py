@@ -30,10 +30,10 @@ from cludale.services.orders.domain import Order
 from cludale.services.orders.events import CancelReason, OrderPaid
 from cludale.services.orders.invoices.settings_api import SayInvoicing
 from cludale.services.payments.api import ChargeOrder
-from cludale.services.tickets.api import Transfer
 from cludale.services.tickets.codes import public_bytes
 from cludale.services.tickets.domain import ticket_id
 from cludale.services.tickets.door_api import MergeScans, OfConcert, ScanCode
+from cludale.services.tickets.transfer_api import Transfer
 from cludale.web.problems import Problems
 from cludale.web.responses import Response
 from cludale.web.routing import Request
@@ -256,7 +256,7 @@ class SimulatedClient:
             f"/tickets/{id}/transfer",
             _encode(wanted),
             None,
-            lambda p: p.tickets_api.transfer_ticket(_request(p, None, id), wanted),
+            lambda p: p.transfer_api.transfer_ticket(_request(p, None, id), wanted),
         )
 
     async def scan(self, who: str, wanted: ScanCode) -> RequestOutcome:

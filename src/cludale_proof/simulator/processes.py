@@ -49,7 +49,9 @@ from cludale.services.payments.service import Payments
 from cludale.services.tickets.api import TicketsApi
 from cludale.services.tickets.codes import key_of
 from cludale.services.tickets.door_api import DoorApi
+from cludale.services.tickets.manifest import MANIFEST as TICKETS_MANIFEST
 from cludale.services.tickets.service import Tickets
+from cludale.services.tickets.transfer_api import TransferApi
 from cludale.web.access import Access
 from cludale.web.ownership import Ownership
 from cludale_proof.simulator.clock import MachineClock, SimulatedIds
@@ -275,6 +277,9 @@ class Process(Owner):
         if "tickets" in self.built:
             self.tickets: Tickets = self.built["tickets"]
             self.tickets_api = TicketsApi(self.tickets, self.access, ownership)
+            self.transfer_api = TransferApi(
+                self.tickets, self.tickets_api, self.access, self.store, TICKETS_MANIFEST.statuses
+            )
             self.door_api = DoorApi(self.tickets.doors, ownership)
         self._bus: EmbeddedBus | None = None
         self.inbound = Inbound(

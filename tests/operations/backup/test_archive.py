@@ -10,8 +10,9 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from cludale_operations.backup import archive
+from cludale_operations.backup import archive, database
 from cludale_operations.backup.archive import BrokenArchive, Kind, Manifest, UnusableKey
+from cludale_operations.backup.folder import CannotCopy
 
 CONTENT = {"cludale.db": b"orders " * 50_000, "token.key": b"secret", "nothing.db": b""}
 
@@ -195,3 +196,13 @@ def test_what_is_no_identity_is_said(text: str, tmp_path: Path) -> None:
     file.write_text(text)
     with pytest.raises(UnusableKey, match=r"wrong\.key"):
         archive.read_identity(file)
+
+
+def test_a_dump_that_does_not_end_is_given_up_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "pg_dump"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(database, "find", lambda _: program)
+    monkeypatch.setattr(database, "DUMP_SECONDS", 0.2)
+    with pytest.raises(CannotCopy, match="pg_dump: no end in"):
+        database.dump("postgresql://nobody@127.0.0.1/nothing", tmp_path, lambda *_: None)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import json
 import socket
 import ssl
 import subprocess
@@ -18,9 +19,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.parts import need
-from tests.served import environment, gateway, serve
+from tests.served import KEY, environment, gateway, serve
+from typer.testing import CliRunner
 
 from cludale.services import NAMES
+from cludale_operations.cli import app, release
+from cludale_operations.gateway import certificates as shown
+from cludale_operations.release.reachable import wait_until_reachable
+from cludale_operations.release.smoke import smoked
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +75,11 @@ def secured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     _, server = certificates(folder)
     with socket.create_server(("127.0.0.1", 0)) as free:
         plain = free.getsockname()[1]
-    settings = {"CLUDALE_TLS_CERTIFICATE": str(server), "CLUDALE_REDIRECT_PORT": str(plain)}
+    settings = {
+        "CLUDALE_TLS_CERTIFICATE": str(server),
+        "CLUDALE_REDIRECT_PORT": str(plain),
+        "CLUDALE_HSTS_SUBDOMAINS": "1",
+    }
     with ExitStack() as stack:
         if request.param == "serve":
             served = stack.enter_context(serve(folder / "data", settings=settings))
@@ -87,7 +97,9 @@ def test_it_is_spoken_and_browsers_are_told_to_stay_with_it(secured: Secured) ->
     with httpx.Client(base_url=secured.url, verify=secured.trusting(), timeout=10) as client:
         answer = client.get("/staff/sign-in")
         assert answer.status_code == 200
-        assert "max-age=" in answer.headers["strict-transport-security"]
+        assert answer.headers["strict-transport-security"] == "max-age=63072000; includeSubDomains"
+        assert "includeSubDomains" not in shown.hsts(subdomains=False)
+        assert answer.headers["content-security-policy"].count("frame-ancestors") == 1
         assert "Secure" in answer.headers["set-cookie"]
         assert client.get("/livez", headers={"x-forwarded-proto": "http"}).status_code == 200
     with pytest.raises(httpx.ConnectError):
@@ -104,6 +116,21 @@ def test_a_program_that_asks_the_api_in_clear_is_not_led_on_but_told(secured: Se
         answer = httpx.get(f"{secured.plain_url}{path}", timeout=10)
         assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
         assert answer.json()["title"] == "The API is asked by HTTPS"
+
+
+def test_a_release_and_a_rehearsal_find_the_way_there_by_the_settings(
+    secured: Secured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = environment(tmp_path, CLUDALE_TLS_CERTIFICATE=str(secured.certificate), CLUDALE_ORGANIZER_KEY=KEY)
+    own["CLUDALE_PORT"] = secured.url.rpartition(":")[2]
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    green = release.gateway_driver(None, tmp_path / "gateway.json").try_address("green")
+    assert green.url == secured.url.replace("localhost", "127.0.0.1")
+    wait_until_reachable(green, within_seconds=0)
+    assert smoked(green._replace(headers={}), KEY) == []  # nothing is called green here
+    said = CliRunner().invoke(app, ["rehearse", "--seats", "2", "--buyers", "4", "--json"])
+    assert (said.exit_code, json.loads(said.stdout)["accepted"]) == (0, 2), said.output
 
 
 def test_ciphers_without_forward_secrecy_are_refused(secured: Secured) -> None:
@@ -168,3 +195,11 @@ def test_a_certificate_that_can_not_be_used_is_one_clear_line(command: list[str]
     assert "no.pem can't be used" in tried.stderr
     assert "CLUDALE_TLS_CERTIFICATE" in tried.stderr
     assert "Traceback" not in tried.stderr
+
+
+async def test_a_proxy_that_says_nothing_of_its_certificate_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(shown, "CHECK_SECONDS", 0.1)
+    with pytest.raises(shown.NoHttps, match="says nothing"):
+        await shown.check(["sleep", "60"], tmp_path / "server.pem", tmp_path, [])

@@ -1,5 +1,6 @@
 """A door that goes on without network: the command, its journal, and a real server that is away and back."""
 
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -100,3 +101,27 @@ def test_what_the_journal_has_is_there_when_it_is_opened_again_and_has_one_progr
     journal.told({first: "known"}, [first])
     assert (journal.count("waiting"), journal.movements("c")) == (0, {})
     journal.close()
+
+
+def test_a_journal_whose_disk_was_full_goes_on_once_there_is_room(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db", "north")
+    database = journal._db  # noqa: SLF001 - the limit is SQLite's, of this connection alone
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            journal.keep({"snapshot": b"x" * 1_000_000})
+    database.execute("PRAGMA max_page_count = 10000")
+    database.set_authorizer(lambda action, what, *_: _no_commit(action, what))
+    with pytest.raises(sqlite3.DatabaseError):
+        journal.keep({"snapshot": b"y"})
+    database.set_authorizer(None)
+    assert not database.in_transaction
+    journal.keep({"snapshot": b"z"})
+    assert journal.kept("snapshot") == b"z"
+    journal.close()
+
+
+def _no_commit(action: int, what: str | None) -> int:
+    """A COMMIT that fails."""
+    return sqlite3.SQLITE_DENY if (action, what) == (sqlite3.SQLITE_TRANSACTION, "COMMIT") else sqlite3.SQLITE_OK

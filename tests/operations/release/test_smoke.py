@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from cludale_operations.release import smoke
+from cludale_operations.release.driver import Address
 
 
 class Colour(httpx.BaseTransport):
@@ -33,12 +34,12 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> list[Colour]:
 @pytest.mark.parametrize("busy", [0, 1, smoke.BUSY_TRIES - 1])
 def test_what_is_busy_for_a_moment_is_asked_again(answered: list[Colour], busy: int) -> None:
     answered.append(Colour(busy))
-    assert smoke.smoked("http://green", {}, "a-key") == []
+    assert smoke.smoked(Address("http://green", {}), "a-key") == []
     assert set(answered[-1].asked.values()) == {busy + 1}
 
 
 def test_what_stays_busy_is_wrong_and_is_named(answered: list[Colour]) -> None:
     answered.append(Colour(smoke.BUSY_TRIES))
-    wrong = smoke.smoked("http://green", {}, "a-key")
+    wrong = smoke.smoked(Address("http://green", {}), "a-key")
     assert len(wrong) == len(smoke.PROBES)
     assert all(each.endswith(f": 503, not {probe.status}") for each, probe in zip(wrong, smoke.PROBES, strict=True))

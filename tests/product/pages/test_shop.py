@@ -291,9 +291,12 @@ def test_tickets_are_shown_printed_and_given_to_somebody_else(shop: Served, buye
         for path in (f"{order}/tickets", first, f"{first}.svg", f"{first}.pdf"):
             assert friend.get(path).status_code == 404, path
         transfer = f"{first}/transfer"
-        given = buyer.post(transfer, data={**fields(buyer.get(first).text, transfer), "holder": "Zoë Šimić"})
+        form = {**fields(buyer.get(first).text, transfer), "holder": "Zoë Šimić"}
+        given = buyer.post(transfer, data=form)
         link = re.search(r'id="link" readonly value="([^"]+)"', given.text)
         assert link, given.text
+        reloaded = buyer.post(transfer, data=form)
+        assert f'value="{link[1]}"' in reloaded.text, "it was given once, and the link is good"
         theirs = friend.get(unescape(link[1]))
         assert theirs.url.path == first
         assert not theirs.url.query

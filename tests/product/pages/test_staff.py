@@ -1,10 +1,12 @@
 """Somebody who works here, at a browser: signing in and out, and what they may do meanwhile."""
 
+import base64
 import html
+import json
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +307,41 @@ async def test_a_way_back_that_another_browser_began_signs_nobody_in(tmp_path: P
         assert (await browser.get("/staff/sign-in/back", params=back)).status_code == 403
 
 
+async def test_who_signed_in_too_weakly_is_told_what_is_wanted(tmp_path: Path, provider: Provider) -> None:
+    async with site(tmp_path, **by_issuer(provider), oidc_amr="mfa") as browser:
+        gone = await browser.get("/staff/sign-in/go")
+        back = await provider.signed_in(gone.headers["location"], "fay")
+        refused = await browser.get("/staff/sign-in/back", params=back)
+        assert refused.status_code == 403
+        assert "second factor" in refused.text
+        assert "session" not in browser.cookies
+
+
+async def test_another_sites_link_begins_no_session(tmp_path: Path, provider: Provider) -> None:
+    async with site(tmp_path, **by_issuer(provider)) as browser:
+        for came, status in (("cross-site", 200), ("same-site", 200), ("same-origin", 303), ("none", 303)):
+            page = await browser.get("/staff/sign-in/go?next=/staff/keys", headers={"sec-fetch-site": came})
+            assert page.status_code == status, came
+            assert ("sign-in" in page.cookies) is (status == 303)
+            if status == 200:
+                assert 'href="/staff/sign-in/go?next=/staff/keys"' in page.text
+
+
+async def test_whoever_is_signed_in_can_sign_out_on_every_page(browser: httpx.AsyncClient) -> None:
+    await sign_in(browser)
+    concert = {"id": "ours", "artist": "The Larks", "date": "2099-06-05", "totalSeats": 50}
+    await browser.post("/concerts", json=concert, headers=bearer(FIRST_KEY))
+    seen = ["/staff"]
+    for path in seen:
+        page = await browser.get(path)
+        if page.status_code == 200 and page.headers["content-type"].startswith("text/html"):
+            assert 'action="/staff/sign-out"' in page.text, path
+            found = re.findall(r'href="(/(?:staff|desk)[^"?#]*)', page.text)
+            seen += [each for each in dict.fromkeys(found) if each not in seen and len(seen) < 25]
+    assert len(seen) > 8
+    assert [each for each in seen if each.startswith("/staff/concerts/")], seen
+
+
 @pytest.mark.parametrize(
     "wanted",
     ["https://other.example", "//other.example", "/\\other.example", "/shop", "/staffing", "/staff/../x",
@@ -324,3 +361,56 @@ async def test_every_page_for_people_is_guarded(browser: httpx.AsyncClient) -> N
         assert "frame-ancestors 'none'" in policy, path
         assert said["x-content-type-options"] == "nosniff", path
         assert said["referrer-policy"] == "no-referrer", path
+
+
+async def entered(browser: httpx.AsyncClient, provider: Provider, person: str, at_issuer: httpx.AsyncClient) -> str:
+    """The session of somebody who signs in."""
+    browser.cookies.clear()
+    gone = await browser.get("/staff/sign-in/go")
+    back = await provider.signed_in(gone.headers["location"], person, at_issuer)
+    await browser.get("/staff/sign-in/back", params=back)
+    return browser.cookies["session"]
+
+
+async def test_who_is_signed_out_at_the_issuer_is_signed_out_here(tmp_path: Path, provider: Provider) -> None:
+    async with AsyncExitStack() as stack:
+        browser = await stack.enter_async_context(site(tmp_path, **by_issuer(provider)))
+        at_issuer = [await stack.enter_async_context(provider.browser()) for _ in range(3)]
+        provider.rotate(
+            backchannel_logout_uri=str(browser.base_url.join("/concerts/-/sign-out")),
+            backchannel_logout_session_required=True,
+        )
+        tokens = [
+            await entered(browser, provider, person, theirs)
+            for person, theirs in zip(("ada", "ada", "fay"), at_issuer, strict=True)
+        ]
+
+        async def statuses() -> list[int]:
+            return [(await browser.get("/orders", headers=bearer(each))).status_code for each in tokens]
+
+        assert await statuses() == [200, 200, 200]
+        asked = await at_issuer[0].get(f"{provider.issuer}/session/end", params={"client_id": CLIENT})
+        await provider.signed_out(str(asked.url), at_issuer[0])
+        assert await statuses() == [401, 200, 200]  # which session it was, the issuer said
+
+
+async def test_nobody_else_signs_anybody_out(tmp_path: Path, provider: Provider) -> None:
+    async with site(tmp_path, **by_issuer(provider)) as browser, provider.browser() as at_issuer:
+        provider.rotate(backchannel_logout_uri=f"{PUBLIC}/nowhere", backchannel_logout_session_required=True)
+        token = await entered(browser, provider, "fay", at_issuer)
+        id_token = browser.cookies["sign-in-hint"]
+        sid = json.loads(base64.urlsafe_b64decode(id_token.split(".")[1] + "=="))["sid"]
+        for said in ({"logout_token": id_token}, {"logout_token": "a.b.c"}, {}, {"logout_token": ["x", "y"]}):
+            refused = await browser.post("/concerts/-/sign-out", data=said)
+            assert (refused.status_code, refused.headers["cache-control"]) == (400, "no-store")
+        for iss, whose, status in (
+            ("https://other.example", sid, 400),
+            (provider.issuer, sid[:-1] + "~", 200),
+            (provider.issuer, "short", 422),
+        ):
+            told = await browser.get("/concerts/-/sign-out", params={"iss": iss, "sid": whose})
+            assert told.status_code == status
+        assert (await browser.get("/orders", headers=bearer(token))).status_code == 200
+        told = await browser.get("/concerts/-/sign-out", params={"iss": provider.issuer, "sid": sid})
+        assert (told.status_code, told.headers["cache-control"]) == (200, "no-store")
+        assert (await browser.get("/orders", headers=bearer(token))).status_code == 401

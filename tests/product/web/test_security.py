@@ -155,6 +155,7 @@ def test_text_says_its_charset_and_json_what_it_is_and_that_nobody_keeps_it(serv
         kind = answer.headers["content-type"]
         assert kind.startswith(("application/", "image/")) or "charset=utf-8" in kind, answer.url
         assert answer.headers["x-content-type-options"] == "nosniff", answer.url
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"], answer.url
         if kind in {"application/json", "application/problem+json"}:
             wanted = "no-cache" if answer.url.path == "/openapi.json" else "no-store"
             assert answer.headers["cache-control"] in {wanted, "max-age=60"}, answer.url

@@ -73,6 +73,8 @@ MATRIX: tuple[Row, ...] = (
     Row("GET", "/concerts/-/sign-in", 200),
     Row("POST", "/concerts/-/sign-in", 409, body={"state": "s" * 22, "nonce": "n" * 22, "challenge": "c" * 43}),
     Row("POST", "/concerts/-/sessions", 403, body={"key": "key-1.wrong"}),
+    Row("POST", "/concerts/-/sign-out", 409),
+    Row("GET", "/concerts/-/sign-out", 409, asked="/concerts/-/sign-out?iss=i&sid=0123456789abcdef"),
     Row("GET", "/concerts/-/sessions", 200, ORGANIZER, OPERATE),
     Row("POST", "/concerts/-/sessions/{session_id}/end", 404, ORGANIZER, OPERATE, asked="/concerts/-/sessions/no/end"),
     Row("GET", "/concerts/-/staff", 200, ORGANIZER, OPERATE),

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -75,6 +76,18 @@ def understood(error: Exception) -> Exception:
     return error
 
 
+@contextmanager
+def understanding(by: Callable[[Exception], Exception] = understood) -> Iterator[None]:
+    """What is raised in the block is raised as `by` says; what nobody knows better as itself, not as its own cause."""
+    try:
+        yield
+    except Exception as error:
+        known = by(error)
+        if known is error:
+            raise
+        raise known from error
+
+
 def plainly(error: BaseException) -> str:
     """Why PostgreSQL does not do its work, in words for the operator; no address in them."""
     seen: BaseException | None = error
@@ -116,6 +129,8 @@ async def connect(url: str, limits: SessionLimits, *, name: str, settings: dict[
         raise NoAddress(str(error)) from error
     except Exception as error:
         known = understood(error)
+        if known is error:
+            raise
         raise known from error
     try:
         # After the start, not with it: a proxy in between may drop what it does not know from the start message.
@@ -129,8 +144,7 @@ async def connect(url: str, limits: SessionLimits, *, name: str, settings: dict[
             _log.warning("%s: the server runs with fsync = off; a power cut loses what was answered", described(url))
     except BaseException as error:
         connection.terminate()
-        if isinstance(error, Exception):
-            known = understood(error)
+        if isinstance(error, Exception) and (known := understood(error)) is not error:
             raise known from error
         raise
     return connection

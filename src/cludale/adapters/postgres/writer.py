@@ -13,7 +13,15 @@ from typing import Any, NamedTuple
 from asyncpg import exceptions
 
 from cludale.adapters.postgres import replica, schema
-from cludale.adapters.postgres.connection import RECONNECT, Connection, NoAddress, closed, is_gone, understood
+from cludale.adapters.postgres.connection import (
+    RECONNECT,
+    Connection,
+    NoAddress,
+    closed,
+    is_gone,
+    understanding,
+    understood,
+)
 from cludale.adapters.postgres.migrations import BLOCK
 from cludale.adapters.postgres.replica import Place, Register
 from cludale.adapters.postgres.schema import Function, Table
@@ -137,7 +145,7 @@ class Writer:
         One whose lease has run out has until the next look to come back: the server may have been away for everyone.
         """
         connection, place = await self._connected()
-        try:
+        with understanding(self._known):
             found = await self._register.gone(connection)
             gone = [id for id, left in found.items() if left or (id in self._suspects and fresh_positions)]
             self._suspects = set(found)
@@ -147,8 +155,6 @@ class Writer:
                 await self._new_block(replica.TAKE_LIMIT)
             base = self._position if fresh_positions else None
             entries = await self._register.take_over(connection, place, gone, base)
-        except Exception as error:
-            raise self._known(error) from error
         if entries:
             _log.warning("took over %d events from replicas that are gone", len(entries))
             self._position = max(self._position, entries[-1].position)
@@ -157,23 +163,21 @@ class Writer:
     async def tidy(self) -> None:
         """Strike off replicas that are gone for long. Raises StoreUnavailable."""
         connection, _ = await self._connected()
-        try:
+        with understanding(self._known):
             await self._register.strike_off(connection)
-        except Exception as error:
-            raise self._known(error) from error
 
     async def check_room(self) -> None:
         """Is there room for more than what is written in place? Raises StoreUnavailable."""
         connection, _ = await self._connected()
-        try:
-            if self._may_take_room:
+        if not self._may_take_room:
+            return
+        with understanding(self._known):
+            try:
                 await connection.execute(ROOM_TABLE)
                 await connection.execute(TAKE_ROOM)
-        except exceptions.InsufficientPrivilegeError as error:
-            self._may_take_room = False
-            _log.info("whether PostgreSQL has room for more is not looked at: %s", error)
-        except Exception as error:
-            raise self._known(error) from error
+            except exceptions.InsufficientPrivilegeError as error:
+                self._may_take_room = False
+                _log.info("whether PostgreSQL has room for more is not looked at: %s", error)
 
     async def close(self) -> None:
         """Leave the rest to others at once, and close the connection."""
@@ -229,8 +233,9 @@ class Writer:
                 known = self._known(error)
                 if not is_gone(error):
                     self._unsettled = None
-                    raise known from error
-                if loop.time() >= deadline:
+                if not is_gone(error) or loop.time() >= deadline:
+                    if known is error:
+                        raise
                     raise known from error
                 _log.warning("no answer to a batch of %d commits: %s", len(batch.plan.outcomes), known)
                 continue
@@ -284,25 +289,21 @@ class Writer:
         connection, _ = await self._connected()
         versions: dict[tuple[Kind, str], int] = {}
         handled: set[Handled] = set()
-        try:
+        with understanding(self._known):
             for kind, ids in wanted.items():
                 for id, version in await connection.fetch(self._tables[kind].versions, list(ids)):
                     versions[kind, decoded_text(id)] = version
             for consumer, event_ids in asked.items():
                 rows = await connection.fetch(self._function.inbox, encoded_text(consumer), list(event_ids))
                 handled.update(Handled(consumer, decoded_text(row[0])) for row in rows)
-        except Exception as error:
-            raise self._known(error) from error
         return versions, handled
 
     async def _new_block(self, needed: int) -> None:
         if needed > BLOCK:
             raise ValueError(f"{needed} events in one batch, {BLOCK} are the most")
         connection, _ = await self._connected()
-        try:
+        with understanding(self._known):
             await self._take_block(connection)
-        except Exception as error:
-            raise self._known(error) from error
 
     async def _take_block(self, connection: Connection) -> None:
         first = await self._register.block(connection)

@@ -1,5 +1,6 @@
 """Tickets: an order's, each with its code, paper and wallets; one by itself, for whom it was given to."""
 
+from cludale.kernel.ids import from_key
 from cludale.pages import forms
 from cludale.pages.api import Refused, path
 from cludale.pages.shop import memory
@@ -70,11 +71,16 @@ class TicketPages:
 
     async def _transfer(self, visit: Visit) -> Response:
         """Give it to somebody else: what opens it is shown, and kept by this browser in case the page is lost."""
-        holder = forms.read(visit.request).get("holder", "").strip()
+        fields = forms.read(visit.request)
+        holder, token = fields.get("holder", "").strip(), _token(visit)
+        if fields.get("was", _mark(token)) != _mark(token):  # it was sent before, and this is a reload of the answer
+            ticket = await self._ticket(visit)
+            return await self._page(visit, ticket, link=self._link(visit, ticket.id, token))
         if len(holder) > MOST_NAME:
             return await self._page(visit, await self._ticket(visit), wrong="name", status=422)
         to = path("tickets", visit.segment, "transfer")
-        answer = await self._site.ask(visit, "POST", to, {"holder": holder or None}, token=_token(visit))
+        once = {"idempotency-key": from_key("given", token, holder)}  # a form that is sent twice gives it once
+        answer = await self._site.ask(visit, "POST", to, {"holder": holder or None}, token=token, headers=once)
         if answer.status == 422:
             return await self._page(visit, await self._ticket(visit), wrong="name", status=422)
         if answer.status == 409:
@@ -131,6 +137,7 @@ class TicketPages:
             concert=await self._programme.known(ticket.concert_id),
             order=order if order in memory.orders(visit) else None,
             link=link,
+            was=_mark(ticket.access_token or _token(visit)),
             wrong=wrong,
             refusal=refusal,
         )
@@ -147,6 +154,11 @@ class TicketPages:
 def order_of(id: str) -> str:
     """The order that a ticket is of; of an order's id itself."""
     return id if id.startswith(_ORDER) else _ORDER + id.removeprefix(_TICKET).rpartition(".")[0]
+
+
+def _mark(token: str) -> str:
+    """What a form says of the token that opened the ticket when it was shown; nothing follows from it."""
+    return from_key("was", token)
 
 
 def _token(visit: Visit) -> str:

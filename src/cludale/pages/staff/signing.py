@@ -22,6 +22,7 @@ RENEW_SECONDS = 60
 REFUSED = {
     "key-refused": "no-key",
     "sign-in-refused": "again",
+    "sign-in-too-weak": "weak",
     "no-role": "no-role",
     "roles-disagree": "roles",
     "busy": "away",
@@ -159,13 +160,17 @@ class Signing:
 
     async def _go(self, visit: Visit) -> Response:
         """On to the issuer. By GET, for a browser that follows a form there would ask the policy for forms."""
+        onward = cookies.local(visit.query.get("next"))
         if not cookies.is_private(visit):
             return await self._form(visit, "/staff", status=403)
+        try:
+            forms.check_origin(visit.request)
+        except forms.FormRefused:  # another site led here: nobody is signed in by a click that they made elsewhere
+            return await self._form(visit, onward)
         state, nonce, verifier = (secrets.token_urlsafe(size) for size in (24, 24, 48))
         hashed = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         asked = {"state": state, "nonce": nonce, "challenge": hashed}
         answer = await self._site.ask(visit, "POST", "/concerts/-/sign-in", asked)
-        onward = cookies.local(visit.query.get("next"))
         if answer.status != 200:
             return await self._form(visit, onward, wrong=_why(answer), status=answer.status)
         kept = cookies.began(visit, state=state, nonce=nonce, verifier=verifier, onward=onward)

@@ -1,6 +1,6 @@
 """Concerts as data: what the rest of the platform has to know of it."""
 
-from cludale.services.concerts import api, change_api, code_api, key_api, pairing_api, session_api
+from cludale.services.concerts import api, change_api, code_api, key_api, pairing_api, session_api, sign_out_api
 from cludale.services.concerts.buyers import Quotas
 from cludale.services.concerts.events import TOPIC
 from cludale.services.concerts.replay import ConcertsReplay
@@ -38,6 +38,7 @@ def _api(concerts: Concerts, parts: HttpParts) -> tuple[object, ...]:
         code_api.CodesApi(concerts),
         key_api.KeysApi(concerts.keys, parts.access.digest),
         session_api.SessionsApi(concerts.sessions, concerts.keys, parts.access, parts.issuer, parts.sign_in),
+        sign_out_api.SignOutApi(concerts.sessions, parts.issuer),
         pairing_api.PairingApi(concerts.pairing, parts.access.digest, concerts.details),
     )
 
@@ -57,6 +58,7 @@ MANIFEST = Manifest(
         **code_api.STATUS,
         **key_api.STATUS,
         **session_api.STATUS,
+        **sign_out_api.STATUS,
         **pairing_api.STATUS,
     },
     probes=(

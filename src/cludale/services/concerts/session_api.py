@@ -15,11 +15,11 @@ from cludale.kernel.ids import from_key
 from cludale.kernel.principals import FIRST, Principal, PrincipalKind, Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
 from cludale.kernel.roles import NoRole, RolesDisagree, opened
-from cludale.ports.issuer import Issuer, IssuerUnreachable, NotVouched, SignInPolicy
+from cludale.ports.issuer import Issuer, IssuerUnreachable, NotVouched, SignInPolicy, TooWeak
 from cludale.services.concerts import sessions as domain
 from cludale.services.concerts.key_service import KeyService
 from cludale.services.concerts.session_service import SessionService
-from cludale.services.concerts.sessions import BY_ISSUER, Member, Session
+from cludale.services.concerts.sessions import BY_ISSUER, Member, Session, SignedOutMeanwhile
 from cludale.web.access import Access
 from cludale.web.keyring import KeysUnknown
 from cludale.web.problems import Statuses
@@ -42,6 +42,13 @@ class SignInRefused(Refusal):
 
     def __init__(self) -> None:
         super().__init__("Who you are could not be made sure of: begin again.")
+
+
+class SignInTooWeak(Refusal):
+    """The issuer vouches less surely than is wanted here: a second factor is missing, or was shown long ago."""
+
+    def __init__(self) -> None:
+        super().__init__("Your organization has to make surer who you are: sign in there with your second factor.")
 
 
 class NoIssuer(Refusal):
@@ -68,8 +75,10 @@ class IssuerAway(Busy):
 STATUS: Statuses = {
     KeyRefused: 403,
     SignInRefused: 403,
+    SignInTooWeak: 403,
     NoRole: 403,
     RolesDisagree: 403,
+    SignedOutMeanwhile: 403,
     NoIssuer: 409,
     IssuerAlone: 409,
 }
@@ -216,7 +225,7 @@ class SessionsApi:
         description="With a key; or, where an issuer is set, with the code that it gave, which it is asked about.",
         replies={201: Reply(BegunSession, "The session.")},
         refusals=(
-            *(KeyRefused, KeysUnknown, SignInRefused, NoRole, RolesDisagree),
+            *(KeyRefused, KeysUnknown, SignInRefused, SignInTooWeak, SignedOutMeanwhile, NoRole, RolesDisagree),
             *(NoIssuer, IssuerAlone, IssuerAway, Busy),
         ),
     )
@@ -234,6 +243,9 @@ class SessionsApi:
             person = await self._issuer.person(body.code, verifier=body.verifier, nonce=body.nonce, issuer=body.issuer)
         except IssuerUnreachable as error:
             raise IssuerAway from error
+        except TooWeak as error:
+            _log.warning("a sign-in was refused: %s", error)
+            raise SignInTooWeak from error
         except NotVouched as error:
             raise SignInRefused from error
         opens = opened(person.roles, self._policy.roles)
@@ -245,6 +257,8 @@ class SessionsApi:
             only_concert=opens.concert_id,
             hint=person.hint or None,
             roles=person.roles,
+            sid=person.session,
+            vouched_at=person.vouched_at,
         )
 
     async def _with_key(self, key: str) -> Response:
@@ -281,6 +295,8 @@ class SessionsApi:
         key_ends_at: datetime | None = None,
         hint: str | None = None,
         roles: tuple[str, ...] = (),
+        sid: str = "",
+        vouched_at: int = 0,
     ) -> Response:
         id = from_key("session", secrets.token_hex(16))
         token = f"{id}.{secrets.token_urlsafe(32)}"
@@ -298,6 +314,8 @@ class SessionsApi:
             ends_at=domain.lasting(now, self._policy.seconds, key_ends_at),
             idle_seconds=self._policy.idle_seconds,
             roles=tuple(each[:_LONGEST_ROLE] for each in roles[:_MOST_ROLES]),
+            sid=sid,
+            vouched_at=vouched_at,
         )
         await self._sessions.begin(session)
         _log.info("signed in: %s, for %s", id, "somebody of the issuer's" if of.startswith(BY_ISSUER) else of)

@@ -9,7 +9,7 @@ from cludale.kernel.events import Cause
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.runtime.aggregates import Change, Updates
 from cludale.services.concerts import sessions as domain
-from cludale.services.concerts.sessions import Member, Session, Sessions, Staff
+from cludale.services.concerts.sessions import Member, Session, Sessions, SignedOut, Staff
 from cludale.services.concerts.store import ALL_SESSIONS, ALL_STAFF, SESSIONS, STAFF
 
 
@@ -26,7 +26,7 @@ class SessionService:
         return self._updates.clock.now()
 
     async def begin(self, new: Session) -> Session:
-        """Sign somebody in. Raises Busy."""
+        """Sign somebody in. Raises Busy, SignedOutMeanwhile."""
         await self._change(lambda sessions, now: domain.begin(sessions, new, now=now))
         keep = Change(STAFF, ALL_STAFF, lambda found, now: domain.seen(found or Staff(), new, now=now), Cause())
         await self._updates.update((keep,))
@@ -35,6 +35,10 @@ class SessionService:
     async def end(self, id: str) -> None:
         """Sign somebody out; again changes nothing. Raises Busy."""
         await self._change(lambda sessions, _: domain.end(sessions, id))
+
+    async def signed_out(self, said: SignedOut) -> None:
+        """End what the issuer says is over; again changes nothing. Raises Busy."""
+        await self._change(lambda sessions, now: domain.signed_out(sessions, said, now=now))
 
     async def staff(self) -> Sequence[tuple[Member, int]]:
         """Who has signed in, who did so last first, each with their sessions that are not over."""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from cludale.kernel.decision import Decision
 from cludale.kernel.ids import from_key
 from cludale.kernel.principals import Scope
-from cludale.kernel.refusals import NotFound
+from cludale.kernel.refusals import NotFound, Refusal
 
 BY_ISSUER = "oidc:"
 """How the names of those begin whom an issuer vouches for."""
@@ -19,6 +19,9 @@ MOST_SESSIONS = 1_000
 MOST_STAFF = 1_000
 FORGOTTEN_AFTER = timedelta(days=90)
 """Who has not signed in for so long is in no list any more."""
+REMEMBERED_FOR = timedelta(minutes=5)
+"""How long it is known that an issuer signed somebody out: longer than a sign-in takes to ask it."""
+MOST_SIGNED_OUT = 1_000
 MOST_OF_ONE = 20
 """Sessions of one person, or of one key. The oldest ends where there would be more."""
 
@@ -44,12 +47,46 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     """It ends after so long without a request."""
     roles: tuple[str, ...] = ()
     """What the issuer said; none for sessions of before it was kept, and for those of keys."""
+    sid: str = ""
+    """The issuer's name for its own session; empty where it says none, for sessions of before, and for keys."""
+    vouched_at: int = 0
+    """When the issuer vouched for them, by its clock, in Unix seconds; 0 for sessions of before, and for keys."""
+
+
+class SignedOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """What an issuer said of its own accord: that somebody is signed out."""
+
+    of: str = ""
+    """Whose sessions are over; empty: whosever is `sid`."""
+    sid: str = ""
+    """Which; empty: all of theirs."""
+    at: int
+    """When it said so, by its own clock, in Unix seconds."""
+    until: datetime
+    """Remembered for so long: a sign-in that was under way then is no session."""
+
+    def ends(self, session: Session) -> bool:
+        """Is this session over by it? Not one that the issuer vouched for later: so it may be said again and again."""
+        if session.vouched_at > self.at or not session.of.startswith(BY_ISSUER):
+            return False
+        if not self.of:
+            return session.sid == self.sid
+        return session.of == self.of and (not self.sid or session.sid in (self.sid, ""))
+
+
+class SignedOutMeanwhile(Refusal):
+    """The issuer signed them out while they signed in."""
+
+    def __init__(self) -> None:
+        super().__init__("You were signed out meanwhile: begin again.")
 
 
 class Sessions(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """All of them, the oldest first."""
 
     sessions: tuple[Session, ...] = ()
+    signed_out: tuple[SignedOut, ...] = ()
+    """What issuers said of late, the last one at the end; none in records of before."""
 
     def session(self, id: str) -> Session:
         """The session. Raises NotFound."""
@@ -108,12 +145,23 @@ def end_all_of(sessions: Sessions, person_id: str) -> Decision[Sessions]:
 
 
 def begin(sessions: Sessions, new: Session, *, now: datetime) -> Decision[Sessions]:
-    """Sign somebody in. Those that are over are forgotten, so there is a bound."""
+    """Sign somebody in. Those that are over are forgotten, so there is a bound. Raises SignedOutMeanwhile."""
+    if any(each.ends(new) for each in sessions.signed_out):
+        raise SignedOutMeanwhile
     live = [each for each in sessions.sessions if each.ends_at > now]
     of_them = [each.id for each in live if each.of == new.of]
     too_many = {*of_them[: max(0, len(of_them) + 1 - MOST_OF_ONE)]}
     kept = [each for each in live if each.id not in too_many]
-    return Decision(Sessions(sessions=(*kept[max(0, len(kept) + 1 - MOST_SESSIONS) :], new)))
+    return Decision(replace(sessions, sessions=(*kept[max(0, len(kept) + 1 - MOST_SESSIONS) :], new)))
+
+
+def signed_out(sessions: Sessions, said: SignedOut, *, now: datetime) -> Decision[Sessions]:
+    """End what the issuer says is over; again changes nothing."""
+    if any((each.of, each.sid) == (said.of, said.sid) and each.at >= said.at for each in sessions.signed_out):
+        return Decision(sessions)
+    kept = tuple(each for each in sessions.sessions if not said.ends(each))
+    known = [each for each in sessions.signed_out if each.until > now and (each.of, each.sid) != (said.of, said.sid)]
+    return Decision(Sessions(sessions=kept, signed_out=(*known[max(0, len(known) + 1 - MOST_SIGNED_OUT) :], said)))
 
 
 def end(sessions: Sessions, id: str) -> Decision[Sessions]:

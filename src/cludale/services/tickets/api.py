@@ -22,7 +22,6 @@ from cludale.services.tickets.domain import (
 from cludale.services.tickets.events import Direction, UndoReason
 from cludale.services.tickets.service import Shown, Tickets
 from cludale.web.access import Access
-from cludale.web.fields import Text
 from cludale.web.ownership import Ownership
 from cludale.web.problems import Statuses
 from cludale.web.responses import Response, json_response
@@ -98,12 +97,6 @@ class TicketView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         )
 
 
-class TransferredTicket(TicketView, frozen=True, kw_only=True, rename="camel"):
-    """A ticket that is somebody else's now, with the bearer token that opens it."""
-
-    access_token: Annotated[str, Meta(description="the bearer token of this ticket's routes; shown only here")]
-
-
 class Wallet(StrEnum):
     """What a phone keeps tickets in."""
 
@@ -122,12 +115,6 @@ class OfOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Of which order."""
 
     order: Id
-
-
-class Transfer(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Who gets the ticket."""
-
-    holder: Annotated[Text | None, Meta(description="the new holder's name, which the ticket then shows")] = None
 
 
 class UndoAdmission(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -186,10 +173,10 @@ class TicketsApi:
         is_buyer = self._access.of_order(query.order, request.authorization, Scope.READ) is None
         tickets = await self._tickets.of_order(query.order)
         if not is_buyer:
-            await self._owned(request, tickets, Scope.READ, query.order)
+            await self.owned(request, tickets, Scope.READ, query.order)
         shown = await self._tickets.shown(tickets, tickets.numbers)
         items = [TicketView.of(each, is_theirs=not (is_buyer and each.ticket.is_transferred)) for each in shown]
-        return _private(json_response(OrdersTickets(items=items, wallets=self._wallets)))
+        return private(json_response(OrdersTickets(items=items, wallets=self._wallets)))
 
     @route(
         "GET",
@@ -232,36 +219,10 @@ class TicketsApi:
     async def undo_admission(self, request: Request, body: UndoAdmission) -> Response:
         """The ticket."""
         order_id, number = parsed_id(request.segment)
-        await self._owned(request, await self._known(request.segment), Scope.DOOR, request.segment)
+        await self.owned(request, await self.known(request.segment), Scope.DOOR, request.segment)
         tickets = await self._tickets.doors.undo(order_id, number, reason=body.reason, cause=request.cause)
         (shown,) = await self._tickets.shown(tickets, [number])
-        return _private(json_response(TicketView.of(shown, is_theirs=False)))
-
-    @route(
-        "POST",
-        "/tickets/{ticket_id}/transfer",
-        credential=Credential.BUYER,
-        scope=Scope.SELL,
-        owned=Owned.HIDDEN,
-        headers=(TRACEPARENT,),
-        summary="Give a ticket to somebody else",
-        description=(
-            "The ticket gets a new code, and the one before is void. The answer has the token that opens the ticket "
-            "from then on, for its new holder; the order's token no longer shows the code."
-        ),
-        replies={200: Reply(TransferredTicket)},
-        refusals=(NotFound, TicketVoid, TicketUsed, TicketIsTransferred, Busy),
-    )
-    async def transfer_ticket(self, request: Request, body: Transfer) -> Response:
-        """The ticket, with its new code and token."""
-        order_id, number = parsed_id(request.segment)
-        if not (await self._shown(request, request.segment, Scope.SELL))[1]:
-            raise TicketIsTransferred(request.segment)
-        tickets = await self._tickets.transfer(order_id, number, holder=body.holder, cause=request.cause)
-        (shown,) = await self._tickets.shown(tickets, [number])
-        view = TicketView.of(shown, is_theirs=True)
-        token = self._access.token_for(_opened_by(request.segment, shown.ticket.generation))
-        return _private(json_response(TransferredTicket(**msgspec.structs.asdict(view), access_token=token)))
+        return private(json_response(TicketView.of(shown, is_theirs=False)))
 
     @route(
         "GET",
@@ -339,7 +300,7 @@ class TicketsApi:
     async def google_pass(self, request: Request) -> Response:
         """Signed."""
         url = await self._tickets.google_link(await self._open(request))
-        return _private(json_response(WalletLink(url=url)))
+        return private(json_response(WalletLink(url=url)))
 
     @route(
         "GET",
@@ -355,9 +316,9 @@ class TicketsApi:
     async def show_ticket(self, request: Request) -> Response:
         """The ticket."""
         shown, is_theirs = await self._shown(request, request.segment, Scope.READ)
-        return _private(json_response(TicketView.of(shown, is_theirs=is_theirs)))
+        return private(json_response(TicketView.of(shown, is_theirs=is_theirs)))
 
-    async def _known(self, id: str) -> OrderTickets:
+    async def known(self, id: str) -> OrderTickets:
         """The tickets of the order that this one is of. Raises NotFound."""
         order_id, number = parsed_id(id)
         try:
@@ -373,10 +334,10 @@ class TicketsApi:
         Raises NotFound for anyone else, ScopeMissing.
         """
         order_id, number = parsed_id(id)
-        tickets = await self._known(id)
+        tickets = await self.known(id)
         ticket = tickets.ticket(number)
         is_theirs = True
-        if not self._access.opens(_opened_by(id, ticket.generation), request.authorization):
+        if not self._access.opens(opened_by(id, ticket.generation), request.authorization):
             try:
                 is_buyer = self._access.of_order(order_id, request.authorization, scope) is None
             except NotFound:
@@ -384,7 +345,7 @@ class TicketsApi:
             if is_buyer:
                 is_theirs = not ticket.is_transferred
             else:
-                await self._owned(request, tickets, scope, id)
+                await self.owned(request, tickets, scope, id)
         (shown,) = await self._tickets.shown(tickets, [number])
         return shown, is_theirs
 
@@ -402,23 +363,24 @@ class TicketsApi:
         is_buyer = self._access.of_order(order_id, request.authorization, Scope.READ) is None
         tickets = await self._tickets.of_order(order_id)
         if not is_buyer:
-            await self._owned(request, tickets, Scope.READ, order_id)
+            await self.owned(request, tickets, Scope.READ, order_id)
         numbers = [each for each in tickets.valid if not (is_buyer and tickets.ticket(each).is_transferred)]
         if not numbers:
             raise NotFound("order with valid tickets", order_id)
         return await self._tickets.shown(tickets, numbers)
 
-    async def _owned(self, request: Request, tickets: OrderTickets, scope: Scope, asked: str) -> None:
+    async def owned(self, request: Request, tickets: OrderTickets, scope: Scope, asked: str) -> None:
         """Are these tickets of a concert of who asks? Raises NotFound, Unauthorized, ScopeMissing."""
         principal = self._access.check(request.authorization, scope)
         if not await self._ownership.owns(principal, tickets.concert_id):
             raise NotFound("ticket", asked)
 
 
-def _opened_by(id: str, generation: int) -> str:
+def opened_by(id: str, generation: int) -> str:
     """What the token of a ticket follows from: it changes with each transfer."""
     return f"{id}/{generation}"
 
 
-def _private(response: Response) -> Response:
+def private(response: Response) -> Response:
+    """The same, which nobody keeps."""
     return response._replace(headers=(*response.headers, *PRIVATE))

@@ -3,11 +3,13 @@
 from datetime import timedelta
 
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
-from cludale.services.tickets import api, door_api
+from cludale.services.tickets import api, door_api, transfer_api
 from cludale.services.tickets.events import TOPIC
 from cludale.services.tickets.replay import TicketsReplay
 from cludale.services.tickets.service import HANDLERS, Tickets
 from cludale.services.tickets.store import KINDS
+
+STATUSES = {**api.STATUS, **door_api.STATUS}
 
 
 def _build(parts: Parts) -> Running:
@@ -30,9 +32,11 @@ def _build(parts: Parts) -> Running:
 
 
 def _api(tickets: Tickets, parts: HttpParts) -> tuple[object, ...]:
+    shown = api.TicketsApi(tickets, parts.access, parts.ownership)
     return (
         door_api.DoorApi(tickets.doors, parts.ownership),
-        api.TicketsApi(tickets, parts.access, parts.ownership),
+        shown,
+        transfer_api.TransferApi(tickets, shown, parts.access, parts.records("tickets"), STATUSES),
     )
 
 
@@ -46,6 +50,6 @@ MANIFEST = Manifest(
     needs=("concerts", "orders"),
     build=_build,
     api=_api,
-    statuses={**api.STATUS, **door_api.STATUS},
+    statuses=STATUSES,
     probes=(Probe("GET", "/tickets/keys", 200),),
 )

@@ -21,7 +21,7 @@ from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contacts, ContactsUnreachable
 from cludale.ports.programme import ConcertDetails, Programme, ProgrammeUnreachable
-from cludale.ports.records import Records
+from cludale.ports.records import Put, Records
 from cludale.ports.seals import SealsOf
 from cludale.ports.ticket_keys import TicketKey, TicketKeys
 from cludale.ports.ticket_pages import PagesBusy, TicketPage, TicketPages
@@ -193,8 +193,19 @@ class Tickets:
 
     # -- changing
 
-    async def transfer(self, order_id: str, number: int, *, holder: str | None, cause: Cause) -> OrderTickets:
-        """The tickets, one of them somebody else's. Raises NotFound, TicketVoid, TicketUsed, Busy."""
+    async def transfer(
+        self,
+        order_id: str,
+        number: int,
+        *,
+        holder: str | None,
+        cause: Cause,
+        beside: Callable[[OrderTickets], Put] | None = None,
+    ) -> OrderTickets:
+        """The tickets, one of them somebody else's; one more record `beside` commits with that.
+
+        Raises NotFound, TicketVoid, TicketUsed, AnsweredBefore, Busy.
+        """
 
         def decide(tickets: OrderTickets, now: datetime) -> Decision[OrderTickets]:
             kept = holder
@@ -203,7 +214,7 @@ class Tickets:
                 kept = self._holders.sealed(holder, id, self._key(tickets.key_id))
             return domain.transfer(tickets, number, holder=kept, now=now)
 
-        return await self._updates.change(TICKETS, order_id, decide, cause)
+        return await self._updates.change(TICKETS, order_id, decide, cause, beside)
 
     # -- keys and concerts
 

@@ -2,6 +2,7 @@
 
 from cludale.ports.records import Kind, Query
 from cludale.runtime.aggregates import AggregateStore
+from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.tickets.domain import OrderTickets
 
 TICKETS = AggregateStore(
@@ -12,7 +13,7 @@ TICKETS = AggregateStore(
 )
 """The tickets of an order, under the order's id."""
 
-KINDS = (TICKETS.kind,)
+KINDS = (TICKETS.kind, IdempotencyKeys.kind_for("tickets"))
 
 
 def of_concert(concert_id: str, *, after: str | None, limit: int) -> Query:

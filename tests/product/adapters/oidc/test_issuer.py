@@ -10,15 +10,17 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 from tests.oidc_provider import CLIENT, SECRET, Provider, running_provider
 
-from cludale.adapters.oidc import OidcIssuer
+from cludale.adapters.oidc import OidcIssuer, Strength
 from cludale.adapters.oidc.asking import Asking
-from cludale.ports.issuer import IssuerUnreachable, NotVouched, Person
+from cludale.adapters.oidc.issuer import SIGNED_OUT
+from cludale.ports.issuer import IssuerUnreachable, NotVouched, Person, SignedOutThere, TooWeak
 
 BACK = "http://127.0.0.1:9/staff/sign-in/back"
 
@@ -74,7 +76,8 @@ async def issuer(provider: Provider) -> AsyncIterator[OidcIssuer]:
 
 async def test_the_issuer_says_who_somebody_is_and_what_their_roles_are(issuer: OidcIssuer, provider: Provider) -> None:
     attempt = await Attempt(issuer, provider).begin("ada")
-    assert (await attempt.end())._replace(hint="") == Person("ada", "Ada Lark", ("box-office", "unheard-of"))
+    known = await attempt.end()
+    assert known._replace(hint="", vouched_at=0) == Person("ada", "Ada Lark", ("box-office", "unheard-of"))
     with pytest.raises(NotVouched):
         await attempt.end()  # a code is good once
 
@@ -225,7 +228,99 @@ async def test_no_token_is_believed_that_is_wrong_in_anything(liar: Liar) -> Non
         assert not believed
         liar.token = liar.signed(liar.claims())
         known = await made.person("code", verifier="v", nonce="n", issuer=None)
-        assert known == Person("ada", "ada", ("r",), liar.token)
+        assert known._replace(vouched_at=0) == Person("ada", "ada", ("r",), liar.token)
+    finally:
+        await made.close()
+
+
+async def test_who_is_vouched_for_less_surely_than_is_wanted_does_not_come_in(liar: Liar) -> None:
+    now = int(time.time())
+    wanted = Strength(frozenset({"gold", "silver"}), frozenset({"mfa", "hwk"}), 3_600)
+    made = issuer_at(liar.url, strength=wanted)
+    asked = parse_qs(urlsplit(await made.address(state="s", nonce="n", challenge="c")).query)
+    assert (asked["acr_values"], asked["max_age"]) == (["gold silver"], ["3600"])
+    sure: dict[str, Any] = {"acr": "gold", "amr": ["pwd", "mfa"], "auth_time": now - 60}
+    weak: dict[str, dict[str, Any]] = {
+        "another context": {"acr": "bronze"},
+        "no context": {"acr": None},
+        "a password": {"amr": ["pwd"]},
+        "no list of methods": {"amr": "mfa"},
+        "no methods": {"amr": None},
+        "too long ago": {"auth_time": now - 3_700},
+        "nobody knows when": {"auth_time": None},
+        "tomorrow": {"auth_time": now + 86_400},
+        "a yes": {"auth_time": True},
+    }
+    try:
+        believed = []
+        for name, changes in weak.items():
+            liar.token = liar.signed(liar.claims(**(sure | changes)))
+            try:
+                await made.person("code", verifier="v", nonce="n", issuer=None)
+                believed.append(name)
+            except TooWeak:
+                pass
+        assert not believed
+        liar.token = liar.signed(liar.claims(**sure))
+        assert (await made.person("code", verifier="v", nonce="n", issuer=None)).subject == "ada"
+    finally:
+        await made.close()
+
+
+async def test_a_real_issuer_says_when_somebody_signed_in_where_it_is_asked(provider: Provider) -> None:
+    made = issuer_at(provider.issuer, strength=Strength(max_age_seconds=60))
+    strict = issuer_at(provider.issuer, strength=Strength(methods=frozenset({"mfa"})))
+    try:
+        assert (await (await Attempt(made, provider).begin("ada")).end()).subject == "ada"
+        with pytest.raises(TooWeak):  # it does not say how, so it was by the least there is
+            await (await Attempt(strict, provider).begin("ada")).end()
+    finally:
+        await made.close()
+        await strict.close()
+
+
+async def test_no_logout_token_is_believed_that_is_wrong_in_anything(liar: Liar) -> None:
+    now = int(time.time())
+    good: dict[str, Any] = {
+        "iss": liar.url, "aud": CLIENT, "exp": now + 60, "iat": now, "jti": "j", "sub": "ada", "sid": "s",
+        "events": {SIGNED_OUT: {}},
+    }  # fmt: skip
+    wrong: dict[str, dict[str, Any]] = {
+        "another issuer": {"iss": "https://other.example"},
+        "another client": {"aud": "other"},
+        "too old": {"exp": now - 60},
+        "no end": {"exp": None},
+        "from tomorrow": {"iat": now + 86_400},
+        "an ID token": {"nonce": "n"},
+        "no event": {"events": {}},
+        "another event": {"events": {"http://schemas.openid.net/event/other": {}}},
+        "a list of events": {"events": [SIGNED_OUT]},
+        "without a name": {"jti": ""},
+        "about nobody": {"sub": "", "sid": ""},
+        "about a number": {"sub": 1},
+        "about a number's session": {"sub": "", "sid": 1},
+    }
+    tokens = {name: liar.signed(good | changes, typ="logout+jwt") for name, changes in wrong.items()}
+    tokens |= {
+        "an access token": liar.signed(good, typ="at+jwt"),
+        "unsigned": _unsigned(good),
+        "another key": liar.signed(good, RSAKey.generate_key(2048), typ="logout+jwt"),
+        "a sign-in": liar.signed(liar.claims()),
+        "no token": "",
+    }
+    made = issuer_at(liar.url)
+    try:
+        believed = []
+        for name, token in tokens.items():
+            try:
+                await made.signed_out(token)
+                believed.append(name)
+            except NotVouched:
+                pass
+        assert not believed
+        for kind in ({"typ": "logout+jwt"}, {"typ": "JWT"}, {}):
+            assert await made.signed_out(liar.signed(good, **kind)) == SignedOutThere("ada", "s", now)
+        assert (await made.signed_out(liar.signed({**good, "sub": "ada", "sid": None}))).session == ""
     finally:
         await made.close()
 

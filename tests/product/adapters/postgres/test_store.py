@@ -13,7 +13,7 @@ from tests.product.adapters.postgres.wire import die, wire
 from tests.product.contracts.samples import CODEC, KINDS, NOTE, ORDER, key, noted, of, order
 
 from cludale.adapters.postgres import PostgresStore, replica
-from cludale.adapters.postgres.connection import SessionLimits
+from cludale.adapters.postgres.connection import SessionLimits, plainly, understanding
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import (
     COMMITTED,
@@ -205,6 +205,14 @@ class TestReplicas:
         await two._writer.tidy()
         (row,) = await query(database_url, "SELECT sum(events) AS events, count(*) AS replicas FROM orders.replica")
         assert (row["events"], row["replicas"]) == (3, 2)
+
+
+def test_an_error_that_nobody_knows_better_is_not_its_own_cause() -> None:
+    stranger = asyncpg.InsufficientPrivilegeError("not yours")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError) as raised, understanding():
+        raise stranger
+    assert raised.value.__cause__ is None
+    assert plainly(stranger) == "not yours"  # who asks for the cause of a cause comes to an end
 
 
 class TestTrouble:

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 from tests.fakes import NOON
 
 from cludale.kernel.principals import DEFAULT_ORGANIZER, PrincipalKind, Scope
@@ -24,11 +25,14 @@ from cludale.services.concerts.sessions import (
     MOST_OF_ONE,
     Session,
     Sessions,
+    SignedOut,
+    SignedOutMeanwhile,
     Staff,
     begin,
     end,
     lasting,
     seen,
+    signed_out,
 )
 from cludale.web.keyring import KeyRing
 
@@ -53,6 +57,53 @@ def test_a_session_is_forgotten_once_it_is_over_and_ending_it_twice_changes_noth
     assert end(Sessions(), "session-1").state == Sessions()
     later = begin(began, session("session-2"), now=NOON + HOUR).state
     assert [each.id for each in later.sessions] == ["session-2"]
+
+
+def vouched(id: str, of: str = "oidc:ada", *, sid: str = "", at: int = 100) -> Session:
+    return replace(session(id, of), sid=sid, vouched_at=at)
+
+
+def said(of: str = "oidc:ada", *, sid: str = "", at: int = 100) -> SignedOut:
+    return SignedOut(of=of, sid=sid, at=at, until=NOON + timedelta(minutes=5))
+
+
+@pytest.mark.parametrize(
+    ("word", "left"),
+    [
+        (said(), ["later", "ben", "key"]),
+        (said(sid="one"), ["two", "later", "ben", "key"]),  # one of before the name was kept goes, too
+        (said("", sid="one"), ["two", "old", "later", "ben", "key"]),
+        (said("oidc:ben", sid="one"), ["one", "two", "old", "later", "ben", "key"]),
+        (said("oidc:cyd"), ["one", "two", "old", "later", "ben", "key"]),
+    ],
+)
+def test_who_is_signed_out_at_the_issuer_has_no_session_of_before_here(word: SignedOut, left: list[str]) -> None:
+    known = Sessions(
+        sessions=(
+            vouched("one", sid="one"),
+            vouched("two", sid="two"),
+            vouched("old", at=0),
+            vouched("later", sid="one", at=101),
+            vouched("ben", "oidc:ben", sid="three"),
+            session("key"),
+        )
+    )
+    ended = signed_out(known, word, now=NOON).state
+    assert [each.id for each in ended.sessions] == left
+    assert signed_out(ended, word, now=NOON).state is ended
+    older = SignedOut(of=word.of, sid=word.sid, at=word.at - 1, until=word.until)
+    assert signed_out(ended, older, now=NOON).state is ended  # sent again it does not make way for another
+
+
+def test_who_is_signed_out_while_they_sign_in_is_not_signed_in() -> None:
+    known = signed_out(Sessions(), said(at=100), now=NOON).state
+    with pytest.raises(SignedOutMeanwhile):
+        begin(known, vouched("one", at=100), now=NOON)
+    for other in (vouched("later", at=101), vouched("ben", "oidc:ben"), session("key")):
+        known = begin(known, other, now=NOON).state
+    assert len(known.sessions) == 3
+    later = signed_out(known, said("oidc:ben"), now=NOON + timedelta(minutes=5)).state
+    assert [each.of for each in later.signed_out] == ["oidc:ben"]  # what is remembered has an end
 
 
 def test_the_oldest_session_of_somebody_ends_where_there_would_be_too_many() -> None:
