@@ -198,6 +198,22 @@ class SeatsUnavailable(RefusedForNow):
         )
 
 
+class BlockNotFound(NotFound):
+    """The concert has no such block, or its seats were let go."""
+
+    def __init__(self, block: str) -> None:
+        super().__init__("block", block)
+
+
+class BlockTooSmall(RefusedForNow):
+    """A block has not so many seats left; `left` are."""
+
+    def __init__(self, block: str, *, wanted: int, left: int) -> None:
+        super().__init__(
+            f"Block {block!r} has {left} seats left, {wanted} wanted.", block=block, wanted=wanted, left=left
+        )
+
+
 class PriceTooHigh(RefusedForNow):
     """Seats are left, but none for `maxPrice`; the cheapest cost `priceFrom` each."""
 

@@ -37,6 +37,8 @@ from cludale.ports.prices import (
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.sales import SaleOutlook, SalesUnreachable
 from cludale.ports.seats import (
+    BlockNotFound,
+    BlockTooSmall,
     BuyerLimitReached,
     CalledOff,
     ConcertNotFound,
@@ -246,6 +248,8 @@ _REFUSALS: Mapping[str, Callable[[HoldRequest, dict[str, Any]], Refusal]] = {
     "sale-paused": lambda w, _: SalePaused(w.concert_id),
     "called-off": lambda w, p: CalledOff(w.concert_id, p.get("reason")),
     "concert-not-found": lambda w, _: ConcertNotFound(w.concert_id),
+    "block-not-found": lambda w, _: BlockNotFound((w.till and w.till.block) or ""),
+    "block-too-small": lambda w, p: BlockTooSmall(str(p["block"]), wanted=w.quantity, left=p["left"]),
     "section-not-found": lambda w, _: SectionNotFound(w.concert_id, w.section or ""),
     "category-not-found": lambda w, p: CategoryNotFound(w.concert_id, str(p["category"])),
     "category-not-sold": lambda w, p: CategoryNotSold(w.concert_id, str(p["category"]), section=str(p["section"])),

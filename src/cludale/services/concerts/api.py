@@ -126,6 +126,8 @@ _PRICING = (
     "categories are shown to the organizer only"
 )
 
+_HELD_BACK = "kept for a purpose until an end: GET /concerts/{id}/blocks"
+
 _TOO_DEAR = f"must be at most {MAX_PRICE}"
 
 _SEE_UNLISTED = (Scope.CATALOGUE, Scope.READ)
@@ -143,6 +145,7 @@ class SectionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     available_seats: int
     held_seats: Annotated[int, Meta(description="held for orders that are not paid yet")]
     held_until: Annotated[datetime | None, Meta(description="when the next of these come back, if they are not paid")]
+    held_back_seats: Annotated[int, Meta(description=_HELD_BACK)] = 0
     price: Money
     prices: Annotated[
         list[CategoryPrice], Meta(description="what the next ticket costs, by category, where there is a price list")
@@ -167,6 +170,7 @@ class ConcertSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     available_seats: int
     held_seats: int
     sold_seats: int
+    held_back_seats: Annotated[int, Meta(description=_HELD_BACK)] = 0
     price_from: Annotated[Money, Meta(description=_PRICE_FROM)]
     price: Annotated[Money | None, Meta(description="of one seat, where all sections cost the same")]
     free: Annotated[bool, Meta(description="every seat is free of charge")]
@@ -496,7 +500,7 @@ def _summary(standing: ConcertSnapshot) -> dict[str, Any]:
     """The fields that a concert has in every answer."""
     concert, sections, now = standing
     held = [section.held_seats(now) for section in sections]
-    left = [section.total - section.sold - seats for section, seats in zip(sections, held, strict=True)]
+    left = [section.available(now) for section in sections]
     prices = {section.price for section in sections}
     more = concert.more
     return {
@@ -515,6 +519,7 @@ def _summary(standing: ConcertSnapshot) -> dict[str, Any]:
         "available_seats": sum(left),
         "held_seats": sum(held),
         "sold_seats": sum(section.sold for section in sections),
+        "held_back_seats": sum(section.held_back(now) for section in sections),
         "price_from": _price_from(
             concert,
             {section.id: section.price for section in sections},
@@ -551,9 +556,10 @@ def _view(standing: ConcertSnapshot, *, whole: bool = True) -> ConcertView:
                 id=section.id,
                 name=names[section.id],
                 total_seats=section.total,
-                available_seats=section.total - section.sold - held,
+                available_seats=section.available(now),
                 held_seats=held,
                 held_until=back,
+                held_back_seats=section.held_back(now),
                 price=section.price,
                 prices=prices_now(concert, section, now),
             )

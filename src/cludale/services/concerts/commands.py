@@ -4,13 +4,14 @@ import msgspec
 
 from cludale.kernel.events import Cause
 from cludale.ports.records import Handled
+from cludale.services.concerts.block_rules import BlockCommand
 from cludale.services.concerts.domain import Command, Reservation, Section, SectionCommand
 
 
 class QueuedCommand(msgspec.Struct, frozen=True, gc=False):
     """A command that waits in its section's queue."""
 
-    command: Command | SectionCommand
+    command: Command | SectionCommand | BlockCommand
     cause: Cause
     handled: Handled | None = None
 

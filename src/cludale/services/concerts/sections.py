@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 
+from msgspec import UNSET
+
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Envelope
 from cludale.kernel.refusals import Busy, Refusal
@@ -12,11 +14,14 @@ from cludale.ports.records import (
     Committed,
     Handled,
     Outcome,
+    Put,
     StoreUnavailable,
     VersionConflict,
 )
 from cludale.runtime.aggregates import Updates, Versioned, until_committed
-from cludale.services.concerts import changes, domain
+from cludale.services.concerts import block_rules, blocks, changes, domain
+from cludale.services.concerts.block_rules import BlockCommand
+from cludale.services.concerts.blocks import BlockList
 from cludale.services.concerts.commands import Done, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.domain import (
     ChangeSection,
@@ -30,7 +35,11 @@ from cludale.services.concerts.domain import (
     SectionCommand,
     UnknownReservation,
 )
-from cludale.services.concerts.store import RESERVATIONS, SECTIONS, SectionKey
+from cludale.services.concerts.events import SeatsHeldBack, SeatsLetGo
+from cludale.services.concerts.store import BLOCKS, RESERVATIONS, SECTIONS, SectionKey
+
+_OF_SECTION = ChangeSection | Close | BlockCommand
+"""About the section, not about a reservation."""
 
 
 class Sections:
@@ -90,6 +99,11 @@ class Sections:
             wanted = [] if successors <= reservations.keys() else list(successors - reservations.keys())
         return section, reservations
 
+    async def load_blocks(self, key: SectionKey) -> Versioned[BlockList]:
+        """What is said of the section's blocks."""
+        found = await BLOCKS.load(self.updates.records, (key.partition,))
+        return found.get(key.partition) or Versioned(BlockList(concert_id=key.concert_id, section=key.section), 0)
+
 
 class CommandBatch:
     """Commands decided together: what waits, what it needs loaded, what is to be committed, what each is answered."""
@@ -101,16 +115,21 @@ class CommandBatch:
         self._settled: dict[int, Result] = {}
         # a hold is taken for new until its id turns out to be there: the common case costs no look
         self.needed = {
-            each.command.reservation_id for each in asked if not isinstance(each.command, Hold | ChangeSection | Close)
+            each.command.reservation_id for each in asked if not isinstance(each.command, Hold | _OF_SECTION)
         }
         self.results: list[Result] = []
         self.commit: Commit | None = None
         self.section: Versioned[Section]
         """As `commit` leaves it."""
+        self._are_blocks_asked = any(isinstance(each.command, BlockCommand) for each in asked)
+        self._blocks: Versioned[BlockList] | None = None
+        """Of a section that has some, or is to have."""
 
     async def draft(self) -> Sequence[Commit]:
         """Load the section once, decide for all of these, commit once."""
         section, reservations = await self._of.load(self._key, self.needed)
+        if section.state.blocks is not UNSET or self._are_blocks_asked:
+            self._blocks = await self._of.load_blocks(self._key)
         self.fold(section, reservations, self._of.updates.clock.now())
         return () if self.commit is None else (self.commit,)
 
@@ -129,7 +148,7 @@ class CommandBatch:
             if asked.handled is not None and asked.handled in handled:
                 self.results.append(handled[asked.handled])  # delivered twice, and both are in this batch
                 continue
-            if isinstance(asked.command, ChangeSection | Close):
+            if isinstance(asked.command, _OF_SECTION):
                 try:
                     changed_to = _changed(Seating(current, {}), asked.command, now)
                 except Refusal as refusal:
@@ -166,6 +185,7 @@ class CommandBatch:
         if current is not section.state:
             puts.append(SECTIONS.put(current, section.version))
             self.section = Versioned(current, section.version + 1)
+        puts += _listed(self._blocks, events)
         self.commit = Commit(self._key.partition, puts, events, tuple(handled))
 
     def learn(self, outcomes: Sequence[Outcome]) -> int:
@@ -178,15 +198,28 @@ class CommandBatch:
                 case AlreadyHandled(event_ids) if asked.handled and asked.handled.event_id in event_ids:
                     result = self.results[i]
                     self._settled[i] = result if isinstance(result, Done) else RuntimeError("handled, yet refused")
-                case VersionConflict(ids) if not isinstance(asked.command, ChangeSection | Close):
+                case VersionConflict(ids) if not isinstance(asked.command, _OF_SECTION):
                     if asked.command.reservation_id in ids:
                         self.needed.add(asked.command.reservation_id)
         return 1
 
 
-def _changed(seating: Seating, command: SectionCommand, now: datetime) -> Decision[Seating]:
+def _listed(before: Versioned[BlockList] | None, events: Sequence[Envelope]) -> list[Put]:
+    """The list of blocks to be written, if it is another after these events."""
+    if before is None:
+        return []
+    after = before.state
+    for event in events:
+        if isinstance(event.data, SeatsHeldBack | SeatsLetGo):
+            after = blocks.listed(after, event.data, at=event.time)
+    return [] if after is before.state else [BLOCKS.put(after, before.version)]
+
+
+def _changed(seating: Seating, command: SectionCommand | BlockCommand, now: datetime) -> Decision[Seating]:
     if isinstance(command, Close):
         return changes.close(seating)
+    if isinstance(command, BlockCommand):
+        return block_rules.decide(seating, command, now)
     return changes.change_section(seating, command, now)
 
 

@@ -25,13 +25,22 @@ from cludale.ports.prices import CodeUsedUp
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Handled, Query, Records, StoreUnavailable
 from cludale.ports.sales import Outlook, SaleOutlook
-from cludale.ports.seats import BuyerLimitReached, ConcertNotFound, HoldRequest, SeatsHeld, SectionNotFound
+from cludale.ports.seats import (
+    BlockNotFound,
+    BuyerLimitReached,
+    ConcertNotFound,
+    HoldRequest,
+    SeatsHeld,
+    SectionNotFound,
+)
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
 from cludale.services.concerts import changes, domain
 from cludale.services.concerts.allowances import CLAIM_SECONDS
+from cludale.services.concerts.block_rules import BlockCommand
+from cludale.services.concerts.block_service import BlockService
 from cludale.services.concerts.buyers import NO_QUOTAS, BuyerLimits, Quotas, WantedSeats
 from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait, unless_held
 from cludale.services.concerts.code_service import CodeService, WantedUse
@@ -124,7 +133,7 @@ def quoted(seen: ConcertSnapshot, section: str | None, terms: Terms, quantity: i
     if not room:
         raise domain.unavailable(seen.concert.id, [by_id[id] for id in ids], wanted=quantity, now=seen.at)
     chosen, now = room[0], room[0].moment(seen.at)
-    taken = chosen.total - chosen.available(now) + quantity
+    taken = chosen.taken(now) + quantity
     made = bill(terms, Place(seen.concert.id, chosen.id, chosen.price, taken, now), quantity)
     return Quote(chosen.id, chosen.available(now), made, None if terms.code is None else terms.code.unlocks)
 
@@ -207,6 +216,7 @@ class Concerts:
         )
         self._chooser = Chooser(self._updates, self.command_queue.submit, partitions_apart=partitions_apart)
         self._sections.learn = self._chooser.learn
+        self.blocks = BlockService(self._updates, self._ask_section)
         looks = Looks(self._updates, self.concert, self.command_queue.submit, partitions_apart=partitions_apart)
         self._buyers = BuyerLimits(self._updates, looks, quotas)
         self.codes = CodeService(self._updates, looks)
@@ -295,7 +305,18 @@ class Concerts:
         def decide(stored: Concert, _: datetime) -> Decision[Concert]:
             return changes.change(stored, fields(stored), expected=expected, by=by)
 
-        return await self._change(concert_id, decide, cause)
+        return await self._moved(concert_id, decide, cause)
+
+    async def _moved(
+        self, concert_id: str, decide: Callable[[Concert, datetime], Decision[Concert]], cause: Cause
+    ) -> ConcertSnapshot:
+        """As it is after a change by which it may begin at another time: blocks that end by that follow."""
+        standing = await self._change(concert_id, decide, cause)
+        if all(section.blocks is UNSET for section in standing.sections):
+            return standing
+        await self.blocks.retime(standing.concert, cause)
+        (standing,) = await self._standings([standing.concert])
+        return standing
 
     async def postpone(
         self,
@@ -304,7 +325,7 @@ class Concerts:
         cause: Cause,
     ) -> ConcertSnapshot:
         """Move it. Raises ConcertNotFound, CalledOff, StatusRefused, Invalid, Busy."""
-        return await self._change(concert_id, decide, cause)
+        return await self._moved(concert_id, decide, cause)
 
     async def call_off(self, concert_id: str, *, reason: str, by: str, cause: Cause) -> ConcertSnapshot:
         """Call it off; again changes nothing. Raises ConcertNotFound, Busy."""
@@ -337,7 +358,9 @@ class Concerts:
             *(self._ask_section(SectionKey(concert_id, plan.id), Close(), Cause()) for plan in concert.sections)
         )
 
-    async def _ask_section(self, key: SectionKey, command: ChangeSection | Close, cause: Cause) -> Section:
+    async def _ask_section(
+        self, key: SectionKey, command: ChangeSection | Close | BlockCommand, cause: Cause
+    ) -> Section:
         (result,) = await self.command_queue.submit(key, (QueuedCommand(command, cause),))
         if not isinstance(result, SectionDone):
             raise _not_done(result)
@@ -429,6 +452,11 @@ class Concerts:
         if request.section is not None and request.section not in prices:
             raise SectionNotFound(concert.id, request.section)
         section = concert.sections[0].id if len(prices) == 1 else request.section
+        block = None if till is None else till.block
+        if block is not None:
+            section = (await self.blocks.show(concert, block)).section
+            if request.section not in (None, section):
+                raise BlockNotFound(block)
         most = None
         if request.max_price is not None:
             domain.check_currency(concert, request.max_price)
@@ -436,9 +464,8 @@ class Concerts:
         may_be_repeated = reservation_id is not None or bool(request.order_id)
         if reservation_id is None:
             reservation_id = self._reservation_id(request)
-        command = Hold(
-            reservation_id, request.order_id or None, request.quantity, self._hold_seconds, concert.over_at, most
-        )
+        order_id, over_at = request.order_id or None, concert.over_at
+        command = Hold(reservation_id, order_id, request.quantity, self._hold_seconds, over_at, most, block=block)
         asked = _Asked(concert, section, request, command, may_be_repeated)
         if request.wish is None and concert.more.pricing is None and not (till and till.is_complimentary):
             result = await self._hold_counted(asked)
@@ -703,7 +730,7 @@ class Concerts:
                 released += sum(isinstance(result, Done) for result in results)
             if page.next is None:
                 break
-        return released
+        return released + await self.blocks.sweep()
 
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches, by metric name."""

@@ -10,6 +10,7 @@ from cludale.ports.records import IndexValue, Kind, Query, Range
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.allowances import Allowance
+from cludale.services.concerts.blocks import BlockList
 from cludale.services.concerts.codes import Code
 from cludale.services.concerts.domain import Choice, Concert, Reservation, Section, Status
 from cludale.services.concerts.keys import Keys, KeyUse
@@ -73,6 +74,14 @@ RESERVATIONS = AggregateStore(
 )
 """DUE is when a held one expires; nothing else is due."""
 
+BLOCKS = AggregateStore(
+    Kind("concerts", "block_list", (DUE,), (DUE,), may_lack=True),
+    BlockList,
+    identity=lambda blocks: SectionKey(blocks.concert_id, blocks.section).partition,
+    index=lambda blocks: (None if blocks.due_at is None else rfc3339(blocks.due_at),),
+)
+"""The blocks of a section, in its partition."""
+
 CHOICES = AggregateStore(
     Kind("concerts", "choice"),
     Choice,
@@ -120,6 +129,7 @@ KINDS = (
     CONCERTS.kind,
     SECTIONS.kind,
     RESERVATIONS.kind,
+    BLOCKS.kind,
     CHOICES.kind,
     ALLOWANCES.kind,
     CODES.kind,

@@ -22,6 +22,8 @@ from cludale.ports.prices import (
     UnderTheMinimum,
 )
 from cludale.ports.seats import (
+    BlockNotFound,
+    BlockTooSmall,
     BuyerLimitReached,
     CalledOff,
     ConcertNotFound,
@@ -57,6 +59,8 @@ _NO_SEATS: Mapping[type[Refusal], CancelReason] = {
     CalledOff: CancelReason.CALLED_OFF,
     ConcertNotFound: CancelReason.NO_SUCH_CONCERT,
     SectionNotFound: CancelReason.NO_SUCH_SECTION,
+    BlockNotFound: CancelReason.SOLD_OUT,
+    BlockTooSmall: CancelReason.SOLD_OUT,
     OverTheLimit: CancelReason.OVER_THE_LIMIT,
     BuyerLimitReached: CancelReason.OVER_THE_LIMIT,
     TooManyHolds: CancelReason.OVER_THE_LIMIT,
