@@ -254,8 +254,8 @@ TICKET_EVENTS: Final = frozenset(
 )
 WEBHOOK_EVENTS: Final = ("WebhookCreated", "WebhookChanged", "WebhookStopped", "WebhookDeleted")
 CONCERT_STEPS: Final = ("ConcertChanged", "ConcertPostponed", "ConcertCancelled")
-SECTION_CHANGES: Final = ("SeatsAdded", "SeatsTaken", "PriceChanged")
-"""What becomes of concerts and their sections is judged in `concert_rules.py`."""
+SECTION_CHANGES: Final = ("SeatsAdded", "SeatsTaken", "PriceChanged", "SeatsHeldBack", "SeatsLetGo")
+"""What becomes of concerts and their sections is judged in `concert_rules.py`, of blocks in `block_rules.py`."""
 DIFFERS: Final = "PaymentDiffers"
 BOOK_EVENTS: Final = (DIFFERS, "DifferenceSettled")
 """Of the provider's books; `books_rules.py` reads them. Nothing of an order or its payment is written with them."""

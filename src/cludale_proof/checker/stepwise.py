@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from cludale_proof.checker import documents, order_rules
+from cludale_proof.checker import block_rules, documents, order_rules
 from cludale_proof.checker.buyer_rules import BuyerTally
 from cludale_proof.checker.concert_rules import ConcertTold, closed, one_after_another
 from cludale_proof.checker.documents import (
@@ -100,6 +100,8 @@ class SafetyChecker:
         """Sections of concerts that are called off."""
         self._sections: dict[SectionKey, Section] = {}
         self._tallies: dict[SectionKey, Tally] = {}
+        self._drawn: dict[SectionKey, dict[str, int]] = {}
+        """Seats that were held out of blocks."""
         self._committed: dict[str, bytes] = {}
         self._case_of_event: dict[str, str] = {}
         self._handled: set[tuple[str, str]] = set()
@@ -151,6 +153,7 @@ class SafetyChecker:
         for key in sections:
             tally = self._tallies.setdefault(key, Tally())
             found += counts(key, self._sections.get(key), tally, self._plans.get(key), self._now)
+            found += self._blocks_told(key, self._now)
         found += self._look_at(touched)
         return self._keep(found)
 
@@ -237,12 +240,20 @@ class SafetyChecker:
         for key, section in self._sections.items():
             found += counts(key, section, self._tallies.setdefault(key, Tally()), self._plans.get(key), now)
             found += closed(key, section, self._told.get(key[0]))
+            found += self._blocks_told(key, now)
         return self._keep([each for each in found if not _is_excused(each, unlogged)])
 
     def story(self, order_id: str) -> tuple[Fact, ...]:
         """All that has happened to an order, causes before effects."""
         case = self._cases.get(order_id)
         return in_story_order(case.facts) if case is not None else ()
+
+    def _blocks_told(self, key: SectionKey, now: datetime) -> Iterable[Violation]:
+        section, drawn = self._sections.get(key), self._drawn.get(key, {})
+        if not drawn and section is not None and not section.changes:
+            return ()
+        told = self._told.get(key[0])
+        return block_rules.as_told(key, section, told, drawn, now=now, skew=self._skew)
 
     def _keep(self, found: list[Violation]) -> list[Violation]:
         self.violations += found
@@ -300,6 +311,11 @@ class SafetyChecker:
         if event.type in INVOICE_EVENTS:
             return list(self._invoices.numbered_next(fact))
         section = (event.data.concert_id or "", event.data.section or "")
+        if event.type == "SeatsReserved" and event.data.block is not None:
+            drawn = self._drawn.setdefault(section, {})
+            drawn[event.data.block] = drawn.get(event.data.block, 0) + (event.data.quantity or 0)
+            if wrongs := list(block_rules.drawn_in_time(section, fact, self._told.get(section[0]))):
+                return wrongs
         if event.type == "SeatsReserved":
             if (wrong := self._held_at(section, fact)) is not None:
                 return [wrong]
