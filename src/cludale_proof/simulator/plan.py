@@ -21,6 +21,7 @@ from cludale_proof.simulator.faults import Fault, Weather
 from cludale_proof.simulator.people import Plan
 from cludale_proof.simulator.pricing import NewCode, with_prices
 from cludale_proof.simulator.processes import RunLimits
+from cludale_proof.simulator.sponsors import Sponsor, sponsors_of
 from cludale_proof.simulator.themes import BESIDE_OTHERS, ONLY_BY_NAME, THEMES
 
 CLOCK_JUMP_SECONDS = 12.0
@@ -38,6 +39,8 @@ INVOICED = 0.08
 """In how many of the runs whose clocks are right the organizer has invoices."""
 PRICED = 0.1
 """How many scenes have price lists and codes."""
+HELD_BACK = 0.06
+"""In how many scenes seats are held back."""
 SOLD = 0.08
 """In how many scenes some are sold at the box office."""
 FREE = 0.1
@@ -167,6 +170,8 @@ class Scene(NamedTuple):
     """The provider does something wrong now and then; its books are compared in the end."""
     is_reconciled: bool = False
     """They are compared while all goes on, too."""
+    sponsors: Sequence[Sponsor] = ()
+    """For whom seats are held back."""
 
     def lines(self) -> list[str]:
         """What the trace says of it."""
@@ -185,6 +190,11 @@ class Scene(NamedTuple):
             sections = ", ".join(f"{each.id} {each.total_seats} seats" for each in concert.sections or ())
             lines.append(f"{concert.id}: {sections}; at most {concert.max_per_order} an order")
         lines += [f"organizer: at {deed.at:.3f} {deed.kind} {deed.number} of {deed.concert_id}" for deed in self.deeds]
+        lines += [
+            f"sponsor: at {each.at:.3f} {each.wanted.seats} of {each.concert_id}/{each.wanted.section} "
+            f"until {each.wanted.ends_at}"
+            for each in self.sponsors
+        ]
         lines += [f"buyer {number}: {_told(plan)}" for number, plan in enumerate(self.plans, 1)]
         return lines
 
@@ -264,6 +274,9 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     billed = random.Random(f"invoices {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
     if "invoices" in themes or (billed.random() < INVOICED and not has_clock_faults):
         limits = dataclasses.replace(limits, invoice_look_seconds=billed.choice((0.05, 0.5)))
+    # Of their own, as above.
+    kept = random.Random(f"blocks {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
+    has_sponsors = kept.random() < HELD_BACK or "blocks" in themes
     return Scene(
         is_distributed=is_distributed,
         is_apart=choices.random() < 0.5,
@@ -274,6 +287,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         deeds=deeds,
         is_erring=is_erring,
         is_reconciled=is_erring,
+        sponsors=sponsors_of(kept, concerts, span) if has_sponsors else (),
         codes=codes,
         # Who changes their mind meets what is under way the more often, the longer that takes.
         weather=Weather(

@@ -51,6 +51,7 @@ from cludale_proof.simulator.processes import Machine, Process, Surroundings, fi
 from cludale_proof.simulator.provider import Movement, Provider
 from cludale_proof.simulator.receivers import Receivers
 from cludale_proof.simulator.reporting import report_findings
+from cludale_proof.simulator.sponsors import Sponsors
 from cludale_proof.simulator.storms import Storms
 from cludale_proof.simulator.trace import Trace
 from cludale_proof.simulator.unsealing import with_addresses
@@ -419,6 +420,7 @@ class World:
             await self.door.make_code(code.concert_id, code.wanted)
         self.people.come(list(scene.plans))
         self.people.organize(scene.deeds)
+        Sponsors(self.door, self.chaos).all_come(scene.sponsors, self.people.begin)
         if scene.is_reconciled:
             self._reconcile_now_and_then()
         if scene.has_webhooks:

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from cludale.kernel.ids import Id, from_key
 from cludale.kernel.principals import Principal, Scope
 from cludale.kernel.refusals import Busy, Invalid
+from cludale.ports.records import Records
 from cludale.ports.seats import (
     BlockNotFound,
     BlockTooSmall,
@@ -18,13 +19,16 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
 )
+from cludale.runtime.idempotency import IdempotencyKeys
+from cludale.services.concerts.api import STATUS as CONCERTS_STATUS
 from cludale.services.concerts.block_service import BlockWish, NewBlock, Shown, page
 from cludale.services.concerts.domain import Concert
 from cludale.services.concerts.events import LetGoReason
 from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.zoned_fields import moment
 from cludale.web.fields import LocalDateOrTime, Text
-from cludale.web.problems import Statuses
+from cludale.web.keyed import Keyed
+from cludale.web.problems import Problems, Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
@@ -122,8 +126,9 @@ class FindBlocks(Paged, frozen=True, kw_only=True):
 class BlocksApi:
     """The routes of blocks."""
 
-    def __init__(self, concerts: Concerts) -> None:
+    def __init__(self, concerts: Concerts, records: Records) -> None:
         self._concerts = concerts
+        self._keyed = Keyed(IdempotencyKeys("concerts", records), Problems(STATUS, CONCERTS_STATUS))
 
     @route(
         "POST",
@@ -150,19 +155,26 @@ class BlocksApi:
             raise Invalid(("section", "is required where the concert has several"))
         if (body.ends_at is None) == (body.hours_before is None):
             raise Invalid(("endsAt", "give either `endsAt` or `hoursBefore`"))
-        key = request.idempotency_key
-        said = msgspec.json.encode(body).decode()
-        wanted = NewBlock(
-            block=from_key("block", secrets.token_hex(16)) if key is None else from_key("block", concert.id, key, said),
-            section=concert.sections[0].id if section is None else section,
-            seats=body.seats,
-            purpose=body.purpose,
-            ends_at=None if body.ends_at is None else _end(concert, body.ends_at),
-            hours_before=body.hours_before,
-            few_left=body.few_left,
-        )
-        shown = await self._concerts.blocks.hold_back(concert, wanted, by=who.id, cause=request.cause)
-        return json_response(BlockView.of(shown), 201)
+        key, ends_at = request.idempotency_key, None if body.ends_at is None else _end(concert, body.ends_at)
+
+        async def hold_back() -> Response:
+            # Safe to repeat: the key's block is the same one again.
+            told = (secrets.token_hex(16),) if key is None else (concert.id, key, msgspec.json.encode(body).decode())
+            wanted = NewBlock(
+                block=from_key("block", *told),
+                section=section or concert.sections[0].id,
+                seats=body.seats,
+                purpose=body.purpose,
+                ends_at=ends_at,
+                hours_before=body.hours_before,
+                few_left=body.few_left,
+            )
+            shown = await self._concerts.blocks.hold_back(concert, wanted, by=who.id, cause=request.cause)
+            return json_response(BlockView.of(shown), 201)
+
+        if key is None:
+            return await hold_back()
+        return await self._keyed.once_across_partitions(f"blocks {concert.id}", key, body, hold_back)
 
     @route(
         "PATCH",

@@ -36,7 +36,7 @@ def _api(concerts: Concerts, parts: HttpParts) -> tuple[object, ...]:
         api.ConcertsApi(concerts, parts.records("concerts"), parts.access),
         change_api.ChangesApi(concerts),
         code_api.CodesApi(concerts),
-        block_api.BlocksApi(concerts),
+        block_api.BlocksApi(concerts, parts.records("concerts")),
         key_api.KeysApi(concerts.keys, parts.access.digest),
         session_api.SessionsApi(concerts.sessions, concerts.keys, parts.access, parts.issuer, parts.sign_in),
         pairing_api.PairingApi(concerts.pairing, parts.access.digest, concerts.details),

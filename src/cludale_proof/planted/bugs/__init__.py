@@ -6,6 +6,7 @@ Every one of them is a mistake that somebody could make and a review could let p
 
 from cludale_proof.planted.bugs import (
     audit,
+    blocks,
     box_office,
     commits,
     comparison,
@@ -28,6 +29,7 @@ __all__ = [
     "BUGS",
     "Bug",
     "audit",
+    "blocks",
     "box_office",
     "commits",
     "comparison",
