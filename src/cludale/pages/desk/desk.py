@@ -3,6 +3,7 @@
 import time
 
 from cludale.pages.desk.aftersale import Aftersale
+from cludale.pages.desk.blocks import Blocks
 from cludale.pages.desk.codes import Codes
 from cludale.pages.desk.concerts import Concerts
 from cludale.pages.desk.exports import Exports
@@ -28,6 +29,7 @@ class Desk:
             OrderPages(site, signing),
             Aftersale(site, signing),
             Codes(site, signing),
+            Blocks(site, signing),
             Exports(site, signing),
             Privacy(site, signing),
         )
