@@ -126,7 +126,8 @@ def test_nobody_gets_in_unsigned_and_no_form_is_taken_that_another_site_sent(sho
     for path in (
         "/staff/new-concert", "/staff/concerts/club/change", "/staff/concerts/club/seats",
         "/staff/concerts/club/postpone", "/staff/concerts/club/call-off", "/staff/concerts/club/codes",
-        "/staff/concerts/club/code-limits", "/staff/concerts/club/blocks", "/staff/orders", "/staff/orders/o/cancel", "/staff/orders/o/refund",
+        "/staff/concerts/club/code-limits", "/staff/concerts/club/blocks",
+        "/staff/orders", "/staff/orders/o/cancel", "/staff/orders/o/refund",
         "/staff/orders/o/amend", "/staff/orders/o/resend", "/staff/privacy", "/staff/privacy/erase",
     ):  # fmt: skip
         assert staff.http.post(path, data={"reason": "x", "sure": "x" * 24}).status_code == 403, path

@@ -29,7 +29,9 @@ from cludale.ports.seats import (
     HoldEnded,
     HoldRequest,
     HoldsLapsed,
+    InLine,
     NotOnSale,
+    NoWaitingList,
     OtherCurrency,
     OverTheLimit,
     PriceTooHigh,
@@ -39,6 +41,7 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
     TooManyHolds,
+    WaitingListFull,
 )
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.changes import check_times
@@ -60,6 +63,9 @@ STATUS: Statuses = {
     BuyerLimitReached: 409,
     TooManyHolds: 409,
     HoldsLapsed: 429,
+    InLine: 409,
+    NoWaitingList: 409,
+    WaitingListFull: 409,
     CalledOff: 409,
     ConcertExists: 409,
     ConcertNotFound: 404,
@@ -128,6 +134,8 @@ _PRICING = (
 
 _HELD_BACK = "kept for a purpose until an end: GET /concerts/{id}/blocks"
 
+_WAITING = "how many orders wait for seats of it: while any does, what comes back is theirs, the first first"
+
 _TOO_DEAR = f"must be at most {MAX_PRICE}"
 
 _SEE_UNLISTED = (Scope.CATALOGUE, Scope.READ)
@@ -146,6 +154,7 @@ class SectionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     held_seats: Annotated[int, Meta(description="held for orders that are not paid yet")]
     held_until: Annotated[datetime | None, Meta(description="when the next of these come back, if they are not paid")]
     held_back_seats: Annotated[int, Meta(description=_HELD_BACK)] = 0
+    waiting: Annotated[int, Meta(description=_WAITING)] = 0
     price: Money
     prices: Annotated[
         list[CategoryPrice], Meta(description="what the next ticket costs, by category, where there is a price list")
@@ -254,6 +263,7 @@ class Reserve(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
     max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
     wish: Annotated[PriceWish | UnsetType, Meta(description="which tickets, by what code")] = UNSET
     till: Annotated[Till | UnsetType, Meta(description="for services alone: sold at the box office")] = UNSET
+    waits: Annotated[bool | UnsetType, Meta(description="for services alone: on the waiting list")] = UNSET
 
 
 class ReservationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -442,6 +452,8 @@ class ConcertsApi:
         concert_id, key, principal = request.segment, request.idempotency_key, asking(request)
         buyers: BuyerKeys = ()
         till = body.till or None
+        if body.waits and principal.kind is not PrincipalKind.SERVICE:
+            raise Invalid(("waits", "is for services alone: POST /orders joins the waiting list"))
         if till is not None and principal.kind is not PrincipalKind.SERVICE:
             raise Invalid(("till", "is for services alone: POST /orders/box-office sells at the box office"))
         if principal.kind is not PrincipalKind.SERVICE:
@@ -460,6 +472,7 @@ class ConcertsApi:
             buyers,
             None if body.wish is UNSET else body.wish,
             till,
+            body.waits is True,
         )
         if key is None:
             held = await self._concerts.reserve(hold)
@@ -560,6 +573,7 @@ def _view(standing: ConcertSnapshot, *, whole: bool = True) -> ConcertView:
                 held_seats=held,
                 held_until=back,
                 held_back_seats=section.held_back(now),
+                waiting=section.waiting or 0,
                 price=section.price,
                 prices=prices_now(concert, section, now),
             )

@@ -54,12 +54,15 @@ from cludale.services.concerts.events import (
     SeatsAdded,
     SeatsHeldBack,
     SeatsLetGo,
+    SeatsOffered,
     SeatsReleased,
     SeatsReserved,
     SeatsReturned,
     SeatsSold,
     SeatsTaken,
     SectionPlan,
+    WaitingListJoined,
+    WaitingListLeft,
 )
 
 
@@ -414,6 +417,8 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     """The concert is called off: nobody gets seats. In no event: the concert's says it."""
     blocks: Blocks | UnsetType = UNSET
     """Seats that are held back; unset: none ever were."""
+    waiting: int | UnsetType = UNSET
+    """Who waits for seats of it; unset: nobody ever did."""
 
     @property
     def its_blocks(self) -> Blocks:
@@ -466,7 +471,8 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
 def unavailable(concert_id: str, sections: Sequence[Section], *, wanted: int, now: datetime) -> SeatsUnavailable:
     """Why none of these sections, of which there is at least one, has so many seats."""
     held = [section.held_seats(now) for section in sections]
-    left = [section.available(now) for section in sections]
+    waiting = sum(section.waiting or 0 for section in sections)
+    left = [0 if section.waiting else section.available(now) for section in sections]
     best = max(range(len(sections)), key=left.__getitem__)
     back = [at for section, seats in zip(sections, held, strict=True) if seats and (at := section.next_back(now))]
     return SeatsUnavailable(
@@ -476,6 +482,7 @@ def unavailable(concert_id: str, sections: Sequence[Section], *, wanted: int, no
         section=sections[best].id,
         held=sum(held),
         held_until=min(back, default=None),
+        waiting=waiting,
     )
 
 
@@ -552,19 +559,27 @@ def evolve(seating: Seating, event: Event) -> Seating:
         case SaleRefused():
             before = seating.reservations[event.allocation.reservation_id]
             reservation = msgspec.structs.replace(before, answered=Answered.REFUSED)
+        case _:
+            section = _changed_by(section, event)
+            return seating if section is seating.section else Seating(section, seating.reservations)
+    return Seating(section, {**seating.reservations, reservation.id: reservation})
+
+
+def _changed_by(section: Section, event: Event) -> Section:
+    """The section after a fact that is about none of its reservations."""
+    match event:
         case SeatsAdded() | SeatsTaken():
-            resized = msgspec.structs.replace(section, total=event.total_seats, changed=event.change)
-            return Seating(resized, seating.reservations)
+            return msgspec.structs.replace(section, total=event.total_seats, changed=event.change)
         case PriceChanged():
-            repriced = msgspec.structs.replace(section, price=event.price, changed=event.change)
-            return Seating(repriced, seating.reservations)
+            return msgspec.structs.replace(section, price=event.price, changed=event.change)
         case SeatsHeldBack() | SeatsLetGo():
             kept = blocks.evolve(section.its_blocks, event)
-            reblocked = msgspec.structs.replace(section, blocks=kept, changed=event.change)
-            return Seating(reblocked, seating.reservations)
-        case _:
-            return seating
-    return Seating(section, {**seating.reservations, reservation.id: reservation})
+            return msgspec.structs.replace(section, blocks=kept, changed=event.change)
+        case WaitingListJoined():
+            return msgspec.structs.replace(section, waiting=(section.waiting or 0) + 1)
+        case WaitingListLeft() | SeatsOffered():
+            return msgspec.structs.replace(section, waiting=(section.waiting or 0) - 1)
+    return section
 
 
 def _given_up(section: Section, reservation: Reservation, status: Status, *, sold: int = 0) -> Section:
@@ -602,6 +617,8 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     """Of the concert that said so."""
     block: str | None = None
     """Out of which block of seats that are held back; None: of those that anybody can have."""
+    waited: int | None = None
+    """The place on the waiting list of whoever gets them; None: they did not wait."""
 
 
 class Sell(msgspec.Struct, frozen=True, gc=False):
@@ -738,7 +755,7 @@ def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
         raise ConcertOver(section.concert_id, request.over_at)
     if request.block is not None:
         blocks.check_room(section.its_blocks, request.block, request.quantity, now)
-    elif request.quantity > section.available(now):
+    elif request.quantity > section.available(now) or (section.waiting and request.waited is None):
         raise unavailable(section.concert_id, (section,), wanted=request.quantity, now=now)
     bill, priced = (UNSET, UNSET) if request.terms is None else _priced(section, request, request.terms, now)
     price = section.price if bill is UNSET else dearest(bill)
@@ -876,7 +893,9 @@ def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datet
     if ended.status is Status.HELD:
         events.append(_released(ended, ReleaseReason.EXPIRED))
     is_over = sale.over_at is not None and now >= sale.over_at
-    if ended.closed or is_over or not sale.seats_again or seating.section.available(now) < ended.quantity:
+    # What comes back belongs to those who wait.
+    has_room = seating.section.available(now) >= ended.quantity and not seating.section.waiting
+    if ended.closed or is_over or not sale.seats_again or not has_room:
         events.append(_refused(ended, sale))
         return _decided(seating, *events)
     # It was paid for at the price of then, whatever seats cost by now.

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from cludale.kernel.allocation import Allocation, SeatsEvent
-from cludale.kernel.bills import Bill
+from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
@@ -316,6 +316,56 @@ class SeatsReserved(SeatsEvent, frozen=True, kw_only=True):
     allocation: Allocation
 
 
+class WhyLeft(StrEnum):
+    """Why somebody waits no more."""
+
+    LEFT = "left"
+    """Their order was cancelled."""
+    SALE_ENDED = "sale-ended"
+    CONCERT_OVER = "concert-over"
+    CALLED_OFF = "concert-called-off"
+    NOT_SOLD = "no-such-tickets"
+    """What they want is not sold any more."""
+
+
+class WaitingListJoined(Event, frozen=True, kw_only=True):
+    """An order waits for seats of a section."""
+
+    subject_field: ClassVar[str] = "order_id"
+
+    concert_id: str
+    section: str
+    order_id: str
+    place: int
+    """The how manieth to join this section's list; who has a lower one is served before."""
+    quantity: int
+    wish: PriceWish | UnsetType = UNSET
+    """Which tickets, if that is said."""
+
+
+class WaitingListLeft(Event, frozen=True, kw_only=True):
+    """An order waits no more, and was offered nothing."""
+
+    subject_field: ClassVar[str] = "order_id"
+
+    concert_id: str
+    section: str
+    order_id: str
+    place: int
+    reason: WhyLeft
+
+
+class SeatsOffered(SeatsEvent, frozen=True, kw_only=True):
+    """It is the turn of an order that waited: these seats are held for it until `expires_at`."""
+
+    subject_field: ClassVar[str] = "reservation_id"
+
+    order_id: str
+    place: int
+    expires_at: datetime
+    allocation: Allocation
+
+
 class SeatsSold(SeatsEvent, frozen=True, kw_only=True):
     """The held seats were paid for; they belong to the order."""
 
@@ -392,5 +442,8 @@ TOPIC = Topic(
         CodeChanged,
         SeatsHeldBack,
         SeatsLetGo,
+        WaitingListJoined,
+        WaitingListLeft,
+        SeatsOffered,
     ),
 )

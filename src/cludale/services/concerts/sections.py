@@ -19,10 +19,10 @@ from cludale.ports.records import (
     VersionConflict,
 )
 from cludale.runtime.aggregates import Updates, Versioned, until_committed
-from cludale.services.concerts import block_rules, blocks, changes, domain
+from cludale.services.concerts import block_rules, blocks, changes, domain, waiting
 from cludale.services.concerts.block_rules import BlockCommand
 from cludale.services.concerts.blocks import BlockList
-from cludale.services.concerts.commands import Done, QueuedCommand, Result, SectionDone
+from cludale.services.concerts.commands import Done, ListDone, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.domain import (
     ChangeSection,
     Close,
@@ -36,9 +36,10 @@ from cludale.services.concerts.domain import (
     UnknownReservation,
 )
 from cludale.services.concerts.events import SeatsHeldBack, SeatsLetGo
-from cludale.services.concerts.store import BLOCKS, RESERVATIONS, SECTIONS, SectionKey
+from cludale.services.concerts.store import BLOCKS, RESERVATIONS, SECTIONS, WAITING, SectionKey
+from cludale.services.concerts.waiting import Join, Leave, Line, ListCommand, WaitingList
 
-_OF_SECTION = ChangeSection | Close | BlockCommand
+_OF_SECTION = ChangeSection | Close | BlockCommand | ListCommand
 """About the section, not about a reservation."""
 
 
@@ -99,6 +100,11 @@ class Sections:
             wanted = [] if successors <= reservations.keys() else list(successors - reservations.keys())
         return section, reservations
 
+    async def load_waiting(self, key: SectionKey) -> Versioned[WaitingList]:
+        """Who waits for seats of the section."""
+        found = await WAITING.load(self.updates.records, (key.partition,))
+        return found.get(key.partition) or Versioned(WaitingList(concert_id=key.concert_id, section=key.section), 0)
+
     async def load_blocks(self, key: SectionKey) -> Versioned[BlockList]:
         """What is said of the section's blocks."""
         found = await BLOCKS.load(self.updates.records, (key.partition,))
@@ -117,6 +123,9 @@ class CommandBatch:
         self.needed = {
             each.command.reservation_id for each in asked if not isinstance(each.command, Hold | _OF_SECTION)
         }
+        self.needed |= {
+            waiting.reservation_of(each.command.order_id) for each in asked if isinstance(each.command, Join | Leave)
+        }
         self.results: list[Result] = []
         self.commit: Commit | None = None
         self.section: Versioned[Section]
@@ -124,22 +133,30 @@ class CommandBatch:
         self._are_blocks_asked = any(isinstance(each.command, BlockCommand) for each in asked)
         self._blocks: Versioned[BlockList] | None = None
         """Of a section that has some, or is to have."""
+        self._is_list_asked = any(isinstance(each.command, ListCommand) for each in asked)
+        self._waiting: Versioned[WaitingList] | None = None
+        """Where it is asked for."""
 
     async def draft(self) -> Sequence[Commit]:
         """Load the section once, decide for all of these, commit once."""
         section, reservations = await self._of.load(self._key, self.needed)
         if section.state.blocks is not UNSET or self._are_blocks_asked:
             self._blocks = await self._of.load_blocks(self._key)
+        if self._is_list_asked:
+            self._waiting = await self._of.load_waiting(self._key)
         self.fold(section, reservations, self._of.updates.clock.now())
         return () if self.commit is None else (self.commit,)
 
-    def fold(self, section: Versioned[Section], loaded: dict[str, Versioned[Reservation]], now: datetime) -> None:
+    def fold(  # noqa: PLR0915 - one command after the other, each on what the ones before it left
+        self, section: Versioned[Section], loaded: dict[str, Versioned[Reservation]], now: datetime
+    ) -> None:
         """Decide every waiting command in order, each on what the ones before it left."""
         current = section.state
         reservations = {id: each.state for id, each in loaded.items()}
         changed: dict[str, None] = {}  # as they came: the order of a set differs from process to process
         events: list[Envelope] = []
         handled: dict[Handled, Done] = {}
+        in_line = None if self._waiting is None else self._waiting.state
         self.results = []
         for i, asked in enumerate(self._asked):
             if i in self._settled:
@@ -148,7 +165,14 @@ class CommandBatch:
             if asked.handled is not None and asked.handled in handled:
                 self.results.append(handled[asked.handled])  # delivered twice, and both are in this batch
                 continue
-            if isinstance(asked.command, _OF_SECTION):
+            if isinstance(asked.command, ListCommand):
+                in_line = in_line or WaitingList(concert_id=self._key.concert_id, section=self._key.section)
+                line = Line(Seating(current, reservations), in_line)
+                done_list, line = self._of_list(line, asked, events, changed, now)
+                (current, reservations), in_line = (line.seating.section, dict(line.seating.reservations)), line.waiting
+                self.results.append(done_list)
+                continue
+            if isinstance(asked.command, ChangeSection | Close | BlockCommand):
                 try:
                     changed_to = _changed(Seating(current, {}), asked.command, now)
                 except Refusal as refusal:
@@ -186,7 +210,26 @@ class CommandBatch:
             puts.append(SECTIONS.put(current, section.version))
             self.section = Versioned(current, section.version + 1)
         puts += _listed(self._blocks, events)
+        if self._waiting is not None and in_line is not None and in_line is not self._waiting.state:
+            puts.append(WAITING.put(in_line, self._waiting.version))
         self.commit = Commit(self._key.partition, puts, events, tuple(handled))
+
+    def _of_list(
+        self, line: Line, asked: QueuedCommand, events: list[Envelope], changed: dict[str, None], now: datetime
+    ) -> tuple[Result, Line]:
+        """What a command about the waiting list is answered, and how it leaves section and list."""
+        command = asked.command
+        try:
+            after, told = waiting.decide(line, command, now)  # type: ignore[arg-type]
+        except Refusal as refusal:
+            return refusal, line
+        events.extend(self._of.updates.envelopes(Decision(after, told), asked.cause, now))
+        before = line.seating.reservations
+        changed.update(dict.fromkeys(id for id, each in after.seating.reservations.items() if each != before.get(id)))
+        its = None
+        if isinstance(command, Join | Leave):
+            its = after.seating.reservations.get(waiting.reservation_of(command.order_id))
+        return ListDone(after.seating.section, after.waiting, its, bool(told)), after
 
     def learn(self, outcomes: Sequence[Outcome]) -> int:
         """Take from a failed commit what to load, and what needs no deciding any more."""

@@ -34,7 +34,7 @@ from cludale.ports.seats import (
     SectionNotFound,
 )
 from cludale.runtime.admission import AdmissionControl
-from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
+from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates, Versioned
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
 from cludale.services.concerts import changes, domain
@@ -44,7 +44,7 @@ from cludale.services.concerts.block_service import BlockService
 from cludale.services.concerts.buyers import NO_QUOTAS, BuyerLimits, Quotas, WantedSeats
 from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait, unless_held
 from cludale.services.concerts.code_service import CodeService, WantedUse
-from cludale.services.concerts.commands import Done, QueuedCommand, Result, SectionDone
+from cludale.services.concerts.commands import Done, ListDone, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.domain import (
     Cancel,
     ChangeSection,
@@ -70,6 +70,8 @@ from cludale.services.concerts.pricing import Place, Terms, bill, counted
 from cludale.services.concerts.sections import Sections, near
 from cludale.services.concerts.session_service import SessionService
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded, searched
+from cludale.services.concerts.waiting import Leave
+from cludale.services.concerts.waiting_service import OFFER_SECONDS, WaitingService
 from cludale.services.orders.events import CancelReason, OrderCancelled, PartRefundRequested
 from cludale.services.payments.events import PaymentCompleted
 
@@ -129,7 +131,7 @@ def quoted(seen: ConcertSnapshot, section: str | None, terms: Terms, quantity: i
     """The quote, in the section named or the cheapest with room. Raises SeatsUnavailable, what `pricing.bill` does."""
     by_id = {each.id: each for each in seen.sections}
     ids = [section] if section is not None else [plan.id for plan in seen.concert.offered(seen.prices)]
-    room = [by_id[id] for id in ids if by_id[id].available(seen.at) >= quantity]
+    room = [by_id[id] for id in ids if by_id[id].available(seen.at) >= quantity and not by_id[id].waiting]
     if not room:
         raise domain.unavailable(seen.concert.id, [by_id[id] for id in ids], wanted=quantity, now=seen.at)
     chosen, now = room[0], room[0].moment(seen.at)
@@ -197,11 +199,12 @@ class Concerts:
         partitions_apart: bool = False,
         call_offs: CallOffs | None = None,
         quotas: Quotas = NO_QUOTAS,
+        offer_seconds: float = OFFER_SECONDS,
     ) -> None:
         """`commit_limit` is the most records and inbox entries that the store takes in one commit; None: any number.
 
         `partitions_apart`: the store may have records with one id in several partitions, so in several sections.
-        `quotas`: of unpaid orders.
+        `quotas`: of unpaid orders. `offer_seconds`: how long seats are held for who waited for them.
         """
         self._updates = Updates("concerts", records, clock=clock, ids=ids)
         self._hold_seconds = hold_seconds
@@ -215,14 +218,26 @@ class Concerts:
             self._sections.run_commands, of="commands", refuse=too_many_wait
         )
         self._chooser = Chooser(self._updates, self.command_queue.submit, partitions_apart=partitions_apart)
-        self._sections.learn = self._chooser.learn
+        self._sections.learn = self._learn
         self.blocks = BlockService(self._updates, self._ask_section)
+        self.waiting = WaitingService(
+            self._updates, self.concert, self.command_queue.submit, self._offered, offer_seconds=offer_seconds
+        )
         looks = Looks(self._updates, self.concert, self.command_queue.submit, partitions_apart=partitions_apart)
         self._buyers = BuyerLimits(self._updates, looks, quotas)
         self.codes = CodeService(self._updates, looks)
         self.keys = KeyService(self._updates)
         self.sessions = SessionService(self._updates, lambda: self.keys.changed())  # noqa: PLW0108 - set later
         self.pairing = PairingService(self._updates, self.keys)
+
+    def _learn(self, known: Versioned[Section]) -> None:
+        self._chooser.learn(known)
+        if known.state.waiting:
+            self.waiting.learn(known)
+
+    def _offered(self, concert: Concert, request: HoldRequest, reservation: Reservation) -> SeatsHeld:
+        price = concert.plan(reservation.section).price if reservation.price is UNSET else reservation.price
+        return self._held(concert, request, reservation, price, None)
 
     async def schedule(self, concert: Concert, cause: Cause) -> ConcertSnapshot:
         """Put a concert on. Raises ConcertExists."""
@@ -364,6 +379,7 @@ class Concerts:
         (result,) = await self.command_queue.submit(key, (QueuedCommand(command, cause),))
         if not isinstance(result, SectionDone):
             raise _not_done(result)
+        await self.waiting.offer()
         return result.section
 
     async def progress(self, concert_id: str) -> Progress | None:
@@ -445,6 +461,8 @@ class Concerts:
         ConcertOver, NotOnSale, SectionNotFound, OverTheLimit, SeatsUnavailable, PriceTooHigh, OtherCurrency,
         HoldEnded, HeldElsewhere, HeldOtherwise, BuyerLimitReached, TooManyHolds, HoldsLapsed, Busy.
         """
+        if request.waits:
+            return await self.waiting.join(request)
         now = self._updates.clock.now()
         concert, prices, _ = await self._priced(request.concert_id, now)
         till = request.till
@@ -628,14 +646,20 @@ class Concerts:
             command = await self.HANDLERS[type(event.data)](self, event)
             if command is not None:
                 asked = QueuedCommand(command, Cause.of(event), Handled("concerts", event.id))
-                by_section.setdefault(SectionKey.of(event.data.allocation), []).append((i, asked))
+                if isinstance(command, Leave):
+                    key = SectionKey(event.data.seats.concert_id, command.section)
+                else:
+                    key = SectionKey.of(event.data.allocation)
+                by_section.setdefault(key, []).append((i, asked))
         for key, results in await self._submit_each(by_section):
             for (i, asked), result in zip(by_section[key], results, strict=True):
                 if isinstance(result, LateSeatsUnclaimed):
                     result = await self._sell_late(key, asked, result)  # noqa: PLW2901
                 if isinstance(result, StoreUnavailable):
                     raise result
-                answers[i] = Acknowledgement.SUCCESS if isinstance(result, Done) else Acknowledgement.RETRY
+                is_done = isinstance(result, Done | ListDone)
+                answers[i] = Acknowledgement.SUCCESS if is_done else Acknowledgement.RETRY
+        await self.waiting.offer()
         return answers
 
     async def _sell_late(self, key: SectionKey, asked: QueuedCommand, late: LateSeatsUnclaimed) -> Result:
@@ -679,15 +703,23 @@ class Concerts:
             again=event.repeated,
         )
 
-    async def _on_order_cancelled(self, event: Envelope) -> Command | None:
+    async def _on_order_cancelled(self, event: Envelope) -> Command | Leave | None:
         cancelled: OrderCancelled = event.data
         if cancelled.allocation is None:
-            return None  # it was cancelled before it had seats
+            # It was cancelled before it had seats; perhaps it waited for some, or was offered some.
+            return await self._leave(cancelled) if cancelled.waited is True else None
         return Cancel(
             cancelled.allocation.reservation_id,
             _why_released(cancelled.reason),
             on_purpose=cancelled.reason.is_on_purpose,
         )
+
+    async def _leave(self, cancelled: OrderCancelled) -> Leave | None:
+        try:
+            concert = await self.concert(cancelled.seats.concert_id)
+        except ConcertNotFound:
+            return None
+        return Leave(order_id=cancelled.order_id, section=cancelled.seats.section or concert.sections[0].id)
 
     async def _on_part_refund_requested(self, event: Envelope) -> Command | None:
         asked: PartRefundRequested = event.data
@@ -701,7 +733,7 @@ class Concerts:
             again=event.repeated,
         )
 
-    HANDLERS: ClassVar[Mapping[type[Event], Callable[["Concerts", Envelope], Awaitable[Command | None]]]] = {
+    HANDLERS: ClassVar[Mapping[type[Event], Callable[["Concerts", Envelope], Awaitable[Command | Leave | None]]]] = {
         PaymentCompleted: _on_payment_completed,
         OrderCancelled: _on_order_cancelled,
         PartRefundRequested: _on_part_refund_requested,
@@ -730,7 +762,7 @@ class Concerts:
                 released += sum(isinstance(result, Done) for result in results)
             if page.next is None:
                 break
-        return released + await self.blocks.sweep()
+        return released + await self.blocks.sweep() + await self.waiting.sweep()
 
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches, by metric name."""

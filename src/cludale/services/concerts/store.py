@@ -16,6 +16,7 @@ from cludale.services.concerts.domain import Choice, Concert, Reservation, Secti
 from cludale.services.concerts.keys import Keys, KeyUse
 from cludale.services.concerts.pairings import Pairings
 from cludale.services.concerts.sessions import Sessions, Staff
+from cludale.services.concerts.waiting import WaitingList
 
 _ACCENTS = re.compile("[\u0300-\u036f]")
 """Those that combine with the letter before. Other scripts have blocks of their own: there they are letters."""
@@ -82,6 +83,15 @@ BLOCKS = AggregateStore(
 )
 """The blocks of a section, in its partition."""
 
+WAITING = AggregateStore(
+    Kind("concerts", "waiting_list", (DUE,), (DUE,), may_lack=True),
+    WaitingList,
+    identity=lambda waiting: SectionKey(waiting.concert_id, waiting.section).partition,
+    index=lambda waiting: (rfc3339(waiting.entries[0].joined_at) if waiting.entries else None,),
+)
+"""Who waits for seats of a section, in its partition. DUE while anybody waits: each sweep looks whether seats are back,
+or nothing is sold any more."""
+
 CHOICES = AggregateStore(
     Kind("concerts", "choice"),
     Choice,
@@ -130,6 +140,7 @@ KINDS = (
     SECTIONS.kind,
     RESERVATIONS.kind,
     BLOCKS.kind,
+    WAITING.kind,
     CHOICES.kind,
     ALLOWANCES.kind,
     CODES.kind,
