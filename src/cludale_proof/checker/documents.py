@@ -112,6 +112,8 @@ class Section(_Document, frozen=True, tag="section"):
     """The latest time at which it gave seats away; by a clock that may have been ahead."""
     blocks: Mapping[str, Block] = {}
     """Seats that are held back, by block."""
+    waiting: int = 0
+    """Who waits for seats of it."""
 
     def moment(self, now: datetime) -> datetime:
         """The time there: holds had ended by the one at which it gave seats away, though the clock here is behind."""
@@ -536,6 +538,8 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     since: datetime | None = None
     block: str | None = None
     few_left: int | None = None
+    place: int | None = None
+    waited: bool | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

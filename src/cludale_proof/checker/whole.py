@@ -41,6 +41,7 @@ from cludale_proof.checker.lifecycle import (
     INVOICING,
     KEY_EVENTS,
     KEY_MADE,
+    LIST_EVENTS,
     WEBHOOK_EVENTS,
     OrderHistory,
     fold,
@@ -61,6 +62,7 @@ from cludale_proof.checker.section_rules import (
 from cludale_proof.checker.segment_rules import one_after_another
 from cludale_proof.checker.snapshot import Snapshot
 from cludale_proof.checker.spill import IN_MEMORY_LIMIT, Spill
+from cludale_proof.checker.waiting_rules import LineTold, Walked
 
 Progress = Callable[[str, int, int], None]
 """Is told what is being read, how many rows have been, and how many there are (about)."""
@@ -152,6 +154,8 @@ class _Run:
         self._sections: dict[SectionKey, Section] = {}
         self._tallies: dict[SectionKey, Tally] = {}
         self._occupancies: dict[SectionKey, Occupancy] = {}
+        self._lines: dict[SectionKey, LineTold] = {}
+        """Waiting lists."""
         self._draws: dict[SectionKey, list[tuple[str, datetime, int]]] = {}
         """Seats that were held out of blocks: of which, when, how many."""
         self._letters: dict[str, DeadLetter] = {}
@@ -278,6 +282,11 @@ class _Run:
             detail = f"made twice, by {before.event.id} and {event.id}"
             self._wrong(Invariant.LEGAL_STEPS, "key-made-twice", f"key {event.subject}", detail, before, fact)
 
+    def _put_in_line(self, fact: Fact) -> None:
+        if fact.event.type in LIST_EVENTS:
+            section = (fact.event.data.concert_id or "", fact.event.data.section or "")
+            self._lines.setdefault(section, LineTold(section)).add(fact)
+
     def _put_fact(self, fact: Fact, cases: Spill) -> None:
         key = key_of_event(fact)
         if key is not None:
@@ -287,6 +296,7 @@ class _Run:
                     tickets_since=fact.event.time if since is None else min(since, fact.event.time)
                 )
             cases.put(key, fact)
+            self._put_in_line(fact)
             if fact.event.type in INVOICE_EVENTS:
                 self._found(self._invoices.numbered(fact))
             return
@@ -539,6 +549,9 @@ class _Run:
                     occupancy = self._occupancies[key] = Occupancy(self._terms.skew)
                 occupancy.add(*times, reservation.first.data.quantity or 0)
                 reserved = reservation.reserved
+                if reserved is not None and key in self._lines and reserved.event.data.block is None:
+                    walked = Walked(reserved.event.data.order_id, reserved.event.time, reserved.event.id)
+                    self._lines[key].held.append(walked)
                 if reserved is not None and (block := reserved.event.data.block) is not None:
                     drawn = (block, reserved.event.time, reserved.event.data.quantity or 0)
                     self._draws.setdefault(key, []).append(drawn)
@@ -580,6 +593,8 @@ class _Run:
             if self._quiet and section is not None:
                 self._found(closed(key, section, told))
             self._check_blocks(key, section, told)
+        for key, line in self._lines.items():
+            self._found(line.judged(self._sections.get(key), self._terms.skew))
         for key, occupancy in self._occupancies.items():
             plan = self._plans.get(key)
             if plan is not None:

@@ -115,6 +115,7 @@ class RunLimits(Policies):
     """The settings of a run, all in seconds or counts; they mean what they mean in settings.py."""
 
     hold_seconds: float = 6.0
+    offer_seconds: float = 5.0
     max_per_order: int = 4
     sweep_seconds: float = 1.0
     pending_seconds: float = 15.0

@@ -27,6 +27,7 @@ def _build(parts: Parts) -> Running:
             lapses=policies.lapsed_holds,
             pause_seconds=policies.lapsed_pause_seconds,
         ),
+        offer_seconds=policies.offer_seconds,
     )
     return Running(concerts, concerts.handle, concerts.sweep, gauges=concerts.gauges)
 

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from cludale.kernel.events import Envelope
 from cludale.runtime.replay import NotYet, Ref, States, Table
-from cludale.services.concerts import blocks, changes, codes, domain, keys
+from cludale.services.concerts import blocks, changes, codes, domain, keys, waiting
 from cludale.services.concerts.blocks import BlockList
 from cludale.services.concerts.codes import Code
 from cludale.services.concerts.domain import Concert, Reservation, Seating, Section, Status
@@ -22,13 +22,27 @@ from cludale.services.concerts.events import (
     SaleRefused,
     SeatsHeldBack,
     SeatsLetGo,
+    SeatsOffered,
     SeatsReserved,
     SeatsReturned,
     SeatsSold,
     SectionStep,
+    WaitingListJoined,
+    WaitingListLeft,
 )
 from cludale.services.concerts.keys import Keys
-from cludale.services.concerts.store import ALL_KEYS, BLOCKS, CODES, CONCERTS, KEYS, RESERVATIONS, SECTIONS, SectionKey
+from cludale.services.concerts.store import (
+    ALL_KEYS,
+    BLOCKS,
+    CODES,
+    CONCERTS,
+    KEYS,
+    RESERVATIONS,
+    SECTIONS,
+    WAITING,
+    SectionKey,
+)
+from cludale.services.concerts.waiting import WaitingList
 
 _FOLDED = tuple(each for each in TOPIC.events if each is not SaleRefused)
 """A sale that is refused changes nothing here."""
@@ -48,10 +62,14 @@ def _said(state: Concert | Reservation, names: Sequence[str]) -> dict[str, objec
 
 
 def _section(section: Section) -> Mapping[str, object] | None:
-    if not (section.sold or section.held or section.changes):
+    if not (section.sold or section.held or section.changes or section.waiting):
         return None  # as if nobody had touched it: that its concert is called off closes it, and no event of its own
     told = {"total": section.total, "sold": section.sold, "held": dict(section.held), "price": section.price}
-    return told | {"changes": section.changes, "blocks": dict(section.its_blocks)}
+    return told | {"changes": section.changes, "blocks": dict(section.its_blocks), "waiting": section.waiting or 0}
+
+
+def _waiting(known: WaitingList) -> Mapping[str, object]:
+    return {"joined": known.joined, "entries": known.entries}
 
 
 def _blocks(listed: BlockList) -> Mapping[str, object]:
@@ -112,6 +130,13 @@ class ConcertsReplay:
             lambda listed: SectionKey(listed.concert_id, listed.section).partition,
             _blocks,
         ),
+        Table(
+            WAITING.kind,
+            WAITING.decode,
+            WAITING.put,
+            lambda known: SectionKey(known.concert_id, known.section).partition,
+            _waiting,
+        ),
         Table(CODES.kind, CODES.decode, CODES.put, lambda code: code.id, _code),
         Table(KEYS.kind, KEYS.decode, KEYS.put, lambda _: ALL_KEYS, _keys),
     )
@@ -127,13 +152,18 @@ class ConcertsReplay:
         concert = Ref("concert", data.concert_id, data.concert_id)
         if isinstance(data, ConcertScheduled | ConcertStep):
             return (concert,)
-        if isinstance(data, SectionStep):
-            whole = SectionKey(data.concert_id, data.section).partition
-            section = Ref("section", whole, whole)
-            return (concert, section, _listed(whole)) if isinstance(data, _OF_BLOCKS) else (concert, section)
-        partition = SectionKey.of(data.allocation).partition
-        seats = concert, Ref("section", partition, partition), Ref("reservation", partition, data.subject)
-        return (*seats, _listed(partition)) if isinstance(data, SeatsReserved) and data.block else seats
+        if isinstance(data, SectionStep | WaitingListJoined | WaitingListLeft):
+            partition = SectionKey(data.concert_id, data.section).partition
+        else:
+            partition = SectionKey.of(data.allocation).partition
+        refs = [concert, Ref("section", partition, partition)]
+        if isinstance(data, WaitingListJoined | WaitingListLeft | SeatsOffered):
+            refs.append(Ref(WAITING.kind.name, partition, partition))
+        elif not isinstance(data, SectionStep):
+            refs.append(Ref("reservation", partition, data.subject))
+        if isinstance(data, _OF_BLOCKS) or (isinstance(data, SeatsReserved) and data.block):
+            refs.append(_listed(partition))
+        return refs
 
     def fold(self, event: Envelope, states: States) -> None:
         """Schedule a concert, or move seats as the fact says."""
@@ -150,6 +180,8 @@ class ConcertsReplay:
                 _fold_change(data, states, *self.touches(event))
             case SectionStep():
                 _fold_section(event, states, *self.touches(event))
+            case WaitingListJoined() | WaitingListLeft() | SeatsOffered():
+                _fold_list(event, states, *self.touches(event))
             case _:
                 self._fold_seats(data, states, event)
 
@@ -172,6 +204,23 @@ class ConcertsReplay:
         after = domain.evolve(Seating(section, {reservation.id: reservation} if reservation else {}), data)
         states.put(section_ref, after.section)
         states.put(reservation_ref, after.reservations[data.subject])
+
+
+def _fold_list(event: Envelope, states: States, concert_ref: Ref, section_ref: Ref, list_ref: Ref) -> None:
+    data: Any = event.data
+    concert = states.get(concert_ref)
+    if concert is None:
+        raise NotYet
+    where = data.allocation.section if isinstance(data, SeatsOffered) else data.section
+    known = states.get(list_ref) or WaitingList(concert_id=data.concert_id, section=where)
+    is_new = isinstance(data, WaitingListJoined)
+    if data.place > known.joined + is_new:
+        raise NotYet  # the log tells later of who joined before
+    if (data.place <= known.joined) if is_new else all(each.place != data.place for each in known.entries):
+        return  # it is told again
+    section = states.get(section_ref) or domain.empty_section(concert, where)
+    states.put(section_ref, domain.evolve(Seating(section, {}), data).section)
+    states.put(list_ref, waiting.evolve(known, data, at=event.time))
 
 
 def _fold_code(event: Envelope, states: States, ref: Ref) -> None:
