@@ -21,6 +21,7 @@ from cludale_proof.planted.bugs import (
     prices,
     seats,
     tickets,
+    waiting,
     webhooks,
 )
 from cludale_proof.planted.planting import BUGS, Bug
@@ -44,5 +45,6 @@ __all__ = [
     "prices",
     "seats",
     "tickets",
+    "waiting",
     "webhooks",
 ]
