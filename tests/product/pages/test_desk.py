@@ -84,7 +84,16 @@ def order_of(shop: Served, id: str) -> dict[str, object]:
 def test_who_lacks_a_right_sees_a_page_that_names_it(shop: Served, sign_in: Callable[[str], Staff]) -> None:
     order = paid(shop)
     one, that = "/staff/concerts/club", f"/staff/orders/{order}"
-    may_read = [one, f"{one}/sales", f"{one}/codes", f"{one}/blocks", "/staff/orders", that, "/staff/exports"]
+    may_read = [
+        one,
+        f"{one}/sales",
+        f"{one}/codes",
+        f"{one}/blocks",
+        f"{one}/waiting",
+        "/staff/orders",
+        that,
+        "/staff/exports",
+    ]
     may_plan = ["/staff/new-concert", f"{one}/change", f"{one}/seats", f"{one}/postpone"]
     rights = {"catalogue": [one, *may_plan], "read": may_read, "refund": [f"{one}/call-off"], "privacy": []}
     every = {*may_read, *may_plan, f"{one}/call-off", f"{that}/refund", f"{that}/cancel", f"{that}/amend"}

@@ -38,6 +38,7 @@ ROUTES = [
     ("patch", "/concerts/{concert_id}/blocks", "organizer"),
     ("post", "/concerts/{concert_id}/blocks/release", "organizer"),
     ("get", "/concerts/{concert_id}/blocks", "organizer"),
+    ("get", "/concerts/{concert_id}/waiting-list", "organizer"),
     ("post", "/concerts/{concert_id}/quote", None),
     ("post", "/concerts/-/keys", "organizer"),
     ("get", "/concerts/-/keys", "organizer"),

@@ -12,6 +12,7 @@ from cludale.pages.desk.plans import Plans
 from cludale.pages.desk.privacy import Privacy
 from cludale.pages.desk.sales import SalesPages
 from cludale.pages.desk.takings import Takings
+from cludale.pages.desk.waiting import WaitingList
 from cludale.pages.site import Site
 from cludale.pages.staff.signing import Signing
 from cludale.web.routing import Route
@@ -30,6 +31,7 @@ class Desk:
             Aftersale(site, signing),
             Codes(site, signing),
             Blocks(site, signing),
+            WaitingList(site, signing),
             Exports(site, signing),
             Privacy(site, signing),
         )

@@ -230,3 +230,20 @@ class Blocks(msgspec.Struct, frozen=True):
 
     items: tuple[Block, ...]
     next: str | None = None
+
+
+class Waits(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An order that waits for seats."""
+
+    order_id: str
+    section: str
+    position: int
+    quantity: int
+    joined_at: datetime
+
+
+class WaitingList(msgspec.Struct, frozen=True):
+    """A page of those who wait."""
+
+    items: tuple[Waits, ...]
+    next: str | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -25,6 +25,7 @@ from cludale.services.concerts.domain import Concert, Section
 from cludale.services.concerts.events import LetGoReason
 from cludale.services.concerts.store import BLOCKS, SECTIONS, SectionKey
 
+T = TypeVar("T")
 SWEEP_PAGE = 200
 _MOMENT = timedelta(seconds=1)
 
@@ -194,7 +195,7 @@ class BlockService:
         return len(found)
 
 
-def page(found: Sequence[Shown], *, after: str | None, limit: int) -> tuple[Sequence[Shown], str | None]:
+def page(found: Sequence[T], *, after: str | None, limit: int) -> tuple[Sequence[T], str | None]:
     """A page of them, and the cursor of the next one: the number of those before it. Raises UnusableCursor."""
     start = 0
     if after is not None:
