@@ -498,8 +498,9 @@ class OrdersApi:
         """The order; with `wait`, once it is settled."""
         who, order_id = await self.who(request, Scope.READ), request.segment
         if query.wait:
-            return await self.shown_to(who, await self._orders.settled(order_id, wait_seconds=query.wait))
-        order = await self._orders.order(order_id)
+            order = await self._orders.settled(order_id, wait_seconds=query.wait)
+        else:
+            order = await self._orders.order(order_id)
         if not queueing.is_waiting(order):
             return await self.shown_to(who, order)
         left = {} if who is Who.BUYER else await self._orders.privacy.of((order,))

@@ -264,7 +264,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
         """Is nothing under way: it has come to its end, or waits for its buyer?"""
         if self.status is Status.RESERVED:
             return self.payment is not None and self.payment.status in _UNPAID
-        return self.status is not Status.PENDING
+        return self.status is not Status.PENDING or self.waits is not None
 
     @property
     def reachable(self) -> bool:
