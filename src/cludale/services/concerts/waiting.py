@@ -19,9 +19,9 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
 from cludale.kernel.ids import same_as
 from cludale.kernel.refusals import Refusal
-from cludale.ports.seats import CalledOff, ConcertOver, HoldEnded, WaitingListFull
+from cludale.ports.seats import CalledOff, ConcertOver, HoldEnded, OverTheLimit, WaitingListFull
 from cludale.services.concerts import domain
-from cludale.services.concerts.domain import Hold, Reservation, Seating, Section, Status
+from cludale.services.concerts.domain import Hold, Reservation, Seating, Section, Status, unavailable
 from cludale.services.concerts.events import (
     ReleaseReason,
     SeatsOffered,
@@ -112,7 +112,10 @@ def reservation_of(order_id: str) -> str:
 
 
 def decide(line: Line, command: ListCommand, now: datetime) -> tuple[Line, tuple[Event, ...]]:
-    """What a command does. Raises CalledOff, ConcertOver, HoldEnded, WaitingListFull."""
+    """What a command does.
+
+    Raises CalledOff, ConcertOver, HoldEnded, OverTheLimit, SeatsUnavailable, WaitingListFull.
+    """
     now = line.seating.section.moment(now)
     match command:
         case Join():
@@ -160,6 +163,11 @@ def _join(line: Line, join: Join, now: datetime) -> tuple[Line, tuple[Event, ...
         raise CalledOff(section.concert_id)
     if now >= join.over_at:
         raise ConcertOver(section.concert_id, join.over_at)
+    if join.quantity > section.total:
+        raise OverTheLimit(section.concert_id, wanted=join.quantity, limit=section.total)
+    if not line.waiting.entries and 0 < section.available(now) < join.quantity:
+        # It is not sold out: nobody keeps the last seats from others by waiting for more than there are.
+        raise unavailable(section.concert_id, (section,), wanted=join.quantity, now=now)
     if len(line.waiting.entries) >= MOST_WAITING:
         raise WaitingListFull(section.concert_id, section.id, length=len(line.waiting.entries))
     joined = WaitingListJoined(

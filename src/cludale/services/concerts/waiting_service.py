@@ -113,6 +113,8 @@ class WaitingService:
         why = _why_over(concert, now)
         if why is not None:
             return (await self._ask(key, EndList(reason=why), Cause())).changed
+        if concert.status in (ConcertStatus.POSTPONED, ConcertStatus.DRAFT):
+            return False  # nothing is sold until its new time is known
         command = MakeOffers(
             offer_seconds=self._offer_seconds,
             over_at=concert.over_at,

@@ -8,7 +8,7 @@ from tests.fakes import NOON
 
 from cludale.kernel.events import Event
 from cludale.kernel.money import Money
-from cludale.ports.seats import CalledOff, ConcertOver, HoldEnded, SeatsUnavailable
+from cludale.ports.seats import CalledOff, ConcertOver, HoldEnded, OverTheLimit, SeatsUnavailable
 from cludale.services.concerts import domain, waiting
 from cludale.services.concerts.domain import Cancel, Expire, Hold, Seating, Section, Sell
 from cludale.services.concerts.events import (
@@ -56,7 +56,7 @@ def offered(events: tuple[Event, ...]) -> list[str]:
 
 
 def test_who_came_first_is_served_first_and_whoever_is_seated_whole() -> None:
-    line = sold_out(("a", 2), ("b", 1))
+    line = sold_out(("a", 2), ("b", 1), ("z", 3))
     for id, quantity in (("four", 4), ("two", 2), ("one", 1), ("last", 1)):
         line = join(line, id, quantity)
     assert line.waiting.position("order-one") == 3
@@ -70,7 +70,7 @@ def test_who_came_first_is_served_first_and_whoever_is_seated_whole() -> None:
 
 
 def test_while_anybody_waits_nobody_else_gets_what_comes_back() -> None:
-    line = freed(join(sold_out(("a", 2)), "w", 3), "a")
+    line = freed(join(sold_out(("a", 2), ("z", 2)), "w", 3), "a")
     with pytest.raises(SeatsUnavailable) as refused:
         domain.hold(line.seating, Hold("c", "order-c", 1, 60.0), NOON)
     assert (refused.value.values["waiting"], refused.value.values["left"]) == (1, 0)
@@ -103,6 +103,16 @@ def test_joined_again_it_keeps_its_place_and_left_it_is_gone() -> None:
     line, events = did(line, Leave(order_id="order-second", section="stalls"))
     assert isinstance(events[0], SeatsReleased)
     assert line.seating.section.available(NOON) == 1
+
+
+def test_nobody_keeps_the_last_seats_from_others_by_waiting_for_more() -> None:
+    two_left = freed(sold_out(("a", 2), ("z", 2)), "a")
+    with pytest.raises(SeatsUnavailable) as refused:
+        join(two_left, "greedy", 3)
+    assert refused.value.values["left"] == 2
+    with pytest.raises(OverTheLimit):
+        join(sold_out(("a", 2)), "greedy", 3)
+    assert offered(did(join(two_left, "fits", 2), OFFERS)[1]) == ["order-fits"]
 
 
 def test_the_list_ends_with_the_sale_and_each_is_told_once() -> None:
