@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from cludale.pages import forms
 from cludale.pages.api import path
@@ -44,6 +45,7 @@ class Blocks:
             "desk/blocks.html",
             status=422 if wrong else 200,
             concert=concert,
+            zone=None if concert.zone is None else ZoneInfo(concert.zone),
             blocks=found.items,
             following=found.next and path(after=found.next),
             names={each.id: each.name or each.id for each in concert.sections},

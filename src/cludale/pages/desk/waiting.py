@@ -1,5 +1,7 @@
 """Who waits for seats of a concert: orders by number, no names."""
 
+from zoneinfo import ZoneInfo
+
 from cludale.pages.api import path
 from cludale.pages.desk import asking, views
 from cludale.pages.site import Site, checked
@@ -29,6 +31,7 @@ class WaitingList:
             staff,
             "desk/waiting.html",
             concert=concert,
+            zone=None if concert.zone is None else ZoneInfo(concert.zone),
             waiting=found.items,
             following=found.next and path(after=found.next),
             names={each.id: each.name or each.id for each in concert.sections},
