@@ -38,6 +38,8 @@ class Till(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     """The card terminal's own reference."""
     any_time: bool = False
     """Was it allowed before the sale begins, and after it ends?"""
+    block: str | None = None
+    """Out of which block of seats that are held back; None, as before this field existed: out of none."""
 
     @property
     def is_complimentary(self) -> bool:

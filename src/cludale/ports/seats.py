@@ -30,6 +30,8 @@ class HoldRequest(msgspec.Struct, frozen=True, gc=False):
     """Which tickets, by what code; None: of the first category, without one."""
     till: Till | None = None
     """Sold at the box office: other limits hold there than for buyers. None: by a buyer."""
+    waits: bool = False
+    """Put it on the waiting list, and hold what it is offered there: raises InLine until then."""
 
 
 class SeatsHeld(msgspec.Struct, frozen=True, gc=False):
@@ -179,23 +181,71 @@ class SeatsUnavailable(RefusedForNow):
         section: str | None = None,
         held: int = 0,
         held_until: datetime | None = None,
+        waiting: int = 0,
     ) -> None:
         where = "" if section is None else f" in section {section!r}"
         more: dict[str, object] = {"held": held}
-        waiting = ""
+        back = ""
         if section is not None:
             more["section"] = section
         if held and held_until is not None:
             more["heldUntil"] = rfc3339(held_until)
-            waiting = (
-                f" {held} more are held by others; the next come back at {more['heldUntil']} if they are not paid."
-            )
+            back = f" {held} more are held by others; the next come back at {more['heldUntil']} if they are not paid."
+        if waiting:
+            more["waiting"] = waiting
+            back += f" {waiting} wait for seats that come back; join the waiting list."
         super().__init__(
-            f"Concert {concert_id!r} has {left} seats left{where}, {wanted} wanted.{waiting}",
+            f"Concert {concert_id!r} has {left} seats left{where}, {wanted} wanted.{back}",
             wanted=wanted,
             left=left,
             **more,
         )
+
+
+class BlockNotFound(NotFound):
+    """The concert has no such block, or its seats were let go."""
+
+    def __init__(self, block: str) -> None:
+        super().__init__("block", block)
+
+
+class BlockTooSmall(RefusedForNow):
+    """A block has not so many seats left; `left` are."""
+
+    def __init__(self, block: str, *, wanted: int, left: int) -> None:
+        super().__init__(
+            f"Block {block!r} has {left} seats left, {wanted} wanted.", block=block, wanted=wanted, left=left
+        )
+
+
+class WaitingListFull(RefusedForNow):
+    """As many wait for seats of the section as may."""
+
+    def __init__(self, concert_id: str, section: str, *, length: int) -> None:
+        detail = f"{length} wait for seats in section {section!r} of concert {concert_id!r}: its waiting list is full."
+        super().__init__(detail, section=section, waiting=length)
+
+
+class NoWaitingList(Refusal):
+    """The concert has no waiting list: its tickets are counted for each buyer."""
+
+    def __init__(self, concert_id: str) -> None:
+        super().__init__(f"Concert {concert_id!r} has no waiting list.")
+
+
+class InLine(RefusedForNow):
+    """There are no seats for it yet: it waits, as the `position`th of `waiting` on the section's list."""
+
+    def __init__(self, concert_id: str, section: str, *, position: int, waiting: int) -> None:
+        super().__init__(
+            f"{position} of {waiting} on the waiting list of section {section!r} of concert {concert_id!r}.",
+            section=section,
+            position=position,
+            waiting=waiting,
+        )
+        self.section = section
+        self.position = position
+        self.waiting = waiting
 
 
 class PriceTooHigh(RefusedForNow):

@@ -78,6 +78,7 @@ class Policies:
     holds_per_address: int | None = None
     lapsed_holds: int | None = None
     lapsed_pause_seconds: float = 60.0
+    offer_seconds: float = 1_800.0
     retention_days: float | None = None
     walks: bool = False
     """Are addresses that earlier versions kept in clear, or under a former master key, looked for?"""

@@ -196,6 +196,7 @@ class ServiceBuilder:
             holds_per_address=settings.holds_per_address,
             lapsed_holds=settings.lapsed_holds,
             lapsed_pause_seconds=settings.lapsed_pause_seconds,
+            offer_seconds=settings.offer_seconds,
             retention_days=settings.retention_days,
             walks=True,
             commit_limit=commit_limit(settings),

@@ -28,6 +28,7 @@ def sell(
     any_time: Annotated[
         bool, typer.Option("--any-time", help="Also before the sale begins and after it ends.")
     ] = False,
+    block: Annotated[str | None, typer.Option(help="Out of this block of seats that are held back.")] = None,
     name: Annotated[str | None, typer.Option(help="The buyer's name.")] = None,
     email: Annotated[str | None, typer.Option(help="Where the tickets are sent, if anywhere.")] = None,
     phone: Annotated[str | None, typer.Option(help="A number that is told.")] = None,
@@ -55,6 +56,8 @@ def sell(
     }
     if of is not None:
         body["tickets"] = of
+    if block is not None:
+        body["block"] = block
     with Client(url) as client:
         placed = client.post("/orders/box-office", body, key=key)
         # With the order's own token: a seller's key need not have the scope `read`.

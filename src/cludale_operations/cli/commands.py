@@ -21,6 +21,8 @@ COMMANDS = {
     "restore": "cludale_operations.cli.restore:app",
     "concerts": "cludale_operations.cli.concerts:app",
     "codes": "cludale_operations.cli.codes:app",
+    "blocks": "cludale_operations.cli.blocks:app",
+    "waiting": "cludale_operations.cli.waiting:app",
     "keys": "cludale_operations.cli.keys:app",
     "staff": "cludale_operations.cli.staff:app",
     "orders": "cludale_operations.cli.orders:app",

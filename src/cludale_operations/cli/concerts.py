@@ -298,7 +298,7 @@ def cancellation(id: Id, *, url: Url = None, json: Json = False) -> None:
 
 _CHANGES = (
     "ConcertScheduled", "ConcertChanged", "ConcertPostponed", "ConcertCancelled", "SeatsAdded", "SeatsTaken",
-    "PriceChanged", "CodeCreated", "CodeChanged",
+    "PriceChanged", "CodeCreated", "CodeChanged", "SeatsHeldBack", "SeatsLetGo",
 )  # fmt: skip
 
 

@@ -24,11 +24,13 @@ def add(
     note: Annotated[str | None, typer.Option(help="A note; only organizers see it.")] = None,
     email: Annotated[str | None, typer.Option(help="Where the tickets are sent, if anywhere.")] = None,
     section: Annotated[str | None, typer.Option(help="Where. Default: the cheapest with room.")] = None,
+    block: Annotated[str | None, typer.Option(help="Out of this block of seats that are held back.")] = None,
     url: Url = None,
     json: Json = False,
 ) -> None:
     """Put a guest on a concert's list: complimentary tickets in their name."""
     given = {"name": name, "tickets": tickets, "note": note, "email": email, "section": section}
+    given["block"] = block
     guest = {field: value for field, value in given.items() if value is not None}
     with Client(url) as client:
         _shown(client.post("/orders/guests", {"concertId": concert, "guests": [guest]}), as_json=json)
@@ -37,7 +39,9 @@ def add(
 @app.command("import")
 def import_guests(
     concert: Concert,
-    file: Annotated[Path, typer.Argument(help="A CSV file: name, tickets, note, email, section.", dir_okay=False)],
+    file: Annotated[
+        Path, typer.Argument(help="A CSV file: name, tickets, note, email, section, block.", dir_okay=False)
+    ],
     *,
     preview: Annotated[bool, typer.Option("--preview", help="Only say what would become of each.")] = False,
     url: Url = None,
@@ -45,8 +49,8 @@ def import_guests(
 ) -> None:
     """Put all guests of a file on a concert's list.
 
-    Its first line names the columns: `name`, and as many of `tickets`, `note`, `email`, `section` as you like. All of
-    it is checked before anybody is put on. Imported again, it adds only who is not on the list yet.
+    Its first line names the columns: `name`, and as many of `tickets`, `note`, `email`, `section`, `block` as you like.
+    All of it is checked before anybody is put on. Imported again, it adds only who is not on the list yet.
     """
     try:
         if file.stat().st_size > MOST_BYTES:

@@ -76,7 +76,7 @@ class ConcertTold:
         """When it got so many seats more, or fewer (below 0)."""
         for fact in self.sections.get(section, {}).values():
             seats = fact.event.data.seats
-            if seats is not None:
+            if seats is not None and fact.event.type in ("SeatsAdded", "SeatsTaken"):
                 yield fact.event.time, seats if fact.event.type == "SeatsAdded" else -seats
 
     def over_at(self) -> datetime | None:

@@ -85,6 +85,15 @@ class Concert(_Document, frozen=True, tag="concert"):
     organizer: str = "default"
 
 
+class Block(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """What a section counts of seats that are held back."""
+
+    seats: int
+    ends_at: datetime
+    drawn: int = 0
+    few_left: int | None = None
+
+
 class Section(_Document, frozen=True, tag="section"):
     """A section's count of its seats."""
 
@@ -101,6 +110,25 @@ class Section(_Document, frozen=True, tag="section"):
     """Its concert is called off."""
     as_of: datetime | None = None
     """The latest time at which it gave seats away; by a clock that may have been ahead."""
+    blocks: Mapping[str, Block] = {}
+    """Seats that are held back, by block."""
+    waiting: int = 0
+    """Who waits for seats of it."""
+
+    def moment(self, now: datetime) -> datetime:
+        """The time there: holds had ended by the one at which it gave seats away, though the clock here is behind."""
+        return max(now, self.as_of or now)
+
+    def held_back(self, now: datetime) -> int:
+        """Seats that blocks keep from others."""
+        moment = self.moment(now)
+        return sum(block.seats - block.drawn for block in self.blocks.values() if moment < block.ends_at)
+
+    def available(self, now: datetime) -> int:
+        """Seats that can be had."""
+        second = self.moment(now).timestamp()
+        held = sum(seats for until, seats in self.held.items() if second < until)
+        return self.total - self.sold - held - self.held_back(now)
 
 
 class Till(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -508,6 +536,10 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     refund: int | None = None
     is_on: bool | None = None
     since: datetime | None = None
+    block: str | None = None
+    few_left: int | None = None
+    place: int | None = None
+    waited: bool | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

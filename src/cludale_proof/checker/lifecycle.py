@@ -254,8 +254,8 @@ TICKET_EVENTS: Final = frozenset(
 )
 WEBHOOK_EVENTS: Final = ("WebhookCreated", "WebhookChanged", "WebhookStopped", "WebhookDeleted")
 CONCERT_STEPS: Final = ("ConcertChanged", "ConcertPostponed", "ConcertCancelled")
-SECTION_CHANGES: Final = ("SeatsAdded", "SeatsTaken", "PriceChanged")
-"""What becomes of concerts and their sections is judged in `concert_rules.py`."""
+SECTION_CHANGES: Final = ("SeatsAdded", "SeatsTaken", "PriceChanged", "SeatsHeldBack", "SeatsLetGo")
+"""What becomes of concerts and their sections is judged in `concert_rules.py`, of blocks in `block_rules.py`."""
 DIFFERS: Final = "PaymentDiffers"
 BOOK_EVENTS: Final = (DIFFERS, "DifferenceSettled")
 """Of the provider's books; `books_rules.py` reads them. Nothing of an order or its payment is written with them."""
@@ -264,9 +264,11 @@ CODE_EVENTS: Final = ("CodeCreated", "CodeChanged")
 INVOICING: Final = "InvoicingChanged"
 INVOICE_EVENTS: Final = ("InvoiceIssued", "CreditNoteIssued")
 """They are judged by `invoice_rules.py`; nothing of an order or its payment is written with them."""
+LIST_EVENTS: Final = ("WaitingListJoined", "WaitingListLeft", "SeatsOffered")
+"""They are judged by `waiting_rules.py`, section by section; nothing of an order is written for them but its looks."""
 UNJUDGED: Final = (
     "ConcertScheduled", "ContactErased", "TemplateChanged", *CONCERT_STEPS, *SECTION_CHANGES, *WEBHOOK_EVENTS,
-    *KEY_EVENTS, *CODE_EVENTS, *BOOK_EVENTS, INVOICING, *INVOICE_EVENTS,
+    *LIST_EVENTS, *KEY_EVENTS, *CODE_EVENTS, *BOOK_EVENTS, INVOICING, *INVOICE_EVENTS,
 )  # fmt: skip
 """Events on which no promise to buyers hangs. Whatever is neither here nor judged, nobody knows."""
 _ORDER_SLOT: Final = {"OrderPlaced": "placed", "TicketReserved": "reserved", "OrderPaid": "paid"}

@@ -207,7 +207,7 @@ def kept_claim(kind: Kind, kept: KeptAnswer) -> Claimed | None:
             return Claimed(said.id, claim)
         case Kind.PAYMENTS_ANSWER if said.order_id is not None:
             return Claimed(said.order_id, Claim(by=by, thing="payment", id=said.id, status=status))
-        case Kind.CONCERTS_ANSWER:
+        case Kind.CONCERTS_ANSWER if said.quantity is not None:  # others are of concerts and of blocks
             claim = Claim(by=by, thing="reservation", id=said.id, quantity=said.quantity)
             return Claimed(f"reservation {said.id}", claim)
         case _:
@@ -227,6 +227,7 @@ REFUSED_FOR_NOW = frozenset(
         "price-too-high",
         "total-too-high",
         "code-used-up",
+        "block-too-small",
         "not-on-sale",
         "sale-paused",
         "charge-open",

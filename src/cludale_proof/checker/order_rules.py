@@ -942,6 +942,7 @@ class _Check:
             ("refund", back),
             ("confirmation-copy", tuple(self.told.resends.values())),
             ("moved", tuple(self.told.moves.values())),
+            ("offer", tuple(fact for fact in self.case.facts if fact.event.type == "SeatsOffered")),
         ):
             sent = {fact.event.data.notification_id for fact in self.told.notifications.get(kind, ())}
             if len(sent) + given_up.count(kind) >= len(due):

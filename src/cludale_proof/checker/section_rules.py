@@ -93,14 +93,13 @@ def counts(
     if section.sold < 0 or any(seats <= 0 for seats in section.held.values()):
         yield broken(key, "negative", f"it counts {section.sold} sold, {dict(section.held)} held")
     # Holds had ended by the time at which it gave seats away, even if the clock here has not come so far.
-    second = max(now, section.as_of or now).timestamp()
-    held = sum(seats for until, seats in section.held.items() if second < until)
-    available = section.total - section.sold - held
+    available, back = section.available(now), section.held_back(now)
+    held = section.total - section.sold - available - back
     if available < 0:
         yield broken(
             key,
             "oversold",
-            f"{section.total} seats = {available} available + {held} held + {section.sold} sold",
+            f"{section.total} seats = {available} available + {held} held + {section.sold} sold + {back} held back",
         )
 
 

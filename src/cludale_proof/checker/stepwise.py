@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from cludale_proof.checker import documents, order_rules
+from cludale_proof.checker import block_rules, documents, order_rules
 from cludale_proof.checker.buyer_rules import BuyerTally
 from cludale_proof.checker.concert_rules import ConcertTold, closed, one_after_another
 from cludale_proof.checker.documents import (
@@ -43,6 +43,7 @@ from cludale_proof.checker.lifecycle import (
     INVOICE_EVENTS,
     INVOICING,
     KEY_EVENTS,
+    LIST_EVENTS,
     NOTIFICATION_STEPS,
     ON_PURPOSE,
     ORDER_STEPS,
@@ -57,6 +58,7 @@ from cludale_proof.checker.order_rules import Case, Terms, key_of_event, key_of_
 from cludale_proof.checker.price_rules import PriceBook
 from cludale_proof.checker.section_rules import SectionKey, Tally, counts, plans_of
 from cludale_proof.checker.segment_rules import Segments
+from cludale_proof.checker.waiting_rules import Line
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -100,6 +102,10 @@ class SafetyChecker:
         """Sections of concerts that are called off."""
         self._sections: dict[SectionKey, Section] = {}
         self._tallies: dict[SectionKey, Tally] = {}
+        self._lines: dict[SectionKey, Line] = {}
+        """Waiting lists."""
+        self._drawn: dict[SectionKey, dict[str, int]] = {}
+        """Seats that were held out of blocks."""
         self._committed: dict[str, bytes] = {}
         self._case_of_event: dict[str, str] = {}
         self._handled: set[tuple[str, str]] = set()
@@ -151,6 +157,9 @@ class SafetyChecker:
         for key in sections:
             tally = self._tallies.setdefault(key, Tally())
             found += counts(key, self._sections.get(key), tally, self._plans.get(key), self._now)
+            found += self._blocks_told(key, self._now)
+            if (line := self._lines.get(key)) is not None:
+                found += line.counted(self._sections.get(key))
         found += self._look_at(touched)
         return self._keep(found)
 
@@ -237,12 +246,20 @@ class SafetyChecker:
         for key, section in self._sections.items():
             found += counts(key, section, self._tallies.setdefault(key, Tally()), self._plans.get(key), now)
             found += closed(key, section, self._told.get(key[0]))
+            found += self._blocks_told(key, now)
         return self._keep([each for each in found if not _is_excused(each, unlogged)])
 
     def story(self, order_id: str) -> tuple[Fact, ...]:
         """All that has happened to an order, causes before effects."""
         case = self._cases.get(order_id)
         return in_story_order(case.facts) if case is not None else ()
+
+    def _blocks_told(self, key: SectionKey, now: datetime) -> Iterable[Violation]:
+        section, drawn = self._sections.get(key), self._drawn.get(key, {})
+        if not drawn and section is not None and not section.changes:
+            return ()
+        told = self._told.get(key[0])
+        return block_rules.as_told(key, section, told, drawn, now=now, skew=self._skew)
 
     def _keep(self, found: list[Violation]) -> list[Violation]:
         self.violations += found
@@ -300,14 +317,27 @@ class SafetyChecker:
         if event.type in INVOICE_EVENTS:
             return list(self._invoices.numbered_next(fact))
         section = (event.data.concert_id or "", event.data.section or "")
+        if event.type in LIST_EVENTS:
+            return list(self._lines.setdefault(section, Line(section)).take(fact))
         if event.type == "SeatsReserved":
-            if (wrong := self._held_at(section, fact)) is not None:
-                return [wrong]
-            return list(
-                self._book.held(fact, self._told.get(section[0]), self._prices.get(section), skew=self._skew)
-            ) + self._given_when_off(section, fact)
+            return self._held_now(section, fact)
         self._book.seats(fact)
         return self._given_when_off(section, fact)
+
+    def _held_now(self, section: SectionKey, fact: Fact) -> list[Violation]:
+        """Seats are held: out of a block, or for somebody whose turn it is, at the price of now."""
+        data = fact.event.data
+        line, wrong = self._lines.get(section), list[Violation]()
+        if line is not None:
+            wrong += line.walked(fact)
+        if data.block is not None:
+            drawn = self._drawn.setdefault(section, {})
+            drawn[data.block] = drawn.get(data.block, 0) + (data.quantity or 0)
+            wrong += block_rules.drawn_in_time(section, fact, self._told.get(section[0]))
+        if (differs := self._held_at(section, fact)) is not None:
+            return [*wrong, differs]
+        wrong += self._book.held(fact, self._told.get(section[0]), self._prices.get(section), skew=self._skew)
+        return [*wrong, *self._given_when_off(section, fact)]
 
     def _given_when_off(self, section: SectionKey, fact: Fact) -> list[Violation]:
         event = fact.event

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from cludale_proof.checker import documents, order_rules
+from cludale_proof.checker import block_rules, documents, order_rules
 from cludale_proof.checker.buyer_rules import BuyerTally
 from cludale_proof.checker.concert_rules import ConcertTold, closed
 from cludale_proof.checker.concert_rules import one_after_another as one_concert_after_another
@@ -41,6 +41,7 @@ from cludale_proof.checker.lifecycle import (
     INVOICING,
     KEY_EVENTS,
     KEY_MADE,
+    LIST_EVENTS,
     WEBHOOK_EVENTS,
     OrderHistory,
     fold,
@@ -61,6 +62,7 @@ from cludale_proof.checker.section_rules import (
 from cludale_proof.checker.segment_rules import one_after_another
 from cludale_proof.checker.snapshot import Snapshot
 from cludale_proof.checker.spill import IN_MEMORY_LIMIT, Spill
+from cludale_proof.checker.waiting_rules import LineTold, Walked
 
 Progress = Callable[[str, int, int], None]
 """Is told what is being read, how many rows have been, and how many there are (about)."""
@@ -152,6 +154,10 @@ class _Run:
         self._sections: dict[SectionKey, Section] = {}
         self._tallies: dict[SectionKey, Tally] = {}
         self._occupancies: dict[SectionKey, Occupancy] = {}
+        self._lines: dict[SectionKey, LineTold] = {}
+        """Waiting lists."""
+        self._draws: dict[SectionKey, list[tuple[str, datetime, int]]] = {}
+        """Seats that were held out of blocks: of which, when, how many."""
         self._letters: dict[str, DeadLetter] = {}
         self._on_the_way = 0
         """Committed events that the log does not have yet."""
@@ -276,6 +282,11 @@ class _Run:
             detail = f"made twice, by {before.event.id} and {event.id}"
             self._wrong(Invariant.LEGAL_STEPS, "key-made-twice", f"key {event.subject}", detail, before, fact)
 
+    def _put_in_line(self, fact: Fact) -> None:
+        if fact.event.type in LIST_EVENTS:
+            section = (fact.event.data.concert_id or "", fact.event.data.section or "")
+            self._lines.setdefault(section, LineTold(section)).add(fact)
+
     def _put_fact(self, fact: Fact, cases: Spill) -> None:
         key = key_of_event(fact)
         if key is not None:
@@ -285,6 +296,7 @@ class _Run:
                     tickets_since=fact.event.time if since is None else min(since, fact.event.time)
                 )
             cases.put(key, fact)
+            self._put_in_line(fact)
             if fact.event.type in INVOICE_EVENTS:
                 self._found(self._invoices.numbered(fact))
             return
@@ -536,6 +548,13 @@ class _Run:
                 if occupancy is None:
                     occupancy = self._occupancies[key] = Occupancy(self._terms.skew)
                 occupancy.add(*times, reservation.first.data.quantity or 0)
+                reserved = reservation.reserved
+                if reserved is not None and key in self._lines and reserved.event.data.block is None:
+                    walked = Walked(reserved.event.data.order_id, reserved.event.time, reserved.event.id)
+                    self._lines[key].held.append(walked)
+                if reserved is not None and (block := reserved.event.data.block) is not None:
+                    drawn = (block, reserved.event.time, reserved.event.data.quantity or 0)
+                    self._draws.setdefault(key, []).append(drawn)
                 for fact in reservation.returned.values():
                     occupancy.give_back(fact.event.time, times[1], fact.event.data.tickets or 0)
 
@@ -573,6 +592,9 @@ class _Run:
             self._found(counts(key, section, tally, now, self._terms.now))
             if self._quiet and section is not None:
                 self._found(closed(key, section, told))
+            self._check_blocks(key, section, told)
+        for key, line in self._lines.items():
+            self._found(line.judged(self._sections.get(key), self._terms.skew))
         for key, occupancy in self._occupancies.items():
             plan = self._plans.get(key)
             if plan is not None:
@@ -581,6 +603,18 @@ class _Run:
                 self._found(never_oversold(key, occupancy, plan.total_seats))
             elif key not in self._sections:
                 self._found([broken(key, "unplanned", "seats of it were held, and no concert has it")])
+
+    def _check_blocks(self, key: SectionKey, section: Section | None, told: ConcertTold | None) -> None:
+        draws = self._draws.get(key, [])
+        drawn: dict[str, int] = {}
+        for block, _, quantity in draws:
+            drawn[block] = drawn.get(block, 0) + quantity
+        if not drawn and not block_rules.blocks_of(told, key[1]) and not (section and section.blocks):
+            return
+        terms = self._terms
+        self._found(block_rules.as_told(key, section, told, drawn, now=terms.now, skew=terms.skew))
+        occupancy = self._occupancies.setdefault(key, Occupancy(terms.skew))
+        block_rules.occupy(key, occupancy, told, draws)
 
     def _check_causes(self) -> None:
         """Causes outside the order's own story: somewhere in the log, or on the way, or nowhere."""

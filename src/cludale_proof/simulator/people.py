@@ -20,6 +20,7 @@ from cludale.kernel.refusals import Refusal
 from cludale.ports.records import StoreUnavailable
 from cludale.services.catalogue import SERVICES
 from cludale.services.concerts.api import Reserve, ScheduleConcert
+from cludale.services.concerts.block_api import ChangeBlockOf, HoldSeatsBack, ReleaseBlock
 from cludale.services.concerts.change_api import CancelConcert, ChangeConcert, ChangeConcertSection, PostponeConcert
 from cludale.services.concerts.code_api import ChangeCode, CreateCode
 from cludale.services.concerts.events import ConcertStatus
@@ -341,6 +342,42 @@ class SimulatedClient:
             _encode(wanted),
             None,
             lambda p: p.codes_api.change_code(_request(p, None, concert_id), wanted),
+        )
+
+    async def hold_back(self, concert_id: str, wanted: HoldSeatsBack, key: str) -> RequestOutcome:
+        """POST /concerts/{id}/blocks."""
+        return await self._ask(
+            "organizer",
+            "concerts",
+            "POST",
+            f"/concerts/{concert_id}/blocks",
+            _encode(wanted),
+            key,
+            lambda p: p.blocks_api.hold_seats_back(_request(p, key, concert_id), wanted),
+        )
+
+    async def change_block(self, concert_id: str, wanted: ChangeBlockOf) -> RequestOutcome:
+        """PATCH /concerts/{id}/blocks."""
+        return await self._ask(
+            "organizer",
+            "concerts",
+            "PATCH",
+            f"/concerts/{concert_id}/blocks",
+            _encode(wanted),
+            None,
+            lambda p: p.blocks_api.change_block(_request(p, None, concert_id), wanted),
+        )
+
+    async def release_block(self, concert_id: str, wanted: ReleaseBlock) -> RequestOutcome:
+        """POST /concerts/{id}/blocks/release."""
+        return await self._ask(
+            "organizer",
+            "concerts",
+            "POST",
+            f"/concerts/{concert_id}/blocks/release",
+            _encode(wanted),
+            None,
+            lambda p: p.blocks_api.release_block(_request(p, None, concert_id), wanted),
         )
 
     async def say_invoicing(self, wanted: SayInvoicing) -> RequestOutcome:

@@ -21,7 +21,9 @@ from cludale_proof.simulator.faults import Fault, Weather
 from cludale_proof.simulator.people import Plan
 from cludale_proof.simulator.pricing import NewCode, with_prices
 from cludale_proof.simulator.processes import RunLimits
+from cludale_proof.simulator.sponsors import Sponsor, sponsors_of
 from cludale_proof.simulator.themes import BESIDE_OTHERS, ONLY_BY_NAME, THEMES
+from cludale_proof.simulator.waiters import Waiter, waiters_of
 
 CLOCK_JUMP_SECONDS = 12.0
 """The furthest that a clock jumps."""
@@ -38,6 +40,10 @@ INVOICED = 0.08
 """In how many of the runs whose clocks are right the organizer has invoices."""
 PRICED = 0.1
 """How many scenes have price lists and codes."""
+HELD_BACK = 0.06
+"""In how many scenes seats are held back."""
+WAITING = 0.06
+"""In how many scenes some wait on waiting lists."""
 SOLD = 0.08
 """In how many scenes some are sold at the box office."""
 FREE = 0.1
@@ -167,6 +173,10 @@ class Scene(NamedTuple):
     """The provider does something wrong now and then; its books are compared in the end."""
     is_reconciled: bool = False
     """They are compared while all goes on, too."""
+    sponsors: Sequence[Sponsor] = ()
+    """For whom seats are held back."""
+    waiters: Sequence[Waiter] = ()
+    """Who joins waiting lists."""
 
     def lines(self) -> list[str]:
         """What the trace says of it."""
@@ -185,6 +195,15 @@ class Scene(NamedTuple):
             sections = ", ".join(f"{each.id} {each.total_seats} seats" for each in concert.sections or ())
             lines.append(f"{concert.id}: {sections}; at most {concert.max_per_order} an order")
         lines += [f"organizer: at {deed.at:.3f} {deed.kind} {deed.number} of {deed.concert_id}" for deed in self.deeds]
+        lines += [
+            f"sponsor: at {each.at:.3f} {each.wanted.seats} of {each.concert_id}/{each.wanted.section} "
+            f"until {each.wanted.ends_at}"
+            for each in self.sponsors
+        ]
+        lines += [
+            f"waiter: at {each.at:.3f} {each.wanted.quantity} of {each.wanted.concert_id}/{each.wanted.section}"
+            for each in self.waiters
+        ]
         lines += [f"buyer {number}: {_told(plan)}" for number, plan in enumerate(self.plans, 1)]
         return lines
 
@@ -264,6 +283,11 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     billed = random.Random(f"invoices {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
     if "invoices" in themes or (billed.random() < INVOICED and not has_clock_faults):
         limits = dataclasses.replace(limits, invoice_look_seconds=billed.choice((0.05, 0.5)))
+    # Of their own, as above.
+    kept = random.Random(f"blocks {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
+    has_sponsors = kept.random() < HELD_BACK or "blocks" in themes
+    queue = random.Random(f"waiting {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
+    has_waiters = queue.random() < WAITING or "waiting list" in themes
     return Scene(
         is_distributed=is_distributed,
         is_apart=choices.random() < 0.5,
@@ -274,6 +298,8 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         deeds=deeds,
         is_erring=is_erring,
         is_reconciled=is_erring,
+        waiters=waiters_of(queue, concerts, span) if has_waiters else (),
+        sponsors=sponsors_of(kept, concerts, span) if has_sponsors else (),
         codes=codes,
         # Who changes their mind meets what is under way the more often, the longer that takes.
         weather=Weather(

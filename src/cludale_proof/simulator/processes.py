@@ -33,6 +33,7 @@ from cludale.runtime.relay import Relay
 from cludale.runtime.sweeper import Sweep, Sweeper
 from cludale.services.catalogue import SERVICES
 from cludale.services.concerts.api import ConcertsApi
+from cludale.services.concerts.block_api import BlocksApi
 from cludale.services.concerts.change_api import ChangesApi
 from cludale.services.concerts.code_api import CodesApi
 from cludale.services.concerts.service import Concerts
@@ -116,6 +117,7 @@ class RunLimits(Policies):
     """The settings of a run, all in seconds or counts; they mean what they mean in settings.py."""
 
     hold_seconds: float = 6.0
+    offer_seconds: float = 5.0
     max_per_order: int = 4
     sweep_seconds: float = 1.0
     pending_seconds: float = 15.0
@@ -264,6 +266,7 @@ class Process(Owner):
             self.concerts_api = ConcertsApi(self.concerts, self.store, self.access)
             self.changes_api = ChangesApi(self.concerts)
             self.codes_api = CodesApi(self.concerts)
+            self.blocks_api = BlocksApi(self.concerts, self.store)
         if "orders" in self.built:
             self.orders: Orders = self.built["orders"]
             self.orders_api = OrdersApi(self.orders, self.store, self.access, ownership, methods=Gateway.methods)

@@ -174,6 +174,21 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.CLOCK_BACK: 0.0,
         Fault.CLOCK_SKEW: 0.0,
     },
+    "blocks": {
+        Fault.DELIVERY_LATE: 0.2,
+        Fault.COMMIT_UNKNOWN: 0.04,
+        Fault.STORE_SLOW: 0.1,
+        Fault.CANCELLED_BY_ORGANIZER: 0.1,
+    },
+    "waiting list": {
+        Fault.AFTER_THE_SALE: 0.6,
+        Fault.CANCELLED_BY_ORGANIZER: 0.3,
+        Fault.DELIVERY_LATE: 0.2,
+        Fault.DELIVERY_TWICE: 0.2,
+        Fault.DECLINED: 0.3,
+        Fault.COMMIT_UNKNOWN: 0.04,
+        Fault.STORE_SLOW: 0.1,
+    },
     "webhooks": {
         Fault.WEBHOOK_AWAY: 0.15,
         Fault.WEBHOOK_TROUBLE: 0.15,
@@ -189,5 +204,7 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
 
 BESIDE_OTHERS = ("webhooks", "addresses that are gone", "doors offline")
 """They hinder nothing else: one of them may reign beside what is drawn."""
-ONLY_BY_NAME = frozenset({"box office", "changes", "prices", "wrong books", "invoices", *BESIDE_OTHERS})
+ONLY_BY_NAME = frozenset(
+    {"blocks", "box office", "changes", "prices", "waiting list", "wrong books", "invoices", *BESIDE_OTHERS}
+)
 """They are not drawn with the others, so that seeds keep their runs; some of all runs have them, and each of theirs."""

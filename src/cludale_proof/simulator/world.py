@@ -51,9 +51,11 @@ from cludale_proof.simulator.processes import Machine, Process, Surroundings, fi
 from cludale_proof.simulator.provider import Movement, Provider
 from cludale_proof.simulator.receivers import Receivers
 from cludale_proof.simulator.reporting import report_findings
+from cludale_proof.simulator.sponsors import Sponsors
 from cludale_proof.simulator.storms import Storms
 from cludale_proof.simulator.trace import Trace
 from cludale_proof.simulator.unsealing import with_addresses
+from cludale_proof.simulator.waiters import Waiters
 
 SETTLING_SECONDS = 400.0
 """How long after the last fault everything may take to come to its end."""
@@ -419,6 +421,8 @@ class World:
             await self.door.make_code(code.concert_id, code.wanted)
         self.people.come(list(scene.plans))
         self.people.organize(scene.deeds)
+        Sponsors(self.door, self.chaos).all_come(scene.sponsors, self.people.begin)
+        Waiters(self.door, self.chaos).all_come(scene.waiters, self.people.begin)
         if scene.is_reconciled:
             self._reconcile_now_and_then()
         if scene.has_webhooks:

@@ -57,7 +57,16 @@ def order_of(shop: Served, id: str) -> dict[str, object]:
 def test_who_lacks_a_right_sees_a_page_that_names_it(shop: Served, sign_in: Callable[[str], Staff]) -> None:
     order = paid(shop)
     one, that = "/staff/concerts/club", f"/staff/orders/{order}"
-    may_read = [one, f"{one}/sales", f"{one}/codes", "/staff/orders", that, "/staff/exports"]
+    may_read = [
+        one,
+        f"{one}/sales",
+        f"{one}/codes",
+        f"{one}/blocks",
+        f"{one}/waiting",
+        "/staff/orders",
+        that,
+        "/staff/exports",
+    ]
     may_plan = ["/staff/new-concert", f"{one}/change", f"{one}/seats", f"{one}/postpone"]
     rights = {"catalogue": [one, *may_plan], "read": may_read, "refund": [f"{one}/call-off"], "privacy": []}
     every = {*may_read, *may_plan, f"{one}/call-off", f"{that}/refund", f"{that}/cancel", f"{that}/amend"}
@@ -99,7 +108,8 @@ def test_nobody_gets_in_unsigned_and_no_form_is_taken_that_another_site_sent(sho
     for path in (
         "/staff/new-concert", "/staff/concerts/club/change", "/staff/concerts/club/seats",
         "/staff/concerts/club/postpone", "/staff/concerts/club/call-off", "/staff/concerts/club/codes",
-        "/staff/concerts/club/code-limits", "/staff/orders", "/staff/orders/o/cancel", "/staff/orders/o/refund",
+        "/staff/concerts/club/code-limits", "/staff/concerts/club/blocks",
+        "/staff/orders", "/staff/orders/o/cancel", "/staff/orders/o/refund",
         "/staff/orders/o/amend", "/staff/orders/o/resend", "/staff/privacy", "/staff/privacy/erase",
     ):  # fmt: skip
         assert staff.http.post(path, data={"reason": "x", "sure": "x" * 24}).status_code == 403, path
@@ -201,6 +211,17 @@ def test_an_order_is_found_amended_sent_again_given_back_and_cancelled_once(shop
     assert order_of(shop, order)["status"] == "Paid"
     assert [staff.again(f"{at}/cancel", sure).status_code for _ in range(2)] == [303, 303]
     assert order_of(shop, order)["status"] == "Cancelled"
+
+
+def test_seats_are_held_back_and_let_go(shop: Served, staff: Staff) -> None:
+    blocks = "/staff/concerts/club/blocks"
+    assert staff.send(blocks, blocks, purpose="Sponsors", seats="2").status_code == 422
+    assert staff.send(blocks, blocks, purpose="Sponsors", seats="2", hoursBefore="24").status_code == 303
+    assert "Sponsors" in staff.get(blocks).text
+    assert "Held back" in staff.get("/staff/concerts/club").text
+    assert staff.send(blocks, "/staff/concerts/club/block", seats="1").status_code == 303
+    assert staff.send(blocks, "/staff/concerts/club/block", release="yes").status_code == 303
+    assert "Let go" in staff.get(blocks).text
 
 
 def test_codes_exports_and_privacy_requests(shop: Served, staff: Staff) -> None:

@@ -414,3 +414,38 @@ def test_an_order_shows_its_invoice(shop: Served, buyer: httpx.Client) -> None:
         assert buyer.get("/shop/invoices/order-1.invoice.pdf").status_code == 404
     finally:
         shop.http.put("/orders/invoices/settings", json={**said, "on": False}, headers=shop.organizer)
+
+
+def test_who_finds_no_seat_waits_and_takes_what_comes_back(shop: Served, buyer: httpx.Client) -> None:
+    shop.concert("tiny", artist="The Wrens", seats=1)
+    action, form = checkout(buyer, "tiny", 1)
+    first = buyer.post(action, data=form)
+    assert standing(until(buyer, first, "paid")) == "paid"
+    ends = time.monotonic() + 10
+    while "/shop/concerts/tiny/wait" not in buyer.get("/shop/concerts/tiny").text:
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    page = buyer.get("/shop/concerts/tiny/wait")
+    hidden = fields(page.text, "/shop/concerts/tiny/wait")
+    wrong = buyer.post("/shop/concerts/tiny/wait", data={**hidden, "quantity": "1", "email": "nobody"})
+    assert wrong.status_code == 422
+    sent = {**hidden, "quantity": "1", "email": "ada@example.com"}
+    waits, again = (buyer.post("/shop/concerts/tiny/wait", data=sent) for _ in range(2))
+    assert (standing(waits), waits.url) == ("waiting", again.url)
+    assert "number 1 of 1" in waits.text
+    where = str(first.url)
+    buyer.post(f"{where}/cancel", data=fields(first.text, f"{httpx.URL(where).path}/cancel"))
+    offer = until(buyer, waits, "offered")
+    path = f"{offer.url.path}/pay"
+    buyer.post(path, data={**fields(offer.text, path), "card": "card-ok"})
+    assert standing(until(buyer, waits, "paid")) == "paid"
+
+
+def until(buyer: httpx.Client, page: httpx.Response, wanted: str) -> httpx.Response:
+    """The order's page, once it stands so."""
+    for _ in range(100):
+        seen = buyer.get(page.url.copy_with(query=None))
+        if standing(seen) == wanted:
+            return seen
+        time.sleep(0.1)
+    raise AssertionError(f"never {wanted}: {seen.text}")

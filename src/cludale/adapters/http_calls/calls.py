@@ -37,6 +37,8 @@ from cludale.ports.prices import (
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.sales import SaleOutlook, SalesUnreachable
 from cludale.ports.seats import (
+    BlockNotFound,
+    BlockTooSmall,
     BuyerLimitReached,
     CalledOff,
     ConcertNotFound,
@@ -46,7 +48,9 @@ from cludale.ports.seats import (
     HoldEnded,
     HoldRequest,
     HoldsLapsed,
+    InLine,
     NotOnSale,
+    NoWaitingList,
     OtherCurrency,
     OverTheLimit,
     PriceTooHigh,
@@ -57,6 +61,7 @@ from cludale.ports.seats import (
     SeatsUnreachable,
     SectionNotFound,
     TooManyHolds,
+    WaitingListFull,
 )
 from cludale.ports.tracing import TRACEPARENT
 from cludale.runtime.recent import Recent
@@ -97,6 +102,7 @@ class _Unavailable(msgspec.Struct, rename="camel"):
     held: int = 0
     section: str | None = None
     held_until: datetime | None = None
+    waiting: int = 0
 
 
 class _TooDear(msgspec.Struct, rename="camel"):
@@ -190,6 +196,8 @@ class HttpSeats(_Service):
             body["wish"] = request.wish
         if request.till is not None:
             body["till"] = request.till
+        if request.waits:
+            body["waits"] = True
         # The order's id names the hold: asked again, it is the same one.
         answer = await self._ask(
             "POST",
@@ -226,6 +234,7 @@ def _unavailable(request: HoldRequest, problem: dict[str, Any]) -> SeatsUnavaila
         section=said.section,
         held=said.held,
         held_until=said.held_until,
+        waiting=said.waiting,
     )
 
 
@@ -246,6 +255,11 @@ _REFUSALS: Mapping[str, Callable[[HoldRequest, dict[str, Any]], Refusal]] = {
     "sale-paused": lambda w, _: SalePaused(w.concert_id),
     "called-off": lambda w, p: CalledOff(w.concert_id, p.get("reason")),
     "concert-not-found": lambda w, _: ConcertNotFound(w.concert_id),
+    "in-line": lambda w, p: InLine(w.concert_id, str(p["section"]), position=p["position"], waiting=p["waiting"]),
+    "waiting-list-full": lambda w, p: WaitingListFull(w.concert_id, str(p["section"]), length=p["waiting"]),
+    "no-waiting-list": lambda w, _: NoWaitingList(w.concert_id),
+    "block-not-found": lambda w, _: BlockNotFound((w.till and w.till.block) or ""),
+    "block-too-small": lambda w, p: BlockTooSmall(str(p["block"]), wanted=w.quantity, left=p["left"]),
     "section-not-found": lambda w, _: SectionNotFound(w.concert_id, w.section or ""),
     "category-not-found": lambda w, p: CategoryNotFound(w.concert_id, str(p["category"])),
     "category-not-sold": lambda w, p: CategoryNotSold(w.concert_id, str(p["category"]), section=str(p["section"])),

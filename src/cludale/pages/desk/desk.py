@@ -3,6 +3,7 @@
 import time
 
 from cludale.pages.desk.aftersale import Aftersale
+from cludale.pages.desk.blocks import Blocks
 from cludale.pages.desk.box_office import BoxOffice
 from cludale.pages.desk.codes import Codes
 from cludale.pages.desk.concerts import Concerts
@@ -17,6 +18,7 @@ from cludale.pages.desk.privacy import Privacy
 from cludale.pages.desk.reports import ReportPages
 from cludale.pages.desk.sales import SalesPages
 from cludale.pages.desk.takings import Takings
+from cludale.pages.desk.waiting import WaitingList
 from cludale.pages.desk.webhooks import WebhookPages
 from cludale.pages.site import Site
 from cludale.pages.staff.signing import Signing
@@ -36,6 +38,8 @@ class Desk:
             OrderPages(site, signing),
             Aftersale(site, signing),
             Codes(site, signing),
+            Blocks(site, signing),
+            WaitingList(site, signing),
             Exports(site, signing),
             Privacy(site, signing),
             WebhookPages(site, signing),

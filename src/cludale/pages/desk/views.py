@@ -18,11 +18,12 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     available_seats: int
     held_seats: int
     price: Money
+    held_back_seats: int = 0
 
     @property
     def sold(self) -> int:
         """Seats that are sold."""
-        return self.total_seats - self.available_seats - self.held_seats
+        return self.total_seats - self.available_seats - self.held_seats - self.held_back_seats
 
 
 class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -44,6 +45,7 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     available_seats: int
     held_seats: int
     sold_seats: int
+    held_back_seats: int = 0
     on_sale_at: datetime | None
     off_sale_at: datetime | None
     cancel_until: datetime
@@ -213,4 +215,43 @@ class Codes(msgspec.Struct, frozen=True):
     """A page of codes."""
 
     items: tuple[Code, ...]
+    next: str | None = None
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Seats that are held back."""
+
+    id: str
+    section: str
+    purpose: str
+    seats: int
+    sold: int
+    left: int
+    ends_at: datetime
+    few_left: int | None
+    released_at: datetime | None
+    released_for: str | None
+
+
+class Blocks(msgspec.Struct, frozen=True):
+    """A page of blocks."""
+
+    items: tuple[Block, ...]
+    next: str | None = None
+
+
+class Waits(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An order that waits for seats."""
+
+    order_id: str
+    section: str
+    position: int
+    quantity: int
+    joined_at: datetime
+
+
+class WaitingList(msgspec.Struct, frozen=True):
+    """A page of those who wait."""
+
+    items: tuple[Waits, ...]
     next: str | None = None

@@ -196,6 +196,9 @@ class OrderPages:
         concert = await self._programme.known(order.concert_id)
         sections = {each.id: each.name for each in concert.sections} if concert else {}
         paid_at = "" if order.payment is None else order.payment.at.isoformat()
+        ends_at = order.expires_at
+        if ends_at is None and order.waiting is not None:
+            ends_at = order.waiting.offered_until
         return {
             "order": order,
             "concert": concert,
@@ -203,7 +206,8 @@ class OrderPages:
             "standing": standing(order),
             "invoices": await self._invoices(visit, known),
             "is_settled": is_settled(order),
-            "until": None if order.expires_at is None else round(order.expires_at.timestamp() * 1000),
+            "until": None if ends_at is None else round(ends_at.timestamp() * 1000),
+            "ends_at": ends_at,
             "may_cancel": order.status != "Cancelled" and (order.cancel_until is None or now < order.cancel_until),
             "methods": METHODS,
             "wrong": wrong,
@@ -238,14 +242,17 @@ def is_settled(order: Order) -> bool:
 
 
 def standing(order: Order) -> str:
-    """How an order stands, as its page says it: `asking`, `paying`, `confirming`, `failed`, `paid`, `cancelled`.
+    """How an order stands, as its page says it: `waiting`, `offered`, `asking`, `paying`, `confirming`, `failed`,
+    `paid`, `cancelled`.
 
     `failed`: the card was declined, or no money came for another reason; it can be paid until the hold ends.
     """
     if order.status in ("Paid", "Cancelled"):
         return order.status.lower()
     if order.status == "Pending":
-        return "asking"
+        if order.waiting is None:
+            return "asking"
+        return "waiting" if order.waiting.offered_until is None else "offered"
     match None if order.payment is None else order.payment.status:
         case "Declined" | "Failed":
             return "failed"

@@ -8,6 +8,7 @@ from cludale.pages.shop.live import Live
 from cludale.pages.shop.orders import OrderPages
 from cludale.pages.shop.programme import Programme
 from cludale.pages.shop.tickets import TicketPages
+from cludale.pages.shop.waiting import WaitingPages
 from cludale.pages.site import Site
 from cludale.web.routing import Route
 
@@ -23,6 +24,7 @@ class Shop:
             Buying(site, programme),
             OrderPages(site, programme),
             TicketPages(site, programme),
+            WaitingPages(site, programme),
         )
 
     def routes(self) -> list[Route]:

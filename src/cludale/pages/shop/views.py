@@ -131,6 +131,15 @@ class Refund(msgspec.Struct, frozen=True, rename="camel"):
     requested_at: datetime
 
 
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How an order stands on the waiting list."""
+
+    position: int | None = None
+    length: int | None = None
+    offered_until: datetime | None = None
+    total: Money | None = None
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An order as its buyer sees it."""
 
@@ -149,6 +158,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     cancel_until: datetime | None = None
     payment: Payment | None = None
     refunds: tuple[Refund, ...] = ()
+    waiting: Waiting | None = None
     access_token: str = ""
 
 

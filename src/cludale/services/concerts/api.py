@@ -29,7 +29,9 @@ from cludale.ports.seats import (
     HoldEnded,
     HoldRequest,
     HoldsLapsed,
+    InLine,
     NotOnSale,
+    NoWaitingList,
     OtherCurrency,
     OverTheLimit,
     PriceTooHigh,
@@ -39,6 +41,7 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
     TooManyHolds,
+    WaitingListFull,
 )
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.changes import check_times
@@ -60,6 +63,9 @@ STATUS: Statuses = {
     BuyerLimitReached: 409,
     TooManyHolds: 409,
     HoldsLapsed: 429,
+    InLine: 409,
+    NoWaitingList: 409,
+    WaitingListFull: 409,
     CalledOff: 409,
     ConcertExists: 409,
     ConcertNotFound: 404,
@@ -126,6 +132,10 @@ _PRICING = (
     "categories are shown to the organizer only"
 )
 
+_HELD_BACK = "kept for a purpose until an end: GET /concerts/{id}/blocks"
+
+_WAITING = "how many orders wait for seats of it: while any does, what comes back is theirs, the first first"
+
 _TOO_DEAR = f"must be at most {MAX_PRICE}"
 
 _SEE_UNLISTED = (Scope.CATALOGUE, Scope.READ)
@@ -143,6 +153,8 @@ class SectionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     available_seats: int
     held_seats: Annotated[int, Meta(description="held for orders that are not paid yet")]
     held_until: Annotated[datetime | None, Meta(description="when the next of these come back, if they are not paid")]
+    held_back_seats: Annotated[int, Meta(description=_HELD_BACK)] = 0
+    waiting: Annotated[int, Meta(description=_WAITING)] = 0
     price: Money
     prices: Annotated[
         list[CategoryPrice], Meta(description="what the next ticket costs, by category, where there is a price list")
@@ -167,6 +179,7 @@ class ConcertSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     available_seats: int
     held_seats: int
     sold_seats: int
+    held_back_seats: Annotated[int, Meta(description=_HELD_BACK)] = 0
     price_from: Annotated[Money, Meta(description=_PRICE_FROM)]
     price: Annotated[Money | None, Meta(description="of one seat, where all sections cost the same")]
     free: Annotated[bool, Meta(description="every seat is free of charge")]
@@ -250,6 +263,7 @@ class Reserve(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
     max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
     wish: Annotated[PriceWish | UnsetType, Meta(description="which tickets, by what code")] = UNSET
     till: Annotated[Till | UnsetType, Meta(description="for services alone: sold at the box office")] = UNSET
+    waits: Annotated[bool | UnsetType, Meta(description="for services alone: on the waiting list")] = UNSET
 
 
 class ReservationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -438,6 +452,8 @@ class ConcertsApi:
         concert_id, key, principal = request.segment, request.idempotency_key, asking(request)
         buyers: BuyerKeys = ()
         till = body.till or None
+        if body.waits and principal.kind is not PrincipalKind.SERVICE:
+            raise Invalid(("waits", "is for services alone: POST /orders joins the waiting list"))
         if till is not None and principal.kind is not PrincipalKind.SERVICE:
             raise Invalid(("till", "is for services alone: POST /orders/box-office sells at the box office"))
         if principal.kind is not PrincipalKind.SERVICE:
@@ -456,6 +472,7 @@ class ConcertsApi:
             buyers,
             None if body.wish is UNSET else body.wish,
             till,
+            body.waits is True,
         )
         if key is None:
             held = await self._concerts.reserve(hold)
@@ -496,7 +513,7 @@ def _summary(standing: ConcertSnapshot) -> dict[str, Any]:
     """The fields that a concert has in every answer."""
     concert, sections, now = standing
     held = [section.held_seats(now) for section in sections]
-    left = [section.total - section.sold - seats for section, seats in zip(sections, held, strict=True)]
+    left = [section.available(now) for section in sections]
     prices = {section.price for section in sections}
     more = concert.more
     return {
@@ -515,6 +532,7 @@ def _summary(standing: ConcertSnapshot) -> dict[str, Any]:
         "available_seats": sum(left),
         "held_seats": sum(held),
         "sold_seats": sum(section.sold for section in sections),
+        "held_back_seats": sum(section.held_back(now) for section in sections),
         "price_from": _price_from(
             concert,
             {section.id: section.price for section in sections},
@@ -551,9 +569,11 @@ def _view(standing: ConcertSnapshot, *, whole: bool = True) -> ConcertView:
                 id=section.id,
                 name=names[section.id],
                 total_seats=section.total,
-                available_seats=section.total - section.sold - held,
+                available_seats=section.available(now),
                 held_seats=held,
                 held_until=back,
+                held_back_seats=section.held_back(now),
+                waiting=section.waiting or 0,
                 price=section.price,
                 prices=prices_now(concert, section, now),
             )

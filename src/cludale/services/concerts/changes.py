@@ -17,7 +17,7 @@ from cludale.kernel.events import Event
 from cludale.kernel.refusals import Invalid, Refusal
 from cludale.kernel.times import rfc3339
 from cludale.ports.seats import CalledOff
-from cludale.services.concerts.domain import ChangeSection, Concert, Seating, Section, evolve
+from cludale.services.concerts.domain import ChangeSection, Concert, Seating, Section, blocks_let_go, evolve
 from cludale.services.concerts.events import (
     ConcertCancelled,
     ConcertChanged,
@@ -77,15 +77,18 @@ class SeatsInUse(Refusal):
     """A section can't have fewer seats than are sold and held."""
 
     def __init__(self, section: Section, *, wanted: int, now: datetime) -> None:
-        held = section.held_seats(now)
+        held, back = section.held_seats(now), section.held_back(now)
+        least = section.sold + held + back
+        others = f", {back} held back" if back else ""
         super().__init__(
-            f"Section {section.id!r} of concert {section.concert_id!r} has {section.sold} seats sold and {held} held: "
-            f"it can't have {wanted}. The least is {section.sold + held}.",
+            f"Section {section.id!r} of concert {section.concert_id!r} has {section.sold} seats sold and {held} held"
+            f"{others}: it can't have {wanted}. The least is {least}.",
             section=section.id,
             wanted=wanted,
             sold=section.sold,
             held=held,
-            least=section.sold + held,
+            heldBack=back,
+            least=least,
         )
 
 
@@ -278,11 +281,14 @@ def change_section(seating: Seating, wanted: ChangeSection, now: datetime) -> De
     if any(isinstance(event, SeatsTaken) for event in events):
         # Holds counted as ended then: a clock that goes back must not bring them to life.
         after = Seating(replace(after.section, as_of=section.moment(now)), after.reservations)
+        for gone in blocks_let_go(after.section, section.moment(now)):
+            events.append(gone)
+            after = evolve(after, gone)
     return Decision(after, events)
 
 
 def _resized(section: Section, total: int, count: int, by: str, now: datetime) -> SeatsAdded | SeatsTaken:
-    if total < section.sold + section.held_seats(now):
+    if total < section.taken(now) + section.held_back(now):
         raise SeatsInUse(section, wanted=total, now=now)
     kind = SeatsAdded if total > section.total else SeatsTaken
     return kind(

@@ -95,8 +95,8 @@ class Room:
 
     def _count(self, place: int, now: datetime) -> None:
         section = self.section(place)
-        self._left[place] = section.available(now)
-        back = section.next_back(now)
+        self._left[place] = 0 if section.waiting else section.available(now)
+        back = section.next_more(now)
         self._left_until[place] = inf if back is None else back.timestamp()
 
     def choose(self, quantities: Sequence[int], now: datetime) -> list[int | None]:

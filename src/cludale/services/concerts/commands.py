@@ -4,19 +4,23 @@ import msgspec
 
 from cludale.kernel.events import Cause
 from cludale.ports.records import Handled
+from cludale.services.concerts.block_rules import BlockCommand
 from cludale.services.concerts.domain import Command, Reservation, Section, SectionCommand
+from cludale.services.concerts.waiting import AT_ONCE, ListCommand, MakeOffers, WaitingList
 
 
 class QueuedCommand(msgspec.Struct, frozen=True, gc=False):
     """A command that waits in its section's queue."""
 
-    command: Command | SectionCommand
+    command: Command | SectionCommand | BlockCommand | ListCommand
     cause: Cause
     handled: Handled | None = None
 
     @property
     def writes(self) -> int:
         """The most records and inbox entries that come of it, beside the section."""
+        if isinstance(self.command, MakeOffers):
+            return AT_ONCE + 1
         return 1 if self.handled is None else 3
 
 
@@ -33,4 +37,13 @@ class SectionDone(msgspec.Struct, frozen=True, gc=False):
     section: Section
 
 
-Result = Done | SectionDone | Exception
+class ListDone(msgspec.Struct, frozen=True, gc=False):
+    """The section and its waiting list as a command about that left them, and what the order has that it was about."""
+
+    section: Section
+    waiting: WaitingList
+    reservation: Reservation | None
+    changed: bool
+
+
+Result = Done | SectionDone | ListDone | Exception

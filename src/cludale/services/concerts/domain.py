@@ -40,22 +40,29 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
 )
-from cludale.services.concerts import pricing
+from cludale.services.concerts import blocks, pricing
+from cludale.services.concerts.blocks import Blocks
 from cludale.services.concerts.events import (
     ConcertScheduled,
     ConcertStatus,
+    LetGoReason,
     Particulars,
     PriceChanged,
     Priced,
     ReleaseReason,
     SaleRefused,
     SeatsAdded,
+    SeatsHeldBack,
+    SeatsLetGo,
+    SeatsOffered,
     SeatsReleased,
     SeatsReserved,
     SeatsReturned,
     SeatsSold,
     SeatsTaken,
     SectionPlan,
+    WaitingListJoined,
+    WaitingListLeft,
 )
 
 
@@ -346,6 +353,8 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     """What its seats cost, where there is a price list or a code; unset: so many times the price."""
     priced: Priced | UnsetType = UNSET
     """By what the bill was made."""
+    block: str | UnsetType = UNSET
+    """Out of which block they are, if out of one."""
 
     @property
     def code(self) -> str | None:
@@ -391,7 +400,7 @@ def _is_for(bill: Bill, terms: pricing.Terms, quantity: int) -> bool:
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """The seats of one section. total = available + held + sold, at any time."""
+    """The seats of one section. total = available + held + sold + held back, at any time."""
 
     concert_id: str
     id: str
@@ -406,6 +415,15 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     """How often seats or price were changed; unset: never."""
     closed: bool | UnsetType = UNSET
     """The concert is called off: nobody gets seats. In no event: the concert's says it."""
+    blocks: Blocks | UnsetType = UNSET
+    """Seats that are held back; unset: none ever were."""
+    waiting: int | UnsetType = UNSET
+    """Who waits for seats of it; unset: nobody ever did."""
+
+    @property
+    def its_blocks(self) -> Blocks:
+        """The blocks that were not let go."""
+        return {} if self.blocks is UNSET else self.blocks
 
     @property
     def changes(self) -> int:
@@ -423,7 +441,25 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
 
     def available(self, now: datetime) -> int:
         """Seats that can be had at `now`."""
-        return self.total - self.sold - self.held_seats(now)
+        left = self.total - self.sold - self.held_seats(now)
+        return left if self.blocks is UNSET else left - self.held_back(now)
+
+    def held_back(self, now: datetime) -> int:
+        """Seats that are held back at `now`."""
+        return 0 if self.blocks is UNSET else blocks.held_back(self.blocks, self.moment(now))
+
+    def taken(self, now: datetime) -> int:
+        """Seats that somebody has at `now`: sold or held."""
+        return self.sold + self.held_seats(now)
+
+    def next_more(self, now: datetime) -> datetime | None:
+        """When more seats can be had, if nothing happens: holds or blocks end. None: then never."""
+        back = self.next_back(now)
+        if self.blocks is UNSET:
+            return back
+        moment = self.moment(now)
+        ends = [block.ends_at for block in self.blocks.values() if block.left and block.is_live(moment)]
+        return min([*ends, *([] if back is None else [back])], default=None)
 
     def next_back(self, now: datetime) -> datetime | None:
         """When the next seats come back, if they are not paid; None: none are held."""
@@ -435,7 +471,8 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
 def unavailable(concert_id: str, sections: Sequence[Section], *, wanted: int, now: datetime) -> SeatsUnavailable:
     """Why none of these sections, of which there is at least one, has so many seats."""
     held = [section.held_seats(now) for section in sections]
-    left = [section.total - section.sold - seats for section, seats in zip(sections, held, strict=True)]
+    waiting = sum(section.waiting or 0 for section in sections)
+    left = [0 if section.waiting else section.available(now) for section in sections]
     best = max(range(len(sections)), key=left.__getitem__)
     back = [at for section, seats in zip(sections, held, strict=True) if seats and (at := section.next_back(now))]
     return SeatsUnavailable(
@@ -445,6 +482,7 @@ def unavailable(concert_id: str, sections: Sequence[Section], *, wanted: int, no
         section=sections[best].id,
         held=sum(held),
         held_until=min(back, default=None),
+        waiting=waiting,
     )
 
 
@@ -483,6 +521,9 @@ def evolve(seating: Seating, event: Event) -> Seating:
             held = dict(section.held)
             held[until] = held.get(until, 0) + seats.quantity
             section = msgspec.structs.replace(section, held=held)
+            if event.block is not UNSET:
+                drawn = blocks.with_drawn(section.its_blocks, event.block, seats.quantity)
+                section = msgspec.structs.replace(section, blocks=drawn)
             reservation = Reservation(
                 id=seats.reservation_id,
                 concert_id=seats.concert_id,
@@ -493,6 +534,7 @@ def evolve(seating: Seating, event: Event) -> Seating:
                 price=event.price,
                 bill=event.bill,
                 priced=event.priced,
+                block=event.block,
             )
         case SeatsSold():
             before = seating.reservations[event.allocation.reservation_id]
@@ -517,15 +559,27 @@ def evolve(seating: Seating, event: Event) -> Seating:
         case SaleRefused():
             before = seating.reservations[event.allocation.reservation_id]
             reservation = msgspec.structs.replace(before, answered=Answered.REFUSED)
-        case SeatsAdded() | SeatsTaken():
-            resized = msgspec.structs.replace(section, total=event.total_seats, changed=event.change)
-            return Seating(resized, seating.reservations)
-        case PriceChanged():
-            repriced = msgspec.structs.replace(section, price=event.price, changed=event.change)
-            return Seating(repriced, seating.reservations)
         case _:
-            return seating
+            section = _changed_by(section, event)
+            return seating if section is seating.section else Seating(section, seating.reservations)
     return Seating(section, {**seating.reservations, reservation.id: reservation})
+
+
+def _changed_by(section: Section, event: Event) -> Section:
+    """The section after a fact that is about none of its reservations."""
+    match event:
+        case SeatsAdded() | SeatsTaken():
+            return msgspec.structs.replace(section, total=event.total_seats, changed=event.change)
+        case PriceChanged():
+            return msgspec.structs.replace(section, price=event.price, changed=event.change)
+        case SeatsHeldBack() | SeatsLetGo():
+            kept = blocks.evolve(section.its_blocks, event)
+            return msgspec.structs.replace(section, blocks=kept, changed=event.change)
+        case WaitingListJoined():
+            return msgspec.structs.replace(section, waiting=(section.waiting or 0) + 1)
+        case WaitingListLeft() | SeatsOffered():
+            return msgspec.structs.replace(section, waiting=(section.waiting or 0) - 1)
+    return section
 
 
 def _given_up(section: Section, reservation: Reservation, status: Status, *, sold: int = 0) -> Section:
@@ -561,6 +615,10 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     """By what they are priced, where there is a price list or a code."""
     revision: int = 0
     """Of the concert that said so."""
+    block: str | None = None
+    """Out of which block of seats that are held back; None: of those that anybody can have."""
+    waited: int | None = None
+    """The place on the waiting list of whoever gets them; None: they did not wait."""
 
 
 class Sell(msgspec.Struct, frozen=True, gc=False):
@@ -695,7 +753,9 @@ def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
     section = seating.section
     if request.over_at is not None and now >= request.over_at:
         raise ConcertOver(section.concert_id, request.over_at)
-    if request.quantity > section.available(now):
+    if request.block is not None:
+        blocks.check_room(section.its_blocks, request.block, request.quantity, now)
+    elif request.quantity > section.available(now) or (section.waiting and request.waited is None):
         raise unavailable(section.concert_id, (section,), wanted=request.quantity, now=now)
     bill, priced = (UNSET, UNSET) if request.terms is None else _priced(section, request, request.terms, now)
     price = section.price if bill is UNSET else dearest(bill)
@@ -716,16 +776,37 @@ def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
         price=_price_kept(section),
         bill=bill,
         priced=priced,
+        block=request.block or UNSET,
     )
     after = _given_at(now, evolve(seating, reserved))
     if request.buyers:
         after = _of_buyers(after, request.reservation_id, request.buyers)
-    return Decision(after, (reserved,))
+    if section.blocks is UNSET:
+        return Decision(after, (reserved,))
+    gone = blocks_let_go(after.section, now)
+    return Decision(_after(after, gone), (reserved, *gone))
+
+
+def blocks_let_go(section: Section, now: datetime) -> list[SeatsLetGo]:
+    """The blocks whose rule says that they go, with so few seats left in the section."""
+    few = blocks.few_are_left(section.its_blocks, available=section.available(now), now=now)
+    return [
+        SeatsLetGo(
+            concert_id=section.concert_id,
+            section=section.id,
+            change=section.changes + number,
+            changed_by=blocks.BY_RULE,
+            block=id,
+            seats=block.left,
+            reason=LetGoReason.FEW_LEFT,
+        )
+        for number, (id, block) in enumerate(few, 1)
+    ]
 
 
 def _priced(section: Section, request: Hold, terms: pricing.Terms, now: datetime) -> tuple[Bill, Priced]:
     """The bill of these seats. Raises what `pricing.bill` raises."""
-    taken = section.total - section.available(now) + request.quantity
+    taken = section.taken(now) + request.quantity
     place = pricing.Place(section.concert_id, section.id, section.price, taken, now)
     bill = pricing.bill(terms, place, request.quantity)
     return bill, Priced(revision=request.revision, at=now, taken=taken)
@@ -812,7 +893,9 @@ def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datet
     if ended.status is Status.HELD:
         events.append(_released(ended, ReleaseReason.EXPIRED))
     is_over = sale.over_at is not None and now >= sale.over_at
-    if ended.closed or is_over or not sale.seats_again or seating.section.available(now) < ended.quantity:
+    # What comes back belongs to those who wait.
+    has_room = seating.section.available(now) >= ended.quantity and not seating.section.waiting
+    if ended.closed or is_over or not sale.seats_again or not has_room:
         events.append(_refused(ended, sale))
         return _decided(seating, *events)
     # It was paid for at the price of then, whatever seats cost by now.
@@ -835,7 +918,9 @@ def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datet
     reservations[ended.id] = msgspec.structs.replace(reservations[ended.id], successor=again.id)
     if ended.buyers:
         reservations[again.id] = msgspec.structs.replace(reservations[again.id], buyers=ended.buyers)
-    return Decision(Seating(after.section, reservations), events)
+    late = Seating(after.section, reservations)
+    gone = blocks_let_go(late.section, now)
+    return Decision(_after(late, gone), [*events, *gone])
 
 
 def sale_outlook(seating: Seating, reservation_id: str, *, over_at: datetime, now: datetime) -> SaleOutlook:

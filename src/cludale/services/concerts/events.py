@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from cludale.kernel.allocation import Allocation, SeatsEvent
-from cludale.kernel.bills import Bill
+from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
@@ -182,6 +182,40 @@ class PriceChanged(SectionStep, frozen=True, kw_only=True):
     before: Money
 
 
+class LetGoReason(StrEnum):
+    """Why seats that were held back can be had by everybody."""
+
+    ENDED = "ended"
+    """The block's end has come."""
+    FEW_LEFT = "few-left"
+    """So few seats were left in the section beside it."""
+    RELEASED = "released"
+    """Whoever may change the concert let them go."""
+
+
+class SeatsHeldBack(SectionStep, frozen=True, kw_only=True):
+    """Seats are held back for a purpose from now on, or as many as this now: nobody gets them but out of the block."""
+
+    block: str
+    purpose: str
+    seats: int
+    """In all, with those that were sold out of the block before."""
+    ends_at: datetime
+    hours_before: float | None
+    """It ends so long before the concert begins, if that is its rule."""
+    few_left: int | None
+    """It is let go once fewer seats than these can be had in the section."""
+
+
+class SeatsLetGo(SectionStep, frozen=True, kw_only=True):
+    """What is left of a block can be had by everybody; that is said once of each block."""
+
+    block: str
+    seats: int
+    """That were left."""
+    reason: LetGoReason
+
+
 class CodeLimits(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
     """How often a code may be used, for how many tickets in all, and until when; None: without a limit."""
 
@@ -266,7 +300,7 @@ class SeatsReserved(SeatsEvent, frozen=True, kw_only=True):
     """Seats are held until `expires_at`."""
 
     subject_field: ClassVar[str] = "reservation_id"
-    data_version: ClassVar[str] = "1.2"
+    data_version: ClassVar[str] = "1.3"
 
     order_id: str | None
     expires_at: datetime
@@ -277,6 +311,58 @@ class SeatsReserved(SeatsEvent, frozen=True, kw_only=True):
     times `price`."""
     priced: Priced | UnsetType = UNSET
     """By what the bill was made."""
+    block: str | UnsetType = UNSET
+    """Out of which block they are; unset, as in events written before this field existed: out of none."""
+    allocation: Allocation
+
+
+class WhyLeft(StrEnum):
+    """Why somebody waits no more."""
+
+    LEFT = "left"
+    """Their order was cancelled."""
+    SALE_ENDED = "sale-ended"
+    CONCERT_OVER = "concert-over"
+    CALLED_OFF = "concert-called-off"
+    NOT_SOLD = "no-such-tickets"
+    """What they want is not sold any more."""
+
+
+class WaitingListJoined(Event, frozen=True, kw_only=True):
+    """An order waits for seats of a section."""
+
+    subject_field: ClassVar[str] = "order_id"
+
+    concert_id: str
+    section: str
+    order_id: str
+    place: int
+    """The how manieth to join this section's list; who has a lower one is served before."""
+    quantity: int
+    wish: PriceWish | UnsetType = UNSET
+    """Which tickets, if that is said."""
+
+
+class WaitingListLeft(Event, frozen=True, kw_only=True):
+    """An order waits no more, and was offered nothing."""
+
+    subject_field: ClassVar[str] = "order_id"
+
+    concert_id: str
+    section: str
+    order_id: str
+    place: int
+    reason: WhyLeft
+
+
+class SeatsOffered(SeatsEvent, frozen=True, kw_only=True):
+    """It is the turn of an order that waited: these seats are held for it until `expires_at`."""
+
+    subject_field: ClassVar[str] = "reservation_id"
+
+    order_id: str
+    place: int
+    expires_at: datetime
     allocation: Allocation
 
 
@@ -354,5 +440,10 @@ TOPIC = Topic(
         PriceChanged,
         CodeCreated,
         CodeChanged,
+        SeatsHeldBack,
+        SeatsLetGo,
+        WaitingListJoined,
+        WaitingListLeft,
+        SeatsOffered,
     ),
 )

@@ -1,6 +1,16 @@
 """Concerts as data: what the rest of the platform has to know of it."""
 
-from cludale.services.concerts import api, change_api, code_api, key_api, pairing_api, session_api, sign_out_api
+from cludale.services.concerts import (
+    api,
+    block_api,
+    change_api,
+    code_api,
+    key_api,
+    pairing_api,
+    session_api,
+    sign_out_api,
+    waiting_api,
+)
 from cludale.services.concerts.buyers import Quotas
 from cludale.services.concerts.events import TOPIC
 from cludale.services.concerts.replay import ConcertsReplay
@@ -27,6 +37,7 @@ def _build(parts: Parts) -> Running:
             lapses=policies.lapsed_holds,
             pause_seconds=policies.lapsed_pause_seconds,
         ),
+        offer_seconds=policies.offer_seconds,
     )
     return Running(concerts, concerts.handle, concerts.sweep, gauges=concerts.gauges)
 
@@ -36,6 +47,8 @@ def _api(concerts: Concerts, parts: HttpParts) -> tuple[object, ...]:
         api.ConcertsApi(concerts, parts.records("concerts"), parts.access),
         change_api.ChangesApi(concerts),
         code_api.CodesApi(concerts),
+        block_api.BlocksApi(concerts, parts.records("concerts")),
+        waiting_api.WaitingApi(concerts),
         key_api.KeysApi(concerts.keys, parts.access.digest),
         session_api.SessionsApi(concerts.sessions, concerts.keys, parts.access, parts.issuer, parts.sign_in),
         sign_out_api.SignOutApi(concerts.sessions, parts.issuer),
@@ -56,6 +69,7 @@ MANIFEST = Manifest(
         **api.STATUS,
         **change_api.STATUS,
         **code_api.STATUS,
+        **block_api.STATUS,
         **key_api.STATUS,
         **session_api.STATUS,
         **sign_out_api.STATUS,

@@ -158,7 +158,7 @@ def prices_now(concert: Concert, section: Section, now: datetime) -> list[Catego
     pricing = concert.more.pricing
     if pricing is None:
         return []
-    taken = section.total - section.available(now) + 1
+    taken = section.taken(now) + 1
     place = Place(concert.id, section.id, section.price, taken, now)
     found: list[CategoryPrice] = []
     for category in pricing.categories or (pricing.standard,):

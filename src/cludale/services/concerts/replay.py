@@ -7,7 +7,8 @@ from msgspec import UNSET
 
 from cludale.kernel.events import Envelope
 from cludale.runtime.replay import NotYet, Ref, States, Table
-from cludale.services.concerts import changes, codes, domain, keys
+from cludale.services.concerts import blocks, changes, codes, domain, keys, waiting
+from cludale.services.concerts.blocks import BlockList
 from cludale.services.concerts.codes import Code
 from cludale.services.concerts.domain import Concert, Reservation, Seating, Section, Status
 from cludale.services.concerts.events import (
@@ -19,16 +20,33 @@ from cludale.services.concerts.events import (
     KeyCreated,
     KeyRevoked,
     SaleRefused,
+    SeatsHeldBack,
+    SeatsLetGo,
+    SeatsOffered,
     SeatsReserved,
     SeatsReturned,
     SeatsSold,
     SectionStep,
+    WaitingListJoined,
+    WaitingListLeft,
 )
 from cludale.services.concerts.keys import Keys
-from cludale.services.concerts.store import ALL_KEYS, CODES, CONCERTS, KEYS, RESERVATIONS, SECTIONS, SectionKey
+from cludale.services.concerts.store import (
+    ALL_KEYS,
+    BLOCKS,
+    CODES,
+    CONCERTS,
+    KEYS,
+    RESERVATIONS,
+    SECTIONS,
+    WAITING,
+    SectionKey,
+)
+from cludale.services.concerts.waiting import WaitingList
 
 _FOLDED = tuple(each for each in TOPIC.events if each is not SaleRefused)
 """A sale that is refused changes nothing here."""
+_OF_BLOCKS = (SeatsHeldBack, SeatsLetGo)
 _KEYS = Ref("keys", ALL_KEYS, ALL_KEYS)
 
 
@@ -44,14 +62,33 @@ def _said(state: Concert | Reservation, names: Sequence[str]) -> dict[str, objec
 
 
 def _section(section: Section) -> Mapping[str, object] | None:
-    if not (section.sold or section.held or section.changes):
+    if not (section.sold or section.held or section.changes or section.waiting):
         return None  # as if nobody had touched it: that its concert is called off closes it, and no event of its own
     told = {"total": section.total, "sold": section.sold, "held": dict(section.held), "price": section.price}
-    return told | {"changes": section.changes}
+    return told | {"changes": section.changes, "blocks": dict(section.its_blocks), "waiting": section.waiting or 0}
+
+
+def _waiting(known: WaitingList) -> Mapping[str, object]:
+    return {"joined": known.joined, "entries": known.entries}
+
+
+def _blocks(listed: BlockList) -> Mapping[str, object]:
+    return {"entries": listed.entries}
 
 
 def _reservation(reservation: Reservation) -> Mapping[str, object]:
-    told = ("section", "quantity", "order_id", "expires_at", "status", "released_for", "price", "bill", "priced")
+    told = (
+        "section",
+        "quantity",
+        "order_id",
+        "expires_at",
+        "status",
+        "released_for",
+        "price",
+        "bill",
+        "priced",
+        "block",
+    )
     returns = {} if reservation.returns is UNSET else dict(reservation.returns)
     return _said(reservation, told) | {"returns": returns}
 
@@ -86,6 +123,20 @@ class ConcertsReplay:
             lambda r: SectionKey(r.concert_id, r.section).partition,
             _reservation,
         ),
+        Table(
+            BLOCKS.kind,
+            BLOCKS.decode,
+            BLOCKS.put,
+            lambda listed: SectionKey(listed.concert_id, listed.section).partition,
+            _blocks,
+        ),
+        Table(
+            WAITING.kind,
+            WAITING.decode,
+            WAITING.put,
+            lambda known: SectionKey(known.concert_id, known.section).partition,
+            _waiting,
+        ),
         Table(CODES.kind, CODES.decode, CODES.put, lambda code: code.id, _code),
         Table(KEYS.kind, KEYS.decode, KEYS.put, lambda _: ALL_KEYS, _keys),
     )
@@ -101,11 +152,18 @@ class ConcertsReplay:
         concert = Ref("concert", data.concert_id, data.concert_id)
         if isinstance(data, ConcertScheduled | ConcertStep):
             return (concert,)
-        if isinstance(data, SectionStep):
-            whole = SectionKey(data.concert_id, data.section).partition
-            return concert, Ref("section", whole, whole)
-        partition = SectionKey.of(data.allocation).partition
-        return concert, Ref("section", partition, partition), Ref("reservation", partition, data.subject)
+        if isinstance(data, SectionStep | WaitingListJoined | WaitingListLeft):
+            partition = SectionKey(data.concert_id, data.section).partition
+        else:
+            partition = SectionKey.of(data.allocation).partition
+        refs = [concert, Ref("section", partition, partition)]
+        if isinstance(data, WaitingListJoined | WaitingListLeft | SeatsOffered):
+            refs.append(Ref(WAITING.kind.name, partition, partition))
+        elif not isinstance(data, SectionStep):
+            refs.append(Ref("reservation", partition, data.subject))
+        if isinstance(data, _OF_BLOCKS) or (isinstance(data, SeatsReserved) and data.block):
+            refs.append(_listed(partition))
+        return refs
 
     def fold(self, event: Envelope, states: States) -> None:
         """Schedule a concert, or move seats as the fact says."""
@@ -121,13 +179,17 @@ class ConcertsReplay:
             case ConcertStep():
                 _fold_change(data, states, *self.touches(event))
             case SectionStep():
-                _fold_section(data, states, *self.touches(event))
+                _fold_section(event, states, *self.touches(event))
+            case WaitingListJoined() | WaitingListLeft() | SeatsOffered():
+                _fold_list(event, states, *self.touches(event))
             case _:
                 self._fold_seats(data, states, event)
 
     def _fold_seats(self, data: Any, states: States, event: Envelope) -> None:
-        concert_ref, section_ref, reservation_ref = self.touches(event)
+        concert_ref, section_ref, reservation_ref, *listed = self.touches(event)
         concert = states.get(concert_ref)
+        if listed and not _has_block(states.get(listed[0]), data.block):
+            raise NotYet  # it is drawn from a block of which the log tells later
         reservation = states.get(reservation_ref)
         if concert is None or (reservation is None and not isinstance(data, SeatsReserved)):
             raise NotYet
@@ -142,6 +204,23 @@ class ConcertsReplay:
         after = domain.evolve(Seating(section, {reservation.id: reservation} if reservation else {}), data)
         states.put(section_ref, after.section)
         states.put(reservation_ref, after.reservations[data.subject])
+
+
+def _fold_list(event: Envelope, states: States, concert_ref: Ref, section_ref: Ref, list_ref: Ref) -> None:
+    data: Any = event.data
+    concert = states.get(concert_ref)
+    if concert is None:
+        raise NotYet
+    where = data.allocation.section if isinstance(data, SeatsOffered) else data.section
+    known = states.get(list_ref) or WaitingList(concert_id=data.concert_id, section=where)
+    is_new = isinstance(data, WaitingListJoined)
+    if data.place > known.joined + is_new:
+        raise NotYet  # the log tells later of who joined before
+    if (data.place <= known.joined) if is_new else all(each.place != data.place for each in known.entries):
+        return  # it is told again
+    section = states.get(section_ref) or domain.empty_section(concert, where)
+    states.put(section_ref, domain.evolve(Seating(section, {}), data).section)
+    states.put(list_ref, waiting.evolve(known, data, at=event.time))
 
 
 def _fold_code(event: Envelope, states: States, ref: Ref) -> None:
@@ -163,7 +242,16 @@ def _fold_change(data: Any, states: States, ref: Ref) -> None:
         states.put(ref, changes.evolve_concert(concert, data))
 
 
-def _fold_section(data: Any, states: States, concert_ref: Ref, section_ref: Ref) -> None:
+def _listed(partition: str) -> Ref:
+    return Ref(BLOCKS.kind.name, partition, partition)
+
+
+def _has_block(listed: BlockList | None, block: str) -> bool:
+    return listed is not None and any(each.id == block for each in listed.entries)
+
+
+def _fold_section(event: Envelope, states: States, concert_ref: Ref, section_ref: Ref, *listed: Ref) -> None:
+    data: Any = event.data
     concert = states.get(concert_ref)
     if concert is None:
         raise NotYet
@@ -172,3 +260,6 @@ def _fold_section(data: Any, states: States, concert_ref: Ref, section_ref: Ref)
         raise NotYet
     if section.changes < data.change:
         states.put(section_ref, domain.evolve(Seating(section, {}), data).section)
+        for ref in listed:
+            known = states.get(ref) or BlockList(concert_id=data.concert_id, section=data.section)
+            states.put(ref, blocks.listed(known, data, at=event.time))

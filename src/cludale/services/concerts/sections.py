@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 
+from msgspec import UNSET
+
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Envelope
 from cludale.kernel.refusals import Busy, Refusal
@@ -12,12 +14,15 @@ from cludale.ports.records import (
     Committed,
     Handled,
     Outcome,
+    Put,
     StoreUnavailable,
     VersionConflict,
 )
 from cludale.runtime.aggregates import Updates, Versioned, until_committed
-from cludale.services.concerts import changes, domain
-from cludale.services.concerts.commands import Done, QueuedCommand, Result, SectionDone
+from cludale.services.concerts import block_rules, blocks, changes, domain, waiting
+from cludale.services.concerts.block_rules import BlockCommand
+from cludale.services.concerts.blocks import BlockList
+from cludale.services.concerts.commands import Done, ListDone, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.domain import (
     ChangeSection,
     Close,
@@ -30,7 +35,12 @@ from cludale.services.concerts.domain import (
     SectionCommand,
     UnknownReservation,
 )
-from cludale.services.concerts.store import RESERVATIONS, SECTIONS, SectionKey
+from cludale.services.concerts.events import SeatsHeldBack, SeatsLetGo
+from cludale.services.concerts.store import BLOCKS, RESERVATIONS, SECTIONS, WAITING, SectionKey
+from cludale.services.concerts.waiting import Join, Leave, Line, ListCommand, WaitingList
+
+_OF_SECTION = ChangeSection | Close | BlockCommand | ListCommand
+"""About the section, not about a reservation."""
 
 
 class Sections:
@@ -90,6 +100,16 @@ class Sections:
             wanted = [] if successors <= reservations.keys() else list(successors - reservations.keys())
         return section, reservations
 
+    async def load_waiting(self, key: SectionKey) -> Versioned[WaitingList]:
+        """Who waits for seats of the section."""
+        found = await WAITING.load(self.updates.records, (key.partition,))
+        return found.get(key.partition) or Versioned(WaitingList(concert_id=key.concert_id, section=key.section), 0)
+
+    async def load_blocks(self, key: SectionKey) -> Versioned[BlockList]:
+        """What is said of the section's blocks."""
+        found = await BLOCKS.load(self.updates.records, (key.partition,))
+        return found.get(key.partition) or Versioned(BlockList(concert_id=key.concert_id, section=key.section), 0)
+
 
 class CommandBatch:
     """Commands decided together: what waits, what it needs loaded, what is to be committed, what each is answered."""
@@ -101,26 +121,42 @@ class CommandBatch:
         self._settled: dict[int, Result] = {}
         # a hold is taken for new until its id turns out to be there: the common case costs no look
         self.needed = {
-            each.command.reservation_id for each in asked if not isinstance(each.command, Hold | ChangeSection | Close)
+            each.command.reservation_id for each in asked if not isinstance(each.command, Hold | _OF_SECTION)
+        }
+        self.needed |= {
+            waiting.reservation_of(each.command.order_id) for each in asked if isinstance(each.command, Join | Leave)
         }
         self.results: list[Result] = []
         self.commit: Commit | None = None
         self.section: Versioned[Section]
         """As `commit` leaves it."""
+        self._are_blocks_asked = any(isinstance(each.command, BlockCommand) for each in asked)
+        self._blocks: Versioned[BlockList] | None = None
+        """Of a section that has some, or is to have."""
+        self._is_list_asked = any(isinstance(each.command, ListCommand) for each in asked)
+        self._waiting: Versioned[WaitingList] | None = None
+        """Where it is asked for."""
 
     async def draft(self) -> Sequence[Commit]:
         """Load the section once, decide for all of these, commit once."""
         section, reservations = await self._of.load(self._key, self.needed)
+        if section.state.blocks is not UNSET or self._are_blocks_asked:
+            self._blocks = await self._of.load_blocks(self._key)
+        if self._is_list_asked:
+            self._waiting = await self._of.load_waiting(self._key)
         self.fold(section, reservations, self._of.updates.clock.now())
         return () if self.commit is None else (self.commit,)
 
-    def fold(self, section: Versioned[Section], loaded: dict[str, Versioned[Reservation]], now: datetime) -> None:
+    def fold(  # noqa: PLR0915 - one command after the other, each on what the ones before it left
+        self, section: Versioned[Section], loaded: dict[str, Versioned[Reservation]], now: datetime
+    ) -> None:
         """Decide every waiting command in order, each on what the ones before it left."""
         current = section.state
         reservations = {id: each.state for id, each in loaded.items()}
         changed: dict[str, None] = {}  # as they came: the order of a set differs from process to process
         events: list[Envelope] = []
         handled: dict[Handled, Done] = {}
+        in_line = None if self._waiting is None else self._waiting.state
         self.results = []
         for i, asked in enumerate(self._asked):
             if i in self._settled:
@@ -129,7 +165,14 @@ class CommandBatch:
             if asked.handled is not None and asked.handled in handled:
                 self.results.append(handled[asked.handled])  # delivered twice, and both are in this batch
                 continue
-            if isinstance(asked.command, ChangeSection | Close):
+            if isinstance(asked.command, ListCommand):
+                in_line = in_line or WaitingList(concert_id=self._key.concert_id, section=self._key.section)
+                line = Line(Seating(current, reservations), in_line)
+                done_list, line = self._of_list(line, asked, events, changed, now)
+                (current, reservations), in_line = (line.seating.section, dict(line.seating.reservations)), line.waiting
+                self.results.append(done_list)
+                continue
+            if isinstance(asked.command, ChangeSection | Close | BlockCommand):
                 try:
                     changed_to = _changed(Seating(current, {}), asked.command, now)
                 except Refusal as refusal:
@@ -166,7 +209,27 @@ class CommandBatch:
         if current is not section.state:
             puts.append(SECTIONS.put(current, section.version))
             self.section = Versioned(current, section.version + 1)
+        puts += _listed(self._blocks, events)
+        if self._waiting is not None and in_line is not None and in_line is not self._waiting.state:
+            puts.append(WAITING.put(in_line, self._waiting.version))
         self.commit = Commit(self._key.partition, puts, events, tuple(handled))
+
+    def _of_list(
+        self, line: Line, asked: QueuedCommand, events: list[Envelope], changed: dict[str, None], now: datetime
+    ) -> tuple[Result, Line]:
+        """What a command about the waiting list is answered, and how it leaves section and list."""
+        command = asked.command
+        try:
+            after, told = waiting.decide(line, command, now)  # type: ignore[arg-type]
+        except Refusal as refusal:
+            return refusal, line
+        events.extend(self._of.updates.envelopes(Decision(after, told), asked.cause, now))
+        before = line.seating.reservations
+        changed.update(dict.fromkeys(id for id, each in after.seating.reservations.items() if each != before.get(id)))
+        its = None
+        if isinstance(command, Join | Leave):
+            its = after.seating.reservations.get(waiting.reservation_of(command.order_id))
+        return ListDone(after.seating.section, after.waiting, its, bool(told)), after
 
     def learn(self, outcomes: Sequence[Outcome]) -> int:
         """Take from a failed commit what to load, and what needs no deciding any more."""
@@ -178,15 +241,28 @@ class CommandBatch:
                 case AlreadyHandled(event_ids) if asked.handled and asked.handled.event_id in event_ids:
                     result = self.results[i]
                     self._settled[i] = result if isinstance(result, Done) else RuntimeError("handled, yet refused")
-                case VersionConflict(ids) if not isinstance(asked.command, ChangeSection | Close):
+                case VersionConflict(ids) if not isinstance(asked.command, _OF_SECTION):
                     if asked.command.reservation_id in ids:
                         self.needed.add(asked.command.reservation_id)
         return 1
 
 
-def _changed(seating: Seating, command: SectionCommand, now: datetime) -> Decision[Seating]:
+def _listed(before: Versioned[BlockList] | None, events: Sequence[Envelope]) -> list[Put]:
+    """The list of blocks to be written, if it is another after these events."""
+    if before is None:
+        return []
+    after = before.state
+    for event in events:
+        if isinstance(event.data, SeatsHeldBack | SeatsLetGo):
+            after = blocks.listed(after, event.data, at=event.time)
+    return [] if after is before.state else [BLOCKS.put(after, before.version)]
+
+
+def _changed(seating: Seating, command: SectionCommand | BlockCommand, now: datetime) -> Decision[Seating]:
     if isinstance(command, Close):
         return changes.close(seating)
+    if isinstance(command, BlockCommand):
+        return block_rules.decide(seating, command, now)
     return changes.change_section(seating, command, now)
 
 

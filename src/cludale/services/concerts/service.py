@@ -25,17 +25,26 @@ from cludale.ports.prices import CodeUsedUp
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Handled, Query, Records, StoreUnavailable
 from cludale.ports.sales import Outlook, SaleOutlook
-from cludale.ports.seats import BuyerLimitReached, ConcertNotFound, HoldRequest, SeatsHeld, SectionNotFound
+from cludale.ports.seats import (
+    BlockNotFound,
+    BuyerLimitReached,
+    ConcertNotFound,
+    HoldRequest,
+    SeatsHeld,
+    SectionNotFound,
+)
 from cludale.runtime.admission import AdmissionControl
-from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
+from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates, Versioned
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
 from cludale.services.concerts import changes, domain
 from cludale.services.concerts.allowances import CLAIM_SECONDS
+from cludale.services.concerts.block_rules import BlockCommand
+from cludale.services.concerts.block_service import BlockService
 from cludale.services.concerts.buyers import NO_QUOTAS, BuyerLimits, Quotas, WantedSeats
 from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait, unless_held
 from cludale.services.concerts.code_service import CodeService, WantedUse
-from cludale.services.concerts.commands import Done, QueuedCommand, Result, SectionDone
+from cludale.services.concerts.commands import Done, ListDone, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.domain import (
     Cancel,
     ChangeSection,
@@ -61,6 +70,8 @@ from cludale.services.concerts.pricing import Place, Terms, bill, counted
 from cludale.services.concerts.sections import Sections, near
 from cludale.services.concerts.session_service import SessionService
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded, searched
+from cludale.services.concerts.waiting import Leave
+from cludale.services.concerts.waiting_service import OFFER_SECONDS, WaitingService
 from cludale.services.orders.events import CancelReason, OrderCancelled, PartRefundRequested
 from cludale.services.payments.events import PaymentCompleted
 
@@ -120,11 +131,11 @@ def quoted(seen: ConcertSnapshot, section: str | None, terms: Terms, quantity: i
     """The quote, in the section named or the cheapest with room. Raises SeatsUnavailable, what `pricing.bill` does."""
     by_id = {each.id: each for each in seen.sections}
     ids = [section] if section is not None else [plan.id for plan in seen.concert.offered(seen.prices)]
-    room = [by_id[id] for id in ids if by_id[id].available(seen.at) >= quantity]
+    room = [by_id[id] for id in ids if by_id[id].available(seen.at) >= quantity and not by_id[id].waiting]
     if not room:
         raise domain.unavailable(seen.concert.id, [by_id[id] for id in ids], wanted=quantity, now=seen.at)
     chosen, now = room[0], room[0].moment(seen.at)
-    taken = chosen.total - chosen.available(now) + quantity
+    taken = chosen.taken(now) + quantity
     made = bill(terms, Place(seen.concert.id, chosen.id, chosen.price, taken, now), quantity)
     return Quote(chosen.id, chosen.available(now), made, None if terms.code is None else terms.code.unlocks)
 
@@ -188,11 +199,12 @@ class Concerts:
         partitions_apart: bool = False,
         call_offs: CallOffs | None = None,
         quotas: Quotas = NO_QUOTAS,
+        offer_seconds: float = OFFER_SECONDS,
     ) -> None:
         """`commit_limit` is the most records and inbox entries that the store takes in one commit; None: any number.
 
         `partitions_apart`: the store may have records with one id in several partitions, so in several sections.
-        `quotas`: of unpaid orders.
+        `quotas`: of unpaid orders. `offer_seconds`: how long seats are held for who waited for them.
         """
         self._updates = Updates("concerts", records, clock=clock, ids=ids)
         self._hold_seconds = hold_seconds
@@ -206,13 +218,26 @@ class Concerts:
             self._sections.run_commands, of="commands", refuse=too_many_wait
         )
         self._chooser = Chooser(self._updates, self.command_queue.submit, partitions_apart=partitions_apart)
-        self._sections.learn = self._chooser.learn
+        self._sections.learn = self._learn
+        self.blocks = BlockService(self._updates, self._ask_section)
+        self.waiting = WaitingService(
+            self._updates, self.concert, self.command_queue.submit, self._offered, offer_seconds=offer_seconds
+        )
         looks = Looks(self._updates, self.concert, self.command_queue.submit, partitions_apart=partitions_apart)
         self._buyers = BuyerLimits(self._updates, looks, quotas)
         self.codes = CodeService(self._updates, looks)
         self.keys = KeyService(self._updates)
         self.sessions = SessionService(self._updates, lambda: self.keys.changed())  # noqa: PLW0108 - set later
         self.pairing = PairingService(self._updates, self.keys)
+
+    def _learn(self, known: Versioned[Section]) -> None:
+        self._chooser.learn(known)
+        if known.state.waiting:
+            self.waiting.learn(known)
+
+    def _offered(self, concert: Concert, request: HoldRequest, reservation: Reservation) -> SeatsHeld:
+        price = concert.plan(reservation.section).price if reservation.price is UNSET else reservation.price
+        return self._held(concert, request, reservation, price, None)
 
     async def schedule(self, concert: Concert, cause: Cause) -> ConcertSnapshot:
         """Put a concert on. Raises ConcertExists."""
@@ -295,7 +320,18 @@ class Concerts:
         def decide(stored: Concert, _: datetime) -> Decision[Concert]:
             return changes.change(stored, fields(stored), expected=expected, by=by)
 
-        return await self._change(concert_id, decide, cause)
+        return await self._moved(concert_id, decide, cause)
+
+    async def _moved(
+        self, concert_id: str, decide: Callable[[Concert, datetime], Decision[Concert]], cause: Cause
+    ) -> ConcertSnapshot:
+        """As it is after a change by which it may begin at another time: blocks that end by that follow."""
+        standing = await self._change(concert_id, decide, cause)
+        if all(section.blocks is UNSET for section in standing.sections):
+            return standing
+        await self.blocks.retime(standing.concert, cause)
+        (standing,) = await self._standings([standing.concert])
+        return standing
 
     async def postpone(
         self,
@@ -304,7 +340,7 @@ class Concerts:
         cause: Cause,
     ) -> ConcertSnapshot:
         """Move it. Raises ConcertNotFound, CalledOff, StatusRefused, Invalid, Busy."""
-        return await self._change(concert_id, decide, cause)
+        return await self._moved(concert_id, decide, cause)
 
     async def call_off(self, concert_id: str, *, reason: str, by: str, cause: Cause) -> ConcertSnapshot:
         """Call it off; again changes nothing. Raises ConcertNotFound, Busy."""
@@ -337,10 +373,13 @@ class Concerts:
             *(self._ask_section(SectionKey(concert_id, plan.id), Close(), Cause()) for plan in concert.sections)
         )
 
-    async def _ask_section(self, key: SectionKey, command: ChangeSection | Close, cause: Cause) -> Section:
+    async def _ask_section(
+        self, key: SectionKey, command: ChangeSection | Close | BlockCommand, cause: Cause
+    ) -> Section:
         (result,) = await self.command_queue.submit(key, (QueuedCommand(command, cause),))
         if not isinstance(result, SectionDone):
             raise _not_done(result)
+        await self.waiting.offer()
         return result.section
 
     async def progress(self, concert_id: str) -> Progress | None:
@@ -422,6 +461,8 @@ class Concerts:
         ConcertOver, NotOnSale, SectionNotFound, OverTheLimit, SeatsUnavailable, PriceTooHigh, OtherCurrency,
         HoldEnded, HeldElsewhere, HeldOtherwise, BuyerLimitReached, TooManyHolds, HoldsLapsed, Busy.
         """
+        if request.waits:
+            return await self.waiting.join(request)
         now = self._updates.clock.now()
         concert, prices, _ = await self._priced(request.concert_id, now)
         till = request.till
@@ -429,6 +470,11 @@ class Concerts:
         if request.section is not None and request.section not in prices:
             raise SectionNotFound(concert.id, request.section)
         section = concert.sections[0].id if len(prices) == 1 else request.section
+        block = None if till is None else till.block
+        if block is not None:
+            section = (await self.blocks.show(concert, block)).section
+            if request.section not in (None, section):
+                raise BlockNotFound(block)
         most = None
         if request.max_price is not None:
             domain.check_currency(concert, request.max_price)
@@ -436,9 +482,8 @@ class Concerts:
         may_be_repeated = reservation_id is not None or bool(request.order_id)
         if reservation_id is None:
             reservation_id = self._reservation_id(request)
-        command = Hold(
-            reservation_id, request.order_id or None, request.quantity, self._hold_seconds, concert.over_at, most
-        )
+        order_id, over_at = request.order_id or None, concert.over_at
+        command = Hold(reservation_id, order_id, request.quantity, self._hold_seconds, over_at, most, block=block)
         asked = _Asked(concert, section, request, command, may_be_repeated)
         if request.wish is None and concert.more.pricing is None and not (till and till.is_complimentary):
             result = await self._hold_counted(asked)
@@ -601,14 +646,20 @@ class Concerts:
             command = await self.HANDLERS[type(event.data)](self, event)
             if command is not None:
                 asked = QueuedCommand(command, Cause.of(event), Handled("concerts", event.id))
-                by_section.setdefault(SectionKey.of(event.data.allocation), []).append((i, asked))
+                if isinstance(command, Leave):
+                    key = SectionKey(event.data.seats.concert_id, command.section)
+                else:
+                    key = SectionKey.of(event.data.allocation)
+                by_section.setdefault(key, []).append((i, asked))
         for key, results in await self._submit_each(by_section):
             for (i, asked), result in zip(by_section[key], results, strict=True):
                 if isinstance(result, LateSeatsUnclaimed):
                     result = await self._sell_late(key, asked, result)  # noqa: PLW2901
                 if isinstance(result, StoreUnavailable):
                     raise result
-                answers[i] = Acknowledgement.SUCCESS if isinstance(result, Done) else Acknowledgement.RETRY
+                is_done = isinstance(result, Done | ListDone)
+                answers[i] = Acknowledgement.SUCCESS if is_done else Acknowledgement.RETRY
+        await self.waiting.offer()
         return answers
 
     async def _sell_late(self, key: SectionKey, asked: QueuedCommand, late: LateSeatsUnclaimed) -> Result:
@@ -652,15 +703,23 @@ class Concerts:
             again=event.repeated,
         )
 
-    async def _on_order_cancelled(self, event: Envelope) -> Command | None:
+    async def _on_order_cancelled(self, event: Envelope) -> Command | Leave | None:
         cancelled: OrderCancelled = event.data
         if cancelled.allocation is None:
-            return None  # it was cancelled before it had seats
+            # It was cancelled before it had seats; perhaps it waited for some, or was offered some.
+            return await self._leave(cancelled) if cancelled.waited is True else None
         return Cancel(
             cancelled.allocation.reservation_id,
             _why_released(cancelled.reason),
             on_purpose=cancelled.reason.is_on_purpose,
         )
+
+    async def _leave(self, cancelled: OrderCancelled) -> Leave | None:
+        try:
+            concert = await self.concert(cancelled.seats.concert_id)
+        except ConcertNotFound:
+            return None
+        return Leave(order_id=cancelled.order_id, section=cancelled.seats.section or concert.sections[0].id)
 
     async def _on_part_refund_requested(self, event: Envelope) -> Command | None:
         asked: PartRefundRequested = event.data
@@ -674,7 +733,7 @@ class Concerts:
             again=event.repeated,
         )
 
-    HANDLERS: ClassVar[Mapping[type[Event], Callable[["Concerts", Envelope], Awaitable[Command | None]]]] = {
+    HANDLERS: ClassVar[Mapping[type[Event], Callable[["Concerts", Envelope], Awaitable[Command | Leave | None]]]] = {
         PaymentCompleted: _on_payment_completed,
         OrderCancelled: _on_order_cancelled,
         PartRefundRequested: _on_part_refund_requested,
@@ -703,7 +762,7 @@ class Concerts:
                 released += sum(isinstance(result, Done) for result in results)
             if page.next is None:
                 break
-        return released
+        return released + await self.blocks.sweep() + await self.waiting.sweep()
 
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches, by metric name."""

@@ -10,11 +10,13 @@ from cludale.ports.records import IndexValue, Kind, Query, Range
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.allowances import Allowance
+from cludale.services.concerts.blocks import BlockList
 from cludale.services.concerts.codes import Code
 from cludale.services.concerts.domain import Choice, Concert, Reservation, Section, Status
 from cludale.services.concerts.keys import Keys, KeyUse
 from cludale.services.concerts.pairings import Pairings
 from cludale.services.concerts.sessions import Sessions, Staff
+from cludale.services.concerts.waiting import WaitingList
 
 _ACCENTS = re.compile("[\u0300-\u036f]")
 """Those that combine with the letter before. Other scripts have blocks of their own: there they are letters."""
@@ -73,6 +75,23 @@ RESERVATIONS = AggregateStore(
 )
 """DUE is when a held one expires; nothing else is due."""
 
+BLOCKS = AggregateStore(
+    Kind("concerts", "block_list", (DUE,), (DUE,), may_lack=True),
+    BlockList,
+    identity=lambda blocks: SectionKey(blocks.concert_id, blocks.section).partition,
+    index=lambda blocks: (None if blocks.due_at is None else rfc3339(blocks.due_at),),
+)
+"""The blocks of a section, in its partition."""
+
+WAITING = AggregateStore(
+    Kind("concerts", "waiting_list", (DUE,), (DUE,), may_lack=True),
+    WaitingList,
+    identity=lambda waiting: SectionKey(waiting.concert_id, waiting.section).partition,
+    index=lambda waiting: (rfc3339(waiting.entries[0].joined_at) if waiting.entries else None,),
+)
+"""Who waits for seats of a section, in its partition. DUE while anybody waits: each sweep looks whether seats are back,
+or nothing is sold any more."""
+
 CHOICES = AggregateStore(
     Kind("concerts", "choice"),
     Choice,
@@ -120,6 +139,8 @@ KINDS = (
     CONCERTS.kind,
     SECTIONS.kind,
     RESERVATIONS.kind,
+    BLOCKS.kind,
+    WAITING.kind,
     CHOICES.kind,
     ALLOWANCES.kind,
     CODES.kind,

@@ -24,6 +24,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal
 from cludale.ports.contacts import Contact
 from cludale.ports.messengers import Trouble
+from cludale.services.concerts.events import SeatsOffered
 from cludale.services.notifications.events import Channel, NotificationBounced, NotificationKind, NotificationSent
 from cludale.services.orders.events import (
     CancelReason,
@@ -108,6 +109,8 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     """Tickets that were given back, of `quantity`."""
     refunded: Money | None = None
     """What had gone back in part, or was on its way; None: nothing had."""
+    until: datetime | None = None
+    """Of an offer: until when its seats are held."""
     part: PartRefund | None = None
     """Of a refund: what it gives back, and what is left."""
     bill: Bill | None = None
@@ -154,7 +157,7 @@ def notification_id(kind: NotificationKind, order_id: str, *, was_paid: bool = F
     return same_as(f"ticket-{kind.value}" if was_paid else kind.value, order_id)
 
 
-ToldOf = OrderPaid | OrderCancelled | OrderMoved | ConfirmationRequested | PartRefunded
+ToldOf = OrderPaid | OrderCancelled | OrderMoved | ConfirmationRequested | PartRefunded | SeatsOffered
 """What a buyer is told of."""
 
 
@@ -166,6 +169,8 @@ def id_for(fact: ToldOf) -> str:
         return f"{notification_id(NotificationKind.REFUND, fact.order_id)}.{fact.part.number}"
     if isinstance(fact, ConfirmationRequested):
         return f"{notification_id(NotificationKind.CONFIRMATION, fact.order_id)}.{fact.number}"
+    if isinstance(fact, SeatsOffered):
+        return notification_id(NotificationKind.OFFER, fact.order_id)
     if isinstance(fact, OrderCancelled):
         return notification_id(NotificationKind.CANCELLATION, fact.order_id, was_paid=fact.was_paid)
     return notification_id(NotificationKind.CONFIRMATION, fact.order_id)
@@ -178,7 +183,7 @@ def receipt(fact: PaymentCompleted, *, at: datetime) -> Receipt:
 
 def goes_by_receipt(fact: ToldOf) -> bool:
     """Does what the buyer is told depend on whether money was taken? Not where there was none to take."""
-    if isinstance(fact, PartRefunded | OrderMoved):
+    if isinstance(fact, PartRefunded | OrderMoved | SeatsOffered):
         return False
     return fact.total is not None and fact.total.amount > 0
 
@@ -295,6 +300,25 @@ def tell_of_part(fact: PartRefunded, *, cause: Cause, now: datetime) -> Decision
             section=seats.section,
             returned=seats.quantity - fact.part.held,
             part=fact.part,
+            cause=cause,
+            due_at=now,
+        )
+    )
+
+
+def tell_of_offer(fact: SeatsOffered, *, cause: Cause, now: datetime) -> Decision[Notification]:
+    """It is the turn of somebody who waited; who left no address is told in the log, as soon as that is known."""
+    return Decision(
+        Notification(
+            id=id_for(fact),
+            order_id=fact.order_id,
+            concert_id=fact.concert_id,
+            kind=NotificationKind.OFFER,
+            status=Status.PENDING,
+            created_at=now,
+            quantity=fact.allocation.quantity,
+            section=fact.allocation.section,
+            until=fact.expires_at,
             cause=cause,
             due_at=now,
         )

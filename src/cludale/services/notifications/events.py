@@ -18,6 +18,8 @@ class NotificationKind(StrEnum):
     """A part of the money went back."""
     COPY = "confirmation-copy"
     """The confirmation once more, as somebody asked for it."""
+    OFFER = "offer"
+    """Seats are held for somebody who waited for them."""
 
 
 class Channel(StrEnum):
@@ -59,6 +61,7 @@ class TemplateKind(StrEnum):
     CANCELLATION = "cancellation"
     MOVED = "moved"
     REFUND = "refund"
+    OFFER = "offer"
 
 
 class TemplateChange(StrEnum):

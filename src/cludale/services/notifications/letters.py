@@ -61,7 +61,9 @@ class Letters:
             self.unusable += 1
             _log.error("template %s can't be used: %s", None if own is None else own.id, broken)
             letter = letter_of(values, None)
-        entry = None if concert is None else calendar(n, concert, organizer=self._address, link=link)
+        entry = None
+        if concert is not None and n.kind is not NotificationKind.OFFER:
+            entry = calendar(n, concert, organizer=self._address, link=link)
         attachments = (
             ()
             if entry is None

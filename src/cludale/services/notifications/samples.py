@@ -86,6 +86,15 @@ _MOVED = replace(
     paid=None,
     paid_at=None,
 )
+_OFFER = replace(
+    _BASE,
+    kind=NotificationKind.OFFER,
+    until=datetime(2027, 5, 2, 17, 30, tzinfo=UTC),
+    total=None,
+    payment_id=None,
+    paid=None,
+    paid_at=None,
+)
 _NOTIFICATIONS = {
     TemplateKind.CONFIRMATION: (
         _BASE,
@@ -101,5 +110,6 @@ _NOTIFICATIONS = {
         replace(_CANCELLED, total=Money(0, "EUR"), payment_id=None, paid=None),
     ),
     TemplateKind.MOVED: (_MOVED, replace(_MOVED, date=None, note=None, cancel_until=None)),
+    TemplateKind.OFFER: (_OFFER, replace(_OFFER, section=None)),
     TemplateKind.REFUND: (_REFUND, replace(_REFUND, returned=0, part=_part(0))),
 }

@@ -22,6 +22,7 @@ from cludale.ports.records import Query, Records
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates, changed
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import CallLater, DueWork, PutOff
+from cludale.services.concerts.events import SeatsOffered
 from cludale.services.notifications import domain
 from cludale.services.notifications.domain import Notification, Receipt, RetryLimits, Status
 from cludale.services.notifications.due import Sending, write_to_log
@@ -239,6 +240,8 @@ def _tell(event: Envelope, money: Receipt | None, stored: Notification | None, n
         return Decision(stored)
     if isinstance(event.data, PartRefunded):
         return domain.tell_of_part(event.data, cause=Cause.of(event), now=now)
+    if isinstance(event.data, SeatsOffered):
+        return domain.tell_of_offer(event.data, cause=Cause.of(event), now=now)
     if isinstance(event.data, ConfirmationRequested):
         return domain.tell_once_more(event.data, money, cause=Cause.of(event), now=now)
     return domain.tell(event.data, money, cause=Cause.of(event), now=now)
@@ -251,5 +254,6 @@ HANDLERS: Mapping[type[Event], Callable[..., Any]] = {
     PaymentCompleted: _keep_receipt,
     PartRefunded: _tell,
     ConfirmationRequested: _tell,
+    SeatsOffered: _tell,
 }
 """What the service hears, and what decides about it."""

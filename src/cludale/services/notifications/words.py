@@ -129,6 +129,9 @@ def summary(n: Notification, speech: Speech = PLAIN, concert: ConcertDetails | N
     if n.kind is NotificationKind.MOVED:
         told = [headline(n, speech), say("Order: %(order)s.") % order, *_have(n, speech, concert)]
         return " ".join(filter(None, [*told, say("Your tickets stay valid."), _way_out(n, speech)]))
+    if n.kind is NotificationKind.OFFER:
+        told = [headline(n, speech), say("Order: %(order)s.") % order, *_have(n, speech, concert)]
+        return " ".join(filter(None, [*told, _offered_until(n, speech, concert)]))
     told = [say("Order %(order)s is cancelled, %(why)s.") % (order | {"why": _why(n, speech)})]
     return " ".join([*told, *_have(n, speech, concert), _money_of_cancelled(n, speech)])
 
@@ -222,6 +225,8 @@ def headline(n: Notification, speech: Speech) -> str:
         if n.date is None:
             return say("The concert of your order is postponed; its new date is not known yet.")
         return say("The concert of your order is moved to %(when)s.") % {"when": when(n.date, speech, None)}
+    if n.kind is NotificationKind.OFFER:
+        return say("You waited for tickets: now they are held for you.")
     return say("Your order is cancelled, %(why)s.") % {"why": _why(n, speech)}
 
 
@@ -309,6 +314,8 @@ def _subject(made: Values, speech: Speech) -> str:
         return say("Refund: %(what)s") % {"what": what}
     if made["kind"] == NotificationKind.CONFIRMATION:
         return say("Your tickets: %(what)s") % {"what": what}
+    if made["kind"] == NotificationKind.OFFER:
+        return say("Held for you: %(what)s") % {"what": what}
     return say("Cancelled: %(what)s") % {"what": what}
 
 
@@ -376,6 +383,8 @@ def _lines(n: Notification, concert: ConcertDetails | None, speech: Speech) -> l
         lines = [_receipt(n, concert, speech), say("Please keep this message; the code on each ticket opens the door.")]
     elif n.kind is NotificationKind.MOVED:
         lines = [*noted, say("Your tickets stay valid."), _way_out(n, speech, concert)]
+    elif n.kind is NotificationKind.OFFER:
+        lines = [_offered_until(n, speech, concert)]
     else:
         lines = [*noted, _money_of_cancelled(n, speech)]
         if n.payment_id is not None:
@@ -390,6 +399,14 @@ def _way_out(n: Notification, speech: Speech, concert: ConcertDetails | None = N
     return speech.gettext("If you can't come, you can cancel your order until %(until)s, and get your money back.") % {
         "until": until
     }
+
+
+def _offered_until(n: Notification, speech: Speech, concert: ConcertDetails | None) -> str:
+    if n.until is None:
+        return ""
+    until = speech.when(n.until, _zone_of(concert))
+    said = speech.gettext("Pay on the page of your order by %(until)s, or the next who waits gets them.")
+    return said % {"until": until}
 
 
 def _each(n: Notification, speech: Speech) -> str:

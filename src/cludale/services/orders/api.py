@@ -35,7 +35,9 @@ from cludale.ports.seats import (
     HeldOtherwise,
     HoldEnded,
     HoldsLapsed,
+    InLine,
     NotOnSale,
+    NoWaitingList,
     OtherCurrency,
     OverTheLimit,
     PriceTooHigh,
@@ -44,10 +46,11 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
     TooManyHolds,
+    WaitingListFull,
 )
 from cludale.runtime.admission import TOO_MANY
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
-from cludale.services.orders import parts
+from cludale.services.orders import parts, queueing
 from cludale.services.orders.domain import (
     AlreadyPaid,
     ChargeOpen,
@@ -62,6 +65,7 @@ from cludale.services.orders.domain import (
 from cludale.services.orders.events import CancelReason, Party
 from cludale.services.orders.parts import OrderRefund
 from cludale.services.orders.personal import NOTHING, Particulars, words
+from cludale.services.orders.queueing import NothingOffered
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import ORDERS, Search, home_of, keyed_id, listed
 from cludale.web.access import Access, Who
@@ -95,6 +99,9 @@ STATUS: Statuses = {
     NotOnSale: 409,
     OtherCurrency: 422,
     OverTheLimit: 422,
+    NoWaitingList: 409,
+    WaitingListFull: 409,
+    NothingOffered: 409,
     PriceTooHigh: 409,
     SeatsUnavailable: 409,
     SectionNotFound: 422,
@@ -114,6 +121,11 @@ _TICKETS = (
     "/concerts/{id}/quote` says what they cost"
 )
 _MAX_TOTAL = "the most that all may cost, with fees and taxes; where it is more, the answer is 409 total-too-high"
+_WAITING_LIST = (
+    "wait for seats that come back: the order is Pending, `waiting` says where it stands, and once seats are held for "
+    "it, `POST /orders/{id}/payment` takes them; nothing is charged before. Needs an e-mail address or a phone number, "
+    "and takes no code"
+)
 _BILL = (
     "what it costs, line by line, as it was when its seats were held: minor units of `currency`. null where each "
     "ticket costs the same, without fees and taxes"
@@ -223,6 +235,26 @@ class TillView(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
         return cls(method=till.method, receipt=till.receipt, seller=till.seller, reason=left.why_free)
 
 
+class WaitingView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How an order stands on the waiting list."""
+
+    position: Annotated[int | None, Meta(description="how many are served before it, with itself; null: not known")]
+    length: Annotated[int | None, Meta(description="how many wait for seats of its section")]
+    offered_until: Annotated[datetime | None, Meta(description="seats are held for it until then: pay, and they stay")]
+    total: Annotated[Money | None, Meta(description="what the seats cost that it is offered")]
+
+    @classmethod
+    def of(cls, order: Order, line: InLine | None = None) -> Self:
+        """The view of an order that waits. `line`: its position, if that was asked for."""
+        offer = None if order.waits is None else order.waits.offer
+        return cls(
+            position=None if line is None else line.position,
+            length=None if line is None else line.waiting,
+            offered_until=None if offer is None else offer.expires_at,
+            total=queueing.total(order),
+        )
+
+
 class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An order as it stands now."""
 
@@ -251,6 +283,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         Money | None, Meta(description="money that part refunds give back; null as long as there is no total")
     ]
     box_office: Annotated[TillView | UnsetType, Meta(description="where it was sold at the box office: how")] = UNSET
+    waiting: Annotated[WaitingView | UnsetType, Meta(description="of one that is Pending on the waiting list")] = UNSET
 
 
 class PlacedOrder(OrderView, frozen=True, kw_only=True, rename="camel"):
@@ -279,6 +312,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     ) = UNSET
     code: Annotated[str, Meta(max_length=64, description="a discount code")] | UnsetType | None = UNSET
     max_total: Annotated[Money | UnsetType | None, Meta(description=_MAX_TOTAL)] = UNSET
+    waiting_list: Annotated[bool | UnsetType, Meta(description=_WAITING_LIST)] = UNSET
 
     @property
     def wish(self) -> PriceWish | None:
@@ -392,6 +426,8 @@ class OrdersApi:
             HoldsLapsed,
             OtherCurrency,
             SectionNotFound,
+            NoWaitingList,
+            WaitingListFull,
             Busy,
             StoreUnavailable,
         ),
@@ -412,7 +448,10 @@ class OrdersApi:
             language=_language(request, body),
             wish=body.wish,
             address=None if self._address is None else self._address(request.peer, request.headers),
+            waits=body.waiting_list is True,
         )
+        if wanted.waits and wanted.contact is None:
+            raise Invalid(("email", "or `phone` is required on the waiting list: it is told there that seats are back"))
         return await self.placed(request, wanted, body, named="POST /orders")
 
     async def placed(
@@ -459,8 +498,15 @@ class OrdersApi:
         """The order; with `wait`, once it is settled."""
         who, order_id = await self.who(request, Scope.READ), request.segment
         if query.wait:
-            return await self.shown_to(who, await self._orders.settled(order_id, wait_seconds=query.wait))
-        return await self.shown_to(who, await self._orders.order(order_id))
+            order = await self._orders.settled(order_id, wait_seconds=query.wait)
+        else:
+            order = await self._orders.order(order_id)
+        if not queueing.is_waiting(order):
+            return await self.shown_to(who, order)
+        left = {} if who is Who.BUYER else await self._orders.privacy.of((order,))
+        waiting = WaitingView.of(order, await self._orders.in_line(order))
+        view = msgspec.structs.replace(view_of(order, who, left.get(order.id, NOTHING)), waiting=waiting)
+        return json_response(view)
 
     @route(
         "POST",
@@ -493,11 +539,12 @@ class OrdersApi:
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
         summary="Pay in another way",
         description=(
-            "After a charge that failed the seats stay held until `expiresAt`: charge anew, by this method. "
+            "After a charge that failed the seats stay held until `expiresAt`: charge anew, by this method. An order "
+            "that waited takes by it what it is offered. "
             "`GET /orders/{id}?wait=2` tells how it went."
         ),
         replies={202: Reply(OrderView, "The order, its payment Pending.")},
-        refusals=(NotFound, NotReserved, AlreadyPaid, ChargeOpen, HoldEnded, UnknownMethod, Busy),
+        refusals=(NotFound, NotReserved, NothingOffered, AlreadyPaid, ChargeOpen, HoldEnded, UnknownMethod, Busy),
     )
     async def pay_order_again(self, request: Request, body: PayAgain) -> Response:
         """202 the order, its payment Pending again."""
@@ -615,6 +662,7 @@ def _shown(order: Order, who: Who = Who.BUYER, left: Particulars = NOTHING) -> d
         "held": order.held,
         "refunded": None if order.total is None else Money(parts.refunded(order.refunds), order.total.currency),
         "box_office": UNSET if order.till is None else TillView.of(order.till, who, left),
+        "waiting": WaitingView.of(order) if order.waits is not None and order.status is Status.PENDING else UNSET,
     }
 
 

@@ -22,6 +22,8 @@ from cludale.ports.prices import (
 )
 from cludale.ports.records import StoreUnavailable
 from cludale.ports.seats import (
+    BlockNotFound,
+    BlockTooSmall,
     CalledOff,
     ConcertNotFound,
     ConcertOver,
@@ -46,6 +48,7 @@ SOLD_TO = "box-office"
 _METHOD = "cash; terminal: by a card terminal that is not ours; complimentary: it costs nothing, and needs a `reason`"
 _ANY_TIME = "also before the concert's `onSaleAt` and after its `offSaleAt`; never once it is over"
 _TICKETS = "how many of which category, `quantity` together; without it all are of the concert's first"
+_BLOCK = "out of this block of seats that are held back: `GET /concerts/{id}/blocks`"
 _REASON = "why it is complimentary; only organizers see it"
 
 
@@ -66,6 +69,7 @@ class SellAtBoxOffice(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     code: Annotated[str, Meta(max_length=64, description="a discount code")] | None = None
     max_total: Annotated[Money, Meta(description="what the seller told the buyer: it may not cost more")] | None = None
     any_time: Annotated[bool, Meta(description=_ANY_TIME)] = False
+    block: Annotated[Id, Meta(description=_BLOCK)] | UnsetType = UNSET
     user_id: UserId = SOLD_TO
     name: Text | None = None
     email: Annotated[Email, Meta(description="where the tickets are sent, if anywhere")] | None = None
@@ -105,7 +109,13 @@ class SellAtBoxOffice(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
             name=self.name,
             language=languages.of_tag(self.language) if self.language is not None and has_contact else None,
             wish=wish if wish != PriceWish() else None,
-            till=Till(method=self.method, seller=seller.id, receipt=self.receipt, any_time=self.any_time),
+            till=Till(
+                method=self.method,
+                seller=seller.id,
+                receipt=self.receipt,
+                any_time=self.any_time,
+                block=self.block or None,
+            ),
             why_free=self.reason,
         )
 
@@ -151,6 +161,8 @@ class BoxOfficeApi:
             TotalTooHigh,
             OtherCurrency,
             SectionNotFound,
+            BlockNotFound,
+            BlockTooSmall,
             Busy,
             StoreUnavailable,
         ),

@@ -139,6 +139,8 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The organizer's own note."""
     is_guest: bool = False
     """It is for somebody on the guest list."""
+    waits: bool = False
+    """It waits on the waiting list if there are no seats."""
 
     @property
     def contact(self) -> Contact | None:
@@ -151,6 +153,25 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         if self.email is None and self.phone is None and self.name is None and self.why_free is None:
             return None
         return Particulars(self.email, self.phone, self.name, self.note, language=self.language, why_free=self.why_free)
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """Seats that are held for an order that waited for them."""
+
+    section: str
+    reservation_id: str
+    price: Money
+    expires_at: datetime
+    cancel_until: datetime | None = None
+    bill: Bill | None = None
+
+
+class Waits(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """That an order waits on a waiting list, and what it is offered."""
+
+    joined_at: datetime | None = None
+    """None: it is not known yet that it is on the list."""
+    offer: Offer | None = None
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
@@ -214,6 +235,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     """How it was sold at the box office; None, as in orders of before this field: it was not."""
     back_by: str | None = None
     """Who gave its money back at the box office when it was cancelled, if that was somebody there."""
+    waits: Waits | None = None
+    """Of an order that waits for seats on a waiting list, or did; None, as before this field existed: of any other."""
     seats: OrderSeats
 
     @property
@@ -241,7 +264,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
         """Is nothing under way: it has come to its end, or waits for its buyer?"""
         if self.status is Status.RESERVED:
             return self.payment is not None and self.payment.status in _UNPAID
-        return self.status is not Status.PENDING
+        return self.status is not Status.PENDING or self.waits is not None
 
     @property
     def reachable(self) -> bool:
@@ -298,6 +321,7 @@ def as_placed(
     has_contact: bool = False,
     max_price: Money | None = None,
     wish: PriceWish | None = None,
+    waits: bool = False,
 ) -> Order:
     """The order that was placed at `at`, still without seats. The event tells none of the other arguments."""
     return Order(
@@ -311,6 +335,7 @@ def as_placed(
         max_price=max_price,
         wish=wish,
         till=placed.till or None,
+        waits=Waits() if waits else None,
     )
 
 
@@ -441,6 +466,7 @@ def place(request: OrderRequest, *, order_id: str, now: datetime) -> Decision[Or
         has_contact=request.contact is not None,
         max_price=request.max_price,
         wish=request.wish,
+        waits=request.waits,
     )
     return Decision(order, (placed,))
 
@@ -458,6 +484,7 @@ def hold_request(order: Order, traceparent: str | None, buyers: BuyerKeys) -> Ho
         buyers,
         order.wish,
         order.till,
+        order.waits is not None,
     )
 
 
@@ -656,6 +683,7 @@ def _off(
         asked_before=tuple(each.part for each in order.refunds) or UNSET,
         note=note or UNSET,
         seller=seller or UNSET,
+        waited=(order.waits is not None and order.allocation is None) or UNSET,
     )
 
 

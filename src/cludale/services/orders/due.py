@@ -22,13 +22,17 @@ from cludale.ports.prices import (
     UnderTheMinimum,
 )
 from cludale.ports.seats import (
+    BlockNotFound,
+    BlockTooSmall,
     BuyerLimitReached,
     CalledOff,
     ConcertNotFound,
     ConcertOver,
     HoldEnded,
     HoldsLapsed,
+    InLine,
     NotOnSale,
+    NoWaitingList,
     OtherCurrency,
     OverTheLimit,
     PriceTooHigh,
@@ -39,9 +43,10 @@ from cludale.ports.seats import (
     SeatsUnreachable,
     SectionNotFound,
     TooManyHolds,
+    WaitingListFull,
 )
 from cludale.runtime.due import Do, DuePolicy, PutOff, Step
-from cludale.services.orders import domain
+from cludale.services.orders import domain, queueing
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.domain import Order, Status
 from cludale.services.orders.events import CancelReason
@@ -51,12 +56,16 @@ _log = logging.getLogger(__name__)
 _NO_SEATS: Mapping[type[Refusal], CancelReason] = {
     SeatsUnavailable: CancelReason.SOLD_OUT,
     NotOnSale: CancelReason.NOT_ON_SALE,
+    NoWaitingList: CancelReason.SOLD_OUT,
+    WaitingListFull: CancelReason.SOLD_OUT,
     ConcertOver: CancelReason.CONCERT_OVER,
     SaleEnded: CancelReason.SALE_ENDED,
     SalePaused: CancelReason.NOT_ON_SALE,
     CalledOff: CancelReason.CALLED_OFF,
     ConcertNotFound: CancelReason.NO_SUCH_CONCERT,
     SectionNotFound: CancelReason.NO_SUCH_SECTION,
+    BlockNotFound: CancelReason.SOLD_OUT,
+    BlockTooSmall: CancelReason.SOLD_OUT,
     OverTheLimit: CancelReason.OVER_THE_LIMIT,
     BuyerLimitReached: CancelReason.OVER_THE_LIMIT,
     TooManyHolds: CancelReason.OVER_THE_LIMIT,
@@ -105,6 +114,8 @@ class DueOrders(DuePolicy[Order]):
         """
         match state.status:
             case Status.PENDING:
+                if (lapsed := queueing.lapsed(state, now=now)) is not None:
+                    return lapsed
                 # The claim counts the attempt and puts the next one off, so one in vain is one commit.
                 until = max(now + self._lease, self._put_off(state.tries + 1, now))
                 return Decision(domain.take_up(state, now=now, until=until))
@@ -132,6 +143,10 @@ class DueOrders(DuePolicy[Order]):
         try:
             buyers = await self._buyers(order)
             held = await self._seats.hold(domain.hold_request(order, order.traceparent, buyers))
+        except InLine:
+            return lambda o, now: Decision(
+                queueing.looks_again(o, now=now, joined=True) if queueing.is_waiting(o) else o
+            )
         except (SeatsUnreachable, Busy) as trouble:
             return self.no_answer(order, str(trouble))
         except Refusal as refusal:
@@ -143,6 +158,8 @@ class DueOrders(DuePolicy[Order]):
         def step(o: Order, now: datetime) -> Decision[Order]:
             if o.status is not Status.PENDING:
                 return Decision(o)  # it was cancelled meanwhile; a hold without an order expires by itself
+            if o.waits is not None:
+                return Decision(queueing.offered(o, held))
             return replace(domain.reserve(o, held, now=now), cause=Cause(held.event_id, o.traceparent))
 
         return step
@@ -152,7 +169,7 @@ class DueOrders(DuePolicy[Order]):
         _log.info("order %s waits: %s", state.id, why)
 
         def step(order: Order, now: datetime) -> Decision[Order]:
-            is_over = order.status is Status.PENDING and now - order.created_at > self._pending
+            is_over = order.status is Status.PENDING and order.waits is None and now - order.created_at > self._pending
             return domain.fail(order, CancelReason.UNREACHABLE) if is_over else Decision(order)
 
         return step

@@ -126,7 +126,7 @@ class PartRefund(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=F
 class OrderCancelled(Event, frozen=True, kw_only=True):
     """The order is off: its seats go back and so does its money, as far as part refunds have left any."""
 
-    data_version: ClassVar[str] = "1.3"
+    data_version: ClassVar[str] = "1.4"
 
     order_id: str
     total: Money | None
@@ -138,6 +138,9 @@ class OrderCancelled(Event, frozen=True, kw_only=True):
     """What the organizer tells all buyers of it, where the concert is called off. Unset in events of older versions."""
     seller: str | UnsetType = UNSET
     """Who gives the money back, where it was sold at the box office. As in PartRefund."""
+    waited: bool | UnsetType = UNSET
+    """Did it wait for seats on a waiting list, or had it an offer? Unset, as in events written before this field
+    existed: no."""
     asked_before: tuple[PartRefund, ...] | UnsetType = msgspec.field(default=UNSET, name="partRefunds")
     """Part refunds; unset where there were none, as in events written before this field existed."""
     seats: OrderSeats

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from cludale.kernel.refusals import Invalid
 from cludale.kernel.tills import Till, TillMethod
@@ -22,7 +22,8 @@ MOST_GUESTS = 500
 """Of one request."""
 MOST_TICKETS = 20
 """Of one guest."""
-COLUMNS = ("name", "tickets", "note", "email", "section")
+COLUMNS = ("name", "tickets", "note", "email", "section", "block")
+_BLOCK = "out of this block of seats that are held back"
 WHY = "Guest list"
 """Why the tickets of guests are complimentary."""
 _MOST_WRONG = 20
@@ -45,11 +46,13 @@ class NewGuest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     note: Annotated[Text, Meta(description="for the organizer only")] | None = None
     email: Annotated[Email, Meta(description="where the tickets are sent, if anywhere")] | None = None
     section: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    block: Annotated[str, Meta(min_length=1, max_length=64, description=_BLOCK)] | UnsetType = UNSET
 
     @property
     def told(self) -> str:
         """All that is said of them: who is on a list twice by this is the same guest."""
-        return "\x1f".join((self.name, str(self.tickets), self.note or "", self.email or "", self.section or ""))
+        told = (self.name, str(self.tickets), self.note or "", self.email or "", self.section or "")
+        return "\x1f".join(told if self.block is UNSET else (*told, self.block))
 
     def request(self, concert_id: str, seller: str) -> OrderRequest:
         """The order that makes them a guest."""
@@ -61,7 +64,7 @@ class NewGuest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
             payment_method=TillMethod.COMPLIMENTARY.value,
             email=self.email,
             name=self.name,
-            till=Till(method=TillMethod.COMPLIMENTARY, seller=seller, any_time=True),
+            till=Till(method=TillMethod.COMPLIMENTARY, seller=seller, any_time=True, block=self.block or None),
             why_free=WHY,
             note=self.note,
             is_guest=True,

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from cludale.kernel.buyers import BuyerHash, BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
+from cludale.kernel.refusals import Refusal
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.calling_off import Progress, SaleClosing
 from cludale.ports.charges import COMPARED_AT_ONCE
@@ -21,13 +22,21 @@ from cludale.ports.contacts import Contact
 from cludale.ports.programme import Programme
 from cludale.ports.records import Put, Query, Records, Rewritable
 from cludale.ports.seals import Seals
-from cludale.ports.seats import Seats, SeatsHeld, SeatsUnreachable
+from cludale.ports.seats import InLine, Seats, SeatsHeld, SeatsUnreachable
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, AnsweredBefore, Change, ChangeResult, Decide, Handler, TooEarly, Updates
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import DueWork, PutOff
-from cludale.services.concerts.events import ConcertCancelled, ConcertPostponed, SaleRefused, SeatsReturned, SeatsSold
-from cludale.services.orders import aftersale, domain, jobs
+from cludale.services.concerts.events import (
+    ConcertCancelled,
+    ConcertPostponed,
+    SaleRefused,
+    SeatsOffered,
+    SeatsReturned,
+    SeatsSold,
+    WaitingListLeft,
+)
+from cludale.services.orders import aftersale, domain, jobs, queueing
 from cludale.services.orders.aftersale import Amended, Amendment, NoAddress, RefundWish
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, PaymentStatus
@@ -215,11 +224,13 @@ class Orders:
         except SeatsUnreachable as unreachable:
             _log.warning("order %s is Pending: %s", order.id, unreachable)
             decide = partial(_wait, order, self._put_off, cause)
+        except InLine:
+            decide = partial(_wait_in_line, order, None)
         else:
             # Placed and reserved become durable together: until then nobody was told anything,
             # and a hold without an order expires by itself.
             cause = Cause(held.event_id or cause.event_id, cause.traceparent)
-            decide = partial(_reserve, order, held)
+            decide = partial(_wait_in_line if request.waits else _reserve, order, held)
         along = () if particulars is None else (self.privacy.put(order, particulars),)
         if request.is_guest:
             guest = Guest(order_id=order.id, concert_id=request.concert_id, created_at=now)
@@ -355,11 +366,26 @@ class Orders:
     ) -> Order:
         """Have the order charged in another way, after a charge that failed; `keep`'s record commits with it.
 
-        Raises NotFound, NotReserved, AlreadyPaid, ChargeOpen, HoldEnded, Busy.
+        One that waited takes by it what it is offered. Raises NotFound, NotReserved, NothingOffered, AlreadyPaid,
+        ChargeOpen, HoldEnded, Busy.
         """
-        return await self._change(
-            order_id, lambda order, now: domain.pay_again(order, method=method, now=now), cause, keep
-        )
+
+        def pay(order: Order, now: datetime) -> Decision[Order]:
+            if order.waits is not None and order.status is domain.Status.PENDING:
+                return queueing.take(order, method=method, now=now)
+            return domain.pay_again(order, method=method, now=now)
+
+        return await self._change(order_id, pay, cause, keep)
+
+    async def in_line(self, order: Order) -> InLine | None:
+        """How an order stands that waits, if that can be told now."""
+        try:
+            await self._seats.hold(domain.hold_request(order, None, ()))
+        except InLine as line:
+            return line
+        except (SeatsUnreachable, Refusal):
+            return None
+        return None
 
     async def refund(
         self, order_id: str, wish: RefundWish, *, cause: Cause, keep: Callable[[Order], Put] | None = None
@@ -417,6 +443,8 @@ class Orders:
         if self._waiters:
             for each in changed:
                 self._tell(each.state)
+        if any(each.state.waits is not None for each in changed):
+            self.due.wake()
         return answers if self.invoicing is None else await self.invoicing.hear(deliveries, answers)
 
     async def _handle_both(
@@ -504,6 +532,14 @@ def _reserve(order: Order, held: SeatsHeld, stored: Order | None, now: datetime)
     return Decision(stored) if stored is not None else domain.reserve(order, held, now=now)
 
 
+def _wait_in_line(order: Order, held: SeatsHeld | None, stored: Order | None, now: datetime) -> Decision[Order]:
+    if stored is not None:
+        return Decision(stored)
+    return Decision(
+        queueing.looks_again(order, now=now, joined=True) if held is None else queueing.offered(order, held)
+    )
+
+
 def _wait(order: Order, put_off: PutOff, cause: Cause, stored: Order | None, now: datetime) -> Decision[Order]:
     if stored is not None:
         return Decision(stored)
@@ -555,6 +591,15 @@ def _on_part(event: Envelope, order: Order | None, _: datetime) -> Decision[Orde
     return Decision(domain.evolve(known, event.data, at=event.time))
 
 
+def _on_offered(_: Envelope, order: Order | None, now: datetime) -> Decision[Order] | None:
+    # One that is not there yet, or never will be, asks by itself.
+    return None if order is None else Decision(queueing.asks_now(order, now=now))
+
+
+def _on_left_the_list(event: Envelope, order: Order | None, _: datetime) -> Decision[Order] | None:
+    return None if order is None else queueing.left(order, event.data.reason)
+
+
 def _known(order: Order | None) -> Order:
     if order is None:
         raise TooEarly
@@ -571,6 +616,8 @@ HANDLERS: Mapping[type[Event], Handler[Any]] = {
     PaymentRefunded: _on_refunded,
     PartRefunded: _on_part,
     SeatsReturned: _on_part,
+    SeatsOffered: _on_offered,
+    WaitingListLeft: _on_left_the_list,
     **_JOB_HANDLERS,
 }
 """What the service hears, and what decides about it."""

@@ -6,6 +6,7 @@ Every one of them is a mistake that somebody could make and a review could let p
 
 from cludale_proof.planted.bugs import (
     audit,
+    blocks,
     box_office,
     commits,
     comparison,
@@ -20,6 +21,7 @@ from cludale_proof.planted.bugs import (
     prices,
     seats,
     tickets,
+    waiting,
     webhooks,
 )
 from cludale_proof.planted.planting import BUGS, Bug
@@ -28,6 +30,7 @@ __all__ = [
     "BUGS",
     "Bug",
     "audit",
+    "blocks",
     "box_office",
     "commits",
     "comparison",
@@ -42,5 +45,6 @@ __all__ = [
     "prices",
     "seats",
     "tickets",
+    "waiting",
     "webhooks",
 ]

@@ -1,0 +1,48 @@
+"""Waiting lists."""
+
+from contextlib import ExitStack
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from cludale.kernel.decision import Decision
+from cludale.services.concerts import domain as concerts_domain
+from cludale.services.concerts import waiting
+from cludale.services.concerts.domain import Hold, Seating
+from cludale.services.concerts.events import SeatsOffered
+from cludale.services.concerts.waiting import Line, ListCommand, MakeOffers, WaitingList
+from cludale_proof.planted.planting import bug, swap
+
+
+@bug("waiting list: the last who came is served first", theme="waiting list")
+def _(stack: ExitStack) -> None:
+    right = waiting.decide
+
+    def wrong(line: Line, command: ListCommand, now: datetime) -> Any:
+        if isinstance(command, MakeOffers):
+            last_first = tuple(reversed(line.waiting.entries))
+            line = Line(line.seating, replace(line.waiting, entries=last_first))
+        return right(line, command, now)
+
+    swap(stack, waiting, "decide", wrong)
+
+
+@bug("waiting list: who was offered seats stays on the list", theme="waiting list")
+def _(stack: ExitStack) -> None:
+    right = waiting.evolve
+
+    def wrong(known: WaitingList, event: Any, **more: Any) -> WaitingList:
+        return known if isinstance(event, SeatsOffered) else right(known, event, **more)
+
+    swap(stack, waiting, "evolve", wrong)
+
+
+@bug("waiting list: who does not wait takes what the list is owed", theme="waiting list")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain.hold
+
+    def wrong(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
+        return right(seating, replace(request, waited=request.waited or 0), now)
+
+    swap(stack, concerts_domain, "hold", wrong)

@@ -1,0 +1,124 @@
+"""Sponsors: seats are held back for them, grow and shrink, are sold out of their blocks, and go by rule or by hand."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from cludale.kernel.tills import TillMethod
+from cludale.kernel.times import rfc3339
+from cludale.services.concerts.api import ScheduleConcert
+from cludale.services.concerts.block_api import ChangeBlockOf, HoldSeatsBack, ReleaseBlock
+from cludale.services.orders.box_office_api import SellAtBoxOffice
+from cludale_proof.simulator.clock import MORNING
+from cludale_proof.simulator.faults import Chaos
+from cludale_proof.simulator.people import RequestOutcome, SimulatedClient
+
+
+class Sponsor(NamedTuple):
+    """What becomes of one block."""
+
+    at: float
+    concert_id: str
+    wanted: HoldSeatsBack
+    key: str
+    sales: Sequence[tuple[float, int]]
+    """After how many seconds how many seats are wanted out of it."""
+    changed: tuple[float, int] | None
+    released_after: float | None
+
+
+def sponsors_of(choices: random.Random, concerts: Sequence[ScheduleConcert], span: float) -> list[Sponsor]:
+    """A few of them."""
+    found = []
+    for number in range(choices.randint(1, 4)):
+        concert = choices.choice(concerts)
+        section = choices.choice(concert.sections or ())
+        at = choices.uniform(0.0, span)
+        seats = choices.randint(1, max(1, section.total_seats // 2))
+        ends = MORNING + timedelta(seconds=at + choices.choice((1.0, 4.0, 30.0)))
+        wanted = HoldSeatsBack(
+            section=section.id,
+            seats=seats,
+            purpose="Sponsors",
+            ends_at=rfc3339(ends),
+            few_left=choices.choice((None, None, 1, 2, 3)),
+        )
+        sales = [(choices.uniform(0.0, 5.0), choices.randint(1, 3)) for _ in range(choices.randint(0, 3))]
+        changed = (choices.uniform(0.0, 3.0), choices.randint(1, seats + 2)) if choices.random() < 0.4 else None
+        released = choices.uniform(0.0, 6.0) if choices.random() < 0.4 else None
+        found.append(Sponsor(at, concert.id or "", wanted, f"block-{number}", sales, changed, released))
+    return found
+
+
+class Sponsors:
+    """Those who hold seats back and sell out of blocks."""
+
+    def __init__(self, door: SimulatedClient, chaos: Chaos) -> None:
+        self._door = door
+        self._chaos = chaos
+
+    def all_come(self, sponsors: Sequence[Sponsor], begin: Callable[[Awaitable[None]], None]) -> None:
+        """Let them come, each at their time."""
+        for sponsor in sponsors:
+            begin(self.come(sponsor))
+
+    async def come(self, sponsor: Sponsor) -> None:
+        """One of them, from the beginning to the end."""
+        await asyncio.sleep(sponsor.at)
+        block: str | None = None
+        for attempt in range(5):
+            told = await self._door.hold_back(sponsor.concert_id, sponsor.wanted, sponsor.key)
+            if told.answer is not None and told.status == 201:
+                block = msgspec.json.decode(told.answer.body)["id"]
+                break
+            if told.is_final:
+                return
+            await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))
+        if block is None:
+            return
+        doing = [self._sell(sponsor, block, *sale, number) for number, sale in enumerate(sponsor.sales)]
+        if sponsor.changed is not None:
+            doing.append(self._change(sponsor, block, *sponsor.changed))
+        if sponsor.released_after is not None:
+            # Twice, as somebody does who got no answer, or two people who do not know of each other.
+            doing += [self._release(sponsor, block, sponsor.released_after) for _ in range(2)]
+        await asyncio.gather(*doing)
+
+    async def _sell(self, sponsor: Sponsor, block: str, after: float, quantity: int, number: int) -> None:
+        await asyncio.sleep(after)
+        wanted = SellAtBoxOffice(
+            concert_id=sponsor.concert_id,
+            quantity=quantity,
+            method=TillMethod.COMPLIMENTARY,
+            reason="Sponsors",
+            any_time=True,
+            block=block,
+            user_id="sponsor",
+        )
+        for attempt in range(4):
+            told = await self._door.sell("sponsor", wanted, f"{sponsor.key}-{number}")
+            if told.is_final:
+                return
+            await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))
+
+    async def _change(self, sponsor: Sponsor, block: str, after: float, seats: int) -> None:
+        await asyncio.sleep(after)
+        wanted = ChangeBlockOf(block=block, seats=seats)
+        for attempt in range(3):
+            told = await self._door.change_block(sponsor.concert_id, wanted)
+            if told.is_final:
+                return
+            await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))
+
+    async def _release(self, sponsor: Sponsor, block: str, after: float) -> None:
+        await asyncio.sleep(after)
+        told = RequestOutcome(None)
+        for attempt in range(4):
+            told = await self._door.release_block(sponsor.concert_id, ReleaseBlock(block=block))
+            if told.is_final:
+                return
+            await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))

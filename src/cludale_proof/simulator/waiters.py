@@ -1,0 +1,98 @@
+"""Those who wait: they join waiting lists, leave them, take what they are offered, or let it lapse."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from cludale.services.concerts.api import ScheduleConcert
+from cludale.services.orders.api import PayAgain, PlaceOrder
+from cludale.services.orders.events import CancelReason
+from cludale_proof.simulator.faults import Chaos
+from cludale_proof.simulator.people import SimulatedClient
+
+
+class Waiter(NamedTuple):
+    """Somebody who joins a list."""
+
+    at: float
+    wanted: PlaceOrder
+    key: str
+    looks: Sequence[float]
+    """When they look how it stands, and take what they are offered, if they take it."""
+    takes: bool
+    leaves_after: float
+    """They give up in the end."""
+
+
+def waiters_of(choices: random.Random, concerts: Sequence[ScheduleConcert], span: float) -> list[Waiter]:
+    """A few of them, who want what all want."""
+    found = []
+    for number in range(choices.randint(2, 10)):
+        concert = choices.choice(concerts)
+        wanted = PlaceOrder(
+            concert_id=concert.id or "",
+            user_id=f"waiter-{number}",
+            quantity=choices.randint(1, concert.max_per_order or 2),
+            section=choices.choice(concert.sections or ()).id,
+            email="waiter@example.org",
+            waiting_list=True,
+        )
+        looks = sorted(choices.uniform(0.5, 12.0) for _ in range(choices.randint(1, 4)))
+        leaves = choices.choice((choices.uniform(0.1, 3.0), choices.uniform(8.0, 20.0)))
+        at = choices.uniform(0.0, span)
+        found.append(Waiter(at, wanted, f"waiter-{number}", looks, choices.random() < 0.7, leaves))
+    return found
+
+
+class Waiters:
+    """All who wait."""
+
+    def __init__(self, door: SimulatedClient, chaos: Chaos) -> None:
+        self._door = door
+        self._chaos = chaos
+
+    def all_come(self, waiters: Sequence[Waiter], begin: Callable[[Awaitable[None]], None]) -> None:
+        """Let them come, each at their time."""
+        for waiter in waiters:
+            begin(self.come(waiter))
+
+    async def come(self, waiter: Waiter) -> None:
+        """One of them: whoever still waits in the end gives it up."""
+        await asyncio.sleep(waiter.at)
+        order_id = await self._join(waiter)
+        if order_id is None:
+            return
+        begun = asyncio.get_running_loop().time()
+        for look in waiter.looks:
+            if look >= waiter.leaves_after:
+                break
+            await asyncio.sleep(max(0.0, begun + look - asyncio.get_running_loop().time()))
+            if await self._taken(waiter, order_id):
+                return
+        await asyncio.sleep(max(0.0, begun + waiter.leaves_after - asyncio.get_running_loop().time()))
+        for attempt in range(12):  # nobody waits for ever: what is not over then is found to be under way
+            told = await self._door.cancel("waiter", order_id, CancelReason.BUYER)
+            if told.is_final:
+                return
+            await asyncio.sleep(self._chaos.some(0.3 * 2 ** min(attempt, 4)))
+
+    async def _join(self, waiter: Waiter) -> str | None:
+        for attempt in range(8):
+            told = await self._door.place("waiter", waiter.wanted, waiter.key)
+            if told.answer is not None and told.status in (201, 202):
+                id: str = msgspec.json.decode(told.answer.body)["id"]
+                return id
+            if told.is_final:
+                return None
+            await asyncio.sleep(self._chaos.some(0.3 * 2 ** min(attempt, 4)))
+        return None
+
+    async def _taken(self, waiter: Waiter, order_id: str) -> bool:
+        """Was something offered, and taken? Then payment and sale go their way."""
+        if not waiter.takes:
+            return False
+        told = await self._door.pay_again("waiter", order_id, PayAgain(payment_method="card-ok"), None)
+        return told.status == 202
