@@ -217,7 +217,8 @@ class ServiceBuilder:
             seats: Seats = self._called("concerts", HttpSeats)
         else:
             hold = self.built["concerts"].hold
-            seats = InProcessSeats(hold if self.watching is None else self.watching.hold(hold))
+            hold_all = self.built["concerts"].hold_all
+            seats = InProcessSeats(hold if self.watching is None else self.watching.hold(hold), hold_all)
         return seats if self.watching is None else self.watching.seats(seats)
 
     @cached_property

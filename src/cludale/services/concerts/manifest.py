@@ -1,6 +1,6 @@
 """Concerts as data: what the rest of the platform has to know of it."""
 
-from cludale.services.concerts import api, change_api, code_api, key_api, pairing_api, session_api
+from cludale.services.concerts import api, cart_api, change_api, code_api, key_api, pairing_api, session_api
 from cludale.services.concerts.buyers import Quotas
 from cludale.services.concerts.events import TOPIC
 from cludale.services.concerts.replay import ConcertsReplay
@@ -34,6 +34,7 @@ def _build(parts: Parts) -> Running:
 def _api(concerts: Concerts, parts: HttpParts) -> tuple[object, ...]:
     return (
         api.ConcertsApi(concerts, parts.records("concerts"), parts.access),
+        cart_api.CartHoldsApi(concerts, api.PROBLEMS),
         change_api.ChangesApi(concerts),
         code_api.CodesApi(concerts),
         key_api.KeysApi(concerts.keys, parts.access.digest),
@@ -53,6 +54,7 @@ MANIFEST = Manifest(
     api=_api,
     statuses={
         **api.STATUS,
+        **cart_api.STATUS,
         **change_api.STATUS,
         **code_api.STATUS,
         **key_api.STATUS,

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from cludale.kernel import dates
 from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.buyers import BuyerKeys
+from cludale.kernel.carts import CART
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.ids import same_as
@@ -30,7 +31,7 @@ from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
-from cludale.services.concerts import changes, domain
+from cludale.services.concerts import carts, changes, domain
 from cludale.services.concerts.allowances import CLAIM_SECONDS
 from cludale.services.concerts.buyers import NO_QUOTAS, BuyerLimits, Quotas, WantedSeats
 from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait, unless_held
@@ -477,6 +478,18 @@ class Concerts:
             raise
         return done
 
+    async def reserve_all(self, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
+        """`hold_all`, for those who come from outside: through admission control."""
+        await self._admission.enter()
+        try:
+            return await self.hold_all(requests)
+        finally:
+            self._admission.leave()
+
+    async def hold_all(self, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
+        """Hold seats for the orders of one cart, all or none. Raises LineRefused, Busy."""
+        return await carts.hold_all(self, self.command_queue.submit, requests)
+
     async def quote(self, concert_id: str, section: str | None, quantity: int, wish: PriceWish) -> Quote:
         """What such an order would cost now, or when the sale begins, in the section named or in the one that it would
         get. Changes nothing.
@@ -568,7 +581,7 @@ class Concerts:
     def _reservation_id(self, request: HoldRequest) -> str:
         if not request.order_id:
             return self._updates.ids.new("reservation")
-        if request.order_id.startswith("order-"):
+        if request.order_id.startswith(("order-", f"{CART}-")):
             return same_as("reservation", request.order_id)
         # Somebody else's name for an order says nothing beyond this concert; no id that is made or given has a colon.
         return f"reservation:{request.concert_id}:{request.order_id}"
