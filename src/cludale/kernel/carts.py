@@ -33,3 +33,8 @@ def number_of(order_id: str) -> int:
         return 0
     found = _LINE.fullmatch(order_id)
     return 0 if found is None else int(found[2])
+
+
+def is_cart(id: str) -> bool:
+    """Is this the id of a cart, not of one of its lines or of another order?"""
+    return id.startswith(f"{CART}-") and cart_of(id) is None

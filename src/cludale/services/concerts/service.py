@@ -31,7 +31,7 @@ from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
-from cludale.services.concerts import carts, changes, domain
+from cludale.services.concerts import cart_holds, changes, domain
 from cludale.services.concerts.allowances import CLAIM_SECONDS
 from cludale.services.concerts.buyers import NO_QUOTAS, BuyerLimits, Quotas, WantedSeats
 from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait, unless_held
@@ -488,7 +488,7 @@ class Concerts:
 
     async def hold_all(self, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
         """Hold seats for the orders of one cart, all or none. Raises LineRefused, Busy."""
-        return await carts.hold_all(self, self.command_queue.submit, requests)
+        return await cart_holds.hold_all(self, self.command_queue.submit, requests)
 
     async def quote(self, concert_id: str, section: str | None, quantity: int, wish: PriceWish) -> Quote:
         """What such an order would cost now, or when the sale begins, in the section named or in the one that it would

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
 from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.carts import CART, cart_of
 from cludale.kernel.decision import Decision
@@ -47,6 +45,11 @@ class KnownCart(NamedTuple):
     def status(self) -> CartStatus:
         """How it stands."""
         return carts.status(self.cart, self.orders)
+
+    @property
+    def is_settled(self) -> bool:
+        """Is nothing under way?"""
+        return carts.is_settled(self.cart, self.orders)
 
 
 class _Read(NamedTuple):
@@ -246,9 +249,11 @@ class Carts(DuePolicy[Cart]):
             if found.cart is not read.cart.state:
                 puts.append(CARTS.put(found.cart, read.cart.version))
             events: list[Envelope] = []
-            for decision in (*found.orders.values(), Decision(found.cart, found.events, again=found.again)):
-                at = read.cart.state.created_at if decision.again else None
-                events += self._updates.envelopes(replace(decision, at=at), because, now)
+            for decision in found.orders.values():
+                events += self._updates.envelopes(decision, because, now)
+            at = read.cart.state.created_at if found.again else None
+            told = Decision(found.cart, found.events, at=at, again=found.again)
+            events += self._updates.envelopes(told, because, now)
             if not puts and not events:
                 return ()
             if keep is not None:

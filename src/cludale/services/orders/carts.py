@@ -168,9 +168,16 @@ def total_of(lines: Sequence[CartLine]) -> Money:
     return Money(sum(line.total.amount for line in lines), lines[0].total.currency)
 
 
+def is_settled(cart: Cart, orders: Sequence[Order]) -> bool:
+    """Is nothing under way: has it come to its end, or does it wait for its buyer?"""
+    if not all(order.is_settled for order in orders):
+        return False
+    return cart.is_paid or not any(order.status is Status.PAID for order in orders)
+
+
 def status(cart: Cart, orders: Sequence[Order]) -> CartStatus:
-    """How it stands: Paid once all were, Cancelled once all are off, or one is and the others follow."""
-    if cart.is_paid or all(order.status is Status.PAID for order in orders):
+    """How it stands: Paid once that was told, Cancelled once all are off, or one is and the others follow."""
+    if cart.is_paid:
         all_off = all(order.status is Status.CANCELLED for order in orders)
         return CartStatus.CANCELLED if all_off else CartStatus.PAID
     if any(order.status is Status.CANCELLED for order in orders):

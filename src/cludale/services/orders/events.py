@@ -127,6 +127,11 @@ class CartPaid(CartEvent, frozen=True, kw_only=True):
     """The buyer left an address."""
     lines: tuple[CartLine, ...]
 
+    @property
+    def order_id(self) -> str:
+        """Its first line, under which its buyer is known to who tells them."""
+        return self.lines[0].order_id
+
 
 class PaymentRequested(Event, frozen=True, kw_only=True):
     """The buyer pays in another way, after a charge that failed: charge anew, in this round."""

@@ -318,11 +318,11 @@ class Orders:
         """As `settled`, of all lines of a cart. Raises NotFound."""
         known = await self.carts.cart(cart_id)
         deadline = asyncio.get_running_loop().time() + wait_seconds
-        while (open_line := next((each for each in known.orders if not each.is_settled), None)) is not None:
+        while not known.is_settled:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or self._is_ending:
                 break
-            await self._news_of(open_line.id, at_most=min(left, self._look_again_seconds))
+            await self._news_of(known.orders[0].id, at_most=min(left, self._look_again_seconds))
             known = await self.carts.cart(cart_id)
         return known
 
