@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from cludale.kernel import dates
 from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.buyers import BuyerKeys
-from cludale.kernel.carts import CART
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.ids import same_as
@@ -581,7 +580,7 @@ class Concerts:
     def _reservation_id(self, request: HoldRequest) -> str:
         if not request.order_id:
             return self._updates.ids.new("reservation")
-        if request.order_id.startswith(("order-", f"{CART}-")):
+        if request.order_id.startswith("order-"):
             return same_as("reservation", request.order_id)
         # Somebody else's name for an order says nothing beyond this concert; no id that is made or given has a colon.
         return f"reservation:{request.concert_id}:{request.order_id}"

@@ -264,7 +264,7 @@ def tell_of_cart(fact: CartPaid, money: Receipt | None, *, cause: Cause, now: da
         created_at=now,
         quantity=sum(line.seats.quantity for line in fact.lines),
         total=fact.total,
-        payment_id=same_as("payment", fact.cart_id) if money else None,
+        payment_id=f"payment-{fact.cart_id}" if money else None,
         paid=fact.total if money else None,
         paid_at=money.taken_at if money else None,
         lines=fact.lines,

@@ -102,7 +102,7 @@ class Carts(DuePolicy[Cart]):
         Each attempt is a cart of its own: what an attempt held that came to nothing is not there for the next.
         """
         fresh = self._updates.ids.new(CART)
-        return fresh if home is None else f"{home}.{fresh.rpartition('-')[2][-12:]}"
+        return fresh if home is None else carts.id_of(home, fresh.rpartition("-")[2][-12:])
 
     async def place(
         self,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from cludale.kernel import carts as ids
 from cludale.kernel.carts import MOST_LINES, line_id
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
@@ -85,6 +86,11 @@ def as_reserved(event: CartReserved, *, at: datetime) -> Cart:
         payment_method=event.payment_method,
         lines=tuple(line.order_id for line in event.lines),
     )
+
+
+def id_of(home: str, attempt: str) -> str:
+    """The id of a cart in the partition of an idempotency key."""
+    return ids.cart_id(home, attempt)
 
 
 def check_lines(lines: int) -> None:

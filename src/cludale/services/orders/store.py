@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple
 
+from cludale.kernel.carts import line_id
 from cludale.kernel.events import Cause
 from cludale.kernel.ids import from_key
 from cludale.kernel.times import rfc3339
@@ -49,7 +50,7 @@ CARTS = AggregateStore(
     Cart,
     identity=lambda cart: cart.id,
     index=lambda cart: (rfc3339(cart.due_at) if cart.due_at else None,),
-    partition=ORDERS.partition,
+    partition=lambda id: ORDERS.partition(line_id(id, 1)),
     cause=lambda cart: Cause(None, cart.traceparent),
 )
 """In one partition with its lines. DUE is when these are looked at, until all of them are paid or off."""
@@ -57,7 +58,7 @@ CARTS = AggregateStore(
 
 def cart_home_of(key: str) -> str:
     """The partition of the carts placed under this idempotency key."""
-    return from_key("cart", "POST /orders/carts", key)
+    return from_key("order", "POST /orders/carts", key)
 
 
 JOBS = AggregateStore(

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from cludale.kernel.allocation import Allocation
+from cludale.kernel.carts import is_cart
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Event
 from cludale.kernel.ids import same_as
@@ -236,8 +237,8 @@ class PaymentClosed(Refusal):
 
 
 def payment_id(order_id: str) -> str:
-    """The id of an order's payment: there is one for each."""
-    return same_as("payment", order_id)
+    """The id of an order's payment, or a cart's: there is one for each."""
+    return f"payment-{order_id}" if is_cart(order_id) else same_as("payment", order_id)
 
 
 Moved = PaymentCompleted | PaymentFailed | PaymentRefunded | PartRefunded | PaymentMended
