@@ -11,7 +11,7 @@ from typing import NamedTuple
 from cludale_proof.checker import books_rules
 from cludale_proof.checker.documents import Money, Payment, cart_of, is_first_line
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order
-from cludale_proof.checker.lifecycle import OrderHistory, PaymentTold
+from cludale_proof.checker.lifecycle import CART_EVENTS, OrderHistory, PaymentTold
 from cludale_proof.checker.order_rules import Case
 
 
@@ -74,7 +74,7 @@ class CartBook:
                 yield from self._money(case, told, lines)
 
     def _as_placed(self, case: Case, lines: dict[str, _Line]) -> Iterator[Violation]:
-        for fact in case.facts:
+        for fact in (each for each in case.facts if each.event.type in CART_EVENTS):
             data, said = fact.event.data, fact.event.data.lines or ()
             named = {str(each["orderId"]): int(each["total"]["amount"]) for each in said}
             if named.keys() != lines.keys():

@@ -261,6 +261,7 @@ REFUSED_FOR_NOW = frozenset(
         "sale-paused",
         "charge-open",
         "not-paid",
+        "part-of-cart",
         "buyer-limit-reached",
         "too-many-holds",
         "holds-lapsed",

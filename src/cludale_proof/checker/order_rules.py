@@ -930,7 +930,7 @@ class _Check:
                 status = order.status if order is not None else "not there"
                 yield self.broken(Invariant.ONE_CAPTURE, "money-kept", f"it is {status}, and {_state(payment)}{excuse}")
         reserved = self.told.order.reserved
-        if reserved is not None and not self.case.payments:
+        if reserved is not None and not self.case.payments and not self.case.is_line:
             yield self.broken(Invariant.SETTLES, "never-charged", f"it has seats and no payment{excuse}", reserved)
         if not self.terms.ledger_known or self.case.is_line:
             return

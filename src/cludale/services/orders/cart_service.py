@@ -157,8 +157,8 @@ class Carts(DuePolicy[Cart]):
         if keep is not None:
             puts.append(keep(known))
         # Until this commits nobody was told anything, and holds without an order lapse by themselves.
-        because = Cause(cause.event_id, cause.traceparent)
-        envelopes = self._updates.envelopes(Decision(made.cart, made.events), because, decided)
+        envelopes = [one for each in placed for one in self._updates.envelopes(each, cause, now)]
+        envelopes += self._updates.envelopes(Decision(made.cart, made.events), cause, decided)
         (outcome,) = await self._updates.records.commit([Commit(CARTS.partition(cart_id), tuple(puts), envelopes)])
         if isinstance(outcome, VersionConflict):
             raise AnsweredBefore

@@ -100,7 +100,7 @@ def check_lines(lines: int) -> None:
 
 
 class Placed(NamedTuple):
-    """A new cart and its orders, and what is told of them."""
+    """A new cart and its orders, and what is told once they have their seats."""
 
     cart: Cart
     orders: tuple[Order, ...]
@@ -137,10 +137,7 @@ def reserve(
     orders = tuple(each.state for each in reserved)
     told = told_reserved(cart_id, orders)
     cart = replace(as_reserved(told, at=now), due_at=look_at, traceparent=traceparent)
-    events: list[Event] = []
-    for before, after in zip(placed, reserved, strict=True):
-        events += [*before.events, *after.events]
-    return Placed(cart, orders, (*events, told))
+    return Placed(cart, orders, (*(event for each in reserved for event in each.events), told))
 
 
 def told_reserved(cart_id: str, orders: Sequence[Order]) -> CartReserved:

@@ -50,7 +50,12 @@ def as_begun(cart: CartReserved, *, at: datetime) -> Payment:
 def begin(
     payment: Payment | None, cart: CartReserved, *, cause: Cause, now: datetime, limits: AttemptLimits
 ) -> Decision[Payment]:
-    """The cart can be paid: its payment is Pending and its first attempt under way. What is free is paid at once."""
+    """The cart can be paid: its payment is Pending and its first attempt under way. What is free is paid at once.
+
+    Of one that was cancelled before, it is noted which lines it had.
+    """
+    if payment is not None and not payment.shares:
+        return Decision(replace(as_begun(cart, at=payment.created_at), status=Status.FAILED, closed=True))
     if payment is not None:
         return Decision(payment)
     begun = replace(as_begun(cart, at=now), due_at=domain.lease(now, limits), cause=cause)
