@@ -68,6 +68,8 @@ def test_a_cart_is_charged_once_and_each_line_is_an_order(server: Served) -> Non
     assert [each["status"] for each in paid["lines"]] == ["Paid"] * 3
     own = server.http.get(f"/orders/{cart['lines'][2]['id']}", headers=bearer(cart["lines"][2])).json()
     assert (own["concertId"], own["section"], own["total"]["amount"]) == ("hall", "floor", 3_000)
+    assert server.http.get(f"/orders/{own['id']}", headers=bearer(cart)).json() == own
+    assert server.http.get(f"/orders/carts/{cart['id']}", headers=bearer(cart["lines"][2])).status_code == 404
     shares = server.http.get(f"/payments?orderId={own['id']}", headers=server.organizer).json()["items"]
     assert [(each["orderId"], each["amount"]["amount"]) for each in shares] == [(own["id"], 3_000)]
     (whole,) = server.http.get(f"/payments?orderId={cart['id']}", headers=server.organizer).json()["items"]

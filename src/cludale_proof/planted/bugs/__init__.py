@@ -7,6 +7,7 @@ Every one of them is a mistake that somebody could make and a review could let p
 from cludale_proof.planted.bugs import (
     audit,
     box_office,
+    carts,
     commits,
     comparison,
     concerts,
@@ -29,6 +30,7 @@ __all__ = [
     "Bug",
     "audit",
     "box_office",
+    "carts",
     "commits",
     "comparison",
     "concerts",
