@@ -243,7 +243,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     concerts, plans = _with_ends(ends, concerts, plans, span)
     if ends.random() < LIMITED:
         concerts, plans, limits = _with_limits(ends, concerts, plans, limits)
-    deeds = _deeds(ends, concerts, span, certain="changes" in themes)
+    deeds = _deeds(ends, concerts, span, certain="changes" in themes or "carts" in themes)
     if deeds:  # the job of a concert that is called off waits for orders that only the comparison brings to their end
         limits = dataclasses.replace(limits, compare_after_seconds=min(limits.compare_after_seconds, 6.0))
     codes: Sequence[NewCode] = ()
