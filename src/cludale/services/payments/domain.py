@@ -337,14 +337,13 @@ def _with_mend(payment: Payment, event: PaymentMended, *, at: datetime) -> Payme
 def ended(payment: Payment, event: Moved, *, now: datetime, limits: AttemptLimits) -> Decision[Payment]:
     """This has just happened. The end of a round that the organizer began is to be told again later."""
     after = _allowed(payment, evolve(payment, event, at=now))
-    events: Sequence[Event] = (event,)
-    if payment.shares and isinstance(event, PaymentCompleted | PaymentFailed):
-        events = _of_each_line(after, event)
-    return Decision(_to_be_retold(after, now=now, limits=limits), events, at=now)
+    return Decision(_to_be_retold(after, now=now, limits=limits), _told(after, event), at=now)
 
 
-def _of_each_line(payment: Payment, event: PaymentCompleted | PaymentFailed) -> Sequence[Event]:
-    """How a cart's round ended, told of each of its lines."""
+def _told(payment: Payment, event: Event) -> Sequence[Event]:
+    """What is told: how a cart's round ended, of each of its lines."""
+    if not payment.shares or not isinstance(event, PaymentCompleted | PaymentFailed):
+        return (event,)
     told: list[Event] = []
     for share in payment.shares:
         own = {"payment_id": payment_id(share.order_id), "order_id": share.order_id, "amount": share.amount}
@@ -802,7 +801,7 @@ def told_again(payment: Payment) -> Decision[Payment]:
             fact, at = _failed_for(payment, failure), failure.at
         case Status.REFUNDED:
             fact, at = _back(payment), payment.refunded_at
-    return Decision(payment) if fact is None else Decision(payment, (fact,), at=at, again=True)
+    return Decision(payment) if fact is None else Decision(payment, _told(payment, fact), at=at, again=True)
 
 
 def _failure_of_old(payment: Payment) -> Failure:
