@@ -2,7 +2,7 @@
 
     python -m benchmarks.carts --times 1000 --lines 4
 
-A real server over an empty folder; each turn places so many orders of one line, then so many carts, 32 at once, and
+A real server over an empty folder; each turn places so many orders of one line, then so many carts, 16 at once, and
 waits until every ticket is issued and no event is under way. Half of the turns begin with the carts. CPU is that of the
 server's process (`/proc`), the least of the turns; rows are counted in the store's file.
 """
@@ -21,7 +21,7 @@ from rich.table import Table
 
 from benchmarks.server import Server
 
-AT_ONCE = 32
+AT_ONCE = 16
 SECTIONS = 4
 
 
