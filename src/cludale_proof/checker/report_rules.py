@@ -209,8 +209,7 @@ def broken_categories(rows: Iterable[CategoryRow], reservations: Iterable[bytes]
         if said_tickets[place] != had_tickets[place]:
             yield f"report-category: {place}: the report says {said_tickets[place]} sold, it is {had_tickets[place]}"
     had_money: Counter[tuple[str, str, str]] = Counter()
-    for body in kept.payments:
-        payment = msgspec.json.decode(body, type=_Payment)
+    for payment in _payments(kept.payments):
         code = codes.get(payment.order_id, "")
         had_money[payment.concert_id, code, payment.amount.currency] += _left(payment)
     for key in sorted(said_money.keys() | had_money.keys()):
