@@ -1,5 +1,6 @@
 """Seats: how orders asks concerts to hold seats. A call, not an event: the buyer is waiting for the answer."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -294,8 +295,32 @@ class HeldOtherwise(Refusal):
         )
 
 
+class OtherOrganizer(Invalid):
+    """The lines of one cart are for concerts of one organizer: money goes to one."""
+
+    def __init__(self, concert_id: str) -> None:
+        super().__init__(("concertId", f"concert {concert_id!r} is another organizer's than the first line's"))
+
+
+class LineRefused(Exception):
+    """One of several holds was refused, so none of them is left."""
+
+    def __init__(self, line: int, refusal: Refusal) -> None:
+        super().__init__(f"line {line}: {refusal}")
+        self.line = line
+        """From 0."""
+        self.refusal = refusal
+
+
 class Seats(Protocol):
     """The concerts service, seen from orders."""
+
+    async def hold_all(self, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
+        """Hold seats for several orders of one cart, all or none: what was held already is given back at once.
+
+        Raises SeatsUnreachable: what was held then lapses; LineRefused, with the refusals above and OtherOrganizer.
+        """
+        ...
 
     async def hold(self, request: HoldRequest) -> SeatsHeld:
         """Hold seats; asked again for the same order and the same request, the same hold.

@@ -40,6 +40,7 @@ from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.ticket_pages.pool import PrintedPages
 from cludale.kernel import roles
 from cludale.kernel.buyers import BuyerHash
+from cludale.kernel.carts import is_cart
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Deliver
 from cludale.ports.calling_off import CallOffs, SaleClosing
@@ -220,7 +221,8 @@ class ServiceBuilder:
             seats: Seats = self._called("concerts", HttpSeats)
         else:
             hold = self.built["concerts"].hold
-            seats = InProcessSeats(hold if self.watching is None else self.watching.hold(hold))
+            hold_all = self.built["concerts"].hold_all
+            seats = InProcessSeats(hold if self.watching is None else self.watching.hold(hold), hold_all)
         return seats if self.watching is None else self.watching.seats(seats)
 
     @cached_property
@@ -437,11 +439,12 @@ class ServiceBuilder:
         return trusted_addresses(settings).of if counted else None
 
     def order_link(self, order_id: str) -> str | None:
-        """The order's page, with the token that opens it; None where no setting says where pages are."""
+        """The page of an order or a cart, with the token that opens it; None where no setting says where pages are."""
         base = self.settings.public_url
         if base is None:
             return None
-        return f"{base.rstrip('/')}/shop/orders/{quote(order_id, safe='')}?key={self.access.token_for(order_id)}"
+        pages = "carts" if is_cart(order_id) else "orders"
+        return f"{base.rstrip('/')}/shop/{pages}/{quote(order_id, safe='')}?key={self.access.token_for(order_id)}"
 
     @property
     def send_seconds(self) -> float:

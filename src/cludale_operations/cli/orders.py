@@ -6,12 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from cludale.kernel.currencies import minor_digits
+from cludale_operations.cli import carts
 from cludale_operations.cli.client import Client, Json, Url, segment
 from cludale_operations.cli.concerts import counts
 from cludale_operations.cli.reports import Concert, Section, Since, To, Until, format_of, save
 from cludale_operations.cli.screen import fail, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Look at orders, change them, give back parts of them, and cancel them.")
+app.add_typer(carts.app, name="carts")
 
 Id = Annotated[str, typer.Argument(help="The order's id.")]
 

@@ -41,7 +41,7 @@ from cludale.ports.records import (
     Records,
     Stored,
 )
-from cludale.ports.seats import HoldRequest, Seats, SeatsHeld
+from cludale.ports.seats import HoldRequest, LineRefused, Seats, SeatsHeld
 from cludale.ports.tracing import TRACEPARENT
 from cludale.services.catalogue import CATALOGUE
 from cludale_operations.telemetry.measures import Measures
@@ -109,6 +109,15 @@ class WatchedSeats:
         with _working(span, self._took, outcome="held", failed=_refused):
             return await self._seats.hold(request)
 
+    async def hold_all(self, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
+        """Hold seats for a cart; its requests go on with the trace of this call."""
+        first = requests[0]
+        span = self._tracer.child("orders", "reserve seats", SpanKind.CLIENT, first.traceparent, _of_request(first))
+        if span is not None:
+            requests = [replace(each, traceparent=traceparent_of(span)) for each in requests]
+        with _working(span, self._took, outcome="held", failed=_refused):
+            return await self._seats.hold_all(requests)
+
     def _took(self, seconds: float, outcome: str) -> None:
         self._measures.holds.labels(outcome).observe(seconds)
 
@@ -141,6 +150,8 @@ def _of_request(request: HoldRequest) -> Mapping[str, str | int]:
 
 def _refused(trouble: BaseException) -> tuple[str, str | None]:
     """A refusal is an answer, and no error."""
+    if isinstance(trouble, LineRefused):
+        trouble = trouble.refusal
     if isinstance(trouble, Busy):
         return "Busy", str(trouble)
     return type(trouble).__name__, None if isinstance(trouble, Refusal) else repr(trouble)

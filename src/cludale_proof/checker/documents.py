@@ -4,6 +4,7 @@ These shapes are written down a second time on purpose: a checker that read with
 their mistakes. Only what a rule looks at is read; what else a document holds is of no concern here.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -280,8 +281,29 @@ class PaymentMend(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     done_at: datetime | None = None
 
 
+class ShareSeats(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """The seats of a line of a cart."""
+
+    concert_id: str
+    section: str
+    reservation_id: str
+    quantity: int
+
+
+class PaymentShare(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """What a cart's payment has of one of its lines."""
+
+    order_id: str
+    amount: Money
+    closed: bool = False
+    refunding: bool = False
+    refunded_at: datetime | None = None
+    parts: tuple[PaymentPart, ...] = ()
+    seats: ShareSeats
+
+
 class Payment(_Document, frozen=True, tag="payment"):
-    """The money side of one order."""
+    """The money side of one order, or of a cart."""
 
     id: str
     order_id: str
@@ -299,6 +321,8 @@ class Payment(_Document, frozen=True, tag="payment"):
     parts: tuple[PaymentPart, ...] = ()
     mends: tuple[PaymentMend, ...] = ()
     till: Till | None = None
+    shares: tuple[PaymentShare, ...] = ()
+    """Of a cart."""
 
     @property
     def end(self) -> str | None:
@@ -313,8 +337,12 @@ class Payment(_Document, frozen=True, tag="payment"):
 
     @property
     def all_parts(self) -> int:
-        """Minor units that go back in part."""
-        return sum(each.part.amount.amount for each in self.parts)
+        """Minor units that go back in part; of a cart also what went back of whole lines."""
+        back = sum(each.part.amount.amount for each in self.parts)
+        for share in self.shares:
+            parts = sum(each.part.amount.amount for each in share.parts)
+            back += parts if share.refunded_at is None else share.amount.amount
+        return back
 
 
 class Notification(_Document, frozen=True, tag="notification"):
@@ -455,10 +483,48 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="_", tag="
         return int(text) if text.isdecimal() else 0
 
 
+_LINE = re.compile(r"order-([^.]+)\.([0-9a-z]{12})?ca(\d\d)")
+
+
+def cart_of(order_id: str) -> str | None:
+    """The cart that an order is a line of, as its id says; None: of none."""
+    found = _LINE.fullmatch(order_id)
+    return None if found is None else "cart-" + ".".join(filter(None, (found[1], found[2])))
+
+
+def is_first_line(order_id: str) -> bool:
+    """Is it the line of its cart by which the buyer is told of all?"""
+    return order_id.endswith("ca01")
+
+
+def lines_of(payment: Payment) -> list[Payment]:
+    """A cart's payment as one for each of its lines; of any other none."""
+    return [
+        Payment(
+            id=f"payment-{share.order_id.partition('-')[2]}",
+            order_id=share.order_id,
+            concert_id=share.seats.concert_id,
+            reservation_id=share.seats.reservation_id,
+            section=share.seats.section,
+            quantity=share.seats.quantity,
+            amount=share.amount,
+            status=payment.status if share.refunded_at is None else "Refunded",
+            round=payment.round,
+            tries=payment.tries,
+            closing=payment.closing,
+            refunding=share.refunding,
+            closed=share.closed or payment.closed,
+            parts=share.parts,
+        )
+        for share in payment.shares
+    ]
+
+
 class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
     """The data of any of the platform's events: each has some of these."""
 
     order_id: str | None = None
+    cart_id: str | None = None
     concert_id: str | None = None
     reservation_id: str | None = None
     payment_id: str | None = None

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from cludale_proof.checker.documents import Event, Fact, Money, TicketCount
 from cludale_proof.checker.findings import Invariant
 
-ON_PURPOSE: Final = frozenset({"cancelled-by-buyer", "cancelled-by-organizer", "concert-called-off"})
+ON_PURPOSE: Final = frozenset({"cancelled-by-buyer", "cancelled-by-organizer", "concert-called-off", "cart-incomplete"})
 """Reasons that somebody wanted: final, whatever money comes."""
 FAILURES: Final = frozenset(
     {
@@ -256,6 +256,8 @@ WEBHOOK_EVENTS: Final = ("WebhookCreated", "WebhookChanged", "WebhookStopped", "
 CONCERT_STEPS: Final = ("ConcertChanged", "ConcertPostponed", "ConcertCancelled")
 SECTION_CHANGES: Final = ("SeatsAdded", "SeatsTaken", "PriceChanged", "SeatsHeldBack", "SeatsLetGo")
 """What becomes of concerts and their sections is judged in `concert_rules.py`, of blocks in `block_rules.py`."""
+CART_EVENTS: Final = ("CartReserved", "CartPaid")
+"""They are judged by `cart_rules.py`, with the cart's lines."""
 DIFFERS: Final = "PaymentDiffers"
 BOOK_EVENTS: Final = (DIFFERS, "DifferenceSettled")
 """Of the provider's books; `books_rules.py` reads them. Nothing of an order or its payment is written with them."""
@@ -397,7 +399,7 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0912, PLR0915 - a p
             bounces.setdefault(data.notification_id or "", []).append(fact)
         elif kind in TICKET_EVENTS:
             tickets.append(fact)
-        elif kind not in UNJUDGED:
+        elif kind not in UNJUDGED and kind not in CART_EVENTS:
             wrong.append(Wrong(Invariant.WHOLE_LOG, "unknown-event", f"nobody knows the event type {kind}", (fact,)))
     told = OrderHistory(
         OrderTold(**order),

@@ -86,6 +86,10 @@ class _ToldScan(msgspec.Struct, frozen=True, rename="camel", gc=False):
     result: str | None = None
 
 
+class _SaidOfCart(msgspec.Struct, frozen=True, gc=False):
+    lines: tuple[_Said, ...] = ()
+
+
 _lines = msgspec.json.Decoder(Observation)
 _bodies = msgspec.json.Decoder(_Said)
 
@@ -122,7 +126,33 @@ def claims_of(seen: Observation) -> list[Claimed]:
             if each.result in ("recorded", "known") and each.ticket_id is not None and each.scan_id is not None
         ]
     claimed = claim_of(seen)
-    return [] if claimed is None else [claimed]
+    return _of_cart(seen) if claimed is None else [claimed]
+
+
+def _of_cart(seen: Observation) -> list[Claimed]:
+    """A cart promises what it says of each of its lines."""
+    segments = seen.path.partition("?")[0].strip("/").split("/")
+    if segments[:2] != ["orders", "carts"] or not 200 <= seen.status < 300:
+        return []
+    sent_at = seen.sent_at if seen.key is None else None
+    claims = [
+        Claim(
+            by=f"{seen.method} {seen.path}",
+            thing="order",
+            id=line.id or "",
+            status=line.status if isinstance(line.status, str) else None,
+            reason=line.reason,
+            quantity=line.quantity,
+            concert_id=line.concert_id,
+            user_id=line.user_id,
+            total=line.total,
+            on_purpose=segments[-1] == "cancel",
+            sent_at=sent_at,
+            received_at=seen.received_at,
+        )
+        for line in msgspec.json.decode(seen.body, type=_SaidOfCart).lines
+    ]
+    return [Claimed(claim.id, claim) for claim in claims]
 
 
 def claim_of(seen: Observation) -> Claimed | None:
@@ -193,7 +223,7 @@ def kept_claim(kind: Kind, kept: KeptAnswer) -> Claimed | None:
     by = f"a request with an idempotency key ({kind})"
     status = said.status if isinstance(said.status, str) else None
     match kind:
-        case Kind.ORDERS_ANSWER if not said.id.startswith("refund-"):  # of a part refund its order tells
+        case Kind.ORDERS_ANSWER if not said.id.startswith(("refund-", "cart-")):  # of these their orders tell
             claim = Claim(
                 by=by,
                 thing="order",
@@ -232,6 +262,7 @@ REFUSED_FOR_NOW = frozenset(
         "sale-paused",
         "charge-open",
         "not-paid",
+        "part-of-cart",
         "buyer-limit-reached",
         "too-many-holds",
         "holds-lapsed",
@@ -275,6 +306,7 @@ class Desk:
             seen.credential in {Credential.NONE, Credential.OTHER}
             and segments[0] == "orders"
             and len(segments) > 1
+            and (seen.method, segments) != ("POST", ["orders", "carts"])
             and 200 <= seen.status < 300
         ):
             yield Violation(

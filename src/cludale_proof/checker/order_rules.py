@@ -21,6 +21,8 @@ from cludale_proof.checker.documents import (
     OrderTickets,
     Payment,
     Reservation,
+    cart_of,
+    is_first_line,
 )
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order
 from cludale_proof.checker.lifecycle import ENDS, ON_PURPOSE, OrderHistory, PaymentTold, ReservationTold, Seats
@@ -70,8 +72,20 @@ class Case:
     """What clients were told about it."""
 
     @property
+    def is_cart(self) -> bool:
+        """Is it a cart, not an order?"""
+        return self.key.startswith("cart-")
+
+    @property
+    def is_line(self) -> bool:
+        """Is it a line of a cart, so that its money is in the cart's charge?"""
+        return cart_of(self.key) is not None
+
+    @property
     def subject(self) -> str:
         """How it is named in a finding."""
+        if self.is_cart:
+            return f"cart {self.key}"
         return self.key if self.key.startswith("reservation ") else f"order {self.key}"
 
 
@@ -83,18 +97,22 @@ def key_of_reservation(reservation: Reservation) -> str:
 def key_of_event(fact: Fact) -> str | None:
     """The case that an event belongs to; None for one about a concert."""
     data = fact.event.data
-    if data.order_id:
-        return data.order_id
+    if data.order_id or data.cart_id:
+        return data.order_id or data.cart_id
     return f"reservation {data.reservation_id}" if data.reservation_id else None
 
 
 def always(case: Case, told: OrderHistory, terms: Terms, prices: Prices) -> list[Violation]:
-    """What is broken about this case at any instant. `told` is the fold of its facts."""
+    """What is broken about this case at any instant. `told` is the fold of its facts; carts are in `cart_rules.py`."""
+    if case.is_cart:
+        return []
     return list(_Check(case, told, terms, prices).always())
 
 
 def once_quiet(case: Case, told: OrderHistory, terms: Terms) -> list[Violation]:
-    """What is left undone about this case when nothing is under way any more."""
+    """What is left undone about this case when nothing is under way any more; carts are in `cart_rules.py`."""
+    if case.is_cart:
+        return []
     return list(_Check(case, told, terms, {}).once_quiet())
 
 
@@ -530,7 +548,7 @@ class _Check:
 
     def _receipt(self, notification: Notification) -> Iterator[Violation]:
         """What a buyer is told of the money is what was taken."""
-        if notification.payment_id is None:
+        if notification.payment_id is None or (self.case.is_line and notification.kind == "confirmation"):
             return
         payment = self.told.payments.get(notification.payment_id, PaymentTold())
         if not payment.completed:
@@ -670,7 +688,7 @@ class _Check:
         if len(moved) - self._sent_again(moved) > len(self.told.moves):
             detail = f"its buyer was told {len(moved)} times that it is moved, and it was {len(self.told.moves)}"
             yield self.broken(Invariant.ONE_CONFIRMATION, "moved-untold", detail, *sent["moved"])
-        if sent.get("cancellation") and not self.told.order.cancellations:
+        if sent.get("cancellation") and not self._cancellations():
             yield self.broken(
                 Invariant.ONE_CONFIRMATION,
                 "cancelled-untold",
@@ -698,7 +716,12 @@ class _Check:
                 yield from self._line(line, payment)
         for payment in payments.values():
             is_taken = payment.status in {"Completed", "Refunded"} and payment.amount.amount  # nobody asks for 0
-            if is_taken and payment.till is None and f"{payment.id}.{payment.round}" not in self.case.ledger:
+            if (
+                is_taken
+                and payment.till is None
+                and not self.case.is_line
+                and f"{payment.id}.{payment.round}" not in self.case.ledger
+            ):
                 yield self.broken(
                     Invariant.ONE_CAPTURE,
                     "completed-without-money",
@@ -907,9 +930,9 @@ class _Check:
                 status = order.status if order is not None else "not there"
                 yield self.broken(Invariant.ONE_CAPTURE, "money-kept", f"it is {status}, and {_state(payment)}{excuse}")
         reserved = self.told.order.reserved
-        if reserved is not None and not self.case.payments:
+        if reserved is not None and not self.case.payments and not self.case.is_line:
             yield self.broken(Invariant.SETTLES, "never-charged", f"it has seats and no payment{excuse}", reserved)
-        if not self.terms.ledger_known:
+        if not self.terms.ledger_known or self.case.is_line:
             return
         net = sum(line.net for line in self.case.ledger.values())
         owed = order.total.amount if paid and order is not None and order.total is not None else 0
@@ -927,6 +950,14 @@ class _Check:
                 + excuse,
             )
 
+    def _cancellations(self) -> tuple[Fact, ...]:
+        """Those that its buyer is told of: of a cart that comes to nothing, by its first line."""
+        of_order = self.told.order.cancellations
+        if not self.case.is_line or is_first_line(self.case.key):
+            return of_order
+        datas = [(fact, fact.event.data) for fact in of_order]
+        return tuple(fact for fact, data in datas if data.was_paid and data.reason != "cart-incomplete")
+
     def _told_once_quiet(self, excuse: str) -> Iterator[Violation]:
         order = self.told.order
         for message in self.case.notifications:
@@ -937,8 +968,8 @@ class _Check:
         given_up = [each.kind for each in self.case.notifications if each.status == "Failed" and each.detail]
         back = tuple(fact for payment in self.told.payments.values() for fact in payment.parts.values())
         for kind, due in (
-            ("confirmation", _present(order.paid)),
-            ("cancellation", order.cancellations),
+            ("confirmation", () if self.case.is_line else _present(order.paid)),
+            ("cancellation", self._cancellations()),
             ("refund", back),
             ("confirmation-copy", tuple(self.told.resends.values())),
             ("moved", tuple(self.told.moves.values())),

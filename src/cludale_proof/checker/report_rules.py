@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from cludale_proof.checker.documents import Money, PaymentPart, Till
+from cludale_proof.checker.documents import Money, PaymentPart, PaymentShare, Till
 
 
 class ReportRow(NamedTuple):
@@ -82,6 +82,7 @@ class _Payment(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=Fal
     status: str
     parts: tuple[PaymentPart, ...] = ()
     till: Till | None = None
+    shares: tuple[PaymentShare, ...] = ()
 
     @property
     def channel(self) -> str:
@@ -175,8 +176,7 @@ def broken_reports(rows: Iterable[ReportRow], kept: Kept) -> Iterator[str]:
 
 def _broken_channels(said: Counter[tuple[str, str]], payments: Iterable[bytes]) -> Iterator[str]:
     had: Counter[tuple[str, str]] = Counter()
-    for body in payments:
-        payment = msgspec.json.decode(body, type=_Payment)
+    for payment in _payments(payments):
         had[payment.channel, payment.amount.currency] += _left(payment)
     for key in sorted(said.keys() | had.keys()):
         if said[key] != had[key]:
@@ -209,8 +209,7 @@ def broken_categories(rows: Iterable[CategoryRow], reservations: Iterable[bytes]
         if said_tickets[place] != had_tickets[place]:
             yield f"report-category: {place}: the report says {said_tickets[place]} sold, it is {had_tickets[place]}"
     had_money: Counter[tuple[str, str, str]] = Counter()
-    for body in kept.payments:
-        payment = msgspec.json.decode(body, type=_Payment)
+    for payment in _payments(kept.payments):
         code = codes.get(payment.order_id, "")
         had_money[payment.concert_id, code, payment.amount.currency] += _left(payment)
     for key in sorted(said_money.keys() | had_money.keys()):
@@ -224,8 +223,7 @@ def broken_tills(rows: Iterable[TillRow], payments: Iterable[bytes]) -> Iterator
     for row in rows:
         said[row.method, row.currency] += row.taken - row.given_back
     had: Counter[tuple[str, str]] = Counter()
-    for body in payments:
-        payment = msgspec.json.decode(body, type=_Payment)
+    for payment in _payments(payments):
         if payment.till is not None:
             had[payment.till.method, payment.amount.currency] += _left(payment)
     for key in sorted(said.keys() | had.keys()):
@@ -240,12 +238,30 @@ def _money(kept: Kept) -> Counter[_MoneyKey]:
         placed[order.id] = order.created_at
     zones = dict(_zones(kept.concerts))
     had: Counter[_MoneyKey] = Counter()
-    for body in kept.payments:
-        payment = msgspec.json.decode(body, type=_Payment)
+    for payment in _payments(kept.payments):
         if payment.order_id in placed:
             day = _day(placed[payment.order_id], payment.concert_id, zones)
             had[payment.concert_id, day.isoformat(), payment.section, payment.amount.currency] += _left(payment)
     return had
+
+
+def _payments(bodies: Iterable[bytes]) -> Iterator[_Payment]:
+    """The payments of orders: a cart's is one for each of its lines."""
+    for body in bodies:
+        payment = msgspec.json.decode(body, type=_Payment)
+        if not payment.shares:
+            yield payment
+        for share in payment.shares:
+            yield msgspec.structs.replace(
+                payment,
+                order_id=share.order_id,
+                concert_id=share.seats.concert_id,
+                section=share.seats.section,
+                amount=share.amount,
+                status=payment.status if share.refunded_at is None else "Refunded",
+                parts=share.parts,
+                shares=(),
+            )
 
 
 def _left(payment: _Payment) -> int:

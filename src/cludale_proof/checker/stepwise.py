@@ -13,6 +13,7 @@ import msgspec
 
 from cludale_proof.checker import block_rules, documents, order_rules
 from cludale_proof.checker.buyer_rules import BuyerTally
+from cludale_proof.checker.cart_rules import CartBook
 from cludale_proof.checker.concert_rules import ConcertTold, closed, one_after_another
 from cludale_proof.checker.documents import (
     ANSWERS,
@@ -238,11 +239,14 @@ class SafetyChecker:
         terms = self._terms()._replace(now=now, grace=grace, tickets_since=tickets_since, called_off=off)
         for id, each in self._told.items():
             found += one_after_another(id, each)
+        carts = CartBook(ledger_known=self._ledger_known)
         for case in self._cases.values():
             told = fold(case.facts)
+            carts.case(case, told)
             found += order_rules.always(case, told, terms, self._prices)
             found += order_rules.once_quiet(case, told, terms)
             found += self._invoices.once_quiet(case, told)
+        found += carts.found(quiet=True)
         for key, section in self._sections.items():
             found += counts(key, section, self._tallies.setdefault(key, Tally()), self._plans.get(key), now)
             found += closed(key, section, self._told.get(key[0]))
@@ -403,6 +407,7 @@ class SafetyChecker:
                 more = [*self._buyers.reservation(read), *self._book.reservation(read)]
             case Payment():
                 _exchange(self._case(read.order_id).payments, before, read)
+                more = self._take_shares(before, read, touched)
                 self._payment_case[read.id] = read.order_id
                 touched[read.order_id] = None
             case Notification():
@@ -431,6 +436,16 @@ class SafetyChecker:
                 detail = "a refusal that time or stock undoes was kept for a key"
                 return [_broken(Invariant.SAME_ANSWER, "refusal-kept", f"{write.kind} {write.id}", detail)]
         return [*_illegal_step(before, read), *more]
+
+    def _take_shares(self, before: Payment | None, read: Payment, touched: dict[str, None]) -> list[Violation]:
+        """Of a cart's payment, what each of its lines has of it."""
+        earlier = {} if before is None else {line.id: line for line in documents.lines_of(before)}
+        found: list[Violation] = []
+        for line in documents.lines_of(read):
+            _exchange(self._case(line.order_id).payments, earlier.get(line.id), line)
+            touched[line.order_id] = None
+            found += _illegal_step(earlier.get(line.id), line)
+        return found
 
     def _take_reservation(
         self,
@@ -557,7 +572,8 @@ def _illegal_step(before: Any | None, after: Any) -> list[Violation]:
     if isinstance(after, Payment) and after.round != before.round + (known == "Failed" and after.status == "Pending"):
         detail = f"it went from round {before.round} ({known}) to round {after.round} ({after.status})"
         found.append(_broken(Invariant.LEGAL_STEPS, "illegal-round", f"payment {after.id}", detail))
-    for field in _FIXED[type(after)]:
+    is_learnt = isinstance(after, Payment) and after.shares and not before.shares  # what a cart had is heard of now
+    for field in () if is_learnt else _FIXED[type(after)]:
         if getattr(before, field) != getattr(after, field):
             detail = f"its {field} went from {getattr(before, field)} to {getattr(after, field)}"
             found.append(_broken(Invariant.LEGAL_STEPS, "changed", f"{name} {after.id}", detail))

@@ -12,6 +12,7 @@ import msgspec
 
 from cludale_proof.checker import block_rules, documents, order_rules
 from cludale_proof.checker.buyer_rules import BuyerTally
+from cludale_proof.checker.cart_rules import CartBook
 from cludale_proof.checker.concert_rules import ConcertTold, closed
 from cludale_proof.checker.concert_rules import one_after_another as one_concert_after_another
 from cludale_proof.checker.documents import (
@@ -380,6 +381,8 @@ class _Run:
                 seats.put(reservation.id, reservation)
         for payment in self._documents(Kind.PAYMENT, "payments"):
             cases.put(payment.order_id, payment)
+            for line in documents.lines_of(payment):
+                cases.put(line.order_id, line)
             money.put(payment.id, _Payee(payment.order_id))
         given_up: list[Notification] = []
         failed = 0
@@ -456,10 +459,12 @@ class _Run:
                     self._wrong(Invariant.ACKNOWLEDGED_STAYS, "reservation-gone", f"reservation {id}", detail)
 
     def _check_cases(self, cases: Spill) -> None:
+        carts = CartBook(ledger_known=self._terms.ledger_known, ledger_exact=self._terms.ledger_exact)
         for key, parts in self._counted("cases", cases.groups(), tells=False):
             case = Case(key)
             self._fill(case, parts)
             told = fold(case.facts)
+            carts.case(case, told)
             self._found(order_rules.always(case, told, self._terms, self._prices))
             if self._quiet:
                 self._found(order_rules.once_quiet(case, told, self._terms))
@@ -474,6 +479,8 @@ class _Run:
             for fact, cause in order_rules.missing_causes(case):
                 if not fact.cause_missing:
                     self._unresolved.setdefault(cause, (case.subject, fact))
+
+        self._found(carts.found(quiet=self._quiet))
 
     def _check_bills(self, case: Case, told: OrderHistory) -> None:
         for (concert, section, _), reservation in told.reservations.items():

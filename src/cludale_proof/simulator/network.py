@@ -73,6 +73,31 @@ class RemoteSeats:
         except TimeoutError as error:
             raise SeatsUnreachable("no answer in time") from error
 
+    async def hold_all(self, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
+        """Hold seats for a cart. Raises as `hold`, and LineRefused."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._hold_all(requests)
+        except TimeoutError as error:
+            raise SeatsUnreachable("no answer in time") from error
+
+    async def _hold_all(self, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
+        chaos, who, first = self._chaos, self._who, requests[0].order_id
+        await chaos.lag()
+        if chaos.is_out(SEATS) or chaos.strikes(Fault.HOLD_UNASKED, who, first):
+            raise SeatsUnreachable("no connection")
+        if chaos.strikes(Fault.CRASH_WHILE_HOLDING, who, first):
+            asyncio.get_running_loop().call_later(chaos.some(0.02), self._kill)
+        try:
+            target, seats = self._find()
+            held = await call(target, lambda: seats.hold_all(requests))
+        except (NobodyThere, StoreUnavailable) as error:
+            raise SeatsUnreachable(repr(error)) from error
+        if chaos.strikes(Fault.HOLD_UNANSWERED, who, first):
+            raise SeatsUnreachable("the connection was closed")
+        await chaos.lag()
+        return held
+
     async def _hold(self, request: HoldRequest) -> SeatsHeld:
         chaos, who = self._chaos, self._who
         await chaos.lag()

@@ -13,6 +13,7 @@ import msgspec
 
 from cludale.kernel.allocation import Allocation
 from cludale.kernel.bills import TicketCount
+from cludale.kernel.carts import cart_of, line_id
 from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.money import Money
 from cludale.kernel.principals import FIRST
@@ -25,8 +26,9 @@ from cludale.services.concerts.change_api import CancelConcert, ChangeConcert, C
 from cludale.services.concerts.code_api import ChangeCode, CreateCode
 from cludale.services.concerts.events import ConcertStatus
 from cludale.services.orders.aftersale_api import AmendOrder, RefundPart
-from cludale.services.orders.api import PayAgain, PlaceOrder
+from cludale.services.orders.api import PayAgain, PlaceOrder, ShowOrder
 from cludale.services.orders.box_office_api import SellAtBoxOffice
+from cludale.services.orders.cart_api import PlaceCart
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import CancelReason, OrderPaid
 from cludale.services.orders.invoices.settings_api import SayInvoicing
@@ -82,6 +84,8 @@ class Plan(NamedTuple):
     looks: bool
     sold: SellAtBoxOffice | None = None
     """What a seller sells to them in place of `wanted`; None: they order by themselves."""
+    cart: PlaceCart | None = None
+    """What they order at once in place of `wanted`; None: one order."""
 
 
 class RequestOutcome(NamedTuple):
@@ -149,6 +153,44 @@ class SimulatedClient:
             _encode(wanted),
             key,
             lambda p: p.box_office_api.sell_at_box_office(_request(p, key), wanted),
+        )
+
+    async def fill(self, who: str, wanted: PlaceCart, key: str | None) -> RequestOutcome:
+        """POST /orders/carts."""
+        return await self._ask(
+            who,
+            "orders",
+            "POST",
+            "/orders/carts",
+            _encode(wanted),
+            key,
+            lambda p: p.carts_api.place_cart(_request(p, key), wanted),
+        )
+
+    async def show_cart(self, who: str, cart_id: str, *, wait_seconds: float = 0.0) -> RequestOutcome:
+        """GET /orders/carts/{id}?wait=…"""
+        path, query = f"/orders/carts/{cart_id}", ShowOrder(wait=wait_seconds)
+        return await self._ask(
+            who, "orders", "GET", path, b"", None, lambda p: p.carts_api.show_cart(_request(p, None, cart_id), query)
+        )
+
+    async def cancel_cart(self, who: str, cart_id: str) -> RequestOutcome:
+        """POST /orders/carts/{id}/cancel."""
+        path = f"/orders/carts/{cart_id}/cancel"
+        return await self._ask(
+            who, "orders", "POST", path, b"", None, lambda p: p.carts_api.cancel_cart(_request(p, None, cart_id))
+        )
+
+    async def pay_cart_again(self, who: str, cart_id: str, wanted: PayAgain, key: str | None) -> RequestOutcome:
+        """POST /orders/carts/{id}/payment."""
+        return await self._ask(
+            who,
+            "orders",
+            "POST",
+            f"/orders/carts/{cart_id}/payment",
+            _encode(wanted),
+            key,
+            lambda p: p.carts_api.pay_cart_again(_request(p, key, cart_id), wanted),
         )
 
     async def show(self, who: str, order_id: str, *, wait_seconds: float = 0.0) -> RequestOutcome:
@@ -655,7 +697,10 @@ class People:
         if order_id is None:
             return told
         if plan.cancel_on is not None:
-            self._cancels_on[order_id, plan.cancel_on] = plan
+            self._cancels_on[order_id if plan.cart is None else line_id(order_id, 1), plan.cancel_on] = plan
+        if plan.cart is not None:
+            await self._follow(who, order_id, plan)
+            return told
         if plan.looks:
             await door.show(who, order_id, wait_seconds=chaos.choices.choice((0.0, 2.0, 5.0)))
         if plan.cancel_after is not None:
@@ -665,10 +710,26 @@ class People:
                 await self._cancel(who, order_id, CancelReason.BUYER)
         return told
 
+    async def _follow(self, who: str, cart_id: str, plan: Plan) -> None:
+        """Look at a cart and change one's mind, as with an order."""
+        if plan.looks:
+            await self._door.show_cart(who, cart_id, wait_seconds=self._chaos.choices.choice((0.0, 2.0, 5.0)))
+        if plan.cancel_after is not None:
+            await asyncio.sleep(plan.cancel_after)
+            await self._cancel_cart(who, cart_id)
+
+    async def _cancel_cart(self, who: str, cart_id: str) -> None:
+        for attempt in range(4):
+            if (await self._door.cancel_cart(who, cart_id)).is_final:
+                break
+            await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))
+
     async def _ask_once(self, who: str, plan: Plan) -> None:
         await self._placed(who, plan)
 
     async def _placed(self, who: str, plan: Plan) -> RequestOutcome:
+        if plan.cart is not None:
+            return await self._door.fill(who, plan.cart, plan.key)
         if plan.sold is not None:
             return await self._door.sell(who, plan.sold, plan.key)
         return await self._door.place(who, plan.wanted, plan.key)
@@ -678,15 +739,20 @@ class People:
         quantity = plan.wanted.quantity % 4 + 1
         wanted = msgspec.structs.replace(plan.wanted, quantity=quantity)
         sold = None if plan.sold is None else msgspec.structs.replace(plan.sold, quantity=quantity)
+        cart = None if plan.cart is None else msgspec.structs.replace(plan.cart, user_id="somebody-else")
         await asyncio.sleep(self._chaos.some(2.0))
-        await self._placed(who, plan._replace(wanted=wanted, sold=sold))
+        await self._placed(who, plan._replace(wanted=wanted, sold=sold, cart=cart))
 
     async def _cancel(self, who: str, order_id: str, reason: CancelReason) -> None:
+        told = RequestOutcome(None)
         for attempt in range(4):
             told = await self._door.cancel(who, order_id, reason)
             if told.is_final:
                 break
             await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))
+        cart_id = cart_of(order_id)
+        if cart_id is not None and _is_of_cart(told):
+            await self._cancel_cart(who, cart_id)
         if self._chaos.choices.random() < 0.3:
             await self._door.show(who, order_id)
 
@@ -788,6 +854,8 @@ class People:
         wanted = PayAgain(payment_method="card-ok" if chaos.choices.random() < 0.7 else "card-declined")
         for attempt in range(4):
             told = await self._door.pay_again("buyer", order_id, wanted, key)
+            if (cart_id := cart_of(order_id)) is not None and _is_of_cart(told):
+                told = await self._door.pay_cart_again("buyer", cart_id, wanted, key)
             if told.status == 202 or (
                 told.is_final and b"charge-open" not in (told.answer.body if told.answer else b"")
             ):
@@ -860,6 +928,10 @@ _WORST = frozenset(
 async def _outcome(asking: Awaitable[RequestOutcome]) -> Outcome:
     told = await asking
     return Outcome(told.status, None if told.answer is None else told.answer.body)
+
+
+def _is_of_cart(told: RequestOutcome) -> bool:
+    return told.status == 409 and told.answer is not None and b"part-of-cart" in told.answer.body
 
 
 def _id_of(told: RequestOutcome) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta, timezone
 from typing import NamedTuple
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from cludale.kernel.money import Money
@@ -16,6 +17,7 @@ from cludale.services import NAMES
 from cludale.services.concerts.api import ScheduleConcert, SectionRequest
 from cludale.services.orders.api import PlaceOrder
 from cludale.services.orders.box_office_api import SellAtBoxOffice
+from cludale.services.orders.cart_api import CartLineWish, PlaceCart
 from cludale_proof.simulator.clock import MORNING
 from cludale_proof.simulator.faults import Fault, Weather
 from cludale_proof.simulator.people import Plan
@@ -44,6 +46,8 @@ HELD_BACK = 0.06
 """In how many scenes seats are held back."""
 WAITING = 0.06
 """In how many scenes some wait on waiting lists."""
+FILLED = 0.06
+"""In how many scenes some order several things at once."""
 SOLD = 0.08
 """In how many scenes some are sold at the box office."""
 FREE = 0.1
@@ -212,6 +216,8 @@ def _told(plan: Plan) -> str:
     wanted = plan.wanted
     seats = f"{wanted.quantity} of {wanted.concert_id}/{wanted.section or 'any'}"
     told = f"at {plan.at:.3f} wants {seats} by {wanted.payment_method if plan.sold is None else plan.sold.method}"
+    if plan.cart is not None:
+        told += f", in a cart of {len(plan.cart.lines)}"
     if plan.key:
         told += f", key {plan.key}"
     if plan.cancel_on:
@@ -256,7 +262,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     concerts, plans = _with_ends(ends, concerts, plans, span)
     if ends.random() < LIMITED:
         concerts, plans, limits = _with_limits(ends, concerts, plans, limits)
-    deeds = _deeds(ends, concerts, span, certain="changes" in themes)
+    deeds = _deeds(ends, concerts, span, certain="changes" in themes or "carts" in themes)
     if deeds:  # the job of a concert that is called off waits for orders that only the comparison brings to their end
         limits = dataclasses.replace(limits, compare_after_seconds=min(limits.compare_after_seconds, 6.0))
     codes: Sequence[NewCode] = ()
@@ -270,6 +276,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         if sold.random() < 0.3
     ]
     plans = _with_sellers(plans, span, certain="box office" in themes)
+    plans = _with_carts(plans, concerts, span, certain="carts" in themes)
     beside = random.Random(f"beside {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
     if only is None and beside.random() < BESIDE:
         themes = [*themes, beside.choice(BESIDE_OTHERS)]
@@ -461,6 +468,48 @@ def _with_sellers(plans: list[Plan], span: float, *, certain: bool) -> list[Plan
     if choices.random() >= SOLD and not certain:
         return plans
     return [plan._replace(sold=_sold(choices, plan)) if choices.random() < 0.6 else plan for plan in plans]
+
+
+def _with_carts(plans: list[Plan], concerts: Sequence[ScheduleConcert], span: float, *, certain: bool) -> list[Plan]:
+    """Some want tickets of several concerts or sections at once, all or none."""
+    # Of their own, so that a seed stays what it was in all else; by this number those that are noted keep their runs.
+    choices = random.Random(f"carts 22 {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
+    if choices.random() >= FILLED and not certain:
+        return plans
+    return [
+        plan._replace(cart=_filled(choices, plan, concerts)) if plan.sold is None and choices.random() < 0.6 else plan
+        for plan in plans
+    ]
+
+
+def _filled(choices: random.Random, plan: Plan, concerts: Sequence[ScheduleConcert]) -> PlaceCart:
+    wanted = plan.wanted
+    first = CartLineWish(
+        concert_id=wanted.concert_id,
+        quantity=wanted.quantity,
+        section=wanted.section,
+        tickets=wanted.tickets,
+        code=wanted.code or UNSET,
+        max_total=wanted.max_total or UNSET,
+    )
+    lines = [first]
+    for _ in range(choices.choice((1, 1, 2, 3))):
+        concert = choices.choice(concerts)
+        section = choices.choice([each.id for each in concert.sections or ()])
+        lines.append(
+            CartLineWish(
+                concert_id=concert.id or "",
+                quantity=choices.choice((1, 1, 2)),
+                section=section if choices.random() < 0.7 else None,
+            )
+        )
+    return PlaceCart(
+        user_id=wanted.user_id,
+        lines=lines,
+        payment_method=wanted.payment_method,
+        email=wanted.email,
+        phone=wanted.phone,
+    )
 
 
 def _sold(choices: random.Random, plan: Plan) -> SellAtBoxOffice:

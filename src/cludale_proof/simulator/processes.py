@@ -42,6 +42,7 @@ from cludale.services.notifications.webhooks import store as webhook_store
 from cludale.services.orders.aftersale_api import AftersaleApi
 from cludale.services.orders.api import OrdersApi
 from cludale.services.orders.box_office_api import BoxOfficeApi
+from cludale.services.orders.cart_api import CartsApi
 from cludale.services.orders.invoices.settings_api import InvoicingApi
 from cludale.services.orders.manifest import MANIFEST as ORDERS_MANIFEST
 from cludale.services.orders.service import Orders
@@ -274,6 +275,15 @@ class Process(Owner):
                 self.invoicing_api = InvoicingApi(self.orders.invoicing)
             self.aftersale_api = AftersaleApi(self.orders, self.orders_api, self.store, ORDERS_MANIFEST.statuses)
             self.box_office_api = BoxOfficeApi(self.orders_api, ownership)
+            self.carts_api = CartsApi(
+                self.orders,
+                self.orders_api,
+                self.store,
+                ORDERS_MANIFEST.statuses,
+                self.access,
+                ownership,
+                methods=Gateway.methods,
+            )
         if "payments" in self.built:
             self.payments: Payments = self.built["payments"]
             self.payments_api = PaymentsApi(self.payments, self.store, ownership, methods=Gateway.methods)

@@ -158,6 +158,16 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.DELIVERY_LATE: 0.2,
         Fault.DELIVERY_TWICE: 0.2,
     },
+    "carts": {
+        Fault.AFTER_THE_SALE: 0.4,
+        Fault.CANCELLED_BY_ORGANIZER: 0.05,
+        Fault.CANCELLED_AT_ONCE: 0.1,
+        Fault.DECLINED: 0.2,
+        Fault.PAID_IN_ANOTHER_WAY: 0.6,
+        Fault.CHARGE_SLOW: 0.2,
+        Fault.DELIVERY_LATE: 0.2,
+        Fault.REFUND_UNANSWERED: 0.3,
+    },
     "invoices": {
         Fault.AFTER_THE_SALE: 0.9,
         Fault.CANCELLED_BY_ORGANIZER: 0.2,
@@ -205,6 +215,6 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
 BESIDE_OTHERS = ("webhooks", "addresses that are gone", "doors offline")
 """They hinder nothing else: one of them may reign beside what is drawn."""
 ONLY_BY_NAME = frozenset(
-    {"blocks", "box office", "changes", "prices", "waiting list", "wrong books", "invoices", *BESIDE_OTHERS}
+    {"blocks", "box office", "carts", "changes", "prices", "waiting list", "wrong books", "invoices", *BESIDE_OTHERS}
 )
 """They are not drawn with the others, so that seeds keep their runs; some of all runs have them, and each of theirs."""

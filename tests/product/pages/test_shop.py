@@ -449,3 +449,59 @@ def until(buyer: httpx.Client, page: httpx.Response, wanted: str) -> httpx.Respo
             return seen
         time.sleep(0.1)
     raise AssertionError(f"never {wanted}: {seen.text}")
+
+
+def test_several_things_are_bought_at_once_from_a_basket(shop: Served, buyer: httpx.Client) -> None:
+    page = buyer.get("/shop/concerts/club/basket?section=general&quantity=2")
+    assert page.url.path == "/shop/basket"
+    assert "Ada &amp; the Overflows" in page.text
+    page = buyer.get("/shop/concerts/tricky/basket?section=general&quantity=1")
+    assert "<script>alert(1)" not in page.text
+    change = {**fields(page.text, "/shop/basket/change"), "line": "0", "quantity": "1"}
+    page = buyer.post("/shop/basket/change", data=change)
+    assert "€90.00" in page.text  # twice one of 45
+    form = {**buying(page.text), "email": "ada@example.com", "card": "card-declined"}
+    assert buyer.post("/shop/basket/buy", data={**form, "email": ""}).status_code == 422
+    page = buyer.post("/shop/basket/buy", data=form)
+    assert page.url.path.startswith("/shop/carts/cart-")
+    page = until(buyer, page, "failed")
+    pay = f"{page.url.path}/pay"
+    page = buyer.post(pay, data={**fields(page.text, pay), "card": "card-ok"})
+    page = until(buyer, page, "paid")
+    lines = re.findall(r'href="(/shop/orders/order-[^"/]*)"', page.text)
+    assert len(lines) == 2
+    assert "see all of them" in buyer.get(lines[0]).text
+    assert buyer.get(f"{lines[1]}/tickets").status_code == 200
+    assert "There is nothing in your basket" in buyer.get("/shop/basket").text
+    assert len(re.findall(r'href="/shop/orders/order-', buyer.get("/shop/orders").text)) == 2
+    link = re.search(r'id="link" readonly value="([^"]*)"', page.text)
+    with httpx.Client(base_url=shop.url, follow_redirects=True) as elsewhere:
+        assert elsewhere.get(page.url.path).status_code == 404
+        assert link is not None
+        opened = elsewhere.get(unescape(link[1]))
+        assert (opened.status_code, "key=" in str(opened.url)) == (200, False)
+        assert elsewhere.get(lines[0]).status_code == 200
+
+
+def test_a_basket_that_can_not_be_had_says_which_line(shop: Served, buyer: httpx.Client) -> None:
+    shop.concert("few", artist="Few Seats", seats=2)
+    buyer.get("/shop/concerts/club/basket?section=general&quantity=1")
+    page = buyer.get("/shop/concerts/few/basket?section=general&quantity=2")
+    form = {**buying(page.text), "email": "ada@example.com", "card": "card-ok"}
+    order = {"concertId": "few", "userId": "u", "quantity": 1}
+    assert shop.http.post("/orders", json=order).status_code == 201
+    page = buyer.post("/shop/basket/buy", data=form)
+    assert page.status_code == 409
+    assert "Few Seats" in page.text[page.text.index('id="refusal"') :]
+    remove = {**fields(page.text, "/shop/basket/change"), "line": "1", "remove": "1"}
+    page = buyer.post("/shop/basket/change", data=remove)
+    assert "Few Seats" not in page.text
+
+
+def buying(html: str) -> dict[str, str]:
+    """The hidden fields of the form that buys what is in the basket."""
+    form = re.search(r'action="/shop/basket/buy".*?</form>', html, re.DOTALL)
+    assert form, html
+    return {
+        name: unescape(value) for name, value in re.findall(r'type="hidden" name="([\w-]+)" value="([^"]*)"', form[0])
+    }

@@ -37,6 +37,7 @@ WEBHOOK = "/notifications/webhooks/{webhook_id}"
 CONCERT = {"artist": "A", "date": "2099-01-01", "totalSeats": 1}
 BUYER_OF_ALL = {"orderIds": ["{order}", "{other}"]}
 AT_THE_BOX_OFFICE: dict[str, object] = {"concertId": "ours", "quantity": 1, "method": "cash"}
+HOLD = {"concert_id": "ours", "quantity": 1, "order_id": "order-9.ca01"}
 GUESTS: dict[str, object] = {"concertId": "ours", "guests": [{"name": "Ann"}]}
 REPORT = {"report": "sales", "to": "a@example.org", "every": "daily", "zone": "Europe/Berlin"}
 OPEN = ("/", "/livez", "/readyz", "/readyz/replica", "/metrics", "/openapi.json", "/docs", "/problems")
@@ -200,7 +201,29 @@ MATRIX: tuple[Row, ...] = (
     ),
     Row("GET", "/concerts/-/keys/listing", 200, SERVICE, services=True),
     Row("POST", "/concerts/-/keys/used", 200, SERVICE, services=True, body={"used": {}}),
+    Row("POST", "/concerts/-/holds", 200, SERVICE, services=True, body={"holds": [HOLD]}),
     # orders
+    Row("POST", "/orders/carts", 201, body={"userId": "u", "lines": [{"concertId": "ours", "quantity": 1}]}),
+    Row("GET", "/orders/carts/{cart_id}", 200, BUYER, READ, Owned.HIDDEN, asked="/orders/carts/{cart}"),
+    Row(
+        "POST",
+        "/orders/carts/{cart_id}/cancel",
+        200,
+        BUYER,
+        Scope.REFUND,
+        Owned.HIDDEN,
+        asked="/orders/carts/{cart}/cancel",
+    ),
+    Row(
+        "POST",
+        "/orders/carts/{cart_id}/payment",
+        409,
+        BUYER,
+        SELL,
+        Owned.HIDDEN,
+        body={"paymentMethod": "card-ok"},
+        asked="/orders/carts/{cart}/payment",
+    ),
     Row("POST", "/orders", 201, body={"concertId": "ours", "userId": "u", "quantity": 1}),
     Row("POST", "/orders/box-office", 201, ORGANIZER, SELL, Owned.HIDDEN, body=AT_THE_BOX_OFFICE),
     Row("POST", "/orders/guests", 200, ORGANIZER, SELL, Owned.HIDDEN, body=GUESTS),

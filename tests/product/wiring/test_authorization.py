@@ -91,6 +91,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             at_the_box_office = {"concertId": concert_id, "quantity": 1, "method": "cash"}
             sold = (await here.ask("POST", "/orders/box-office", key, json=at_the_box_office)).json()
             await here.ask("GET", f"/orders/{sold['id']}?wait=10", key)
+        lines = {"userId": "u", "lines": [{"concertId": "ours", "quantity": 1}]}
+        cart = (await here.ask("POST", "/orders/carts", None, json=lines)).json()
+        await here.ask("GET", f"/orders/carts/{cart['id']}?wait=10", cart["accessToken"])
         await here.ask("POST", f"/orders/{cancelled['id']}/cancel", cancelled["accessToken"])
         spare = (await here.new_key("read")).partition(".")[0]
         await here.ask("POST", f"/concerts/-/keys/{spare}/revoke")
@@ -155,6 +158,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             "ticket": ticket,
             "given": on,
             "cancelled": cancelled["id"],
+            "cart": cart["id"],
             "message": message,
             "spare": spare,
             "other": other["id"],
@@ -162,7 +166,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             "schedule": reports["ours"]["id"],
             "invoice": f"{order['id']}.invoice",
         }
-        tokens = {each["id"]: each["accessToken"] for each in (order, cancelled)}
+        tokens = {each["id"]: each["accessToken"] for each in (order, cancelled, cart)}
         tokens |= {ticket: order["accessToken"], on: given["accessToken"]}
         yield World(here, callers, tokens, names)
 

@@ -206,3 +206,39 @@ def test_a_hold_is_counted_down_through_a_reload_and_in_a_second_tab_and_its_end
     for tab in (page, second):
         is_at(tab, "cancelled", within_seconds=HOLD_SECONDS + 10)
     expect(page.locator("#said")).to_contain_text("cancelled")
+
+
+def test_a_basket_is_bought_by_keyboard_and_passes_axe(visit: Visit) -> None:
+    page = visit()
+    wrong: list[str] = []
+    page.goto("/shop/basket")
+    wrong += violations(page)
+    for concert in ("arena", "names"):
+        page.goto(f"/shop/concerts/{concert}")
+        page.focus("text=Add to basket")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("form.once #email")
+    wrong += violations(page)
+    page.focus("#quantity-1")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("1")
+    page.keyboard.press("Enter")
+    expect(page.locator("#quantity-1")).to_have_value("1")
+    page.focus("form.once button")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#refusal")
+    wrong += violations(page)
+    page.fill("#email", "ada@example.com")
+    page.check("input[value=card-declined]")
+    page.focus("form.once button")
+    page.keyboard.press("Enter")
+    is_at(page, "failed")
+    wrong += violations(page)
+    page.check("input[value=card-slow]")
+    page.click(".state form.once button")
+    is_at(page, "paid", within_seconds=15)
+    wrong += violations(page)
+    page.click("#cancel summary")
+    page.click("#cancel button")
+    is_at(page, "cancelled")
+    assert wrong == []

@@ -49,9 +49,11 @@ from cludale.ports.seats import (
     HoldRequest,
     HoldsLapsed,
     InLine,
+    LineRefused,
     NotOnSale,
     NoWaitingList,
     OtherCurrency,
+    OtherOrganizer,
     OverTheLimit,
     PriceTooHigh,
     SaleEnded,
@@ -95,6 +97,10 @@ class _Held(msgspec.Struct, rename="camel"):
     event_id: str | None = None
     cancel_until: datetime | None = None
     bill: Bill | None = None
+
+
+class _AllHeld(msgspec.Struct):
+    held: list[SeatsHeld]
 
 
 class _Unavailable(msgspec.Struct, rename="camel"):
@@ -214,6 +220,26 @@ class HttpSeats(_Service):
         )
         return SeatsHeld(allocation, held.price, held.expires_at, held.event_id, held.cancel_until, held.bill)
 
+    async def hold_all(self, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
+        """Hold seats for a cart. Raises SeatsUnreachable, LineRefused, Busy."""
+        body = msgspec.json.encode({"holds": requests})
+        answer = await self._ask("POST", "/concerts/-/holds", body, traceparent=requests[0].traceparent)
+        if answer.status == 200:
+            return self._read(answer, _AllHeld, "what is held").held
+        line = _line_of(answer)
+        refusal = _refusal(requests[line or 0], answer)
+        if line is None or not isinstance(refusal, Refusal):
+            raise refusal
+        raise LineRefused(line, refusal)
+
+
+def _line_of(answer: ClientResponse) -> int | None:
+    try:
+        line = msgspec.json.decode(answer.body, type=dict[str, Any]).get("line")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return line if isinstance(line, int) else None
+
 
 def _refusal(request: HoldRequest, answer: ClientResponse) -> Refusal | SeatsUnreachable:
     try:
@@ -282,6 +308,7 @@ _REFUSALS: Mapping[str, Callable[[HoldRequest, dict[str, Any]], Refusal]] = {
         seconds=p["retryAfter"],
         known=Known(p["knownBy"]),
     ),
+    "other-organizer": lambda w, _: OtherOrganizer(w.concert_id),
     "hold-ended": lambda _, p: HoldEnded(p["reservationId"]),
     "held-elsewhere": lambda w, p: HeldElsewhere(same_as("reservation", w.order_id), concert_id=str(p["concertId"])),
     "held-otherwise": lambda w, p: HeldOtherwise(w.order_id, wanted=w.quantity, held=p["held"], section=p["section"]),

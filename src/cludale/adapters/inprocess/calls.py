@@ -21,12 +21,21 @@ from cludale.ports.seats import HoldRequest, SeatsHeld
 class InProcessSeats:
     """The concerts service of this process."""
 
-    def __init__(self, hold: Callable[[HoldRequest], Awaitable[SeatsHeld]]) -> None:
+    def __init__(
+        self,
+        hold: Callable[[HoldRequest], Awaitable[SeatsHeld]],
+        hold_all: Callable[[Sequence[HoldRequest]], Awaitable[Sequence[SeatsHeld]]],
+    ) -> None:
         self._hold = hold
+        self._hold_all = hold_all
 
     async def hold(self, request: HoldRequest) -> SeatsHeld:
         """Hold seats; the refusals are those of the service itself."""
         return await self._hold(request)
+
+    async def hold_all(self, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
+        """Hold seats for a cart; the refusals are those of the service itself."""
+        return await self._hold_all(requests)
 
 
 class InProcessSales:

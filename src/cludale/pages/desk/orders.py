@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
 
+from cludale.kernel.carts import cart_of
 from cludale.kernel.times import parse_date, rfc3339
 from cludale.pages import forms
 from cludale.pages.api import path
 from cludale.pages.desk import asking, story
 from cludale.pages.desk.invoices import Invoices
-from cludale.pages.desk.views import Order, Orders, Story
+from cludale.pages.desk.views import Cart, Order, Orders, Story
 from cludale.pages.site import Site, checked
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
@@ -109,11 +110,21 @@ class OrderPages:
             order=order,
             concert=story.name_of(concert),
             invoices=billed.read(Invoices).items if billed.status == 200 else (),
+            together=await self._together(staff, order),
             story=[story.told(each) for each in events[: story.MOST]],
             more=max(0, len(events) - story.MOST),
             done=staff.visit.query.get("done", ""),
             failed=staff.visit.query.get("failed", ""),
         )
+
+    async def _together(self, staff: Staff, order: Order) -> list[Order]:
+        """The other orders of its cart, if it is a line of one."""
+        cart_id = cart_of(order.id)
+        if cart_id is None:
+            return []
+        answer = await staff.ask("GET", path("orders", "carts", cart_id))
+        lines = answer.read(Cart).lines if answer.status == 200 else ()
+        return [each for each in lines if each.id != order.id]
 
 
 def _asked(fields: Mapping[str, str]) -> _Asked:

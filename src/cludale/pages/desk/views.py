@@ -170,6 +170,12 @@ class Orders(msgspec.Struct, frozen=True):
     next: str | None = None
 
 
+class Cart(msgspec.Struct, frozen=True):
+    """A cart, as far as its orders."""
+
+    lines: tuple[Order, ...]
+
+
 class Happening(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An event of the log."""
 

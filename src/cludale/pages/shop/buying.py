@@ -95,7 +95,7 @@ class Buying:
             query = {each: text[:64] for each, text in visit.query.items() if _is_chosen(each)}
             headers = () if opened else (self._kept(visit, cart),)
             return self._site.see(visit, f"{_here(concert)}?{urlencode({**query, 'cart': cart.key})}", headers=headers)
-        wanted = _wanted(concert, visit.query)
+        wanted = wanted_of(concert, visit.query)
         if wanted is None or sale(concert, self._site.now()) is not Sale.OPEN:
             return self._site.see(visit, f"/shop/concerts/{concert.id}?choose=1#tickets")
         return await self._form(visit, concert, wanted, mine.key, headers=headers)
@@ -109,10 +109,10 @@ class Buying:
         mine = next((each for each in known if each.key == key), None)
         if mine is not None and mine.order_id:
             return self._site.see(visit, f"/shop/orders/{mine.order_id}?again=1")
-        wanted = _wanted(concert, fields)
+        wanted = wanted_of(concert, fields)
         if wanted is None:
             return self._site.see(visit, f"/shop/concerts/{concert.id}#tickets")
-        wrong = _wrong(fields)
+        wrong = wrong_of(fields)
         if wrong:
             return await self._form(visit, concert, wanted, key, fields=fields, wrong=wrong, status=422)
         answer = await self._order(visit, concert, wanted, fields, key)
@@ -239,7 +239,7 @@ def _here(concert: Concert) -> str:
     return f"/shop/concerts/{concert.id}/checkout"
 
 
-def _wanted(concert: Concert, fields: Mapping[str, str]) -> Wanted | None:
+def wanted_of(concert: Concert, fields: Mapping[str, str]) -> Wanted | None:
     """What was chosen; None for a section or a number that can't be."""
     section = next((each for each in concert.sections if each.id == fields.get("section")), None)
     counts = {name.removeprefix(TICKETS): text for name, text in fields.items() if name.startswith(TICKETS)}
@@ -276,7 +276,7 @@ def _unlocked(wanted: Wanted, quote: Quote | None) -> dict[str, str]:
     return wanted._replace(tickets={quote.unlocked: wanted.quantity}).fields
 
 
-def _wrong(fields: Mapping[str, str]) -> dict[str, str]:
+def wrong_of(fields: Mapping[str, str]) -> dict[str, str]:
     """Which fields are `missing` or `unusable`."""
     wrong: dict[str, str] = {}
     email, phone = fields.get("email", ""), fields.get("phone", "")

@@ -1,4 +1,5 @@
-"""What a buyer's browser remembers, in cookies that no script can read: tokens of orders and tickets, open carts. Pure.
+"""What a buyer's browser remembers, in cookies that no script can read: tokens of orders, carts and tickets, what is
+being bought. Pure.
 
 A cart is one decision to buy: its key is the order's idempotency key, so that a form sent twice, from two tabs or after
 the back button, buys once. It is the concert's until an order came of it.
@@ -8,12 +9,15 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import quote, unquote
 
+from cludale.kernel.carts import MOST_LINES, cart_of
 from cludale.pages.site import Visit
 
 ORDERS = "orders"
 TICKETS = "tickets"
 CARTS = "carts"
+BASKET = "basket"
 MOST_ORDERS = 12
 MOST_CARTS = 8
 
@@ -30,9 +34,86 @@ class Cart(NamedTuple):
     """What came of it."""
 
 
+class BasketLine(NamedTuple):
+    """Tickets of one section of a concert, in a basket."""
+
+    concert_id: str
+    section: str
+    quantity: int
+    tickets: Mapping[str, int] = {}
+    """How many of which category, where that is said."""
+    code: str = ""
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """As a form has it."""
+        fields = {"section": self.section, "quantity": str(self.quantity), "code": self.code}
+        return fields | {f"tickets-{id}": str(count) for id, count in self.tickets.items()}
+
+    def is_same_place(self, other: "BasketLine") -> bool:
+        """Is it of the same section? There is one line of each."""
+        return (self.concert_id, self.section) == (other.concert_id, other.section)
+
+
+class Basket(NamedTuple):
+    """What somebody puts together, and the key under which it is bought."""
+
+    key: str
+    lines: Sequence[BasketLine] = ()
+    cart_id: str = ""
+    """What came of it."""
+
+
+def basket(visit: Visit) -> Basket:
+    """This browser's basket; an empty one, if it remembers none."""
+    key, _, rest = visit.cookies.get(BASKET, "").partition("~")
+    if not is_token(key):
+        return Basket(new_key())
+    if rest.startswith("="):
+        return Basket(key, (), rest[1:] if is_id(rest[1:]) else "")
+    lines = [line for text in rest.split("~")[:MOST_LINES] if (line := _basket_line(text)) is not None]
+    return Basket(key, lines)
+
+
+def _basket_line(text: str) -> BasketLine | None:
+    parts = text.split(":")
+    if len(parts) != 5 or not (is_id(parts[0]) and is_id(parts[1]) and parts[2].isdecimal() and len(parts[2]) < 4):
+        return None
+    pairs = [each.partition("=")[::2] for each in parts[3].split("+") if each]
+    if len(pairs) > 50 or not all(is_id(id) and count.isdecimal() and len(count) < 4 for id, count in pairs):
+        return None
+    tickets = {id: int(count) for id, count in pairs}
+    return BasketLine(parts[0], parts[1], int(parts[2]), tickets, unquote(parts[4])[:64])
+
+
+def packed_basket(basket: Basket) -> str:
+    """The cookie that has this basket."""
+    if basket.cart_id:
+        return f"{basket.key}~={basket.cart_id}"
+    packed = [
+        ":".join(
+            (
+                line.concert_id,
+                line.section,
+                str(line.quantity),
+                "+".join(f"{id}={count}" for id, count in line.tickets.items()),
+                quote(line.code, safe=""),
+            )
+        )
+        for line in basket.lines
+    ]
+    return "~".join((basket.key, *packed))
+
+
 def orders(visit: Visit) -> Mapping[str, str]:
     """The tokens of this browser's orders, the newest first, by order."""
     return _tokens(visit, ORDERS)
+
+
+def token_of(visit: Visit, order_id: str) -> str | None:
+    """What opens this order here: its own token, or that of the cart that it is a line of."""
+    known = orders(visit)
+    return known.get(order_id) or known.get(cart_of(order_id) or "")
 
 
 def tickets(visit: Visit) -> Mapping[str, str]:

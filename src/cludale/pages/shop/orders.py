@@ -5,13 +5,14 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from cludale.kernel.carts import cart_of, is_cart
 from cludale.pages import forms
 from cludale.pages.api import Answer, Problem, Refused, path
 from cludale.pages.bills import Line
 from cludale.pages.shop import memory
 from cludale.pages.shop.buying import METHODS
 from cludale.pages.shop.programme import Programme
-from cludale.pages.shop.views import Concert, Invoice, Invoices, Order
+from cludale.pages.shop.views import Concert, Invoice, Invoices, Order, PlacedCart
 from cludale.pages.site import SECURITY, Missing, Site, Visit, checked
 from cludale.web.responses import HTML, Response
 from cludale.web.routing import Route
@@ -52,11 +53,19 @@ class OrderPages:
         """What was bought with this browser."""
         found: list[tuple[Order, Concert | None, str]] = []
         for id, token in memory.orders(visit).items():
+            if is_cart(id):
+                found += await self._of_cart(visit, id, token)
+                continue
             answer = await self._site.ask(visit, "GET", path("orders", id), token=token)
             if answer.status == 200:
                 order = answer.read(Order)
                 found.append((order, await self._programme.known(order.concert_id), standing(order)))
         return self._site.private(visit, "shop/orders.html", orders=found)
+
+    async def _of_cart(self, visit: Visit, id: str, token: str) -> list[tuple[Order, Concert | None, str]]:
+        answer = await self._site.ask(visit, "GET", path("orders", "carts", id), token=token)
+        orders = answer.read(PlacedCart).lines if answer.status == 200 else ()
+        return [(order, await self._programme.known(order.concert_id), standing(order)) for order in orders]
 
     async def _show(self, visit: Visit) -> Response:
         key = visit.query.get("key")
@@ -85,7 +94,7 @@ class OrderPages:
 
     async def _invoice(self, visit: Visit) -> Response:
         """An invoice to print, for whoever has the token of its order."""
-        token = memory.orders(visit).get(visit.segment.rpartition(".")[0])
+        token = memory.token_of(visit, visit.segment.rpartition(".")[0])
         if token is None:
             raise Missing
         file = path("orders", "invoices", f"{visit.segment}.pdf")
@@ -202,13 +211,14 @@ class OrderPages:
         return {
             "order": order,
             "concert": concert,
+            "in_cart": cart_of(order.id) or "",
             "section": sections.get(order.section or "", order.section or ""),
             "standing": standing(order),
             "invoices": await self._invoices(visit, known),
             "is_settled": is_settled(order),
             "until": None if ends_at is None else round(ends_at.timestamp() * 1000),
             "ends_at": ends_at,
-            "may_cancel": order.status != "Cancelled" and (order.cancel_until is None or now < order.cancel_until),
+            "may_cancel": _may_be_cancelled(order) and (order.cancel_until is None or now < order.cancel_until),
             "methods": METHODS,
             "wrong": wrong,
             "lines": lines_of(order),
@@ -220,12 +230,17 @@ class OrderPages:
 
     async def _known(self, visit: Visit, *, wait: bool) -> Known:
         """The order, for whoever has its token. Raises Missing."""
-        token = memory.orders(visit).get(visit.segment)
+        token = memory.token_of(visit, visit.segment)
         if token is None:
             raise Missing
         query = {"wait": WAIT_SECONDS} if wait else {}
         answer = await self._site.ask(visit, "GET", path("orders", visit.segment, **query), token=token)
         return Known(checked(answer).read(Order), token)
+
+
+def _may_be_cancelled(order: Order) -> bool:
+    """A line of a cart is given back by itself only once it is paid."""
+    return order.status == "Paid" if cart_of(order.id) else order.status != "Cancelled"
 
 
 def lines_of(order: Order) -> Sequence[Line]:

@@ -2,7 +2,9 @@
 
 import time
 
+from cludale.pages.shop.basket import BasketPages
 from cludale.pages.shop.buying import Buying
+from cludale.pages.shop.carts import CartPages
 from cludale.pages.shop.catalogue import Catalogue
 from cludale.pages.shop.live import Live
 from cludale.pages.shop.orders import OrderPages
@@ -22,7 +24,9 @@ class Shop:
         self._parts = (
             Catalogue(site, programme, self._live),
             Buying(site, programme),
+            BasketPages(site, programme),
             OrderPages(site, programme),
+            CartPages(site, programme),
             TicketPages(site, programme),
             WaitingPages(site, programme),
         )

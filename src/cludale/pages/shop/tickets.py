@@ -40,7 +40,7 @@ class TicketPages:
 
     async def _of_order(self, visit: Visit) -> Response:
         """All of an order's, for whoever has its token."""
-        token = memory.orders(visit).get(visit.segment)
+        token = memory.token_of(visit, visit.segment)
         if token is None:
             raise Missing
         answer = await self._site.ask(visit, "GET", path("tickets", order=visit.segment), token=token)
@@ -135,7 +135,7 @@ class TicketPages:
             headers=headers,
             ticket=ticket,
             concert=await self._programme.known(ticket.concert_id),
-            order=order if order in memory.orders(visit) else None,
+            order=order if memory.token_of(visit, order) is not None else None,
             link=link,
             was=_mark(ticket.access_token or _token(visit)),
             wrong=wrong,
@@ -163,7 +163,7 @@ def _mark(token: str) -> str:
 
 def _token(visit: Visit) -> str:
     """What opens the ticket here: its own token, else its order's. Raises Missing."""
-    token = memory.tickets(visit).get(visit.segment) or memory.orders(visit).get(order_of(visit.segment))
+    token = memory.tickets(visit).get(visit.segment) or memory.token_of(visit, order_of(visit.segment))
     if token is None:
         raise Missing
     return token

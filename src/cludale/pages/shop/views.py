@@ -162,6 +162,18 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     access_token: str = ""
 
 
+class PlacedCart(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A cart and its orders."""
+
+    id: str
+    status: str
+    total: Money
+    created_at: datetime
+    expires_at: datetime
+    lines: tuple[Order, ...]
+    access_token: str = ""
+
+
 class Ticket(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A ticket as its buyer or its holder sees it."""
 

@@ -111,7 +111,7 @@
     looking = true;
     clearTimeout(next);
     try {
-      const answer = await fetch(`/shop/orders/${state.dataset.order}/state${location.search}`, { headers: tag ? { "if-none-match": tag } : {}, cache: "no-store" });
+      const answer = await fetch(`/shop/${state.dataset.kind || "orders"}/${state.dataset.order}/state${location.search}`, { headers: tag ? { "if-none-match": tag } : {}, cache: "no-store" });
       if (answer.status === 200) {
         tag = answer.headers.get("etag") || "";
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").body;

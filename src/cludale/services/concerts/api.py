@@ -33,6 +33,7 @@ from cludale.ports.seats import (
     NotOnSale,
     NoWaitingList,
     OtherCurrency,
+    OtherOrganizer,
     OverTheLimit,
     PriceTooHigh,
     SaleEnded,
@@ -93,7 +94,8 @@ GENERAL = "general"
 FREE_OF_CHARGE = Money(0, "EUR")
 """The price of a concert that names none."""
 
-_PROBLEMS = Problems(STATUS)
+PROBLEMS = _PROBLEMS = Problems(STATUS, {OtherOrganizer: 422})
+"""The answers to what is refused here."""
 
 _encode = msgspec.json.Encoder().encode
 

@@ -3,6 +3,7 @@
 from cludale.services.concerts import (
     api,
     block_api,
+    cart_api,
     change_api,
     code_api,
     key_api,
@@ -45,6 +46,7 @@ def _build(parts: Parts) -> Running:
 def _api(concerts: Concerts, parts: HttpParts) -> tuple[object, ...]:
     return (
         api.ConcertsApi(concerts, parts.records("concerts"), parts.access),
+        cart_api.CartHoldsApi(concerts, api.PROBLEMS),
         change_api.ChangesApi(concerts),
         code_api.CodesApi(concerts),
         block_api.BlocksApi(concerts, parts.records("concerts")),
@@ -67,6 +69,7 @@ MANIFEST = Manifest(
     api=_api,
     statuses={
         **api.STATUS,
+        **cart_api.STATUS,
         **change_api.STATUS,
         **code_api.STATUS,
         **block_api.STATUS,

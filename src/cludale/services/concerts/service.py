@@ -37,7 +37,7 @@ from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates, Versioned
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
-from cludale.services.concerts import changes, domain
+from cludale.services.concerts import cart_holds, changes, domain
 from cludale.services.concerts.allowances import CLAIM_SECONDS
 from cludale.services.concerts.block_rules import BlockCommand
 from cludale.services.concerts.block_service import BlockService
@@ -521,6 +521,18 @@ class Concerts:
                 await self.codes.give_up(use)
             raise
         return done
+
+    async def reserve_all(self, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
+        """`hold_all`, for those who come from outside: through admission control."""
+        await self._admission.enter()
+        try:
+            return await self.hold_all(requests)
+        finally:
+            self._admission.leave()
+
+    async def hold_all(self, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
+        """Hold seats for the orders of one cart, all or none. Raises LineRefused, Busy."""
+        return await cart_holds.hold_all(self, self.command_queue.submit, requests)
 
     async def quote(self, concert_id: str, section: str | None, quantity: int, wish: PriceWish) -> Quote:
         """What such an order would cost now, or when the sale begins, in the section named or in the one that it would

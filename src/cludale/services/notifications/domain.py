@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from cludale.kernel.bills import Bill
+from cludale.kernel.carts import cart_of, number_of
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.ids import same_as
@@ -28,6 +29,8 @@ from cludale.services.concerts.events import SeatsOffered
 from cludale.services.notifications.events import Channel, NotificationBounced, NotificationKind, NotificationSent
 from cludale.services.orders.events import (
     CancelReason,
+    CartLine,
+    CartPaid,
     ConfirmationRequested,
     OrderCancelled,
     OrderMoved,
@@ -117,6 +120,9 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     """What the order costs, line by line; None, as in those written before this field existed: each ticket costs the
     same.
     """
+    lines: tuple[CartLine, ...] = ()
+    """Of the confirmation of a cart: its orders, `order_id` is the first of them. Empty, as in those written before
+    this field existed: of one order."""
     cause: Cause = Cause()
     channel: Channel | None = None
     """None until an address was looked for."""
@@ -136,6 +142,29 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     """Why, as a status code of RFC 3463."""
     bounces: int = 0
     """How often it came back."""
+
+    @property
+    def named(self) -> str:
+        """What it is about, for the buyer: the order, or the cart."""
+        return (cart_of(self.order_id) or self.order_id) if self.lines else self.order_id
+
+    @property
+    def each_order(self) -> "Sequence[Notification]":
+        """What it says of each order of a cart; of one order, that."""
+        if not self.lines:
+            return (self,)
+        return [
+            msgspec.structs.replace(
+                self,
+                order_id=line.order_id,
+                concert_id=line.seats.concert_id,
+                section=line.seats.section,
+                quantity=line.seats.quantity,
+                total=line.total,
+                lines=(),
+            )
+            for line in self.lines
+        ]
 
 
 class RetryLimits(NamedTuple):
@@ -157,8 +186,21 @@ def notification_id(kind: NotificationKind, order_id: str, *, was_paid: bool = F
     return same_as(f"ticket-{kind.value}" if was_paid else kind.value, order_id)
 
 
-ToldOf = OrderPaid | OrderCancelled | OrderMoved | ConfirmationRequested | PartRefunded | SeatsOffered
+ToldOf = OrderPaid | CartPaid | OrderCancelled | OrderMoved | ConfirmationRequested | PartRefunded | SeatsOffered
 """What a buyer is told of."""
+
+
+def is_told_with_cart(fact: object) -> bool:
+    """Is this said to the buyer of a cart already, or about to be, by what is said of the cart or of its first line?
+
+    A cart is confirmed once, and where it comes to nothing, that is said once. What is given back of it later is said
+    of each order.
+    """
+    if isinstance(fact, OrderPaid):
+        return cart_of(fact.order_id) is not None
+    if not isinstance(fact, OrderCancelled) or number_of(fact.order_id) <= 1:
+        return False
+    return not fact.was_paid or fact.reason is CancelReason.CART_INCOMPLETE
 
 
 def id_for(fact: ToldOf) -> str:
@@ -215,12 +257,38 @@ def tell_moved(fact: OrderMoved, *, cause: Cause, now: datetime) -> Decision[Not
     return Decision(notification, () if fact.reachable else (_sent_event(notification, Channel.LOG),))
 
 
+def tell_of_cart(fact: CartPaid, money: Receipt | None, *, cause: Cause, now: datetime) -> Decision[Notification]:
+    """The confirmation of a cart: one for all its lines, with one receipt."""
+    first, reachable = fact.lines[0], fact.reachable
+    notification = Notification(
+        id=id_for(fact),
+        order_id=first.order_id,
+        concert_id=first.seats.concert_id,
+        kind=NotificationKind.CONFIRMATION,
+        status=Status.PENDING if reachable else Status.SENT,
+        created_at=now,
+        quantity=sum(line.seats.quantity for line in fact.lines),
+        total=fact.total,
+        payment_id=f"payment-{fact.cart_id}" if money else None,
+        paid=fact.total if money else None,
+        paid_at=money.taken_at if money else None,
+        lines=fact.lines,
+        cause=cause,
+        channel=None if reachable else Channel.LOG,
+        sent_at=None if reachable else now,
+        due_at=now if reachable else None,
+    )
+    return Decision(notification, () if reachable else (_sent_event(notification, Channel.LOG),))
+
+
 def tell(
-    fact: OrderPaid | OrderCancelled | OrderMoved, money: Receipt | None, *, cause: Cause, now: datetime
+    fact: OrderPaid | CartPaid | OrderCancelled | OrderMoved, money: Receipt | None, *, cause: Cause, now: datetime
 ) -> Decision[Notification]:
     """What the buyer is told of `fact`: now, in the log, if they left no address; else as soon as it can be sent."""
     if isinstance(fact, OrderMoved):
         return tell_moved(fact, cause=cause, now=now)
+    if isinstance(fact, CartPaid):
+        return tell_of_cart(fact, money, cause=cause, now=now)
     cancelled = fact if isinstance(fact, OrderCancelled) else None
     kind = NotificationKind.CANCELLATION if cancelled else NotificationKind.CONFIRMATION
     was_paid = cancelled.was_paid if cancelled else False

@@ -79,7 +79,8 @@ class Sending(DuePolicy[Notification]):
             async with asyncio.timeout(self._ask_seconds):
                 contacts = await self._contacts.of([each.order_id for each in states])
             async with asyncio.timeout(self._ask_seconds):
-                concerts = await self._programme.of(list(dict.fromkeys(each.concert_id for each in states)))
+                about = dict.fromkeys(one.concert_id for each in states for one in each.each_order)
+                concerts = await self._programme.of(list(about))
             written = await self._stationery.of(states, contacts, concerts)
         except (ContactsUnreachable, ProgrammeUnreachable, TimeoutError) as trouble:
             why = f"address and concert could not be asked for: {str(trouble) or 'no answer in time'}"

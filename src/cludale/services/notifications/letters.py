@@ -47,31 +47,47 @@ class Letters:
         """Messages for which the organizer's template could not be filled in."""
 
     def email(
-        self, n: Notification, contact: Contact, concert: ConcertDetails | None, own: Template | None, *, language: str
+        self,
+        n: Notification,
+        contact: Contact,
+        concert: ConcertDetails | None,
+        own: Template | None,
+        *,
+        language: str,
+        concerts: Mapping[str, ConcertDetails] | None = None,
     ) -> Message:
         """The e-mail; it has the same id and words each time it is sent. Without `concert`, it names the concert's id.
 
         Where the organizer's template can't be filled in all the same, the platform's is, and the log says so.
+        `concerts`: of the lines of a cart.
         """
-        link = self._link(n.order_id) or ""
-        values = words.values(n, contact, concert, spoken(language), language=language, sender=self._sender, link=link)
+        link = self._link(n.named) or ""
+        values = words.values(
+            n, contact, concert, spoken(language), language=language, sender=self._sender, link=link, concerts=concerts
+        )
         try:
             letter = letter_of(values, own)
         except BrokenTemplate as broken:
             self.unusable += 1
             _log.error("template %s can't be used: %s", None if own is None else own.id, broken)
             letter = letter_of(values, None)
-        entry = None
-        if concert is not None and n.kind is not NotificationKind.OFFER:
-            entry = calendar(n, concert, organizer=self._address, link=link)
-        attachments = (
-            ()
-            if entry is None
-            else (
-                Attachment(
-                    "concert.ics", "text", "calendar", entry.content, {"method": entry.method, "charset": "utf-8"}
-                ),
+        about = {n.concert_id: concert, **(concerts or {})}
+        entries = [
+            entry
+            for each in n.each_order
+            if n.kind is not NotificationKind.OFFER
+            and (of := about.get(each.concert_id)) is not None
+            and (entry := calendar(each, of, organizer=self._address, link=link)) is not None
+        ]
+        attachments = tuple(
+            Attachment(
+                f"concert-{number}.ics" if number > 1 else "concert.ics",
+                "text",
+                "calendar",
+                entry.content,
+                {"method": entry.method, "charset": "utf-8"},
             )
+            for number, entry in enumerate(entries, 1)
         )
         return Message(
             n.id,

@@ -30,7 +30,7 @@ from cludale.services.notifications.letters import Letters
 from cludale.services.notifications.stationery import Stationery
 from cludale.services.notifications.store import NOTIFICATIONS, RECEIPTS
 from cludale.services.notifications.template_service import TemplateService
-from cludale.services.orders.events import ConfirmationRequested, OrderCancelled, OrderMoved, OrderPaid
+from cludale.services.orders.events import CartPaid, ConfirmationRequested, OrderCancelled, OrderMoved, OrderPaid
 from cludale.services.payments.events import PartRefunded, PaymentCompleted
 
 _log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class Notifications:
         first = len(changes)
         for at, delivery in enumerate(deliveries):
             event = delivery.event
-            if HANDLERS[type(event.data)] is _keep_receipt:
+            if HANDLERS[type(event.data)] is _keep_receipt or domain.is_told_with_cart(event.data):
                 continue
             money = receipts.get(event.data.order_id)
             if money is None and domain.needs_receipt(event.data) and delivery.attempt < self._patience:
@@ -249,6 +249,7 @@ def _tell(event: Envelope, money: Receipt | None, stored: Notification | None, n
 
 HANDLERS: Mapping[type[Event], Callable[..., Any]] = {
     OrderPaid: _tell,
+    CartPaid: _tell,
     OrderCancelled: _tell,
     OrderMoved: _tell,
     PaymentCompleted: _keep_receipt,

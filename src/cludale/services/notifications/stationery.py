@@ -24,12 +24,13 @@ class Written(NamedTuple):
     """By organizer."""
     templates: Mapping[str, Template]
     """By id."""
+    concerts: Mapping[str, ConcertDetails] = {}
 
     def email(self, n: Notification, contact: Contact, concert: ConcertDetails | None) -> Message:
         """The e-mail."""
         language = self.language(contact, concert)
         own = self.templates.get(_template_of(n, concert, language))
-        return self.letters.email(n, contact, concert, own, language=language)
+        return self.letters.email(n, contact, concert, own, language=language, concerts=self.concerts)
 
     def text(self, n: Notification, contact: Contact, concert: ConcertDetails | None) -> Message:
         """The text message."""
@@ -72,7 +73,9 @@ class Stationery:
             if contact.email is not None
         }
         templates = await TEMPLATES.load(self._records, sorted(ids)) if ids else {}
-        return written._replace(templates={id: each.state for id, each in templates.items() if each.state.is_own})
+        return written._replace(
+            concerts=concerts, templates={id: each.state for id, each in templates.items() if each.state.is_own}
+        )
 
 
 def _organizer(concert: ConcertDetails | None) -> str:

@@ -106,6 +106,7 @@ _WHY: Mapping[CancelReason | None, str] = {
     CancelReason.CODE_USED_UP: N_("because the discount code can't be used any more"),
     CancelReason.HELD_OTHERWISE: N_("because its key was used before, for another order"),
     CancelReason.UNREACHABLE: N_("because no seats could be had in time"),
+    CancelReason.CART_INCOMPLETE: N_("because another part of the same purchase could not be had"),
 }
 
 _MONEY_CAME_TOO_LATE = N_("because there were no seats left when the money came")
@@ -120,7 +121,7 @@ _ISOLATED = "\u2068{}\u2069"
 
 def summary(n: Notification, speech: Speech = PLAIN, concert: ConcertDetails | None = None) -> str:
     """What happened, in one line, for the log and for a text message."""
-    order, say = {"order": n.order_id}, speech.gettext
+    order, say = {"order": n.named}, speech.gettext
     if n.part is not None:
         told = [say("A part of your order %(order)s was given back.") % order]
         return " ".join([*told, _given_back(n.part, speech), _what_is_left(n.part, speech)])
@@ -151,10 +152,11 @@ def values(
     language: str,
     sender: str,
     link: str,
+    concerts: Mapping[str, ConcertDetails] | None = None,
 ) -> Values:
     """All that a template may name. What is not known, or does not apply, is empty, so `{% if … %}` finds it out.
 
-    `sender`: what the buyer knows us as. `link`: the order's page, or empty.
+    `sender`: what the buyer knows us as. `link`: the order's page, or empty. `concerts`: of the lines of a cart.
     """
     say, name = speech.gettext, line(contact.name or "")
     date = _date(n, concert)
@@ -168,7 +170,7 @@ def values(
         "name": name,
         "greeting": say("Hello %(name)s,") % {"name": name} if name else say("Hello,"),
         "headline": headline(n, speech),
-        "order": n.order_id,
+        "order": n.named,
         "order_url": link,
         "link_text": say("See your order"),
         "footer": say("You get this message because this address was left with an order of tickets."),
@@ -183,7 +185,7 @@ def values(
         "section": _section(n, concert),
         "seats": n.quantity - n.returned,
         "tickets": _tickets(n.quantity - n.returned, speech),
-        "price": _each(n, speech),
+        "price": "" if n.lines else _each(n, speech),
         "total": speech.money(n.total) if n.total is not None else "",
         "is_free": _is_free(n),
         "paid": speech.money(n.paid) if n.paid is not None else "",
@@ -196,7 +198,7 @@ def values(
     }
     return made | {
         "subject": _subject(made, speech),
-        "rows": _rows(made, n, speech),
+        "rows": _rows_of_cart(made, n, speech, concerts or {}) if n.lines else _rows(made, n, speech),
         "lines": _lines(n, concert, speech),
     }
 
@@ -339,6 +341,27 @@ def _rows(made: Values, n: Notification, speech: Speech) -> list[Mapping[str, st
     if n.part is not None:
         rows += [(say("Given back"), made["refunded"]), (say("Left"), made["left"])]
     rows.append((say("Order number"), made["order"]))
+    return [{"label": label, "value": value} for label, value in rows]
+
+
+def _rows_of_cart(
+    made: Values, n: Notification, speech: Speech, concerts: Mapping[str, ConcertDetails]
+) -> list[Mapping[str, str]]:
+    """The facts of each order of a cart, and what all of them cost."""
+    say = speech.gettext
+    rows: list[tuple[str, str]] = []
+    for each in n.each_order:
+        concert = concerts.get(each.concert_id)
+        rows.append((say("Concert"), each.concert_id if concert is None else title(concert)))
+        if concert is not None:
+            rows.append((say("When"), when(concert.date, speech, concert)))
+            where = ", ".join(line(text) for text in (concert.venue, concert.place) if text)
+            rows += [(say("Where"), where)] if where else []
+        rows += [(say("Section"), _section(each, concert)), (say("Seats"), str(each.quantity))]
+        if each.total is not None:
+            rows.append((say("Price"), say("free of charge") if _is_free(each) else speech.money(each.total)))
+        rows.append((say("Order number"), each.order_id))
+    rows.append((say("Total"), say("free of charge") if made["is_free"] else made["total"]))
     return [{"label": label, "value": value} for label, value in rows]
 
 

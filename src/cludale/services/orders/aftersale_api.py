@@ -28,6 +28,7 @@ from cludale.services.orders.aftersale import (
     TooManyTickets,
 )
 from cludale.services.orders.api import COMMENT, OrdersApi, OrderView, RefundView
+from cludale.services.orders.carts import PartOfCart
 from cludale.services.orders.domain import Order, TooLateToCancel
 from cludale.services.orders.events import Party
 from cludale.services.orders.service import Orders
@@ -132,6 +133,7 @@ class AftersaleApi:
             RefundTooLarge,
             TooManyChanges,
             CommentForOrganizers,
+            PartOfCart,
             Busy,
         ),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Protocol, Self
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -51,6 +51,7 @@ from cludale.ports.seats import (
 from cludale.runtime.admission import TOO_MANY
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
 from cludale.services.orders import parts, queueing
+from cludale.services.orders.carts import PartOfCart
 from cludale.services.orders.domain import (
     AlreadyPaid,
     ChargeOpen,
@@ -114,13 +115,13 @@ STATUS: Statuses = {
 
 MAX_WAIT_SECONDS = 30
 
-_MAX_PRICE = "the most that one seat may cost; where it costs more, the answer is 409 price-too-high"
+MAX_PRICE = "the most that one seat may cost; where it costs more, the answer is 409 price-too-high"
 
-_TICKETS = (
+TICKETS = (
     "how many of which category, `quantity` together; without it all are of the concert's first. `POST "
     "/concerts/{id}/quote` says what they cost"
 )
-_MAX_TOTAL = "the most that all may cost, with fees and taxes; where it is more, the answer is 409 total-too-high"
+MAX_TOTAL = "the most that all may cost, with fees and taxes; where it is more, the answer is 409 total-too-high"
 _WAITING_LIST = (
     "wait for seats that come back: the order is Pending, `waiting` says where it stands, and once seats are held for "
     "it, `POST /orders/{id}/payment` takes them; nothing is charged before. Needs an e-mail address or a phone number, "
@@ -304,14 +305,14 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     payment_method: PaymentMethod = "card-ok"
     email: Email | None = None
     phone: Phone | None = None
-    max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
+    max_price: Annotated[Money | UnsetType | None, Meta(description=MAX_PRICE)] = UNSET
     name: Text | UnsetType | None = UNSET
     language: LanguageTag | UnsetType | None = UNSET
     tickets: (
-        Annotated[list[TicketCount], Meta(min_length=1, max_length=MOST_CATEGORIES, description=_TICKETS)] | UnsetType
+        Annotated[list[TicketCount], Meta(min_length=1, max_length=MOST_CATEGORIES, description=TICKETS)] | UnsetType
     ) = UNSET
     code: Annotated[str, Meta(max_length=64, description="a discount code")] | UnsetType | None = UNSET
-    max_total: Annotated[Money | UnsetType | None, Meta(description=_MAX_TOTAL)] = UNSET
+    max_total: Annotated[Money | UnsetType | None, Meta(description=MAX_TOTAL)] = UNSET
     waiting_list: Annotated[bool | UnsetType, Meta(description=_WAITING_LIST)] = UNSET
 
     @property
@@ -383,14 +384,18 @@ class OrdersApi:
         self._keyed = Keyed(IdempotencyKeys("orders", records), _PROBLEMS)
         self._turned_away = _PROBLEMS.answer(Busy(TOO_MANY))
 
-    def _turn_away(self) -> Response | None:
+    def turn_away(self) -> Response | None:
         """Nothing else is looked at then."""
         return self._turned_away if self._orders.turns_away() else None
+
+    def address_of(self, request: Request) -> str | None:
+        """Where it comes from, if unpaid orders are counted by that."""
+        return None if self._address is None else self._address(request.peer, request.headers)
 
     @route(
         "POST",
         "/orders",
-        turned_away=_turn_away,
+        turned_away=turn_away,
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
         summary="Order tickets",
         description=(
@@ -445,9 +450,9 @@ class OrdersApi:
             phone=body.phone,
             max_price=body.max_price or None,
             name=body.name or None,
-            language=_language(request, body),
+            language=language_of(request, body),
             wish=body.wish,
-            address=None if self._address is None else self._address(request.peer, request.headers),
+            address=self.address_of(request),
             waits=body.waiting_list is True,
         )
         if wanted.waits and wanted.contact is None:
@@ -481,8 +486,11 @@ class OrdersApi:
         return await self._keyed.once(named, key, body, act, partition=home)
 
     def _answer(self, order: Order) -> Response:
-        view = PlacedOrder(**_shown(order), access_token=self._access.token_for(order.id))
-        return json_response(view, 202 if order.status is Status.PENDING else 201)
+        return json_response(self.placed_view(order), 202 if order.status is Status.PENDING else 201)
+
+    def placed_view(self, order: Order) -> PlacedOrder:
+        """A new order, with its token."""
+        return PlacedOrder(**_shown(order), access_token=self._access.token_for(order.id))
 
     @route(
         "GET",
@@ -521,7 +529,7 @@ class OrdersApi:
             "until its `cancelUntil`, the organizer at any time."
         ),
         replies={200: Reply(OrderView)},
-        refusals=(NotFound, TooLateToCancel, Busy),
+        refusals=(NotFound, TooLateToCancel, PartOfCart, Busy),
     )
     async def cancel_order(self, request: Request) -> Response:
         """The order, Cancelled."""
@@ -544,7 +552,17 @@ class OrdersApi:
             "`GET /orders/{id}?wait=2` tells how it went."
         ),
         replies={202: Reply(OrderView, "The order, its payment Pending.")},
-        refusals=(NotFound, NotReserved, NothingOffered, AlreadyPaid, ChargeOpen, HoldEnded, UnknownMethod, Busy),
+        refusals=(
+            NotFound,
+            NotReserved,
+            NothingOffered,
+            AlreadyPaid,
+            ChargeOpen,
+            HoldEnded,
+            PartOfCart,
+            UnknownMethod,
+            Busy,
+        ),
     )
     async def pay_order_again(self, request: Request, body: PayAgain) -> Response:
         """202 the order, its payment Pending again."""
@@ -682,7 +700,23 @@ def _words(name: str) -> Sequence[str]:
     return sought
 
 
-def _language(request: Request, body: PlaceOrder) -> str | None:
+class Contacted(Protocol):
+    """What says where its buyer wants to be told, and in which language."""
+
+    @property
+    def email(self) -> str | None:
+        """The e-mail address."""
+
+    @property
+    def phone(self) -> str | None:
+        """The phone number."""
+
+    @property
+    def language(self) -> str | UnsetType | None:
+        """A language tag."""
+
+
+def language_of(request: Request, body: Contacted) -> str | None:
     """Which language the buyer reads, as far as there are messages in it; nobody asks where there is no address."""
     if body.email is None and body.phone is None:
         return None

@@ -11,6 +11,7 @@ from msgspec import UNSET
 from cludale.kernel.allocation import Allocation, OrderSeats
 from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.buyers import BuyerKeys
+from cludale.kernel.carts import cart_of
 from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal, RefusedForNow
@@ -146,6 +147,11 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def contact(self) -> Contact | None:
         """Where the buyer wants to be told, if anywhere."""
         return None if self.email is None and self.phone is None else Contact(self.email, self.phone)
+
+    @property
+    def known_by(self) -> Particulars:
+        """By what the buyer may be known, as far as anything was left."""
+        return Particulars(self.email, self.phone, self.name)
 
     @property
     def particulars(self) -> Particulars | None:
@@ -804,7 +810,7 @@ def _reserved_before(order: Order) -> TicketReserved:
 def _compared_reserved(order: Order, charge: ChargeStanding) -> Compared:
     if charge.told_again:
         return Compared(Decision(order), Lost.MONEY)
-    if charge.state is ChargeState.UNKNOWN and order.expires_at is not None:
+    if charge.state is ChargeState.UNKNOWN and order.expires_at is not None and cart_of(order.id) is None:
         reserved = _reserved_before(order)
         return Compared(Decision(order, (reserved,), at=_known_at(order), again=True), Lost.RESERVED)
     if (request := _missed_request(order, charge)) is not None:

@@ -38,11 +38,18 @@ class CancelReason(StrEnum):
     UNREACHABLE = "concerts-unreachable"
     SALE_ENDED = "sale-ended"
     CALLED_OFF = "concert-called-off"
+    CART_INCOMPLETE = "cart-incomplete"
+    """Another line of its cart came to nothing, and a cart is bought whole or not at all."""
 
     @property
     def is_on_purpose(self) -> bool:
         """Somebody wanted it cancelled: final, whatever money or seats are still under way."""
-        return self in (CancelReason.BUYER, CancelReason.ORGANIZER, CancelReason.CALLED_OFF)
+        return self in (
+            CancelReason.BUYER,
+            CancelReason.ORGANIZER,
+            CancelReason.CALLED_OFF,
+            CancelReason.CART_INCOMPLETE,
+        )
 
 
 class OrderPlaced(Event, frozen=True, kw_only=True):
@@ -78,6 +85,52 @@ class TicketReserved(SeatsEvent, frozen=True, kw_only=True):
     till: Till | UnsetType = UNSET
     """How it is paid at the box office: no provider is asked. As in OrderPlaced."""
     allocation: Allocation
+
+
+class CartLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """One order of a cart, and what is its own of the cart's money."""
+
+    order_id: str
+    total: Money
+    seats: Allocation
+
+
+class CartEvent(Event, frozen=True, kw_only=True):
+    """Base of the facts about a cart: orders that are placed and paid together."""
+
+    subject_field: ClassVar[str] = "cart_id"
+
+    cart_id: str
+
+    @property
+    def correlation(self) -> str:
+        """The cart."""
+        return self.cart_id
+
+
+class CartReserved(CartEvent, frozen=True, kw_only=True):
+    """All lines of the cart have their seats until `expires_at`, and are to be charged together, once."""
+
+    user_id: str
+    total: Money
+    """Of all lines."""
+    payment_method: str
+    expires_at: datetime
+    lines: tuple[CartLine, ...]
+
+
+class CartPaid(CartEvent, frozen=True, kw_only=True):
+    """All lines of the cart are paid: from here on each is an order by itself."""
+
+    total: Money
+    reachable: bool
+    """The buyer left an address."""
+    lines: tuple[CartLine, ...]
+
+    @property
+    def order_id(self) -> str:
+        """Its first line, under which its buyer is known to who tells them."""
+        return self.lines[0].order_id
 
 
 class PaymentRequested(Event, frozen=True, kw_only=True):
@@ -333,6 +386,8 @@ TOPIC = Topic(
     (
         OrderPlaced,
         TicketReserved,
+        CartReserved,
+        CartPaid,
         PaymentRequested,
         OrderPaid,
         OrderCancelled,

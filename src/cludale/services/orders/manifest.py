@@ -3,7 +3,7 @@
 from cludale.runtime.aggregates import Updates
 from cludale.runtime.due import PutOff
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
-from cludale.services.orders import aftersale_api, api, box_office_api, guest_api, privacy_api
+from cludale.services.orders import aftersale_api, api, box_office_api, cart_api, guest_api, privacy_api
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.events import TOPIC
 from cludale.services.orders.guest_service import GuestLists
@@ -55,6 +55,7 @@ def _build(parts: Parts) -> Running:
         file=parts.file,
         takes_work=parts.takes_work,
         buyers=parts.buyers,
+        cart_look_seconds=policies.compare_after_seconds,
         closing=parts.sale_closing,
         call_off_rate=policies.call_off_rate,
         watch_seconds=policies.call_off_watch_seconds,
@@ -97,7 +98,14 @@ def _invoicing(parts: Parts, orders: Orders, look_seconds: float) -> Invoicing:
     return Invoicing(updates, policy, pace=pace, pages=parts.invoice_pages, takes_work=parts.takes_work)
 
 
-_STATUS = {**api.STATUS, **aftersale_api.STATUS, **REPORT_STATUS, **SCHEDULE_STATUS, **INVOICING_STATUS}
+_STATUS = {
+    **api.STATUS,
+    **cart_api.STATUS,
+    **aftersale_api.STATUS,
+    **REPORT_STATUS,
+    **SCHEDULE_STATUS,
+    **INVOICING_STATUS,
+}
 
 
 def _api(orders: Orders, parts: HttpParts) -> tuple[object, ...]:
@@ -115,6 +123,9 @@ def _api(orders: Orders, parts: HttpParts) -> tuple[object, ...]:
         first,
         aftersale_api.AftersaleApi(orders, first, records, _STATUS),
         box_office_api.BoxOfficeApi(first, parts.ownership),
+        cart_api.CartsApi(
+            orders, first, records, _STATUS, parts.access, parts.ownership, methods=parts.payment_methods
+        ),
         guest_api.GuestsApi(GuestLists(orders, records), parts.ownership),
         privacy_api.PrivacyApi(orders, parts.ownership),
         ReportsApi(orders.reports, parts.ownership),

@@ -8,9 +8,13 @@ import msgspec
 from cludale.kernel.events import Envelope, Event
 from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.concerts.events import SeatsReturned
+from cludale.services.orders import carts
+from cludale.services.orders.carts import Cart
 from cludale.services.orders.domain import Order, OrderEvent, Status, as_placed, evolve, is_closed
 from cludale.services.orders.events import (
     TOPIC,
+    CartPaid,
+    CartReserved,
     ConfirmationRequested,
     ContactErased,
     DocumentIssued,
@@ -24,7 +28,7 @@ from cludale.services.orders.events import (
     TicketReserved,
 )
 from cludale.services.orders.invoices.replay import INVOICE_TABLES, fold_invoice, invoice_refs
-from cludale.services.orders.store import ORDERS
+from cludale.services.orders.store import CARTS, ORDERS
 from cludale.services.payments.events import PartRefunded, PaymentCompleted, PaymentFailed, PaymentRefunded
 
 _OF_ORDERS = tuple(event for event in TOPIC.events if event not in (ContactErased, InvoicingChanged))
@@ -63,6 +67,11 @@ def _told(order: Order) -> Mapping[str, object]:
     return told if order.payment is None else {**told, "payment": order.payment}
 
 
+def _told_of_cart(cart: Cart) -> Mapping[str, object]:
+    names = ("user_id", "created_at", "expires_at", "total", "payment_method", "lines", "is_paid")
+    return {name: getattr(cart, name) for name in names}
+
+
 class OrdersReplay:
     """Folds what orders published, and what payments said of the money."""
 
@@ -70,6 +79,7 @@ class OrdersReplay:
     event_types = frozenset(e.__name__ for e in _TELLING)
     tables: Sequence[Table[Any]] = (
         Table(ORDERS.kind, ORDERS.decode, ORDERS.put, lambda order: ORDERS.partition(order.id), _told),
+        Table(CARTS.kind, CARTS.decode, CARTS.put, lambda cart: CARTS.partition(cart.id), _told_of_cart),
         *INVOICE_TABLES,
     )
 
@@ -77,6 +87,8 @@ class OrdersReplay:
         """The order; or an invoice, and the series that it is in."""
         if isinstance(event.data, DocumentIssued):
             return invoice_refs(event.data)
+        if isinstance(event.data, CartReserved | CartPaid):
+            return (Ref("cart", CARTS.partition(event.data.cart_id), event.data.cart_id),)
         return (Ref("order", ORDERS.partition(event.data.order_id), event.data.order_id),)
 
     def fold(self, event: Envelope, states: States) -> None:
@@ -85,6 +97,9 @@ class OrdersReplay:
             fold_invoice(event.data, event.time, states)
             return
         (ref,) = self.touches(event)
+        if isinstance(event.data, CartReserved | CartPaid):
+            states.put(ref, _cart_after(states.get(ref), event))
+            return
         states.put(ref, _after(states.get(ref), event))
 
 
@@ -95,6 +110,14 @@ def _after(order: Order | None, event: Envelope) -> Order:
     if order is None or _is_missing(order, data):
         raise NotYet
     return evolve(order, data, at=event.time)
+
+
+def _cart_after(cart: Cart | None, event: Envelope) -> Cart:
+    if isinstance(event.data, CartReserved):
+        return cart or carts.as_reserved(event.data, at=event.time)
+    if cart is None:
+        raise NotYet
+    return carts.evolve(cart, event.data)
 
 
 def _is_missing(order: Order, data: OrderEvent) -> bool:

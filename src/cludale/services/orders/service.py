@@ -38,6 +38,7 @@ from cludale.services.concerts.events import (
 )
 from cludale.services.orders import aftersale, domain, jobs, queueing
 from cludale.services.orders.aftersale import Amended, Amendment, NoAddress, RefundWish
+from cludale.services.orders.cart_service import Carts, KnownCart
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, PaymentStatus
 from cludale.services.orders.due import DueOrders
@@ -109,12 +110,14 @@ class Orders:
         call_off_rate: float = 1_000.0,
         watch_seconds: float = 30.0,
         buyers: BuyerHash | None = None,
+        cart_look_seconds: float = 60.0,
     ) -> None:
         """`call_seconds`: how long concerts or payments may take to answer. `retention_days`: how long after a concert
         its buyers' addresses are kept; None, or no `programme`: until somebody has them erased. `walks`: does it bring
         up to date what earlier versions, or another master key, left? `file`: the store, where that is one of this
         process's. `closing`, `call_off_rate`, `watch_seconds`: for the orders of a concert that is called off.
-        `buyers`: what buyers are known by to those who count their tickets; None: nobody does.
+        `buyers`: what buyers are known by to those who count their tickets; None: nobody does. `cart_look_seconds`:
+        how long nothing is heard of a cart before its lines are looked at.
         """
         self._buyers = buyers
         self._updates = Updates("orders", records, clock=clock, ids=ids)
@@ -163,6 +166,17 @@ class Orders:
             takes_work=takes_work,
         )
         """Seats for Pending orders, and what else comes due."""
+        self.carts = Carts(
+            self._updates,
+            seats=seats,
+            privacy=self.privacy,
+            admission=self._admission,
+            buyers=self._buyers_of,
+            tell=self._tell,
+            look_seconds=cart_look_seconds,
+            takes_work=takes_work,
+        )
+        """Orders that are placed and paid together."""
         self.jobs: DueWork[Job] | None = None
         """The orders of concerts that are called off or moved."""
         if closing is not None:
@@ -311,6 +325,18 @@ class Orders:
             if not waiters:
                 self._waiters.pop(order_id, None)
 
+    async def settled_cart(self, cart_id: str, *, wait_seconds: float) -> KnownCart:
+        """As `settled`, of all lines of a cart. Raises NotFound."""
+        known = await self.carts.cart(cart_id)
+        deadline = asyncio.get_running_loop().time() + wait_seconds
+        while not known.is_settled:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0 or self._is_ending:
+                break
+            await self._news_of(known.orders[0].id, at_most=min(left, self._look_again_seconds))
+            known = await self.carts.cart(cart_id)
+        return known
+
     async def find(self, query: Query) -> tuple[list[Order], str | None]:
         """A page of orders and the cursor of the next one."""
         found, page = await ORDERS.find(self._updates.records, query)
@@ -352,8 +378,9 @@ class Orders:
     async def cancel(self, order_id: str, reason: CancelReason, cause: Cause, *, seller: str | None = None) -> Order:
         """Cancel the order; again changes nothing. `seller`: as for `domain.cancel`.
 
-        Raises NotFound, TooLateToCancel, Busy.
+        Raises NotFound, TooLateToCancel, PartOfCart, Busy.
         """
+        await self.carts.check_alone(order_id)
 
         def decide(order: Order, now: datetime) -> Decision[Order]:
             domain.check_cancellable(order, reason, now=now)
@@ -367,8 +394,9 @@ class Orders:
         """Have the order charged in another way, after a charge that failed; `keep`'s record commits with it.
 
         One that waited takes by it what it is offered. Raises NotFound, NotReserved, NothingOffered, AlreadyPaid,
-        ChargeOpen, HoldEnded, Busy.
+        ChargeOpen, HoldEnded, PartOfCart, Busy.
         """
+        await self.carts.check_alone(order_id)
 
         def pay(order: Order, now: datetime) -> Decision[Order]:
             if order.waits is not None and order.status is domain.Status.PENDING:
@@ -393,8 +421,9 @@ class Orders:
         """Give a part of a paid order back: the order, with the refund as its last; `keep`'s record commits with it.
 
         The reason is kept apart, and not at all where the buyer was erased. Raises NotFound, Busy, AnsweredBefore and
-        what `aftersale.refund` raises.
+        what `aftersale.refund` raises, PartOfCart.
         """
+        await self.carts.check_alone(order_id)
 
         def decide(order: Order, now: datetime) -> Decision[Order]:
             return self._watch(order, aftersale.refund(order, wish, now=now), now)
@@ -445,6 +474,7 @@ class Orders:
                 self._tell(each.state)
         if any(each.state.waits is not None for each in changed):
             self.due.wake()
+        await self.carts.look(each.state for each in changed)
         return answers if self.invoicing is None else await self.invoicing.hear(deliveries, answers)
 
     async def _handle_both(
@@ -483,7 +513,7 @@ class Orders:
         self.invoicing = invoicing
 
     def _all_due(self) -> list[DueWork[Any]]:
-        return [each for each in (self.due, self.jobs, self._retention) if each is not None]
+        return [each for each in (self.due, self.carts.due, self.jobs, self._retention) if each is not None]
 
     async def stop(self) -> None:
         """Take up nothing more that is due."""

@@ -5,12 +5,14 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple
 
+from cludale.kernel.carts import line_id
 from cludale.kernel.events import Cause
 from cludale.kernel.ids import from_key
 from cludale.kernel.times import rfc3339
 from cludale.ports.records import Kind, Query
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
+from cludale.services.orders.carts import Cart
 from cludale.services.orders.domain import Order, Status
 from cludale.services.orders.guests import Guest
 from cludale.services.orders.jobs import Job
@@ -43,6 +45,22 @@ def home_of(key: str) -> str:
     return from_key("order", "POST /orders", key)
 
 
+CARTS = AggregateStore(
+    Kind("orders", "cart", (DUE,), (DUE,), may_lack=True),
+    Cart,
+    identity=lambda cart: cart.id,
+    index=lambda cart: (rfc3339(cart.due_at) if cart.due_at else None,),
+    partition=lambda id: ORDERS.partition(line_id(id, 1)),
+    cause=lambda cart: Cause(None, cart.traceparent),
+)
+"""In one partition with its lines. DUE is when these are looked at, until all of them are paid or off."""
+
+
+def cart_home_of(key: str) -> str:
+    """The partition of the carts placed under this idempotency key."""
+    return from_key("order", "POST /orders/carts", key)
+
+
 JOBS = AggregateStore(
     Kind("orders", "job", (DUE,), (DUE,), may_lack=True),
     Job,
@@ -73,7 +91,15 @@ GUESTS = AggregateStore(
 
 UPKEEP = AggregateStore(Kind("orders", "upkeep", may_lack=True), Upkeep, identity=lambda upkeep: upkeep.id)
 
-KINDS = (ORDERS.kind, JOBS.kind, IdempotencyKeys.kind_for("orders"), PERSONAL.kind, UPKEEP.kind, GUESTS.kind)
+KINDS = (
+    ORDERS.kind,
+    JOBS.kind,
+    IdempotencyKeys.kind_for("orders"),
+    PERSONAL.kind,
+    UPKEEP.kind,
+    GUESTS.kind,
+    CARTS.kind,
+)
 
 
 def reserved(*, after: str | None, limit: int) -> Query:

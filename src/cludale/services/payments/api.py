@@ -18,6 +18,7 @@ from cludale.ports.records import Records
 from cludale.ports.sales import SeatsGone
 from cludale.ports.seats import ConcertOver
 from cludale.runtime.idempotency import IdempotencyKeys
+from cludale.services.payments import carts
 from cludale.services.payments.domain import Attempt, Payment, PaymentClosed, Status
 from cludale.services.payments.service import Payments, payment_not_found
 from cludale.services.payments.store import listed
@@ -165,15 +166,21 @@ class PaymentsApi:
         scope=Scope.READ,
         owned=Owned.FILTERED,
         summary="List payments",
-        description="Those for the organizer's own concerts: a page may have fewer than `limit`, and a `next`.",
+        description=(
+            "Those for the organizer's own concerts: a page may have fewer than `limit`, and a `next`. A cart was "
+            "charged once, and is listed line by line, as its orders; with a cart's id as `orderId`, whole."
+        ),
         replies={200: Reply(Page[PaymentView])},
     )
     async def list_payments(self, request: Request, query: FindPayments) -> Response:
         """A page of them."""
         wanted = listed(order_id=query.order_id, after=query.after, limit=query.limit)
         found, following = await self._payments.find(wanted)
-        found = await self._ownership.of(asking(request), found, lambda payment: payment.allocation.concert_id)
-        return json_response(Page([PaymentView.of(each) for each in found], following))
+        lines = [line for each in found for line in carts.lines_of(each) if query.order_id in (None, line.order_id)]
+        if query.order_id is not None and not lines:  # the cart itself
+            lines = found
+        lines = await self._ownership.of(asking(request), lines, lambda payment: payment.allocation.concert_id)
+        return json_response(Page([PaymentView.of(each) for each in lines], following))
 
     @route("POST", "/payments/compare", credential=Credential.SERVICE)
     async def compare_orders(self, _: Request, body: CompareOrders) -> Response:

@@ -78,6 +78,9 @@ def last_moved(payment: Payment) -> datetime:
     times += [each.at for each in payment.attempts[-1:]]
     times += [each.done_at for each in payment.parts if each.done_at is not None]
     times += [each.done_at or each.begun_at for each in payment.mends]
+    for share in payment.shares:
+        times += [each.done_at for each in share.parts if each.done_at is not None]
+        times += [] if share.refunded_at is None else [share.refunded_at]
     times += [] if payment.failure is None else [payment.failure.at]
     times += [] if payment.refunded_at is None else [payment.refunded_at]
     return max(times)
@@ -119,7 +122,7 @@ def _wrong(booked: Booked, payment: Payment) -> tuple[Difference, int] | None:
         if payment.status is Status.REFUNDED and round == payment.round:
             why = Difference.REFUND_LOST
     else:
-        too_much = booked.kept - (wanted.amount - sum(each.part.amount.amount for each in payment.parts))
+        too_much = booked.kept - (wanted.amount - payment.owed_back)
         why = Difference.REFUND_LOST
     if booked.times > 1 and too_much > 0:
         why = Difference.TAKEN_TWICE

@@ -5,7 +5,7 @@ held (`closing`), give a part of the money back (`parts`), or all that is left o
 it does outside, it does by a key of the provider's, so that doing it twice moves the money once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from cludale.kernel.allocation import Allocation
+from cludale.kernel.carts import is_cart
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Event
 from cludale.kernel.ids import same_as
@@ -97,8 +98,24 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, 
     """When it went back; None: it is still to be given back."""
 
 
+class Share(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
+    """What a cart's payment has of the money of one of its lines, beside the charge. As in Payment."""
+
+    order_id: str
+    amount: Money
+    closed: bool = False
+    refunding: bool = False
+    refunded_at: datetime | None = None
+    parts: tuple[Part, ...] = ()
+    part_tries: int = 0
+    due_at: datetime | None = None
+    cause: Cause | None = None
+    """Of what is being done for it; None: of the charge."""
+    seats: Allocation
+
+
 class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
-    """The money side of one order."""
+    """The money side of one order, or of a cart."""
 
     id: str
     order_id: str
@@ -141,6 +158,9 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     """How it was paid at the box office; None, as in records of older versions: the provider is asked."""
     back_by: str | None = None
     """Who gave it back there, if that was somebody in particular."""
+    shares: tuple[Share, ...] = ()
+    """Of a cart: its lines' (`carts.py`). `order_id` is the cart then, and `allocation` the seats of its first line.
+    Empty: of one order, as in records of older versions."""
     allocation: Allocation
     """What is paid for; handed on whole."""
 
@@ -163,6 +183,17 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     def open_mend(self) -> Mend | None:
         """The first mend that is still to be given back."""
         return next((each for each in self.mends if each.done_at is None), None)
+
+    @property
+    def owed_back(self) -> int:
+        """Minor units that part refunds give back; of a cart also what went back of whole lines."""
+        if not self.shares:
+            return sum(each.part.amount.amount for each in self.parts)
+        back = 0
+        for share in self.shares:
+            parts = sum(each.part.amount.amount for each in share.parts)
+            back += parts if share.refunded_at is None else share.amount.amount
+        return back
 
     @property
     def rest(self) -> Money:
@@ -206,8 +237,8 @@ class PaymentClosed(Refusal):
 
 
 def payment_id(order_id: str) -> str:
-    """The id of an order's payment: there is one for each."""
-    return same_as("payment", order_id)
+    """The id of an order's payment, or a cart's: there is one for each."""
+    return f"payment-{order_id}" if is_cart(order_id) else same_as("payment", order_id)
 
 
 Moved = PaymentCompleted | PaymentFailed | PaymentRefunded | PartRefunded | PaymentMended
@@ -303,10 +334,24 @@ def _with_mend(payment: Payment, event: PaymentMended, *, at: datetime) -> Payme
     return msgspec.structs.replace(after, due_at=at if owes_money(after) else None)
 
 
-def _ended(payment: Payment, event: Moved, *, now: datetime, limits: AttemptLimits) -> Decision[Payment]:
+def ended(payment: Payment, event: Moved, *, now: datetime, limits: AttemptLimits) -> Decision[Payment]:
     """This has just happened. The end of a round that the organizer began is to be told again later."""
     after = _allowed(payment, evolve(payment, event, at=now))
-    return Decision(_to_be_retold(after, now=now, limits=limits), (event,), at=now)
+    return Decision(_to_be_retold(after, now=now, limits=limits), _told(after, event), at=now)
+
+
+def _told(payment: Payment, event: Event) -> Sequence[Event]:
+    """What is told: how a cart's round ended, of each of its lines."""
+    if not payment.shares or not isinstance(event, PaymentCompleted | PaymentFailed):
+        return (event,)
+    told: list[Event] = []
+    for share in payment.shares:
+        own = {"payment_id": payment_id(share.order_id), "order_id": share.order_id, "amount": share.amount}
+        if isinstance(event, PaymentCompleted):
+            told.append(msgspec.structs.replace(event, allocation=share.seats, **own))
+        else:
+            told.append(msgspec.structs.replace(event, concert_id=share.seats.concert_id, **own))
+    return told
 
 
 def _to_be_retold(after: Payment, *, now: datetime, limits: AttemptLimits) -> Payment:
@@ -334,7 +379,7 @@ def begin(
     """The order can be paid: its payment is Pending and its first attempt under way."""
     if payment is not None:
         return Decision(payment)  # cancelled before it began, or begun already
-    begun = msgspec.structs.replace(as_begun(order, at=now), due_at=_lease(now, limits), cause=cause)
+    begun = msgspec.structs.replace(as_begun(order, at=now), due_at=lease(now, limits), cause=cause)
     return _unless_asked(begun, now=now)
 
 
@@ -345,11 +390,12 @@ def _unless_asked(payment: Payment, *, now: datetime) -> Decision[Payment]:
     """
     if payment.asks_provider or (payment.till is None and is_too_late(payment, now)):
         return Decision(payment)
-    completed = _completed(payment)
-    return Decision(_allowed(payment, evolve(payment, completed, at=now)), (completed,))
+    fact = completed(payment)
+    return Decision(_allowed(payment, evolve(payment, fact, at=now)), (fact,))
 
 
-def _lease(now: datetime, limits: AttemptLimits) -> datetime:
+def lease(now: datetime, limits: AttemptLimits) -> datetime:
+    """The end of an attempt that begins now."""
     # Who began the attempt has until then; after that anyone may take it up, by the same key.
     return now + timedelta(seconds=limits.lease_seconds)
 
@@ -367,7 +413,7 @@ def retry(
         payment,
         method=method or payment.method,
         expires_at=hold_end if now < hold_end else now + hold,
-        due_at=_lease(now, limits),
+        due_at=lease(now, limits),
         cause=cause,
     )
     return msgspec.structs.replace(begun, retells=RETELLS)
@@ -408,7 +454,7 @@ def requested(
         payment,
         method=request.payment_method,
         expires_at=payment.hold_end,
-        due_at=_lease(now, limits),
+        due_at=lease(now, limits),
         cause=cause,
     )
     return close(begun, FailureReason.CANCELLED, now=now) if payment.closed else begun
@@ -436,7 +482,7 @@ def take_up(payment: Payment, *, now: datetime, limits: AttemptLimits) -> Paymen
     """Somebody works on this payment now, if it is due: others leave it alone for the lease."""
     if payment.due_at is None or payment.due_at > now:
         return payment
-    return msgspec.structs.replace(payment, due_at=_lease(now, limits))
+    return msgspec.structs.replace(payment, due_at=lease(now, limits))
 
 
 def is_claimed(payment: Payment, now: datetime) -> bool:
@@ -478,7 +524,7 @@ def attempted(
         return Decision(tried)  # whatever it took, the provider is being told to give it back
     match outcome:
         case Outcome.CHARGED:
-            return _ended(tried, _completed(tried), now=now, limits=limits)
+            return ended(tried, completed(tried), now=now, limits=limits)
         case Outcome.DECLINED:
             return _failed(tried, FailureReason.DECLINED, returned=False, now=now, limits=limits)
         case Outcome.UNKNOWN:
@@ -534,7 +580,7 @@ def _failed(
 ) -> Decision[Payment]:
     can_retry = reason in _TRIED_IN_VAIN and not payment.closed and now < payment.hold_end
     failure = Failure(at=now, reason=reason, returned=returned, retry_until=payment.hold_end if can_retry else None)
-    return _ended(payment, _failed_for(payment, failure), now=now, limits=limits)
+    return ended(payment, _failed_for(payment, failure), now=now, limits=limits)
 
 
 def _failed_for(payment: Payment, failure: Failure) -> PaymentFailed:
@@ -551,7 +597,8 @@ def _failed_for(payment: Payment, failure: Failure) -> PaymentFailed:
     )
 
 
-def _completed(payment: Payment) -> PaymentCompleted:
+def completed(payment: Payment) -> PaymentCompleted:
+    """The fact that its money was taken."""
     return PaymentCompleted(
         payment_id=payment.id,
         order_id=payment.order_id,
@@ -655,6 +702,8 @@ def owes_money(payment: Payment) -> bool:
     """Is there something to give back, for certain or perhaps? That is never given up on."""
     if payment.refunding or payment.closing is not None or payment.open_part is not None:
         return True
+    if payment.shares and any(each.refunding or any(p.done_at is None for p in each.parts) for each in payment.shares):
+        return True
     return payment.open_mend is not None and payment.status is not Status.PENDING  # a charge that is open comes first
 
 
@@ -683,7 +732,7 @@ def refunded(payment: Payment, *, now: datetime, limits: AttemptLimits) -> Decis
     """The money is back."""
     if payment.status is not Status.COMPLETED or not payment.refunding:
         return Decision(payment)
-    return _ended(payment, _back(payment), now=now, limits=limits)
+    return ended(payment, _back(payment), now=now, limits=limits)
 
 
 def _back(payment: Payment) -> PaymentRefunded:
@@ -745,14 +794,14 @@ def told_again(payment: Payment) -> Decision[Payment]:
     at: datetime | None = None
     match payment.status:
         case Status.COMPLETED if not payment.refunding:
-            fact = _completed(payment)
+            fact = completed(payment)
             at = payment.attempts[-1].at if payment.attempts else payment.created_at  # free, or at the box office
         case Status.FAILED if payment.failure is not None or payment.tries or not payment.closed:
             failure = payment.failure or _failure_of_old(payment)
             fact, at = _failed_for(payment, failure), failure.at
         case Status.REFUNDED:
             fact, at = _back(payment), payment.refunded_at
-    return Decision(payment) if fact is None else Decision(payment, (fact,), at=at, again=True)
+    return Decision(payment) if fact is None else Decision(payment, _told(payment, fact), at=at, again=True)
 
 
 def _failure_of_old(payment: Payment) -> Failure:

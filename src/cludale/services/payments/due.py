@@ -13,7 +13,7 @@ from cludale.ports.clock import Clock
 from cludale.ports.payment_gateway import TAKEN, Charge, Declined, GatewayTrouble, PaymentGateway
 from cludale.ports.tracing import TRACEPARENT
 from cludale.runtime.due import Do, DuePolicy, PutOff, Step
-from cludale.services.payments import differences, domain
+from cludale.services.payments import carts, differences, domain
 from cludale.services.payments.domain import AttemptLimits, Outcome, Payment, Status
 from cludale.services.payments.mends import Mend
 
@@ -52,6 +52,8 @@ class Charging(DuePolicy[Payment]):
     async def act(self, payment: Payment) -> Step[Payment]:
         """Do the one thing that this payment has left to do; returns what came of it."""
         TRACEPARENT.set(payment.cause.traceparent)
+        if payment.shares and (line := carts.next_owed(payment)) is not None:
+            return await self._back_of_line(payment, line)
         if domain.is_to_be_retold(payment):
             return lambda p, now: domain.retold(p, now=now, limits=self._limits)
         try:
@@ -61,6 +63,31 @@ class Charging(DuePolicy[Payment]):
         except GatewayTrouble as trouble:
             return self.no_answer(payment, str(trouble))
         return self.of_its_round(payment, step)
+
+    async def _back_of_line(self, payment: Payment, line: Payment) -> Step[Payment]:
+        """Give back what is owed of a cart's line, from the cart's charge; by keys of the line's own."""
+        TRACEPARENT.set(line.cause.traceparent)
+        part = line.open_part
+        amount, key = (line.rest, f"{line.key}.rest") if part is None else (part.amount, f"{line.key}.{part.number}")
+        try:
+            if amount.amount and payment.asks_provider:
+                await self._gateway.refund_part(payment.charge, key, amount)
+        except (Declined, GatewayTrouble) as trouble:
+            return self._line_put_off(payment, line, str(trouble))
+
+        def back(own: Payment, now: datetime) -> Decision[Payment]:
+            if part is not None:
+                return domain.part_refunded(own, part, now=now, limits=self._limits)
+            return domain.refunded(own, now=now, limits=self._limits)
+
+        return self.of_its_round(payment, lambda p, now: carts.of_line(p, line.order_id, lambda own: back(own, now)))
+
+    def _line_put_off(self, payment: Payment, line: Payment, why: str) -> Step[Payment]:
+        tries = line.part_tries + 1
+        until = self._put_off(tries, self._clock.now())
+        self.stuck += tries >= STUCK_TRIES
+        _log.warning("%s: no answer to giving back (%s), again at %s", line.id, why, until)
+        return self.of_its_round(payment, lambda p, _: Decision(carts.put_off(p, line.order_id, until=until)))
 
     async def _ask(self, payment: Payment) -> Step[Payment]:
         asks = payment.asks_provider
@@ -101,6 +128,8 @@ class Charging(DuePolicy[Payment]):
 
     def no_answer(self, state: Payment, why: str) -> Step[Payment]:
         """An attempt to charge counts. Money that is owed is never given up on: only the waits are bounded."""
+        if state.shares and (line := carts.next_owed(state)) is not None:
+            return self._line_put_off(state, line, why)
         if not domain.owes_money(state):
             return self.of_its_round(state, self._tried(state, Outcome.UNKNOWN, why))
         tries = domain.tries_in_vain(state) + 1

@@ -5,10 +5,12 @@ from typing import Any
 
 import msgspec
 
+from cludale.kernel.carts import cart_of
 from cludale.kernel.events import Envelope
 from cludale.runtime.replay import NotYet, Ref, States, Table
-from cludale.services.orders.events import TicketReserved
-from cludale.services.payments.domain import Payment, Status, as_begun, evolve, payment_id
+from cludale.services.orders.events import CartReserved, TicketReserved
+from cludale.services.payments import carts
+from cludale.services.payments.domain import Payment, Share, Status, as_begun, evolve, payment_id
 from cludale.services.payments.events import (
     PartRefunded,
     PaymentCompleted,
@@ -25,7 +27,12 @@ def _told(payment: Payment) -> Mapping[str, object] | None:
     told = {name: getattr(payment, name) for name in ("order_id", "amount", "status", "round", "till")}
     told["parts"] = [each for each in payment.parts if each.done_at is not None]
     told["mends"] = {each.number: (each.key, each.amount) for each in payment.mends if each.done_at is not None}
+    told["shares"] = [_told_of_share(each) for each in payment.shares]
     return {**told, **msgspec.structs.asdict(payment.allocation)}
+
+
+def _told_of_share(share: Share) -> Sequence[object]:
+    return (share.order_id, share.amount, share.refunded_at, [each for each in share.parts if each.done_at is not None])
 
 
 class PaymentsReplay:
@@ -34,15 +41,24 @@ class PaymentsReplay:
     service = "payments"
     event_types = frozenset(
         e.__name__
-        for e in (TicketReserved, PaymentCompleted, PaymentFailed, PaymentRefunded, PartRefunded, PaymentMended)
+        for e in (
+            TicketReserved,
+            CartReserved,
+            PaymentCompleted,
+            PaymentFailed,
+            PaymentRefunded,
+            PartRefunded,
+            PaymentMended,
+        )
     )
     tables: Sequence[Table[Any]] = (
         Table(PAYMENTS.kind, PAYMENTS.decode, PAYMENTS.put, lambda payment: payment.id, _told),
     )
 
     def touches(self, event: Envelope) -> Sequence[Ref]:
-        """The order's payment."""
-        id = payment_id(event.data.order_id)
+        """The order's payment, or its cart's."""
+        data = event.data
+        id = payment_id(data.cart_id) if isinstance(data, CartReserved) else carts.record_id(data.order_id)
         return (Ref("payment", id, id),)
 
     def fold(self, event: Envelope, states: States) -> None:
@@ -50,10 +66,15 @@ class PaymentsReplay:
         (ref,) = self.touches(event)
         payment: Payment | None = states.get(ref)
         data = event.data
+        if isinstance(data, CartReserved):
+            if payment is None:
+                states.put(ref, carts.as_begun(data, at=event.time))
+            return
         if isinstance(data, TicketReserved):
-            if payment is None:  # it may be told again
+            if payment is None and cart_of(data.order_id) is None:  # it may be told again
                 states.put(ref, as_begun(data, at=event.time))
             return
         if payment is None:
             raise NotYet
-        states.put(ref, evolve(payment, data, at=event.time))
+        moved = carts.evolve if payment.shares else evolve
+        states.put(ref, moved(payment, data, at=event.time))

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from cludale.kernel.carts import cart_of
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.refusals import Busy, NotFound
@@ -23,8 +24,14 @@ from cludale.runtime.aggregates import Change, TooEarly, Updates, Versioned
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import CallLater, DueWork, PutOff, Step
 from cludale.services.concerts.events import SaleRefused
-from cludale.services.orders.events import OrderCancelled, PartRefundRequested, PaymentRequested, TicketReserved
-from cludale.services.payments import domain
+from cludale.services.orders.events import (
+    CartReserved,
+    OrderCancelled,
+    PartRefundRequested,
+    PaymentRequested,
+    TicketReserved,
+)
+from cludale.services.payments import carts, domain
 from cludale.services.payments.domain import AttemptLimits, Payment, Status
 from cludale.services.payments.due import Charging
 from cludale.services.payments.reconciling import Reconciling
@@ -106,8 +113,13 @@ class Payments:
             self.due.wake()
         return answers
 
-    def _on_ticket_reserved(self, event: Envelope, payment: Payment | None, now: datetime) -> Decision[Payment]:
+    def _on_ticket_reserved(self, event: Envelope, payment: Payment | None, now: datetime) -> Decision[Payment] | None:
+        if cart_of(event.data.order_id) is not None:
+            return None  # it is charged with its cart
         return domain.begin(payment, event.data, cause=Cause.of(event), now=now, limits=self._limits)
+
+    def _on_cart_reserved(self, event: Envelope, payment: Payment | None, now: datetime) -> Decision[Payment]:
+        return carts.begin(payment, event.data, cause=Cause.of(event), now=now, limits=self._limits)
 
     def _on_payment_requested(self, event: Envelope, payment: Payment | None, now: datetime) -> Decision[Payment]:
         if payment is None:
@@ -115,20 +127,26 @@ class Payments:
         return Decision(domain.requested(payment, event.data, cause=Cause.of(event), now=now, limits=self._limits))
 
     def _on_order_cancelled(self, event: Envelope, payment: Payment | None, now: datetime) -> Decision[Payment] | None:
-        return domain.order_cancelled(payment, event.data, cause=Cause.of(event), now=now)
+        decide = domain.order_cancelled if cart_of(event.data.order_id) is None else carts.order_cancelled
+        return decide(payment, event.data, cause=Cause.of(event), now=now)
 
     def _on_sale_refused(self, event: Envelope, payment: Payment | None, now: datetime) -> Decision[Payment]:
         if payment is None:
             raise TooEarly
-        return domain.refund(payment, cause=Cause.of(event), now=now)
+        return _of_order(payment, event, lambda own: domain.refund(own, cause=Cause.of(event), now=now))
 
     def _on_part_requested(self, event: Envelope, payment: Payment | None, now: datetime) -> Decision[Payment]:
         if payment is None or not domain.has_taken_money(payment):
             raise TooEarly
-        return domain.part_requested(payment, event.data, cause=Cause.of(event), now=now, again=event.repeated)
+        return _of_order(
+            payment,
+            event,
+            lambda own: domain.part_requested(own, event.data, cause=Cause.of(event), now=now, again=event.repeated),
+        )
 
     HANDLERS: ClassVar[Mapping[type[Event], Callable[..., Decision[Payment] | None]]] = {
         TicketReserved: _on_ticket_reserved,
+        CartReserved: _on_cart_reserved,
         PaymentRequested: _on_payment_requested,
         OrderCancelled: _on_order_cancelled,
         SaleRefused: _on_sale_refused,
@@ -160,11 +178,11 @@ class Payments:
 
     async def action(self, order_id: str) -> tuple[Payment, BuyerAction | None]:
         """This order's payment, and what its buyer's client needs to finish it. Raises NotFound, Busy."""
-        payment = await self.payment(order_id)
+        payment = (await self._one(order_id)).state
         if payment.status is not Status.PENDING or payment.closing is not None or not payment.waits:
-            return payment, None
+            return carts.seen_as(payment, order_id), None
         try:
-            return payment, await self._gateway.action(payment.charge)
+            return carts.seen_as(payment, order_id), await self._gateway.action(payment.charge)
         except GatewayTrouble as trouble:
             raise Busy(f"The payment provider gave no answer: {trouble}") from trouble
 
@@ -173,11 +191,14 @@ class Payments:
 
         Where the hold has ended, concerts is asked before whether there are seats, and the payment is returned once
         they are sold or the money is back, if that is soon; else as it is when the attempt is over.
+        A cart is charged as a whole, and not once its hold has ended: some of its seats might be gone.
         Raises NotFound, PaymentClosed, SeatsGone, ConcertOver, Busy.
         """
-        id = domain.payment_id(order_id)
+        id = carts.record_id(order_id)
         before = (await self._one(order_id)).state
         if domain.wants_seats_again(before, self._updates.clock.now()):
+            if before.shares:
+                raise domain.PaymentClosed(before)
             await self._check_seats(before)
 
         def again(payment: Payment, now: datetime) -> Decision[Payment]:
@@ -190,15 +211,17 @@ class Payments:
         if current.state.status is Status.PENDING:
             await self.due.do(current)
         charged = (await self._one(order_id)).state
+        if charged.shares:
+            return carts.seen_as(charged, order_id)
         return await self._once_sold(charged) if domain.was_late(charged) else charged
 
     async def payment(self, order_id: str) -> Payment:
-        """The payment for this order. Raises NotFound."""
-        return (await self._one(order_id)).state
+        """The payment for this order, or its share of its cart's. Raises NotFound."""
+        return carts.seen_as((await self._one(order_id)).state, order_id)
 
     async def _one(self, order_id: str) -> Versioned[Payment]:
-        """Raises NotFound."""
-        id = domain.payment_id(order_id)
+        """Its own, or its cart's. Raises NotFound."""
+        id = carts.record_id(order_id)
         found = await PAYMENTS.load(self._updates.records, (id,))
         if id not in found:
             raise payment_not_found(order_id)
@@ -233,13 +256,15 @@ class Payments:
 
     async def compare(self, questions: Sequence[ChargeQuestion]) -> Mapping[str, ChargeStanding]:
         """How the money of these orders stands, by order; what an order seems not to have heard is published again."""
-        found = await PAYMENTS.load(self._updates.records, [domain.payment_id(each.order_id) for each in questions])
+        ids = dict.fromkeys(carts.record_id(each.order_id) for each in questions)
+        found = await PAYMENTS.load(self._updates.records, ids)
         standings: dict[str, ChargeStanding] = {}
         changes: list[Change[Payment]] = []
         for asked in questions:
-            known = found.get(domain.payment_id(asked.order_id))
-            here = domain.standing(asked.order_id, known.state if known else None)
-            if known is not None and domain.compared(known.state, asked).events:
+            known = found.get(carts.record_id(asked.order_id))
+            own = None if known is None else carts.seen_as(known.state, asked.order_id)
+            here = domain.standing(asked.order_id, own)
+            if known is not None and own is not None and domain.compared(own, asked).events:
                 here = msgspec.structs.replace(here, told_again=True)
                 changes.append(Change(PAYMENTS, known.state.id, _compared_with(asked), known=known))
             standings[asked.order_id] = here
@@ -266,8 +291,18 @@ def payment_not_found(order_id: str) -> NotFound:
 
 
 def _payment_of(fact: Any) -> str:
-    return domain.payment_id(fact.order_id)
+    return domain.payment_id(fact.cart_id) if isinstance(fact, CartReserved) else carts.record_id(fact.order_id)
+
+
+def _of_order(payment: Payment, event: Envelope, decide: Callable[[Payment], Decision[Payment]]) -> Decision[Payment]:
+    """Decide about an order's own payment, or about its share of its cart's."""
+    return decide(payment) if not payment.shares else carts.of_line(payment, event.data.order_id, decide)
 
 
 def _compared_with(order: ChargeQuestion) -> Step[Payment]:
-    return lambda payment, _: domain.compared(payment, order)
+    def step(payment: Payment, _: datetime) -> Decision[Payment]:
+        if not payment.shares:
+            return domain.compared(payment, order)
+        return carts.of_line(payment, order.order_id, lambda line: domain.compared(line, order))
+
+    return step

@@ -1,5 +1,6 @@
 """How payments are stored. The only place that knows the form."""
 
+from cludale.kernel.carts import cart_of
 from cludale.kernel.times import rfc3339
 from cludale.ports.records import Kind, Query
 from cludale.runtime.aggregates import DUE, AggregateStore
@@ -36,10 +37,11 @@ KINDS = (PAYMENTS.kind, IdempotencyKeys.kind_for("payments"), RECONCILIATIONS.ki
 
 
 def listed(*, order_id: str | None, after: str | None, limit: int) -> Query:
-    """A page of payments: those of one order, or all."""
+    """A page of payments: those that one order's money is in, or all."""
     if order_id is None:
         return Query(after=after, limit=limit)
-    return Query(equal={"orderId": order_id}, after=after, limit=limit, partition=payment_id(order_id))
+    whose = cart_of(order_id) or order_id
+    return Query(equal={"orderId": whose}, after=after, limit=limit, partition=payment_id(whose))
 
 
 def differences_listed(*, state: State | None, found_by: str | None, after: str | None, limit: int) -> Query:

@@ -20,7 +20,12 @@ async def test_the_answer_is_the_services_own() -> None:
         assert wanted.order_id == "order-1"
         return HELD
 
-    assert await InProcessSeats(hold).hold(HoldRequest("concert-1", 2, "order-1")) is HELD
+    async def hold_all(wanted: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
+        return [await hold(each) for each in wanted]
+
+    seats = InProcessSeats(hold, hold_all)
+    assert await seats.hold_all([HoldRequest("concert-1", 2, "order-1")]) == [HELD]
+    assert await seats.hold(HoldRequest("concert-1", 2, "order-1")) is HELD
 
 
 async def test_a_refusal_is_the_services_own() -> None:
@@ -29,8 +34,11 @@ async def test_a_refusal_is_the_services_own() -> None:
     async def hold(_: HoldRequest) -> SeatsHeld:
         raise refusal
 
+    async def hold_all(_: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
+        raise refusal
+
     with pytest.raises(SeatsUnavailable) as came:
-        await InProcessSeats(hold).hold(HoldRequest("concert-1", 2, "order-1"))
+        await InProcessSeats(hold, hold_all).hold(HoldRequest("concert-1", 2, "order-1"))
     assert came.value is refusal
 
 

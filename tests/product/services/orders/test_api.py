@@ -44,6 +44,9 @@ class Seats:
     def __init__(self) -> None:
         self.held: dict[str, SeatsHeld] = {}
 
+    async def hold_all(self, wanted: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
+        return [await self.hold(each) for each in wanted]
+
     async def hold(self, wanted: HoldRequest) -> SeatsHeld:
         id = same_as("reservation", wanted.order_id)
         ends = NOON + timedelta(seconds=600)

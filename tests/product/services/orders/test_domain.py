@@ -31,7 +31,7 @@ from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPa
 
 REQUEST = OrderRequest(concert_id="concert-1", user_id="user-1", quantity=2, email="a@example.org")
 HELD = SeatsHeld(allocation(), Money(4500, "EUR"), NOON + timedelta(seconds=600), "event-1")
-ON_PURPOSE = [CancelReason.BUYER, CancelReason.ORGANIZER, CancelReason.CALLED_OFF]
+ON_PURPOSE = [reason for reason in CancelReason if reason.is_on_purpose]
 FAILURES = [reason for reason in CancelReason if reason not in ON_PURPOSE]
 
 PENDING = domain.place(REQUEST, order_id="order-1", now=NOON).state

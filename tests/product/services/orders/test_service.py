@@ -1,6 +1,7 @@
 """Orders at work over the real store: placed, finished in the background, paid, cancelled; each once."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import permutations
 
@@ -68,6 +69,9 @@ class Seats:
         self.requests: list[HoldRequest] = []
         self.trouble: Exception | None = None
         self._held: dict[str, SeatsHeld] = {}
+
+    async def hold_all(self, wanted: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
+        return [await self.hold(each) for each in wanted]
 
     async def hold(self, wanted: HoldRequest) -> SeatsHeld:
         self.requests.append(wanted)

@@ -1,0 +1,115 @@
+"""What a cart costs beside an order: CPU of the server and rows of its store, both in one run, in turns.
+
+    python -m benchmarks.carts --times 1000 --lines 4
+
+A real server over an empty folder; each turn places so many orders of one line, then so many carts, 16 at once, and
+waits until every ticket is issued and no event is under way. Half of the turns begin with the carts. CPU is that of the
+server's process (`/proc`), the least of the turns; rows are counted in the store's file.
+"""
+
+import argparse
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import sleep
+from typing import Any, NamedTuple
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.server import Server
+
+AT_ONCE = 16
+SECTIONS = 4
+
+
+class Cost(NamedTuple):
+    """Of one order, or of one cart."""
+
+    cpu_us: float
+    rows: float
+
+
+def rows_of(file: Path) -> int:
+    """All rows of the store."""
+    with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as store:
+        names = [name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return sum(store.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in names)
+
+
+def order(number: int) -> tuple[str, Mapping[str, Any]]:
+    """One line."""
+    return "/orders", {"concertId": "hall", "userId": f"user-{number}", "quantity": 2, "section": "s0"}
+
+
+def cart(number: int, lines: int) -> tuple[str, Mapping[str, Any]]:
+    """So many lines, in the sections in turn."""
+    wanted = [{"concertId": "hall", "quantity": 2, "section": f"s{each % SECTIONS}"} for each in range(lines)]
+    return "/orders/carts", {"userId": f"user-{number}", "lines": wanted}
+
+
+async def place(url: str, times: int, made: Callable[[int], tuple[str, Mapping[str, Any]]]) -> None:
+    """Place them."""
+    limit = asyncio.Semaphore(AT_ONCE)
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+
+        async def one(number: int) -> None:
+            async with limit:
+                path, body = made(number)
+                (await client.post(path, json=body)).raise_for_status()
+
+        await asyncio.gather(*(one(number) for number in range(times)))
+
+
+def quiet(server: Server) -> None:
+    """Wait until no event is under way."""
+    while server.progress().left:
+        sleep(0.1)
+
+
+def measured(server: Server, times: int, made: Callable[[int], tuple[str, Mapping[str, Any]]]) -> Cost:
+    """What one of them costs."""
+    store = server.data / "cludale.db"
+    quiet(server)
+    before, rows = server.cpu(), rows_of(store)
+    asyncio.run(place(server.url, times, made))
+    quiet(server)
+    return Cost(server.cpu().since(before).process / times * 1e6, (rows_of(store) - rows) / times)
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", type=int, default=1_000)
+    parser.add_argument("--lines", type=int, default=4)
+    parser.add_argument("--turns", type=int, default=4)
+    asked = parser.parse_args()
+    found: dict[str, list[Cost]] = {"order": [], "cart": []}
+    kinds: dict[str, Callable[[int], tuple[str, Mapping[str, Any]]]] = {
+        "order": order,
+        "cart": lambda number: cart(number, asked.lines),
+    }
+    with Server() as server:
+        sections = [
+            {"id": f"s{each}", "totalSeats": 1_000_000, "price": {"amount": 4_500, "currency": "EUR"}}
+            for each in range(SECTIONS)
+        ]
+        hall = {"id": "hall", "artist": "A", "date": "2099-06-05", "sections": sections}
+        server.http.post("/concerts", json=hall).raise_for_status()
+        asyncio.run(place(server.url, 200, order))  # to be warm
+        for turn in range(asked.turns):
+            for kind in ("order", "cart") if turn % 2 == 0 else ("cart", "order"):
+                found[kind].append(measured(server, asked.times, kinds[kind]))
+    table = Table("", "CPU, us", "rows")
+    least = {kind: min(costs) for kind, costs in found.items()}
+    for kind, cost in least.items():
+        table.add_row(kind if kind == "order" else f"cart of {asked.lines}", f"{cost.cpu_us:,.0f}", f"{cost.rows:.1f}")
+    ratio = least["cart"].cpu_us / least["order"].cpu_us
+    table.add_row("ratio", f"{ratio:.2f}", f"{least['cart'].rows / least['order'].rows:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""What is put together before it is bought: lines of several concerts and sections, changed, taken out, bought at once.
+
+A basket holds no seats: it is what this browser remembers, and each look at it asks what it costs now. Its key is the
+cart's idempotency key, so whatever is sent twice buys once.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import NamedTuple
+
+from cludale.kernel.carts import MOST_LINES
+from cludale.kernel.money import Money
+from cludale.pages import forms
+from cludale.pages.api import Answer, Problem, Refused, path
+from cludale.pages.shop import memory
+from cludale.pages.shop.availability import Sale, sale
+from cludale.pages.shop.buying import IN_FLIGHT_SECONDS, IN_FLIGHT_TRIES, METHODS, Wanted, wanted_of, wrong_of
+from cludale.pages.shop.memory import Basket, BasketLine
+from cludale.pages.shop.programme import Programme
+from cludale.pages.shop.views import Concert, PlacedCart, Quote
+from cludale.pages.site import Missing, Site, Visit
+from cludale.web.responses import Headers, Response
+from cludale.web.routing import Route
+
+HERE = "/shop/basket"
+_NO_WRONG = {"email": "", "phone": "", "card": ""}
+_KEPT = ("over-the-limit", "section-not-found", "other-currency", "other-organizer", "unknown-method")
+"""Refusals that the API keeps under the key: what is sent after them needs another one."""
+
+
+class Row(NamedTuple):
+    """A line of a basket as it stands now."""
+
+    line: BasketLine
+    concert: Concert | None
+    """None: there is none any more."""
+    wanted: Wanted | None
+    """None: it can't be had so any more."""
+    total: Money | None
+    """What it costs now; None: that is not known, or it can't be had now."""
+    why: str
+    """The name of the refusal, if it can't be had now."""
+
+    @property
+    def section_name(self) -> str:
+        """Where its seats are."""
+        return self.line.section if self.wanted is None else self.wanted.section.name
+
+
+class BasketPages:
+    """The basket's pages."""
+
+    def __init__(self, site: Site, programme: Programme) -> None:
+        self._site = site
+        self._programme = programme
+
+    def routes(self) -> list[Route]:
+        """Its routes."""
+        route = self._site.route
+        return [
+            route("GET", HERE, self._show),
+            route("GET", "/shop/concerts/{concert_id}/basket", self._add),
+            route("POST", f"{HERE}/change", self._change),
+            route("POST", f"{HERE}/buy", self._buy),
+        ]
+
+    async def _show(self, visit: Visit) -> Response:
+        return await self._page(visit, memory.basket(visit), is_full="full" in visit.query)
+
+    async def _add(self, visit: Visit) -> Response:
+        """What was chosen on a concert's page goes into the basket. It holds nothing and costs nothing."""
+        if not memory.is_id(visit.segment):
+            raise Missing
+        concert = (await self._programme.concert(visit.segment)).value
+        wanted = wanted_of(concert, visit.query)
+        if wanted is None or sale(concert, self._site.now()) is not Sale.OPEN:
+            return self._site.see(visit, f"/shop/concerts/{concert.id}?choose=1#tickets")
+        known = memory.basket(visit)
+        line = BasketLine(concert.id, wanted.section.id, wanted.quantity, dict(wanted.tickets), wanted.code)
+        lines = [*(each for each in known.lines if not each.is_same_place(line)), line]
+        if len(lines) > MOST_LINES:
+            return self._site.see(visit, f"{HERE}?full=1")
+        return self._site.see(visit, HERE, headers=(self._kept(visit, Basket(memory.new_key(), lines)),))
+
+    async def _change(self, visit: Visit) -> Response:
+        """So many tickets of this line, or none of it."""
+        fields = forms.read(visit.request)
+        known, at, text = memory.basket(visit), fields.get("line", ""), fields.get("quantity", "")
+        if not (at.isdecimal() and int(at) < len(known.lines)):
+            return self._site.see(visit, HERE)
+        lines, i = list(known.lines), int(at)
+        if "remove" in fields or not text.isdecimal() or not int(text):
+            del lines[i]
+        else:
+            lines[i] = lines[i]._replace(quantity=min(int(text), 999))
+        return self._site.see(visit, HERE, headers=(self._kept(visit, Basket(memory.new_key(), lines)),))
+
+    async def _buy(self, visit: Visit) -> Response:
+        """All of it, or nothing."""
+        fields = forms.read(visit.request)
+        known = memory.basket(visit)
+        if known.cart_id:
+            return self._site.see(visit, f"/shop/carts/{known.cart_id}?again=1")
+        if not known.lines or fields.get("key") != known.key:
+            return self._site.see(visit, HERE)
+        wrong = wrong_of(fields)
+        if wrong:
+            return await self._page(visit, known, fields=fields, wrong=wrong, status=422)
+        rows = await self._rows(visit, known)
+        answer = await self._order(visit, known, rows, fields)
+        if answer.status == HTTPStatus.CREATED:
+            cart = answer.read(PlacedCart)
+            tokens = memory.with_token(memory.orders(visit), cart.id, cart.access_token)
+            headers = (
+                forms.cookie(memory.ORDERS, tokens, secure=visit.secure),
+                self._kept(visit, Basket(known.key, (), cart.id)),
+            )
+            return self._site.see(visit, f"/shop/carts/{cart.id}", headers=headers)
+        return await self._refused(visit, known, fields, answer.problem)
+
+    async def _order(self, visit: Visit, basket: Basket, rows: Sequence[Row], fields: Mapping[str, str]) -> Answer:
+        """What the API says; while the same form is under way from elsewhere, its answer is waited for."""
+        own = hashlib.sha256(f"{basket.key} {visit.cookies[forms.FORM_COOKIE]}".encode()).hexdigest()
+        body: dict[str, object] = {
+            "userId": f"web-{own[40:56]}",
+            "lines": [_asked(row, fields.get(f"total-{i}", "")) for i, row in enumerate(rows)],
+            "paymentMethod": fields["card"],
+            "email": fields["email"],
+        }
+        if fields.get("phone"):
+            body["phone"] = fields["phone"]
+        once = {"idempotency-key": f"shop-{own[:40]}", "accept-language": visit.language.code}
+        for _ in range(IN_FLIGHT_TRIES):
+            answer = await self._site.ask(visit, "POST", "/orders/carts", body, headers=once)
+            if answer.status != HTTPStatus.CONFLICT or answer.problem.name != "idempotency-key-in-flight":
+                break
+            await asyncio.sleep(IN_FLIGHT_SECONDS)
+        return answer
+
+    async def _refused(self, visit: Visit, basket: Basket, fields: Mapping[str, str], problem: Problem) -> Response:
+        """The basket again, with why nothing was bought, at the line that it is about. What was typed stays."""
+        headers: Headers = ()
+        if problem.name == "invalid":
+            said = {str(each.get("field")) for each in problem.values.get("errors") or ()}
+            wrong: dict[str, str] = {name: "unusable" for name in ("email", "phone") if name in said}
+            if wrong:
+                return await self._page(visit, basket, fields=fields, wrong=wrong, status=422)
+        if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise Refused(problem)
+        if problem.name in _KEPT:
+            basket = basket._replace(key=memory.new_key())
+            headers = (self._kept(visit, basket),)
+        if problem.status in (429, 503):
+            headers = (*headers, ("retry-after", "2"))
+        status = HTTPStatus.CONFLICT if problem.status == HTTPStatus.NOT_FOUND else problem.status
+        return await self._page(visit, basket, fields=fields, refusal=problem, status=status, headers=headers)
+
+    async def _rows(self, visit: Visit, basket: Basket) -> list[Row]:
+        return list(await asyncio.gather(*(self._row(visit, line) for line in basket.lines)))
+
+    async def _row(self, visit: Visit, line: BasketLine) -> Row:
+        concert = await self._programme.known(line.concert_id)
+        wanted = None if concert is None else wanted_of(concert, line.fields)
+        if concert is None or wanted is None:
+            return Row(line, concert, None, None, "concert-not-found" if concert is None else "over-the-limit")
+        answer = await self._site.ask(visit, "POST", path("concerts", concert.id, "quote"), wanted.body)
+        if answer.status != HTTPStatus.OK:
+            return Row(line, concert, wanted, None, answer.problem.name)
+        return Row(line, concert, wanted, answer.read(Quote).total, "")
+
+    async def _page(
+        self,
+        visit: Visit,
+        basket: Basket,
+        *,
+        fields: Mapping[str, str] | None = None,
+        wrong: Mapping[str, str] | None = None,
+        refusal: Problem | None = None,
+        is_full: bool = False,
+        status: int = 200,
+        headers: Headers = (),
+    ) -> Response:
+        rows = await self._rows(visit, basket)
+        totals = [row.total for row in rows if row.total is not None]
+        currencies = {total.currency for total in totals}
+        is_buyable = bool(rows) and len(totals) == len(rows) and len(currencies) == 1
+        total = Money(sum(each.amount for each in totals), totals[0].currency) if is_buyable else None
+        line = refusal.values.get("line") if refusal is not None else None
+        return self._site.private(
+            visit,
+            "shop/basket.html",
+            status=status,
+            headers=headers,
+            basket=basket,
+            rows=rows,
+            total=total,
+            is_full=is_full,
+            has_currencies=len(currencies) > 1,
+            fields={"email": "", "phone": "", **(fields or {})},
+            wrong=_NO_WRONG | dict(wrong or {}),
+            refusal=refusal.name if refusal is not None else "",
+            refused_line=line if isinstance(line, int) else None,
+            methods=METHODS,
+        )
+
+    def _kept(self, visit: Visit, basket: Basket) -> tuple[str, str]:
+        return forms.cookie(
+            memory.BASKET, memory.packed_basket(basket), secure=visit.secure, max_age_seconds=7 * 86_400
+        )
+
+
+def _asked(row: Row, shown: str) -> dict[str, object]:
+    """A line as the API has it; never dearer than what was shown."""
+    body: dict[str, object] = {"concertId": row.line.concert_id, "quantity": row.line.quantity}
+    if row.wanted is not None:
+        body |= row.wanted.body
+    currency = None if row.concert is None else row.concert.sections[0].price.currency
+    if currency is not None and shown.isascii() and shown.isdecimal() and len(shown) <= 15:
+        body["maxTotal"] = {"amount": int(shown), "currency": currency}
+    return body
