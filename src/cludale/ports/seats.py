@@ -1,5 +1,6 @@
 """Seats: how orders asks concerts to hold seats. A call, not an event: the buyer is waiting for the answer."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -30,6 +31,10 @@ class HoldRequest(msgspec.Struct, frozen=True, gc=False):
     """Which tickets, by what code; None: of the first category, without one."""
     till: Till | None = None
     """Sold at the box office: other limits hold there than for buyers. None: by a buyer."""
+    seats: tuple[str, ...] = ()
+    """The ids of numbered seats, `quantity` of them; none: in a numbered section the best that are free."""
+    wheelchairs: int = 0
+    """How many of the places have to be for wheelchairs, in a numbered section."""
 
 
 class SeatsHeld(msgspec.Struct, frozen=True, gc=False):
@@ -195,6 +200,16 @@ class SeatsUnavailable(RefusedForNow):
             wanted=wanted,
             left=left,
             **more,
+        )
+
+
+class SeatsNotFree(RefusedForNow):
+    """Seats that were named are somebody else's; `notFree` says which, by their ids."""
+
+    def __init__(self, concert_id: str, not_free: Sequence[str]) -> None:
+        super().__init__(
+            f"Of the seats that were named at concert {concert_id!r} these are not free: {', '.join(not_free)}.",
+            notFree=list(not_free),
         )
 
 

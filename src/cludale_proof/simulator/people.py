@@ -638,7 +638,7 @@ class People:
 
     async def _reuse(self, who: str, plan: Plan) -> None:
         """The key of a request with another body."""
-        quantity = plan.wanted.quantity % 4 + 1
+        quantity = (plan.wanted.quantity or 1) % 4 + 1
         wanted = msgspec.structs.replace(plan.wanted, quantity=quantity)
         sold = None if plan.sold is None else msgspec.structs.replace(plan.sold, quantity=quantity)
         await asyncio.sleep(self._chaos.some(2.0))

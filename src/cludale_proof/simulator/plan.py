@@ -442,7 +442,7 @@ def _sold(choices: random.Random, plan: Plan) -> SellAtBoxOffice:
     is_free = method is TillMethod.COMPLIMENTARY
     return SellAtBoxOffice(
         concert_id=wanted.concert_id,
-        quantity=wanted.quantity,
+        quantity=wanted.quantity or 1,
         method=method,
         receipt=f"R-{choices.randint(1, 999)}" if method is TillMethod.TERMINAL else None,
         reason="Press" if is_free else None,

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from cludale.kernel.allocation import NumberedSeat
 from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.buyers import BUYER_KEY, BuyerKeys
 from cludale.kernel.ids import Id, from_key
@@ -36,16 +37,24 @@ from cludale.ports.seats import (
     SaleEnded,
     SalePaused,
     SeatsHeld,
+    SeatsNotFree,
     SeatsUnavailable,
     SectionNotFound,
     TooManyHolds,
 )
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.changes import check_times
-from cludale.services.concerts.domain import Concert, ConcertExists
+from cludale.services.concerts.domain import Concert, ConcertExists, Section
 from cludale.services.concerts.events import ConcertStatus, Particulars, SectionPlan
 from cludale.services.concerts.price_api import CategoryPrice, PricingRequest, prices_now, shown
 from cludale.services.concerts.price_list import Pricing
+from cludale.services.concerts.seat_plan_api import (
+    PLAN_BODY_BYTES,
+    SEAT_PLAN,
+    SeatPlanRequest,
+    SectionParts,
+    parts_wanted,
+)
 from cludale.services.concerts.service import Concerts, ConcertSnapshot, Search
 from cludale.services.concerts.zoned_fields import moment, when
 from cludale.web.access import Access
@@ -55,6 +64,7 @@ from cludale.web.problems import Problems, ScopeMissing, Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
+from cludale.web.seats import SeatIds, Wheelchairs, seats_wanted
 
 STATUS: Statuses = {
     BuyerLimitReached: 409,
@@ -74,6 +84,7 @@ STATUS: Statuses = {
     SaleEnded: 409,
     SalePaused: 409,
     SeatsUnavailable: 409,
+    SeatsNotFree: 409,
     SectionNotFound: 422,
 }
 
@@ -126,6 +137,11 @@ _PRICING = (
     "categories are shown to the organizer only"
 )
 
+_ZONE_OF = (
+    "the zone of the seating plan that is this section: its seats have numbers. Without one they are sold by quantity"
+)
+_ACCESSIBLE = "of those that are available: wheelchair and companion places, which nobody gets who doesn't ask for them"
+
 _TOO_DEAR = f"must be at most {MAX_PRICE}"
 
 _SEE_UNLISTED = (Scope.CATALOGUE, Scope.READ)
@@ -144,6 +160,8 @@ class SectionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     held_seats: Annotated[int, Meta(description="held for orders that are not paid yet")]
     held_until: Annotated[datetime | None, Meta(description="when the next of these come back, if they are not paid")]
     price: Money
+    zone: Annotated[str | None, Meta(description=_ZONE_OF)] = None
+    accessible_seats: Annotated[int, Meta(description=_ACCESSIBLE)] = 0
     prices: Annotated[
         list[CategoryPrice], Meta(description="what the next ticket costs, by category, where there is a price list")
     ] = []
@@ -187,6 +205,7 @@ class ConcertView(ConcertSummary, frozen=True, kw_only=True, rename="camel"):
     description: str | None
     picture: str | None
     pricing: Annotated[Pricing | None, Meta(description=_PRICING)] = None
+    seat_plan: Annotated[str | None, Meta(description="the digest of its seating plan, where it has one")] = None
     sections: list[SectionView]
 
 
@@ -197,8 +216,9 @@ class SectionRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
 
     id: Id
     name: Text | None = None
-    total_seats: Seats
+    total_seats: Annotated[Seats | None, Meta(description="said by the plan where there is a `zone`")] = None
     price: Money
+    zone: Annotated[Text | UnsetType | None, Meta(description=_ZONE_OF)] = UNSET
 
 
 class ScheduleConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -239,17 +259,20 @@ class ScheduleConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     pricing: Annotated[PricingRequest | UnsetType | None, Meta(description=_PRICING)] = UNSET
     listed: Annotated[bool, Meta(description="false: found by its id only")] = True
     status: Annotated[ConcertStatus | None, Meta(description="draft, listed or unlisted; instead of `listed`")] = None
+    seat_plan: Annotated[SeatPlanRequest | UnsetType | None, Meta(description=SEAT_PLAN)] = UNSET
 
 
 class Reserve(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Seats to be held."""
 
-    quantity: Quantity
+    quantity: Annotated[Quantity | UnsetType, Meta(description="may be left out where `seats` are named")] = UNSET
     section: Id | None = None
     order_id: Id | None = None
     max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
     wish: Annotated[PriceWish | UnsetType, Meta(description="which tickets, by what code")] = UNSET
     till: Annotated[Till | UnsetType, Meta(description="for services alone: sold at the box office")] = UNSET
+    seats: SeatIds | UnsetType = UNSET
+    wheelchairs: Wheelchairs | UnsetType = UNSET
 
 
 class ReservationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -265,6 +288,7 @@ class ReservationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     cancel_until: Annotated[datetime | None, Meta(description="until when the buyer may cancel the order")] = None
     event_id: Annotated[str | None, Meta(description="the SeatsReserved that says so, if it is new")] = None
     bill: Annotated[Bill | UnsetType, Meta(description="what they cost, where there is a price list or a code")] = UNSET
+    seats: Annotated[tuple[NumberedSeat, ...] | UnsetType, Meta(description="which, where seats have numbers")] = UNSET
 
 
 class Sort(StrEnum):
@@ -312,8 +336,12 @@ class ConcertsApi:
         owned=Owned.MADE,
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
         summary="Put a concert on",
+        description=(
+            "With a `seatPlan`, sections that say their `zone` of it have numbered seats; others are sold by quantity."
+        ),
         replies={201: Reply(ConcertView, "The concert.")},
         refusals=(ConcertExists,),
+        max_body_bytes=PLAN_BODY_BYTES,
     )
     async def schedule_concert(self, request: Request, body: ScheduleConcert) -> Response:
         """201 the concert; with the same key again, the same answer. With an `id` alone: 409 concert-exists."""
@@ -321,13 +349,14 @@ class ConcertsApi:
         most = self._concerts.max_per_order
         if principal.concert_id not in (None, body.id):
             raise ScopeMissing(Scope.CATALOGUE)  # it is for one concert, which is not this one
+        parts = await parts_wanted(self._concerts.seat_plans, body.seat_plan, body.sections or ())
         if key is None:
-            concert = _concert(body, from_key("concert", secrets.token_hex(16)), most, principal.organizer)
+            concert = _concert(body, parts, from_key("concert", secrets.token_hex(16)), most, principal.organizer)
             return view_response(await self._concerts.schedule(concert, cause), 201)
 
         async def schedule() -> Response:
             named = from_key("concert", *_own(principal, key), _encode(body).decode())
-            concert = _concert(body, named, most, principal.organizer)
+            concert = _concert(body, parts, named, most, principal.organizer)
             try:
                 standing = await self._concerts.schedule(concert, cause)
             except ConcertExists:
@@ -415,6 +444,7 @@ class ConcertsApi:
         refusals=(
             ConcertNotFound,
             SeatsUnavailable,
+            SeatsNotFree,
             PriceTooHigh,
             NotOnSale,
             SaleEnded,
@@ -448,7 +478,7 @@ class ConcertsApi:
             buyers = _buyers(request)
         hold = HoldRequest(
             concert_id,
-            body.quantity,
+            seats_wanted(body.quantity, body.seats, body.wheelchairs),
             body.order_id or "",
             body.section,
             request.cause.traceparent,
@@ -456,6 +486,8 @@ class ConcertsApi:
             buyers,
             None if body.wish is UNSET else body.wish,
             till,
+            () if body.seats is UNSET else tuple(body.seats),
+            body.wheelchairs or 0,
         )
         if key is None:
             held = await self._concerts.reserve(hold)
@@ -555,6 +587,8 @@ def _view(standing: ConcertSnapshot, *, whole: bool = True) -> ConcertView:
                 held_seats=held,
                 held_until=back,
                 price=section.price,
+                zone=None if section.numbered is UNSET else section.numbered.zone,
+                accessible_seats=0 if section.numbered is UNSET else _accessible(section, now),
                 prices=prices_now(concert, section, now),
             )
         )
@@ -564,8 +598,13 @@ def _view(standing: ConcertSnapshot, *, whole: bool = True) -> ConcertView:
         description=more.description,
         picture=more.picture,
         pricing=shown(more.pricing, whole=whole),
+        seat_plan=next((plan.plan.digest for plan in concert.sections if plan.plan is not UNSET), None),
         sections=views,
     )
+
+
+def _accessible(section: Section, now: datetime) -> int:
+    return section.available(now) - section.available_to_all(now)
 
 
 def _price_from(concert: Concert, prices: Mapping[str, Money], with_room: AbstractSet[str]) -> Money:
@@ -589,15 +628,16 @@ def _reservation_view(concert_id: str, held: SeatsHeld, event_id: str | None = N
         cancel_until=held.cancel_until,
         event_id=event_id,
         bill=held.bill or UNSET,
+        seats=held.allocation.numbered_seats,
     )
 
 
-def _concert(request: ScheduleConcert, new_id: str, max_per_order: int, organizer: str) -> Concert:
+def _concert(request: ScheduleConcert, parts: SectionParts, new_id: str, max_per_order: int, organizer: str) -> Concert:
     """The concert that is asked for. Raises Invalid."""
     zone, status = request.zone, request.status
     if status in (ConcertStatus.POSTPONED, ConcertStatus.CANCELLED):
         raise Invalid(("status", "must be draft, listed or unlisted"))
-    off, plans = request.off_sale_at, tuple(_plans(request))
+    off, plans = request.off_sale_at, tuple(_plans(request, parts))
     particulars = Particulars(
         title=request.title,
         place=request.place,
@@ -629,7 +669,7 @@ def _concert(request: ScheduleConcert, new_id: str, max_per_order: int, organize
     return concert
 
 
-def _plans(request: ScheduleConcert) -> Sequence[SectionPlan]:
+def _plans(request: ScheduleConcert, parts: SectionParts) -> Sequence[SectionPlan]:
     if request.sections is None:
         if request.total_seats is None:
             raise Invalid(("totalSeats", "is required where there are no sections"))
@@ -638,8 +678,13 @@ def _plans(request: ScheduleConcert) -> Sequence[SectionPlan]:
             raise Invalid(("price.amount", _TOO_DEAR))
         return [SectionPlan(id=GENERAL, name="General", total_seats=request.total_seats, price=price)]
     # What the sections say is said again by whoever posts back what a GET answered.
-    seats, prices = sum(each.total_seats for each in request.sections), {each.price for each in request.sections}
-    wrong: list[tuple[str, str]] = []
+    counts = {each.id: parts[each.id][1] if each.id in parts else each.total_seats for each in request.sections}
+    seats, prices = sum(count or 0 for count in counts.values()), {each.price for each in request.sections}
+    wrong: list[tuple[str, str]] = [
+        (f"sections[{i}].totalSeats", "is required where there is no `zone`")
+        for i, each in enumerate(request.sections)
+        if counts[each.id] is None
+    ]
     if request.total_seats not in (None, seats):
         wrong.append(("totalSeats", f"is said by the sections: they have {seats}"))
     if request.price is not None and prices != {request.price}:
@@ -656,7 +701,13 @@ def _plans(request: ScheduleConcert) -> Sequence[SectionPlan]:
     if wrong:
         raise Invalid(*wrong)
     return [
-        SectionPlan(id=each.id, name=each.name or each.id, total_seats=each.total_seats, price=each.price)
+        SectionPlan(
+            id=each.id,
+            name=each.name or each.id,
+            total_seats=counts[each.id] or 0,
+            price=each.price,
+            plan=parts[each.id][0] if each.id in parts else UNSET,
+        )
         for each in request.sections
     ]
 

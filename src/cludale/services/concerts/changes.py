@@ -282,6 +282,8 @@ def change_section(seating: Seating, wanted: ChangeSection, now: datetime) -> De
 
 
 def _resized(section: Section, total: int, count: int, by: str, now: datetime) -> SeatsAdded | SeatsTaken:
+    if section.numbered is not UNSET:
+        raise Invalid(("totalSeats", f"of section {section.id!r} is said by its seating plan: it has {section.total}"))
     if total < section.sold + section.held_seats(now):
         raise SeatsInUse(section, wanted=total, now=now)
     kind = SeatsAdded if total > section.total else SeatsTaken

@@ -95,7 +95,7 @@ class Room:
 
     def _count(self, place: int, now: datetime) -> None:
         section = self.section(place)
-        self._left[place] = section.available(now)
+        self._left[place] = section.available_to_all(now)
         back = section.next_back(now)
         self._left_until[place] = inf if back is None else back.timestamp()
 

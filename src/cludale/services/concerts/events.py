@@ -15,6 +15,15 @@ from cludale.kernel.principals import Scope
 from cludale.services.concerts.price_list import Pricing
 
 
+class SeatPlanPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """The part of a seating plan that is a section: the digest of the plan, and the zone of it."""
+
+    digest: str
+    zone: str
+    aside: bytes = b""
+    """Its wheelchair and companion places, two bytes each, the lower one first: nobody gets one who didn't ask."""
+
+
 class SectionPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """A section as scheduled: so many seats at such a price each."""
 
@@ -22,6 +31,8 @@ class SectionPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     name: str
     total_seats: int
     price: Money
+    plan: SeatPlanPart | UnsetType = UNSET
+    """Where its seats have numbers; unset, as in all that was written before this field existed: they have none."""
 
 
 class ConcertStatus(StrEnum):
@@ -85,7 +96,7 @@ class ConcertScheduled(Event, frozen=True, kw_only=True):
     """A concert can be found, if it is listed, and, from `on_sale_at` on, ordered."""
 
     subject_field: ClassVar[str] = "concert_id"
-    data_version: ClassVar[str] = "1.3"
+    data_version: ClassVar[str] = "1.4"
 
     concert_id: str
     artist: str
@@ -266,7 +277,7 @@ class SeatsReserved(SeatsEvent, frozen=True, kw_only=True):
     """Seats are held until `expires_at`."""
 
     subject_field: ClassVar[str] = "reservation_id"
-    data_version: ClassVar[str] = "1.2"
+    data_version: ClassVar[str] = "1.3"
 
     order_id: str | None
     expires_at: datetime
@@ -284,6 +295,7 @@ class SeatsSold(SeatsEvent, frozen=True, kw_only=True):
     """The held seats were paid for; they belong to the order."""
 
     subject_field: ClassVar[str] = "reservation_id"
+    data_version: ClassVar[str] = "1.1"
 
     order_id: str
     payment_round: int = 0
@@ -298,6 +310,7 @@ class SeatsReleased(SeatsEvent, frozen=True, kw_only=True):
     """The seats can be had again, beside those that could already (`SeatsReturned`)."""
 
     subject_field: ClassVar[str] = "reservation_id"
+    data_version: ClassVar[str] = "1.1"
 
     order_id: str | None
     reason: ReleaseReason
@@ -311,6 +324,7 @@ class SeatsReturned(SeatsEvent, frozen=True, kw_only=True):
     """
 
     subject_field: ClassVar[str] = "reservation_id"
+    data_version: ClassVar[str] = "1.1"
 
     order_id: str
     number: int
@@ -318,6 +332,9 @@ class SeatsReturned(SeatsEvent, frozen=True, kw_only=True):
     tickets: int
     returned_at: datetime
     """When they could be had again; the same if it is told again."""
+    numbers: tuple[int, ...] | UnsetType = UNSET
+    """Which tickets, where seats have numbers: the first of the allocation's seats is 1. Unset in sections by quantity,
+    and in events written before this field existed."""
     allocation: Allocation
 
 
@@ -325,7 +342,7 @@ class SaleRefused(SeatsEvent, frozen=True, kw_only=True):
     """Money came for a hold that had ended, or for a concert that is called off: it has to go back."""
 
     subject_field: ClassVar[str] = "reservation_id"
-    data_version: ClassVar[str] = "1.1"
+    data_version: ClassVar[str] = "1.2"
 
     order_id: str
     payment_round: int

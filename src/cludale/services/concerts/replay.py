@@ -25,6 +25,7 @@ from cludale.services.concerts.events import (
     SectionStep,
 )
 from cludale.services.concerts.keys import Keys
+from cludale.services.concerts.numbered import seats_told
 from cludale.services.concerts.store import ALL_KEYS, CODES, CONCERTS, KEYS, RESERVATIONS, SECTIONS, SectionKey
 
 _FOLDED = tuple(each for each in TOPIC.events if each is not SaleRefused)
@@ -47,11 +48,16 @@ def _section(section: Section) -> Mapping[str, object] | None:
     if not (section.sold or section.held or section.changes):
         return None  # as if nobody had touched it: that its concert is called off closes it, and no event of its own
     told = {"total": section.total, "sold": section.sold, "held": dict(section.held), "price": section.price}
+    if section.numbered is not UNSET:
+        told["seats"] = seats_told(section.numbered)
     return told | {"changes": section.changes}
 
 
 def _reservation(reservation: Reservation) -> Mapping[str, object]:
-    told = ("section", "quantity", "order_id", "expires_at", "status", "released_for", "price", "bill", "priced")
+    told = (
+        "section", "quantity", "order_id", "expires_at", "status", "released_for", "price", "bill", "priced",
+        "numbered_seats",
+    )  # fmt: skip
     returns = {} if reservation.returns is UNSET else dict(reservation.returns)
     return _said(reservation, told) | {"returns": returns}
 

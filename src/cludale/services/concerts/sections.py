@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 
+from msgspec import UNSET
+
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Envelope
 from cludale.kernel.refusals import Busy, Refusal
@@ -30,6 +32,7 @@ from cludale.services.concerts.domain import (
     SectionCommand,
     UnknownReservation,
 )
+from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.store import RESERVATIONS, SECTIONS, SectionKey
 
 
@@ -41,16 +44,22 @@ class Sections:
         updates: Updates,
         concert: Callable[[str], Awaitable[Concert]],
         *,
+        hall_of: Callable[[Section], Awaitable[Hall | None]],
         commit_limit: int | None,
     ) -> None:
-        """`concert(id)` gives the concert. `commit_limit` is the most records and inbox entries that the store takes in
-        one commit; None: any number.
+        """`concert(id)` gives the concert, `hall_of(section)` where its numbered seats are. `commit_limit` is the most
+        records and inbox entries that the store takes in one commit; None: any number.
         """
         self.updates = updates
         self._concert = concert
         self.learn: Callable[[Versioned[Section]], None] = lambda _: None
         """Hears how a batch of commands left a section."""
         self._commit_limit = commit_limit
+        self._hall_of = hall_of
+
+    async def hall_of(self, section: Section) -> Hall | None:
+        """Where the seats of the section are; None: they have no numbers."""
+        return None if section.numbered is UNSET else await self._hall_of(section)
 
     async def run_commands(self, key: SectionKey, asked: Sequence[QueuedCommand]) -> Sequence[Result]:
         """Decide for everyone who waits, in as few commits as the store allows."""
@@ -111,10 +120,17 @@ class CommandBatch:
     async def draft(self) -> Sequence[Commit]:
         """Load the section once, decide for all of these, commit once."""
         section, reservations = await self._of.load(self._key, self.needed)
-        self.fold(section, reservations, self._of.updates.clock.now())
+        hall = await self._of.hall_of(section.state)
+        self.fold(section, reservations, self._of.updates.clock.now(), hall)
         return () if self.commit is None else (self.commit,)
 
-    def fold(self, section: Versioned[Section], loaded: dict[str, Versioned[Reservation]], now: datetime) -> None:
+    def fold(
+        self,
+        section: Versioned[Section],
+        loaded: dict[str, Versioned[Reservation]],
+        now: datetime,
+        hall: Hall | None = None,
+    ) -> None:
         """Decide every waiting command in order, each on what the ones before it left."""
         current = section.state
         reservations = {id: each.state for id, each in loaded.items()}
@@ -142,7 +158,7 @@ class CommandBatch:
             id = asked.command.reservation_id
             close = near(reservations, id)
             try:
-                decision = domain.decide(Seating(current, close), asked.command, now)
+                decision = domain.decide(Seating(current, close, hall), asked.command, now)
             except (Refusal, UnknownReservation, LateSeatsUnclaimed) as refusal:
                 self.results.append(refusal)
                 continue

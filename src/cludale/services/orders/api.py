@@ -41,6 +41,7 @@ from cludale.ports.seats import (
     PriceTooHigh,
     SaleEnded,
     SalePaused,
+    SeatsNotFree,
     SeatsUnavailable,
     SectionNotFound,
     TooManyHolds,
@@ -72,6 +73,7 @@ from cludale.web.problems import Problems, Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
+from cludale.web.seats import SeatIds, SeatView, Wheelchairs, seat_views, seats_wanted
 
 STATUS: Statuses = {
     BuyerLimitReached: 409,
@@ -97,6 +99,7 @@ STATUS: Statuses = {
     OverTheLimit: 422,
     PriceTooHigh: 409,
     SeatsUnavailable: 409,
+    SeatsNotFree: 409,
     SectionNotFound: 422,
     TooLateToCancel: 409,
     UnknownMethod: 422,
@@ -251,6 +254,9 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         Money | None, Meta(description="money that part refunds give back; null as long as there is no total")
     ]
     box_office: Annotated[TillView | UnsetType, Meta(description="where it was sold at the box office: how")] = UNSET
+    seats: Annotated[
+        list[SeatView] | UnsetType, Meta(description="where seats have numbers: those of its tickets, in their order")
+    ] = UNSET
 
 
 class PlacedOrder(OrderView, frozen=True, kw_only=True, rename="camel"):
@@ -266,7 +272,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
 
     concert_id: Id
     user_id: UserId
-    quantity: Quantity
+    quantity: Annotated[Quantity | UnsetType, Meta(description="may be left out where `seats` are named")] = UNSET
     section: Id | None = None
     payment_method: PaymentMethod = "card-ok"
     email: Email | None = None
@@ -279,6 +285,8 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     ) = UNSET
     code: Annotated[str, Meta(max_length=64, description="a discount code")] | UnsetType | None = UNSET
     max_total: Annotated[Money | UnsetType | None, Meta(description=_MAX_TOTAL)] = UNSET
+    seats: SeatIds | UnsetType = UNSET
+    wheelchairs: Wheelchairs | UnsetType = UNSET
 
     @property
     def wish(self) -> PriceWish | None:
@@ -372,6 +380,7 @@ class OrdersApi:
         refusals=(
             ConcertNotFound,
             SeatsUnavailable,
+            SeatsNotFree,
             PriceTooHigh,
             NotOnSale,
             SaleEnded,
@@ -402,7 +411,7 @@ class OrdersApi:
         wanted = OrderRequest(
             concert_id=body.concert_id,
             user_id=body.user_id,
-            quantity=body.quantity,
+            quantity=seats_wanted(body.quantity, body.seats, body.wheelchairs),
             section=body.section,
             payment_method=body.payment_method,
             email=body.email,
@@ -412,6 +421,8 @@ class OrdersApi:
             language=_language(request, body),
             wish=body.wish,
             address=None if self._address is None else self._address(request.peer, request.headers),
+            seats=() if body.seats is UNSET else tuple(body.seats),
+            wheelchairs=body.wheelchairs or 0,
         )
         return await self.placed(request, wanted, body, named="POST /orders")
 
@@ -615,6 +626,7 @@ def _shown(order: Order, who: Who = Who.BUYER, left: Particulars = NOTHING) -> d
         "held": order.held,
         "refunded": None if order.total is None else Money(parts.refunded(order.refunds), order.total.currency),
         "box_office": UNSET if order.till is None else TillView.of(order.till, who, left),
+        "seats": seat_views(order.seats.numbered_seats, parts.numbers_back(order.refunds)),
     }
 
 

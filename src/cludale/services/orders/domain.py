@@ -139,6 +139,10 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The organizer's own note."""
     is_guest: bool = False
     """It is for somebody on the guest list."""
+    seats: tuple[str, ...] = ()
+    """The ids of numbered seats, if some are named."""
+    wheelchairs: int = 0
+    """How many of the places have to be for wheelchairs."""
 
     @property
     def contact(self) -> Contact | None:
@@ -214,6 +218,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     """How it was sold at the box office; None, as in orders of before this field: it was not."""
     back_by: str | None = None
     """Who gave its money back at the box office when it was cancelled, if that was somebody there."""
+    wanted_seats: tuple[str, ...] = ()
+    """The ids of numbered seats, if it named some."""
+    wheelchairs: int = 0
+    """How many of its places have to be for wheelchairs."""
     seats: OrderSeats
 
     @property
@@ -442,6 +450,8 @@ def place(request: OrderRequest, *, order_id: str, now: datetime) -> Decision[Or
         max_price=request.max_price,
         wish=request.wish,
     )
+    if request.seats or request.wheelchairs:
+        order = msgspec.structs.replace(order, wanted_seats=request.seats, wheelchairs=request.wheelchairs)
     return Decision(order, (placed,))
 
 
@@ -458,6 +468,8 @@ def hold_request(order: Order, traceparent: str | None, buyers: BuyerKeys) -> Ho
         buyers,
         order.wish,
         order.till,
+        order.wanted_seats,
+        order.wheelchairs,
     )
 
 

@@ -35,6 +35,7 @@ from cludale.ports.seats import (
     SaleEnded,
     SalePaused,
     Seats,
+    SeatsNotFree,
     SeatsUnavailable,
     SeatsUnreachable,
     SectionNotFound,
@@ -50,6 +51,7 @@ _log = logging.getLogger(__name__)
 
 _NO_SEATS: Mapping[type[Refusal], CancelReason] = {
     SeatsUnavailable: CancelReason.SOLD_OUT,
+    SeatsNotFree: CancelReason.SOLD_OUT,
     NotOnSale: CancelReason.NOT_ON_SALE,
     ConcertOver: CancelReason.CONCERT_OVER,
     SaleEnded: CancelReason.SALE_ENDED,
