@@ -18,6 +18,7 @@ from cludale.services.orders.api import PlaceOrder
 from cludale.services.orders.box_office_api import SellAtBoxOffice
 from cludale_proof.simulator.clock import MORNING
 from cludale_proof.simulator.faults import Fault, Weather
+from cludale_proof.simulator.halls import with_halls
 from cludale_proof.simulator.people import Plan
 from cludale_proof.simulator.pricing import NewCode, with_prices
 from cludale_proof.simulator.processes import RunLimits
@@ -40,6 +41,8 @@ PRICED = 0.1
 """How many scenes have price lists and codes."""
 SOLD = 0.08
 """In how many scenes some are sold at the box office."""
+NUMBERED = 0.1
+"""How many scenes have sections whose seats have numbers."""
 FREE = 0.1
 """How much of what there is to buy costs nothing: a charge of 0 is a charge, too."""
 
@@ -251,6 +254,9 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         if sold.random() < 0.3
     ]
     plans = _with_sellers(plans, span, certain="box office" in themes)
+    halls = random.Random(f"halls {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
+    if halls.random() < NUMBERED or "numbered seats" in themes:
+        concerts, plans = with_halls(halls, concerts, plans)
     beside = random.Random(f"beside {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
     if only is None and beside.random() < BESIDE:
         themes = [*themes, beside.choice(BESIDE_OTHERS)]
