@@ -1,5 +1,6 @@
 """Allocation: which seats an order has, as one value that services hand on whole."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
@@ -29,6 +30,14 @@ def seats_named(allocation: "Allocation | OrderSeats | None") -> tuple[NumberedS
     if allocation is None or allocation.numbered_seats is UNSET:
         return ()
     return allocation.numbered_seats
+
+
+def seats_line(seats: Iterable[NumberedSeat]) -> str:
+    """Seats by their rows, in no language: `C 12, 13; D 4`. Empty for none."""
+    rows: dict[str, list[str]] = {}
+    for seat in seats:
+        rows.setdefault(seat.row, []).append(seat.number)
+    return "; ".join(f"{row} {', '.join(numbers)}" for row, numbers in rows.items())
 
 
 class Allocation(Flat, frozen=True, kw_only=True):

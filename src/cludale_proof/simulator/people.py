@@ -56,6 +56,7 @@ _encode = msgspec.json.encode
 _KEY_IN_FLIGHT = b"idempotency-key-in-flight"
 _PERHAPS_LATER = (
     b"seats-unavailable",
+    b"seats-not-free",
     b"code-used-up",
     b"not-on-sale",
     b"buyer-limit-reached",

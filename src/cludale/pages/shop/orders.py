@@ -11,7 +11,7 @@ from cludale.pages.bills import Line
 from cludale.pages.shop import memory
 from cludale.pages.shop.buying import METHODS
 from cludale.pages.shop.programme import Programme
-from cludale.pages.shop.views import Concert, Invoice, Invoices, Order
+from cludale.pages.shop.views import Concert, Invoice, Invoices, Order, seats_line
 from cludale.pages.site import SECURITY, Missing, Site, Visit, checked
 from cludale.web.responses import HTML, Response
 from cludale.web.routing import Route
@@ -195,11 +195,12 @@ class OrderPages:
         order, now = known.order, self._site.now()
         concert = await self._programme.known(order.concert_id)
         sections = {each.id: each.name for each in concert.sections} if concert else {}
+        section, seats = sections.get(order.section or "", order.section or ""), seats_line(order.seats)
         paid_at = "" if order.payment is None else order.payment.at.isoformat()
         return {
             "order": order,
             "concert": concert,
-            "section": sections.get(order.section or "", order.section or ""),
+            "section": f"{section}: {seats}" if seats else section,
             "standing": standing(order),
             "invoices": await self._invoices(visit, known),
             "is_settled": is_settled(order),
