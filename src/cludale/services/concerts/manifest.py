@@ -1,6 +1,14 @@
 """Concerts as data: what the rest of the platform has to know of it."""
 
-from cludale.services.concerts import api, change_api, code_api, key_api, pairing_api, session_api
+from cludale.services.concerts import (
+    api,
+    change_api,
+    code_api,
+    key_api,
+    pairing_api,
+    seat_plan_api,
+    session_api,
+)
 from cludale.services.concerts.buyers import Quotas
 from cludale.services.concerts.events import TOPIC
 from cludale.services.concerts.replay import ConcertsReplay
@@ -36,6 +44,7 @@ def _api(concerts: Concerts, parts: HttpParts) -> tuple[object, ...]:
         api.ConcertsApi(concerts, parts.records("concerts"), parts.access),
         change_api.ChangesApi(concerts),
         code_api.CodesApi(concerts),
+        seat_plan_api.SeatsApi(concerts, concerts.clock),
         key_api.KeysApi(concerts.keys, parts.access.digest),
         session_api.SessionsApi(concerts.sessions, concerts.keys, parts.access, parts.issuer, parts.sign_in),
         pairing_api.PairingApi(concerts.pairing, parts.access.digest, concerts.details),

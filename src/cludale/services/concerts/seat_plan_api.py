@@ -1,21 +1,36 @@
 """Seating plans over HTTP: how one comes with a concert, and how plan and seats are shown. Decides nothing."""
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import msgspec
-from msgspec import UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from cludale.kernel.refusals import Invalid, NotFound
-from cludale.services.concerts.events import SeatPlanPart
+from cludale.ports.clock import Clock
+from cludale.ports.seats import ConcertNotFound
+from cludale.runtime.recent import Recent
+from cludale.services.concerts.domain import Section
+from cludale.services.concerts.events import ConcertStatus, SeatPlanPart
+from cludale.services.concerts.numbered import free_bits
 from cludale.services.concerts.seat_plans import SeatPlans, parts_of
 from cludale.services.concerts.seating import pretix, table
 from cludale.services.concerts.seating.plans import Plan, UnusablePlan
+from cludale.services.concerts.service import Concerts
+from cludale.web.responses import JSON, Response, kept
+from cludale.web.routing import Reply, Request, route
 
 PLAN_BODY_BYTES = 8 * 1024 * 1024
 """The largest request that may come with a plan."""
 FAULTS_SHOWN = 100
+FRAME_SECONDS = 0.25
+"""How old what is shown of free seats may be."""
+FRAMES_KEPT = 200
+
+_encode = msgspec.json.Encoder().encode
 
 SEAT_PLAN = (
     "the seating plan of its numbered sections: pretix's JSON as an object, or CSV (section, row, seat, x, y, "
@@ -100,3 +115,134 @@ async def _plan(plans: SeatPlans, said: SeatPlanRequest) -> Plan:
         if len(unusable.faults) > FAULTS_SHOWN:
             shown.append(("seatPlan", f"and {len(unusable.faults) - FAULTS_SHOWN} more faults"))
         raise Invalid(*shown) from None
+
+
+_FREE_SEATS = (
+    "a bit for each seat in the order of the plan's rows, the first seat's the lowest of the first byte: 1, it can be "
+    "had; Base64"
+)
+
+
+class NumberedSectionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Which seats of a section can be had."""
+
+    id: str
+    zone: Annotated[str, Meta(description="the zone of the plan that is this section")]
+    total_seats: int
+    available_seats: int
+    free: Annotated[bytes, Meta(description=_FREE_SEATS)]
+
+
+class SeatsView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Which seats of a concert can be had now; where they are says its plan."""
+
+    concert_id: str
+    plan: Annotated[str, Meta(description="the digest of the seating plan: GET /concerts/{id}/seats/plan?digest=…")]
+    sections: Annotated[list[NumberedSectionView], Meta(description="those whose seats have numbers")]
+
+
+class WhichPlan(msgspec.Struct, frozen=True):
+    """Which plan."""
+
+    digest: Annotated[str, Meta(max_length=64, description="the plan's; without it the concert's")] | None = None
+
+
+class Frame(NamedTuple):
+    """The seats of a concert as they are shown: the same bytes for all who ask until some are taken or come back."""
+
+    made_at: datetime
+    answer: Response
+
+
+class SeatsApi:
+    """The routes of seats with numbers."""
+
+    def __init__(self, concerts: Concerts, clock: Clock) -> None:
+        self._concerts = concerts
+        self._clock = clock
+        self._frames: Recent[str, Frame] = Recent(FRAMES_KEPT)
+        self._making: dict[str, asyncio.Task[Frame]] = {}
+
+    @route(
+        "GET",
+        "/concerts/{concert_id}/seats",
+        summary="Which numbered seats can be had",
+        description=(
+            f"As they were {FRAME_SECONDS} s ago at the earliest; who orders is told what holds then. The `ETag` "
+            "changes with what is free, so whoever asks again with it as `If-None-Match` gets 304 until it does. Where "
+            "the seats are, and what they are called, says the plan, which never changes."
+        ),
+        replies={200: Reply(SeatsView)},
+        refusals=(ConcertNotFound, NotFound),
+    )
+    async def show_seats(self, request: Request) -> Response:
+        """200 the free seats of its numbered sections; 404 where it has none."""
+        frame = await self._frame(request.segment)
+        return frame.answer
+
+    async def _frame(self, concert_id: str) -> Frame:
+        """What was made a moment ago, or what one for all who wait now makes. Raises ConcertNotFound, NotFound."""
+        known = self._frames.get(concert_id)
+        if known is not None and 0 <= (self._clock.now() - known.made_at).total_seconds() < FRAME_SECONDS:
+            return known
+        making = self._making.get(concert_id)
+        if making is None:
+            making = self._making[concert_id] = asyncio.ensure_future(self._make(concert_id, known))
+            making.add_done_callback(lambda _: self._making.pop(concert_id, None))
+        return await asyncio.shield(making)
+
+    async def _make(self, concert_id: str, before: Frame | None) -> Frame:
+        seen = await self._concerts.standing(concert_id)
+        if seen.concert.status is ConcertStatus.DRAFT:
+            raise ConcertNotFound(concert_id)
+        sections = [_section(each, seen.at) for each in seen.sections if each.numbered]
+        plan = next((each.plan.digest for each in seen.concert.sections if each.plan), None)
+        if plan is None:
+            raise NotFound("numbered seat of concert", concert_id)
+        answer = kept(_encode(SeatsView(concert_id=concert_id, plan=plan, sections=sections)), JSON)
+        if before is not None and before.answer.body == answer.body:
+            answer = before.answer
+        frame = Frame(self._clock.now(), answer)
+        self._frames.remember({concert_id: frame})
+        return frame
+
+    @route(
+        "GET",
+        "/concerts/{concert_id}/seats/plan",
+        summary="A seating plan",
+        description=(
+            "In pretix's open format: zones with rows of seats, each with its id (`seat_guid`), number, place and "
+            "category; wheelchair and companion places and restricted view are said by the category's name: "
+            "`Stalls [wheelchair]`. Asked for by its digest it never changes, so it may be kept for ever."
+        ),
+        replies={200: Reply(Plan)},
+        refusals=(ConcertNotFound, NotFound),
+    )
+    async def show_seat_plan(self, request: Request, query: WhichPlan) -> Response:
+        """200 the plan; 404 where the concert has no such."""
+        concert = await self._concerts.concert(request.segment)
+        if concert.status is ConcertStatus.DRAFT:
+            raise ConcertNotFound(concert.id)
+        digest = next(
+            (each.plan.digest for each in concert.sections if each.plan and query.digest in (None, each.plan.digest)),
+            None,
+        )
+        if digest is None:
+            raise NotFound("seating plan of concert", concert.id)
+        body = await self._concerts.seat_plans.json(digest)
+        if query.digest is None:
+            return kept(body, JSON)
+        return Response(200, body, JSON, (("cache-control", "public, max-age=31536000, immutable"),))
+
+
+def _section(section: Section, now: datetime) -> NumberedSectionView:
+    seats = section.numbered
+    assert seats is not UNSET  # noqa: S101 - whoever calls has looked
+    free = free_bits(seats, section.total, section.moment(now).timestamp())
+    return NumberedSectionView(
+        id=section.id,
+        zone=seats.zone,
+        total_seats=section.total,
+        available_seats=free.bit_count(),
+        free=free.to_bytes(len(seats.taken), "little"),
+    )

@@ -196,6 +196,7 @@ class Concerts:
         `quotas`: of unpaid orders.
         """
         self._updates = Updates("concerts", records, clock=clock, ids=ids)
+        self.clock = clock
         self._hold_seconds = hold_seconds
         self.max_per_order = max_per_order
         """The limit of a concert that names none."""
