@@ -20,6 +20,7 @@ COMMANDS = {
     "secrets": "cludale_operations.cli.secrets:app",
     "restore": "cludale_operations.cli.restore:app",
     "concerts": "cludale_operations.cli.concerts:app",
+    "seatplan": "cludale_operations.cli.seatplan:app",
     "codes": "cludale_operations.cli.codes:app",
     "keys": "cludale_operations.cli.keys:app",
     "staff": "cludale_operations.cli.staff:app",

@@ -62,10 +62,25 @@ def price_of(text: str) -> dict[str, Any]:
 
 def _section(text: str) -> dict[str, Any]:
     parts = text.split(":")
-    if len(parts) not in (3, 4) or not parts[-2].isdecimal():
-        raise typer.BadParameter(f"{text!r} is no section; write floor:400:65.00EUR or floor:Floor:400:65.00EUR")
+    is_numbered = len(parts) > 2 and parts[-2].startswith("@")
+    if len(parts) not in (3, 4) or not (is_numbered or parts[-2].isdecimal()):
+        raise typer.BadParameter(
+            f"{text!r} is no section; write floor:400:65.00EUR or floor:Floor:400:65.00EUR, and "
+            "stalls:@Stalls:65.00EUR for the zone Stalls of a seating plan"
+        )
     name = {"name": parts[1]} if len(parts) == 4 else {}
+    if is_numbered:
+        return {"id": parts[0], **name, "zone": parts[-2][1:], "price": price_of(parts[-1])}
     return {"id": parts[0], **name, "totalSeats": int(parts[-2]), "price": price_of(parts[-1])}
+
+
+def _seat_plan(path: Path) -> Any:
+    """The plan in the file, as the API takes it; the server checks it."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return text if path.suffix.lower() == ".csv" else jsons.loads(text)
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{path} can't be read: {error}") from error
 
 
 @app.command()
@@ -94,6 +109,9 @@ def add(
         int | None, typer.Option(min=1, help="The most tickets of one buyer, over all of their orders.")
     ] = None,
     min_per_order: Annotated[int | None, typer.Option(min=1, help="The fewest seats in one order.")] = None,
+    seat_plan: Annotated[
+        Path | None, typer.Option(help="A seating plan, JSON or CSV, for sections like stalls:@Stalls:65.00EUR.")
+    ] = None,
     pricing: Pricing = None,
     off_sale_at: Annotated[str | None, typer.Option(help="From when on nothing is sold.")] = None,
     zone: Annotated[
@@ -126,6 +144,7 @@ def add(
                 "totalSeats": seats,
                 "price": None if price is None else price_of(price),
                 "sections": [_section(each) for each in section] if section else None,
+                **({} if seat_plan is None else {"seatPlan": _seat_plan(seat_plan)}),
                 "onSaleAt": on_sale_at,
                 "offSaleAt": off_sale_at,
                 "zone": zone,

@@ -1,4 +1,4 @@
-"""Numbered seats over HTTP: a concert with a plan, orders that name seats or get the best, what is free, who has which."""
+"""Numbered seats over HTTP: a concert with a plan, orders that name seats or get the best, and what is free."""
 
 import base64
 
@@ -12,7 +12,7 @@ CSV = "section,row,seat,x,y,category,flags\n" + "\n".join(
     for at, row in enumerate(ROWS)
     for seat in range(1, 9)
 )
-SECTIONS = [
+SECTIONS: list[dict[str, object]] = [
     {"id": "stalls", "name": "Stalls", "zone": "Stalls", "price": {"amount": 4500, "currency": "EUR"}},
     {"id": "lawn", "totalSeats": 50, "price": {"amount": 1500, "currency": "EUR"}},
 ]

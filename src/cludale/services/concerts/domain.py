@@ -773,11 +773,11 @@ def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
     section = seating.section
     if request.over_at is not None and now >= request.over_at:
         raise ConcertOver(section.concert_id, request.over_at)
-    if request.quantity > section.available(now) and not request.seats:
-        raise unavailable(section.concert_id, (section,), wanted=request.quantity, now=now)
     seats: tuple[NumberedSeat, ...] | UnsetType = UNSET
     if section.numbered is not UNSET:
         seats = _seats_for(seating, section.numbered, request, now)
+    elif request.quantity > section.available(now):
+        raise unavailable(section.concert_id, (section,), wanted=request.quantity, now=now)
     elif request.seats or request.wheelchairs:
         field = "seats" if request.seats else "wheelchairs"
         raise Invalid((field, f"the seats of section {section.id!r} have no numbers"))
@@ -815,6 +815,8 @@ def _seats_for(seating: Seating, seats: SeatMap, request: Hold, now: datetime) -
     try:
         if request.seats:
             return numbered.named(hall, free, request.seats, request.wheelchairs)
+        if request.quantity > free.bit_count():
+            raise unavailable(section.concert_id, (section,), wanted=request.quantity, now=now)
         return numbered.best(hall, free, request.quantity, request.wheelchairs)
     except NotFree as taken:
         raise SeatsNotFree(section.concert_id, taken.ids) from None

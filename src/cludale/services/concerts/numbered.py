@@ -147,7 +147,9 @@ def unblock(seats: SeatMap, those: Iterable[NumberedSeat]) -> SeatMap:
 
 def free_bits(seats: SeatMap, total: int, second: float) -> int:
     """A bit for each seat that can be had at that second, the first seat's the lowest."""
-    ended = [held for until, held in seats.held.items() if until <= second]
+    ended: list[bytes] = []
+    if seats.held and min(seats.held) <= second:
+        ended = [held for until, held in seats.held.items() if until <= second]
     if not ended:
         return ~int.from_bytes(seats.taken, "little") & ((1 << total) - 1)
     taken = bytearray(seats.taken)
