@@ -5,6 +5,7 @@ A module of its own, for Babel takes long to load and most processes never need 
 
 import gettext
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +16,7 @@ from babel import Locale
 from babel.dates import format_date, format_datetime, get_timezone_gmt, get_timezone_name
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import format_decimal, get_currency_precision, parse_pattern
 
 from cludale.kernel.currencies import minor_digits
 from cludale.kernel.languages import DEFAULT, NAMES
@@ -45,10 +46,19 @@ class Language:
         return gettext.GNUTranslations(compiled)
 
     def money(self, amount: Money) -> str:
-        """45,00 € or €45.00."""
-        return format_currency(
-            amount.amount / 10 ** minor_digits(amount.currency), amount.currency, locale=self._locale
-        )
+        """45,00 € or €45.00, to the last minor unit.
+
+        Babel alone would round: for some currencies CLDR has fewer digits than ISO 4217, such as none for HUF,
+        COP and IQD, so Babel 2.19 makes `HUF10` of 10.45.
+        """
+        digits, usual = minor_digits(amount.currency), get_currency_precision(amount.currency)
+        if amount.amount % 10 ** max(0, digits - usual) == 0:
+            digits = min(digits, usual)
+        pattern = parse_pattern(self._locale.currency_formats["standard"].pattern)
+        pattern.frac_prec = (digits, digits)
+        value = Decimal(amount.amount).scaleb(-minor_digits(amount.currency))
+        written: str = pattern.apply(value, self._locale, currency=amount.currency, currency_digits=False)
+        return written
 
     def number(self, value: int) -> str:
         """1,234."""

@@ -27,7 +27,7 @@ PROGRESS_SECONDS = 1.0
 def sales(
     *,
     by: Annotated[
-        str, typer.Option(help="By what: concert, day, section, channel; several with commas.")
+        str, typer.Option(help="By what: concert, day, section, channel, category, code; several with commas.")
     ] = "concert,day",
     concert: Concert = None,
     section: Section = None,
@@ -39,7 +39,7 @@ def sales(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Add up orders, tickets and money, by concert, day, section and channel (online, box-office, complimentary).
+    """Add up orders, tickets and money, by concert, day, section, channel, category or code.
 
     An order counts on the day on which it was placed, in its concert's time zone, with all that became of it since.
     """
@@ -141,7 +141,7 @@ def schedule(
     format: Annotated[str, typer.Option(help="csv or xlsx.")] = "csv",
     concert: Concert = None,
     by: Annotated[
-        str | None, typer.Option(help="Of sales: concert, day, section, channel; several with commas.")
+        str | None, typer.Option(help="Of sales: concert, day, section, channel, category, code; several with commas.")
     ] = None,
     columns: Annotated[str | None, typer.Option(help="Of orders: which columns, separated by commas.")] = None,
     url: Url = None,

@@ -32,6 +32,19 @@ class ReportRow(NamedTuple):
     """Where it was sold; empty: the report does not say."""
 
 
+class CategoryRow(NamedTuple):
+    """A row of a report by concert, category and code. Money in minor units; empty: of none."""
+
+    concert_id: str
+    category: str
+    code: str
+    currency: str
+    tickets: int
+    tickets_back: int
+    left: int
+    """Of what was taken, what has not gone back."""
+
+
 class TillRow(NamedTuple):
     """A row of a report of tills. Money in minor units."""
 
@@ -41,9 +54,24 @@ class TillRow(NamedTuple):
     given_back: int
 
 
-class _Order(msgspec.Struct, frozen=True, rename="camel", gc=False):
+class _TicketCount(msgspec.Struct, frozen=True, gc=False):
+    category: str
+    quantity: int
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    tickets: int
+    of: tuple[_TicketCount, ...] = ()
+
+
+class _Refund(msgspec.Struct, frozen=True, gc=False):
+    part: _Part
+
+
+class _Order(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
     id: str
     created_at: datetime
+    refunds: tuple[_Refund, ...] = ()
 
 
 class _Payment(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
@@ -61,6 +89,28 @@ class _Payment(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=Fal
         if self.till is None:
             return "online"
         return "complimentary" if self.till.method == "complimentary" else "box-office"
+
+
+class _Bill(msgspec.Struct, frozen=True, gc=False):
+    lines: tuple[_TicketCount, ...]
+    code: str = ""
+
+
+class _Reservation(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
+    concert_id: str
+    quantity: int
+    status: str
+    order_id: str | None = None
+    bill: _Bill | None = None
+
+    def kept(self, refunds: Iterable[_Refund]) -> Counter[str]:
+        """Its seats by category, but for those that these have given back."""
+        lines = (_TicketCount("standard", self.quantity),) if self.bill is None else self.bill.lines
+        kept = Counter({line.category: line.quantity for line in lines})
+        for refund in refunds:
+            for each in refund.part.of or (_TicketCount(lines[0].category, refund.part.tickets),):
+                kept[each.category] -= each.quantity
+        return kept
 
 
 class _Section(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
@@ -131,6 +181,41 @@ def _broken_channels(said: Counter[tuple[str, str]], payments: Iterable[bytes]) 
     for key in sorted(said.keys() | had.keys()):
         if said[key] != had[key]:
             yield f"report-channel: {key}: the report says {said[key]}, payments have {had[key]}"
+
+
+def broken_categories(rows: Iterable[CategoryRow], reservations: Iterable[bytes], kept: Kept) -> Iterator[str]:
+    """What is wrong with a report by category and code: tickets are held against the reservations that are sold, money
+    against payments, whose code is that of the order's reservation.
+    """
+    said_tickets: Counter[tuple[str, str]] = Counter()
+    said_money: Counter[tuple[str, str, str]] = Counter()
+    for row in rows:
+        said_tickets[row.concert_id, row.category] += row.tickets - row.tickets_back
+        said_money[row.concert_id, row.code, row.currency] += row.left
+        if not row.category and (row.tickets or row.tickets_back):
+            yield f"report-category: {row.concert_id}: {row.tickets} tickets are said to be of no category"
+    orders = [msgspec.json.decode(body, type=_Order) for body in kept.orders]
+    refunds = {order.id: order.refunds for order in orders}
+    had_tickets: Counter[tuple[str, str]] = Counter()
+    codes: dict[str, str] = {}
+    for body in reservations:
+        reservation = msgspec.json.decode(body, type=_Reservation)
+        if reservation.order_id is not None and reservation.bill is not None:
+            codes[reservation.order_id] = reservation.bill.code
+        if reservation.status == "Sold":
+            for category, quantity in reservation.kept(refunds.get(reservation.order_id or "", ())).items():
+                had_tickets[reservation.concert_id, category] += quantity
+    for place in sorted(said_tickets.keys() | had_tickets.keys()):
+        if said_tickets[place] != had_tickets[place]:
+            yield f"report-category: {place}: the report says {said_tickets[place]} sold, it is {had_tickets[place]}"
+    had_money: Counter[tuple[str, str, str]] = Counter()
+    for body in kept.payments:
+        payment = msgspec.json.decode(body, type=_Payment)
+        code = codes.get(payment.order_id, "")
+        had_money[payment.concert_id, code, payment.amount.currency] += _left(payment)
+    for key in sorted(said_money.keys() | had_money.keys()):
+        if said_money[key] != had_money[key]:
+            yield f"report-code: {key}: the report says {said_money[key]}, payments have {had_money[key]}"
 
 
 def broken_tills(rows: Iterable[TillRow], payments: Iterable[bytes]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 from urllib.parse import quote
@@ -9,7 +10,8 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from cludale_proof.rehearsal.plan import AuditedEvent, CannotRehearse, Concert, Order, Plan
+from cludale.services.tickets.offline import from_text
+from cludale_proof.rehearsal.plan import AuditedEvent, CannotRehearse, Concert, DoorCounts, Order, Plan
 
 _PAGE: Final = 200
 _TIMEOUT_SECONDS: Final = 30.0
@@ -18,7 +20,41 @@ FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 5.0
 """With these a service may be away for half a minute: rehearsals are for finding out what happens then."""
 
+_BEGINS_IN: Final = timedelta(hours=2)
+
 T = TypeVar("T")
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """What is said of a ticket, as far as it matters here."""
+
+    id: str
+    status: str
+    code: str | None = None
+
+
+class Tickets(msgspec.Struct, frozen=True):
+    """What `GET /tickets` says."""
+
+    items: Sequence[Ticket]
+
+
+class _Key(msgspec.Struct, frozen=True):
+    kid: str
+    x: str
+
+
+class _Keys(msgspec.Struct, frozen=True):
+    keys: Sequence[_Key]
+
+
+class _Conflict(msgspec.Struct, frozen=True, rename="camel"):
+    kind: str
+    ticket_id: str
+
+
+class _Conflicts(msgspec.Struct, frozen=True):
+    items: Sequence[_Conflict]
 
 
 class _Page(msgspec.Struct, Generic[T], frozen=True):
@@ -39,11 +75,9 @@ class Organizer:
 
     def __init__(self, url: str, organizer_key: str, headers: Mapping[str, str]) -> None:
         self._url = url
-        self._http = httpx.AsyncClient(
-            base_url=url,
-            headers={**headers, "Authorization": f"Bearer {organizer_key}"},
-            timeout=_TIMEOUT_SECONDS,
-        )
+        self.headers = {**headers, "authorization": f"Bearer {organizer_key}"}
+        """What is said with every request."""
+        self._http = httpx.AsyncClient(base_url=url, headers=self.headers, timeout=_TIMEOUT_SECONDS)
 
     async def __aenter__(self) -> Self:
         return self
@@ -58,7 +92,7 @@ class Organizer:
         wanted = {
             "id": concert_id,
             "artist": "Rehearsal",
-            "date": "2099-12-31",
+            "date": _soon() if plan.doors else "2099-12-31",
             "totalSeats": plan.seats,
             "price": {"amount": 4500, "currency": "EUR"},
             "maxPerOrder": plan.most_tickets,
@@ -86,10 +120,11 @@ class Organizer:
             count += len(found)
             for order in found:
                 if order.payment is not None and order.payment.status in ("Declined", "Failed"):
-                    await self._cancel(order.id)
+                    await self.cancel(order.id)
         return count
 
-    async def _cancel(self, order_id: str) -> None:
+    async def cancel(self, order_id: str) -> None:
+        """Cancel this order. One that can't be cancelled any more stays as it is."""
         try:
             await self._http.post(f"/orders/{quote(order_id, safe='')}/cancel")
         except httpx.HTTPError as error:
@@ -124,7 +159,51 @@ class Organizer:
         """What the audit says of its own chain."""
         return await self._get("/audit/verify", {}, Verdict)
 
+    async def tickets(self, order_id: str) -> Sequence[Ticket]:
+        """The tickets of an order."""
+        return (await self._get("/tickets", {"order": order_id}, Tickets)).items
+
+    async def snapshot(self, concert_id: str) -> tuple[bytes, Mapping[str, bytes]]:
+        """What a door without network goes by, and the keys that may have signed it."""
+        keys = await self._get("/tickets/keys", {}, _Keys)
+        answer = await self._answer("/tickets/snapshot", {"concertId": concert_id})
+        if answer.status_code != 200:
+            raise CannotRehearse(f"GET /tickets/snapshot: {answer.status_code} {answer.text[:300]}")
+        return answer.content, {key.kid: from_text(key.x) for key in keys.keys}
+
+    async def merge(self, batch: Mapping[str, object]) -> None:
+        """Tell what a door let in without network; told again, it changes nothing."""
+        try:
+            answer = await self._http.post("/tickets/admissions/merge", content=msgspec.json.encode(batch))
+        except httpx.HTTPError as error:
+            raise CannotRehearse(self._unreachable(error)) from error
+        if answer.status_code != 200:
+            raise CannotRehearse(f"POST /tickets/admissions/merge: {answer.status_code} {answer.text[:300]}")
+
+    async def door_counts(self, concert_id: str) -> DoorCounts:
+        """Who came, as it is counted."""
+        return await self._get("/tickets/admissions", {"concertId": concert_id}, DoorCounts)
+
+    async def double_entries(self, concert_id: str) -> Sequence[str]:
+        """The tickets with which two were let in, once for each who should not have been."""
+        found = await self._get("/tickets/admissions/conflicts", {"concertId": concert_id}, _Conflicts)
+        return [each.ticket_id for each in found.items if each.kind == "double-entry"]
+
+    async def audited(self, concert_id: str, type: str) -> int:
+        """Of how many events of this type the audit tells."""
+        asked = {"concertId": concert_id, "type": type, "limit": str(_PAGE)}
+        count = 0
+        while True:
+            page = await self._get("/audit/events", asked, _Page[AuditedEvent])
+            count += len(page.items)
+            if page.next is None:
+                return count
+            asked["after"] = page.next
+
     async def _get(self, path: str, asked: Mapping[str, str], kind: type[T]) -> T:
+        return _read(await self._answer(path, asked), 200, kind)
+
+    async def _answer(self, path: str, asked: Mapping[str, str]) -> httpx.Response:
         pause_seconds = FIRST_PAUSE_SECONDS
         for tries_left in reversed(range(GET_TRIES)):
             try:
@@ -134,13 +213,26 @@ class Organizer:
                     raise CannotRehearse(self._unreachable(error)) from error
             else:
                 if answer.status_code < 500 or not tries_left:
-                    return _read(answer, 200, kind)
+                    return answer
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
         raise AssertionError("the last try returns or raises")
 
     def _unreachable(self, error: httpx.HTTPError) -> str:
         return f"no answer from {self._url}: {str(error) or type(error).__name__}. Is the server running (make run)?"
+
+
+def read_tickets(body: bytes) -> Sequence[Ticket]:
+    """The tickets of an order, as the server tells them. Raises CannotRehearse."""
+    try:
+        return msgspec.json.decode(body, type=Tickets).items
+    except msgspec.MsgspecError as error:
+        raise CannotRehearse(f"GET /tickets: an answer that makes no sense here: {error}") from error
+
+
+def _soon() -> str:
+    """When a concert begins whose doors are open by now."""
+    return (datetime.now(UTC) + _BEGINS_IN).isoformat(timespec="seconds")
 
 
 def _read(answer: httpx.Response, wanted: int, kind: type[T]) -> T:

@@ -1,10 +1,12 @@
 """What is rehearsed and what came of it. Values only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 import msgspec
 
+from cludale_proof.rehearsal.latencies import Latencies
 from cludale_proof.rehearsal.load import Tally
 
 
@@ -36,7 +38,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     settle_seconds: float = 120.0
     """How long accepted orders may take to their end state, and again their events to the audit."""
     seed: int = 1
-    """Of the buyers' arrivals and requests."""
+    """Of the buyers' arrivals and requests, and of the evening."""
+    doors: int = 0
+    """So many doors let in all who bought a ticket, once the on-sale is over; 0: there is no evening."""
+    offline_doors: int = 0
+    """Of these so many have no network."""
+    shown_again: float = 0.05
+    """The share of the codes that are shown twice."""
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -54,6 +62,49 @@ class Latency(msgspec.Struct, frozen=True, rename="camel"):
     p95_ms: float | None
     p99_ms: float | None
     largest_ms: float | None
+
+
+class DoorCounts(msgspec.Struct, frozen=True):
+    """What `GET /tickets/admissions` says, as far as it matters here."""
+
+    admitted: int
+    inside: int
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What an evening at the door was, and what is said of it afterwards; tickets by their ids."""
+
+    good: AbstractSet[str]
+    void: AbstractSet[str]
+    """Of orders that were cancelled before the doors opened."""
+    forged: int
+    """Codes that were shown and that nobody signed."""
+    shown_online: Mapping[str, int]
+    """How often each was shown at a door with network."""
+    let_in_online: Mapping[str, int]
+    """How often it was let in there."""
+    let_in_alone: Mapping[str, int]
+    """And at doors without."""
+    counts: DoorCounts
+    double_entries: Mapping[str, int]
+    """How often each is named as one with which two were let in."""
+    audited: int
+    """Entries of which the audit tells."""
+
+
+class Evening(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What came of an evening at the door."""
+
+    showings: int
+    """Codes that were shown."""
+    said: dict[str, int]
+    """What doors answered, how often."""
+    errors: dict[str, int]
+    seconds: float
+    """From the first code at a door with network to the last answer."""
+    answers_per_second: float
+    latency: Latency
+    seen: Seen
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -85,12 +136,23 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     latency: Latency
     load_cpu_ms_per_buyer: float
     """CPU that this process took while the buyers came, drawing the progress included."""
+    evening: Evening | None = None
     checks: list[Check]
 
     @property
     def ok(self) -> bool:
         """Does everything hold?"""
         return all(check.ok for check in self.checks)
+
+
+def latency_of(latencies: Latencies) -> Latency:
+    """In milliseconds."""
+
+    def milliseconds(share: float) -> float | None:
+        seconds = latencies.quantile(share)
+        return None if seconds is None else round(seconds * 1000, 3)
+
+    return Latency(milliseconds(0.50), milliseconds(0.95), milliseconds(0.99), milliseconds(1.0))
 
 
 class Reporter(Protocol):
@@ -112,6 +174,10 @@ class Reporter(Protocol):
         """So many of the concert's events were read from the audit."""
         ...
 
+    def letting_in(self, shown: int, showings: int) -> None:
+        """So many codes were shown at doors with network."""
+        ...
+
 
 class Silent:
     """A reporter that says nothing."""
@@ -126,6 +192,9 @@ class Silent:
         """Nothing."""
 
     def auditing(self, events_read: int) -> None:
+        """Nothing."""
+
+    def letting_in(self, shown: int, showings: int) -> None:
         """Nothing."""
 
 

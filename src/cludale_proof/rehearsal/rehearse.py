@@ -12,7 +12,7 @@ from uuid import uuid4
 import msgspec
 
 from cludale.web.http1 import Target
-from cludale_proof.rehearsal import checks
+from cludale_proof.rehearsal import checks, door_checks, evening
 from cludale_proof.rehearsal.latencies import Latencies
 from cludale_proof.rehearsal.load import Load, Tally, at_random
 from cludale_proof.rehearsal.organizer import Organizer
@@ -21,11 +21,12 @@ from cludale_proof.rehearsal.plan import (
     CannotRehearse,
     Check,
     Concert,
-    Latency,
+    Evening,
     Order,
     Outcome,
     Plan,
     Reporter,
+    latency_of,
 )
 
 _REPORT_SECONDS: Final = 0.2
@@ -62,7 +63,15 @@ async def rehearse(plan: Plan, report: Reporter) -> Outcome:
         await _sell(load, crowd, report)
         settled_at = await _settle(plan, organizer, concert.id, len(crowd.accepted), report)
         found = await _look(plan, organizer, concert.id, report)
-        return _outcome(plan, load.tally, crowd, settled_at, found)
+        outcome = _outcome(plan, load.tally, crowd, settled_at, found)
+        if not plan.doors or not outcome.ok:
+            return outcome
+        paid = [order.id for order in found.orders if order.status == "Paid"]
+        return _with_evening(outcome, await evening.hold(plan, target, organizer, concert.id, paid, report))
+
+
+def _with_evening(outcome: Outcome, held: Evening) -> Outcome:
+    return msgspec.structs.replace(outcome, evening=held, checks=[*outcome.checks, *door_checks.of(held)])
 
 
 class _Crowd:
@@ -207,7 +216,7 @@ def _outcome(plan: Plan, tally: Tally, crowd: _Crowd, settled_at: float | None, 
         settled_seconds=settled_seconds,
         answers_per_second=tally.answered / tally.seconds if tally.seconds else 0.0,
         orders_per_second=len(crowd.accepted) / settled_seconds if settled_seconds else None,
-        latency=_latency(Latencies.merged(tally.latencies.values())),
+        latency=latency_of(Latencies.merged(tally.latencies.values())),
         load_cpu_ms_per_buyer=tally.cpu_seconds / buyers * 1000 if buyers else 0.0,
         checks=[
             checks.nothing_oversold(found.concert),
@@ -220,11 +229,3 @@ def _outcome(plan: Plan, tally: Tally, crowd: _Crowd, settled_at: float | None, 
             checks.buyers_answered(buyers, errors),
         ],
     )
-
-
-def _latency(latencies: Latencies) -> Latency:
-    def milliseconds(share: float) -> float | None:
-        seconds = latencies.quantile(share)
-        return None if seconds is None else round(seconds * 1000, 3)
-
-    return Latency(milliseconds(0.50), milliseconds(0.95), milliseconds(0.99), milliseconds(1.0))

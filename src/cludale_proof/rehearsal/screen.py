@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from cludale_proof.rehearsal.load import Tally
-from cludale_proof.rehearsal.plan import Outcome, Plan
+from cludale_proof.rehearsal.plan import Evening, Outcome, Plan
 
 
 class Screen:
@@ -30,6 +30,7 @@ class Screen:
         self._buyers: TaskID | None = None
         self._orders: TaskID | None = None
         self._events: TaskID | None = None
+        self._codes: TaskID | None = None
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -66,6 +67,10 @@ class Screen:
         """Moves the bar of the events."""
         self._events = self._move(self._events, "events", events_read, events_read, "read from the audit")
 
+    def letting_in(self, shown: int, showings: int) -> None:
+        """Moves the bar of the evening."""
+        self._codes = self._move(self._codes, "codes", shown, showings, "shown at the doors")
+
     def _move(self, task: TaskID | None, name: str, done: int, total: int | None, details: str) -> TaskID:
         if task is None:
             task = self._progress.add_task(name, total=total, details=details)
@@ -86,14 +91,32 @@ def show(outcome: Outcome, console: Console) -> None:
     for check in outcome.checks:
         found.add_row("[green]yes[/]" if check.ok else "[bold red]NO[/]", check.name, check.found)
     console.print(summary)
+    if outcome.evening is not None:
+        console.print(_evening(outcome.evening))
     console.print(found)
     console.print("[bold green]All of it holds.[/]" if outcome.ok else "[bold red]Not all of it holds.[/]")
 
 
-def _summary(outcome: Outcome) -> list[tuple[str, str]]:
-    def milliseconds(value: float | None) -> str:
-        return "-" if value is None else f"{value:.1f} ms"
+def _evening(evening: Evening) -> Table:
+    """The doors, as a table."""
+    table = Table(title="At the doors", title_justify="left", show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    table.add_row("codes shown", str(evening.showings))
+    for said, count in evening.said.items():
+        table.add_row(f"  {said}", str(count))
+    table.add_row("errors", str(sum(evening.errors.values())))
+    table.add_row("throughput", f"{evening.answers_per_second:.0f} answers/s over {evening.seconds:.2f} s")
+    table.add_row("p50", _milliseconds(evening.latency.p50_ms))
+    table.add_row("p99", _milliseconds(evening.latency.p99_ms))
+    return table
 
+
+def _milliseconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} ms"
+
+
+def _summary(outcome: Outcome) -> list[tuple[str, str]]:
     settled = outcome.settled_seconds
     return [
         ("buyers", str(outcome.buyers)),
@@ -107,9 +130,9 @@ def _summary(outcome: Outcome) -> list[tuple[str, str]]:
         *((f"orders {status}", str(count)) for status, count in sorted(outcome.orders.items())),
         ("throughput", f"{outcome.answers_per_second:.0f} answers/s over {outcome.seconds:.2f} s"),
         ("all orders settled", "no" if settled is None else f"after {settled:.2f} s"),
-        ("p50", milliseconds(outcome.latency.p50_ms)),
-        ("p95", milliseconds(outcome.latency.p95_ms)),
-        ("p99", milliseconds(outcome.latency.p99_ms)),
-        ("slowest", milliseconds(outcome.latency.largest_ms)),
+        ("p50", _milliseconds(outcome.latency.p50_ms)),
+        ("p95", _milliseconds(outcome.latency.p95_ms)),
+        ("p99", _milliseconds(outcome.latency.p99_ms)),
+        ("slowest", _milliseconds(outcome.latency.largest_ms)),
         ("CPU of the buyers", f"{outcome.load_cpu_ms_per_buyer:.3f} ms each"),
     ]

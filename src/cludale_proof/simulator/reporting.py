@@ -5,13 +5,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from cludale.ports.clock import Clock
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Kind
-from cludale.services.concerts.store import CONCERTS, SECTIONS
+from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS
 from cludale.services.orders.privacy import Privacy
 from cludale.services.orders.reports.reading import Wanted
 from cludale.services.orders.reports.service import Reports
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments.store import PAYMENTS
-from cludale_proof.checker.report_rules import Kept, ReportRow, TillRow, broken_reports, broken_tills
+from cludale_proof.checker.report_rules import (
+    CategoryRow,
+    Kept,
+    ReportRow,
+    TillRow,
+    broken_categories,
+    broken_reports,
+    broken_tills,
+)
 from cludale_proof.simulator.memory import Disk, MemoryStore
 
 
@@ -50,10 +58,20 @@ async def report_findings(disks: Sequence[Disk], clock: Clock) -> list[str]:
         sum = row.sum
         money = (sum.taken, sum.refunded, sum.refunds_open)
         rows.append(ReportRow(concert, day, section, row.currency, sum.tickets, sum.tickets_back, *money, channel))
-    kept = Kept(*[_bodies(disks, each.kind) for each in (CONCERTS, SECTIONS, ORDERS, PAYMENTS)])
+    kept = Kept(*[list(_bodies(disks, each.kind)) for each in (CONCERTS, SECTIONS, ORDERS, PAYMENTS)])
+    split = await reports.sales(("concert", "category", "code"), Wanted(), lambda _: True)
+    categories = []
+    for row in split.rows():
+        concert, category, code = [each or "" for each in row.by]
+        tickets = (row.sum.tickets, row.sum.tickets_back)
+        categories.append(CategoryRow(concert, category, code, row.currency, *tickets, row.sum.net))
     found = await reports.tills(Wanted(), lambda _: True)
     tills = [TillRow(row.method.value, row.currency, row.sum.taken, row.sum.given_back) for row in found.rows()]
-    return [*broken_reports(rows, kept), *broken_tills(tills, _bodies(disks, PAYMENTS.kind))]
+    return [
+        *broken_reports(rows, kept),
+        *broken_categories(categories, _bodies(disks, RESERVATIONS.kind), kept),
+        *broken_tills(tills, kept.payments),
+    ]
 
 
 def _bodies(disks: Sequence[Disk], kind: Kind) -> Iterator[bytes]:

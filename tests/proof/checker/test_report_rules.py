@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from cludale_proof.checker.report_rules import Kept, ReportRow, TillRow, broken_reports, broken_tills
+from cludale_proof.checker.report_rules import (
+    CategoryRow,
+    Kept,
+    ReportRow,
+    TillRow,
+    broken_categories,
+    broken_reports,
+    broken_tills,
+)
 
 PART = {"number": 1, "refundId": "r", "tickets": 1, "held": 2}
 EUR = {"currency": "EUR"}
@@ -59,3 +67,23 @@ def test_channels_and_tills_are_held_against_what_payments_keep() -> None:
     body = json.dumps(till).encode()
     assert list(broken_tills([TillRow("cash", "EUR", 9_000, 3_000)], [body, payment])) == []
     assert len(list(broken_tills([TillRow("terminal", "EUR", 9_000, 3_000)], [body]))) == 2
+
+
+ADULTS = CategoryRow("c", "adult", "LUCKY", "EUR", 2, 0, 5_000)
+FEES = CategoryRow("c", "", "LUCKY", "EUR", 0, 0, 1_000)
+
+
+def broken_by_category(*rows: CategoryRow) -> set[str]:
+    line = {"category": "adult", "quantity": 2}
+    sold = {"concertId": "c", "quantity": 2, "orderId": "o", "bill": {"lines": [line], "code": "LUCKY"}}
+    reservations = [sold | {"status": "Sold"}, sold | {"status": "Released", "orderId": "lapsed"}]
+    found = broken_categories(rows, [json.dumps(each).encode() for each in reservations], kept())
+    return {each.split(":")[0] for each in found}
+
+
+def test_categories_are_held_against_what_was_sold_and_codes_against_payments() -> None:
+    assert broken_by_category(ADULTS, FEES) == set()
+    assert broken_by_category(ADULTS._replace(category="child"), FEES) == {"report-category"}
+    assert broken_by_category(ADULTS, FEES._replace(tickets=1)) == {"report-category"}
+    assert broken_by_category(ADULTS._replace(code=""), FEES) == {"report-code"}
+    assert broken_by_category(ADULTS) == {"report-code"}

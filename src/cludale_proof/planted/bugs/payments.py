@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from cludale.kernel.bills import STANDARD
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Envelope
 from cludale.kernel.money import Money
@@ -23,6 +24,7 @@ from cludale.services.orders.reports import columns as report_columns
 from cludale.services.orders.reports import money as report_money
 from cludale.services.orders.reports import reading as report_reading
 from cludale.services.orders.reports import sales as report_sales
+from cludale.services.orders.reports import shares as report_shares
 from cludale.services.payments import differences, reconciliation
 from cludale.services.payments import domain as payments_domain
 from cludale.services.payments import due as payments_due
@@ -224,7 +226,16 @@ def _(stack: ExitStack) -> None:
 
 @bug("reports: tickets of a cancelled order count as sold")
 def _(stack: ExitStack) -> None:
-    swap(stack, report_sales, "tickets_back", lambda order: order_parts.returned(order.refunds))
+    swap(stack, report_shares, "tickets_back", lambda order: order_parts.returned(order.refunds))
+
+
+@bug("reports: a ticket of any category counts in the first of its bill", theme="prices")
+def _(stack: ExitStack) -> None:
+    def wrong(order: Order, money: report_money.OrderMoney) -> list[report_shares.Share]:
+        first = STANDARD if order.bill is None else order.bill.lines[0].category
+        return [report_shares.whole(order, money)._replace(category=first)]
+
+    swap(stack, report_sales, "by_category", wrong)
 
 
 @bug("reports: the first order of each page is left out")

@@ -89,6 +89,11 @@ async def test_sales_are_summed_by_section_net_of_refunds(box: Box) -> None:
     assert [seen(row) for row in report["totals"]] == [(3, 1, 9, 5, 27500, 9500, 0, 18000)]
 
 
+async def test_an_order_without_a_price_list_is_of_the_standard_category_and_has_no_code(box: Box) -> None:
+    report = (await box.get("/orders/reports/sales", by="category,code")).json()
+    assert [(row["category"], row["code"], row["tickets"]) for row in report["items"]] == [("standard", None, 9)]
+
+
 async def test_the_sums_are_what_payments_took_and_gave_back(box: Box) -> None:
     payments = (await box.get("/payments")).json()["items"]
     taken = sum(each["amount"]["amount"] for each in payments if each["status"] in ("Completed", "Refunded"))

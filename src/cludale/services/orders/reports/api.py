@@ -40,6 +40,10 @@ _SNAPSHOT = (
 _FILE = "What a spreadsheet would take for a formula is text in both formats; in CSV an apostrophe is before it."
 _DAY = "on which they were placed, as it is where the concert is"
 _CHANNEL = "where they were sold: online, box-office (for money) or complimentary"
+_CATEGORY = (
+    "of the tickets; null: money of no category, as fees for an order as a whole and refunds by amount. An order with "
+    "tickets of several counts once in each, and once in the totals"
+)
 _PLAIN = "Orders of the organizer's own concerts, without what says who the buyers are."
 
 
@@ -74,6 +78,8 @@ class SalesView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     day: Annotated[str | UnsetType, Meta(description=_DAY)] = UNSET
     section: str | UnsetType | None = UNSET
     channel: Annotated[Channel | UnsetType, Meta(description=_CHANNEL)] = UNSET
+    category: Annotated[str | UnsetType | None, Meta(description=_CATEGORY)] = UNSET
+    code: Annotated[str | UnsetType | None, Meta(description="the discount code that was used; null: none")] = UNSET
     orders: Annotated[int, Meta(description="that were paid, whatever became of them")]
     cancelled: Annotated[int, Meta(description="of these, those that were cancelled")]
     tickets: Annotated[int, Meta(description="that were sold")]
@@ -165,9 +171,10 @@ class ReportsApi:
         owned=Owned.FILTERED,
         summary="Report sales",
         description=(
-            "Orders and money of the organizer's own concerts, by concert, day, section and channel. An order counts "
-            "on the day on which it was placed, in its concert's own time, with all that became of it since: the sums "
-            "are what payments took and gave back, to the cent, once nothing is under way. With a `format`, a file."
+            "Orders and money of the organizer's own concerts, by concert, day, section, channel, category and code. "
+            "An order counts on the day on which it was placed, in its concert's own time, with all that became of it "
+            "since: the sums are what payments took and gave back, to the cent, once nothing is under way. With a "
+            "`format`, a file."
         ),
         replies={200: Reply(SalesReport, files=tuple(MEDIA_TYPES.values()))},
         refusals=(Busy, TooManyRows),

@@ -1,6 +1,6 @@
 """The columns of the export of orders: one line each. No I/O, clock or HTTP.
 
-A field that orders get later (a category, a discount code) becomes a column by a line in `COLUMNS`.
+A field that orders get later becomes a column by a line in `COLUMNS`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +49,12 @@ def _total(line: Line) -> int:
     return 0 if line.order.total is None else line.order.total.amount
 
 
+def _categories(line: Line) -> str | None:
+    """Its tickets as they were sold, as in `2 adult, 1 child`; None where the concert has no categories."""
+    bill = line.order.bill
+    return None if bill is None else ", ".join(f"{each.quantity} {each.category}" for each in bill.lines)
+
+
 COLUMNS: Mapping[str, Column] = {
     "id": Column(lambda line: line.order.id),
     "concertId": Column(lambda line: line.order.seats.concert_id),
@@ -61,6 +67,9 @@ COLUMNS: Mapping[str, Column] = {
     "reason": Column(lambda line: None if line.order.reason is None else line.order.reason.value),
     "quantity": Column(lambda line: line.order.seats.quantity),
     "held": Column(lambda line: line.order.held),
+    "categories": Column(_categories),
+    "code": Column(lambda line: None if line.order.bill is None else line.order.bill.code),
+    "discount": Column(_amount(lambda line: 0 if line.order.bill is None else line.order.bill.discount)),
     "total": Column(_amount(_total)),
     "taken": Column(_amount(lambda line: line.money.taken)),
     "refunded": Column(_amount(lambda line: line.money.refunded)),

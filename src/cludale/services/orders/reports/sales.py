@@ -1,4 +1,4 @@
-"""Sales in sums: by day, section and concert. No I/O, clock or HTTP.
+"""Sales in sums: by concert, day, section, channel, category and code. No I/O, clock or HTTP.
 
 An order counts on the day on which it was placed, in its concert's own time, with all that became of it since. So the
 sums of all days are what was taken and given back, and yesterday's line changes when one of its orders is refunded.
@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from cludale.kernel.refusals import Invalid, Refusal
-from cludale.services.orders.domain import channel
+from cludale.services.orders.domain import Order, channel
 from cludale.services.orders.reports.cells import Amount, Cell
 from cludale.services.orders.reports.columns import Line
-from cludale.services.orders.reports.money import is_sale, tickets_back
+from cludale.services.orders.reports.money import is_sale
+from cludale.services.orders.reports.shares import Share, by_category, whole
 
 MOST_ROWS = 100_000
 
@@ -27,13 +28,17 @@ class TooManyRows(Refusal):
         )
 
 
-DIMENSIONS: Mapping[str, Callable[[Line], str | None]] = {
-    "concert": lambda line: line.order.seats.concert_id,
-    "day": lambda line: line.concert.day(line.order.created_at).isoformat(),
-    "section": lambda line: line.order.seats.section,
-    "channel": lambda line: channel(line.order).value,
+CATEGORY = "category"
+"""The one dimension by which an order is split: its tickets may be of several."""
+DIMENSIONS: Mapping[str, Callable[[Line, Share], str | None]] = {
+    "concert": lambda line, _: line.order.seats.concert_id,
+    "day": lambda line, _: line.concert.day(line.order.created_at).isoformat(),
+    "section": lambda line, _: line.order.seats.section,
+    "channel": lambda line, _: channel(line.order).value,
+    CATEGORY: lambda _, share: share.category,
+    "code": lambda line, _: None if line.order.bill is None else line.order.bill.code,
 }
-"""By what sales can be summed: a line each. What orders get later (a category, a code) is one line more."""
+"""By what sales can be summed: a line each."""
 
 
 class Sum(NamedTuple):
@@ -51,15 +56,15 @@ class Sum(NamedTuple):
     refunded: int = 0
     refunds_open: int = 0
 
-    def plus(self, line: Line) -> "Sum":
-        """With one order more."""
-        order, money = line.order, line.money
-        sold = is_sale(order)
+    def plus(self, order: Order, share: Share) -> "Sum":
+        """With this share of an order more. The order counts where it has tickets."""
+        money = share.money
+        sold, counts = is_sale(order), is_sale(order) and share.tickets > 0
         return Sum(
-            self.orders + sold,
-            self.cancelled + (sold and order.reason is not None),
-            self.tickets + (order.seats.quantity if sold else 0),
-            self.tickets_back + (tickets_back(order) if sold else 0),
+            self.orders + counts,
+            self.cancelled + (counts and order.reason is not None),
+            self.tickets + (share.tickets if sold else 0),
+            self.tickets_back + (share.tickets_back if sold else 0),
             self.taken + money.taken,
             self.refunded + money.refunded,
             self.refunds_open + money.open,
@@ -88,16 +93,21 @@ class Sales:
         self.by = by
         self.began = began
         self._dimensions = [DIMENSIONS[name] for name in by]
+        self._is_split = CATEGORY in by
         self._sums: dict[tuple[tuple[str | None, ...], str], Sum] = {}
+        self._totals: dict[str, Sum] = {}
 
     def add(self, line: Line) -> None:
         """One order more; one that never was paid adds nothing. Raises TooManyRows."""
         if line.order.total is None or not (line.money.taken or is_sale(line.order)):
             return
-        key = (tuple(each(line) for each in self._dimensions), line.order.total.currency)
-        if key not in self._sums and len(self._sums) >= MOST_ROWS:
-            raise TooManyRows
-        self._sums[key] = self._sums.get(key, Sum()).plus(line)
+        order, currency, all_of_it = line.order, line.order.total.currency, whole(line.order, line.money)
+        for share in by_category(order, line.money) if self._is_split else (all_of_it,):
+            key = (tuple(each(line, share) for each in self._dimensions), currency)
+            if key not in self._sums and len(self._sums) >= MOST_ROWS:
+                raise TooManyRows
+            self._sums[key] = self._sums.get(key, Sum()).plus(order, share)
+        self._totals[currency] = self._totals.get(currency, Sum()).plus(order, all_of_it)
 
     def rows(self) -> list[SalesRow]:
         """The sums, sorted by the dimensions, then by currency."""
@@ -106,10 +116,7 @@ class Sales:
 
     def totals(self) -> list[SalesRow]:
         """The sums of all, one for each currency."""
-        totals: dict[str, list[Sum]] = {}
-        for row in self.rows():
-            totals.setdefault(row.currency, []).append(row.sum)
-        return [SalesRow((), currency, Sum(*map(sum, zip(*each, strict=True)))) for currency, each in totals.items()]
+        return [SalesRow((), currency, self._totals[currency]) for currency in sorted(self._totals)]
 
 
 HEAD = (
