@@ -411,3 +411,38 @@ def list_concerts(
     )
     if not concerts and not json:
         say("Put one on with `cludale concerts add`.")
+
+
+Seats = Annotated[list[str], typer.Argument(help="The ids of seats in the seating plan, all of one section.")]
+_BLOCKED = ("id", "section", "row", "number", "reason")
+
+
+@app.command()
+def block(
+    id: Id,
+    seats: Seats,
+    *,
+    reason: Annotated[str, typer.Option(help="Why, in your own words.")],
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Let nobody have these seats; those that are sold or held are refused by name. Shows all that are blocked."""
+    with Client(url) as client:
+        answer = client.post(f"/concerts/{segment(id)}/seats/block", {"seats": seats, "reason": reason})
+    table(answer["items"], columns=_BLOCKED, as_json=json)
+
+
+@app.command()
+def unblock(id: Id, seats: Seats, *, url: Url = None, json: Json = False) -> None:
+    """Sell blocked seats again. Shows those that are blocked still."""
+    with Client(url) as client:
+        answer = client.post(f"/concerts/{segment(id)}/seats/unblock", {"seats": seats})
+    table(answer["items"], columns=_BLOCKED, as_json=json)
+
+
+@app.command()
+def blocked(id: Id, *, url: Url = None, json: Json = False) -> None:
+    """List the seats that are blocked, with the reasons."""
+    with Client(url) as client:
+        answer = client.get(f"/concerts/{segment(id)}/seats/blocked")
+    table(answer["items"], columns=_BLOCKED, as_json=json)

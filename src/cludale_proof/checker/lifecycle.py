@@ -262,7 +262,7 @@ TICKET_EVENTS: Final = frozenset(
 )
 WEBHOOK_EVENTS: Final = ("WebhookCreated", "WebhookChanged", "WebhookStopped", "WebhookDeleted")
 CONCERT_STEPS: Final = ("ConcertChanged", "ConcertPostponed", "ConcertCancelled")
-SECTION_CHANGES: Final = ("SeatsAdded", "SeatsTaken", "PriceChanged")
+SECTION_CHANGES: Final = ("SeatsAdded", "SeatsTaken", "PriceChanged", "SeatsBlocked", "SeatsUnblocked")
 """What becomes of concerts and their sections is judged in `concert_rules.py`."""
 DIFFERS: Final = "PaymentDiffers"
 BOOK_EVENTS: Final = (DIFFERS, "DifferenceSettled")

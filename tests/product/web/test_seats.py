@@ -78,6 +78,20 @@ def test_what_is_free_is_told_once_a_version(served: Served, concert: dict[str, 
     assert len(free(served, concert)) < len(ids) == 24
 
 
+def test_an_organizer_blocks_seats(served: Served, concert: dict[str, object]) -> None:
+    path = f"/concerts/{concert['id']}/seats"
+    wanted = {"seats": ["Stalls-C-1"], "reason": "Mixing desk"}
+    assert served.http.post(f"{path}/block", json=wanted).status_code == 401
+    blocked = served.http.post(f"{path}/block", json=wanted, headers=served.organizer)
+    assert blocked.json()["items"] == [
+        {"id": "Stalls-C-1", "section": "stalls", "row": "C", "number": "1", "reason": "Mixing desk"}
+    ]
+    assert ordered(served, concert, seats=["Stalls-C-1"]).json()["notFree"] == ["Stalls-C-1"]
+    served.http.post(f"{path}/unblock", json={"seats": ["Stalls-C-1"]}, headers=served.organizer)
+    assert served.http.get(f"{path}/blocked", headers=served.organizer).json() == {"items": []}
+    assert ordered(served, concert, seats=["Stalls-C-1"]).status_code == 201
+
+
 def test_a_plan_that_came_before_is_named_by_its_digest(served: Served, concert: dict[str, object]) -> None:
     assert scheduled(served, seatPlan=concert["seatPlan"]).status_code == 201
     missing = scheduled(served, seatPlan="0" * 64)

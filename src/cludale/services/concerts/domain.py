@@ -52,11 +52,13 @@ from cludale.services.concerts.events import (
     ReleaseReason,
     SaleRefused,
     SeatsAdded,
+    SeatsBlocked,
     SeatsReleased,
     SeatsReserved,
     SeatsReturned,
     SeatsSold,
     SeatsTaken,
+    SeatsUnblocked,
     SectionPlan,
 )
 from cludale.services.concerts.numbered import Hall, NotFree, SeatMap
@@ -569,6 +571,11 @@ def evolve(seating: Seating, event: Event) -> Seating:
         case SeatsAdded() | SeatsTaken():
             resized = msgspec.structs.replace(section, total=event.total_seats, changed=event.change)
             return Seating(resized, seating.reservations)
+        case SeatsBlocked() | SeatsUnblocked():
+            become = numbered.block if isinstance(event, SeatsBlocked) else numbered.unblock
+            why = (event.reason,) if isinstance(event, SeatsBlocked) else ()
+            blocked = _with_map(section, become, event.numbered_seats, *why)
+            return Seating(msgspec.structs.replace(blocked, changed=event.change), seating.reservations)
         case PriceChanged():
             repriced = msgspec.structs.replace(section, price=event.price, changed=event.change)
             return Seating(repriced, seating.reservations)
@@ -698,7 +705,16 @@ class Close(msgspec.Struct, frozen=True, gc=False):
     """Command: the concert is called off, so nobody gets seats any more."""
 
 
-SectionCommand = ChangeSection | Close
+class BlockSeats(msgspec.Struct, frozen=True, gc=False):
+    """Command: nobody gets these numbered seats, for this reason; None: they can be had again."""
+
+    changed_by: str
+    seats: tuple[str, ...]
+    """Their ids."""
+    reason: str | None
+
+
+SectionCommand = ChangeSection | Close | BlockSeats
 """About the section itself, not about a reservation."""
 Command = Hold | Sell | Cancel | Return | Expire
 

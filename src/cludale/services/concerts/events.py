@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from cludale.kernel.allocation import Allocation, SeatsEvent
+from cludale.kernel.allocation import Allocation, NumberedSeat, SeatsEvent
 from cludale.kernel.bills import Bill
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
@@ -184,6 +184,20 @@ class SeatsTaken(SectionStep, frozen=True, kw_only=True):
     seats: int
     total_seats: int
     """Without them."""
+
+
+class SeatsBlocked(SectionStep, frozen=True, kw_only=True):
+    """Nobody gets these numbered seats from now on."""
+
+    numbered_seats: tuple[NumberedSeat, ...]
+    reason: str
+    """The organizer's own words."""
+
+
+class SeatsUnblocked(SectionStep, frozen=True, kw_only=True):
+    """These numbered seats, which were blocked, can be had again."""
+
+    numbered_seats: tuple[NumberedSeat, ...]
 
 
 class PriceChanged(SectionStep, frozen=True, kw_only=True):
@@ -369,6 +383,8 @@ TOPIC = Topic(
         SeatsAdded,
         SeatsTaken,
         PriceChanged,
+        SeatsBlocked,
+        SeatsUnblocked,
         CodeCreated,
         CodeChanged,
     ),

@@ -9,9 +9,10 @@ from typing import Annotated, Any, NamedTuple, Protocol
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from cludale.kernel.refusals import Invalid, NotFound
+from cludale.kernel.principals import Scope
+from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.ports.clock import Clock
-from cludale.ports.seats import ConcertNotFound
+from cludale.ports.seats import CalledOff, ConcertNotFound, SeatsNotFree
 from cludale.runtime.recent import Recent
 from cludale.services.concerts.domain import Section
 from cludale.services.concerts.events import ConcertStatus, SeatPlanPart
@@ -20,8 +21,10 @@ from cludale.services.concerts.seat_plans import SeatPlans, parts_of
 from cludale.services.concerts.seating import pretix, table
 from cludale.services.concerts.seating.plans import Plan, UnusablePlan
 from cludale.services.concerts.service import Concerts
-from cludale.web.responses import JSON, Response, kept
-from cludale.web.routing import Reply, Request, route
+from cludale.web.fields import Text
+from cludale.web.responses import JSON, Response, json_response, kept
+from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, route
+from cludale.web.seats import SeatIds
 
 PLAN_BODY_BYTES = 8 * 1024 * 1024
 """The largest request that may come with a plan."""
@@ -147,6 +150,35 @@ class WhichPlan(msgspec.Struct, frozen=True):
     digest: Annotated[str, Meta(max_length=64, description="the plan's; without it the concert's")] | None = None
 
 
+class BlockSeatsRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Seats that nobody is to get."""
+
+    seats: SeatIds
+    reason: Annotated[Text, Meta(description="why, for the organizer")]
+
+
+class UnblockSeatsRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Seats that can be had again."""
+
+    seats: SeatIds
+
+
+class BlockedSeat(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A seat that nobody gets, and why."""
+
+    id: str
+    section: str
+    row: str
+    number: str
+    reason: str
+
+
+class BlockedView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """All seats of a concert that nobody gets."""
+
+    items: list[BlockedSeat]
+
+
 class Frame(NamedTuple):
     """The seats of a concert as they are shown: the same bytes for all who ask until some are taken or come back."""
 
@@ -233,6 +265,78 @@ class SeatsApi:
         if query.digest is None:
             return kept(body, JSON)
         return Response(200, body, JSON, (("cache-control", "public, max-age=31536000, immutable"),))
+
+    @route(
+        "GET",
+        "/concerts/{concert_id}/seats/blocked",
+        credential=Credential.ORGANIZER,
+        scope=Scope.READ,
+        owned=Owned.HIDDEN,
+        summary="Which seats are blocked",
+        replies={200: Reply(BlockedView)},
+        refusals=(ConcertNotFound,),
+    )
+    async def show_blocked_seats(self, request: Request) -> Response:
+        """200 the seats that nobody gets, with the reasons."""
+        await self._own(request)
+        return await self._blocked(request.segment)
+
+    @route(
+        "POST",
+        "/concerts/{concert_id}/seats/block",
+        credential=Credential.ORGANIZER,
+        scope=Scope.CATALOGUE,
+        owned=Owned.HIDDEN,
+        headers=(TRACEPARENT,),
+        summary="Block seats",
+        description="Nobody gets these seats of one section any more. Those that are sold or held are refused by name.",
+        replies={200: Reply(BlockedView, "All that are blocked.")},
+        refusals=(ConcertNotFound, SeatsNotFree, CalledOff, Busy),
+    )
+    async def block_seats(self, request: Request, body: BlockSeatsRequest) -> Response:
+        """200 all that are blocked; again changes nothing."""
+        await self._own(request)
+        by, cause = asking(request).id, request.cause
+        await self._concerts.block_seats(request.segment, body.seats, reason=body.reason, by=by, cause=cause)
+        return await self._blocked(request.segment)
+
+    @route(
+        "POST",
+        "/concerts/{concert_id}/seats/unblock",
+        credential=Credential.ORGANIZER,
+        scope=Scope.CATALOGUE,
+        owned=Owned.HIDDEN,
+        headers=(TRACEPARENT,),
+        summary="Sell blocked seats again",
+        replies={200: Reply(BlockedView, "All that are blocked still.")},
+        refusals=(ConcertNotFound, CalledOff, Busy),
+    )
+    async def unblock_seats(self, request: Request, body: UnblockSeatsRequest) -> Response:
+        """200 all that are blocked; again changes nothing."""
+        await self._own(request)
+        by, cause = asking(request).id, request.cause
+        await self._concerts.block_seats(request.segment, body.seats, reason=None, by=by, cause=cause)
+        return await self._blocked(request.segment)
+
+    async def _own(self, request: Request) -> None:
+        """Raises ConcertNotFound for a concert that is not the principal's."""
+        concert = await self._concerts.fresh(request.segment)
+        if not asking(request).owns(concert.organizer, concert.id):
+            raise ConcertNotFound(request.segment)
+
+    async def _blocked(self, concert_id: str) -> Response:
+        seen = await self._concerts.standing(concert_id)
+        items: list[BlockedSeat] = []
+        for section in seen.sections:
+            hall = await self._concerts.seat_plans.hall_of(section)
+            if hall is None or section.numbered is UNSET:
+                continue
+            for place, reason in sorted(section.numbered.blocked.items()):
+                seat = hall.seat(place)
+                items.append(
+                    BlockedSeat(id=seat.id, section=section.id, row=seat.row, number=seat.number, reason=reason)
+                )
+        return json_response(BlockedView(items=items))
 
 
 def _section(section: Section, now: datetime) -> NumberedSectionView:

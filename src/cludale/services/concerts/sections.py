@@ -21,7 +21,7 @@ from cludale.runtime.aggregates import Updates, Versioned, until_committed
 from cludale.services.concerts import changes, domain
 from cludale.services.concerts.commands import Done, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.domain import (
-    ChangeSection,
+    BlockSeats,
     Close,
     Concert,
     Hold,
@@ -110,7 +110,7 @@ class CommandBatch:
         self._settled: dict[int, Result] = {}
         # a hold is taken for new until its id turns out to be there: the common case costs no look
         self.needed = {
-            each.command.reservation_id for each in asked if not isinstance(each.command, Hold | ChangeSection | Close)
+            each.command.reservation_id for each in asked if not isinstance(each.command, Hold | SectionCommand)
         }
         self.results: list[Result] = []
         self.commit: Commit | None = None
@@ -145,9 +145,9 @@ class CommandBatch:
             if asked.handled is not None and asked.handled in handled:
                 self.results.append(handled[asked.handled])  # delivered twice, and both are in this batch
                 continue
-            if isinstance(asked.command, ChangeSection | Close):
+            if isinstance(asked.command, SectionCommand):
                 try:
-                    changed_to = _changed(Seating(current, {}), asked.command, now)
+                    changed_to = _changed(Seating(current, {}, hall), asked.command, now)
                 except Refusal as refusal:
                     self.results.append(refusal)
                     continue
@@ -194,7 +194,7 @@ class CommandBatch:
                 case AlreadyHandled(event_ids) if asked.handled and asked.handled.event_id in event_ids:
                     result = self.results[i]
                     self._settled[i] = result if isinstance(result, Done) else RuntimeError("handled, yet refused")
-                case VersionConflict(ids) if not isinstance(asked.command, ChangeSection | Close):
+                case VersionConflict(ids) if not isinstance(asked.command, SectionCommand):
                     if asked.command.reservation_id in ids:
                         self.needed.add(asked.command.reservation_id)
         return 1
@@ -203,6 +203,8 @@ class CommandBatch:
 def _changed(seating: Seating, command: SectionCommand, now: datetime) -> Decision[Seating]:
     if isinstance(command, Close):
         return changes.close(seating)
+    if isinstance(command, BlockSeats):
+        return changes.block_seats(seating, command, now)
     return changes.change_section(seating, command, now)
 
 

@@ -37,6 +37,7 @@ from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait,
 from cludale.services.concerts.code_service import CodeService, WantedUse
 from cludale.services.concerts.commands import Done, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.domain import (
+    BlockSeats,
     Cancel,
     ChangeSection,
     Close,
@@ -50,6 +51,7 @@ from cludale.services.concerts.domain import (
     Return,
     Seating,
     Section,
+    SectionCommand,
     Sell,
 )
 from cludale.services.concerts.events import ConcertFields, ConcertStatus, ReleaseReason
@@ -341,7 +343,20 @@ class Concerts:
             *(self._ask_section(SectionKey(concert_id, plan.id), Close(), Cause()) for plan in concert.sections)
         )
 
-    async def _ask_section(self, key: SectionKey, command: ChangeSection | Close, cause: Cause) -> Section:
+    async def block_seats(
+        self, concert_id: str, seats: Sequence[str], *, reason: str | None, by: str, cause: Cause
+    ) -> None:
+        """Nobody gets these seats of one section, or (without a reason) they can be had again.
+
+        Raises ConcertNotFound, Invalid, SeatsNotFree, CalledOff, Busy.
+        """
+        concert = await self.fresh(concert_id)
+        section = await self.seat_plans.section_with(concert, seats[0])
+        if section is None:
+            raise Invalid(("seats[0]", f"concert {concert_id!r} has no such seat"))
+        await self._ask_section(SectionKey(concert_id, section), BlockSeats(by, tuple(seats), reason), cause)
+
+    async def _ask_section(self, key: SectionKey, command: SectionCommand, cause: Cause) -> Section:
         (result,) = await self.command_queue.submit(key, (QueuedCommand(command, cause),))
         if not isinstance(result, SectionDone):
             raise _not_done(result)

@@ -214,6 +214,28 @@ class TestTime:
         assert (await published(store))[-1].type == "SaleRefused"
 
 
+class TestBlocking:
+    async def test_blocked_seats_are_nobodys_until_they_are_unblocked(
+        self, concerts: Concerts, store: SqliteStore
+    ) -> None:
+        await held(concerts, "a", "Stalls-A-1")
+        with pytest.raises(SeatsNotFree):
+            await concerts.block_seats("concert-1", ["Stalls-A-1"], reason="Mixer", by="key", cause=Cause())
+        for _ in range(2):  # again changes nothing
+            await concerts.block_seats(
+                "concert-1", ["Stalls-A-4", "Stalls-A-5"], reason="Mixer", by="key", cause=Cause()
+            )
+        with pytest.raises(SeatsNotFree):
+            await held(concerts, "b", "Stalls-A-4")
+        standing = await concerts.standing("concert-1")
+        assert standing.sections[0].available(standing.at) == 24 - 1 - 2
+        await concerts.block_seats("concert-1", ["Stalls-A-4"], reason=None, by="key", cause=Cause())
+        assert await held(concerts, "c", "Stalls-A-4") == ("Stalls-A-4",)
+        told = [each.type for each in await published(store) if each.type.endswith("locked")]
+        assert told == ["SeatsBlocked", "SeatsUnblocked"]
+        assert (await taken(store)).blocked == {4: "Mixer"}
+
+
 class TestGivingBack:
     async def test_seats_of_a_cancelled_order_can_be_had_again(self, concerts: Concerts, store: SqliteStore) -> None:
         seats = await held(concerts, "a")
