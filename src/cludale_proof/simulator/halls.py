@@ -24,11 +24,13 @@ _TOGETHER = 20
 
 def with_halls(
     choices: random.Random, concerts: Sequence[ScheduleConcert], plans: Sequence[Plan]
-) -> tuple[list[ScheduleConcert], list[Plan]]:
-    """Most sections have numbered seats, as many as they had without; some buyers name theirs."""
+) -> tuple[list[ScheduleConcert], list[Plan], list[tuple[str, str]]]:
+    """Most sections have numbered seats, as many as they had without; some buyers name theirs. Returns the seats, too:
+    the concert and the id of each."""
     seats: dict[tuple[str, str], list[str]] = {}
     halls = [_with_hall(choices, concert, seats) for concert in concerts]
-    return halls, [_naming(choices, plan, seats) for plan in plans]
+    told = [_naming(choices, plan, seats) for plan in plans]
+    return halls, told, [(concert, id) for (concert, _), ids in seats.items() for id in ids]
 
 
 def _with_hall(

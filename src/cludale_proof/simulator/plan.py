@@ -142,7 +142,8 @@ class Deed(NamedTuple):
     concert_id: str
     section: str
     kind: str
-    """`seats`, `price`, `details`, `postpone`, `cancel` or `code`; for a code, `section` is the code."""
+    """`seats`, `price`, `details`, `postpone`, `cancel`, `code`, `block` or `unblock`; `section` is the code, or the
+    seat, where it is about one."""
     number: int
     """Seats more or fewer, or cents, or for how many days it is moved."""
 
@@ -254,9 +255,12 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         if sold.random() < 0.3
     ]
     plans = _with_sellers(plans, span, certain="box office" in themes)
-    halls = random.Random(f"halls {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
+    halls = random.Random(f"halls 8 {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
     if halls.random() < NUMBERED or "numbered seats" in themes:
-        concerts, plans = with_halls(halls, concerts, plans)
+        concerts, plans, seats = with_halls(halls, concerts, plans)
+        for kind in ("block", "block", "unblock") if seats else ():
+            concert, seat = halls.choice(seats)
+            deeds.append(Deed(halls.uniform(0.0, 2 * span), concert, seat, kind, 0))
     beside = random.Random(f"beside {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
     if only is None and beside.random() < BESIDE:
         themes = [*themes, beside.choice(BESIDE_OTHERS)]

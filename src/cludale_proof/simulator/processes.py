@@ -35,6 +35,7 @@ from cludale.services.catalogue import SERVICES
 from cludale.services.concerts.api import ConcertsApi
 from cludale.services.concerts.change_api import ChangesApi
 from cludale.services.concerts.code_api import CodesApi
+from cludale.services.concerts.seat_plan_api import SeatsApi
 from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import Policies
 from cludale.services.notifications.webhooks import store as webhook_store
@@ -261,6 +262,7 @@ class Process(Owner):
             self.concerts: Concerts = self.built["concerts"]
             self.concerts_api = ConcertsApi(self.concerts, self.store, self.access)
             self.changes_api = ChangesApi(self.concerts)
+            self.seats_api = SeatsApi(self.concerts, self.concerts.clock)
             self.codes_api = CodesApi(self.concerts)
         if "orders" in self.built:
             self.orders: Orders = self.built["orders"]
