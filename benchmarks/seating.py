@@ -1,7 +1,8 @@
 """`python -m benchmarks.seating`: numbered seats: how fast they are picked, how many are sold, and is the rule kept.
 
 `speed` sells out 20,000 seats, `holds` decides the holds of a section of as many by quantity and with numbers,
-`parties` places a million parties and judges each by code of its own, `fill` sells halls to parties that don't let themselves be split, beside a first-fit and a nearest-only picker.
+`parties` places a million parties and judges each by code of its own, `fill` sells halls to parties that don't let
+themselves be split, beside a first-fit and a nearest-only picker.
 
 Party sizes: of 255 venues' sales in 2023/24, 37 % of the tickets were sold in pairs, 16 % in more than twelve at once
 (https://evidence.audienceanswers.org/en/evidence/articles/changes-party-sizes). Nothing more exact is published; how
